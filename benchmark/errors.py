@@ -1,0 +1,25 @@
+"""The errors that users see: one sentence with the value, the place and the mend."""
+
+
+class BenchmarkError(Exception):
+    """Base of all errors that end a command with one sentence and exit code 2."""
+
+
+class ConfigError(BenchmarkError):
+    """A configuration key or its value is wrong."""
+
+
+class StoreError(BenchmarkError):
+    """The store cannot be reached, read or written."""
+
+
+class DataError(BenchmarkError):
+    """A data set cannot be had or used; its tasks end with the cause `data`."""
+
+
+class SetupError(BenchmarkError):
+    """A framework's environment cannot be built; its tasks end with the cause `setup`."""
+
+
+class ConditionsDiffer(BenchmarkError):
+    """A run exists with results under other conditions."""
