@@ -1,8 +1,8 @@
 """batch.config, checked and typed: defaults < file < environment < command line.
 
-    config = load_config()                       # ./batch.config, or the quickstart
-    config = load_config(overrides={"cores": 1})
-    config.hard_limit                            # seconds
+config = load_config()                       # ./batch.config, or the quickstart
+config = load_config(overrides={"cores": 1})
+config.hard_limit                            # seconds
 """
 
 from __future__ import annotations
@@ -82,7 +82,9 @@ def _studies(value: Any) -> Any:
 def _seeds(value: Any) -> Any:
     if isinstance(value, list):
         if not value or not all(type(v) is int and 0 <= v < 2**32 for v in value):
-            raise ValueError("must be a number of seeds, or a list of whole numbers from 0 to 2^32-1")
+            raise ValueError(
+                "must be a number of seeds, or a list of whole numbers from 0 to 2^32-1"
+            )
         if len(set(value)) != len(value):
             raise ValueError("names a seed twice; name each once")
     elif type(value) is not int or not 1 <= value <= 1000:
@@ -146,18 +148,22 @@ class Config(BaseModel):
                 f"'s3_folder' is {json.dumps(folder)}; it takes no leading and one trailing "
                 f'slash: "{re.sub("/+", "/", folder).strip("/")}/"'
             )
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}(/[A-Za-z0-9][A-Za-z0-9._-]{0,63})*", self.run):
+        if not re.fullmatch(
+            r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}(/[A-Za-z0-9][A-Za-z0-9._-]{0,63})*", self.run
+        ):
             raise ValueError(
                 f"'run' is {json.dumps(self.run)}; a run's name has letters, digits, '.', '_' and "
                 "'-' and starts with a letter or digit"
             )
         if self.run in ("datasets", "code"):
-            raise ValueError(f"'run' is \"{self.run}\", which the store keeps for itself; choose another")
+            raise ValueError(
+                f"'run' is \"{self.run}\", which the store keeps for itself; choose another"
+            )
         labels = [entry.as_name for entry in self.frameworks or []]
         twice = sorted({label for label in labels if labels.count(label) > 1})
         if twice:
             raise ValueError(
-                f"'frameworks' names \"{twice[0]}\" twice; give one of them another name with \"as\""
+                f'\'frameworks\' names "{twice[0]}" twice; give one of them another name with "as"'
             )
         return self
 
@@ -233,7 +239,9 @@ def load_config(
         checked = Config(**values)
     except ValidationError as error:
         raise ConfigError(_sentence(error, places, str(file))) from None
-    return LoadedConfig(values=checked, quickstart=quickstart, file=None if quickstart else str(file))
+    return LoadedConfig(
+        values=checked, quickstart=quickstart, file=None if quickstart else str(file)
+    )
 
 
 def _read(file: Path) -> dict[str, Any]:

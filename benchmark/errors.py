@@ -21,5 +21,5 @@ class SetupError(BenchmarkError):
     """A framework's environment cannot be built; its tasks end with the cause `setup`."""
 
 
-class ConditionsDiffer(BenchmarkError):
+class ConditionsDifferError(BenchmarkError):
     """A run exists with results under other conditions."""

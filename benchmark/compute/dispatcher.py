@@ -1,0 +1,185 @@
+"""The interface of every compute method.
+
+A method is a subclass with `process` alone, as a stranger would write it,
+
+    @AutoMLMethods("h2o", "tpot")
+    class MyDispatcher(Dispatcher):
+        @classmethod
+        def process(cls, tests):
+            for task in tests:
+                tests.execute(task)
+
+or with the three steps `submit`, `completed` and `close`, from which `process` follows.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Self, overload
+
+from benchmark import results
+from benchmark.errors import BenchmarkError
+from benchmark.results import Cause, Record
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from benchmark.config import Config
+    from benchmark.tasks import Run, Task
+
+_POLL_S = 0.5
+
+
+class Tests(Sequence["Task"]):
+    """The tasks that a dispatcher is given, with their run and the configuration."""
+
+    def __init__(self, run: Run, config: Config, tasks: Sequence[Task]) -> None:
+        self.run = run
+        self.config = config
+        self._tasks = list(tasks)
+
+    @overload
+    def __getitem__(self, index: int) -> Task: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Task]: ...
+    def __getitem__(self, index: int | slice) -> Task | list[Task]:
+        return self._tasks[index]
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    def execute(self, task: Task) -> Record:
+        """Run one task here and now, in the sandbox."""
+        from benchmark.execution.runner import execute
+
+        return execute(self.run, task)
+
+
+class Dispatcher:
+    """Carries tasks to where they run and says what became of each. Never looks inside."""
+
+    methods: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, run: Run, config: Config) -> None:
+        self.run = run
+        self.config = config
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        steps = "submit" in cls.__dict__ and "completed" in cls.__dict__
+        if cls.__base__ is Dispatcher and not steps and "process" not in cls.__dict__:
+            raise TypeError(f"{cls.__name__} needs `process`, or `submit` and `completed`")
+
+    @classmethod
+    def process(cls, tests: Tests) -> None:
+        """Return when each test has a record, or an ended attempt that says why it has none."""
+        with cls(tests.run, tests.config) as dispatcher:
+            dispatcher.submit(tests)
+            waiting = {task.key for task in tests}
+            while waiting:
+                waiting -= {record.task for record in dispatcher.completed(timeout_s=60)}
+
+    def submit(self, tasks: Sequence[Task]) -> None:
+        """Take tasks; returns at once."""
+        self._thread = _Process(type(self), Tests(self.run, self.config, tasks))
+
+    def completed(self, timeout_s: float) -> list[Record]:
+        """The records (or ends of attempts) that became final since the last call.
+
+        Waits until there is one, `timeout_s` at most. A task is told once.
+        """
+        return self._thread.completed(timeout_s)
+
+    def close(self) -> None:
+        """Release all that was provisioned, also on Ctrl-C and after an exception."""
+
+
+class _Process:
+    """`process` of a dispatcher that has nothing else, in a thread, watched through the store."""
+
+    def __init__(self, method: type[Dispatcher], tests: Tests) -> None:
+        self._tests = tests
+        self._waiting = {task.key: task for task in tests}
+        self._error: Exception | None = None
+        self._method = method
+        self._thread = threading.Thread(target=self._run, daemon=True, name=method.__name__)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._method.process(self._tests)
+        except Exception as error:
+            self._error = error
+
+    def completed(self, timeout_s: float) -> list[Record]:
+        end = time.monotonic() + timeout_s
+        while True:
+            ended = not self._thread.is_alive()
+            found = self._found()
+            if ended:
+                found += self._leave()
+            for record in found:
+                self._waiting.pop(record.task, None)
+            left = end - time.monotonic()
+            if found or ended or left <= 0:
+                return found
+            self._thread.join(min(_POLL_S, left))
+
+    def _found(self) -> list[Record]:
+        run = self._tests.run
+        paths = {run.out_path(key): key for key in self._waiting}
+        present = paths.keys() & set(run.store.list(f"{run.name}/out"))
+        found = (Record.from_bytes(data) for _, data in run.store.get_many(sorted(present)))
+        return [record for record in found if record is not None]
+
+    def _leave(self) -> list[Record]:
+        """Account for the tasks that `process` left behind."""
+        why = (
+            f"{self._method.__name__} failed: {type(self._error).__name__}: {self._error}"
+            if self._error
+            else f"{self._method.__name__} returned without a record of this task."
+        )
+        found = {record.task for record in self._found()}
+        return [
+            account(self._tests.run, task, Cause.INFRASTRUCTURE, why)
+            for key, task in self._waiting.items()
+            if key not in found
+        ]
+
+
+def account(run: Run, task: Task, cause: Cause, message: str) -> Record:
+    """What became of a task that an engine has done with: its record, or an ended attempt.
+
+    An attempt that was begun and left open is ended with the engine's cause; a task that left no
+    trace gets an attempt that says so.
+    """
+    record = results.current_record(run, task.key)
+    if record is not None:
+        return record
+    index = results.last_attempt(run, task.key)
+    if index and index[1] is not None:
+        return index[1]
+    attempt = results.Attempt(task.key, index[0], results.utc_now()) if index else None
+    return results.settle(
+        run, attempt or results.begin(run, task), results.failure(task, cause, message)
+    )
+
+
+def AutoMLMethods(*names: str) -> Callable[[type[Dispatcher]], type[Dispatcher]]:  # noqa: N802
+    """Name the frameworks that this method runs unless the configuration says otherwise."""
+    if not names or not all(isinstance(name, str) and name for name in names):
+        raise BenchmarkError("@AutoMLMethods takes the names of frameworks, such as 'h2o'.")
+
+    def mark(method: type[Dispatcher]) -> type[Dispatcher]:
+        method.methods = names
+        return method
+
+    return mark

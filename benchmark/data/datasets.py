@@ -1,0 +1,253 @@
+"""A data set: a typed table with a target and a hash of its content.
+
+dataset = Dataset.of("penguins", "classification", "species", table)
+dataset.classes                                     # ["Adelie", "Chinstrap", "Gentoo"]
+Dataset.from_parquet(dataset.to_parquet(), dataset.description).hash == dataset.hash
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from benchmark.errors import DataError
+
+LEVELS_KEY = b"benchmark.levels"
+CATEGORY = pa.dictionary(pa.int32(), pa.string())
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A data set whose table holds whole numbers, floats and categories, and nothing else.
+
+    Categories are dictionary columns of strings; the target of a classification is one whose
+    levels are exactly the classes, the target of a regression is float64. What is missing is null.
+    Build it with `of` or `from_parquet`.
+    """
+
+    name: str
+    type: Literal["classification", "regression"]
+    target: str
+    table: pa.Table
+    hash: str
+    description: dict[str, Any]
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        type: str,
+        target: str,
+        table: pa.Table,
+        description: dict[str, Any] | None = None,
+    ) -> Dataset:
+        """Bring a table into the data set's types and check it.
+
+        Text, booleans and dictionary columns become categories of strings; dates and times
+        become seconds since 1970; NaN becomes missing; rows without a target are dropped.
+
+        Raises:
+            DataError: the target is missing or useless, or a column's type has no place here.
+        """
+        if type not in ("classification", "regression"):
+            raise DataError(
+                f'Data set {name} has the type "{type}"; write "classification" or "regression".'
+            )
+        names: list[str] = table.column_names
+        twice = next((column for column in names if names.count(column) > 1), None)
+        if twice is not None:
+            raise DataError(f'Data set {name} has two columns "{twice}"; rename one of them.')
+        if target not in names:
+            raise DataError(
+                f'Data set {name} has no column "{target}" for the target; '
+                f"its columns are {', '.join(names[:10])}{' …' if len(names) > 10 else ''}."
+            )
+        columns = {c: _normal(table.column(c), f'column "{c}" of {name}') for c in names}
+        goal = columns[target]
+        present = goal.is_valid()
+        if not pc.any(present).as_py():
+            raise DataError(f'The target "{target}" of data set {name} is missing in every row.')
+        columns = {c: column.filter(present) for c, column in columns.items()}
+        goal = columns[target]
+        columns[target] = (
+            _classes_of(name, goal) if type == "classification" else _numbers_of(name, goal)
+        )
+        if len(goal) < 2:
+            raise DataError(f"Data set {name} has one row with a target; it needs at least two.")
+        if len(names) < 2:
+            raise DataError(f"Data set {name} has no column but its target; add features.")
+        normal = pa.table(columns)
+        digest = _content_hash(normal, target, type)
+        facts = {"name": name, "type": type, "target": target, "hash": digest}
+        facts |= {"rows": normal.num_rows, "features": normal.num_columns - 1}
+        return cls(name, type, target, normal, digest, {**(description or {}), **facts})  # type: ignore[arg-type]
+
+    @classmethod
+    def from_parquet(cls, content: bytes, description: dict[str, Any]) -> Dataset:
+        """Read what `to_parquet` wrote; `description` names `name`, `type` and `target`.
+
+        Raises:
+            DataError: the bytes are no parquet, or not the content that `description` hashes.
+        """
+        name = str(description.get("name", "without a name"))
+        try:
+            table = pq.read_table(io.BytesIO(content))
+            kind, target = str(description["type"]), str(description["target"])
+        except (pa.ArrowException, OSError) as error:
+            raise DataError(f"Data set {name} cannot be read as parquet: {error}.") from None
+        except KeyError as error:
+            raise DataError(f"The description of data set {name} lacks {error}.") from None
+        levels = json.loads((table.schema.metadata or {}).get(LEVELS_KEY, b"{}"))
+        for column, (values, ordered) in levels.items():
+            place = table.column_names.index(column)
+            restored = _with_levels(table.column(place), values, ordered)
+            table = table.set_column(place, column, restored)
+        dataset = cls.of(name, kind, target, table, description)
+        wanted = description.get("hash")
+        if wanted and wanted != dataset.hash:
+            raise DataError(
+                f"Data set {name} has the hash {dataset.hash} and its description says {wanted}; "
+                "download it again."
+            )
+        return dataset
+
+    def to_parquet(self) -> bytes:
+        """The table as parquet (zstd), with the order of all levels beside it."""
+        levels = {}
+        for column in self.table.column_names:
+            values = self.table.column(column)
+            if pa.types.is_dictionary(values.type):
+                one = values.combine_chunks()
+                levels[column] = (one.dictionary.to_pylist(), bool(values.type.ordered))
+        sink = io.BytesIO()
+        metadata = {LEVELS_KEY: json.dumps(levels).encode()}
+        pq.write_table(self.table.replace_schema_metadata(metadata), sink, compression="zstd")
+        return sink.getvalue()
+
+    @property
+    def classes(self) -> list[str] | None:
+        """All labels of the whole data set, sorted as text; None for a regression."""
+        if self.type == "regression":
+            return None
+        levels: list[str] = self.table.column(self.target).combine_chunks().dictionary.to_pylist()
+        return levels
+
+    @property
+    def problem_type(self) -> Literal["binary", "multiclass", "regression"]:
+        """The kind of problem, by the number of classes."""
+        classes = self.classes
+        if classes is None:
+            return "regression"
+        return "binary" if len(classes) == 2 else "multiclass"
+
+    @property
+    def features(self) -> list[str]:
+        """The columns without the target, in their order."""
+        return [column for column in self.table.column_names if column != self.target]
+
+    @property
+    def categorical(self) -> list[str]:
+        """The features that are categories."""
+        schema = self.table.schema
+        return [c for c in self.features if pa.types.is_dictionary(schema.field(c).type)]
+
+
+def _normal(column: pa.ChunkedArray, place: str) -> pa.Array:
+    """The column as integers, floats or a dictionary of strings; in one piece."""
+    kind = column.type
+    array = column.combine_chunks()
+    if isinstance(array, pa.ChunkedArray):
+        array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], kind)
+    is_ = pa.types
+    if is_.is_dictionary(kind):
+        return _category(array, place)
+    if is_.is_boolean(kind) or is_.is_string(kind) or is_.is_large_string(kind):
+        return array.cast(pa.string()).dictionary_encode()
+    if is_.is_string_view(kind):
+        return array.cast(pa.string()).dictionary_encode()
+    if is_.is_integer(kind):
+        return array
+    if is_.is_timestamp(kind) or is_.is_date(kind):
+        seconds = array.cast(pa.timestamp("us"), safe=False).cast(pa.int64())
+        return pc.divide(seconds.cast(pa.float64(), safe=False), 1e6)
+    if is_.is_floating(kind) or is_.is_decimal(kind) or is_.is_null(kind):
+        keep = is_.is_float32(kind) or is_.is_float64(kind)
+        numbers = array if keep else array.cast(pa.float64())
+        return pc.if_else(pc.is_nan(numbers), pa.scalar(None, numbers.type), numbers)
+    raise DataError(f"The {place} holds {kind}; use numbers, text, booleans or dates.")
+
+
+def _category(array: pa.DictionaryArray, place: str) -> pa.DictionaryArray:
+    """The same levels as strings, in the same order; levels that are alike as text are one."""
+    try:
+        levels = array.dictionary.cast(pa.string())
+    except pa.ArrowException:
+        raise DataError(f"The {place} holds categories of {array.type.value_type}.") from None
+    # A missing value may be coded as a level that is null: there must be one way only.
+    unique = levels.drop_null().unique()
+    codes = pc.index_in(levels, unique).take(array.indices)
+    return pa.DictionaryArray.from_arrays(codes, unique, ordered=array.type.ordered)
+
+
+def _with_levels(column: pa.ChunkedArray, levels: list[str], ordered: bool) -> pa.DictionaryArray:
+    values = pa.array(levels, pa.string())
+    codes = pc.index_in(column.cast(pa.string()), values).combine_chunks()
+    return pa.DictionaryArray.from_arrays(codes, values, ordered=ordered)
+
+
+def _classes_of(name: str, goal: pa.Array) -> pa.DictionaryArray:
+    if pa.types.is_floating(goal.type) and pc.all(pc.equal(goal, pc.floor(goal))).as_py():
+        goal = goal.cast(pa.int64(), safe=False)
+    labels = goal.cast(pa.string())
+    classes = sorted(labels.unique().to_pylist())
+    if len(classes) < 2:
+        raise DataError(
+            f'Data set {name} has the one class "{classes[0]}"; a classification needs two.'
+        )
+    return _with_levels(pa.chunked_array([labels]), classes, ordered=False)
+
+
+def _numbers_of(name: str, goal: pa.Array) -> pa.Array:
+    if pa.types.is_dictionary(goal.type):
+        example = goal[0].as_py()
+        raise DataError(
+            f'The regression target of data set {name} is not numeric (it holds "{example}"); '
+            'make it numbers, or the type "classification".'
+        )
+    numbers = goal.cast(pa.float64(), safe=False)
+    if not pc.all(pc.is_finite(numbers)).as_py():
+        raise DataError(f"The regression target of data set {name} holds an infinite value.")
+    return numbers
+
+
+def _content_hash(table: pa.Table, target: str, kind: str) -> str:
+    """sha256 (16 hex digits) of types and values, whatever the encoding of levels and nulls."""
+    digest = hashlib.sha256(json.dumps([kind, target, table.num_rows]).encode())
+    for name in table.column_names:
+        array = table.column(name).combine_chunks()
+        category = pa.types.is_dictionary(array.type)
+        digest.update(json.dumps([name, "category" if category else str(array.type)]).encode())
+        digest.update(np.packbits(array.is_valid().to_numpy(zero_copy_only=False)).tobytes())
+        if category:
+            for part in _text_parts(array):
+                digest.update(part)
+        else:
+            filled = array.fill_null(0).to_numpy(zero_copy_only=False)
+            digest.update(filled.astype(filled.dtype.newbyteorder("<")).tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _text_parts(array: pa.DictionaryArray) -> tuple[bytes, bytes]:
+    """Where each value ends (int64, little-endian), and all values in one (UTF-8)."""
+    values = array.dictionary_decode().fill_null("")
+    lengths = pc.binary_length(values).to_numpy(zero_copy_only=False)
+    joined = pc.binary_join(pa.array([values.to_pylist()], pa.list_(pa.string())), "")
+    return np.cumsum(lengths, dtype="<i8").tobytes(), joined[0].as_py().encode()

@@ -1,0 +1,1 @@
+"""How one task runs: sandbox, worker processes, evaluation, metrics."""

@@ -1,0 +1,86 @@
+"""`python -m benchmark.execution STORE RUN TASK`: any task, anywhere.
+
+With `--serve` in place of TASK it takes keys from standard input, a line each, until that ends,
+and answers a JSON line each: what a pool, a fleet or a pilot keeps alive.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+from benchmark.errors import BenchmarkError
+from benchmark.execution.runner import Runner
+from benchmark.store import open_store
+from benchmark.tasks import Run
+
+if TYPE_CHECKING:
+    from benchmark.results import Record
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser("python -m benchmark.execution", description=__doc__)
+    parser.add_argument("store")
+    parser.add_argument("run")
+    parser.add_argument("task", nargs="?")
+    parser.add_argument("--serve", action="store_true")
+    parser.add_argument("--cores", help="core numbers, such as 0,1; by default all it may use")
+    parser.add_argument("--sandbox", choices=("cgroup", "namespace", "subreaper"))
+    options = parser.parse_args()
+    if bool(options.task) == options.serve:
+        parser.error("give either a TASK or --serve")
+    try:
+        cores = [int(core) for core in options.cores.split(",")] if options.cores else None
+        if cores:
+            os.sched_setaffinity(0, cores)
+        run = Run.open(open_store(options.store), options.run)
+        with Runner(run, cores, options.sandbox) as runner:
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+                signal.signal(number, lambda *_: runner.interrupt())
+            if options.serve:
+                return _serve(runner)
+            record = runner.execute(run.task(options.task))
+            sys.stdout.write(record.to_bytes().decode() + "\n")
+            return 0 if record.is_result else 1
+    except BenchmarkError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+
+
+def _serve(runner: Runner) -> int:
+    """Answers go to the real standard output; what libraries print goes to standard error."""
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)
+    keys: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+    threading.Thread(target=_read_keys, args=(keys, runner), daemon=True).start()
+    while (key := keys.get()) is not None and not runner.interrupted:
+        try:
+            answer = _answer(runner.execute(runner.run.task(key)))
+        except BenchmarkError as error:
+            answer = {"task": key, "error": str(error)}
+        try:
+            answers.write(json.dumps(answer) + "\n")
+        except BrokenPipeError:
+            break
+    return 0
+
+
+def _read_keys(keys: queue.SimpleQueue[str | None], runner: Runner) -> None:
+    for line in sys.stdin:
+        keys.put(line.rstrip("\n"))
+    keys.put(None)
+    runner.interrupt()
+
+
+def _answer(record: Record) -> dict[str, object]:
+    return {"task": record.task, "record": json.loads(record.to_bytes())}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,237 @@
+"""Metrics, computed from a framework's saved predictions and never by the framework.
+
+evaluate("binary", ["no", "yes"], truth, predictions, probabilities, ["yes", "no"])["auc"]
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from benchmark.errors import BenchmarkError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike, NDArray
+
+SUM_TOLERANCE = 1e-3
+ROUNDING = 1e-6
+
+
+class UnusablePredictions(BenchmarkError):
+    """A framework returned something that no metric can be computed from."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric, which way is better, and where it applies."""
+
+    name: str
+    direction: Literal["maximize", "minimize"]
+    needs_probabilities: bool
+    problem_types: tuple[str, ...]
+
+
+_CLASSES = ("binary", "multiclass")
+_NUMBERS = ("regression",)
+
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric("auc", "maximize", True, _CLASSES),
+        Metric("log_loss", "minimize", True, _CLASSES),
+        Metric("f1_weighted", "maximize", False, _CLASSES),
+        Metric("balanced_accuracy", "maximize", False, _CLASSES),
+        Metric("accuracy", "maximize", False, _CLASSES),
+        Metric("rmse", "minimize", False, _NUMBERS),
+        Metric("mse", "minimize", False, _NUMBERS),
+        Metric("mae", "minimize", False, _NUMBERS),
+        Metric("r2", "maximize", False, _NUMBERS),
+    )
+}
+
+DEFAULT_METRIC = {"binary": "auc", "multiclass": "log_loss", "regression": "rmse"}
+
+
+def evaluate(
+    problem_type: str,
+    classes: Sequence[str] | None,
+    truth: ArrayLike,
+    predictions: ArrayLike,
+    probabilities: ArrayLike | None = None,
+    probability_classes: Sequence[Any] | None = None,
+) -> dict[str, float | None]:
+    """All metrics of a problem type, by name; None where one is undefined.
+
+    Args:
+        problem_type: "binary", "multiclass" or "regression".
+        classes: all labels of the task, sorted; the second of two is the positive one.
+        truth: n labels or numbers.
+        predictions: n labels or numbers.
+        probabilities: n × k, or None if the framework gives none (log_loss and auc are None).
+        probability_classes: the k labels of its columns; `classes` by default. A class that is
+            missing has the probability 0.
+
+    Raises:
+        UnusablePredictions: the length, the values, the labels or the sums are wrong.
+    """
+    if problem_type == "regression":
+        return _regression(np.asarray(truth, dtype=np.float64), predictions)
+    labels = [str(label) for label in classes or ()]
+    actual = _codes(truth, labels, "truth")
+    predicted = _codes(predictions, labels, "predictions")
+    _check_length(len(predicted), len(actual), "predictions")
+    table = None
+    if probabilities is not None:
+        table = _aligned(probabilities, probability_classes, labels, len(actual))
+    return _classification(actual, predicted, table)
+
+
+def _classification(
+    actual: NDArray[np.int64], predicted: NDArray[np.int64], table: NDArray[np.float64] | None
+) -> dict[str, float | None]:
+    from sklearn.metrics import accuracy_score, f1_score, log_loss, recall_score
+
+    present = np.unique(actual)
+    common: dict[str, Any] = {"zero_division": 0.0}
+    loss = None if table is None else log_loss(actual, table, labels=np.arange(table.shape[1]))
+    return {
+        "log_loss": None if loss is None else float(loss),
+        "auc": None if table is None else _auc(actual, table, present),
+        "f1_weighted": float(f1_score(actual, predicted, average="weighted", **common)),
+        # The mean recall over the classes that occur, as balanced_accuracy_score has it, but
+        # without its warning about predicted classes that do not occur.
+        "balanced_accuracy": float(
+            recall_score(actual, predicted, labels=present, average="macro", **common)
+        ),
+        "accuracy": float(accuracy_score(actual, predicted)),
+    }
+
+
+def _auc(
+    actual: NDArray[np.int64], table: NDArray[np.float64], present: NDArray[np.int64]
+) -> float | None:
+    from sklearn.metrics import roc_auc_score
+
+    if len(present) < 2:
+        return None
+    if table.shape[1] == 2:
+        return float(roc_auc_score(actual == 1, table[:, 1]))
+    return float(np.mean([roc_auc_score(actual == k, table[:, k]) for k in present]))
+
+
+def _regression(truth: NDArray[np.float64], predictions: ArrayLike) -> dict[str, float | None]:
+    from sklearn.metrics import mean_absolute_error, mean_squared_error, r2_score
+
+    try:
+        predicted = np.asarray(predictions, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise UnusablePredictions(
+            f"The predictions are not numeric ({_example(predictions)}); a regression needs numbers."
+        ) from None
+    if predicted.ndim == 2 and predicted.shape[1] == 1:
+        predicted = predicted[:, 0]
+    _check_length(predicted.shape[0] if predicted.ndim == 1 else -1, len(truth), "predictions")
+    _check_finite(predicted, "predictions")
+    with np.errstate(over="ignore"):
+        mse = float(mean_squared_error(truth, predicted))
+    if not np.isfinite(mse):
+        raise UnusablePredictions(
+            f"The predictions reach {np.abs(predicted).max():.3g}, too far to square the error."
+        )
+    return {
+        "rmse": float(np.sqrt(mse)),
+        "mse": mse,
+        "mae": float(mean_absolute_error(truth, predicted)),
+        "r2": float(r2_score(truth, predicted)) if len(truth) > 1 else None,
+    }
+
+
+def _codes(values: ArrayLike, labels: Sequence[str], what: str) -> NDArray[np.int64]:
+    """Each label's position among the task's classes."""
+    column = np.asarray(values, dtype=object)
+    if column.ndim == 2 and column.shape[1] == 1:
+        column = column[:, 0]
+    if column.ndim != 1:
+        raise UnusablePredictions(f"The {what} have the shape {column.shape}; one label a row.")
+    position = {label: code for code, label in enumerate(labels)}
+    codes = np.empty(len(column), dtype=np.int64)
+    for row, value in enumerate(column):
+        code = position.get(value if type(value) is str else str(value))
+        if code is None:
+            missing = value is None or value != value  # noqa: PLR0124 - NaN
+            fault = "a missing value" if missing else f'the unknown class "{value}"'
+            raise UnusablePredictions(
+                f"The {what} hold {fault} in row {row}; the classes are {_some(labels)}."
+            )
+        codes[row] = code
+    return codes
+
+
+def _aligned(
+    probabilities: ArrayLike,
+    columns: Sequence[Any] | None,
+    labels: Sequence[str],
+    rows: int,
+) -> NDArray[np.float64]:
+    """The probabilities with a column for every class of the task, in their order."""
+    try:
+        given = np.asarray(probabilities, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise UnusablePredictions(
+            f"The probabilities are not numeric ({_example(probabilities)})."
+        ) from None
+    names = list(labels) if columns is None else [str(column) for column in columns]
+    if given.ndim != 2 or given.shape[1] != len(names):
+        raise UnusablePredictions(
+            f"The probabilities have the shape {given.shape} for {len(names)} classes; "
+            "they need a row per prediction and a column per class."
+        )
+    _check_length(given.shape[0], rows, "probabilities")
+    unknown = [name for name in names if name not in labels]
+    if unknown:
+        raise UnusablePredictions(
+            f'The probabilities are for the unknown class "{unknown[0]}"; '
+            f"the classes are {_some(labels)}."
+        )
+    if len(set(names)) < len(names):
+        raise UnusablePredictions(f"The probabilities name a class twice: {_some(names)}.")
+    _check_finite(given, "probabilities")
+    if rows and given.min() < -ROUNDING:
+        raise UnusablePredictions(f"The probabilities hold the negative value {given.min():.6g}.")
+    sums = given.sum(axis=1)
+    off = np.abs(sums - 1) > SUM_TOLERANCE
+    if off.any():
+        row = int(np.argmax(off))
+        raise UnusablePredictions(
+            f"The probabilities of row {row} sum to {sums[row]:.6g}; they must sum to 1."
+        )
+    table = np.zeros((rows, len(labels)))
+    table[:, [labels.index(name) for name in names]] = given.clip(0.0, None)
+    return table / table.sum(axis=1, keepdims=True)  # type: ignore[no-any-return]
+
+
+def _check_length(length: int, rows: int, what: str) -> None:
+    if length != rows:
+        found = "not one value a row" if length < 0 else f"{length} rows"
+        raise UnusablePredictions(f"The {what} have {found}; the test part has {rows} rows.")
+
+
+def _check_finite(values: NDArray[np.float64], what: str) -> None:
+    finite = np.isfinite(values)
+    if not finite.all():
+        place = np.unravel_index(int(np.argmin(finite)), values.shape)
+        raise UnusablePredictions(f"The {what} hold {values[place]} in row {place[0]}.")
+
+
+def _example(values: ArrayLike) -> str:
+    flat = np.asarray(values, dtype=object).ravel()
+    wrong = next((value for value in flat if not isinstance(value, (int, float))), None)
+    return f"such as {wrong!r}"[:60]
+
+
+def _some(labels: Sequence[str]) -> str:
+    return ", ".join(labels[:5]) + (" …" if len(labels) > 5 else "")

@@ -1,0 +1,107 @@
+"""The runner: takes a task, runs it in the sandbox, and leaves one ended attempt.
+
+with Runner(run) as runner:
+    record = runner.execute(task)
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from benchmark import results
+from benchmark.errors import DataError, SetupError, StoreError
+from benchmark.execution.sandbox import Means, Sandbox
+from benchmark.execution.work import Evaluation, load_evaluation
+from benchmark.results import Cause, Record
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from benchmark.tasks import Run, Task
+
+
+class Runner:
+    """Runs the tasks of one run, one after the other, on its cores."""
+
+    def __init__(
+        self, run: Run, cores: Sequence[int] | None = None, means: Means | None = None
+    ) -> None:
+        self.run = run
+        self.sandbox = Sandbox(cores, means)
+        self.interrupted = False
+        self._evaluations: dict[str, Evaluation] = {}
+        self._broken: dict[str, str] = {}
+        self._host = results.host_facts()
+
+    def __enter__(self) -> Runner:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def execute(self, task: Task) -> Record:
+        """Run a task to its end and settle it.
+
+        Returns:
+            The task's record where it has one now, else how this attempt ended.
+
+        Raises:
+            StoreError: the store takes nothing; the attempt is left open for the driver to account.
+        """
+        started = time.monotonic()
+        attempt = results.begin(self.run, task)
+        log = b""
+        try:
+            record, log = self._attempt(task)
+        except StoreError:
+            raise
+        except DataError as error:
+            record = results.failure(task, Cause.DATA, str(error))
+        except SetupError as error:
+            self._broken[task.environment] = str(error)
+            record = results.failure(task, Cause.SETUP, str(error))
+        except Exception as error:
+            log = traceback.format_exc().encode()
+            record = results.failure(
+                task,
+                Cause.INFRASTRUCTURE,
+                f"The harness failed: {type(error).__name__}: {error}",
+            )
+        finally:
+            self.sandbox.discard_work()
+        path = self.run.log_path(task, passed=record.status == "success", attempt=attempt.number)
+        closing = f"\n[{record.cause}] {record.message}\n".encode() if record.cause else b""
+        self.run.store.put(path, log + closing)
+        total = time.monotonic() - started
+        spent = (record.fit_s or 0.0) + (record.predict_s or 0.0)
+        overhead = total - spent if record.status == "success" else None
+        record = replace(record, total_s=total, overhead_s=overhead, host=self._host, log=path)
+        return results.settle(self.run, attempt, record)
+
+    def interrupt(self) -> None:
+        """End the task that runs as `interrupted` and take no more; from any thread."""
+        self.interrupted = True
+        self.sandbox.interrupt()
+
+    def close(self) -> None:
+        self.sandbox.close()
+
+    def _attempt(self, task: Task) -> tuple[Record, bytes]:
+        if self.interrupted:
+            return results.failure(task, Cause.INTERRUPTED, "The task was interrupted."), b""
+        if task.environment in self._broken:
+            raise SetupError(self._broken[task.environment])
+        evaluation = self._evaluations.get(task.evaluation)
+        if evaluation is None:
+            evaluation = self._evaluations[task.evaluation] = load_evaluation(task.evaluation)
+        outcome = self.sandbox.run(evaluation.prepare(task, self.run))
+        return evaluation.finish(task, self.run, outcome), outcome.log
+
+
+def execute(run: Run, task: Task) -> Record:
+    """Run one task on this machine, in a runner of its own."""
+    with Runner(run) as runner:
+        return runner.execute(task)

@@ -1,0 +1,283 @@
+"""The sandbox: runs Work under limits that bind the whole process tree, by the best means here.
+
+    with Sandbox(cores=[0]) as sandbox:
+        outcome = sandbox.run(work)
+
+The means: `cgroup` (memory, cores and kill by a control group, in a PID namespace as well where
+that works), `namespace` (a PID namespace and a memory watchdog), `subreaper` (and the watchdog).
+All pass the same tests.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from benchmark.errors import SetupError
+from benchmark.execution.scratch import Scratch
+from benchmark.execution.work import Outcome
+from benchmark.execution.worker.task import OUTCOME, STAGE
+from benchmark.results import Cause
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from benchmark.execution.work import Work
+    from benchmark.execution.worker.cgroups import Group
+
+Means = Literal["cgroup", "namespace", "subreaper"]
+
+WORKER = Path(__file__).parent / "worker"
+START_LIMIT_S = 300.0
+GRACE_S = 15.0
+_THREADS = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "LOKY_MAX_CPU_COUNT",
+)
+_OUR_KILLS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+class Zygote:
+    """A preloaded interpreter at the other end of a socket."""
+
+    def __init__(
+        self, python: Path, preload: Sequence[str], cores: Sequence[int], scratch: Path
+    ) -> None:
+        ours, theirs = socket.socketpair()
+        self._socket = ours
+        variables = dict.fromkeys(_THREADS, str(len(cores)))
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
+        with theirs, (scratch / "zygote.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [python, "-E", "-s", WORKER, str(theirs.fileno()), json.dumps(list(preload))],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=scratch,
+                env=environment | variables | {"TMPDIR": str(scratch)},
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
+            )
+        os.sched_setaffinity(self._process.pid, cores)
+        self._lines = ours.makefile("rb")
+        self.facts = self._answer(START_LIMIT_S)
+        if not self.facts.get("ready"):
+            self.close()
+            text = (scratch / "zygote.log").read_text(errors="replace").strip().splitlines()
+            raise SetupError(
+                f"The interpreter {python} did not start: {text[-1] if text else 'no message'}"
+            )
+
+    def ask(self, request: dict[str, Any], patience_s: float) -> dict[str, Any]:
+        """Send a request and wait for its report; `{}` when the zygote is gone or silent."""
+        try:
+            self._socket.sendall(json.dumps(request).encode() + b"\n")
+        except OSError:
+            return {}
+        return self._answer(patience_s)
+
+    def _answer(self, patience_s: float) -> dict[str, Any]:
+        self._socket.settimeout(patience_s)
+        try:
+            line = self._lines.readline()
+        except OSError:
+            return {}
+        answer: dict[str, Any] = json.loads(line) if line.endswith(b"\n") else {}
+        return answer
+
+    def hang_up(self) -> None:
+        """End whatever runs below, from any thread."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Hang up and wait: zygote, keeper and task are gone when this returns."""
+        self.hang_up()
+        try:
+            self._process.wait(3)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        with contextlib.suppress(OSError):
+            self._lines.close()
+            self._socket.close()
+
+
+class Sandbox:
+    """Runs one Work at a time on the given cores. Not for several threads."""
+
+    def __init__(self, cores: Sequence[int] | None = None, means: Means | None = None) -> None:
+        self.cores = sorted(cores or os.sched_getaffinity(0))
+        self._asked = means
+        self._scratch = Scratch()
+        self._zygotes: dict[tuple[Path, tuple[str, ...], int], Zygote] = {}
+        self._current: Zygote | None = None
+        self._closing = False
+
+    def __enter__(self) -> Sandbox:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def run(self, work: Work) -> Outcome:
+        """Run it to its end, whatever that is.
+
+        Raises:
+            SetupError: the interpreter does not start, or the means asked for do not work here.
+        """
+        cores = self.cores[: work.limits.cores]
+        folder = self._scratch.folder / "work"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        payload = work.inputs(folder)
+        zygote = self._zygote(work, cores)
+        group, namespace = self._means(zygote, work, cores)
+        request = {
+            "entry": work.entry,
+            "payload": payload,
+            "work": str(folder),
+            "output": str(self._scratch.folder / "output.log"),
+            "cores": cores,
+            "memory_mb": work.limits.memory_mb,
+            "hard_limit_s": work.limits.hard_limit_s,
+            "seed": work.seed,
+            "env": work.environment,
+            "namespace": namespace,
+            "cgroup": group.folders if group else None,
+        }
+        self._current = zygote
+        try:
+            report = zygote.ask(request, work.limits.hard_limit_s + GRACE_S)
+            if "code" not in report:
+                self._discard(zygote)
+        finally:
+            self._current = None
+            if group:
+                group.kill()
+                group.remove()
+        name = "cgroup" if group else "namespace" if namespace else "subreaper"
+        return self._outcome(work, folder, report, name)
+
+    def discard_work(self) -> None:
+        """Remove what the last Work left on disk."""
+        shutil.rmtree(self._scratch.folder / "work", ignore_errors=True)
+
+    def interrupt(self) -> None:
+        """End the Work that runs, and refuse more; from any thread or a signal handler."""
+        self._closing = True
+        if self._current:
+            self._current.hang_up()
+
+    def close(self) -> None:
+        """End every process of this sandbox and remove its files."""
+        self._closing = True
+        for zygote in self._zygotes.values():
+            zygote.close()
+        self._zygotes.clear()
+        self._scratch.close()
+
+    def _zygote(self, work: Work, cores: list[int]) -> Zygote:
+        key = (work.python, work.preload, len(cores))
+        if key not in self._zygotes:
+            self._zygotes[key] = Zygote(work.python, work.preload, cores, self._scratch.folder)
+        return self._zygotes[key]
+
+    def _discard(self, zygote: Zygote) -> None:
+        zygote.close()
+        self._zygotes = {key: z for key, z in self._zygotes.items() if z is not zygote}
+
+    def _means(self, zygote: Zygote, work: Work, cores: list[int]) -> tuple[Group | None, bool]:
+        """The task's group, and whether it gets a PID namespace."""
+        namespace = bool(zygote.facts["namespace"])
+        if self._asked in (None, "cgroup"):
+            group = self._scratch.group(work.limits.memory_mb, cores)
+            if group or self._asked is None:
+                return group, namespace
+        elif self._asked == "subreaper":
+            return None, False
+        elif namespace:
+            return None, True
+        raise SetupError(f"The sandbox means '{self._asked}' does not work on this machine.")
+
+    def _outcome(self, work: Work, folder: Path, report: dict[str, Any], name: str) -> Outcome:
+        said = _read_json(folder / OUTCOME)
+        cause, message = _cause(report, said, work, stage := _read_text(folder / STAGE))
+        if self._closing and cause in (None, Cause.INFRASTRUCTURE) and not said:
+            cause, message = Cause.INTERRUPTED, "The task was interrupted."
+        try:
+            log = (self._scratch.folder / "output.log").read_bytes()
+        except OSError:
+            log = b""
+        return Outcome(
+            folder=folder,
+            said=said,
+            cause=cause,
+            message=message,
+            code=report.get("code"),
+            stage=stage,
+            wall_s=report.get("wall_s", 0.0),
+            peak_memory_mb=report.get("peak_mb"),
+            baseline_memory_mb=report.get("baseline_mb"),
+            sandbox=name,
+            log=log,
+        )
+
+
+def _cause(  # noqa: PLR0911
+    report: dict[str, Any], said: dict[str, Any], work: Work, stage: str | None
+) -> tuple[Cause | None, str]:
+    """Why there is nothing usable, from the keeper's report; None where the entry ended itself."""
+    where = f" during {stage}" if stage else ""
+    if report.get("abandoned"):
+        return Cause.INTERRUPTED, "The task was interrupted."
+    if report.get("out_of_memory"):
+        return Cause.MEMORY, (
+            f"It took more than its {work.limits.memory_mb:g} MB{where} and was ended "
+            f"(peak {report['peak_mb']:.0f} MB)."
+        )
+    if said:
+        return None, ""
+    if report.get("timed_out"):
+        return Cause.TIMEOUT, (
+            f"It was ended at the hard limit of {work.limits.hard_limit_s:g} s{where}."
+        )
+    if "code" not in report:
+        return Cause.INFRASTRUCTURE, report.get(
+            "broken", "The process that kept the task ended without a word."
+        )
+    number = report.get("signal")
+    if number in _OUR_KILLS:
+        return Cause.INFRASTRUCTURE, (
+            f"The task was killed from outside{where} ({signal.Signals(number).name})."
+        )
+    if number is not None:
+        return Cause.FRAMEWORK, f"It crashed{where} ({signal.Signals(number).name})."
+    if "argv" in work.entry:
+        return None, ""
+    return Cause.FRAMEWORK, f"It ended by itself{where} (exit code {report['code']})."
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _read_text(path: Path) -> str | None:
+    try:
+        return path.read_text()[:64]
+    except (OSError, ValueError):
+        return None

@@ -1,0 +1,76 @@
+"""What goes into the sandbox and what comes out of it: Work, Outcome, and the evaluation's door."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from benchmark.results import Cause, Record
+    from benchmark.tasks import Run, Task
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What binds the whole process tree. Seconds and MB; `cores` is how many."""
+
+    hard_limit_s: float
+    memory_mb: float
+    cores: int
+
+
+@dataclass(frozen=True)
+class Work:
+    """The part of a task that is not trusted.
+
+    `python` is the interpreter and `preload` what its zygote imports; `entry` is
+    `{"adapter": path}` or `{"argv": [...]}`. `inputs` writes what the entry reads into the work
+    folder that it is given, and returns the entry's payload.
+    """
+
+    python: Path
+    entry: dict[str, Any]
+    limits: Limits
+    preload: tuple[str, ...] = ()
+    seed: int = 0
+    inputs: Callable[[Path], dict[str, Any]] = lambda folder: {}  # noqa: ARG005
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How the sandboxed part ended. `folder` holds its files until the runner has finished.
+
+    `cause` is None when the entry said itself how it ended (`said`), or a command's `code`.
+    """
+
+    folder: Path
+    said: dict[str, Any]
+    cause: Cause | None
+    message: str
+    code: int | None
+    stage: str | None
+    wall_s: float
+    peak_memory_mb: float | None
+    baseline_memory_mb: float | None
+    sandbox: str
+    log: bytes
+
+
+class Evaluation(Protocol):
+    """What a task's `evaluation` names: two functions that run in the trusted runner."""
+
+    def prepare(self, task: Task, run: Run) -> Work: ...
+
+    def finish(self, task: Task, run: Run, outcome: Outcome) -> Record: ...
+
+
+def load_evaluation(path: str) -> Evaluation:
+    """An instance of the class at an import path such as `package.module:Name`."""
+    module, _, name = path.partition(":")
+    evaluation: Evaluation = getattr(importlib.import_module(module), name)()
+    return evaluation

@@ -1,0 +1,218 @@
+"""A control group for one task: memory, cores and kill, on cgroup v2 and v1 alike.
+
+    group = create("automl-x-1", memory_mb=300, cores=[0])   # None where this is not allowed
+    group.enter()                                            # in the process to be limited
+    group.kill(); group.remove()
+
+Where a host has both versions (v1 controllers, v2 mounted beside them), v1 limits and v2's
+`cgroup.kill` kills. What works is found by trying, not by version.
+"""
+
+import errno
+import os
+import signal
+import time
+from typing import Dict, List, NamedTuple, Optional, Set
+
+PREFIX = "automl-"
+_MB = 1024 * 1024
+
+Usage = NamedTuple("Usage", [("anonymous_mb", float), ("cache_mb", float), ("peak_mb", float)])
+
+
+class Group:
+    """One group, by its folder in each hierarchy ("unified" is cgroup v2's)."""
+
+    def __init__(self, folders: Dict[str, str]) -> None:
+        self.folders = folders
+        self.version = 1 if "memory" in folders else 2
+        self._memory = folders.get("memory") or folders["unified"]
+
+    def enter(self) -> None:
+        """Move this process into the group."""
+        for folder in self.folders.values():
+            _write(os.path.join(folder, "cgroup.procs"), "0")
+
+    def oom_kills(self) -> int:
+        """How many processes of the group the kernel has killed for memory."""
+        name = "memory.oom_control" if self.version == 1 else "memory.events"
+        return _numbers(os.path.join(self._memory, name)).get("oom_kill", 0)
+
+    def usage(self) -> Usage:
+        """Anonymous and shared memory now, file cache now, and the kernel's peak of both."""
+        stat = _numbers(os.path.join(self._memory, "memory.stat"))
+        if self.version == 1:
+            anonymous = stat.get("total_rss", 0) + stat.get("total_shmem", 0)
+            cache = max(0, stat.get("total_cache", 0) - stat.get("total_shmem", 0))
+            peak_name = "memory.max_usage_in_bytes"
+        else:
+            anonymous = stat.get("anon", 0) + stat.get("shmem", 0)
+            cache = max(0, stat.get("file", 0) - stat.get("shmem", 0))
+            peak_name = "memory.peak"
+        peak = _read(os.path.join(self._memory, peak_name)).strip()
+        return Usage(anonymous / _MB, cache / _MB, int(peak) / _MB if peak else 0.0)
+
+    def pids(self) -> List[int]:
+        found: Set[int] = set()
+        for folder in self.folders.values():
+            found.update(int(pid) for pid in _read(os.path.join(folder, "cgroup.procs")).split())
+        return sorted(found - {0})
+
+    def kill(self, patience_s: float = 5.0) -> bool:
+        """SIGKILL every process of the group until there is none: True if so in time."""
+        end = time.monotonic() + patience_s
+        unified = os.path.join(self.folders.get("unified", ""), "cgroup.kill")
+        while True:
+            if os.path.exists(unified):
+                _try_write(unified, "1")
+            pids = self.pids()
+            for pid in pids:
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    continue
+            if not pids:
+                return True
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.002)
+
+    def remove(self, patience_s: float = 2.0) -> bool:
+        """Remove the group: True if it is gone in time."""
+        end = time.monotonic() + patience_s
+        for folder in self.folders.values():
+            while os.path.isdir(folder):
+                try:
+                    os.rmdir(folder)
+                except FileNotFoundError:
+                    break
+                except OSError as error:
+                    if error.errno != errno.EBUSY or time.monotonic() > end:
+                        return False
+                    time.sleep(0.002)
+        return True
+
+
+def create(name: str, memory_mb: float, cores: List[int]) -> Optional[Group]:
+    """Make a group with limits, or None where this process may not."""
+    hierarchies, own = _hierarchies(), _own_paths()
+    if "memory" in hierarchies:
+        return _create_v1(name, memory_mb, cores, hierarchies, own)
+    if "unified" in hierarchies:
+        return _create_v2(name, memory_mb, cores, hierarchies["unified"], own.get("unified", "/"))
+    return None
+
+
+def _create_v1(
+    name: str, memory_mb: float, cores: List[int], mounts: Dict[str, str], own: Dict[str, str]
+) -> Optional[Group]:
+    folders: Dict[str, str] = {}
+    try:
+        for controller in ("memory", "cpuset", "unified"):
+            if controller not in mounts:
+                continue
+            parent = mounts[controller] + own.get(controller, "/").rstrip("/")
+            folder = os.path.join(parent, name)
+            try:
+                os.mkdir(folder)
+                folders[controller] = folder
+                if controller == "cpuset":
+                    _write(
+                        os.path.join(folder, "cpuset.mems"),
+                        _read(os.path.join(parent, "cpuset.mems")),
+                    )
+                    _write(os.path.join(folder, "cpuset.cpus"), ",".join(map(str, cores)))
+                if controller == "unified" and not os.path.exists(folder + "/cgroup.kill"):
+                    os.rmdir(folders.pop(controller))
+            except OSError:
+                if controller == "memory":
+                    raise
+                if controller in folders:
+                    os.rmdir(folders.pop(controller))
+        limit = str(int(memory_mb * _MB))
+        _write(folders["memory"] + "/memory.limit_in_bytes", limit)
+        _try_write(folders["memory"] + "/memory.memsw.limit_in_bytes", limit)
+        return Group(folders)
+    except OSError:
+        if folders:
+            Group(dict(folders, memory=folders.get("memory", ""))).remove(0.1)
+        return None
+
+
+def _create_v2(
+    name: str, memory_mb: float, cores: List[int], mount: str, own: str
+) -> Optional[Group]:
+    """In our own group or the nearest one above that hands the memory controller down."""
+    path = own.rstrip("/")
+    while True:
+        folder = os.path.join(mount + path, name)
+        try:
+            os.mkdir(folder)
+        except OSError:
+            folder = ""
+        if folder:
+            if not os.path.exists(folder + "/memory.max"):
+                _try_write(mount + path + "/cgroup.subtree_control", "+memory +cpuset")
+            try:
+                _write(folder + "/memory.max", str(int(memory_mb * _MB)))
+                _try_write(folder + "/memory.swap.max", "0")
+                _try_write(folder + "/memory.oom.group", "1")
+                _try_write(folder + "/cpuset.cpus", ",".join(map(str, cores)))
+                return Group({"unified": folder})
+            except OSError:
+                os.rmdir(folder)
+        if not path:
+            return None
+        path = path.rpartition("/")[0]
+
+
+def _hierarchies() -> Dict[str, str]:
+    """Where each controller's hierarchy is mounted."""
+    found: Dict[str, str] = {}
+    for line in _read("/proc/self/mountinfo").splitlines():
+        left, _, right = line.partition(" - ")
+        mount, kind = left.split()[4], right.split()[0]
+        if kind == "cgroup2":
+            found.setdefault("unified", mount)
+        elif kind == "cgroup":
+            for option in right.split()[2].split(","):
+                if option in ("memory", "cpuset"):
+                    found.setdefault(option, mount)
+    return found
+
+
+def _own_paths() -> Dict[str, str]:
+    """This process's group in each hierarchy."""
+    found: Dict[str, str] = {}
+    for line in _read("/proc/self/cgroup").splitlines():
+        _, controllers, path = line.split(":", 2)
+        for controller in controllers.split(",") if controllers else ["unified"]:
+            found[controller] = path
+    return found
+
+
+def _numbers(path: str) -> Dict[str, int]:
+    pairs = [line.split() for line in _read(path).splitlines()]
+    return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2 and pair[1].isdigit()}
+
+
+def _read(path: str) -> str:
+    """A pseudo file's text; empty where the group is gone already."""
+    try:
+        with open(path) as file:
+            return file.read()
+    except OSError:
+        return ""
+
+
+def _write(path: str, text: str) -> None:
+    with open(path, "w") as file:
+        file.write(text.strip())
+
+
+def _try_write(path: str, text: str) -> bool:
+    try:
+        _write(path, text)
+    except OSError:
+        return False
+    return True

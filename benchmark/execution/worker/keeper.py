@@ -1,0 +1,245 @@
+"""The keeper of one task: starts it inside its limits, watches it, and leaves nothing running.
+
+A keeper is forked from a zygote and ends with its task. It ends early, with the whole tree, when
+its runner goes (the socket hangs up) or its zygote dies (SIGTERM from the kernel).
+"""
+
+import json
+import os
+import select
+import signal
+import socket
+import time
+from typing import Any, Callable, Dict, NamedTuple, Optional
+
+from benchmark.execution.worker import linux, trees
+from benchmark.execution.worker.cgroups import Group
+from benchmark.execution.worker.output import CappedLog
+
+TICK_S = 0.02
+_WEIGH_S = 0.1
+_NEAR = 0.7
+
+Ended = NamedTuple("Ended", [("code", Optional[int]), ("signal", Optional[int])])
+
+
+class Keeper:
+    """One task's limits and life. Times in seconds, memory in MB."""
+
+    def __init__(self, request: Dict[str, Any], lifeline: socket.socket) -> None:
+        self.request = request
+        self.lifeline = lifeline
+        self.group = Group(request["cgroup"]) if request.get("cgroup") else None
+        self.namespace = bool(request["namespace"])
+        self.abandoned = False
+        self.timed_out = False
+        self.out_of_memory = False
+        self.peak_mb = 0.0
+        self.baseline_mb: Optional[float] = None
+        self._cache_mb = 0.0
+        self._weighed = 0.0
+        self._weigh_every = 0.0
+
+    def run(self, body: Callable[[Dict[str, Any]], None]) -> Dict[str, Any]:
+        """Run `body(request)` as the task; returns the report when the tree is gone."""
+        read_end, write_end = os.pipe()
+        status_read, status_write = os.pipe()
+        wake_read, wake_write = os.pipe()
+        for fd in (wake_read, wake_write):
+            os.set_blocking(fd, False)
+        signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGTERM, self._abandon)
+        log = CappedLog(self.request["output"], read_end)
+        started = time.monotonic()
+        ours = [self.lifeline.fileno(), read_end, status_read, wake_read, wake_write]
+        pid = self._fork(body, write_end, status_write, ours)
+        os.close(write_end)
+        os.close(status_write)
+        ended = self._watch(pid, log, status_read, wake_read, started)
+        wall_s = time.monotonic() - started
+        self._kill(pid)
+        killed_s = time.monotonic() - started
+        self._account()
+        log.close()
+        return {
+            "code": ended.code,
+            "signal": ended.signal,
+            "timed_out": self.timed_out,
+            "out_of_memory": self.out_of_memory,
+            "abandoned": self.abandoned,
+            "peak_mb": round(self.peak_mb, 2),
+            "baseline_mb": self.baseline_mb,
+            "wall_s": wall_s,
+            "gone_s": killed_s,
+        }
+
+    def _abandon(self, *_: Any) -> None:
+        self.abandoned = True
+
+    def _fork(
+        self, body: Callable[[Dict[str, Any]], None], output: int, status: int, ours: Any
+    ) -> int:
+        """Fork the task; in a namespace by way of its init. Returns our child's pid."""
+        if self.namespace:
+            linux.new_pid_namespace()
+        pid = os.fork()
+        if pid:
+            return pid
+        try:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            linux.die_with_parent()
+            for fd in ours:
+                os.close(fd)
+            if not self.namespace:
+                os.close(status)
+                self._become_task(body, output)
+            linux.mount_own_proc()
+            task = os.fork()
+            if task == 0:
+                os.close(status)
+                self._become_task(body, output)
+            os.close(output)
+            _init(task, status)
+        finally:
+            os._exit(127)
+        return 0
+
+    def _become_task(self, body: Callable[[Dict[str, Any]], None], output: int) -> None:
+        os.setsid()
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        if output > 2:
+            os.close(output)
+        if self.group:
+            self.group.enter()
+        os.sched_setaffinity(0, self.request["cores"])
+        body(self.request)
+
+    def _watch(self, pid: int, log: CappedLog, status: int, wake: int, started: float) -> Ended:
+        deadline = started + self.request["hard_limit_s"]
+        poll = select.poll()
+        poll.register(self.lifeline, select.POLLHUP | select.POLLRDHUP)
+        for fd in (log.fd, status, wake):
+            poll.register(fd, select.POLLIN)
+        watched_log = True
+        while True:
+            left = deadline - time.monotonic()
+            events = dict(poll.poll(max(0.0, min(TICK_S, left) * 1000)))
+            if log.fd in events:
+                log.drain()
+            if watched_log and not log.open:
+                poll.unregister(log.fd)
+                watched_log = False
+            if wake in events:
+                os.read(wake, 4096)
+            ended = self._ended(pid, status, status in events)
+            if ended:
+                return ended
+            self._weigh(pid)
+            self.abandoned = self.abandoned or self.lifeline.fileno() in events
+            self.timed_out = time.monotonic() >= deadline
+            if self.abandoned or self.timed_out or self.out_of_memory:
+                return Ended(None, None)
+
+    def _ended(self, pid: int, status: int, told: bool) -> Optional[Ended]:
+        if self.namespace:
+            if not told:
+                return None
+            text = os.read(status, 64)
+            if text:
+                return _decode(int(text))
+            return Ended(None, int(signal.SIGKILL))
+        done, code = os.waitpid(pid, os.WNOHANG)
+        return _decode(code) if done == pid else None
+
+    def _weigh(self, pid: int) -> None:
+        now = time.monotonic()
+        if now - self._weighed < self._weigh_every:
+            return
+        if self.group:
+            usage = self.group.usage()
+            self.peak_mb = max(self.peak_mb, usage.anonymous_mb)
+            self._cache_mb = max(self._cache_mb, usage.cache_mb)
+            self.out_of_memory = self.group.oom_kills() > 0
+            self._weigh_every = TICK_S
+        else:
+            self._weigh_by_hand(pid)
+        self._weighed = time.monotonic()
+
+    def _weigh_by_hand(self, pid: int) -> None:
+        """The watchdog: a cheap upper bound often, the exact sum when that comes near the limit."""
+        start = time.monotonic()
+        pids = [pid] + trees.descendants(pid)
+        limit = self.request["memory_mb"]
+        baseline = self.baseline_mb or 0.0
+        near = trees.resident_mb(pids) > baseline + _NEAR * limit
+        if self.baseline_mb is None or near or start - self._last_exact > _WEIGH_S:
+            exact = trees.anonymous_mb(pids)
+            self._last_exact = start
+            if self.baseline_mb is None:
+                self.baseline_mb = round(exact, 2)
+            self.peak_mb = max(self.peak_mb, exact - (self.baseline_mb or 0.0))
+            self.out_of_memory = self.peak_mb > limit
+        cost = time.monotonic() - start
+        self._weigh_every = max(0.005 if near else TICK_S, 3 * cost)
+
+    _last_exact = 0.0
+
+    def _kill(self, pid: int) -> None:
+        """End the whole tree, by every means at hand."""
+        if self.namespace:
+            # The kernel ends a namespace with its init, and the wait returns when all are gone.
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+        if self.group:
+            self.group.kill()
+        trees.kill_all(os.getpid())
+
+    def _account(self) -> None:
+        if not self.group:
+            return
+        usage = self.group.usage()
+        cache = max(self._cache_mb, usage.cache_mb)
+        self.peak_mb = max(self.peak_mb, usage.anonymous_mb, usage.peak_mb - cache)
+        self.out_of_memory = self.out_of_memory or self.group.oom_kills() > 0
+
+
+def keep(
+    request: Dict[str, Any],
+    lifeline: socket.socket,
+    report: int,
+    body: Callable[[Dict[str, Any]], None],
+) -> None:
+    """The keeper's process: never returns."""
+    try:
+        linux.die_with_parent(signal.SIGTERM)
+        linux.become_subreaper()
+        keeper = Keeper(request, lifeline)
+        answer = keeper.run(body)
+        if keeper.abandoned and keeper.group:
+            keeper.group.remove()
+        os.write(report, json.dumps(answer).encode())
+    except OSError as error:
+        os.write(report, json.dumps({"broken": str(error)}).encode())
+    finally:
+        os._exit(0)
+
+
+def _init(task: int, status: int) -> None:
+    """PID 1 of the namespace: reaps until the task ends, tells how, and ends everything."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    while True:
+        pid, code = os.waitpid(-1, 0)
+        if pid == task:
+            os.write(status, str(code).encode())
+            os._exit(0)
+
+
+def _decode(status: int) -> Ended:
+    if os.WIFSIGNALED(status):
+        return Ended(None, os.WTERMSIG(status))
+    return Ended(os.WEXITSTATUS(status), None)

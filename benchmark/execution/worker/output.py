@@ -1,0 +1,62 @@
+"""A task's output: a pipe drained while the task lives into a file that cannot grow without end."""
+
+import os
+from collections import deque
+from typing import Deque
+
+_CHUNK = 1 << 16
+_CHUNKS_AT_ONCE = 32
+
+
+class CappedLog:
+    """Keeps the first `head` and the last `tail` bytes of what comes through the pipe.
+
+    The pipe is never read to its end: a process that holds it open delays nothing.
+    """
+
+    def __init__(self, path: str, fd: int, head: int = 1 << 18, tail: int = 1 << 20) -> None:
+        self.fd = fd
+        self._file = open(path, "wb", buffering=0)  # noqa: SIM115
+        self._head_left = head
+        self._tail_cap = tail
+        self._tail: Deque[bytes] = deque()
+        self._tail_size = 0
+        self._dropped = 0
+        self.open = True
+        os.set_blocking(fd, False)
+
+    def drain(self) -> None:
+        """Take what is there now, up to 2 MB."""
+        for _ in range(_CHUNKS_AT_ONCE):
+            try:
+                chunk = os.read(self.fd, _CHUNK)
+            except BlockingIOError:
+                return
+            if not chunk:
+                self.open = False
+                return
+            self._keep(chunk)
+
+    def _keep(self, chunk: bytes) -> None:
+        if self._head_left:
+            self._file.write(chunk[: self._head_left])
+            chunk, self._head_left = (
+                chunk[self._head_left :],
+                max(0, self._head_left - len(chunk)),
+            )
+        if chunk:
+            self._tail.append(chunk)
+            self._tail_size += len(chunk)
+        while self._tail_size > self._tail_cap and len(self._tail) > 1:
+            lost = len(self._tail.popleft())
+            self._tail_size -= lost
+            self._dropped += lost
+
+    def close(self) -> None:
+        self.drain()
+        if self._dropped:
+            self._file.write(b"\n... %d bytes left out ...\n" % self._dropped)
+        for chunk in self._tail:
+            self._file.write(chunk)
+        self._file.close()
+        os.close(self.fd)

@@ -1,0 +1,95 @@
+"""A process tree seen from above, where no control group does it: list, weigh, kill.
+
+The root is a subreaper or the init of a PID namespace, so every descendant stays below it.
+"""
+
+import os
+import signal
+import time
+from typing import List
+
+_PAGE_MB = os.sysconf("SC_PAGE_SIZE") / (1024.0 * 1024.0)
+
+
+def descendants(pid: int) -> List[int]:
+    """Every living process below `pid`, nearest first."""
+    found: List[int] = []
+    waiting = [pid]
+    while waiting:
+        parent = waiting.pop(0)
+        children = _children(parent)
+        found.extend(children)
+        waiting.extend(children)
+    return found
+
+
+def _children(pid: int) -> List[int]:
+    found: List[int] = []
+    folder = "/proc/%d/task" % pid
+    try:
+        threads = os.listdir(folder)
+    except OSError:
+        return found
+    for thread in threads:
+        found.extend(int(child) for child in _read("%s/%s/children" % (folder, thread)).split())
+    return found
+
+
+def resident_mb(pids: List[int]) -> float:
+    """An upper bound of what the processes hold: resident pages, shared ones counted again."""
+    total = 0
+    for pid in pids:
+        fields = _read("/proc/%d/statm" % pid).split()
+        total += int(fields[1]) if len(fields) > 1 else 0
+    return total * _PAGE_MB
+
+
+def anonymous_mb(pids: List[int]) -> float:
+    """Anonymous and shared memory of the processes, a page shared by n counted 1/n in each."""
+    total = 0
+    for pid in pids:
+        for line in _read("/proc/%d/smaps_rollup" % pid).splitlines():
+            if line.startswith(("Pss_Anon:", "Pss_Shmem:")):
+                total += int(line.split()[1])
+    return total / 1024.0
+
+
+def kill_all(root: int, patience_s: float = 5.0) -> bool:
+    """SIGKILL every descendant until there is none left: True if so in time.
+
+    Stopping all of them first keeps a tree that forks from outrunning us. The caller is `root`
+    itself, and reaps.
+    """
+    end = time.monotonic() + patience_s
+    while True:
+        pids = descendants(root)
+        for number in (signal.SIGSTOP, signal.SIGKILL):
+            for pid in pids:
+                try:
+                    os.kill(pid, number)
+                except (ProcessLookupError, PermissionError):
+                    continue
+        reap()
+        if not pids:
+            return True
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.002)
+
+
+def reap() -> None:
+    """Collect every child that has ended, without waiting."""
+    while True:
+        try:
+            if os.waitpid(-1, os.WNOHANG)[0] == 0:
+                return
+        except ChildProcessError:
+            return
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path) as file:
+            return file.read()
+    except OSError:
+        return ""

@@ -1,0 +1,79 @@
+"""The zygote: imports the heavy libraries once, then forks a keeper for each task.
+
+It does nothing else with the libraries: one whose OpenMP pool or loky has run before the fork
+hangs in the child. It takes one JSON line a task from its socket and answers one line.
+"""
+
+import importlib
+import json
+import os
+import signal
+import socket
+import sys
+import time
+from typing import Any, Dict
+
+from benchmark.execution.worker import keeper, linux, task, trees
+
+
+def main(fd: int, preload: str) -> None:
+    """Serve the runner at the other end of the socket `fd` until it hangs up."""
+    linux.die_with_parent(signal.SIGTERM)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    linux.become_subreaper()
+    runner = socket.socket(fileno=fd)
+    started = time.monotonic()
+    faults: Dict[str, str] = {}
+    for module in json.loads(preload):
+        try:
+            importlib.import_module(module)
+        except Exception as error:
+            faults[module] = "%s: %s" % (type(error).__name__, error)
+    _send(
+        runner,
+        {
+            "ready": True,
+            "import_s": time.monotonic() - started,
+            "faults": faults,
+            "namespace": linux.namespace_works(),
+            "python": sys.version.split()[0],
+            "memory_mb": trees.anonymous_mb([os.getpid()]),
+        },
+    )
+    lines = runner.makefile("rb")
+    while True:
+        line = lines.readline()
+        if not line:
+            return
+        _send(runner, _serve(json.loads(line.decode()), runner))
+
+
+def _serve(request: Dict[str, Any], runner: socket.socket) -> Dict[str, Any]:
+    read_end, write_end = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(read_end)
+        keeper.keep(request, runner, write_end, task.perform)
+    os.close(write_end)
+    _, status = os.waitpid(pid, 0)
+    # Whatever the keeper could not end, being killed itself, has become our child.
+    trees.kill_all(os.getpid())
+    os.set_blocking(read_end, False)
+    try:
+        report = os.read(read_end, 1 << 16)
+    except BlockingIOError:
+        report = b""
+    os.close(read_end)
+    answer: Dict[str, Any] = {}
+    if report:
+        answer.update(json.loads(report.decode()))
+    else:
+        answer["broken"] = "The task's keeper was killed (status %d)." % status
+    return answer
+
+
+def _send(runner: socket.socket, message: Dict[str, Any]) -> None:
+    try:
+        runner.sendall(json.dumps(message).encode() + b"\n")
+    except OSError:
+        sys.exit(0)

@@ -1,0 +1,21 @@
+"""The frameworks: a folder per framework, and the environments that they run in.
+
+from benchmark import frameworks
+
+frameworks.ensure(frameworks.get("RandomForest")).python      # the interpreter to start
+"""
+
+from benchmark.frameworks.environments import Environment, ensure, environment_hash, interpreter_for
+from benchmark.frameworks.registry import Framework, Scan, all_frameworks, get, scan
+
+__all__ = [
+    "Environment",
+    "Framework",
+    "Scan",
+    "all_frameworks",
+    "ensure",
+    "environment_hash",
+    "get",
+    "interpreter_for",
+    "scan",
+]

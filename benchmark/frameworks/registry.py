@@ -1,0 +1,192 @@
+"""Which frameworks there are: a folder each, described by its framework.toml.
+
+get("RandomForest").name                      # "random-forest"
+for warning in scan(["~/my-frameworks"]).warnings:
+    print(warning)
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import re
+import tomllib
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmark.errors import BenchmarkError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+FOLDER = Path(__file__).parent
+FILE = "framework.toml"
+
+
+@dataclass(frozen=True)
+class Framework:
+    """A framework as its framework.toml describes it.
+
+    `python` is a version specifier; `environment` names the framework whose requirements it
+    shares, and `environment_folder` is where they are; `preload` are the modules that a server
+    imports once; `minimum_runtime` is in seconds; `version_of` is the distribution whose version
+    is reported; a `light` framework is part of the quickstart.
+    """
+
+    name: str
+    folder: Path
+    description: str
+    version_of: str
+    environment_folder: Path
+    environment: str = ""
+    aliases: tuple[str, ...] = ()
+    python: str = ">=3.11"
+    tier: int = 3
+    preload: tuple[str, ...] = ()
+    minimum_runtime: float = 0.0
+    light: bool = False
+
+    @property
+    def adapter(self) -> Path:
+        """The file that the worker loads."""
+        return self.folder / "adapter.py"
+
+    @property
+    def lock(self) -> Path:
+        """The hashed requirements of its environment."""
+        return self.environment_folder / "requirements.lock"
+
+    @property
+    def adapter_hash(self) -> str:
+        """sha256 (16 hex digits) of its own Python files and those of its environment's folder."""
+        digest = hashlib.sha256()
+        for folder in dict.fromkeys((self.folder, self.environment_folder)):
+            for file in sorted(folder.glob("*.py")):
+                content = file.read_bytes()
+                digest.update(f"{folder.name}/{file.name} {len(content)}\n".encode() + content)
+        return digest.hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Scan:
+    """The frameworks that were found, by name, and a sentence for each that is broken."""
+
+    frameworks: dict[str, Framework]
+    warnings: tuple[str, ...]
+
+
+def scan(extra_paths: Iterable[str | Path] = ()) -> Scan:
+    """Read the frameworks that ship with the program, then those of the user's own folders.
+
+    A path is a framework's folder or a folder of such folders. What is broken there, or has a
+    name that is taken, is a warning and stops nothing.
+    """
+    found: dict[str, Framework] = {}
+    warnings: list[str] = []
+    for path in (FOLDER, *(Path(extra).expanduser() for extra in extra_paths)):
+        files = [path / FILE] if (path / FILE).is_file() else sorted(path.glob(f"*/{FILE}"))
+        if not files:
+            warnings.append(f"There is no {FILE} in {path} or in a folder in it.")
+        environments = {name: framework.folder for name, framework in found.items()}
+        environments |= {file.parent.name: file.parent for file in reversed(files)}
+        for file in files:
+            try:
+                framework = _read(file, environments)
+            except BenchmarkError as error:
+                warnings.append(str(error))
+                continue
+            taken = _match(framework.name, found)
+            if taken is not None:
+                warnings.append(f'{file}: the name "{framework.name}" is taken by {taken.folder}.')
+            else:
+                found[framework.name] = framework
+    return Scan(found, tuple(warnings))
+
+
+def all_frameworks(extra_paths: Iterable[str | Path] = ()) -> dict[str, Framework]:
+    """All usable frameworks by name; `scan` also says what is broken."""
+    return scan(extra_paths).frameworks
+
+
+def get(name: str, extra_paths: Iterable[str | Path] = ()) -> Framework:
+    """The framework of this name or alias; case, '-' and '_' do not matter.
+
+    Raises:
+        BenchmarkError: there is none; the sentence names the nearest, or what is broken.
+    """
+    result = scan(extra_paths)
+    framework = _match(name, result.frameworks)
+    if framework is not None:
+        return framework
+    names = {_plain(n): f.name for f in result.frameworks.values() for n in (f.name, *f.aliases)}
+    near = difflib.get_close_matches(_plain(name), names, n=1, cutoff=0.6)
+    mend = f"did you mean {names[near[0]]}?" if near else f"there are {', '.join(names.values())}."
+    broken = "".join(f" {warning}" for warning in result.warnings if _plain(name) in _plain(warning))
+    raise BenchmarkError(f'There is no framework "{name}"; {mend}{broken}')
+
+
+def _match(name: str, found: dict[str, Framework]) -> Framework | None:
+    wanted = _plain(name)
+    for framework in found.values():
+        if wanted in (_plain(framework.name), *map(_plain, framework.aliases)):
+            return framework
+    return None
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[-_\s]", "", name).casefold()
+
+
+def _read(file: Path, environments: dict[str, Path]) -> Framework:
+    try:
+        values = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BenchmarkError(f"{file} cannot be read: {error}.") from None
+    values.setdefault("name", file.parent.name)
+    values.setdefault("environment", values["name"])
+    _check(values, file)
+    for key in ("aliases", "preload"):
+        values[key] = tuple(values.get(key, ()))
+    folder = environments.get(values["environment"], file.parent)
+    if values["environment"] == values["name"]:
+        folder = file.parent
+    elif values["environment"] not in environments:
+        raise BenchmarkError(f'{file}: there is no framework "{values["environment"]}" to share.')
+    framework = Framework(**values, folder=file.parent, environment_folder=folder)
+    for needed in (framework.adapter, framework.lock):
+        if not needed.is_file():
+            raise BenchmarkError(f"{file} needs {needed}, which is missing.")
+    return framework
+
+
+def _check(values: dict[str, Any], file: Path) -> None:
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+    known = {field.name: str(field.type) for field in fields(Framework)}
+    for key, value in values.items():
+        if key not in known or key.endswith("folder"):
+            near = difflib.get_close_matches(key, known, n=1)
+            hint = f'; did you mean "{near[0]}"?' if near else "."
+            raise BenchmarkError(f'{file}: unknown key "{key}"{hint}')
+        if not _is_a(value, known[key]):
+            raise BenchmarkError(f'{file}: "{key}" is {value!r}; it must be {known[key]}.')
+    for key in ("description", "version_of"):
+        if key not in values:
+            raise BenchmarkError(f'{file} lacks the key "{key}".')
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", values["name"]):
+        raise BenchmarkError(f'{file}: "{values["name"]}" is no name; use letters, digits, . _ -')
+    try:
+        SpecifierSet(values.get("python", ""))
+    except InvalidSpecifier:
+        raise BenchmarkError(
+            f'{file}: "python" is "{values["python"]}"; write a specifier such as ">=3.11,<3.14".'
+        ) from None
+
+
+def _is_a(value: Any, kind: str) -> bool:
+    if kind.startswith("tuple"):
+        return isinstance(value, list) and all(isinstance(item, str) for item in value)
+    if kind == "float":
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return type(value).__name__ == kind

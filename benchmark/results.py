@@ -1,0 +1,250 @@
+"""Attempts and records: begin, settle, list, compile.
+
+A task has one record: a result, created once. An attempt is begun before the task runs (its
+creation is the count) and ended with how it went. `success`, `framework`, `timeout` and `memory`
+are results; any other cause leaves the task without one, to be run again.
+
+Setting a task aside writes a mark into its attempts: records of earlier attempts then count as
+absent, so that a late worker's record cannot slip into the new generation.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from benchmark.tasks import Run, Task
+
+_ASIDE = "-aside"
+
+
+class Cause(StrEnum):
+    """Why a task has no success. The first three are results, the others are not."""
+
+    FRAMEWORK = "framework"
+    TIMEOUT = "timeout"
+    MEMORY = "memory"
+    DATA = "data"
+    SETUP = "setup"
+    INTERRUPTED = "interrupted"
+    INFRASTRUCTURE = "infrastructure"
+
+    @property
+    def is_result(self) -> bool:
+        return self in (Cause.FRAMEWORK, Cause.TIMEOUT, Cause.MEMORY)
+
+    @property
+    def is_retried(self) -> bool:
+        """Tried again by itself, up to max_attempts."""
+        return self in (Cause.INTERRUPTED, Cause.INFRASTRUCTURE)
+
+
+def utc_now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def host_facts() -> dict[str, Any]:
+    return {"name": platform.node(), "machine": platform.machine(), "cpus": os.cpu_count()}
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A begun attempt: its number is unique among all attempts of the task, ever."""
+
+    task: str
+    number: int
+    begun: str
+
+
+@dataclass(frozen=True)
+class Record:
+    """How an attempt ended. In `out/` it is the task's record. Seconds and MB."""
+
+    task: str
+    status: str
+    cause: Cause | None = None
+    message: str = ""
+    metrics: dict[str, float | None] = field(default_factory=dict)
+    labels: dict[str, Any] = field(default_factory=dict)
+    setup_s: float | None = None
+    fit_s: float | None = None
+    predict_s: float | None = None
+    total_s: float | None = None
+    overhead_s: float | None = None
+    inference_s_per_row: dict[str, float] = field(default_factory=dict)
+    peak_memory_mb: float | None = None
+    baseline_memory_mb: float | None = None
+    models: int | None = None
+    leaderboard: list[dict[str, Any]] | None = None
+    version: str | None = None
+    environment_hash: str | None = None
+    dataset_hash: str | None = None
+    split_hash: str | None = None
+    sandbox: str | None = None
+    host: dict[str, Any] = field(default_factory=dict)
+    attempt: int = 0
+    log: str | None = None
+    begun: str | None = None
+    ended: str | None = None
+
+    @property
+    def is_result(self) -> bool:
+        return self.status != "failure" or (self.cause is not None and self.cause.is_result)
+
+    def to_bytes(self) -> bytes:
+        return json.dumps(asdict(self), ensure_ascii=False, allow_nan=True).encode()
+
+    @staticmethod
+    def from_bytes(data: bytes | None) -> Record | None:
+        """The record, or None where the bytes are none: an unreadable record counts as absent."""
+        try:
+            values = json.loads(data or b"")
+            values["cause"] = Cause(values["cause"]) if values["cause"] else None
+            return Record(**values)
+        except (ValueError, TypeError, KeyError):
+            return None
+
+
+def failure(task: Task | str, cause: Cause, message: str, **facts: Any) -> Record:
+    key, labels = (task, {}) if isinstance(task, str) else (task.key, task.labels)
+    return Record(task=key, status="failure", cause=cause, message=message, labels=labels, **facts)
+
+
+def begin(run: Run, task: Task) -> Attempt:
+    """Begin an attempt; its number is one more than any attempt's or mark's of this task."""
+    prefix = run.attempts_path(task.key)
+    number = max((number for number, _ in _numbers(run, task.key)), default=0) + 1
+    while True:
+        attempt = Attempt(task.key, number, utc_now())
+        begun = json.dumps(asdict(attempt) | {"host": host_facts()}).encode()
+        if run.store.create(f"{prefix}/{number:04d}.json", begun):
+            return attempt
+        number += 1
+
+
+def settle(run: Run, attempt: Attempt, record: Record) -> Record:
+    """End the attempt, and create the task's record if this is a result and there is none.
+
+    Returns:
+        The task's record where it has one now (perhaps of another delivery), else `record`.
+    """
+    record = replace(
+        record, attempt=attempt.number, begun=attempt.begun, ended=record.ended or utc_now()
+    )
+    data = record.to_bytes()
+    final = record
+    if record.is_result:
+        final = _create_record(run, record, data)
+    run.store.put(f"{run.attempts_path(record.task)}/{attempt.number:04d}.json", data)
+    return final
+
+
+def _create_record(run: Run, record: Record, data: bytes) -> Record:
+    aside = _last_aside(run, record.task)
+    path = run.out_path(record.task)
+    if record.attempt < aside:
+        return record
+    if run.store.create(path, data):
+        return record
+    existing = Record.from_bytes(run.store.get(path))
+    if existing is not None and existing.attempt > aside:
+        return existing
+    run.store.put(path, data)
+    return record
+
+
+def set_aside(run: Run, keys: Iterable[str]) -> None:
+    """Start a new generation of tasks: their records go, and late ones of old attempts too."""
+    for key in keys:
+        number = max((number for number, _ in _numbers(run, key)), default=0) + 1
+        while not run.store.create(
+            f"{run.attempts_path(key)}/{number:04d}{_ASIDE}.json",
+            json.dumps({"task": key, "number": number, "aside": utc_now()}).encode(),
+        ):
+            number += 1
+        run.store.delete([run.out_path(key)])
+
+
+def _numbers(run: Run, key: str) -> list[tuple[int, bool]]:
+    """(number, whether it is a mark) of each attempt of a task."""
+    return [_parse(path) for path in run.store.list(run.attempts_path(key))]
+
+
+def _parse(path: str) -> tuple[int, bool]:
+    stem = path.rpartition("/")[2].removesuffix(".json")
+    return int(stem.removesuffix(_ASIDE)), stem.endswith(_ASIDE)
+
+
+def _last_aside(run: Run, key: str) -> int:
+    return max((number for number, aside in _numbers(run, key) if aside), default=0)
+
+
+@dataclass(frozen=True)
+class AttemptIndex:
+    """The attempts of a run by task key: the last number, and the last mark."""
+
+    last: dict[str, int]
+    aside: dict[str, int]
+
+
+def attempt_index(run: Run) -> AttemptIndex:
+    """One listing, no reads."""
+    prefix = f"{run.name}/attempts/"
+    last: dict[str, int] = {}
+    aside: dict[str, int] = {}
+    for path in run.store.list(prefix):
+        key = path.removeprefix(prefix).rpartition("/")[0]
+        number, is_aside = _parse(path)
+        target = aside if is_aside else last
+        target[key] = max(number, target.get(key, 0))
+    return AttemptIndex(last, aside)
+
+
+def records(run: Run) -> Iterator[Record]:
+    """Every valid record of the run, in the order of their keys."""
+    aside = attempt_index(run).aside
+    for _, data in run.store.get_many(run.store.list(f"{run.name}/out")):
+        record = Record.from_bytes(data)
+        if record is not None and record.attempt > aside.get(record.task, 0):
+            yield record
+
+
+def without_result(run: Run, tasks: Iterable[Task] | None = None) -> list[Task]:
+    """The tasks that have no record: what resume runs."""
+    done = {record.task for record in records(run)}
+    return [task for task in (run.tasks if tasks is None else tasks) if task.key not in done]
+
+
+def last_attempts(run: Run, keys: Iterable[str]) -> dict[str, Record | None]:
+    """How the last attempt of each task ended; None where it began and left no end."""
+    index = attempt_index(run)
+    paths = {
+        f"{run.attempts_path(key)}/{index.last[key]:04d}.json": key
+        for key in keys
+        if key in index.last and index.last[key] > index.aside.get(key, 0)
+    }
+    return {paths[path]: Record.from_bytes(data) for path, data in run.store.get_many(paths)}
+
+
+def last_attempt(run: Run, key: str) -> tuple[int, Record | None] | None:
+    """(number, how it ended; None while open) of a task's last attempt in this generation."""
+    numbers = _numbers(run, key)
+    last = max((number for number, aside in numbers if not aside), default=0)
+    if last <= max((number for number, aside in numbers if aside), default=0):
+        return None
+    path = f"{run.attempts_path(key)}/{last:04d}.json"
+    return last, Record.from_bytes(run.store.get(path))
+
+
+def current_record(run: Run, key: str) -> Record | None:
+    """The task's record, or None: one of an earlier generation counts as absent."""
+    record = Record.from_bytes(run.store.get(run.out_path(key)))
+    return record if record and record.attempt > _last_aside(run, key) else None

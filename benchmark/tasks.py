@@ -1,0 +1,258 @@
+"""Task, Run and its manifest: what is to be evaluated, and under which conditions.
+
+A task's key is `framework/dataset/seed` and does not change when the grid grows. What makes two
+runs different (budget, limits, cores, memory, split, metric, data and environment hashes) stands
+in the manifest, so results under other conditions cannot mix.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote
+
+from benchmark.errors import BenchmarkError, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from benchmark.store import Store
+
+MANIFEST_VERSION = 1
+BENCHMARK_EVALUATION = "benchmark.execution.evaluation:BenchmarkEvaluation"
+CLASSIC_SEED = 1400
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What one task may take. Seconds and MB."""
+
+    cores: int
+    memory_mb: int
+    runtime_s: float
+    hard_limit_s: float
+
+
+@dataclass(frozen=True)
+class Task:
+    """One evaluation. Dispatchers carry it and never look inside."""
+
+    key: str
+    evaluation: str
+    environment: str
+    payload: dict[str, Any]
+    resources: Resources
+    labels: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @staticmethod
+    def from_json(text: str) -> Task:
+        values = json.loads(text)
+        values["resources"] = Resources(**values["resources"])
+        return Task(**values)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A task's place in the grid: framework (its name in the results), data set, seed."""
+
+    framework: str
+    dataset: str
+    seed: int
+
+    @property
+    def key(self) -> str:
+        return task_key(self.framework, self.dataset, self.seed)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A run as it was planned: conditions, what is compared, on what, and the tasks in order.
+
+    `frameworks[name]` holds the registry's name, params, version and environment hash;
+    `datasets[name]` type, target, problem, classes and content hash. A task's position in
+    `cells` is the classic CSV's ID.
+    """
+
+    conditions: dict[str, Any]
+    frameworks: dict[str, dict[str, Any]]
+    datasets: dict[str, dict[str, Any]]
+    cells: tuple[Cell, ...]
+    created: str
+    harness: str
+
+    def to_bytes(self) -> bytes:
+        values = {
+            "version": MANIFEST_VERSION,
+            "created": self.created,
+            "harness": self.harness,
+            "conditions": self.conditions,
+            "frameworks": self.frameworks,
+            "datasets": self.datasets,
+            "tasks": [[cell.framework, cell.dataset, cell.seed] for cell in self.cells],
+        }
+        return json.dumps(values, ensure_ascii=False).encode()
+
+    @staticmethod
+    def from_bytes(data: bytes) -> Manifest:
+        values = json.loads(data)
+        if values["version"] != MANIFEST_VERSION:
+            raise BenchmarkError(
+                f"The manifest has version {values['version']} and this program reads "
+                f"{MANIFEST_VERSION}; use the version of the program that made the run."
+            )
+        return Manifest(
+            conditions=values["conditions"],
+            frameworks=values["frameworks"],
+            datasets=values["datasets"],
+            cells=tuple(Cell(*cell) for cell in values["tasks"]),
+            created=values["created"],
+            harness=values["harness"],
+        )
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run in its store: the manifest, the tasks, and where each of their objects lies."""
+
+    name: str
+    store: Store
+    manifest: Manifest
+
+    @staticmethod
+    def open(store: Store, name: str) -> Run:
+        """Read a run.
+
+        Raises:
+            BenchmarkError: there is no such run in the store, or its manifest is broken.
+        """
+        data = store.get(f"{name}/manifest.json")
+        if data is None:
+            raise BenchmarkError(
+                f"There is no run '{name}' in {store.url}; start one with execute-compute."
+            )
+        try:
+            return Run(name, store, Manifest.from_bytes(data))
+        except (ValueError, KeyError, TypeError) as error:
+            raise StoreError(
+                f"The manifest of run '{name}' in {store.url} is broken: {error}."
+            ) from error
+
+    def save(self) -> None:
+        self.store.put(f"{self.name}/manifest.json", self.manifest.to_bytes())
+
+    @cached_property
+    def tasks(self) -> list[Task]:
+        """Every task, in the manifest's order."""
+        return [self.task_of(cell) for cell in self.manifest.cells]
+
+    @cached_property
+    def _cells(self) -> dict[str, Cell]:
+        return {cell.key: cell for cell in self.manifest.cells}
+
+    def task(self, key: str) -> Task:
+        """The task with a key.
+
+        Raises:
+            BenchmarkError: the run has no such task.
+        """
+        cell = self._cells.get(key)
+        if cell is None:
+            raise BenchmarkError(f"Run '{self.name}' has no task '{key}'.")
+        return self.task_of(cell)
+
+    def task_of(self, cell: Cell) -> Task:
+        conditions = self.manifest.conditions
+        dataset = self.manifest.datasets[cell.dataset]
+        return Task(
+            key=cell.key,
+            evaluation=BENCHMARK_EVALUATION,
+            environment=str(self.manifest.frameworks[cell.framework]["environment"]),
+            payload={"framework": cell.framework, "dataset": cell.dataset, "seed": cell.seed},
+            resources=Resources(
+                cores=conditions["cores"],
+                memory_mb=conditions["memory"],
+                runtime_s=conditions["runtime"],
+                hard_limit_s=conditions["hard_limit"],
+            ),
+            labels={
+                "framework": cell.framework,
+                "dataset": cell.dataset,
+                "type": dataset["type"],
+                "seed": cell.seed,
+            },
+        )
+
+    def out_path(self, key: str) -> str:
+        return f"{self.name}/out/{key}.json"
+
+    def attempts_path(self, key: str) -> str:
+        return f"{self.name}/attempts/{key}"
+
+    def predictions_path(self, key: str) -> str:
+        return f"{self.name}/predictions/{key}.parquet"
+
+    def log_path(self, task: Task, *, passed: bool, attempt: int) -> str:
+        outcome = "pass" if passed else "fail"
+        framework, dataset, seed = task.key.split("/")
+        place = f"{dataset}-{task.labels.get('type', 'task')}-{seed}"
+        return f"{self.name}/logs/{outcome}/{framework}/{place}/{attempt}.log"
+
+
+def segment(name: str) -> str:
+    """A name as one safe path segment: percent-encoded, never '.', '..', hidden or too long."""
+    encoded = quote(name, safe="-_.~ ".strip())
+    if encoded.startswith("."):
+        encoded = "%2E" + encoded[1:]
+    if len(encoded) > 120:
+        encoded = encoded[:100] + "~" + hashlib.sha256(name.encode()).hexdigest()[:16]
+    return encoded
+
+
+def task_key(framework: str, dataset: str, seed: int) -> str:
+    return f"{segment(framework)}/{segment(dataset)}/{seed}"
+
+
+def shown(key: str) -> str:
+    """A key for people: unquoted."""
+    return unquote(key)
+
+
+def seeds_of(seeds: int | list[int]) -> list[int]:
+    """The seeds of a configuration: n means the first n distinct values of the classic generator.
+
+    The classic ten are the first ten of `numpy.random.RandomState(1400).randint(1000)`.
+    """
+    if isinstance(seeds, list):
+        return list(seeds)
+    import numpy as np
+
+    generator = np.random.RandomState(CLASSIC_SEED)
+    chosen: dict[int, None] = {}
+    while len(chosen) < seeds:
+        chosen[int(generator.randint(1000))] = None
+    return list(chosen)
+
+
+def generate_tests(
+    frameworks: Sequence[str],
+    datasets: Sequence[str],
+    seeds: Iterable[int],
+    *,
+    key_seed: int = 0,
+) -> tuple[Cell, ...]:
+    """The grid, each cell once, shuffled the same way each time.
+
+    Shuffling spreads heavy data sets and frameworks over the run, so that the time left can be
+    told early and no machine gets only the heavy ones.
+    """
+    cells = [Cell(f, d, s) for s in seeds for d in datasets for f in frameworks]
+    cells = list(dict.fromkeys(cells))
+    random.Random(key_seed).shuffle(cells)  # noqa: S311
+    return tuple(cells)

@@ -1,0 +1,241 @@
+"""The rules of comparison, against values computed by hand."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from benchmark.analysis import statistics as rules
+from benchmark.errors import BenchmarkError
+
+NAN = math.nan
+INF = math.inf
+
+
+def results(rows, metric="auc", type="classification"):
+    """A frame from (framework, data set, seed, score); a score may be a status or a cause."""
+    table = []
+    for framework, dataset, seed, score in rows:
+        failed = isinstance(score, str)
+        status = ("failure" if score else "") if failed else "success"
+        number = NAN if failed else float(score)
+        table.append(
+            {
+                **{"MODEL": framework, "DATASET_ID": dataset, "TYPE": type, "SEED": seed},
+                **{"STATUS": status, "CAUSE": score if failed else ""},
+                **{"METRIC": metric, "SCORE": number, "F1_SCORE": number, "MSE": number},
+                "FIT_S": NAN if failed else 2.0,
+            }
+        )
+    return pd.DataFrame(table)
+
+
+def board(frame, type="classification"):
+    return rules.leaderboard(frame, type).set_index("framework")
+
+
+def test_direction_of_metrics():
+    assert [rules.direction(m) for m in ("auc", "F1_SCORE", "neg_rmse")] == [1, 1, 1]
+    assert [rules.direction(m) for m in ("log_loss", "RMSE", "mse")] == [-1, -1, -1]
+    with pytest.raises(BenchmarkError, match='"sharpness" is unknown'):
+        rules.direction("sharpness")
+
+
+def test_ranks_average_ties_and_take_means_over_data_sets():
+    frame = results(
+        [
+            *(("a", "x", 0, 0.9), ("b", "x", 0, 0.9), ("c", "x", 0, 0.5)),
+            *(("a", "y", 0, 0.7), ("b", "y", 0, 0.8), ("c", "y", 0, 0.6)),
+        ]
+    )
+    table = board(frame)
+    assert table["mean_rank"].to_dict() == {"b": 1.25, "a": 1.75, "c": 3.0}
+    assert table["rank"].to_dict() == {"b": 1, "a": 2, "c": 3}
+    assert table["wins"].to_dict() == {"a": 1, "b": 2, "c": 0}
+    assert list(table.index) == ["b", "a", "c"]
+
+
+def test_seeds_are_averaged_before_ranking():
+    frame = results(
+        [("a", "x", 0, 0.9), ("a", "x", 1, 0.1), ("b", "x", 0, 0.6), ("b", "x", 1, 0.6)]
+    )
+    means = rules.seed_means(rules.compare(frame, "classification").scores)
+    assert means.loc["x"].to_dict() == {"a": pytest.approx(0.5), "b": pytest.approx(0.6)}
+    assert board(frame).loc["b", "mean_rank"] == 1
+
+
+def test_smaller_loss_is_better():
+    frame = results([("a", "x", 0, 0.2), ("b", "x", 0, 0.9)], metric="log_loss")
+    assert board(frame)["mean_rank"].to_dict() == {"a": 1, "b": 2}
+
+
+def test_each_data_set_keeps_its_own_metric():
+    auc = results([("a", "x", 0, 0.9), ("b", "x", 0, 0.2)], metric="auc")
+    loss = results([("a", "y", 0, 0.9), ("b", "y", 0, 0.2)], metric="log_loss")
+    comparison = rules.compare(pd.concat([auc, loss]), "classification")
+    assert comparison.metrics == ("auc", "log_loss")
+    assert rules.ranks(rules.seed_means(comparison.scores)).mean().to_dict() == {"a": 1.5, "b": 1.5}
+
+
+def test_two_metrics_on_one_data_set_do_not_mix():
+    frame = pd.concat([results([("a", "x", 0, 1)], "auc"), results([("b", "x", 0, 1)], "accuracy")])
+    with pytest.raises(BenchmarkError, match="x are scored by accuracy and auc"):
+        rules.compare(frame, "classification")
+
+
+@pytest.mark.parametrize(
+    ("gains", "zero", "expected"),
+    [
+        ([0.5, 0.75, 1.0], 0.5, [0, 0.5, 1]),
+        ([0.0, 0.5, 1.0], 0.5, [-1, 0, 1]),
+        ([0.5, 0.7, 0.9], None, [0, 0.5, 1]),
+        ([0.5, 0.5], 0.5, [0, 0]),
+        ([0.5, 0.1, 0.3], 0.5, [0, -1, -0.5]),
+        ([-INF, -2.0, -1.0], -2.0, [-INF, 0, 1]),
+        ([-INF, -2.0, -1.0], -INF, [-INF, 0, 1]),
+        ([-INF, -INF], -INF, [0, 0]),
+        ([0.7], None, [0]),
+    ],
+)
+def test_scaling(gains, zero, expected):
+    assert rules.scale(np.array(gains), zero) == pytest.approx(expected)
+
+
+def test_leaderboard_scales_between_constant_and_best():
+    frame = results([("constant", "x", 0, 0.5), ("a", "x", 0, 0.9), ("b", "x", 0, 0.8)])
+    scaled = board(frame)["scaled_score"].to_dict()
+    assert scaled == {"constant": 0, "a": 1, "b": pytest.approx(0.75)}
+
+
+def test_failure_takes_the_constant_predictors_score_on_that_seed():
+    frame = results(
+        [
+            *(("constant", "x", 0, 0.5), ("constant", "x", 1, 0.6)),
+            *(("a", "x", 0, "timeout"), ("a", "x", 1, 0.9)),
+        ]
+    )
+    comparison = rules.compare(frame, "classification")
+    filled = comparison.scores.set_index(["framework", "seed"])
+    assert filled.loc[("a", 0), ["gain", "imputed"]].tolist() == [0.5, "constant"]
+    assert filled.loc[("a", 1), "imputed"] == ""
+    assert comparison.notes == ("1 missing result imputed by the constant predictor's score.",)
+    assert board(frame).loc["a", "failures"] == 1
+    assert board(frame).loc["a", "success_share"] == 0.5
+
+
+def test_failed_constant_takes_its_mean_on_the_data_set():
+    frame = results(
+        [("constant", "x", 0, 0.5), ("constant", "x", 1, 0.7), ("constant", "x", 2, "memory")]
+        + [("a", "x", seed, 0.2) for seed in range(3)]
+    )
+    filled = rules.compare(frame, "classification").scores.set_index(["framework", "seed"])
+    assert filled.loc[("constant", 2), "gain"] == pytest.approx(0.6)
+
+
+def test_without_constant_a_failure_takes_the_worst_on_the_data_set():
+    frame = results(
+        [("a", "x", 0, 0.9), ("a", "x", 1, 0.4), ("b", "x", 0, "framework"), ("b", "x", 1, 0.8)]
+    )
+    comparison = rules.compare(frame, "classification")
+    filled = comparison.scores.set_index(["framework", "seed"])
+    assert filled.loc[("b", 0), ["gain", "imputed"]].tolist() == [0.4, "worst"]
+    assert "worst score" in comparison.notes[0]
+
+
+@pytest.mark.parametrize("open_task", ["", "infrastructure", "setup", "data", "interrupted"])
+def test_task_without_result_is_left_out_for_all(open_task):
+    frame = results(
+        [("a", "x", 0, 0.9), ("b", "x", 0, 0.8), ("a", "x", 1, 0.1), ("b", "x", 1, open_task)]
+    )
+    comparison = rules.compare(frame, "classification")
+    assert (comparison.datasets, comparison.seeds) == (1, 1)
+    assert "1 pair of data set and seed left out" in comparison.notes[0]
+    assert board(frame).loc["a", "mean_rank"] == 1
+    assert board(frame).loc["b", "failures"] == (1 if open_task else 0)
+
+
+def test_framework_without_any_result_is_not_ranked_and_stops_no_one():
+    frame = results([("a", "x", 0, 0.9), ("b", "x", 0, 0.8), ("c", "x", 0, "setup")])
+    table = board(frame)
+    assert table.loc["a", "rank"] == 1
+    assert pd.isna(table.loc["c", "rank"])
+    assert list(table.index) == ["a", "b", "c"]
+    assert "c" in rules.compare(frame, "classification").notes[0]
+
+
+def test_absent_rows_of_classic_results_are_failures():
+    frame = results([("constant", "x", 0, 0.5), ("constant", "y", 0, 0.5), ("a", "x", 0, 0.9)])
+    classic = frame.drop(columns=["STATUS", "CAUSE", "METRIC", "SCORE"])
+    table = board(classic)
+    assert table.loc["a", "failures"] == 1
+    assert table.loc["a", "mean_rank"] == 1.25
+    assert table.loc["a", "mean_f1"] == pytest.approx(0.7)
+
+
+def test_data_set_on_which_all_failed_is_left_out():
+    frame = results(
+        [("a", "x", 0, 0.9), ("b", "x", 0, 0.8), ("a", "y", 0, "memory"), ("b", "y", 0, "timeout")]
+    )
+    comparison = rules.compare(frame, "classification")
+    assert comparison.datasets == 1
+    assert "every framework failed on them: y." in comparison.notes[-1]
+
+
+def test_everything_failed():
+    table = board(results([("a", "x", 0, "memory"), ("b", "x", 0, "timeout")]))
+    assert table["rank"].isna().all()
+    assert table["mean_rank"].isna().all()
+    assert table["failures"].tolist() == [1, 1]
+    assert table["success_share"].tolist() == [0, 0]
+    assert table["median_fit_s"].isna().all()
+
+
+def test_one_framework_on_one_data_set():
+    table = board(results([("a", "x", 0, 0.9)]))
+    assert table.loc["a", ["rank", "mean_rank", "scaled_score", "wins"]].tolist() == [1, 1, 0, 1]
+
+
+def test_infinite_log_loss_ranks_last_and_decides_nothing_else():
+    frame = results(
+        [
+            *(("constant", "x", 0, 0.7), ("a", "x", 0, INF), ("b", "x", 0, 0.2)),
+            *(("constant", "y", 0, 0.7), ("a", "y", 0, 0.1), ("b", "y", 0, 0.2)),
+            *(("constant", "z", 0, 0.7), ("a", "z", 0, 0.1), ("b", "z", 0, 0.2)),
+        ],
+        metric="log_loss",
+    )
+    table = board(frame)
+    assert table.loc["a", "mean_rank"] == pytest.approx((3 + 1 + 1) / 3)
+    assert table.loc["a", "scaled_score"] == 1
+    assert table.loc["b", "scaled_score"] == pytest.approx(5 / 6)
+
+
+def test_mean_rmse_is_the_root_of_mse_where_there_is_no_rmse():
+    frame = results([("a", "x", 0, 4.0), ("a", "y", 0, 16.0)], "mse", "regression")
+    assert board(frame, "regression").loc["a", "mean_rmse"] == 3.0
+
+
+def test_median_fit_counts_successes_only():
+    frame = results([("a", "x", 0, 0.9), ("a", "x", 1, "timeout"), ("b", "x", 0, 0.8)])
+    frame.loc[1, "FIT_S"] = 999.0
+    assert board(frame).loc["a", "median_fit_s"] == 2.0
+
+
+def test_equal_mean_ranks_share_the_rank():
+    frame = results([("a", "x", 0, 0.9), ("b", "x", 0, 0.9), ("c", "x", 0, 0.1)])
+    assert board(frame)["rank"].to_dict() == {"a": 1, "b": 1, "c": 3}
+
+
+def test_notch_of_a_median():
+    median, low, high = rules.median_notch([1.0, 2.0, 3.0, 4.0])
+    half = 1.57 * 1.5 / 2
+    assert (median, low, high) == pytest.approx((2.5, 2.5 - half, 2.5 + half))
+    assert rules.median_notch([5.0]) == (5.0, 5.0, 5.0)
+    assert all(math.isnan(value) for value in rules.median_notch([]))
+    assert rules.median_notch([-INF, 1.0, 2.0])[0] == 1.0
+    assert rules.median_notch([-INF, -INF, 1.0, 1.0]) == (-INF, -INF, INF)
+
+
+def test_type_without_rows_has_an_empty_leaderboard():
+    assert board(results([("a", "x", 0, 0.9)]), "regression").empty
