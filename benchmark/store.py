@@ -11,13 +11,14 @@ cut: temporary file, fsync, link (which refuses an existing name), fsync of the 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import secrets
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from benchmark.errors import StoreError
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 STAGING = ".staging"
+LOCKS = ".locks"
 _STALE_S = 3600.0
 _PARALLEL = 32
 
@@ -84,7 +86,16 @@ class Store:
             return []
         except Exception as error:
             raise self._failed("list", prefix, error) from error
-        return sorted(path for path in paths if not path.startswith(STAGING + "/"))
+        return sorted(path for path in paths if not path.startswith((STAGING + "/", LOCKS + "/")))
+
+    @contextlib.contextmanager
+    def lock(self, name: str) -> Iterator[None]:  # noqa: ARG002
+        """Hold a name against other processes, where the store can."""
+        yield
+
+    def is_locked(self, name: str) -> bool:  # noqa: ARG002
+        """Whether a process holds the name."""
+        return False
 
     def _write(self, path: str, data: bytes, *, create: bool) -> bool:
         import obstore
@@ -134,6 +145,36 @@ class FolderStore(Store):
             except FileExistsError:
                 return False
         return True
+
+    @contextlib.contextmanager
+    def lock(self, name: str) -> Iterator[None]:
+        """Hold a name while the block runs; it goes with the process, however that ends.
+
+        Raises:
+            StoreError: another process holds it.
+        """
+        with self._lock_file(name).open("ab") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise StoreError(
+                    f"Another process drives '{name.removeprefix('driver-')}' in {self.url}; wait "
+                    "for it or end it."
+                ) from None
+            yield
+
+    def is_locked(self, name: str) -> bool:
+        try:
+            with self._lock_file(name).open("ab") as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        return False
+
+    def _lock_file(self, name: str) -> Path:
+        folder = self.root / LOCKS
+        folder.mkdir(exist_ok=True)
+        return folder / quote(name, safe="")
 
     def _path(self, path: str) -> Path:
         if path.startswith("/") or any(part in ("", ".", "..") for part in path.split("/")):

@@ -196,9 +196,8 @@ def _measure(
     names = outcome.said.get("classes")
     probabilities = None
     if names is not None:
-        probabilities = np.column_stack(
-            [table.column(f"p{n}").to_numpy() for n in range(len(names))]
-        )
+        columns = [table.column(f"p{n}").to_numpy() for n in range(len(names))]
+        probabilities = np.column_stack(columns)
     column = dataset.table.column(dataset.target).take(pyarrow.array(split.test))
     truth = column.to_numpy(zero_copy_only=False)
     if dataset.classes is not None:

@@ -67,6 +67,12 @@ class Framework:
                 digest.update(f"{folder.name}/{file.name} {len(content)}\n".encode() + content)
         return digest.hexdigest()[:16]
 
+    @property
+    def content_hash(self) -> str:
+        """What makes two versions of it different: adapter and lock, as 16 hex digits."""
+        content = self.adapter_hash.encode() + self.lock.read_bytes()
+        return hashlib.sha256(content).hexdigest()[:16]
+
 
 @dataclass(frozen=True)
 class Scan:
@@ -122,7 +128,9 @@ def get(name: str, extra_paths: Iterable[str | Path] = ()) -> Framework:
     names = {_plain(n): f.name for f in result.frameworks.values() for n in (f.name, *f.aliases)}
     near = difflib.get_close_matches(_plain(name), names, n=1, cutoff=0.6)
     mend = f"did you mean {names[near[0]]}?" if near else f"there are {', '.join(names.values())}."
-    broken = "".join(f" {warning}" for warning in result.warnings if _plain(name) in _plain(warning))
+    broken = "".join(
+        f" {warning}" for warning in result.warnings if _plain(name) in _plain(warning)
+    )
     raise BenchmarkError(f'There is no framework "{name}"; {mend}{broken}')
 
 

@@ -53,7 +53,7 @@ def fit(train, problem, limits):
             break
         board.append({"max_features": value, "score": _score(data, problem, limits, params, value)})
         seconds = max(seconds, time.monotonic() - now)
-    board.sort(key=lambda entry: -entry["score"])
+    board.sort(key=lambda entry: (entry["score"] is None, -(entry["score"] or 0.0)))
     params["max_features"] = board[0]["max_features"]
     deadline = begin + forest.FIT_SHARE * limits.runtime_s
     grown = forest.grow(data, problem, limits, deadline, params)
@@ -77,7 +77,7 @@ def _candidates(features, problem):
 
 
 def _score(data, problem, limits, params, value):
-    """The out-of-bag score; higher is better, and a forest without one is the worst."""
+    """The out-of-bag score, higher is better; None where it cannot be had."""
     share = TUNING_SHARE * limits.runtime_s / 3
     small = dict(params, max_features=value, bootstrap=True)
     small["n_estimators"] = min(TUNING_TREES, int(params.get("n_estimators", TUNING_TREES)))
@@ -90,11 +90,11 @@ def _score(data, problem, limits, params, value):
     table = grown.oob_decision_function_
     known = np.isfinite(table).all(axis=1)
     if not known.any():
-        return -np.inf
+        return None
     try:
         return _classes_score(problem.metric, data.y[known], table[known])
     except ValueError:
-        return -np.inf
+        return None
 
 
 def _regression_score(metric, truth, predicted):

@@ -1,0 +1,81 @@
+"""Progress of a run: a bar on a terminal, a line a task in a log."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from benchmark.results import Record
+
+
+class Progress:
+    """Shows each record as it comes. `parallel` tasks run at once."""
+
+    def __init__(self, total: int, parallel: int) -> None:
+        self._total = total
+        self._parallel = parallel
+        self._counts: Counter[str] = Counter()
+        self._started = time.monotonic()
+        self._bar = _bar() if sys.stderr.isatty() else None
+
+    def __enter__(self) -> Self:
+        if self._bar:
+            self._bar.start()
+            self._task = self._bar.add_task("tasks", total=self._total, state=self._state())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar:
+            self._bar.stop()
+
+    def tell(self, record: Record) -> None:
+        self._counts[str(record.cause or record.status)] += 1
+        if self._bar is None:
+            print(f"[{self._counts.total()}/{self._total}] {line(record)}", file=sys.stderr)
+            return
+        if record.cause:
+            from rich.markup import escape
+
+            self._bar.console.print(f"[yellow]{escape(line(record))}")
+        self._bar.update(self._task, advance=1, state=self._state())
+
+    def _state(self) -> str:
+        left = self._total - self._counts.total()
+        failed = [f"{cause} {n}" for cause, n in self._counts.items() if cause != "success"]
+        parts = [f"{min(left, self._parallel)} running", *failed]
+        return ", ".join(parts)
+
+
+def line(record: Record) -> str:
+    """A record in one line."""
+    from benchmark.tasks import shown
+
+    seconds = f" ({record.total_s:.1f} s)" if record.total_s is not None else ""
+    if record.status == "success":
+        shown_metrics = [
+            f"{name} {value:.4g}"
+            for name, value in record.metrics.items()
+            if value is not None and name in ("auc", "log_loss", "f1_weighted", "rmse", "r2")
+        ]
+        return f"{shown(record.task)}: {', '.join(shown_metrics)}{seconds}"
+    return (
+        f"{shown(record.task)}: failed, {record.cause}: {' '.join(record.message.split())}{seconds}"
+    )
+
+
+def _bar() -> Any:
+    from rich import progress
+    from rich.console import Console
+
+    return progress.Progress(
+        progress.BarColumn(bar_width=None),
+        progress.MofNCompleteColumn(),
+        progress.TextColumn("{task.fields[state]}"),
+        progress.TimeElapsedColumn(),
+        progress.TextColumn("left"),
+        progress.TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )

@@ -1,0 +1,169 @@
+"""Commands that walk over the tasks of a run: local, execute, resume, status, fetch."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmark import results
+from benchmark.cli.progress import Progress, line
+from benchmark.cli.session import configuration, narrowing
+from benchmark.errors import BenchmarkError, SetupError
+from benchmark.runs.execute import execute
+from benchmark.runs.plan import existing, plan
+from benchmark.store import open_store
+
+if TYPE_CHECKING:
+    import argparse
+
+    from benchmark.config import Config
+    from benchmark.results import Record
+    from benchmark.runs.execute import Summary
+    from benchmark.runs.plan import Plan
+
+
+def local(options: argparse.Namespace) -> int:
+    """One task, in a store of its own that goes when it is done."""
+    from benchmark.data import sources
+
+    config = configuration(options)
+    if options.type not in ("classification", "regression"):
+        raise BenchmarkError(
+            f"'{options.type}' is no type of task; write classification or regression."
+        )
+    dataset, _ = sources.find(options.openml_id, options.type)
+    one = {"frameworks": [{"name": options.model}], "seeds": [options.seed], "run": "local"}
+    config = type(config)(**(config.model_dump() | one))
+    with tempfile.TemporaryDirectory(prefix="automl-benchmark-local-") as folder:
+        planned = plan(config, open_store(folder), datasets=[dataset])
+        _environments(planned)
+        records: list[Record] = []
+        summary = execute(planned.run, config, planned.tasks, records.append)
+        for record in records:
+            print(json.dumps(json.loads(record.to_bytes()), indent=2))
+            print(line(record), file=sys.stderr)
+            if record.status != "success" and record.log:
+                log = planned.run.store.get(record.log) or b""
+                print(log.decode(errors="replace")[-4000:], file=sys.stderr)
+    return _ended(summary)
+
+
+def execute_compute(options: argparse.Namespace) -> int:
+    config = configuration(options)
+    store = open_store(config.store_url)
+    if store.get(f"{config.run}/manifest.json") is not None:
+        has_results = any(True for _ in results.records(existing(config, store).run))
+        if has_results and not options.overwrite:
+            raise BenchmarkError(
+                f"Run '{config.run}' in {store.url} has results already; go on with "
+                "resume-compute, start another with --run NAME, or set them aside with --overwrite."
+            )
+        if options.overwrite:
+            _start_again(config, options)
+    return _run(config, plan(config, store, narrowing(options)), fresh=True)
+
+
+def resume_compute(options: argparse.Namespace) -> int:
+    config = configuration(options)
+    store = open_store(config.store_url)
+    return _run(config, plan(config, store, narrowing(options)), fresh=False)
+
+
+def show_status(options: argparse.Namespace) -> int:
+    from benchmark.runs.status import status
+
+    config = configuration(options)
+    planned = existing(config, open_store(config.store_url), narrowing(options))
+    found = status(planned.run, planned.tasks)
+    if options.json:
+        print(json.dumps(asdict(found) | {"without_result": found.without_result}, indent=2))
+        return 0
+    state = "running" if found.running_now else "not running"
+    print(f"Run '{found.run}' in {found.store} ({state})")
+    print(f"  {found.tasks} tasks: {found.success} success, {found.without_result} without result")
+    for cause, number in found.causes.items():
+        print(f"  {number} {cause}")
+    print(f"  {found.running} running, {found.waiting} waiting")
+    if found.median_s is not None and found.without_result:
+        print(f"  a task takes {found.median_s:.1f} s (median)")
+    width = max((len(name) for name in found.by_framework), default=0)
+    for name, counts in found.by_framework.items():
+        words = ", ".join(f"{number} {word}" for word, number in sorted(counts.items()))
+        print(f"  {name:{width}}  {words}")
+    return 0
+
+
+def fetch_results(options: argparse.Namespace) -> int:
+    from benchmark.runs.compiled import compile_results
+
+    config = configuration(options)
+    run = existing(config, open_store(config.store_url)).run
+    path = Path(options.output)
+    try:
+        counts = compile_results(run, path)
+    except OSError as error:
+        raise BenchmarkError(f"{path} cannot be written: {error.strerror}.") from error
+    print(
+        f"{path}: {counts['success']} successes, {counts['failure']} failures, "
+        f"{counts['']} not yet run, of {sum(counts.values())} tasks"
+    )
+    return 0
+
+
+def _run(config: Config, planned: Plan, *, fresh: bool) -> int:
+    from benchmark.compute.local.local import slots
+
+    run = planned.run
+    waiting = results.without_result(run, planned.tasks)
+    had = len(planned.tasks) - len(waiting)
+    if not waiting:
+        print(f"Run '{run.name}': all {had} tasks have results; nothing to run.", file=sys.stderr)
+        return 0
+    parallel = len(slots(config))
+    with_results = f" ({had} have results)" if had and not fresh else ""
+    print(
+        f"Run '{run.name}': {len(waiting)} tasks{with_results}, {parallel} at a time, "
+        f"{config.cores} core{'s' if config.cores > 1 else ''}, {config.memory} MB and at most "
+        f"{config.hard_limit:g} s each, in {run.store.url}",
+        file=sys.stderr,
+    )
+    _environments(planned)
+    with Progress(len(waiting), parallel) as progress:
+        summary = execute(run, config, waiting, progress.tell)
+    code = _ended(summary)
+    if summary.interrupted:
+        print("Interrupted: resume-compute goes on where this stopped.", file=sys.stderr)
+    return code
+
+
+def _ended(summary: Summary) -> int:
+    causes = ", ".join(f"{number} {cause}" for cause, number in summary.causes.most_common())
+    print(f"Done: {causes or 'nothing'}", file=sys.stderr)
+    for fault in dict.fromkeys(summary.faults):
+        print(f"warning: {fault}", file=sys.stderr)
+    return 0 if summary.all_have_results and not summary.faults else 1
+
+
+def _environments(planned: Plan) -> None:
+    """Build what is missing before the clock of any task runs; a failure is the tasks' to tell."""
+    from benchmark.frameworks import environments, registry
+
+    entries = planned.run.manifest.frameworks
+    for label in dict.fromkeys(task.labels["framework"] for task in planned.tasks):
+        entry = entries[label]
+        framework = registry.get(entry["name"], entry.get("paths", ()))
+        try:
+            environments.ensure(framework, lambda text: print(text, file=sys.stderr))
+        except SetupError as error:
+            print(f"warning: {error}", file=sys.stderr)
+
+
+def _start_again(config: Config, options: argparse.Namespace) -> None:
+    """Set the results aside that this command will make anew."""
+    planned = existing(config, open_store(config.store_url), narrowing(options))
+    done = {record.task for record in results.records(planned.run)}
+    results.set_aside(planned.run, [task.key for task in planned.tasks if task.key in done])

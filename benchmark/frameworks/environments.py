@@ -1,0 +1,204 @@
+"""The environments that frameworks run in: built by uv into a cache, once, whole or not at all.
+
+environment = ensure(get("random-forest"), report=print)
+environment.python                              # the interpreter that starts the worker
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmark.errors import SetupError
+from benchmark.frameworks.interpreters import (
+    clean_variables,
+    find_uv,
+    interpreter_for,
+    minor_version,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from benchmark.frameworks.registry import Framework
+
+CACHE_VARIABLE = "AUTOML_BENCHMARK_CACHE"
+READY = ".ready"
+
+__all__ = ["Environment", "cache_folder", "ensure", "environment_hash", "interpreter_for"]
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A built environment. `version` is the framework's; `size_mb` counts hard links in full."""
+
+    name: str
+    python: Path
+    hash: str
+    folder: Path
+    version: str | None
+    build_s: float
+    size_mb: float
+
+
+def cache_folder() -> Path:
+    """Where environments are: $AUTOML_BENCHMARK_CACHE, or automl-benchmark in the user's cache."""
+    own = os.environ.get(CACHE_VARIABLE)
+    if own:
+        return Path(own).expanduser().absolute()
+    shared = os.environ.get("XDG_CACHE_HOME")
+    return (Path(shared) if shared else Path.home() / ".cache") / "automl-benchmark"
+
+
+def environment_hash(framework: Framework) -> str:
+    """sha256 (16 hex digits) over the lock, the Python minor version and the machine.
+
+    Nothing is built, and nothing started where the harness's own interpreter serves.
+
+    Raises:
+        SetupError: the lock cannot be read, or no interpreter satisfies the specifier.
+    """
+    return _hash(framework, interpreter_for(framework.python))
+
+
+def ensure(framework: Framework, report: Callable[[str], None] | None = None) -> Environment:
+    """The framework's environment, built if it is not in the cache.
+
+    Of two processes one builds and the other waits. A folder that a build left unfinished is
+    removed and built again. `report` is told in a sentence what takes time.
+
+    Raises:
+        SetupError: uv, an interpreter or a package is missing; it says what uv said.
+    """
+    base = interpreter_for(framework.python)
+    digest = _hash(framework, base)
+    folder = cache_folder() / "environments" / f"{framework.environment}-{digest}"
+    marker = _marker(folder)
+    if marker is None:
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            with _locked(Path(f"{folder}.lock")):
+                marker = _marker(folder) or _build(framework, base, folder, report)
+        except OSError as error:
+            raise SetupError(f"The environment {folder} cannot be written: {error}.") from None
+    return Environment(
+        name=framework.environment,
+        python=folder / "bin" / "python",
+        hash=digest,
+        folder=folder,
+        version=marker["packages"].get(_canonical(framework.version_of)),
+        build_s=marker["build_s"],
+        size_mb=marker["size_mb"],
+    )
+
+
+def _hash(framework: Framework, base: Path) -> str:
+    try:
+        lock = framework.lock.read_text(encoding="utf-8")
+    except OSError as error:
+        raise SetupError(f"The lock {framework.lock} cannot be read: {error.strerror}.") from None
+    text = "\n".join([lock, minor_version(base), platform.system(), platform.machine()])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _marker(folder: Path) -> dict[str, Any] | None:
+    """What a finished build left; None where there is none that can be used."""
+    try:
+        marker = json.loads((folder / READY).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    whole = isinstance(marker, dict) and {"packages", "build_s", "size_mb"} <= marker.keys()
+    return marker if whole and (folder / "bin" / "python").exists() else None
+
+
+def _build(
+    framework: Framework, base: Path, folder: Path, report: Callable[[str], None] | None
+) -> dict[str, Any]:
+    begin = time.monotonic()
+    if report:
+        report(f"Building the environment {framework.environment} in {folder}.")
+    if folder.exists():
+        shutil.rmtree(folder)
+    uv = str(find_uv())
+    python = str(folder / "bin" / "python")
+    steps = [
+        [uv, "venv", "--no-project", "--no-python-downloads", "--python", str(base), str(folder)],
+        [uv, "pip", "sync", "--require-hashes", "--compile-bytecode", "--no-python-downloads"]
+        + ["--python", python, str(framework.lock.absolute())],
+    ]
+    for step in steps:
+        _run(step, framework, folder.parent)
+    marker = {
+        "packages": _packages(folder),
+        "build_s": round(time.monotonic() - begin, 3),
+        "size_mb": round(sum(_sizes(folder)) / 1e6, 1),
+    }
+    temporary = folder / (READY + ".tmp")
+    temporary.write_text(json.dumps(marker), encoding="utf-8")
+    temporary.replace(folder / READY)
+    return marker
+
+
+def _run(command: list[str], framework: Framework, folder: Path) -> None:
+    """Run uv in a folder without a project, so that no project's settings reach it."""
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=clean_variables(os.environ) | {"NO_COLOR": "1"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    if done.returncode:
+        raise SetupError(
+            f"The environment of {framework.name} cannot be built from {framework.lock}: "
+            f"{_last_line(done.stderr) or f'uv ended with exit code {done.returncode}'}."
+        )
+
+
+def _last_line(stderr: str) -> str:
+    """The last line of uv's that says what went wrong, without its ornaments."""
+    told = ""
+    for line in stderr.splitlines():
+        plain = re.sub(r"^[\s×╰─▶│├·]*(error:|Caused by:|cause:)?\s*", "", line).strip()
+        aside = re.match(r"(warning|hint|Expected|Computed|Resolved|Prepared|sha\d+)\b", plain)
+        if plain and not aside:
+            told = plain
+    return told.rstrip(".:")[:300]
+
+
+def _packages(folder: Path) -> dict[str, str]:
+    places = [str(path) for path in folder.glob("lib/python*/site-packages")]
+    found = metadata.distributions(path=places)
+    return {_canonical(package.name): package.version for package in found}
+
+
+def _canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _sizes(folder: Path) -> Iterator[int]:
+    for root, _, files in os.walk(folder):
+        for file in files:
+            yield Path(root, file).lstat().st_size
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,168 @@
+"""Runs tasks to one outcome each: methods side by side, lost attempts again, all accounted."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import signal
+import threading
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from benchmark import results
+from benchmark.compute import methods
+from benchmark.compute.dispatcher import account
+from benchmark.results import Cause, Record
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from benchmark.config import Config
+    from benchmark.tasks import Run, Task
+
+_TICK_S = 0.2
+
+
+@dataclass
+class Summary:
+    """How an execution went: the last word on each task, and what could not be carried."""
+
+    records: dict[str, Record] = field(default_factory=dict)
+    faults: list[str] = field(default_factory=list)
+    interrupted: bool = False
+
+    @property
+    def causes(self) -> Counter[str]:
+        """How many tasks ended how: `success` or a cause."""
+        return Counter(str(record.cause or record.status) for record in self.records.values())
+
+    @property
+    def all_have_results(self) -> bool:
+        return not self.interrupted and all(record.is_result for record in self.records.values())
+
+
+def execute(
+    run: Run,
+    config: Config,
+    tasks: Sequence[Task],
+    on_record: Callable[[Record], None] | None = None,
+) -> Summary:
+    """Run tasks until each has a result or no attempt left.
+
+    `interrupted` and `infrastructure` attempts are made again, `max_attempts` in all. Ctrl-C ends
+    what runs as `interrupted` and returns; a second one leaves at once.
+    """
+    summary = Summary()
+    tries: Counter[str] = Counter()
+    waiting = list(tasks)
+    stop = threading.Event()
+    with run.store.lock(f"driver-{run.name}"), _stoppable(stop):
+        while waiting and not stop.is_set():
+            tries.update(task.key for task in waiting)
+            again = []
+            for record in _round(run, config, waiting, stop, summary):
+                if _is_again(record, tries, config) and not stop.is_set():
+                    again.append(record.task)
+                    continue
+                summary.records[record.task] = record
+                if on_record:
+                    on_record(record)
+            waiting = [task for task in waiting if task.key in set(again)]
+        summary.interrupted = stop.is_set()
+    return summary
+
+
+def _is_again(record: Record, tries: Counter[str], config: Config) -> bool:
+    lost = record.cause is not None and record.cause.is_retried
+    return lost and tries[record.task] < config.max_attempts
+
+
+def _round(
+    run: Run, config: Config, tasks: Sequence[Task], stop: threading.Event, summary: Summary
+) -> Iterator[Record]:
+    """Every task once, by its method; the records as they come."""
+    heard: queue.SimpleQueue[Record | None] = queue.SimpleQueue()
+    groups = methods.by_method(run, config, tasks)
+    loaded = {name: methods.load_method(name) for name in groups}
+    threads = [
+        threading.Thread(
+            target=_carry,
+            args=(loaded[name], run, config, group, stop, heard, summary),
+            name=name,
+        )
+        for name, group in groups.items()
+    ]
+    for thread in threads:
+        thread.start()
+    living = len(threads)
+    while living:
+        record = heard.get()
+        if record is None:
+            living -= 1
+        else:
+            yield record
+    for thread in threads:
+        thread.join()
+
+
+def _carry(  # noqa: PLR0917
+    method: Any,
+    run: Run,
+    config: Config,
+    tasks: Sequence[Task],
+    stop: threading.Event,
+    heard: queue.SimpleQueue[Record | None],
+    summary: Summary,
+) -> None:
+    """One method's share, in a thread of its own; what it leaves is accounted."""
+    left = {task.key: task for task in tasks}
+    why = ""
+    try:
+        with method(run, config) as dispatcher:
+            dispatcher.submit(tasks)
+            while left and not stop.is_set():
+                for record in dispatcher.completed(_TICK_S):
+                    if left.pop(record.task, None):
+                        heard.put(record)
+    except Exception as error:
+        why = f"The method {method.__name__} failed: {error}"
+        summary.faults.append(why)
+    try:
+        if not stop.is_set():
+            for task in left.values():
+                heard.put(account(run, task, Cause.INFRASTRUCTURE, why))
+        else:
+            ended = results.last_attempts(run, left)
+            for record in ended.values():
+                if record is not None and record.cause is Cause.INTERRUPTED:
+                    heard.put(record)
+    except Exception as error:
+        summary.faults.append(f"The tasks of {method.__name__} could not be accounted: {error}")
+    finally:
+        heard.put(None)
+
+
+@contextlib.contextmanager
+def _stoppable(stop: threading.Event) -> Iterator[None]:
+    """Ctrl-C and the signals to end set the event; the second one ends this process at once.
+
+    What runs below notices that this process is gone, and ends by itself.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def handle(number: int, _: Any) -> None:
+        if stop.is_set():
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        stop.set()
+
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, handle) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
