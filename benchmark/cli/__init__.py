@@ -61,6 +61,12 @@ def _explain(error: Exception) -> int:
 
     if isinstance(error, BenchmarkError):
         print(f"error: {error}", file=sys.stderr)
+    elif isinstance(error, ModuleNotFoundError) and not str(error.name).startswith("benchmark"):
+        print(
+            f"error: the package {error.name} is not installed for {sys.executable}; run `make env` "
+            "and use .venv/bin/python, or install pre-requirements.txt and requirements.txt.",
+            file=sys.stderr,
+        )
     else:
         print(
             f"error: {type(error).__name__}: {error} (our fault; --debug shows where)",

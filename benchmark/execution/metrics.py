@@ -21,7 +21,7 @@ SUM_TOLERANCE = 1e-3
 ROUNDING = 1e-6
 
 
-class UnusablePredictions(BenchmarkError):
+class UnusablePredictions(BenchmarkError):  # noqa: N818
     """A framework returned something that no metric can be computed from."""
 
 
@@ -56,7 +56,7 @@ METRICS: dict[str, Metric] = {
 DEFAULT_METRIC = {"binary": "auc", "multiclass": "log_loss", "regression": "rmse"}
 
 
-def evaluate(
+def evaluate(  # noqa: PLR0917
     problem_type: str,
     classes: Sequence[str] | None,
     truth: ArrayLike,
@@ -71,7 +71,7 @@ def evaluate(
         classes: all labels of the task, sorted; the second of two is the positive one.
         truth: n labels or numbers.
         predictions: n labels or numbers.
-        probabilities: n × k, or None if the framework gives none (log_loss and auc are None).
+        probabilities: n rows of k, or None if the framework gives none (log_loss and auc are None).
         probability_classes: the k labels of its columns; `classes` by default. A class that is
             missing has the probability 0.
 
@@ -114,13 +114,17 @@ def _classification(
 def _auc(
     actual: NDArray[np.int64], table: NDArray[np.float64], present: NDArray[np.int64]
 ) -> float | None:
-    from sklearn.metrics import roc_auc_score
+    """The area under the curve by ranks (the Mann-Whitney statistic), of many classes at once."""
+    from scipy.stats import rankdata
 
     if len(present) < 2:
         return None
-    if table.shape[1] == 2:
-        return float(roc_auc_score(actual == 1, table[:, 1]))
-    return float(np.mean([roc_auc_score(actual == k, table[:, k]) for k in present]))
+    of = np.array([1]) if table.shape[1] == 2 else present
+    members = actual[:, None] == of
+    inside = members.sum(axis=0)
+    ranks = np.where(members, rankdata(table[:, of], axis=0), 0.0).sum(axis=0)
+    areas = (ranks - inside * (inside + 1) / 2) / (inside * (len(actual) - inside))
+    return float(areas.mean())
 
 
 def _regression(truth: NDArray[np.float64], predictions: ArrayLike) -> dict[str, float | None]:
@@ -130,7 +134,7 @@ def _regression(truth: NDArray[np.float64], predictions: ArrayLike) -> dict[str,
         predicted = np.asarray(predictions, dtype=np.float64)
     except (TypeError, ValueError):
         raise UnusablePredictions(
-            f"The predictions are not numeric ({_example(predictions)}); a regression needs numbers."
+            f"The predictions are not numeric ({_example(predictions)}); write numbers."
         ) from None
     if predicted.ndim == 2 and predicted.shape[1] == 1:
         predicted = predicted[:, 0]

@@ -37,7 +37,14 @@ if TYPE_CHECKING:
 CACHE_VARIABLE = "AUTOML_BENCHMARK_CACHE"
 READY = ".ready"
 
-__all__ = ["Environment", "cache_folder", "ensure", "environment_hash", "interpreter_for"]
+__all__ = [
+    "Environment",
+    "cache_folder",
+    "ensure",
+    "environment_hash",
+    "interpreter_for",
+    "is_ready",
+]
 
 
 @dataclass(frozen=True)
@@ -73,6 +80,15 @@ def environment_hash(framework: Framework) -> str:
     return _hash(framework, interpreter_for(framework.python))
 
 
+def is_ready(framework: Framework) -> bool:
+    """Whether its environment stands in the cache; False too where it could not be built."""
+    try:
+        digest = environment_hash(framework)
+    except SetupError:
+        return False
+    return _marker(_folder(framework, digest)) is not None
+
+
 def ensure(framework: Framework, report: Callable[[str], None] | None = None) -> Environment:
     """The framework's environment, built if it is not in the cache.
 
@@ -84,7 +100,7 @@ def ensure(framework: Framework, report: Callable[[str], None] | None = None) ->
     """
     base = interpreter_for(framework.python)
     digest = _hash(framework, base)
-    folder = cache_folder() / "environments" / f"{framework.environment}-{digest}"
+    folder = _folder(framework, digest)
     marker = _marker(folder)
     if marker is None:
         try:
@@ -102,6 +118,10 @@ def ensure(framework: Framework, report: Callable[[str], None] | None = None) ->
         build_s=marker["build_s"],
         size_mb=marker["size_mb"],
     )
+
+
+def _folder(framework: Framework, digest: str) -> Path:
+    return cache_folder() / "environments" / f"{framework.environment}-{digest}"
 
 
 def _hash(framework: Framework, base: Path) -> str:
@@ -133,10 +153,10 @@ def _build(
         shutil.rmtree(folder)
     uv = str(find_uv())
     python = str(folder / "bin" / "python")
+    sync = [uv, "pip", "sync", "--require-hashes", "--compile-bytecode", "--no-python-downloads"]
     steps = [
         [uv, "venv", "--no-project", "--no-python-downloads", "--python", str(base), str(folder)],
-        [uv, "pip", "sync", "--require-hashes", "--compile-bytecode", "--no-python-downloads"]
-        + ["--python", python, str(framework.lock.absolute())],
+        [*sync, "--python", python, str(framework.lock.absolute())],
     ]
     for step in steps:
         _run(step, framework, folder.parent)
@@ -156,7 +176,7 @@ def _run(command: list[str], framework: Framework, folder: Path) -> None:
     done = subprocess.run(
         command,
         cwd=folder,
-        env=clean_variables(os.environ) | {"NO_COLOR": "1"},
+        env=clean_variables(os.environ) | {"NO_COLOR": "1", "COLUMNS": "1000"},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -166,19 +186,17 @@ def _run(command: list[str], framework: Framework, folder: Path) -> None:
     if done.returncode:
         raise SetupError(
             f"The environment of {framework.name} cannot be built from {framework.lock}: "
-            f"{_last_line(done.stderr) or f'uv ended with exit code {done.returncode}'}."
+            f"{_told(done.stderr) or f'uv ended with exit code {done.returncode}'}."
         )
 
 
-def _last_line(stderr: str) -> str:
-    """The last line of uv's that says what went wrong, without its ornaments."""
-    told = ""
-    for line in stderr.splitlines():
-        plain = re.sub(r"^[\s×╰─▶│├·]*(error:|Caused by:|cause:)?\s*", "", line).strip()
-        aside = re.match(r"(warning|hint|Expected|Computed|Resolved|Prepared|sha\d+)\b", plain)
-        if plain and not aside:
-            told = plain
-    return told.rstrip(".:")[:300]
+def _told(stderr: str) -> str:
+    """What uv says went wrong: its error and the last of its causes, without passwords."""
+    told = re.findall(r"^\W*(?:error|cause|Caused by): *(.+)$", stderr, flags=re.MULTILINE)
+    if not told:
+        told = [line.strip() for line in stderr.splitlines() if line.strip()][-1:]
+    sentence = ": ".join(part.rstrip(" .:") for part in dict.fromkeys((*told[:1], *told[-1:])))
+    return re.sub(r"://[^/@\s]+@", "://", sentence)[:400]
 
 
 def _packages(folder: Path) -> dict[str, str]:

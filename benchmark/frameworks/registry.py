@@ -127,7 +127,9 @@ def get(name: str, extra_paths: Iterable[str | Path] = ()) -> Framework:
         return framework
     names = {_plain(n): f.name for f in result.frameworks.values() for n in (f.name, *f.aliases)}
     near = difflib.get_close_matches(_plain(name), names, n=1, cutoff=0.6)
-    mend = f"did you mean {names[near[0]]}?" if near else f"there are {', '.join(names.values())}."
+    mend = (
+        f"did you mean {names[near[0]]}?" if near else f"there are {', '.join(result.frameworks)}."
+    )
     broken = "".join(
         f" {warning}" for warning in result.warnings if _plain(name) in _plain(warning)
     )

@@ -10,7 +10,9 @@ import time
 def stay(mark: str) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    os.execv(sys.executable, [sys.executable, "-c", f"import time; '{mark}'\nwhile True: time.sleep(1)"])
+    os.execv(
+        sys.executable, [sys.executable, "-c", f"import time; '{mark}'\nwhile True: time.sleep(1)"]
+    )
 
 
 def main() -> None:

@@ -23,13 +23,12 @@ def fit(train, problem, limits):
     """Grow the forest within 85 % of the budget and half of the memory."""
     deadline = time.monotonic() + forest.FIT_SHARE * limits.runtime_s
     data = forest.Data(train, problem)
-    model = forest.Model(data, forest.grow(data, problem, limits, deadline, problem.params))
-    return model
+    return forest.Model(data, forest.grow(data, problem, limits, deadline, problem.params))
 
 
 def predict(model, frame, problem):
     """Predictions and, for classes, their probabilities."""
-    return forest.predict(model, frame, problem)
+    return forest.predict(model, frame)
 
 
 def describe(model):

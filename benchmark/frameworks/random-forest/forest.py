@@ -90,14 +90,14 @@ class Model:
         self.models, self.leaderboard = models, leaderboard
 
 
-def grow(data, problem, limits, deadline, params, trees=TREES, **more):
-    """A forest of `trees` (or the parameter n_estimators), fewer where a limit is near.
+def grow(data, problem, limits, deadline, params):
+    """A forest of 2000 trees (or the parameter n_estimators), fewer where a limit is near.
 
     It grows in batches, each at most twice what there is, for as long as the next one is
     foreseen to end before `deadline` (time.monotonic()) and within MEMORY_SHARE of the memory.
     """
-    params = dict(params, **more)
-    trees = int(params.pop("n_estimators", trees))
+    params = dict(params)
+    trees = int(params.pop("n_estimators", TREES))
     kind = RandomForestRegressor if problem.type == "regression" else RandomForestClassifier
     forest = kind(
         n_estimators=0,
@@ -126,7 +126,7 @@ def grow(data, problem, limits, deadline, params, trees=TREES, **more):
     return forest
 
 
-def predict(model, frame, problem):
+def predict(model, frame):
     """Predictions, and probabilities with the classes that train had."""
     x = model.encoder.encode(frame)
     if model.classes is None:

@@ -1,4 +1,4 @@
-"""A random forest whose max_features is tuned, by the rule of the AutoML benchmark (AMLB).
+"""A random forest whose max_features is tuned, after the AutoML benchmark (AMLB).
 
 scikit-learn's default comes first, then up to ten values spread evenly over the number of
 features. Each is judged out of bag on a smaller forest while the tuning's share of the budget
@@ -62,7 +62,7 @@ def fit(train, problem, limits):
 
 def predict(model, frame, problem):
     """Predictions and, for classes, their probabilities."""
-    return forest.predict(model, frame, problem)
+    return forest.predict(model, frame)
 
 
 def describe(model):
@@ -79,12 +79,12 @@ def _candidates(features, problem):
 def _score(data, problem, limits, params, value):
     """The out-of-bag score, higher is better; None where it cannot be had."""
     share = TUNING_SHARE * limits.runtime_s / 3
-    small = dict(params, max_features=value, bootstrap=True)
+    small = dict(params, max_features=value, bootstrap=True, oob_score=True)
     small["n_estimators"] = min(TUNING_TREES, int(params.get("n_estimators", TUNING_TREES)))
     with warnings.catch_warnings():
         # With few trees some rows are in every bag; they are left out below.
         warnings.simplefilter("ignore")
-        grown = forest.grow(data, problem, limits, time.monotonic() + share, small, oob_score=True)
+        grown = forest.grow(data, problem, limits, time.monotonic() + share, small)
     if problem.type == "regression":
         return _regression_score(problem.metric, data.y, grown.oob_prediction_)
     table = grown.oob_decision_function_

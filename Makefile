@@ -1,0 +1,52 @@
+# make benchmark   environment, embedded quickstart run, results, figures, report
+# make test        environment, the tests
+# make integration what needs root, apt and heavy installs
+# make check       ruff and mypy
+
+SHELL := /bin/bash
+# A Python that starts and is new enough (a version manager's shim may do neither).
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
+	$$p -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' \
+	2>/dev/null && echo $$p && break; done)
+VENV ?= .venv
+BIN := $(VENV)/bin
+JOBS ?= 2
+
+.PHONY: benchmark test integration check perf env clean
+
+benchmark: env
+	$(BIN)/python main.py resume-compute --run quickstart
+	$(BIN)/python main.py fetch-results --run quickstart
+	$(BIN)/python main.py run-analysis
+	@echo "Results: compiled_results.csv; figures: figures/; report: report.html"
+
+test: $(VENV)/.ready-dev
+	$(BIN)/python -m pytest -n $(JOBS) -m "not integration"
+
+integration: $(VENV)/.ready-dev
+	$(BIN)/python -m pytest -m integration -rA --color=no
+
+check: $(VENV)/.ready-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+perf: env
+	$(BIN)/python perf/overhead.py
+
+env: $(VENV)/.ready
+
+$(VENV)/.ready: pre-requirements.txt requirements.txt
+	@test -n "$(PYTHON)" || { echo "Python 3.11 to 3.13 with venv is needed and was not found;" \
+		"install it, or name it: make PYTHON=/path/to/python3"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r pre-requirements.txt
+	$(BIN)/python -m uv pip install --quiet --compile-bytecode --python $(BIN)/python -r requirements.txt
+	@touch $@
+
+$(VENV)/.ready-dev: $(VENV)/.ready requirements-dev.txt
+	$(BIN)/python -m uv pip install --quiet --compile-bytecode --python $(BIN)/python -r requirements.txt -r requirements-dev.txt
+	@touch $@
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,73 @@
+"""What many tests need: a configuration, a store, a small planned run, the program as a user."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmark.config import PREFIX, Config
+from benchmark.runs.plan import Plan, plan
+from benchmark.store import Store, open_store
+
+ROOT = Path(__file__).parents[1]
+SMALL: dict[str, Any] = {
+    "studies": ["starter"],
+    "frameworks": ["constant"],
+    "seeds": [75],
+    "cores": 1,
+    "memory": 1500,
+    "runtime": 5,
+    "hard_limit": 60,
+    "max_attempts": 1,
+}
+
+
+@pytest.fixture
+def make_config() -> Callable[..., Config]:
+    """A small configuration with some keys changed."""
+    return lambda **changes: Config(**(SMALL | changes))
+
+
+@pytest.fixture
+def folder_store(tmp_path: Path) -> Store:
+    return open_store(str(tmp_path / "store"))
+
+
+@pytest.fixture
+def make_plan(make_config: Callable[..., Config]) -> Callable[..., Plan]:
+    """A planned run of `constant` on two small data sets, or as asked."""
+
+    def make(store: Store, datasets: tuple[str, ...] = ("penguins", "cpu"), **changes: Any) -> Plan:
+        return plan(make_config(**changes), store, datasets=list(datasets))
+
+    return make
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs main.py in an empty working directory, `tmp_path/work`, as a user would."""
+    work = tmp_path / "work"
+    work.mkdir()
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    if cache := os.environ.get(f"{PREFIX}CACHE"):
+        kept[f"{PREFIX}CACHE"] = cache
+
+    def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, str(ROOT / "main.py"), *arguments],
+            cwd=work,
+            env=kept | variables,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+
+    return run

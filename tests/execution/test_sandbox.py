@@ -1,0 +1,304 @@
+"""One contract for every means of the sandbox: the limits bind the whole tree, nothing is left."""
+
+import os
+import subprocess
+import sys
+import threading
+import uuid
+from pathlib import Path
+
+import pytest
+from benchmark.execution import scratch
+from benchmark.execution.sandbox import Sandbox
+from benchmark.execution.work import Limits, Work
+from benchmark.results import Cause
+
+MEANS = ("cgroup", "namespace", "subreaper")
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+PYTHON = Path(sys.executable)
+
+
+def processes_with(mark: str) -> list[str]:
+    """Command lines of living processes that carry a mark."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            text = entry.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if mark in text and str(os.getpid()) != entry.parent.name:
+            found.append(text)
+    return found
+
+
+def groups_of_ours() -> list[Path]:
+    return list(Path("/sys/fs/cgroup").glob("**/automl-*"))
+
+
+def command(*argv: str, hard_limit_s: float = 20, memory_mb: float = 300) -> Work:
+    return Work(
+        python=PYTHON, entry={"argv": list(argv)}, limits=Limits(hard_limit_s, memory_mb, 1)
+    )
+
+
+def python(code: str, **limits: float) -> Work:
+    return command(sys.executable, "-c", code, **limits)
+
+
+@pytest.fixture(params=MEANS)
+def sandbox(request):
+    with Sandbox(cores=[min(os.sched_getaffinity(0))], means=request.param) as made:
+        try:
+            made.run(command("/bin/true"))
+        except Exception as error:
+            pytest.skip(f"{request.param} does not work on this machine: {error}")
+        yield made
+
+
+def test_a_command_that_ends_by_itself(sandbox):
+    outcome = sandbox.run(python("print('said'); raise SystemExit(3)"))
+    assert (outcome.cause, outcome.code) == (None, 3)
+    assert b"said" in outcome.log
+
+
+def test_the_nasty_tree_is_gone_at_the_deadline(sandbox):
+    mark = uuid.uuid4().hex
+    outcome = sandbox.run(
+        command(sys.executable, str(HERE / "nasty.py"), mark, hard_limit_s=1.5, memory_mb=500)
+    )
+    assert outcome.cause is Cause.TIMEOUT
+    assert b"up" in outcome.log
+    assert processes_with(mark) == []
+
+
+def test_what_a_task_leaves_behind_goes_with_it(sandbox):
+    mark = uuid.uuid4().hex
+    code = f"import os,time,sys\nif os.fork()==0:\n os.setsid(); os.execv(sys.executable,[sys.executable,'-c','import time;time.sleep(600) #{mark}'])\nos._exit(0)"
+    outcome = sandbox.run(python(code))
+    assert (outcome.cause, outcome.code) == (None, 0)
+    assert processes_with(mark) == []
+
+
+def test_memory_is_a_limit_of_the_tree(sandbox):
+    outcome = sandbox.run(python("a = bytearray(4_000_000_000)", memory_mb=300))
+    assert outcome.cause is Cause.MEMORY
+    assert "300 MB" in outcome.message
+    assert outcome.peak_memory_mb == pytest.approx(300, rel=0.05 if is_cgroup(sandbox) else 0.5)
+
+
+def test_memory_taken_by_a_grandchild_counts(sandbox):
+    code = "import subprocess,sys,time\nsubprocess.Popen([sys.executable,'-c','a=bytearray(2000000000)'], start_new_session=True).wait()\ntime.sleep(60)"
+    assert sandbox.run(python(code, memory_mb=200)).cause is Cause.MEMORY
+
+
+def test_memory_in_many_small_children_counts_together(sandbox):
+    code = "import os,time\nfor _ in range(8):\n  if os.fork()==0:\n    a=bytearray(os.urandom(1000))*60000\n    time.sleep(60)\ntime.sleep(60)"
+    assert sandbox.run(python(code, memory_mb=300)).cause is Cause.MEMORY
+
+
+def test_file_cache_is_no_memory(sandbox):
+    code = "import os\nwith open('big','wb') as f:\n  for _ in range(400): f.write(b'x'*1_000_000)\nprint(len(open('big','rb').read(1000)))"
+    outcome = sandbox.run(python(code, memory_mb=200))
+    assert (outcome.cause, outcome.code) == (None, 0)
+    assert outcome.peak_memory_mb < 150
+
+
+def test_a_flood_of_output_is_capped_and_kept_at_both_ends(sandbox):
+    code = "print('first')\nfor _ in range(3000): print('y'*10_000)\nprint('last')"
+    outcome = sandbox.run(python(code))
+    assert outcome.code == 0
+    assert len(outcome.log) < 3_000_000
+    assert outcome.log.startswith(b"first")
+    assert outcome.log.endswith(b"last\n")
+
+
+def test_a_process_that_holds_the_output_open_delays_nothing(sandbox):
+    code = "import subprocess,sys\nsubprocess.Popen([sys.executable,'-c','import time;time.sleep(600)'],start_new_session=True)\nprint('done',flush=True)"
+    outcome = sandbox.run(python(code, hard_limit_s=60))
+    assert outcome.cause is None
+    assert outcome.wall_s < 30
+
+
+def test_two_hundred_children(sandbox):
+    code = "import os,time\nfor _ in range(200):\n  if os.fork()==0: time.sleep(600)\nprint('all', flush=True)"
+    outcome = sandbox.run(python(code, memory_mb=1000, hard_limit_s=30))
+    assert (outcome.cause, outcome.code) == (None, 0)
+    assert b"all" in outcome.log
+
+
+def test_the_next_task_is_not_harmed(sandbox):
+    sandbox.run(python("a = bytearray(4_000_000_000)", memory_mb=100))
+    sandbox.run(python("import os; os.closerange(0, 1000)"))
+    sandbox.run(python("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)"))
+    outcome = sandbox.run(python("print(1)"))
+    assert (outcome.cause, outcome.code, outcome.log) == (None, 0, b"1\n")
+
+
+def test_a_crash_is_the_frameworks(sandbox):
+    outcome = sandbox.run(python("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)"))
+    assert outcome.cause is Cause.FRAMEWORK
+    assert "SIGSEGV" in outcome.message
+
+
+def test_a_kill_from_outside_is_infrastructure(sandbox):
+    outcome = sandbox.run(python("import os, signal; os.kill(os.getpid(), signal.SIGKILL)"))
+    assert outcome.cause is Cause.INFRASTRUCTURE
+    assert "SIGKILL" in outcome.message
+
+
+def test_a_missing_command_is_said(sandbox):
+    outcome = sandbox.run(command("/no/such/program"))
+    assert outcome.code == 127
+    assert b"/no/such/program cannot be started" in outcome.log
+
+
+def test_interrupt_ends_the_task_at_once(sandbox):
+    mark = uuid.uuid4().hex
+    started = threading.Event()
+
+    def when_up() -> None:
+        while not processes_with(mark):
+            pass
+        started.set()
+        sandbox.interrupt()
+
+    thread = threading.Thread(target=when_up)
+    thread.start()
+    outcome = sandbox.run(python(f"import time; time.sleep(600) #{mark}", hard_limit_s=100))
+    thread.join()
+    assert started.is_set()
+    assert outcome.cause is Cause.INTERRUPTED
+    assert processes_with(mark) == []
+
+
+def test_only_the_given_cores(sandbox):
+    outcome = sandbox.run(python("import os; print(sorted(os.sched_getaffinity(0)))"))
+    assert outcome.log.decode().strip() == str(sandbox.cores)
+
+
+def test_temporary_files_go_with_the_task(sandbox):
+    outcome = sandbox.run(python("import tempfile; print(tempfile.mkdtemp())"))
+    made = Path(outcome.log.decode().strip())
+    assert made.exists()
+    sandbox.discard_work()
+    assert not made.exists()
+
+
+def is_cgroup(sandbox: Sandbox) -> bool:
+    return sandbox._asked == "cgroup"
+
+
+OWNER = """
+import sys
+from pathlib import Path
+from benchmark.execution.sandbox import Sandbox
+from benchmark.execution.work import Limits, Work
+with Sandbox(means=sys.argv[1]) as sandbox:
+    sandbox.run(Work(python=Path(sys.executable), limits=Limits(600, 500, 1),
+        entry={"argv": [sys.executable, sys.argv[2], sys.argv[3]]}))
+"""
+
+
+@pytest.mark.parametrize("means", MEANS)
+def test_a_killed_owner_leaves_nothing(means, tmp_path):
+    mark = uuid.uuid4().hex
+    owner = subprocess.Popen(
+        [sys.executable, "-c", OWNER, means, str(HERE / "nasty.py"), mark],
+        env=os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)},
+    )
+    while len(processes_with(mark)) < 5 and owner.poll() is None:
+        pass
+    assert owner.poll() is None
+    before = {path for path in tmp_path.glob("automl-benchmark-*/*")}
+    owner.kill()
+    owner.wait()
+    while processes_with(mark):
+        pass
+    subprocess.run(
+        [sys.executable, "-c", "from benchmark.execution.scratch import sweep; sweep()"],
+        env=os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)},
+        check=True,
+    )
+    assert before
+    assert not [path for path in before if path.exists()]
+    names = {path.name for path in before}
+    assert not [g for g in groups_of_ours() if any(name in g.name for name in names)]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+@pytest.mark.parametrize("means", ["namespace", "subreaper"])
+def test_as_another_user(means, tmp_path):
+    system = Path("/usr/bin/python3")
+    if not system.exists():
+        pytest.skip("there is no Python that another user may start")
+    mark = uuid.uuid4().hex
+    copied = tmp_path / "worker-code"
+    package = copied / "benchmark" / "execution"
+    package.mkdir(parents=True)
+    for name in ("benchmark/__init__.py", "benchmark/execution/__init__.py"):
+        (copied / name).write_bytes((ROOT / name).read_bytes())
+    subprocess.run(["cp", "-r", str(ROOT / "benchmark/execution/worker"), str(package)], check=True)
+    (copied / "nasty.py").write_bytes((HERE / "nasty.py").read_bytes())
+    subprocess.run(["chmod", "-R", "a+rX", str(copied)], check=True)
+    for parent in [copied, *copied.parents][:-1]:
+        if parent.stat().st_uid == 0 and parent != Path("/tmp"):
+            parent.chmod(parent.stat().st_mode | 0o711)
+    work = tmp_path / "work"
+    work.mkdir(mode=0o777)
+    work.chmod(0o777)
+    done = subprocess.run(
+        [
+            "setpriv",
+            "--reuid=65534",
+            "--regid=65534",
+            "--clear-groups",
+            str(system),
+            "-c",
+            AS_ANOTHER,
+            str(package / "worker"),
+            str(work),
+            str(copied / "nasty.py"),
+            mark,
+            means,
+            str(system),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=work,
+    )
+    assert done.returncode == 0, done.stderr
+    if "no namespace" in done.stdout:
+        pytest.skip("this kernel gives another user no PID namespace")
+    assert "'timed_out': True" in done.stdout
+    assert processes_with(mark) == []
+
+
+AS_ANOTHER = """
+import json, os, socket, subprocess, sys
+worker, work, nasty, mark, means, python = sys.argv[1:]
+ours, theirs = socket.socketpair()
+zygote = subprocess.Popen([python, "-E", "-s", worker, str(theirs.fileno()), "[]"], pass_fds=[theirs.fileno()])
+theirs.close()
+lines = ours.makefile("rb")
+facts = json.loads(lines.readline())
+if means == "namespace" and not facts["namespace"]:
+    print("no namespace")
+else:
+    ours.sendall(json.dumps({"entry": {"argv": [python, nasty, mark]}, "payload": {}, "work": work,
+        "output": work + "/log", "cores": sorted(os.sched_getaffinity(0)), "memory_mb": 500,
+        "hard_limit_s": 1.5, "seed": 0, "env": {}, "namespace": means == "namespace",
+        "cgroup": None}).encode() + b"\\n")
+    print(json.loads(lines.readline()))
+ours.shutdown(socket.SHUT_RDWR)
+zygote.wait()
+"""
+
+
+def test_a_sweep_leaves_the_living_alone():
+    with Sandbox() as sandbox:
+        folder = sandbox._scratch.folder
+        scratch.sweep()
+        assert folder.exists()
+    assert not folder.exists()

@@ -1,0 +1,101 @@
+"""Frameworks are found by their names and aliases; a broken one stops nothing."""
+
+from pathlib import Path
+
+import pytest
+from packaging.specifiers import SpecifierSet
+
+from benchmark.errors import BenchmarkError
+from benchmark.frameworks import all_frameworks, get, scan
+
+TOML = 'description = "mine"\nversion_of = "numpy"\n'
+
+
+def write(folder: Path, name: str, text: str) -> Path:
+    home = folder / name
+    home.mkdir(parents=True)
+    (home / "framework.toml").write_text(text)
+    (home / "adapter.py").write_text("pass\n")
+    (home / "requirements.lock").write_text("numpy==2.4.6\n")
+    return home
+
+
+def test_the_shipped_ones_are_whole() -> None:
+    found = scan()
+    assert found.warnings == ()
+    assert {"constant", "random-forest", "tuned-random-forest"} <= set(found.frameworks)
+    for framework in found.frameworks.values():
+        lock = framework.lock.read_text()
+        assert "--hash=sha256:" in lock
+        assert "://" not in lock
+        assert SpecifierSet(framework.python)
+    assert get("constant").lock == get("random-forest").lock
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("constantpredictor", "constant"),
+        ("ConstantPredictor", "constant"),
+        ("RandomForest", "random-forest"),
+        ("random_forest", "random-forest"),
+        ("TUNEDRANDOMFOREST", "tuned-random-forest"),
+    ],
+)
+def test_names_and_aliases(name: str, found: str) -> None:
+    assert get(name).name == found
+
+
+def test_the_nearest_name_is_offered() -> None:
+    with pytest.raises(BenchmarkError, match="did you mean tuned-random-forest"):
+        get("TunedRandomForrest")
+    with pytest.raises(BenchmarkError, match="there are constant"):
+        get("zzz")
+
+
+def test_own_folders(tmp_path: Path) -> None:
+    write(tmp_path, "mine", TOML + 'aliases = ["My"]\n')
+    write(tmp_path, "sharing", TOML + 'environment = "random-forest"\n')
+    alone = write(tmp_path / "other", "alone", TOML)
+    found = all_frameworks([tmp_path, alone])
+    assert {"mine", "sharing", "alone", "constant"} <= set(found)
+    assert get("MY", [tmp_path]).folder == tmp_path / "mine"
+    assert found["sharing"].lock == found["random-forest"].lock
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("description = ", "cannot be read"),
+        (TOML + "prelaod = []\n", 'did you mean "preload"'),
+        (TOML + 'tier = "one"\n', '"tier" is'),
+        ('description = "x"\n', 'lacks the key "version_of"'),
+        (TOML + 'python = "three"\n', "specifier"),
+        (TOML + 'environment = "nowhere"\n', '"nowhere"'),
+        (TOML + 'name = "RandomForest"\n', "is taken"),
+        (TOML + 'name = "a/b"\n', "is no name"),
+    ],
+)
+def test_a_broken_one_is_a_warning(tmp_path: Path, text: str, words: str) -> None:
+    write(tmp_path, "broken", text)
+    write(tmp_path, "good", TOML)
+    found = scan([tmp_path])
+    assert "good" in found.frameworks
+    assert len(found.warnings) == 1
+    assert words in found.warnings[0]
+
+
+def test_a_folder_without_frameworks_and_files_that_are_missing(tmp_path: Path) -> None:
+    assert "There is no framework.toml" in scan([tmp_path / "no"]).warnings[0]
+    (write(tmp_path, "bare", TOML) / "adapter.py").unlink()
+    assert "adapter.py, which is missing" in scan([tmp_path]).warnings[0]
+    with pytest.raises(BenchmarkError, match="which is missing"):
+        get("bare", [tmp_path])
+
+
+def test_the_adapters_hash_is_of_its_code(tmp_path: Path) -> None:
+    home = write(tmp_path, "mine", TOML)
+    before = get("mine", [tmp_path]).adapter_hash
+    assert get("mine", [tmp_path]).adapter_hash == before
+    (home / "adapter.py").write_text("raise SystemExit\n")
+    assert get("mine", [tmp_path]).adapter_hash != before
