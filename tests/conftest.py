@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from benchmark.config import PREFIX, Config
-from benchmark.runs.plan import Plan, plan
+from benchmark.runs.plan import Narrowing, Plan, draft, plan
 from benchmark.store import Store, open_store
 
 ROOT = Path(__file__).parents[1]
@@ -44,7 +44,7 @@ def make_plan(make_config: Callable[..., Config]) -> Callable[..., Plan]:
     """A planned run of `constant` on two small data sets, or as asked."""
 
     def make(store: Store, datasets: tuple[str, ...] = ("penguins", "cpu"), **changes: Any) -> Plan:
-        return plan(make_config(**changes), store, datasets=list(datasets))
+        return plan(store, draft(make_config(**changes), Narrowing(datasets=datasets)))
 
     return make
 

@@ -127,7 +127,9 @@ def test_text_in_the_environment_stays_text(key: str) -> None:
     assert getattr(values, key) == "0123"
 
 
-TEXTS = [key for key, value in DEFAULTS.items() if value is None and "_" in key and key != "max_cost"]
+TEXTS = [
+    key for key, value in DEFAULTS.items() if value is None and "_" in key and key != "max_cost"
+]
 
 
 @pytest.mark.parametrize("key", TEXTS)

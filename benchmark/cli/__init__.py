@@ -63,8 +63,9 @@ def _explain(error: Exception) -> int:
         print(f"error: {error}", file=sys.stderr)
     elif isinstance(error, ModuleNotFoundError) and not str(error.name).startswith("benchmark"):
         print(
-            f"error: the package {error.name} is not installed for {sys.executable}; run `make env` "
-            "and use .venv/bin/python, or install pre-requirements.txt and requirements.txt.",
+            f"error: the package {error.name} is not installed for {sys.executable}; run "
+            "`make env` and use .venv/bin/python, or install pre-requirements.txt and "
+            "requirements.txt.",
             file=sys.stderr,
         )
     else:

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 from benchmark import results
 from benchmark.cli.progress import Progress, line
 from benchmark.cli.session import configuration, narrowing
+from benchmark.compute.local.local import slots
 from benchmark.errors import BenchmarkError, SetupError
-from benchmark.runs.execute import execute
-from benchmark.runs.plan import existing, plan
+from benchmark.runs.execute import driving, execute
+from benchmark.runs.plan import draft, existing, plan
 from benchmark.store import open_store
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def local(options: argparse.Namespace) -> int:
     one = {"frameworks": [{"name": options.model}], "seeds": [options.seed], "run": "local"}
     config = type(config)(**(config.model_dump() | one))
     with tempfile.TemporaryDirectory(prefix="automl-benchmark-local-") as folder:
-        planned = plan(config, open_store(folder), datasets=[dataset])
+        planned = plan(open_store(folder), draft(config, datasets=[dataset]))
         _environments(planned)
         records: list[Record] = []
         summary = execute(planned.run, config, planned.tasks, records.append)
@@ -54,23 +55,33 @@ def local(options: argparse.Namespace) -> int:
 
 def execute_compute(options: argparse.Namespace) -> int:
     config = configuration(options)
+    wanted = draft(config, narrowing(options))
     store = open_store(config.store_url)
-    if store.get(f"{config.run}/manifest.json") is not None:
-        has_results = any(True for _ in results.records(existing(config, store).run))
-        if has_results and not options.overwrite:
-            raise BenchmarkError(
-                f"Run '{config.run}' in {store.url} has results already; go on with "
-                "resume-compute, start another with --run NAME, or set them aside with --overwrite."
-            )
-        if options.overwrite:
-            _start_again(config, options)
-    return _run(config, plan(config, store, narrowing(options)), fresh=True)
+    with driving(store, config.run):
+        anew = False
+        if store.get(f"{config.run}/manifest.json") is not None:
+            done = {record.task for record in results.records(existing(config, store).run)}
+            if done and not options.overwrite:
+                raise BenchmarkError(
+                    f"Run '{config.run}' in {store.url} has results already; go on with "
+                    "resume-compute, start another with --run NAME, or set them aside with "
+                    "--overwrite."
+                )
+            anew = not (options.framework or options.dataset or options.seed)
+            if anew:
+                results.set_aside(existing(config, store).run, sorted(done))
+        planned = plan(store, wanted, anew=anew)
+        if options.overwrite and not anew:
+            results.set_aside(planned.run, [task.key for task in planned.tasks])
+        return _run(config, planned, fresh=True)
 
 
 def resume_compute(options: argparse.Namespace) -> int:
     config = configuration(options)
+    wanted = draft(config, narrowing(options))
     store = open_store(config.store_url)
-    return _run(config, plan(config, store, narrowing(options)), fresh=False)
+    with driving(store, config.run):
+        return _run(config, plan(store, wanted), fresh=False)
 
 
 def show_status(options: argparse.Namespace) -> int:
@@ -88,8 +99,11 @@ def show_status(options: argparse.Namespace) -> int:
     for cause, number in found.causes.items():
         print(f"  {number} {cause}")
     print(f"  {found.running} running, {found.waiting} waiting")
-    if found.median_s is not None and found.without_result:
-        print(f"  a task takes {found.median_s:.1f} s (median)")
+    if found.mean_s is not None and found.without_result:
+        parallel = len(slots(config))
+        left = found.mean_s * found.without_result / parallel
+        mean = f"{found.mean_s:.1f} s a task on average"
+        print(f"  about {left:.0f} s left: {mean}, {parallel} at a time")
     width = max((len(name) for name in found.by_framework), default=0)
     for name, counts in found.by_framework.items():
         words = ", ".join(f"{number} {word}" for word, number in sorted(counts.items()))
@@ -115,8 +129,6 @@ def fetch_results(options: argparse.Namespace) -> int:
 
 
 def _run(config: Config, planned: Plan, *, fresh: bool) -> int:
-    from benchmark.compute.local.local import slots
-
     run = planned.run
     waiting = results.without_result(run, planned.tasks)
     had = len(planned.tasks) - len(waiting)
@@ -160,10 +172,3 @@ def _environments(planned: Plan) -> None:
             environments.ensure(framework, lambda text: print(text, file=sys.stderr))
         except SetupError as error:
             print(f"warning: {error}", file=sys.stderr)
-
-
-def _start_again(config: Config, options: argparse.Namespace) -> None:
-    """Set the results aside that this command will make anew."""
-    planned = existing(config, open_store(config.store_url), narrowing(options))
-    done = {record.task for record in results.records(planned.run)}
-    results.set_aside(planned.run, [task.key for task in planned.tasks if task.key in done])

@@ -141,8 +141,8 @@ class BenchmarkEvaluation:
             dataset = Dataset.from_parquet(data, json.loads(description))
             if dataset.hash != expected:
                 raise DataError(
-                    f"The data set '{name}' in {run.store.url} has the hash {dataset.hash}, but run "
-                    f"'{run.name}' was planned with {expected}; start another run with --run NAME."
+                    f"The data set '{name}' in {run.store.url} has the hash {dataset.hash}, but "
+                    f"run '{run.name}' was planned with {expected}; start another with --run NAME."
                 )
             _hold(self._datasets, key, dataset, _DATASETS_HELD)
         self._datasets.move_to_end(key)

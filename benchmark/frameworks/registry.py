@@ -90,7 +90,7 @@ def scan(extra_paths: Iterable[str | Path] = ()) -> Scan:
     """
     found: dict[str, Framework] = {}
     warnings: list[str] = []
-    for path in (FOLDER, *(Path(extra).expanduser() for extra in extra_paths)):
+    for path in (FOLDER, *(Path(extra).expanduser().absolute() for extra in extra_paths)):
         files = [path / FILE] if (path / FILE).is_file() else sorted(path.glob(f"*/{FILE}"))
         if not files:
             warnings.append(f"There is no {FILE} in {path} or in a folder in it.")

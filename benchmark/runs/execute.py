@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from benchmark.config import Config
+    from benchmark.store import Store
     from benchmark.tasks import Run, Task
 
 _TICK_S = 0.2
@@ -42,6 +43,15 @@ class Summary:
         return not self.interrupted and all(record.is_result for record in self.records.values())
 
 
+def driving(store: Store, run: str) -> contextlib.AbstractContextManager[None]:
+    """Be the one driver of a run while the block lasts, from planning to the end.
+
+    Raises:
+        StoreError: another process drives it.
+    """
+    return store.lock(f"driver-{run}")
+
+
 def execute(
     run: Run,
     config: Config,
@@ -57,7 +67,7 @@ def execute(
     tries: Counter[str] = Counter()
     waiting = list(tasks)
     stop = threading.Event()
-    with run.store.lock(f"driver-{run.name}"), _stoppable(stop):
+    with _stoppable(stop):
         while waiting and not stop.is_set():
             tries.update(task.key for task in waiting)
             again = []

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import benchmark
@@ -46,19 +47,24 @@ class Narrowing:
     seeds: Collection[int] | None = None
 
 
-def plan(
+@dataclass(frozen=True)
+class Draft:
+    """What a configuration asks for, checked, with nothing written yet."""
+
+    name: str
+    manifest: Manifest
+    datasets: dict[str, Dataset]
+
+
+def draft(
     config: Config,
-    store: Store,
     narrowing: Narrowing | None = None,
     datasets: Collection[str] | None = None,
-) -> Plan:
-    """The run of this configuration, made or grown in the store.
-
-    `datasets` are names that stand in for those of the configured studies.
+) -> Draft:
+    """The grid of a configuration; `datasets` are names in place of the configured studies'.
 
     Raises:
-        ConfigError: a framework is unknown or needs a longer budget, or the grid is empty.
-        ConditionsDifferError: the run exists under other conditions.
+        ConfigError: a framework is unknown or needs a longer budget, or a narrowing names nothing.
         DataError: a data set cannot be had.
     """
     frameworks = chosen_frameworks(config)
@@ -74,13 +80,23 @@ def plan(
         created=utc_now(),
         harness=benchmark.__version__,
     )
-    if store.get(f"{config.run}/manifest.json") is not None:
-        manifest = _grown(Run.open(store, config.run), manifest)
-    run = Run(config.run, store, manifest)
-    for name, dataset in loaded.items():
+    return Draft(config.run, manifest, loaded)
+
+
+def plan(store: Store, wanted: Draft, *, anew: bool = False) -> Plan:
+    """The run of a draft, made or grown in the store; `anew` replaces one that is there.
+
+    Raises:
+        ConditionsDifferError: the run exists under other conditions; nothing is written.
+    """
+    manifest = wanted.manifest
+    if not anew and store.get(f"{wanted.name}/manifest.json") is not None:
+        manifest = _grown(Run.open(store, wanted.name), manifest)
+    run = Run(wanted.name, store, manifest)
+    for name, dataset in wanted.datasets.items():
         publish(store, name, dataset)
     run.save()
-    return Plan(run, [run.task_of(cell) for cell in cells])
+    return Plan(run, [run.task_of(cell) for cell in wanted.manifest.cells])
 
 
 def existing(config: Config, store: Store, narrowing: Narrowing | None = None) -> Plan:
@@ -118,7 +134,9 @@ def chosen_frameworks(config: Config) -> dict[str, dict[str, Any]]:
             "environment": framework.content_hash,
         }
         if config.frameworks_path:
-            frameworks[canonical]["paths"] = list(config.frameworks_path)
+            frameworks[canonical]["paths"] = [
+                str(Path(path).expanduser().absolute()) for path in config.frameworks_path
+            ]
     return frameworks
 
 

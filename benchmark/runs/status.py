@@ -27,7 +27,7 @@ class Status:
     running: int
     waiting: int
     by_framework: dict[str, dict[str, int]]
-    median_s: float | None
+    mean_s: float | None
     running_now: bool
 
     @property
@@ -74,6 +74,6 @@ def status(run: Run, tasks: Sequence[Task] | None = None) -> Status:
         running=running,
         waiting=waiting,
         by_framework={name: dict(counts) for name, counts in sorted(frameworks.items())},
-        median_s=statistics.median(spent) if spent else None,
+        mean_s=statistics.fmean(spent) if spent else None,
         running_now=driven,
     )

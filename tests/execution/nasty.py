@@ -4,7 +4,6 @@ main, all deaf to SIGTERM. Each writes its pid (as its namespace sees it) and a 
 import os
 import signal
 import sys
-import time
 
 
 def stay(mark: str) -> None:

@@ -8,6 +8,7 @@ import uuid
 from pathlib import Path
 
 import pytest
+
 from benchmark.execution import scratch
 from benchmark.execution.sandbox import Sandbox
 from benchmark.execution.work import Limits, Work
@@ -74,7 +75,12 @@ def test_the_nasty_tree_is_gone_at_the_deadline(sandbox):
 
 def test_what_a_task_leaves_behind_goes_with_it(sandbox):
     mark = uuid.uuid4().hex
-    code = f"import os,time,sys\nif os.fork()==0:\n os.setsid(); os.execv(sys.executable,[sys.executable,'-c','import time;time.sleep(600) #{mark}'])\nos._exit(0)"
+    code = f"""import os,time,sys
+if os.fork()==0:
+ os.setsid()
+ os.execv(sys.executable, [sys.executable, '-c', 'import time;time.sleep(600) #{mark}'])
+os._exit(0)
+"""
     outcome = sandbox.run(python(code))
     assert (outcome.cause, outcome.code) == (None, 0)
     assert processes_with(mark) == []
@@ -88,17 +94,31 @@ def test_memory_is_a_limit_of_the_tree(sandbox):
 
 
 def test_memory_taken_by_a_grandchild_counts(sandbox):
-    code = "import subprocess,sys,time\nsubprocess.Popen([sys.executable,'-c','a=bytearray(2000000000)'], start_new_session=True).wait()\ntime.sleep(60)"
+    code = """import subprocess,sys,time
+argv = [sys.executable, '-c', 'a = bytearray(2000000000)']
+subprocess.Popen(argv, start_new_session=True).wait()
+time.sleep(60)
+"""
     assert sandbox.run(python(code, memory_mb=200)).cause is Cause.MEMORY
 
 
 def test_memory_in_many_small_children_counts_together(sandbox):
-    code = "import os,time\nfor _ in range(8):\n  if os.fork()==0:\n    a=bytearray(os.urandom(1000))*60000\n    time.sleep(60)\ntime.sleep(60)"
+    code = """import os,time
+for _ in range(8):
+  if os.fork()==0:
+    a=bytearray(os.urandom(1000))*60000
+    time.sleep(60)
+time.sleep(60)
+"""
     assert sandbox.run(python(code, memory_mb=300)).cause is Cause.MEMORY
 
 
 def test_file_cache_is_no_memory(sandbox):
-    code = "import os\nwith open('big','wb') as f:\n  for _ in range(400): f.write(b'x'*1_000_000)\nprint(len(open('big','rb').read(1000)))"
+    code = """import os
+with open('big','wb') as f:
+  for _ in range(400): f.write(b'x'*1_000_000)
+print(len(open('big','rb').read(1000)))
+"""
     outcome = sandbox.run(python(code, memory_mb=200))
     assert (outcome.cause, outcome.code) == (None, 0)
     assert outcome.peak_memory_mb < 150
@@ -114,14 +134,22 @@ def test_a_flood_of_output_is_capped_and_kept_at_both_ends(sandbox):
 
 
 def test_a_process_that_holds_the_output_open_delays_nothing(sandbox):
-    code = "import subprocess,sys\nsubprocess.Popen([sys.executable,'-c','import time;time.sleep(600)'],start_new_session=True)\nprint('done',flush=True)"
+    code = """import subprocess,sys
+argv = [sys.executable, '-c', 'import time; time.sleep(600)']
+subprocess.Popen(argv, start_new_session=True)
+print('done',flush=True)
+"""
     outcome = sandbox.run(python(code, hard_limit_s=60))
     assert outcome.cause is None
     assert outcome.wall_s < 30
 
 
 def test_two_hundred_children(sandbox):
-    code = "import os,time\nfor _ in range(200):\n  if os.fork()==0: time.sleep(600)\nprint('all', flush=True)"
+    code = """import os,time
+for _ in range(200):
+  if os.fork()==0: time.sleep(600)
+print('all', flush=True)
+"""
     outcome = sandbox.run(python(code, memory_mb=1000, hard_limit_s=30))
     assert (outcome.cause, outcome.code) == (None, 0)
     assert b"all" in outcome.log
@@ -210,7 +238,7 @@ def test_a_killed_owner_leaves_nothing(means, tmp_path):
     while len(processes_with(mark)) < 5 and owner.poll() is None:
         pass
     assert owner.poll() is None
-    before = {path for path in tmp_path.glob("automl-benchmark-*/*")}
+    before = set(tmp_path.glob("automl-benchmark-*/*"))
     owner.kill()
     owner.wait()
     while processes_with(mark):
@@ -279,7 +307,8 @@ AS_ANOTHER = """
 import json, os, socket, subprocess, sys
 worker, work, nasty, mark, means, python = sys.argv[1:]
 ours, theirs = socket.socketpair()
-zygote = subprocess.Popen([python, "-E", "-s", worker, str(theirs.fileno()), "[]"], pass_fds=[theirs.fileno()])
+fd = theirs.fileno()
+zygote = subprocess.Popen([python, "-E", "-s", worker, str(fd), "[]"], pass_fds=[fd])
 theirs.close()
 lines = ours.makefile("rb")
 facts = json.loads(lines.readline())

@@ -1,0 +1,173 @@
+"""main.py as a user drives it: by subprocess, in an empty folder."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from benchmark.cli import COMMANDS
+
+Program = Callable[..., subprocess.CompletedProcess[str]]
+GRID = ["--set", 'frameworks=["constant"]', "--set", 'studies=["starter"]']
+GRID += ["--set", "runtime=5", "--set", "hard_limit=60"]
+SMALL = [*GRID, "--dataset", "penguins"]
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Path:
+    return tmp_path / "work"
+
+
+def refused(ended: subprocess.CompletedProcess[str], *words: str) -> None:
+    """Exit code 2, one sentence that has the words, and no traceback."""
+    assert ended.returncode == 2, ended.stderr
+    assert ended.stdout == ""
+    assert "Traceback" not in ended.stderr
+    assert "our fault" not in ended.stderr
+    lines = [line for line in ended.stderr.splitlines() if "error: " in line]
+    assert len(lines) == 1, ended.stderr
+    for word in words:
+        assert word in lines[0]
+
+
+def test_help_lists_every_command(program: Program, work: Path) -> None:
+    ended = program("--help")
+    assert ended.returncode == 0
+    for command in COMMANDS:
+        assert f"\n    {command}" in ended.stdout
+    assert list(work.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_its_help(program: Program, command: str) -> None:
+    ended = program(command, "--help")
+    assert ended.returncode == 0
+    assert ended.stdout.startswith(f"usage: main.py {command}")
+    assert program(command.replace("-", "_"), "--help").stdout == ended.stdout
+
+
+def test_perform_analysis_is_run_analysis(program: Program) -> None:
+    help_text = program("run-analysis", "--help").stdout
+    assert help_text
+    assert program("perform-analysis", "--help").stdout == help_text
+    assert program("perform_analysis", "--help").stdout == help_text
+
+
+def test_an_unknown_command_is_refused(program: Program) -> None:
+    refused(program("execute-computer"), "execute-computer")
+
+
+def test_no_command_is_refused(program: Program) -> None:
+    refused(program())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["constnt", "penguins", "classification", "1"], ["constnt", "constant"]),
+        (["constant", "pengins", "classification", "1"], ["pengins", "penguins"]),
+        (["constant", "penguins", "regression", "1"], ["penguins", "regression"]),
+        (["constant", "penguins", "clustering", "1"], ["clustering"]),
+        (["constant", "penguins", "classification", "one"], ["one"]),
+        (["constant", "penguins", "classification", "-1"], ["-1"]),
+        (["constant", "penguins", "classification", "4294967296"], ["4294967296"]),
+    ],
+    ids=["framework", "data set", "type of the data", "type", "text", "negative", "too large"],
+)
+def test_local_with_something_wrong(
+    program: Program, work: Path, arguments: list[str], words: list[str]
+) -> None:
+    refused(program("local", *arguments), *words)
+    assert list(work.iterdir()) == []
+
+
+def test_local_prints_the_record_and_leaves_nothing(program: Program, work: Path) -> None:
+    ended = program("local", "constant", "penguins", "classification", "75", *GRID)
+    assert ended.returncode == 0, ended.stderr
+    record = json.loads(ended.stdout)
+    assert record["task"] == "constant/penguins/75"
+    assert record["status"] == "success"
+    assert list(work.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["../x", "/x", "datasets", "a b", ""])
+@pytest.mark.parametrize("command", ["execute-compute", "status"])
+def test_a_bad_name_of_a_run(program: Program, work: Path, command: str, name: str) -> None:
+    refused(program(command, "--run", name), "run", name)
+    assert list(work.iterdir()) == []
+
+
+def test_set_without_an_equals_sign(program: Program, work: Path) -> None:
+    refused(program("execute-compute", "--set", "runtime"), "'runtime'", "KEY=VALUE")
+    assert list(work.iterdir()) == []
+
+
+def test_an_unknown_key(program: Program, work: Path) -> None:
+    refused(program("status", "--set", "runtme=3"), "command line", "'runtime'")
+    refused(program("status", AUTOML_BENCHMARK_RUNTME="3"), "AUTOML_BENCHMARK_RUNTME")
+
+
+@pytest.mark.parametrize("command", ["status", "fetch-results"])
+def test_a_run_that_is_not_there(program: Program, work: Path, command: str) -> None:
+    refused(program(command, "--run", "nowhere"), "'nowhere'", "execute-compute")
+    assert not (work / "compiled_results.csv").exists()
+
+
+def test_a_store_that_cannot_be_written(program: Program, work: Path) -> None:
+    (work / "runs").write_text("in the way")
+    refused(program("execute-compute", *SMALL), "runs", "s3_bucket_root")
+
+
+def test_analysis_without_results(program: Program, work: Path) -> None:
+    refused(program("run-analysis"), "compiled_results.csv")
+    assert list(work.iterdir()) == []
+
+
+def test_a_run_from_its_start_to_its_report(program: Program, work: Path) -> None:
+    first = program("execute-compute", *SMALL)
+    assert first.returncode == 0, first.stderr
+    assert "1 success" in first.stderr
+    out = sorted(path for path in (work / "runs").rglob("out/**/*.json"))
+    before = [path.read_bytes() for path in out]
+    assert len(before) == 1
+
+    refused(
+        program("execute-compute", *SMALL), "'default'", "resume-compute", "--run", "--overwrite"
+    )
+    resumed = program("resume_compute", *SMALL)
+    assert resumed.returncode == 0
+    assert "nothing to run" in resumed.stderr
+    assert [path.read_bytes() for path in out] == before
+
+    told = program("status", "--json")
+    assert told.returncode == 0
+    status = json.loads(told.stdout)
+    assert (status["tasks"], status["success"], status["without_result"]) == (1, 1, 0)
+    assert status["by_framework"] == {"constant": {"success": 1}}
+
+    grown = program("resume-compute", *GRID, "--dataset", "cpu")
+    assert grown.returncode == 0, grown.stderr
+    refused(program("resume-compute", *SMALL, "--set", "runtime=6"), "'runtime'", "--run")
+
+    refused(program("fetch-results", "--output", "no/such/folder/t.csv"), "no/such/folder/t.csv")
+    assert program("fetch-results").returncode == 0
+    with (work / "compiled_results.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["ID"], row["DATASET_ID"], row["STATUS"]) for row in rows] == [
+        ("0", "penguins", "success"),
+        ("1", "cpu", "success"),
+    ]
+
+    analysed = program("perform-analysis")
+    assert analysed.returncode == 0, analysed.stderr
+    assert list((work / "figures").glob("*.png"))
+    assert "<html" in (work / "report.html").read_text(encoding="utf-8").lower()
+
+    again = program("execute-compute", *SMALL, "--overwrite")
+    assert again.returncode == 0, again.stderr
+    assert "1 success" in again.stderr

@@ -1,0 +1,286 @@
+"""One contract for every dispatcher, and one for what a broken one leaves behind."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from benchmark import results
+from benchmark.compute import dispatcher as interface
+from benchmark.compute import methods
+from benchmark.compute.dispatcher import AutoMLMethods, Dispatcher
+from benchmark.compute.local.local import LocalDispatcher
+from benchmark.config import Config
+from benchmark.errors import BenchmarkError
+from benchmark.results import Cause, Record
+from benchmark.runs.execute import execute
+from benchmark.runs.plan import Plan
+from benchmark.store import Store
+
+
+@AutoMLMethods("constant")
+class Stranger(Dispatcher):
+    """All that an extension must write."""
+
+    @classmethod
+    def process(cls, tests: interface.Tests) -> None:
+        for task in tests:
+            tests.execute(task)
+
+
+@AutoMLMethods("constant")
+class Raising(Dispatcher):
+    @classmethod
+    def process(cls, tests: interface.Tests) -> None:
+        raise RuntimeError("the cluster is on fire")
+
+
+@AutoMLMethods("constant")
+class RaisingLate(Dispatcher):
+    @classmethod
+    def process(cls, tests: interface.Tests) -> None:
+        tests.execute(tests[0])
+        raise RuntimeError("the cluster is on fire")
+
+
+@AutoMLMethods("constant")
+class Early(Dispatcher):
+    @classmethod
+    def process(cls, tests: interface.Tests) -> None:
+        tests.execute(tests[0])
+
+
+@AutoMLMethods("constant")
+class Lazy(Dispatcher):
+    @classmethod
+    def process(cls, tests: interface.Tests) -> None:
+        """Does nothing at all."""
+
+
+DISPATCHERS = [LocalDispatcher, Stranger]
+Told = tuple[Plan, Config]
+
+
+@pytest.fixture
+def planned(
+    make_plan: Callable[..., Plan], make_config: Callable[..., Config], folder_store: Store
+) -> Told:
+    return make_plan(folder_store), make_config()
+
+
+def all_told(dispatcher: Dispatcher, number: int) -> list[Record]:
+    """What `completed` tells until every task is told, or 60 calls told nothing more."""
+    told: list[Record] = []
+    for _ in range(60):
+        told += dispatcher.completed(timeout_s=2)
+        if len(told) >= number:
+            break
+    return told
+
+
+@pytest.mark.parametrize("method", DISPATCHERS)
+def test_every_task_is_told_once_and_has_its_record(
+    planned: Told, method: type[Dispatcher]
+) -> None:
+    plan, config = planned
+    with method(plan.run, config) as dispatcher:
+        dispatcher.submit(plan.tasks)
+        told = all_told(dispatcher, len(plan.tasks))
+        assert dispatcher.completed(timeout_s=0.1) == []
+    assert Counter(record.task for record in told) == Counter(task.key for task in plan.tasks)
+    assert {record.status for record in told} == {"success"}
+    assert {r.task: r for r in told} == {r.task: r for r in results.records(plan.run)}
+    assert results.without_result(plan.run) == []
+
+
+@pytest.mark.parametrize("method", DISPATCHERS)
+def test_process_returns_when_all_have_records(planned: Told, method: type[Dispatcher]) -> None:
+    plan, config = planned
+    method.process(interface.Tests(plan.run, config, plan.tasks))
+    assert results.without_result(plan.run) == []
+    assert set(results.attempt_index(plan.run).last.values()) == {1}
+
+
+@pytest.mark.parametrize("method", DISPATCHERS)
+def test_only_the_submitted_tasks_are_run(planned: Told, method: type[Dispatcher]) -> None:
+    plan, config = planned
+    with method(plan.run, config) as dispatcher:
+        dispatcher.submit(plan.tasks[:1])
+        told = all_told(dispatcher, 1)
+    assert [record.task for record in told] == [plan.tasks[0].key]
+    assert results.without_result(plan.run) == plan.tasks[1:]
+
+
+@pytest.mark.parametrize("method", DISPATCHERS)
+def test_a_task_that_has_a_record_is_told_with_the_first_one(
+    planned: Told, method: type[Dispatcher]
+) -> None:
+    plan, config = planned
+    task = plan.tasks[0]
+    first = Record(task=task.key, status="success", metrics={"auc": 0.25}, labels=task.labels)
+    first = results.settle(plan.run, results.begin(plan.run, task), first)
+    with method(plan.run, config) as dispatcher:
+        dispatcher.submit([task])
+        assert all_told(dispatcher, 1) == [first]
+
+
+@pytest.mark.parametrize("method", DISPATCHERS)
+def test_a_task_without_result_is_told_with_its_cause(
+    planned: Told, method: type[Dispatcher]
+) -> None:
+    plan, config = planned
+    plan.run.store.delete(["datasets/penguins.parquet"])
+    with method(plan.run, config) as dispatcher:
+        dispatcher.submit(plan.tasks)
+        told = {record.task: record for record in all_told(dispatcher, len(plan.tasks))}
+    assert told["constant/penguins/75"].cause is Cause.DATA
+    assert told["constant/cpu/75"].status == "success"
+
+
+@pytest.mark.parametrize("method", [*DISPATCHERS, Raising])
+def test_closing_is_possible_before_and_after_and_twice(
+    planned: Told, method: type[Dispatcher]
+) -> None:
+    plan, config = planned
+    unused = method(plan.run, config)
+    unused.close()
+    unused.close()
+    with method(plan.run, config) as used:
+        used.submit(plan.tasks[:1])
+        all_told(used, 1)
+    used.close()
+
+
+@pytest.mark.parametrize("method", [Raising, RaisingLate, Early, Lazy])
+def test_what_process_leaves_behind_is_infrastructure_with_the_reason(
+    planned: Told, method: type[Dispatcher]
+) -> None:
+    plan, config = planned
+    with method(plan.run, config) as dispatcher:
+        dispatcher.submit(plan.tasks)
+        told = all_told(dispatcher, len(plan.tasks))
+        assert dispatcher.completed(timeout_s=0.1) == []
+    assert Counter(record.task for record in told) == Counter(task.key for task in plan.tasks)
+    left = [record for record in told if record.status != "success"]
+    assert len(left) == (1 if method in (RaisingLate, Early) else 2)
+    reason = "the cluster is on fire" if "Raising" in method.__name__ else "without a record"
+    for record in left:
+        assert record.cause is Cause.INFRASTRUCTURE
+        assert method.__name__ in record.message
+        assert reason in record.message
+        assert results.last_attempts(plan.run, [record.task]) == {record.task: record}
+
+
+def test_a_record_of_an_earlier_generation_is_not_told(planned: Told) -> None:
+    """A late worker's record that slipped into the store counts as absent everywhere."""
+    plan, config = planned
+    task = plan.tasks[0]
+    old = Record(task=task.key, status="success", metrics={"auc": 0.25}, labels=task.labels)
+    old = results.settle(plan.run, results.begin(plan.run, task), old)
+    results.set_aside(plan.run, [task.key])
+    plan.run.store.put(plan.run.out_path(task.key), old.to_bytes())
+    with Lazy(plan.run, config) as dispatcher:
+        dispatcher.submit([task])
+        told = all_told(dispatcher, 1)
+    assert [record.cause for record in told] == [Cause.INFRASTRUCTURE]
+
+
+def test_tests_are_a_sequence_of_tasks(planned: Told) -> None:
+    plan, config = planned
+    tests = interface.Tests(plan.run, config, plan.tasks)
+    assert list(tests) == plan.tasks
+    assert len(tests) == 2
+    assert tests[1] == plan.tasks[1]
+    assert tests[:1] == plan.tasks[:1]
+    assert plan.tasks[0] in tests
+    assert (tests.run, tests.config) == (plan.run, config)
+
+
+def test_a_class_with_neither_is_refused() -> None:
+    with pytest.raises(TypeError, match="Nothing needs `process`, or `submit` and `completed`"):
+        type("Nothing", (Dispatcher,), {})
+    with pytest.raises(TypeError, match="Half"):
+        type("Half", (Dispatcher,), {"submit": lambda self, tasks: None})
+
+
+def test_a_subclass_of_a_whole_dispatcher_is_whole() -> None:
+    assert issubclass(type("Mine", (Stranger,), {}), Dispatcher)
+
+
+def test_the_decorator_names_the_frameworks() -> None:
+    assert Stranger.methods == ("constant",)
+    for wrong in ((), ("",), (3,), (Stranger,)):
+        with pytest.raises(BenchmarkError, match="names of frameworks"):
+            AutoMLMethods(*wrong)
+
+
+def test_an_unknown_method_is_a_sentence() -> None:
+    with pytest.raises(BenchmarkError, match=r"'cloud', which does not exist.*local"):
+        methods.load_method("cloud")
+
+
+def test_two_methods_side_by_side_and_one_raises(
+    make_plan: Callable[..., Plan],
+    make_config: Callable[..., Config],
+    folder_store: Store,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    module = sys.modules[__name__]
+    monkeypatch.setitem(sys.modules, "strange_methods", module)
+    monkeypatch.setattr(
+        methods,
+        "BUILT_IN",
+        {"good": "strange_methods:Stranger", "bad": "strange_methods:Raising"},
+    )
+    changes = {
+        "frameworks": ["constant", {"name": "constant", "as": "unlucky"}],
+        "compute": {"*": "good", "unlucky": "bad"},
+    }
+    plan = make_plan(folder_store, **changes)
+    heard: list[Record] = []
+    summary = execute(plan.run, make_config(**changes), plan.tasks, heard.append)
+    assert Counter(record.task for record in heard) == Counter(task.key for task in plan.tasks)
+    assert summary.causes == {"success": 2, "infrastructure": 2}
+    assert not summary.all_have_results
+    for record in heard:
+        unlucky = record.task.startswith("unlucky/")
+        assert record.status == ("failure" if unlucky else "success")
+        assert ("on fire" in record.message) == unlucky
+    waiting = results.without_result(plan.run)
+    assert {task.labels["framework"] for task in waiting} == {"unlucky"}
+
+
+def test_a_method_that_cannot_be_built_is_reported_and_its_tasks_are_accounted(
+    make_plan: Callable[..., Plan],
+    make_config: Callable[..., Config],
+    folder_store: Store,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Unbuildable(LocalDispatcher):
+        def submit(self, tasks: object) -> None:
+            raise BenchmarkError("the queue is gone")
+
+    monkeypatch.setattr(methods, "load_method", lambda name: Unbuildable)
+    plan = make_plan(folder_store)
+    summary = execute(plan.run, make_config(), plan.tasks)
+    assert summary.causes == {"infrastructure": 2}
+    assert [fault for fault in summary.faults if "the queue is gone" in fault]
+    assert all("the queue is gone" in record.message for record in summary.records.values())
+
+
+def test_lost_attempts_are_made_again_and_no_more_than_allowed(
+    make_plan: Callable[..., Plan],
+    make_config: Callable[..., Config],
+    folder_store: Store,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(methods, "load_method", lambda name: Lazy)
+    plan = make_plan(folder_store, max_attempts=3)
+    summary = execute(plan.run, make_config(max_attempts=3), plan.tasks)
+    assert summary.causes == {"infrastructure": 2}
+    assert set(results.attempt_index(plan.run).last.values()) == {3}

@@ -1,0 +1,260 @@
+"""Attempts and records: one record a task, whatever is delivered, lost or set aside."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from benchmark import results
+from benchmark.compute.dispatcher import account
+from benchmark.results import Cause, Record
+from benchmark.runs.plan import Plan
+from benchmark.store import Store, open_store
+from benchmark.tasks import Run, Task
+
+
+@pytest.fixture(params=["folder", "memory"])
+def run(request: pytest.FixtureRequest, folder_store: Store, make_plan: Callable[..., Plan]) -> Run:
+    store = folder_store if request.param == "folder" else open_store("memory://")
+    return make_plan(store, seeds=[1, 2]).run
+
+
+@pytest.fixture
+def task(run: Run) -> Task:
+    return run.task("constant/penguins/1")
+
+
+def success(task: Task, score: float = 0.5) -> Record:
+    return Record(task=task.key, status="success", metrics={"auc": score}, labels=task.labels)
+
+
+def record_of(run: Run, task: Task) -> Record | None:
+    return next((found for found in results.records(run) if found.task == task.key), None)
+
+
+def is_done(run: Run, task: Task) -> bool:
+    return task.key not in {other.key for other in results.without_result(run)}
+
+
+RESULTS = [Cause.FRAMEWORK, Cause.TIMEOUT, Cause.MEMORY]
+OTHERS = [Cause.DATA, Cause.SETUP, Cause.INTERRUPTED, Cause.INFRASTRUCTURE]
+
+
+def test_the_causes_are_all_told_apart() -> None:
+    assert set(RESULTS) | set(OTHERS) == set(Cause)
+    assert {cause for cause in Cause if cause.is_retried} == {
+        Cause.INTERRUPTED,
+        Cause.INFRASTRUCTURE,
+    }
+
+
+def test_attempts_are_numbered_and_listed(run: Run, task: Task) -> None:
+    assert [results.begin(run, task).number for _ in range(3)] == [1, 2, 3]
+    other = run.task("constant/cpu/1")
+    assert results.begin(run, other).number == 1
+    assert results.attempt_index(run).last == {task.key: 3, other.key: 1}
+
+
+def test_attempts_begun_at_once_have_distinct_numbers(run: Run, task: Task) -> None:
+    barrier = threading.Barrier(12)
+
+    def begin(_: int) -> int:
+        barrier.wait(timeout=60)
+        return results.begin(run, task).number
+
+    with ThreadPoolExecutor(12) as pool:
+        assert sorted(pool.map(begin, range(12))) == list(range(1, 13))
+
+
+def test_a_record_comes_back_as_it_was(run: Run, task: Task) -> None:
+    record = results.settle(run, results.begin(run, task), success(task))
+    assert record_of(run, task) == record
+    assert results.current_record(run, task.key) == record
+    assert record.attempt == 1
+    assert record.begun
+    assert record.ended
+    assert results.last_attempt(run, task.key) == (1, record)
+
+
+def test_a_second_delivery_is_harmless_and_returns_the_first(run: Run, task: Task) -> None:
+    one, two = results.begin(run, task), results.begin(run, task)
+    first = results.settle(run, two, success(task, 0.7))
+    assert results.settle(run, one, success(task, 0.1)) == first
+    failed = results.failure(task, Cause.TIMEOUT, "late")
+    assert results.settle(run, results.begin(run, task), failed) == first
+    assert record_of(run, task) == first
+    assert len([found for found in results.records(run) if found.task == task.key]) == 1
+
+
+def test_settling_at_once_has_one_record(run: Run, task: Task) -> None:
+    attempts = [results.begin(run, task) for _ in range(8)]
+    barrier = threading.Barrier(8)
+
+    def settle(attempt: results.Attempt) -> Record:
+        barrier.wait(timeout=60)
+        return results.settle(run, attempt, success(task, attempt.number))
+
+    with ThreadPoolExecutor(8) as pool:
+        told = list(pool.map(settle, attempts))
+    assert len({record.attempt for record in told}) == 1
+    assert record_of(run, task) == told[0]
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"{", b"[]", b"null", b'"x"', b"\xff", b"{}", b'{"task": 1}']
+)
+def test_an_unreadable_record_counts_as_absent_and_is_replaced(
+    run: Run, task: Task, data: bytes
+) -> None:
+    run.store.put(run.out_path(task.key), data)
+    assert list(results.records(run)) == []
+    assert results.current_record(run, task.key) is None
+    assert not is_done(run, task)
+    record = results.settle(run, results.begin(run, task), success(task))
+    assert record_of(run, task) == record
+
+
+@pytest.mark.parametrize("cause", RESULTS)
+def test_a_cause_that_is_a_result_makes_the_record(run: Run, task: Task, cause: Cause) -> None:
+    record = results.settle(run, results.begin(run, task), results.failure(task, cause, "why"))
+    assert record.is_result
+    assert record_of(run, task) == record
+    assert is_done(run, task)
+
+
+@pytest.mark.parametrize("cause", OTHERS)
+def test_any_other_cause_leaves_the_task_without(run: Run, task: Task, cause: Cause) -> None:
+    record = results.settle(run, results.begin(run, task), results.failure(task, cause, "why"))
+    assert not record.is_result
+    assert run.store.get(run.out_path(task.key)) is None
+    assert not is_done(run, task)
+    assert results.last_attempts(run, [task.key]) == {task.key: record}
+    later = results.settle(run, results.begin(run, task), success(task))
+    assert later.attempt == 2
+    assert is_done(run, task)
+
+
+def test_a_failure_that_is_no_result_hides_no_record(run: Run, task: Task) -> None:
+    first = results.settle(run, results.begin(run, task), success(task))
+    results.settle(run, results.begin(run, task), results.failure(task, Cause.INTERRUPTED, ""))
+    assert record_of(run, task) == first
+
+
+def test_setting_aside_starts_a_new_generation(run: Run, task: Task) -> None:
+    results.settle(run, results.begin(run, task), success(task))
+    results.set_aside(run, [task.key])
+    assert not is_done(run, task)
+    assert results.current_record(run, task.key) is None
+    assert results.last_attempt(run, task.key) is None
+    assert results.last_attempts(run, [task.key]) == {}
+    fresh = results.settle(run, results.begin(run, task), success(task, 0.9))
+    assert fresh.attempt > 1
+    assert record_of(run, task) == fresh
+
+
+def test_setting_aside_leaves_the_others(run: Run, task: Task) -> None:
+    other = run.task("constant/penguins/2")
+    kept = results.settle(run, results.begin(run, other), success(other))
+    results.settle(run, results.begin(run, task), success(task))
+    results.set_aside(run, [task.key])
+    assert list(results.records(run)) == [kept]
+
+
+def test_a_late_worker_of_an_earlier_generation_does_not_slip_in(run: Run, task: Task) -> None:
+    late = results.begin(run, task)
+    results.set_aside(run, [task.key])
+    results.settle(run, late, success(task, 0.1))
+    assert record_of(run, task) is None
+    assert run.store.get(run.out_path(task.key)) is None
+    fresh = results.settle(run, results.begin(run, task), success(task, 0.9))
+    assert record_of(run, task) == fresh
+
+
+def test_a_late_worker_does_not_replace_the_new_record(run: Run, task: Task) -> None:
+    late = results.begin(run, task)
+    results.set_aside(run, [task.key])
+    fresh = results.settle(run, results.begin(run, task), success(task, 0.9))
+    results.settle(run, late, success(task, 0.1))
+    assert record_of(run, task) == fresh
+    assert results.current_record(run, task.key) == fresh
+
+
+def test_a_late_record_written_between_mark_and_deletion_counts_as_absent(
+    run: Run, task: Task
+) -> None:
+    old = results.settle(run, results.begin(run, task), success(task, 0.1))
+    results.set_aside(run, [task.key])
+    run.store.put(run.out_path(task.key), old.to_bytes())
+    assert list(results.records(run)) == []
+    assert not is_done(run, task)
+    fresh = results.settle(run, results.begin(run, task), success(task, 0.9))
+    assert fresh.metrics == {"auc": 0.9}
+    assert record_of(run, task) == fresh
+
+
+def test_setting_aside_twice_and_what_was_never_begun(run: Run, task: Task) -> None:
+    results.set_aside(run, [task.key])
+    results.set_aside(run, [task.key])
+    record = results.settle(run, results.begin(run, task), success(task))
+    assert record_of(run, task) == record
+
+
+def test_without_result_keeps_the_order_asked(run: Run) -> None:
+    done = run.tasks[1]
+    results.settle(run, results.begin(run, done), success(done))
+    assert results.without_result(run) == [task for task in run.tasks if task != done]
+    assert results.without_result(run, [run.tasks[2], run.tasks[1]]) == [run.tasks[2]]
+
+
+def test_the_last_attempt_counts_also_without_an_end(run: Run, task: Task) -> None:
+    failed = results.failure(task, Cause.INTERRUPTED, "")
+    results.settle(run, results.begin(run, task), failed)
+    results.begin(run, task)
+    never = run.task("constant/cpu/2")
+    assert results.last_attempts(run, [task.key, never.key]) == {task.key: None}
+    assert results.last_attempt(run, task.key) == (2, None)
+    assert results.last_attempt(run, never.key) is None
+
+
+def test_account_gives_the_record_where_there_is_one(run: Run, task: Task) -> None:
+    record = results.settle(run, results.begin(run, task), success(task))
+    assert account(run, task, Cause.INFRASTRUCTURE, "gone") == record
+    assert results.attempt_index(run).last == {task.key: 1}
+
+
+def test_account_gives_the_end_of_an_ended_attempt(run: Run, task: Task) -> None:
+    ended = results.failure(task, Cause.SETUP, "no network")
+    ended = results.settle(run, results.begin(run, task), ended)
+    assert account(run, task, Cause.INFRASTRUCTURE, "gone") == ended
+
+
+def test_account_ends_an_open_attempt_with_the_engines_cause(run: Run, task: Task) -> None:
+    begun = results.begin(run, task)
+    record = account(run, task, Cause.INTERRUPTED, "the host was lost")
+    assert (record.cause, record.message) == (Cause.INTERRUPTED, "the host was lost")
+    assert record.attempt == begun.number
+    assert record.begun == begun.begun
+    assert results.last_attempts(run, [task.key]) == {task.key: record}
+
+
+def test_account_gives_a_task_without_a_trace_an_attempt(run: Run, task: Task) -> None:
+    record = account(run, task, Cause.INFRASTRUCTURE, "gone")
+    assert (record.cause, record.message, record.attempt) == (Cause.INFRASTRUCTURE, "gone", 1)
+    assert record.labels == task.labels
+    assert account(run, task, Cause.INFRASTRUCTURE, "again") == record
+
+
+def test_account_does_not_give_the_end_of_an_earlier_generation(run: Run, task: Task) -> None:
+    results.settle(run, results.begin(run, task), success(task))
+    results.set_aside(run, [task.key])
+    assert account(run, task, Cause.INFRASTRUCTURE, "gone").cause is Cause.INFRASTRUCTURE
+
+
+def test_account_of_an_ended_cause_that_is_a_result_makes_the_record(run: Run, task: Task) -> None:
+    """An engine that knows that the memory was exceeded says so, and that is a result."""
+    results.begin(run, task)
+    record = account(run, task, Cause.MEMORY, "OutOfMemoryError")
+    assert record_of(run, task) == record
