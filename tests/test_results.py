@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -233,10 +234,13 @@ def test_account_gives_the_end_of_an_ended_attempt(run: Run, task: Task) -> None
 
 def test_account_ends_an_open_attempt_with_the_engines_cause(run: Run, task: Task) -> None:
     begun = results.begin(run, task)
+    path = f"{run.attempts_path(task.key)}/{begun.number:04d}.json"
+    opened = json.loads(run.store.get(path) or b"") | {"begun": "2026-01-01T00:00:00.000+00:00"}
+    run.store.put(path, json.dumps(opened).encode())
     record = account(run, task, Cause.INTERRUPTED, "the host was lost")
     assert (record.cause, record.message) == (Cause.INTERRUPTED, "the host was lost")
     assert record.attempt == begun.number
-    assert record.begun == begun.begun
+    assert record.begun == opened["begun"]
     assert results.last_attempts(run, [task.key]) == {task.key: record}
 
 

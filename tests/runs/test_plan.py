@@ -175,7 +175,17 @@ def test_every_task_is_a_row_of_the_table(
     assert counts == {"success": 1, "failure": 4, "": 1}
     with path.open(encoding="utf-8", newline="") as file:
         header, *rows = list(csv.reader(file))
-    assert header[:9] == ["ID", "MODEL", "DATASET_ID", "TYPE", "SEED", "MSE", "R2_SCORE", "LOGLOSS", "F1_SCORE"]
+    assert header[:9] == [
+        "ID",
+        "MODEL",
+        "DATASET_ID",
+        "TYPE",
+        "SEED",
+        "MSE",
+        "R2_SCORE",
+        "LOGLOSS",
+        "F1_SCORE",
+    ]
     assert tuple(header) == COLUMNS
     assert tuple(header[:9]) == CLASSIC
     assert all(len(row) == len(header) for row in rows)

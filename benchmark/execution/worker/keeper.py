@@ -40,8 +40,11 @@ class Keeper:
         self._weighed = 0.0
         self._weigh_every = 0.0
 
-    def run(self, body: Callable[[Dict[str, Any]], None]) -> Dict[str, Any]:
-        """Run `body(request)` as the task; returns the report when the tree is gone."""
+    def run(self, body: Callable[[Dict[str, Any]], None], report: int) -> Dict[str, Any]:
+        """Run `body(request)` as the task; returns the report when the tree is gone.
+
+        `report` is the keeper's own way up, which the task must not have.
+        """
         read_end, write_end = os.pipe()
         status_read, status_write = os.pipe()
         wake_read, wake_write = os.pipe()
@@ -52,7 +55,8 @@ class Keeper:
         signal.signal(signal.SIGTERM, self._abandon)
         log = CappedLog(self.request["output"], read_end)
         started = time.monotonic()
-        ours = [self.lifeline.fileno(), read_end, status_read, wake_read, wake_write]
+        ours = [self.lifeline.fileno(), report, read_end, status_read, wake_read, wake_write]
+        ours.append(log.file_fd)
         pid = self._fork(body, write_end, status_write, ours)
         os.close(write_end)
         os.close(status_write)
@@ -218,7 +222,7 @@ def keep(
         linux.die_with_parent(signal.SIGTERM)
         linux.become_subreaper()
         keeper = Keeper(request, lifeline)
-        answer = keeper.run(body)
+        answer = keeper.run(body, report)
         if keeper.abandoned and keeper.group:
             keeper.group.remove()
         os.write(report, json.dumps(answer).encode())

@@ -25,6 +25,10 @@ class CappedLog:
         self.open = True
         os.set_blocking(fd, False)
 
+    @property
+    def file_fd(self) -> int:
+        return self._file.fileno()
+
     def drain(self) -> None:
         """Take what is there now, up to 2 MB."""
         for _ in range(_CHUNKS_AT_ONCE):
