@@ -26,7 +26,14 @@ CACHE_VARIABLE = PREFIX + "CACHE"
 DEFAULT_FILE = "batch.config"
 TYPES = ("classification", "regression")
 
-Number = Annotated[float, Field(gt=0, strict=False)]
+
+def _no_boolean(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError(f"is {json.dumps(value)}; write a number")
+    return value
+
+
+Number = Annotated[float, BeforeValidator(_no_boolean), Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, strict=True)]
 
 
@@ -130,7 +137,7 @@ class Config(BaseModel):
     compute: dict[str, str] | None = None
     parallel: Count | None = None
     max_attempts: Count = 3
-    max_cost: Annotated[float, Field(gt=0)] | None = None
+    max_cost: Number | None = None
     instance_types: list[str] = []
     on_demand: bool = False
     slurm: dict[str, Any] = {}
@@ -143,6 +150,8 @@ class Config(BaseModel):
                 "limit kills the task, so set it to at least the runtime"
             )
         folder = self.s3_folder
+        if folder and {".", ".."} & set(folder.split("/")):
+            raise ValueError(f"'s3_folder' is {json.dumps(folder)}; leave '.' and '..' out of it")
         if folder and (folder.startswith("/") or not folder.endswith("/") or "//" in folder):
             raise ValueError(
                 f"'s3_folder' is {json.dumps(folder)}; it takes no leading and one trailing "
@@ -155,7 +164,7 @@ class Config(BaseModel):
                 f"'run' is {json.dumps(self.run)}; a run's name has letters, digits, '.', '_' and "
                 "'-' and starts with a letter or digit"
             )
-        if self.run in ("datasets", "code"):
+        if self.run.split("/")[0] in ("datasets", "code"):
             raise ValueError(
                 f"'run' is \"{self.run}\", which the store keeps for itself; choose another"
             )
@@ -218,7 +227,7 @@ def load_config(
     file = Path(path) if path else Path(DEFAULT_FILE)
     values: dict[str, Any] = {}
     places: dict[str, str] = {}
-    quickstart = not path and not file.exists()
+    quickstart = not path and not file.exists() and not file.is_symlink()
     base = QUICKSTART if quickstart else _read(file)
     layers = [
         ("the quickstart" if quickstart else str(file), base),
@@ -231,7 +240,7 @@ def load_config(
             if key not in Config.model_fields:
                 raise ConfigError(_unknown(key, where))
             places[key] = where
-            if value is None:
+            if value is None or (value == "" and place != "the command line"):
                 values.pop(key, None)
             else:
                 values[key] = value
@@ -305,7 +314,9 @@ def _sentence(error: ValidationError, places: Mapping[str, str], file: str) -> s
         if fault["type"] == "value_error":
             sentences.append(f"{place}: '{key}' {message}.")
         else:
-            value = json.dumps(fault["input"], default=str)[:80]
+            field = Config.model_fields.get(key)
+            secret = field is not None and not field.repr
+            value = "not shown" if secret else json.dumps(fault["input"], default=str)[:80]
             asked = message[0].lower() + message[1:]
             sentences.append(f"{place}: '{key}{inner}' is {value}; {asked}.")
     return " ".join(dict.fromkeys(sentences))

@@ -234,14 +234,19 @@ def last_attempts(run: Run, keys: Iterable[str]) -> dict[str, Record | None]:
     return {paths[path]: Record.from_bytes(data) for path, data in run.store.get_many(paths)}
 
 
-def last_attempt(run: Run, key: str) -> tuple[int, Record | None] | None:
-    """(number, how it ended; None while open) of a task's last attempt in this generation."""
+def last_attempt(run: Run, key: str) -> tuple[Attempt, Record | None] | None:
+    """A task's last attempt in this generation, and how it ended; None while it is open."""
     numbers = _numbers(run, key)
     last = max((number for number, aside in numbers if not aside), default=0)
     if last <= max((number for number, aside in numbers if aside), default=0):
         return None
-    path = f"{run.attempts_path(key)}/{last:04d}.json"
-    return last, Record.from_bytes(run.store.get(path))
+    data = run.store.get(f"{run.attempts_path(key)}/{last:04d}.json")
+    ended = Record.from_bytes(data)
+    try:
+        begun = ended.begun if ended else json.loads(data or b"{}").get("begun")
+    except (ValueError, AttributeError):
+        begun = None
+    return Attempt(key, last, begun or utc_now()), ended
 
 
 def current_record(run: Run, key: str) -> Record | None:

@@ -77,7 +77,9 @@ def test_a_record_comes_back_as_it_was(run: Run, task: Task) -> None:
     assert record.attempt == 1
     assert record.begun
     assert record.ended
-    assert results.last_attempt(run, task.key) == (1, record)
+    last = results.last_attempt(run, task.key)
+    assert last is not None
+    assert (last[0].number, last[1]) == (1, record)
 
 
 def test_a_second_delivery_is_harmless_and_returns_the_first(run: Run, task: Task) -> None:
@@ -216,7 +218,9 @@ def test_the_last_attempt_counts_also_without_an_end(run: Run, task: Task) -> No
     results.begin(run, task)
     never = run.task("constant/cpu/2")
     assert results.last_attempts(run, [task.key, never.key]) == {task.key: None}
-    assert results.last_attempt(run, task.key) == (2, None)
+    last = results.last_attempt(run, task.key)
+    assert last is not None
+    assert (last[0].number, last[1]) == (2, None)
     assert results.last_attempt(run, never.key) is None
 
 
@@ -229,7 +233,15 @@ def test_account_gives_the_record_where_there_is_one(run: Run, task: Task) -> No
 def test_account_gives_the_end_of_an_ended_attempt(run: Run, task: Task) -> None:
     ended = results.failure(task, Cause.SETUP, "no network")
     ended = results.settle(run, results.begin(run, task), ended)
-    assert account(run, task, Cause.INFRASTRUCTURE, "gone") == ended
+    assert account(run, task, Cause.INFRASTRUCTURE, "gone", since=0) == ended
+
+
+def test_account_does_not_give_the_end_of_an_attempt_before_the_engines(
+    run: Run, task: Task
+) -> None:
+    results.settle(run, results.begin(run, task), results.failure(task, Cause.SETUP, "old"))
+    record = account(run, task, Cause.INFRASTRUCTURE, "gone", since=1)
+    assert (record.cause, record.attempt) == (Cause.INFRASTRUCTURE, 2)
 
 
 def test_account_ends_an_open_attempt_with_the_engines_cause(run: Run, task: Task) -> None:
@@ -248,7 +260,7 @@ def test_account_gives_a_task_without_a_trace_an_attempt(run: Run, task: Task) -
     record = account(run, task, Cause.INFRASTRUCTURE, "gone")
     assert (record.cause, record.message, record.attempt) == (Cause.INFRASTRUCTURE, "gone", 1)
     assert record.labels == task.labels
-    assert account(run, task, Cause.INFRASTRUCTURE, "again") == record
+    assert account(run, task, Cause.INFRASTRUCTURE, "again", since=0) == record
 
 
 def test_account_does_not_give_the_end_of_an_earlier_generation(run: Run, task: Task) -> None:

@@ -13,6 +13,7 @@ from benchmark import results
 from benchmark.cli.progress import Progress, line
 from benchmark.cli.session import configuration, narrowing
 from benchmark.compute.local.local import slots
+from benchmark.config import TYPES
 from benchmark.errors import BenchmarkError, SetupError
 from benchmark.runs.execute import driving, execute
 from benchmark.runs.plan import draft, existing, plan
@@ -31,14 +32,10 @@ def local(options: argparse.Namespace) -> int:
     """One task, in a store of its own that goes when it is done."""
     from benchmark.data import sources
 
-    config = configuration(options)
-    if options.type not in ("classification", "regression"):
-        raise BenchmarkError(
-            f"'{options.type}' is no type of task; write classification or regression."
-        )
+    config = configuration(options, frameworks=[options.model], seeds=[options.seed], run="local")
+    if options.type not in TYPES:
+        raise BenchmarkError(f"'{options.type}' is no type of task; write {' or '.join(TYPES)}.")
     dataset, _ = sources.find(options.openml_id, options.type)
-    one = {"frameworks": [{"name": options.model}], "seeds": [options.seed], "run": "local"}
-    config = type(config)(**(config.model_dump() | one))
     with tempfile.TemporaryDirectory(prefix="automl-benchmark-local-") as folder:
         planned = plan(open_store(folder), draft(config, datasets=[dataset]))
         _environments(planned)

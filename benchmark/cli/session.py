@@ -14,10 +14,13 @@ if TYPE_CHECKING:
     import argparse
 
 
-def configuration(options: argparse.Namespace) -> Config:
-    """The configuration of this command; says on standard error when it is the quickstart's."""
+def configuration(options: argparse.Namespace, **fixed: Any) -> Config:
+    """The configuration of this command; says on standard error when it is the quickstart's.
+
+    `fixed` are keys that the command itself sets, over every other layer.
+    """
     overrides = dict(_pair(text) for text in options.set)
-    overrides |= {"run": options.run, "parallel": options.parallel}
+    overrides |= {"run": options.run, "parallel": options.parallel} | fixed
     loaded = load_config(options.config, overrides)
     if loaded.quickstart:
         print(

@@ -110,6 +110,7 @@ class _Process:
         self._waiting = {task.key: task for task in tests}
         self._error: Exception | None = None
         self._method = method
+        self._since = results.attempt_index(tests.run).last
         self._thread = threading.Thread(target=self._run, daemon=True, name=method.__name__)
         self._thread.start()
 
@@ -135,9 +136,9 @@ class _Process:
 
     def _found(self) -> list[Record]:
         run = self._tests.run
-        paths = {run.out_path(key): key for key in self._waiting}
-        present = paths.keys() & set(run.store.list(f"{run.name}/out"))
-        found = (Record.from_bytes(data) for _, data in run.store.get_many(sorted(present)))
+        present = set(run.store.list(f"{run.name}/out"))
+        keys = [key for key in self._waiting if run.out_path(key) in present]
+        found = (results.current_record(run, key) for key in keys)
         return [record for record in found if record is not None]
 
     def _leave(self) -> list[Record]:
@@ -149,28 +150,27 @@ class _Process:
         )
         found = {record.task for record in self._found()}
         return [
-            account(self._tests.run, task, Cause.INFRASTRUCTURE, why)
+            account(self._tests.run, task, Cause.INFRASTRUCTURE, why, self._since.get(key, 0))
             for key, task in self._waiting.items()
             if key not in found
         ]
 
 
-def account(run: Run, task: Task, cause: Cause, message: str) -> Record:
+def account(run: Run, task: Task, cause: Cause, message: str, since: int | None = None) -> Record:
     """What became of a task that an engine has done with: its record, or an ended attempt.
 
     An attempt that was begun and left open is ended with the engine's cause; a task that left no
-    trace gets an attempt that says so.
+    trace gets an attempt that says so. The end of an attempt counts if its number is above
+    `since`, the last one before the engine had the task.
     """
     record = results.current_record(run, task.key)
     if record is not None:
         return record
-    index = results.last_attempt(run, task.key)
-    if index and index[1] is not None:
-        return index[1]
-    attempt = results.Attempt(task.key, index[0], results.utc_now()) if index else None
-    return results.settle(
-        run, attempt or results.begin(run, task), results.failure(task, cause, message)
-    )
+    last = results.last_attempt(run, task.key)
+    if last and last[1] is not None and since is not None and last[0].number > since:
+        return last[1]
+    attempt = last[0] if last and last[1] is None else results.begin(run, task)
+    return results.settle(run, attempt, results.failure(task, cause, message))
 
 
 def AutoMLMethods(*names: str) -> Callable[[type[Dispatcher]], type[Dispatcher]]:  # noqa: N802

@@ -127,8 +127,10 @@ def _carry(  # noqa: PLR0917
 ) -> None:
     """One method's share, in a thread of its own; what it leaves is accounted."""
     left = {task.key: task for task in tasks}
-    why = ""
+    why = f"The method {method.__name__} ended without a word on this task."
+    since: dict[str, int] = {}
     try:
+        since = results.attempt_index(run).last
         with method(run, config) as dispatcher:
             dispatcher.submit(tasks)
             while left and not stop.is_set():
@@ -141,7 +143,7 @@ def _carry(  # noqa: PLR0917
     try:
         if not stop.is_set():
             for task in left.values():
-                heard.put(account(run, task, Cause.INFRASTRUCTURE, why))
+                heard.put(account(run, task, Cause.INFRASTRUCTURE, why, since.get(task.key, 0)))
         else:
             ended = results.last_attempts(run, left)
             for record in ended.values():

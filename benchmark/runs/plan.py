@@ -128,6 +128,11 @@ def chosen_frameworks(config: Config) -> dict[str, dict[str, Any]]:
                 "out of 'frameworks'."
             )
         canonical = framework.name if label == name else label
+        if canonical in frameworks:
+            raise ConfigError(
+                f"'frameworks' names '{canonical}' twice ('{name}' is it too); give one of them "
+                'another name with "as".'
+            )
         frameworks[canonical] = {
             "name": framework.name,
             "params": params,
