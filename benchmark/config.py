@@ -90,7 +90,8 @@ def _seeds(value: Any) -> Any:
     if isinstance(value, list):
         if not value or not all(type(v) is int and 0 <= v < 2**32 for v in value):
             raise ValueError(
-                "must be a number of seeds, or a list of whole numbers from 0 to 2^32-1"
+                f"is {json.dumps(value)}; write a number of seeds, or a list of whole numbers "
+                "from 0 to 2^32-1"
             )
         if len(set(value)) != len(value):
             raise ValueError("names a seed twice; name each once")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from _pytest.terminal import TerminalReporter
 
 from benchmark.config import PREFIX, Config
 from benchmark.runs.plan import Narrowing, Plan, draft, plan
@@ -71,3 +72,17 @@ def program(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
         )
 
     return run
+
+
+def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
+    """After `make integration`: a line each of what ran for real here and what did not."""
+    if terminalreporter.config.getoption("markexpr") != "integration":
+        return
+    ran = [report.nodeid for report in terminalreporter.stats.get("passed", [])]
+    ran += [f"{report.nodeid} (failed)" for report in terminalreporter.stats.get("failed", [])]
+    skipped = [
+        f"{report.nodeid} ({report.longrepr[2]})"
+        for report in terminalreporter.stats.get("skipped", [])
+    ]
+    terminalreporter.write_line(f"Ran for real: {', '.join(ran) or 'nothing'}")
+    terminalreporter.write_line(f"Did not run: {', '.join(skipped) or 'nothing'}")
