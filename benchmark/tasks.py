@@ -134,9 +134,13 @@ class Run:
         """
         data = store.get(f"{name}/manifest.json")
         if data is None:
-            raise BenchmarkError(
-                f"There is no run '{name}' in {store.url}; start one with execute-compute."
+            others = sorted(
+                path.removesuffix("/manifest.json")
+                for path in store.list()
+                if path.endswith("/manifest.json")
             )
+            mend = f"it has {', '.join(others)}" if others else "start one with execute-compute"
+            raise BenchmarkError(f"There is no run '{name}' in {store.url}; {mend}.")
         try:
             return Run(name, store, Manifest.from_bytes(data))
         except (ValueError, KeyError, TypeError) as error:

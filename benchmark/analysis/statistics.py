@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 
 from benchmark.errors import BenchmarkError
+from benchmark.execution.metrics import METRICS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,13 +78,15 @@ def direction(metric: str) -> int:
         BenchmarkError: the metric is unknown, so that nothing can be said to be better.
     """
     name = metric.strip().lower().replace("-", "_").replace(" ", "_")
+    if name in METRICS:
+        return 1 if METRICS[name].direction == "maximize" else -1
     if name in _HIGHER or name.startswith("neg_"):
         return 1
     if name in _LOWER:
         return -1
     raise BenchmarkError(
         f'The metric "{metric}" is unknown to the analysis, so it cannot tell better from worse; '
-        f"it knows {', '.join(sorted(_HIGHER | _LOWER))}."
+        f"it knows {', '.join(sorted(_HIGHER | _LOWER | METRICS.keys()))}."
     )
 
 

@@ -13,6 +13,27 @@ from benchmark.runs.plan import Narrowing
 if TYPE_CHECKING:
     import argparse
 
+# The keys of what is still to come.
+WITHOUT_EFFECT = (
+    "openml_api_key",
+    "repo_ssh_key",
+    "ec2_ssh_key",
+    "job_queue_id",
+    "job_definition_id",
+    "job_name",
+    "ecr_repo",
+    "cluster_image",
+    "ec2_template",
+    "cluster_size",
+    "cluster_type",
+    "datasets",
+    "max_cost",
+    "instance_types",
+    "on_demand",
+    "slurm",
+)
+_DEFAULTS = Config().model_dump()
+
 
 def configuration(options: argparse.Namespace, **fixed: Any) -> Config:
     """The configuration of this command; says on standard error when it is the quickstart's.
@@ -28,6 +49,10 @@ def configuration(options: argparse.Namespace, **fixed: Any) -> Config:
             f"{loaded.values.runtime:g} s a task, results in {loaded.values.store_url}",
             file=sys.stderr,
         )
+    idle = [key for key in WITHOUT_EFFECT if key in loaded.values.model_fields_set]
+    idle = [key for key in idle if getattr(loaded.values, key) != _DEFAULTS[key]]
+    if idle:
+        print(f"warning: no effect in this version: {', '.join(idle)}", file=sys.stderr)
     return loaded.values
 
 

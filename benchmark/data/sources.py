@@ -83,7 +83,8 @@ def of_studies(studies: Iterable[Any]) -> list[tuple[str, str]]:
         if not isinstance(study, str):
             raise DataError(
                 f"OpenML study {study[0]} cannot be fetched: OpenML studies are not supported yet "
-                'in this version; set "studies": ["starter"].'
+                'in this version; set "studies" to ["starter"] (8 small data sets) or '
+                '["embedded"] (16).'
             )
         for name in embedded_names(study):
             names[name] = str(suite[name]["type"])

@@ -122,6 +122,10 @@ class BenchmarkEvaluation:
             values, saved = _measure(dataset, split, outcome)
         except metrics.UnusablePredictions as error:
             return failure(task, Cause.FRAMEWORK, str(error), **facts)
+        metric = _metric(run, dataset.problem_type)
+        if metrics.METRICS[metric].needs_probabilities and said.get("classes") is None:
+            message = f"It gave no probabilities, which the task's metric {metric} needs."
+            return failure(task, Cause.FRAMEWORK, message, **facts)
         run.store.put(run.predictions_path(task.key), saved)
         return Record(task=task.key, status="success", metrics=values, labels=task.labels, **facts)
 

@@ -43,7 +43,7 @@ class Runner:
         self.close()
 
     def execute(self, task: Task) -> Record:
-        """Run a task to its end and settle it.
+        """Run a task to its end and settle it; one that has a record is not run again.
 
         Returns:
             The task's record where it has one now, else how this attempt ended.
@@ -52,6 +52,9 @@ class Runner:
             StoreError: the store takes nothing; the attempt is left open for the driver to account.
         """
         started = time.monotonic()
+        present = results.current_record(self.run, task.key)
+        if present is not None:
+            return present
         attempt = results.begin(self.run, task)
         log = b""
         try:

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import benchmark
+from benchmark.compute.methods import load_method
 from benchmark.data import sources
 from benchmark.errors import BenchmarkError, ConditionsDifferError, ConfigError
 from benchmark.execution.evaluation import dataset_path
+from benchmark.execution.metrics import METRICS
 from benchmark.frameworks import registry
 from benchmark.results import utc_now
 from benchmark.tasks import Cell, Manifest, Run, generate_tests, seeds_of, task_key
@@ -67,6 +69,7 @@ def draft(
         ConfigError: a framework is unknown or needs a longer budget, or a narrowing names nothing.
         DataError: a data set cannot be had.
     """
+    _check_seams(config)
     frameworks = chosen_frameworks(config)
     names = datasets or [name for name, _ in sources.of_studies(config.studies)]
     cells = generate_tests(list(frameworks), list(names), seeds_of(config.seeds))
@@ -104,6 +107,23 @@ def existing(config: Config, store: Store, narrowing: Narrowing | None = None) -
     run = Run.open(store, config.run)
     cells = _narrowed(run.manifest.cells, narrowing or Narrowing())
     return Plan(run, [run.task_of(cell) for cell in cells])
+
+
+def _check_seams(config: Config) -> None:
+    """Refuse before anything is written what no task could do."""
+    if config.split != "holdout":
+        raise ConfigError(
+            f'\'split\' is "{config.split}", which this version cannot do yet; set it to "holdout".'
+        )
+    for problem, name in config.metric.items():
+        known = [m.name for m in METRICS.values() if problem in m.problem_types]
+        if name not in known:
+            raise ConfigError(
+                f"'metric' names \"{name}\" for {problem}, which does not exist; there are "
+                f"{', '.join(known)}."
+            )
+    for method in (config.compute or {}).values():
+        load_method(method)
 
 
 def chosen_frameworks(config: Config) -> dict[str, dict[str, Any]]:

@@ -63,7 +63,6 @@ def test_the_same_again_changes_nothing(folder_store: Store, make_plan: MakePlan
         ({"hard_limit": 61}, ["'hard_limit'", "61", "60"]),
         ({"cores": 2}, ["'cores'", "2", "1"]),
         ({"memory": 1600}, ["'memory'", "1600", "1500"]),
-        ({"split": "cv"}, ["'split'", '"cv"', '"holdout"']),
         ({"metric": {"binary": "auc"}}, ["'metric'", "auc"]),
         ({"runtime": 6, "cores": 2}, ["'runtime'", "'cores'"]),
         ({"frameworks": [{"name": "constant", "params": {"a": 1}}]}, ["framework 'constant'"]),
@@ -210,3 +209,21 @@ def test_the_table_is_written_whole_or_not_at_all(
     with pytest.raises((OSError, BenchmarkError)):
         compile_results(run, folder / "table.csv")
     assert [path.name for path in folder.iterdir()] == ["table.csv"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"split": "cv"}, ["'split'", '"cv"', '"holdout"']),
+        ({"metric": {"binary": "f1"}}, ["'metric'", '"f1"', "f1_weighted"]),
+        ({"metric": {"regression": "auc"}}, ["'metric'", '"auc"', "rmse"]),
+        ({"compute": {"*": "nowhere"}}, ["'compute'", "'nowhere'", "local"]),
+    ],
+)
+def test_what_no_task_could_do_is_refused_before_anything_is_written(
+    make_config: Callable[..., Config], changes: dict[str, Any], words: list[str]
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        draft(make_config(**changes))
+    for word in words:
+        assert word in str(caught.value)

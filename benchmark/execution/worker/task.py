@@ -52,8 +52,6 @@ def _settle_in(request: Dict[str, Any]) -> None:
         sys.modules["numpy"].random.seed(seed % 2**32)
     if "torch" in sys.modules:
         sys.modules["torch"].manual_seed(seed)
-    if "threadpoolctl" in sys.modules:
-        sys.modules["threadpoolctl"].threadpool_limits(len(request["cores"]))
 
 
 def _execute(request: Dict[str, Any]) -> None:
