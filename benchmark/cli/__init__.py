@@ -26,12 +26,21 @@ COMMANDS = {
         "analysis:run_analysis",
         "statistics, figures into ./figures/, and the report",
     ),
+    "file-compute": ("files:file_compute", "run the tasks of a task file that have no result"),
+    "export-failures": ("files:export_failures", "write the tasks without a result to a file"),
+    "delete-runs": ("files:delete_runs", "delete the results of the tasks in a task file"),
+    "get-logs": ("files:get_logs", "download the logs to ./log/"),
+    "download-data": ("files:download_data", "put the data sets of the studies into the store"),
     "frameworks": ("frameworks:list_frameworks", "list the frameworks"),
     "setup": ("frameworks:setup", "build frameworks' environments"),
 }
 ALIASES = {"perform-analysis": "run-analysis"}
-NARROWED = ("execute-compute", "resume-compute", "status")
-CONFIGURED = (*NARROWED, "local", "fetch-results", "frameworks", "setup")
+NARROWED = ("execute-compute", "resume-compute", "status", "export-failures", "get-logs")
+FILED = ("file-compute", "export-failures", "delete-runs")
+CONFIGURED = (
+    *dict.fromkeys(NARROWED + FILED),
+    *("local", "fetch-results", "download-data", "frameworks", "setup"),
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -140,6 +149,16 @@ def _special(name: str, command: argparse.ArgumentParser) -> None:
         command.add_argument(
             "--overwrite", action="store_true", help="set the run's results aside and start again"
         )
+    if name in FILED:
+        command.add_argument("file_path", help="JSON lines, or a classic pickled list")
+    if name in ("file-compute", "export-failures"):
+        command.add_argument(
+            "--cause", action="append", metavar="CAUSE", help="those that ended so, also results"
+        )
+    if name == "delete-runs":
+        command.add_argument("--yes", action="store_true", help="do not ask")
+    if name == "get-logs":
+        command.add_argument("--output", default="log", metavar="FOLDER")
     if name in ("status", "frameworks"):
         command.add_argument("--json", action="store_true", help="for programs")
     if name == "fetch-results":

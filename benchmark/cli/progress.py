@@ -49,6 +49,11 @@ class Progress:
         return ", ".join(parts)
 
 
+def counted(number: int, noun: str) -> str:
+    """'1 task', '2 tasks'."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def line(record: Record) -> str:
     """A record in one line."""
     from benchmark.tasks import shown

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark import results
-from benchmark.cli.progress import Progress, line
+from benchmark.cli.progress import Progress, counted, line
 from benchmark.cli.session import configuration, narrowing
 from benchmark.compute.local.local import slots
 from benchmark.config import TYPES
@@ -21,11 +21,12 @@ from benchmark.store import open_store
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
 
     from benchmark.config import Config
     from benchmark.results import Record
     from benchmark.runs.execute import Summary
-    from benchmark.runs.plan import Plan
+    from benchmark.tasks import Run, Task
 
 
 def local(options: argparse.Namespace) -> int:
@@ -38,7 +39,7 @@ def local(options: argparse.Namespace) -> int:
     dataset, _ = sources.find(options.openml_id, options.type)
     with tempfile.TemporaryDirectory(prefix="automl-benchmark-local-") as folder:
         planned = plan(open_store(folder), draft(config, datasets=[dataset]))
-        _environments(planned)
+        _environments(planned.run, planned.tasks)
         records: list[Record] = []
         summary = execute(planned.run, config, planned.tasks, records.append)
         for record in records:
@@ -70,7 +71,7 @@ def execute_compute(options: argparse.Namespace) -> int:
         planned = plan(store, wanted, anew=anew)
         if options.overwrite and not anew:
             results.set_aside(planned.run, [task.key for task in planned.tasks])
-        return _run(config, planned, fresh=True)
+        return carry_out(config, planned.run, planned.tasks, fresh=True)
 
 
 def resume_compute(options: argparse.Namespace) -> int:
@@ -78,7 +79,8 @@ def resume_compute(options: argparse.Namespace) -> int:
     wanted = draft(config, narrowing(options))
     store = open_store(config.store_url)
     with driving(store, config.run):
-        return _run(config, plan(store, wanted), fresh=False)
+        planned = plan(store, wanted)
+        return carry_out(config, planned.run, planned.tasks, fresh=False)
 
 
 def show_status(options: argparse.Namespace) -> int:
@@ -125,22 +127,25 @@ def fetch_results(options: argparse.Namespace) -> int:
     return 0
 
 
-def _run(config: Config, planned: Plan, *, fresh: bool) -> int:
-    run = planned.run
-    waiting = results.without_result(run, planned.tasks)
-    had = len(planned.tasks) - len(waiting)
+def carry_out(config: Config, run: Run, tasks: Sequence[Task], *, fresh: bool) -> int:
+    """Run those of the tasks that have no result, with progress; returns the exit code."""
+    waiting = results.without_result(run, tasks)
+    had = len(tasks) - len(waiting)
     if not waiting:
-        print(f"Run '{run.name}': all {had} tasks have results; nothing to run.", file=sys.stderr)
+        print(
+            f"Run '{run.name}': the results of {counted(had, 'task')} are there; nothing to run.",
+            file=sys.stderr,
+        )
         return 0
     parallel = len(slots(config))
     with_results = f" ({had} have results)" if had and not fresh else ""
     print(
-        f"Run '{run.name}': {len(waiting)} tasks{with_results}, {parallel} at a time, "
-        f"{config.cores} core{'s' if config.cores > 1 else ''}, {config.memory} MB and at most "
+        f"Run '{run.name}': {counted(len(waiting), 'task')}{with_results}, {parallel} at a time, "
+        f"{counted(config.cores, 'core')}, {config.memory} MB and at most "
         f"{config.hard_limit:g} s each, in {run.store.url}",
         file=sys.stderr,
     )
-    _environments(planned)
+    _environments(run, waiting)
     with Progress(len(waiting), parallel) as progress:
         summary = execute(run, config, waiting, progress.tell)
     code = _ended(summary)
@@ -157,12 +162,12 @@ def _ended(summary: Summary) -> int:
     return 0 if summary.all_have_results and not summary.faults else 1
 
 
-def _environments(planned: Plan) -> None:
+def _environments(run: Run, tasks: Sequence[Task]) -> None:
     """Build what is missing before the clock of any task runs; a failure is the tasks' to tell."""
     from benchmark.frameworks import environments, registry
 
-    entries = planned.run.manifest.frameworks
-    for label in dict.fromkeys(task.labels["framework"] for task in planned.tasks):
+    entries = run.manifest.frameworks
+    for label in dict.fromkeys(task.labels["framework"] for task in tasks):
         entry = entries[label]
         framework = registry.get(entry["name"], entry.get("paths", ()))
         try:

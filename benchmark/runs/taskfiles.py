@@ -1,0 +1,157 @@
+"""Task files: JSON lines, and the classic pickled list of [id, model, dataset, type, seed].
+
+A pickle can run code when it is read. The reader here knows only the operations that build lists,
+tuples, strings and numbers, and refuses a file with any other before it builds anything.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pickle
+import pickletools
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmark.errors import BenchmarkError
+from benchmark.tasks import Cell
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from benchmark.tasks import Task
+
+MOST_BYTES = 256 * 1024 * 1024
+_KEYS = ("framework", "dataset", "type", "seed")
+_PLAIN = frozenset(
+    [
+        "PROTO",
+        "FRAME",
+        "STOP",
+        "MARK",
+        "POP",
+        "EMPTY_LIST",
+        "LIST",
+        "APPEND",
+        "APPENDS",
+        "EMPTY_TUPLE",
+        "TUPLE",
+        "TUPLE1",
+        "TUPLE2",
+        "TUPLE3",
+        "INT",
+        "BININT",
+        "BININT1",
+        "BININT2",
+        "LONG",
+        "LONG1",
+        "FLOAT",
+        "BINFLOAT",
+        "STRING",
+        "BINSTRING",
+        "SHORT_BINSTRING",
+        "UNICODE",
+        "SHORT_BINUNICODE",
+        "BINUNICODE",
+        "BINUNICODE8",
+        "MEMOIZE",
+        "PUT",
+        "BINPUT",
+        "LONG_BINPUT",
+        "GET",
+        "BINGET",
+        "LONG_BINGET",
+    ]
+)
+
+
+def write(path: Path, tasks: Iterable[Task]) -> int:
+    """Write tasks as JSON lines, whole or not at all; returns how many.
+
+    Raises:
+        BenchmarkError: the file cannot be written.
+    """
+    lines = [json.dumps({key: task.labels[key] for key in _KEYS}) + "\n" for task in tasks]
+    staged = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        staged.write_text("".join(lines), encoding="utf-8")
+        staged.replace(path)
+    except OSError as error:
+        raise BenchmarkError(f"{path} cannot be written: {error.strerror}.") from error
+    finally:
+        staged.unlink(missing_ok=True)
+    return len(lines)
+
+
+def read(path: Path) -> list[Cell]:
+    """The tasks of a file, each once, in its order.
+
+    Raises:
+        BenchmarkError: the file is missing, too large, hostile, or holds something else.
+    """
+    try:
+        if path.stat().st_size > MOST_BYTES:
+            raise BenchmarkError(f"{path} is too large for a task file.")
+        data = path.read_bytes()
+    except OSError as error:
+        raise BenchmarkError(f"{path} cannot be read: {error.strerror}.") from error
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        text = ""
+    lines = text.strip().splitlines()
+    is_json = bool(lines) and lines[0].lstrip().startswith("{")
+    rows = _json_rows(path, lines) if is_json else _pickled_rows(path, data)
+    return list(dict.fromkeys(_cell(path, number, row) for number, row in enumerate(rows, 1)))
+
+
+def _json_rows(path: Path, lines: list[str]) -> list[Any]:
+    rows = []
+    for number, line in enumerate(lines, 1):
+        try:
+            row = json.loads(line)
+            rows.append([row["framework"], row["dataset"], row.get("type"), row["seed"]])
+        except (ValueError, TypeError, KeyError, RecursionError, AttributeError) as error:
+            raise BenchmarkError(
+                f"{path}, line {number} is no task ({type(error).__name__}: {error}); a line is "
+                '{"framework": …, "dataset": …, "type": …, "seed": …}.'
+            ) from None
+    return rows
+
+
+class _PlainUnpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        raise pickle.UnpicklingError(f"it names {module}.{name}")
+
+
+def _pickled_rows(path: Path, data: bytes) -> list[Any]:
+    try:
+        for operation, _, _ in pickletools.genops(data):
+            if operation.name not in _PLAIN:
+                raise pickle.UnpicklingError(f"it uses {operation.name}")
+        rows = _PlainUnpickler(io.BytesIO(data)).load()
+    except Exception as error:
+        raise BenchmarkError(
+            f"{path} is neither JSON lines nor a plain pickled list of tasks: {error}."
+        ) from None
+    if not isinstance(rows, (list, tuple)) or not all(
+        isinstance(row, (list, tuple)) and len(row) == 5 for row in rows
+    ):
+        raise BenchmarkError(f"{path} holds no list of [id, model, dataset, type, seed].")
+    return [list(row[1:]) for row in rows]
+
+
+def _cell(path: Path, number: int, row: list[Any]) -> Cell:
+    framework, dataset, _, seed = row
+    if (
+        not isinstance(framework, str)
+        or not isinstance(dataset, (str, int))
+        or isinstance(dataset, bool)
+        or type(seed) is not int
+    ):
+        raise BenchmarkError(
+            f"{path}, task {number} has no framework (text), data set (name or id) and seed (whole "
+            "number)."
+        )
+    return Cell(framework, str(dataset), seed)
