@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,8 +19,11 @@ from benchmark.store import open_store
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator
 
+    from benchmark.config import Config
     from benchmark.runs.plan import Plan
+    from benchmark.tasks import Run, Task
 
 
 def export_failures(options: argparse.Namespace) -> int:
@@ -35,12 +39,7 @@ def export_failures(options: argparse.Namespace) -> int:
 def file_compute(options: argparse.Namespace) -> int:
     """Runs the tasks of a file that have no result; with --cause, results that ended so again."""
     causes = select.causes_of(options.cause)
-    cells = taskfiles.read(Path(options.file_path))
-    config = configuration(options)
-    store = open_store(config.store_url)
-    with driving(store, config.run):
-        run = existing(config, store).run
-        tasks = select.of_cells(run, cells, options.file_path)
+    with _driven(options) as (config, run, tasks):
         if causes is not None:
             again = select.unfinished(run, tasks, causes)
             results.set_aside(run, [task.key for task in again])
@@ -48,14 +47,9 @@ def file_compute(options: argparse.Namespace) -> int:
 
 
 def delete_runs(options: argparse.Namespace) -> int:
-    cells = taskfiles.read(Path(options.file_path))
-    config = configuration(options)
-    store = open_store(config.store_url)
-    with driving(store, config.run):
-        run = existing(config, store).run
-        tasks = select.of_cells(run, cells, options.file_path)
+    with _driven(options) as (_, run, tasks):
         what = f"the results of {counted(len(tasks), 'task')} of run '{run.name}'"
-        question = f"Delete {what} in {store.url}?"
+        question = f"Delete {what} in {run.store.url}?"
         if not options.yes and not _agreed(question):
             print("Nothing was deleted.", file=sys.stderr)
             return 1
@@ -101,6 +95,17 @@ def download_data(options: argparse.Namespace) -> int:
             print(f"{name}: {error}", file=sys.stderr)
             code = 1
     return code
+
+
+@contextlib.contextmanager
+def _driven(options: argparse.Namespace) -> Iterator[tuple[Config, Run, list[Task]]]:
+    """The run and the tasks of the task file, with this process as the run's one driver."""
+    cells = taskfiles.read(Path(options.file_path))
+    config = configuration(options)
+    store = open_store(config.store_url)
+    with driving(store, config.run):
+        run = existing(config, store).run
+        yield config, run, select.of_cells(run, cells, options.file_path)
 
 
 def _existing(options: argparse.Namespace) -> Plan:

@@ -14,6 +14,8 @@ import signal
 import time
 from typing import Dict, List, NamedTuple, Optional, Set
 
+from benchmark.execution.worker.linux import read_text
+
 PREFIX = "automl-"
 _MB = 1024 * 1024
 
@@ -49,13 +51,15 @@ class Group:
             anonymous = stat.get("anon", 0) + stat.get("shmem", 0)
             cache = max(0, stat.get("file", 0) - stat.get("shmem", 0))
             peak_name = "memory.peak"
-        peak = _read(os.path.join(self._memory, peak_name)).strip()
+        peak = read_text(os.path.join(self._memory, peak_name)).strip()
         return Usage(anonymous / _MB, cache / _MB, int(peak) / _MB if peak else 0.0)
 
     def pids(self) -> List[int]:
         found: Set[int] = set()
         for folder in self.folders.values():
-            found.update(int(pid) for pid in _read(os.path.join(folder, "cgroup.procs")).split())
+            found.update(
+                int(pid) for pid in read_text(os.path.join(folder, "cgroup.procs")).split()
+            )
         return sorted(found - {0})
 
     def kill(self, patience_s: float = 5.0) -> bool:
@@ -119,7 +123,7 @@ def _create_v1(
                 if controller == "cpuset":
                     _write(
                         os.path.join(folder, "cpuset.mems"),
-                        _read(os.path.join(parent, "cpuset.mems")),
+                        read_text(os.path.join(parent, "cpuset.mems")),
                     )
                     _write(os.path.join(folder, "cpuset.cpus"), ",".join(map(str, cores)))
                 if controller == "unified" and not os.path.exists(folder + "/cgroup.kill"):
@@ -169,7 +173,7 @@ def _create_v2(
 def _hierarchies() -> Dict[str, str]:
     """Where each controller's hierarchy is mounted."""
     found: Dict[str, str] = {}
-    for line in _read("/proc/self/mountinfo").splitlines():
+    for line in read_text("/proc/self/mountinfo").splitlines():
         left, _, right = line.partition(" - ")
         mount, kind = left.split()[4], right.split()[0]
         if kind == "cgroup2":
@@ -184,7 +188,7 @@ def _hierarchies() -> Dict[str, str]:
 def _own_paths() -> Dict[str, str]:
     """This process's group in each hierarchy."""
     found: Dict[str, str] = {}
-    for line in _read("/proc/self/cgroup").splitlines():
+    for line in read_text("/proc/self/cgroup").splitlines():
         _, controllers, path = line.split(":", 2)
         for controller in controllers.split(",") if controllers else ["unified"]:
             found[controller] = path
@@ -192,17 +196,8 @@ def _own_paths() -> Dict[str, str]:
 
 
 def _numbers(path: str) -> Dict[str, int]:
-    pairs = [line.split() for line in _read(path).splitlines()]
+    pairs = [line.split() for line in read_text(path).splitlines()]
     return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2 and pair[1].isdigit()}
-
-
-def _read(path: str) -> str:
-    """A pseudo file's text; empty where the group is gone already."""
-    try:
-        with open(path) as file:
-            return file.read()
-    except OSError:
-        return ""
 
 
 def _write(path: str, text: str) -> None:

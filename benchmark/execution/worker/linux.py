@@ -1,4 +1,4 @@
-"""The Linux calls that Python does not offer: prctl, unshare, mount."""
+"""Linux: the calls that Python does not offer (prctl, unshare, mount), and pseudo files."""
 
 import ctypes
 import os
@@ -18,6 +18,15 @@ def _checked(result: int, what: str) -> None:
     if result != 0:
         number = ctypes.get_errno()
         raise OSError(number, what + ": " + os.strerror(number))
+
+
+def read_text(path: str) -> str:
+    """A pseudo file's text; empty where its process or group is gone already."""
+    try:
+        with open(path) as file:
+            return file.read()
+    except OSError:
+        return ""
 
 
 def die_with_parent(number: int = signal.SIGKILL) -> None:

@@ -8,6 +8,8 @@ import signal
 import time
 from typing import List
 
+from benchmark.execution.worker.linux import read_text
+
 _PAGE_MB = os.sysconf("SC_PAGE_SIZE") / (1024.0 * 1024.0)
 
 
@@ -31,7 +33,7 @@ def _children(pid: int) -> List[int]:
     except OSError:
         return found
     for thread in threads:
-        found.extend(int(child) for child in _read("%s/%s/children" % (folder, thread)).split())
+        found.extend(int(child) for child in read_text("%s/%s/children" % (folder, thread)).split())
     return found
 
 
@@ -39,7 +41,7 @@ def resident_mb(pids: List[int]) -> float:
     """An upper bound of what the processes hold: resident pages, shared ones counted again."""
     total = 0
     for pid in pids:
-        fields = _read("/proc/%d/statm" % pid).split()
+        fields = read_text("/proc/%d/statm" % pid).split()
         total += int(fields[1]) if len(fields) > 1 else 0
     return total * _PAGE_MB
 
@@ -48,7 +50,7 @@ def anonymous_mb(pids: List[int]) -> float:
     """Anonymous and shared memory of the processes, a page shared by n counted 1/n in each."""
     total = 0
     for pid in pids:
-        for line in _read("/proc/%d/smaps_rollup" % pid).splitlines():
+        for line in read_text("/proc/%d/smaps_rollup" % pid).splitlines():
             if line.startswith(("Pss_Anon:", "Pss_Shmem:")):
                 total += int(line.split()[1])
     return total / 1024.0
@@ -85,11 +87,3 @@ def reap() -> None:
                 return
         except ChildProcessError:
             return
-
-
-def _read(path: str) -> str:
-    try:
-        with open(path) as file:
-            return file.read()
-    except OSError:
-        return ""
