@@ -59,6 +59,7 @@ class Scratch:
     def close(self) -> None:
         _remove(self.folder)
         self._lock.close()
+        _remove_empty_root()
 
 
 def sweep() -> int:
@@ -68,7 +69,11 @@ def sweep() -> int:
         How many were removed.
     """
     removed = 0
-    for folder in scratch_root().iterdir():
+    try:
+        folders = list(scratch_root().iterdir())
+    except FileNotFoundError:
+        return 0  # Another process has just removed the empty root.
+    for folder in folders:
         with contextlib.suppress(FileNotFoundError):
             if not folder.is_dir():
                 folder.unlink(missing_ok=True)
@@ -78,13 +83,23 @@ def sweep() -> int:
                 with lock:
                     _remove(folder)
                 removed += 1
+    _remove_empty_root()
     return removed
+
+
+def _remove_empty_root() -> None:
+    """Nothing of ours stays in the temporary folder when nobody runs."""
+    with contextlib.suppress(OSError):
+        scratch_root().rmdir()
 
 
 def _locked_folder() -> tuple[Path, IO[bytes]]:
     """Made and locked; made again if a sweep was faster."""
     while True:
-        folder = Path(tempfile.mkdtemp(prefix="", dir=scratch_root()))
+        try:
+            folder = Path(tempfile.mkdtemp(prefix="", dir=scratch_root()))
+        except FileNotFoundError:
+            continue  # Another process has just removed the empty root.
         lock = _lock(folder)
         if lock and folder.exists() and (folder / _LOCK).exists():
             return folder, lock
