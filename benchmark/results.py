@@ -72,6 +72,7 @@ class Record:
     status: str
     cause: Cause | None = None
     message: str = ""
+    metric: str | None = None
     metrics: dict[str, float | None] = field(default_factory=dict)
     labels: dict[str, Any] = field(default_factory=dict)
     setup_s: float | None = None

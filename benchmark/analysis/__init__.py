@@ -70,9 +70,31 @@ def process(
     leaderboards = {type: leaderboard(frame, type) for type in types}
     drawn = _drawn(frame, leaderboards, comparisons)
     files = [path for name, figure in drawn.items() for path in save(figure, figures, name)]
-    written = write_report(frame, leaderboards, drawn, report, facts or {})
+    told = _conditions(frame) | dict(facts or {})
+    written = write_report(frame, leaderboards, drawn, report, told)
     notes = [f"{type.capitalize()}: {note}" for type in types for note in comparisons[type].notes]
     return Analysis(leaderboards, files, written, notes)
+
+
+def _conditions(frame: pd.DataFrame) -> dict[str, object]:
+    """Under which conditions the results came about, as far as their file says."""
+    words = {
+        "RUN": "run",
+        "RUNTIME": "budget, s",
+        "HARD_LIMIT": "killed at, s",
+        "CORES": "cores",
+        "MEMORY": "memory, MB",
+        "SPLIT": "split",
+        "HOST": "host",
+    }
+    found: dict[str, object] = {}
+    for column, word in words.items():
+        if column in frame.columns:
+            values = frame[column].dropna().astype(str)
+            kinds = sorted(set(values[values != ""]))
+            if kinds:
+                found[word] = ", ".join(kinds)
+    return found
 
 
 def _drawn(

@@ -9,6 +9,7 @@ import argparse
 import importlib
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark import __version__
@@ -68,13 +69,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _explain(error: Exception) -> int:
     from benchmark.errors import BenchmarkError
 
+    root = Path(__file__).absolute().parents[2]
     if isinstance(error, BenchmarkError):
         print(f"error: {error}", file=sys.stderr)
     elif isinstance(error, ModuleNotFoundError) and not str(error.name).startswith("benchmark"):
         print(
             f"error: the package {error.name} is not installed for {sys.executable}; run "
-            "`make env` and use .venv/bin/python, or install pre-requirements.txt and "
-            "requirements.txt.",
+            f"`make env` in {root} and use {root}/.venv/bin/python, or install its "
+            "pre-requirements.txt and requirements.txt.",
             file=sys.stderr,
         )
     else:

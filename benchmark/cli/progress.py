@@ -60,11 +60,9 @@ def line(record: Record) -> str:
 
     seconds = f" ({record.total_s:.1f} s)" if record.total_s is not None else ""
     if record.status == "success":
-        shown_metrics = [
-            f"{name} {value:.4g}"
-            for name, value in record.metrics.items()
-            if value is not None and name in ("auc", "log_loss", "f1_weighted", "rmse", "r2")
-        ]
+        names = dict.fromkeys([record.metric, "f1_weighted", "r2"])
+        values = {name: record.metrics.get(str(name)) for name in names}
+        shown_metrics = [f"{name} {v:.4g}" for name, v in values.items() if v is not None]
         return f"{shown(record.task)}: {', '.join(shown_metrics)}{seconds}"
     return (
         f"{shown(record.task)}: failed, {record.cause}: {' '.join(record.message.split())}{seconds}"

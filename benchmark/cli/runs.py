@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import tempfile
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,9 +42,10 @@ def local(options: argparse.Namespace) -> int:
         planned = plan(open_store(folder), draft(config, datasets=[dataset]))
         _environments(planned.run, planned.tasks)
         records: list[Record] = []
-        summary = execute(planned.run, config, planned.tasks, records.append)
+        summary = execute(planned.run, config, planned.tasks, records.append, _stopping)
         for record in records:
-            print(json.dumps(json.loads(record.to_bytes()), indent=2))
+            kept = replace(record, log=None)
+            print(json.dumps(json.loads(kept.to_bytes()), indent=2))
             print(line(record), file=sys.stderr)
             if record.status != "success" and record.log:
                 log = planned.run.store.get(record.log) or b""
@@ -147,7 +149,7 @@ def carry_out(config: Config, run: Run, tasks: Sequence[Task], *, fresh: bool) -
     )
     _environments(run, waiting)
     with Progress(len(waiting), parallel) as progress:
-        summary = execute(run, config, waiting, progress.tell)
+        summary = execute(run, config, waiting, progress.tell, _stopping)
     code = _ended(summary)
     if summary.interrupted:
         print("Interrupted: resume-compute goes on where this stopped.", file=sys.stderr)
@@ -155,11 +157,26 @@ def carry_out(config: Config, run: Run, tasks: Sequence[Task], *, fresh: bool) -
 
 
 def _ended(summary: Summary) -> int:
-    causes = ", ".join(f"{number} {cause}" for cause, number in summary.causes.most_common())
-    print(f"Done: {causes or 'nothing'}", file=sys.stderr)
+    print(f"Done: {_told(summary)}", file=sys.stderr)
+    for name in summary.hopeless:
+        print(f"warning: {name} failed on every task; see get-logs", file=sys.stderr)
     for fault in dict.fromkeys(summary.faults):
         print(f"warning: {fault}", file=sys.stderr)
     return 0 if summary.all_have_results and not summary.faults else 1
+
+
+def _stopping() -> None:
+    """From a signal handler: straight to the descriptor."""
+    os.write(2, b"\nStopping; Ctrl-C again leaves at once.\n")
+
+
+def _told(summary: Summary) -> str:
+    """'4 successes, 2 failures (1 memory, 1 timeout)'."""
+    causes = summary.causes
+    good = causes.pop("success", 0)
+    bad = ", ".join(f"{number} {cause}" for cause, number in causes.most_common())
+    words = f"{good} success{'' if good == 1 else 'es'}"
+    return f"{words}, {counted(causes.total(), 'failure')} ({bad})" if bad else words
 
 
 def _environments(run: Run, tasks: Sequence[Task]) -> None:

@@ -79,6 +79,10 @@ class Dispatcher:
             raise TypeError(f"{cls.__name__} needs `process`, or `submit` and `completed`")
 
     @classmethod
+    def check(cls, config: Config) -> None:
+        """Raise a ConfigError for what this method cannot do, before anything is written."""
+
+    @classmethod
     def process(cls, tests: Tests) -> None:
         """Return when each test has a record, or an ended attempt that says why it has none."""
         with cls(tests.run, tests.config) as dispatcher:

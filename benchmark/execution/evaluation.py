@@ -96,7 +96,9 @@ class BenchmarkEvaluation:
         """The record: metrics from the saved predictions, or why there are none."""
         said = outcome.said
         description = said.get("description") or {}
+        problem = run.manifest.datasets[task.payload["dataset"]]["problem"]
         facts: dict[str, Any] = {
+            "metric": _metric(run, problem),
             "setup_s": said.get("setup_s"),
             "fit_s": said.get("fit_s"),
             "predict_s": said.get("predict_s"),
@@ -122,7 +124,7 @@ class BenchmarkEvaluation:
             values, saved = _measure(dataset, split, outcome)
         except metrics.UnusablePredictions as error:
             return failure(task, Cause.FRAMEWORK, str(error), **facts)
-        metric = _metric(run, dataset.problem_type)
+        metric = facts["metric"]
         if metrics.METRICS[metric].needs_probabilities and said.get("classes") is None:
             message = f"It gave no probabilities, which the task's metric {metric} needs."
             return failure(task, Cause.FRAMEWORK, message, **facts)

@@ -108,7 +108,10 @@ def ensure(framework: Framework, report: Callable[[str], None] | None = None) ->
             with _locked(Path(f"{folder}.lock")):
                 marker = _marker(folder) or _build(framework, base, folder, report)
         except OSError as error:
-            raise SetupError(f"The environment {folder} cannot be written: {error}.") from None
+            raise SetupError(
+                f"The environment {folder} cannot be written: {error.strerror}; name another place "
+                f"with {CACHE_VARIABLE}."
+            ) from None
     return Environment(
         name=framework.environment,
         python=folder / "bin" / "python",

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from benchmark.tasks import Cell, Run
 
 CLASSIC = ("ID", "MODEL", "DATASET_ID", "TYPE", "SEED", "MSE", "R2_SCORE", "LOGLOSS", "F1_SCORE")
+CONDITIONS = ("RUNTIME", "HARD_LIMIT", "CORES", "MEMORY", "SPLIT")
 COLUMNS = (
     *CLASSIC,
     "PROBLEM",
@@ -46,6 +47,8 @@ COLUMNS = (
     "LOG",
     "BEGUN",
     "ENDED",
+    "RUN",
+    *CONDITIONS,
 )
 
 
@@ -86,8 +89,10 @@ def _row(run: Run, number: int, cell: Cell, record: Record | None) -> list[Any]:
     metric = run.manifest.conditions["metric"].get(dataset["problem"])
     metric = metric or DEFAULT_METRIC[dataset["problem"]]
     head = [number, cell.framework, cell.dataset, dataset["type"], cell.seed]
+    conditions = run.manifest.conditions
+    tail = [run.name, *(conditions[name.lower()] for name in CONDITIONS)]
     if record is None:
-        return head + [""] * (len(COLUMNS) - len(head))
+        return head + [""] * (len(COLUMNS) - len(head) - len(tail)) + tail
     values = record.metrics
     return [
         *head,
@@ -114,6 +119,7 @@ def _row(run: Run, number: int, cell: Cell, record: Record | None) -> list[Any]:
         record.log or "",
         record.begun or "",
         record.ended or "",
+        *tail,
     ]
 
 

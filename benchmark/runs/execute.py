@@ -39,6 +39,17 @@ class Summary:
         return Counter(str(record.cause or record.status) for record in self.records.values())
 
     @property
+    def hopeless(self) -> list[str]:
+        """The frameworks, by their names in the results, without any success here."""
+        named = {str(r.labels.get("framework", "")) for r in self.records.values()}
+        good = {
+            str(r.labels.get("framework", ""))
+            for r in self.records.values()
+            if r.status == "success" or r.cause is Cause.INTERRUPTED
+        }
+        return sorted(named - good - {""})
+
+    @property
     def all_have_results(self) -> bool:
         return not self.interrupted and all(record.is_result for record in self.records.values())
 
@@ -57,6 +68,7 @@ def execute(
     config: Config,
     tasks: Sequence[Task],
     on_record: Callable[[Record], None] | None = None,
+    on_stop: Callable[[], None] | None = None,
 ) -> Summary:
     """Run tasks until each has a result or no attempt left.
 
@@ -67,7 +79,7 @@ def execute(
     tries: Counter[str] = Counter()
     waiting = list(tasks)
     stop = threading.Event()
-    with _stoppable(stop):
+    with _stoppable(stop, on_stop):
         while waiting and not stop.is_set():
             tries.update(task.key for task in waiting)
             again = []
@@ -156,7 +168,7 @@ def _carry(  # noqa: PLR0917
 
 
 @contextlib.contextmanager
-def _stoppable(stop: threading.Event) -> Iterator[None]:
+def _stoppable(stop: threading.Event, on_stop: Callable[[], None] | None) -> Iterator[None]:
     """Ctrl-C and the signals to end set the event; the second one ends this process at once.
 
     What runs below notices that this process is gone, and ends by itself.
@@ -170,6 +182,8 @@ def _stoppable(stop: threading.Event) -> Iterator[None]:
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
         stop.set()
+        if on_stop:
+            on_stop()
 
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = {number: signal.signal(number, handle) for number in numbers}

@@ -122,8 +122,11 @@ def _check_seams(config: Config) -> None:
                 f"'metric' names \"{name}\" for {problem}, which does not exist; there are "
                 f"{', '.join(known)}."
             )
-    for method in (config.compute or {}).values():
-        load_method(method)
+    for method in dict.fromkeys((config.compute or {"*": "local"}).values()):
+        load_method(method).check(config)
+    for path in config.frameworks_path:
+        if not Path(path).expanduser().is_dir():
+            raise ConfigError(f"'frameworks_path' names {path}, which is no folder.")
 
 
 def chosen_frameworks(config: Config) -> dict[str, dict[str, Any]]:

@@ -42,6 +42,18 @@ class LocalDispatcher(Dispatcher):
         self._lame = 0
         sweep()
 
+    @classmethod
+    def check(cls, config: Config) -> None:
+        """Refuse more cores or memory than this machine has."""
+        parallel = len(slots(config))
+        machine_mb = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**20
+        if parallel * config.memory > machine_mb:
+            raise ConfigError(
+                f"'memory' is {config.memory} MB, which for {parallel} at a time is more than this "
+                f"machine's {machine_mb}; set 'memory' to {machine_mb // parallel} or less, or "
+                "'parallel' lower."
+            )
+
     def submit(self, tasks: Sequence[Task]) -> None:
         self._waiting.extend(tasks)
         self._feed()

@@ -73,7 +73,13 @@ def _perform_adapter(request: Dict[str, Any]) -> None:
     times: Dict[str, float] = {}
     clock = time.monotonic()
     _stage(request, "setup")
-    adapter = load_adapter(request["entry"]["adapter"])
+    try:
+        adapter = load_adapter(request["entry"]["adapter"])
+    except Exception as error:
+        traceback.print_exc()
+        message = "The adapter cannot be imported: " + _sentence(error)
+        _write(request, {"status": "failure", "cause": "setup", "message": message})
+        return
     train = _read_frame(payload["train"], problem.categorical)
     clock = _lap(times, "setup_s", clock)
     _stage(request, "fit")
