@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 
 BOX_CAPTION = (
     "Further right is better. Each box spans the middle half of a framework's {scores}, its notch "
-    "the uncertainty of the median: where two do not overlap, the medians likely differ; numbers "
-    "at the left edge count scores out of view."
+    "the uncertainty of the median: where two do not overlap, the medians likely differ. Fewer "
+    "than five scores are shown as points and their median. Numbers at the left edge, if any, "
+    "count scores out of view."
 )
 CAPTIONS = {
     "Leaderboard": "Further left is better: 1 would be the best framework on every data set.",

@@ -307,8 +307,9 @@ def quartiles(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def success_shares(tasks: pd.DataFrame) -> pd.Series[float]:
-    """The share of a framework's tasks that ended with a score, 0…1."""
-    return tasks["gain"].notna().astype(float).groupby(tasks["framework"]).mean()
+    """The share of its results that have a score, 0…1; what has not run is not counted."""
+    ended = tasks[tasks["result"]]
+    return ended["gain"].notna().astype(float).groupby(ended["framework"]).mean()
 
 
 def mean_metric(frame: pd.DataFrame, type: str) -> pd.Series[float]:
