@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Self
 
@@ -18,7 +17,6 @@ class Progress:
         self._total = total
         self._parallel = parallel
         self._counts: Counter[str] = Counter()
-        self._started = time.monotonic()
         self._bar = _bar() if sys.stderr.isatty() else None
 
     def __enter__(self) -> Self:

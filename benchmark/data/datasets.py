@@ -21,7 +21,6 @@ import pyarrow.parquet as pq
 from benchmark.errors import DataError
 
 LEVELS_KEY = b"benchmark.levels"
-CATEGORY = pa.dictionary(pa.int32(), pa.string())
 
 
 @dataclass(frozen=True, eq=False)

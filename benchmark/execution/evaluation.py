@@ -95,7 +95,7 @@ class BenchmarkEvaluation:
     def finish(self, task: Task, run: Run, outcome: Outcome) -> Record:
         """The record: metrics from the saved predictions, or why there are none."""
         said = outcome.said
-        description = said.get("description") or {}
+        description = _described(said)
         problem = run.manifest.datasets[task.payload["dataset"]]["problem"]
         facts: dict[str, Any] = {
             "metric": _metric(run, problem),
@@ -110,7 +110,7 @@ class BenchmarkEvaluation:
             "version": description.get("version")
             or run.manifest.frameworks[task.payload["framework"]].get("version"),
             "models": description.get("models"),
-            "leaderboard": (description.get("leaderboard") or [])[:_LEADERBOARD_ROWS] or None,
+            "leaderboard": description.get("leaderboard"),
         }
         if outcome.cause is not None:
             return failure(task, outcome.cause, outcome.message, **facts)
@@ -167,6 +167,21 @@ class BenchmarkEvaluation:
 def _metric(run: Run, problem_type: str) -> str:
     chosen: dict[str, str] = run.manifest.conditions["metric"]
     return chosen.get(problem_type) or metrics.DEFAULT_METRIC[problem_type]
+
+
+def _described(said: dict[str, Any]) -> dict[str, Any]:
+    """What describe() returned, as far as it has the form that was asked for."""
+    description = said.get("description")
+    if not isinstance(description, dict):
+        return {}
+    models, board = description.get("models"), description.get("leaderboard")
+    version = description.get("version")
+    rows = [row for row in board if isinstance(row, dict)] if isinstance(board, list) else []
+    return {
+        "models": models if type(models) is int else None,
+        "leaderboard": rows[:_LEADERBOARD_ROWS] or None,
+        "version": str(version) if version else None,
+    }
 
 
 def _hold(held: OrderedDict[Any, Any], key: Any, value: Any, most: int) -> None:

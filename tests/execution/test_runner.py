@@ -86,6 +86,9 @@ ENDURED = {
     + "    except OSError:\n        pass\n    return 1\n",
     "changes-directory": FIT + "    import os\n    os.chdir('/')\n    return 1\n",
     "clobbers-environment": FIT + "    import os\n    os.environ.clear()\n    return 1\n",
+    "describes-a-list": "\ndef describe(model):\n    return ['what', 'is', 'this']\n",
+    "describes-oddly": "\ndef describe(model):\n"
+    + "    return {'models': 'many', 'leaderboard': {'a': 1}, 'version': 3}\n",
     "describes-badly": "\ndef describe(model):\n    raise ValueError('no idea')\n",
 }
 

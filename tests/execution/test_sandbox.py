@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmark.errors import SetupError
 from benchmark.execution import scratch
 from benchmark.execution.sandbox import Sandbox
 from benchmark.execution.work import Limits, Work
@@ -52,7 +53,7 @@ def sandbox(request):
     with Sandbox(cores=[min(os.sched_getaffinity(0))], means=request.param) as made:
         try:
             made.run(command("/bin/true"))
-        except Exception as error:
+        except SetupError as error:
             pytest.skip(f"{request.param} does not work on this machine: {error}")
         yield made
 
