@@ -64,19 +64,80 @@ class FrameworkEntry(BaseModel):
         return self.label or self.name
 
 
+class OwnMetric(BaseModel):
+    """A metric of the user's own: `function` is `file.py:name` or `package.module:name`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    function: str
+    direction: Literal["maximize", "minimize"]
+    needs_probabilities: bool = False
+
+
+def _metric(value: Any) -> Any:
+    """A built-in metric's name, or an own one; each fault is one sentence."""
+    if isinstance(value, (str, OwnMetric)):
+        return value
+    form = (
+        '{"name": "cost", "function": "costs.py:cost", "direction": "minimize", '
+        '"needs_probabilities": false}'
+    )
+    if not isinstance(value, dict):
+        raise ValueError(
+            f"holds {json.dumps(value)}; write a metric's name, or one of your own as {form}"
+        )
+    for key in value:
+        if key not in OwnMetric.model_fields:
+            raise ValueError(f'holds a metric with the unknown key "{key}"; write it as {form}')
+    for key in ("name", "function", "direction"):
+        if not isinstance(value.get(key), str) or not value[key]:
+            raise ValueError(f'holds a metric without "{key}"; write it as {form}')
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,63}", value["name"]):
+        raise ValueError(
+            f'holds a metric with the name "{value["name"]}"; a name has letters, digits and "_" '
+            "and starts with a letter"
+        )
+    place, _, function = value["function"].rpartition(":")
+    if not place or not function.isidentifier():
+        raise ValueError(
+            f'holds a metric with the function "{value["function"]}"; write it as '
+            '"path/to/file.py:name" or "package.module:name"'
+        )
+    if value["direction"] not in ("maximize", "minimize"):
+        raise ValueError(
+            f'holds a metric with the direction "{value["direction"]}"; write "maximize" or '
+            '"minimize"'
+        )
+    if not isinstance(value.get("needs_probabilities", False), bool):
+        raise ValueError(
+            f'holds a metric with "needs_probabilities" {json.dumps(value["needs_probabilities"])};'
+            " write true or false"
+        )
+    return OwnMetric(**value)
+
+
+_STUDY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+_ONE_OF_OPENML = re.compile(r"(task|openml)-[1-9][0-9]{0,8}")
+
+
 def _studies(value: Any) -> Any:
-    """A study is [id, type], or the name of an embedded suite."""
+    """A study is [id, type], an embedded suite, or one OpenML task or data set by its name."""
     if not isinstance(value, list):
         raise ValueError('must be a list such as [[130, "regression"]] or ["starter"]')
     for study in value:
         if isinstance(study, str):
-            if study not in ("starter", "embedded"):
-                raise ValueError(f'knows no suite "{study}"; write "starter" or "embedded"')
+            if study not in ("starter", "embedded") and not _ONE_OF_OPENML.fullmatch(study):
+                raise ValueError(
+                    f'knows no suite "{study}"; write "starter" or "embedded", or one OpenML task '
+                    'or data set such as "task-59" or "openml-61"'
+                )
         elif not (
             isinstance(study, list)
             and len(study) == 2
             and isinstance(study[0], (int, str))
             and not isinstance(study[0], bool)
+            and _STUDY.fullmatch(str(study[0]))
             and study[1] in TYPES
         ):
             raise ValueError(
@@ -134,7 +195,10 @@ class Config(BaseModel):
     datasets: list[str] = []
     seeds: Annotated[int | list[int], BeforeValidator(_seeds)] = 10
     split: Literal["holdout", "cv", "openml"] = "holdout"
-    metric: dict[Literal["binary", "multiclass", "regression"], str] = {}
+    metric: dict[
+        Literal["binary", "multiclass", "regression"],
+        Annotated[str | OwnMetric, BeforeValidator(_metric)],
+    ] = {}
     compute: dict[str, str] | None = None
     parallel: Count | None = None
     max_attempts: Count = 3
@@ -188,7 +252,7 @@ class Config(BaseModel):
 
 QUICKSTART: dict[str, Any] = {
     "studies": ["starter"],
-    "frameworks": ["constant", "random-forest", "tuned-random-forest"],
+    "frameworks": ["constant", "random-forest", "tuned-random-forest", "optuna", "flaml"],
     "seeds": 1,
     "cores": 1,
     "memory": 1500,
@@ -263,6 +327,11 @@ def _read(file: Path) -> dict[str, Any]:
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"The configuration file {file} cannot be read: {error}.") from None
+    if not text.strip():
+        raise ConfigError(
+            f"The configuration file {file} is empty; copy batch.config.default to it, or remove "
+            "it for the quickstart."
+        )
     try:
         values = json.loads(text, object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:

@@ -21,5 +21,9 @@ class SetupError(BenchmarkError):
     """A framework's environment cannot be built; its tasks end with the cause `setup`."""
 
 
+class MethodError(BenchmarkError):
+    """A compute method cannot be loaded; its tasks end without a result, the others go on."""
+
+
 class ConditionsDifferError(BenchmarkError):
     """A run exists with results under other conditions."""

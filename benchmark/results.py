@@ -13,17 +13,19 @@ from __future__ import annotations
 import json
 import os
 import platform
+import secrets
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from benchmark.tasks import Run, Task
 
 _ASIDE = "-aside"
+NO_TRACE = "The attempt was begun and left no trace of its end."
 
 
 class Cause(StrEnum):
@@ -66,7 +68,13 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Record:
-    """How an attempt ended. In `out/` it is the task's record. Seconds and MB."""
+    """How an attempt ended. In `out/` it is the task's record. Seconds and MB.
+
+    A success's `total_s` is the sum of `setup_s` (adapter, data, the framework's own setup),
+    `fit_s`, `predict_s`, `inference_s` (the timing of batches) and `overhead_s` (the rest: the
+    harness). `overrun_s` is how much longer than its budget the fit took. `trajectory` is the
+    framework's best score over time, `[[seconds, score], ...]`.
+    """
 
     task: str
     status: str
@@ -80,11 +88,14 @@ class Record:
     predict_s: float | None = None
     total_s: float | None = None
     overhead_s: float | None = None
+    inference_s: float | None = None
     inference_s_per_row: dict[str, float] = field(default_factory=dict)
+    overrun_s: float | None = None
     peak_memory_mb: float | None = None
     baseline_memory_mb: float | None = None
     models: int | None = None
     leaderboard: list[dict[str, Any]] | None = None
+    trajectory: list[list[float]] | None = None
     version: str | None = None
     environment_hash: str | None = None
     dataset_hash: str | None = None
@@ -125,7 +136,9 @@ def begin(run: Run, task: Task) -> Attempt:
     number = max((number for number, _ in _numbers(run, task.key)), default=0) + 1
     while True:
         attempt = Attempt(task.key, number, utc_now())
-        begun = json.dumps(asdict(attempt) | {"host": host_facts()}).encode()
+        # No two writers may write the same bytes: by them the store knows its own lost reply.
+        unique = {"host": host_facts(), "nonce": secrets.token_hex(8)}
+        begun = json.dumps(asdict(attempt) | unique).encode()
         if run.store.create(f"{prefix}/{number:04d}.json", begun):
             return attempt
         number += 1
@@ -176,12 +189,12 @@ def set_aside(run: Run, keys: Iterable[str]) -> None:
 
 def _numbers(run: Run, key: str) -> list[tuple[int, bool]]:
     """(number, whether it is a mark) of each attempt of a task."""
-    return [_parse(path) for path in run.store.list(run.attempts_path(key))]
+    return [_parse(path.rpartition("/")[2]) for path in run.store.list(run.attempts_path(key))]
 
 
-def _parse(path: str) -> tuple[int, bool]:
-    stem = path.rpartition("/")[2].removesuffix(".json")
-    return int(stem.removesuffix(_ASIDE)), stem.endswith(_ASIDE)
+def _parse(name: str) -> tuple[int, bool]:
+    number, aside, _ = name.removesuffix(".json").partition(_ASIDE)
+    return int(number), bool(aside)
 
 
 def _last_aside(run: Run, key: str) -> int:
@@ -202,8 +215,8 @@ def attempt_index(run: Run) -> AttemptIndex:
     last: dict[str, int] = {}
     aside: dict[str, int] = {}
     for path in run.store.list(prefix):
-        key = path.removeprefix(prefix).rpartition("/")[0]
-        number, is_aside = _parse(path)
+        key, _, name = path[len(prefix) :].rpartition("/")
+        number, is_aside = _parse(name)
         target = aside if is_aside else last
         target[key] = max(number, target.get(key, 0))
     return AttemptIndex(last, aside)
@@ -211,10 +224,13 @@ def attempt_index(run: Run) -> AttemptIndex:
 
 def records(run: Run) -> Iterator[Record]:
     """Every valid record of the run, in the order of their keys."""
-    aside = attempt_index(run).aside
+    return _records(run, attempt_index(run))
+
+
+def _records(run: Run, index: AttemptIndex) -> Iterator[Record]:
     for _, data in run.store.get_many(run.store.list(f"{run.name}/out")):
         record = Record.from_bytes(data)
-        if record is not None and record.attempt > aside.get(record.task, 0):
+        if record is not None and record.attempt > index.aside.get(record.task, 0):
             yield record
 
 
@@ -224,15 +240,36 @@ def without_result(run: Run, tasks: Iterable[Task] | None = None) -> list[Task]:
     return [task for task in (run.tasks if tasks is None else tasks) if task.key not in done]
 
 
+def outcomes(run: Run, keys: Collection[str]) -> Iterator[tuple[str, Record | None]]:
+    """Of each of the tasks that was ever begun: its record, or how its last attempt ended.
+
+    One at a time, in no order, so that a run of any size fits into memory; None where an attempt
+    left no end.
+    """
+    index = attempt_index(run)
+    done = set()
+    for record in _records(run, index):
+        if record.task in keys:
+            done.add(record.task)
+            yield record.task, record
+    yield from _ends(run, (key for key in keys if key not in done), index)
+
+
 def last_attempts(run: Run, keys: Iterable[str]) -> dict[str, Record | None]:
     """How the last attempt of each task ended; None where it began and left no end."""
-    index = attempt_index(run)
+    return dict(_ends(run, keys, attempt_index(run)))
+
+
+def _ends(
+    run: Run, keys: Iterable[str], index: AttemptIndex
+) -> Iterator[tuple[str, Record | None]]:
     paths = {
         f"{run.attempts_path(key)}/{index.last[key]:04d}.json": key
         for key in keys
         if key in index.last and index.last[key] > index.aside.get(key, 0)
     }
-    return {paths[path]: Record.from_bytes(data) for path, data in run.store.get_many(paths)}
+    for path, data in run.store.get_many(paths):
+        yield paths[path], Record.from_bytes(data)
 
 
 def last_attempt(run: Run, key: str) -> tuple[Attempt, Record | None] | None:

@@ -27,7 +27,7 @@ BENCHMARK_EVALUATION = "benchmark.execution.evaluation:BenchmarkEvaluation"
 CLASSIC_SEED = 1400
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Resources:
     """What one task may take. Seconds and MB."""
 
@@ -37,7 +37,7 @@ class Resources:
     hard_limit_s: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Task:
     """One evaluation. Dispatchers carry it and never look inside."""
 
@@ -58,7 +58,7 @@ class Task:
         return Task(**values)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Cell:
     """A task's place in the grid: framework (its name in the results), data set, seed."""
 
@@ -160,6 +160,16 @@ class Run:
     def _cells(self) -> dict[str, Cell]:
         return {cell.key: cell for cell in self.manifest.cells}
 
+    @cached_property
+    def _resources(self) -> Resources:
+        conditions = self.manifest.conditions
+        return Resources(
+            cores=conditions["cores"],
+            memory_mb=conditions["memory"],
+            runtime_s=conditions["runtime"],
+            hard_limit_s=conditions["hard_limit"],
+        )
+
     def task(self, key: str) -> Task:
         """The task with a key.
 
@@ -172,26 +182,28 @@ class Run:
         return self.task_of(cell)
 
     def task_of(self, cell: Cell) -> Task:
-        conditions = self.manifest.conditions
         dataset = self.manifest.datasets[cell.dataset]
         return Task(
             key=cell.key,
             evaluation=BENCHMARK_EVALUATION,
             environment=str(self.manifest.frameworks[cell.framework]["environment"]),
             payload={"framework": cell.framework, "dataset": cell.dataset, "seed": cell.seed},
-            resources=Resources(
-                cores=conditions["cores"],
-                memory_mb=conditions["memory"],
-                runtime_s=conditions["runtime"],
-                hard_limit_s=conditions["hard_limit"],
-            ),
+            resources=self._resources,
             labels={
                 "framework": cell.framework,
                 "dataset": cell.dataset,
                 "type": dataset["type"],
                 "seed": cell.seed,
+                **self._fold_labels(cell, dataset),
             },
         )
+
+    def _fold_labels(self, cell: Cell, dataset: dict[str, Any]) -> dict[str, int]:
+        """The OpenML task, and the fold where the seed is one."""
+        labels = {"openml_task": dataset["task"]} if dataset.get("task") else {}
+        if self.manifest.conditions["split"] == "openml":
+            labels["fold"] = cell.seed
+        return labels
 
     def out_path(self, key: str) -> str:
         return f"{self.name}/out/{key}.json"

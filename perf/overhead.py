@@ -1,11 +1,11 @@
-"""The harness's own share of a task: wall time without fit and predict, warm and cold.
+"""The harness's own share of a task: wall time without the framework's, warm and cold.
 
     .venv/bin/python perf/overhead.py --tasks 40
 
 Measured from outside, on one core, limits on: the time around `Runner.execute(task)` less the
-record's `fit_s` and `predict_s`. The first two tasks of a framework pay for its zygote and are
-left out. Beside it a process of its own for each task, as a dispatcher without a living runner
-would start it.
+record's `fit_s`, `predict_s` and `inference_s` (the timing of batches). The first two tasks of a
+framework pay for its zygote and are left out. Beside it a process of its own for each task, as a
+dispatcher without a living runner would start it.
 """
 
 from __future__ import annotations
@@ -46,10 +46,12 @@ COLD = 5
 
 @dataclass(frozen=True)
 class Share:
-    """One task's overhead, and the part of it that the worker calls setup. Seconds."""
+    """One task's overhead, the part of it that the worker calls setup, and beside it the timing
+    of batches. Seconds."""
 
     overhead_s: float
     setup_s: float
+    inference_s: float
     sandbox: str
 
 
@@ -74,8 +76,9 @@ def warm(runner: Runner, tasks: Sequence[Task]) -> list[Share]:
         wall = time.perf_counter() - started
         if record.fit_s is None or record.predict_s is None or record.setup_s is None:
             raise SystemExit(f"{record.task} failed, {record.cause}: {record.message}")
-        own = wall - record.fit_s - record.predict_s
-        shares.append(Share(own, record.setup_s, str(record.sandbox)))
+        inference = record.inference_s or 0.0
+        own = wall - record.fit_s - record.predict_s - inference
+        shares.append(Share(own, record.setup_s, inference, str(record.sandbox)))
     return shares
 
 
@@ -92,7 +95,8 @@ def cold(folder: str, run: str, core: int, tasks: Sequence[Task]) -> list[float]
         )
         wall = time.perf_counter() - started
         record = json.loads(done.stdout)
-        seconds.append(wall - record["fit_s"] - record["predict_s"])
+        framework = record["fit_s"] + record["predict_s"] + (record["inference_s"] or 0.0)
+        seconds.append(wall - framework)
     return seconds
 
 
@@ -114,10 +118,11 @@ def of_framework(name: str, made: Plan, folder: str, tasks: int, core: int, *, s
     middle, start = statistics.median(overhead), statistics.median(starts)
     setup = statistics.median(share.setup_s for share in shares)
     rest = statistics.median(share.overhead_s - share.setup_s for share in shares)
+    inference = statistics.median(share.inference_s for share in shares)
     means = "/".join(sorted({share.sandbox for share in shares}))
     print(
         f"{name:14} {middle:8.3f} {p95(overhead):8.3f} {len(shares):4d} {setup:9.3f} {rest:8.3f}"
-        f" {start:9.3f} {len(starts):4d} {start / middle:6.1f}  {means}"
+        f" {inference:9.3f} {start:9.3f} {len(starts):4d} {start / middle:6.1f}  {means}"
     )
     if show:
         pstats.Stats(profile).sort_stats("cumulative").print_stats(40)
@@ -136,7 +141,7 @@ def main() -> int:
     print(f"{os.cpu_count()} CPUs, Python {platform.python_version()}; seconds, median of n tasks")
     print(
         f"{'':14} {'overhead':>8} {'p95':>8} {'n':>4} {'in setup':>9} {'the rest':>8}"
-        f" {'cold':>9} {'n':>4} {'ratio':>6}  sandbox"
+        f" {'inference':>9} {'cold':>9} {'n':>4} {'ratio':>6}  sandbox"
     )
     with tempfile.TemporaryDirectory(prefix="overhead-") as folder:
         made = planned(folder, options.tasks)

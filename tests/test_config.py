@@ -277,7 +277,12 @@ def test_a_key_that_stands_twice_is_refused_with_its_name() -> None:
     assert "twice" in sentence
 
 
-@pytest.mark.parametrize("text", ["", "{", "cores = 2", '{"cores": 2,}', "[" * 100_000])
+@pytest.mark.parametrize("text", ["", " \n"])
+def test_an_empty_file_is_refused_with_what_to_do(text: str) -> None:
+    assert "is empty; copy batch.config.default" in refused(text)
+
+
+@pytest.mark.parametrize("text", ["{", "cores = 2", '{"cores": 2,}', "[" * 100_000])
 def test_what_is_not_json_is_refused_with_the_file(text: str) -> None:
     assert "batch.config is not JSON" in refused(text)
 

@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
@@ -80,6 +81,26 @@ def test_a_record_comes_back_as_it_was(run: Run, task: Task) -> None:
     last = results.last_attempt(run, task.key)
     assert last is not None
     assert (last[0].number, last[1]) == (1, record)
+
+
+def test_a_record_with_times_and_a_trajectory_comes_back(run: Run, task: Task) -> None:
+    measured = replace(
+        success(task),
+        inference_s=0.12,
+        inference_s_per_row={"1": 1e-3, "10000": 1e-6},
+        overrun_s=0.5,
+        trajectory=[[1.0, 0.7], [2.5, 0.8]],
+    )
+    settled = results.settle(run, results.begin(run, task), measured)
+    assert record_of(run, task) == settled
+    assert settled.trajectory == measured.trajectory
+
+
+def test_a_record_of_before_these_fields_is_read(run: Run, task: Task) -> None:
+    values = json.loads(success(task).to_bytes())
+    for name in ("inference_s", "overrun_s", "trajectory"):
+        del values[name]
+    assert results.Record.from_bytes(json.dumps(values).encode()) == success(task)
 
 
 def test_a_second_delivery_is_harmless_and_returns_the_first(run: Run, task: Task) -> None:

@@ -3,29 +3,28 @@
     from benchmark import analysis
     analysis.process("compiled_results.csv").leaderboards["classification"]
 
-Light to import: pandas and matplotlib are loaded by `process`.
+    analysis.generate_tests()           # the tasks that batch.config asks for
+    analysis.download_data()            # their data sets into the store
+    analysis.analysis_suite()           # compiles the run's results, then `process`
+
+Light to import: pandas and matplotlib are loaded by `process`, and what walks over a run, which
+stands in benchmark.runs.interactive, when it is first asked for.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import pandas as pd
-    from matplotlib.figure import Figure
 
-    from benchmark.analysis.statistics import Comparison
+    from benchmark.runs.interactive import analysis_suite, download_data, generate_tests
 
-__all__ = ["Analysis", "process"]
-
-BOXES = {
-    "classification": ("RawDataBoxPlotF1_SCORE", "F1_SCORE"),
-    "regression": ("RawDataBoxPlotMSE", "MSE"),
-}
+__all__ = ["Analysis", "analysis_suite", "download_data", "generate_tests", "process"]
 
 
 @dataclass(frozen=True)
@@ -43,72 +42,37 @@ class Analysis:
 
 
 def process(
-    results: str | Path = "compiled_results.csv",
+    results: str | Path | Sequence[str | Path] = "compiled_results.csv",
     figures: str | Path = "figures",
     report: str | Path = "report.html",
     facts: Mapping[str, object] | None = None,
+    *,
+    merge: bool = False,
 ) -> Analysis:
     """Read the results, compare the frameworks, draw the figures and write the report.
 
     Args:
-        results: the compiled results.
+        results: compiled results or AMLB's `results.csv`, or several such files.
         figures: the folder for the figures; made where it is missing.
         report: the HTML file to write.
         facts: what else the report says of the run, such as its name and limits.
+        merge: take results of different budgets or manifests and tell them apart by name.
 
     Raises:
         BenchmarkError: the results cannot be used or a file cannot be written.
     """
-    from benchmark.analysis.figures import save
-    from benchmark.analysis.report import write_report
-    from benchmark.analysis.statistics import compare, leaderboard
-    from benchmark.analysis.table import TYPES, read_results
+    from benchmark.analysis import processing
 
-    frame = read_results(results)
-    types = [type for type in TYPES if (frame["TYPE"] == type).any()]
-    comparisons = {type: compare(frame, type) for type in types}
-    leaderboards = {type: leaderboard(frame, type) for type in types}
-    drawn = _drawn(frame, leaderboards, comparisons)
-    files = [path for name, figure in drawn.items() for path in save(figure, figures, name)]
-    told = _conditions(frame) | dict(facts or {})
-    written = write_report(frame, leaderboards, drawn, report, told)
-    notes = [f"{type.capitalize()}: {note}" for type in types for note in comparisons[type].notes]
-    return Analysis(leaderboards, files, written, notes)
+    return processing.process(results, figures, report, facts or {}, merge=merge)
 
 
-def _conditions(frame: pd.DataFrame) -> dict[str, object]:
-    """Under which conditions the results came about, as far as their file says."""
-    words = {
-        "RUN": "run",
-        "RUNTIME": "budget, s",
-        "HARD_LIMIT": "killed at, s",
-        "CORES": "cores",
-        "MEMORY": "memory, MB",
-        "SPLIT": "split",
-        "HOST": "host",
-    }
-    found: dict[str, object] = {}
-    for column, word in words.items():
-        if column in frame.columns:
-            values = frame[column].dropna().astype(str)
-            kinds = sorted(set(values[values != ""]))
-            if kinds:
-                found[word] = ", ".join(kinds)
-    return found
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from benchmark.runs import interactive
+
+    return getattr(interactive, name)
 
 
-def _drawn(
-    frame: pd.DataFrame,
-    leaderboards: Mapping[str, pd.DataFrame],
-    comparisons: Mapping[str, Comparison],
-) -> dict[str, Figure]:
-    """The figures by the names of their files."""
-    from benchmark.analysis.figures import mean_ranks, score_boxes, size
-
-    sizes = {type: size(c.datasets, c.seeds) for type, c in comparisons.items()}
-    figures = {"Leaderboard": mean_ranks(leaderboards, sizes)}
-    for type in leaderboards:
-        name, metric = BOXES[type]
-        absent = frame.loc[frame["TYPE"] == type, metric].isna().all()
-        figures[name] = score_boxes(frame, type, None if absent else metric)
-    return figures
+def __dir__() -> list[str]:
+    return list(__all__)

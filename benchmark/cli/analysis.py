@@ -2,28 +2,153 @@
 
 from __future__ import annotations
 
-import sys
-from typing import TYPE_CHECKING
+import contextlib
+import csv
+import logging
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmark.cli.output import notice, report
+from benchmark.errors import BenchmarkError
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator
 
     import pandas as pd
+
+    from benchmark.analysis import Analysis
+
+COMPILED = "compiled_results.csv"
+MATPLOTLIB = "MPLCONFIGDIR"
 
 
 def run_analysis(options: argparse.Namespace) -> int:
     from benchmark import analysis
 
-    found = analysis.process(options.results, options.figures, options.report)
-    for kind, board in found.leaderboards.items():
-        print(f"{kind}\n{_table(board)}\n")
+    results = Path(options.results) if options.results else _compiled(options)
+    with _drawing(), _narrowed(options, results) as file:
+        found = analysis.process(file, options.figures, options.report)
     for note in found.notes:
-        print(f"note: {note}", file=sys.stderr)
-    for figure in found.figures:
-        print(figure)
-    print(found.report)
+        notice(f"note: {note}")
+    report(options, _facts(results, found), _lines(found))
     return 0
+
+
+def _lines(found: Analysis) -> Iterator[str]:
+    for kind, board in found.leaderboards.items():
+        yield f"{kind}\n{_table(board)}\n"
+    yield from map(str, found.figures)
+    yield str(found.report)
 
 
 def _table(board: pd.DataFrame) -> str:
     return board.to_string(index=False, float_format=lambda value: f"{value:.3f}", na_rep="-")
+
+
+def _facts(results: Path, found: Analysis) -> dict[str, Any]:
+    boards = {kind: board.to_dict(orient="records") for kind, board in found.leaderboards.items()}
+    return {
+        "results": str(results),
+        "leaderboards": boards,
+        "figures": [str(path) for path in found.figures],
+        "report": str(found.report),
+        "notes": found.notes,
+    }
+
+
+def _compiled(options: argparse.Namespace) -> Path:
+    """compiled_results.csv, written from the store where it is absent or a run is named.
+
+    A file that has only the named run's rows may still be older than its last results, so a named
+    run is compiled anew; where the store does not have it, such a file serves.
+    """
+    path = Path(COMPILED)
+    if options.run is None and path.exists():
+        return path
+    from benchmark.cli.reading import write_results
+    from benchmark.cli.session import configuration, stored
+    from benchmark.runs.plan import existing
+
+    config = configuration(options)
+    try:
+        plan = existing(config, stored(config))
+    except BenchmarkError as error:
+        if options.run is not None and _runs_in(path) == {options.run}:
+            notice(f"note: {error} {path} has that run's results and is used as it stands.")
+            return path
+        if options.run is None:
+            raise BenchmarkError(f"There are no results at {path} to analyse. {error}") from None
+        raise
+    counts = write_results(plan, path)
+    notice(f"{path}: {sum(counts.values())} tasks of run '{plan.run.name}' in {plan.run.store.url}")
+    return path
+
+
+def _runs_in(path: Path) -> set[str]:
+    """The runs that the rows of a compiled file name; none where it is not one."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            return {row.get("RUN") or "" for row in csv.DictReader(file)}
+    except (OSError, ValueError, csv.Error):
+        return set()
+
+
+@contextlib.contextmanager
+def _narrowed(options: argparse.Namespace, results: Path) -> Iterator[Path]:
+    """A file with the rows that --framework, --dataset and --seed mean, or the results as given.
+
+    Raises:
+        BenchmarkError: a name is in none of the rows.
+    """
+    wanted = {
+        "MODEL": options.framework,
+        "DATASET_ID": options.dataset,
+        "SEED": options.seed,
+    }
+    if not any(wanted.values()):
+        yield results
+        return
+    from benchmark.analysis.table import read_results
+
+    frame = read_results(results)
+    for column, values in wanted.items():
+        if values:
+            present = set(frame[column])
+            strangers = [value for value in values if value not in present]
+            if strangers:
+                known = ", ".join(str(value) for value in sorted(present))
+                raise BenchmarkError(f"{results} has no {column} '{strangers[0]}'; it has {known}.")
+            frame = frame[frame[column].isin(values)]
+    with tempfile.TemporaryDirectory(prefix="automl-benchmark-") as folder:
+        file = Path(folder) / results.name
+        frame.to_csv(file, index=False)
+        yield file
+
+
+@contextlib.contextmanager
+def _drawing() -> Iterator[None]:
+    """Give matplotlib a folder of its own where it cannot write to the user's, and no say."""
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
+    with contextlib.ExitStack() as stack:
+        if not os.environ.get(MATPLOTLIB) and not _home_can_be_written():
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="automl-benchmark-"))
+            os.environ[MATPLOTLIB] = folder
+            stack.callback(os.environ.pop, MATPLOTLIB)
+        yield
+
+
+def _home_can_be_written() -> bool:
+    """Whether the folders that matplotlib makes for its settings and its list of fonts can be."""
+    home = Path(os.environ.get("HOME") or "~").expanduser()
+    for variable, usual in (("XDG_CONFIG_HOME", ".config"), ("XDG_CACHE_HOME", ".cache")):
+        folder = Path(os.environ.get(variable) or home / usual) / "matplotlib"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError:
+            return False
+        if not os.access(folder, os.W_OK):
+            return False
+    return True

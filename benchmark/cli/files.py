@@ -1,68 +1,65 @@
-"""Commands on task files, logs and data: export, file-compute, delete, get-logs, download-data."""
+"""Commands on task files and logs: export-failures, file-compute, delete-runs, get-logs."""
 
 from __future__ import annotations
 
 import contextlib
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmark import results
+from benchmark.cli.output import agreed, notice, report
 from benchmark.cli.progress import counted
 from benchmark.cli.runs import carry_out
-from benchmark.cli.session import configuration, narrowing
-from benchmark.errors import BenchmarkError, DataError
+from benchmark.cli.session import chosen, configuration, narrowing, stored
+from benchmark.errors import BenchmarkError
 from benchmark.runs import select, taskfiles
 from benchmark.runs.execute import driving
-from benchmark.runs.plan import existing, publish
-from benchmark.store import open_store
+from benchmark.runs.plan import existing
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
     from benchmark.config import Config
-    from benchmark.runs.plan import Plan
     from benchmark.tasks import Run, Task
 
 
 def export_failures(options: argparse.Namespace) -> int:
-    causes = select.causes_of(options.cause)
-    planned = _existing(options)
+    _, plan = chosen(options)
     path = Path(options.file_path)
-    chosen = select.unfinished(planned.run, planned.tasks, causes)
-    number = taskfiles.write(path, chosen)
-    print(f"{path}: {counted(number, 'task')}")
+    left = plan.tasks if options.cause else select.unfinished(plan.run, plan.tasks)
+    number = taskfiles.write(path, left)
+    facts = {"file": str(path), "run": plan.run.name, "tasks": number}
+    report(options, facts, [f"{path}: {counted(number, 'task')}"])
     return 0
 
 
 def file_compute(options: argparse.Namespace) -> int:
-    """Runs the tasks of a file that have no result; with --cause, results that ended so again."""
+    """Runs the tasks of a file that have no result; with --cause, those that ended so."""
     causes = select.causes_of(options.cause)
-    with _driven(options) as (config, run, tasks):
-        if causes is not None:
-            again = select.unfinished(run, tasks, causes)
-            results.set_aside(run, [task.key for task in again])
-        return carry_out(config, run, tasks, fresh=False)
+    with _driven(options) as (config, run, named):
+        tasks = named if causes is None else select.again(run, named, causes)
+        return carry_out(options, config, run, tasks)
 
 
 def delete_runs(options: argparse.Namespace) -> int:
-    with _driven(options) as (_, run, tasks):
+    causes = select.causes_of(options.cause)
+    with _driven(options) as (_, run, named):
+        tasks = named if causes is None else select.unfinished(run, named, causes)
         what = f"the results of {counted(len(tasks), 'task')} of run '{run.name}'"
-        question = f"Delete {what} in {run.store.url}?"
-        if not options.yes and not _agreed(question):
-            print("Nothing was deleted.", file=sys.stderr)
+        if not options.yes and not agreed(f"Delete {what} in {run.store.url}?"):
+            notice("Nothing was deleted.")
             return 1
         had = select.delete(run, tasks)
-    print(f"Deleted the results of {counted(had, 'task')} of {len(tasks)}")
+    facts = {"run": run.name, "store": run.store.url, "tasks": len(tasks), "deleted": had}
+    report(options, facts, [f"Deleted the results of {counted(had, 'task')} of {len(tasks)}"])
     return 0
 
 
 def get_logs(options: argparse.Namespace) -> int:
-    planned = _existing(options)
-    run = planned.run
+    _, plan = chosen(options)
+    run = plan.run
     target = Path(options.output)
-    found = select.logs(run, planned.tasks)
+    found = select.logs(run, plan.tasks)
     number = 0
     for path, data in run.store.get_many(path for path, _ in found):
         if data is None:
@@ -74,47 +71,19 @@ def get_logs(options: argparse.Namespace) -> int:
         except OSError as error:
             raise BenchmarkError(f"{file} cannot be written: {error.strerror}.") from error
         number += 1
-    print(f"{target}: {counted(number, 'log')}")
+    facts = {"folder": str(target), "run": run.name, "logs": number}
+    report(options, facts, [f"{target}: {counted(number, 'log')}"])
     return 0
-
-
-def download_data(options: argparse.Namespace) -> int:
-    """Puts the data sets of the configured studies into the store."""
-    from benchmark.data import sources
-
-    config = configuration(options)
-    store = open_store(config.store_url)
-    code = 0
-    for name, kind in sources.of_studies(config.studies):
-        try:
-            dataset = sources.load(name)
-            publish(store, name, dataset)
-            rows, features = dataset.table.num_rows, len(dataset.features)
-            print(f"{name}: {kind}, {rows} rows, {features} features, {dataset.hash}")
-        except DataError as error:
-            print(f"{name}: {error}", file=sys.stderr)
-            code = 1
-    return code
 
 
 @contextlib.contextmanager
 def _driven(options: argparse.Namespace) -> Iterator[tuple[Config, Run, list[Task]]]:
-    """The run and the tasks of the task file, with this process as the run's one driver."""
+    """The run and the tasks that file and command line mean, driven by this process alone."""
     cells = taskfiles.read(Path(options.file_path))
     config = configuration(options)
-    store = open_store(config.store_url)
+    store = stored(config)
     with driving(store, config.run):
-        run = existing(config, store).run
-        yield config, run, select.of_cells(run, cells, options.file_path)
-
-
-def _existing(options: argparse.Namespace) -> Plan:
-    config = configuration(options)
-    return existing(config, open_store(config.store_url), narrowing(options))
-
-
-def _agreed(question: str) -> bool:
-    if not sys.stdin.isatty():
-        raise BenchmarkError(f"{question} There is nobody to ask; say --yes.")
-    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+        plan = existing(config, store, narrowing(options))
+        meant = {task.key for task in plan.tasks}
+        tasks = select.of_cells(plan.run, cells, options.file_path)
+        yield config, plan.run, [task for task in tasks if task.key in meant]

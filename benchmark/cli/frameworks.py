@@ -1,21 +1,36 @@
-"""Commands about frameworks: list them, build their environments."""
+"""Commands about frameworks: list them, make a new one, lock its requirements, check it."""
 
 from __future__ import annotations
 
-import json
-import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmark.cli.output import notice, report
 from benchmark.cli.session import configuration
-from benchmark.errors import SetupError
+from benchmark.errors import BenchmarkError
 from benchmark.frameworks import environments, registry
-from benchmark.runs.plan import chosen_frameworks
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
+
+    from benchmark.frameworks import Framework
+
+ACTIONS = ("new", "check", "lock")
+SIGNS = {"ok": "ok   ", "note": "note ", "wrong": "WRONG"}
 
 
-def list_frameworks(options: argparse.Namespace) -> int:
+def frameworks(options: argparse.Namespace) -> int:
+    """`frameworks` lists; `frameworks new|check|lock NAME` does that with one of them."""
+    if options.action is None:
+        return _listed(options)
+    if not options.what:
+        raise BenchmarkError(f"`frameworks {options.action}` takes a name; write it behind.")
+    steps = {"new": _new, "check": _check, "lock": _lock}
+    return steps[options.action](options)
+
+
+def _listed(options: argparse.Namespace) -> int:
     config = configuration(options)
     scan = registry.scan(config.frameworks_path)
     rows = [
@@ -27,31 +42,81 @@ def list_frameworks(options: argparse.Namespace) -> int:
             "installed": environments.is_ready(framework),
             "aliases": list(framework.aliases),
             "description": framework.description,
+            "folder": str(framework.folder),
         }
         for framework in scan.frameworks.values()
     ]
-    if options.json:
-        print(json.dumps(rows, indent=2))
-    else:
-        width = max(len(str(row["name"])) for row in rows)
-        for row in rows:
-            ready = "installed" if row["installed"] else "-"
-            print(f"{row['name']:{width}}  tier {row['tier']}  {ready:9}  {row['description']}")
+    width = max(len(str(row["name"])) for row in rows)
+    lines = [
+        f"{row['name']:{width}}  tier {row['tier']}  {'installed' if row['installed'] else '-':9}  "
+        f"{row['description']}"
+        for row in rows
+    ]
+    report(options, rows, lines)
     for warning in scan.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
+        notice(f"warning: {warning}")
     return 0
 
 
-def setup(options: argparse.Namespace) -> int:
-    config = configuration(options)
-    names = options.name or [str(entry["name"]) for entry in chosen_frameworks(config).values()]
-    failed = False
-    chosen = {f.name: f for f in (registry.get(name, config.frameworks_path) for name in names)}
-    for framework in chosen.values():
-        try:
-            built = environments.ensure(framework, lambda text: print(text, file=sys.stderr))
-            print(f"{framework.name}: {built.folder}")
-        except SetupError as error:
-            failed = True
-            print(f"{framework.name}: {error}", file=sys.stderr)
-    return 1 if failed else 0
+def _new(options: argparse.Namespace) -> int:
+    from benchmark.frameworks.new import make
+
+    folder = make(options.what, Path(options.path))
+    report(
+        options,
+        {"name": options.what, "folder": str(folder)},
+        [
+            f"{folder}: {', '.join(sorted(file.name for file in folder.iterdir()))}",
+            f"It works as it stands: main.py frameworks check {folder}",
+            f'In batch.config: "frameworks_path": ["{folder.parent}"], '
+            f'"frameworks": ["{options.what}"]',
+        ],
+    )
+    return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    from benchmark.runs.contract import contract
+
+    told = []
+    for check in contract(_named(options)):
+        told.append(check)
+        if not options.json:
+            print(f"{SIGNS[check.state]} {check.name}: {check.message}", flush=True)
+    wrong = sum(check.state == "wrong" for check in told)
+    verdict = "It keeps the contract." if not wrong else f"{wrong} of {len(told)} are wrong."
+    rows = [{"state": c.state, "name": c.name, "message": c.message} for c in told]
+    report(options, {"ok": not wrong, "checks": rows}, [verdict])
+    return 1 if wrong else 0
+
+
+def _lock(options: argparse.Namespace) -> int:
+    """Resolve requirements.in to requirements.lock."""
+    from benchmark.frameworks import locks
+
+    framework = _named(options, needs_lock=False)
+    folder = framework.environment_folder
+    if folder.is_relative_to(registry.FOLDER):
+        raise BenchmarkError(f"{folder} came with the program; its lock is not made here.")
+    text = locks.resolve(
+        framework, locks.requirements_of(framework), "main.py frameworks lock FOLDER"
+    )
+    path = folder / locks.LOCK
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise BenchmarkError(f"{path} cannot be written: {error.strerror}.") from None
+    number = len(locks.versions(text))
+    report(options, {"lock": str(path), "packages": number}, [f"{path}: {number} packages"])
+    return 0
+
+
+def _named(options: argparse.Namespace, *, needs_lock: bool = True) -> Framework:
+    """The framework of a folder, or of a name."""
+    folder = Path(options.what).expanduser()
+    if (folder / registry.FILE).is_file():
+        return registry.of_folder(folder.absolute(), needs_lock=needs_lock)
+    if folder.is_dir() or "/" in options.what:
+        raise BenchmarkError(f"There is no {registry.FILE} in {folder}.")
+    paths: Sequence[str] = configuration(options).frameworks_path
+    return registry.get(options.what, paths)

@@ -6,6 +6,8 @@ import sys
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Self
 
+from benchmark.cli.output import notice
+
 if TYPE_CHECKING:
     from benchmark.results import Record
 
@@ -32,7 +34,7 @@ class Progress:
     def tell(self, record: Record) -> None:
         self._counts[str(record.cause or record.status)] += 1
         if self._bar is None:
-            print(f"[{self._counts.total()}/{self._total}] {line(record)}", file=sys.stderr)
+            notice(f"[{self._counts.total()}/{self._total}] {line(record)}")
             return
         if record.cause:
             from rich.markup import escape

@@ -1,23 +1,26 @@
-"""Commands that walk over the tasks of a run: local, execute, resume, status, fetch."""
+"""Commands that run tasks: local, execute-compute, resume-compute, and how each ends."""
 
 from __future__ import annotations
 
 import json
 import os
-import sys
 import tempfile
-from dataclasses import asdict, replace
-from pathlib import Path
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from benchmark import results
+from benchmark.cli.data import Downloads, warned
+from benchmark.cli.output import finite, notice, report, tell
 from benchmark.cli.progress import Progress, counted, line
-from benchmark.cli.session import configuration, narrowing
+from benchmark.cli.session import configuration, is_narrowed, narrowing
 from benchmark.compute.local.local import slots
+from benchmark.compute.methods import choice_of
 from benchmark.config import TYPES
-from benchmark.errors import BenchmarkError, SetupError
-from benchmark.runs.execute import driving, execute
-from benchmark.runs.plan import draft, existing, plan
+from benchmark.errors import BenchmarkError
+from benchmark.frameworks import registry
+from benchmark.runs import begin, select
+from benchmark.runs.execute import Summary, execute
+from benchmark.runs.plan import draft, plan
 from benchmark.store import open_store
 
 if TYPE_CHECKING:
@@ -26,142 +29,125 @@ if TYPE_CHECKING:
 
     from benchmark.config import Config
     from benchmark.results import Record
-    from benchmark.runs.execute import Summary
     from benchmark.tasks import Run, Task
 
 
 def local(options: argparse.Namespace) -> int:
     """One task, in a store of its own that goes when it is done."""
-    from benchmark.data import sources
+    from benchmark.data import Catalogue
 
-    config = configuration(options, frameworks=[options.model], seeds=[options.seed], run="local")
+    config = configuration(
+        options,
+        frameworks=[options.model],
+        seeds=[options.seed],
+        run="local",
+        compute={"*": "local"},
+    )
     if options.type not in TYPES:
         raise BenchmarkError(f"'{options.type}' is no type of task; write {' or '.join(TYPES)}.")
-    dataset, _ = sources.find(options.openml_id, options.type)
+    with Downloads() as downloads:
+        found = Catalogue.of(config, downloads.hear).find(options.openml_id, options.type)
+    dataset = found.description["name"]
     with tempfile.TemporaryDirectory(prefix="automl-benchmark-local-") as folder:
         planned = plan(open_store(folder), draft(config, datasets=[dataset]))
-        _environments(planned.run, planned.tasks)
+        begin.build_environments(planned.run, planned.tasks, notice)
         records: list[Record] = []
         summary = execute(planned.run, config, planned.tasks, records.append, _stopping)
         for record in records:
             kept = replace(record, log=None)
-            print(json.dumps(json.loads(kept.to_bytes()), indent=2))
-            print(line(record), file=sys.stderr)
+            tell(json.dumps(finite(json.loads(kept.to_bytes())), indent=2, ensure_ascii=False))
+            notice(line(record))
             if record.status != "success" and record.log:
                 log = planned.run.store.get(record.log) or b""
-                print(log.decode(errors="replace")[-4000:], file=sys.stderr)
+                notice(log.decode(errors="replace")[-4000:])
     return _ended(summary)
 
 
 def execute_compute(options: argparse.Namespace) -> int:
     config = configuration(options)
-    wanted = draft(config, narrowing(options))
-    store = open_store(config.store_url)
-    with driving(store, config.run):
-        anew = False
-        if store.get(f"{config.run}/manifest.json") is not None:
-            done = {record.task for record in results.records(existing(config, store).run)}
-            if done and not options.overwrite:
-                raise BenchmarkError(
-                    f"Run '{config.run}' in {store.url} has results already; go on with "
-                    "resume-compute, start another with --run NAME, or set them aside with "
-                    "--overwrite."
-                )
-            anew = not (options.framework or options.dataset or options.seed)
-            if anew:
-                results.set_aside(existing(config, store).run, sorted(done))
-        planned = plan(store, wanted, anew=anew)
-        if options.overwrite and not anew:
-            results.set_aside(planned.run, [task.key for task in planned.tasks])
-        return carry_out(config, planned.run, planned.tasks, fresh=True)
+    with Downloads() as downloads:
+        wanted = draft(config, narrowing(options), on_event=downloads.hear)
+    left_out = warned(wanted)
+    narrowed = is_narrowed(options)
+    with begin.full(config, wanted, overwrite=options.overwrite, narrowed=narrowed) as planned:
+        return carry_out(options, config, planned.run, planned.tasks, left_out)
 
 
 def resume_compute(options: argparse.Namespace) -> int:
+    """Runs what has no result; with --cause, what ended so, results among them again."""
     config = configuration(options)
-    wanted = draft(config, narrowing(options))
-    store = open_store(config.store_url)
-    with driving(store, config.run):
-        planned = plan(store, wanted)
-        return carry_out(config, planned.run, planned.tasks, fresh=False)
+    causes = select.causes_of(options.cause)
+    with Downloads() as downloads:
+        wanted = draft(config, narrowing(options), on_event=downloads.hear)
+    left_out = warned(wanted)
+    with begin.resumed(config, wanted, causes) as planned:
+        return carry_out(options, config, planned.run, planned.tasks, left_out)
 
 
-def show_status(options: argparse.Namespace) -> int:
-    from benchmark.runs.status import status
+def carry_out(
+    options: argparse.Namespace, config: Config, run: Run, tasks: Sequence[Task], left_out: int = 0
+) -> int:
+    """Run those of the tasks that have no result, with progress; returns the exit code.
 
-    config = configuration(options)
-    planned = existing(config, open_store(config.store_url), narrowing(options))
-    found = status(planned.run, planned.tasks)
-    if options.json:
-        print(json.dumps(asdict(found) | {"without_result": found.without_result}, indent=2))
-        return 0
-    state = "running" if found.running_now else "not running"
-    print(f"Run '{found.run}' in {found.store} ({state})")
-    print(f"  {found.tasks} tasks: {found.success} success, {found.without_result} without result")
-    for cause, number in found.causes.items():
-        print(f"  {number} {cause}")
-    print(f"  {found.running} running, {found.waiting} waiting")
-    if found.mean_s is not None and found.without_result:
-        parallel = len(slots(config))
-        left = found.mean_s * found.without_result / parallel
-        mean = f"{found.mean_s:.1f} s a task on average"
-        print(f"  about {left:.0f} s left: {mean}, {parallel} at a time")
-    width = max((len(name) for name in found.by_framework), default=0)
-    for name, counts in found.by_framework.items():
-        words = ", ".join(f"{number} {word}" for word, number in sorted(counts.items()))
-        print(f"  {name:{width}}  {words}")
-    return 0
-
-
-def fetch_results(options: argparse.Namespace) -> int:
-    from benchmark.runs.compiled import compile_results
-
-    config = configuration(options)
-    run = existing(config, open_store(config.store_url)).run
-    path = Path(options.output)
-    try:
-        counts = compile_results(run, path)
-    except OSError as error:
-        raise BenchmarkError(f"{path} cannot be written: {error.strerror}.") from error
-    print(
-        f"{path}: {counts['success']} successes, {counts['failure']} failures, "
-        f"{counts['']} not yet run, of {sum(counts.values())} tasks"
-    )
-    return 0
-
-
-def carry_out(config: Config, run: Run, tasks: Sequence[Task], *, fresh: bool) -> int:
-    """Run those of the tasks that have no result, with progress; returns the exit code."""
+    `left_out` is the code that data sets which cannot be had have led to already.
+    """
     waiting = results.without_result(run, tasks)
     had = len(tasks) - len(waiting)
-    if not waiting:
-        print(
-            f"Run '{run.name}': the results of {counted(had, 'task')} are there; nothing to run.",
-            file=sys.stderr,
-        )
-        return 0
-    parallel = len(slots(config))
-    with_results = f" ({had} have results)" if had and not fresh else ""
-    print(
-        f"Run '{run.name}': {counted(len(waiting), 'task')}{with_results}, {parallel} at a time, "
-        f"{counted(config.cores, 'core')}, {config.memory} MB and at most "
-        f"{config.hard_limit:g} s each, in {run.store.url}",
-        file=sys.stderr,
-    )
-    _environments(run, waiting)
-    with Progress(len(waiting), parallel) as progress:
-        summary = execute(run, config, waiting, progress.tell, _stopping)
-    code = _ended(summary)
+    if waiting:
+        summary = _carried(config, run, waiting, had)
+        code = _ended(summary)
+    else:
+        summary, code = Summary(), 0
+        there = f"the results of {counted(had, 'task')} are there" if had else "no task is meant"
+        notice(f"Run '{run.name}': {there}; nothing to run.")
+    code = max(left_out, code)
     if summary.interrupted:
-        print("Interrupted: resume-compute goes on where this stopped.", file=sys.stderr)
+        notice("Interrupted: resume-compute goes on where this stopped.")
+    report(options, _facts(run, summary, len(tasks), had) | {"exit_code": code}, [])
     return code
 
 
+def _carried(config: Config, run: Run, waiting: Sequence[Task], had: int) -> Summary:
+    method = choice_of(run, config, waiting)
+    here = "local" in method.methods.values()
+    parallel = len(slots(config)) if here else config.parallel or len(waiting)
+    with_results = f" ({had} have results)" if had else ""
+    notice(
+        f"Run '{run.name}': {counted(len(waiting), 'task')}{with_results}, {parallel} at a time, "
+        f"{counted(config.cores, 'core')}, {config.memory} MB and at most "
+        f"{config.hard_limit:g} s each, in {run.store.url}"
+    )
+    notice(method.line)
+    for warning in (*method.warnings, *registry.scan(config.frameworks_path).warnings):
+        notice(f"warning: {warning}")
+    begin.build_environments(run, waiting, notice)
+    with Progress(len(waiting), parallel) as progress:
+        return execute(run, config, waiting, progress.tell, _stopping)
+
+
+def _facts(run: Run, summary: Summary, tasks: int, had: int) -> dict[str, Any]:
+    """What --json says of a command that ran tasks."""
+    causes = summary.causes
+    return {
+        "run": run.name,
+        "store": run.store.url,
+        "tasks": tasks,
+        "had_results": had,
+        "ran": len(summary.records),
+        "success": causes.pop("success", 0),
+        "causes": dict(causes.most_common()),
+        "without_success": summary.hopeless,
+        "faults": list(dict.fromkeys(summary.faults)),
+        "interrupted": summary.interrupted,
+    }
+
+
 def _ended(summary: Summary) -> int:
-    print(f"Done: {_told(summary)}", file=sys.stderr)
+    notice(f"Done: {_told(summary)}")
     for name in summary.hopeless:
-        print(f"warning: {name} failed on every task; see get-logs", file=sys.stderr)
+        notice(f"warning: {name} failed on every task; see get-logs")
     for fault in dict.fromkeys(summary.faults):
-        print(f"warning: {fault}", file=sys.stderr)
+        notice(f"warning: {fault}")
     return 0 if summary.all_have_results and not summary.faults else 1
 
 
@@ -177,17 +163,3 @@ def _told(summary: Summary) -> str:
     bad = ", ".join(f"{number} {cause}" for cause, number in causes.most_common())
     words = f"{good} success{'' if good == 1 else 'es'}"
     return f"{words}, {counted(causes.total(), 'failure')} ({bad})" if bad else words
-
-
-def _environments(run: Run, tasks: Sequence[Task]) -> None:
-    """Build what is missing before the clock of any task runs; a failure is the tasks' to tell."""
-    from benchmark.frameworks import environments, registry
-
-    entries = run.manifest.frameworks
-    for label in dict.fromkeys(task.labels["framework"] for task in tasks):
-        entry = entries[label]
-        framework = registry.get(entry["name"], entry.get("paths", ()))
-        try:
-            environments.ensure(framework, lambda text: print(text, file=sys.stderr))
-        except SetupError as error:
-            print(f"warning: {error}", file=sys.stderr)

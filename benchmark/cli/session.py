@@ -1,21 +1,29 @@
-"""What every command starts from: the configuration, with a line that says which."""
+"""What every command starts from: the configuration, the store, the tasks that are meant."""
 
 from __future__ import annotations
 
 import json
-import sys
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
+from benchmark.cli.output import notice
 from benchmark.config import Config, load_config
-from benchmark.errors import ConfigError
-from benchmark.runs.plan import Narrowing
+from benchmark.errors import ConfigError, StoreError
+from benchmark.runs import select
+from benchmark.runs.plan import Narrowing, existing
+from benchmark.store import open_store
 
 if TYPE_CHECKING:
     import argparse
 
+    from benchmark.config import LoadedConfig
+    from benchmark.runs.plan import Plan
+    from benchmark.store import Store
+
 # The keys of what is still to come.
 WITHOUT_EFFECT = (
-    "openml_api_key",
     "repo_ssh_key",
     "ec2_ssh_key",
     "job_queue_id",
@@ -26,7 +34,6 @@ WITHOUT_EFFECT = (
     "ec2_template",
     "cluster_size",
     "cluster_type",
-    "datasets",
     "max_cost",
     "instance_types",
     "on_demand",
@@ -40,24 +47,70 @@ def configuration(options: argparse.Namespace, **fixed: Any) -> Config:
 
     `fixed` are keys that the command itself sets, over every other layer.
     """
-    overrides = dict(_pair(text) for text in options.set)
-    overrides |= {"run": options.run, "parallel": options.parallel} | fixed
-    loaded = load_config(options.config, overrides)
+    loaded = loaded_configuration(options, **fixed)
     if loaded.quickstart:
-        print(
+        notice(
             "Quickstart (there is no batch.config): the starter suite, light frameworks, "
-            f"{loaded.values.runtime:g} s a task, results in {loaded.values.store_url}",
-            file=sys.stderr,
+            f"{loaded.values.runtime:g} s a task, results in {loaded.values.store_url}"
         )
     idle = [key for key in WITHOUT_EFFECT if key in loaded.values.model_fields_set]
     idle = [key for key in idle if getattr(loaded.values, key) != _DEFAULTS[key]]
     if idle:
-        print(f"warning: no effect in this version: {', '.join(idle)}", file=sys.stderr)
+        notice(f"warning: no effect in this version: {', '.join(idle)}")
     return loaded.values
+
+
+def loaded_configuration(options: argparse.Namespace, **fixed: Any) -> LoadedConfig:
+    """The configuration and where it came from, without a word."""
+    overrides = dict(_pair(text) for text in options.set)
+    overrides |= {"run": options.run, "parallel": options.parallel} | fixed
+    return load_config(options.config, overrides)
 
 
 def narrowing(options: argparse.Namespace) -> Narrowing:
     return Narrowing(options.framework, options.dataset, options.seed)
+
+
+def is_narrowed(options: argparse.Namespace) -> bool:
+    return bool(options.framework or options.dataset or options.seed)
+
+
+def stored(config: Config) -> Store:
+    """The store of a command that only reads: a folder that is not there is not made.
+
+    Raises:
+        StoreError: the folder is not there.
+    """
+    parts = urlsplit(config.store_url)
+    if parts.scheme in ("", "file"):
+        folder = Path(parts.path).expanduser()
+        try:
+            folder.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            raise StoreError(
+                f"There is no run '{config.run}', for there is no folder {folder.absolute()}; "
+                "start one with execute-compute, or name another store with 's3_bucket_root'."
+            ) from None
+        except OSError as error:
+            raise StoreError(
+                f"The store folder {folder.absolute()} cannot be read: {error.strerror}; name "
+                "another with 's3_bucket_root', or ask for the right to read it."
+            ) from None
+    return open_store(config.store_url)
+
+
+def chosen(options: argparse.Namespace) -> tuple[Config, Plan]:
+    """The configuration, the run as it stands, and those of its tasks that the command line means.
+
+    Raises:
+        BenchmarkError: there is no such run, or a narrowing names nothing of it.
+    """
+    config = configuration(options)
+    causes = select.causes_of(options.cause)
+    plan = existing(config, stored(config), narrowing(options))
+    if causes is not None:
+        plan = replace(plan, tasks=select.unfinished(plan.run, plan.tasks, causes))
+    return config, plan
 
 
 def _pair(text: str) -> tuple[str, Any]:

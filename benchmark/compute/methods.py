@@ -2,50 +2,136 @@
 
 from __future__ import annotations
 
-import importlib
+import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from benchmark.errors import ConfigError
+from benchmark.compute import discovery
+from benchmark.errors import ConfigError, MethodError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from benchmark.compute.dispatcher import Dispatcher
     from benchmark.config import Config
     from benchmark.tasks import Run, Task
 
-BUILT_IN = {"local": "benchmark.compute.local.local:LocalDispatcher"}
+AWS_KEYS = ("job_queue_id", "job_definition_id", "ecr_repo", "ec2_template", "cluster_image")
+DEFAULT = "local"
 
 
-def load_method(name: str) -> type[Dispatcher]:
-    """The dispatcher's class by the method's name.
+@dataclass(frozen=True)
+class Choice:
+    """A method for each framework by its name in the results, and where that stands.
+
+    `warnings` says of each method that could not be loaded why, a sentence each.
+    """
+
+    methods: dict[str, str]
+    reason: str
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def line(self) -> str:
+        """'Compute: batch for h2o, tpot; local for the rest (…)'."""
+        names: dict[str, list[str]] = {}
+        for framework, method in self.methods.items():
+            names.setdefault(method, []).append(framework)
+        ordered = sorted(names.items(), key=lambda item: (len(item[1]), item[0]))
+        parts = [f"{method} for {', '.join(sorted(group))}" for method, group in ordered[:-1]]
+        if ordered:
+            parts.append(f"{ordered[-1][0]} for the rest" if parts else ordered[-1][0])
+        return f"Compute: {'; '.join(parts)} ({self.reason})"
+
+
+def methods_of(config: Config, frameworks: Mapping[str, str]) -> Choice:
+    """The method of each framework; `frameworks` has the registry's names by those in the results.
+
+    What `compute` says wins, its "*" too. Where it is unset and keys of AWS are set, a framework
+    goes to the method that is marked for it with @AutoMLMethods; else to `local`.
 
     Raises:
-        ConfigError: there is no such method.
+        ConfigError: two methods are marked for one framework.
     """
-    if name not in BUILT_IN:
-        raise ConfigError(
-            f"'compute' names the method '{name}', which does not exist; the methods are "
-            f"{', '.join(BUILT_IN)}."
-        )
-    module, _, attribute = BUILT_IN[name].partition(":")
-    method: type[Dispatcher] = getattr(importlib.import_module(module), attribute)
-    return method
-
-
-def method_of(config: Config, framework: str) -> str:
-    """The method's name for a framework (its name in the results, or the registry's)."""
-    chosen = config.compute or {}
-    return chosen.get(framework) or chosen.get("*") or "local"
+    if config.compute is not None:
+        chosen = config.compute
+        methods = {
+            label: chosen.get(label) or chosen.get(name) or chosen.get("*") or DEFAULT
+            for label, name in frameworks.items()
+        }
+        return Choice(methods, "by 'compute'")
+    keys = [key for key in AWS_KEYS if getattr(config, key)]
+    if not keys:
+        return Choice(dict.fromkeys(frameworks, DEFAULT), "'compute' is unset")
+    marked, warnings = _marked(frameworks.values())
+    return Choice(
+        {label: marked.get(name, DEFAULT) for label, name in frameworks.items()},
+        f"'compute' is unset and '{keys[0]}' is set: as the methods are marked",
+        warnings,
+    )
 
 
 def by_method(run: Run, config: Config, tasks: Sequence[Task]) -> dict[str, list[Task]]:
     """The tasks of each method."""
+    chosen = choice_of(run, config, tasks).methods
     groups: dict[str, list[Task]] = {}
     for task in tasks:
-        label = task.labels.get("framework", "*")
-        name = run.manifest.frameworks.get(label, {}).get("name", label)
-        chosen = config.compute or {}
-        method = method_of(config, label if label in chosen else name)
-        groups.setdefault(method, []).append(task)
+        groups.setdefault(chosen[task.labels.get("framework", "*")], []).append(task)
     return groups
+
+
+def choice_of(run: Run, config: Config, tasks: Sequence[Task]) -> Choice:
+    """The methods of a run's tasks; the CLI says its line when they start."""
+    labels = dict.fromkeys(task.labels.get("framework", "*") for task in tasks)
+    known = run.manifest.frameworks
+    return methods_of(
+        config, {label: str(known.get(label, {}).get("name", label)) for label in labels}
+    )
+
+
+def check(config: Config, frameworks: Mapping[str, str]) -> None:
+    """Refuse, before anything is written, what the methods of a run cannot do.
+
+    A method that cannot be loaded while others can is no refusal: its tasks end without a result
+    and stop nothing.
+
+    Raises:
+        ConfigError: a method does not exist, or refuses the configuration.
+        MethodError: no method of the run can be loaded.
+    """
+    chosen = methods_of(config, frameworks).methods.values()
+    used = set(chosen)
+    broken: dict[str, MethodError] = {}
+    for name in dict.fromkeys([*chosen, *(config.compute or {}).values()]):
+        try:
+            method = discovery.load_method(name)
+        except MethodError as error:
+            broken[name] = error
+            continue
+        if name in used:
+            method.check(config)
+    if used and used <= broken.keys():
+        raise broken[min(used)]
+
+
+def _marked(frameworks: Iterable[str]) -> tuple[dict[str, str], tuple[str, ...]]:
+    """The method that is marked for each framework, and a sentence for each that is broken."""
+    loaded, warnings = discovery.load_all()
+    marked: dict[str, str] = {}
+    for framework in dict.fromkeys(frameworks):
+        names = [
+            name
+            for name, method in loaded.items()
+            if _plain(framework) in map(_plain, method.methods)
+        ]
+        if len(names) > 1:
+            raise ConfigError(
+                f"'compute' is unset, and both {' and '.join(names)} are marked for {framework}; "
+                f'say which, such as "compute": {{"{framework}": "{names[0]}"}}.'
+            )
+        if names:
+            marked[framework] = names[0]
+    return marked, warnings
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[-_\s]", "", name).casefold()

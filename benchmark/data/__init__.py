@@ -7,11 +7,14 @@ train, test = data.holdout(dataset, seed=1).train, data.holdout(dataset, seed=1)
 """
 
 from benchmark.data.datasets import Dataset
-from benchmark.data.sources import embedded_names, find, load, of_studies
+from benchmark.data.folds import Folds
+from benchmark.data.sources import Catalogue, embedded_names, find, load, of_studies
 from benchmark.data.splits import Split, cv, holdout, split
 
 __all__ = [
+    "Catalogue",
     "Dataset",
+    "Folds",
     "Split",
     "cv",
     "embedded_names",

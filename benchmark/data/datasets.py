@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from benchmark.data.folds import Folds
 from benchmark.errors import DataError
 
 LEVELS_KEY = b"benchmark.levels"
@@ -38,20 +39,23 @@ class Dataset:
     table: pa.Table
     hash: str
     description: dict[str, Any]
+    folds: Folds | None = None
 
     @classmethod
-    def of(
+    def of(  # noqa: PLR0917
         cls,
         name: str,
         type: str,
         target: str,
         table: pa.Table,
         description: dict[str, Any] | None = None,
+        folds: Folds | None = None,
     ) -> Dataset:
         """Bring a table into the data set's types and check it.
 
         Text, booleans and dictionary columns become categories of strings; dates and times
-        become seconds since 1970; NaN becomes missing; rows without a target are dropped.
+        become seconds since 1970; NaN becomes missing; rows without a target are dropped, from
+        the data set's own `folds` too. The hash covers both.
 
         Raises:
             DataError: the target is missing or useless, or a column's type has no place here.
@@ -65,10 +69,7 @@ class Dataset:
         if twice is not None:
             raise DataError(f'Data set {name} has two columns "{twice}"; rename one of them.')
         if target not in names:
-            raise DataError(
-                f'Data set {name} has no column "{target}" for the target; '
-                f"its columns are {', '.join(names[:10])}{' …' if len(names) > 10 else ''}."
-            )
+            raise DataError(_without_target(name, target, names))
         columns = {c: _normal(table.column(c), f'column "{c}" of {name}') for c in names}
         goal = columns[target]
         present = goal.is_valid()
@@ -85,18 +86,33 @@ class Dataset:
             raise DataError(f"Data set {name} has no column but its target; add features.")
         normal = pa.table(columns)
         digest = _content_hash(normal, target, type)
-        facts = {"name": name, "type": type, "target": target, "hash": digest}
+        if folds is not None:
+            folds = _whole_folds(name, folds.kept(present.to_numpy(zero_copy_only=False)))
+            digest = hashlib.sha256(f"{digest} {folds.digest()}".encode()).hexdigest()[:16]
+        facts: dict[str, Any] = {"name": name, "type": type, "target": target, "hash": digest}
         facts |= {"rows": normal.num_rows, "features": normal.num_columns - 1}
-        return cls(name, type, target, normal, digest, {**(description or {}), **facts})  # type: ignore[arg-type]
+        facts["folds"] = folds.count if folds is not None else None
+        dataset = cls(name, type, target, normal, digest, (description or {}) | facts, folds)  # type: ignore[arg-type]
+        classes = dataset.classes
+        dataset.description.update(
+            problem=dataset.problem_type, classes=len(classes) if classes else None
+        )
+        return dataset
 
     @classmethod
-    def from_parquet(cls, content: bytes, description: dict[str, Any]) -> Dataset:
+    def from_parquet(
+        cls, content: bytes, description: dict[str, Any], folds: Folds | None = None
+    ) -> Dataset:
         """Read what `to_parquet` wrote; `description` names `name`, `type` and `target`.
+
+        Where it also has the sha256 of the very bytes (`parquet_sha256`), they are what was
+        checked and hashed when they were written, and neither is done again.
 
         Raises:
             DataError: the bytes are no parquet, or not the content that `description` hashes.
         """
         name = str(description.get("name", "without a name"))
+        sealed = description.get("parquet_sha256")
         try:
             table = pq.read_table(io.BytesIO(content))
             kind, target = str(description["type"]), str(description["target"])
@@ -109,7 +125,11 @@ class Dataset:
             place = table.column_names.index(column)
             restored = _with_levels(table.column(place), values, ordered)
             table = table.set_column(place, column, restored)
-        dataset = cls.of(name, kind, target, table, description)
+        if sealed and sealed == hashlib.sha256(content).hexdigest():
+            table = table.replace_schema_metadata(None).combine_chunks()
+            digest = str(description["hash"])
+            return cls(name, kind, target, table, digest, description, folds)  # type: ignore[arg-type]
+        dataset = cls.of(name, kind, target, table, description, folds)
         wanted = description.get("hash")
         if wanted and wanted != dataset.hash:
             raise DataError(
@@ -157,6 +177,33 @@ class Dataset:
         """The features that are categories."""
         schema = self.table.schema
         return [c for c in self.features if pa.types.is_dictionary(schema.field(c).type)]
+
+
+def natural_type(table: pa.Table, target: str) -> str:
+    """What a target is for where nobody says: numbers a regression, all else a classification."""
+    if target not in table.column_names:
+        return "classification"
+    kind = table.schema.field(target).type
+    numeric = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+    return "regression" if numeric else "classification"
+
+
+def _without_target(name: str, target: str, columns: list[str]) -> str:
+    shown = f"its columns are {', '.join(columns[:10])}{' …' if len(columns) > 10 else ''}."
+    parts = [part.strip() for part in target.split(",")]
+    if len(parts) > 1 and all(part in columns for part in parts):
+        return (
+            f'Data set {name} names {len(parts)} targets ("{target}"); name one of them and leave '
+            "the others out."
+        )
+    return f'Data set {name} has no column "{target}" for the target; {shown}'
+
+
+def _whole_folds(name: str, folds: Folds) -> Folds:
+    empty = folds.empty_fold
+    if empty is not None:
+        raise DataError(f"Fold {empty} of data set {name} has no row to train on, or none to test.")
+    return folds
 
 
 def _normal(column: pa.ChunkedArray, place: str) -> pa.Array:

@@ -1,107 +1,307 @@
-"""Where data sets come from: the embedded suite; OpenML is a later milestone.
+"""Where data sets come from: the embedded suite, OpenML, and people's own files.
 
-embedded_names("starter")                 # the eight sets of the quickstart
-find("31", None)                          # ("credit-g", "classification")
-load("credit-g")                          # -> Dataset
+load("credit-g")                          # an embedded data set, or what the cache has
+catalogue = Catalogue.of(config)
+catalogue.names()                         # ["task-59", "openml-61", "penguins", "my-sales", …]
+catalogue.ready(["task-59"])              # {"task-59": Entry}, fetched where it is not here yet
+catalogue.faults                          # {name: why it cannot be had}
+
+A name says the source: `task-59` is an OpenML task (its target, its folds), `openml-61` an OpenML
+data set with its default target; the others are embedded or declared by the user.
 """
 
 from __future__ import annotations
 
 import difflib
 import json
-from pathlib import Path
+import re
 from typing import TYPE_CHECKING, Any
 
-import pyarrow.parquet as pq
-
-from benchmark.data.datasets import Dataset
-from benchmark.errors import DataError
+from benchmark.data import embedded_suite, own
+from benchmark.data.cache import Entry, write_whole
+from benchmark.data.embedded_suite import FOLDER, SUITES
+from benchmark.data.fetch import PATIENCE_S, Job, fetch, openml_cache
+from benchmark.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
-FOLDER = Path(__file__).parent / "embedded"
-SUITES = ("starter", "embedded")
+    from benchmark.config import Config
+    from benchmark.data.datasets import Dataset
+    from benchmark.data.own import Declaration
+
+__all__ = [
+    "FOLDER",
+    "SUITES",
+    "Catalogue",
+    "embedded_names",
+    "find",
+    "is_reference",
+    "load",
+    "of_studies",
+]
+
+_REFERENCE = re.compile(r"(task|openml)-[1-9][0-9]{0,8}")
+embedded_names = embedded_suite.names
 
 
-def embedded_names(suite: str = "embedded") -> list[str]:
-    """The names of a suite that ships with the program: "starter" (8) or "embedded" (16).
-
-    Raises:
-        DataError: there is no such suite.
-    """
-    if suite not in SUITES:
-        raise DataError(f'There is no embedded suite "{suite}"; write "starter" or "embedded".')
-    return [name for name, entry in _suite().items() if suite == "embedded" or entry["starter"]]
+def is_reference(name: str) -> bool:
+    """Whether this names one OpenML task or data set, such as task-59 or openml-61."""
+    return _REFERENCE.fullmatch(name) is not None
 
 
 def load(name: str) -> Dataset:
-    """Read an embedded data set.
+    """An embedded data set, or an OpenML one that was fetched already.
 
     Raises:
-        DataError: no data set has this name.
+        DataError: no data set has this name, or it has not been fetched.
     """
-    entry = _suite().get(name)
-    if entry is None:
-        raise DataError(_unknown(name))
-    table = pq.read_table(FOLDER / f"{name}.parquet")
-    facts = {key: entry[key] for key in ("source", "licence", "openml")}
-    return Dataset.of(name, entry["type"], entry["target"], table, facts)
+    if name in embedded_suite.suite():
+        return embedded_suite.read(name)
+    if is_reference(name):
+        entry = openml_cache().entry(name)
+        if entry is None:
+            raise DataError(f"{name} has not been fetched from OpenML yet; run download-data.")
+        return entry.load()
+    raise DataError(_unknown(name))
 
 
-def find(name_or_id: str | int, type: str | None = None) -> tuple[str, str]:
-    """The name and type of a data set, by its name or by its OpenML id.
+def find(name_or_id: str | int, type: str | None = None) -> tuple[str, str | None]:
+    """The name and, where it is known by now, the type of a data set, by its name or OpenML id.
 
-    An id is known only where the embedded data are the whole OpenML data set.
+    An OpenML id is an embedded set where that is the whole OpenML data set, else `openml-ID`.
 
     Raises:
         DataError: no data set is called so, or it has another type than `type`.
     """
-    suite = _suite()
+    suite = embedded_suite.suite()
     wanted = str(name_or_id).strip()
     name = wanted if wanted in suite else None
     for candidate, entry in suite.items():
         if name is None and wanted.isdigit() and str(entry["openml"]) == wanted:
             name = candidate
     if name is None:
+        name = f"openml-{int(wanted)}" if re.fullmatch("[1-9][0-9]{0,8}", wanted) else wanted
+        if is_reference(name):
+            return name, type
         raise DataError(_unknown(wanted))
     kind = str(suite[name]["type"])
     if type is not None and type != kind:
-        raise DataError(f"Data set {name} is for {kind}, not for {type}; ask for it as {kind}.")
+        raise DataError(_of_other_type(name, kind, type))
     return name, kind
 
 
-def of_studies(studies: Iterable[Any]) -> list[tuple[str, str]]:
+def of_studies(studies: Iterable[Any]) -> list[tuple[str, str | None]]:
     """The data sets (name, type) of the configuration's `studies`, each once, in order.
 
-    Raises:
-        DataError: a study is an OpenML study, which this version cannot fetch.
+    The type is None while it is not known: that of a single OpenML task or data set.
     """
-    suite = _suite()
-    names: dict[str, str] = {}
-    for study in studies:
-        if not isinstance(study, str):
-            raise DataError(
-                f"OpenML study {study[0]} cannot be fetched: OpenML studies are not supported yet "
-                'in this version; set "studies" to ["starter"] (8 small data sets) or '
-                '["embedded"] (16).'
-            )
-        for name in embedded_names(study):
-            names[name] = str(suite[name]["type"])
-    return list(names.items())
+    catalogue = Catalogue(list(studies))
+    return [(name, catalogue.type_of(name)) for name in catalogue.names()]
 
 
-def _suite() -> dict[str, dict[str, Any]]:
-    entries = json.loads((FOLDER / "suite.json").read_text(encoding="utf-8"))
-    return {entry["name"]: entry for entry in entries}
+class Catalogue:
+    """The data sets of a configuration, fetched when they are asked for.
+
+    `type` in a study `[id, type]` is a filter: members for something else are left out, and are in
+    `left_out` by name. What cannot be had is in `faults`, by name or "study ID".
+    """
+
+    def __init__(
+        self,
+        studies: Sequence[Any],
+        datasets: Sequence[str] = (),
+        key: str | None = None,
+        on_event: Callable[[dict[str, Any]], None] | None = None,
+    ) -> None:
+        self.faults: dict[str, str] = {}
+        self.left_out: dict[str, str] = {}
+        self.notes: list[str] = []
+        self._studies = list(studies)
+        self._own = {one.name: one for one in own.declared(datasets)}
+        self._key = key
+        self._on_event = on_event
+        self._types: dict[str, str | None] | None = None
+        self._check_names()
+
+    @classmethod
+    def of(
+        cls, config: Config, on_event: Callable[[dict[str, Any]], None] | None = None
+    ) -> Catalogue:
+        """That of a configuration; with `datasets` of the user's own, `studies` must be asked for.
+
+        Who declares data and says nothing of studies does not mean the default's 60 of OpenML.
+        """
+        silent = config.datasets and "studies" not in config.model_fields_set
+        studies = [] if silent else config.studies
+        return cls(studies, config.datasets, config.openml_api_key, on_event)
+
+    def names(self, *, refresh: bool = False) -> list[str]:
+        """All names, in the configuration's order, each once.
+
+        A study's members are fetched once and kept; `refresh` asks OpenML again, and is content
+        with what was kept if nobody answers.
+        """
+        if self._types is None or refresh:
+            self._types = self._listed(refresh=refresh)
+        return [name for name in self._types if name not in self.left_out]
+
+    def type_of(self, name: str) -> str | None:
+        """The type that a data set has or must have, as far as it is known."""
+        return (self._types or {}).get(name)
+
+    def ready(self, names: Iterable[str], *, refresh: bool = False) -> dict[str, Entry]:
+        """The data sets that can be had of these; the others are in `faults` or `left_out`."""
+        names = list(dict.fromkeys(names))
+        self._fetch([name for name in self._needed(names) if openml_cache().entry(name) is None])
+        found: dict[str, Entry] = {}
+        for name in names:
+            if name in self.faults or name in self.left_out:
+                continue
+            try:
+                entry = self._entry(name, refresh=refresh)
+            except DataError as error:
+                self.faults[name] = str(error)
+                continue
+            wanted = self.type_of(name)
+            if wanted is not None and entry.description["type"] != wanted:
+                self.left_out[name] = str(entry.description["type"])
+            else:
+                found[name] = entry
+        return found
+
+    def find(self, name_or_id: str, type: str | None = None) -> Entry:
+        """One data set, fetched if need be, by name or OpenML id.
+
+        Raises:
+            DataError: it cannot be had, or is for something else than `type`.
+        """
+        name = name_or_id if name_or_id in self._own else find(name_or_id, type)[0]
+        self._types = {name: None}
+        entry = self.ready([name]).get(name)
+        if entry is None:
+            raise DataError(self.faults[name])
+        if type is not None and entry.description["type"] != type:
+            raise DataError(_of_other_type(name, entry.description["type"], type))
+        return entry
+
+    def study_file(self, study: str) -> dict[str, Any] | None:
+        """What was kept of a study: `members`, their `title`."""
+        path = openml_cache().folder / "studies" / f"{study}.json"
+        try:
+            kept = json.loads(path.read_bytes())
+        except (OSError, ValueError):
+            return None
+        return kept if isinstance(kept, dict) and "members" in kept else None
+
+    def _check_names(self) -> None:
+        for name, declaration in self._own.items():
+            if name in embedded_suite.suite() or is_reference(name):
+                raise ConfigError(
+                    f'{declaration.place} declares "{name}", which is the name of another data '
+                    "set; choose another name."
+                )
+
+    def _listed(self, *, refresh: bool) -> dict[str, str | None]:
+        suite = embedded_suite.suite()
+        listed: dict[str, str | None] = {}
+        wanted = [study for study in self._studies if not isinstance(study, str)]
+        kept = self._members([str(study[0]) for study in wanted], refresh=refresh)
+        for study in self._studies:
+            if not isinstance(study, str):
+                for name in kept.get(str(study[0]), []):
+                    # One that two studies have for either type is welcome as what it is.
+                    either = listed.get(name, study[1]) != study[1]
+                    listed[name] = None if either else study[1]
+            elif study in SUITES:
+                for name in embedded_suite.names(study):
+                    listed[name] = str(suite[name]["type"])
+            else:
+                name, kind = find(study) if study not in self._own else (study, None)
+                listed[name] = kind
+        return listed | dict.fromkeys(self._own)
+
+    def _members(self, studies: list[str], *, refresh: bool) -> dict[str, list[str]]:
+        """Members of studies by id; from what was kept unless that is nothing or to be renewed."""
+        members: dict[str, list[str]] = {}
+        asked = []
+        for study in dict.fromkeys(studies):
+            if is_reference(study):
+                members[study] = [study]
+                continue
+            kept = self.study_file(study)
+            if kept is not None:
+                members[study] = kept["members"]
+            if kept is None or refresh:
+                asked.append(study)
+        # What is kept already is worth one try, not a long wait for a server that is down.
+        new = [Job(f"study-{study}") for study in asked if study not in members]
+        old = [Job(f"study-{study}") for study in asked if study in members]
+        for jobs, patience_s in ((new, PATIENCE_S), (old, 0.0)):
+            fetched = fetch(jobs, self._key, self._on_event, patience_s=patience_s)
+            for name, answer in fetched.members.items():
+                study = name.removeprefix("study-")
+                members[study] = answer["members"]
+                path = openml_cache().folder / "studies" / f"{study}.json"
+                write_whole(path, json.dumps(answer).encode())
+            for name, fault in fetched.faults.items():
+                study = name.removeprefix("study-")
+                if study in members:
+                    self.notes.append(f"{fault} Its members are those of the last time.")
+                else:
+                    self.faults[f"study {study}"] = fault
+        return members
+
+    def _needed(self, names: Iterable[str]) -> list[str]:
+        """The names that come from OpenML, also those below a declaration."""
+        needed = []
+        for name in names:
+            declaration = self._own.get(name)
+            if declaration is not None:
+                needed += [f"openml-{declaration.openml}"] if declaration.openml else []
+            elif is_reference(name):
+                needed.append(name)
+        return list(dict.fromkeys(needed))
+
+    def _fetch(self, names: list[str]) -> None:
+        fetched = fetch(
+            [Job(name, self.type_of(name)) for name in names], self._key, self._on_event
+        )
+        self.faults |= fetched.faults
+        self.left_out |= fetched.others
+
+    def _entry(self, name: str, *, refresh: bool) -> Entry:
+        declaration = self._own.get(name)
+        if declaration is not None:
+            return own.entry(declaration, self._base(declaration), refresh=refresh)
+        if name in embedded_suite.suite():
+            dataset = embedded_suite.read(name)
+            return Entry(name, dataset.description, dataset)
+        if not is_reference(name):
+            raise DataError(_unknown(name))
+        entry = openml_cache().entry(name)
+        if entry is None:
+            raise DataError(f"{name} has not been fetched from OpenML yet; run download-data.")
+        return entry
+
+    def _base(self, declaration: Declaration) -> Dataset | None:
+        if declaration.openml is None:
+            return None
+        name = f"openml-{declaration.openml}"
+        if name in self.faults:
+            raise DataError(self.faults[name])
+        return load(name)
+
+
+def _of_other_type(name: str, kind: str, wanted: str) -> str:
+    return f"Data set {name} is for {kind}, not for {wanted}; ask for it as {kind}."
 
 
 def _unknown(wanted: str) -> str:
-    if wanted.isdigit():
-        return (
-            f"OpenML data set {wanted} is not embedded and OpenML is not supported yet in this "
-            f"version; the embedded ones are {', '.join(_suite())}."
-        )
-    near = difflib.get_close_matches(wanted, _suite(), n=1, cutoff=0.5)
-    mend = f"did you mean {near[0]}?" if near else f"there are {', '.join(_suite())}."
-    return f'There is no data set "{wanted}"; {mend}'
+    suite = embedded_suite.suite()
+    near = difflib.get_close_matches(wanted, suite, n=1, cutoff=0.5)
+    mend = f"did you mean {near[0]}?" if near else f"there are {', '.join(suite)}"
+    return (
+        f'There is no data set "{wanted}"; {mend}'
+        f"{'' if near else ', and task-ID and openml-ID of OpenML.'}"
+    )

@@ -2,6 +2,13 @@
 
 part = holdout(load("penguins"), seed=1)
 part.train, part.test                     # row numbers
+
+A split is a function of the data set (whose hash covers its own folds), the mode and the seed:
+
+- `holdout`: 30 % of the rows are tested, drawn by the seed;
+- `cv`: ten folds; seed s is fold s mod 10 of the partition that s div 10 draws;
+- `openml`: seed s is fold s of the data set's own folds, which are numbered one repeat after the
+  other (fold f of repeat r of a ten-fold task is 10 r + f); without own folds the same as `cv`.
 """
 
 from __future__ import annotations
@@ -20,6 +27,8 @@ if TYPE_CHECKING:
     from benchmark.data.datasets import Dataset
 
 TEST_SHARE = 0.3
+CV_FOLDS = 10
+MODES = ("holdout", "cv", "openml")
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,17 +44,15 @@ def split(dataset: Dataset, mode: str, seed: int) -> Split:
     """Split by the configuration's `split`: "holdout", "cv" or "openml".
 
     Raises:
-        DataError: the mode is unknown or not supported.
+        DataError: the mode is unknown, or the data set has no such fold.
     """
     if mode == "holdout":
         return holdout(dataset, seed)
     if mode == "cv":
         return cv(dataset, seed)
     if mode == "openml":
-        raise DataError(
-            'The split "openml" is not supported yet in this version; set "split": "holdout".'
-        )
-    raise DataError(f'There is no split "{mode}"; set "split": "holdout".')
+        return own(dataset, seed)
+    raise DataError(f'There is no split "{mode}"; set "split" to one of {", ".join(MODES)}.')
 
 
 def holdout(dataset: Dataset, seed: int) -> Split:
@@ -60,8 +67,7 @@ def holdout(dataset: Dataset, seed: int) -> Split:
     if dataset.type == "regression":
         train, test = train_test_split(rows, test_size=TEST_SHARE, random_state=seed)
         return _split(train, test)
-    target = dataset.table.column(dataset.target).combine_chunks()
-    labels = target.indices.to_numpy(zero_copy_only=False)
+    labels = _labels(dataset)
     counts = np.bincount(labels)
     alone = rows[counts[labels] == 1]
     common = rows[counts[labels] > 1]
@@ -76,15 +82,69 @@ def holdout(dataset: Dataset, seed: int) -> Split:
 
 
 def cv(dataset: Dataset, seed: int) -> Split:
-    """A fold of a cross-validation.
+    """A fold of a ten-fold cross-validation; fewer folds where there are fewer rows than ten.
+
+    For classes each fold has its share of every class, as far as whole rows allow; for a
+    regression of every tenth of the ranked target.
+    """
+    rows = dataset.table.num_rows
+    folds = min(CV_FOLDS, rows)
+    repeat, fold = divmod(seed, CV_FOLDS)
+    if fold >= folds:
+        raise DataError(
+            f"Data set {dataset.name} has {rows} rows and so {folds} folds, and no fold {fold}."
+        )
+    order = np.random.RandomState(repeat).permutation(rows)
+    key = _labels(dataset) if dataset.type == "classification" else _target(dataset)
+    # Dealt out one after the other, rows of one class (or of near targets) go to all folds.
+    dealt = order[np.argsort(key[order], kind="stable")]
+    if dataset.type == "regression":
+        dealt = _shuffled_in_groups(dealt, folds, repeat)
+    of_row = np.empty(rows, dtype=np.int64)
+    of_row[dealt] = np.arange(rows) % folds
+    return _split(np.flatnonzero(of_row != fold), np.flatnonzero(of_row == fold))
+
+
+def own(dataset: Dataset, seed: int) -> Split:
+    """A fold of the data set's own.
 
     Raises:
-        DataError: always; it is not supported yet.
+        DataError: it has fewer folds.
     """
-    raise DataError(
-        f'The split "cv" (data set {dataset.name}, seed {seed}) is not supported yet in this '
-        'version; set "split": "holdout".'
-    )
+    if dataset.folds is None:
+        return cv(dataset, seed)
+    if seed >= dataset.folds.count:
+        raise DataError(
+            f"Data set {dataset.name} has the folds 0 to {dataset.folds.count - 1} and no fold "
+            f'{seed}; with "split": "openml" seeds are fold numbers.'
+        )
+    return _split(*dataset.folds.rows_of(seed))
+
+
+def fold_count(mode: str, folds: int | None) -> int | None:
+    """How many seeds a data set with `folds` folds of its own has; None for any number."""
+    return folds if mode == "openml" else None
+
+
+def _labels(dataset: Dataset) -> NDArray[np.int32]:
+    column = dataset.table.column(dataset.target).combine_chunks()
+    labels: NDArray[np.int32] = column.indices.to_numpy(zero_copy_only=False)
+    return labels
+
+
+def _target(dataset: Dataset) -> NDArray[np.float64]:
+    values: NDArray[np.float64] = dataset.table.column(dataset.target).to_numpy()
+    return values
+
+
+def _shuffled_in_groups(dealt: NDArray[np.int64], folds: int, repeat: int) -> NDArray[np.int64]:
+    """Neighbours in groups of one row a fold, each group in an order of its own."""
+    generator = np.random.RandomState(repeat)
+    whole = len(dealt) // folds * folds
+    groups = dealt[:whole].reshape(-1, folds)
+    order = generator.random_sample(groups.shape).argsort(axis=1, kind="stable")
+    rest = generator.permutation(dealt[whole:])
+    return np.concatenate([np.take_along_axis(groups, order, axis=1).ravel(), rest])
 
 
 def _without_strata(rows: NDArray[np.int64], labels: NDArray[np.int32], seed: int) -> Split:

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import io
-import json
+import math
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 from benchmark.errors import DataError, SetupError
-from benchmark.execution import metrics
+from benchmark.execution import metrics, own_metric
+from benchmark.execution.answer import read_answer, read_inference
+from benchmark.execution.shared_tables import SharedTables
 from benchmark.execution.work import Limits, Outcome, Work
-from benchmark.execution.worker.task import PREDICTIONS
 from benchmark.results import Cause, Record, failure
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import pyarrow
-
     from benchmark.data import Dataset, Split
     from benchmark.tasks import Run, Task
 
-_DATASETS_HELD = 4
+_SPLITS_HELD = 8
 _LEADERBOARD_ROWS = 200
+_TRAJECTORY_POINTS = 1000
 
 
 def dataset_path(name: str) -> str:
@@ -36,22 +35,22 @@ class BenchmarkEvaluation:
     """A framework fitted on the training part of a data set and measured on the rest."""
 
     def __init__(self) -> None:
-        self._datasets: OrderedDict[str, Dataset] = OrderedDict()
+        self._tables = SharedTables()
         self._splits: OrderedDict[tuple[str, str, int], Split] = OrderedDict()
 
     def prepare(self, task: Task, run: Run) -> Work:
-        """Training and test rows as Arrow files, the test rows without their target.
+        """Training and test rows as mapped Arrow files, the test rows without their target.
 
         Raises:
             DataError: the data set is not in the store or is not what the manifest names.
             SetupError: the framework's environment cannot be built.
         """
-        from benchmark.frameworks import environments, registry
+        from benchmark.frameworks import environments, of_entry
 
         dataset = self._dataset(task, run)
         split = self._split(task, run, dataset)
         entry = run.manifest.frameworks[task.payload["framework"]]
-        framework = registry.get(entry["name"], entry.get("paths", ()))
+        framework = of_entry(entry)
         if framework.content_hash != entry["environment"]:
             raise SetupError(
                 f"The adapter or lock of '{entry['name']}' has changed since run '{run.name}' was "
@@ -59,19 +58,18 @@ class BenchmarkEvaluation:
             )
         environment = environments.ensure(framework)
         resources = task.resources
+        own = metrics.own_metric(run.manifest.conditions, dataset.problem_type)
 
-        def inputs(folder: Path) -> dict[str, Any]:
-            table = dataset.table.select([*dataset.features, dataset.target])
-            _write_arrow(table.take(split.train), folder / "train.arrow")
-            _write_arrow(table.select(dataset.features).take(split.test), folder / "test.arrow")
-            return {
-                "train": str(folder / "train.arrow"),
-                "test": str(folder / "test.arrow"),
+        parts = self._tables.parts(dataset, split)
+
+        def inputs(folder: Path) -> dict[str, Any]:  # noqa: ARG001
+            return parts.payload() | {
                 "problem": {
                     "type": dataset.problem_type,
                     "target": dataset.target,
                     "classes": dataset.classes,
-                    "metric": _metric(run, dataset.problem_type),
+                    "metric": metrics.built_in(run.manifest.conditions, dataset.problem_type),
+                    "own_metric": own["name"] if own else None,
                     "seed": task.payload["seed"],
                     "categorical": dataset.categorical,
                     "params": entry.get("params", {}),
@@ -97,11 +95,17 @@ class BenchmarkEvaluation:
         said = outcome.said
         description = _described(said)
         problem = run.manifest.datasets[task.payload["dataset"]]["problem"]
+        metric = metrics.chosen(run.manifest.conditions, problem)
+        own = metrics.own_metric(run.manifest.conditions, problem)
+        timing = read_inference(outcome)
         facts: dict[str, Any] = {
-            "metric": _metric(run, problem),
+            "metric": metric.name,
             "setup_s": said.get("setup_s"),
             "fit_s": said.get("fit_s"),
             "predict_s": said.get("predict_s"),
+            "overrun_s": _overrun(said.get("fit_s"), task.resources.runtime_s),
+            "inference_s": timing.total_s,
+            "inference_s_per_row": timing.s_per_row,
             "peak_memory_mb": outcome.peak_memory_mb,
             "baseline_memory_mb": outcome.baseline_memory_mb,
             "sandbox": outcome.sandbox,
@@ -111,6 +115,7 @@ class BenchmarkEvaluation:
             or run.manifest.frameworks[task.payload["framework"]].get("version"),
             "models": description.get("models"),
             "leaderboard": description.get("leaderboard"),
+            "trajectory": description.get("trajectory"),
         }
         if outcome.cause is not None:
             return failure(task, outcome.cause, outcome.message, **facts)
@@ -121,38 +126,39 @@ class BenchmarkEvaluation:
         split = self._split(task, run, dataset)
         facts["split_hash"] = split.hash
         try:
-            values, saved = _measure(dataset, split, outcome)
+            answer = read_answer(dataset, split, outcome)
+            values = answer.measured()
         except metrics.UnusablePredictions as error:
             return failure(task, Cause.FRAMEWORK, str(error), **facts)
-        metric = facts["metric"]
-        if metrics.METRICS[metric].needs_probabilities and said.get("classes") is None:
-            message = f"It gave no probabilities, which the task's metric {metric} needs."
+        if metric.needs_probabilities and answer.probabilities is None:
+            message = f"It gave no probabilities, which the task's metric {metric.name} needs."
             return failure(task, Cause.FRAMEWORK, message, **facts)
-        run.store.put(run.predictions_path(task.key), saved)
-        return Record(task=task.key, status="success", metrics=values, labels=task.labels, **facts)
+        notes = [f"Inference timing was cut: {timing.cut}"] if timing.cut else []
+        if own is not None:
+            memory_mb = task.resources.memory_mb
+            value = own_metric.call(own, answer, memory_mb, outcome.follow_up)
+            if value.cause is not None:
+                return failure(task, value.cause, value.message, metrics=values, **facts)
+            values = values | {metric.name: value.number}
+            notes += [value.message] if value.message else []
+        run.store.put(run.predictions_path(task.key), answer.to_parquet())
+        return Record(
+            task=task.key,
+            status="success",
+            message=" ".join(notes),
+            metrics=values,
+            labels=task.labels,
+            **facts,
+        )
+
+    def close(self) -> None:
+        """Let go of the tables; the last process that does removes their files."""
+        self._tables.close()
 
     def _dataset(self, task: Task, run: Run) -> Dataset:
-        from benchmark.data import Dataset
-
         name = task.payload["dataset"]
         expected = run.manifest.datasets[name]["hash"]
-        key = f"{name}@{expected}"
-        if key not in self._datasets:
-            path = dataset_path(name)
-            data, description = run.store.get(f"{path}.parquet"), run.store.get(f"{path}.json")
-            if data is None or description is None:
-                raise DataError(
-                    f"The data set '{name}' is not in {run.store.url}; run download-data."
-                )
-            dataset = Dataset.from_parquet(data, json.loads(description))
-            if dataset.hash != expected:
-                raise DataError(
-                    f"The data set '{name}' in {run.store.url} has the hash {dataset.hash}, but "
-                    f"run '{run.name}' was planned with {expected}; start another with --run NAME."
-                )
-            _hold(self._datasets, key, dataset, _DATASETS_HELD)
-        self._datasets.move_to_end(key)
-        return self._datasets[key]
+        return self._tables.dataset(name, expected, lambda: _loaded(run, name, expected))
 
     def _split(self, task: Task, run: Run, dataset: Dataset) -> Split:
         from benchmark.data import split
@@ -160,13 +166,28 @@ class BenchmarkEvaluation:
         mode = run.manifest.conditions["split"]
         key = (dataset.hash, mode, task.payload["seed"])
         if key not in self._splits:
-            _hold(self._splits, key, split(dataset, mode, task.payload["seed"]), _DATASETS_HELD)
+            _hold(self._splits, key, split(dataset, mode, task.payload["seed"]), _SPLITS_HELD)
         return self._splits[key]
 
 
-def _metric(run: Run, problem_type: str) -> str:
-    chosen: dict[str, str] = run.manifest.conditions["metric"]
-    return chosen.get(problem_type) or metrics.DEFAULT_METRIC[problem_type]
+def _loaded(run: Run, name: str, expected: str) -> Dataset:
+    """The data set from the store, if it is what the run was planned with."""
+    from benchmark.data.packed import unpack
+
+    path = dataset_path(name)
+    dataset = unpack(name, lambda ending: run.store.get(path + ending))
+    if dataset is None:
+        raise DataError(f"The data set '{name}' is not in {run.store.url}; run download-data.")
+    if dataset.hash != expected:
+        raise DataError(
+            f"The data set '{name}' in {run.store.url} has the hash {dataset.hash}, but run "
+            f"'{run.name}' was planned with {expected}; start another with --run NAME."
+        )
+    return dataset
+
+
+def _overrun(fit_s: float | None, runtime_s: float) -> float | None:
+    return None if fit_s is None else max(0.0, fit_s - runtime_s)
 
 
 def _described(said: dict[str, Any]) -> dict[str, Any]:
@@ -181,55 +202,26 @@ def _described(said: dict[str, Any]) -> dict[str, Any]:
         "models": models if type(models) is int else None,
         "leaderboard": rows[:_LEADERBOARD_ROWS] or None,
         "version": str(version) if version else None,
+        "trajectory": _trajectory(description.get("trajectory")),
     }
+
+
+def _trajectory(points: Any) -> list[list[float]] | None:
+    """[[seconds, score], ...] of finite numbers; of too many an even choice, the last among it."""
+    found = [
+        [float(number) for number in point]
+        for point in (points if isinstance(points, list) else [])
+        if isinstance(point, list)
+        and len(point) == 2
+        and all(type(number) in (int, float) and math.isfinite(number) for number in point)
+    ]
+    if len(found) > _TRAJECTORY_POINTS:
+        step = (len(found) - 1) / (_TRAJECTORY_POINTS - 1)
+        found = [found[round(step * n)] for n in range(_TRAJECTORY_POINTS)]
+    return found or None
 
 
 def _hold(held: OrderedDict[Any, Any], key: Any, value: Any, most: int) -> None:
     held[key] = value
     while len(held) > most:
         held.popitem(last=False)
-
-
-def _write_arrow(table: pyarrow.Table, path: Path) -> None:
-    import pyarrow
-
-    with (
-        pyarrow.OSFile(str(path), "wb") as sink,
-        pyarrow.ipc.new_file(sink, table.schema) as writer,
-    ):
-        writer.write_table(table.combine_chunks())
-
-
-def _measure(
-    dataset: Dataset, split: Split, outcome: Outcome
-) -> tuple[dict[str, float | None], bytes]:
-    """All metrics of the saved predictions, and the predictions with the truth as parquet."""
-    import numpy as np
-    import pyarrow
-    import pyarrow.parquet
-
-    try:
-        with pyarrow.OSFile(str(outcome.folder / PREDICTIONS), "rb") as source:
-            table = pyarrow.ipc.open_file(source).read_all()
-    except (OSError, pyarrow.ArrowInvalid) as error:
-        raise metrics.UnusablePredictions(f"The predictions cannot be read: {error}") from error
-    predictions = table.column("prediction").to_numpy()
-    names = outcome.said.get("classes")
-    probabilities = None
-    if names is not None:
-        columns = [table.column(f"p{n}").to_numpy() for n in range(len(names))]
-        probabilities = np.column_stack(columns)
-    column = dataset.table.column(dataset.target).take(pyarrow.array(split.test))
-    truth = column.to_numpy(zero_copy_only=False)
-    if dataset.classes is not None:
-        truth = np.array([str(value) for value in truth], dtype=object)
-    values = metrics.evaluate(
-        dataset.problem_type, dataset.classes, truth, predictions, probabilities, names
-    )
-    named = ["prediction", *[f"probability:{name}" for name in names or []]]
-    table = table.rename_columns(named)
-    table = table.append_column("truth", pyarrow.array(truth))
-    table = table.append_column("row", pyarrow.array(split.test))
-    sink = io.BytesIO()
-    pyarrow.parquet.write_table(table, sink, compression="zstd")
-    return values, sink.getvalue()

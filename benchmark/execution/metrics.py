@@ -13,7 +13,7 @@ import numpy as np
 from benchmark.errors import BenchmarkError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -56,6 +56,27 @@ METRICS: dict[str, Metric] = {
 DEFAULT_METRIC = {"binary": "auc", "multiclass": "log_loss", "regression": "rmse"}
 
 
+def chosen(conditions: Mapping[str, Any], problem_type: str) -> Metric:
+    """The metric that ranks a problem type: a run's conditions' own, or the type's default."""
+    own = own_metric(conditions, problem_type)
+    if own is not None:
+        own_types = (problem_type,)
+        return Metric(own["name"], own["direction"], own["needs_probabilities"], own_types)
+    return METRICS[built_in(conditions, problem_type)]
+
+
+def own_metric(conditions: Mapping[str, Any], problem_type: str) -> dict[str, Any] | None:
+    """The user's own metric as the manifest holds it, or None where a built-in one ranks."""
+    named = (conditions.get("metric") or {}).get(problem_type)
+    return named if isinstance(named, dict) else None
+
+
+def built_in(conditions: Mapping[str, Any], problem_type: str) -> str:
+    """The built-in metric that a framework is told; the type's default beside an own one."""
+    named = (conditions.get("metric") or {}).get(problem_type)
+    return named if isinstance(named, str) and named else DEFAULT_METRIC[problem_type]
+
+
 def evaluate(  # noqa: PLR0917
     problem_type: str,
     classes: Sequence[str] | None,
@@ -86,7 +107,7 @@ def evaluate(  # noqa: PLR0917
     _check_length(len(predicted), len(actual), "predictions")
     table = None
     if probabilities is not None:
-        table = _aligned(probabilities, probability_classes, labels, len(actual))
+        table = aligned_probabilities(probabilities, probability_classes, labels, len(actual))
     return _classification(actual, predicted, table)
 
 
@@ -175,13 +196,17 @@ def _codes(values: ArrayLike, labels: Sequence[str], what: str) -> NDArray[np.in
     return codes
 
 
-def _aligned(
+def aligned_probabilities(
     probabilities: ArrayLike,
     columns: Sequence[Any] | None,
     labels: Sequence[str],
     rows: int,
 ) -> NDArray[np.float64]:
-    """The probabilities with a column for every class of the task, in their order."""
+    """The probabilities (n x k, sums of 1) with a column for every class, in the classes' order.
+
+    Raises:
+        UnusablePredictions: the shape, the values, the labels or the sums are wrong.
+    """
     try:
         given = np.asarray(probabilities, dtype=np.float64)
     except (TypeError, ValueError):

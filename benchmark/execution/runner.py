@@ -79,8 +79,10 @@ class Runner:
         closing = f"\n[{record.cause}] {record.message}\n".encode() if record.cause else b""
         self.run.store.put(path, log + closing)
         total = time.monotonic() - started
-        spent = (record.fit_s or 0.0) + (record.predict_s or 0.0)
-        overhead = total - spent if record.status == "success" else None
+        parts = (record.setup_s, record.fit_s, record.predict_s, record.inference_s)
+        overhead = (
+            total - sum(part or 0.0 for part in parts) if record.status == "success" else None
+        )
         record = replace(record, total_s=total, overhead_s=overhead, host=self._host, log=path)
         return results.settle(self.run, attempt, record)
 
@@ -90,6 +92,9 @@ class Runner:
         self.sandbox.interrupt()
 
     def close(self) -> None:
+        for evaluation in self._evaluations.values():
+            if hasattr(evaluation, "close"):
+                evaluation.close()
         self.sandbox.close()
 
     def _attempt(self, task: Task) -> tuple[Record, bytes]:

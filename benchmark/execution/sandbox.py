@@ -17,6 +17,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -136,8 +137,11 @@ class Sandbox:
         Raises:
             SetupError: the interpreter does not start, or the means asked for do not work here.
         """
+        return self._run(work, "work")
+
+    def _run(self, work: Work, place: str) -> Outcome:
         cores = self.cores[: work.limits.cores]
-        folder = self._scratch.folder / "work"
+        folder = self._scratch.folder / place
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         payload = work.inputs(folder)
@@ -172,8 +176,9 @@ class Sandbox:
         return self._outcome(work, folder, report, name)
 
     def discard_work(self) -> None:
-        """Remove what the last Work left on disk."""
-        shutil.rmtree(self._scratch.folder / "work", ignore_errors=True)
+        """Remove what the last Work and its follow-up left on disk."""
+        for place in ("work", "follow-up"):
+            shutil.rmtree(self._scratch.folder / place, ignore_errors=True)
 
     def interrupt(self) -> None:
         """End the Work that runs, and refuse more; from any thread or a signal handler."""
@@ -214,7 +219,11 @@ class Sandbox:
 
     def _outcome(self, work: Work, folder: Path, report: dict[str, Any], name: str) -> Outcome:
         said = _read_json(folder / OUTCOME)
-        cause, message = _cause(report, said, work, stage := _read_text(folder / STAGE))
+        stage = _read_text(folder / STAGE)
+        cause, message = _cause(report, said, work, stage)
+        afterwards = _cause(report, {}, work, stage)[1] if said and cause is None else ""
+        if self._closing and "code" not in report:
+            afterwards = "It was interrupted."
         if self._closing and cause in (None, Cause.INFRASTRUCTURE) and not said:
             cause, message = Cause.INTERRUPTED, "The task was interrupted."
         try:
@@ -233,6 +242,9 @@ class Sandbox:
             baseline_memory_mb=report.get("baseline_mb"),
             sandbox=name,
             log=log,
+            afterwards=afterwards,
+            gone=report.get("gone") or time.monotonic(),
+            follow_up=lambda more: self._run(more, "follow-up"),
         )
 
 
@@ -240,6 +252,8 @@ def _cause(  # noqa: PLR0911
     report: dict[str, Any], said: dict[str, Any], work: Work, stage: str | None
 ) -> tuple[Cause | None, str]:
     """Why there is nothing usable, from the keeper's report; None where the entry ended itself."""
+    if said and report.get("safe"):
+        return None, ""
     where = f" during {stage}" if stage else ""
     if report.get("abandoned"):
         return Cause.INTERRUPTED, "The task was interrupted."

@@ -87,6 +87,15 @@ def sweep() -> int:
     return removed
 
 
+def discard(folder: Path) -> None:
+    """Remove a folder of the scratch root unless somebody holds its lock."""
+    lock = _lock(folder)
+    if lock:
+        with lock:
+            _remove(folder)
+    _remove_empty_root()
+
+
 def _remove_empty_root() -> None:
     """Nothing of ours stays in the temporary folder when nobody runs."""
     with contextlib.suppress(OSError):

@@ -28,8 +28,8 @@ class Work:
     """The part of a task that is not trusted.
 
     `python` is the interpreter and `preload` what its zygote imports; `entry` is
-    `{"adapter": path}` or `{"argv": [...]}`. `inputs` writes what the entry reads into the work
-    folder that it is given, and returns the entry's payload.
+    `{"adapter": path}`, `{"argv": [...]}` or `{"metric": function}`. `inputs` writes what the entry
+    reads into the work folder that it is given, and returns the entry's payload.
     """
 
     python: Path
@@ -45,7 +45,10 @@ class Work:
 class Outcome:
     """How the sandboxed part ended. `folder` holds its files until the runner has finished.
 
-    `cause` is None when the entry said itself how it ended (`said`), or a command's `code`.
+    `cause` is None when the entry said itself how it ended (`said`), or a command's `code`. What
+    ended an entry after it had said so stands in `afterwards`. `gone` is when the last process was
+    gone, by the clock `time.monotonic()`. `follow_up` runs more Work in the same sandbox, while
+    `folder` stays.
     """
 
     folder: Path
@@ -59,6 +62,9 @@ class Outcome:
     baseline_memory_mb: float | None
     sandbox: str
     log: bytes
+    afterwards: str
+    gone: float
+    follow_up: Callable[[Work], Outcome]
 
 
 class Evaluation(Protocol):

@@ -7,6 +7,7 @@ frameworks.ensure(frameworks.get("RandomForest")).python      # the interpreter 
 
 from benchmark.frameworks.environments import Environment, ensure, environment_hash, interpreter_for
 from benchmark.frameworks.registry import Framework, Scan, all_frameworks, get, scan
+from benchmark.frameworks.versions import framework_of, of_entry
 
 __all__ = [
     "Environment",
@@ -15,7 +16,9 @@ __all__ = [
     "all_frameworks",
     "ensure",
     "environment_hash",
+    "framework_of",
     "get",
     "interpreter_for",
+    "of_entry",
     "scan",
 ]

@@ -22,12 +22,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.errors import SetupError
-from benchmark.frameworks.interpreters import (
-    clean_variables,
-    find_uv,
-    interpreter_for,
-    minor_version,
-)
+from benchmark.frameworks.interpreters import interpreter_for, minor_version
+from benchmark.frameworks.uv import clean_variables, run_uv
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,6 +32,7 @@ if TYPE_CHECKING:
 
 CACHE_VARIABLE = "AUTOML_BENCHMARK_CACHE"
 READY = ".ready"
+IMPORT_S = 300
 
 __all__ = [
     "Environment",
@@ -44,6 +41,7 @@ __all__ = [
     "environment_hash",
     "interpreter_for",
     "is_ready",
+    "verify",
 ]
 
 
@@ -69,15 +67,16 @@ def cache_folder() -> Path:
     return (Path(shared) if shared else Path.home() / ".cache") / "automl-benchmark"
 
 
-def environment_hash(framework: Framework) -> str:
+def environment_hash(framework: Framework, minor: str | None = None) -> str:
     """sha256 (16 hex digits) over the lock, the Python minor version and the machine.
 
+    `minor` is the Python of an image, such as "3.9"; by default that of the interpreter here.
     Nothing is built, and nothing started where the harness's own interpreter serves.
 
     Raises:
         SetupError: the lock cannot be read, or no interpreter satisfies the specifier.
     """
-    return _hash(framework, interpreter_for(framework.python))
+    return _hash(framework, minor or minor_version(interpreter_for(framework.python)))
 
 
 def is_ready(framework: Framework) -> bool:
@@ -99,7 +98,7 @@ def ensure(framework: Framework, report: Callable[[str], None] | None = None) ->
         SetupError: uv, an interpreter or a package is missing; it says what uv said.
     """
     base = interpreter_for(framework.python)
-    digest = _hash(framework, base)
+    digest = _hash(framework, minor_version(base))
     folder = _folder(framework, digest)
     marker = _marker(folder)
     if marker is None:
@@ -123,16 +122,55 @@ def ensure(framework: Framework, report: Callable[[str], None] | None = None) ->
     )
 
 
+def verify(framework: Framework, environment: Environment) -> float:
+    """Import in the environment what the framework preloads; returns the seconds that it took.
+
+    Raises:
+        SetupError: a module cannot be imported, or `version_of` is not installed.
+    """
+    if environment.version is None:
+        raise SetupError(
+            f"The environment of {framework.name} lacks {framework.version_of}, which its "
+            f"'version_of' names; mend {framework.folder / 'framework.toml'} or {framework.lock}."
+        )
+    begin = time.monotonic()
+    program = "import importlib, sys\nfor name in sys.argv[1:]: importlib.import_module(name)"
+    try:
+        done = subprocess.run(
+            [str(environment.python), "-I", "-c", program, *framework.preload],
+            cwd=environment.folder,
+            env=clean_variables(os.environ),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=IMPORT_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise SetupError(
+            f"The environment of {framework.name} does not work: {error}; remove it with `setup "
+            f"--remove {framework.name}` and build it again."
+        ) from None
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+        raise SetupError(
+            f"The environment of {framework.name} was built, but {', '.join(framework.preload)} "
+            f"cannot be imported in it: {lines[-1][:300]}."
+        )
+    return time.monotonic() - begin
+
+
 def _folder(framework: Framework, digest: str) -> Path:
     return cache_folder() / "environments" / f"{framework.environment}-{digest}"
 
 
-def _hash(framework: Framework, base: Path) -> str:
+def _hash(framework: Framework, minor: str) -> str:
     try:
         lock = framework.lock.read_text(encoding="utf-8")
     except OSError as error:
         raise SetupError(f"The lock {framework.lock} cannot be read: {error.strerror}.") from None
-    text = "\n".join([lock, minor_version(base), platform.system(), platform.machine()])
+    text = "\n".join([lock, minor, platform.system(), platform.machine()])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -154,15 +192,23 @@ def _build(
         report(f"Building the environment {framework.environment} in {folder}.")
     if folder.exists():
         shutil.rmtree(folder)
-    uv = str(find_uv())
     python = str(folder / "bin" / "python")
-    sync = [uv, "pip", "sync", "--require-hashes", "--compile-bytecode", "--no-python-downloads"]
+    sync = ["pip", "sync", "--require-hashes", "--no-python-downloads"]
+    if minor_version(base) != "3.6":  # uv compiles for Python 3.7 and later only.
+        sync.append("--compile-bytecode")
+    if framework.find_links and "UV_FIND_LINKS" not in os.environ:
+        sync += ["--find-links", framework.find_links]
     steps = [
-        [uv, "venv", "--no-project", "--no-python-downloads", "--python", str(base), str(folder)],
+        ["venv", "--no-project", "--no-python-downloads", "--python", str(base), str(folder)],
         [*sync, "--python", python, str(framework.lock.absolute())],
     ]
     for step in steps:
-        _run(step, framework, folder.parent)
+        fault = run_uv(step, folder.parent)
+        if fault:
+            raise SetupError(
+                f"The environment of {framework.name} cannot be built from {framework.lock}: "
+                f"{fault}."
+            )
     marker = {
         "packages": _packages(folder),
         "build_s": round(time.monotonic() - begin, 3),
@@ -172,34 +218,6 @@ def _build(
     temporary.write_text(json.dumps(marker), encoding="utf-8")
     temporary.replace(folder / READY)
     return marker
-
-
-def _run(command: list[str], framework: Framework, folder: Path) -> None:
-    """Run uv in a folder without a project, so that no project's settings reach it."""
-    done = subprocess.run(
-        command,
-        cwd=folder,
-        env=clean_variables(os.environ) | {"NO_COLOR": "1", "COLUMNS": "1000"},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        check=False,
-    )
-    if done.returncode:
-        raise SetupError(
-            f"The environment of {framework.name} cannot be built from {framework.lock}: "
-            f"{_told(done.stderr) or f'uv ended with exit code {done.returncode}'}."
-        )
-
-
-def _told(stderr: str) -> str:
-    """What uv says went wrong: its error and the last of its causes, without passwords."""
-    told = re.findall(r"^\W*(?:error|cause|Caused by): *(.+)$", stderr, flags=re.MULTILINE)
-    if not told:
-        told = [line.strip() for line in stderr.splitlines() if line.strip()][-1:]
-    sentence = ": ".join(part.rstrip(" .:") for part in dict.fromkeys((*told[:1], *told[-1:])))
-    return re.sub(r"://[^/@\s]+@", "://", sentence)[:400]
 
 
 def _packages(folder: Path) -> dict[str, str]:

@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
-import shutil
+import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.errors import SetupError
+from benchmark.frameworks.uv import clean_variables, find_uv
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
+
+    from packaging.specifiers import SpecifierSet
 
 MINORS = tuple(range(14, 5, -1))
 START_S = 20
+_PATCHES = range(40)
+_PROGRAM = (
+    "import sys, sysconfig, platform\n"
+    "plain = platform.python_implementation() == 'CPython' and sys.maxsize > 2**32 "
+    "and not sysconfig.get_config_var('Py_GIL_DISABLED')\n"
+    "print('%d.%d.%d' % sys.version_info[:3] if plain else '')"
+)
 
 
 def interpreter_for(specifier: str) -> Path:
     """The absolute path of an interpreter whose version satisfies a specifier (">=3.11,<3.14").
 
-    The harness's own where it does; else the first that works of those on PATH, in uv's list and
-    in pyenv's folders. A version manager's shim that does not start is passed over.
+    The harness's own where it does; else the first that works of those on PATH, in the folders of
+    uv, pyenv, asdf, mise, rye and conda, and in uv's list. A version manager's shim that does not
+    start is no interpreter, nor is one without wheels (PyPy, 32 bit, free-threaded).
 
     Raises:
         SetupError: there is none; the sentence says which version and how to get it.
@@ -33,54 +45,117 @@ def interpreter_for(specifier: str) -> Path:
     wanted = SpecifierSet(specifier)
     if wanted.contains("{}.{}.{}".format(*sys.version_info[:3])):
         return Path(sys.executable)
+    dead: list[Path] = []
     tried: set[Path] = set()
-    for candidate in _candidates():
+    for candidate in _candidates(wanted):
         if candidate in tried:
             continue
         tried.add(candidate)
         version = _version(candidate)
-        if version is not None and wanted.contains(version):
+        if version is None:
+            dead.append(candidate)
+        elif wanted.contains(version):
             return candidate
-    minors = [minor for minor in MINORS if wanted.contains(f"3.{minor}.99")]
-    example = f"3.{minors[0]}" if minors else specifier.strip("=<>~! ")
+    minors = [minor for minor in MINORS if _is_possible(wanted, minor)]
+    example = f"3.{minors[0]}" if minors else specifier.strip("=<>~!.* ")
+    shims = f" ({dead[0]} does not start)" if dead else ""
     raise SetupError(
-        f"No Python {specifier} was found on PATH, in uv's list or in pyenv's folders; "
-        f"install one, for example with `uv python install {example}`."
+        f"No Python {specifier} was found on PATH or in the folders of uv, pyenv, asdf, mise, rye "
+        f"and conda{shims}; where downloads are allowed, `uv python install {example}` gets one."
     )
 
 
-def find_uv() -> Path:
-    """The uv program: the one beside this interpreter, else the one on PATH.
+def lowest_minor(specifier: str) -> str:
+    """The oldest minor version that a specifier allows, such as "3.11".
 
     Raises:
-        SetupError: there is none.
+        SetupError: it allows none that is known.
     """
-    try:
-        from uv import find_uv_bin
+    from packaging.specifiers import SpecifierSet
 
-        return Path(find_uv_bin())
-    except (ImportError, FileNotFoundError):
-        found = shutil.which("uv")
-    if found is None:
-        raise SetupError("uv is not installed; run `pip install -r pre-requirements.txt`.")
-    return Path(found)
+    wanted = SpecifierSet(specifier)
+    for minor in reversed(MINORS):
+        if _is_possible(wanted, minor):
+            return f"3.{minor}"
+    raise SetupError(f"No known version of Python is {specifier}; mend the key 'python'.")
 
 
-def clean_variables(environment: Mapping[str, str]) -> dict[str, str]:
-    """The variables without those that would lead uv or Python into another environment."""
-    foreign = ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "UV_PROJECT_ENVIRONMENT", "UV_PYTHON")
-    return {key: value for key, value in environment.items() if key not in foreign}
+def minor_version(python: Path) -> str:
+    """The interpreter's major and minor version, such as "3.11"; its own is known unstarted.
+
+    Raises:
+        SetupError: it does not start.
+    """
+    if python == Path(sys.executable):
+        return "{}.{}".format(*sys.version_info[:2])
+    version = _version(python)
+    if version is None:
+        raise SetupError(f"The interpreter {python} does not start.")
+    return version.rpartition(".")[0]
 
 
-def _candidates() -> Iterator[Path]:
-    for minor in MINORS:
-        for folder in os.environ.get("PATH", "").split(os.pathsep):
-            path = Path(folder or ".").absolute() / f"python3.{minor}"
-            if path.is_file() and os.access(path, os.X_OK):
-                yield path
+def _is_possible(wanted: SpecifierSet, minor: int) -> bool:
+    return any(wanted.contains(f"3.{minor}.{patch}") for patch in _PATCHES)
+
+
+def _candidates(wanted: SpecifierSet) -> Iterator[Path]:
+    """What may be an interpreter of the version, cheap places first, new versions first."""
+    folders = [Path(folder or ".").absolute() for folder in os.get_exec_path()]
+    folders += [Path("/usr/local/bin"), Path("/usr/bin")]
+    on_path = [path for folder in dict.fromkeys(folders) for path in _listed(folder)]
+    named = [path for path in (*on_path, *_managed()) if _minor(path) is not None]
+    for path in sorted(named, key=lambda path: -(_minor(path) or 0)):
+        if _is_possible(wanted, _minor(path) or 0):
+            yield path
+    yield from (path for path in (*on_path, *_managed()) if _minor(path) is None)
     yield from _listed_by_uv()
-    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
-    yield from sorted(pyenv.glob("versions/*/bin/python3"), reverse=True)
+
+
+def _listed(folder: Path) -> list[Path]:
+    try:
+        found = sorted(folder.glob("python3*"))
+    except OSError:
+        return []  # A folder on PATH that may not be read offers nothing.
+    names = re.compile(r"python3(\.\d+)?")
+    return [path for path in found if names.fullmatch(path.name) and os.access(path, os.X_OK)]
+
+
+def _managed() -> Iterator[Path]:
+    """The interpreters in the folders of uv and the version managers."""
+    home = Path.home()
+    data = Path(os.environ.get("XDG_DATA_HOME") or home / ".local/share")
+
+    def root(variable: str, default: Path) -> Path:
+        return Path(os.environ.get(variable) or default)
+
+    conda = [root("MAMBA_ROOT_PREFIX", home / "micromamba"), Path("/opt/conda"), home / ".conda"]
+    conda += [home / name for name in ("miniconda3", "anaconda3", "miniforge3", "mambaforge")]
+    if executable := os.environ.get("CONDA_EXE"):
+        conda.append(Path(executable).parents[1])
+    places = [
+        (root("UV_PYTHON_INSTALL_DIR", data / "uv/python"), "*/bin/python3"),
+        (root("PYENV_ROOT", home / ".pyenv"), "versions/*/bin/python3"),
+        (root("ASDF_DATA_DIR", home / ".asdf"), "installs/python/*/bin/python3"),
+        (root("MISE_DATA_DIR", data / "mise"), "installs/python/*/bin/python3"),
+        (root("RYE_HOME", home / ".rye"), "py/*/bin/python3"),
+        (root("RYE_HOME", home / ".rye"), "py/*/install/bin/python3"),
+        (Path("/opt/python"), "*/bin/python3"),
+        *((folder, "bin/python3") for folder in conda),
+        *((folder, "envs/*/bin/python3") for folder in conda),
+    ]
+    for folder, pattern in places:
+        try:
+            yield from sorted(folder.glob(pattern), reverse=True)
+        except OSError:
+            continue  # What may not be read offers nothing.
+
+
+def _minor(path: Path) -> int | None:
+    """The minor version that a path names: python3.9, or .../3.9.18/bin/python3."""
+    named = re.fullmatch(r"python3\.(\d+)", path.name)
+    place = path.parent.parent.name if path.parent.name == "bin" else ""
+    named = named or re.search(r"(?<!\d)3\.(\d+)", place)
+    return int(named[1]) if named else None
 
 
 def _listed_by_uv() -> Iterator[Path]:
@@ -98,16 +173,25 @@ def _listed_by_uv() -> Iterator[Path]:
             if entry.get("path") and entry.get("implementation", "cpython") == "cpython":
                 yield Path(entry["path"])
     except (OSError, subprocess.SubprocessError, ValueError):
-        # uv's list is one of three places; the others still count.
+        # uv's list is one of several places; the others still count.
         return
 
 
 def _version(python: Path) -> str | None:
     """The version that the interpreter reports when it is started; None if it does not start."""
-    program = "import sys; print('%d.%d.%d' % sys.version_info[:3])"
+    try:
+        facts = python.stat()
+    except OSError:
+        return None
+    return _started(python, facts.st_mtime_ns, facts.st_size)
+
+
+@functools.lru_cache(maxsize=256)
+def _started(python: Path, mtime_ns: int, size: int) -> str | None:  # noqa: ARG001
+    """Asked once a process for each file: a runner needs it before every task."""
     try:
         done = subprocess.run(
-            [str(python), "-I", "-c", program],
+            [str(python), "-I", "-c", _PROGRAM],
             capture_output=True,
             text=True,
             timeout=START_S,
@@ -117,17 +201,3 @@ def _version(python: Path) -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip() or None
-
-
-def minor_version(python: Path) -> str:
-    """The interpreter's major and minor version, such as "3.11"; its own is known unstarted.
-
-    Raises:
-        SetupError: it does not start.
-    """
-    if python == Path(sys.executable):
-        return "{}.{}".format(*sys.version_info[:2])
-    version = _version(python)
-    if version is None:
-        raise SetupError(f"The interpreter {python} does not start.")
-    return version.rpartition(".")[0]

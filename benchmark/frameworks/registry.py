@@ -16,12 +16,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.errors import BenchmarkError
+from benchmark.extensions import FRAMEWORKS, extensions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 FOLDER = Path(__file__).parent
+SHARED = FOLDER / "shared"
 FILE = "framework.toml"
+_NOT_KEYS = ("folder", "environment_folder", "lock_file", "pinned")
 
 
 @dataclass(frozen=True)
@@ -30,8 +33,11 @@ class Framework:
 
     `python` is a version specifier; `environment` names the framework whose requirements it
     shares, and `environment_folder` is where they are; `preload` are the modules that a server
-    imports once; `minimum_runtime` is in seconds; `version_of` is the distribution whose version
-    is reported; a `light` framework is part of the quickstart.
+    imports once; `packages` are Debian's that an image of it needs; `find_links` is a page of
+    wheels that its lock needs beside the registry; a `deterministic` one promises the same
+    predictions for the same seed where no time limit ends it; `minimum_runtime` is in seconds; `version_of` is the distribution whose version is reported; a `light` framework is
+    part of the quickstart. `lock_file` and `pinned` are set where another version was asked for
+    ("h2o@3.44.0.3", see versions.py).
     """
 
     name: str
@@ -44,8 +50,13 @@ class Framework:
     python: str = ">=3.11"
     tier: int = 3
     preload: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
+    find_links: str = ""
+    deterministic: bool = False
     minimum_runtime: float = 0.0
     light: bool = False
+    lock_file: Path | None = None
+    pinned: str | None = None
 
     @property
     def adapter(self) -> Path:
@@ -55,13 +66,14 @@ class Framework:
     @property
     def lock(self) -> Path:
         """The hashed requirements of its environment."""
-        return self.environment_folder / "requirements.lock"
+        return self.lock_file or self.environment_folder / "requirements.lock"
 
     @property
     def adapter_hash(self) -> str:
-        """sha256 (16 hex digits) of its own Python files and those of its environment's folder."""
+        """sha256 (16 hex digits) of its Python files, its environment's folder's, and the shared."""
         digest = hashlib.sha256()
-        for folder in dict.fromkeys((self.folder, self.environment_folder)):
+        shared = [SHARED] if self.folder.parent == FOLDER else []
+        for folder in dict.fromkeys((self.folder, self.environment_folder, *shared)):
             for file in sorted(folder.glob("*.py")):
                 content = file.read_bytes()
                 digest.update(f"{folder.name}/{file.name} {len(content)}\n".encode() + content)
@@ -82,32 +94,58 @@ class Scan:
     warnings: tuple[str, ...]
 
 
-def scan(extra_paths: Iterable[str | Path] = ()) -> Scan:
-    """Read the frameworks that ship with the program, then those of the user's own folders.
+def scan(extra_paths: Iterable[str | Path] = (), *, installed: bool = True) -> Scan:
+    """Read the frameworks that ship with the program, the user's own, and installed packages'.
 
-    A path is a framework's folder or a folder of such folders. What is broken there, or has a
-    name that is taken, is a warning and stops nothing.
+    A path is a framework's folder or a folder of such folders; so is what an entry point of the
+    group "automl_benchmark.frameworks" names. What is broken there, or has a name that is taken,
+    is a warning and stops nothing.
     """
     found: dict[str, Framework] = {}
     warnings: list[str] = []
     for path in (FOLDER, *(Path(extra).expanduser().absolute() for extra in extra_paths)):
-        files = [path / FILE] if (path / FILE).is_file() else sorted(path.glob(f"*/{FILE}"))
-        if not files:
-            warnings.append(f"There is no {FILE} in {path} or in a folder in it.")
-        environments = {name: framework.folder for name, framework in found.items()}
-        environments |= {file.parent.name: file.parent for file in reversed(files)}
-        for file in files:
-            try:
-                framework = _read(file, environments)
-            except BenchmarkError as error:
-                warnings.append(str(error))
-                continue
-            taken = _match(framework.name, found)
-            if taken is not None:
-                warnings.append(f'{file}: the name "{framework.name}" is taken by {taken.folder}.')
-            else:
-                found[framework.name] = framework
+        warnings += _add(path, found)
+    for extension in extensions(FRAMEWORKS) if installed else ():
+        try:
+            told = _add(extension.folder(), found)
+        except BenchmarkError as error:
+            warnings.append(str(error))
+        else:
+            warnings += [f"{extension}: {warning}" for warning in told]
     return Scan(found, tuple(warnings))
+
+
+def _add(path: Path, found: dict[str, Framework]) -> list[str]:
+    """Put the frameworks of a folder into `found`; a sentence for each that is broken."""
+    warnings: list[str] = []
+    files = [path / FILE] if (path / FILE).is_file() else sorted(path.glob(f"*/{FILE}"))
+    if not files:
+        warnings.append(f"There is no {FILE} in {path} or in a folder in it.")
+    environments = {name: framework.folder for name, framework in found.items()}
+    environments |= {file.parent.name: file.parent for file in reversed(files)}
+    for file in files:
+        try:
+            framework = _read(file, environments)
+        except BenchmarkError as error:
+            warnings.append(str(error))
+            continue
+        taken = _match(framework.name, found)
+        if taken is None:
+            found[framework.name] = framework
+        elif taken.folder != framework.folder:
+            warnings.append(f'{file}: the name "{framework.name}" is taken by {taken.folder}.')
+    return warnings
+
+
+def of_folder(folder: Path, *, needs_lock: bool = True) -> Framework:
+    """The framework of a folder, whatever else has its name.
+
+    Raises:
+        BenchmarkError: it is broken; without `needs_lock` a missing lock is none.
+    """
+    places = {name: f.folder for name, f in scan(installed=False).frameworks.items()}
+    places |= {file.parent.name: file.parent for file in folder.parent.glob(f"*/{FILE}")}
+    return _read(folder / FILE, places, needs_lock=needs_lock)
 
 
 def all_frameworks(extra_paths: Iterable[str | Path] = ()) -> dict[str, Framework]:
@@ -118,9 +156,18 @@ def all_frameworks(extra_paths: Iterable[str | Path] = ()) -> dict[str, Framewor
 def get(name: str, extra_paths: Iterable[str | Path] = ()) -> Framework:
     """The framework of this name or alias; case, '-' and '_' do not matter.
 
+    With "@" and a version it is that version, whose requirements are resolved if they are not yet.
+
     Raises:
         BenchmarkError: there is none; the sentence names the nearest, or what is broken.
     """
+    if "@" in name:
+        from benchmark.frameworks.versions import framework_of
+
+        return framework_of(name, extra_paths)
+    framework = _match(name, scan(extra_paths, installed=False).frameworks)
+    if framework is not None:
+        return framework
     result = scan(extra_paths)
     framework = _match(name, result.frameworks)
     if framework is not None:
@@ -148,7 +195,7 @@ def _plain(name: str) -> str:
     return re.sub(r"[-_\s]", "", name).casefold()
 
 
-def _read(file: Path, environments: dict[str, Path]) -> Framework:
+def _read(file: Path, environments: dict[str, Path], *, needs_lock: bool = True) -> Framework:
     try:
         values = tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -156,7 +203,7 @@ def _read(file: Path, environments: dict[str, Path]) -> Framework:
     values.setdefault("name", file.parent.name)
     values.setdefault("environment", values["name"])
     _check(values, file)
-    for key in ("aliases", "preload"):
+    for key in ("aliases", "preload", "packages"):
         values[key] = tuple(values.get(key, ()))
     folder = environments.get(values["environment"], file.parent)
     if values["environment"] == values["name"]:
@@ -164,7 +211,7 @@ def _read(file: Path, environments: dict[str, Path]) -> Framework:
     elif values["environment"] not in environments:
         raise BenchmarkError(f'{file}: there is no framework "{values["environment"]}" to share.')
     framework = Framework(**values, folder=file.parent, environment_folder=folder)
-    for needed in (framework.adapter, framework.lock):
+    for needed in (framework.adapter, framework.lock) if needs_lock else (framework.adapter,):
         if not needed.is_file():
             raise BenchmarkError(f"{file} needs {needed}, which is missing.")
     return framework
@@ -174,8 +221,9 @@ def _check(values: dict[str, Any], file: Path) -> None:
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
     known = {field.name: str(field.type) for field in fields(Framework)}
+    known = {key: kind for key, kind in known.items() if key not in _NOT_KEYS}
     for key, value in values.items():
-        if key not in known or key.endswith("folder"):
+        if key not in known:
             near = difflib.get_close_matches(key, known, n=1)
             hint = f'; did you mean "{near[0]}"?' if near else "."
             raise BenchmarkError(f'{file}: unknown key "{key}"{hint}')

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import csv
-import io
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark import results
-from benchmark.execution.metrics import DEFAULT_METRIC
+from benchmark.execution.metrics import chosen
+from benchmark.execution.worker.inference import BATCHES
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from benchmark.results import Record
     from benchmark.tasks import Cell, Run
 
@@ -24,6 +26,7 @@ COLUMNS = (
     "CAUSE",
     "MESSAGE",
     "METRIC",
+    "METRIC_DIRECTION",
     "SCORE",
     "AUC",
     "BALANCED_ACCURACY",
@@ -33,8 +36,10 @@ COLUMNS = (
     "SETUP_S",
     "FIT_S",
     "PREDICT_S",
+    "INFERENCE_S",
     "TOTAL_S",
     "OVERHEAD_S",
+    "OVERRUN_S",
     "PEAK_MEMORY_MB",
     "MODELS",
     "VERSION",
@@ -47,47 +52,61 @@ COLUMNS = (
     "LOG",
     "BEGUN",
     "ENDED",
+    *(f"INFERENCE_S_{size}" for size in BATCHES),
     "RUN",
     *CONDITIONS,
 )
 
 
-def compile_results(run: Run, path: Path) -> dict[str, int]:
+def compile_results(run: Run, path: Path, keys: Collection[str] | None = None) -> dict[str, int]:
     """Write the table, whole or not at all; returns how many tasks have which status.
 
+    `keys` are the tasks whose rows are wanted; without it all. An ID stays the task's position.
     A task without a result has an empty STATUS where it was never begun, and `failure` with the
     cause of its last attempt where it was.
     """
-    found = {record.task: record for record in results.records(run)}
-    missing = [cell.key for cell in run.manifest.cells if cell.key not in found]
-    ended = results.last_attempts(run, missing)
+    cells = run.manifest.cells
+    places = {
+        cell.key: place for place, cell in enumerate(cells) if keys is None or cell.key in keys
+    }
+    lines = [""] * len(cells)
+    line = _Line()
+    writer = csv.writer(line, lineterminator="\n")
     counts = {"success": 0, "failure": 0, "": 0}
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for number, cell in enumerate(run.manifest.cells):
-        record = found.get(cell.key) or ended.get(cell.key)
-        if record is None and cell.key in ended:
-            record = results.failure(
-                cell.key,
-                results.Cause.INFRASTRUCTURE,
-                "The attempt was begun and left no trace of its end.",
-            )
-        counts[record.status if record else ""] += 1
-        writer.writerow(_row(run, number, cell, record))
+    for key, record in results.outcomes(run, places):
+        place = places[key]
+        told = record or results.failure(key, results.Cause.INFRASTRUCTURE, results.NO_TRACE)
+        counts[told.status] += 1
+        writer.writerow(_row(run, place, cells[place], told))
+        lines[place] = line.text
+    for place in places.values():
+        if not lines[place]:
+            counts[""] += 1
+            writer.writerow(_row(run, place, cells[place], None))
+            lines[place] = line.text
     staged = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        staged.write_text(text.getvalue(), encoding="utf-8")
+        with staged.open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerow(COLUMNS)
+            file.writelines(lines)
         staged.replace(path)
     finally:
         staged.unlink(missing_ok=True)
     return counts
 
 
+class _Line:
+    """The last line that a csv writer wrote: a run of any size is held as its lines alone."""
+
+    text = ""
+
+    def write(self, text: str) -> None:
+        self.text = text
+
+
 def _row(run: Run, number: int, cell: Cell, record: Record | None) -> list[Any]:
     dataset = run.manifest.datasets[cell.dataset]
-    metric = run.manifest.conditions["metric"].get(dataset["problem"])
-    metric = metric or DEFAULT_METRIC[dataset["problem"]]
+    metric = chosen(run.manifest.conditions, dataset["problem"])
     head = [number, cell.framework, cell.dataset, dataset["type"], cell.seed]
     conditions = run.manifest.conditions
     tail = [run.name, *(conditions[name.lower()] for name in CONDITIONS)]
@@ -101,12 +120,15 @@ def _row(run: Run, number: int, cell: Cell, record: Record | None) -> list[Any]:
         record.status,
         record.cause or "",
         _one_line(record.message),
-        metric,
-        _cell(values.get(metric)),
+        metric.name,
+        metric.direction,
+        _cell(values.get(metric.name)),
         *(_cell(values.get(n)) for n in ("auc", "balanced_accuracy", "accuracy", "rmse", "mae")),
         *(_cell(value) for value in (record.setup_s, record.fit_s, record.predict_s)),
+        _cell(record.inference_s),
         _cell(record.total_s),
         _cell(record.overhead_s),
+        _cell(record.overrun_s),
         _cell(record.peak_memory_mb),
         _cell(record.models),
         record.version or "",
@@ -119,6 +141,7 @@ def _row(run: Run, number: int, cell: Cell, record: Record | None) -> list[Any]:
         record.log or "",
         record.begun or "",
         record.ended or "",
+        *(_cell(record.inference_s_per_row.get(str(size))) for size in BATCHES),
         *tail,
     ]
 

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from benchmark import results
-from benchmark.compute import methods
+from benchmark.compute import discovery, methods
 from benchmark.compute.dispatcher import account
+from benchmark.errors import MethodError
 from benchmark.results import Cause, Record
 
 if TYPE_CHECKING:
@@ -57,10 +58,19 @@ class Summary:
 def driving(store: Store, run: str) -> contextlib.AbstractContextManager[None]:
     """Be the one driver of a run while the block lasts, from planning to the end.
 
+    A driver whose place is taken, because it had not been heard of for too long, stops as on
+    Ctrl-C.
+
     Raises:
-        StoreError: another process drives it.
+        StoreError: another process drives it, or has taken it over.
     """
-    return store.lock(f"driver-{run}")
+    main = threading.main_thread()
+
+    def stop() -> None:
+        signal.pthread_kill(main.ident or 0, signal.SIGINT)
+
+    is_main = threading.current_thread() is main
+    return store.lock(f"driver-{run}", stop if is_main else None)
 
 
 def execute(
@@ -106,11 +116,10 @@ def _round(
     """Every task once, by its method; the records as they come."""
     heard: queue.SimpleQueue[Record | None] = queue.SimpleQueue()
     groups = methods.by_method(run, config, tasks)
-    loaded = {name: methods.load_method(name) for name in groups}
     threads = [
         threading.Thread(
             target=_carry,
-            args=(loaded[name], run, config, group, stop, heard, summary),
+            args=(name, run, config, group, stop, heard, summary),
             name=name,
         )
         for name, group in groups.items()
@@ -129,7 +138,7 @@ def _round(
 
 
 def _carry(  # noqa: PLR0917
-    method: Any,
+    name: str,
     run: Run,
     config: Config,
     tasks: Sequence[Task],
@@ -139,18 +148,20 @@ def _carry(  # noqa: PLR0917
 ) -> None:
     """One method's share, in a thread of its own; what it leaves is accounted."""
     left = {task.key: task for task in tasks}
-    why = f"The method {method.__name__} ended without a word on this task."
+    why = f"The method {name} ended without a word on this task."
     since: dict[str, int] = {}
     try:
         since = results.attempt_index(run).last
-        with method(run, config) as dispatcher:
+        with discovery.load_method(name)(run, config) as dispatcher:
             dispatcher.submit(tasks)
             while left and not stop.is_set():
                 for record in dispatcher.completed(_TICK_S):
                     if left.pop(record.task, None):
                         heard.put(record)
     except Exception as error:
-        why = f"The method {method.__name__} failed: {error}"
+        why = str(error)
+        if not isinstance(error, MethodError):
+            why = f"The method {name} failed: {error}"
         summary.faults.append(why)
     try:
         if not stop.is_set():
@@ -158,11 +169,11 @@ def _carry(  # noqa: PLR0917
                 heard.put(account(run, task, Cause.INFRASTRUCTURE, why, since.get(task.key, 0)))
         else:
             ended = results.last_attempts(run, left)
-            for record in ended.values():
-                if record is not None and record.cause is Cause.INTERRUPTED:
-                    heard.put(record)
+            for last in ended.values():
+                if last is not None and last.cause is Cause.INTERRUPTED:
+                    heard.put(last)
     except Exception as error:
-        summary.faults.append(f"The tasks of {method.__name__} could not be accounted: {error}")
+        summary.faults.append(f"The tasks of {name} could not be accounted: {error}")
     finally:
         heard.put(None)
 

@@ -7,25 +7,26 @@ and nothing is written.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import benchmark
-from benchmark.compute.methods import load_method
+from benchmark.compute import methods
 from benchmark.data import sources
 from benchmark.errors import BenchmarkError, ConditionsDifferError, ConfigError
-from benchmark.execution.evaluation import dataset_path
-from benchmark.execution.metrics import METRICS
-from benchmark.frameworks import registry
+from benchmark.execution import own_metric
+from benchmark.frameworks import framework_of, registry
 from benchmark.results import utc_now
-from benchmark.tasks import Cell, Manifest, Run, generate_tests, seeds_of, task_key
+from benchmark.runs import material
+from benchmark.store import open_store
+from benchmark.tasks import Cell, Manifest, Run, generate_tests, task_key
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection, Mapping
 
     from benchmark.config import Config
-    from benchmark.data import Dataset
+    from benchmark.data.cache import Entry
     from benchmark.store import Store
     from benchmark.tasks import Task
 
@@ -55,35 +56,47 @@ class Draft:
 
     name: str
     manifest: Manifest
-    datasets: dict[str, Dataset]
+    datasets: dict[str, Entry]
+    faults: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 def draft(
     config: Config,
     narrowing: Narrowing | None = None,
     datasets: Collection[str] | None = None,
+    on_event: Callable[[dict[str, Any]], None] | None = None,
 ) -> Draft:
     """The grid of a configuration; `datasets` are names in place of the configured studies'.
 
+    What cannot be had of the data is left out, with its reason in `faults`, as long as something
+    can; `notes` name what else is not as the configuration asks. `on_event` hears what is
+    fetched meanwhile.
+
     Raises:
         ConfigError: a framework is unknown or needs a longer budget, or a narrowing names nothing.
-        DataError: a data set cannot be had.
+        DataError: no data set can be had.
     """
-    _check_seams(config)
-    frameworks = chosen_frameworks(config)
-    names = datasets or [name for name, _ in sources.of_studies(config.studies)]
-    cells = generate_tests(list(frameworks), list(names), seeds_of(config.seeds))
+    check_seams(config)
+    frameworks = chosen_frameworks(config, _planned_locks(config))
+    methods.check(config, {label: entry["name"] for label, entry in frameworks.items()})
+    catalogue = sources.Catalogue.of(config, on_event)
+    names = list(datasets) if datasets else catalogue.names()
+    cells = generate_tests(list(frameworks), names, material.seeds(config))
     cells = _narrowed(cells, narrowing or Narrowing())
-    loaded = {name: sources.load(name) for name in sorted({cell.dataset for cell in cells})}
+    had = material.had(catalogue, [cell.dataset for cell in cells])
+    cells, notes = material.with_folds(cells, had, config.split)
+    metrics = own_metric.conditions(config.metric, material.examples(had), config.memory)
     manifest = Manifest(
-        conditions={key: getattr(config, key) for key in CONDITIONS},
+        conditions={key: getattr(config, key) for key in CONDITIONS} | {"metric": metrics},
         frameworks={name: frameworks[name] for name in {cell.framework: None for cell in cells}},
-        datasets={name: facts_of(dataset) for name, dataset in loaded.items()},
+        datasets={name: material.facts_of(entry) for name, entry in had.items()},
         cells=cells,
         created=utc_now(),
         harness=benchmark.__version__,
     )
-    return Draft(config.run, manifest, loaded)
+    notes = (*catalogue.notes, *notes)
+    return Draft(config.run, manifest, had, dict(catalogue.faults), notes)
 
 
 def plan(store: Store, wanted: Draft, *, anew: bool = False) -> Plan:
@@ -96,8 +109,8 @@ def plan(store: Store, wanted: Draft, *, anew: bool = False) -> Plan:
     if not anew and store.get(f"{wanted.name}/manifest.json") is not None:
         manifest = _grown(Run.open(store, wanted.name), manifest)
     run = Run(wanted.name, store, manifest)
-    for name, dataset in wanted.datasets.items():
-        publish(store, name, dataset)
+    for name, entry in wanted.datasets.items():
+        material.publish(store, name, entry)
     run.save()
     return Plan(run, [run.task_of(cell) for cell in wanted.manifest.cells])
 
@@ -109,28 +122,33 @@ def existing(config: Config, store: Store, narrowing: Narrowing | None = None) -
     return Plan(run, [run.task_of(cell) for cell in cells])
 
 
-def _check_seams(config: Config) -> None:
+def check_seams(config: Config) -> None:
     """Refuse before anything is written what no task could do."""
-    if config.split != "holdout":
-        raise ConfigError(
-            f'\'split\' is "{config.split}", which this version cannot do yet; set it to "holdout".'
-        )
-    for problem, name in config.metric.items():
-        known = [m.name for m in METRICS.values() if problem in m.problem_types]
-        if name not in known:
-            raise ConfigError(
-                f"'metric' names \"{name}\" for {problem}, which does not exist; there are "
-                f"{', '.join(known)}."
-            )
-    for method in dict.fromkeys((config.compute or {"*": "local"}).values()):
-        load_method(method).check(config)
+    own_metric.check_names(config.metric)
     for path in config.frameworks_path:
         if not Path(path).expanduser().is_dir():
             raise ConfigError(f"'frameworks_path' names {path}, which is no folder.")
 
 
-def chosen_frameworks(config: Config) -> dict[str, dict[str, Any]]:
-    """What the manifest says of each configured framework, by its name in the results."""
+def _planned_locks(config: Config) -> dict[str, str]:
+    """The locks that a run in the store has for versions such as "h2o@3.44.0.3"."""
+    if not any("@" in entry.name for entry in config.frameworks or ()):
+        return {}
+    data = open_store(config.store_url).get(f"{config.run}/manifest.json")
+    try:
+        entries = Manifest.from_bytes(data).frameworks.values() if data else ()
+    except (ValueError, KeyError, TypeError):
+        return {}  # Opening the run says what is wrong with its manifest.
+    return {f"{e['name']}@{e['version']}": e["lock"] for e in entries if "lock" in e}
+
+
+def chosen_frameworks(
+    config: Config, locks: Mapping[str, str] | None = None
+) -> dict[str, dict[str, Any]]:
+    """What the manifest says of each configured framework, by its name in the results.
+
+    `locks` are known already, by name and version; those of other versions are resolved.
+    """
     found = registry.scan(config.frameworks_path).frameworks
     entries = config.frameworks
     if entries is None:
@@ -141,7 +159,7 @@ def chosen_frameworks(config: Config) -> dict[str, dict[str, Any]]:
     frameworks: dict[str, dict[str, Any]] = {}
     for label, name, params in chosen:
         try:
-            framework = registry.get(name, config.frameworks_path)
+            framework = framework_of(name, config.frameworks_path, locks)
         except BenchmarkError as error:
             raise ConfigError(f"'frameworks': {error}") from None
         if config.runtime < framework.minimum_runtime:
@@ -150,7 +168,8 @@ def chosen_frameworks(config: Config) -> dict[str, dict[str, Any]]:
                 f"{framework.minimum_runtime:g} s; set 'runtime' to that or leave {framework.name} "
                 "out of 'frameworks'."
             )
-        canonical = framework.name if label == name else label
+        full = f"{framework.name}@{framework.pinned}" if framework.pinned else framework.name
+        canonical = full if label == name else label
         if canonical in frameworks:
             raise ConfigError(
                 f"'frameworks' names '{canonical}' twice ('{name}' is it too); give one of them "
@@ -161,47 +180,14 @@ def chosen_frameworks(config: Config) -> dict[str, dict[str, Any]]:
             "params": params,
             "environment": framework.content_hash,
         }
+        if framework.pinned:
+            lock = framework.lock.read_text(encoding="utf-8")
+            frameworks[canonical] |= {"version": framework.pinned, "lock": lock}
         if config.frameworks_path:
             frameworks[canonical]["paths"] = [
                 str(Path(path).expanduser().absolute()) for path in config.frameworks_path
             ]
     return frameworks
-
-
-def facts_of(dataset: Dataset) -> dict[str, Any]:
-    """What the manifest says of a data set."""
-    return {
-        "type": dataset.type,
-        "problem": dataset.problem_type,
-        "target": dataset.target,
-        "rows": dataset.table.num_rows,
-        "features": len(dataset.features),
-        "classes": len(dataset.classes) if dataset.classes else None,
-        "hash": dataset.hash,
-    }
-
-
-def publish(store: Store, name: str, dataset: Dataset) -> None:
-    """Put a data set into the store unless it is there already, by its hash."""
-    path = dataset_path(name)
-    present = store.get(f"{path}.json")
-    if present is not None:
-        try:
-            if json.loads(present).get("hash") == dataset.hash:
-                return
-        except ValueError:
-            pass  # A broken description is written anew.
-    store.put(f"{path}.parquet", dataset.to_parquet())
-    store.put(f"{path}.json", json.dumps(describe(dataset)).encode())
-
-
-def describe(dataset: Dataset) -> dict[str, Any]:
-    return dataset.description | {
-        "name": dataset.name,
-        "type": dataset.type,
-        "target": dataset.target,
-        "hash": dataset.hash,
-    }
 
 
 def _narrowed(cells: tuple[Cell, ...], narrowing: Narrowing) -> tuple[Cell, ...]:
@@ -258,4 +244,4 @@ def _grown(run: Run, wanted: Manifest) -> Manifest:
 
 
 def _shown(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else json.dumps(value)
+    return f"{value:g}" if isinstance(value, float) else json.dumps(own_metric.brief(value))

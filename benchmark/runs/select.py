@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from benchmark import results
@@ -11,7 +12,6 @@ from benchmark.results import Cause
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from benchmark.results import Record
     from benchmark.tasks import Cell, Run, Task
 
 
@@ -27,29 +27,38 @@ def causes_of(names: Collection[str] | None) -> frozenset[Cause] | None:
     return None if names is None else frozenset(Cause(name) for name in names)
 
 
-def outcomes(run: Run, tasks: Sequence[Task]) -> dict[str, Record | None]:
-    """The record of each task, or how its last attempt ended, or None."""
-    found = {record.task: record for record in results.records(run)}
-    missing = [task.key for task in tasks if task.key not in found]
-    ended = results.last_attempts(run, missing)
-    return {task.key: found.get(task.key) or ended.get(task.key) for task in tasks}
+@dataclass(frozen=True)
+class Ending:
+    """How a task's last attempt ended, or its result."""
+
+    cause: Cause | None
+    is_result: bool
+
+
+def endings(run: Run, tasks: Sequence[Task]) -> dict[str, Ending]:
+    """The ending of each task that was begun, by key; without an end it is `infrastructure`."""
+    told = results.outcomes(run, {task.key: task for task in tasks})
+    lost = Ending(Cause.INFRASTRUCTURE, is_result=False)
+    return {key: Ending(r.cause, r.is_result) if r else lost for key, r in told}
 
 
 def unfinished(
     run: Run, tasks: Sequence[Task], causes: frozenset[Cause] | None = None
 ) -> list[Task]:
     """The tasks without a result; with causes, those that ended so, results among them."""
-    told = outcomes(run, tasks)
-    chosen = []
-    for task in tasks:
-        record = told[task.key]
-        if causes is None:
-            wanted = record is None or not record.is_result
-        else:
-            wanted = record is not None and record.cause in causes
-        if wanted:
-            chosen.append(task)
-    return chosen
+    told = endings(run, tasks)
+    none = Ending(None, is_result=False)
+    if causes is None:
+        return [task for task in tasks if not told.get(task.key, none).is_result]
+    return [task for task in tasks if told.get(task.key, none).cause in causes]
+
+
+def again(run: Run, tasks: Sequence[Task], causes: frozenset[Cause]) -> list[Task]:
+    """The tasks that ended so, to be run again: results among them are set aside."""
+    told = endings(run, tasks)
+    wanted = [task for task in tasks if task.key in told and told[task.key].cause in causes]
+    results.set_aside(run, [task.key for task in wanted if told[task.key].is_result])
+    return wanted
 
 
 def of_cells(run: Run, cells: Sequence[Cell], place: str) -> list[Task]:
@@ -62,8 +71,8 @@ def of_cells(run: Run, cells: Sequence[Cell], place: str) -> list[Task]:
     for cell in cells:
         if cell.key not in known:
             raise BenchmarkError(
-                f"{place} names the task {cell.framework}, {cell.dataset}, {cell.seed}, which run "
-                f"'{run.name}' does not have."
+                f"{place} names the task {cell.framework:.80}, {cell.dataset:.80}, "
+                f"{cell.seed!s:.40}, which run '{run.name}' does not have."
             )
     return [known[cell.key] for cell in cells]
 
@@ -75,7 +84,7 @@ def delete(run: Run, tasks: Sequence[Task]) -> int:
         How many of the tasks had a record.
     """
     keys = [task.key for task in tasks]
-    had = sum(record is not None and record.is_result for record in outcomes(run, tasks).values())
+    had = sum(ending.is_result for ending in endings(run, tasks).values())
     results.set_aside(run, keys)
     run.store.delete(run.predictions_path(key) for key in keys)
     run.store.delete(path for path, _ in logs(run, tasks))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from benchmark.tasks import Run, Task
+
+RUNNING, WAITING = "running", "waiting"
 
 
 @dataclass(frozen=True)
@@ -42,38 +43,33 @@ class Status:
 def status(run: Run, tasks: Sequence[Task] | None = None) -> Status:
     """Read the records and the open attempts of a run."""
     chosen = list(run.tasks if tasks is None else tasks)
-    keys = {task.key for task in chosen}
-    found = {record.task: record for record in results.records(run) if record.task in keys}
-    ended = results.last_attempts(run, [key for key in keys if key not in found])
+    framework_of = {task.key: task.labels["framework"] for task in chosen}
     driven = run.store.is_locked(f"driver-{run.name}")
-    causes: Counter[str] = Counter()
-    frameworks: dict[str, Counter[str]] = {}
-    running = waiting = 0
-    for task in chosen:
-        record = found.get(task.key) or ended.get(task.key)
-        if record is not None:
-            word = str(record.cause or record.status)
-            causes[word] += 1
-        elif task.key in ended and driven:
-            word = "running"
-            running += 1
-        elif task.key in ended:
-            word = str(results.Cause.INFRASTRUCTURE)
-            causes[word] += 1
+    words: Counter[str] = Counter()
+    frameworks: dict[str, Counter[str]] = {name: Counter() for name in framework_of.values()}
+    spent = ran = 0.0
+    for key, record in results.outcomes(run, framework_of):
+        if record is None:
+            word = RUNNING if driven else str(results.Cause.INFRASTRUCTURE)
         else:
-            word = "waiting"
-            waiting += 1
-        frameworks.setdefault(task.labels["framework"], Counter())[word] += 1
-    spent = [record.total_s for record in found.values() if record.total_s is not None]
+            word = str(record.cause or record.status)
+            if record.is_result and record.total_s is not None:
+                spent += record.total_s
+                ran += 1
+        words[word] += 1
+        frameworks[framework_of.pop(key)][word] += 1
+    words[WAITING] = len(framework_of)
+    for name in framework_of.values():
+        frameworks[name][WAITING] += 1
     return Status(
         run=run.name,
         store=run.store.url,
         tasks=len(chosen),
-        success=causes.pop("success", 0),
-        causes=dict(causes.most_common()),
-        running=running,
-        waiting=waiting,
+        success=words.pop("success", 0),
+        running=words.pop(RUNNING, 0),
+        waiting=words.pop(WAITING),
+        causes=dict(words.most_common()),
         by_framework={name: dict(counts) for name, counts in sorted(frameworks.items())},
-        mean_s=statistics.fmean(spent) if spent else None,
+        mean_s=spent / ran if ran else None,
         running_now=driven,
     )

@@ -11,6 +11,7 @@ import json
 import os
 import pickle
 import pickletools
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,17 +86,15 @@ def write(path: Path, tasks: Iterable[Task]) -> int:
 
 
 def read(path: Path) -> list[Cell]:
-    """The tasks of a file, each once, in its order.
+    """The tasks of a file, each once, in its order; none of an empty file, as export-failures
+    writes it when nothing has failed.
 
     Raises:
         BenchmarkError: the file is missing, too large, hostile, or holds something else.
     """
-    try:
-        if path.stat().st_size > MOST_BYTES:
-            raise BenchmarkError(f"{path} is too large for a task file.")
-        data = path.read_bytes()
-    except OSError as error:
-        raise BenchmarkError(f"{path} cannot be read: {error.strerror}.") from error
+    data = _bytes(path)
+    if not data.strip():
+        return []
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError:
@@ -104,6 +103,32 @@ def read(path: Path) -> list[Cell]:
     is_json = bool(lines) and lines[0].lstrip().startswith("{")
     rows = _json_rows(path, lines) if is_json else _pickled_rows(path, data)
     return list(dict.fromkeys(_cell(path, number, row) for number, row in enumerate(rows, 1)))
+
+
+def _bytes(path: Path) -> bytes:
+    """The file's content; a pipe or device is refused before it could keep anybody waiting."""
+    try:
+        with open(path, "rb", opener=_without_waiting) as file:
+            facts = os.fstat(file.fileno())
+            if not stat.S_ISREG(facts.st_mode):
+                raise BenchmarkError(
+                    f"{path} is no regular file; name a task file such as export-failures writes."
+                )
+            if facts.st_size > MOST_BYTES:
+                raise BenchmarkError(
+                    f"{path} has {facts.st_size // 2**20} MB, and a task file may have "
+                    f"{MOST_BYTES // 2**20}; split it."
+                )
+            return file.read()
+    except OSError as error:
+        raise BenchmarkError(
+            f"{path} cannot be read: {error.strerror}; name a task file such as export-failures "
+            "writes."
+        ) from error
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _json_rows(path: Path, lines: list[str]) -> list[Any]:

@@ -1,121 +1,155 @@
 """Figures and the report: what they show, and that hostile names cannot do harm."""
 
+import json
 import re
 import subprocess
 import sys
 from html.parser import HTMLParser
 
 import numpy as np
-import pandas as pd
 import pytest
+from made_results import grid
 
-from benchmark.analysis import figures, process
+from benchmark.analysis import figures, missing, process
+from benchmark.analysis.comparable import compare
+from benchmark.analysis.processing import shapes_of, studies_of
 from benchmark.analysis.report import write_report
-from benchmark.analysis.statistics import leaderboard
-from benchmark.analysis.table import CLASSIC, read_results
+from benchmark.analysis.table import read_results
 from benchmark.errors import BenchmarkError
 
-HOSTILE = '<script>alert("1")</script>&$x^$'
-FILES = {
-    f"{name}.{ending}"
-    for name in ("Leaderboard", "RawDataBoxPlotF1_SCORE", "RawDataBoxPlotMSE")
-    for ending in ("pdf", "png")
+HOSTILE = '</script><script>alert("1")</script>&$x^$'
+EACH_TYPE = ("CriticalDifference", "ScaledScores", "Elo", "WinMatrix", "Pareto")
+CLASSIC = (
+    *("DatasetMeanF1Score", "DatasetMeanMSE", "DatasetShapes", "DatasetPerformance"),
+    *("RawDataBoxPlotF1_SCORE", "RawDataBoxPlotMSE"),
+)
+FIGURES = {
+    *("Leaderboard", "FitTime", "Failures", *CLASSIC),
+    *(f"{name}{kind}" for name in EACH_TYPE for kind in ("Classification", "Regression")),
 }
 
 
 class Tags(HTMLParser):
-    """The tags of a page and whether each was closed."""
+    """The tags of a page, whether each was closed, and the data inside of the scripts."""
 
     def __init__(self):
         super().__init__()
-        self.seen, self.open = [], []
+        self.seen, self.open, self.scripts, self.links = [], [], [], []
 
     def handle_starttag(self, tag, attrs):
         self.seen.append(tag)
-        if tag not in ("meta", "img"):
+        self.links += [value for name, value in attrs if name in ("src", "href")]
+        if tag not in ("meta", "img", "input"):
             self.open.append(tag)
 
     def handle_endtag(self, tag):
         assert self.open.pop() == tag
 
+    def handle_data(self, data):
+        if self.open and self.open[-1] == "script":
+            self.scripts.append(data)
 
-def table(frameworks=("constant", "a", "b"), datasets=6, seeds=1, failing=()):
-    random = np.random.default_rng(0)
-    rows = []
-    for number in range(datasets):
-        kind = ("classification", "regression")[number % 2]
-        for name in frameworks:
-            for seed in range(seeds):
-                score = 0.5 if name == "constant" else random.uniform(0.5, 1)
-                failed = name in failing
-                rows.append(
-                    {
-                        **dict.fromkeys(CLASSIC, ""),
-                        **{"ID": len(rows), "MODEL": name, "DATASET_ID": f"d{number}"},
-                        **{"TYPE": kind, "SEED": seed},
-                        ("F1_SCORE" if number % 2 == 0 else "MSE"): "" if failed else score,
-                        "STATUS": "failure" if failed else "success",
-                        "CAUSE": "timeout" if failed else "",
-                        "MESSAGE": "stopped <b>after</b> 60 s" if failed else "",
-                    }
-                )
-    return pd.DataFrame(rows)
+
+def parsed(page):
+    tags = Tags()
+    tags.feed(page)
+    return tags
+
+
+def records_of(page):
+    return json.loads(next(text for text in parsed(page).scripts if text.startswith("{")))
 
 
 @pytest.fixture
 def results(tmp_path):
     def write(**shape):
         path = tmp_path / "compiled_results.csv"
-        table(**shape).to_csv(path, index=False)
+        grid(**shape).to_csv(path, index=False)
         return path
 
     return write
+
+
+@pytest.fixture
+def draw(results):
+    def drawn(**shape):
+        frame = read_results(results(**shape))
+        absent = missing.by_cause(frame)
+        return dict(figures.drawn(frame, studies_of(frame), absent, shapes_of(frame)))
+
+    return drawn
 
 
 def texts(figure):
     return " ".join(text.get_text() for text in figure.findobj(lambda o: hasattr(o, "get_text")))
 
 
+def rendered(figure):
+    figure.canvas.draw()
+    return figure
+
+
 def test_process_writes_figures_and_report(results, tmp_path):
     done = process(results(failing=("b",)), tmp_path / "figures", tmp_path / "out" / "report.html")
-    assert {path.name for path in done.figures} == FILES
+    written = {path.name for path in done.figures}
+    assert written == {f"{name}.{ending}" for name in FIGURES for ending in ("pdf", "png")}
     assert all(path.stat().st_size > 1000 for path in done.figures)
     assert list(done.leaderboards) == ["classification", "regression"]
     assert done.leaderboards["regression"].loc[0, "rank"] == 1
     assert any("imputed by the constant" in note for note in done.notes)
+    assert "b has no score on 6 tasks: 6 timeout." in done.notes
     page = done.report.read_text()
     assert "<strong>a</strong> leads" in page
     assert "3 data sets \u00d7 1 seed" in page
     assert "stopped &lt;b&gt;after&lt;/b&gt; 60 s" in page
+    assert "default/logs/b/1.log" in page
 
 
 def test_report_is_whole_and_needs_nothing_else(results, tmp_path):
-    page = process(results(), tmp_path, tmp_path / "r.html").report.read_text()
-    tags = Tags()
-    tags.feed(page)
+    path = results(failing=("b",))
+    page = process(path, tmp_path, tmp_path / "r.html").report.read_text()
+    tags = parsed(page)
     assert not tags.open
-    assert tags.seen.count("img") == 3
-    assert not re.search(r'(src|href)="(?!data:)', page)
+    assert tags.seen.count("img") == len(FIGURES)
+    assert all(link.startswith(("data:image/png", "#")) for link in tags.links)
+    anchors = {link[1:] for link in tags.links if link.startswith("#")}
+    assert anchors <= set(re.findall(r'id="([^"]+)"', page))
     assert "prefers-color-scheme: dark" in page
+    assert "@media print" in page
+    assert not list(tmp_path.glob(".r.html*"))
+
+
+def test_report_has_every_record(results, tmp_path):
+    path = results(failing=("b",))
+    page = process(path, tmp_path, tmp_path / "r.html").report.read_text()
+    data = records_of(page)
+    columns = {column["name"]: column for column in data["columns"]}
+    assert data["rows"] == 18
+    model = columns["MODEL"]
+    assert [model["words"][code] for code in model["codes"]] == list(read_results(path)["MODEL"])
+    assert columns["F1_SCORE"]["values"].count(None) == 9 + 3
+    assert "LOGLOSS" not in columns
 
 
 def test_hostile_names_are_escaped_and_drawn_as_they_are(results, tmp_path):
     path = results(frameworks=("constant", HOSTILE, "<img src=x>"), failing=("<img src=x>",))
     done = process(path, tmp_path, tmp_path / "r.html", {"run": "<i>mine</i>"})
     page = done.report.read_text()
-    tags = Tags()
-    tags.feed(page)
-    assert "script" not in tags.seen
+    tags = parsed(page)
+    assert not tags.open
+    assert tags.seen.count("script") == 2
     assert "i" not in tags.seen
-    assert tags.seen.count("img") == 3
-    assert "&lt;script&gt;" in page
+    assert tags.seen.count("img") == len(FIGURES)
+    assert "alert(" in page
+    assert "<script>alert" not in page
+    assert HOSTILE in records_of(page)["columns"][1]["words"]
 
 
 def test_one_type_alone(results, tmp_path):
     path = results(datasets=1)
     done = process(path, tmp_path, tmp_path / "r.html")
     assert list(done.leaderboards) == ["classification"]
-    assert "RawDataBoxPlotMSE.png" not in {path.name for path in done.figures}
+    assert not [path for path in done.figures if "MSE" in path.name or "Regression" in path.name]
 
 
 @pytest.mark.parametrize(
@@ -124,17 +158,30 @@ def test_one_type_alone(results, tmp_path):
         {"frameworks": ("a",), "datasets": 1},
         {"frameworks": ("a", "b"), "failing": ("a", "b")},
         {"frameworks": ("constant",)},
-        {"frameworks": ("a" * 90, "b")},
-        {"seeds": 30},
+        {"frameworks": ("a" * 90, "b", "ß🙂 \u6846\u67b6", "$\\alpha_{")},
+        {"frameworks": tuple(f"framework {number}" for number in range(25)), "datasets": 10},
+        {"datasets": 300, "frameworks": ("constant", "a")},
+        {"score": 0.5},
+        {"seeds": 30, "datasets": 2},
     ],
-    ids=["one", "all-failed", "constant", "long-name", "many-seeds"],
+    ids=["one", "all-failed", "constant", "names", "25", "300", "ties", "many-seeds"],
 )
-def test_every_shape_of_results_can_be_drawn(results, shape):
-    frame = read_results(results(**shape))
-    figure = figures.score_boxes(frame, "classification")
-    figures.as_svg(figure)
+@pytest.mark.filterwarnings("ignore:Glyph .* missing from")
+def test_every_shape_of_results_can_be_drawn(draw, shape):
+    pictures = draw(**shape)
+    for figure in pictures.values():
+        rendered(figure)
     if shape.get("failing"):
-        assert "No result to compare yet" in texts(figure)
+        assert "No result to compare yet" in texts(pictures["Leaderboard"])
+
+
+def test_axes_of_many_frameworks_are_few(results):
+    names = tuple(f"framework {number}" for number in range(25))
+    frame = read_results(results(frameworks=names, datasets=8))
+    comparison = compare(frame, "classification", "F1_SCORE")
+    figure = figures.dataset_means(comparison, figures.looks(names))
+    assert len(figure.axes) == 1
+    assert "framework 24" in texts(figure)
 
 
 @pytest.mark.parametrize("infinite", [1, 3, 5, 7])
@@ -143,40 +190,71 @@ def test_infinite_scores_are_counted_at_the_edge(results, datasets, infinite):
     frame = read_results(results(datasets=datasets))
     rows = (frame["TYPE"] == "regression") & (frame["MODEL"] == "b")
     frame.loc[frame.index[rows][:infinite], "MSE"] = np.inf
-    figure = figures.score_boxes(frame, "regression")
-    figures.as_svg(figure)
+    shown = figures.looks(frame["MODEL"])
+    figure = rendered(figures.score_boxes(compare(frame, "regression"), shown))
     assert f"\u25c2 {min(infinite, datasets // 2)}" in texts(figure)
 
 
-def test_failures_stand_beside_the_boxes(results):
-    figure = figures.score_boxes(read_results(results(failing=("b",))), "classification")
-    assert "3" in texts(figure).split()
+def test_failures_stand_beside_the_boxes_and_by_cause(results):
+    frame = read_results(results(failing=("b",)))
+    boxes = figures.score_boxes(compare(frame, "classification"), figures.looks(frame["MODEL"]))
+    assert "3" in texts(boxes).split()
+    shown = texts(figures.failures(missing.by_cause(frame)))
+    assert "timeout" in shown
+    assert "6 tasks ended without a score" in shown
+    none = figures.failures(missing.by_cause(read_results(results())))
+    assert "No task failed" in texts(none)
 
 
-def test_classic_metric_can_be_asked_for(results):
-    figure = figures.score_boxes(read_results(results()), "regression", "MSE")
-    assert "Regression: MSE, scaled" in texts(figure)
+def test_scatters_count_who_wins_whatever_the_direction(results):
+    frame = read_results(results(frameworks=("constant", "a"), datasets=8))
+    shown = figures.looks(frame["MODEL"])
+    for kind, metric in (("classification", "F1_SCORE"), ("regression", "MSE")):
+        figure = figures.dataset_means(compare(frame, kind, metric), shown)
+        counts = [text.get_text() for text in figure.axes[0].texts if text.get_text().isdigit()]
+        # The row is the constant predictor, which wins nowhere.
+        assert counts == ["0", "4"]
 
 
-def test_colours_go_by_sorted_name_and_differ():
-    names = [f"f{number}" for number in range(12)]
-    palette = figures.colours(reversed(names))
-    assert palette == figures.colours(names)
-    assert len(set(palette.values())) == 12
-    assert len(figures.colours(str(number) for number in range(40))) == 40
+def test_classic_metric_is_named(results):
+    frame = read_results(results())
+    comparison = compare(frame, "regression", "MSE")
+    shown = texts(figures.score_boxes(comparison, figures.looks(frame["MODEL"])))
+    assert "Regression: MSE, scaled" in shown
 
 
-def test_svg_is_the_same_each_time(results):
-    boards = {"classification": leaderboard(read_results(results()), "classification")}
-    first, second = (figures.as_svg(figures.mean_ranks(boards, {})) for _ in range(2))
-    assert first == second
+def test_fits_over_their_budget_are_told(results):
+    frame = read_results(results())
+    frame.loc[frame["MODEL"] == "a", "FIT_S"] = 61.0
+    assert "100%" in texts(figures.fit_times(frame, figures.looks(frame["MODEL"])))
+
+
+def test_looks_go_by_sorted_name_and_differ():
+    names = [f"f{number:02}" for number in range(40)]
+    shown = figures.looks(reversed(names))
+    assert shown == figures.looks(names)
+    assert len({look.colour for look in list(shown.values())[:12]}) == 12
+    assert len({(look.colour, look.mark) for look in shown.values()}) == 40
 
 
 def test_report_says_when_nothing_can_be_compared(results, tmp_path):
     frame = read_results(results(frameworks=("a",), failing=("a",)))
-    boards = {"classification": leaderboard(frame, "classification")}
-    page = write_report(frame, boards, {}, tmp_path / "r.html", {}).read_text()
+    page = write_report(frame, studies_of(frame), {}, tmp_path / "r.html", {}).read_text()
     assert "Classification: no result can be compared yet." in page
+    assert not parsed(page).open
+
+
+def test_a_claim_that_flips_is_marked(results, tmp_path):
+    frame = read_results(results(frameworks=("constant", "a", "b"), datasets=12))
+    kind = frame["TYPE"] == "classification"
+    frame.loc[kind & (frame["MODEL"] == "a"), "F1_SCORE"] = 0.9
+    frame.loc[kind & (frame["MODEL"] == "b"), "F1_SCORE"] = 0.8
+    late = frame["DATASET_ID"].isin(["d0", "d2", "d4", "d6"]) & (frame["MODEL"] == "a")
+    frame.loc[late, "STATUS"] = "failure"
+    frame.loc[late, "CAUSE"] = "memory"
+    page = write_report(frame, studies_of(frame), {}, tmp_path / "r.html", {}).read_text()
+    assert "This flips" in page
+    assert "not where missing results are counted by drop" in page
 
 
 def test_unwritable_places_are_told(results, tmp_path):

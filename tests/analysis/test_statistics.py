@@ -1,45 +1,26 @@
-"""The rules of comparison, against values computed by hand."""
+"""What is compared with what, and the leaderboard, against values computed by hand."""
 
-import math
-
-import numpy as np
 import pandas as pd
 import pytest
+from made_results import INF, results
 
-from benchmark.analysis import statistics as rules
+from benchmark.analysis import ranking
+from benchmark.analysis.comparable import compare
+from benchmark.analysis.leaderboard import leaderboard
+from benchmark.analysis.metrics import direction
+from benchmark.analysis.statistics import study
 from benchmark.errors import BenchmarkError
-
-NAN = math.nan
-INF = math.inf
-
-
-def results(rows, metric="auc", type="classification"):
-    """A frame from (framework, data set, seed, score); a score may be a status or a cause."""
-    table = []
-    for framework, dataset, seed, score in rows:
-        failed = isinstance(score, str)
-        status = ("failure" if score else "") if failed else "success"
-        number = NAN if failed else float(score)
-        table.append(
-            {
-                **{"MODEL": framework, "DATASET_ID": dataset, "TYPE": type, "SEED": seed},
-                **{"STATUS": status, "CAUSE": score if failed else ""},
-                **{"METRIC": metric, "SCORE": number, "F1_SCORE": number, "MSE": number},
-                "FIT_S": NAN if failed else 2.0,
-            }
-        )
-    return pd.DataFrame(table)
 
 
 def board(frame, type="classification"):
-    return rules.leaderboard(frame, type).set_index("framework")
+    return leaderboard(frame, type).set_index("framework")
 
 
 def test_direction_of_metrics():
-    assert [rules.direction(m) for m in ("auc", "F1_SCORE", "neg_rmse")] == [1, 1, 1]
-    assert [rules.direction(m) for m in ("log_loss", "RMSE", "mse")] == [-1, -1, -1]
+    assert [direction(m) for m in ("auc", "F1_SCORE", "neg_rmse")] == [1, 1, 1]
+    assert [direction(m) for m in ("log_loss", "RMSE", "mse")] == [-1, -1, -1]
     with pytest.raises(BenchmarkError, match='"sharpness" is unknown'):
-        rules.direction("sharpness")
+        direction("sharpness")
 
 
 def test_ranks_average_ties_and_take_means_over_data_sets():
@@ -60,7 +41,7 @@ def test_seeds_are_averaged_before_ranking():
     frame = results(
         [("a", "x", 0, 0.9), ("a", "x", 1, 0.1), ("b", "x", 0, 0.6), ("b", "x", 1, 0.6)]
     )
-    means = rules.seed_means(rules.compare(frame, "classification").scores)
+    means = compare(frame, "classification").means
     assert means.loc["x"].to_dict() == {"a": pytest.approx(0.5), "b": pytest.approx(0.6)}
     assert board(frame).loc["b", "mean_rank"] == 1
 
@@ -73,33 +54,15 @@ def test_smaller_loss_is_better():
 def test_each_data_set_keeps_its_own_metric():
     auc = results([("a", "x", 0, 0.9), ("b", "x", 0, 0.2)], metric="auc")
     loss = results([("a", "y", 0, 0.9), ("b", "y", 0, 0.2)], metric="log_loss")
-    comparison = rules.compare(pd.concat([auc, loss]), "classification")
+    comparison = compare(pd.concat([auc, loss]), "classification")
     assert comparison.metrics == ("auc", "log_loss")
-    assert rules.ranks(rules.seed_means(comparison.scores)).mean().to_dict() == {"a": 1.5, "b": 1.5}
+    assert ranking.ranks(comparison.means).mean().to_dict() == {"a": 1.5, "b": 1.5}
 
 
 def test_two_metrics_on_one_data_set_do_not_mix():
     frame = pd.concat([results([("a", "x", 0, 1)], "auc"), results([("b", "x", 0, 1)], "accuracy")])
     with pytest.raises(BenchmarkError, match="x are scored by accuracy and auc"):
-        rules.compare(frame, "classification")
-
-
-@pytest.mark.parametrize(
-    ("gains", "zero", "expected"),
-    [
-        ([0.5, 0.75, 1.0], 0.5, [0, 0.5, 1]),
-        ([0.0, 0.5, 1.0], 0.5, [-1, 0, 1]),
-        ([0.5, 0.7, 0.9], None, [0, 0.5, 1]),
-        ([0.5, 0.5], 0.5, [0, 0]),
-        ([0.5, 0.1, 0.3], 0.5, [0, -1, -0.5]),
-        ([-INF, -2.0, -1.0], -2.0, [-INF, 0, 1]),
-        ([-INF, -2.0, -1.0], -INF, [-INF, 0, 1]),
-        ([-INF, -INF], -INF, [0, 0]),
-        ([0.7], None, [0]),
-    ],
-)
-def test_scaling(gains, zero, expected):
-    assert rules.scale(np.array(gains), zero) == pytest.approx(expected)
+        compare(frame, "classification")
 
 
 def test_leaderboard_scales_between_constant_and_best():
@@ -115,10 +78,9 @@ def test_failure_takes_the_constant_predictors_score_on_that_seed():
             *(("a", "x", 0, "timeout"), ("a", "x", 1, 0.9)),
         ]
     )
-    comparison = rules.compare(frame, "classification")
-    filled = comparison.scores.set_index(["framework", "seed"])
-    assert filled.loc[("a", 0), ["gain", "imputed"]].tolist() == [0.5, "constant"]
-    assert filled.loc[("a", 1), "imputed"] == ""
+    comparison = compare(frame, "classification")
+    assert comparison.filled["a"].tolist() == [0.5, 0.9]
+    assert comparison.gains["a"].isna().tolist() == [True, False]
     assert comparison.notes == ("1 missing result imputed by the constant predictor's score.",)
     assert board(frame).loc["a", "failures"] == 1
     assert board(frame).loc["a", "success_share"] == 0.5
@@ -129,17 +91,16 @@ def test_failed_constant_takes_its_mean_on_the_data_set():
         [("constant", "x", 0, 0.5), ("constant", "x", 1, 0.7), ("constant", "x", 2, "memory")]
         + [("a", "x", seed, 0.2) for seed in range(3)]
     )
-    filled = rules.compare(frame, "classification").scores.set_index(["framework", "seed"])
-    assert filled.loc[("constant", 2), "gain"] == pytest.approx(0.6)
+    filled = compare(frame, "classification").filled
+    assert filled.loc[("x", 2), "constant"] == pytest.approx(0.6)
 
 
 def test_without_constant_a_failure_takes_the_worst_on_the_data_set():
     frame = results(
         [("a", "x", 0, 0.9), ("a", "x", 1, 0.4), ("b", "x", 0, "framework"), ("b", "x", 1, 0.8)]
     )
-    comparison = rules.compare(frame, "classification")
-    filled = comparison.scores.set_index(["framework", "seed"])
-    assert filled.loc[("b", 0), ["gain", "imputed"]].tolist() == [0.4, "worst"]
+    comparison = compare(frame, "classification")
+    assert comparison.filled.loc[("x", 0), "b"] == 0.4
     assert "worst score" in comparison.notes[0]
 
 
@@ -148,7 +109,7 @@ def test_task_without_result_is_left_out_for_all(open_task):
     frame = results(
         [("a", "x", 0, 0.9), ("b", "x", 0, 0.8), ("a", "x", 1, 0.1), ("b", "x", 1, open_task)]
     )
-    comparison = rules.compare(frame, "classification")
+    comparison = compare(frame, "classification")
     assert (comparison.datasets, comparison.seeds) == (1, 1)
     assert "1 pair of data set and seed left out" in comparison.notes[0]
     assert board(frame).loc["a", "mean_rank"] == 1
@@ -161,7 +122,7 @@ def test_framework_without_any_result_is_not_ranked_and_stops_no_one():
     assert table.loc["a", "rank"] == 1
     assert pd.isna(table.loc["c", "rank"])
     assert list(table.index) == ["a", "b", "c"]
-    assert "c" in rules.compare(frame, "classification").notes[0]
+    assert "c" in compare(frame, "classification").notes[0]
 
 
 def test_absent_rows_of_classic_results_are_failures():
@@ -177,7 +138,7 @@ def test_data_set_on_which_all_failed_is_left_out():
     frame = results(
         [("a", "x", 0, 0.9), ("b", "x", 0, 0.8), ("a", "y", 0, "memory"), ("b", "y", 0, "timeout")]
     )
-    comparison = rules.compare(frame, "classification")
+    comparison = compare(frame, "classification")
     assert comparison.datasets == 1
     assert "every framework failed on them: y." in comparison.notes[-1]
 
@@ -227,15 +188,42 @@ def test_equal_mean_ranks_share_the_rank():
     assert board(frame)["rank"].to_dict() == {"a": 1, "b": 1, "c": 3}
 
 
-def test_notch_of_a_median():
-    median, low, high = rules.median_notch([1.0, 2.0, 3.0, 4.0])
-    half = 1.57 * 1.5 / 2
-    assert (median, low, high) == pytest.approx((2.5, 2.5 - half, 2.5 + half))
-    assert rules.median_notch([5.0]) == (5.0, 5.0, 5.0)
-    assert all(math.isnan(value) for value in rules.median_notch([]))
-    assert rules.median_notch([-INF, 1.0, 2.0])[0] == 1.0
-    assert rules.median_notch([-INF, -INF, 1.0, 1.0]) == (-INF, -INF, INF)
-
-
 def test_type_without_rows_has_an_empty_leaderboard():
     assert board(results([("a", "x", 0, 0.9)]), "regression").empty
+
+
+@pytest.mark.parametrize(("word", "leader"), [("maximize", "a"), ("minimize", "b")])
+def test_a_metric_of_the_users_own_brings_its_direction(word, leader):
+    frame = results([("a", "x", 0, 9.0), ("b", "x", 0, 1.0)], metric="gain@5")
+    with pytest.raises(BenchmarkError, match='"gain@5" is unknown'):
+        compare(frame, "classification")
+    told = study(frame.assign(METRIC_DIRECTION=word), "classification")
+    assert told.leaders == [leader]
+
+
+def test_study_says_what_cannot_be_computed():
+    one = study(results([("a", "x", 0, 0.9)]), "classification")
+    assert one.friedman is None
+    assert one.extra["elo"].isna().all()
+    assert any("One framework alone" in note for note in one.notes)
+    two = study(results([("a", "x", 0, 0.9), ("b", "x", 0, 0.8)]), "classification")
+    assert two.difference is None
+    assert any("One data set alone" in note for note in two.notes)
+
+
+def test_study_of_clear_results_is_sure():
+    rows = [
+        (name, f"d{number}", seed, score + number / 1000)
+        for name, score in (("constant", 0.5), ("a", 0.9), ("b", 0.7))
+        for number in range(12)
+        for seed in (0, 1)
+    ]
+    found = study(results(rows), "classification")
+    assert found.leaders == ["a"]
+    assert found.friedman.p < 0.001
+    assert found.groups == ()
+    assert found.wilcoxon.loc["a", "b"] < 0.05
+    assert found.extra.loc["b", "better"] == pytest.approx(1, abs=0.01)
+    assert found.extra.loc["a", ["rank_low", "rank_high"]].tolist() == [1, 1]
+    assert found.extra["win_rate"].to_dict() == {"a": 1, "b": 0.5, "constant": 0}
+    assert [claim.flips for claim in found.claims] == [(), ()]

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 from benchmark import results
+from benchmark.compute import discovery
 from benchmark.compute import dispatcher as interface
-from benchmark.compute import methods
 from benchmark.compute.dispatcher import AutoMLMethods, Dispatcher
 from benchmark.compute.local.local import LocalDispatcher
 from benchmark.config import Config
@@ -133,7 +131,8 @@ def test_a_task_without_result_is_told_with_its_cause(
     planned: Told, method: type[Dispatcher]
 ) -> None:
     plan, config = planned
-    plan.run.store.delete(["datasets/penguins.parquet"])
+    plan.run.manifest.datasets["penguins"]["hash"] = "0" * 16  # No store and no cache has it.
+    plan.run.save()
     with method(plan.run, config) as dispatcher:
         dispatcher.submit(plan.tasks)
         told = {record.task: record for record in all_told(dispatcher, len(plan.tasks))}
@@ -220,7 +219,7 @@ def test_the_decorator_names_the_frameworks() -> None:
 
 def test_an_unknown_method_is_a_sentence() -> None:
     with pytest.raises(BenchmarkError, match=r"'cloud', which does not exist.*local"):
-        methods.load_method("cloud")
+        discovery.load_method("cloud")
 
 
 def test_two_methods_side_by_side_and_one_raises(
@@ -229,14 +228,8 @@ def test_two_methods_side_by_side_and_one_raises(
     folder_store: Store,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.syspath_prepend(str(Path(__file__).parent))
-    module = sys.modules[__name__]
-    monkeypatch.setitem(sys.modules, "strange_methods", module)
-    monkeypatch.setattr(
-        methods,
-        "BUILT_IN",
-        {"good": "strange_methods:Stranger", "bad": "strange_methods:Raising"},
-    )
+    found = {"good": Stranger, "bad": Raising}
+    monkeypatch.setattr(discovery, "load_method", lambda name: found[name])
     changes = {
         "frameworks": ["constant", {"name": "constant", "as": "unlucky"}],
         "compute": {"*": "good", "unlucky": "bad"},
@@ -265,7 +258,7 @@ def test_a_method_that_cannot_be_built_is_reported_and_its_tasks_are_accounted(
         def submit(self, tasks: object) -> None:
             raise BenchmarkError("the queue is gone")
 
-    monkeypatch.setattr(methods, "load_method", lambda name: Unbuildable)
+    monkeypatch.setattr(discovery, "load_method", lambda name: Unbuildable)
     plan = make_plan(folder_store)
     summary = execute(plan.run, make_config(), plan.tasks)
     assert summary.causes == {"infrastructure": 2}
@@ -279,7 +272,7 @@ def test_lost_attempts_are_made_again_and_no_more_than_allowed(
     folder_store: Store,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(methods, "load_method", lambda name: Lazy)
+    monkeypatch.setattr(discovery, "load_method", lambda name: Lazy)
     plan = make_plan(folder_store, max_attempts=3)
     summary = execute(plan.run, make_config(max_attempts=3), plan.tasks)
     assert summary.causes == {"infrastructure": 2}

@@ -1,6 +1,7 @@
 """Frameworks that misbehave: each ends with its own cause, and none harms the next task."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -44,7 +45,7 @@ FAILING = {
     "sleeps": (
         FIT + "    import time; time.sleep(600)\n",
         "timeout",
-        "hard limit of 6 s during fit",
+        "hard limit of 3 s during fit",
     ),
     "spins": (FIT + "    while True: pass\n", "timeout", "hard limit"),
     "takes-4-gb": (FIT + "    return bytearray(4_000_000_000)\n", "memory", "700 MB"),
@@ -68,6 +69,44 @@ FAILING = {
         "framework",
         "stranger",
     ),
+    "returns-three-rows": (
+        KEEP
+        + PREDICT
+        + "    return {'predictions': answer['predictions'][:3],\n"
+        + "        'probabilities': answer['probabilities'][:3], 'classes': answer['classes']}\n",
+        "framework",
+        "3 rows; the test part has 104 rows",
+    ),
+    "misses-a-label": (
+        KEEP + PREDICT + "    answer['predictions'][2] = None\n    return answer\n",
+        "framework",
+        "row 2",
+    ),
+    "sums-to-two": (
+        KEEP + PREDICT + "    answer['probabilities'][5] *= 2\n    return answer\n",
+        "framework",
+        "row 5 sum to 2; they must sum to 1",
+    ),
+    "is-negative": (
+        KEEP + PREDICT + "    answer['probabilities'][0] = [-1, 1, 1]\n    return answer\n",
+        "framework",
+        "negative value -1",
+    ),
+    "gives-probabilities-of-strangers": (
+        KEEP + PREDICT + "    answer['classes'] = ['a', 'b', 'c']\n    return answer\n",
+        "framework",
+        'unknown class "a"',
+    ),
+    "gives-no-probabilities": (
+        KEEP + PREDICT + "    answer['probabilities'] = None\n    return answer\n",
+        "framework",
+        "no probabilities, which the task's metric log_loss needs",
+    ),
+    "cannot-set-up": (
+        "\ndef setup(problem, limits):\n    raise OSError('no java here')\n",
+        "setup",
+        "setup() failed: OSError: no java here",
+    ),
     "returns-nothing": (
         "\ndef predict(model, frame, problem):\n    return None\n",
         "framework",
@@ -86,6 +125,17 @@ ENDURED = {
     + "    except OSError:\n        pass\n    return 1\n",
     "changes-directory": FIT + "    import os\n    os.chdir('/')\n    return 1\n",
     "clobbers-environment": FIT + "    import os\n    os.environ.clear()\n    return 1\n",
+    "sets-up": "\ndef setup(problem, limits):\n    global up\n"
+    + "    up = (problem.target, limits.cores)\n"
+    + FIT
+    + "    assert up == (problem.target, limits.cores)\n    return 1\n",
+    "overruns": FIT
+    + "    import time\n    end = time.monotonic() + limits.runtime_s + 0.5\n"
+    + "    while time.monotonic() < end: pass\n    return 1\n",
+    "tells-its-way": "\ndef describe(model):\n"
+    + "    way = [[s / 100, float(s)] for s in range(2500)]\n"
+    + "    odd = [[0.5, float('nan')], ['x', 1], [1]]\n"
+    + "    return {'trajectory': odd + way, 'models': np.int64(3)}\n",
     "describes-a-list": "\ndef describe(model):\n    return ['what', 'is', 'this']\n",
     "describes-oddly": "\ndef describe(model):\n"
     + "    return {'models': 'many', 'leaderboard': {'a': 1}, 'version': 3}\n",
@@ -93,29 +143,39 @@ ENDURED = {
 }
 
 
-@pytest.fixture(scope="module")
-def records(tmp_path_factory):
+def executed(folder: Path, codes: dict[str, str], dataset: str, hard_limit: float = 60):
     """All of them in one runner, one after the other, with a well-behaved one at the end."""
-    folder = tmp_path_factory.mktemp("hostile")
-    codes = {name: fault[0] for name, fault in FAILING.items()} | ENDURED | {"well": ""}
     for name, code in codes.items():
         framework = folder / "frameworks" / name
         framework.mkdir(parents=True)
         (framework / "framework.toml").write_text(TOML.format(name=name))
-        (framework / "adapter.py").write_text(GOOD + code)
+        (framework / "adapter.py").write_text(code)
     overrides = {
         "frameworks_path": [str(folder / "frameworks")],
         "frameworks": list(codes),
+        "seeds": 1,
         "runtime": 2,
-        "hard_limit": 6,
+        "hard_limit": hard_limit,
         "memory": 700,
     }
     config = load_config(overrides=overrides, environment={}).values
-    planned = plan(open_store(str(folder / "runs")), draft(config, datasets=["penguins"]))
+    planned = plan(open_store(str(folder / "runs")), draft(config, datasets=[dataset]))
     tasks = sorted(planned.tasks, key=lambda task: task.labels["framework"] == "well")
-    with Runner(planned.run, [0]) as runner:
+    with Runner(planned.run, [min(os.sched_getaffinity(0))]) as runner:
         found = {task.labels["framework"]: runner.execute(task) for task in tasks}
     return planned.run, found
+
+
+@pytest.fixture(scope="module")
+def records(tmp_path_factory):
+    """The runs, and the records by framework; only what never ends has a short hard limit."""
+    codes = {name: fault[0] for name, fault in FAILING.items()} | ENDURED | {"well": ""}
+    codes = {name: GOOD + code for name, code in codes.items()}
+    endless = {name: codes.pop(name) for name in ("sleeps", "spins")}
+    folder = tmp_path_factory.mktemp("hostile")
+    others, found = executed(folder / "others", codes, "penguins")
+    ended, more = executed(folder / "endless", endless, "penguins", hard_limit=3)
+    return (others, ended), found | more
 
 
 @pytest.mark.parametrize("name", FAILING)
@@ -135,27 +195,94 @@ def test_what_is_odd_but_works_is_a_success(records, name):
 
 
 def test_every_task_left_one_record_and_a_log(records):
-    run, found = records
-    assert len(run.store.list("default/out")) == len(FAILING) - 1 + len(ENDURED) + 1
+    runs, found = records
+    no_result = sum(cause == "setup" for _, cause, _ in FAILING.values())
+    outs = [path for run in runs for path in run.store.list("default/out")]
+    assert len(outs) == len(FAILING) - no_result + len(ENDURED) + 1
     for record in found.values():
         assert record.log
-        assert run.store.get(record.log) is not None
-    log = run.store.get(found["raises"].log)
+        assert any(run.store.get(record.log) is not None for run in runs)
+    log = runs[0].store.get(found["raises"].log)
     assert b"no such luck" in log
     assert b"Traceback" in log
 
 
 def test_a_flood_does_not_fill_the_store(records):
-    run, found = records
-    assert len(run.store.get(found["floods"].log)) < 3_000_000
+    runs, found = records
+    assert len(runs[0].store.get(found["floods"].log)) < 3_000_000
 
 
 def test_memory_and_times_are_recorded(records):
     found = records[1]
     assert found["takes-4-gb"].peak_memory_mb == pytest.approx(700, rel=0.05)
-    assert found["sleeps"].total_s >= 6
-    assert found["well"].overhead_s is not None
+    assert found["sleeps"].total_s >= 3
     json.loads(found["well"].to_bytes())
+
+
+def test_the_parts_of_a_task_add_up(records):
+    for name in ("well", "sets-up", "forks-200"):
+        record = records[1][name]
+        parts = (record.setup_s, record.fit_s, record.predict_s, record.inference_s)
+        assert record.overhead_s > 0
+        assert sum(parts) + record.overhead_s == pytest.approx(record.total_s)
+
+
+def test_an_overrun_of_the_budget_is_a_number(records):
+    found = records[1]
+    assert found["overruns"].overrun_s == pytest.approx(found["overruns"].fit_s - 2)
+    assert found["overruns"].overrun_s >= 0.5
+    assert found["well"].overrun_s == 0
+    assert found["sleeps"].overrun_s is None
+
+
+def test_a_trajectory_is_kept_thinned_and_finite(records):
+    record = records[1]["tells-its-way"]
+    assert len(record.trajectory) == 1000
+    assert record.trajectory[0] == [0.0, 0.0]
+    assert record.trajectory[-1] == [24.99, 2499.0]
+    assert record.models == 3
+    assert records[1]["well"].trajectory is None
+
+
+NUMBERS = """
+import numpy as np
+
+def fit(train, problem, limits):
+    return train[problem.target].mean()
+
+def predict(model, frame, problem):
+    numbers = np.full(len(frame), model)
+    return {"predictions": %s, "probabilities": None, "classes": None}
+
+def describe(model):
+    return {"models": 1, "leaderboard": None, "version": "1"}
+"""
+
+UNUSABLE_NUMBERS = {
+    "gives-nan": ("np.where(np.arange(len(frame)) == 4, np.nan, numbers)", "nan in row 4"),
+    "gives-infinity": ("numbers * np.inf", "inf in row 0"),
+    "gives-words": ("['many'] * len(frame)", "not numeric"),
+    "gives-too-many": ("np.append(numbers, 1.0)", "64 rows; the test part has 63 rows"),
+    "gives-a-square": ("np.outer(numbers, numbers)", "not one a row"),
+}
+
+
+@pytest.fixture(scope="module")
+def regressions(tmp_path_factory):
+    codes = {name: NUMBERS % fault[0] for name, fault in UNUSABLE_NUMBERS.items()}
+    folder = tmp_path_factory.mktemp("numbers")
+    return executed(folder, codes | {"well": NUMBERS % "numbers"}, "cpu")[1]
+
+
+@pytest.mark.parametrize("name", UNUSABLE_NUMBERS)
+def test_unusable_numbers_are_a_failure_with_a_sentence(regressions, name):
+    record = regressions[name]
+    assert (record.status, record.cause) == ("failure", Cause.FRAMEWORK)
+    assert UNUSABLE_NUMBERS[name][1] in record.message
+
+
+def test_usable_numbers_are_a_success(regressions):
+    assert regressions["well"].metrics["rmse"] > 0
 
 
 def test_the_worker_speaks_python_3_6():

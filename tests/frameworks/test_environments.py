@@ -122,7 +122,7 @@ def test_a_shim_that_does_not_start_is_passed_over(
     works, shims = tmp_path / "works", tmp_path / "shims"
     for folder, body in ((shims, "exit 127"), (works, "echo 3.88.1")):
         folder.mkdir()
-        (folder / "python3.14").write_text(f"#!/bin/sh\n{body}\n")
-        (folder / "python3.14").chmod(0o755)
+        (folder / "python3.88").write_text(f"#!/bin/sh\n{body}\n")
+        (folder / "python3.88").chmod(0o755)
     monkeypatch.setenv("PATH", f"{shims}:{works}")
-    assert interpreter_for("==3.88.*") == works / "python3.14"
+    assert interpreter_for("==3.88.*") == works / "python3.88"

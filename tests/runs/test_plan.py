@@ -214,7 +214,6 @@ def test_the_table_is_written_whole_or_not_at_all(
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"split": "cv"}, ["'split'", '"cv"', '"holdout"']),
         ({"metric": {"binary": "f1"}}, ["'metric'", '"f1"', "f1_weighted"]),
         ({"metric": {"regression": "auc"}}, ["'metric'", '"auc"', "rmse"]),
         ({"compute": {"*": "nowhere"}}, ["'compute'", "'nowhere'", "local"]),

@@ -52,7 +52,6 @@ def test_a_hostile_pickle_is_refused_and_not_run(tmp_path: Path, protocol: int) 
 @pytest.mark.parametrize(
     "content",
     [
-        b"",
         b"hello",
         b"\x80\x04.",
         b"\xff\xfe\x00",
@@ -76,6 +75,11 @@ def test_anything_else_is_one_sentence(tmp_path: Path, content: bytes) -> None:
         taskfiles.read(file)
     assert str(file) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_an_empty_file_has_no_tasks(tmp_path: Path) -> None:
+    (tmp_path / "tasks").write_bytes(b"")
+    assert taskfiles.read(tmp_path / "tasks") == []
 
 
 def test_a_missing_file_and_a_folder(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The task itself: an adapter's fit, predict and describe, or a command; its outcome in a file."""
+"""The task itself: an adapter's functions, a command or a metric; its outcome in a file."""
 
 import importlib.util
 import json
@@ -10,6 +10,8 @@ import time
 import traceback
 from types import SimpleNamespace
 from typing import Any, Dict, List, Optional
+
+from benchmark.execution.worker import frames, inference, scoring
 
 OUTCOME = "outcome.json"
 STAGE = "stage"
@@ -24,7 +26,11 @@ def perform(request: Dict[str, Any]) -> None:
         _settle_in(request)
         if "argv" in request["entry"]:
             _execute(request)
-        _perform_adapter(request)
+        if "metric" in request["entry"]:
+            _stage(request, "the metric")
+            _write(request, scoring.score(request["payload"]))
+        else:
+            _perform_adapter(request)
         code = 0
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else 1
@@ -80,13 +86,15 @@ def _perform_adapter(request: Dict[str, Any]) -> None:
         message = "The adapter cannot be imported: " + _sentence(error)
         _write(request, {"status": "failure", "cause": "setup", "message": message})
         return
-    train = _read_frame(payload["train"], problem.categorical)
+    if hasattr(adapter, "setup") and not _set_up(request, adapter, problem, limits):
+        return
+    train = frames.read_train(payload, problem.target, problem.categorical)
     clock = _lap(times, "setup_s", clock)
     _stage(request, "fit")
     model = adapter.fit(train, problem, limits)
     clock = _lap(times, "fit_s", clock)
     _stage(request, "predict")
-    frame = _read_frame(payload["test"], problem.categorical)
+    frame = frames.read_test(payload, problem.categorical)
     clock = _lap(times, "setup_s", clock)
     answer = adapter.predict(model, frame, problem)
     clock = _lap(times, "predict_s", clock)
@@ -99,6 +107,27 @@ def _perform_adapter(request: Dict[str, Any]) -> None:
     except Exception as error:
         outcome["description"] = {"fault": _sentence(error)}
     _write(request, outcome)
+    _stage(request, "inference")
+    inference.measure(
+        request, frame, times["predict_s"], lambda batch: adapter.predict(model, batch, problem)
+    )
+
+
+def _set_up(request: Dict[str, Any], adapter: Any, problem: Any, limits: Any) -> bool:
+    """Call the adapter's own setup; what it starts runs on, what it returns is not used.
+
+    A setup that raises says nothing about the framework's models, so the task has no result.
+    """
+    try:
+        adapter.setup(problem, limits)
+    except MemoryError:
+        raise
+    except Exception as error:
+        traceback.print_exc()
+        message = "The adapter's setup() failed: " + _sentence(error)
+        _write(request, {"status": "failure", "cause": "setup", "message": message})
+        return False
+    return True
 
 
 def load_adapter(path: str) -> Any:
@@ -110,19 +139,6 @@ def load_adapter(path: str) -> Any:
     sys.modules["framework_adapter"] = module
     spec.loader.exec_module(module)
     return module
-
-
-def _read_frame(path: str, categorical: List[str]) -> Any:
-    """An Arrow file as a pandas frame, categories with string levels."""
-    import pyarrow
-
-    with pyarrow.memory_map(path) as source:
-        table = pyarrow.ipc.open_file(source).read_all()
-        frame = table.to_pandas()
-    for column in categorical:
-        if str(frame[column].dtype) != "category":
-            frame[column] = frame[column].astype("category")
-    return frame
 
 
 def _write_predictions(answer: Dict[str, Any], path: str) -> Optional[List[str]]:
@@ -189,8 +205,8 @@ def _write(request: Dict[str, Any], outcome: Dict[str, Any]) -> None:
 
 
 def _plain(value: Any) -> Any:
-    """numpy's numbers as Python's, anything else as its text."""
-    return value.item() if hasattr(value, "item") and getattr(value, "size", 1) == 1 else str(value)
+    """numpy's numbers and arrays as Python's, anything else as its text."""
+    return value.tolist() if hasattr(value, "tolist") else str(value)
 
 
 def _flush() -> None:

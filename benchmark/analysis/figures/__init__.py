@@ -1,0 +1,102 @@
+"""Draws the figures, one function each; `drawn` gives all that the results allow.
+
+    for name, figure in drawn(frame, studies, absent):
+        save(figure, "figures", name)     # .pdf and .png
+
+Needs no display. A framework has one colour, mark and hatch in every figure of a run.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from benchmark.analysis.comparable import compare
+from benchmark.analysis.figures.boxes import score_boxes
+from benchmark.analysis.figures.costs import failures, fit_times, pareto, prediction_seconds
+from benchmark.analysis.figures.pairs import dataset_means, win_matrix
+from benchmark.analysis.figures.saving import save
+from benchmark.analysis.figures.shapes import dataset_performance, dataset_shapes
+from benchmark.analysis.figures.standings import critical_difference, elo, mean_ranks
+from benchmark.analysis.figures.style import Look, looks, size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from benchmark.analysis.comparable import Comparison
+    from benchmark.analysis.statistics import Statistics
+
+__all__ = [
+    "Look",
+    "critical_difference",
+    "dataset_means",
+    "dataset_performance",
+    "dataset_shapes",
+    "drawn",
+    "elo",
+    "failures",
+    "fit_times",
+    "looks",
+    "mean_ranks",
+    "pareto",
+    "prediction_seconds",
+    "save",
+    "score_boxes",
+    "size",
+    "win_matrix",
+]
+
+# The files that the original benchmark wrote, by task type: the column, the boxes, the scatters.
+CLASSIC = {
+    "classification": ("F1_SCORE", "RawDataBoxPlotF1_SCORE", "DatasetMeanF1Score"),
+    "regression": ("MSE", "RawDataBoxPlotMSE", "DatasetMeanMSE"),
+}
+
+
+def drawn(
+    frame: pd.DataFrame,
+    studies: Mapping[str, Statistics],
+    absent: pd.DataFrame,
+    shapes: pd.DataFrame | None = None,
+) -> Iterator[tuple[str, Figure]]:
+    """Every figure that the results allow after the name of its file, in the report's order.
+
+    Args:
+        frame: the results, see `table.read_results`.
+        studies: the statistics by task type.
+        absent: failures by framework and cause, see `missing.by_cause`.
+        shapes: `rows`, `features` and `type` by data set, where they are known.
+    """
+    shown = looks(frame["MODEL"].unique())
+    yield "Leaderboard", mean_ranks(studies, shown)
+    for type, found in studies.items():
+        ending = type.capitalize()
+        yield f"CriticalDifference{ending}", critical_difference(found, shown)
+        yield f"ScaledScores{ending}", score_boxes(found.comparison, shown)
+        yield f"Elo{ending}", elo(found, shown)
+        yield f"WinMatrix{ending}", win_matrix(found)
+        seconds, what = prediction_seconds(frame[frame["TYPE"] == type])
+        if len(seconds):
+            yield f"Pareto{ending}", pareto(found, seconds, what, shown)
+    if "FIT_S" in frame.columns:
+        yield "FitTime", fit_times(frame, shown)
+    yield "Failures", failures(absent)
+    for type in studies:
+        classic = _classic(frame, type)
+        if classic is not None:
+            _, boxes, scatters = CLASSIC[type]
+            yield scatters, dataset_means(classic, shown)
+            yield boxes, score_boxes(classic, shown)
+    if shapes is not None and len(shapes):
+        yield "DatasetShapes", dataset_shapes(shapes)
+        yield "DatasetPerformance", dataset_performance(studies, shapes, shown)
+
+
+def _classic(frame: pd.DataFrame, type: str) -> Comparison | None:
+    """The comparison by the classic metric; None where no task has it."""
+    metric = CLASSIC[type][0]
+    if metric not in frame.columns or frame.loc[frame["TYPE"] == type, metric].isna().all():
+        return None
+    return compare(frame, type, metric)

@@ -1,0 +1,150 @@
+"""Notched boxes of scaled scores, a row per framework."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from benchmark.analysis import scaling
+from benchmark.analysis.figures import style
+from benchmark.analysis.imputation import CONSTANT, baseline
+from benchmark.analysis.metrics import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+
+    from benchmark.analysis.comparable import Comparison
+
+LOWEST_SHOWN = -1.0
+OUT_OF_VIEW = -1e6
+POINTS_UP_TO = 60
+FEWEST_BOXED = 5
+
+
+def score_boxes(comparison: Comparison, looks: Mapping[str, style.Look]) -> Figure:
+    """Notched boxes of each framework's scaled scores, one value per data set and seed."""
+    failures = comparison.counts["failures"]
+    scaled = scaling.scaled(comparison.filled)
+    values = {str(name): scaled[name].to_numpy(float) for name in scaled.columns}
+    medians = {name: scaling.median_notch(values[name])[0] for name in values}
+    names = sorted(values, key=lambda name: (-medians[name], name))
+    zero = "constant predictor" if baseline(names, CONSTANT) else "worst"
+    figure = style.sheet(
+        f"{comparison.type.capitalize()}: {shown(comparison.metrics)}, scaled",
+        f"{style.size(comparison.datasets, comparison.seeds)}; one value per data set and seed; "
+        f"0 = {zero}, 1 = best",
+        *(8.6, 1.75 + 0.36 * max(len(names), 3)),
+    )
+    axes = figure.subplots()
+    if not names or not len(scaled):
+        style.nothing(axes)
+        return style.laid_out(figure)
+    _view(axes, values, len(names))
+    for place, name in enumerate(names):
+        _box(axes, values[name], place, looks[name])
+        _margin(axes, place, int(failures[name]), values[name])
+    transform = axes.get_yaxis_transform()
+    axes.text(1.02, -0.75, "failed", transform=transform, **style.small())
+    style.rows(axes, names)
+    return style.laid_out(figure)
+
+
+def _box(axes: Axes, values: NDArray[np.float64], place: int, look: style.Look) -> None:
+    """One box: quartiles, median with notch (pinched at the hinges), whiskers at 1.5 IQR."""
+    if values.size < FEWEST_BOXED:
+        _median_line(axes, values, place, look)
+        return
+    low, median, high = (float(value) for value in scaling.quartiles(values))
+    _, notch_low, notch_high = scaling.median_notch(values)
+    left, right = _whiskers(values)
+    box: dict[str, Any] = {
+        **{"med": median, "q1": low, "q3": high, "fliers": []},
+        **{"cilo": max(notch_low, low), "cihi": min(notch_high, high)},
+        **{"whislo": left, "whishi": right},
+    }
+    drawn = axes.bxp(
+        [{key: np.nan_to_num(value, neginf=OUT_OF_VIEW) for key, value in box.items()}],
+        positions=[place],
+        orientation="horizontal",
+        widths=0.62,
+        shownotches=True,
+        showfliers=False,
+        patch_artist=True,
+        manage_ticks=False,
+        boxprops={"facecolor": style.tint(look.colour), "edgecolor": look.colour, "linewidth": 1.1},
+        medianprops={"color": look.colour, "linewidth": 2.4, "solid_capstyle": "butt"},
+        whiskerprops={"color": look.colour, "linewidth": 1.1},
+        capprops={"color": look.colour, "linewidth": 1.1},
+    )
+    for patch in drawn["boxes"]:
+        patch.set_hatch(look.hatch)
+        patch.set_hatch_linewidth(0.5)
+    _points(axes, values[(values < left) | (values > right)], values, place, look)
+
+
+def _median_line(axes: Axes, values: NDArray[np.float64], place: int, look: style.Look) -> None:
+    """So few values make no box: the points and their median."""
+    median = scaling.median_notch(values)[0]
+    axes.vlines(median, place - 0.31, place + 0.31, color=look.colour, linewidth=2.4)
+    _points(axes, values, values, place, look)
+
+
+def _points(
+    axes: Axes,
+    outside: NDArray[np.float64],
+    values: NDArray[np.float64],
+    place: int,
+    look: style.Look,
+) -> None:
+    """All values where they are few, else those outside the whiskers; spread to be told apart."""
+    few = values.size <= POINTS_UP_TO
+    points = values if few else outside
+    points = points[np.isfinite(points)]
+    axes.plot(
+        points,
+        place + np.random.default_rng(0).uniform(-0.17, 0.17, points.size),
+        look.mark if few else "o",
+        color=look.colour,
+        markersize=3.6 if few else 2.4,
+        alpha=0.7 if few else 0.4,
+        markeredgewidth=0,
+        rasterized=points.size > 200,
+        zorder=4,
+    )
+
+
+def _whiskers(values: NDArray[np.float64]) -> tuple[float, float]:
+    """The farthest values within 1.5 IQR of the box, and never inside of it."""
+    low, _, high = (float(value) for value in scaling.quartiles(values))
+    reach = 1.5 * (high - low) if high > low else 0.0
+    inside = values[(values >= low - reach) & (values <= high + reach)]
+    return min(float(inside.min()), low), max(float(inside.max()), high)
+
+
+def _view(axes: Axes, values: Mapping[str, NDArray[np.float64]], rows: int) -> None:
+    """Show all whiskers but nothing below -1: a few catastrophes must not flatten all else."""
+    ends = np.array([_whiskers(column) for column in values.values()])
+    lowest = max(float(ends.min(initial=0.0)), LOWEST_SHOWN)
+    axes.set_xlim(lowest - 0.05, float(ends.max(initial=1.0)) + 0.05)
+    axes.set_ylim(rows - 0.4, -0.6)
+    for line in (0.0, 1.0):
+        axes.axvline(line, color=style.QUIET, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
+
+
+def _margin(axes: Axes, place: int, failures: int, values: NDArray[np.float64]) -> None:
+    """The failures to the right of a row, and at its left how many values lie out of view."""
+    transform = axes.get_yaxis_transform()
+    text = f"{failures:,}" if failures else style.DASH
+    colour = style.ALARM if failures else style.QUIET
+    axes.text(1.02, place, text, transform=transform, **style.small(colour))
+    hidden = int((values < axes.get_xlim()[0]).sum())
+    if hidden:
+        label = axes.text(
+            *(0.006, place - 0.02, f"◂ {hidden}"), transform=transform, **style.small()
+        )
+        label.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 0.8, "alpha": 0.85})

@@ -1,0 +1,212 @@
+"""What results cost: time of a prediction against score, fit time against the budget, failures."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from matplotlib.ticker import MaxNLocator
+
+from benchmark.analysis.figures import style
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from benchmark.analysis.statistics import Statistics
+
+CAUSES = (
+    *("framework", "timeout", "memory", "data", "setup", "interrupted", "infrastructure"),
+    "unknown",
+)
+CAUSE_COLOURS = dict(
+    zip(
+        CAUSES,
+        ("#0072B2", "#E69F00", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#999933", "#98a2b3"),
+        strict=True,
+    )
+)
+CAUSE_HATCHES = dict(
+    zip(CAUSES, ("", "////", "xxxx", "....", "\\\\\\\\", "----", "||||", "oo"), strict=True)
+)
+
+
+def pareto(
+    found: Statistics, seconds: pd.Series[float], what: str, looks: Mapping[str, style.Look]
+) -> Figure:
+    """Median prediction time against the median scaled score, with the front of the best.
+
+    Args:
+        found: the statistics of a task type.
+        seconds: the median time by framework.
+        what: what is timed, for the axis.
+        looks: by framework.
+    """
+    scores = found.scores.replace([np.inf, -np.inf], np.nan).median()
+    table = pd.DataFrame({"seconds": seconds, "score": scores}).dropna()
+    table = table[table["seconds"] > 0].sort_values(["seconds", "score"], ascending=[True, False])
+    figure = style.sheet(
+        f"{found.type.capitalize()}: prediction time against score",
+        "Up and left is better; the line joins those that no other beats in both",
+        *(8.6, 5.6 + 0.22 * ((len(table) + 3) // 4)),
+    )
+    axes = figure.subplots()
+    if table.empty:
+        style.nothing(axes, "No time of a prediction is recorded")
+        return style.laid_out(figure)
+    front = table[table["score"] > table["score"].cummax().shift(fill_value=-np.inf)]
+    axes.step(front["seconds"], front["score"], where="post", color=style.QUIET, lw=1.1, zorder=1)
+    for name, row in table.iterrows():
+        look = looks[str(name)]
+        axes.plot(row["seconds"], row["score"], look.mark, color=look.colour, markersize=9)
+    axes.set_xscale("log")
+    style.plain_powers(axes)
+    axes.set_xlabel(what, fontsize=9, color=style.QUIET)
+    axes.set_ylabel("median scaled score", fontsize=9, color=style.QUIET)
+    style.quiet(axes)
+    below = 0.3 + 0.2 * ((len(table) + 3) // 4)
+    high = figure.get_figheight()
+    shown = {str(name): looks[str(name)] for name in table.sort_index().index}
+    style.legend(figure, shown, 4, 0.0)
+    figure.tight_layout(rect=(0.005, below / high, 0.985, 1 - 0.68 / high))
+    return figure
+
+
+def prediction_seconds(frame: pd.DataFrame) -> tuple[pd.Series[float], str]:
+    """The median time of a prediction by framework, and what it is the time of.
+
+    A row's time at the largest recorded batch, else the whole test part's.
+    """
+    sizes = {
+        int(str(column).rpartition("_")[2]): str(column)
+        for column in frame.columns
+        if str(column).startswith("INFERENCE_S_PER_ROW_")
+    }
+    rows = frame[frame["STATUS"] == "success"] if "STATUS" in frame.columns else frame
+    for size in sorted(sizes, reverse=True):
+        medians = rows.groupby("MODEL")[sizes[size]].median()
+        if medians.notna().any():
+            return medians, f"seconds per row in batches of {size:,}, median"
+    if "PREDICT_S" in rows.columns:
+        return rows.groupby("MODEL")["PREDICT_S"].median(), "seconds for a test part, median"
+    return pd.Series(dtype=float), ""
+
+
+def fit_times(frame: pd.DataFrame, looks: Mapping[str, style.Look]) -> Figure:
+    """Boxes of fit times, with the budget and what share of fits ran over their own budget."""
+    rows = frame[frame["FIT_S"].notna() & (frame["FIT_S"] > 0)]
+    by_name = {str(name): values.to_numpy(float) for name, values in rows.groupby("MODEL")["FIT_S"]}
+    names = sorted(by_name, key=lambda name: float(np.median(by_name[name])))
+    budgets, limits = _conditions(rows, "RUNTIME"), _conditions(rows, "HARD_LIMIT")
+    said = ", ".join(f"{value:g} s" for value in budgets[:3]) or "not recorded"
+    figure = style.sheet(
+        "Fit time",
+        f"{len(rows):,} fits; budget {said}; whiskers: 5 % and 95 % of fits",
+        *(8.6, 1.9 + 0.34 * max(len(names), 3)),
+    )
+    axes = figure.subplots()
+    if not names:
+        style.nothing(axes, "No fit time is recorded")
+        return style.laid_out(figure)
+    axes.set_xscale("log")
+    for place, name in enumerate(names):
+        _time_box(axes, by_name[name], place, looks[name])
+    if budgets:
+        _overruns(axes, rows, names)
+    for values, line in ((budgets[:3], (0, (4, 3))), (limits[:3], (0, (1, 2)))):
+        for value in values:
+            axes.axvline(value, color=style.ALARM, linewidth=1.0, linestyle=line, zorder=1)
+    axes.set_xlabel(
+        "seconds; dashed: budget, dotted: hard limit" if budgets else "seconds",
+        fontsize=9,
+        color=style.QUIET,
+    )
+    style.rows(axes, names)
+    style.plain_powers(axes)
+    return style.laid_out(figure)
+
+
+def _overruns(axes: Axes, rows: pd.DataFrame, names: list[str]) -> None:
+    """To the right of each row the share of its fits that took longer than their budget."""
+    budget = pd.to_numeric(rows["RUNTIME"], errors="coerce")
+    shares = (rows["FIT_S"] > budget).groupby(rows["MODEL"].astype(str)).mean()
+    transform = axes.get_yaxis_transform()
+    axes.text(1.02, -0.75, "over", transform=transform, **style.small())
+    for place, name in enumerate(names):
+        over = float(shares[name])
+        text = f"{over:.0%}" if over >= 0.005 else "<1%" if over else style.DASH
+        colour = style.ALARM if over else style.QUIET
+        axes.text(1.02, place, text, transform=transform, **style.small(colour))
+
+
+def _time_box(axes: Axes, values: np.ndarray, place: int, look: style.Look) -> None:
+    low, first, middle, third, high = np.percentile(values, [5, 25, 50, 75, 95])
+    axes.hlines(place, low, high, color=look.colour, linewidth=1.1)
+    axes.barh(
+        *(place, third - first),
+        left=first,
+        height=0.6,
+        color=style.tint(look.colour),
+        edgecolor=look.colour,
+        linewidth=1.1,
+        hatch=look.hatch,
+        hatch_linewidth=0.5,
+    )
+    axes.vlines(middle, place - 0.3, place + 0.3, color=look.colour, linewidth=2.4)
+
+
+def _conditions(frame: pd.DataFrame, column: str) -> list[float]:
+    """The limits that the rows name."""
+    if column not in frame.columns:
+        return []
+    values = pd.to_numeric(frame[column], errors="coerce").dropna().unique()
+    return sorted(float(value) for value in values)
+
+
+def failures(absent: pd.DataFrame) -> Figure:
+    """Failed tasks by framework and cause.
+
+    Args:
+        absent: counts with a row per framework and a column per cause, see `missing.by_cause`.
+    """
+    counts = absent[absent.sum(axis=1) > 0]
+    counts = counts.loc[counts.sum(axis=1).sort_values(ascending=False, kind="stable").index]
+    names = [str(name) for name in counts.index]
+    figure = style.sheet(
+        "Failures by cause",
+        f"{int(absent.to_numpy().sum()):,} tasks ended without a score",
+        *(8.6, 2.3 + 0.34 * max(len(names), 3)),
+    )
+    axes = figure.subplots()
+    if not names:
+        style.nothing(axes, "No task failed")
+        return style.laid_out(figure)
+    start = np.zeros(len(names))
+    for cause in [cause for cause in CAUSES if cause in counts.columns and counts[cause].any()]:
+        values = counts[cause].to_numpy(float)
+        axes.barh(
+            *(range(len(names)), values),
+            left=start,
+            height=0.66,
+            color=style.tint(CAUSE_COLOURS[cause], 0.55),
+            edgecolor=CAUSE_COLOURS[cause],
+            hatch=CAUSE_HATCHES[cause],
+            hatch_linewidth=0.6,
+            label=cause,
+        )
+        start += values
+    for place, total in enumerate(start):
+        axes.text(total, place, f" {total:,.0f}", **style.small(style.INK))
+    axes.set_xlim(0, float(start.max()) * 1.1)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    style.rows(axes, names)
+    found = figure.legend(loc="lower left", ncols=4, frameon=False, fontsize=9)
+    for text in found.get_texts():
+        text.set_color(style.INK)
+    high = figure.get_figheight()
+    lines = (len(found.get_texts()) + 3) // 4
+    figure.tight_layout(rect=(0.005, (0.1 + 0.24 * lines) / high, 0.985, 1 - 0.68 / high))
+    return figure

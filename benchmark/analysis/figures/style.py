@@ -1,0 +1,146 @@
+"""How all figures look: colours, marks and hatches of frameworks, titles, rows, quiet frames."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import cycle
+from typing import TYPE_CHECKING, Any, Literal
+
+from matplotlib.figure import Figure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from matplotlib.axes import Axes
+
+# Okabe & Ito 2008 without black and yellow, which vanish on white; then Tol's muted, for more.
+PALETTE = (
+    *("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00"),
+    *("#332288", "#999933", "#882255", "#44AA99", "#117733", "#AA4499"),
+)
+# As many marks and hatches as share no divisor with the colours, so that pairs repeat late.
+MARKS = ("o", "s", "^", "D", "v", "P", "X", ">", "<", "p", "h")
+HATCHES = ("", "////", "....", "\\\\\\\\", "xxxx")
+INK, QUIET, GRID, ALARM = "#1f2430", "#667085", "#e4e7ec", "#B42318"
+LONGEST_NAME = 28
+TIMES, DASH = "\u00d7", "\u2013"
+
+
+@dataclass(frozen=True)
+class Look:
+    """How one framework is drawn in every figure of a run."""
+
+    colour: str
+    mark: str
+    hatch: str
+
+
+def looks(names: Iterable[object]) -> dict[str, Look]:
+    """A look for each framework, by sorted name; the mark tells it apart in black and white."""
+    ordered = sorted({str(name) for name in names})
+    marks = zip(cycle(PALETTE), cycle(MARKS), cycle(HATCHES), strict=False)
+    return {name: Look(*look) for name, look in zip(ordered, marks, strict=False)}
+
+
+def sheet(title: str, subtitle: str, width: float, height: float) -> Figure:
+    """An empty figure, inches, with its title and subtitle at the top left."""
+    figure = Figure(figsize=(width, height), facecolor="white")
+    style: dict[str, Any] = {"ha": "left", "va": "top", "parse_math": False}
+    figure.text(0.12 / width, 1 - 0.13 / height, title, size=14, color=INK, weight="bold", **style)
+    figure.text(0.12 / width, 1 - 0.43 / height, subtitle, size=9.5, color=QUIET, **style)
+    return figure
+
+
+def laid_out(figure: Figure) -> Figure:
+    """Fit the axes below the title with room for the labels; done once, so saving is the same."""
+    figure.tight_layout(rect=(0.005, 0.005, 0.985, 1 - 0.68 / figure.get_figheight()), w_pad=2.5)
+    return figure
+
+
+def nothing(axes: Axes, text: str = "No result to compare yet") -> None:
+    axes.set_axis_off()
+    style: dict[str, Any] = {"ha": "center", "va": "center", "transform": axes.transAxes}
+    axes.text(0.5, 0.5, text, color=QUIET, fontsize=11, **style)
+
+
+def rows(axes: Axes, names: list[str]) -> None:
+    """Framework names down the left, quiet frame, vertical grid."""
+    axes.set_yticks(range(len(names)), [short(name) for name in names])
+    for label in axes.get_yticklabels():
+        label.set_parse_math(False)
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.tick_params(axis="y", length=0, labelsize=10, labelcolor=INK)
+    quiet(axes, "x")
+
+
+def quiet(axes: Axes, grid: Literal["both", "x", "y"] = "both") -> None:
+    """Little frame, a light grid behind the data."""
+    axes.tick_params(axis="x", length=0, labelsize=9, labelcolor=QUIET)
+    if grid == "both":
+        axes.tick_params(axis="y", length=0, labelsize=9, labelcolor=QUIET)
+    axes.grid(axis=grid, color=GRID, linewidth=0.8)
+    axes.set_axisbelow(True)
+    for side in ("top", "right", "left"):
+        axes.spines[side].set_visible(False)
+    axes.spines["bottom"].set_color(GRID)
+
+
+def plain_powers(axes: Axes) -> None:
+    """Plain numbers at a few places of a logarithmic axis."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    low, high = axes.get_xlim()
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 1000 else (1,)))
+    axes.xaxis.set_major_formatter(
+        FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1 else f"{value:g}")
+    )
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+def heading(axes: Axes, left: str, right: str = "") -> None:
+    """A panel's own heading."""
+    axes.set_title(left, loc="left", fontsize=11, color=INK, fontweight="bold", parse_math=False)
+    axes.set_title(right, loc="right", fontsize=9, color=QUIET, parse_math=False)
+
+
+def legend(figure: Figure, shown: Mapping[str, Look], columns: int, below: float) -> None:
+    """Every framework's colour and mark in a row or a few at the bottom, `below` inches high."""
+    from matplotlib.lines import Line2D
+
+    handles = [
+        Line2D([], [], color=look.colour, marker=look.mark, linestyle="", markersize=6)
+        for look in shown.values()
+    ]
+    found = figure.legend(
+        handles,
+        [short(name) for name in shown],
+        loc="lower center",
+        ncols=columns,
+        frameon=False,
+        fontsize=9,
+        labelcolor=INK,
+        bbox_to_anchor=(0.5, 0.0, 0.0, below / figure.get_figheight()),
+    )
+    for text in found.get_texts():
+        text.set_parse_math(False)
+
+
+def small(colour: str = QUIET) -> dict[str, Any]:
+    return {"fontsize": 8.5, "color": colour, "va": "center_baseline", "ha": "left"}
+
+
+def tint(colour: str, share: float = 0.3) -> tuple[float, float, float]:
+    """A colour mixed with white."""
+    red, green, blue = (int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5))
+    return (1 - share * (1 - red), 1 - share * (1 - green), 1 - share * (1 - blue))
+
+
+def short(name: object, most: int = LONGEST_NAME) -> str:
+    text = " ".join(str(name).split())
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def size(datasets: int, seeds: int) -> str:
+    """How much a comparison rests on, such as "8 data sets by 1 seed" with a times sign."""
+    plurals = ["" if number == 1 else "s" for number in (datasets, seeds)]
+    return f"{datasets} data set{plurals[0]} {TIMES} {seeds} seed{plurals[1]}"

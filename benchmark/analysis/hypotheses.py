@@ -1,0 +1,188 @@
+"""Tests of whether frameworks differ: Friedman, Nemenyi, Wilcoxon and Holm, Bayesian signed rank.
+
+Pure functions on tables with a row per data set and a column per framework, without gaps; larger
+is better. Where a test cannot be computed its function returns None.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+ALPHA = 0.05
+ROPE = 0.01
+SAMPLES = 10_000
+
+
+@dataclass(frozen=True)
+class Friedman:
+    """The Friedman test of any difference. `p` is of chi-squared with k - 1 degrees."""
+
+    statistic: float
+    p: float
+    frameworks: int
+    datasets: int
+
+
+def friedman(ranks: pd.DataFrame) -> Friedman | None:
+    """The test with its correction for ties (Demsar, JMLR 2006).
+
+    None with fewer than three frameworks or two data sets, or where all is tied.
+    """
+    from scipy.stats import chi2
+
+    values = ranks.to_numpy(float)
+    rows, columns = values.shape
+    if columns < 3 or rows < 2 or np.isnan(values).any():
+        return None
+    middle = (columns + 1) / 2
+    between = rows * ((values.mean(axis=0) - middle) ** 2).sum()
+    within = ((values - middle) ** 2).sum() / (rows * (columns - 1))
+    if within == 0:
+        return None
+    statistic = float(between / within)
+    return Friedman(statistic, float(chi2.sf(statistic, columns - 1)), columns, rows)
+
+
+def critical_difference(frameworks: int, datasets: int, alpha: float = ALPHA) -> float:
+    """Nemenyi's: mean ranks that are farther apart differ at `alpha` (Demsar, JMLR 2006)."""
+    quantile = range_quantile(frameworks, alpha) / np.sqrt(2)
+    return float(quantile * np.sqrt(frameworks * (frameworks + 1) / (6 * datasets)))
+
+
+def range_quantile(count: int, alpha: float) -> float:
+    """The studentized range's upper quantile, infinitely many degrees of freedom.
+
+    The range of `count` standard normals is below q with probability
+    count * integral of pdf(z) * (cdf(z) - cdf(z - q)) ** (count - 1). scipy's own function gives
+    the same, and takes seconds for 25.
+    """
+    from scipy.optimize import brentq
+    from scipy.stats import norm
+
+    points = np.linspace(-8.0, 8.0 + 10.0, 3601)
+    density, below = norm.pdf(points), norm.cdf(points)
+
+    def beyond(quantile: float) -> float:
+        inside = below - norm.cdf(points - quantile)
+        covered = np.trapezoid(density * inside ** (count - 1), points)
+        return float(1 - count * covered - alpha)
+
+    return float(brentq(beyond, 1e-3, 30.0, xtol=1e-10))
+
+
+def groups(mean_ranks: pd.Series[float], difference: float) -> list[tuple[str, ...]]:
+    """The largest sets of frameworks whose mean ranks lie within a critical difference.
+
+    As a critical-difference diagram joins them by bars; sets of one are left out.
+    """
+    ordered = mean_ranks.dropna().sort_values(kind="stable")
+    values, names = ordered.to_numpy(float), [str(name) for name in ordered.index]
+    ends = np.searchsorted(values, values + difference, side="right")
+    found: list[tuple[str, ...]] = []
+    reached = 0
+    for start, end in enumerate(ends):
+        if end > reached and end - start > 1:
+            found.append(tuple(names[start:end]))
+        reached = max(reached, int(end))
+    return found
+
+
+def wilcoxon_holm(scores: pd.DataFrame) -> pd.DataFrame | None:
+    """p of every pair by Wilcoxon's signed ranks, adjusted by Holm; a symmetric table.
+
+    Pratt's treatment of ties: a pair that ties on every data set has p = 1. None with fewer than
+    two frameworks or data sets.
+    """
+    from scipy.stats import wilcoxon
+
+    names = list(scores.columns)
+    values = scores.to_numpy(float)
+    if len(names) < 2 or len(scores) < 2:
+        return None
+    upper = np.triu_indices(len(names), 1)
+    raw = np.ones(len(upper[0]))
+    for place, (first, second) in enumerate(zip(*upper, strict=True)):
+        difference = _differences(values[:, first], values[:, second])
+        if difference.any():
+            exact = len(difference) <= 50 and np.unique(np.abs(difference)).size == len(difference)
+            method = "exact" if exact and difference.all() else "asymptotic"
+            raw[place] = wilcoxon(difference, zero_method="pratt", method=method).pvalue
+    table = np.full((len(names), len(names)), np.nan)
+    table[upper] = holm(raw)
+    table.T[upper] = table[upper]
+    return pd.DataFrame(table, names, names)
+
+
+def holm(p: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Holm's step-down adjustment: sorted p times the number of hypotheses left, non-decreasing."""
+    order = np.argsort(p, kind="stable")
+    factors = np.arange(len(p), 0, -1)
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * factors), 1.0)
+    return adjusted
+
+
+@dataclass(frozen=True)
+class SignedRank:
+    """Probabilities that the first is practically better, that both are alike, that it is worse."""
+
+    better: float
+    alike: float
+    worse: float
+
+
+def bayesian_signed_rank(
+    first: NDArray[np.float64],
+    second: NDArray[np.float64],
+    rope: float = ROPE,
+    samples: int = SAMPLES,
+    seed: int = 0,
+) -> SignedRank | None:
+    """The Bayesian signed-rank test (Benavoli, Corani, Demsar & Zaffalon, JMLR 2017).
+
+    A Dirichlet process with strength 0.5 on a difference of 0; differences within `rope` of 0 count
+    as alike. None without data sets.
+
+    Args:
+        first: scores of one framework, one a data set.
+        second: scores of the other.
+        rope: half the width of the region of practical equivalence, in scores.
+        samples: Monte Carlo draws; the error of a probability is below 0.5 / sqrt(samples).
+        seed: of the draws.
+    """
+    differences = _differences(first, second)
+    if not len(differences):
+        return None
+    # The last one is the prior's.
+    sums = np.append(differences, 0.0)[:, None] + np.append(differences, 0.0)[None, :]
+    above, below = (sums > 2 * rope).astype(float), (sums < -2 * rope).astype(float)
+    strengths = np.append(np.ones(len(differences)), 0.5)
+    random = np.random.default_rng(seed)
+    tallies = np.zeros(3)
+    for size in _chunks(samples, 4_000_000 // len(strengths)):
+        weights = random.dirichlet(strengths, size=size)
+        better = ((weights @ above) * weights).sum(axis=1)
+        worse = ((weights @ below) * weights).sum(axis=1)
+        shares = np.stack([better, 1 - better - worse, worse], axis=1)
+        tallies += np.bincount(shares.argmax(axis=1), minlength=3)
+    better_p, alike_p, worse_p = (float(value) for value in tallies / samples)
+    return SignedRank(better_p, alike_p, worse_p)
+
+
+def _chunks(total: int, most: int) -> list[int]:
+    most = max(most, 1)
+    return [min(most, total - start) for start in range(0, total, most)]
+
+
+def _differences(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:
+    """first - second; two infinite values that are equal differ by 0."""
+    with np.errstate(invalid="ignore"):
+        differences: NDArray[np.float64] = np.where(first == second, 0.0, first - second)
+    return differences[~np.isnan(differences)]

@@ -1,0 +1,61 @@
+"""Leaderboards: one task type's frameworks, the best first."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from benchmark.analysis import ranking, scaling
+from benchmark.analysis.comparable import compare
+from benchmark.analysis.metrics import direction
+
+if TYPE_CHECKING:
+    from benchmark.analysis.comparable import Comparison
+
+MEAN_METRIC = {"classification": "F1_SCORE", "regression": "RMSE"}
+MEAN_COLUMN = {"classification": "mean_f1", "regression": "mean_rmse"}
+
+
+def leaderboard(
+    frame: pd.DataFrame, type: str, comparison: Comparison | None = None
+) -> pd.DataFrame:
+    """One task type's frameworks, the best first.
+
+    Columns: `rank` (by mean rank; ties share the smaller; missing where nothing can be
+    compared), `framework`, `mean_rank` over data sets, `scaled_score` (median over data sets of the
+    scaled seed means, so that one catastrophe does not decide), `wins`, `mean_f1` or `mean_rmse`,
+    `failures`, `success_share` 0…1 and `median_fit_s` over successes.
+    """
+    comparison = comparison or compare(frame, type)
+    counts, means = comparison.counts, comparison.means
+    board = pd.DataFrame(index=counts.index)
+    board["mean_rank"] = ranking.ranks(means).mean().reindex(board.index).astype(float)
+    scaled = scaling.scaled(means)
+    medians = {name: scaling.median_notch(scaled[name].to_numpy())[0] for name in scaled}
+    board["scaled_score"] = pd.Series(medians, dtype=float).reindex(board.index)
+    board["wins"] = ranking.wins(means).reindex(board.index).fillna(0).astype(int)
+    board[MEAN_COLUMN[type]] = mean_metric(frame, type).reindex(board.index).astype(float)
+    board["failures"] = counts["failures"].astype(int)
+    results = counts["results"].where(counts["results"] > 0)
+    board["success_share"] = (counts["successes"] / results).astype(float)
+    board["median_fit_s"] = _median_fit(frame, type).reindex(board.index).astype(float)
+    places = board["mean_rank"].round(ranking.DECIMALS).rank(method="min").astype("Int64")
+    board = board.reset_index()
+    board.insert(0, "rank", places.to_numpy())
+    order = ["mean_rank", "scaled_score", "framework"]
+    return board.sort_values(order, ascending=[True, False, True], ignore_index=True)
+
+
+def mean_metric(frame: pd.DataFrame, type: str) -> pd.Series[float]:
+    """Raw weighted F1 or RMSE, imputed alike, over seeds and then over data sets."""
+    return compare(frame, type, MEAN_METRIC[type]).means.mean() * direction(MEAN_METRIC[type])
+
+
+def _median_fit(frame: pd.DataFrame, type: str) -> pd.Series[float]:
+    rows = frame[frame["TYPE"] == type]
+    if "FIT_S" not in rows.columns:
+        return pd.Series(dtype=float)
+    if "STATUS" in rows.columns:
+        rows = rows[rows["STATUS"] == "success"]
+    return rows.groupby("MODEL")["FIT_S"].median()

@@ -1,0 +1,84 @@
+"""What is missing from results, by framework and cause, and what to do about it."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from benchmark.analysis.comparable import NO_RESULT_CAUSES, USUAL_METRIC
+
+NEVER = "not begun"
+UNKNOWN = "unknown"
+NO_SCORE = "no score"
+_MEND = f"run resume-compute for what is {NEVER}, and for {', '.join(NO_RESULT_CAUSES)}"
+
+
+def by_cause(frame: pd.DataFrame) -> pd.DataFrame:
+    """How many tasks ended without a score: a row per framework, a column per cause.
+
+    A failure without a cause is `unknown`. Tasks that were never begun are not counted.
+    """
+    rows = _without_score(frame)
+    return _counted(frame, rows[rows["CAUSE"] != NEVER])
+
+
+def all_missing(frame: pd.DataFrame) -> pd.DataFrame:
+    """As `by_cause`, with the tasks that were never begun in the column `not begun`.
+
+    A task that classic results do not name at all counts as `unknown`, since they hold only what
+    ended well.
+    """
+    table = _counted(frame, _without_score(frame))
+    if "STATUS" not in frame.columns:
+        absent = _unnamed(frame)
+        if absent.any():
+            table[UNKNOWN] = table.get(UNKNOWN, 0) + absent
+    return table
+
+
+def sentences(frame: pd.DataFrame) -> list[str]:
+    """One sentence for each framework that misses results, by how many; the last one mends."""
+    table = all_missing(frame)
+    table = table[table.sum(axis=1) > 0]
+    table = table.loc[table.sum(axis=1).sort_values(ascending=False, kind="stable").index]
+    if table.empty:
+        return []
+    said = []
+    for name, row in table.iterrows():
+        causes = ", ".join(f"{count:,} {cause}" for cause, count in row[row > 0].items())
+        tasks = "1 task" if row.sum() == 1 else f"{int(row.sum()):,} tasks"
+        said.append(f"{name} has no score on {tasks}: {causes}.")
+    if any(cause in table.columns and table[cause].any() for cause in (NEVER, *NO_RESULT_CAUSES)):
+        said.append(f"To fill them, {_MEND}; the rest are results.")
+    return said
+
+
+def _without_score(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows without a score, with their cause."""
+    cause = frame["CAUSE"] if "CAUSE" in frame.columns else pd.Series("", index=frame.index)
+    cause = cause.astype(object)
+    if "STATUS" in frame.columns:
+        status = frame["STATUS"]
+        cause = cause.mask((status == "failure") & (cause == ""), UNKNOWN)
+        cause = cause.mask(status == "", NEVER).mask(status == "success", "")
+        if "SCORE" in frame.columns:
+            cause = cause.mask((status == "success") & frame["SCORE"].isna(), NO_SCORE)
+    else:
+        scores = pd.Series(float("nan"), index=frame.index)
+        for kind, metric in USUAL_METRIC.items():
+            column = "MSE" if metric == "RMSE" and "RMSE" not in frame.columns else metric
+            scores = scores.where(frame["TYPE"] != kind, frame[column])
+        cause = pd.Series("", index=frame.index, dtype=object).mask(scores.isna(), UNKNOWN)
+    return pd.DataFrame({"MODEL": frame["MODEL"].astype(str), "CAUSE": cause})[cause != ""]
+
+
+def _counted(frame: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+    names = pd.Index(sorted(frame["MODEL"].astype(str).unique()), name="MODEL")
+    counts = rows.groupby(["MODEL", "CAUSE"]).size().unstack(fill_value=0)
+    return counts.reindex(names, fill_value=0).astype(int)
+
+
+def _unnamed(frame: pd.DataFrame) -> pd.Series[int]:
+    """How many tasks of the whole grid have no row, by framework."""
+    pairs = frame[["DATASET_ID", "TYPE", "SEED"]].drop_duplicates()
+    named = frame.groupby(frame["MODEL"].astype(str)).size()
+    return (len(pairs) - named).astype(int)

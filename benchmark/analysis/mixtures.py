@@ -1,0 +1,107 @@
+"""Keeps results of different conditions apart: two budgets, two manifests.
+
+frame = checked(frame, "compiled_results.csv")                 # refuses a mixture
+frame = checked(frame, "compiled_results.csv", merge=True)     # tells them apart by name
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from benchmark.errors import BenchmarkError
+
+# The conditions of a run, and how they are named to people. `CONSTRAINT` is AMLB's.
+CONDITIONS = {
+    "RUNTIME": "budget in s",
+    "HARD_LIMIT": "hard limit in s",
+    "CORES": "cores",
+    "MEMORY": "memory in MB",
+    "SPLIT": "split",
+    "CONSTRAINT": "constraint",
+}
+RUN = "RUN"
+# What must be the same for all results of one thing: the column, and what it belongs to.
+IDENTITIES = {
+    "DATASET_HASH": (["DATASET_ID"], "data set"),
+    "SPLIT_HASH": (["DATASET_ID", "SEED"], "split of"),
+    "ENVIRONMENT_HASH": (["MODEL"], "framework"),
+}
+
+
+def checked(frame: pd.DataFrame, source: object, *, merge: bool = False) -> pd.DataFrame:
+    """The results as they are, or told apart by name.
+
+    With `merge`, results that differ in a condition keep their names where each framework has only
+    one value of it; else the value is added to every framework's name, such as `tpot (3600)`.
+
+    Raises:
+        BenchmarkError: the results mix conditions or manifests and `merge` is not set.
+    """
+    mixed = differing(frame)
+    if not mixed:
+        return frame
+    if not merge:
+        said = "; ".join(f"{word}: {', '.join(values)}" for word, values in mixed.values())
+        raise BenchmarkError(
+            f"{source} mixes results of different runs ({said}), and these cannot be compared as "
+            "one; analyse them apart, or tell them apart by framework with --merge."
+        )
+    columns = [column for column in (*CONDITIONS, RUN) if column in mixed]
+    if not columns:
+        return frame
+    return _renamed(frame, columns)
+
+
+def differing(frame: pd.DataFrame) -> dict[str, tuple[str, list[str]]]:
+    """The columns that say that results are of different runs: what they are, and their values.
+
+    Rows in which a condition is empty differ from none.
+    """
+    found: dict[str, tuple[str, list[str]]] = {}
+    for column, word in (*CONDITIONS.items(), (RUN, "run")):
+        if column in frame.columns:
+            values = _values(frame[column])
+            if len(values) > 1:
+                found[column] = (word, _some(values))
+    for column, (owner, word) in IDENTITIES.items():
+        if column in frame.columns:
+            known = frame.loc[frame[column].fillna("") != "", [*owner, column]].drop_duplicates()
+            twice = known.duplicated(owner, keep=False)
+            if twice.any():
+                names = known.loc[twice, owner[0]].astype(str).unique()
+                found[column] = (f"changed {word}", _some(sorted(names)))
+    return found
+
+
+def _renamed(frame: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
+    """Frameworks told apart by the first condition that does it, else by all of them."""
+    per_framework = frame.groupby("MODEL")[columns].nunique()
+    needed = [column for column in columns if (per_framework[column] > 1).any()]
+    if not needed:
+        return frame
+    limits = [column for column in needed if column in CONDITIONS]
+    # A hard limit goes with its budget and says nothing more; a run's name says all.
+    chosen = [limits[0]] if _tells(frame, limits[:1], needed) else limits or [RUN]
+    if not _tells(frame, chosen, needed):
+        chosen = needed
+    text = frame[chosen[0]].astype(str)
+    for column in chosen[1:]:
+        text = text + ", " + frame[column].astype(str)
+    known = (frame[chosen].fillna("").astype(str) != "").all(axis=1)
+    names = frame["MODEL"].where(~known, frame["MODEL"] + " (" + text + ")")
+    return frame.assign(MODEL=names)
+
+
+def _tells(frame: pd.DataFrame, chosen: list[str], needed: list[str]) -> bool:
+    """Whether the values of the chosen columns settle those of all needed ones."""
+    if not chosen:
+        return False
+    return bool((frame.groupby(chosen)[needed].nunique() <= 1).all(axis=None))
+
+
+def _values(column: pd.Series[str]) -> list[str]:
+    return sorted({str(value) for value in column.dropna().unique()} - {"", "nan"})
+
+
+def _some(values: list[str]) -> list[str]:
+    return values if len(values) <= 4 else [*values[:4], f"{len(values) - 4} more"]

@@ -1,0 +1,63 @@
+"""The whole analysis: read, compare, draw, report. `benchmark.analysis.process` is its door."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from benchmark.analysis import missing
+from benchmark.analysis.figures import drawn, save
+from benchmark.analysis.report import write_report
+from benchmark.analysis.statistics import study
+from benchmark.analysis.table import TYPES, read_results
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    import pandas as pd
+
+    from benchmark.analysis import Analysis
+    from benchmark.analysis.statistics import Statistics
+
+
+def studies_of(frame: pd.DataFrame) -> dict[str, Statistics]:
+    """The statistics of every task type that the results have."""
+    return {type: study(frame, type) for type in TYPES if (frame["TYPE"] == type).any()}
+
+
+def shapes_of(frame: pd.DataFrame) -> pd.DataFrame | None:
+    """`rows`, `features` and `type` by data set; None where the results do not say them."""
+    if not {"ROWS", "FEATURES"} <= set(frame.columns):
+        return None
+    known = frame.dropna(subset=["ROWS", "FEATURES"]).drop_duplicates("DATASET_ID")
+    if known.empty:
+        return None
+    table = known.set_index("DATASET_ID")[["ROWS", "FEATURES", "TYPE"]]
+    return table.set_axis(["rows", "features", "type"], axis=1)
+
+
+def process(
+    results: str | Path | Sequence[str | Path],
+    figures: str | Path,
+    report: str | Path,
+    facts: Mapping[str, object],
+    *,
+    merge: bool,
+) -> Analysis:
+    """See `benchmark.analysis.process`."""
+    from benchmark.analysis import Analysis
+
+    frame = read_results(results, merge=merge)
+    studies = studies_of(frame)
+    pictures = drawn(frame, studies, missing.by_cause(frame), shapes_of(frame))
+    files = {name: save(figure, figures, name) for name, figure in pictures}
+    images = {name: paths[-1] for name, paths in files.items()}
+    written = write_report(frame, studies, images, report, facts)
+    notes = [f"{type.capitalize()}: {note}" for type in studies for note in studies[type].notes]
+    boards = {type: found.board for type, found in studies.items()}
+    return Analysis(
+        boards,
+        [path for paths in files.values() for path in paths],
+        written,
+        notes + missing.sentences(frame),
+    )

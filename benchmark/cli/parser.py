@@ -1,0 +1,195 @@
+"""The commands, their arguments, and one sentence for whatever is typed wrong."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import sys
+from typing import TYPE_CHECKING, NoReturn
+
+from benchmark import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+COMMANDS = {
+    "local": ("runs:local", "run one task on this machine and print its record"),
+    "execute-compute": ("runs:execute_compute", "run every task from scratch"),
+    "resume-compute": ("runs:resume_compute", "run the tasks that have no result"),
+    "status": ("reading:show_status", "where the run stands"),
+    "fetch-results": ("reading:fetch_results", "compile the records to compiled_results.csv"),
+    "run-analysis": (
+        "analysis:run_analysis",
+        "statistics, figures into ./figures/, and the report",
+    ),
+    "file-compute": ("files:file_compute", "run the tasks of a task file that have no result"),
+    "export-failures": ("files:export_failures", "write the tasks without a result to a file"),
+    "delete-runs": ("files:delete_runs", "delete the results of the tasks in a task file"),
+    "get-logs": ("files:get_logs", "download the logs to ./log/"),
+    "download-data": ("data:download_data", "put the data sets of the studies into the store"),
+    "clean-s3": ("clean:clean_s3", "delete everything of this program's in the store"),
+    "init-compute": ("compute:init_compute", "build the images of the frameworks"),
+    "frameworks": ("frameworks:frameworks", "list the frameworks; new, check or lock one"),
+    "setup": ("setup:setup", "build frameworks' environments, say their size, remove them"),
+    "doctor": ("doctor:doctor", "check configuration, store and machine, and say how to mend"),
+}
+ALIASES = {"perform-analysis": "run-analysis"}
+NARROWED = (
+    *("execute-compute", "resume-compute", "file-compute", "status", "fetch-results"),
+    *("export-failures", "delete-runs", "get-logs", "run-analysis"),
+)
+BY_CAUSE = {
+    "resume-compute": "those that ended so; results among them are set aside and run again",
+    "file-compute": "those that ended so; results among them are set aside and run again",
+    "export-failures": "those that ended so, also results",
+    "status": "those that ended so",
+    "fetch-results": "those that ended so",
+    "delete-runs": "those that ended so",
+    "get-logs": "those that ended so",
+}
+FILED = ("file-compute", "export-failures", "delete-runs")
+TOLD_AS_JSON = tuple(COMMANDS)
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one sentence, without the usage before it."""
+
+    def error(self, message: str) -> NoReturn:
+        stop = "" if message.endswith("?") else "."
+        wrong = f"{message[0].upper()}{message[1:]}".rstrip(".")
+        print(f"error: {wrong}{stop} `{self.prog} --help` shows what it takes.", file=sys.stderr)
+        raise SystemExit(2)
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = _parser()
+    return parser.parse_args(_with_plain_name(parser, list(arguments)))
+
+
+def _with_plain_name(parser: Parser, arguments: list[str]) -> list[str]:
+    """`download_data` is `download-data`, and `perform-analysis` is `run-analysis`."""
+    for place, word in enumerate(arguments):
+        if not word.startswith("-"):
+            plain = word.replace("_", "-")
+            plain = ALIASES.get(plain, plain)
+            if plain not in COMMANDS:
+                near = difflib.get_close_matches(plain, [*COMMANDS, *ALIASES], n=1, cutoff=0.5)
+                mend = f"; did you mean {near[0]}?" if near else ""
+                parser.error(f"there is no command '{word}'{mend}")
+            return [*arguments[:place], plain, *arguments[place + 1 :]]
+    return arguments
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        prog="main.py",
+        description="An AutoML benchmark that loses no result.",
+        epilog="Without a batch.config the program is in quickstart: the embedded starter suite, "
+        "light frameworks, a short budget, results in ./runs.",
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, (_, text) in COMMANDS.items():
+        description = text[0].upper() + text[1:] + "."
+        command = commands.add_parser(name, help=text, description=description)
+        command.add_argument("--debug", action="store_true", help="show tracebacks")
+        if name in TOLD_AS_JSON:
+            command.add_argument(
+                "--json", action="store_true", help="only JSON on standard output, for programs"
+            )
+        _configured(command)
+        if name in NARROWED:
+            _narrowed(name, command)
+        _special(name, command)
+    return parser
+
+
+def _configured(command: argparse.ArgumentParser) -> None:
+    group = command.add_argument_group("configuration")
+    group.add_argument("--config", metavar="FILE", help="instead of batch.config")
+    group.add_argument("--run", metavar="NAME", help="the run's name (default: default)")
+    group.add_argument("--parallel", type=int, metavar="N", help="tasks side by side")
+    group.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="any key of batch.config, such as --set runtime=60",
+    )
+
+
+def _narrowed(name: str, command: argparse.ArgumentParser) -> None:
+    group = command.add_argument_group("only some tasks (each may be repeated)")
+    group.add_argument("--framework", action="append", metavar="NAME")
+    group.add_argument("--dataset", action="append", metavar="NAME")
+    group.add_argument("--seed", action="append", type=int, metavar="N")
+    if name in BY_CAUSE:
+        group.add_argument("--cause", action="append", metavar="CAUSE", help=BY_CAUSE[name])
+
+
+def _special(name: str, command: argparse.ArgumentParser) -> None:
+    if name == "local":
+        command.add_argument("model", help="a framework, such as random-forest")
+        command.add_argument("openml_id", help="a data set's name or OpenML id")
+        command.add_argument("type", help="classification or regression")
+        command.add_argument("seed", type=int)
+    if name == "execute-compute":
+        command.add_argument(
+            "--overwrite", action="store_true", help="set the run's results aside and start again"
+        )
+    if name in FILED:
+        command.add_argument("file_path", help="JSON lines, or a classic pickled list")
+    if name in ("delete-runs", "clean-s3"):
+        command.add_argument("--yes", action="store_true", help="do not ask")
+    if name == "download-data":
+        command.add_argument(
+            "--check", action="store_true", help="say what each looks like and what is suspicious"
+        )
+        command.add_argument(
+            "--dataset", action="append", metavar="NAME", help="only this (may be repeated)"
+        )
+        command.add_argument(
+            "--info", default=".", metavar="FOLDER", help="for study_TYPE_info.csv (default: here)"
+        )
+    if name == "get-logs":
+        command.add_argument("--output", default="log", metavar="FOLDER")
+    if name == "fetch-results":
+        command.add_argument("--output", metavar="FILE", help="default: compiled_results.csv")
+        command.add_argument(
+            "--format",
+            choices=("classic", "amlb"),
+            default="classic",
+            help="amlb: the results.csv of the AutoML benchmark of OpenML (default: classic)",
+        )
+    if name == "frameworks":
+        command.add_argument(
+            "action",
+            nargs="?",
+            choices=("new", "check", "lock"),
+            help="new: make a folder that works; check: the contract test; lock: resolve "
+            "requirements.in",
+        )
+        command.add_argument("what", nargs="?", metavar="NAME", help="a name, or a folder")
+        command.add_argument("--path", default=".", help="where `new` makes the folder")
+    if name == "setup":
+        command.add_argument("name", nargs="*", help="frameworks (default: those configured)")
+        command.add_argument("--all", action="store_true", help="every framework there is")
+        command.add_argument("--list-size", action="store_true", help="what environments take")
+        command.add_argument("--remove", action="append", metavar="NAME", help="remove one's")
+    if name == "init-compute":
+        command.add_argument(
+            "--framework", action="append", metavar="NAME", help="default: those configured"
+        )
+        command.add_argument("--push", metavar="REGISTRY", help="HOST[:PORT][/NAME]")
+        command.add_argument(
+            "--base",
+            metavar="IMAGE",
+            help="a Debian with Python (default: python:3.x-slim-bookworm)",
+        )
+        command.add_argument(
+            "--network", metavar="MODE", help="how a build reaches the network, such as host"
+        )
+    if name == "run-analysis":
+        command.add_argument("--results", metavar="FILE", help="default: compiled_results.csv")
+        command.add_argument("--figures", default="figures", metavar="FOLDER")
+        command.add_argument("--report", default="report.html", metavar="FILE")

@@ -1,0 +1,94 @@
+"""Commands that only read a run: status, fetch-results."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmark.cli.output import report
+from benchmark.cli.session import chosen
+from benchmark.compute.local.local import slots
+from benchmark.errors import BenchmarkError, ConfigError
+from benchmark.runs.status import status
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+    from benchmark.config import Config
+    from benchmark.runs.plan import Plan
+    from benchmark.runs.status import Status
+
+FILES = {"classic": "compiled_results.csv", "amlb": "results.csv"}
+
+
+def show_status(options: argparse.Namespace) -> int:
+    config, plan = chosen(options)
+    found = status(plan.run, plan.tasks)
+    facts = asdict(found) | {"without_result": found.without_result}
+    report(options, facts, _lines(found, config))
+    return 0
+
+
+def fetch_results(options: argparse.Namespace) -> int:
+    _, plan = chosen(options)
+    path = Path(options.output or FILES[options.format])
+    counts = write_results(plan, path, options.format)
+    words = (
+        f"{path}: {counts['success']} successes, {counts['failure']} failures, "
+        f"{counts['']} not yet run, of {sum(counts.values())} tasks"
+    )
+    facts = {
+        "file": str(path),
+        "run": plan.run.name,
+        "store": plan.run.store.url,
+        "tasks": sum(counts.values()),
+        "success": counts["success"],
+        "failure": counts["failure"],
+        "not_run": counts[""],
+    }
+    report(options, facts, [words])
+    return 0
+
+
+def write_results(plan: Plan, path: Path, form: str = "classic") -> dict[str, int]:
+    """Write the rows of the plan's tasks to a file; returns how many have which status.
+
+    Raises:
+        BenchmarkError: the file cannot be written.
+    """
+    from benchmark.runs.amlb import write_amlb
+    from benchmark.runs.compiled import compile_results
+
+    write = write_amlb if form == "amlb" else compile_results
+    try:
+        return write(plan.run, path, {task.key for task in plan.tasks})
+    except OSError as error:
+        raise BenchmarkError(f"{path} cannot be written: {error.strerror}.") from error
+
+
+def _lines(found: Status, config: Config) -> Iterator[str]:
+    state = "running" if found.running_now else "not running"
+    yield f"Run '{found.run}' in {found.store} ({state})"
+    yield f"  {found.tasks} tasks: {found.success} success, {found.without_result} without result"
+    for cause, number in found.causes.items():
+        yield f"  {number} {cause}"
+    yield f"  {found.running} running, {found.waiting} waiting"
+    parallel = _parallel(config)
+    if found.mean_s is not None and found.without_result and parallel:
+        left = found.mean_s * found.without_result / parallel
+        mean = f"{found.mean_s:.1f} s a task on average"
+        yield f"  about {left:.0f} s left: {mean}, {parallel} at a time"
+    width = max((len(name) for name in found.by_framework), default=0)
+    for name, counts in found.by_framework.items():
+        words = ", ".join(f"{number} {word}" for word, number in sorted(counts.items()))
+        yield f"  {name:{width}}  {words}"
+
+
+def _parallel(config: Config) -> int:
+    """How many tasks run at once here; 0 where this machine could not run one."""
+    try:
+        return len(slots(config))
+    except ConfigError:
+        return 0

@@ -1,0 +1,152 @@
+"""`setup`: builds the environments of frameworks, says what they take, removes them."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from typing import TYPE_CHECKING, Any
+
+from benchmark.cli.output import notice, report
+from benchmark.cli.session import configuration
+from benchmark.errors import BenchmarkError
+from benchmark.frameworks import disk, registry
+from benchmark.frameworks.building import build_all
+from benchmark.runs.plan import chosen_frameworks
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Iterator
+
+    from benchmark.frameworks import Framework
+    from benchmark.frameworks.building import Built
+
+
+def setup(options: argparse.Namespace) -> int:
+    if options.list_size:
+        return _sizes(options)
+    if options.remove:
+        return _remove(options)
+    chosen = _chosen(options)
+    rows: list[dict[str, Any]] = []
+    lines: list[str] = []
+    with _progress(len(chosen)) as (tell, advance):
+        for built in build_all(chosen, tell):
+            advance(built)
+            rows.append(_row(built))
+            if built.error:
+                notice(f"{built.framework.name}: {built.error}")
+            elif built.environment:
+                lines.append(_line(built))
+    failed = sum(row["error"] is not None for row in rows)
+    taken = disk.stored().total_mb
+    lines.append(f"The environments take {taken:g} MB together.")
+    report(options, {"frameworks": rows, "total_mb": taken}, lines)
+    return 1 if failed else 0
+
+
+def _chosen(options: argparse.Namespace) -> list[Framework]:
+    config = configuration(options)
+    paths = config.frameworks_path
+    if options.all:
+        scan = registry.scan(paths)
+        for warning in scan.warnings:
+            notice(f"warning: {warning}")
+        return list(scan.frameworks.values())
+    if options.name:
+        found = (registry.get(name, paths) for name in options.name)
+    else:
+        from benchmark.frameworks import of_entry
+
+        found = (of_entry(entry) for entry in chosen_frameworks(config).values())
+    return list({(f.name, f.pinned): f for f in found}.values())
+
+
+def _row(built: Built) -> dict[str, Any]:
+    environment = built.environment
+    return {
+        "name": built.framework.name,
+        "folder": str(environment.folder) if environment else None,
+        "version": environment.version if environment else None,
+        "build_s": environment.build_s if environment else None,
+        "import_s": built.import_s,
+        "size_mb": environment.size_mb if environment else None,
+        "error": built.error,
+    }
+
+
+def _line(built: Built) -> str:
+    environment = built.environment
+    if environment is None:
+        return f"{built.framework.name}: {built.error}"
+    return (
+        f"{built.framework.name}: {built.framework.version_of} {environment.version}, "
+        f"{environment.size_mb:g} MB, built in {environment.build_s:.1f} s, imported in "
+        f"{built.import_s or 0:.1f} s, {environment.folder}"
+    )
+
+
+def _sizes(options: argparse.Namespace) -> int:
+    found = disk.stored()
+    rows = [
+        {
+            "name": one.name,
+            "folder": str(one.folder),
+            "size_mb": one.size_mb,
+            "own_mb": one.own_mb,
+            "built": one.built,
+        }
+        for one in found.environments
+    ]
+    width = max((len(one.name) for one in found.environments), default=0)
+    lines = [
+        f"{one.name:{width}}  {one.size_mb:9.1f} MB, removing frees {one.own_mb:.1f} MB"
+        f"{'' if one.built else ' (not finished)'}"
+        for one in found.environments
+    ]
+    lines.append(f"Together {found.total_mb:g} MB: files are shared by hard links.")
+    report(options, {"environments": rows, "total_mb": found.total_mb}, lines)
+    return 0
+
+
+def _remove(options: argparse.Namespace) -> int:
+    paths = configuration(options).frameworks_path
+    removed = []
+    for name in options.remove:
+        removed += disk.remove(_environment_name(name, paths))
+    report(
+        options,
+        {"removed": [str(one.folder) for one in removed]},
+        [f"{one.folder}: removed, {one.own_mb:g} MB freed" for one in removed],
+    )
+    return 0
+
+
+def _environment_name(name: str, paths: list[str]) -> str:
+    """The environment of a framework; a name that is no framework's may be an environment's."""
+    plain, at, version = name.partition("@")
+    with contextlib.suppress(BenchmarkError):
+        return registry.get(plain, paths).environment + at + version
+    return name
+
+
+@contextlib.contextmanager
+def _progress(total: int) -> Iterator[tuple[Callable[[str], None], Callable[[Built], None]]]:
+    """A bar on a terminal, lines in a log: what to say, and what to do for each that is done."""
+    if not sys.stderr.isatty():
+        yield notice, lambda built: notice(f"{built.framework.name}: done")
+        return
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as bar:
+        task = bar.add_task("environments", total=total)
+
+        def tell(text: str) -> None:
+            bar.console.print(escape(text))
+
+        def advance(built: Built) -> None:
+            bar.update(task, advance=1, description=escape(built.framework.name))
+
+        yield tell, advance

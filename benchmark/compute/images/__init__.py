@@ -1,0 +1,29 @@
+"""Images: one for each environment of frameworks, with the harness, for whatever runs containers.
+
+from benchmark.compute import images
+
+engine = images.connect()
+wanted, faults = images.images_of(frameworks, found)
+for image in wanted:
+    print(images.ensure_image(engine, image).name)
+"""
+
+from benchmark.compute.images.builds import BuiltImage, ensure_image, push, repository_name
+from benchmark.compute.images.context import DEFAULT_BASE, Image, images_of
+from benchmark.compute.images.engine import Engine, connect
+
+__all__ = [
+    "DEFAULT_BASE",
+    "RESERVE_MB",
+    "BuiltImage",
+    "Engine",
+    "Image",
+    "connect",
+    "ensure_image",
+    "images_of",
+    "push",
+    "repository_name",
+]
+
+# What a container needs beside the task's `memory`: the runner and the preloaded interpreter.
+RESERVE_MB = 1024

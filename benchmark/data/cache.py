@@ -1,0 +1,144 @@
+"""This machine's cache of data sets that were fetched, checked and typed once.
+
+cache = DataCache(cache_folder() / "datasets" / "www.openml.org")
+cache.put(dataset)
+cache.entry("task-59").load()
+
+Every file is written beside its place and renamed, the description last, so that any number of
+processes share it: who reads sees a whole data set or none.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmark.config import CACHE_VARIABLE
+from benchmark.data.packed import DESCRIPTION, ENDINGS, description_of, pack, unpack
+from benchmark.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from benchmark.data.datasets import Dataset
+
+
+def cache_folder() -> Path:
+    """$AUTOML_BENCHMARK_CACHE, or automl-benchmark in the user's cache."""
+    own = os.environ.get(CACHE_VARIABLE)
+    if own:
+        return Path(own).expanduser().absolute()
+    shared = os.environ.get("XDG_CACHE_HOME")
+    return (Path(shared) if shared else Path.home() / ".cache") / "automl-benchmark"
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """A data set that can be loaded: what is said of it, and where its objects are."""
+
+    name: str
+    description: dict[str, Any]
+    source: DataCache | Dataset
+
+    def load(self) -> Dataset:
+        """The data set itself.
+
+        Raises:
+            DataError: it has gone from the cache, or is damaged.
+        """
+        if not isinstance(self.source, DataCache):
+            return self.source
+        dataset = self.source.load(self.name)
+        if dataset is None:
+            raise DataError(f"Data set {self.name} has gone from {self.source.folder}.")
+        return dataset
+
+    def objects(self) -> dict[str, bytes]:
+        """What the store keeps, by ending; the description is the last."""
+        if not isinstance(self.source, DataCache):
+            return pack(self.source)
+        return self.source.objects(self.name)
+
+
+class DataCache:
+    """Data sets in a folder, by name."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def entry(self, name: str) -> Entry | None:
+        """What the cache has by this name; None where that is nothing, or not whole."""
+        described = self._read(name, DESCRIPTION)
+        if described is None:
+            return None
+        try:
+            return Entry(name, description_of(name, described), self)
+        except DataError:
+            return None  # A broken description is as good as none: it is fetched again.
+
+    def load(self, name: str) -> Dataset | None:
+        return unpack(name, lambda ending: self._read(name, ending))
+
+    def objects(self, name: str) -> dict[str, bytes]:
+        found = {ending: self._read(name, ending) for ending in ENDINGS}
+        return {ending: content for ending, content in found.items() if content is not None}
+
+    def put(self, dataset: Dataset, name: str | None = None) -> Entry:
+        """Write a data set.
+
+        Raises:
+            DataError: the folder takes nothing.
+        """
+        name = name or dataset.name
+        try:
+            for ending, content in pack(dataset).items():
+                write_whole(self._path(name, ending), content)
+        except OSError as error:
+            raise DataError(
+                f"Data set {name} cannot be kept in {self.folder}: {error.strerror or error}; free "
+                f"space there, or name another folder with {CACHE_VARIABLE}."
+            ) from None
+        return Entry(name, dataset.description, self)
+
+    def drop(self, name: str) -> None:
+        """Forget a data set; the description goes first."""
+        for ending in reversed(ENDINGS):
+            self._path(name, ending).unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def lock(self, name: str) -> Iterator[None]:
+        """Wait for whoever else works on this name."""
+        locks = self.folder / ".locks"
+        locks.mkdir(parents=True, exist_ok=True)
+        with (locks / name).open("ab") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def _path(self, name: str, ending: str) -> Path:
+        return self.folder / f"{name}{ending}"
+
+    def _read(self, name: str, ending: str) -> bytes | None:
+        try:
+            return self._path(name, ending).read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise DataError(
+                f"{self._path(name, ending)} cannot be read: {error.strerror or error}."
+            ) from None
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file so that nobody ever sees a part of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    staged = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
+    try:
+        staged.write_bytes(content)
+        staged.replace(path)
+    finally:
+        staged.unlink(missing_ok=True)

@@ -1,0 +1,171 @@
+"""Fetches a file by its URL (http, https, s3) into the cache; goes on where it stopped.
+
+path = download("https://example.org/sales.csv", folder)
+
+A URL may carry a password or a token: in messages it stands without either.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import time
+import urllib.error
+import urllib.request
+from http.client import HTTPException
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit, urlunsplit
+
+from benchmark.data.cache import write_whole
+from benchmark.errors import DataError, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+SCHEMES = ("http", "https", "s3")
+SILENCE_S = 60.0
+_PIECE = 1 << 18
+_FIRST_PAUSE_S = 0.5
+_FINAL = frozenset((400, 401, 403, 404, 405, 410))
+
+
+def download(  # noqa: PLR0917
+    url: str,
+    folder: Path,
+    sha256: str | None = None,
+    refresh: bool = False,
+    patience_s: float = 45.0,
+    on_bytes: Callable[[int], None] | None = None,
+) -> Path:
+    """The file of a URL, from the cache where it was fetched before.
+
+    Args:
+        sha256: what the content must hash to.
+        refresh: ask whether it has changed; if nobody answers, the cached one serves.
+        patience_s: for how long a fault that may pass is tried again.
+
+    Raises:
+        DataError: it cannot be had, or is not what `sha256` says.
+    """
+    place = urlsplit(url)
+    key = hashlib.sha256(url.encode()).hexdigest()[:24]
+    path = folder / key / (PurePosixPath(place.path).name or "data")
+    if path.exists() and not refresh:
+        return _checked(path, sha256, url)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        if place.scheme == "s3":
+            _from_s3(url, path)
+        else:
+            _from_http(url, path, patience_s, on_bytes)
+    except DataError:
+        if not path.exists():
+            raise
+    return _checked(path, sha256, url)
+
+
+def shown(url: str) -> str:
+    """A URL without user, password and query."""
+    place = urlsplit(url)
+    host = place.hostname or ""
+    if place.port:
+        host += f":{place.port}"
+    return urlunsplit((place.scheme, host, place.path, "", ""))
+
+
+def _checked(path: Path, sha256: str | None, url: str) -> Path:
+    if sha256:
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if found != sha256.lower():
+            path.unlink()
+            raise DataError(
+                f'{shown(url)} has the sha256 {found[:16]}… and "sha256" says {sha256[:16]}…; '
+                "mend the one or the other."
+            )
+    return path
+
+
+def _from_s3(url: str, path: Path) -> None:
+    from benchmark.store import open_store
+
+    folder, _, name = url.rpartition("/")
+    try:
+        content = open_store(folder).get(name)
+    except StoreError as error:
+        raise DataError(str(error)) from None
+    if content is None:
+        raise DataError(f"There is no {url}; check bucket and path.")
+    write_whole(path, content)
+
+
+def _from_http(
+    url: str, path: Path, patience_s: float, on_bytes: Callable[[int], None] | None
+) -> None:
+    end = time.monotonic() + patience_s
+    pause = _FIRST_PAUSE_S
+    while True:
+        try:
+            _once(url, path, on_bytes)
+            return
+        except urllib.error.HTTPError as error:
+            reason = f"the server answers {error.code} {error.reason}"
+            last = error.code in _FINAL
+        except (OSError, HTTPException) as error:
+            inner = getattr(error, "reason", error)
+            reason = str(getattr(inner, "strerror", None) or inner)[:120]
+            last = False
+        if last or time.monotonic() + pause > end:
+            raise DataError(f"{shown(url)} cannot be had: {reason}; check it and try again.")
+        time.sleep(pause)
+        pause = min(2 * pause, 10.0)
+
+
+def _once(url: str, path: Path, on_bytes: Callable[[int], None] | None) -> None:
+    """One request: what is missing, if the server's file is still the same; else all of it."""
+    part, notes = path.with_name(".part"), path.with_name(".notes.json")
+    known = _noted(notes)
+    request = urllib.request.Request(url)  # noqa: S310
+    have = part.stat().st_size if part.exists() else 0
+    if have and known.get("part"):
+        request.add_header("Range", f"bytes={have}-")
+        request.add_header("If-Range", known["part"])
+    elif path.exists() and known.get("whole"):
+        request.add_header("If-None-Match", known["whole"])
+    try:
+        answer = urllib.request.urlopen(request, timeout=SILENCE_S)  # noqa: S310
+    except urllib.error.HTTPError as error:
+        if error.code == 304:
+            return
+        if error.code == 416:
+            part.unlink(missing_ok=True)
+            raise OSError("the server has another file now") from None
+        raise
+    with answer:
+        going_on = answer.status == 206
+        have = have if going_on else 0
+        tag = answer.headers.get("ETag")
+        length = answer.headers.get("Content-Length")
+        wanted = have + int(length) if length else None
+        write_whole(notes, json.dumps(known | {"part": tag}).encode())
+        with part.open("ab" if going_on else "wb") as file:
+            while piece := answer.read(_PIECE):
+                file.write(piece)
+                have += len(piece)
+                if on_bytes:
+                    on_bytes(have)
+    if wanted is not None and have < wanted:
+        raise OSError(f"it broke off after {have} of {wanted} bytes")
+    shutil.move(part, path)
+    write_whole(notes, json.dumps({"whole": tag}).encode())
+
+
+def _noted(notes: Path) -> dict[str, Any]:
+    try:
+        known = json.loads(notes.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}

@@ -1,0 +1,177 @@
+"""Fetches what is not in the cache from OpenML, by a process of its own, several at once.
+
+outcome = fetch([Job("task-59")], key=None)
+outcome.faults                              # {name: why it cannot be had}
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from benchmark.data.cache import DataCache, cache_folder
+from benchmark.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+SERVER = "https://www.openml.org/api/v1/xml"
+PARALLEL = 6
+PATIENCE_S = 45.0
+_ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Job:
+    """`task-N`, `openml-N` or `study-ID`; `type` skips one that is for something else."""
+
+    name: str
+    type: str | None = None
+
+
+@dataclass
+class Fetched:
+    """How a fetch went, by the jobs' names."""
+
+    done: set[str] = field(default_factory=set)
+    members: dict[str, dict[str, Any]] = field(default_factory=dict)
+    others: dict[str, str] = field(default_factory=dict)
+    faults: dict[str, str] = field(default_factory=dict)
+
+
+def fetch(
+    jobs: Sequence[Job],
+    key: str | None = None,
+    on_event: Callable[[dict[str, Any]], None] | None = None,
+    *,
+    parallel: int = PARALLEL,
+    patience_s: float = PATIENCE_S,
+) -> Fetched:
+    """Fetch everything that can be had; what cannot stops nothing and is in `faults`.
+
+    Args:
+        key: the OpenML API key; without it the client's own configuration's.
+        on_event: called with each event of the fetcher as it comes.
+        parallel: how many at once.
+        patience_s: for how long a fault that may pass is tried again.
+    """
+    fetched = Fetched()
+    if not jobs:
+        return fetched
+    request = {
+        "key": key,
+        "cache": str(_client_cache()),
+        "place": str(openml_cache().folder),
+        "parallel": max(1, min(parallel, len(jobs))),
+        "patience_s": patience_s,
+        "jobs": [{"name": job.name, "type": job.type} for job in jobs],
+    }
+    with tempfile.TemporaryFile() as errors:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "benchmark.data.openml_fetcher"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            env=_environment(),
+            text=True,
+        )
+        try:
+            _send(process, json.dumps(request) + "\n")
+            for line in process.stdout or ():
+                event = json.loads(line)
+                _note(fetched, event)
+                if on_event:
+                    on_event(event)
+            code = process.wait()
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+            for stream in (process.stdin, process.stdout):
+                if stream:
+                    stream.close()
+        known = fetched.done | set(fetched.members) | set(fetched.others) | set(fetched.faults)
+        lost = [job.name for job in jobs if job.name not in known]
+        if lost:
+            errors.seek(0)
+            reason = _last_line(errors.read().decode(errors="replace"), key)
+            for name in lost:
+                fetched.faults[name] = (
+                    f"The process that fetches from OpenML ended (code {code}) before {name} was "
+                    f"there: {reason}."
+                )
+    return fetched
+
+
+def openml_cache() -> DataCache:
+    """The cache of what came from the OpenML server that the client is configured for."""
+    place = re.sub(r"[^A-Za-z0-9._-]", "_", urlsplit(server()).netloc) or "openml"
+    return DataCache(cache_folder() / "datasets" / place)
+
+
+def server() -> str:
+    """The OpenML server of the client's own configuration file, without importing the client."""
+    try:
+        text = _client_configuration().read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return SERVER
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{_client_configuration()} cannot be read: {error}.") from None
+    found = re.search(r"(?mi)^\s*server\s*[=:]\s*(\S+)", text)
+    return found.group(1) if found else SERVER
+
+
+def _client_configuration() -> Path:
+    home = os.environ.get("XDG_CONFIG_HOME")
+    return (Path(home) if home else Path.home() / ".config") / "openml" / "config"
+
+
+def _client_cache() -> Path:
+    own = os.environ.get("OPENML_CACHE_DIR")
+    return Path(own).expanduser().absolute() if own else cache_folder() / "openml"
+
+
+def _environment() -> dict[str, str]:
+    """Where the client shall write; it makes folders in the home directory when imported."""
+    variables = dict(os.environ)
+    paths = [str(_ROOT), *filter(None, [variables.get("PYTHONPATH")])]
+    variables["PYTHONPATH"] = os.pathsep.join(paths)
+    variables["OPENML_CACHE_DIR"] = str(_client_cache())
+    if not _client_configuration().exists():
+        variables["XDG_CONFIG_HOME"] = str(cache_folder() / "openml" / "configuration")
+    return variables
+
+
+def _send(process: subprocess.Popen[str], line: str) -> None:
+    assert process.stdin is not None
+    try:
+        process.stdin.write(line)
+        process.stdin.flush()
+    except BrokenPipeError:
+        return  # It has ended already; what it did not do is told by its name.
+
+
+def _note(fetched: Fetched, event: dict[str, Any]) -> None:
+    name = event["name"]
+    if "fault" in event:
+        fetched.faults[name] = event["fault"]
+    elif "members" in event:
+        fetched.members[name] = {"members": event["members"], "title": event.get("title")}
+    elif "other" in event:
+        fetched.others[name] = event["other"]
+    elif "done" in event:
+        fetched.done.add(name)
+
+
+def _last_line(text: str, key: str | None) -> str:
+    lines = [line for line in text.splitlines() if line.strip()]
+    line = lines[-1][:200] if lines else "it said nothing"
+    return line.replace(key, "***") if key else line

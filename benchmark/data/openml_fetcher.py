@@ -1,0 +1,166 @@
+"""The process that talks to OpenML: one JSON request on its input, events as JSON lines out.
+
+    python -m benchmark.data.openml_fetcher < request.json
+
+It is a process of its own because the client needs three seconds to be imported, makes folders in
+the home directory, logs to the root logger, keeps its key in a module, and waits without end for a
+silent server. The request is `{"key", "cache", "place", "parallel", "patience_s", "jobs"}`; a job
+is `{"name": "task-59", "type": null}` or `{"name": "study-135"}`. Events have the job's `name` and
+one of `bytes`, `done`, `members`, `other` (it is of another type) and `fault`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import random
+import socket
+import sys
+import threading
+import time
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from benchmark.data.cache import DataCache
+from benchmark.data.openml_faults import explained, is_passing
+from benchmark.errors import DataError
+
+SILENCE_S = 60.0
+_FIRST_PAUSE_S = 0.5
+_LONGEST_PAUSE_S = 20.0
+_TELL_EVERY = 1 << 18
+
+
+class Fetcher:
+    """Fetches data sets and memberships, each tried again while its fault may pass."""
+
+    def __init__(self, request: dict[str, Any]) -> None:
+        self.request = request
+        self.cache = DataCache(Path(request["place"]))
+        self._key = request.get("key") or ""
+        self._out = threading.Lock()
+
+    def run(self) -> None:
+        with ThreadPoolExecutor(self.request["parallel"]) as pool:
+            list(pool.map(self._carry_out, self.request["jobs"]))
+
+    def tell(self, name: str, **event: Any) -> None:
+        """One event; the key is in none."""
+        line = json.dumps({"name": name} | event)
+        for secret in self.secrets():
+            line = line.replace(secret, "***")
+        with self._out:
+            sys.stdout.write(line + "\n")
+            sys.stdout.flush()
+
+    def secrets(self) -> set[str]:
+        import openml
+
+        return {secret for secret in (self._key, str(openml.config.apikey or "")) if secret}
+
+    def _carry_out(self, job: dict[str, Any]) -> None:
+        name = job["name"]
+        _received.begin(lambda number: self.tell(name, bytes=number))
+        end = time.monotonic() + self.request["patience_s"]
+        pause = _FIRST_PAUSE_S
+        while True:
+            try:
+                event = self._once(job)
+                break
+            except DataError as error:
+                event = {"fault": str(error)}
+                break
+            except Exception as error:
+                event = {"fault": explained(error, name, _server())}
+                if not is_passing(error) or time.monotonic() + pause > end:
+                    break
+            time.sleep(pause * random.uniform(0.7, 1.3))  # noqa: S311
+            pause = min(2 * pause, _LONGEST_PAUSE_S)
+        _received.end()
+        self.tell(name, **event)
+
+    def _once(self, job: dict[str, Any]) -> dict[str, Any]:
+        import benchmark.data.openml_source as openml_source
+
+        kind, _, number = job["name"].partition("-")
+        if kind == "study":
+            found: dict[str, Any] = openml_source.members(number)
+            return found
+        with self.cache.lock(job["name"]):
+            if self.cache.entry(job["name"]) is not None:
+                return {"done": True}
+            other = openml_source.other_type(kind, int(number), job.get("type"))
+            if other:
+                return {"other": other}
+            with self.cache.lock(f"data-{openml_source.data_id(kind, int(number))}"):
+                dataset = openml_source.dataset(job["name"], kind, int(number))
+            self.cache.put(dataset)
+        return {"done": True}
+
+
+class _Received(threading.local):
+    """The bytes that this thread has received, told now and then."""
+
+    tell: Any = None
+    number = 0
+    told = 0
+
+    def begin(self, tell: Any) -> None:
+        self.tell, self.number, self.told = tell, 0, 0
+
+    def add(self, number: int) -> None:
+        self.number += number
+        if self.number - self.told >= _TELL_EVERY:
+            self.end()
+
+    def end(self) -> None:
+        if self.tell and self.number > self.told:
+            self.told = self.number
+            self.tell(self.number)
+
+
+_received = _Received()
+
+
+class _WatchedSocketIO(socket.SocketIO):
+    """Counts what arrives, and gives up on a server that has gone silent.
+
+    The client sets no limit of its own, so that a hanging server would hang the program.
+    """
+
+    def readinto(self, buffer: Any) -> int | None:
+        self._sock.settimeout(SILENCE_S)  # type: ignore[attr-defined]
+        number = super().readinto(buffer)
+        _received.add(number or 0)
+        return number
+
+
+def _server() -> str:
+    import openml
+
+    return str(openml.config.server)
+
+
+def main() -> None:
+    request = json.loads(sys.stdin.readline())
+    # The client's warnings and logs name URLs; nothing of them is wanted here.
+    logging.disable(logging.CRITICAL)
+    warnings.simplefilter("ignore")
+    socket.SocketIO = _WatchedSocketIO  # type: ignore[misc]
+    import openml
+
+    openml.config.set_root_cache_directory(request["cache"])
+    openml.config.set_retry_policy("human", 1)
+    if request.get("key"):
+        openml.config.apikey = request["key"]
+    Fetcher(request).run()
+
+
+if __name__ == "__main__":
+    main()
+    sys.stdout.flush()
+    # Threads that still wait for a server must not keep the process.
+    os._exit(0)

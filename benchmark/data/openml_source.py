@@ -1,0 +1,207 @@
+"""OpenML's studies, tasks and data sets through the client, as data sets of this program.
+
+Only the fetcher's process imports this. Files are read from the client's cache by our own readers,
+because the client's frames lose types (whole numbers become uint8, levels an order).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from benchmark.data.arff import read_arff
+from benchmark.data.datasets import Dataset, natural_type
+from benchmark.data.folds import FoldKey, Folds
+from benchmark.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from openml.datasets import OpenMLDataset
+    from openml.tasks import OpenMLSupervisedTask, OpenMLTask
+
+_TYPES = {1: "classification", 2: "regression"}
+
+
+def members(study: str) -> dict[str, Any]:
+    """The tasks of a study, or the data sets of one that has no tasks.
+
+    Raises:
+        DataError: it is a study of runs, or is empty.
+    """
+    import openml
+
+    try:
+        suite = openml.study.get_suite(study)
+    except ValueError as error:
+        if "entity type" not in str(error):
+            raise
+        raise DataError(
+            f"Study {study} is a study of runs; name a suite of tasks or data sets."
+        ) from None
+    tasks, data = suite.tasks or [], suite.data or []
+    if not tasks and not data:
+        raise DataError(f"Study {study} has no tasks and no data sets.")
+    names = [f"task-{number}" for number in tasks] or [f"openml-{number}" for number in data]
+    return {"members": list(dict.fromkeys(names)), "title": suite.name}
+
+
+def other_type(kind: str, number: int, wanted: str | None) -> str | None:
+    """What a task or data set is for, if it is not what is wanted; before its data are fetched."""
+    import openml
+
+    if wanted is None:
+        return None
+    if kind == "task":
+        has = _type_of(openml.tasks.get_task(number), number)
+    else:
+        data = openml.datasets.get_dataset(number, download_features_meta_data=True)
+        target = data.default_target_attribute
+        features = {feature.name: feature.data_type for feature in data.features.values()}
+        if target not in features:
+            return None  # What is wrong with it is said when it is read.
+        has = "regression" if features[target] in ("numeric", "date") else "classification"
+    return None if has == wanted else has
+
+
+def data_id(kind: str, number: int) -> int:
+    """The data set of a task, or the number itself."""
+    import openml
+
+    return int(openml.tasks.get_task(number).dataset_id) if kind == "task" else number
+
+
+def dataset(name: str, kind: str, number: int) -> Dataset:
+    """The data set of a task, with the task's target and folds; or one with its default target.
+
+    Raises:
+        DataError: it has no target, or cannot be used.
+    """
+    import openml
+
+    if kind == "task":
+        task: Any = openml.tasks.get_task(number)
+        data = _with_file(int(task.dataset_id))
+        target, wanted = str(task.target_name), _type_of(task, number)
+    else:
+        data = _with_file(number)
+        target, wanted = str(data.default_target_attribute or ""), None
+        if not target:
+            raise DataError(
+                f"OpenML data set {number} names no target; declare one in a file of 'datasets', "
+                f'with "openml: {number}" and "target".'
+            )
+    table = _without_ignored(_table(data), data, target)
+    if wanted is None:
+        wanted = natural_type(table, target)
+    folds = _folds(task, table.num_rows, name) if kind == "task" else None
+    facts = {
+        "source": f"OpenML data set {data.dataset_id}",
+        "openml": data.dataset_id,
+        "task": number if kind == "task" else None,
+        "title": f"{data.name}, version {data.version}",
+        "licence": str(data.licence) if data.licence else None,
+        "md5": data.md5_checksum,
+    }
+    return Dataset.of(name, wanted, target, table, facts, folds)
+
+
+def _type_of(task: OpenMLTask, number: int) -> str:
+    kind = _TYPES.get(task.task_type_id.value)
+    if kind is None:
+        raise DataError(f"OpenML task {number} is for {task.task_type}; it cannot be benchmarked.")
+    return kind
+
+
+def _with_file(number: int) -> OpenMLDataset:
+    """With its file in the client's cache, whole: one that a killed process left is fetched again.
+
+    The client checks what it downloads and never what lies there already.
+    """
+    import openml
+
+    data = openml.datasets.get_dataset(number, download_data=True)
+    for _ in range(2):
+        path = Path(str(data.parquet_file or data.data_file))
+        if _is_whole(path, data.md5_checksum):
+            return data
+        path.unlink()
+        data = openml.datasets.get_dataset(number, download_data=True)
+    raise OSError(f"the file of data set {number} is damaged")
+
+
+def _is_whole(path: Path, md5: str | None) -> bool:
+    if path.suffix == ".pq":
+        try:
+            pq.read_metadata(path)
+        except (pa.ArrowException, OSError):
+            return False
+        return True
+    if not md5:
+        return True
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "md5").hexdigest() == md5
+
+
+def _table(data: OpenMLDataset) -> pa.Table:
+    if data.parquet_file:
+        return pq.read_table(data.parquet_file).replace_schema_metadata(None)
+    return read_arff(Path(str(data.data_file)))
+
+
+def _without_ignored(table: pa.Table, data: OpenMLDataset, target: str) -> pa.Table:
+    """Without row ids and what OpenML says to ignore."""
+    said = [data.row_id_attribute, *(data.ignore_attribute or [])]
+    ignored: set[str] = set()
+    for name in said:
+        if name in table.column_names:
+            ignored.add(str(name))
+        elif name:
+            ignored.update(part.strip(" \"'") for part in str(name).split(","))
+    return table.drop_columns(
+        [name for name in table.column_names if name in ignored and name != target]
+    )
+
+
+def _folds(task: OpenMLSupervisedTask, rows: int, name: str) -> Folds | None:
+    """The task's own folds; None for one without a split file."""
+    url = str((task.estimation_procedure or {}).get("data_splits_url") or "")
+    if not url.startswith(("http://", "https://")):
+        return None
+    try:
+        return _read_folds(task, rows, name)
+    except (DataError, ValueError, EOFError, KeyError):
+        # A process that was killed while it wrote leaves a part of the file.
+        _forget_splits(task)
+        task.split = None
+        return _read_folds(task, rows, name)
+
+
+def _read_folds(task: OpenMLSupervisedTask, rows: int, name: str) -> Folds:
+    folds = Folds.of_rows(rows, _rows_of(task), name)
+    kind = str((task.estimation_procedure or {}).get("type") or "")
+    tested = (folds.parts == 2).sum(axis=0).min()
+    if kind == "crossvalidation" and tested < folds.count // folds.per_repeat:
+        raise DataError(f"The splits of data set {name} leave rows out; get them again.")
+    return folds
+
+
+def _rows_of(task: OpenMLSupervisedTask) -> Iterator[tuple[FoldKey, Any, Any]]:
+    for repeat, of_fold in task.download_split().split.items():
+        for fold, samples in of_fold.items():
+            train, test = samples[max(samples)]
+            yield (repeat, fold), train, test
+
+
+def _forget_splits(task: OpenMLTask) -> None:
+    import openml
+
+    folder = Path(openml.config.get_cache_directory()) / "tasks" / str(task.task_id)
+    for name in ("datasplits.arff", "datasplits.pkl.py3"):
+        with contextlib.suppress(FileNotFoundError):
+            (folder / name).unlink()

@@ -1,0 +1,250 @@
+"""People's own data, declared in YAML files that the configuration's `datasets` names.
+
+    name: my-sales                 # the file's name, if left out
+    file: sales.csv                # in the folder of this file or below; or an absolute path
+    target: amount
+    type: regression               # inferred from the target, if left out
+
+In place of `file`: `url` (http, https, s3; with `sha256` if wanted), `openml` (a data set's id, for
+another target or type), or `train` and `test` (two files). `split_column` names a column of
+"train" and "test" or of fold numbers. `columns` sets kinds by name, `format`, `separator`,
+`decimal`, `encoding` and `missing` say how to read. A file may hold a list of declarations.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from benchmark.data.cache import DataCache, Entry, cache_folder
+from benchmark.data.datasets import Dataset, natural_type
+from benchmark.data.download import SCHEMES, download, shown
+from benchmark.data.folds import Folds
+from benchmark.data.tables import Reading, read_table, retyped
+from benchmark.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+Kind = Literal["number", "integer", "category", "boolean", "date", "text", "ignore"]
+_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
+
+
+class Declaration(BaseModel):
+    """One data set of the user's own; `place` is the YAML file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    place: Path
+    name: Annotated[str, Field(pattern=_NAME)]
+    file: str | None = None
+    url: str | None = None
+    openml: int | None = None
+    train: str | None = None
+    test: str | None = None
+    target: str
+    type: Literal["classification", "regression"] | None = None
+    split_column: str | None = None
+    format: Literal["csv", "parquet", "arff"] | None = None
+    separator: Annotated[str, Field(min_length=1, max_length=1)] | None = None
+    decimal: Literal[".", ","] = "."
+    encoding: str = "utf-8"
+    missing: tuple[str, ...] | None = None
+    columns: dict[str, Kind] = {}
+    sha256: Annotated[str, Field(pattern="^[0-9a-fA-F]{64}$")] | None = None
+    licence: str | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Declaration:
+        given = [k for k in ("file", "url", "openml") if getattr(self, k) is not None]
+        given += ["train and test"] if self.train and self.test else []
+        if bool(self.train) != bool(self.test):
+            raise ValueError("has one of 'train' and 'test'; name both files")
+        if len(given) != 1:
+            raise ValueError(
+                f"names {' and '.join(given) or 'no source'}; name one of file, url, openml, or "
+                "train and test"
+            )
+        if self.split_column and self.train:
+            raise ValueError("has split files and 'split_column'; leave one of them out")
+        if self.split_column == self.target:
+            raise ValueError("has the target as 'split_column'; name another column")
+        if self.url is not None and self.url.partition(":")[0] not in SCHEMES:
+            raise ValueError(f"has a URL that is none of {', '.join(SCHEMES)}")
+        return self
+
+    @property
+    def reading(self) -> Reading:
+        return Reading(
+            self.format,
+            self.separator,
+            self.decimal,
+            self.encoding,
+            self.missing,
+            dict(self.columns),
+        )
+
+
+def declared(files: Iterable[str]) -> list[Declaration]:
+    """The declarations of YAML files, in order.
+
+    Raises:
+        ConfigError: a file is missing or no YAML, a key unknown, or a name stands twice.
+    """
+    found: list[Declaration] = []
+    for name in files:
+        found += _of_file(Path(name).expanduser())
+    names = [declaration.name for declaration in found]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice:
+        raise ConfigError(f"'datasets' declares \"{twice}\" twice; give one of them another name.")
+    return found
+
+
+def entry(declaration: Declaration, base: Dataset | None = None, *, refresh: bool = False) -> Entry:
+    """The declared data set, from the cache while neither declaration nor files have changed.
+
+    `base` is the OpenML data set that the declaration names, where it names one.
+
+    Raises:
+        DataError: it cannot be had, or is unusable.
+    """
+    cache = DataCache(cache_folder() / "datasets" / "own")
+    place = hashlib.sha256(str(declaration.place.absolute()).encode()).hexdigest()[:12]
+    key = f"{declaration.name}~{place}"
+    paths = _files(declaration, refresh=refresh)
+    signature = _signature(declaration, paths, base)
+    with cache.lock(key):
+        present = cache.entry(key)
+        if present and present.description.get("signature") == signature:
+            return present
+        return cache.put(_read(declaration, paths, signature, base), key)
+
+
+def _of_file(path: Path) -> list[Declaration]:
+    import yaml
+
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"'datasets' names {path}, which is not there.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"{path}, which 'datasets' names, cannot be read: {reason}.") from None
+    except (yaml.YAMLError, RecursionError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ConfigError(f"{path} is not YAML: {reason}.") from None
+    entries = values if isinstance(values, list) else [values]
+    return [_one(path, value) for value in entries]
+
+
+def _one(path: Path, value: Any) -> Declaration:
+    if not isinstance(value, dict):
+        raise ConfigError(f"{path} declares no data set; write name, file, target and type.")
+    try:
+        return Declaration.model_validate({"name": path.stem} | value | {"place": path})
+    except ValidationError as error:
+        fault = error.errors()[0]
+        key = ".".join(str(part) for part in fault["loc"])
+        message = fault["msg"].removeprefix("Value error, ")
+        if fault["type"] == "extra_forbidden":
+            known = ", ".join(name for name in Declaration.model_fields if name != "place")
+            message = f"unknown key; there are {known}"
+        where = f"'{key}': " if key else "it "
+        raise ConfigError(f"{path}: {where}{message}.") from None
+
+
+def _files(declaration: Declaration, *, refresh: bool) -> list[Path]:
+    if declaration.url is not None:
+        folder = cache_folder() / "datasets" / "urls"
+        return [download(declaration.url, folder, declaration.sha256, refresh=refresh)]
+    names = [declaration.file, declaration.train, declaration.test]
+    return [_within(declaration, name) for name in names if name]
+
+
+def _within(declaration: Declaration, name: str) -> Path:
+    """A relative path may not lead out of its file's folder, also not by a link."""
+    path = Path(name).expanduser()
+    if path.is_absolute():
+        return path
+    folder = declaration.place.absolute().parent
+    full = folder / path
+    if not full.resolve().is_relative_to(folder.resolve()):
+        raise DataError(
+            f'{declaration.place} names "{name}", which leads out of its folder; move the file '
+            "there, or write the whole path."
+        )
+    return full
+
+
+def _signature(declaration: Declaration, paths: list[Path], base: Dataset | None) -> str:
+    said: list[Any] = [json.loads(declaration.model_dump_json()), base.hash if base else None]
+    for path in paths:
+        try:
+            status = path.stat()
+        except OSError as error:
+            raise DataError(f"{path} cannot be read: {error.strerror}.") from None
+        said.append([str(path), status.st_ino, status.st_size, status.st_mtime_ns])
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()
+
+
+def _read(
+    declaration: Declaration, paths: list[Path], signature: str, base: Dataset | None
+) -> Dataset:
+    if base is not None:
+        tables = [retyped(base.table, declaration.reading, f"OpenML data set {declaration.openml}")]
+    else:
+        tables = [read_table(path, declaration.reading) for path in paths]
+    table, folds = _with_folds(declaration, tables)
+    wanted = declaration.type or natural_type(table, declaration.target)
+    source = shown(declaration.url) if declaration.url else ", ".join(path.name for path in paths)
+    if base is not None:
+        source = str(base.description.get("source"))
+    facts = {"source": source, "licence": declaration.licence, "signature": signature}
+    return Dataset.of(declaration.name, wanted, declaration.target, table, facts, folds)
+
+
+def _with_folds(declaration: Declaration, tables: list[pa.Table]) -> tuple[pa.Table, Folds | None]:
+    name, column = declaration.name, declaration.split_column
+    if len(tables) == 2:
+        train, test = tables
+        try:
+            table = pa.concat_tables(
+                [train, test.select(train.column_names)], promote_options="permissive"
+            )
+        except (pa.ArrowException, KeyError) as error:
+            reason = " ".join(str(error).split())[:160]
+            raise DataError(
+                f"Train and test of data set {name} differ in columns: {reason}."
+            ) from None
+        first, rest = range(train.num_rows), range(train.num_rows, table.num_rows)
+        return table, Folds.of_rows(table.num_rows, [((0, 0), first, rest)], name)
+    table = tables[0]
+    if column is None:
+        return table, None
+    if column not in table.column_names:
+        raise DataError(f'Data set {name} has no column "{column}" for the split.')
+    return table.drop_columns([column]), _folds_of(table.column(column), column, name)
+
+
+def _folds_of(column: pa.ChunkedArray, label: str, name: str) -> Folds:
+    values = column.cast(pa.string()) if pa.types.is_dictionary(column.type) else column
+    if values.null_count:
+        raise DataError(f'The split column "{label}" of data set {name} has missing values.')
+    said = values.to_pylist()
+    if pa.types.is_integer(values.type) and len(set(said)) > 1:
+        return Folds.of_numbers(said)
+    words = [str(value).strip().lower() for value in said]
+    if set(words) != {"train", "test"}:
+        odd = next(iter(sorted(set(words) - {"train", "test"})), words[0])
+        raise DataError(
+            f'The split column "{label}" of data set {name} holds "{odd}"; it takes "train" and '
+            '"test", or whole fold numbers.'
+        )
+    rows = {word: [row for row, value in enumerate(words) if value == word] for word in set(words)}
+    return Folds.of_rows(len(words), [((0, 0), rows["train"], rows["test"])], name)

@@ -1,0 +1,131 @@
+"""A framework's answer: its predictions as the worker saved them, beside the truth."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from benchmark.execution import metrics
+from benchmark.execution.worker.inference import BATCHES, TIMING
+from benchmark.execution.worker.task import PREDICTIONS
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow
+    from numpy.typing import NDArray
+
+    from benchmark.data import Dataset, Split
+    from benchmark.execution.work import Outcome
+
+
+@dataclass(frozen=True)
+class Answer:
+    """n predictions and truths; `probabilities` n x k for the labels `names`, or None.
+
+    `table` is what the worker saved, `rows` are the places in the data set.
+    """
+
+    problem_type: str
+    classes: list[str] | None
+    truth: NDArray[Any]
+    predictions: NDArray[Any]
+    probabilities: NDArray[np.float64] | None
+    names: list[str] | None
+    table: pyarrow.Table
+    rows: NDArray[np.int64]
+
+    def measured(self) -> dict[str, float | None]:
+        """All built-in metrics.
+
+        Raises:
+            UnusablePredictions: the length, the values, the labels or the sums are wrong.
+        """
+        return metrics.evaluate(
+            self.problem_type,
+            self.classes,
+            self.truth,
+            self.predictions,
+            self.probabilities,
+            self.names,
+        )
+
+    def to_parquet(self) -> bytes:
+        """Predictions, probabilities, truth and row, for the store."""
+        import pyarrow
+        import pyarrow.parquet
+
+        named = ["prediction", *[f"probability:{name}" for name in self.names or []]]
+        table = self.table.rename_columns(named)
+        table = table.append_column("truth", pyarrow.array(self.truth))
+        table = table.append_column("row", pyarrow.array(self.rows))
+        sink = io.BytesIO()
+        pyarrow.parquet.write_table(table, sink, compression="zstd")
+        return sink.getvalue()
+
+
+def read_answer(dataset: Dataset, split: Split, outcome: Outcome) -> Answer:
+    """What the task saved.
+
+    Raises:
+        UnusablePredictions: it cannot be read.
+    """
+    import numpy as np
+    import pyarrow
+
+    try:
+        with pyarrow.OSFile(str(outcome.folder / PREDICTIONS), "rb") as source:
+            table = pyarrow.ipc.open_file(source).read_all()
+    except (OSError, pyarrow.ArrowInvalid) as error:
+        raise metrics.UnusablePredictions(f"The predictions cannot be read: {error}") from error
+    names = outcome.said.get("classes")
+    probabilities = None
+    if names is not None:
+        columns = [table.column(f"p{n}").to_numpy() for n in range(len(names))]
+        probabilities = np.column_stack(columns)
+    column = dataset.table.column(dataset.target).take(pyarrow.array(split.test))
+    truth = column.to_numpy(zero_copy_only=False)
+    if dataset.classes is not None:
+        truth = np.array([str(value) for value in truth], dtype=object)
+    return Answer(
+        dataset.problem_type,
+        dataset.classes,
+        truth,
+        table.column("prediction").to_numpy(),
+        probabilities,
+        names,
+        table,
+        split.test,
+    )
+
+
+@dataclass(frozen=True)
+class InferenceTimes:
+    """Seconds per row by batch size, seconds of the timing in all, and what cut it ("")."""
+
+    s_per_row: dict[str, float]
+    total_s: float | None
+    cut: str
+
+
+def read_inference(outcome: Outcome) -> InferenceTimes:
+    """The inference times that the worker had measured by the time it ended."""
+    try:
+        told = json.loads((outcome.folder / TIMING).read_bytes())
+        since = float(told["since"])
+        found = {str(size): told["s_per_row"].get(str(size)) for size in BATCHES}
+    except FileNotFoundError:
+        return InferenceTimes({}, None, outcome.afterwards)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return InferenceTimes({}, None, "Its times cannot be read.")
+    times = {size: float(s) for size, s in found.items() if _is_time(s)}
+    if _is_time(told.get("total_s")):
+        return InferenceTimes(times, float(told["total_s"]), "")
+    cut = str(told.get("cut") or outcome.afterwards)
+    return InferenceTimes(times, max(0.0, outcome.gone - since), cut)
+
+
+def _is_time(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value) and value >= 0

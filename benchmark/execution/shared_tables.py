@@ -1,0 +1,158 @@
+"""Data sets as Arrow files that all tasks of one machine map, in place of a copy for each.
+
+    with SharedTables() as tables:
+        dataset = tables.dataset("iris", "2ac5…", lambda: unpacked)    # its table is mapped
+        parts = tables.parts(dataset, part)                            # what a task is given
+
+`features.arrow` has the features of the rows of a split, training rows first, and is one batch:
+both parts are slices that the worker maps without copying. Its value buffers are in the form that
+pandas has in memory: NaN under a missing number, -1 under a missing category. `target.arrow` has
+the target of the training rows only. What a task is given names no file with the other targets.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from benchmark.data.datasets import Dataset
+from benchmark.data.folds import Folds
+from benchmark.execution.shared import SharedFolders
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from benchmark.data.splits import Split
+
+_TABLE, _DESCRIPTION, _FOLDS = "table.arrow", "description.json", "folds.parquet"
+_FEATURES, _TARGET = "features.arrow", "target.arrow"
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a task reads: the first `train_rows` rows of `features` train, the others test."""
+
+    features: Path
+    target: Path
+    train_rows: int
+
+    def payload(self) -> dict[str, Any]:
+        return {
+            "features": str(self.features),
+            "target": str(self.target),
+            "train_rows": self.train_rows,
+        }
+
+
+class SharedTables:
+    """The tables that this process uses, shared with the other runners of the machine."""
+
+    def __init__(self) -> None:
+        self._folders = SharedFolders()
+        self._open: dict[Path, Dataset] = {}
+
+    def __enter__(self) -> SharedTables:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def dataset(self, name: str, hash: str, load: Callable[[], Dataset]) -> Dataset:
+        """The data set with this hash, its table mapped; `load` is called once on this machine."""
+
+        def build(folder: Path) -> None:
+            dataset = load()
+            (folder / _DESCRIPTION).write_text(json.dumps(dataset.description))
+            if dataset.folds is not None:
+                (folder / _FOLDS).write_bytes(dataset.folds.to_parquet())
+            _write_arrow(dataset.table, folder / _TABLE)
+
+        self._folders.let_go()
+        folder = self._folders.hold(f"data-{hash}", build)
+        _release()
+        self._open = {path: held for path, held in self._open.items() if path.exists()}
+        if folder not in self._open:
+            self._open[folder] = _mapped(name, hash, folder)
+        return self._open[folder]
+
+    def parts(self, dataset: Dataset, part: Split) -> Parts:
+        """The files of a split, written once on this machine."""
+
+        def build(folder: Path) -> None:
+            table = dataset.table
+            rows = pa.array(np.concatenate([part.train, part.test]))
+            arrays = [_as_in_pandas(table.column(name).take(rows)) for name in dataset.features]
+            _write_arrow(pa.table(arrays, names=dataset.features), folder / _FEATURES)
+            target = table.select([dataset.target]).take(pa.array(part.train))
+            _write_arrow(target, folder / _TARGET)
+
+        folder = self._folders.hold(f"parts-{dataset.hash}-{part.hash}", build)
+        _release()
+        return Parts(folder / _FEATURES, folder / _TARGET, len(part.train))
+
+    def close(self) -> None:
+        self._open.clear()
+        self._folders.close()
+
+
+def _release() -> None:
+    """Arrow keeps what it has freed, and after a build that may be twice the table."""
+    pa.default_memory_pool().release_unused()
+
+
+def _mapped(name: str, hash: str, folder: Path) -> Dataset:
+    description = json.loads((folder / _DESCRIPTION).read_text())
+    with pa.memory_map(str(folder / _TABLE)) as source:
+        table = pa.ipc.open_file(source).read_all()
+    folds = folder / _FOLDS
+    return Dataset(
+        name,
+        description["type"],
+        description["target"],
+        table,
+        hash,
+        description,
+        Folds.from_parquet(folds.read_bytes(), name) if folds.exists() else None,
+    )
+
+
+def _as_in_pandas(column: pa.ChunkedArray) -> pa.Array:
+    """The same values, with what pandas has for a missing one in the buffer below it."""
+    array = column.combine_chunks()
+    if pa.types.is_dictionary(array.type):
+        levels = len(array.dictionary)
+        # As pandas does: the smallest kind that has a number for every level.
+        kind = np.int8 if levels < 127 else np.int16 if levels < 32767 else np.int32
+        codes = array.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(kind)
+        indices = _masked(codes, array)
+        return pa.DictionaryArray.from_arrays(
+            indices, array.dictionary, ordered=array.type.ordered, safe=False
+        )
+    if array.null_count == 0:
+        return array
+    wide = array if pa.types.is_float32(array.type) else array.cast(pa.float64())
+    return _masked(wide.to_numpy(zero_copy_only=False), array)
+
+
+def _masked(values: np.ndarray[Any, Any], array: pa.Array) -> pa.Array:
+    """An array over these very values, missing where `array` is; nothing is set to zero."""
+    values = np.ascontiguousarray(values)
+    validity = None
+    if array.null_count:
+        valid = array.is_valid().to_numpy(zero_copy_only=False)
+        validity = pa.py_buffer(np.packbits(valid, bitorder="little").tobytes())
+    kind = pa.from_numpy_dtype(values.dtype)
+    buffers = [validity, pa.py_buffer(values)]
+    return pa.Array.from_buffers(kind, len(values), buffers, array.null_count)
+
+
+def _write_arrow(table: pa.Table, path: Path) -> None:
+    """As one batch, so that every column lies in one piece."""
+    table = table.combine_chunks()
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table, max_chunksize=max(1, table.num_rows))

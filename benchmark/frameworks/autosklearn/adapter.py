@@ -1,0 +1,138 @@
+"""auto-sklearn 0.15: SMAC over scikit-learn pipelines, started from metalearning, and an ensemble.
+
+It reports success where every inner run has crashed and scores a dummy; here that is a failure.
+"""
+
+import importlib.util
+import sys
+from collections import Counter
+from pathlib import Path
+
+import autosklearn
+import autosklearn.metrics
+import numpy as np
+from autosklearn.classification import AutoSklearnClassifier
+from autosklearn.regression import AutoSklearnRegressor
+
+
+def _load(name, *folders):
+    """A module by its file, beside this one or in a folder beside this one's."""
+    path = Path(__file__).resolve().parent.joinpath(*folders, name + ".py")
+    spec = importlib.util.spec_from_file_location("benchmark_autosklearn_" + name, str(path))
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+frames = _load("frames", "..", "shared")
+
+METRICS = {
+    "log_loss": "log_loss",
+    "f1_weighted": "f1_weighted",
+    "balanced_accuracy": "balanced_accuracy",
+    "accuracy": "accuracy",
+    "rmse": "root_mean_squared_error",
+    "mse": "mean_squared_error",
+    "mae": "mean_absolute_error",
+    "r2": "r2",
+}
+# Its AUC is of two classes only.
+USUAL = {"binary": "roc_auc", "multiclass": "log_loss", "regression": "root_mean_squared_error"}
+OWN_MB, SHORTEST_RUN_S = 500, 10
+
+
+class Model:
+    """The fitted auto-sklearn, and the columns and labels that it was fitted on."""
+
+    def __init__(self, automl, columns, labels):
+        self.automl, self.columns, self.labels = automl, columns, labels
+
+
+def fit(train, problem, limits):
+    """auto-sklearn's own search within the budget, a memory limit for each of its runs."""
+    features = train.drop(columns=[problem.target])
+    columns = frames.Columns(features, problem.categorical)
+    cores = max(1, int(limits.cores))
+    own = METRICS.get(problem.metric, USUAL[problem.type])
+    settings = {
+        "time_left_for_this_task": int(limits.runtime_s),
+        # A tenth is its own default, too little for one pipeline on a short budget.
+        "per_run_time_limit": int(max(limits.runtime_s / 10, min(SHORTEST_RUN_S, _third(limits)))),
+        "n_jobs": cores,
+        "memory_limit": int((limits.memory_mb - OWN_MB) / cores),
+        "seed": problem.seed % 2**31,
+        "metric": getattr(autosklearn.metrics, own),
+    }
+    settings.update(problem.params)
+    regression = problem.type == "regression"
+    labels = None if regression else frames.Labels(train[problem.target])
+    target = train[problem.target].to_numpy(dtype=float) if regression else labels.codes
+    automl = (AutoSklearnRegressor if regression else AutoSklearnClassifier)(**settings)
+    automl.fit(_category_frame(columns, features), target)
+    statuses = Counter(automl.cv_results_["status"])
+    if not statuses.get("Success"):
+        told = ", ".join("%d %s" % (n, status.lower()) for status, n in statuses.items())
+        raise RuntimeError("no inner run of auto-sklearn succeeded (%s)" % (told or "none ended"))
+    return Model(automl, columns, labels)
+
+
+def predict(model, frame, problem):
+    """auto-sklearn's numbers, or the probabilities of its ensemble and their most likely class."""
+    data = _category_frame(model.columns, frame)
+    if model.labels is None:
+        return frames.numbers_answer(model.automl.predict(data))
+    table = model.automl.predict_proba(data)
+    return model.labels.answer(table.argmax(axis=1), table)
+
+
+def describe(model):
+    """The runs that were tried; the leaderboard holds those that succeeded."""
+    results = model.automl.cv_results_
+    board = [
+        {
+            "model": _kind(params),
+            "score": float(score),
+            "status": status,
+            "seconds": float(seconds),
+        }
+        for params, score, status, seconds in zip(
+            results["params"],
+            results["mean_test_score"],
+            results["status"],
+            results["mean_fit_time"],
+        )
+    ]
+    board.sort(key=lambda row: (row["status"] != "Success", -row["score"]))
+    return {
+        "models": len(board),
+        "leaderboard": board,
+        "version": autosklearn.__version__,
+        "trajectory": _trajectory(model.automl),
+    }
+
+
+def _third(limits):
+    return limits.runtime_s / 3
+
+
+def _category_frame(columns, frame):
+    """Category types tell auto-sklearn which features are categories; feat_type is for arrays."""
+    return columns.plain(frame)
+
+
+def _kind(params):
+    named = [value for key, value in params.items() if key.endswith(":__choice__")]
+    chosen = params.get("classifier:__choice__") or params.get("regressor:__choice__")
+    return chosen or (named[0] if named else None)
+
+
+def _trajectory(automl):
+    """The single best validation score over time."""
+    table = automl.performance_over_time_
+    column = "single_best_optimization_score"
+    points = []
+    for moment, score in zip(table["Timestamp"], table[column]):
+        if np.isfinite(score) and (not points or score > points[-1][1]):
+            points.append([(moment - table["Timestamp"].iloc[0]).total_seconds(), float(score)])
+    return points

@@ -1,0 +1,78 @@
+"""Builds the environments of several frameworks, two at a time, and proves that each works.
+
+for built in build_all(frameworks, report=print):
+    print(built.framework.name, built.error or built.environment.folder)
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from benchmark.errors import SetupError
+from benchmark.frameworks.environments import Environment, ensure, verify
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from benchmark.frameworks.registry import Framework
+
+SIDE_BY_SIDE = 2
+
+
+@dataclass(frozen=True)
+class Built:
+    """A framework with its environment, or with the sentence that says why there is none.
+
+    `import_s` is how long the import of what it preloads took; None where it was not tried.
+    """
+
+    framework: Framework
+    environment: Environment | None
+    error: str | None = None
+    import_s: float | None = None
+
+
+def build_all(
+    frameworks: Sequence[Framework],
+    report: Callable[[str], None] | None = None,
+    *,
+    verified: bool = True,
+    side_by_side: int = SIDE_BY_SIDE,
+) -> Iterator[Built]:
+    """Build what is missing; each framework is told as soon as it is done.
+
+    What stands in the cache is not built again, so a stopped set-up goes on where it was; another
+    process that builds the same environment is waited for. `verified` also imports what each
+    framework preloads.
+    """
+    groups: dict[str, list[Framework]] = {}
+    for framework in frameworks:
+        groups.setdefault(f"{framework.environment} {framework.lock}", []).append(framework)
+    pool = ThreadPoolExecutor(side_by_side, thread_name_prefix="environment")
+    try:
+        waiting = [pool.submit(_built, group, report, verified) for group in groups.values()]
+        for done in as_completed(waiting):
+            yield from done.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _built(
+    group: Sequence[Framework], report: Callable[[str], None] | None, verified: bool
+) -> list[Built]:
+    """The frameworks that share an environment: built for the first, checked for each."""
+    return [_one(framework, report, verified) for framework in group]
+
+
+def _one(framework: Framework, report: Callable[[str], None] | None, verified: bool) -> Built:
+    try:
+        environment = ensure(framework, report)
+    except SetupError as error:
+        return Built(framework, None, str(error))
+    try:
+        seconds = verify(framework, environment) if verified else None
+    except SetupError as error:
+        return Built(framework, environment, str(error))
+    return Built(framework, environment, None, seconds)

@@ -1,0 +1,130 @@
+"""What the environments take on the disk, and removing them.
+
+Environments share files with uv's cache, and through it with each other, by hard links: what an
+environment holds and what its removal frees are two numbers.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmark.errors import SetupError
+from benchmark.frameworks.environments import READY, cache_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@dataclass(frozen=True)
+class Stored:
+    """An environment in the cache. `own_mb` is in no other place; `built` is False for a ruin."""
+
+    name: str
+    folder: Path
+    size_mb: float
+    own_mb: float
+    built: bool
+
+
+@dataclass(frozen=True)
+class Disk:
+    """All environments, and the MB that they take together: each file once."""
+
+    environments: list[Stored]
+    total_mb: float
+
+
+def stored() -> Disk:
+    """What is in the cache, whichever framework it belongs to."""
+    everything: dict[tuple[int, int], int] = {}
+    found = []
+    for folder in sorted(path for path in _root().glob("*") if path.is_dir()):
+        sizes: dict[tuple[int, int], int] = {}
+        links: Counter[tuple[int, int]] = Counter()
+        elsewhere: set[tuple[int, int]] = set()
+        for facts in _files(folder):
+            inode = (facts.st_dev, facts.st_ino)
+            sizes[inode] = facts.st_blocks * 512
+            links[inode] += 1
+            if facts.st_nlink > links[inode]:
+                elsewhere.add(inode)
+            else:
+                elsewhere.discard(inode)
+        everything |= sizes
+        own = sum(size for inode, size in sizes.items() if inode not in elsewhere)
+        name = re.sub(r"-[0-9a-f]{16}$", "", folder.name)
+        size = _mb(sum(sizes.values()))
+        found.append(Stored(name, folder, size, _mb(own), _is_built(folder)))
+    return Disk(found, _mb(sum(everything.values())))
+
+
+def remove(name: str) -> list[Stored]:
+    """Remove every environment of a name, such as "h2o" or "h2o@3.44.0.3".
+
+    Raises:
+        SetupError: there is none, a process runs in it, or it cannot be removed.
+    """
+    disk = stored()
+    chosen = [environment for environment in disk.environments if environment.name == name]
+    if not chosen:
+        names = ", ".join(dict.fromkeys(one.name for one in disk.environments)) or "none"
+        raise SetupError(f"{_root()} has no environment '{name}'; it has {names}.")
+    for environment in chosen:
+        pid = _user_of(environment.folder)
+        if pid is not None:
+            raise SetupError(
+                f"The process {pid} runs in {environment.folder}; stop it, or wait for its end."
+            )
+    for environment in chosen:
+        ruin = environment.folder.with_name(f".{environment.folder.name}.{os.getpid()}")
+        try:
+            environment.folder.rename(ruin)
+            shutil.rmtree(ruin)
+            Path(f"{environment.folder}.lock").unlink(missing_ok=True)
+        except OSError as error:
+            raise SetupError(f"{environment.folder} cannot be removed: {error.strerror}.") from None
+    return chosen
+
+
+def _root() -> Path:
+    return cache_folder() / "environments"
+
+
+def _files(folder: Path) -> Iterator[os.stat_result]:
+    for root, _, files in os.walk(folder):
+        for file in files:
+            try:
+                yield Path(root, file).lstat()
+            except FileNotFoundError:
+                continue  # A build in another process moves files.
+
+
+def _is_built(folder: Path) -> bool:
+    try:
+        return isinstance(json.loads((folder / READY).read_text(encoding="utf-8")), dict)
+    except (OSError, ValueError):
+        return False
+
+
+def _user_of(folder: Path) -> int | None:
+    """A process whose interpreter is that of the environment."""
+    wanted = os.fsencode(folder / "bin") + b"/"
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (process / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue  # It has ended.
+        if command and command[0].startswith(wanted):
+            return int(process.name)
+    return None
+
+
+def _mb(size: int) -> float:
+    return round(size / 1e6, 1)

@@ -1,0 +1,125 @@
+"""FLAML's AutoML with the task's metric, budget, cores and seed."""
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import flaml
+import numpy as np
+from flaml import AutoML
+from sklearn.metrics import balanced_accuracy_score, f1_score
+
+
+def _load(name, *folders):
+    """A module by its file, beside this one or in a folder beside this one's."""
+    path = Path(__file__).resolve().parent.joinpath(*folders, name + ".py")
+    spec = importlib.util.spec_from_file_location("benchmark_flaml_" + name, str(path))
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+frames = _load("frames", "..", "shared")
+
+LOG = "flaml.log"
+
+
+def _custom(loss):
+    """A metric of FLAML's kind (less is better) from a loss of true and predicted labels."""
+
+    def metric(x_val, y_val, estimator, *args, **kwargs):
+        value = loss(y_val, estimator.predict(x_val))
+        return value, {"val_loss": value}
+
+    return metric
+
+
+METRICS = {
+    "auc": {"binary": "roc_auc", "multiclass": "roc_auc_ovr"},
+    "log_loss": "log_loss",
+    "accuracy": "accuracy",
+    "f1_weighted": _custom(lambda y, p: 1 - f1_score(y, p, average="weighted", zero_division=0.0)),
+    "balanced_accuracy": _custom(lambda y, p: 1 - balanced_accuracy_score(y, p)),
+    "rmse": "rmse",
+    "mse": "mse",
+    "mae": "mae",
+    "r2": "r2",
+}
+USUAL = {"binary": "roc_auc", "multiclass": "log_loss", "regression": "rmse"}
+
+
+class Model:
+    """The fitted AutoML, the columns and labels that it was fitted on, and its log."""
+
+    def __init__(self, automl, columns, labels, log):
+        self.automl, self.columns, self.labels, self.log = automl, columns, labels, log
+
+
+def fit(train, problem, limits):
+    """FLAML's own search within the budget; what it tries goes to a log in the work folder."""
+    features = train.drop(columns=[problem.target])
+    columns = frames.Columns(features, problem.categorical)
+    regression = problem.type == "regression"
+    labels = None if regression else frames.Labels(train[problem.target])
+    metric = METRICS.get(problem.metric, USUAL[problem.type])
+    settings = {
+        "task": "regression" if regression else "classification",
+        "metric": metric[problem.type] if isinstance(metric, dict) else metric,
+        "time_budget": limits.runtime_s,
+        "n_jobs": max(1, int(limits.cores)),
+        "seed": problem.seed % 2**31,
+        "retrain_full": "budget",
+        "log_file_name": LOG,
+        "log_type": "all",
+        "verbose": 1,
+    }
+    settings.update(problem.params)
+    automl = AutoML()
+    target = train[problem.target].to_numpy(dtype=float) if regression else labels.codes
+    automl.fit(X_train=columns.plain(features), y_train=target, **settings)
+    if automl.model is None:
+        raise RuntimeError("FLAML found no model within %g s" % limits.runtime_s)
+    return Model(automl, columns, labels, _read(LOG))
+
+
+def predict(model, frame, problem):
+    """FLAML's labels and probabilities, or numbers."""
+    plain = model.columns.plain(frame)
+    if model.labels is None:
+        return frames.numbers_answer(model.automl.predict(plain))
+    probabilities = np.asarray(model.automl.predict_proba(plain))
+    return model.labels.answer(
+        model.automl.predict(plain), probabilities, np.asarray(model.automl.classes_)
+    )
+
+
+def describe(model):
+    """The configurations in the log, best first, and how the least loss fell."""
+    board = [
+        {
+            "model": entry["learner"],
+            "loss": entry["validation_loss"],
+            "seconds": round(entry["trial_time"], 3),
+            "rows": entry["sample_size"],
+            "params": entry["config"],
+        }
+        for entry in model.log
+    ]
+    trajectory = []
+    for entry in model.log:
+        if not trajectory or entry["validation_loss"] < trajectory[-1][1]:
+            trajectory.append([entry["wall_clock_time"], entry["validation_loss"]])
+    return {
+        "models": len(board),
+        "leaderboard": sorted(board, key=lambda row: row["loss"]),
+        "version": flaml.__version__,
+        "trajectory": trajectory,
+    }
+
+
+def _read(path):
+    """FLAML's log: a JSON object a line; the last line names the best and has no learner."""
+    entries = [json.loads(line) for line in Path(path).read_text().splitlines()]
+    return [entry for entry in entries if "learner" in entry]

@@ -1,0 +1,103 @@
+"""GAMA: asynchronous evolution of scikit-learn pipelines."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import gama
+import numpy as np
+from gama import GamaClassifier, GamaRegressor
+
+
+def _load(name, *folders):
+    """A module by its file, beside this one or in a folder beside this one's."""
+    path = Path(__file__).resolve().parent.joinpath(*folders, name + ".py")
+    spec = importlib.util.spec_from_file_location("benchmark_gama_" + name, str(path))
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+frames = _load("frames", "..", "shared")
+
+METRICS = {
+    "binary": {
+        "auc": "roc_auc",
+        "log_loss": "neg_log_loss",
+        "accuracy": "accuracy",
+        "f1_weighted": "f1_weighted",
+    },
+    "multiclass": {
+        "log_loss": "neg_log_loss",
+        "accuracy": "accuracy",
+        "f1_weighted": "f1_weighted",
+    },
+    "regression": {
+        "rmse": "neg_mean_squared_error",
+        "mse": "neg_mean_squared_error",
+        "mae": "neg_mean_absolute_error",
+        "r2": "r2",
+    },
+}
+USUAL = {"binary": "roc_auc", "multiclass": "neg_log_loss", "regression": "neg_mean_squared_error"}
+
+
+class Model:
+    """The fitted GAMA, and the columns and labels that it was fitted on."""
+
+    def __init__(self, automl, columns, labels):
+        self.automl, self.columns, self.labels = automl, columns, labels
+
+
+def fit(train, problem, limits):
+    """GAMA's own search within the budget; its files go to the work folder."""
+    features = train.drop(columns=[problem.target])
+    columns = frames.Columns(features, problem.categorical)
+    regression = problem.type == "regression"
+    labels = None if regression else frames.Labels(train[problem.target])
+    settings = {
+        "scoring": METRICS[problem.type].get(problem.metric, USUAL[problem.type]),
+        "max_total_time": int(limits.runtime_s),
+        "n_jobs": max(1, int(limits.cores)),
+        "max_memory_mb": int(limits.memory_mb),
+        "random_state": problem.seed % 2**31,
+        "output_directory": str(Path.cwd() / "gama"),
+        "store": "nothing",
+    }
+    settings.update(problem.params)
+    automl = (GamaRegressor if regression else GamaClassifier)(**settings)
+    target = train[problem.target].to_numpy(dtype=float) if regression else labels.codes
+    automl.fit(columns.plain(features), target)
+    if getattr(automl, "model", None) is None:
+        raise RuntimeError("GAMA found no pipeline within %g s" % limits.runtime_s)
+    return Model(automl, columns, labels)
+
+
+def predict(model, frame, problem):
+    """GAMA's labels and probabilities, or numbers."""
+    data = model.columns.plain(frame)
+    if model.labels is None:
+        return frames.numbers_answer(model.automl.predict(data))
+    table = np.asarray(model.automl.predict_proba(data))
+    codes = np.asarray(model.automl.predict(data)).astype(int)
+    return model.labels.answer(codes, table)
+
+
+def describe(model):
+    """The pipelines that were evaluated: GAMA shows them only in a private library."""
+    library = model.automl._evaluation_library
+    board = [
+        {
+            "model": item.individual.short_name(),
+            "score": float(item.score[0]) if item.score else None,
+            "seconds": float(item.duration),
+            "error": None if item.error is None else str(item.error)[:200],
+        }
+        for item in library.evaluations
+    ]
+    board.sort(
+        key=lambda row: -np.inf if row["score"] is None else row["score"],
+        reverse=True,
+    )
+    return {"models": len(board), "leaderboard": board, "version": gama.__version__}

@@ -1,0 +1,52 @@
+"""Find a Java that H2O runs on: JAVA_HOME's, PATH's, or one of the system's folders."""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+# H2O 3.46 names 8 to 17; others start only with a switch that it warns of.
+OLDEST, NEWEST = 8, 17
+PLACES = ("/usr/lib/jvm/*/bin/java", "/opt/java/*/bin/java", "/opt/*/bin/java")
+
+
+def choose():
+    """Set JAVA_HOME to the home of a Java that starts and has a version H2O knows."""
+    seen = []
+    for path in _candidates():
+        version = _version(path)
+        if version is None:
+            continue
+        if OLDEST <= version <= NEWEST:
+            os.environ["JAVA_HOME"] = str(Path(path).resolve().parent.parent)
+            return
+        seen.append("%s is %d" % (path, version))
+    found = "; ".join(seen) if seen else "there is none in JAVA_HOME, on PATH or in /usr/lib/jvm"
+    raise RuntimeError(
+        "H2O needs Java %d to %d (%s); install one, for example with "
+        "`apt-get install openjdk-17-jre-headless`, or set JAVA_HOME" % (OLDEST, NEWEST, found)
+    )
+
+
+def _candidates():
+    home = os.environ.get("JAVA_HOME")
+    if home:
+        yield str(Path(home, "bin", "java"))
+    found = shutil.which("java")
+    if found:
+        yield found
+    for place in PLACES:
+        yield from sorted(str(path) for path in Path("/").glob(place.lstrip("/")))
+
+
+def _version(path):
+    """The major version; None if it does not start."""
+    try:
+        done = subprocess.run(
+            [path, "-version"], capture_output=True, text=True, timeout=30, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    told = re.search(r'version "(?:1\.)?(\d+)', done.stderr + done.stdout)
+    return int(told.group(1)) if told else None

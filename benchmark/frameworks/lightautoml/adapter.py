@@ -1,0 +1,96 @@
+"""LightAutoML's tabular preset: linear models and boosted trees, blended; torch on the CPU."""
+
+import importlib.util
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import torch
+from lightautoml.automl.presets.tabular_presets import TabularAutoML
+from lightautoml.tasks import Task
+
+
+def _load(name, *folders):
+    """A module by its file, beside this one or in a folder beside this one's."""
+    path = Path(__file__).resolve().parent.joinpath(*folders, name + ".py")
+    spec = importlib.util.spec_from_file_location("benchmark_lightautoml_" + name, str(path))
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+frames = _load("frames", "..", "shared")
+
+METRICS = {
+    "binary": {"auc": "auc", "log_loss": "logloss", "accuracy": "accuracy"},
+    "multiclass": {
+        "auc": "auc",
+        "log_loss": "crossentropy",
+        "accuracy": "accuracy",
+        "f1_weighted": "f1_weighted",
+    },
+    "regression": {"rmse": "mse", "mse": "mse", "mae": "mae", "r2": "r2"},
+}
+USUAL = {"binary": "auc", "multiclass": "crossentropy", "regression": "mse"}
+TASKS = {"binary": "binary", "multiclass": "multiclass", "regression": "reg"}
+TARGET = "target"
+
+
+class Model:
+    """The fitted AutoML, and the columns and labels that it was fitted on."""
+
+    def __init__(self, automl, columns, labels):
+        self.automl, self.columns, self.labels = automl, columns, labels
+
+
+def fit(train, problem, limits):
+    """LightAutoML's own fit within the budget."""
+    features = train.drop(columns=[problem.target])
+    columns = frames.Columns(features, problem.categorical)
+    regression = problem.type == "regression"
+    labels = None if regression else frames.Labels(train[problem.target])
+    cores = max(1, int(limits.cores))
+    torch.set_num_threads(cores)
+    data = columns.text(features)
+    data[TARGET] = train[problem.target].to_numpy(dtype=float) if regression else labels.codes
+    metric = METRICS[problem.type].get(problem.metric, USUAL[problem.type])
+    settings = {
+        "timeout": int(limits.runtime_s),
+        "cpu_limit": cores,
+        "memory_limit": max(1, int(limits.memory_mb / 1024)),
+        "reader_params": {"random_state": problem.seed % 2**31, "n_jobs": cores},
+    }
+    settings.update(problem.params)
+    automl = TabularAutoML(task=Task(TASKS[problem.type], metric=metric), **settings)
+    roles = {"target": TARGET}
+    if columns.categories:
+        roles["category"] = columns.categories
+    automl.fit_predict(data, roles=roles, verbose=1)
+    return Model(automl, columns, labels)
+
+
+def predict(model, frame, problem):
+    """The blend's probabilities and their most likely class, or numbers."""
+    table = model.automl.predict(model.columns.text(frame)).data
+    if model.labels is None:
+        return frames.numbers_answer(table[:, 0])
+    if problem.type == "binary" and table.shape[1] == 1:
+        table = np.column_stack([1 - table[:, 0], table[:, 0]])
+    mapping = model.automl.reader.class_mapping
+    order = None if not mapping else sorted(mapping, key=mapping.get)
+    places = table.argmax(axis=1)
+    codes = places if order is None else np.array(order)[places]
+    return model.labels.answer(codes, table, order)
+
+
+def describe(model):
+    """The models of each level; LightAutoML keeps their scores in its log alone."""
+    board = [
+        {"model": algorithm.name, "level": level}
+        for level, pipes in enumerate(model.automl.levels, start=1)
+        for pipe in pipes
+        for algorithm in pipe.ml_algos
+    ]
+    return {"models": len(board), "leaderboard": board, "version": version("lightautoml")}

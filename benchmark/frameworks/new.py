@@ -1,0 +1,48 @@
+"""Makes the folder of a new framework from the template: it works as it stands."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+from benchmark.errors import BenchmarkError
+from benchmark.frameworks.registry import FILE, FOLDER, get
+
+TEMPLATE = FOLDER / "template"
+LOCKED_AS = "random-forest"
+
+
+def make(name: str, parent: Path) -> Path:
+    """Make the folder `parent`/`name` with a framework that trains a scikit-learn model.
+
+    Its lock is that of random-forest, which has the same requirements, so that nothing needs to be
+    resolved before the first run.
+
+    Raises:
+        BenchmarkError: the name is impossible or taken, or the folder is there or cannot be made.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise BenchmarkError(f'"{name}" is no name of a framework; use letters, digits, . _ -')
+    _check_free(name)
+    folder = parent.expanduser() / name
+    if folder.exists():
+        raise BenchmarkError(f"{folder} exists already; choose another name or another --path.")
+    try:
+        folder.mkdir(parents=True)
+        text = (TEMPLATE / f"{FILE}.template").read_text(encoding="utf-8")
+        (folder / FILE).write_text(text.replace('"NAME"', f'"{name}"'), encoding="utf-8")
+        for file in ("adapter.py", "requirements.in"):
+            shutil.copyfile(TEMPLATE / file, folder / file)
+        shutil.copyfile(get(LOCKED_AS).lock, folder / "requirements.lock")
+    except OSError as error:
+        raise BenchmarkError(f"{folder} cannot be made: {error.strerror}.") from None
+    return folder
+
+
+def _check_free(name: str) -> None:
+    try:
+        taken = get(name)
+    except BenchmarkError:
+        return
+    raise BenchmarkError(f'The name "{name}" is taken by {taken.folder}; choose another.')

@@ -1,0 +1,147 @@
+"""TPOT: genetic programming over scikit-learn pipelines, on Dask workers started in setup()."""
+
+import importlib.util
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import tpot
+from dask.distributed import Client, LocalCluster, default_client
+from tpot import TPOTClassifier, TPOTRegressor
+
+
+def _load(name, *folders):
+    """A module by its file, beside this one or in a folder beside this one's."""
+    path = Path(__file__).resolve().parent.joinpath(*folders, name + ".py")
+    spec = importlib.util.spec_from_file_location("benchmark_tpot_" + name, str(path))
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+frames = _load("frames", "..", "shared")
+
+METRICS = {
+    "log_loss": "neg_log_loss",
+    "f1_weighted": "f1_weighted",
+    "balanced_accuracy": "balanced_accuracy",
+    "accuracy": "accuracy",
+    "rmse": "neg_root_mean_squared_error",
+    "mse": "neg_mean_squared_error",
+    "mae": "neg_mean_absolute_error",
+    "r2": "r2",
+}
+AUC = {"binary": "roc_auc", "multiclass": "roc_auc_ovr"}
+USUAL = {
+    "binary": "roc_auc",
+    "multiclass": "neg_log_loss",
+    "regression": "neg_root_mean_squared_error",
+}
+OWN_MB = 500
+
+
+class Model:
+    """The fitted TPOT, the columns and labels that it was fitted on, and the metric's name."""
+
+    def __init__(self, automl, columns, labels, begin):
+        self.automl, self.columns, self.labels, self.begin = automl, columns, labels, begin
+
+
+def setup(problem, limits):
+    """A Dask worker for each core, with an even share of the memory; no dashboard, no fixed port."""
+    cores = max(1, int(limits.cores))
+    cluster = LocalCluster(
+        n_workers=cores,
+        threads_per_worker=1,
+        processes=True,
+        dashboard_address=None,
+        silence_logs=40,
+        memory_limit=int((limits.memory_mb - OWN_MB) * 1e6 / cores),
+    )
+    Client(cluster)
+
+
+def fit(train, problem, limits):
+    """TPOT's own search within the budget."""
+    begin = time.time()
+    features = train.drop(columns=[problem.target])
+    columns = frames.Columns(features, problem.categorical)
+    regression = problem.type == "regression"
+    labels = None if regression else frames.Labels(train[problem.target])
+    target = train[problem.target].to_numpy(dtype=float) if regression else labels.codes
+    metric = AUC.get(problem.type) if problem.metric == "auc" else METRICS.get(problem.metric)
+    settings = {
+        "scorers": [metric or USUAL[problem.type]],
+        "scorers_weights": [1],
+        "cv": 5,
+        "preprocessing": True,
+        "max_time_mins": limits.runtime_s / 60,
+        "max_eval_time_mins": limits.runtime_s / 60 / 4,
+        "n_jobs": max(1, int(limits.cores)),
+        "client": default_client(),
+        "random_state": problem.seed % 2**31,
+        "verbose": 1,
+    }
+    settings.update(problem.params)
+    automl = (TPOTRegressor if regression else TPOTClassifier)(**settings)
+    automl.fit(_object_frame(columns, features), target)
+    if getattr(automl, "fitted_pipeline_", None) is None:
+        raise RuntimeError("TPOT found no pipeline within %g s" % limits.runtime_s)
+    return Model(automl, columns, labels, begin)
+
+
+def predict(model, frame, problem):
+    """The best pipeline's labels and, where it has them, probabilities; or numbers."""
+    data = _object_frame(model.columns, frame)
+    answer = model.automl.predict(data)
+    if model.labels is None:
+        return frames.numbers_answer(answer)
+    try:
+        table = model.automl.predict_proba(data)
+    except AttributeError:
+        # A pipeline may end in a classifier that has none.
+        told = model.labels.answer(answer, np.zeros((len(data), 0)))
+        return {"predictions": told["predictions"], "probabilities": None, "classes": None}
+    return model.labels.answer(answer, table, model.automl.classes_)
+
+
+def describe(model):
+    """The pipelines that were evaluated, best first, and how the best score rose."""
+    table, name = model.automl.evaluated_individuals, model.automl.objective_names[0]
+    board, points = [], []
+    for row in table.to_dict("records"):
+        score, ended = row.get(name), row.get("Completed Timestamp")
+        finished = isinstance(score, (int, float)) and np.isfinite(score)
+        board.append(
+            {
+                "model": " ".join(str(row.get("Instance")).split())[:300],
+                "score": float(score) if finished else None,
+                "metric": name,
+                "generation": row.get("Generation"),
+                "error": row.get("Eval Error"),
+            }
+        )
+        if finished and ended is not None:
+            points.append([float(ended) - model.begin, float(score)])
+    board.sort(key=lambda row: -np.inf if row["score"] is None else row["score"], reverse=True)
+    return {
+        "models": sum(row["score"] is not None for row in board),
+        "leaderboard": board,
+        "version": tpot.__version__,
+        "trajectory": _rising(sorted(points)),
+    }
+
+
+def _object_frame(columns, frame):
+    """TPOT takes objects for categories, and wants a frame without None among the numbers."""
+    return columns.text(frame)
+
+
+def _rising(points):
+    best = []
+    for seconds, score in points:
+        if not best or score > best[-1][1]:
+            best.append([seconds, score])
+    return best

@@ -1,0 +1,71 @@
+"""The uv program: where it is, how it is called, and what it says when it fails."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmark.errors import SetupError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def find_uv() -> Path:
+    """The uv program: the one beside this interpreter, else the one on PATH.
+
+    Raises:
+        SetupError: there is none.
+    """
+    try:
+        from uv import find_uv_bin
+
+        return Path(find_uv_bin())
+    except (ImportError, FileNotFoundError):
+        found = shutil.which("uv")
+    if found is None:
+        raise SetupError("uv is not installed; run `pip install -r pre-requirements.txt`.")
+    return Path(found)
+
+
+def run_uv(arguments: list[str], folder: Path) -> str | None:
+    """Call uv in a folder without a project, so that no project's settings reach it.
+
+    Returns:
+        None where it succeeded, else what went wrong, in its own words.
+    """
+    done = subprocess.run(
+        [str(find_uv()), *arguments],
+        cwd=folder,
+        env=clean_variables(os.environ) | {"NO_COLOR": "1", "COLUMNS": "1000"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    if not done.returncode:
+        return None
+    return _told(done.stderr) or f"uv ended with exit code {done.returncode}"
+
+
+def clean_variables(environment: Mapping[str, str]) -> dict[str, str]:
+    """The variables without those that would lead uv or Python into another environment."""
+    foreign = ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "UV_PROJECT_ENVIRONMENT", "UV_PYTHON")
+    return {key: value for key, value in environment.items() if key not in foreign}
+
+
+def _told(stderr: str) -> str:
+    """What uv says went wrong: its error and the last of its causes, without passwords."""
+    told = re.findall(r"^\W*(?:error|cause|Caused by): *(.+)$", stderr, flags=re.MULTILINE)
+    if not told:
+        told = re.findall(r"╰─▶ *(.+(?:\n {6,}\S.*)*)", stderr)[:1]
+    if not told:
+        told = [line.strip() for line in stderr.splitlines() if line.strip()][-1:]
+    because = re.findall(r"Because .+", told[-1]) if told else []
+    parts = [" ".join(part.split()).rstrip(" .:") for part in because or (*told[:1], *told[-1:])]
+    return re.sub(r"://[^/@\s]+@", "://", ": ".join(dict.fromkeys(parts)))[:400]

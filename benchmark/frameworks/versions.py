@@ -1,0 +1,149 @@
+"""Versions of one framework side by side: "h2o@3.44.0.3" beside "h2o".
+
+The requirements are resolved once with that version. Its lock goes into the run's manifest, from
+which a resume and every other machine build the same environment.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmark.errors import BenchmarkError, SetupError
+from benchmark.frameworks import locks
+from benchmark.frameworks.environments import cache_folder
+from benchmark.frameworks.registry import Framework, get
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+
+def split_name(name: str) -> tuple[str, str | None]:
+    """'h2o@3.44.0.3' as ('h2o', '3.44.0.3'); without '@' the version is None."""
+    plain, at, version = name.partition("@")
+    return plain, version if at else None
+
+
+def framework_of(
+    name: str, paths: Iterable[str | Path] = (), known: Mapping[str, str] | None = None
+) -> Framework:
+    """The framework of a name with or without a version; `known` locks are by name and version.
+
+    Raises:
+        BenchmarkError: there is no such framework.
+        SetupError: there is no such version, or nothing that fits together with it.
+    """
+    plain, version = split_name(name)
+    framework = get(plain, paths)
+    return framework if version is None else _pinned(framework, version, known or {})
+
+
+def of_entry(entry: Mapping[str, Any]) -> Framework:
+    """The framework that an entry of a run's manifest names, in the version that it was planned."""
+    paths = entry.get("paths", ())
+    if "lock" not in entry:
+        return get(str(entry["name"]), paths)
+    name = f"{entry['name']}@{entry['version']}"
+    return framework_of(name, paths, {name: str(entry["lock"])})
+
+
+def _pinned(framework: Framework, version: str, known: Mapping[str, str]) -> Framework:
+    """The framework with that version; `3.5` is `3.5.0`, and the lock says how it is written."""
+    from packaging.version import InvalidVersion, Version
+
+    try:
+        wanted = Version(version)
+    except InvalidVersion:
+        raise BenchmarkError(
+            f'"{framework.name}@{version}" names no version; write one such as '
+            f"{framework.name}@{_present(framework) or '1.2.3'}."
+        ) from None
+    planned = {split_name(name): lock for name, lock in known.items()}
+    lock = next(
+        (
+            lock
+            for (name, other), lock in planned.items()
+            if name == framework.name and Version(other or "0") == wanted
+        ),
+        None,
+    )
+    lock = lock or _resolved(framework, str(wanted))
+    found = locks.versions(lock).get(locks.canonical(framework.version_of), set())
+    if {Version(one) for one in found} != {wanted}:
+        raise SetupError(
+            f"The lock of {framework.name}@{wanted} has {framework.version_of} "
+            f"{', '.join(sorted(found)) or 'not at all'}."
+        )
+    path = _folder() / f"{hashlib.sha256(lock.encode()).hexdigest()[:16]}.lock"
+    _write(path, lock)
+    pinned = max(found)
+    environment = f"{framework.environment}@{pinned}"
+    return replace(framework, environment=environment, lock_file=path, pinned=pinned)
+
+
+def _resolved(framework: Framework, version: str) -> str:
+    """The lock with that version, resolved once on this machine for the same requirements."""
+    requirements = _with_version(locks.requirements_of(framework), framework.version_of, version)
+    parts = [requirements, framework.python]
+    for name in (locks.LOCK, locks.OVERRIDES):
+        file = framework.environment_folder / name
+        parts.append(file.read_text(encoding="utf-8") if file.is_file() else "")
+    digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+    path = _folder() / f"resolved-{digest}.lock"
+    if path.is_file():
+        return path.read_text(encoding="utf-8")
+    try:
+        lock = locks.resolve(framework, requirements)
+    except SetupError as error:
+        raise SetupError(
+            f"{framework.name}@{version} ({framework.version_of} {version}) cannot be had: {error}"
+        ) from None
+    _write(path, lock)
+    return lock
+
+
+def _with_version(requirements: str, package: str, version: str) -> str:
+    """The requirements with another pin of one package; extras and markers stay."""
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    lines, placed = [], False
+    for line in requirements.splitlines():
+        try:
+            requirement = Requirement(line.partition(" #")[0])
+        except InvalidRequirement:
+            lines.append(line)
+            continue
+        if locks.canonical(requirement.name) != locks.canonical(package):
+            lines.append(line)
+            continue
+        extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
+        marker = f" ; {requirement.marker}" if requirement.marker else ""
+        lines.append(f"{requirement.name}{extras}=={version}{marker}")
+        placed = True
+    if not placed:
+        lines.append(f"{package}=={version}")
+    return "\n".join(lines) + "\n"
+
+
+def _present(framework: Framework) -> str | None:
+    known = locks.versions(framework.lock.read_text(encoding="utf-8"))
+    return max(known.get(locks.canonical(framework.version_of), ()), default=None)
+
+
+def _folder() -> Path:
+    return cache_folder() / "locks"
+
+
+def _write(path: Path, text: str) -> None:
+    if path.is_file():
+        return
+    staged = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        staged.write_text(text, encoding="utf-8")
+        staged.replace(path)
+    except OSError as error:
+        raise SetupError(f"The lock {path} cannot be written: {error.strerror}.") from None

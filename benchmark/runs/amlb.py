@@ -1,0 +1,179 @@
+"""A run as AMLB's `results.csv`: a row for every task that was attempted, result or not.
+
+    write_amlb(run, Path("results.csv"))     # {"success": 180, "failure": 20, "": 40}
+
+The columns are those of AMLB's scoreboard: the fixed ones, the metrics, then the times of batches.
+AMLB's conventions: a result is larger where it is better, so a loss stands as `neg_logloss` with
+its sign turned; a failure has no result, and `info` says why, the cause first.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+from typing import TYPE_CHECKING, Any, TextIO
+
+from benchmark import results
+from benchmark.errors import BenchmarkError
+from benchmark.execution.metrics import DEFAULT_METRIC, chosen
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from pathlib import Path
+
+    from benchmark.results import Record
+    from benchmark.tasks import Cell, Run
+
+FIXED = (
+    *("id", "task", "framework", "constraint", "fold", "type", "result", "metric", "mode"),
+    *("version", "params", "app_version", "utc", "duration", "training_duration"),
+    *("predict_duration", "models_count", "seed", "info"),
+)
+# AMLB's name of a metric and ours. Its `f1` and `auc_ovr` are averaged otherwise than ours, so
+# those two keep our names.
+MEASURES = {
+    **{"acc": "accuracy", "auc": "auc", "balacc": "balanced_accuracy"},
+    **{"f1_weighted": "f1_weighted", "logloss": "log_loss", "mae": "mae", "mse": "mse"},
+    **{"r2": "r2", "rmse": "rmse"},
+}
+BATCHES = (1, 10, 100, 1_000, 10_000)
+COLUMNS = (*FIXED, *MEASURES, *(f"infer_batch_size_df_{size}" for size in BATCHES))
+LONGEST_INFO = 500
+
+
+def write_amlb(run: Run, path: Path, keys: Collection[str] | None = None) -> dict[str, int]:
+    """Write the table, whole or not at all; returns how many tasks have which status.
+
+    `keys` are the tasks whose rows are wanted; without it all.
+
+    One record is held at a time. A task that was never begun has no row, as in AMLB; it is counted
+    under "". Rows are in the order of the records' keys.
+
+    Raises:
+        BenchmarkError: the file cannot be written.
+    """
+    staged = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with staged.open("w", encoding="utf-8", newline="") as file:
+            counts = _write(run, file, keys)
+        staged.replace(path)
+    except OSError as error:
+        raise BenchmarkError(
+            f"The table cannot be written to {path}: {error.strerror}; choose another path."
+        ) from None
+    finally:
+        staged.unlink(missing_ok=True)
+    return counts
+
+
+def _write(run: Run, file: TextIO, keys: Collection[str] | None) -> dict[str, int]:
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    meant = run.manifest.cells
+    cells = {cell.key: cell for cell in meant if keys is None or cell.key in keys}
+    folds = _folds(run)
+    signs = _signs(run)
+    counts = {"success": 0, "failure": 0, "": 0}
+    for record in results.records(run):
+        cell = cells.pop(record.task, None)
+        if cell is not None:
+            counts[record.status] += 1
+            writer.writerow(_row(run, cell, folds[cell.seed], record, signs))
+    for key, ended in results.last_attempts(run, list(cells)).items():
+        record = ended or results.failure(
+            key,
+            results.Cause.INFRASTRUCTURE,
+            "The attempt was begun and left no trace of its end.",
+        )
+        cell = cells.pop(key)
+        counts["failure"] += 1
+        writer.writerow(_row(run, cell, folds[cell.seed], record, signs))
+    counts[""] = len(cells)
+    return counts
+
+
+def _folds(run: Run) -> dict[int, int]:
+    """AMLB counts folds from 0; a seed's is its place among the run's, which growth keeps."""
+    seeds = list(dict.fromkeys(cell.seed for cell in run.manifest.cells))
+    if run.manifest.conditions.get("split") == "openml":
+        return {seed: seed for seed in seeds}
+    return {seed: place for place, seed in enumerate(seeds)}
+
+
+def _signs(run: Run) -> dict[str, tuple[str, int]]:
+    """By problem, the metric that ranks and 1, or -1 where AMLB turns its sign."""
+    found = {}
+    for problem in DEFAULT_METRIC:
+        metric = chosen(run.manifest.conditions, problem)
+        found[problem] = (metric.name, -1 if metric.direction == "minimize" else 1)
+    return found
+
+
+def _row(
+    run: Run, cell: Cell, fold: int, record: Record, signs: dict[str, tuple[str, int]]
+) -> list[Any]:
+    manifest = run.manifest
+    problem = manifest.datasets[cell.dataset]["problem"]
+    metric, sign = signs[problem]
+    named = {ours: amlb for amlb, ours in MEASURES.items()}.get(metric, metric)
+    score = record.metrics.get(metric) if record.status == "success" else None
+    failed = record.status != "success"
+    return [
+        _id(cell.dataset),
+        cell.dataset,
+        cell.framework,
+        constraint(manifest.conditions["runtime"], manifest.conditions["cores"]),
+        fold,
+        problem,
+        _number(None if score is None else sign * score),
+        named if sign == 1 else f"neg_{named}",
+        "",
+        record.version or "",
+        _params(manifest.frameworks[cell.framework]),
+        manifest.harness,
+        (record.ended or "")[:19],
+        *(_number(value) for value in (record.total_s, record.fit_s, record.predict_s)),
+        _number(record.models),
+        cell.seed,
+        f"{record.cause}: {' '.join(record.message.split())}"[:LONGEST_INFO] if failed else "",
+        *(_number(_measure(record, amlb, problem)) for amlb in MEASURES),
+        *(_number(_batch(record, size)) for size in BATCHES),
+    ]
+
+
+def _params(framework: dict[str, Any]) -> str:
+    return repr(framework["params"]) if framework.get("params") else ""
+
+
+def constraint(runtime_s: float, cores: int) -> str:
+    """A budget as AMLB names it: 3600 s on 8 cores is 1h8c."""
+    for unit, seconds in (("h", 3600), ("m", 60)):
+        if runtime_s % seconds == 0:
+            return f"{runtime_s / seconds:g}{unit}{cores}c"
+    return f"{runtime_s:g}s{cores}c"
+
+
+def _id(dataset: str) -> str:
+    """The task's address as AMLB writes it, for what comes from OpenML."""
+    source, _, number = dataset.partition("-")
+    if number.isdecimal() and source in ("task", "openml"):
+        return f"openml.org/{'t' if source == 'task' else 'd'}/{number}"
+    return dataset
+
+
+def _measure(record: Record, amlb: str, problem: str) -> float | None:
+    """AMLB's `auc` is of two classes only."""
+    if record.status != "success" or (amlb == "auc" and problem != "binary"):
+        return None
+    return record.metrics.get(MEASURES[amlb])
+
+
+def _batch(record: Record, size: int) -> float | None:
+    """Seconds of a whole batch; the record has seconds per row."""
+    per_row = record.inference_s_per_row.get(str(size))
+    return None if per_row is None else per_row * size
+
+
+def _number(value: float | None) -> str:
+    """Every digit of a number, and nothing for none."""
+    return "" if value is None else repr(value)

@@ -1,0 +1,84 @@
+"""How an execution begins: the run with its tasks, this process as its one driver, environments."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from benchmark import results
+from benchmark.errors import BenchmarkError
+from benchmark.frameworks import of_entry
+from benchmark.frameworks.building import build_all
+from benchmark.runs import select
+from benchmark.runs.execute import driving
+from benchmark.runs.plan import Plan, existing, plan
+from benchmark.store import open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from benchmark.config import Config
+    from benchmark.results import Cause
+    from benchmark.runs.plan import Draft
+    from benchmark.tasks import Run, Task
+
+
+@contextlib.contextmanager
+def full(config: Config, wanted: Draft, *, overwrite: bool, narrowed: bool) -> Iterator[Plan]:
+    """The draft's tasks, to be run from scratch; this process drives the run in the block.
+
+    A draft that is not narrowed replaces the whole run.
+
+    Raises:
+        BenchmarkError: the run has results and `overwrite` does not set them aside.
+    """
+    store = open_store(config.store_url)
+    with driving(store, config.run):
+        anew = False
+        if store.get(f"{config.run}/manifest.json") is not None:
+            present = existing(config, store).run
+            done = {record.task for record in results.records(present)}
+            if done and not overwrite:
+                raise BenchmarkError(
+                    f"Run '{config.run}' in {store.url} has results already; go on with "
+                    "resume-compute, start another with --run NAME, or set them aside with "
+                    "--overwrite."
+                )
+            anew = not narrowed
+            if anew:
+                results.set_aside(present, sorted(done))
+        planned = plan(store, wanted, anew=anew)
+        if overwrite and not anew:
+            results.set_aside(planned.run, [task.key for task in planned.tasks])
+        yield planned
+
+
+@contextlib.contextmanager
+def resumed(
+    config: Config, wanted: Draft, causes: frozenset[Cause] | None = None
+) -> Iterator[Plan]:
+    """The draft's tasks, those with a result too; with causes, those that ended so, again."""
+    store = open_store(config.store_url)
+    with driving(store, config.run):
+        planned = plan(store, wanted)
+        if causes is None:
+            yield planned
+        else:
+            yield Plan(planned.run, select.again(planned.run, planned.tasks, causes))
+
+
+def build_environments(
+    run: Run, tasks: Sequence[Task], report: Callable[[str], None] | None = None
+) -> None:
+    """Build what is missing before the clock of any task runs; a failure is the tasks' to tell."""
+    say = report or str
+    labels = dict.fromkeys(str(task.labels["framework"]) for task in tasks)
+    frameworks = []
+    for label in labels:
+        try:
+            frameworks.append(of_entry(run.manifest.frameworks[label]))
+        except BenchmarkError as error:
+            say(f"warning: {error}")
+    for built in build_all(frameworks, report, verified=False):
+        if built.error:
+            say(f"warning: {built.error}")

@@ -1,0 +1,69 @@
+"""doctor: looks at configuration, store and machine, and says how to mend what is wrong.
+
+    for finding in examine(load_config()):
+        print(finding.level, finding.subject, finding.message, finding.mend)
+
+Nothing is changed but for one object that is written to the store and deleted again. What asks
+another machine has a deadline, so that a store that hangs is a finding.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from benchmark.compute import methods
+from benchmark.errors import BenchmarkError
+from benchmark.runs.doctor import configuration, machine, storage
+from benchmark.runs.doctor.finding import Finding, Level
+from benchmark.runs.doctor.patience import Asked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from benchmark.config import Config, LoadedConfig
+    from benchmark.frameworks.registry import Framework
+
+__all__ = ["Finding", "Level", "examine", "exit_code"]
+
+
+def examine(loaded: LoadedConfig) -> Iterator[Finding]:
+    """Every finding, in an order for people; what may take long is begun first."""
+    config = loaded.values
+    url = config.store_url
+    asked = [Asked(storage.STORE, partial(storage.check_store, url))]
+    if storage.is_remote(url):
+        asked.append(Asked(storage.CREDENTIALS, storage.check_credentials))
+        asked.append(Asked(storage.CLOCK, storage.check_clock))
+    frameworks, wrong = configuration.configured(config)
+    built = Asked("frameworks", partial(configuration.check_environments, frameworks))
+    yield from configuration.check_layers(loaded)
+    yield from wrong
+    yield from configuration.check_plan(config, frameworks)
+    yield from machine.check_sandbox(config)
+    used = _methods(config, frameworks)
+    if methods.DEFAULT in used:
+        yield from machine.check_machine(config)
+    yield from machine.check_disks(config)
+    yield from configuration.check_uv()
+    yield from machine.check_java(frameworks)
+    yield from machine.check_methods(config, used)
+    yield from built.findings()
+    for check in asked:
+        yield from check.findings()
+
+
+def exit_code(findings: list[Finding]) -> int:
+    """0 without a fault, 2 where the configuration is at fault, 1 where only the machine is."""
+    faults = [finding for finding in findings if finding.level == "fault"]
+    if any(finding.is_configuration for finding in faults):
+        return 2
+    return 1 if faults else 0
+
+
+def _methods(config: Config, frameworks: Mapping[str, Framework]) -> set[str]:
+    try:
+        names = {label: framework.name for label, framework in frameworks.items()}
+        return set(methods.methods_of(config, names).methods.values())
+    except BenchmarkError:
+        return set()  # The configuration's own check says it.

@@ -1,0 +1,92 @@
+"""The configuration and the frameworks that it names: known, and with an interpreter to run in."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from benchmark.compute import discovery, methods
+from benchmark.config import CACHE_VARIABLE, PREFIX
+from benchmark.errors import BenchmarkError, SetupError
+from benchmark.frameworks import environments, registry
+from benchmark.frameworks.uv import find_uv
+from benchmark.runs.doctor.finding import Finding, fault, misconfigured, ok, warning
+from benchmark.runs.plan import check_seams
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from benchmark.config import Config, LoadedConfig
+    from benchmark.frameworks.registry import Framework
+
+CONFIGURATION, UV = "configuration", "uv"
+
+
+def check_layers(loaded: LoadedConfig) -> Iterator[Finding]:
+    """Where the values come from; names of variables only, for a value may be a key."""
+    place = "the quickstart, for there is no batch.config" if loaded.quickstart else loaded.file
+    variables = sorted(
+        name for name in os.environ if name.startswith(PREFIX) and name != CACHE_VARIABLE
+    )
+    over = f", over it {', '.join(variables)}" if variables else ""
+    yield ok(CONFIGURATION, f"{place}{over}; run '{loaded.values.run}'")
+
+
+def check_plan(config: Config, frameworks: Mapping[str, Framework]) -> Iterator[Finding]:
+    """What execute-compute would refuse."""
+    try:
+        check_seams(config)
+        methods.check(config, {label: found.name for label, found in frameworks.items()})
+    except BenchmarkError as error:
+        message, _, mend = str(error).rstrip(".").rpartition("; ")
+        yield misconfigured(CONFIGURATION, message or mend, mend if message else "")
+    for label, framework in frameworks.items():
+        if config.runtime < framework.minimum_runtime:
+            yield misconfigured(
+                CONFIGURATION,
+                f"'runtime' is {config.runtime:g} s, and {label} needs at least "
+                f"{framework.minimum_runtime:g} s",
+                f"set 'runtime' to that or leave {label} out of 'frameworks'",
+            )
+
+
+def configured(config: Config) -> tuple[dict[str, Framework], list[Finding]]:
+    """The frameworks by their names in the results, and what is wrong with those that are not."""
+    scan = registry.scan(config.frameworks_path)
+    found: dict[str, Framework] = {}
+    wrong = [warning("frameworks", text.rstrip(".")) for text in scan.warnings]
+    wrong += [warning("compute", text.rstrip(".")) for text in discovery.load_all()[1]]
+    if config.frameworks is None:
+        return {n: f for n, f in scan.frameworks.items() if f.tier == 1}, wrong
+    for entry in config.frameworks:
+        try:
+            name = entry.name.partition("@")[0]
+            found[entry.as_name] = registry.get(name, config.frameworks_path)
+        except BenchmarkError as error:
+            wrong.append(misconfigured("frameworks", str(error).rstrip(".")))
+    return found, wrong
+
+
+def check_environments(frameworks: Mapping[str, Framework]) -> Iterator[Finding]:
+    """Each framework's environment: built, or the interpreter there from which it can be."""
+    for label, framework in frameworks.items():
+        if environments.is_ready(framework):
+            yield ok(label, "its environment is built")
+            continue
+        try:
+            python = environments.interpreter_for(framework.python)
+        except SetupError as error:
+            yield fault(label, f"it needs Python {framework.python}", str(error).rstrip("."))
+            continue
+        yield ok(
+            label,
+            f"Python {framework.python} is {python}; the first run or `setup` builds the rest",
+        )
+
+
+def check_uv() -> Iterator[Finding]:
+    try:
+        yield ok(UV, str(find_uv()))
+    except SetupError as error:
+        message, _, mend = str(error).rstrip(".").partition("; ")
+        yield fault(UV, message, mend)

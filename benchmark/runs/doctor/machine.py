@@ -1,0 +1,203 @@
+"""This machine: means of the sandbox, cores, memory, disks, Java, and what compute methods need."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import benchmark
+from benchmark.compute.local.local import slots
+from benchmark.errors import ConfigError
+from benchmark.execution.scratch import Scratch
+from benchmark.execution.worker.linux import read_text
+from benchmark.frameworks import environments
+from benchmark.runs.doctor.finding import Finding, fault, ok, warning
+from benchmark.runs.doctor.storage import folder_of, is_remote, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from benchmark.config import Config
+    from benchmark.frameworks.registry import Framework
+
+SANDBOX, MACHINE, JAVA = "sandbox", "machine", "java"
+START_S = 10.0
+_MB = 2**20
+_GB = 2**30
+# What a place needs so that a run does not end on a full disk, GB: a fault below the first.
+CACHE, SCRATCH, STORE = "disk of the cache", "disk of the scratch", "disk of the store"
+NEEDED_GB = {CACHE: (0.5, 5.0), STORE: (0.1, 1.0), SCRATCH: (0.2, 2.0)}
+
+
+def check_sandbox(config: Config) -> Iterator[Finding]:
+    """Which means would hold a task here, found by trying, and how to get a better one."""
+    try:
+        with Scratch() as scratch:
+            group = scratch.group(config.memory, sorted(os.sched_getaffinity(0))[:1])
+            if group:
+                group.remove()
+    except OSError as error:
+        yield fault(
+            SANDBOX,
+            f"no scratch folder can be made in {tempfile.gettempdir()}: {error.strerror or error}",
+            "set TMPDIR to a folder that you can write",
+        )
+        return
+    namespace = _namespace_works()
+    if group:
+        inside = "in a PID namespace of its own" if namespace else "without a PID namespace"
+        yield ok(SANDBOX, f"control group v{group.version}, {inside}")
+        return
+    better = (
+        "for a control group run as root, or under `systemd-run --user --scope -p Delegate=yes`; "
+        "in a container mount /sys/fs/cgroup writable"
+    )
+    if namespace:
+        yield warning(SANDBOX, "PID namespace, and a watchdog for memory every 20 ms", better)
+        return
+    yield warning(
+        SANDBOX,
+        "a subreaper, and a watchdog for memory every 20 ms",
+        f"{better}; for a PID namespace allow user namespaces{_why_no_namespace()}",
+    )
+
+
+def _namespace_works() -> bool:
+    """Tried in a process of its own, for it forks and this one has threads."""
+    program = (
+        "from benchmark.execution.worker.linux import namespace_works as works; print(works())"
+    )
+    root = str(Path(benchmark.__file__).parents[1])
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            capture_output=True,
+            text=True,
+            timeout=START_S,
+            check=False,
+            env=os.environ | {"PYTHONPATH": root},
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.stdout.strip() == "True"
+
+
+def _why_no_namespace() -> str:
+    """The setting of this kernel that stands in the way, where one does."""
+    for path, blocked, wanted in (
+        ("kernel/unprivileged_userns_clone", "0", "1"),
+        ("kernel/apparmor_restrict_unprivileged_userns", "1", "0"),
+        ("user/max_user_namespaces", "0", "10000"),
+    ):
+        if read_text(f"/proc/sys/{path}").strip() == blocked:
+            return f" (`sysctl -w {path.replace('/', '.')}={wanted}`)"
+    return ""
+
+
+def check_machine(config: Config) -> Iterator[Finding]:
+    """Cores and memory against `parallel` tasks at once."""
+    cores = len(os.sched_getaffinity(0))
+    memory_mb = _memory_mb()
+    free_mb = _available_mb()
+    try:
+        parallel = len(slots(config))
+    except ConfigError:
+        return  # The configuration's own check says it.
+    asked_mb = parallel * config.memory
+    said = (
+        f"{cores} cores and {memory_mb} MB, {free_mb} of them free; a run takes "
+        f"{parallel * config.cores} cores and up to {asked_mb} MB ({parallel} at a time)"
+    )
+    if asked_mb > memory_mb:
+        yield warning(MACHINE, said, f"set 'memory' to {memory_mb // parallel} or 'parallel' lower")
+    elif asked_mb > free_mb:
+        yield warning(MACHINE, said, "end other programs, or set 'parallel' or 'memory' lower")
+    else:
+        yield ok(MACHINE, said)
+
+
+def _memory_mb() -> int:
+    """The machine's, or less where a control group (a container's) allows less."""
+    whole = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    for path in ("memory.max", "memory/memory.limit_in_bytes"):
+        text = read_text(f"/sys/fs/cgroup/{path}").strip()
+        if text.isdigit():
+            whole = min(whole, int(text))
+    return whole // _MB
+
+
+def _available_mb() -> int:
+    found = re.search(r"^MemAvailable:\s+(\d+) kB", read_text("/proc/meminfo"), re.MULTILINE)
+    return int(found[1]) // 1024 if found else _memory_mb()
+
+
+def check_disks(config: Config) -> Iterator[Finding]:
+    """Room for environments, results and scratch."""
+    places = {CACHE: environments.cache_folder(), SCRATCH: Path(tempfile.gettempdir())}
+    if not is_remote(config.store_url):
+        places[STORE] = folder_of(config.store_url)
+    for name, folder in places.items():
+        above = nearest(folder)
+        least, good = NEEDED_GB[name]
+        try:
+            free = shutil.disk_usage(above).free / _GB
+        except OSError as error:
+            yield fault(name, f"{folder} cannot be looked at: {error.strerror}")
+            continue
+        said = f"{folder} has {free:.1f} GB free"
+        if not os.access(above, os.W_OK | os.X_OK):
+            yield fault(name, f"{folder} cannot be written", _elsewhere(name))
+        elif free < least:
+            yield fault(name, f"{said}, which a run fills", _elsewhere(name))
+        elif free < good:
+            yield warning(name, said, _elsewhere(name))
+        else:
+            yield ok(name, said)
+
+
+def _elsewhere(name: str) -> str:
+    keys = {CACHE: environments.CACHE_VARIABLE, SCRATCH: "TMPDIR", STORE: "'s3_bucket_root'"}
+    return f"free the place, or name another with {keys[name]}"
+
+
+def check_java(frameworks: Mapping[str, Framework]) -> Iterator[Finding]:
+    """Only where a framework needs it."""
+    needing = [label for label, framework in frameworks.items() if needs_java(framework)]
+    if not needing:
+        return
+    home = os.environ.get("JAVA_HOME")
+    java = str(Path(home) / "bin" / "java") if home else "java"
+    mend = "install one, such as with `apt-get install default-jre-headless`, or set JAVA_HOME"
+    try:
+        done = subprocess.run(
+            [java, "-version"], capture_output=True, text=True, timeout=START_S, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        yield fault(JAVA, f"{java} does not start, and {', '.join(needing)} needs it", mend)
+        return
+    told = (done.stderr or done.stdout).strip().splitlines()
+    yield ok(JAVA, f"{told[0] if told else java}, for {', '.join(needing)}")
+
+
+def needs_java(framework: Framework) -> bool:
+    return bool(getattr(framework, "java", framework.name == "h2o"))
+
+
+def check_methods(config: Config, used: Iterable[str]) -> Iterator[Finding]:
+    """The programs of the methods that are configured; of others nothing is said."""
+    methods = set(used)
+    if "slurm" in methods or config.slurm:
+        yield _program("slurm", "sbatch", "run this on a machine of the cluster")
+    if methods & {"batch", "baremetal"}:
+        yield _program("docker", "docker", "needed only to build images; install docker.io")
+
+
+def _program(subject: str, name: str, mend: str) -> Finding:
+    path = shutil.which(name)
+    return ok(subject, path) if path else warning(subject, f"{name} is not on PATH", mend)

@@ -1,0 +1,184 @@
+"""The store: can it be reached and written, does it honour create-only, whose credentials."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from benchmark.errors import BenchmarkError
+from benchmark.runs.doctor.finding import Finding, fault, ok, warning
+from benchmark.store import Store, open_store
+from benchmark.store.objects import LOCKS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+STORE, CREDENTIALS, CLOCK = "store", "credentials", "clock"
+SKEW_S = 60.0
+REFUSED_S = 15 * 60.0
+CONNECT_S = 8.0
+PATIENCE_S = 2.0
+
+
+def is_remote(url: str) -> bool:
+    return urlsplit(url).scheme == "s3"
+
+
+def folder_of(url: str) -> Path:
+    parts = urlsplit(url)
+    return Path(parts.path if parts.scheme == "file" else url).expanduser().absolute()
+
+
+def nearest(folder: Path) -> Path:
+    """The folder, or the nearest above it that exists."""
+    while not _exists(folder) and folder != folder.parent:
+        folder = folder.parent
+    return folder
+
+
+def _exists(folder: Path) -> bool:
+    """False too where a folder above keeps it from being seen."""
+    try:
+        folder.stat()
+    except OSError:
+        return False
+    return True
+
+
+def check_store(url: str) -> Iterator[Finding]:
+    """Write, read back, create once and only once, delete."""
+    if not is_remote(url) and not _exists(folder_of(url)):
+        above = nearest(folder_of(url))
+        if above.is_dir() and os.access(above, os.W_OK | os.X_OK):
+            yield ok(STORE, f"{folder_of(url)} is not there yet; the first run makes it")
+        else:
+            yield fault(
+                STORE,
+                f"{folder_of(url)} is not there, and {above} does not let it be made",
+                "name another place with 's3_bucket_root'",
+            )
+        return
+    path = f"{LOCKS}/doctor-{secrets.token_hex(8)}"
+    first = secrets.token_bytes(16)
+    try:
+        store = _opened(url)
+        store.put(path, first)
+        try:
+            yield from _tried(store, path, first)
+        finally:
+            store.delete([path])
+    except BenchmarkError as error:
+        message, _, mend = str(error).rstrip(".").partition("; ")
+        yield fault(STORE, message, mend)
+
+
+def _opened(url: str) -> Store:
+    """With less patience than a run has: what does not answer now is what is asked for."""
+    if not is_remote(url):
+        return open_store(url)
+    from benchmark.store.bucket import open_bucket
+
+    return open_bucket(url, patience_s=PATIENCE_S, silence_s=CONNECT_S)
+
+
+def _tried(store: Store, path: str, first: bytes) -> Iterator[Finding]:
+    second = secrets.token_bytes(16)
+    if store.get(path) != first:
+        yield fault(STORE, f"{store.url} does not give back what was written to it")
+        return
+    if store.create(path, second) or store.get(path) != first:
+        yield fault(
+            STORE,
+            f"{store.url} overwrites where it was asked to create, so results could be lost",
+            "use a store that honours If-None-Match, as S3 does",
+        )
+        return
+    store.delete([path])
+    if store.get(path) is not None or not store.create(path, second):
+        yield fault(STORE, f"{store.url} does not delete", "grant the right to delete objects")
+        return
+    yield ok(STORE, f"{store.url} can be written, read and deleted, and creates once only")
+
+
+def check_credentials() -> Iterator[Finding]:
+    """Which of the SDK's sources gives them; the credentials themselves are not shown."""
+    try:
+        session = _session()
+        found = session.get_credentials()
+    except Exception as error:  # The SDK's own errors: a profile that is missing, broken files.
+        said = f"the AWS SDK cannot read them: {str(error).rstrip('.')}"
+        yield fault(CREDENTIALS, said, "mend AWS_PROFILE or the files in ~/.aws")
+        return
+    if found is None:
+        yield fault(
+            CREDENTIALS,
+            "the AWS SDK finds none",
+            "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, name a profile with AWS_PROFILE, or "
+            "run `aws configure`",
+        )
+        return
+    region = session.region_name
+    place = f"region {region}" if region else "no region"
+    yield ok(CREDENTIALS, f"from {_SOURCES.get(found.method, found.method)}, {place}")
+
+
+_SOURCES = {
+    "env": "the environment (AWS_ACCESS_KEY_ID)",
+    "shared-credentials-file": "the shared credentials file",
+    "config-file": "the configuration file",
+    "iam-role": "the role of this machine",
+    "container-role": "the role of this container",
+    "sso": "single sign-on",
+    "assume-role": "an assumed role",
+}
+
+
+def check_clock() -> Iterator[Finding]:
+    """This machine's clock against the Date that the S3 server puts into any answer."""
+    import email.utils
+    import time
+    from urllib.error import HTTPError, URLError
+    from urllib.request import Request, urlopen
+
+    try:
+        endpoint = _session().client("s3").meta.endpoint_url
+    except Exception as error:  # Without a region or with a broken profile there is no endpoint.
+        yield warning(CLOCK, f"not compared, for there is no endpoint: {error}")
+        return
+    shown = urlsplit(endpoint).hostname
+    try:
+        with urlopen(Request(endpoint, method="HEAD"), timeout=CONNECT_S) as answer:  # noqa: S310
+            date = answer.headers.get("Date")
+    except HTTPError as error:  # A refusal has a date too.
+        with error:
+            date = error.headers.get("Date")
+    except (URLError, OSError, ValueError) as error:
+        yield warning(CLOCK, f"not compared, for {shown} did not answer: {_reason(error)}")
+        return
+    try:
+        skew_s = time.time() - email.utils.parsedate_to_datetime(date or "").timestamp()
+    except ValueError:
+        yield warning(CLOCK, f"not compared, for {shown} gave no date")
+        return
+    said = f"{abs(skew_s):.0f} s {'ahead of' if skew_s > 0 else 'behind'} {shown}"
+    mend = "set it, such as with `chronyc makestep` or `timedatectl set-ntp true`"
+    if abs(skew_s) > REFUSED_S:
+        yield fault(CLOCK, f"{said}, and S3 refuses what is 15 minutes off", mend)
+    elif abs(skew_s) > SKEW_S:
+        yield warning(CLOCK, said, mend)
+    else:
+        yield ok(CLOCK, f"within {max(1.0, abs(skew_s)):.0f} s of {shown}")
+
+
+def _reason(error: Exception) -> str:
+    reason = getattr(error, "reason", None)
+    return str(reason or error)
+
+
+def _session() -> Any:
+    import boto3
+
+    return boto3.session.Session()

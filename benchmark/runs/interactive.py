@@ -1,0 +1,257 @@
+"""What the command line does, for a Python prompt: `benchmark.compute`, `benchmark.analysis`.
+
+They read batch.config as the commands do (`config="FILE"` for another), take any of its keys as a
+keyword, and return what is of use in place of printing it; `quiet=True` hides the progress too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmark import results
+from benchmark.compute.methods import choice_of
+from benchmark.config import load_config
+from benchmark.errors import BenchmarkError
+from benchmark.runs import begin, material, select, taskfiles
+from benchmark.runs.execute import Summary, driving, execute
+from benchmark.runs.plan import draft, existing
+from benchmark.store import open_store
+from benchmark.tasks import Cell, Run, Task
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    import pandas as pd
+
+    from benchmark.analysis import Analysis
+    from benchmark.config import Config
+    from benchmark.runs.plan import Draft, Plan
+
+
+def run_full(
+    *, overwrite: bool = False, quiet: bool = False, config: str | None = None, **keys: Any
+) -> Summary:
+    """Run every configured task from scratch.
+
+    Args:
+        overwrite: set the results that the run has aside; without it they are an error.
+        quiet: show no progress.
+        config: a file in place of batch.config.
+        keys: keys of the configuration over those of the file, such as `runtime=60`.
+    """
+    loaded = _loaded(config, keys)
+    wanted = draft(loaded)
+    with begin.full(loaded, wanted, overwrite=overwrite, narrowed=False) as plan:
+        return _carry_out(loaded, plan.run, plan.tasks, quiet, wanted)
+
+
+def resume(
+    *,
+    causes: Sequence[str] | None = None,
+    quiet: bool = False,
+    config: str | None = None,
+    **keys: Any,
+) -> Summary:
+    """Run the configured tasks that have no result; with `causes`, those that ended so again."""
+    chosen = select.causes_of(causes)
+    loaded = _loaded(config, keys)
+    wanted = draft(loaded)
+    with begin.resumed(loaded, wanted, chosen) as plan:
+        return _carry_out(loaded, plan.run, plan.tasks, quiet, wanted)
+
+
+def execute_list(
+    tasks: Iterable[Task | Cell | Sequence[Any]],
+    *,
+    quiet: bool = False,
+    config: str | None = None,
+    **keys: Any,
+) -> Summary:
+    """Run those of a list of tasks that have no result.
+
+    A task is one of `analysis.generate_tests()`, a classic `[id, model, dataset, type, seed]`, or
+    `(framework, dataset, seed)`. A run that is not there yet is planned as it is configured.
+    """
+    cells = [_cell(task) for task in tasks]
+    loaded = _loaded(config, keys)
+    wanted = draft(loaded)
+    with begin.resumed(loaded, wanted) as plan:
+        chosen = select.of_cells(plan.run, cells, "The list")
+        return _carry_out(loaded, plan.run, chosen, quiet, wanted)
+
+
+def file_compute(
+    path: str | Path,
+    *,
+    causes: Sequence[str] | None = None,
+    quiet: bool = False,
+    config: str | None = None,
+    **keys: Any,
+) -> Summary:
+    """Run the tasks of a file that have no result; with `causes`, those that ended so again."""
+    chosen = select.causes_of(causes)
+    cells = taskfiles.read(Path(path))
+    loaded = _loaded(config, keys)
+    with _driven(loaded) as run:
+        tasks = select.of_cells(run, cells, str(path))
+        if chosen is not None:
+            tasks = select.again(run, tasks, chosen)
+        return _carry_out(loaded, run, tasks, quiet)
+
+
+def export_failures(
+    path: str | Path,
+    *,
+    causes: Sequence[str] | None = None,
+    config: str | None = None,
+    **keys: Any,
+) -> Path:
+    """Write the tasks without a result to a task file; with `causes`, those that ended so."""
+    plan = _existing(_loaded(config, keys))
+    chosen = select.unfinished(plan.run, plan.tasks, select.causes_of(causes))
+    taskfiles.write(Path(path), chosen)
+    return Path(path)
+
+
+def fetch_results(
+    path: str | Path = "compiled_results.csv", *, config: str | None = None, **keys: Any
+) -> pd.DataFrame:
+    """Write a row for every task of the run to a file, and return them."""
+    from benchmark.analysis.table import read_results
+    from benchmark.runs.compiled import compile_results
+
+    run = _existing(_loaded(config, keys)).run
+    try:
+        compile_results(run, Path(path))
+    except OSError as error:
+        raise BenchmarkError(f"{path} cannot be written: {error.strerror}.") from error
+    return read_results(path)
+
+
+def delete_runs(path: str | Path, *, config: str | None = None, **keys: Any) -> int:
+    """Delete the results, predictions and logs of the tasks in a file; how many had a result.
+
+    Unlike the command it does not ask.
+    """
+    cells = taskfiles.read(Path(path))
+    with _driven(_loaded(config, keys)) as run:
+        return select.delete(run, select.of_cells(run, cells, str(path)))
+
+
+def get_logs(folder: str | Path = "log", *, config: str | None = None, **keys: Any) -> Path:
+    """Copy the logs of the run into a folder."""
+    plan = _existing(_loaded(config, keys))
+    target = Path(folder)
+    paths = [path for path, _ in select.logs(plan.run, plan.tasks)]
+    for path, data in plan.run.store.get_many(paths):
+        file = target / path.removeprefix(f"{plan.run.name}/logs/")
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(data or b"")
+        except OSError as error:
+            raise BenchmarkError(f"{file} cannot be written: {error.strerror}.") from error
+    return target
+
+
+def generate_tests(*, config: str | None = None, **keys: Any) -> list[Task]:
+    """The tasks that the configuration asks for, in their order; nothing is written."""
+    loaded = _loaded(config, keys)
+    manifest = draft(loaded).manifest
+    return Run(loaded.run, open_store("memory://"), manifest).tasks
+
+
+@dataclass(frozen=True)
+class Downloaded:
+    """The data sets in the store with their content hashes, and why others cannot be had."""
+
+    hashes: dict[str, str]
+    faults: dict[str, str]
+
+
+def download_data(*, config: str | None = None, **keys: Any) -> Downloaded:
+    """Put the data sets of the configured studies into the store."""
+    from benchmark.data.sources import Catalogue
+
+    loaded = _loaded(config, keys)
+    catalogue = Catalogue.of(loaded)
+    store = open_store(loaded.store_url)
+    hashes: dict[str, str] = {}
+    for name, entry in catalogue.ready(catalogue.names()).items():
+        material.publish(store, name, entry)
+        hashes[name] = str(entry.description["hash"])
+    return Downloaded(hashes, dict(catalogue.faults))
+
+
+def analysis_suite(
+    results: str | Path = "compiled_results.csv",
+    figures: str | Path = "figures",
+    report: str | Path = "report.html",
+    *,
+    config: str | None = None,
+    **keys: Any,
+) -> Analysis:
+    """Compile the run's results to a file, then statistics, figures and the report from it."""
+    from benchmark.analysis import process
+
+    fetch_results(results, config=config, **keys)
+    return process(results, figures, report)
+
+
+def _loaded(file: str | None, keys: dict[str, Any]) -> Config:
+    return load_config(file, keys).values
+
+
+def _existing(config: Config) -> Plan:
+    return existing(config, open_store(config.store_url))
+
+
+@contextlib.contextmanager
+def _driven(config: Config) -> Iterator[Run]:
+    """The run as it stands, with this process as its one driver."""
+    store = open_store(config.store_url)
+    with driving(store, config.run):
+        yield existing(config, store).run
+
+
+def _cell(task: Task | Cell | Sequence[Any]) -> Cell:
+    if isinstance(task, Cell):
+        return task
+    row: Sequence[Any] = task if not isinstance(task, Task) else ()
+    if isinstance(task, Task):
+        framework, dataset, seed = (task.labels[key] for key in ("framework", "dataset", "seed"))
+    elif not isinstance(row, str) and len(row) == 5:
+        _, framework, dataset, _, seed = row
+    elif not isinstance(row, str) and len(row) == 3:
+        framework, dataset, seed = row
+    else:
+        raise BenchmarkError(
+            f"{task!r} is no task; write (framework, dataset, seed), or take one of "
+            "analysis.generate_tests()."
+        )
+    return Cell(str(framework), str(dataset), int(seed))
+
+
+def _carry_out(
+    config: Config, run: Run, tasks: Sequence[Task], quiet: bool, wanted: Draft | None = None
+) -> Summary:
+    """Run what has no result; data that cannot be had is a fault of the summary."""
+    waiting = results.without_result(run, tasks)
+    if quiet:
+        begin.build_environments(run, waiting)
+        summary = execute(run, config, waiting)
+    else:
+        # Progress is shown as the commands show it: the one way up, taken only here.
+        from benchmark.cli.output import notice
+        from benchmark.cli.progress import Progress
+
+        notice(choice_of(run, config, waiting).line)
+        begin.build_environments(run, waiting, notice)
+        with Progress(len(waiting), config.parallel or 1) as progress:
+            summary = execute(run, config, waiting, progress.tell)
+    summary.faults.extend(
+        f"{name}: {why}" for name, why in (wanted.faults if wanted else {}).items()
+    )
+    return summary

@@ -1,0 +1,252 @@
+"""The store's contract, over any backend of obstore."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import itertools
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from benchmark.errors import StoreError
+from benchmark.store.faults import diagnose
+from benchmark.store.patience import Patience
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from concurrent.futures import Future
+
+STAGING = ".staging"
+LOCKS = ".locks"
+_PARALLEL = 32
+_BATCH = 1000
+# Parts of 5 MB under way at once: the wait for a reply begins with the request, so that a slow line
+# must carry them all in the time of silence that is allowed (30 s: 2.7 Mbit/s).
+_PARTS = 2
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Stored:
+    """An object with what names this state of it."""
+
+    data: bytes
+    e_tag: str | None
+    modified_s: float
+
+
+class Store:
+    """Objects by path. Paths have '/' between segments and no leading slash.
+
+    `patience_s` is for how long a fault that may pass is tried again; 0 where there are none.
+    """
+
+    def __init__(self, url: str, backend: Any, patience_s: float = 0.0) -> None:
+        self.url = url
+        self._backend = backend
+        self._patience = Patience(url, patience_s)
+        self._guard = threading.Lock()
+        self._held: set[str] = set()
+        self._lost: str | None = None
+
+    def get(self, path: str) -> bytes | None:
+        """The object's bytes, or None where there is no such object."""
+        stored = self.stored(path)
+        return None if stored is None else stored.data
+
+    def stored(self, path: str) -> Stored | None:
+        """The object with its ETag and when it was written, by the store's own clock."""
+        import obstore
+
+        def read(_: bool) -> Stored | None:
+            try:
+                got = obstore.get(self._backend, path)
+                meta = got.meta
+                data = bytes(got.bytes())
+            except FileNotFoundError as error:
+                self._bucket_is_there(error)
+                return None
+            return Stored(data, meta.get("e_tag"), meta["last_modified"].timestamp())
+
+        return self._persist("read", path, read)
+
+    def get_many(self, paths: Iterable[str]) -> Iterator[tuple[str, bytes | None]]:
+        """(path, bytes or None) in the order asked, many requests at once.
+
+        No more than two rounds of requests are read ahead, so memory does not grow with `paths`.
+        """
+        ahead: collections.deque[tuple[str, Future[bytes | None]]] = collections.deque()
+        with ThreadPoolExecutor(_PARALLEL, thread_name_prefix="store") as pool:
+            try:
+                for path in paths:
+                    ahead.append((path, pool.submit(self.get, path)))
+                    if len(ahead) >= 2 * _PARALLEL:
+                        first, data = ahead.popleft()
+                        yield first, data.result()
+                while ahead:
+                    first, data = ahead.popleft()
+                    yield first, data.result()
+            finally:
+                for _, data in ahead:
+                    data.cancel()
+
+    def put(self, path: str, data: bytes) -> None:
+        """Write the object, over an older one; durable when this returns."""
+        import obstore
+
+        self._persist(
+            "write", path, lambda _: obstore.put(self._backend, path, data, max_concurrency=_PARTS)
+        )
+
+    def create(self, path: str, data: bytes) -> bool:
+        """Write the object unless there is one: True if this call made it. Durable.
+
+        A try whose reply was lost may have made the object. If the next one finds an object there,
+        it is this call's own exactly when it holds `data`: two that race for one path must not
+        write the same bytes.
+        """
+        import obstore
+        from obstore.exceptions import AlreadyExistsError
+
+        def write(again: bool) -> bool:
+            try:
+                obstore.put(self._backend, path, data, mode="create")
+            except AlreadyExistsError as error:
+                if diagnose(error).passing:  # S3's 409: two creates met, and none may have won
+                    raise
+                return again and self.get(path) == data
+            return True
+
+        return self._persist("write", path, write)
+
+    def replace(
+        self, path: str, data: bytes, e_tag: str | None, patience_s: float | None = None
+    ) -> str | None:
+        """Write over just that state of the object; the new ETag, or None if it has changed."""
+        import obstore
+        from obstore.exceptions import PreconditionError
+
+        def write(again: bool) -> str | None:
+            try:
+                return obstore.put(self._backend, path, data, mode={"e_tag": e_tag})["e_tag"]
+            except (PreconditionError, FileNotFoundError) as error:
+                self._bucket_is_there(error)
+                found = self.stored(path) if again else None
+                return found.e_tag if found and found.data == data else None
+
+        return self._persist("write", path, write, patience_s)
+
+    def delete(self, paths: Iterable[str]) -> None:
+        """Remove objects; one that is not there is no error."""
+        import obstore
+
+        paths = iter(paths)
+        while batch := list(itertools.islice(paths, _BATCH)):
+
+            def remove(_: bool, batch: list[str] = batch) -> None:
+                try:
+                    obstore.delete(self._backend, batch)
+                except FileNotFoundError as error:
+                    self._bucket_is_there(error)
+
+            self._persist("delete", batch[0], remove)
+
+    def list(self, prefix: str = "") -> list[str]:
+        """The paths below a prefix (whole segments), sorted."""
+        import obstore
+
+        own = (STAGING + "/", LOCKS + "/")
+
+        def read(_: bool) -> list[str]:
+            try:
+                return [
+                    item["path"]
+                    for chunk in obstore.list(
+                        self._backend, prefix=prefix or None, chunk_size=_BATCH
+                    )
+                    for item in chunk
+                    if not item["path"].startswith(own)
+                ]
+            except FileNotFoundError as error:
+                self._bucket_is_there(error)
+                return []
+
+        paths = self._persist("list", prefix, read)
+        paths.sort()
+        return paths
+
+    @contextlib.contextmanager
+    def lock(self, name: str, on_lost: Callable[[], None] | None = None) -> Iterator[None]:  # noqa: ARG002
+        """Hold a name while the block runs; it goes with the process, however that ends.
+
+        Args:
+            name: what is held.
+            on_lost: called, in another thread, when another took the name from this process
+                because it had not been heard of for too long. From then on this store refuses
+                everything, and the block ends with a StoreError.
+
+        Raises:
+            StoreError: another holds it.
+        """
+        with self._guard:
+            if name in self._held:
+                raise StoreError(self._driven(name, "this process"))
+            self._held.add(name)
+        try:
+            yield
+        finally:
+            self._held.discard(name)
+
+    def is_locked(self, name: str) -> bool:
+        """Whether someone holds the name."""
+        return name in self._held
+
+    def _driven(self, name: str, holder: str) -> str:
+        what = name.removeprefix("driver-")
+        return f"Another process drives '{what}' in {self.url}: {holder}; wait for it or end it."
+
+    def _bucket_is_there(self, error: Exception) -> None:
+        """S3 says 404 to a missing object and to a missing bucket alike."""
+        if diagnose(error).code == "NoSuchBucket":
+            raise error
+
+    def _persist(
+        self,
+        verb: str,
+        path: str,
+        action: Callable[[bool], _T],
+        patience_s: float | None = None,
+    ) -> _T:
+        """Do it; while the fault is one that passes, do it again, for as long as patience lasts.
+
+        obstore's own tries are off: it does not tell that it made several, and holds the process
+        while it waits. `action` is told whether an earlier try may have come through.
+        """
+        if self._lost:
+            raise StoreError(self._lost)
+        begun, tries = time.monotonic(), 0
+        while True:
+            try:
+                done = action(tries > 0)
+            except StoreError:
+                raise
+            except Exception as error:
+                fault = diagnose(error)
+                wait = None
+                if fault.passing:
+                    wait = self._patience.wait_s(begun, tries, fault.reason, patience_s)
+                if wait is None:
+                    passing = fault.passing and self._patience.outage_s()
+                    tried = f" for {passing:.0f} s" if passing else ""
+                    raise StoreError(
+                        f"The store {self.url} cannot {verb} '{path}': {fault.reason}{tried}; "
+                        f"{fault.mend}."
+                    ) from error
+            else:
+                self._patience.answered()
+                return done
+            time.sleep(wait)
+            tries += 1

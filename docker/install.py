@@ -1,0 +1,165 @@
+"""The steps of the Dockerfile that install something; runs inside the build.
+
+install.py tools | system [PACKAGE ...] | harness | environment | own
+
+Two build secrets, both optional: `ca`, a file of certificates, and `installer`, a JSON object of
+variables for pip and uv (an index, a proxy). They are mounted, so no layer holds them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import NoReturn
+
+BUILD = Path("/build")
+SECRETS = Path("/run/secrets")
+HOME = Path("/opt/automl-benchmark")
+UV = "/opt/uv/bin/uv"
+
+
+def tools() -> None:
+    """uv, in a folder of its own that later steps mount."""
+    _run([sys.executable, "-m", "venv", "/opt/uv"])
+    requirements = str(BUILD / "pre-requirements.txt")
+    _run(["/opt/uv/bin/python", "-m", "pip", "install", "--quiet", "-r", requirements])
+
+
+def system(packages: list[str]) -> None:
+    """Debian packages; those that are there already need no network."""
+    missing = [name for name in packages if not _is_installed(name)]
+    if not missing:
+        return
+    quiet = ["apt-get", "-qq", "-o", "Dpkg::Use-Pty=0"]
+    os.environ["DEBIAN_FRONTEND"] = "noninteractive"
+    _run([*quiet, "update"])
+    _run([*quiet, "install", "--yes", "--no-install-recommends", *missing])
+    for folder in ("/var/lib/apt/lists", "/var/cache/apt"):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def harness() -> None:
+    """The interpreter that runs the harness, with the harness's requirements."""
+    here = "{}.{}".format(*sys.version_info[:2])
+    wanted = os.environ.get("PYTHON") or here
+    if here != wanted:
+        _fail(
+            f"The base image has Python {here} and the harness that builds it {wanted}; name a "
+            f"base with Python {wanted} (--base IMAGE)."
+        )
+    folder = HOME / "harness"
+    _run([UV, "venv", "--quiet", "--no-project", "--python", sys.executable, str(folder)])
+    install = [UV, "pip", "sync", "--quiet", "--compile-bytecode"]
+    python = str(folder / "bin/python")
+    _run([*install, "--python", python, str(BUILD / "requirements.txt")])
+    site = next(folder.glob("lib/python*/site-packages"))
+    (site / "automl-benchmark.pth").write_text(f"{HOME / 'code'}\n")
+
+
+def environment() -> None:
+    """The environment that environment/framework.json describes, built as everywhere else."""
+    sys.path.insert(0, str(BUILD / "environment"))
+    from benchmark.errors import SetupError
+    from benchmark.frameworks import environments
+
+    facts = json.loads((BUILD / "environment/framework.json").read_text())
+    _python(facts["python"], facts["minor"])
+    lock = BUILD / "environment/requirements.lock"
+    if facts["kept_lock"]:
+        kept = HOME / "cache/locks" / facts["kept_lock"]
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(lock, kept)
+    # All that the building of an environment asks of a framework.
+    framework = SimpleNamespace(**(facts | {"lock": lock, "folder": lock.parent}))
+    try:
+        built = environments.ensure(framework)
+        environments.verify(framework, built)
+    except SetupError as error:
+        _fail(str(error))
+    if built.hash != facts["hash"]:
+        _fail(
+            f"The environment of {framework.name} has the hash {built.hash} in the image and "
+            f"{facts['hash']} on this machine: their kinds of machine differ."
+        )
+
+
+def _python(specifier: str, minor: str) -> None:
+    """The framework's interpreter: one that the base has, else uv's build of it."""
+    from benchmark.errors import SetupError
+    from benchmark.frameworks.interpreters import interpreter_for
+
+    os.environ["PATH"] += f":{Path(UV).parent}"
+    try:
+        interpreter_for(specifier)
+    except SetupError:
+        mend = (
+            f"Python {minor}, which the base does not have, cannot be had; let the build reach "
+            f"uv's builds (UV_PYTHON_INSTALL_MIRROR), or name a base that has python{minor} too"
+        )
+        _run([UV, "python", "install", minor], mend)
+
+
+def own() -> None:
+    """The folders of own frameworks, at their places, readable by everybody."""
+    root = BUILD / "own"
+    for source in sorted(root.rglob("*")):
+        target = Path("/", source.relative_to(root))
+        if source.is_dir():
+            target.mkdir(mode=0o755, exist_ok=True)
+            # Such a folder may be one of the base's that others cannot enter, like /root.
+            target.chmod(target.stat().st_mode | 0o005)
+        else:
+            shutil.copy(source, target)
+
+
+def _is_installed(package: str) -> bool:
+    asked = ["dpkg-query", "--show", "--showformat", "${db:Status-Status}", package]
+    done = subprocess.run(asked, capture_output=True, text=True, check=False)
+    return done.stdout == "installed"
+
+
+def _use_secrets() -> None:
+    """Hand the secrets to pip, uv and apt by their variables, for this process alone."""
+    ca, installer = SECRETS / "ca", SECRETS / "installer"
+    if installer.is_file():
+        os.environ.update(json.loads(installer.read_text()))
+    if ca.is_file():
+        os.environ.update({"PIP_CERT": str(ca), "SSL_CERT_FILE": str(ca)})
+    os.environ |= {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "UV_LINK_MODE": "copy", "NO_COLOR": "1"}
+
+
+def _run(command: list[str], failed: str | None = None) -> None:
+    """Run a command; where it fails, end with what it said, after `failed`."""
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+    sys.stderr.write(done.stdout)
+    if done.returncode:
+        said = [" ".join(line.split()) for line in done.stdout.splitlines() if line.strip()]
+        what = failed or f"`{Path(command[0]).name} {' '.join(command[1:3])}` failed"
+        _fail(f"{what}: {' / '.join(said[-4:])[-400:]}")
+
+
+def _fail(sentence: str) -> NoReturn:
+    """End the build with a sentence that the caller finds in its output; without passwords."""
+    sys.exit("error: " + re.sub(r"://[^/@\s]+@", "://", sentence))
+
+
+def main() -> None:
+    _use_secrets()
+    step, arguments = sys.argv[1], sys.argv[2:]
+    steps = {"tools": tools, "harness": harness, "environment": environment, "own": own}
+    if step == "system":
+        system(arguments)
+    else:
+        steps[step]()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+"""How long the analysis takes on generated records: statistics, figures and report, and memory.
+
+    python perf/analysis.py                 # 26,000 records: aim < 20 s, statistics < 5 s, < 1 GB
+    python perf/analysis.py --million       # and 1,000,000 records: statistics < 60 s
+
+The records have 13 frameworks, 100 data sets, 10 folds and 2 budgets, failures among them, and are
+written as compiled results first; reading that file is part of the time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import numpy as np
+import pandas as pd
+
+FRAMEWORKS = (
+    *("constant", "random-forest", "tuned-random-forest", "autogluon", "autosklearn", "flaml"),
+    *("gama", "h2o", "lightautoml", "mljar", "optuna", "tpot", "naive-bayes"),
+)
+
+
+def generated(frameworks: int, datasets: int, folds: int, budgets: int) -> pd.DataFrame:
+    """Compiled results with plausible scores: skill, difficulty, noise, and 3 % failures."""
+    random = np.random.default_rng(7)
+    names = [*FRAMEWORKS, *(f"framework-{number}" for number in range(frameworks))][:frameworks]
+    grid = pd.MultiIndex.from_product(
+        [range(frameworks), range(datasets), range(folds), range(budgets)]
+    )
+    framework, dataset, fold, budget = (np.asarray(grid.get_level_values(n)) for n in range(4))
+    size = len(grid)
+    skill = np.linspace(0.0, 1.0, frameworks)[framework] + 0.03 * budget
+    hard = random.uniform(0.4, 1.0, datasets)[dataset]
+    noise = random.normal(0, 0.12, (frameworks, datasets))[framework, dataset]
+    quality = np.clip(
+        0.5 + 0.4 * hard * (skill + noise) + random.normal(0, 0.01, size), 0.01, 0.999
+    )
+    regression = dataset % 3 == 0
+    failed = (random.random(size) < 0.03) & (framework > 2)
+    cause = np.where(failed, random.choice(["framework", "timeout", "memory"], size), "")
+    scale = 10 ** random.uniform(-2, 4, datasets)[dataset]
+    rmse = scale * (1.05 - quality)
+    runtime = np.where(budget == 0, 3600, 14400)
+    fit = np.minimum(runtime * random.lognormal(-0.2, 0.5, size), runtime * 1.2)
+
+    def where(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        return np.where(mask & ~failed, values, np.nan)
+
+    return pd.DataFrame(
+        {
+            "ID": np.arange(size),
+            "MODEL": np.array(names)[framework],
+            "DATASET_ID": np.array([f"task-{n}" for n in range(datasets)])[dataset],
+            "TYPE": np.where(regression, "regression", "classification"),
+            "SEED": fold,
+            "MSE": where(rmse**2, regression),
+            "R2_SCORE": where(2 * quality - 1, regression),
+            "LOGLOSS": where(-np.log(quality), ~regression),
+            "F1_SCORE": where(quality, ~regression),
+            "PROBLEM": np.where(regression, "regression", "binary"),
+            "STATUS": np.where(failed, "failure", "success"),
+            "CAUSE": cause,
+            "MESSAGE": np.where(failed, "It was ended after the hard limit of 4200 s.", ""),
+            "METRIC": np.where(regression, "rmse", "auc"),
+            "SCORE": np.where(failed, np.nan, np.where(regression, rmse, quality)),
+            "RMSE": where(rmse, regression),
+            "FIT_S": where(fit, np.ones(size, dtype=bool)),
+            "PREDICT_S": where(random.lognormal(-3 + 3 * skill, 0.4), np.ones(size, dtype=bool)),
+            "TOTAL_S": fit + 2,
+            "LOG": np.where(failed, "default/logs/fail/some/where/1.log", ""),
+            "HOST": np.array([f"host-{n}" for n in range(20)])[random.integers(0, 20, size)],
+            "DATASET_HASH": np.array([f"{n:064x}" for n in range(datasets)])[dataset],
+            "ROWS": np.logspace(2, 6, datasets).astype(int)[dataset],
+            "FEATURES": np.logspace(0.5, 3.5, datasets).astype(int)[dataset],
+            "RUN": np.where(budget == 0, "hour", "four-hours"),
+            "RUNTIME": runtime,
+            "HARD_LIMIT": runtime + 600,
+        }
+    )
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--million", action="store_true", help="1,000,000 records as well")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        small = folder / "small.csv"
+        generated(13, 100, 10, 2).to_csv(small, index=False)
+        statistics(small, "26,000 records")
+        whole(small, folder)
+        print(f"{'peak memory':>40} {_peak_mb():8.0f} MB")
+        if options.million:
+            large = folder / "large.csv"
+            generated(25, 400, 50, 2).to_csv(large, index=False)
+            statistics(large, "1,000,000 records")
+            print(f"{'peak memory':>40} {_peak_mb():8.0f} MB")
+    return 0
+
+
+def statistics(path: Path, what: str) -> None:
+    from benchmark.analysis.processing import studies_of
+    from benchmark.analysis.table import read_results
+
+    begun = _now()
+    frame = read_results(path, merge=True)
+    read = _now()
+    studies_of(frame)
+    _print(f"{what}, read", read, begun)
+    _print(f"{what}, statistics", _now(), read)
+
+
+def whole(path: Path, folder: Path) -> None:
+    from benchmark.analysis import process
+
+    begun = _now()
+    done = process(path, folder / "figures", folder / "report.html", merge=True)
+    _print("read, statistics, figures and report", _now(), begun)
+    size = done.report.stat().st_size / 1e6
+    print(f"{'figures':>40} {len(done.figures):8d}")
+    print(f"{'report':>40} {size:8.1f} MB")
+
+
+def _now() -> tuple[float, float]:
+    return time.perf_counter(), time.process_time()
+
+
+def _print(what: str, end: tuple[float, float], begun: tuple[float, float]) -> None:
+    """Seconds on the clock, and of processor time: on a busy machine the two differ."""
+    print(f"{what:>40} {end[0] - begun[0]:8.2f} s {end[1] - begun[1]:8.2f} s of processor time")
+
+
+def _peak_mb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,117 @@
+"""The program as a user drives it, and a finished run to look at."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmark.cli import main
+from benchmark.config import PREFIX
+from benchmark.store.objects import LOCKS
+
+ROOT = Path(__file__).parents[2]
+Program = Callable[..., subprocess.CompletedProcess[str]]
+CONFIG: dict[str, Any] = {
+    "studies": ["starter"],
+    "frameworks": ["constant"],
+    "seeds": [75],
+    "cores": 1,
+    "memory": 1000,
+    "runtime": 5,
+    "hard_limit": 60,
+    "max_attempts": 1,
+    "compute": {"*": "local"},
+}
+
+
+def run_main(
+    folder: Path, *arguments: str | Path, as_root: bool = True, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """main.py in a folder, without the caller's own configuration variables.
+
+    With `as_root=False` a file's mode binds it even if the tests are run by root.
+    """
+    cache = f"{PREFIX}CACHE"
+    kept = {n: v for n, v in os.environ.items() if n == cache or not n.startswith(PREFIX)}
+    return subprocess.run(
+        [sys.executable, ROOT / "main.py", *arguments],
+        cwd=folder,
+        env=kept | variables,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        preexec_fn=None if as_root else _heed_modes,
+    )
+
+
+def _heed_modes() -> None:
+    """Give up root's right to pass over the modes of files (CAP_DAC_OVERRIDE and _READ_SEARCH)."""
+    drop_from_bounding_set = 24
+    for capability in (1, 2):
+        ctypes.CDLL(None).prctl(drop_from_bounding_set, capability, 0, 0, 0)
+
+
+@pytest.fixture
+def typed(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """The same in this process: for a table of many that end before any work begins."""
+    for name in [name for name in os.environ if name.startswith(PREFIX)]:
+        if name != f"{PREFIX}CACHE":
+            monkeypatch.delenv(name)
+    monkeypatch.setattr(sys, "stdin", None)
+
+    def run(folder: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        monkeypatch.chdir(folder)
+        capfd.readouterr()
+        try:
+            code = main([str(argument) for argument in arguments])
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        out, err = capfd.readouterr()
+        return subprocess.CompletedProcess(arguments, code, out, err)
+
+    return run
+
+
+def refused(ended: subprocess.CompletedProcess[str], *words: str) -> None:
+    """Exit code 2, nothing on standard output, one sentence that has the words."""
+    assert ended.returncode == 2, ended.stderr
+    assert ended.stdout == ""
+    assert "Traceback" not in ended.stderr
+    assert "our fault" not in ended.stderr
+    lines = [line for line in ended.stderr.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1, ended.stderr
+    assert ended.stderr.splitlines()[-1] == lines[0]
+    assert len(lines[0]) < 1000
+    for word in words:
+        assert word in lines[0], lines[0]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a batch.config and a run of constant on penguins and cpu."""
+    folder = tmp_path_factory.mktemp("finished")
+    (folder / "batch.config").write_text(json.dumps(CONFIG))
+    ended = run_main(folder, "execute-compute", "--dataset", "penguins", "--dataset", "cpu")
+    assert ended.returncode == 0, ended.stderr
+    return folder
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder with its content, but for the store's locks."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and LOCKS not in path.parts
+    }

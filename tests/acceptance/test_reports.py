@@ -1,0 +1,151 @@
+"""What commands tell: --json and nothing else, narrowed to the tasks that are meant."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from acceptance.conftest import ROOT, Program, run_main, tree
+
+
+def facts(ended: subprocess.CompletedProcess[str]) -> Any:
+    """The JSON on standard output; it holds nothing else, and no NaN."""
+    assert ended.returncode == 0, ended.stderr
+    return json.loads(ended.stdout, parse_constant=pytest.fail)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["status"], {"tasks": 2, "success": 2}),
+        (["status", "--dataset", "cpu"], {"tasks": 1, "success": 1}),
+        (["status", "--cause", "timeout"], {"tasks": 0, "success": 0}),
+        (["fetch-results", "--dataset", "cpu"], {"tasks": 1, "success": 1, "failure": 0}),
+        (["fetch-results", "--format", "amlb", "--seed", "75"], {"success": 2}),
+        (["export-failures", "left"], {"file": "left", "tasks": 0}),
+        (["export-failures", "left", "--cause", "memory"], {"file": "left", "tasks": 0}),
+        (["get-logs", "--dataset", "cpu"], {"folder": "log", "logs": 1}),
+        (["get-logs", "--cause", "framework"], {"logs": 0}),
+        (["resume-compute", "--dataset", "cpu"], {"tasks": 1, "had_results": 1, "ran": 0}),
+        (["resume-compute", "--dataset", "cpu", "--cause", "timeout"], {"tasks": 0, "ran": 0}),
+    ],
+    ids=" ".join,
+)
+def test_json_of_a_finished_run(
+    typed: Program, finished: Path, arguments: list[str], expected: dict[str, Any]
+) -> None:
+    told = facts(typed(finished, *arguments, "--json"))
+    assert {key: told[key] for key in expected} == expected
+
+
+def test_json_of_lists(typed: Program, finished: Path) -> None:
+    assert "constant" in [row["name"] for row in facts(typed(finished, "frameworks", "--json"))]
+    told = facts(typed(finished, "doctor", "--json"))
+    assert told["exit_code"] == 0
+    assert {"level", "subject", "message", "mend"} <= told["findings"][0].keys()
+
+
+def test_a_narrowed_table_keeps_its_ids(typed: Program, finished: Path) -> None:
+    def ids(*arguments: str) -> dict[str, str]:
+        assert typed(finished, "fetch-results", *arguments).returncode == 0
+        with (finished / "compiled_results.csv").open(newline="") as file:
+            return {row["DATASET_ID"]: row["ID"] for row in csv.DictReader(file)}
+
+    whole = ids()
+    assert sorted(whole) == ["cpu", "penguins"]
+    for name, number in whole.items():
+        assert ids("--dataset", name) == {name: number}
+
+
+def test_analysis_compiles_what_it_needs(finished: Path) -> None:
+    """Without a table, of a named run, narrowed; with a home that nobody can write to."""
+    table = finished / "compiled_results.csv"
+    table.unlink(missing_ok=True)
+    homeless = {"HOME": "/proc/nowhere", "XDG_CONFIG_HOME": "", "XDG_CACHE_HOME": ""}
+    ended = run_main(finished, "run-analysis", "--json", "--dataset", "cpu", **homeless)
+    told = facts(ended)
+    assert list(told["leaderboards"]) == ["regression"]
+    assert [Path(path).suffix for path in told["figures"]]
+    assert "matplotlib" not in ended.stderr.lower()
+    assert "2 tasks of run 'default'" in ended.stderr
+    table.write_text(table.read_text().replace(",default,", ",other,"))
+    again = run_main(finished, "run-analysis", "--run", "default", "--dataset", "penguins")
+    assert again.returncode == 0, again.stderr
+    assert ",other," not in table.read_text()
+    assert run_main(finished, "run-analysis", "--run", "gone").returncode == 2
+
+
+def test_a_command_that_reads_writes_nothing_into_the_store(finished: Path) -> None:
+    before = tree(finished / "runs")
+    for command in (["status"], ["fetch-results"], ["get-logs"], ["export-failures", "left"]):
+        assert run_main(finished, *command).returncode == 0
+    assert tree(finished / "runs") == before
+
+
+@pytest.mark.parametrize("arguments", [["status", "--json"], ["frameworks", "--json"]])
+def test_a_report_to_a_full_disk(finished: Path, arguments: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [sys.executable, ROOT / "main.py", *arguments],
+            cwd=finished,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert ended.returncode == 2
+    assert ended.stderr == (
+        "error: Standard output cannot be written: No space left on device; free its place.\n"
+    )
+
+
+def test_a_log_on_a_full_disk_ends_no_run(finished: Path) -> None:
+    arguments = ("resume-compute", "--run", "quiet", "--dataset", "cpu", "--json")
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [sys.executable, ROOT / "main.py", *arguments],
+            cwd=finished,
+            stdout=subprocess.PIPE,
+            stderr=full,
+            text=True,
+            check=False,
+        )
+    assert (
+        facts(subprocess.CompletedProcess([], ended.returncode, ended.stdout, ""))["success"] == 1
+    )
+
+
+@pytest.mark.parametrize(("answer", "code"), [("n", 1), ("y", 0)])
+def test_clean_s3_shows_and_asks(finished: Path, answer: str, code: int) -> None:
+    """On a terminal, with a run of its own to lose."""
+    name = f"asked-{answer}"
+    assert run_main(finished, "resume-compute", "--run", name, "--dataset", "cpu").returncode == 0
+    (finished / "runs" / name / "notes.txt").write_text("mine")
+    ours, theirs = pty.openpty()
+    os.write(ours, f"{answer}\n".encode())
+    try:
+        ended = subprocess.run(
+            [sys.executable, ROOT / "main.py", "clean-s3", "--run", name],
+            cwd=finished,
+            stdin=theirs,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert ended.returncode == code, ended.stderr
+    assert f"run '{name}': 5 objects" in ended.stderr
+    assert f"{name}/notes.txt" in ended.stderr
+    left = tree(finished / "runs" / name)
+    assert (list(left) == ["notes.txt"]) == (answer == "y")
+    assert ("Nothing was deleted" in ended.stderr) == (answer == "n")
+    assert (finished / "runs/default/manifest.json").exists()

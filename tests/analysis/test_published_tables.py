@@ -1,0 +1,104 @@
+"""The published tables of AMLB 2019, recomputed by our rules; they run where the tables are.
+
+AUTOML_BENCHMARK_ORACLES names the folder that holds `amlb2019/`.
+"""
+
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from benchmark.analysis import imputation, ranking, scaling
+from benchmark.analysis.comparable import compare
+from benchmark.analysis.table import read_results
+
+ROOT = Path(__file__).parents[3] / "shared" / "oracles"
+TABLES = Path(os.environ.get("AUTOML_BENCHMARK_ORACLES", ROOT)) / "amlb2019" / "tables" / "1h"
+BASELINES = ["constantpredictor", "randomforest"]
+
+pytestmark = pytest.mark.skipif(
+    not TABLES.is_dir(), reason=f"the published tables are not at {TABLES}"
+)
+
+
+@pytest.fixture(scope="module")
+def raw():
+    return pd.read_csv(TABLES / "all_results.csv")
+
+
+@pytest.fixture(scope="module")
+def gains():
+    frame = read_results(TABLES / "all_results.csv")
+    return compare(frame, "classification", all_rows=True).gains
+
+
+def published(raw, column):
+    return raw.pivot(index=["task", "fold"], columns="framework", values=column)
+
+
+def summary(name, like):
+    """A summary's cells, in the order of a table, without the imputed folds in brackets."""
+    table = pd.read_csv(TABLES / name, dtype=str).set_index("task")
+    texts = table.loc[like.index, like.columns].fillna("nan")
+    return texts.map(lambda cell: float(re.sub(r" \(.*", "", cell)))
+
+
+def test_every_row_is_read(raw, gains):
+    assert gains.shape == (350, 7)
+    expected = published(raw, "score")
+    assert gains.isna().to_numpy().sum() == raw["result"].isna().sum() == 34
+    assert np.nanmax((gains - expected).abs()) == 0
+
+
+def test_every_imputed_row(raw, gains):
+    found = imputation.by_forest(gains)
+    expected = published(raw, "imp_score")
+    assert (found.gains.isna() == expected.isna()).all(axis=None)
+    assert np.nanmax((found.gains - expected).abs()) == 0
+    assert found.filled == {"random-forest": 14}
+
+
+def test_normalised_scores(raw, gains):
+    found = scaling.amlb_2019(imputation.by_forest(gains).gains)
+    expected = published(raw, "norm_score")
+    assert (found.isna() == expected.isna()).all(axis=None)
+    assert np.nanmax((found - expected).abs()) < 1e-4
+
+
+def test_score_summary(gains):
+    means = ranking.seed_means(imputation.by_forest(gains).gains)
+    expected = summary("score_summary.csv", means)
+    assert (means.isna() == expected.isna()).all(axis=None)
+    # The published cells have six digits.
+    assert np.nanmax((means / expected - 1).abs()) < 1e-5
+
+
+def test_normalised_summary(gains):
+    means = ranking.seed_means(scaling.amlb_2019(imputation.by_forest(gains).gains))
+    expected = summary("norm_score_summary.csv", means)
+    assert np.nanmax((means - expected).abs()) < 1e-4
+
+
+def test_every_cell_of_the_leaderboard(gains):
+    means = ranking.seed_means(imputation.by_forest(gains).gains).drop(columns=BASELINES)
+    expected = summary("tasks_leaderboard.csv", means)
+    assert ranking.ranks(means).equals(expected)
+
+
+def test_every_cell_of_the_leaderboard_of_folds(gains):
+    # That table has dense ranks, and of the scores that are there.
+    found = gains.rank(axis=1, ascending=False, method="dense")
+    table = pd.read_csv(TABLES / "folds_leaderboard.csv").set_index(["task", "fold"])
+    expected = table.loc[found.index, found.columns].astype(float)
+    assert found.equals(expected)
+
+
+def test_mean_ranks(gains):
+    means = ranking.seed_means(imputation.by_forest(gains).gains).drop(columns=BASELINES)
+    assert ranking.ranks(means).mean().round(3).to_dict() == {
+        **{"h2oautoml": 1.486, "autosklearn": 2.314, "tpot": 3.086},
+        **{"tunedrandomforest": 3.286, "autoweka": 4.818},
+    }

@@ -1,0 +1,72 @@
+"""What is typed: every command with its names, and one sentence for what is wrong."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmark.cli.parser import ALIASES, BY_CAUSE, COMMANDS, NARROWED, TOLD_AS_JSON, parse
+
+ARGUMENTS = {
+    "local": ["constant", "penguins", "classification", "1"],
+    "file-compute": ["tasks"],
+    "export-failures": ["tasks"],
+    "delete-runs": ["tasks"],
+}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_dashes_and_underscores(name: str) -> None:
+    options = parse([name, *ARGUMENTS.get(name, [])])
+    assert options.command == name
+    assert parse([name.replace("-", "_"), *ARGUMENTS.get(name, [])]) == options
+
+
+@pytest.mark.parametrize(("alias", "name"), ALIASES.items())
+def test_aliases(alias: str, name: str) -> None:
+    assert parse([alias]).command == parse([alias.replace("-", "_")]).command == name
+
+
+@pytest.mark.parametrize("name", NARROWED)
+def test_narrowing(name: str) -> None:
+    words = ["--framework", "a", "--framework", "b", "--dataset", "c", "--seed", "3"]
+    options = parse([name, *ARGUMENTS.get(name, []), *words])
+    assert (options.framework, options.dataset, options.seed) == (["a", "b"], ["c"], [3])
+
+
+@pytest.mark.parametrize("name", BY_CAUSE)
+def test_cause(name: str) -> None:
+    options = parse([name, *ARGUMENTS.get(name, []), "--cause", "timeout"])
+    assert options.cause == ["timeout"]
+
+
+@pytest.mark.parametrize("name", TOLD_AS_JSON)
+def test_json(name: str) -> None:
+    assert parse([name, *ARGUMENTS.get(name, []), "--json"]).json
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["statsu"], "no command 'statsu'; did you mean status?"),
+        (["execute_computer"], "did you mean execute-compute?"),
+        (["xyzzy"], "no command 'xyzzy'."),
+        ([], "COMMAND"),
+        (["status", "--framwork", "a"], "--framwork"),
+        (["status", "--seed", "one"], "'one'"),
+        (["local", "constant", "penguins", "classification", "abc"], "'abc'"),
+        (["fetch-results", "--format", "xml"], "'xml'"),
+        (["export-failures"], "file_path"),
+    ],
+)
+def test_what_is_wrong_is_one_sentence(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parse(words)
+    assert ended.value.code == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert len(err.splitlines()) == 1
+    assert err.startswith("error: ")
+    assert said in err
+    assert "--help` shows" in err

@@ -1,0 +1,175 @@
+"""Tasks read one table: the same values as a copy, its test targets in no file they are given."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from benchmark.data import Dataset, embedded_names, holdout, load
+from benchmark.execution import shared
+from benchmark.execution.shared_tables import SharedTables
+from benchmark.execution.worker import frames
+
+
+@pytest.fixture(autouse=True)
+def own_scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def tables() -> Iterator[SharedTables]:
+    with SharedTables() as opened:
+        yield opened
+
+
+def mapped(tables: SharedTables, dataset: Dataset) -> Dataset:
+    return tables.dataset(dataset.name, dataset.hash, lambda: dataset)
+
+
+def strange() -> Dataset:
+    return Dataset.of(
+        "strange",
+        "classification",
+        "y",
+        pa.table(
+            {
+                "whole": pa.array([1, 2, None, 4] * 5, pa.int16()),
+                "all there": pa.array(range(20), pa.int8()),
+                "small": pa.array([1.5, None, float("nan"), 2.0] * 5, pa.float32()),
+                "none": pa.nulls(20),
+                "flag": pa.array([True, None, False, True] * 5),
+                "many": pa.array([f"level {n}" for n in range(20)]),
+                "sized": pa.DictionaryArray.from_arrays(
+                    pa.array([2, 0, None, 0] * 5, pa.int8()), ["a", "unused", "ü"], ordered=True
+                ),
+                "y": ["p", "q"] * 10,
+            }
+        ),
+    )
+
+
+@pytest.mark.parametrize("name", [*embedded_names(), "strange"])
+@pytest.mark.parametrize("view_bytes", [0, 1 << 40], ids=["views", "copies"])
+def test_the_frames_are_what_the_table_says(
+    tables: SharedTables, monkeypatch: pytest.MonkeyPatch, name: str, view_bytes: int
+) -> None:
+    monkeypatch.setattr(frames, "VIEW_BYTES", view_bytes)
+    dataset = strange() if name == "strange" else load(name)
+    part = holdout(dataset, 3)
+    payload = tables.parts(mapped(tables, dataset), part).payload()
+    train = frames.read_train(payload, dataset.target, dataset.categorical)
+    test = frames.read_test(payload, dataset.categorical)
+    table = dataset.table.select([*dataset.features, dataset.target])
+    pd.testing.assert_frame_equal(train, table.take(part.train).to_pandas())
+    wanted = table.select(dataset.features).take(part.test).to_pandas()
+    # A split may leave no gap in a column of whole numbers: its type is that of the whole table.
+    pd.testing.assert_frame_equal(test, wanted, check_dtype=False, check_categorical=True)
+    assert list(test.columns) == dataset.features
+    assert (test.dtypes == train.drop(columns=dataset.target).dtypes).all()
+
+
+def test_what_a_task_writes_into_its_frame_is_its_own(
+    tables: SharedTables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(frames, "VIEW_BYTES", 0)
+    dataset = load("diamonds")
+    parts = tables.parts(mapped(tables, dataset), holdout(dataset, 1))
+    before = parts.features.read_bytes()
+    train = frames.read_train(parts.payload(), dataset.target, dataset.categorical)
+    values = train["carat"].to_numpy()
+    values.flags.writeable = True
+    values[:] = -1.0
+    train["cut"] = "x"
+    again = frames.read_train(parts.payload(), dataset.target, dataset.categorical)
+    assert (again["carat"] > 0).all()
+    assert parts.features.read_bytes() == before
+
+
+def test_the_targets_of_the_test_rows_are_in_no_file_of_a_task(tables: SharedTables) -> None:
+    marks = [1e6 + n for n in range(200)]
+    table = pa.table({"a": np.arange(200.0), "y": marks})
+    dataset = Dataset.of("t", "regression", "y", table)
+    part = holdout(dataset, 1)
+    payload = tables.parts(mapped(tables, dataset), part).payload()
+    named = [Path(value) for value in payload.values() if isinstance(value, str)]
+    folders = {path.parent for path in named}
+    content = b"".join(file.read_bytes() for folder in folders for file in folder.iterdir())
+    for row in part.test:
+        assert np.float64(marks[row]).tobytes() not in content
+    assert np.float64(marks[part.train[0]]).tobytes() in content
+
+
+def test_a_mapped_data_set_is_the_data_set(tables: SharedTables) -> None:
+    dataset = load("credit-g")
+    again = mapped(tables, dataset)
+    assert again.table.equals(dataset.table)
+    assert again.classes == dataset.classes
+    assert again.categorical == dataset.categorical
+    assert holdout(again, 5).hash == holdout(dataset, 5).hash
+    assert mapped(tables, dataset) is again
+
+
+def _use(root: str, number: int, built: str, barrier: multiprocessing.synchronize.Barrier) -> None:
+    import tempfile
+
+    tempfile.tempdir = root
+    with shared.SharedFolders() as folders:
+        barrier.wait()
+
+        def build(folder: Path) -> None:
+            with Path(built).open("a") as file:
+                file.write(f"{number}\n")
+            (folder / "table").write_text("whole")
+
+        folder = folders.hold("table-x", build)
+        assert (folder / "table").read_text() == "whole"
+        barrier.wait()
+
+
+def test_one_of_many_processes_builds_and_the_last_one_removes(own_scratch: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    barrier = context.Barrier(6)
+    built = own_scratch / "built"
+    processes = [
+        context.Process(target=_use, args=(str(own_scratch), n, str(built), barrier))
+        for n in range(6)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0] * 6
+    assert len(built.read_text().splitlines()) == 1
+    assert [path.name for path in own_scratch.iterdir()] == ["built"]
+
+
+def test_a_build_that_fails_is_built_again(own_scratch: Path) -> None:
+    def fail(folder: Path) -> None:
+        (folder / "part").write_text("half")
+        raise OSError(28, "No space left on device")
+
+    with shared.SharedFolders() as folders:
+        with pytest.raises(OSError, match="No space"):
+            folders.hold("table-x", fail)
+        assert list(own_scratch.iterdir()) == []
+        folder = folders.hold("table-x", lambda folder: (folder / "all").touch())
+        assert (folder / "all").exists()
+
+
+def test_large_tables_go_when_others_come(
+    own_scratch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shared, "_MOST_HELD_BYTES", 100)
+    with shared.SharedFolders() as folders:
+        for name in "abcd":
+            folders.let_go()
+            folders.hold(name, lambda folder: (folder / "table").write_bytes(bytes(80)))
+        left = sorted(path.name for path in next(own_scratch.iterdir()).iterdir())
+        assert left == ["b", "c", "d"]

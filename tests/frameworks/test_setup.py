@@ -1,0 +1,156 @@
+"""Several environments at once, the proof that each works, what they take, removing them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from benchmark.errors import SetupError
+from benchmark.frameworks import Framework, ensure, get
+from benchmark.frameworks.building import build_all
+from benchmark.frameworks.disk import remove, stored
+from benchmark.frameworks.environments import READY, verify
+
+Make = Callable[..., Framework]
+TOML = 'description = "{name}"\nversion_of = "{version_of}"\npreload = ["{preload}"]\n'
+
+
+def one_package(package: str) -> str:
+    """The part of the shipped lock that is one small package without others."""
+    lines = get("random-forest").lock.read_text().splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith(f"{package}=="))
+    end = start + 1
+    while end < len(lines) and lines[end].startswith(" "):
+        end += 1
+    return "\n".join(lines[start:end]) + "\n"
+
+
+@pytest.fixture
+def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
+    """Frameworks with one small package each, and an empty cache."""
+    monkeypatch.setenv("AUTOML_BENCHMARK_CACHE", str(tmp_path / "cache"))
+
+    def framework(
+        name: str,
+        package: str = "threadpoolctl",
+        preload: str = "threadpoolctl",
+        version_of: str = "",
+    ) -> Framework:
+        home = tmp_path / "own" / name
+        home.mkdir(parents=True)
+        text = TOML.format(name=name, version_of=version_of or package, preload=preload)
+        (home / "framework.toml").write_text(text)
+        (home / "adapter.py").write_text("pass\n")
+        (home / "requirements.lock").write_text(one_package(package))
+        return get(name, [home])
+
+    return framework
+
+
+def test_all_are_built_and_a_bad_one_stops_none(make: Make) -> None:
+    good, other = make("good"), make("other", "narwhals", "narwhals")
+    no_import = make("no-import", preload="not_there_at_all")
+    no_version = make("no-version", version_of="joblib")
+    bad = make("bad")
+    bad.lock.write_text("threadpoolctl==3.8.0 --hash=sha256:" + "0" * 64 + "\n")
+    told: list[str] = []
+    chosen = [good, other, no_import, no_version, bad]
+    built = {one.framework.name: one for one in build_all(chosen, told.append)}
+    assert set(built) == {"good", "other", "no-import", "no-version", "bad"}
+    assert len(told) == 5
+    for name in ("good", "other"):
+        assert built[name].error is None
+        assert built[name].environment == ensure(built[name].framework)
+        assert (built[name].import_s or 0) > 0
+    assert "not_there_at_all" in str(built["no-import"].error)
+    assert "'version_of'" in str(built["no-version"].error)
+    assert "hash" in str(built["bad"].error).lower()
+    assert built["bad"].environment is None
+    assert all("\n" not in str(one.error) for one in built.values())
+    told.clear()
+    again = list(build_all([good, other], told.append))
+    assert [one.error for one in again] == [None, None]
+    assert told == []
+
+
+def test_two_processes_build_an_environment_once(make: Make) -> None:
+    framework = make("good")
+    program = (
+        "import sys\nfrom benchmark.frameworks import ensure, get\n"
+        "ensure(get('good', [sys.argv[1]]), print)"
+    )
+    root = Path(__file__).parents[2]
+    command = [sys.executable, "-c", program, str(framework.folder)]
+    pair = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root, env=os.environ)
+        for _ in range(2)
+    ]
+    told = [process.communicate(timeout=120)[0] for process in pair]
+    assert [process.returncode for process in pair] == [0, 0]
+    assert sorted(text.count("Building") for text in told) == [0, 1]
+
+
+def test_the_disk_is_counted_and_freed(make: Make) -> None:
+    one, other = ensure(make("one")), ensure(make("other", "narwhals", "narwhals"))
+    disk = stored()
+    assert [(e.name, e.folder, e.built) for e in disk.environments] == [
+        ("one", one.folder, True),
+        ("other", other.folder, True),
+    ]
+    for environment in disk.environments:
+        assert 0 < environment.own_mb <= environment.size_mb
+        assert environment.size_mb <= disk.total_mb <= sum(e.size_mb for e in disk.environments)
+    os.link(other.folder / READY, other.folder.parent / "linked-elsewhere")
+    (other.folder / READY).unlink()
+    assert [e.built for e in stored().environments] == [True, False]
+
+    assert [e.folder for e in remove("one")] == [one.folder]
+    assert not one.folder.exists()
+    assert not Path(f"{one.folder}.lock").exists()
+    assert [e.name for e in stored().environments] == ["other"]
+    with pytest.raises(SetupError, match="no environment 'one'; it has other"):
+        remove("one")
+
+
+def test_hard_links_are_counted_once(make: Make) -> None:
+    one = ensure(make("one"))
+    before = stored()
+    big = one.folder / "big"
+    big.write_bytes(os.urandom(3_000_000))
+    twin = one.folder.parent / "twin-0123456789abcdef"
+    twin.mkdir()
+    os.link(big, twin / "big")
+    after = stored()
+    assert after.total_mb == pytest.approx(before.total_mb + 3, abs=0.1)
+    sizes = {e.name: (e.size_mb, e.own_mb) for e in after.environments}
+    assert sizes["twin"] == (pytest.approx(3, abs=0.1), 0)
+    assert sizes["one"][1] == before.environments[0].own_mb
+    os.link(big, one.folder / "big-too")
+    (twin / "big").unlink()
+    own = {e.name: e.own_mb for e in stored().environments}["one"]
+    assert own == pytest.approx(before.environments[0].own_mb + 3, abs=0.1)
+
+
+def test_an_environment_in_use_is_not_removed(make: Make) -> None:
+    environment = ensure(make("one"))
+    with subprocess.Popen(
+        [environment.python, "-c", "print('up', flush=True); input()"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"up\n"
+        with pytest.raises(SetupError, match=f"process {process.pid} runs in"):
+            remove("one")
+        process.communicate(b"\n")
+    remove("one")
+
+
+def test_verify_says_which_module(make: Make) -> None:
+    framework = make("one")
+    assert verify(framework, ensure(framework)) > 0

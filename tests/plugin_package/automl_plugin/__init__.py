@@ -1,0 +1,1 @@
+"""A framework and a dispatcher for the benchmark."""

@@ -1,0 +1,1 @@
+"""The folder of the framework; the benchmark reads it and never imports it."""

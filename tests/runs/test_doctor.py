@@ -1,0 +1,258 @@
+"""The doctor: finds what is wrong, says how to mend it, leaves nothing and never hangs."""
+
+from __future__ import annotations
+
+import email.utils
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from benchmark.config import Config, LoadedConfig
+from benchmark.errors import StoreError
+from benchmark.frameworks import registry
+from benchmark.runs.doctor import configuration, examine, exit_code, machine, storage
+from benchmark.runs.doctor.finding import Finding, fault, misconfigured, ok, warning
+from benchmark.runs.doctor.patience import Asked
+from benchmark.store import FolderStore, Store, open_store
+
+MakeConfig = Callable[..., Config]
+SECRET = "wJalrXUtnFEMIsecretKEY"
+
+
+def levels(findings: list[Finding], subject: str) -> list[str]:
+    return [finding.level for finding in findings if finding.subject == subject]
+
+
+def test_a_sound_machine(make_config: MakeConfig, tmp_path: Path) -> None:
+    config = make_config(s3_bucket_root=str(tmp_path / "store"))
+    findings = list(examine(LoadedConfig(values=config, quickstart=False, file="batch.config")))
+    assert exit_code(findings) == 0, findings
+    subjects = {finding.subject for finding in findings}
+    assert {"configuration", "sandbox", "machine", "uv", "store", "constant"} <= subjects
+    assert not (tmp_path / "store").exists()
+
+
+def test_exit_codes() -> None:
+    line = ("a", "b", "c")
+    assert exit_code([ok("a", "b"), warning(*line)]) == 0
+    assert exit_code([ok("a", "b"), fault(*line)]) == 1
+    assert exit_code([fault(*line), misconfigured(*line)]) == 2
+
+
+def test_a_store_is_tried_and_left_as_it_was(folder_store: FolderStore) -> None:
+    found = list(storage.check_store(str(folder_store.root)))
+    assert [finding.level for finding in found] == ["ok"]
+    assert [path for path in folder_store.root.rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize(
+    ("method", "answer", "words"),
+    [
+        ("create", lambda self, path, data: self.put(path, data) or True, "overwrites"),
+        ("get", lambda self, path: None, "does not give back"),
+        ("delete", lambda self, paths: None, "does not delete"),
+    ],
+)
+def test_a_store_that_does_not_keep_its_word(
+    folder_store: FolderStore,
+    monkeypatch: pytest.MonkeyPatch,
+    method: str,
+    answer: Callable[..., object],
+    words: str,
+) -> None:
+    monkeypatch.setattr(FolderStore, method, answer)
+    found = list(storage.check_store(str(folder_store.root)))
+    assert [finding.level for finding in found] == ["fault"]
+    assert words in found[0].message
+
+
+def test_a_store_that_cannot_be_written(
+    folder_store: FolderStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: Store, path: str, data: bytes) -> None:
+        raise StoreError("The store cannot write: Read-only file system; choose another.")
+
+    monkeypatch.setattr(FolderStore, "put", refuse)
+    found = list(storage.check_store(str(folder_store.root)))
+    assert [finding.level for finding in found] == ["fault"]
+    assert "Read-only" in found[0].message
+    assert found[0].mend == "choose another"
+
+
+def test_a_store_on_s3(s3: str, aws: pytest.MonkeyPatch) -> None:
+    assert [finding.level for finding in storage.check_store(s3)] == ["ok"]
+    assert [finding.level for finding in storage.check_clock()] == ["ok"]
+    assert open_store(s3).list() == []
+    aws.setenv("AWS_ACCESS_KEY_ID", "AKIAREADER")
+    [found] = storage.check_store(s3)
+    assert (found.level, "AccessDenied" in found.message) == ("fault", True)
+    aws.delenv("AWS_ACCESS_KEY_ID")
+    [found] = storage.check_store(s3)
+    assert (found.level, "no AWS credentials" in found.message) == ("fault", True)
+
+
+def test_a_store_in_the_place_of_a_file(tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("in the way")
+    assert levels(list(storage.check_store(str(tmp_path / "runs"))), "store") == ["fault"]
+    assert levels(list(storage.check_store(str(tmp_path / "runs/x"))), "store") == ["fault"]
+
+
+def test_what_hangs_is_a_finding_and_keeps_nobody_waiting() -> None:
+    release = threading.Event()
+
+    def check() -> Iterator[Finding]:
+        yield ok("store", "began")
+        release.wait()
+
+    found = Asked("store", check).findings(deadline_s=0.05)
+    release.set()
+    assert found[-1].level == "fault"
+    assert "no answer" in found[-1].message
+
+
+def test_a_check_that_fails_is_a_finding() -> None:
+    def check() -> Iterator[Finding]:
+        yield ok("store", "began")
+        raise ValueError("odd")
+
+    found = Asked("store", check).findings()
+    assert [finding.level for finding in found] == ["ok", "fault"]
+    assert "ValueError: odd" in found[1].message
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[float], None]]:
+    """An S3 endpoint that refuses everything, with a clock that can be set."""
+    ahead_s = 0.0
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            self.send_response_only(403)
+            self.send_header("Date", email.utils.formatdate(time.time() + ahead_s, usegmt=True))
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            return
+
+    def set_clock(seconds: float) -> None:
+        nonlocal ahead_s
+        ahead_s = seconds
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
+        thread = threading.Thread(target=running.serve_forever)
+        thread.start()
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{running.server_port}")
+        monkeypatch.setenv("AWS_REGION", "us-east-1")
+        monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        yield set_clock
+        running.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("ahead_s", "level"),
+    [(0, "ok"), (-10, "ok"), (300, "warning"), (3600, "fault"), (-3600, "fault")],
+)
+def test_the_clock(server: Callable[[float], None], ahead_s: float, level: str) -> None:
+    server(ahead_s)
+    assert [finding.level for finding in storage.check_clock()] == [level]
+
+
+@pytest.fixture
+def no_aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+
+@pytest.mark.usefixtures("no_aws")
+def test_credentials_are_named_by_their_source_and_not_shown(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert [finding.level for finding in storage.check_credentials()] == ["fault"]
+    keys = f"aws_access_key_id = AKIAEXAMPLE\naws_secret_access_key = {SECRET}\n"
+    (tmp_path / "credentials").write_text(f"[default]\n{keys}")
+    [found] = storage.check_credentials()
+    assert (found.level, "credentials file" in found.message) == ("ok", True)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    [found] = storage.check_credentials()
+    assert (found.level, "environment" in found.message) == ("ok", True)
+    assert SECRET not in found.message
+    assert "AKIAEXAMPLE" not in found.message
+    monkeypatch.setenv("AWS_PROFILE", "nobody")
+    [found] = storage.check_credentials()
+    assert found.level == "fault"
+
+
+def test_variables_are_named_and_their_values_not_shown(
+    make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AUTOML_BENCHMARK_OPENML_API_KEY", SECRET)
+    loaded = LoadedConfig(values=make_config(), quickstart=False, file="batch.config")
+    [found] = configuration.check_layers(loaded)
+    assert "batch.config, over it AUTOML_BENCHMARK_OPENML_API_KEY" in found.message
+    assert SECRET not in found.message
+
+
+def test_an_unknown_framework_is_a_fault_of_the_configuration(make_config: MakeConfig) -> None:
+    config = make_config(frameworks=["constnt"])
+    found, wrong = configuration.configured(config)
+    assert found == {}
+    assert exit_code(wrong) == 2
+    assert "did you mean constant" in wrong[-1].message
+
+
+def test_what_execute_compute_refuses_is_found(make_config: MakeConfig) -> None:
+    config = make_config(memory=10**7, parallel=1)
+    framework = registry.get("constant")
+    found = list(configuration.check_plan(config, {"constant": framework}))
+    assert exit_code(found) == 2
+    assert "'memory'" in found[0].message
+    assert "set 'memory'" in found[0].mend
+    slow = {"slow": replace(framework, minimum_runtime=30)}
+    found = list(configuration.check_plan(make_config(), slow))
+    assert exit_code(found) == 2
+    assert "needs at least 30 s" in found[0].message
+
+
+def test_an_interpreter_that_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("AUTOML_BENCHMARK_CACHE", str(tmp_path))
+    future = replace(registry.get("constant"), python=">=3.99")
+    [found] = configuration.check_environments({"future": future})
+    assert found.level == "fault"
+    assert "3.99" in found.message
+
+
+def test_java_where_it_is_needed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    constant = registry.get("constant")
+    assert list(machine.check_java({"constant": constant})) == []
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    [found] = machine.check_java({"water": replace(constant, name="h2o")})
+    assert found.level == "fault"
+    assert "JAVA_HOME" in found.mend
+
+
+def test_a_scheduler_that_is_configured_and_not_there(
+    make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert list(machine.check_methods(make_config(), ["local"])) == []
+    [found] = machine.check_methods(make_config(), ["slurm"])
+    assert (found.level, "sbatch" in found.message) == ("warning", True)
+
+
+@pytest.mark.parametrize(("free_gb", "level"), [(100.0, "ok"), (0.9, "warning"), (0.01, "fault")])
+def test_room_on_the_disks(
+    make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, free_gb: float, level: str
+) -> None:
+    usage = type("Usage", (), {"free": int(free_gb * 2**30)})
+    monkeypatch.setattr(machine.shutil, "disk_usage", lambda path: usage)
+    assert {finding.level for finding in machine.check_disks(make_config())} == {level}
