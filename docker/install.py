@@ -105,11 +105,11 @@ def _python(specifier: str, minor: str) -> None:
         _run([UV, "python", "install", minor], mend)
 
 
-def own() -> None:
+def own(top: Path = Path("/")) -> None:
     """The folders of own frameworks, at their places, readable by everybody."""
     root = BUILD / "own"
     for source in sorted(root.rglob("*")):
-        target = Path("/", source.relative_to(root))
+        target = top / source.relative_to(root)
         if source.is_dir():
             target.mkdir(mode=0o755, exist_ok=True)
             # Such a folder may be one of the base's that others cannot enter, like /root.

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -23,6 +24,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+
+import services  # noqa: E402
 
 from benchmark import results  # noqa: E402
 from benchmark.config import Config  # noqa: E402
@@ -209,10 +212,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="perf-scale-") as name:
         folder = Path(name)
         if options.s3:
-            with server(folder) as url:
+            with services.serving(folder) as server:
+                os.environ.update(services.variables(server))
+                bucket = f"s3://{services.BUCKET}/"
                 if not options.only_fetch:
-                    report(f"{url}scale/", "s3", tasks, folder)
-                fetched(f"{url}fetch/", folder)
+                    report(f"{bucket}scale/", "s3", tasks, folder)
+                fetched(f"{bucket}fetch/", folder)
         else:
             report(str(folder / "runs"), "folder", tasks, folder)
 

@@ -97,7 +97,6 @@ class OpenMLServer:
         return {
             "XDG_CONFIG_HOME": str(folder / "config"),
             "AUTOML_BENCHMARK_CACHE": str(folder / "cache"),
-            "HOME": str(folder),
         }
 
     def add_recording(self, number: int) -> None:

@@ -135,12 +135,12 @@ def _die_with_parent() -> None:
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
-@pytest.fixture(scope="session")
-def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seaweed]:
-    """A running server with the bucket `bench`."""
+@contextlib.contextmanager
+def serving(folder: Path) -> Iterator[Seaweed]:
+    """A running server with the bucket `bench`, ended with the block."""
     import boto3
 
-    server = Seaweed(tmp_path_factory.mktemp("seaweed"))
+    server = Seaweed(folder)
     try:
         server.start()
         boto3.client(
@@ -153,6 +153,22 @@ def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seaweed]:
         yield server
     finally:
         server.kill()
+
+
+def variables(server: Seaweed) -> dict[str, str]:
+    """The SDK's variables for a writer of the bucket."""
+    return {
+        "AWS_ENDPOINT_URL": server.endpoint,
+        "AWS_ACCESS_KEY_ID": "AKIAWRITER",
+        "AWS_SECRET_ACCESS_KEY": SECRET,
+    }
+
+
+@pytest.fixture(scope="session")
+def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seaweed]:
+    """A running server with the bucket `bench`."""
+    with serving(tmp_path_factory.mktemp("seaweed")) as server:
+        yield server
 
 
 @pytest.fixture
@@ -169,7 +185,6 @@ def aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
 @pytest.fixture
 def s3(seaweed: Seaweed, aws: pytest.MonkeyPatch) -> str:
     """The URL of an empty place in a real S3, with the SDK's variables set for it."""
-    aws.setenv("AWS_ENDPOINT_URL", seaweed.endpoint)
-    aws.setenv("AWS_ACCESS_KEY_ID", "AKIAWRITER")
-    aws.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    for name, value in variables(seaweed).items():
+        aws.setenv(name, value)
     return f"s3://{BUCKET}/{secrets.token_hex(8)}/"

@@ -73,6 +73,14 @@ def from_amlb(texts: pd.DataFrame, source: object) -> pd.DataFrame:
     frame["SCORE"] = texts["result"].mask(missing, "")
     frame["STATUS"] = missing.map({True: "failure", False: "success"})
     frame["CAUSE"] = _causes(frame.get("MESSAGE"), missing)
+    if "metric" in texts.columns:
+        # Today's results are larger where they are better, whatever the metric.
+        frame["METRIC_DIRECTION"] = "maximize"
+    for column in texts.columns:
+        size = column.removeprefix("infer_batch_size_df_")
+        if size.isdecimal():
+            seconds = pd.to_numeric(texts[column], errors="coerce") / int(size)
+            frame[f"INFERENCE_S_{size}"] = seconds.astype(str).where(seconds.notna(), "")
     return frame
 
 

@@ -73,6 +73,23 @@ def against(now: pd.DataFrame, before: pd.DataFrame, tolerance: float = ROPE) ->
     )
 
 
+def lines(found: Change) -> list[str]:
+    """The comparison for a terminal: a line per framework, then regressions and notes."""
+    said = []
+    for name, row in found.frameworks.iterrows():
+        interval = f" ({row['low']:+.3f} to {row['high']:+.3f})" if row["low"] == row["low"] else ""
+        change = f"{row['change']:+.3f}{interval}" if row["datasets"] else "no score in both runs"
+        said.append(
+            f"{name}: {change} over {_count(row['datasets'], 'data set')}, "
+            f"{_count(row['new_failures'], 'new failure')}, {row['mended']:.0f} mended"
+        )
+    return [*said, *(f"regression: {text}" for text in found.regressions), *found.notes]
+
+
+def _count(number: float, noun: str) -> str:
+    return f"{number:,.0f} {noun}" + ("" if number == 1 else "s")
+
+
 def _has(frame: pd.DataFrame, type: str) -> bool:
     return bool((frame["TYPE"] == type).any())
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from benchmark.analysis import ranking, scaling
+from benchmark.analysis import imputation, ranking, scaling
 from benchmark.analysis.comparable import compare
 from benchmark.analysis.metrics import direction
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from benchmark.analysis.comparable import Comparison
 
 MEAN_METRIC = {"classification": "F1_SCORE", "regression": "RMSE"}
+CLASSIC_METRIC = {"classification": "F1_SCORE", "regression": "MSE"}
 MEAN_COLUMN = {"classification": "mean_f1", "regression": "mean_rmse"}
 
 
@@ -50,6 +51,30 @@ def leaderboard(
 def mean_metric(frame: pd.DataFrame, type: str) -> pd.Series[float]:
     """Raw weighted F1 or RMSE, imputed alike, over seeds and then over data sets."""
     return compare(frame, type, MEAN_METRIC[type]).means.mean() * direction(MEAN_METRIC[type])
+
+
+def other_scales(frame: pd.DataFrame, comparison: Comparison) -> pd.DataFrame:
+    """The same results on the scales of other reports, a row per framework.
+
+    `amlb_2019`: mean over data sets, 0 = constant predictor, 1 = tuned random forest, failures by
+    the random forest. `amlb_2024`: median over data sets, 0 = random forest, 1 = best, failures by
+    the constant predictor. `classic`, `classic_low`, `classic_high`: median and notch of z-scored
+    and then 0…1 scaled weighted F1 or MSE, failures dropped for all; `classic_mean` the raw mean.
+    What a run has not the baselines or the metric for is missing.
+    """
+    table = pd.DataFrame(index=comparison.gains.columns)
+    old = scaling.amlb_2019(imputation.by_forest(comparison.gains).gains)
+    new = scaling.amlb_2024(comparison.means)
+    table["amlb_2019"] = float("nan") if old is None else ranking.seed_means(old).mean()
+    table["amlb_2024"] = float("nan") if new is None else new.median()
+    metric = CLASSIC_METRIC[comparison.type]
+    kept = imputation.by_drop(compare(frame, comparison.type, metric).gains).gains
+    scaled = scaling.classic(kept)
+    notches = {name: scaling.median_notch(scaled[name].to_numpy(float)) for name in scaled}
+    ends = ["classic", "classic_low", "classic_high"]
+    classic = pd.DataFrame.from_dict(notches, orient="index", columns=ends).reindex(table.index)
+    table["classic_mean"] = kept.mean() * direction(metric)
+    return table.join(classic.astype(float))
 
 
 def _median_fit(frame: pd.DataFrame, type: str) -> pd.Series[float]:

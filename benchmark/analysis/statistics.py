@@ -17,7 +17,7 @@ import pandas as pd
 from benchmark.analysis import hypotheses, ranking, ratings, scaling
 from benchmark.analysis.comparable import Comparison, compare
 from benchmark.analysis.imputation import CONSTANT, baseline
-from benchmark.analysis.leaderboard import leaderboard
+from benchmark.analysis.leaderboard import leaderboard, other_scales
 from benchmark.analysis.sensitivity import Claim, Sensitivity, claims, sensitivity
 
 if TYPE_CHECKING:
@@ -35,13 +35,15 @@ class Statistics:
     `board` is the leaderboard. `scores` are the scaled seed means, a row per data set. `extra` has
     by framework `win_rate`, `improvability`, `mrr`, `elo`, `elo_low`, `elo_high`, `rank_low` and
     `rank_high` (95 % of resampled data sets), and `better`, `alike`, `worse`: the probabilities
-    that the leader is practically better, by the Bayesian signed-rank test.
+    that the leader is practically better, by the Bayesian signed-rank test. `scales` has what
+    other reports would print, see `leaderboard.other_scales`.
     """
 
     comparison: Comparison
     board: pd.DataFrame
     scores: pd.DataFrame
     extra: pd.DataFrame
+    scales: pd.DataFrame
     mean_ranks: pd.Series[float]
     win_matrix: pd.DataFrame
     friedman: Friedman | None
@@ -91,6 +93,7 @@ def study(frame: pd.DataFrame, type: str, seed: int = 0) -> Statistics:
         board,
         scores,
         _extra(comparison, scores, mean_ranks, found, seed),
+        other_scales(frame, comparison),
         mean_ranks,
         ranking.win_matrix(means),
         friedman,

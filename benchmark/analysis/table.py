@@ -80,7 +80,7 @@ def _read_one(path: Path) -> pd.DataFrame:
         raise BenchmarkError(f"{path} has no rows; run fetch-results once tasks have finished.")
     _check_words(frame, path)
     for column in frame.columns:
-        if column in NUMBERS or column.startswith("INFERENCE_S_PER_ROW_"):
+        if column in NUMBERS or column.startswith("INFERENCE_S_"):
             frame[column] = _numbers(frame[column], path)
     frame["SEED"] = _seeds(frame["SEED"], path)
     return frame

@@ -26,9 +26,9 @@ def init_compute(options: argparse.Namespace) -> int:
     chosen = _chosen(options, config)
     found = registry.scan(config.frameworks_path).frameworks
     wanted, faults = images.images_of(chosen, found, config.frameworks_path)
-    engine = images.connect()
     if options.push:
         images.repository_name(options.push)
+    engine = images.connect()
     facts: list[dict[str, Any]] = [
         {"frameworks": [name], "error": fault} for name, fault in faults.items()
     ]

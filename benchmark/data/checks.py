@@ -94,7 +94,7 @@ def _copies(dataset: Dataset, codes: dict[str, NDArray[np.int64]]) -> list[str]:
 
 def _is_line(dataset: Dataset, name: str) -> bool:
     column = dataset.table.column(name)
-    if name in dataset.categorical or column.null_count or _rows(dataset) < 3:
+    if pa.types.is_dictionary(column.type) or column.null_count or _rows(dataset) < 3:
         return False
     x, y = column.to_numpy().astype(float), dataset.table.column(dataset.target).to_numpy()
     x, y = x - x.mean(), y - y.mean()

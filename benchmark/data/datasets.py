@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from benchmark.data.folds import Folds
 from benchmark.errors import DataError
 
+MOST_COLUMNS = 20_000
 LEVELS_KEY = b"benchmark.levels"
 
 
@@ -65,13 +66,20 @@ class Dataset:
                 f'Data set {name} has the type "{type}"; write "classification" or "regression".'
             )
         names: list[str] = table.column_names
-        twice = next((column for column in names if names.count(column) > 1), None)
-        if twice is not None:
+        if len(names) > MOST_COLUMNS:
+            raise DataError(
+                f"Data set {name} has {len(names)} columns, and at most {MOST_COLUMNS} are "
+                "supported; leave some out."
+            )
+        if len(set(names)) < len(names):
+            twice = next(column for column in names if names.count(column) > 1)
             raise DataError(f'Data set {name} has two columns "{twice}"; rename one of them.')
         if target not in names:
             raise DataError(_without_target(name, target, names))
         columns = {c: _normal(table.column(c), f'column "{c}" of {name}') for c in names}
         goal = columns[target]
+        if not len(goal):
+            raise DataError(f"Data set {name} has no rows; it needs at least two.")
         present = goal.is_valid()
         if not pc.any(present).as_py():
             raise DataError(f'The target "{target}" of data set {name} is missing in every row.')

@@ -32,10 +32,11 @@ _FIRST_PAUSE_S = 0.5
 _FINAL = frozenset((400, 401, 403, 404, 405, 410))
 
 
-def download(  # noqa: PLR0917
+def download(
     url: str,
     folder: Path,
     sha256: str | None = None,
+    *,
     refresh: bool = False,
     patience_s: float = 45.0,
     on_bytes: Callable[[int], None] | None = None,

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 SERVER = "https://www.openml.org/api/v1/xml"
 PARALLEL = 6
 PATIENCE_S = 45.0
+SILENCE_S = 60.0
 _ROOT = Path(__file__).parents[2]
 
 
@@ -54,6 +55,7 @@ def fetch(
     *,
     parallel: int = PARALLEL,
     patience_s: float = PATIENCE_S,
+    silence_s: float = SILENCE_S,
 ) -> Fetched:
     """Fetch everything that can be had; what cannot stops nothing and is in `faults`.
 
@@ -62,6 +64,7 @@ def fetch(
         on_event: called with each event of the fetcher as it comes.
         parallel: how many at once.
         patience_s: for how long a fault that may pass is tried again.
+        silence_s: after how long a server that sends nothing is given up.
     """
     fetched = Fetched()
     if not jobs:
@@ -72,6 +75,7 @@ def fetch(
         "place": str(openml_cache().folder),
         "parallel": max(1, min(parallel, len(jobs))),
         "patience_s": patience_s,
+        "silence_s": silence_s,
         "jobs": [{"name": job.name, "type": job.type} for job in jobs],
     }
     with tempfile.TemporaryFile() as errors:

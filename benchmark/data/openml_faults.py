@@ -44,7 +44,8 @@ def _without_code(error: BaseException, name: str, place: str) -> str:
         )
     elif isinstance(error, NotImplementedError):
         sentence = f"{name} is a task of a kind that is neither classification nor regression."
-    elif kind in ("OpenMLServerError", "ExpatError", "JSONDecodeError"):
+    elif kind in ("OpenMLServerError", "ExpatError", "KeyError"):
+        # The client takes any XML for its own, an error page too, and misses what it expects.
         sentence = f"OpenML ({place}) answered {name} with an error page; try again later."
     elif isinstance(error, TimeoutError) or "Timeout" in kind or "timed out" in str(error):
         sentence = f"OpenML ({place}) went silent while sending {name}; try again later."
@@ -64,7 +65,7 @@ def _deepest(error: BaseException) -> str:
         if seen is None:
             break
         if isinstance(seen, OSError) and seen.strerror:
-            words = seen.strerror
+            return seen.strerror
         inner = seen.__cause__ or seen.__context__
         reason = getattr(seen, "reason", None) or (seen.args[0] if seen.args else None)
         seen = reason if isinstance(reason, BaseException) else inner

@@ -4,9 +4,9 @@
 
 It is a process of its own because the client needs three seconds to be imported, makes folders in
 the home directory, logs to the root logger, keeps its key in a module, and waits without end for a
-silent server. The request is `{"key", "cache", "place", "parallel", "patience_s", "jobs"}`; a job
-is `{"name": "task-59", "type": null}` or `{"name": "study-135"}`. Events have the job's `name` and
-one of `bytes`, `done`, `members`, `other` (it is of another type) and `fault`.
+silent server. The request is `{"key", "cache", "place", "parallel", "patience_s", "silence_s",
+"jobs"}`; a job is `{"name": "task-59", "type": null}` or `{"name": "study-135"}`. Events have the
+job's `name` and one of `bytes`, `done`, `members`, `other` (it is of another type) and `fault`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ from benchmark.data.cache import DataCache
 from benchmark.data.openml_faults import explained, is_passing
 from benchmark.errors import DataError
 
-SILENCE_S = 60.0
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 20.0
 _TELL_EVERY = 1 << 18
@@ -83,7 +82,7 @@ class Fetcher:
         self.tell(name, **event)
 
     def _once(self, job: dict[str, Any]) -> dict[str, Any]:
-        import benchmark.data.openml_source as openml_source
+        from benchmark.data import openml_source
 
         kind, _, number = job["name"].partition("-")
         if kind == "study":
@@ -131,8 +130,10 @@ class _WatchedSocketIO(socket.SocketIO):
     The client sets no limit of its own, so that a hanging server would hang the program.
     """
 
+    silence_s = 60.0
+
     def readinto(self, buffer: Any) -> int | None:
-        self._sock.settimeout(SILENCE_S)  # type: ignore[attr-defined]
+        self._sock.settimeout(self.silence_s)  # type: ignore[attr-defined]
         number = super().readinto(buffer)
         _received.add(number or 0)
         return number
@@ -149,6 +150,7 @@ def main() -> None:
     # The client's warnings and logs name URLs; nothing of them is wanted here.
     logging.disable(logging.CRITICAL)
     warnings.simplefilter("ignore")
+    _WatchedSocketIO.silence_s = request["silence_s"]
     socket.SocketIO = _WatchedSocketIO  # type: ignore[misc]
     import openml
 

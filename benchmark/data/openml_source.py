@@ -151,7 +151,12 @@ def _is_whole(path: Path, md5: str | None) -> bool:
 def _table(data: OpenMLDataset) -> pa.Table:
     if data.parquet_file:
         return pq.read_table(data.parquet_file).replace_schema_metadata(None)
-    return read_arff(Path(str(data.data_file)))
+    path = Path(str(data.data_file))
+    try:
+        return read_arff(path)
+    except DataError as error:
+        named = f"OpenML data set {data.dataset_id}"
+        raise DataError(str(error).replace(path.name, named)) from None
 
 
 def _without_ignored(table: pa.Table, data: OpenMLDataset, target: str) -> pa.Table:
@@ -173,9 +178,11 @@ def _folds(task: OpenMLSupervisedTask, rows: int, name: str) -> Folds | None:
     url = str((task.estimation_procedure or {}).get("data_splits_url") or "")
     if not url.startswith(("http://", "https://")):
         return None
+    import arff
+
     try:
         return _read_folds(task, rows, name)
-    except (DataError, ValueError, EOFError, KeyError):
+    except (DataError, ValueError, EOFError, KeyError, arff.ArffException):
         # A process that was killed while it wrote leaves a part of the file.
         _forget_splits(task)
         task.split = None

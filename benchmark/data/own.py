@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from benchmark.data.cache import DataCache, Entry, cache_folder
 from benchmark.data.datasets import Dataset, natural_type
@@ -29,7 +29,7 @@ from benchmark.data.tables import Reading, read_table, retyped
 from benchmark.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 Kind = Literal["number", "integer", "category", "boolean", "date", "text", "ignore"]
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
@@ -58,6 +58,13 @@ class Declaration(BaseModel):
     columns: dict[str, Kind] = {}
     sha256: Annotated[str, Field(pattern="^[0-9a-fA-F]{64}$")] | None = None
     licence: str | None = None
+
+    @field_validator("target", mode="before")
+    @classmethod
+    def _one_target(cls, value: Any) -> Any:
+        if isinstance(value, list):
+            raise ValueError(f"names {len(value)} targets; name one, and leave the others out")
+        return value
 
     @model_validator(mode="after")
     def _one_source(self) -> Declaration:
@@ -106,7 +113,13 @@ def declared(files: Iterable[str]) -> list[Declaration]:
     return found
 
 
-def entry(declaration: Declaration, base: Dataset | None = None, *, refresh: bool = False) -> Entry:
+def entry(
+    declaration: Declaration,
+    base: Dataset | None = None,
+    *,
+    refresh: bool = False,
+    on_bytes: Callable[[int], None] | None = None,
+) -> Entry:
     """The declared data set, from the cache while neither declaration nor files have changed.
 
     `base` is the OpenML data set that the declaration names, where it names one.
@@ -117,7 +130,7 @@ def entry(declaration: Declaration, base: Dataset | None = None, *, refresh: boo
     cache = DataCache(cache_folder() / "datasets" / "own")
     place = hashlib.sha256(str(declaration.place.absolute()).encode()).hexdigest()[:12]
     key = f"{declaration.name}~{place}"
-    paths = _files(declaration, refresh=refresh)
+    paths = _files(declaration, refresh, on_bytes)
     signature = _signature(declaration, paths, base)
     with cache.lock(key):
         present = cache.entry(key)
@@ -149,7 +162,9 @@ def _one(path: Path, value: Any) -> Declaration:
     try:
         return Declaration.model_validate({"name": path.stem} | value | {"place": path})
     except ValidationError as error:
-        fault = error.errors()[0]
+        # A key that is not known explains best why another one is missing.
+        faults = sorted(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
+        fault = faults[0]
         key = ".".join(str(part) for part in fault["loc"])
         message = fault["msg"].removeprefix("Value error, ")
         if fault["type"] == "extra_forbidden":
@@ -159,10 +174,13 @@ def _one(path: Path, value: Any) -> Declaration:
         raise ConfigError(f"{path}: {where}{message}.") from None
 
 
-def _files(declaration: Declaration, *, refresh: bool) -> list[Path]:
+def _files(
+    declaration: Declaration, refresh: bool, on_bytes: Callable[[int], None] | None
+) -> list[Path]:
     if declaration.url is not None:
         folder = cache_folder() / "datasets" / "urls"
-        return [download(declaration.url, folder, declaration.sha256, refresh=refresh)]
+        sha256 = declaration.sha256
+        return [download(declaration.url, folder, sha256, refresh=refresh, on_bytes=on_bytes)]
     names = [declaration.file, declaration.train, declaration.test]
     return [_within(declaration, name) for name in names if name]
 

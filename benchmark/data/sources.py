@@ -15,16 +15,18 @@ from __future__ import annotations
 import difflib
 import json
 import re
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from benchmark.data import embedded_suite, own
 from benchmark.data.cache import Entry, write_whole
 from benchmark.data.embedded_suite import FOLDER, SUITES
-from benchmark.data.fetch import PATIENCE_S, Job, fetch, openml_cache
+from benchmark.data.fetch import PARALLEL, PATIENCE_S, Job, fetch, openml_cache
 from benchmark.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
 
     from benchmark.config import Config
     from benchmark.data.datasets import Dataset
@@ -154,14 +156,12 @@ class Catalogue:
         """The data sets that can be had of these; the others are in `faults` or `left_out`."""
         names = list(dict.fromkeys(names))
         self._fetch([name for name in self._needed(names) if openml_cache().entry(name) is None])
+        left = [name for name in names if name not in self.faults and name not in self.left_out]
+        with ThreadPoolExecutor(PARALLEL) as pool:
+            entries = list(pool.map(lambda name: self._entry_if_any(name, refresh), left))
         found: dict[str, Entry] = {}
-        for name in names:
-            if name in self.faults or name in self.left_out:
-                continue
-            try:
-                entry = self._entry(name, refresh=refresh)
-            except DataError as error:
-                self.faults[name] = str(error)
+        for name, entry in zip(left, entries, strict=True):
+            if entry is None:
                 continue
             wanted = self.type_of(name)
             if wanted is not None and entry.description["type"] != wanted:
@@ -264,25 +264,49 @@ class Catalogue:
         return list(dict.fromkeys(needed))
 
     def _fetch(self, names: list[str]) -> None:
-        fetched = fetch(
-            [Job(name, self.type_of(name)) for name in names], self._key, self._on_event
-        )
+        jobs = []
+        for name in names:
+            wanted = self.type_of(name)
+            known = _kind_path(name).read_text() if _kind_path(name).exists() else None
+            if wanted is not None and known is not None and known != wanted:
+                self.left_out[name] = known
+            else:
+                jobs.append(Job(name, wanted))
+        fetched = fetch(jobs, self._key, self._on_event)
         self.faults |= fetched.faults
         self.left_out |= fetched.others
+        for name, kind in fetched.others.items():
+            write_whole(_kind_path(name), kind.encode())
+
+    def _entry_if_any(self, name: str, refresh: bool) -> Entry | None:
+        try:
+            return self._entry(name, refresh=refresh)
+        except DataError as error:
+            self.faults[name] = str(error)
+            return None
 
     def _entry(self, name: str, *, refresh: bool) -> Entry:
         declaration = self._own.get(name)
         if declaration is not None:
-            return own.entry(declaration, self._base(declaration), refresh=refresh)
+            base = self._base(declaration)
+            entry = own.entry(
+                declaration, base, refresh=refresh, on_bytes=lambda n: self._tell(name, bytes=n)
+            )
+            self._tell(name, done=True)
+            return entry
         if name in embedded_suite.suite():
             dataset = embedded_suite.read(name)
             return Entry(name, dataset.description, dataset)
         if not is_reference(name):
             raise DataError(_unknown(name))
-        entry = openml_cache().entry(name)
-        if entry is None:
+        found = openml_cache().entry(name)
+        if found is None:
             raise DataError(f"{name} has not been fetched from OpenML yet; run download-data.")
-        return entry
+        return found
+
+    def _tell(self, name: str, **event: Any) -> None:
+        if self._on_event:
+            self._on_event({"name": name} | event)
 
     def _base(self, declaration: Declaration) -> Dataset | None:
         if declaration.openml is None:
@@ -291,6 +315,11 @@ class Catalogue:
         if name in self.faults:
             raise DataError(self.faults[name])
         return load(name)
+
+
+def _kind_path(name: str) -> Path:
+    """Where it is noted what a task that was not fetched is for, so that nobody asks again."""
+    return openml_cache().folder / "kinds" / name
 
 
 def _of_other_type(name: str, kind: str, wanted: str) -> str:

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 FORMATS = ("csv", "parquet", "arff")
 KINDS = ("number", "integer", "category", "boolean", "date", "text", "ignore")
-MOST_COLUMNS = 20_000
 _SUFFIXES = {".csv": "csv", ".tsv": "csv", ".txt": "csv", ".gz": "csv", ".parquet": "parquet"}
 _SUFFIXES |= {".pq": "parquet", ".arff": "arff"}
 _ARCHIVES = {
@@ -74,11 +73,6 @@ def read_table(path: Path, reading: Reading) -> pa.Table:
         raise DataError(f"{path} cannot be read as {kind}: {_reason(error)}.") from None
     if _signature(path) != before:
         raise _changed(path)
-    if table.num_columns > MOST_COLUMNS:
-        raise DataError(
-            f"{path} has {table.num_columns} columns, and at most {MOST_COLUMNS} are supported; "
-            "leave some out."
-        )
     return retyped(table, reading, str(path))
 
 
@@ -139,6 +133,11 @@ def _read_csv(path: Path, reading: Reading) -> pa.Table:
     )
     for place, name in enumerate(table.column_names):
         column = table.column(place)
+        if pa.types.is_binary(column.type):
+            raise DataError(
+                f'The column "{name}" of {path} is not {reading.encoding}; add "encoding", such as '
+                '"latin-1".'
+            )
         if pa.types.is_string(column.type):
             empty = pc.equal(column, "")
             full = pc.if_else(empty, pa.scalar(None, pa.string()), column)

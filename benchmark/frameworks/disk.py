@@ -6,6 +6,7 @@ environment holds and what its removal frees are two numbers.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
@@ -83,14 +84,22 @@ def remove(name: str) -> list[Stored]:
                 f"The process {pid} runs in {environment.folder}; stop it, or wait for its end."
             )
     for environment in chosen:
-        ruin = environment.folder.with_name(f".{environment.folder.name}.{os.getpid()}")
-        try:
-            environment.folder.rename(ruin)
-            shutil.rmtree(ruin)
-            Path(f"{environment.folder}.lock").unlink(missing_ok=True)
-        except OSError as error:
-            raise SetupError(f"{environment.folder} cannot be removed: {error.strerror}.") from None
+        _remove(environment.folder)
     return chosen
+
+
+def _remove(folder: Path) -> None:
+    """Under the lock of whoever builds it, which stays: a builder may be waiting for it."""
+    ruin = folder.with_name(f".{folder.name}.{os.getpid()}")
+    try:
+        with Path(f"{folder}.lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            folder.rename(ruin)
+            shutil.rmtree(ruin)
+    except BlockingIOError:
+        raise SetupError(f"{folder} is being built by another process; wait for it.") from None
+    except OSError as error:
+        raise SetupError(f"{folder} cannot be removed: {error.strerror}.") from None
 
 
 def _root() -> Path:

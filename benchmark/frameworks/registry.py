@@ -35,8 +35,9 @@ class Framework:
     shares, and `environment_folder` is where they are; `preload` are the modules that a server
     imports once; `packages` are Debian's that an image of it needs; `find_links` is a page of
     wheels that its lock needs beside the registry; a `deterministic` one promises the same
-    predictions for the same seed where no time limit ends it; `minimum_runtime` is in seconds; `version_of` is the distribution whose version is reported; a `light` framework is
-    part of the quickstart. `lock_file` and `pinned` are set where another version was asked for
+    predictions for the same seed where no time limit ends it; `minimum_runtime` is in seconds;
+    `version_of` is the distribution whose version is reported; a `light` framework is part of the
+    quickstart. `lock_file` and `pinned` are set where another version was asked for
     ("h2o@3.44.0.3", see versions.py).
     """
 
@@ -70,7 +71,7 @@ class Framework:
 
     @property
     def adapter_hash(self) -> str:
-        """sha256 (16 hex digits) of its Python files, its environment's folder's, and the shared."""
+        """sha256 (16 hex digits) of its Python files, its environment's folder's, the shared."""
         digest = hashlib.sha256()
         shared = [SHARED] if self.folder.parent == FOLDER else []
         for folder in dict.fromkeys((self.folder, self.environment_folder, *shared)):

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from benchmark import results
 from benchmark.errors import BenchmarkError
 from benchmark.execution.metrics import DEFAULT_METRIC, chosen
+from benchmark.execution.worker.inference import BATCHES
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -36,7 +37,6 @@ MEASURES = {
     **{"f1_weighted": "f1_weighted", "logloss": "log_loss", "mae": "mae", "mse": "mse"},
     **{"r2": "r2", "rmse": "rmse"},
 }
-BATCHES = (1, 10, 100, 1_000, 10_000)
 COLUMNS = (*FIXED, *MEASURES, *(f"infer_batch_size_df_{size}" for size in BATCHES))
 LONGEST_INFO = 500
 
@@ -44,10 +44,9 @@ LONGEST_INFO = 500
 def write_amlb(run: Run, path: Path, keys: Collection[str] | None = None) -> dict[str, int]:
     """Write the table, whole or not at all; returns how many tasks have which status.
 
-    `keys` are the tasks whose rows are wanted; without it all.
-
-    One record is held at a time. A task that was never begun has no row, as in AMLB; it is counted
-    under "". Rows are in the order of the records' keys.
+    `keys` are the tasks whose rows are wanted; without it all. One record is held at a time, and
+    rows are in no order. A task that was never begun has no row, as in AMLB; it is counted under
+    "".
 
     Raises:
         BenchmarkError: the file cannot be written.
@@ -62,7 +61,8 @@ def write_amlb(run: Run, path: Path, keys: Collection[str] | None = None) -> dic
             f"The table cannot be written to {path}: {error.strerror}; choose another path."
         ) from None
     finally:
-        staged.unlink(missing_ok=True)
+        if staged.exists():
+            staged.unlink()
     return counts
 
 
@@ -74,21 +74,12 @@ def _write(run: Run, file: TextIO, keys: Collection[str] | None) -> dict[str, in
     folds = _folds(run)
     signs = _signs(run)
     counts = {"success": 0, "failure": 0, "": 0}
-    for record in results.records(run):
-        cell = cells.pop(record.task, None)
-        if cell is not None:
-            counts[record.status] += 1
-            writer.writerow(_row(run, cell, folds[cell.seed], record, signs))
-    for key, ended in results.last_attempts(run, list(cells)).items():
-        record = ended or results.failure(
-            key,
-            results.Cause.INFRASTRUCTURE,
-            "The attempt was begun and left no trace of its end.",
-        )
-        cell = cells.pop(key)
-        counts["failure"] += 1
-        writer.writerow(_row(run, cell, folds[cell.seed], record, signs))
-    counts[""] = len(cells)
+    for key, record in results.outcomes(run, cells):
+        told = record or results.failure(key, results.Cause.INFRASTRUCTURE, results.NO_TRACE)
+        cell = cells[key]
+        counts[told.status] += 1
+        writer.writerow(_row(run, cell, folds[cell.seed], told, signs))
+    counts[""] = len(cells) - sum(counts.values())
     return counts
 
 

@@ -46,7 +46,19 @@ class FolderStore(Store):
                 "'s3_bucket_root', or free the place."
             ) from error
         super().__init__(str(self.root), LocalStore(str(self.root)))
+        self._readers, self._at_once = 4, 64
         self._sweep()
+
+    def get(self, path: str) -> bytes | None:
+        """Read by ourselves: seven times as fast as through obstore for a record's 2 kB."""
+        try:
+            data = self._path(path).read_bytes()
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            self._is_there("read", path)
+            return None
+        except OSError as error:
+            raise self._failed("read", path, error) from error
+        return data
 
     def stored(self, path: str) -> Stored | None:
         found = super().stored(path)
@@ -55,9 +67,21 @@ class FolderStore(Store):
         return found
 
     def list(self, prefix: str = "") -> list[str]:
-        paths = super().list(prefix)
+        """By the names alone, without the look at each file that obstore takes."""
+        start = self._path(prefix.strip("/")) if prefix else self.root
+        skip = len(str(self.root)) + 1
+        paths = []
+        try:
+            for folder, folders, files in os.walk(start, onerror=_raise_unless_gone):
+                if folder == str(self.root):
+                    folders[:] = [name for name in folders if name not in (STAGING, LOCKS)]
+                place = folder[skip:] + "/" if len(folder) > skip else ""
+                paths += [place + name for name in files]
+        except OSError as error:
+            raise self._failed("list", prefix, error) from error
         if not paths:
             self._is_there("list", prefix)
+        paths.sort()
         return paths
 
     def put(self, path: str, data: bytes) -> None:
@@ -189,6 +213,12 @@ class FolderStore(Store):
             with contextlib.suppress(OSError):  # another process may sweep as well
                 if time.time() - staged.stat().st_mtime > _STALE_S:
                     staged.unlink()
+
+
+def _raise_unless_gone(error: OSError) -> None:
+    """A folder that another process removes meanwhile has nothing to list."""
+    if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
+        raise error
 
 
 def _take(file: BinaryIO) -> None:

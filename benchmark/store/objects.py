@@ -16,7 +16,8 @@ from benchmark.store.faults import diagnose
 from benchmark.store.patience import Patience
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    import builtins
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from concurrent.futures import Future
 
 STAGING = ".staging"
@@ -51,6 +52,8 @@ class Store:
         self._guard = threading.Lock()
         self._held: set[str] = set()
         self._lost: str | None = None
+        # get_many's threads, and how many objects each reads before it hands them over.
+        self._readers, self._at_once = _PARALLEL, 1
 
     def get(self, path: str) -> bytes | None:
         """The object's bytes, or None where there is no such object."""
@@ -78,20 +81,23 @@ class Store:
 
         No more than two rounds of requests are read ahead, so memory does not grow with `paths`.
         """
-        ahead: collections.deque[tuple[str, Future[bytes | None]]] = collections.deque()
-        with ThreadPoolExecutor(_PARALLEL, thread_name_prefix="store") as pool:
+        ahead: collections.deque[Future[builtins.list[tuple[str, bytes | None]]]]
+        ahead = collections.deque()
+        paths = iter(paths)
+        with ThreadPoolExecutor(self._readers, thread_name_prefix="store") as pool:
             try:
-                for path in paths:
-                    ahead.append((path, pool.submit(self.get, path)))
-                    if len(ahead) >= 2 * _PARALLEL:
-                        first, data = ahead.popleft()
-                        yield first, data.result()
+                while batch := list(itertools.islice(paths, self._at_once)):
+                    ahead.append(pool.submit(self._get_each, batch))
+                    if len(ahead) >= 2 * self._readers:
+                        yield from ahead.popleft().result()
                 while ahead:
-                    first, data = ahead.popleft()
-                    yield first, data.result()
+                    yield from ahead.popleft().result()
             finally:
-                for _, data in ahead:
-                    data.cancel()
+                for waiting in ahead:
+                    waiting.cancel()
+
+    def _get_each(self, paths: Sequence[str]) -> builtins.list[tuple[str, bytes | None]]:
+        return [(path, self.get(path)) for path in paths]
 
     def put(self, path: str, data: bytes) -> None:
         """Write the object, over an older one; durable when this returns."""

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from acceptance.conftest import Program, refused
 
 from benchmark.cli import COMMANDS
 
-Program = Callable[..., subprocess.CompletedProcess[str]]
 GRID = ["--set", 'frameworks=["constant"]', "--set", 'studies=["starter"]']
 GRID += ["--set", "runtime=5", "--set", "hard_limit=60"]
 SMALL = [*GRID, "--dataset", "penguins"]
@@ -21,18 +19,6 @@ SMALL = [*GRID, "--dataset", "penguins"]
 @pytest.fixture
 def work(tmp_path: Path) -> Path:
     return tmp_path / "work"
-
-
-def refused(ended: subprocess.CompletedProcess[str], *words: str) -> None:
-    """Exit code 2, one sentence that has the words, and no traceback."""
-    assert ended.returncode == 2, ended.stderr
-    assert ended.stdout == ""
-    assert "Traceback" not in ended.stderr
-    assert "our fault" not in ended.stderr
-    lines = [line for line in ended.stderr.splitlines() if "error: " in line]
-    assert len(lines) == 1, ended.stderr
-    for word in words:
-        assert word in lines[0]
 
 
 def test_help_lists_every_command(program: Program, work: Path) -> None:
@@ -44,46 +30,22 @@ def test_help_lists_every_command(program: Program, work: Path) -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_has_its_help(program: Program, command: str) -> None:
-    ended = program(command, "--help")
+def test_every_command_has_its_help(typed: Program, tmp_path: Path, command: str) -> None:
+    ended = typed(tmp_path, command, "--help")
     assert ended.returncode == 0
     assert ended.stdout.startswith(f"usage: main.py {command}")
-    assert program(command.replace("-", "_"), "--help").stdout == ended.stdout
+    assert typed(tmp_path, command.replace("-", "_"), "--help").stdout == ended.stdout
 
 
-def test_perform_analysis_is_run_analysis(program: Program) -> None:
-    help_text = program("run-analysis", "--help").stdout
+def test_perform_analysis_is_run_analysis(typed: Program, tmp_path: Path) -> None:
+    help_text = typed(tmp_path, "run-analysis", "--help").stdout
     assert help_text
-    assert program("perform-analysis", "--help").stdout == help_text
-    assert program("perform_analysis", "--help").stdout == help_text
+    assert typed(tmp_path, "perform-analysis", "--help").stdout == help_text
+    assert typed(tmp_path, "perform_analysis", "--help").stdout == help_text
 
 
 def test_an_unknown_command_is_refused(program: Program) -> None:
     refused(program("execute-computer"), "execute-computer")
-
-
-def test_no_command_is_refused(program: Program) -> None:
-    refused(program())
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["constnt", "penguins", "classification", "1"], ["constnt", "constant"]),
-        (["constant", "pengins", "classification", "1"], ["pengins", "penguins"]),
-        (["constant", "penguins", "regression", "1"], ["penguins", "regression"]),
-        (["constant", "penguins", "clustering", "1"], ["clustering"]),
-        (["constant", "penguins", "classification", "one"], ["one"]),
-        (["constant", "penguins", "classification", "-1"], ["-1"]),
-        (["constant", "penguins", "classification", "4294967296"], ["4294967296"]),
-    ],
-    ids=["framework", "data set", "type of the data", "type", "text", "negative", "too large"],
-)
-def test_local_with_something_wrong(
-    program: Program, work: Path, arguments: list[str], words: list[str]
-) -> None:
-    refused(program("local", *arguments), *words)
-    assert list(work.iterdir()) == []
 
 
 def test_local_prints_the_record_and_leaves_nothing(program: Program, work: Path) -> None:
@@ -97,35 +59,18 @@ def test_local_prints_the_record_and_leaves_nothing(program: Program, work: Path
 
 @pytest.mark.parametrize("name", ["../x", "/x", "datasets", "a b", ""])
 @pytest.mark.parametrize("command", ["execute-compute", "status"])
-def test_a_bad_name_of_a_run(program: Program, work: Path, command: str, name: str) -> None:
-    refused(program(command, "--run", name), "run", name)
-    assert list(work.iterdir()) == []
+def test_a_bad_name_of_a_run(typed: Program, tmp_path: Path, command: str, name: str) -> None:
+    refused(typed(tmp_path, command, "--run", name), "run", name)
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_set_without_an_equals_sign(program: Program, work: Path) -> None:
-    refused(program("execute-compute", "--set", "runtime"), "'runtime'", "KEY=VALUE")
-    assert list(work.iterdir()) == []
-
-
-def test_an_unknown_key(program: Program, work: Path) -> None:
-    refused(program("status", "--set", "runtme=3"), "command line", "'runtime'")
+def test_an_unknown_key_of_a_variable(program: Program) -> None:
     refused(program("status", AUTOML_BENCHMARK_RUNTME="3"), "AUTOML_BENCHMARK_RUNTME")
-
-
-@pytest.mark.parametrize("command", ["status", "fetch-results"])
-def test_a_run_that_is_not_there(program: Program, work: Path, command: str) -> None:
-    refused(program(command, "--run", "nowhere"), "'nowhere'", "execute-compute")
-    assert not (work / "compiled_results.csv").exists()
 
 
 def test_a_store_that_cannot_be_written(program: Program, work: Path) -> None:
     (work / "runs").write_text("in the way")
     refused(program("execute-compute", *SMALL), "runs", "s3_bucket_root")
-
-
-def test_analysis_without_results(program: Program, work: Path) -> None:
-    refused(program("run-analysis"), "compiled_results.csv")
-    assert list(work.iterdir()) == []
 
 
 def test_a_run_from_its_start_to_its_report(program: Program, work: Path) -> None:

@@ -9,10 +9,12 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from plugins import FRAMEWORKS, install, install_example
 
 ROOT = Path(__file__).parents[2]
 GUIDE = ROOT / "docs" / "extending.md"
@@ -84,8 +86,7 @@ def followed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
     kept = {k: v for k, v in os.environ.items() if not k.startswith("AUTOML_BENCHMARK_")}
-    if cache := os.environ.get("AUTOML_BENCHMARK_CACHE"):
-        kept["AUTOML_BENCHMARK_CACHE"] = cache
+    kept["AUTOML_BENCHMARK_CACHE"] = str(folder / "cache")
     return subprocess.run(
         command,
         cwd=folder,
@@ -131,3 +132,24 @@ def test_the_own_dispatcher_carried_its_framework(followed: dict[str, str]) -> N
     assert "Compute: ./methods/one-by-one for my-boost" in told
     assert "4 successes" in told
     assert "constant" in followed["python"]
+
+
+def test_a_package_brings_framework_and_dispatcher_and_a_broken_one_is_told(
+    program: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    site = install_example(tmp_path / "site")
+    install(site, "ruin", {FRAMEWORKS: {"odd": "nowhere.at.all"}})
+    keys = {"frameworks": ["nearest"], "studies": ["starter"], "seeds": [75], "cores": 1}
+    keys |= {"memory": 1500, "runtime": 5, "hard_limit": 60, "job_queue_id": "q"}
+    (tmp_path / "work" / "batch.config").write_text(json.dumps(keys))
+    listed = program("frameworks", PYTHONPATH=str(site))
+    assert "nearest" in listed.stdout
+    assert listed.stderr.count("the package ruin") == 1
+    ran = program("execute-compute", "--dataset", "cpu", PYTHONPATH=str(site))
+    assert ran.returncode == 0, ran.stderr
+    assert "Compute: one-by-one ('compute' is unset and 'job_queue_id' is set" in ran.stderr
+    assert "nearest/cpu/75: rmse" in ran.stderr
+    assert ran.stderr.count("the package ruin") == 1
+    without = program("execute-compute", "--run", "other")
+    assert without.returncode == 2
+    assert 'There is no framework "nearest"' in without.stderr

@@ -49,6 +49,24 @@ def test_todays_form(tmp_path):
     assert compare(frame, "regression").gains.loc[("cpu", 0), "A"] == -3.5
 
 
+@pytest.mark.parametrize("second", ["4.0", ""])
+def test_times_of_batches_become_seconds_per_row(tmp_path, second):
+    text = (
+        "task,framework,fold,type,result,metric,infer_batch_size_df_100\n"
+        f"a,x,0,binary,0.9,auc,2.0\na,y,0,binary,0.8,auc,{second}\n"
+    )
+    column = read_results(write(tmp_path, text))["INFERENCE_S_100"]
+    assert column.iloc[0] == 0.02
+    assert math.isnan(column.iloc[1]) if second == "" else column.iloc[1] == 0.04
+
+
+def test_a_metric_of_ones_own_is_larger_where_it_is_better(tmp_path):
+    text = TODAY.replace("neg_logloss", "neg_mine").replace(",auc,aws", ",yours,aws")
+    gains = compare(read_results(write(tmp_path, text)), "classification").gains
+    assert gains.loc[("car", 0)].to_dict() == {"A": -0.2, "B": -0.3}
+    assert gains.loc[("kc1", 0), "A"] == 0.8
+
+
 def test_the_form_of_2019_names_no_metric_and_keeps_the_sign(tmp_path):
     frame = read_results(write(tmp_path, IN_2019))
     gains = compare(frame, "classification").gains

@@ -89,8 +89,16 @@ def rendered(figure):
     return figure
 
 
-def test_process_writes_figures_and_report(results, tmp_path):
-    done = process(results(failing=("b",)), tmp_path / "figures", tmp_path / "out" / "report.html")
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    """The whole analysis of results in which `b` failed everywhere."""
+    folder = tmp_path_factory.mktemp("done")
+    path = folder / "compiled_results.csv"
+    grid(failing=("b",)).to_csv(path, index=False)
+    return process(path, folder / "figures", folder / "out" / "report.html")
+
+
+def test_process_writes_figures_and_report(done):
     written = {path.name for path in done.figures}
     assert written == {f"{name}.{ending}" for name in FIGURES for ending in ("pdf", "png")}
     assert all(path.stat().st_size > 1000 for path in done.figures)
@@ -105,9 +113,8 @@ def test_process_writes_figures_and_report(results, tmp_path):
     assert "default/logs/b/1.log" in page
 
 
-def test_report_is_whole_and_needs_nothing_else(results, tmp_path):
-    path = results(failing=("b",))
-    page = process(path, tmp_path, tmp_path / "r.html").report.read_text()
+def test_report_is_whole_and_needs_nothing_else(done):
+    page = done.report.read_text()
     tags = parsed(page)
     assert not tags.open
     assert tags.seen.count("img") == len(FIGURES)
@@ -116,17 +123,15 @@ def test_report_is_whole_and_needs_nothing_else(results, tmp_path):
     assert anchors <= set(re.findall(r'id="([^"]+)"', page))
     assert "prefers-color-scheme: dark" in page
     assert "@media print" in page
-    assert not list(tmp_path.glob(".r.html*"))
+    assert [path.name for path in done.report.parent.iterdir()] == ["report.html"]
 
 
-def test_report_has_every_record(results, tmp_path):
-    path = results(failing=("b",))
-    page = process(path, tmp_path, tmp_path / "r.html").report.read_text()
-    data = records_of(page)
+def test_report_has_every_record(done):
+    data = records_of(done.report.read_text())
     columns = {column["name"]: column for column in data["columns"]}
     assert data["rows"] == 18
     model = columns["MODEL"]
-    assert [model["words"][code] for code in model["codes"]] == list(read_results(path)["MODEL"])
+    assert [model["words"][code] for code in model["codes"]] == list(grid()["MODEL"])
     assert columns["F1_SCORE"]["values"].count(None) == 9 + 3
     assert "LOGLOSS" not in columns
 
@@ -263,8 +268,9 @@ def test_unwritable_places_are_told(results, tmp_path):
     blocked.write_text("")
     with pytest.raises(BenchmarkError, match="cannot be written to"):
         process(path, blocked, tmp_path / "r.html")
+    frame = read_results(path)
     with pytest.raises(BenchmarkError, match="report cannot be written"):
-        process(path, tmp_path / "f", blocked / "r.html")
+        write_report(frame, studies_of(frame), {}, blocked / "r.html", {})
 
 
 def test_import_is_light():

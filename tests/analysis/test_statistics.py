@@ -227,3 +227,19 @@ def test_study_of_clear_results_is_sure():
     assert found.extra.loc["a", ["rank_low", "rank_high"]].tolist() == [1, 1]
     assert found.extra["win_rate"].to_dict() == {"a": 1, "b": 0.5, "constant": 0}
     assert [claim.flips for claim in found.claims] == [(), ()]
+
+
+def test_other_scales_are_those_of_the_reports():
+    names = {"constant": 0.5, "random-forest": 0.7, "tuned-random-forest": 0.8, "a": 0.9}
+    rows = [(name, f"d{n}", 0, score) for name, score in names.items() for n in range(3)]
+    frame = results(rows)
+    scales = study(frame, "classification").scales
+    assert scales["amlb_2019"].round(6).to_dict() == {
+        **{"constant": 0, "random-forest": 0.666667, "tuned-random-forest": 1, "a": 1.333333}
+    }
+    assert scales["amlb_2024"].round(6).to_dict() == {
+        **{"constant": -1, "random-forest": 0, "tuned-random-forest": 0.5, "a": 1}
+    }
+    assert scales.loc["a", ["classic", "classic_low", "classic_mean"]].tolist() == [1, 1, 0.9]
+    rest = study(frame[frame["MODEL"] == "a"], "classification").scales
+    assert rest["amlb_2019"].isna().all()

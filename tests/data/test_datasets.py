@@ -104,6 +104,8 @@ def test_unsigned_regression_targets_become_floats() -> None:
         ({"y": [1.0, 2.0]}, "regression", "no column but its target"),
         ({"a": [[1], [2]], "y": [1.0, 2.0]}, "regression", 'column "a"'),
         ({"a": [1, 2], "y": [1, 2]}, "clustering", "clustering"),
+        ({"a": [], "y": []}, "regression", "no rows"),
+        ({f"c{n}": [1, 2] for n in range(20_001)}, "regression", "20001 columns"),
     ],
 )
 def test_what_cannot_be_used_is_a_sentence(table: dict, kind: str, words: str) -> None:
@@ -124,6 +126,9 @@ def test_suites_and_names() -> None:
     assert len(embedded_names("embedded")) == 16
     assert find("31") == ("credit-g", "classification")
     assert find(43926, "regression") == ("ames", "regression")
+    assert find("28") == ("openml-28", None)
+    assert find("task-59", "classification") == ("task-59", "classification")
+    assert of_studies(["task-59", "openml-61"]) == [("task-59", None), ("openml-61", None)]
     assert of_studies(["starter", "embedded", "starter"])[0] == ("breast-cancer", "classification")
     assert len(of_studies(["starter", "embedded"])) == 16
 
@@ -132,11 +137,12 @@ def test_suites_and_names() -> None:
     ("call", "words"),
     [
         (lambda: find("pengiuns"), "did you mean penguins"),
-        (lambda: find("28"), "not supported yet"),
+        (lambda: find("task-0"), "no data set"),
+        (lambda: load("openml-28"), "not been fetched.*download-data"),
         (lambda: find("cpu", "classification"), "is for regression"),
         (lambda: load("../suite"), "There is no data set"),
         (lambda: embedded_names("all"), '"starter" or "embedded"'),
-        (lambda: of_studies([[130, "regression"]]), "130 .*not supported yet.*starter"),
+        (lambda: of_studies(["penguin"]), "did you mean penguins"),
     ],
 )
 def test_unknown_names_get_a_mend(call, words: str) -> None:

@@ -4,7 +4,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from benchmark.data import Dataset, embedded_names, holdout, load, split
+from benchmark.data import Dataset, Folds, cv, embedded_names, holdout, load, split
+from benchmark.data.packed import pack, unpack
+from benchmark.data.splits import own
 from benchmark.errors import DataError
 
 
@@ -57,8 +59,79 @@ def test_more_classes_than_test_rows_is_no_failure(labels: list[str]) -> None:
             assert {labels[row] for row in part.train} == set(labels)
 
 
-@pytest.mark.parametrize("mode", ["cv", "openml", "bootstrap"])
-def test_other_splits_are_refused_by_a_sentence(mode: str) -> None:
-    with pytest.raises(DataError, match='set "split": "holdout"'):
-        split(load("cpu"), mode, 1)
+def test_other_splits_are_refused_by_a_sentence() -> None:
+    with pytest.raises(DataError, match="holdout, cv, openml"):
+        split(load("cpu"), "bootstrap", 1)
     assert split(load("cpu"), "holdout", 1).hash == holdout(load("cpu"), 1).hash
+
+
+@pytest.mark.parametrize("name", ["penguins", "cpu", "soybean", "kr-vs-kp"])
+def test_ten_folds_test_every_row_once_and_keep_the_classes(name: str) -> None:
+    dataset = load(name)
+    parts = [cv(dataset, fold) for fold in range(10)]
+    tested = np.concatenate([part.test for part in parts])
+    assert np.array_equal(np.sort(tested), np.arange(dataset.table.num_rows))
+    for part in parts:
+        assert not set(part.train) & set(part.test)
+        assert len(part.train) + len(part.test) == dataset.table.num_rows
+    assert max(len(p.test) for p in parts) - min(len(p.test) for p in parts) <= 1
+    assert len({part.hash for part in parts}) == 10
+    assert cv(dataset, 3).hash == cv(dataset, 3).hash
+    assert cv(dataset, 13).hash != cv(dataset, 3).hash
+    if dataset.type == "classification":
+        labels = np.array(dataset.table.column(dataset.target).to_pylist())
+        for label in dataset.classes:
+            counts = [(labels[part.test] == label).sum() for part in parts]
+            assert max(counts) - min(counts) <= 1
+    else:
+        target = dataset.table.column(dataset.target).to_numpy()
+        means = [target[part.test].mean() for part in parts]
+        assert np.std(means) < target.std() / 3
+
+
+def test_fewer_rows_than_folds() -> None:
+    dataset = labelled(["a", "b", "a", "b"])
+    assert [list(cv(dataset, fold).test) for fold in range(4)]
+    assert all(len(cv(dataset, fold).test) == 1 for fold in range(4))
+    with pytest.raises(DataError, match="4 rows and so 4 folds, and no fold 5"):
+        cv(dataset, 5)
+
+
+def test_own_folds_are_followed_and_hashed() -> None:
+    folds = Folds.of_numbers([0, 1, 2, 0, 1, 2])
+    table = pa.table({"a": list(range(6)), "y": [1.0, 2.0, None, 4.0, 5.0, 6.0]})
+    dataset = Dataset.of("t", "regression", "y", table, folds=folds)
+    plain = Dataset.of("t", "regression", "y", table)
+    assert dataset.hash != plain.hash
+    assert dataset.folds.count == 3
+    assert list(own(dataset, 0).test) == [0, 2]
+    assert list(own(dataset, 2).test) == [4]
+    assert list(own(dataset, 2).train) == [0, 1, 2, 3]
+    other = Dataset.of("t", "regression", "y", table, folds=Folds.of_numbers([0, 1, 2, 1, 0, 2]))
+    assert other.hash != dataset.hash
+    assert split(plain, "openml", 1).hash == cv(plain, 1).hash
+    again = unpack("t", pack(dataset).get)
+    assert again.hash == dataset.hash
+    assert np.array_equal(again.folds.parts, dataset.folds.parts)
+    assert own(again, 1).hash == own(dataset, 1).hash
+
+
+@pytest.mark.parametrize(
+    ("folds", "words"),
+    [
+        ([((0, 0), [0, 1], [7])], "name a row"),
+        ([((0, 0), [0, 1], [1, 2])], "tests rows that it"),
+        ([((0, 0), [0], [1]), ((0, 1), [1], [0]), ((1, 0), [0], [1])], "not whole"),
+        ([], "not whole"),
+    ],
+)
+def test_folds_that_cannot_be(folds: list, words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        Folds.of_rows(4, folds, "t")
+
+
+def test_a_fold_that_tests_nothing() -> None:
+    folds = Folds.of_rows(4, [((0, 0), [0, 1], [2])], "t")
+    table = pa.table({"a": [1, 2, 3, 4], "y": [1.0, 2.0, None, 4.0]})
+    with pytest.raises(DataError, match="Fold 0 of data set t has no row"):
+        Dataset.of("t", "regression", "y", table, folds=folds)

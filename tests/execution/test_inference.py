@@ -57,7 +57,7 @@ ENDINGS = {
     "sys-exits": (LATER + "raise SystemExit(1)", "SystemExit: 1"),
     "crashes": (LATER + "os.abort()", "SIGABRT"),
     "is-killed": (LATER + "os.kill(os.getpid(), signal.SIGKILL)", "SIGKILL"),
-    "hangs": (LATER + "time.sleep(600)", "hard limit of 4 s during inference"),
+    "hangs": ("        time.sleep(600)", "hard limit of 6 s during inference"),
     "takes-4-gb": (LATER + "bytearray(4_000_000_000)", "more than its 700 MB during inference"),
 }
 
@@ -101,7 +101,7 @@ def records(means, tmp_path_factory):
     """By framework its record and its run; only the one that hangs has a short hard limit."""
     folder = tmp_path_factory.mktemp("timing")
     codes = {name: ending[0] for name, ending in ENDINGS.items()} | {"well": "        pass"}
-    hanging = planned(folder / "hanging", {"hangs": codes.pop("hangs")}, hard_limit=4)
+    hanging = planned(folder / "hanging", {"hangs": codes.pop("hangs")}, hard_limit=6)
     found = {}
     for made in (planned(folder / "others", codes), hanging):
         with Runner(made.run, one_core(), means) as runner:
@@ -124,7 +124,7 @@ def test_whatever_ends_the_timing_leaves_a_success(records, name):
     assert (record.status, record.cause) == ("success", None), record.message
     assert record.message.startswith("Inference timing was cut: ")
     assert ENDINGS[name][1] in record.message
-    assert list(record.inference_s_per_row) == SIZES[:2]
+    assert list(record.inference_s_per_row) == ([] if name == "hangs" else SIZES[:2])
     assert record.metrics["accuracy"] is not None
     assert run.store.get(run.predictions_path(record.task)) is not None
 
@@ -135,8 +135,7 @@ def test_the_parts_add_up_also_where_the_timing_was_cut(records, name):
     parts = (record.setup_s, record.fit_s, record.predict_s, record.inference_s)
     assert record.overhead_s > 0
     assert sum(parts) + record.overhead_s == pytest.approx(record.total_s)
-    if name == "hangs":
-        assert record.inference_s > record.overhead_s
+    assert record.inference_s > 0
 
 
 def test_an_interrupt_during_the_timing_keeps_the_success(means, tmp_path):

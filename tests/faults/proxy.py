@@ -10,10 +10,13 @@ import contextlib
 import http.client
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
+
+import pytest
+from services import Seaweed
 
 XML = '<?xml version="1.0"?><Error><Code>{}</Code><Message>said so</Message><Sign>{}</Sign></Error>'
 
@@ -140,3 +143,11 @@ def _cut(handler: BaseHTTPRequestHandler) -> None:
     handler.close_connection = True
     with contextlib.suppress(OSError):
         handler.connection.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.fixture
+def proxy(s3: str, seaweed: Seaweed, aws: pytest.MonkeyPatch) -> Iterator[FaultyProxy]:
+    """The endpoint of `s3`, with faults at hand."""
+    with FaultyProxy(seaweed.endpoint) as proxy:
+        aws.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
+        yield proxy

@@ -126,3 +126,42 @@ def test_a_shim_that_does_not_start_is_passed_over(
         (folder / "python3.88").chmod(0o755)
     monkeypatch.setenv("PATH", f"{shims}:{works}")
     assert interpreter_for("==3.88.*") == works / "python3.88"
+
+
+@pytest.mark.parametrize(
+    ("variable", "place"),
+    [
+        ("UV_PYTHON_INSTALL_DIR", "cpython-3.88.1-linux/bin/python3"),
+        ("PYENV_ROOT", "versions/3.88.1/bin/python3"),
+        ("ASDF_DATA_DIR", "installs/python/3.88.1/bin/python3"),
+        ("MISE_DATA_DIR", "installs/python/3.88/bin/python3"),
+        ("RYE_HOME", "py/cpython@3.88.1/bin/python3"),
+        ("MAMBA_ROOT_PREFIX", "envs/any-name/bin/python3"),
+        ("PATH", "python3.88"),
+        ("PATH", "python3"),
+    ],
+)
+def test_version_managers_folders_are_looked_into(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, place: str
+) -> None:
+    """A program that says it is 3.88.1, beside one of the same version that does not start."""
+    for name, body in (("dead", "exit 127"), ("place", "echo 3.88.1")):
+        python = tmp_path / name / place
+        python.parent.mkdir(parents=True)
+        python.write_text(f"#!/bin/sh\n{body}\n")
+        python.chmod(0o755)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("PATH", str(tmp_path / "dead"))
+    monkeypatch.setenv(variable, str(tmp_path / "place"))
+    assert interpreter_for("==3.88.*") == tmp_path / "place" / place
+
+
+def test_the_sentence_names_a_shim_that_does_not_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shim = tmp_path / "python3.89"
+    shim.write_text("#!/bin/sh\nexit 127\n")
+    shim.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SetupError, match=f"{shim} does not start.*uv python install 3.89"):
+        interpreter_for("==3.89.*")

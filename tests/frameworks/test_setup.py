@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -111,10 +112,18 @@ def test_the_disk_is_counted_and_freed(make: Make) -> None:
 
     assert [e.folder for e in remove("one")] == [one.folder]
     assert not one.folder.exists()
-    assert not Path(f"{one.folder}.lock").exists()
     assert [e.name for e in stored().environments] == ["other"]
     with pytest.raises(SetupError, match="no environment 'one'; it has other"):
         remove("one")
+
+
+def test_what_another_process_builds_is_not_removed(make: Make) -> None:
+    folder = ensure(make("one")).folder
+    with Path(f"{folder}.lock").open("a") as builder:
+        fcntl.flock(builder, fcntl.LOCK_EX)
+        with pytest.raises(SetupError, match="is being built by another process"):
+            remove("one")
+    assert folder.is_dir()
 
 
 def test_hard_links_are_counted_once(make: Make) -> None:

@@ -80,11 +80,8 @@ def prediction_seconds(frame: pd.DataFrame) -> tuple[pd.Series[float], str]:
 
     A row's time at the largest recorded batch, else the whole test part's.
     """
-    sizes = {
-        int(str(column).rpartition("_")[2]): str(column)
-        for column in frame.columns
-        if str(column).startswith("INFERENCE_S_PER_ROW_")
-    }
+    named = {str(column).removeprefix("INFERENCE_S_"): str(column) for column in frame.columns}
+    sizes = {int(size): column for size, column in named.items() if size.isdecimal()}
     rows = frame[frame["STATUS"] == "success"] if "STATUS" in frame.columns else frame
     for size in sorted(sizes, reverse=True):
         medians = rows.groupby("MODEL")[sizes[size]].median()

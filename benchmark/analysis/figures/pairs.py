@@ -52,7 +52,7 @@ def dataset_means(comparison: Comparison, looks: Mapping[str, style.Look]) -> Fi
     right = 0.35 if _few(names) else 1.3
     width, height = left + unit * squares + right, 1.15 + unit * squares + 0.3
     figure = style.sheet(
-        f"{comparison.type.capitalize()}: mean {shown([metric])} per data set, pair by pair",
+        f"{comparison.type.capitalize()}: mean {shown([metric])}, pair by pair",
         f"{style.size(comparison.datasets, comparison.seeds)}"
         + ("; numbers: data sets won by row, by column" if len(names) <= MOST_COUNTED else ""),
         *(max(width, 6.4), height),

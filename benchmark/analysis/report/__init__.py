@@ -91,7 +91,10 @@ def _parts(
         *(answer(found, frame) for found in studies.values()),
         f'<p class="facts">{said}</p>' if said else "",
         *(
-            sections.leaderboard(found) + sections.tests(found) + sections.sensitivity(found)
+            sections.leaderboard(found)
+            + sections.tests(found)
+            + sections.sensitivity(found)
+            + sections.other_scales(found)
             for found in studies.values()
         ),
         '<h2 id="figures">Figures</h2>' if figures else "",

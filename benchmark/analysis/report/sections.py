@@ -9,7 +9,7 @@ import pandas as pd
 
 from benchmark.analysis import missing
 from benchmark.analysis.figures.style import DASH, size
-from benchmark.analysis.leaderboard import MEAN_COLUMN
+from benchmark.analysis.leaderboard import CLASSIC_METRIC, MEAN_COLUMN
 from benchmark.analysis.metrics import shown
 from benchmark.analysis.mixtures import CONDITIONS
 from benchmark.analysis.report.html import filter_box, number, table
@@ -147,6 +147,34 @@ def sensitivity(found: Statistics) -> str:
         '<p class="size">Place and mean rank when a missing result takes the constant predictor\'s '
         "score, the random forest's, the worst, or is dropped for all.</p>"
         f"{table(rows, headings, {})}{told}"
+    )
+
+
+def other_scales(found: Statistics) -> str:
+    """What other reports would print of the same results."""
+    rows = found.scales.dropna(axis=1, how="all").reindex(found.mean_ranks.sort_values().index)
+    if rows.empty or not len(rows.columns):
+        return ""
+    rows = rows.rename_axis("framework").reset_index()
+    if "classic" in rows.columns:
+        notch = _interval(rows["classic_low"], rows["classic_high"], ".3f", " to ")
+        rows["notch"] = notch.where(rows["classic"].notna(), DASH)
+        rows = rows.drop(columns=["classic_low", "classic_high"])
+    metric = shown([CLASSIC_METRIC[found.type]])
+    headings = {
+        **{"framework": "Framework", "amlb_2019": "AMLB 2019 mean"},
+        **{"amlb_2024": "AMLB 2024 median", "classic": "Classic median", "notch": "Notch"},
+        "classic_mean": f"Mean {metric}",
+    }
+    formats = {
+        **{"amlb_2019": ".3f", "amlb_2024": ".3f", "classic": ".3f", "classic_mean": ".4g"},
+    }
+    return (
+        "<h3>On other scales</h3>"
+        '<p class="size">AMLB 2019: 0 = constant predictor, 1 = tuned random forest. AMLB 2024: 0 '
+        f"= random forest, 1 = best. Classic: {metric} as z-scores per data set, then 0 to 1; what "
+        "a framework misses is dropped for all; notch: 1.57 IQR / √N.</p>"
+        + table(rows, headings, formats)
     )
 
 

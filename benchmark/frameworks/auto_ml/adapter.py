@@ -42,7 +42,7 @@ def fit(train, problem, limits):
     labels = None if regression else frames.Labels(train[problem.target])
     data = columns.text(features)
     data[TARGET] = train[problem.target].to_numpy(dtype=float) if regression else labels.codes
-    roles = {name: "categorical" for name in columns.categories}
+    roles = dict.fromkeys(columns.categories, "categorical")
     roles[TARGET] = "output"
     predictor = Predictor("regressor" if regression else "classifier", roles, verbose=False)
     settings = {

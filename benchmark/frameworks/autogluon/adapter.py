@@ -1,4 +1,4 @@
-"""AutoGluon's tabular predictor: tree models, linear models and neighbours, stacked and weighted."""
+"""AutoGluon's tabular predictor: tree models, linear ones and neighbours, stacked and weighted."""
 
 import importlib.util
 import sys

@@ -92,16 +92,11 @@ def describe(model):
     board = [
         {
             "model": _kind(params),
-            "score": float(score),
-            "status": status,
-            "seconds": float(seconds),
+            "score": float(results["mean_test_score"][place]),
+            "status": results["status"][place],
+            "seconds": float(results["mean_fit_time"][place]),
         }
-        for params, score, status, seconds in zip(
-            results["params"],
-            results["mean_test_score"],
-            results["status"],
-            results["mean_fit_time"],
-        )
+        for place, params in enumerate(results["params"])
     ]
     board.sort(key=lambda row: (row["status"] != "Success", -row["score"]))
     return {
@@ -132,7 +127,9 @@ def _trajectory(automl):
     table = automl.performance_over_time_
     column = "single_best_optimization_score"
     points = []
-    for moment, score in zip(table["Timestamp"], table[column]):
+    for row in table.to_dict("records"):
+        score = row[column]
         if np.isfinite(score) and (not points or score > points[-1][1]):
-            points.append([(moment - table["Timestamp"].iloc[0]).total_seconds(), float(score)])
+            seconds = (row["Timestamp"] - table["Timestamp"].iloc[0]).total_seconds()
+            points.append([seconds, float(score)])
     return points

@@ -117,7 +117,7 @@ def describe(model):
 def _sheet(columns, frame):
     """Levels as plain words, which no CSV reader takes for a number or a quote; and H2O's types."""
     data = columns.plain(frame)
-    types = {name: "real" for name in data.columns}
+    types = dict.fromkeys(data.columns, "real")
     for name in columns.categories:
         codes = data[name].cat.codes
         data[name] = [None if code < 0 else "v%d" % code for code in codes]

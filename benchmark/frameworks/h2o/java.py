@@ -21,11 +21,11 @@ def choose():
         if OLDEST <= version <= NEWEST:
             os.environ["JAVA_HOME"] = str(Path(path).resolve().parent.parent)
             return
-        seen.append("%s is %d" % (path, version))
+        seen.append(f"{path} is {version}")
     found = "; ".join(seen) if seen else "there is none in JAVA_HOME, on PATH or in /usr/lib/jvm"
     raise RuntimeError(
-        "H2O needs Java %d to %d (%s); install one, for example with "
-        "`apt-get install openjdk-17-jre-headless`, or set JAVA_HOME" % (OLDEST, NEWEST, found)
+        f"H2O needs Java {OLDEST} to {NEWEST} ({found}); install one, for example with "
+        "`apt-get install openjdk-17-jre-headless`, or set JAVA_HOME"
     )
 
 

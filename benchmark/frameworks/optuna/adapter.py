@@ -149,6 +149,9 @@ class Model:
 
     def __init__(self, search, study, weights):
         self.columns, self.labels = search.columns, search.labels
+        self.rows, self.prior = len(search.y), None
+        if self.labels:
+            self.prior = np.bincount(search.y) / self.rows
         self.parts = [
             (weight / len(entry[3]), entry[3])
             for weight, entry in zip(weights, search.best, strict=True)
@@ -173,12 +176,16 @@ def fit(train, problem, limits):
 
 
 def predict(model, frame, problem):
-    """The weighted mean of the kept models."""
+    """The weighted mean of the kept models, and a row's worth of the classes' frequencies.
+
+    Those keep a class that a fold has not seen from having no chance at all.
+    """
     codes = model.columns.codes(frame)
     total = sum(weight * sum(part(codes) for part in parts) for weight, parts in model.parts)
     if model.labels is None:
         return frames.numbers_answer(total)
     total = total / total.sum(axis=1, keepdims=True)
+    total = (model.rows * total + model.prior) / (model.rows + 1)
     return model.labels.answer(total.argmax(axis=1), total)
 
 

@@ -31,7 +31,7 @@ ROUNDS, PATIENCE, TREES, NODE_BYTES = 1000, 30, 200, 64
 class Frame:
     """What a model must know of the data: which columns are categories, how many classes."""
 
-    def __init__(self, categorical, classes, metric, cores, seed, room_bytes):
+    def __init__(self, *, categorical, classes, metric, cores, seed, room_bytes):
         self.categorical, self.classes, self.metric = categorical, classes, metric
         self.cores, self.seed, self.room_bytes = cores, seed, room_bytes
 
@@ -181,7 +181,7 @@ def _pipeline(chosen, frame, train):
     return _predictor(model, before, frame)
 
 
-def _encoder(frame, one_hot, scaling, columns, rows=1000):  # noqa: PLR0917
+def _encoder(frame, one_hot, scaling, columns, rows=1000):
     """Numbers imputed and scaled; categories as codes with -1 for missing, or one-hot."""
     numbers = [place for place in range(columns) if place not in set(frame.categorical)]
     steps = [SimpleImputer(strategy="median", keep_empty_features=True)]

@@ -20,10 +20,10 @@ class Columns:
     """Train's columns: `names` by their old names, `kinds` and `levels` by their plain ones."""
 
     def __init__(self, features, categorical):
-        self.declared = {"c%d" % n for n, old in enumerate(features.columns) if old in categorical}
+        self.declared = {f"c{n}" for n, old in enumerate(features.columns) if old in categorical}
         self.names, self.kinds, self.levels = {}, {}, {}
         for place, old in enumerate(features.columns):
-            column, plain = features[old], "c%d" % place
+            column, plain = features[old], f"c{place}"
             self.names[old] = plain
             self.kinds[plain] = CATEGORY if plain in self.declared else kind_of(column)
             if self.kinds[plain] == CATEGORY:
@@ -41,7 +41,8 @@ class Columns:
             if self.kinds[name] == NUMBER:
                 out[name] = _numbers(frame[old])
             else:
-                values = _strings(frame[old])
+                known = set(self.levels[name])
+                values = [value if value in known else None for value in _strings(frame[old])]
                 out[name] = pd.Categorical(values, categories=self.levels[name])
         return pd.DataFrame(out, columns=list(self.names.values()))
 

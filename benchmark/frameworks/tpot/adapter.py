@@ -43,14 +43,15 @@ OWN_MB = 500
 
 
 class Model:
-    """The fitted TPOT, the columns and labels that it was fitted on, and the metric's name."""
+    """The fitted TPOT, the columns and labels that it was fitted on, and when it began."""
 
-    def __init__(self, automl, columns, labels, begin):
-        self.automl, self.columns, self.labels, self.begin = automl, columns, labels, begin
+    def __init__(self, automl, columns, labels, empty, begin):
+        self.automl, self.columns, self.labels = automl, columns, labels
+        self.empty, self.begin = empty, begin
 
 
 def setup(problem, limits):
-    """A Dask worker for each core, with an even share of the memory; no dashboard, no fixed port."""
+    """A Dask worker for each core, with an even share of the memory; no dashboard or fixed port."""
     cores = max(1, int(limits.cores))
     cluster = LocalCluster(
         n_workers=cores,
@@ -86,15 +87,18 @@ def fit(train, problem, limits):
     }
     settings.update(problem.params)
     automl = (TPOTRegressor if regression else TPOTClassifier)(**settings)
-    automl.fit(_object_frame(columns, features), target)
+    data = columns.text(features)
+    # Its imputer drops a column that has no value at all, and then misses it.
+    empty = [name for name in data.columns if data[name].isna().all()]
+    automl.fit(data.drop(columns=empty), target)
     if getattr(automl, "fitted_pipeline_", None) is None:
         raise RuntimeError("TPOT found no pipeline within %g s" % limits.runtime_s)
-    return Model(automl, columns, labels, begin)
+    return Model(automl, columns, labels, empty, begin)
 
 
 def predict(model, frame, problem):
     """The best pipeline's labels and, where it has them, probabilities; or numbers."""
-    data = _object_frame(model.columns, frame)
+    data = model.columns.text(frame).drop(columns=model.empty)
     answer = model.automl.predict(data)
     if model.labels is None:
         return frames.numbers_answer(answer)
@@ -132,11 +136,6 @@ def describe(model):
         "version": tpot.__version__,
         "trajectory": _rising(sorted(points)),
     }
-
-
-def _object_frame(columns, frame):
-    """TPOT takes objects for categories, and wants a frame without None among the numbers."""
-    return columns.text(frame)
 
 
 def _rising(points):

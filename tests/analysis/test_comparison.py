@@ -1,0 +1,112 @@
+"""Two runs against each other: changes, intervals, regressions."""
+
+import numpy as np
+import pytest
+from made_results import grid, results
+
+from benchmark.analysis.comparison import against, lines
+from benchmark.errors import BenchmarkError
+
+
+def run(shift=0.0, seeds=5, datasets=8, failing=(), metric="auc", spread=0.01):
+    """Three frameworks; `tool` scores 0.8 plus `shift`, with noise that differs by run."""
+    random = np.random.default_rng(int(1000 * abs(shift)) + 1)
+    rows = []
+    for number in range(datasets):
+        for seed in range(seeds):
+            for name, score in (("constant", 0.5), ("best", 0.9), ("tool", 0.8 + shift)):
+                noise = 0.0 if name != "tool" else random.normal(0, spread)
+                failed = name == "tool" and (number, seed) in failing
+                rows.append((name, f"d{number}", seed, "timeout" if failed else score + noise))
+    return results(rows, metric=metric)
+
+
+def test_a_run_against_itself_has_not_changed():
+    found = against(run(), run())
+    assert found.regressions == ()
+    assert found.frameworks["change"].abs().max() == 0
+    assert found.frameworks["new_failures"].sum() == 0
+    assert len(found.datasets) == 3 * 8
+
+
+def test_a_worse_release_is_told_by_framework_and_data_set():
+    found = against(run(shift=-0.1), run())
+    # 0.1 of AUC where constant and best are 0.4 apart.
+    assert found.frameworks.loc["tool", "change"] == pytest.approx(-0.25, abs=0.03)
+    assert found.frameworks.loc["tool", "high"] < 0
+    assert found.frameworks.loc["best", "change"] == 0
+    assert found.regressions[0].startswith("tool got worse by 0.2")
+    assert sum("tool got worse on d" in text for text in found.regressions) == 8
+
+
+def test_a_better_release_is_no_regression():
+    found = against(run(shift=0.05), run())
+    assert found.regressions == ()
+    assert found.frameworks.loc["tool", "low"] > 0
+
+
+def test_a_loss_that_shrinks_is_better():
+    found = against(run(shift=-0.1, metric="log_loss"), run(metric="log_loss"))
+    assert found.regressions == ()
+    assert found.frameworks.loc["tool", "change"] > 0
+
+
+def test_noise_alone_is_no_regression():
+    found = against(run(shift=0.001, spread=0.02), run(spread=0.02))
+    assert found.frameworks.loc["tool", "low"] < 0 < found.frameworks.loc["tool", "high"]
+    assert not [text for text in found.regressions if "by" in text and "on d" not in text]
+
+
+def test_new_failures_are_regressions_and_mended_ones_are_not():
+    failing = {(0, 0), (3, 1)}
+    found = against(run(failing=failing), run())
+    assert "tool fails on 2 tasks that it had a score on." in found.regressions
+    mended = against(run(), run(failing=failing))
+    assert mended.frameworks.loc["tool", "mended"] == 2
+    assert mended.regressions == ()
+
+
+def test_one_seed_has_no_interval_by_data_set():
+    found = against(run(shift=-0.1, seeds=1), run(seeds=1))
+    assert found.datasets["low"].isna().all()
+    assert found.regressions[0].startswith("tool got worse by")
+    assert len(found.regressions) == 1
+
+
+def test_other_conditions_and_versions_are_noted():
+    now, before = run(), run()
+    now["RUNTIME"], before["RUNTIME"] = "3600", "60"
+    now["DATASET_HASH"] = now["DATASET_ID"] + "new"
+    before["DATASET_HASH"] = now["DATASET_HASH"].where(now["DATASET_ID"] != "d1", "old")
+    notes = against(now, before).notes
+    assert "The budget in s is 3600 now and was 60." in notes
+    assert "The data set d1 has changed." in notes
+
+
+def test_regression_tasks_are_compared_too():
+    found = against(grid(datasets=4, seeds=2), grid(datasets=4, seeds=2))
+    assert set(found.datasets["type"]) == {"classification", "regression"}
+
+
+def test_nothing_in_common_and_other_metrics_are_told():
+    with pytest.raises(BenchmarkError, match="no task in common"):
+        against(run(), run().assign(MODEL="other"))
+    with pytest.raises(BenchmarkError, match="d0 is scored by log_loss now and was by auc"):
+        against(run(metric="log_loss"), run())
+
+
+def test_tasks_without_a_result_are_not_compared():
+    now = run()
+    late = (now["MODEL"] == "tool") & (now["SEED"] == 0)
+    now.loc[late, ["STATUS", "SCORE"]] = ["", np.nan]
+    found = against(now, run())
+    assert found.frameworks.loc["tool", "new_failures"] == 0
+    assert found.datasets.set_index("framework").loc["tool", "seeds"].tolist() == [4] * 8
+
+
+def test_lines_for_a_terminal():
+    said = lines(against(run(shift=-0.1, failing={(0, 0)}), run()))
+    tool = next(text for text in said if text.startswith("tool: -0.2"))
+    assert " to -0.2" in tool
+    assert tool.endswith("over 8 data sets, 1 new failure, 0 mended")
+    assert sum(text.startswith("regression: ") for text in said) == 10

@@ -1,0 +1,61 @@
+"""Tables for papers."""
+
+import pandas as pd
+import pytest
+from made_results import grid
+
+from benchmark.analysis.export import export, latex, markdown, tidy
+from benchmark.analysis.processing import studies_of
+from benchmark.analysis.table import read_results
+from benchmark.errors import BenchmarkError
+
+ODD = "50%_more & $x\\y$|z"
+
+
+@pytest.fixture
+def frame(tmp_path):
+    path = tmp_path / "r.csv"
+    grid(frameworks=("constant", "a", ODD), failing=("a",), seeds=2).to_csv(path, index=False)
+    return read_results(path)
+
+
+def test_files(frame, tmp_path):
+    written = export(frame, studies_of(frame), tmp_path / "tables")
+    assert [path.name for path in written] == [
+        *("leaderboard-classification.tex", "leaderboard-classification.md"),
+        *("leaderboard-regression.tex", "leaderboard-regression.md", "scores.parquet"),
+    ]
+    table = pd.read_parquet(written[-1])
+    assert len(table) == 36
+    assert set(table["type"]) == {"classification", "regression"}
+
+
+def test_latex_escapes_names_and_has_a_row_each(frame):
+    text = latex(studies_of(frame)["classification"])
+    assert r"50\%\_more \& \$x\textbackslash{}y\$|z" in text
+    body = text.split("\\midrule\n")[1].split("\\bottomrule")[0]
+    assert body.count(r"\\" + "\n") == 3
+    assert all(line.count(" & ") == 6 for line in body.strip().splitlines())
+
+
+def test_markdown_escapes_what_would_end_a_cell(frame):
+    lines = markdown(studies_of(frame)["regression"]).splitlines()
+    assert len(lines) == 5
+    assert any(r"50%\_more & $x\\y$\|z" in line for line in lines)
+    assert lines[1].count("--:") == 6
+
+
+def test_tidy_scores_say_what_was_imputed(frame):
+    table = tidy(frame, studies_of(frame))
+    failed = table[table["framework"] == "a"]
+    assert failed["gain"].isna().all()
+    assert failed["imputed_gain"].notna().all()
+    assert (failed["scaled_score"] == 0).all()
+    assert set(table["metric"]) == {"f1_score", "rmse"}
+    assert table["fit_s"].notna().sum() == 24
+
+
+def test_an_unwritable_folder_is_told(frame, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BenchmarkError, match="tables cannot be written"):
+        export(frame, studies_of(frame), tmp_path / "file")

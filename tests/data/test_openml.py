@@ -1,0 +1,261 @@
+"""OpenML through its unmodified client, against a server on localhost.
+
+The data sets are recordings with OpenML's own md5; tasks, folds and suites are generated.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from openml_server import RECORDED, Fault, OpenMLServer
+
+from benchmark.data import Catalogue, load, split
+from benchmark.data.fetch import Fetched, Job, fetch, openml_cache
+from benchmark.errors import ConfigError, DataError
+
+KEY = "0planted1key2of3a4test5"
+TASKS = {
+    59: (61, "class", "classification", {"folds": 10}),
+    60: (561, "class", "regression", {"folds": 3, "repeats": 2}),
+    8: (42585, "species", "classification", {"folds": 1}),
+    9: (42585, "species", "classification", {"splits": False}),
+    10: (42585, "colour", "classification", {}),
+    7: (40675, "class", "clustering", {}),
+}
+SPARSE = """@relation words
+@attribute count numeric
+@attribute colour {red,green}
+@attribute label {no,yes}
+@data
+{0 1.5}
+{1 green, 2 yes}
+{0 2, 2 yes}
+{0 3}
+"""
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[OpenMLServer]:
+    with OpenMLServer() as started:
+        started.key = KEY
+        for number in RECORDED:
+            started.add_recording(number)
+        for number, (data, target, kind, more) in TASKS.items():
+            started.add_task(number, data, target, kind, **more)
+        started.add_generated(900, SPARSE, "label")
+        started.add_generated(901, SPARSE, "colour,label")
+        started.add_generated(902, SPARSE, "")
+        started.add_generated(903, SPARSE.replace("1 green, 2", "1 blue, 2"), "label")
+        started.add_suite(135, "mixed-tasks", tasks=[59, 60, 8])
+        started.add_suite(130, "old-style", data=[61, 561])
+        started.add_suite(1, "of-runs", tasks=[59], entity="run")
+        yield started
+
+
+@pytest.fixture
+def place(
+    server: OpenMLServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[OpenMLServer]:
+    """The server, with caches and home of this test's own, and no fault left from another."""
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    for name, value in server.configure(tmp_path).items():
+        monkeypatch.setenv(name, value)
+    server.faults.clear()
+    server.asked.clear()
+    yield server
+    assert list(home.iterdir()) == []
+
+
+def quickly(*names: str, key: str | None = KEY, kind: str | None = None) -> Fetched:
+    return fetch([Job(name, kind) for name in names], key, patience_s=5.0, silence_s=1.0)
+
+
+def test_from_suites_to_folds(place: OpenMLServer, tmp_path: Path) -> None:
+    tasks = [f"task-{number}" for number in TASKS]
+    found = quickly(
+        *("study-135", "study-mixed-tasks", "study-130", "study-1", "study-99"),
+        *(
+            *tasks,
+            "openml-3",
+            "openml-61",
+            "openml-900",
+            "openml-901",
+            "openml-902",
+            "openml-903",
+            "openml-12",
+        ),
+    )
+    assert found.members["study-135"]["members"] == ["task-59", "task-60", "task-8"]
+    assert found.members["study-mixed-tasks"] == found.members["study-135"]
+    assert found.members["study-130"]["members"] == ["openml-61", "openml-561"]
+    assert found.done == {
+        *("task-59", "task-60", "task-8", "task-9"),
+        *("openml-3", "openml-61", "openml-900"),
+    }
+    for name, words in {
+        "study-1": "study of runs",
+        "study-99": "no study 99",
+        "task-10": 'no column "colour"',
+        "task-7": "Clustering",
+        "openml-12": "no data set 12",
+        "openml-901": 'names 2 targets ("colour,label")',
+        "openml-903": "OpenML data set 903 is no valid ARFF",
+        "openml-902": "names no target",
+    }.items():
+        assert words in found.faults[name]
+    iris, chess, cpu, words = (load(n) for n in ("task-59", "openml-3", "task-60", "openml-900"))
+    assert (iris.type, iris.target, iris.table.num_rows, iris.classes) == (
+        *("classification", "class", 150),
+        ["Iris-setosa", "Iris-versicolor", "Iris-virginica"],
+    )
+    assert iris.description["openml"] == 61
+    assert iris.description["task"] == 59
+    assert chess.hash == load("kr-vs-kp").hash
+    assert words.table.column("count").to_pylist() == [1.5, 0.0, 2.0, 3.0]
+    assert words.table.column("colour").to_pylist() == ["red", "green", "red", "red"]
+    assert words.table.column("label").to_pylist() == ["no", "yes", "yes", "no"]
+    assert cpu.folds is not None
+    assert (cpu.folds.count, cpu.folds.per_repeat) == (6, 3)
+    assert load("openml-61").folds is None
+    assert load("openml-61").hash != iris.hash
+    assert load("task-9").folds is None
+    tested = [split(cpu, "openml", fold).test for fold in range(6)]
+    assert sorted(row for rows in tested[3:] for row in rows) == list(range(209))
+    theirs = (openml_splits(tmp_path, 60)).splitlines()[5:]
+    wanted = {line for line in theirs if line.startswith("TEST") and line.endswith(",1,2")}
+    assert {f"TEST,{row},1,2" for row in tested[5]} == wanted
+    with pytest.raises(DataError, match=r"folds 0 to 5 and no fold 6"):
+        split(cpu, "openml", 6)
+
+
+def openml_splits(folder: Path, task: int) -> str:
+    return next(folder.rglob(f"tasks/{task}/datasplits.arff")).read_text()
+
+
+def test_what_passes_is_survived_and_what_stays_is_told(place: OpenMLServer) -> None:
+    place.faults.update(
+        {
+            "/task/59": Fault("down", times=1),
+            "/download/3/": Fault("cut", times=1),
+            "/download/42585/": Fault("silent", times=1, seconds=20),
+            "/splits/60/": Fault("slow", times=1, seconds=0.3),
+            "/download/561/": Fault("wrong", times=1),
+            "/download/40945/": Fault("wrong"),
+            "/data/40675": Fault("down"),
+        }
+    )
+    events = []
+    found = fetch(
+        [Job(n) for n in ("task-59", "openml-3", "openml-42585", "task-60")]
+        + [Job(n) for n in ("openml-40945", "openml-40675")],
+        KEY,
+        events.append,
+        patience_s=6.0,
+        silence_s=1.0,
+    )
+    assert found.done == {"task-59", "openml-3", "openml-42585", "task-60"}
+    assert "does not match its own checksum" in found.faults["openml-40945"]
+    assert "answered openml-40675 with an error page" in found.faults["openml-40675"]
+    received = [e["bytes"] for e in events if e["name"] == "openml-3" and "bytes" in e]
+    assert received[-1] > 489_987 + 200_000
+
+
+def test_parts_that_a_killed_process_left_are_fetched_again(
+    place: OpenMLServer, tmp_path: Path
+) -> None:
+    assert quickly("task-59").done
+    before = load("task-59").hash
+    openml_cache().drop("task-59")
+    for name in ("dataset.arff", "datasplits.arff"):
+        path = next(tmp_path.rglob(name))
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    for pickled in tmp_path.rglob("datasplits.pkl.py3"):
+        pickled.unlink()
+    assert quickly("task-59").faults == {}
+    assert load("task-59").hash == before
+
+
+def test_without_the_server_the_cache_serves(place: OpenMLServer, tmp_path: Path) -> None:
+    studies = [[135, "classification"], [130, "regression"]]
+    first = Catalogue(studies, key=KEY)
+    entries = first.ready(first.names(refresh=True))
+    assert list(entries) == ["task-59", "task-8", "openml-561"]
+    assert first.left_out == {"task-60": "regression", "openml-61": "classification"}
+    # What is for something else is not downloaded to find that out.
+    assert not any("/splits/60" in path for path in place.asked)
+    place.stop()
+    try:
+        again = Catalogue(studies, key=KEY)
+        assert {n: e.description["hash"] for n, e in again.ready(again.names()).items()} == {
+            n: e.description["hash"] for n, e in entries.items()
+        }
+        assert (again.faults, again.left_out) == ({}, first.left_out)
+        refreshed = Catalogue(studies, key=KEY)
+        assert set(refreshed.names(refresh=True)) == {*entries, *first.left_out}
+        assert len(refreshed.notes) == 2
+        assert "Connection refused" in refreshed.notes[0]
+        stranger = fetch([Job("task-11")], KEY, patience_s=0.0)
+        assert "cannot be reached for task-11 (Connection refused)" in stranger.faults["task-11"]
+    finally:
+        place.start()
+
+
+def test_the_key_is_nowhere(place: OpenMLServer, tmp_path: Path) -> None:
+    wrong = KEY + "not"
+    place.faults["/task/59"] = Fault("down", times=1)
+    events: list[dict] = []
+    found = fetch(
+        [Job("task-59"), Job("study-135"), Job("openml-12")], wrong, events.append, patience_s=2.0
+    )
+    assert set(found.faults) == {"task-59", "study-135", "openml-12"}
+    assert "does not accept the API key; check 'openml_api_key'" in found.faults["study-135"]
+    fetched = fetch([Job("task-59")], KEY, events.append, patience_s=2.0)
+    assert fetched.done == {"task-59"}
+    assert any(f"api_key={KEY}" in path for path in place.asked)
+    place.stop()
+    try:
+        down = fetch([Job("task-60")], KEY, events.append, patience_s=0.0)
+    finally:
+        place.start()
+    told = json.dumps(events) + repr((found, fetched, down))
+    assert KEY not in told
+    kept = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert kept
+    assert [path for path in kept if KEY.encode() in path.read_bytes()] == []
+
+
+def test_one_data_set_by_its_id(place: OpenMLServer) -> None:
+    assert Catalogue([], key=KEY).find("561", "regression").name == "cpu"
+    assert place.asked == []
+    entry = Catalogue([], key=KEY).find("40675", "classification")
+    assert (entry.name, entry.description["type"]) == ("openml-40675", "classification")
+    with pytest.raises(DataError, match="is for classification, not for regression"):
+        Catalogue([], key=KEY).find("40675", "regression")
+
+
+def test_a_study_without_any_of_the_type(place: OpenMLServer, make_config) -> None:
+    from benchmark.runs.plan import draft
+
+    config = make_config(studies=[["task-59", "regression"]], openml_api_key=KEY)
+    with pytest.raises(DataError, match="task-59 is for classification"):
+        draft(config)
+
+
+def test_folds_that_are_not_there_are_left_out(place: OpenMLServer, make_config) -> None:
+    from benchmark.runs.plan import draft
+
+    studies = ["task-59", "task-8"]
+    config = make_config(studies=studies, seeds=3, split="openml", openml_api_key=KEY)
+    wanted = draft(config)
+    assert sorted(cell.key for cell in wanted.manifest.cells) == [
+        *("constant/task-59/0", "constant/task-59/1", "constant/task-59/2", "constant/task-8/0"),
+    ]
+    assert "task-8 has 1 fold" in wanted.notes[0]
+    assert KEY.encode() not in wanted.manifest.to_bytes()
+    with pytest.raises(ConfigError, match="No seed names a fold"):
+        draft(make_config(studies=["task-8"], seeds=[7], split="openml"))

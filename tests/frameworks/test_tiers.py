@@ -1,0 +1,114 @@
+"""Every shipped framework for real: whole data sets, the hard frame, no silent failure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from benchmark.frameworks import all_frameworks, get
+
+BASELINES = ("constant", "random-forest", "tuned-random-forest")
+SETS = {"credit-g": "auc", "penguins": "log_loss", "auto-mpg": "rmse"}
+HARD = {"hard-binary": "auc", "hard-multiclass": "log_loss", "hard-regression": "rmse"}
+
+
+def of_tier(tier: int) -> list[str]:
+    """The shipped frameworks of a tier, baselines left out."""
+    found = all_frameworks().values()
+    return [one.name for one in found if one.tier == tier and one.name not in BASELINES]
+
+
+def shortest(framework: str) -> float:
+    return max(10.0, get(framework).minimum_runtime)
+
+
+def better(record: Any, least: Any, metric: str) -> bool:
+    got, floor = record.metrics[metric], least.metrics[metric]
+    return bool(got > floor if metric == "auc" else got < floor)
+
+
+def test_the_tiers_are_whole() -> None:
+    assert set(of_tier(1)) >= {"autogluon", "autosklearn", "flaml", "h2o", "optuna", "tpot"}
+    assert set(of_tier(2)) >= {"auto_ml", "gama", "lightautoml", "mljar"}
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("framework", of_tier(1))
+def test_tier_one_beats_the_constant(run_tasks: Callable[..., Any], framework: str) -> None:
+    records = run_tasks(["constant", framework], list(SETS), runtime=shortest(framework))
+    for name, metric in SETS.items():
+        record, least = records[framework, name], records["constant", name]
+        assert record.status == "success", f"{name}: {record.message}"
+        assert better(record, least, metric), f"{name}: {record.metrics[metric]}"
+        assert record.models >= 1
+        assert record.leaderboard
+        assert record.version[0].isdigit()
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("framework", of_tier(1))
+def test_the_hard_frame(run_tasks: Callable[..., Any], hard_data: str, framework: str) -> None:
+    """A success that beats the constant, or a failure of the framework with a sentence."""
+    runtime = shortest(framework)
+    records = run_tasks(["constant", framework], list(HARD), datasets=[hard_data], runtime=runtime)
+    for name, metric in HARD.items():
+        record, least = records[framework, name], records["constant", name]
+        if record.status == "success":
+            assert better(record, least, metric), f"{name}: {record.metrics[metric]}"
+        else:
+            assert record.cause == "framework", f"{name}: {record.cause}, {record.message}"
+            assert len(record.message) > 20, name
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("framework", of_tier(2))
+def test_tier_two_runs(run_tasks: Callable[..., Any], framework: str) -> None:
+    records = run_tasks(["constant", framework], ["credit-g"], runtime=shortest(framework))
+    record = records[framework, "credit-g"]
+    assert record.status == "success", record.message
+    assert better(record, records["constant", "credit-g"], "auc")
+
+
+@pytest.mark.integration
+def test_auto_sklearns_silent_failure_is_a_failure(run_tasks: Callable[..., Any]) -> None:
+    """Where no inner run ends well it fits a dummy and says nothing."""
+    # Each run has less memory than auto-sklearn takes to start, so all of them end for that.
+    entry = {"name": "autosklearn", "as": "starved", "params": {"memory_limit": 20}}
+    record = run_tasks([entry], ["penguins"], runtime=30)["starved", "penguins"]
+    assert (record.status, record.cause) == ("failure", "framework")
+    assert "auto-sklearn" in record.message
+
+
+@pytest.mark.integration
+def test_two_h2o_tasks_side_by_side_do_not_meet(run_tasks: Callable[..., Any]) -> None:
+    """Two servers at a time, each on a port of its own, and both are gone at the end."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from benchmark.execution.worker.trees import descendants
+
+    params = {"max_models": 2, "nfolds": 0}
+    entries = [{"name": "h2o", "as": name, "params": params} for name in ("one", "two")]
+    with ThreadPoolExecutor(2) as pool:
+        both = list(
+            pool.map(
+                lambda entry: run_tasks([entry], ["penguins"], runtime=60, run=entry["as"]), entries
+            )
+        )
+    for records in both:
+        for record in records.values():
+            assert record.status == "success", record.message
+    import os
+
+    names = [_name(pid) for pid in descendants(os.getpid())]
+    assert "java" not in names
+
+
+def _name(pid: int) -> str:
+    from pathlib import Path
+
+    try:
+        return Path(f"/proc/{pid}/comm").read_text(encoding="utf-8").strip()
+    except OSError:
+        return ""

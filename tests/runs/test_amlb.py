@@ -1,0 +1,140 @@
+"""A run as AMLB's results.csv, and that the analysis reads the same from both forms."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from benchmark import results
+from benchmark.analysis.comparable import compare
+from benchmark.analysis.missing import by_cause
+from benchmark.analysis.table import read_results
+from benchmark.errors import BenchmarkError
+from benchmark.results import Cause, Record
+from benchmark.runs.amlb import COLUMNS, FIXED, constraint, write_amlb
+from benchmark.runs.compiled import compile_results
+from benchmark.runs.plan import Plan
+from benchmark.store import Store
+from benchmark.tasks import Run
+
+MakePlan = Callable[..., Plan]
+
+
+@pytest.fixture
+def run(folder_store: Store, make_plan: MakePlan) -> Run:
+    """Two frameworks, three data sets, two seeds; failures, an open attempt, one never begun."""
+    made = make_plan(
+        folder_store,
+        ("penguins", "cpu", "titanic"),
+        frameworks=["constant", "random-forest"],
+        seeds=[75, 85],
+    ).run
+    for place, task in enumerate(made.tasks[:-1]):
+        attempt = results.begin(made, task)
+        facts = {"labels": task.labels, "version": "1.5"}
+        if place == 0:
+            record = results.failure(task, Cause.TIMEOUT, "Ended, after\n60 s.")
+        elif place == 1:
+            record = results.failure(task, Cause.MEMORY, "Too much.")
+        elif place == 2:
+            continue
+        else:
+            score = 0.5 + place / 100
+            record = Record(
+                task=task.key,
+                status="success",
+                metrics={
+                    **{"auc": score, "log_loss": score, "rmse": score, "mse": score**2},
+                    "f1_weighted": score,
+                },
+                fit_s=2.5,
+                total_s=3.0,
+                inference_s_per_row={"1": 0.5, "100": 0.01},
+                **facts,
+            )
+        results.settle(made, attempt, record)
+    return made
+
+
+def rows_of(path: Path) -> dict[tuple[str, str, int], dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        found = list(csv.DictReader(file))
+    return {(row["framework"], row["task"], int(row["seed"])): row for row in found}
+
+
+def test_columns_and_conventions(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "results.csv"
+    assert write_amlb(run, path) == {"success": 8, "failure": 3, "": 1}
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert lines[0].split(",")[: len(FIXED)] == list(FIXED)
+    assert len(lines) == 12
+    rows = rows_of(path)
+    cells = run.manifest.cells
+    for place, cell in enumerate(cells[:-1]):
+        row = rows[cell.framework, cell.dataset, cell.seed]
+        problem = run.manifest.datasets[cell.dataset]["problem"]
+        assert set(row) == set(COLUMNS)
+        assert row["type"] == problem
+        assert row["constraint"] == "5s1c"
+        assert row["fold"] == str(list(dict.fromkeys(c.seed for c in cells)).index(cell.seed))
+        if place < 3:
+            assert row["result"] == ""
+            continue
+        score = 0.5 + place / 100
+        metric, sign = {
+            "binary": ("auc", 1),
+            "multiclass": ("neg_logloss", -1),
+            "regression": ("neg_rmse", -1),
+        }[problem]
+        assert (row["metric"], float(row["result"])) == (metric, sign * score)
+        assert (row["auc"] != "") == (problem == "binary")
+        assert float(row["infer_batch_size_df_100"]) == 1.0
+        assert row["info"] == ""
+
+
+def test_failures_say_their_cause_first(run: Run, tmp_path: Path) -> None:
+    write_amlb(run, tmp_path / "r.csv")
+    rows = rows_of(tmp_path / "r.csv")
+    infos = [
+        rows[cell.framework, cell.dataset, cell.seed]["info"] for cell in run.manifest.cells[:3]
+    ]
+    assert infos[:2] == ["timeout: Ended, after 60 s.", "memory: Too much."]
+    assert infos[2].startswith("infrastructure: ")
+
+
+def test_both_forms_say_the_same(run: Run, tmp_path: Path) -> None:
+    write_amlb(run, tmp_path / "amlb.csv")
+    compile_results(run, tmp_path / "classic.csv")
+    amlb, classic = read_results(tmp_path / "amlb.csv"), read_results(tmp_path / "classic.csv")
+    for kind in ("classification", "regression"):
+        one = compare(amlb, kind, all_rows=True).gains.groupby(level=0).mean()
+        two = compare(classic, kind, all_rows=True).gains.groupby(level=0).mean()
+        assert one.round(9).equals(two.round(9))
+    both = (frame.dropna(subset="INFERENCE_S_100") for frame in (amlb, classic))
+    assert [set(frame["INFERENCE_S_100"]) for frame in both] == [{0.01}, {0.01}]
+    assert by_cause(amlb)["timeout"].sum() == 1
+    assert by_cause(amlb)["memory"].sum() == 1
+
+
+def test_an_unwritable_place_is_told_and_leaves_nothing(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BenchmarkError, match="cannot be written"):
+        write_amlb(run, tmp_path / "file" / "r.csv")
+    assert [path.name for path in tmp_path.iterdir() if path.name.endswith(".csv")] == []
+
+
+@pytest.mark.parametrize(
+    ("runtime", "cores", "name"),
+    [
+        (3600, 8, "1h8c"),
+        (14400, 8, "4h8c"),
+        (600, 4, "10m4c"),
+        (90, 2, "90s2c"),
+        (7.5, 1, "7.5s1c"),
+    ],
+)
+def test_budgets_are_named_as_amlb_names_them(runtime: float, cores: int, name: str) -> None:
+    assert constraint(runtime, cores) == name
