@@ -90,6 +90,7 @@ class Seaweed:
             self.process = subprocess.Popen(
                 [
                     str(Path(sys.executable).with_name("weed")),
+                    "-logtostderr=true",
                     "server",
                     *(f"-{name}={value}" for name, value in options.items()),
                 ],

@@ -13,7 +13,7 @@ stands in benchmark.runs.interactive, when it is first asked for.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from benchmark.analysis.statistics import Statistics
     from benchmark.runs.interactive import analysis_suite, download_data, generate_tests
 
 __all__ = ["Analysis", "analysis_suite", "download_data", "generate_tests", "process"]
@@ -31,14 +32,15 @@ __all__ = ["Analysis", "analysis_suite", "download_data", "generate_tests", "pro
 class Analysis:
     """What `process` found and wrote.
 
-    `leaderboards` by task type, `figures` and `report` the files written, and in `notes` what was
-    imputed or left out, a sentence each.
+    `leaderboards` by task type, `figures` and `report` the files written, in `notes` what was
+    imputed or left out, a sentence each, and all statistics by task type in `studies`.
     """
 
     leaderboards: dict[str, pd.DataFrame]
     figures: list[Path]
     report: Path
     notes: list[str]
+    studies: dict[str, Statistics] = field(default_factory=dict)
 
 
 def process(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from benchmark.analysis import imputation, scaling
-from benchmark.analysis.report.html import number
+from benchmark.analysis.report.html import INFINITE, number
 from benchmark.errors import BenchmarkError
 
 if TYPE_CHECKING:
@@ -130,7 +130,8 @@ def _rows(found: Statistics) -> list[list[str]]:
 
 
 def _latex(text: str) -> str:
-    return re.sub(r"[\\&%$#_{}~^]", lambda found: _LATEX[found.group()], " ".join(text.split()))
+    escaped = re.sub(r"[\\&%$#_{}~^]", lambda found: _LATEX[found.group()], " ".join(text.split()))
+    return escaped.replace(INFINITE, r"$\infty$")
 
 
 def _markdown(text: str) -> str:

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from benchmark.analysis import imputation, ranking, scaling
-from benchmark.analysis.comparable import compare
+from benchmark.analysis.comparable import USUAL_METRIC, compare
 from benchmark.analysis.metrics import direction
 
 if TYPE_CHECKING:
     from benchmark.analysis.comparable import Comparison
 
-MEAN_METRIC = {"classification": "F1_SCORE", "regression": "RMSE"}
 CLASSIC_METRIC = {"classification": "F1_SCORE", "regression": "MSE"}
 MEAN_COLUMN = {"classification": "mean_f1", "regression": "mean_rmse"}
 
@@ -50,7 +49,7 @@ def leaderboard(
 
 def mean_metric(frame: pd.DataFrame, type: str) -> pd.Series[float]:
     """Raw weighted F1 or RMSE, imputed alike, over seeds and then over data sets."""
-    return compare(frame, type, MEAN_METRIC[type]).means.mean() * direction(MEAN_METRIC[type])
+    return compare(frame, type, USUAL_METRIC[type]).means.mean() * direction(USUAL_METRIC[type])
 
 
 def other_scales(frame: pd.DataFrame, comparison: Comparison) -> pd.DataFrame:

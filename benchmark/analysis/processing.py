@@ -60,4 +60,5 @@ def process(
         [path for paths in files.values() for path in paths],
         written,
         notes + missing.sentences(frame),
+        studies,
     )

@@ -15,6 +15,13 @@ from benchmark.analysis import imputation, ranking
 
 DEFAULT_RULE = "constant"
 DRAWS = 1000
+# What becomes of missing results under a rule, as the end of a sentence about them.
+MEANING = {
+    "constant": "take the constant predictor's score",
+    "random forest": "take the random forest's score",
+    "worst": "take the worst score",
+    "drop": "are dropped for all",
+}
 
 
 @dataclass(frozen=True)
@@ -24,6 +31,11 @@ class Claim:
     first: str
     second: str
     flips: tuple[str, ...]
+
+    @property
+    def where(self) -> str:
+        """Under which rules it flips, in words: "missing results take the worst score"."""
+        return f"missing results {' or '.join(MEANING[rule] for rule in self.flips)}"
 
 
 @dataclass(frozen=True)

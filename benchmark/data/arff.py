@@ -23,8 +23,9 @@ from benchmark.errors import DataError
 if TYPE_CHECKING:
     from pathlib import Path
 
-_NUMBERS = ("NUMERIC", "REAL", "INTEGER")
-_DATE = re.compile(rb"(?i)^(\s*@attribute\s+(?:'[^']*'|\"[^\"]*\"|\S+)\s+)date\b.*$")
+_NUMBERS = ("NUMERIC", "REAL")
+_KIND = rb"(?i)^(\s*@attribute\s+(?:'[^']*'|\"[^\"]*\"|\S+)\s+)%s\b.*$"
+_DATE, _INTEGER = re.compile(_KIND % b"date"), re.compile(_KIND % b"integer")
 _MOST_CELLS = 2_000_000_000
 
 
@@ -39,30 +40,32 @@ def read_arff(path: Path) -> pa.Table:
     start = re.search(rb"(?im)^[ \t]*@data[^\n]*(?:\n|\Z)", content)
     if start is None:
         raise DataError(f"{path.name} has no @data line, so it is no whole ARFF file.")
-    header, body = _without_dates(content[: start.end()]), content[start.end() :]
+    declared, body = content[: start.end()], content[start.end() :]
+    header = _readable(declared)
     attributes = _attributes(header, path)
     try:
         columns = _fast(body, attributes) if _is_plain(body) else _slow(header, body, attributes)
     except (pa.ArrowException, ValueError, IndexError, KeyError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise DataError(f"{path.name} is no valid ARFF: {reason}.") from None
-    dates = _dates(content[: start.end()])
-    arrays = [
-        _as_date(column, path.name, name) if place in dates else column
-        for place, ((name, _), column) in enumerate(zip(attributes, columns, strict=True))
-    ]
-    return pa.Table.from_arrays(arrays, names=[name for name, _ in attributes])
+    for place in _places(_DATE, declared):
+        columns[place] = _as_date(columns[place], path.name, attributes[place][0])
+    for place in _places(_INTEGER, declared):
+        columns[place] = _whole(columns[place])
+    return pa.Table.from_arrays(columns, names=[name for name, _ in attributes])
 
 
-def _without_dates(header: bytes) -> bytes:
-    """liac-arff knows no dates: they are read as text first."""
-    lines = header.splitlines(keepends=True)
-    return b"".join(_DATE.sub(rb"\1STRING", line.rstrip(b"\r\n")) + b"\n" for line in lines)
+def _readable(header: bytes) -> bytes:
+    """As liac-arff can read it: it knows no dates, and cuts 1.5 in an INTEGER down to 1."""
+    lines = (line.rstrip(b"\r\n") for line in header.splitlines(keepends=True))
+    lines = (_INTEGER.sub(rb"\1REAL", _DATE.sub(rb"\1STRING", line)) for line in lines)
+    return b"".join(line + b"\n" for line in lines)
 
 
-def _dates(header: bytes) -> set[int]:
+def _places(kind: re.Pattern[bytes], header: bytes) -> set[int]:
+    """Which attributes the header declares as this kind."""
     lines = [line for line in header.splitlines() if line.strip().lower().startswith(b"@attribute")]
-    return {place for place, line in enumerate(lines) if _DATE.match(line)}
+    return {place for place, line in enumerate(lines) if kind.match(line)}
 
 
 def _attributes(header: bytes, path: Path) -> list[tuple[str, Any]]:
@@ -111,8 +114,6 @@ def _fast(body: bytes, attributes: list[tuple[str, Any]]) -> list[pa.Array]:
 
 
 def _typed(column: pa.Array, kind: Any, name: str) -> pa.Array:
-    if kind == "INTEGER":
-        return _whole(column)
     if not isinstance(kind, list):
         return column
     levels = pa.array([str(level) for level in kind], pa.string())
@@ -156,8 +157,7 @@ def _coded(values: list[Any], kind: Any) -> pa.Array:
         levels = pa.array([str(level) for level in kind], pa.string())
         return pa.DictionaryArray.from_arrays(pa.array(values, pa.int32()), levels)
     if kind in _NUMBERS:
-        numbers = pa.array(values, pa.float64(), from_pandas=True)
-        return _whole(numbers) if kind == "INTEGER" else numbers
+        return pa.array(values, pa.float64(), from_pandas=True)
     return pa.array(values, pa.string())
 
 

@@ -98,6 +98,9 @@ def _from_s3(url: str, path: Path) -> None:
         content = open_store(folder).get(name)
     except StoreError as error:
         raise DataError(str(error)) from None
+    except ValueError as error:
+        reason = " ".join(str(error).split())[:160]
+        raise DataError(f"{url} is no place in S3: {reason}.") from None
     if content is None:
         raise DataError(f"There is no {url}; check bucket and path.")
     write_whole(path, content)

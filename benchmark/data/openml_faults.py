@@ -39,8 +39,8 @@ def _without_code(error: BaseException, name: str, place: str) -> str:
     sentence = f"{name} cannot be had from OpenML ({place}): {kind}."
     if kind == "OpenMLHashException":
         sentence = (
-            f"What OpenML ({place}) sends for {name} does not match its own checksum, or is not "
-            "UTF-8; try again later, or tell OpenML."
+            f"What OpenML ({place}) sends for {name} is damaged or does not match its own "
+            "checksum; try again later, or tell OpenML."
         )
     elif isinstance(error, NotImplementedError):
         sentence = f"{name} is a task of a kind that is neither classification nor regression."

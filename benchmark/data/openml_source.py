@@ -132,7 +132,7 @@ def _with_file(number: int) -> OpenMLDataset:
             return data
         path.unlink()
         data = openml.datasets.get_dataset(number, download_data=True)
-    raise OSError(f"the file of data set {number} is damaged")
+    raise openml.exceptions.OpenMLHashException(f"The file of data set {number} is damaged.")
 
 
 def _is_whole(path: Path, md5: str | None) -> bool:

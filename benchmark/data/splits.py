@@ -39,6 +39,13 @@ class Split:
     test: NDArray[np.int64]
     hash: str
 
+    @classmethod
+    def of(cls, train: NDArray[np.int64], test: NDArray[np.int64]) -> Split:
+        digest = hashlib.sha256()
+        for part in (train, test):
+            digest.update(str(len(part)).encode() + b"\n" + part.astype("<i8").tobytes())
+        return cls(train, test, digest.hexdigest()[:16])
+
 
 def split(dataset: Dataset, mode: str, seed: int) -> Split:
     """Split by the configuration's `split`: "holdout", "cv" or "openml".
@@ -66,7 +73,7 @@ def holdout(dataset: Dataset, seed: int) -> Split:
     rows = np.arange(dataset.table.num_rows, dtype=np.int64)
     if dataset.type == "regression":
         train, test = train_test_split(rows, test_size=TEST_SHARE, random_state=seed)
-        return _split(train, test)
+        return Split.of(train, test)
     labels = _labels(dataset)
     counts = np.bincount(labels)
     alone = rows[counts[labels] == 1]
@@ -77,7 +84,7 @@ def holdout(dataset: Dataset, seed: int) -> Split:
         train, test = train_test_split(
             common, test_size=TEST_SHARE, random_state=seed, stratify=labels[common]
         )
-        return _split(np.concatenate([train, alone]), test)
+        return Split.of(np.concatenate([train, alone]), test)
     return _without_strata(rows, labels, seed)
 
 
@@ -102,7 +109,7 @@ def cv(dataset: Dataset, seed: int) -> Split:
         dealt = _shuffled_in_groups(dealt, folds, repeat)
     of_row = np.empty(rows, dtype=np.int64)
     of_row[dealt] = np.arange(rows) % folds
-    return _split(np.flatnonzero(of_row != fold), np.flatnonzero(of_row == fold))
+    return Split.of(np.flatnonzero(of_row != fold), np.flatnonzero(of_row == fold))
 
 
 def own(dataset: Dataset, seed: int) -> Split:
@@ -118,7 +125,7 @@ def own(dataset: Dataset, seed: int) -> Split:
             f"Data set {dataset.name} has the folds 0 to {dataset.folds.count - 1} and no fold "
             f'{seed}; with "split": "openml" seeds are fold numbers.'
         )
-    return _split(*dataset.folds.rows_of(seed))
+    return Split.of(*dataset.folds.rows_of(seed))
 
 
 def fold_count(mode: str, folds: int | None) -> int | None:
@@ -154,11 +161,4 @@ def _without_strata(rows: NDArray[np.int64], labels: NDArray[np.int32], seed: in
     if len(spare) == 0:
         spare = order[1:]
     test = spare[: max(1, int(np.ceil(TEST_SHARE * len(rows))))]
-    return _split(order[~np.isin(order, test)], test)
-
-
-def _split(train: NDArray[np.int64], test: NDArray[np.int64]) -> Split:
-    digest = hashlib.sha256()
-    for part in (train, test):
-        digest.update(str(len(part)).encode() + b"\n" + part.astype("<i8").tobytes())
-    return Split(train, test, digest.hexdigest()[:16])
+    return Split.of(order[~np.isin(order, test)], test)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 from benchmark.errors import DataError, SetupError
@@ -16,10 +15,10 @@ from benchmark.results import Cause, Record, failure
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from benchmark.data import Dataset, Split
+    from benchmark.data import Dataset
+    from benchmark.execution.shared_tables import Parts
     from benchmark.tasks import Run, Task
 
-_SPLITS_HELD = 8
 _LEADERBOARD_ROWS = 200
 _TRAJECTORY_POINTS = 1000
 
@@ -36,7 +35,6 @@ class BenchmarkEvaluation:
 
     def __init__(self) -> None:
         self._tables = SharedTables()
-        self._splits: OrderedDict[tuple[str, str, int], Split] = OrderedDict()
 
     def prepare(self, task: Task, run: Run) -> Work:
         """Training and test rows as mapped Arrow files, the test rows without their target.
@@ -48,7 +46,6 @@ class BenchmarkEvaluation:
         from benchmark.frameworks import environments, of_entry
 
         dataset = self._dataset(task, run)
-        split = self._split(task, run, dataset)
         entry = run.manifest.frameworks[task.payload["framework"]]
         framework = of_entry(entry)
         if framework.content_hash != entry["environment"]:
@@ -60,7 +57,7 @@ class BenchmarkEvaluation:
         resources = task.resources
         own = metrics.own_metric(run.manifest.conditions, dataset.problem_type)
 
-        parts = self._tables.parts(dataset, split)
+        parts = self._parts(task, run, dataset)
 
         def inputs(folder: Path) -> dict[str, Any]:  # noqa: ARG001
             return parts.payload() | {
@@ -123,7 +120,7 @@ class BenchmarkEvaluation:
             cause = Cause(said.get("cause", Cause.FRAMEWORK))
             return failure(task, cause, str(said.get("message", "")), **facts)
         dataset = self._dataset(task, run)
-        split = self._split(task, run, dataset)
+        split = self._parts(task, run, dataset).split
         facts["split_hash"] = split.hash
         try:
             answer = read_answer(dataset, split, outcome)
@@ -160,14 +157,8 @@ class BenchmarkEvaluation:
         expected = run.manifest.datasets[name]["hash"]
         return self._tables.dataset(name, expected, lambda: _loaded(run, name, expected))
 
-    def _split(self, task: Task, run: Run, dataset: Dataset) -> Split:
-        from benchmark.data import split
-
-        mode = run.manifest.conditions["split"]
-        key = (dataset.hash, mode, task.payload["seed"])
-        if key not in self._splits:
-            _hold(self._splits, key, split(dataset, mode, task.payload["seed"]), _SPLITS_HELD)
-        return self._splits[key]
+    def _parts(self, task: Task, run: Run, dataset: Dataset) -> Parts:
+        return self._tables.parts(dataset, run.manifest.conditions["split"], task.payload["seed"])
 
 
 def _loaded(run: Run, name: str, expected: str) -> Dataset:
@@ -219,9 +210,3 @@ def _trajectory(points: Any) -> list[list[float]] | None:
         step = (len(found) - 1) / (_TRAJECTORY_POINTS - 1)
         found = [found[round(step * n)] for n in range(_TRAJECTORY_POINTS)]
     return found or None
-
-
-def _hold(held: OrderedDict[Any, Any], key: Any, value: Any, most: int) -> None:
-    held[key] = value
-    while len(held) > most:
-        held.popitem(last=False)

@@ -2,7 +2,7 @@
 
     with SharedTables() as tables:
         dataset = tables.dataset("iris", "2ac5…", lambda: unpacked)    # its table is mapped
-        parts = tables.parts(dataset, part)                            # what a task is given
+        parts = tables.parts(dataset, "holdout", 75)                   # what a task is given
 
 `features.arrow` has the features of the rows of a split, training rows first, and is one batch:
 both parts are slices that the worker maps without copying. Its value buffers are in the form that
@@ -21,31 +21,30 @@ import pyarrow as pa
 
 from benchmark.data.datasets import Dataset
 from benchmark.data.folds import Folds
+from benchmark.data.splits import Split, split
 from benchmark.execution.shared import SharedFolders
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from benchmark.data.splits import Split
-
 _TABLE, _DESCRIPTION, _FOLDS = "table.arrow", "description.json", "folds.parquet"
-_FEATURES, _TARGET = "features.arrow", "target.arrow"
+_FEATURES, _TARGET, _ROWS = "features.arrow", "target.arrow", "rows.npz"
 
 
 @dataclass(frozen=True)
 class Parts:
-    """What a task reads: the first `train_rows` rows of `features` train, the others test."""
+    """What a task reads: the first rows of `features`, as many as `split` trains on, train."""
 
     features: Path
     target: Path
-    train_rows: int
+    split: Split
 
     def payload(self) -> dict[str, Any]:
         return {
             "features": str(self.features),
             "target": str(self.target),
-            "train_rows": self.train_rows,
+            "train_rows": len(self.split.train),
         }
 
 
@@ -80,10 +79,16 @@ class SharedTables:
             self._open[folder] = _mapped(name, hash, folder)
         return self._open[folder]
 
-    def parts(self, dataset: Dataset, part: Split) -> Parts:
-        """The files of a split, written once on this machine."""
+    def parts(self, dataset: Dataset, mode: str, seed: int) -> Parts:
+        """The files of a split, written once on this machine.
+
+        Raises:
+            DataError: the data set has no such fold.
+        """
 
         def build(folder: Path) -> None:
+            part = split(dataset, mode, seed)
+            np.savez(folder / _ROWS, train=part.train, test=part.test)
             table = dataset.table
             rows = pa.array(np.concatenate([part.train, part.test]))
             arrays = [_as_in_pandas(table.column(name).take(rows)) for name in dataset.features]
@@ -91,9 +96,11 @@ class SharedTables:
             target = table.select([dataset.target]).take(pa.array(part.train))
             _write_arrow(target, folder / _TARGET)
 
-        folder = self._folders.hold(f"parts-{dataset.hash}-{part.hash}", build)
+        folder = self._folders.hold(f"parts-{dataset.hash}-{mode}-{seed}", build)
         _release()
-        return Parts(folder / _FEATURES, folder / _TARGET, len(part.train))
+        with np.load(folder / _ROWS) as rows:
+            part = Split.of(rows["train"], rows["test"])
+        return Parts(folder / _FEATURES, folder / _TARGET, part)
 
     def close(self) -> None:
         self._open.clear()

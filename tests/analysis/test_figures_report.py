@@ -104,6 +104,7 @@ def test_process_writes_figures_and_report(done):
     assert all(path.stat().st_size > 1000 for path in done.figures)
     assert list(done.leaderboards) == ["classification", "regression"]
     assert done.leaderboards["regression"].loc[0, "rank"] == 1
+    assert done.studies["regression"].leaders == ["a"]
     assert any("imputed by the constant" in note for note in done.notes)
     assert "b has no score on 6 tasks: 6 timeout." in done.notes
     page = done.report.read_text()
@@ -259,7 +260,7 @@ def test_a_claim_that_flips_is_marked(results, tmp_path):
     frame.loc[late, "CAUSE"] = "memory"
     page = write_report(frame, studies_of(frame), {}, tmp_path / "r.html", {}).read_text()
     assert "This flips" in page
-    assert "not where missing results are counted by drop" in page
+    assert "not where missing results are dropped for all" in page
 
 
 def test_unwritable_places_are_told(results, tmp_path):

@@ -1,6 +1,6 @@
 """The published tables of AMLB 2019, recomputed by our rules; they run where the tables are.
 
-AUTOML_BENCHMARK_ORACLES names the folder that holds `amlb2019/`.
+PUBLISHED_TABLES names the folder that holds `amlb2019/`.
 """
 
 import os
@@ -16,7 +16,7 @@ from benchmark.analysis.comparable import compare
 from benchmark.analysis.table import read_results
 
 ROOT = Path(__file__).parents[3] / "shared" / "oracles"
-TABLES = Path(os.environ.get("AUTOML_BENCHMARK_ORACLES", ROOT)) / "amlb2019" / "tables" / "1h"
+TABLES = Path(os.environ.get("PUBLISHED_TABLES", ROOT)) / "amlb2019" / "tables" / "1h"
 BASELINES = ["constantpredictor", "randomforest"]
 
 pytestmark = pytest.mark.skipif(

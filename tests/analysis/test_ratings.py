@@ -1,10 +1,11 @@
-"""Elo by Bradley-Terry: against bencheval, and cases without a finite maximum."""
+"""Elo by Bradley-Terry: against bencheval, and who has no finite rating."""
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.sparse.csgraph import connected_components
 
-from benchmark.analysis.ratings import bradley_terry, ratings
+from benchmark.analysis.ratings import bradley_terry, connected, ratings
 
 
 def test_ratings_agree_with_bencheval():
@@ -26,11 +27,33 @@ def test_ties_are_half_a_win():
     assert table.loc["b", "elo"] == pytest.approx(1000)
 
 
-def test_who_always_wins_has_a_finite_rating():
-    table = ratings(pd.DataFrame({"a": [3.0] * 5, "b": [2.0] * 5, "c": [1.0] * 5}))
-    assert np.isfinite(table.to_numpy()).all()
-    assert table["elo"].is_monotonic_decreasing
-    assert table["elo"].mean() == pytest.approx(1000)
+def test_who_wins_or_loses_everything_has_no_finite_rating():
+    wins = {"a": [3.0] * 6, "b": [2.0, 1.0] * 3, "c": [1.0, 2.0] * 3, "d": [0.0] * 6}
+    table = ratings(pd.DataFrame(wins))
+    assert table["elo"].tolist() == [np.inf, pytest.approx(1000), pytest.approx(1000), -np.inf]
+    assert table.loc["a", ["low", "high"]].tolist() == [np.inf, np.inf]
+    # In some resample `b` wins every match against `c`.
+    assert table.loc["b", "low"] < 1000 < table.loc["b", "high"]
+
+
+def test_the_part_of_the_forest_has_the_finite_ratings():
+    wins = {"a": [4.0] * 4, "b": [4.0, 3.0, 3, 3], "c": [3.0, 4.0, 2, 2], "random-forest": [0] * 4}
+    table = ratings(pd.DataFrame(wins, dtype=float))
+    assert table["elo"].tolist() == [np.inf, np.inf, np.inf, 1000]
+
+
+def test_parts_are_those_of_the_graph_of_wins():
+    random = np.random.default_rng(2)
+    for _ in range(50):
+        scores = random.integers(0, 5, (3, 6)).astype(float) + random.integers(0, 3, 6)
+        beats = (scores[:, :, None] > scores[:, None, :]) + 0.5 * (
+            scores[:, :, None] == scores[:, None, :]
+        )
+        wins = beats.sum(axis=0)
+        np.fill_diagonal(wins, 0)
+        _, parts = connected_components(wins > 0, connection="strong")
+        found = connected(wins.sum(axis=1)[None, :], 3, 0)[0]
+        assert (found == (parts == parts[0])).all()
 
 
 def test_two_players_have_the_odds_of_their_wins():

@@ -28,6 +28,7 @@ def test_a_claim_that_rests_on_the_counting_of_failures_flips():
     stated = claims(found)
     assert (stated[0].first, stated[0].second) == ("solid", "fragile")
     assert stated[0].flips == ("drop",)
+    assert stated[0].where == "missing results are dropped for all"
     assert stated[1].flips == ()
 
 

@@ -56,7 +56,7 @@ def test_dates_whole_numbers_text_and_odd_names(tmp_path: Path) -> None:
     [
         ("", "no @data"),
         (HEAD, "no @data"),
-        ("@relation r\n@data\n1\n", "declares no @attribute"),
+        ("@relation r\n@data\n1\n", "no valid ARFF header"),
         ("@relation r\n@attribute a sometype\n@data\n1\n", "no valid ARFF header"),
         (HEAD + "@data\n", "no rows"),
         (HEAD + "@data\none,x\n", "invalid value 'one'"),

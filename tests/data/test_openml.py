@@ -5,10 +5,13 @@ The data sets are recordings with OpenML's own md5; tasks, folds and suites are 
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from openml_server import RECORDED, Fault, OpenMLServer
 
@@ -48,6 +51,7 @@ def server() -> Iterator[OpenMLServer]:
         started.add_generated(900, SPARSE, "label")
         started.add_generated(901, SPARSE, "colour,label")
         started.add_generated(902, SPARSE, "")
+        started.add_generated(904, SPARSE, "label", parquet=b"PAR1 broken")
         started.add_generated(903, SPARSE.replace("1 green, 2", "1 blue, 2"), "label")
         started.add_suite(135, "mixed-tasks", tasks=[59, 60, 8])
         started.add_suite(130, "old-style", data=[61, 561])
@@ -159,7 +163,7 @@ def test_what_passes_is_survived_and_what_stays_is_told(place: OpenMLServer) -> 
         silence_s=1.0,
     )
     assert found.done == {"task-59", "openml-3", "openml-42585", "task-60"}
-    assert "does not match its own checksum" in found.faults["openml-40945"]
+    assert "is damaged or does not match its own checksum" in found.faults["openml-40945"]
     assert "answered openml-40675 with an error page" in found.faults["openml-40675"]
     received = [e["bytes"] for e in events if e["name"] == "openml-3" and "bytes" in e]
     assert received[-1] > 489_987 + 200_000
@@ -227,6 +231,30 @@ def test_the_key_is_nowhere(place: OpenMLServer, tmp_path: Path) -> None:
     kept = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert kept
     assert [path for path in kept if KEY.encode() in path.read_bytes()] == []
+
+
+def test_parquet_is_taken_where_it_is_there_and_its_types_are_kept(place: OpenMLServer) -> None:
+    table = pa.table(
+        {
+            "n": pa.array([1, 2, 300], pa.int16()),
+            "flag": [True, None, False],
+            "id": [7, 8, 9],
+            "word": pa.array(["x", None, "y"]).dictionary_encode(),
+            "label": pa.array(["u", "v", "u"]).dictionary_encode(),
+        }
+    )
+    sink = io.BytesIO()
+    pq.write_table(table, sink)
+    header = "@relation r\n@attribute label {u,v}\n@data\nu\nv\nu\n"
+    place.add_generated(905, header, "label", parquet=sink.getvalue(), row_id_attribute="id")
+    assert quickly("openml-905").faults == {}
+    dataset = load("openml-905")
+    assert dataset.features == ["n", "flag", "word"]
+    assert dataset.table.schema.field("n").type == pa.int16()
+    assert dataset.table.column("word").to_pylist() == ["x", None, "y"]
+    assert not any("/download/905" in path for path in place.asked)
+    broken = fetch([Job("openml-904")], KEY, patience_s=0.0)
+    assert "openml-904 is damaged" in broken.faults["openml-904"]
 
 
 def test_one_data_set_by_its_id(place: OpenMLServer) -> None:

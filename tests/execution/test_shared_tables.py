@@ -11,10 +11,13 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from benchmark.data import Dataset, embedded_names, holdout, load
+from benchmark.data import Dataset, cv, embedded_names, holdout, load
+from benchmark.errors import DataError
 from benchmark.execution import shared
 from benchmark.execution.shared_tables import SharedTables
 from benchmark.execution.worker import frames
+
+SEED = 3
 
 
 @pytest.fixture(autouse=True)
@@ -62,8 +65,8 @@ def test_the_frames_are_what_the_table_says(
 ) -> None:
     monkeypatch.setattr(frames, "VIEW_BYTES", view_bytes)
     dataset = strange() if name == "strange" else load(name)
-    part = holdout(dataset, 3)
-    payload = tables.parts(mapped(tables, dataset), part).payload()
+    part = holdout(dataset, SEED)
+    payload = tables.parts(mapped(tables, dataset), "holdout", SEED).payload()
     train = frames.read_train(payload, dataset.target, dataset.categorical)
     test = frames.read_test(payload, dataset.categorical)
     table = dataset.table.select([*dataset.features, dataset.target])
@@ -80,7 +83,7 @@ def test_what_a_task_writes_into_its_frame_is_its_own(
 ) -> None:
     monkeypatch.setattr(frames, "VIEW_BYTES", 0)
     dataset = load("diamonds")
-    parts = tables.parts(mapped(tables, dataset), holdout(dataset, 1))
+    parts = tables.parts(mapped(tables, dataset), "holdout", SEED)
     before = parts.features.read_bytes()
     train = frames.read_train(parts.payload(), dataset.target, dataset.categorical)
     values = train["carat"].to_numpy()
@@ -96,8 +99,8 @@ def test_the_targets_of_the_test_rows_are_in_no_file_of_a_task(tables: SharedTab
     marks = [1e6 + n for n in range(200)]
     table = pa.table({"a": np.arange(200.0), "y": marks})
     dataset = Dataset.of("t", "regression", "y", table)
-    part = holdout(dataset, 1)
-    payload = tables.parts(mapped(tables, dataset), part).payload()
+    part = holdout(dataset, SEED)
+    payload = tables.parts(mapped(tables, dataset), "holdout", SEED).payload()
     named = [Path(value) for value in payload.values() if isinstance(value, str)]
     folders = {path.parent for path in named}
     content = b"".join(file.read_bytes() for folder in folders for file in folder.iterdir())
@@ -112,7 +115,10 @@ def test_a_mapped_data_set_is_the_data_set(tables: SharedTables) -> None:
     assert again.table.equals(dataset.table)
     assert again.classes == dataset.classes
     assert again.categorical == dataset.categorical
-    assert holdout(again, 5).hash == holdout(dataset, 5).hash
+    assert tables.parts(again, "holdout", 5).split.hash == holdout(dataset, 5).hash
+    assert tables.parts(again, "cv", 5).split.hash == cv(dataset, 5).hash
+    with pytest.raises(DataError, match="no split"):
+        tables.parts(again, "bootstrap", 5)
     assert mapped(tables, dataset) is again
 
 

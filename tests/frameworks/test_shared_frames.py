@@ -104,6 +104,13 @@ def test_numbers_answer(frames: ModuleType) -> None:
     assert answer["probabilities"] is None
 
 
+def test_a_dummy_alone_is_no_result_of_auto_sklearn() -> None:
+    outcome = load(registry.FOLDER / "autosklearn" / "outcome.py")
+    assert outcome.complaint(["Crash", "Success"]) is None
+    assert "(2 crash, 1 timeout)" in outcome.complaint(["Crash", "Crash", "Timeout"])
+    assert "none ended" in outcome.complaint([])
+
+
 def test_ensemble_selection_beats_the_best_single() -> None:
     blending = load(registry.FOLDER / "optuna" / "blending.py")
     truth = np.array([0.0, 1.0, 2.0, 3.0])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmark.analysis.figures import style
+from benchmark.analysis.report.html import number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from numpy.typing import NDArray
 
     from benchmark.analysis.statistics import Statistics
 
@@ -140,7 +142,8 @@ def elo(found: Statistics, looks: Mapping[str, style.Look]) -> Figure:
     names = [str(name) for name in table.index]
     figure = style.sheet(
         f"{found.type.capitalize()}: Elo",
-        "400 points are odds of 10 to 1 of being better on a data set; lines: 95 % intervals",
+        "400 points are odds of 10 to 1 of being better on a data set; lines: 95 % intervals; "
+        "\u221e: better on all",
         *(8.6, 1.75 + 0.34 * max(len(names), 3)),
     )
     axes = figure.subplots()
@@ -148,13 +151,23 @@ def elo(found: Statistics, looks: Mapping[str, style.Look]) -> Figure:
         style.nothing(axes, "Two frameworks are the least that can be rated")
         return style.laid_out(figure)
     values = table[["elo", "elo_low", "elo_high"]].to_numpy(float)
-    for place, (name, (rating, low, high)) in enumerate(zip(names, values, strict=True)):
-        look = looks[name]
-        axes.hlines(place, low, high, color=look.colour, linewidth=2.2, zorder=2)
-        axes.plot(rating, place, look.mark, color=look.colour, markersize=8, zorder=3)
-        text = f"{rating:.0f}"
+    finite = values[np.isfinite(values)]
+    low, high = float(finite.min()), float(finite.max())
+    room = 0.06 * ((high - low) or 200.0)
+    edges = (low - room, high + room)
+    for place, name in enumerate(names):
+        _rating(axes, place, np.clip(values[place], *edges), looks[name])
         transform = axes.get_yaxis_transform()
+        text = number(values[place][0], ".0f")
         axes.text(1.02, place, text, transform=transform, **style.small(style.INK))
+    axes.set_xlim(low - 1.5 * room, high + 1.5 * room)
     axes.axvline(1000, color=style.QUIET, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
     style.rows(axes, names)
     return style.laid_out(figure)
+
+
+def _rating(axes: Axes, place: int, values: NDArray[np.float64], look: style.Look) -> None:
+    """A rating and its interval; what lies beyond the edge ends there."""
+    rating, low, high = values
+    axes.hlines(place, low, high, color=look.colour, linewidth=2.2, zorder=2)
+    axes.plot(rating, place, look.mark, color=look.colour, markersize=8, zorder=3)

@@ -54,7 +54,7 @@ def _how_sure(found: Statistics) -> str:
     near = ranks[(ranks - ranks.min() <= found.difference) & (ranks.index != leader)]
     names = [str(name) for name in near.sort_values(kind="stable").index]
     if found.friedman is not None and found.friedman.p > ALPHA:
-        said = [f"No framework differs from another (Friedman p = {found.friedman.p:.2g})."]
+        said = [f"No difference is shown (Friedman p = {found.friedman.p:.2g})."]
     elif names:
         said = [f"Not told apart from it at {ALPHA} (Nemenyi): {listed(names)}."]
     else:
@@ -81,11 +81,9 @@ def _flips(found: Statistics) -> list[str]:
     said = []
     for place, claim in enumerate(found.claims):
         if claim.flips and place == 0:
-            rules = " and ".join(claim.flips)
             said.append(
-                '<p><span class="flip">This flips</span> where missing results are imputed by '
-                f"{escape(rules)}: there {escape(claim.second)} is ahead of "
-                f"{escape(claim.first)}.</p>"
+                f'<p><span class="flip">This flips</span> where {escape(claim.where)}: there '
+                f"{escape(claim.second)} is ahead of {escape(claim.first)}.</p>"
             )
     others = sum(1 for claim in found.claims[1:] if claim.flips)
     if others:

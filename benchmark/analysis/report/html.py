@@ -35,7 +35,7 @@ def table(
         identity: the id, for filters.
         leaders: which rows are set in bold.
     """
-    kinds = [_kind(str(column), formats) for column in rows]
+    kinds = [_kind(rows[column], formats) for column in rows]
     head = "".join(
         f"<th{_class(kind)}>{escape(headings.get(str(column), str(column)))}</th>"
         for column, kind in zip(rows, kinds, strict=True)
@@ -81,14 +81,15 @@ def listed(names: Sequence[str], most: int = 6) -> str:
     return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
 
 
-def _kind(column: str, formats: Mapping[str, str]) -> str:
+def _kind(values: pd.Series[Any], formats: Mapping[str, str]) -> str:
+    """The style of a column; short texts stay on one line."""
+    column = str(values.name)
     if column in formats:
         return "number"
-    kinds = {
-        **{"MESSAGE": "message", "LOG": "log", "framework": "name", "MODEL": "name"},
-        **{"places": "interval", "elo_interval": "interval"},
-    }
-    return kinds.get(column, "")
+    kinds = {"MESSAGE": "message", "LOG": "log", "framework": "name", "MODEL": "name"}
+    if column in kinds:
+        return kinds[column]
+    return "short" if values.astype(str).str.len().max() <= LONGEST_NAME else ""
 
 
 def _class(kind: str) -> str:

@@ -8,6 +8,7 @@ SCRIPT = r"""
 (function () {
   var PAGE = 50;
   function number(text) {
+    if (text.indexOf("\u221e") >= 0) return text.charAt(0) === "-" ? -Infinity : Infinity;
     var value = parseFloat(text.replace(/[,%\s]/g, ""));
     return isNaN(value) ? null : value;
   }

@@ -133,8 +133,7 @@ def sensitivity(found: Statistics) -> str:
     turned = [claim for claim in found.claims if claim.flips]
     marks = "".join(
         f'<li><span class="flip">flips</span> {escape(claim.first)} ahead of '
-        f"{escape(claim.second)}: not where missing results are counted by "
-        f"{escape(' and by '.join(claim.flips))}.</li>"
+        f"{escape(claim.second)}: not where {escape(claim.where)}.</li>"
         for claim in turned
     )
     told = (

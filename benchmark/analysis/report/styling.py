@@ -35,8 +35,8 @@ table.sortable th { cursor: pointer; user-select: none; }
 table.sortable th:hover { color: var(--ink); }
 th[aria-sort=ascending]::after { content: " \\25b4"; }
 th[aria-sort=descending]::after { content: " \\25be"; }
-.number { text-align: right; white-space: nowrap; } .failure { color: var(--bad); }
-td.name, td.interval { white-space: nowrap; }
+.number { text-align: right; } td.number { white-space: nowrap; } .failure { color: var(--bad); }
+td.name, td.short { white-space: nowrap; }
 td.long { white-space: normal; min-width: 15rem; overflow-wrap: anywhere; }
 tbody tr:hover { background: var(--soft); }
 td.message { overflow-wrap: anywhere; min-width: 16rem; } td.log { overflow-wrap: anywhere; }

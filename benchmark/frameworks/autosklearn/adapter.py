@@ -5,7 +5,6 @@ It reports success where every inner run has crashed and scores a dummy; here th
 
 import importlib.util
 import sys
-from collections import Counter
 from pathlib import Path
 
 import autosklearn
@@ -26,6 +25,7 @@ def _load(name, *folders):
 
 
 frames = _load("frames", "..", "shared")
+outcome = _load("outcome")
 
 METRICS = {
     "log_loss": "log_loss",
@@ -70,10 +70,9 @@ def fit(train, problem, limits):
     target = train[problem.target].to_numpy(dtype=float) if regression else labels.codes
     automl = (AutoSklearnRegressor if regression else AutoSklearnClassifier)(**settings)
     automl.fit(_category_frame(columns, features), target)
-    statuses = Counter(automl.cv_results_["status"])
-    if not statuses.get("Success"):
-        told = ", ".join("%d %s" % (n, status.lower()) for status, n in statuses.items())
-        raise RuntimeError("no inner run of auto-sklearn succeeded (%s)" % (told or "none ended"))
+    fault = outcome.complaint(automl.cv_results_["status"])
+    if fault:
+        raise RuntimeError(fault)
     return Model(automl, columns, labels)
 
 

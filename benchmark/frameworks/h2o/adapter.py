@@ -3,6 +3,7 @@
 import importlib.util
 import random
 import sys
+import uuid
 from pathlib import Path
 
 import h2o
@@ -56,6 +57,9 @@ def setup(problem, limits):
         nthreads=cores,
         max_mem_size=heap_mb << 20,
         port="%d+" % base,
+        # Servers of one name on a machine join into one cluster. H2O's own name comes from the
+        # generator that the worker seeds, so tasks with one seed would have the same.
+        name="task-%s" % uuid.uuid4().hex,
         ice_root=str(Path.cwd()),
         enable_assertions=False,
         verbose=False,
