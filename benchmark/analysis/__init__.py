@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from benchmark.analysis.comparison import Change
     from benchmark.analysis.statistics import Statistics
     from benchmark.runs.interactive import analysis_suite, download_data, generate_tests
 
@@ -33,7 +34,8 @@ class Analysis:
     """What `process` found and wrote.
 
     `leaderboards` by task type, `figures` and `report` the files written, in `notes` what was
-    imputed or left out, a sentence each, and all statistics by task type in `studies`.
+    imputed or left out, a sentence each, and all statistics by task type in `studies`. `change` is
+    what changed since an older run, `tables` the files for papers, where those were asked for.
     """
 
     leaderboards: dict[str, pd.DataFrame]
@@ -41,6 +43,8 @@ class Analysis:
     report: Path
     notes: list[str]
     studies: dict[str, Statistics] = field(default_factory=dict)
+    change: Change | None = None
+    tables: list[Path] = field(default_factory=list)
 
 
 def process(
@@ -50,6 +54,8 @@ def process(
     facts: Mapping[str, object] | None = None,
     *,
     merge: bool = False,
+    against: str | Path | None = None,
+    export: str | Path | None = None,
 ) -> Analysis:
     """Read the results, compare the frameworks, draw the figures and write the report.
 
@@ -59,13 +65,20 @@ def process(
         report: the HTML file to write.
         facts: what else the report says of the run, such as its name and limits.
         merge: take results of different budgets or manifests and tell them apart by name.
+        against: an older run's results, to say what changed since.
+        export: a folder for tables in LaTeX and Markdown, all scores as Parquet, and AMLB's form.
 
     Raises:
         BenchmarkError: the results cannot be used or a file cannot be written.
     """
     from benchmark.analysis import processing
+    from benchmark.analysis.table import read_results
 
-    return processing.process(results, figures, report, facts or {}, merge=merge)
+    frame = read_results(results, merge=merge)
+    before = None
+    if against is not None:
+        before = (Path(against).name, read_results(against, merge=merge))
+    return processing.process(frame, figures, report, facts or {}, before=before, export=export)
 
 
 def __getattr__(name: str) -> Any:

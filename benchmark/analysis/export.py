@@ -1,6 +1,6 @@
-"""Tables for papers: LaTeX and Markdown leaderboards, and all scores as one tidy Parquet file.
+"""Tables for papers: LaTeX and Markdown leaderboards, all scores as Parquet and in AMLB's form.
 
-export(frame, studies, "tables")     # leaderboard-classification.tex, .md, …, scores.parquet
+export(frame, studies, "tables")     # leaderboard-TYPE.tex, .md, scores.parquet, results.csv
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from benchmark.analysis import imputation, scaling
+from benchmark.analysis.amlb_form import to_amlb
 from benchmark.analysis.report.html import INFINITE, number
 from benchmark.errors import BenchmarkError
 
@@ -57,13 +58,14 @@ def export(
                 path = target / f"leaderboard-{type}.{ending}"
                 path.write_text(render(found), encoding="utf-8")
                 written.append(path)
-        path = target / "scores.parquet"
-        tidy(frame, studies).to_parquet(path, index=False)
+        written += [target / "scores.parquet", target / "results.csv"]
+        tidy(frame, studies).to_parquet(written[-2], index=False)
+        to_amlb(frame).to_csv(written[-1], index=False, lineterminator="\n")
     except OSError as error:
         raise BenchmarkError(
             f"The tables cannot be written to {folder}: {error.strerror}; choose another folder."
         ) from None
-    return [*written, path]
+    return written
 
 
 def latex(found: Statistics) -> str:

@@ -1,17 +1,18 @@
-"""The whole analysis: read, compare, draw, report. `benchmark.analysis.process` is its door."""
+"""The whole analysis: compare, draw, report, export. `benchmark.analysis.process` is its door."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmark.analysis import missing
+from benchmark.analysis import comparison, missing
+from benchmark.analysis import export as tables
 from benchmark.analysis.figures import drawn, save
 from benchmark.analysis.report import write_report
 from benchmark.analysis.statistics import study
-from benchmark.analysis.table import TYPES, read_results
+from benchmark.analysis.table import TYPES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
     import pandas as pd
@@ -37,22 +38,26 @@ def shapes_of(frame: pd.DataFrame) -> pd.DataFrame | None:
 
 
 def process(
-    results: str | Path | Sequence[str | Path],
+    frame: pd.DataFrame,
     figures: str | Path,
     report: str | Path,
     facts: Mapping[str, object],
     *,
-    merge: bool,
+    before: tuple[str, pd.DataFrame] | None = None,
+    export: str | Path | None = None,
 ) -> Analysis:
-    """See `benchmark.analysis.process`."""
+    """As `benchmark.analysis.process`, of results that have been read.
+
+    `before` is an older run's name and its results.
+    """
     from benchmark.analysis import Analysis
 
-    frame = read_results(results, merge=merge)
+    since = None if before is None else (before[0], comparison.against(frame, before[1]))
     studies = studies_of(frame)
     pictures = drawn(frame, studies, missing.by_cause(frame), shapes_of(frame))
     files = {name: save(figure, figures, name) for name, figure in pictures}
     images = {name: paths[-1] for name, paths in files.items()}
-    written = write_report(frame, studies, images, report, facts)
+    written = write_report(frame, studies, images, report, facts, since=since)
     notes = [f"{type.capitalize()}: {note}" for type in studies for note in studies[type].notes]
     boards = {type: found.board for type, found in studies.items()}
     return Analysis(
@@ -61,4 +66,6 @@ def process(
         written,
         notes + missing.sentences(frame),
         studies,
+        since[1] if since else None,
+        [] if export is None else tables.export(frame, studies, export),
     )

@@ -26,37 +26,81 @@ MATPLOTLIB = "MPLCONFIGDIR"
 
 
 def run_analysis(options: argparse.Namespace) -> int:
-    from benchmark import analysis
+    if options.fail_on_regression and not options.against:
+        raise BenchmarkError(
+            "--fail-on-regression needs the older run to compare with: --against RUN."
+        )
+    from benchmark.analysis import processing
+    from benchmark.analysis.table import read_results
 
-    results = Path(options.results) if options.results else _compiled(options)
-    with _drawing(), _narrowed(options, results) as file:
-        found = analysis.process(file, options.figures, options.report)
+    paths = [Path(path) for path in options.results or ()] or [_compiled(options)]
+    with _drawing():
+        frame = _narrowed(options, paths, read_results(paths, merge=options.merge))
+        before = (options.against, _older(options)) if options.against else None
+        found = processing.process(
+            *(frame, options.figures, options.report, {}), before=before, export=options.export
+        )
     for note in found.notes:
         notice(f"note: {note}")
-    report(options, _facts(results, found), _lines(found))
-    return 0
+    report(options, _facts(options, paths, found), _lines(options, found))
+    regressed = options.fail_on_regression and found.change and found.change.regressions
+    return 1 if regressed else 0
 
 
-def _lines(found: Analysis) -> Iterator[str]:
+def _lines(options: argparse.Namespace, found: Analysis) -> Iterator[str]:
     for kind, board in found.leaderboards.items():
         yield f"{kind}\n{_table(board)}\n"
-    yield from map(str, found.figures)
-    yield str(found.report)
+    if found.change:
+        from benchmark.analysis.comparison import lines
+
+        yield f"changes since {options.against}"
+        yield from lines(found.change)
+        yield ""
+    yield from map(str, [*found.figures, *found.tables, found.report])
 
 
 def _table(board: pd.DataFrame) -> str:
     return board.to_string(index=False, float_format=lambda value: f"{value:.3f}", na_rep="-")
 
 
-def _facts(results: Path, found: Analysis) -> dict[str, Any]:
+def _facts(options: argparse.Namespace, paths: list[Path], found: Analysis) -> dict[str, Any]:
     boards = {kind: board.to_dict(orient="records") for kind, board in found.leaderboards.items()}
-    return {
-        "results": str(results),
+    facts: dict[str, Any] = {
+        "results": [str(path) for path in paths],
         "leaderboards": boards,
         "figures": [str(path) for path in found.figures],
+        "tables": [str(path) for path in found.tables],
         "report": str(found.report),
         "notes": found.notes,
     }
+    if found.change:
+        facts["change"] = {
+            "against": options.against,
+            "frameworks": found.change.frameworks.reset_index().to_dict(orient="records"),
+            "datasets": found.change.datasets.to_dict(orient="records"),
+            "regressions": list(found.change.regressions),
+            "notes": list(found.change.notes),
+        }
+    return facts
+
+
+def _older(options: argparse.Namespace) -> pd.DataFrame:
+    """The results to compare with: a file of them, or else a run of the store."""
+    from benchmark.analysis.table import read_results
+
+    path = Path(options.against)
+    if path.is_file():
+        return read_results(path, merge=options.merge)
+    from benchmark.cli.reading import write_results
+    from benchmark.cli.session import loaded_configuration, stored
+    from benchmark.runs.plan import existing
+
+    config = loaded_configuration(options, run=options.against).values
+    plan = existing(config, stored(config))
+    with tempfile.TemporaryDirectory(prefix="automl-benchmark-") as folder:
+        file = Path(folder) / COMPILED
+        write_results(plan, file)
+        return read_results(file, merge=options.merge)
 
 
 def _compiled(options: argparse.Namespace) -> Path:
@@ -96,36 +140,23 @@ def _runs_in(path: Path) -> set[str]:
         return set()
 
 
-@contextlib.contextmanager
-def _narrowed(options: argparse.Namespace, results: Path) -> Iterator[Path]:
-    """A file with the rows that --framework, --dataset and --seed mean, or the results as given.
+def _narrowed(options: argparse.Namespace, paths: list[Path], frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows that --framework, --dataset and --seed mean, or all.
 
     Raises:
         BenchmarkError: a name is in none of the rows.
     """
-    wanted = {
-        "MODEL": options.framework,
-        "DATASET_ID": options.dataset,
-        "SEED": options.seed,
-    }
-    if not any(wanted.values()):
-        yield results
-        return
-    from benchmark.analysis.table import read_results
-
-    frame = read_results(results)
+    wanted = {"MODEL": options.framework, "DATASET_ID": options.dataset, "SEED": options.seed}
     for column, values in wanted.items():
         if values:
             present = set(frame[column])
             strangers = [value for value in values if value not in present]
             if strangers:
                 known = ", ".join(str(value) for value in sorted(present))
-                raise BenchmarkError(f"{results} has no {column} '{strangers[0]}'; it has {known}.")
+                source = " and ".join(map(str, paths))
+                raise BenchmarkError(f"{source} has no {column} '{strangers[0]}'; it has {known}.")
             frame = frame[frame[column].isin(values)]
-    with tempfile.TemporaryDirectory(prefix="automl-benchmark-") as folder:
-        file = Path(folder) / results.name
-        frame.to_csv(file, index=False)
-        yield file
+    return frame
 
 
 @contextlib.contextmanager

@@ -190,6 +190,33 @@ def _special(name: str, command: argparse.ArgumentParser) -> None:
             "--network", metavar="MODE", help="how a build reaches the network, such as host"
         )
     if name == "run-analysis":
-        command.add_argument("--results", metavar="FILE", help="default: compiled_results.csv")
+        command.add_argument(
+            "--results",
+            action="append",
+            metavar="FILE",
+            help="default: compiled_results.csv (may be repeated, with --merge)",
+        )
         command.add_argument("--figures", default="figures", metavar="FOLDER")
         command.add_argument("--report", default="report.html", metavar="FILE")
+        command.add_argument(
+            "--merge",
+            action="store_true",
+            help="take results of different budgets or runs, and tell them apart by name",
+        )
+        command.add_argument(
+            "--against", metavar="RUN", help="say what changed since this run, or file of results"
+        )
+        command.add_argument(
+            "--fail-on-regression",
+            action="store_true",
+            help="exit code 1 where something got worse than in --against",
+        )
+        command.add_argument(
+            "--export",
+            metavar="FOLDER",
+            help="tables for papers: LaTeX, Markdown, Parquet, AMLB's results.csv",
+        )
+    if name == "status":
+        command.add_argument(
+            "--watch", action="store_true", help="stay, and show the run as it goes on"
+        )

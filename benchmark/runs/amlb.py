@@ -14,6 +14,7 @@ import os
 from typing import TYPE_CHECKING, Any, TextIO
 
 from benchmark import results
+from benchmark.analysis.amlb_form import COLUMNS, LONGEST_INFO, MEASURES, address, constraint
 from benchmark.errors import BenchmarkError
 from benchmark.execution.metrics import DEFAULT_METRIC, chosen
 from benchmark.execution.worker.inference import BATCHES
@@ -24,21 +25,6 @@ if TYPE_CHECKING:
 
     from benchmark.results import Record
     from benchmark.tasks import Cell, Run
-
-FIXED = (
-    *("id", "task", "framework", "constraint", "fold", "type", "result", "metric", "mode"),
-    *("version", "params", "app_version", "utc", "duration", "training_duration"),
-    *("predict_duration", "models_count", "seed", "info"),
-)
-# AMLB's name of a metric and ours. Its `f1` and `auc_ovr` are averaged otherwise than ours, so
-# those two keep our names.
-MEASURES = {
-    **{"acc": "accuracy", "auc": "auc", "balacc": "balanced_accuracy"},
-    **{"f1_weighted": "f1_weighted", "logloss": "log_loss", "mae": "mae", "mse": "mse"},
-    **{"r2": "r2", "rmse": "rmse"},
-}
-COLUMNS = (*FIXED, *MEASURES, *(f"infer_batch_size_df_{size}" for size in BATCHES))
-LONGEST_INFO = 500
 
 
 def write_amlb(run: Run, path: Path, keys: Collection[str] | None = None) -> dict[str, int]:
@@ -110,7 +96,7 @@ def _row(
     score = record.metrics.get(metric) if record.status == "success" else None
     failed = record.status != "success"
     return [
-        _id(cell.dataset),
+        address(cell.dataset),
         cell.dataset,
         cell.framework,
         constraint(manifest.conditions["runtime"], manifest.conditions["cores"]),
@@ -134,22 +120,6 @@ def _row(
 
 def _params(framework: dict[str, Any]) -> str:
     return repr(framework["params"]) if framework.get("params") else ""
-
-
-def constraint(runtime_s: float, cores: int) -> str:
-    """A budget as AMLB names it: 3600 s on 8 cores is 1h8c."""
-    for unit, seconds in (("h", 3600), ("m", 60)):
-        if runtime_s % seconds == 0:
-            return f"{runtime_s / seconds:g}{unit}{cores}c"
-    return f"{runtime_s:g}s{cores}c"
-
-
-def _id(dataset: str) -> str:
-    """The task's address as AMLB writes it, for what comes from OpenML."""
-    source, _, number = dataset.partition("-")
-    if number.isdecimal() and source in ("task", "openml"):
-        return f"openml.org/{'t' if source == 'task' else 'd'}/{number}"
-    return dataset
 
 
 def _measure(record: Record, amlb: str, problem: str) -> float | None:

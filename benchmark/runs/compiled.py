@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +20,9 @@ if TYPE_CHECKING:
     from benchmark.tasks import Cell, Run
 
 CLASSIC = ("ID", "MODEL", "DATASET_ID", "TYPE", "SEED", "MSE", "R2_SCORE", "LOGLOSS", "F1_SCORE")
+SHAPE = ("ROWS", "FEATURES", "CLASSES")
 CONDITIONS = ("RUNTIME", "HARD_LIMIT", "CORES", "MEMORY", "SPLIT")
+MOST_POINTS = 50
 COLUMNS = (
     *CLASSIC,
     "PROBLEM",
@@ -53,6 +57,8 @@ COLUMNS = (
     "BEGUN",
     "ENDED",
     *(f"INFERENCE_S_{size}" for size in BATCHES),
+    "TRAJECTORY",
+    *SHAPE,
     "RUN",
     *CONDITIONS,
 )
@@ -69,34 +75,41 @@ def compile_results(run: Run, path: Path, keys: Collection[str] | None = None) -
     places = {
         cell.key: place for place, cell in enumerate(cells) if keys is None or cell.key in keys
     }
-    lines = [""] * len(cells)
-    line = _Line()
-    writer = csv.writer(line, lineterminator="\n")
     counts = {"success": 0, "failure": 0, "": 0}
-    for key, record in results.outcomes(run, places):
-        place = places[key]
-        told = record or results.failure(key, results.Cause.INFRASTRUCTURE, results.NO_TRACE)
-        counts[told.status] += 1
-        writer.writerow(_row(run, place, cells[place], told))
-        lines[place] = line.text
-    for place in places.values():
-        if not lines[place]:
-            counts[""] += 1
-            writer.writerow(_row(run, place, cells[place], None))
-            lines[place] = line.text
     staged = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with staged.open("w", encoding="utf-8", newline="") as file:
-            csv.writer(file, lineterminator="\n").writerow(COLUMNS)
-            file.writelines(lines)
-        staged.replace(path)
-    finally:
-        staged.unlink(missing_ok=True)
+    # Outcomes come in the order of their keys and rows stand in that of the manifest. They wait in
+    # a file, so that a run of any size takes little memory, trajectories and all.
+    with tempfile.TemporaryFile(dir=path.parent) as spool:
+        spans: dict[int, tuple[int, int]] = {}
+        line = _Line()
+        writer = csv.writer(line, lineterminator="\n")
+
+        def keep(place: int, record: Record | None) -> None:
+            counts[record.status if record else ""] += 1
+            writer.writerow(_row(run, place, cells[place], record))
+            spans[place] = (spool.tell(), spool.write(line.text.encode()))
+
+        for key, record in results.outcomes(run, places):
+            told = record or results.failure(key, results.Cause.INFRASTRUCTURE, results.NO_TRACE)
+            keep(places[key], told)
+        for place in places.values():
+            if place not in spans:
+                keep(place, None)
+        spool.flush()
+        try:
+            with staged.open("wb") as file:
+                file.write((",".join(COLUMNS) + "\n").encode())
+                for place in places.values():
+                    offset, length = spans[place]
+                    file.write(os.pread(spool.fileno(), length, offset))
+            staged.replace(path)
+        finally:
+            staged.unlink(missing_ok=True)
     return counts
 
 
 class _Line:
-    """The last line that a csv writer wrote: a run of any size is held as its lines alone."""
+    """The last line that a csv writer wrote."""
 
     text = ""
 
@@ -109,7 +122,8 @@ def _row(run: Run, number: int, cell: Cell, record: Record | None) -> list[Any]:
     metric = chosen(run.manifest.conditions, dataset["problem"])
     head = [number, cell.framework, cell.dataset, dataset["type"], cell.seed]
     conditions = run.manifest.conditions
-    tail = [run.name, *(conditions[name.lower()] for name in CONDITIONS)]
+    shape = [_cell(dataset.get(name.lower())) for name in SHAPE]
+    tail = [*shape, run.name, *(conditions[name.lower()] for name in CONDITIONS)]
     if record is None:
         return head + [""] * (len(COLUMNS) - len(head) - len(tail)) + tail
     values = record.metrics
@@ -142,8 +156,20 @@ def _row(run: Run, number: int, cell: Cell, record: Record | None) -> list[Any]:
         record.begun or "",
         record.ended or "",
         *(_cell(record.inference_s_per_row.get(str(size))) for size in BATCHES),
+        _trajectory(record.trajectory),
         *tail,
     ]
+
+
+def _trajectory(points: list[list[float]] | None) -> str:
+    """`[[seconds,score],...]` as compact JSON, of many points an even choice, six digits each."""
+    if not points:
+        return ""
+    if len(points) > MOST_POINTS:
+        step = (len(points) - 1) / (MOST_POINTS - 1)
+        points = [points[round(step * number)] for number in range(MOST_POINTS)]
+    short = [[float(f"{value:.6g}") for value in point] for point in points]
+    return json.dumps(short, separators=(",", ":"))
 
 
 def _cell(value: float | None) -> str:

@@ -7,7 +7,11 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow as pa
@@ -18,6 +22,7 @@ from openml_server import RECORDED, Fault, OpenMLServer
 from benchmark.data import Catalogue, load, split
 from benchmark.data.fetch import Fetched, Job, fetch, openml_cache
 from benchmark.errors import ConfigError, DataError
+from benchmark.execution.worker.trees import descendants
 
 KEY = "0planted1key2of3a4test5"
 TASKS = {
@@ -231,6 +236,42 @@ def test_the_key_is_nowhere(place: OpenMLServer, tmp_path: Path) -> None:
     kept = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert kept
     assert [path for path in kept if KEY.encode() in path.read_bytes()] == []
+
+
+def test_two_programs_at_once_fetch_once(place: OpenMLServer) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(lambda _: quickly("openml-3", "task-59"), range(2)))
+    assert [one.done for one in found] == [{"openml-3", "task-59"}] * 2
+    assert sum("/download/3/" in path for path in place.asked) == 1
+    assert sum("/splits/59/" in path for path in place.asked) == 1
+
+
+def test_nothing_is_fetched_for_a_program_that_was_killed(place: OpenMLServer) -> None:
+    place.faults["/task/59"] = Fault("silent", seconds=60)
+    code = "from benchmark.data.fetch import *; fetch([Job('task-59')])"
+    program = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[2])
+    try:
+        until(lambda: any("/task/59" in path for path in place.asked))
+        (fetcher,) = descendants(program.pid)
+    finally:
+        program.kill()
+        program.wait()
+    until(lambda: not Path(f"/proc/{fetcher}").exists() or "Z" in state_of(fetcher))
+
+
+def state_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return "Z"
+
+
+def until(true: Callable[[], bool]) -> None:
+    """Wait for something that another process does, at most a minute."""
+    end = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.02)
 
 
 def test_parquet_is_taken_where_it_is_there_and_its_types_are_kept(place: OpenMLServer) -> None:

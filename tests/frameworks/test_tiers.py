@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from benchmark.execution.worker.trees import descendants
 from benchmark.frameworks import all_frameworks, get
 
 BASELINES = ("constant", "random-forest", "tuned-random-forest")
@@ -85,10 +89,6 @@ def test_auto_sklearn_without_a_model_is_a_failure(run_tasks: Callable[..., Any]
 @pytest.mark.integration
 def test_two_h2o_tasks_side_by_side_do_not_meet(run_tasks: Callable[..., Any]) -> None:
     """Two servers at a time, each on a port of its own, and both are gone at the end."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    from benchmark.execution.worker.trees import descendants
-
     params = {"max_models": 2, "nfolds": 0}
     entries = [{"name": "h2o", "as": name, "params": params} for name in ("one", "two")]
     with ThreadPoolExecutor(2) as pool:
@@ -100,15 +100,11 @@ def test_two_h2o_tasks_side_by_side_do_not_meet(run_tasks: Callable[..., Any]) -
     for records in both:
         for record in records.values():
             assert record.status == "success", record.message
-    import os
-
     names = [_name(pid) for pid in descendants(os.getpid())]
     assert "java" not in names
 
 
 def _name(pid: int) -> str:
-    from pathlib import Path
-
     try:
         return Path(f"/proc/{pid}/comm").read_text(encoding="utf-8").strip()
     except OSError:

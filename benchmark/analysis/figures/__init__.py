@@ -15,9 +15,11 @@ from benchmark.analysis.figures.boxes import score_boxes
 from benchmark.analysis.figures.costs import failures, fit_times, pareto, prediction_seconds
 from benchmark.analysis.figures.pairs import dataset_means, win_matrix
 from benchmark.analysis.figures.saving import save
+from benchmark.analysis.figures.searches import score_over_time
 from benchmark.analysis.figures.shapes import dataset_performance, dataset_shapes
 from benchmark.analysis.figures.standings import critical_difference, elo, mean_ranks
 from benchmark.analysis.figures.style import Look, looks, size
+from benchmark.analysis.trajectories import told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -44,6 +46,7 @@ __all__ = [
     "prediction_seconds",
     "save",
     "score_boxes",
+    "score_over_time",
     "size",
     "win_matrix",
 ]
@@ -82,6 +85,9 @@ def drawn(
             yield f"Pareto{ending}", pareto(found, seconds, what, shown)
     if "FIT_S" in frame.columns:
         yield "FitTime", fit_times(frame, shown)
+    searches = told(frame)
+    if searches:
+        yield "ScoreOverTime", score_over_time(frame, searches, shown)
     yield "Failures", failures(absent)
     for type in studies:
         classic = _classic(frame, type)

@@ -97,7 +97,7 @@ def fit_times(frame: pd.DataFrame, looks: Mapping[str, style.Look]) -> Figure:
     rows = frame[frame["FIT_S"].notna() & (frame["FIT_S"] > 0)]
     by_name = {str(name): values.to_numpy(float) for name, values in rows.groupby("MODEL")["FIT_S"]}
     names = sorted(by_name, key=lambda name: float(np.median(by_name[name])))
-    budgets, limits = _conditions(rows, "RUNTIME"), _conditions(rows, "HARD_LIMIT")
+    budgets, limits = limits_of(rows, "RUNTIME"), limits_of(rows, "HARD_LIMIT")
     said = ", ".join(f"{value:g} s" for value in budgets[:3]) or "not recorded"
     figure = style.sheet(
         "Fit time",
@@ -155,7 +155,7 @@ def _time_box(axes: Axes, values: np.ndarray, place: int, look: style.Look) -> N
     axes.vlines(middle, place - 0.3, place + 0.3, color=look.colour, linewidth=2.4)
 
 
-def _conditions(frame: pd.DataFrame, column: str) -> list[float]:
+def limits_of(frame: pd.DataFrame, column: str) -> list[float]:
     """The limits that the rows name."""
     if column not in frame.columns:
         return []

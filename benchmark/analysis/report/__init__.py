@@ -18,6 +18,7 @@ from benchmark.analysis.figures.saving import DOTS_PER_INCH
 from benchmark.analysis.report import sections
 from benchmark.analysis.report.answer import answer
 from benchmark.analysis.report.captions import caption
+from benchmark.analysis.report.changes import changes, verdict
 from benchmark.analysis.report.records import records
 from benchmark.analysis.report.scripting import SCRIPT
 from benchmark.analysis.report.styling import STYLE
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from benchmark.analysis.comparison import Change
     from benchmark.analysis.statistics import Statistics
 
 
@@ -37,6 +39,8 @@ def write_report(
     figures: Mapping[str, Path],
     path: str | Path,
     facts: Mapping[str, object],
+    *,
+    since: tuple[str, Change] | None = None,
 ) -> Path:
     """Write the report, whole or not at all, and return its path.
 
@@ -46,11 +50,12 @@ def write_report(
         figures: the figures' PNG files by name, in the order in which they are shown.
         path: the HTML file to write.
         facts: what else is to be said of the run, such as its name and limits.
+        since: an older run's name, and what changed since.
 
     Raises:
         BenchmarkError: the file cannot be written.
     """
-    page = "\n".join(_parts(frame, studies, figures, facts))
+    page = "\n".join(_parts(frame, studies, figures, facts, since))
     target = Path(path)
     staged = target.with_name(f".{target.name}.{os.getpid()}")
     try:
@@ -72,8 +77,10 @@ def _parts(
     studies: Mapping[str, Statistics],
     figures: Mapping[str, Path],
     facts: Mapping[str, object],
+    since: tuple[str, Change] | None,
 ) -> list[str]:
     places = {type: type.capitalize() for type in studies}
+    places |= {"changes": "Changes"} if since else {}
     places |= {"figures": "Figures"} if figures else {}
     places |= {"failures": "Failures", "run": "What was run", "every": "All records"}
     links = "".join(f'<a href="#{place}">{word}</a>' for place, word in places.items())
@@ -89,6 +96,7 @@ def _parts(
         f"<nav><div>{links}</div></nav><main>",
         "<h1>AutoML benchmark</h1>",
         *(answer(found, frame) for found in studies.values()),
+        verdict(since[1], since[0]) if since else "",
         f'<p class="facts">{said}</p>' if said else "",
         *(
             sections.leaderboard(found)
@@ -97,6 +105,7 @@ def _parts(
             + sections.other_scales(found)
             for found in studies.values()
         ),
+        changes(since[1], since[0]) if since else "",
         '<h2 id="figures">Figures</h2>' if figures else "",
         *(_figure(name, file) for name, file in figures.items()),
         sections.failures(frame),

@@ -38,6 +38,11 @@ _CAPTIONS = {
         "Boxes span the middle half of the fits. What lies right of the dashed line ran over its "
         "budget; the column at the right says how many did."
     ),
+    "ScoreOverTime": (
+        "Further left is sooner. Each search is measured by itself, from its first model (0) to "
+        "the last improvement (1) of its own validation score, so a line says when more time "
+        "stopped helping that framework and not which framework is better."
+    ),
     "Failures": "Longer is worse. A framework without a bar scored on every task.",
     "DatasetMeanF1Score": _SCATTERS.format(value="F1", better="which is better"),
     "DatasetMeanMSE": _SCATTERS.format(value="error", better="which is worse"),

@@ -12,6 +12,8 @@ from benchmark.analysis.report.html import INFINITE
 
 MOST_ROWS = 100_000
 MOST_WORDS = 2_000
+# Lists that nobody reads in a cell, and that a figure shows.
+LEFT_OUT = ("TRAJECTORY",)
 FILTERED = {"MODEL": "framework", "TYPE": "type", "STATUS": "status", "CAUSE": "cause"}
 _ANGLE, _AMPERSAND = "\\u003c", "\\u0026"
 
@@ -19,7 +21,11 @@ _ANGLE, _AMPERSAND = "\\u003c", "\\u0026"
 def records(frame: pd.DataFrame) -> str:
     """The section with search, filters and pages; columns in which nothing stands are left out."""
     shown = frame.iloc[:MOST_ROWS]
-    columns = [_column(shown[name]) for name in shown if not _is_empty(shown[name])]
+    columns = [
+        _column(shown[name])
+        for name in shown
+        if name not in LEFT_OUT and not _is_empty(shown[name])
+    ]
     names = [column["name"] for column in columns]
     filters = "".join(
         f'<select data-column="{names.index(name)}" aria-label="{word}">'

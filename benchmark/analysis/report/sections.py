@@ -235,7 +235,7 @@ def what_ran(frame: pd.DataFrame, facts: Mapping[str, object]) -> str:
         (
             "Data sets",
             "DATASET_ID",
-            ("TYPE", "PROBLEM", "METRIC", "ROWS", "FEATURES", "DATASET_HASH"),
+            ("TYPE", "PROBLEM", "METRIC", "ROWS", "FEATURES", "CLASSES", "DATASET_HASH"),
         ),
     ):
         listed = _identities(frame, owner, columns)
