@@ -85,6 +85,8 @@ def to_amlb(frame: pd.DataFrame) -> pd.DataFrame:
     }
     for theirs, ours in _ALIKE.items():
         table[theirs] = rows[ours] if ours in rows.columns else ""
+    if "MODELS" in rows.columns:
+        table["models_count"] = rows["MODELS"].round().astype("Int64")
     for size in BATCHES:
         column = f"INFERENCE_S_{size}"
         present = column in rows.columns

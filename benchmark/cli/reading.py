@@ -24,7 +24,14 @@ FILES = {"classic": "compiled_results.csv", "amlb": "results.csv"}
 
 
 def show_status(options: argparse.Namespace) -> int:
+    if options.watch and options.json:
+        raise BenchmarkError("--watch shows a run as it goes on and has no JSON; leave one out.")
     config, plan = chosen(options)
+    if options.watch:
+        from benchmark.cli.watching import watch
+
+        watch(plan)
+        return 0
     found = status(plan.run, plan.tasks)
     facts = asdict(found) | {"without_result": found.without_result}
     report(options, facts, _lines(found, config))

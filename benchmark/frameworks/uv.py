@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,16 +39,19 @@ def run_uv(arguments: list[str], folder: Path) -> str | None:
     Returns:
         None where it succeeded, else what went wrong, in its own words.
     """
-    done = subprocess.run(
-        [str(find_uv()), *arguments],
-        cwd=folder,
-        env=clean_variables(os.environ) | {"NO_COLOR": "1", "COLUMNS": "1000"},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        check=False,
-    )
+    # uv leaves the locks of what it builds in the temporary folder.
+    with tempfile.TemporaryDirectory(prefix="automl-benchmark-uv-") as temporary:
+        own = {"NO_COLOR": "1", "COLUMNS": "1000", "TMPDIR": temporary}
+        done = subprocess.run(
+            [str(find_uv()), *arguments],
+            cwd=folder,
+            env=clean_variables(os.environ) | own,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+        )
     if not done.returncode:
         return None
     return _told(done.stderr) or f"uv ended with exit code {done.returncode}"

@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 from benchmark.config import Config
-from benchmark.execution.runner import Runner
 from benchmark.results import Record
+from benchmark.runs.execute import execute
 from benchmark.runs.plan import draft, plan
 from benchmark.store import open_store
 
@@ -22,7 +22,10 @@ Records = dict[tuple[str, str], Record]
 
 @pytest.fixture
 def run_tasks(tmp_path: Path) -> Callable[..., Records]:
-    """The records of frameworks on data sets, by the framework's name and the data set's."""
+    """The records of frameworks on data sets, by the framework's name and the data set's.
+
+    As many tasks at once as the machine has cores.
+    """
 
     def run(frameworks: list[Any], names: list[str], **changes: Any) -> Records:
         values: dict[str, Any] = {
@@ -37,11 +40,11 @@ def run_tasks(tmp_path: Path) -> Callable[..., Records]:
         }
         config = Config(**(values | changes))
         planned = plan(open_store(str(tmp_path / "store")), draft(config, datasets=names))
-        with Runner(planned.run, [0]) as runner:
-            return {
-                (task.labels["framework"], task.labels["dataset"]): runner.execute(task)
-                for task in planned.tasks
-            }
+        ended = execute(planned.run, config, planned.tasks).records
+        return {
+            (task.labels["framework"], task.labels["dataset"]): ended[task.key]
+            for task in planned.tasks
+        }
 
     return run
 

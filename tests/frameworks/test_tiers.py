@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,16 @@ def of_tier(tier: int) -> list[str]:
 
 def shortest(framework: str) -> float:
     return max(10.0, get(framework).minimum_runtime)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left() -> Iterator[None]:
+    """No process of a framework outlives its task, and nothing lies in the temporary folder."""
+    before = set(Path(tempfile.gettempdir()).iterdir())
+    yield
+    assert [_name(pid) for pid in descendants(os.getpid())] == []
+    left = set(Path(tempfile.gettempdir()).iterdir()) - before
+    assert {path.name for path in left if not path.name.startswith("automl-benchmark-")} == set()
 
 
 def better(record: Any, least: Any, metric: str) -> bool:
@@ -100,8 +111,6 @@ def test_two_h2o_tasks_side_by_side_do_not_meet(run_tasks: Callable[..., Any]) -
     for records in both:
         for record in records.values():
             assert record.status == "success", record.message
-    names = [_name(pid) for pid in descendants(os.getpid())]
-    assert "java" not in names
 
 
 def _name(pid: int) -> str:

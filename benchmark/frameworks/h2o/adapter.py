@@ -3,6 +3,7 @@
 import importlib.util
 import random
 import sys
+import tempfile
 import uuid
 from pathlib import Path
 
@@ -63,7 +64,13 @@ def setup(problem, limits):
         ice_root=str(Path.cwd()),
         enable_assertions=False,
         verbose=False,
-        jvm_custom_args=["-XX:ActiveProcessorCount=%d" % cores, "-XX:+UseSerialGC"],
+        jvm_custom_args=[
+            "-XX:ActiveProcessorCount=%d" % cores,
+            "-XX:+UseSerialGC",
+            # Java asks no TMPDIR, and XGBoost's libraries would stay where it unpacks them.
+            "-Djava.io.tmpdir=%s" % tempfile.gettempdir(),
+            "-XX:-UsePerfData",
+        ],
     )
     h2o.connect(server=server, verbose=False, telemetry=False)
     h2o.no_progress()

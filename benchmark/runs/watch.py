@@ -1,0 +1,201 @@
+"""Follows a run as it goes on: each look reads only what is new since the one before.
+
+    for standing in looks(Watch(run, tasks)):
+        print(standing.results, standing.failures, standing.left_s)
+
+A look lists the attempts and the records, and reads records that it has not seen and attempts that
+were open when it last looked: as many as run at once.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from benchmark import results
+from benchmark.results import Record
+from benchmark.runs.status import RUNNING, WAITING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from benchmark.results import AttemptIndex
+    from benchmark.tasks import Run, Task
+
+SUCCESS = "success"
+RECENT_S = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What is kept of an attempt that has ended."""
+
+    attempt: int
+    word: str
+    is_result: bool
+    total_s: float | None
+    ended: str
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where the run stands at one moment.
+
+    `cells` counts by (framework, data set) how many tasks are what: `success`, a cause, `running`
+    or `waiting`. `failures` are those that came since the look before, in the order in which they
+    ended. `recent` is how many results ended in the last `RECENT_S` seconds. `left_s` is None
+    where nothing runs, or nothing has ended yet to tell by.
+    """
+
+    run: str
+    store: str
+    tasks: int
+    results: int
+    words: dict[str, int]
+    cells: dict[tuple[str, str], Counter[str]]
+    failures: tuple[Record, ...]
+    recent: int
+    left_s: float | None
+    running_now: bool
+
+    @property
+    def without_result(self) -> int:
+        return self.tasks - self.results
+
+
+class Watch:
+    """What is known of a run's tasks, brought up to date by `look`."""
+
+    def __init__(self, run: Run, tasks: Sequence[Task]) -> None:
+        self._run = run
+        self._places = {
+            task.key: (str(task.labels["framework"]), str(task.labels["dataset"])) for task in tasks
+        }
+        self._known: dict[str, Ended] = {}
+
+    def look(self) -> Standing:
+        """Read what is new. Of an undriven run this is all there is, for that was asked first."""
+        driven = self._run.store.is_locked(f"driver-{self._run.name}")
+        index = results.attempt_index(self._run)
+        self._forget(index)
+        new = [*self._new_records(index), *self._new_ends(index)]
+        for record in new:
+            self._known[record.task] = Ended(
+                record.attempt,
+                str(record.cause or record.status),
+                record.is_result,
+                record.total_s,
+                record.ended or "",
+            )
+        failures = [record for record in new if record.status == "failure"]
+        failures.sort(key=lambda record: record.ended or "")
+        return self._standing(index, tuple(failures), driven)
+
+    def _forget(self, index: AttemptIndex) -> None:
+        """Drop what was set aside, and ends that a newer attempt has followed."""
+        for key, known in list(self._known.items()):
+            older = known.attempt <= index.aside.get(key, 0)
+            again = not known.is_result and index.last.get(key, 0) > known.attempt
+            if older or again:
+                del self._known[key]
+
+    def _new_records(self, index: AttemptIndex) -> Iterable[Record]:
+        prefix, ending = f"{self._run.name}/out/", ".json"
+        keys = {
+            path.removeprefix(prefix).removesuffix(ending): path
+            for path in self._run.store.list(prefix.rstrip("/"))
+        }
+        paths = [
+            path
+            for key, path in keys.items()
+            if key in self._places and not (key in self._known and self._known[key].is_result)
+        ]
+        for _, data in self._run.store.get_many(paths):
+            record = Record.from_bytes(data)
+            if record is not None and record.attempt > index.aside.get(record.task, 0):
+                self._known.pop(record.task, None)
+                yield record
+
+    def _new_ends(self, index: AttemptIndex) -> Iterable[Record]:
+        """How open attempts ended that left no result; those still open are read again."""
+        opened = [key for key in self._places if key not in self._known and _begun(index, key)]
+        paths = [f"{self._run.attempts_path(key)}/{index.last[key]:04d}.json" for key in opened]
+        for _, data in self._run.store.get_many(paths):
+            record = Record.from_bytes(data)
+            if record is not None and record.task not in self._known:
+                yield record
+
+    def _standing(
+        self, index: AttemptIndex, failures: tuple[Record, ...], driven: bool
+    ) -> Standing:
+        cells: dict[tuple[str, str], Counter[str]] = {}
+        words: Counter[str] = Counter()
+        no_trace = RUNNING if driven else str(results.Cause.INFRASTRUCTURE)
+        for key, place in self._places.items():
+            known = self._known.get(key)
+            word = known.word if known else no_trace if _begun(index, key) else WAITING
+            cells.setdefault(place, Counter())[word] += 1
+            words[word] += 1
+        since = (datetime.now(UTC) - timedelta(seconds=RECENT_S)).isoformat()
+        ended = [known for known in self._known.values() if known.is_result]
+        return Standing(
+            run=self._run.name,
+            store=self._run.store.url,
+            tasks=len(self._places),
+            results=len(ended),
+            words=dict(words.most_common()),
+            cells=cells,
+            failures=failures,
+            recent=sum(1 for known in ended if known.ended >= since),
+            left_s=self._left_s(words[RUNNING]) if driven else None,
+            running_now=driven,
+        )
+
+    def _left_s(self, running: int) -> float | None:
+        """Each framework's open tasks by its own mean, or all frameworks', shared by those at work.
+
+        Nothing is taken off for the time that running tasks have run already.
+        """
+        spent: defaultdict[str, float] = defaultdict(float)
+        ran: Counter[str] = Counter()
+        to_do: Counter[str] = Counter()
+        for key, (framework, _) in self._places.items():
+            known = self._known.get(key)
+            if known is None or not known.is_result:
+                to_do[framework] += 1
+            elif known.total_s is not None:
+                spent[framework] += known.total_s
+                ran[framework] += 1
+        if not ran or not running:
+            return None
+        overall = sum(spent.values()) / ran.total()
+        work = sum(
+            number * (spent[name] / ran[name] if ran[name] else overall)
+            for name, number in to_do.items()
+        )
+        return work / running
+
+
+def looks(
+    watch: Watch, every_s: float = 1.0, pause: Callable[[float], object] = time.sleep
+) -> Iterator[Standing]:
+    """Look again and again, until all tasks have a result or nothing drives the run any more.
+
+    Looking takes a fifth of the time at most: the larger the run, the longer the pauses.
+    """
+    while True:
+        begun = time.monotonic()
+        standing = watch.look()
+        took_s = time.monotonic() - begun
+        yield standing
+        if not standing.running_now or not standing.without_result:
+            return
+        pause(max(every_s, 4 * took_s))
+
+
+def _begun(index: AttemptIndex, key: str) -> bool:
+    """Whether an attempt of this generation was begun."""
+    return index.last.get(key, 0) > index.aside.get(key, 0)
