@@ -28,6 +28,7 @@ NUMBERS = (
     *("RMSE", "MAE", "FIT_S", "PREDICT_S", "TOTAL_S", "OVERHEAD_S", "PEAK_MEMORY_MB", "MODELS"),
     *("SETUP_S", "INFERENCE_S", "OVERRUN_S", "ROWS", "FEATURES", "CLASSES"),
 )
+LIMITS = ("RUNTIME", "HARD_LIMIT", "CORES", "MEMORY")
 STATUSES = ("success", "failure", "")
 KEY = ["MODEL", "DATASET_ID", "TYPE", "SEED"]
 _MISSING = ("", "nan", "none", "null", "na")
@@ -82,6 +83,9 @@ def _read_one(path: Path) -> pd.DataFrame:
     for column in frame.columns:
         if column in NUMBERS or column.startswith("INFERENCE_S_"):
             frame[column] = _numbers(frame[column], path)
+    for column in LIMITS:
+        if column in frame.columns:
+            frame[column] = frame[column].str.removesuffix(".0")  # 3600.0 and 3600 are one budget
     frame["SEED"] = _seeds(frame["SEED"], path)
     return frame
 

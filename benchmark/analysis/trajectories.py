@@ -3,7 +3,7 @@
     reached(frame, times)["flaml"]      # the median share of its own improvement, by time
 
 A trajectory is a framework's own best validation score over time, in its own unit: neither its
-values nor its direction can be compared with another's. So each is measured by itself: 0 before
+values nor its direction can be compared with another's. So each is measured by itself: 0 at
 its first model, 1 at its last improvement.
 """
 
@@ -44,8 +44,8 @@ def told(frame: pd.DataFrame) -> dict[str, list[NDArray[np.float64]]]:
 def share(points: NDArray[np.float64], times: NDArray[np.float64]) -> NDArray[np.float64]:
     """The share of its improvement that a search had reached at each of the times.
 
-    Its first model counts as the start: the share is 0 until then and at it, and 1 from the best
-    on. A search that never improved on its first model is at 1 with it. The better way is the one
+    Its first model counts as the start: the share is 0 at it, 1 from the best on, and NaN before
+    there is a model. A search that never improved on its first model is at 1 with it. The better way is the one
     in which the scores went.
     """
     seconds, scores = points[:, 0], points[:, 1]
@@ -54,19 +54,22 @@ def share(points: NDArray[np.float64], times: NDArray[np.float64]) -> NDArray[np
     gained = best - best[0]
     whole = gained / gained[-1] if gained[-1] > 0 else np.ones(len(gained))
     place = np.searchsorted(seconds, times, side="right")
-    reached_by: NDArray[np.float64] = np.concatenate([[0.0], whole])[place]
+    reached_by: NDArray[np.float64] = np.concatenate([[np.nan], whole])[place]
     return reached_by
 
 
 def reached(
     searches: dict[str, list[NDArray[np.float64]]], times: NDArray[np.float64]
 ) -> pd.DataFrame:
-    """The median share by time: a row per time, a column per framework."""
-    medians = {
-        name: np.median([share(points, times) for points in each], axis=0)
-        for name, each in searches.items()
-    }
-    return pd.DataFrame(medians, index=times)
+    """The median share by time: a row per time, a column per framework.
+
+    NaN until half of a framework's tasks have a model: those without count as less than any share.
+    """
+    medians = {}
+    for name, each in searches.items():
+        shares = np.array([share(points, times) for points in each])
+        medians[name] = np.median(np.where(np.isnan(shares), -np.inf, shares), axis=0)
+    return pd.DataFrame(medians, index=times).replace(-np.inf, np.nan)
 
 
 def _points(text: str) -> NDArray[np.float64]:

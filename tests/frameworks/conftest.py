@@ -51,12 +51,16 @@ def run_tasks(tmp_path: Path) -> Callable[..., Records]:
 
 @pytest.fixture(scope="session")
 def hard_data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A file that declares hard-binary, hard-multiclass and hard-regression."""
+    """A file that declares hard-binary, hard-multiclass, hard-regression and hard-one-class.
+
+    Three in ten targets are missing. The last has one class alone in its train part.
+    """
     folder = tmp_path_factory.mktemp("hard")
     declared = []
     for kind in ("binary", "multiclass", "regression"):
-        frame = hard_frame(300)
-        frame["das Ziel"] = target_of(frame, kind)
+        frame = hard_frame(430)
+        target = pd.Series(target_of(frame, kind))
+        frame["das Ziel"] = target.where(np.random.default_rng(2).random(430) > 0.3)
         frame.to_parquet(folder / f"{kind}.parquet")
         declared.append(
             {
@@ -66,6 +70,13 @@ def hard_data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
                 "type": "regression" if kind == "regression" else "classification",
             }
         )
+    frame = hard_frame(300)
+    frame["das Ziel"] = target_of(frame, "binary")
+    frame["part"] = np.where(np.arange(300) < 60, "test", "train")
+    frame = frame[(frame["part"] == "test") | (frame["das Ziel"] == "yes")]
+    frame.to_parquet(folder / "one-class.parquet")
+    one = {"name": "hard-one-class", "file": "one-class.parquet", "split_column": "part"}
+    declared.append(one | {"target": "das Ziel", "type": "classification"})
     (folder / "hard.yaml").write_text(yaml.safe_dump(declared), encoding="utf-8")
     yield str(folder / "hard.yaml")
 

@@ -78,6 +78,17 @@ def test_the_hard_frame(run_tasks: Callable[..., Any], hard_data: str, framework
 
 
 @pytest.mark.integration
+def test_one_class_in_train(run_tasks: Callable[..., Any], hard_data: str) -> None:
+    """Nothing can be learnt: a success without skill, or a failure that says so."""
+    names = ["constant", *of_tier(1)]
+    changes = {"datasets": [hard_data], "runtime": 60, "split": "openml", "seeds": [0]}
+    for (framework, _), record in run_tasks(names, ["hard-one-class"], **changes).items():
+        if record.status != "success":
+            assert record.cause == "framework", f"{framework}: {record.cause}, {record.message}"
+            assert len(record.message) > 20, framework
+
+
+@pytest.mark.integration
 @pytest.mark.parametrize("framework", of_tier(2))
 def test_tier_two_runs(run_tasks: Callable[..., Any], framework: str) -> None:
     records = run_tasks(["constant", framework], ["credit-g"], runtime=shortest(framework))

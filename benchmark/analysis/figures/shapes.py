@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from benchmark.analysis.statistics import Statistics
 
 SIDES = {"rows": "rows", "features": "columns without the target"}
-MOST_BINS = 8
+FEWEST_BINS, MOST_BINS = 5, 8
 MOST_COLOURED = 8
 TYPE_COLOURS = {"classification": "#0072B2", "regression": "#E69F00"}
 
@@ -91,7 +91,7 @@ def _by_size(
     if known.empty or scores.shape[1] == 0:
         style.nothing(axes, "No data set has a known size and a score")
         return
-    bins = int(np.clip(len(known) // 3, 1, MOST_BINS))
+    bins = int(np.clip(len(known) // 3, min(len(known), FEWEST_BINS), MOST_BINS))
     place = pd.qcut(known.rank(method="first"), bins, labels=False)
     centres = known.groupby(place).median()
     finite = scores.loc[known.index].replace([np.inf, -np.inf], np.nan)
@@ -126,4 +126,6 @@ def _edges(values: np.ndarray) -> np.ndarray:
     if low == high:
         low, high = low / 2, high * 2
     edges: np.ndarray = np.logspace(np.log10(low), np.log10(high), 15)
+    # The powers are rounded, and a bin that begins above the smallest would leave it out.
+    edges[[0, -1]] = low, high
     return edges

@@ -76,7 +76,7 @@ def rows(axes: Axes, names: list[str]) -> None:
 def quiet(axes: Axes, grid: Literal["both", "x", "y"] = "both") -> None:
     """Little frame, a light grid behind the data."""
     axes.tick_params(axis="x", length=0, labelsize=9, labelcolor=QUIET)
-    if grid == "both":
+    if grid != "x":
         axes.tick_params(axis="y", length=0, labelsize=9, labelcolor=QUIET)
     axes.grid(axis=grid, color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)

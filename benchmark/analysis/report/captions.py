@@ -41,7 +41,8 @@ _CAPTIONS = {
     "ScoreOverTime": (
         "Further left is sooner. Each search is measured by itself, from its first model (0) to "
         "the last improvement (1) of its own validation score, so a line says when more time "
-        "stopped helping that framework and not which framework is better."
+        "stopped helping that framework and not which framework is better. It begins where half of "
+        "the tasks have a model."
     ),
     "Failures": "Longer is worse. A framework without a bar scored on every task.",
     "DatasetMeanF1Score": _SCATTERS.format(value="F1", better="which is better"),
