@@ -196,8 +196,8 @@ def _build(
     sync = ["pip", "sync", "--require-hashes", "--no-python-downloads"]
     if minor_version(base) != "3.6":  # uv compiles for Python 3.7 and later only.
         sync.append("--compile-bytecode")
-    if framework.find_links and "UV_FIND_LINKS" not in os.environ:
-        sync += ["--find-links", framework.find_links]
+    for place in _places_beside_the_index(framework):
+        sync += ["--find-links", place]
     steps = [
         ["venv", "--no-project", "--no-python-downloads", "--python", str(base), str(folder)],
         [*sync, "--python", python, str(framework.lock.absolute())],
@@ -218,6 +218,16 @@ def _build(
     temporary.write_text(json.dumps(marker), encoding="utf-8")
     temporary.replace(folder / READY)
     return marker
+
+
+def _places_beside_the_index(framework: Framework) -> list[str]:
+    """The framework's own page, or what the user's variables name in its place.
+
+    uv reads UV_FIND_LINKS by itself, and nothing of pip's.
+    """
+    if not framework.find_links or "UV_FIND_LINKS" in os.environ:
+        return []
+    return os.environ.get("PIP_FIND_LINKS", "").split() or [framework.find_links]
 
 
 def _packages(folder: Path) -> dict[str, str]:

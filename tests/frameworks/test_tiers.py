@@ -93,6 +93,8 @@ def test_one_class_in_train(run_tasks: Callable[..., Any], hard_data: str) -> No
 def test_tier_two_runs(run_tasks: Callable[..., Any], framework: str) -> None:
     records = run_tasks(["constant", framework], ["credit-g"], runtime=shortest(framework))
     record = records[framework, "credit-g"]
+    if get(framework).find_links and record.cause == "setup":
+        pytest.skip(f"no wheels from beside the package index: {record.message}")
     assert record.status == "success", record.message
     assert better(record, records["constant", "credit-g"], "auc")
 
