@@ -2,6 +2,7 @@
 # make test        environment, the tests
 # make integration what needs root, apt and heavy installs
 # make check       ruff and mypy
+# make perf        overhead, limits, scale and analysis, one after the other
 
 SHELL := /bin/bash
 # A Python that starts and is new enough (a version manager's shim may do neither).
@@ -31,8 +32,9 @@ check: $(VENV)/.ready-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-perf: env
-	$(BIN)/python perf/overhead.py
+perf: $(VENV)/.ready-dev
+	for measured in overhead limits scale analysis; do \
+		$(BIN)/python perf/$$measured.py || exit 1; done
 
 env: $(VENV)/.ready
 

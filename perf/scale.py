@@ -31,8 +31,9 @@ from benchmark import results  # noqa: E402
 from benchmark.config import Config  # noqa: E402
 from benchmark.results import Record, utc_now  # noqa: E402
 from benchmark.runs.compiled import compile_results  # noqa: E402
-from benchmark.runs.plan import draft, existing, plan  # noqa: E402
+from benchmark.runs.plan import Plan, draft, existing, plan  # noqa: E402
 from benchmark.runs.status import status  # noqa: E402
+from benchmark.runs.watch import Watch  # noqa: E402
 from benchmark.store import Store, open_store  # noqa: E402
 from benchmark.tasks import Cell, Run  # noqa: E402
 
@@ -55,7 +56,7 @@ def configured(tasks: int) -> Config:
 
 
 def record_of(cell: Cell, number: int) -> Record:
-    """A record as a real task of credit-g leaves it, about 2 kB."""
+    """A record as a real task of credit-g leaves it, about 3 kB."""
     return Record(
         task=cell.key,
         status="success",
@@ -78,6 +79,7 @@ def record_of(cell: Cell, number: int) -> Record:
         baseline_memory_mb=90.1,
         models=12,
         leaderboard=[{"model": f"lightgbm-{n}", "score": 0.7, "fit_s": 0.3} for n in range(8)],
+        trajectory=[[0.1 * n, 0.5 + n / 1000] for n in range(60)],
         version="1.0",
         environment_hash="0123456789abcdef",
         dataset_hash="0123456789abcdef",
@@ -129,9 +131,18 @@ def perform(stage: str, url: str, tasks: int, folder: Path) -> int:
     if stage == "resume":
         left = results.without_result(planned.run, planned.tasks)
         return len(planned.tasks) - len(left)
+    if stage in ("status", "watch"):
+        return counted(stage, planned)
+    return compile_results(planned.run, folder / "compiled_results.csv")["success"]
+
+
+def counted(stage: str, planned: Plan) -> int:
+    """By status, or by two looks of status --watch, of which the second finds nothing new."""
     if stage == "status":
         return status(planned.run, planned.tasks).success
-    return compile_results(planned.run, folder / "compiled_results.csv")["success"]
+    watch = Watch(planned.run, planned.tasks)
+    watch.look()
+    return watch.look().words["success"]
 
 
 def boto3_loop(run: Run) -> int:
@@ -161,7 +172,7 @@ def report(url: str, kind: str, tasks: int, folder: Path) -> None:
     aim = AIMS_S[kind]
     print(f"{tasks} tasks in {'a folder' if kind == 'folder' else 'an S3 server'}")
     print(f"{'stage':10} {'seconds':>8} {'aim':>5} {'peak MB':>8} {'aim':>5}")
-    for stage in ("plan", "fill", "resume", "status", "compile"):
+    for stage in ("plan", "fill", "resume", "status", "watch", "compile"):
         found = measured(stage, url, tasks, folder)
         if found["handled"] != tasks:
             raise SystemExit(f"{stage} handled {found['handled']:g} of {tasks} tasks")

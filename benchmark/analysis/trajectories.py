@@ -45,8 +45,8 @@ def share(points: NDArray[np.float64], times: NDArray[np.float64]) -> NDArray[np
     """The share of its improvement that a search had reached at each of the times.
 
     Its first model counts as the start: the share is 0 at it, 1 from the best on, and NaN before
-    there is a model. A search that never improved on its first model is at 1 with it. The better way is the one
-    in which the scores went.
+    there is a model. A search that never improved on its first model is at 1 with it. The better
+    way is the one in which the scores went.
     """
     seconds, scores = points[:, 0], points[:, 1]
     way = 1.0 if scores[-1] >= scores[0] else -1.0

@@ -30,11 +30,11 @@ def run_analysis(options: argparse.Namespace) -> int:
         raise BenchmarkError(
             "--fail-on-regression needs the older run to compare with: --against RUN."
         )
-    from benchmark.analysis import processing
-    from benchmark.analysis.table import read_results
-
     paths = [Path(path) for path in options.results or ()] or [_compiled(options)]
     with _drawing():
+        from benchmark.analysis import processing
+        from benchmark.analysis.table import read_results
+
         frame = _narrowed(options, paths, read_results(paths, merge=options.merge))
         before = (options.against, _older(options)) if options.against else None
         found = processing.process(

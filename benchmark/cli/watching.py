@@ -122,6 +122,7 @@ class Screen:
 
     def __rich_console__(self, _: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         from rich.progress_bar import ProgressBar
+        from rich.table import Table
         from rich.text import Text
 
         standing = self._standing
@@ -129,12 +130,14 @@ class Screen:
             return
         state = "running" if standing.running_now else "not running"
         yield Text(f"Run '{standing.run}' in {standing.store} ({state})", style="bold")
-        yield ProgressBar(total=standing.tasks, completed=standing.results)
+        bar = Table.grid(expand=True)
+        bar.add_row(ProgressBar(total=standing.tasks, completed=standing.results))
+        yield bar
         yield Text(summary(standing))
         yield Text()
         height = options.height or 10_000
         recent = list(self._failures)[-FAILURES_SHOWN:]
-        rows = max(1, height - 7 - len(recent) - (2 if recent else 0))
+        rows = max(1, height - 8 - len(recent) - (2 if recent else 0))
         yield _grid(standing, options.max_width, rows)
         if recent:
             yield Text()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import os
 import tempfile
 from pathlib import Path
@@ -168,8 +167,7 @@ def _trajectory(points: list[list[float]] | None) -> str:
     if len(points) > MOST_POINTS:
         step = (len(points) - 1) / (MOST_POINTS - 1)
         points = [points[round(step * number)] for number in range(MOST_POINTS)]
-    short = [[float(f"{value:.6g}") for value in point] for point in points]
-    return json.dumps(short, separators=(",", ":"))
+    return f"[{','.join(f'[{seconds:.6g},{score:.6g}]' for seconds, score in points)}]"
 
 
 def _cell(value: float | None) -> str:

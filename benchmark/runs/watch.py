@@ -81,16 +81,18 @@ class Watch:
         driven = self._run.store.is_locked(f"driver-{self._run.name}")
         index = results.attempt_index(self._run)
         self._forget(index)
-        new = [*self._new_records(index), *self._new_ends(index)]
-        for record in new:
-            self._known[record.task] = Ended(
-                record.attempt,
-                str(record.cause or record.status),
-                record.is_result,
-                record.total_s,
-                record.ended or "",
-            )
-        failures = [record for record in new if record.status == "failure"]
+        failures = []
+        for new in (self._new_records, self._new_ends):
+            for record in new(index):
+                self._known[record.task] = Ended(
+                    record.attempt,
+                    str(record.cause or record.status),
+                    record.is_result,
+                    record.total_s,
+                    record.ended or "",
+                )
+                if record.status == "failure":
+                    failures.append(record)
         failures.sort(key=lambda record: record.ended or "")
         return self._standing(index, tuple(failures), driven)
 
@@ -116,7 +118,6 @@ class Watch:
         for _, data in self._run.store.get_many(paths):
             record = Record.from_bytes(data)
             if record is not None and record.attempt > index.aside.get(record.task, 0):
-                self._known.pop(record.task, None)
                 yield record
 
     def _new_ends(self, index: AttemptIndex) -> Iterable[Record]:
@@ -125,7 +126,7 @@ class Watch:
         paths = [f"{self._run.attempts_path(key)}/{index.last[key]:04d}.json" for key in opened]
         for _, data in self._run.store.get_many(paths):
             record = Record.from_bytes(data)
-            if record is not None and record.task not in self._known:
+            if record is not None:
                 yield record
 
     def _standing(

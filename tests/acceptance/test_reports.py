@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from acceptance.conftest import ROOT, Program, run_main, tree
+from acceptance.conftest import ROOT, Program, refused, run_main, tree
 
 
 def facts(ended: subprocess.CompletedProcess[str]) -> Any:
@@ -80,6 +80,48 @@ def test_analysis_compiles_what_it_needs(finished: Path) -> None:
     assert again.returncode == 0, again.stderr
     assert ",other," not in table.read_text()
     assert run_main(finished, "run-analysis", "--run", "gone").returncode == 2
+
+
+def test_analysis_against_another_run(typed: Program, finished: Path) -> None:
+    """A change is told on every door; exit code 1 only where it was asked for."""
+    assert typed(finished, "fetch-results", "--output", "now.csv").returncode == 0
+    fields = ("SCORE", "RMSE", "AUC", "LOGLOSS")
+    with (finished / "now.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        row.update(STATUS="failure", CAUSE="timeout", **dict.fromkeys(fields, ""))
+    with (finished / "worse.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    words = ["run-analysis", "--results", "worse.csv", "--against", "default", "--export", "tables"]
+    told = facts(typed(finished, *words, "--json"))
+    assert told["change"]["regressions"] == [
+        "constant fails on 2 tasks that it had a score on.",
+    ]
+    assert {Path(path).suffix for path in told["tables"]} == {".tex", ".md", ".parquet", ".csv"}
+    assert all((finished / path).is_file() for path in told["tables"])
+    failed = typed(finished, *words, "--fail-on-regression")
+    assert failed.returncode == 1, failed.stderr
+    assert "regression: constant fails on 2 tasks" in failed.stdout
+    page = (finished / "report.html").read_text(encoding="utf-8")
+    assert "Changes since default" in page
+    assert "<b>1 regression</b>" in page
+    same = [*words[:2], "now.csv", "--against", "now.csv", "--fail-on-regression"]
+    assert typed(finished, *same).returncode == 0
+    refused(typed(finished, "run-analysis", "--fail-on-regression"), "--against RUN")
+    refused(typed(finished, *words[:4], "gone"), "no run 'gone'", "default")
+
+
+def test_several_files_are_told_apart_with_merge(typed: Program, finished: Path) -> None:
+    assert typed(finished, "fetch-results", "--output", "one.csv").returncode == 0
+    other = (finished / "one.csv").read_text().replace(",5.0,60.0,", ",9.0,60.0,")
+    (finished / "two.csv").write_text(other.replace(",default,", ",longer,"))
+    words = ["run-analysis", "--results", "one.csv", "--results", "two.csv", "--json"]
+    refused(typed(finished, *words), "--merge", "5, 9")
+    boards = facts(typed(finished, *words, "--merge"))["leaderboards"]
+    names = {row["framework"] for board in boards.values() for row in board}
+    assert names == {"constant (5)", "constant (9)"}
 
 
 def test_a_command_that_reads_writes_nothing_into_the_store(finished: Path) -> None:

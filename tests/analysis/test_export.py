@@ -1,9 +1,13 @@
 """Tables for papers."""
 
+import math
+
 import pandas as pd
 import pytest
-from made_results import grid
+from made_results import grid, results
 
+from benchmark.analysis.amlb_form import COLUMNS, to_amlb
+from benchmark.analysis.comparable import compare
 from benchmark.analysis.export import export, latex, markdown, tidy
 from benchmark.analysis.processing import studies_of
 from benchmark.analysis.table import read_results
@@ -23,9 +27,10 @@ def test_files(frame, tmp_path):
     written = export(frame, studies_of(frame), tmp_path / "tables")
     assert [path.name for path in written] == [
         *("leaderboard-classification.tex", "leaderboard-classification.md"),
-        *("leaderboard-regression.tex", "leaderboard-regression.md", "scores.parquet"),
+        *("leaderboard-regression.tex", "leaderboard-regression.md"),
+        *("scores.parquet", "results.csv"),
     ]
-    table = pd.read_parquet(written[-1])
+    table = pd.read_parquet(written[-2])
     assert len(table) == 36
     assert set(table["type"]) == {"classification", "regression"}
 
@@ -59,3 +64,25 @@ def test_an_unwritable_folder_is_told(frame, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(BenchmarkError, match="tables cannot be written"):
         export(frame, studies_of(frame), tmp_path / "file")
+
+
+def test_amlb_form_says_the_same(frame, tmp_path):
+    frame.loc[frame["MODEL"] == "constant", "STATUS"] = ""
+    amlb = read_results(export(frame, studies_of(frame), tmp_path)[-1])
+    assert len(amlb) == 24
+    assert set(amlb["CAUSE"]) == {"", "timeout"}
+    kept = frame[frame["MODEL"] != "constant"]
+    assert compare(amlb, "regression").counts.equals(compare(kept, "regression").counts)
+    assert compare(amlb, "regression").metric_of["d1"] == "neg_rmse"
+
+
+def test_losses_turn_their_sign_and_budgets_have_names():
+    frame = results([("a", "task-3", 1, 0.25), ("a", "task-3", 7, "memory")], metric="log_loss")
+    frame = frame.assign(RUNTIME="3600", CORES="8", MESSAGE="Too much.", PROBLEM="multiclass")
+    rows = to_amlb(frame).to_dict("records")
+    assert list(rows[0]) == list(COLUMNS)
+    assert (rows[0]["metric"], rows[0]["result"]) == ("neg_logloss", -0.25)
+    assert (rows[0]["id"], rows[0]["constraint"]) == ("openml.org/t/3", "1h8c")
+    assert [row["fold"] for row in rows] == [0, 1]
+    assert rows[1]["info"] == "memory: Too much."
+    assert math.isnan(rows[1]["result"])

@@ -7,6 +7,7 @@ import sys
 from html.parser import HTMLParser
 
 import numpy as np
+import pandas as pd
 import pytest
 from made_results import grid
 
@@ -233,6 +234,14 @@ def test_fits_over_their_budget_are_told(results):
     frame = read_results(results())
     frame.loc[frame["MODEL"] == "a", "FIT_S"] = 61.0
     assert "100%" in texts(figures.fit_times(frame, figures.looks(frame["MODEL"])))
+
+
+@pytest.mark.parametrize("rows", [(209, 344, 1309), (7, 7), (150, 442, 569, 1000, 1030, 48842)])
+def test_every_data_set_is_in_the_histograms(rows):
+    """Also the smallest and the largest, at the edges of the bins."""
+    shapes = pd.DataFrame({"rows": rows, "features": rows, "type": "regression"})
+    for axes in figures.dataset_shapes(shapes).axes:
+        assert sum(patch.get_height() for patch in axes.patches) == len(rows)
 
 
 def test_looks_go_by_sorted_name_and_differ():

@@ -139,3 +139,23 @@ def test_an_unwritable_place_is_told_and_leaves_nothing(run: Run, tmp_path: Path
 )
 def test_budgets_are_named_as_amlb_names_them(runtime: float, cores: int, name: str) -> None:
     assert constraint(runtime, cores) == name
+
+
+def test_the_form_of_a_table_is_that_of_the_run(run: Run, tmp_path: Path) -> None:
+    """run-analysis --export writes of compiled results what fetch-results writes of records."""
+    write_amlb(run, tmp_path / "run.csv")
+    compile_results(run, tmp_path / "classic.csv")
+    to_amlb(read_results(tmp_path / "classic.csv")).to_csv(tmp_path / "table.csv", index=False)
+    ours, theirs = rows_of(tmp_path / "table.csv"), rows_of(tmp_path / "run.csv")
+    assert set(ours) == set(theirs)
+    for task, row in ours.items():
+        unknown = {"params", "app_version"}
+        for column in set(row) - unknown:
+            assert _alike(row[column], theirs[task][column]), (task, column)
+
+
+def _alike(one: str, two: str) -> bool:
+    try:
+        return float(one) == pytest.approx(float(two))
+    except ValueError:
+        return one == two

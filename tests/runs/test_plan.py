@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -161,7 +162,10 @@ def test_every_task_is_a_row_of_the_table(
     run = make_plan(folder_store, ("penguins", "cpu"), seeds=[1, 2, 3]).run
     one, two, three, four, five, _never = run.tasks
     metrics = {"mse": 0.1 + 0.2, "f1_weighted": None}
-    success = Record(task=one.key, status="success", metrics=metrics, labels=one.labels)
+    search = [[second / 3, 0.5 + second / 1000] for second in range(400)]
+    success = Record(
+        task=one.key, status="success", metrics=metrics, labels=one.labels, trajectory=search
+    )
     results.settle(run, results.begin(run, one), success)
     for task, cause in ((two, Cause.TIMEOUT), (three, Cause.SETUP)):
         failed = results.failure(task, cause, "several\nlines, and a comma")
@@ -198,6 +202,14 @@ def test_every_task_is_a_row_of_the_table(
     assert table[0]["F1_SCORE"] == ""
     assert table[1]["MESSAGE"] == "several lines, and a comma"
     assert {row["TYPE"] for row in table} == {"classification", "regression"}
+    shapes = {(row["DATASET_ID"], row["ROWS"], row["FEATURES"], row["CLASSES"]) for row in table}
+    assert shapes == {("penguins", "344", "6", "3"), ("cpu", "209", "7", "")}
+    assert [row["TRAJECTORY"] == "" for row in table] == [False, *[True] * 5]
+    told = json.loads(table[0]["TRAJECTORY"])
+    assert len(told) == 50
+    assert told[0] == [0.0, 0.5]
+    assert told[-1] == [133.0, 0.899]
+    assert [path.name for path in tmp_path.iterdir() if "table" in path.name] == ["table.csv"]
 
 
 def test_the_table_is_written_whole_or_not_at_all(

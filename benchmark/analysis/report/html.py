@@ -66,7 +66,8 @@ def number(value: Any, form: str = ".4g") -> str:
         return DASH
     if isinstance(value, float | np.floating) and np.isinf(value):
         return f"-{INFINITE}" if value < 0 else INFINITE
-    return format(value, form)
+    # A column of whole numbers in which one is missing holds floats.
+    return format(int(value) if form.endswith("d") else value, form)
 
 
 def cut(text: str) -> str:

@@ -24,7 +24,8 @@ h2 { font-size: 1.3rem; margin: 2.8rem 0 .5rem; } h3 { font-size: 1.04rem; margi
 .flip { color: var(--warn); background: var(--warn-soft); border-radius: 4px; padding: 0 .3rem;
   font-weight: 600; }
 .facts, .notes, figcaption, .size { color: var(--quiet); font-size: .9rem; }
-.facts a { color: var(--accent); } .facts span { margin-right: 1.2rem; } .facts b { font-weight: 600; }
+.facts a { color: var(--accent); }
+.facts span { margin-right: 1.2rem; } .facts b { font-weight: 600; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-size: .86rem;
   font-variant-numeric: tabular-nums; }
