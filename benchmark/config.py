@@ -227,7 +227,7 @@ class Config(BaseModel):
         ):
             raise ValueError(
                 f"'run' is {json.dumps(self.run)}; a run's name has letters, digits, '.', '_' and "
-                "'-' and starts with a letter or digit"
+                "'-' and starts with a letter or digit; '/' parts names, as in \"a/b\""
             )
         if self.run.split("/")[0] in ("datasets", "code"):
             raise ValueError(
@@ -383,6 +383,13 @@ def _sentence(error: ValidationError, places: Mapping[str, str], file: str) -> s
         place = places.get(key, file)
         if fault["type"] == "value_error":
             sentences.append(f"{place}: '{key}' {message}.")
+        elif fault["type"] == "extra_forbidden":
+            name = str(fault["loc"][-1])
+            sentences.append(f"{place}: '{key}': {_unknown_inside(name, key)}")
+        elif fault["loc"][-1] == "[key]":
+            allowed = fault.get("ctx", {}).get("expected", "other keys")
+            found = json.dumps(fault["input"], default=str)[:80]
+            sentences.append(f"{place}: '{key}' has the key {found}; it takes {allowed}.")
         else:
             field = Config.model_fields.get(key)
             secret = field is not None and not field.repr
@@ -390,6 +397,15 @@ def _sentence(error: ValidationError, places: Mapping[str, str], file: str) -> s
             asked = message[0].lower() + message[1:]
             sentences.append(f"{place}: '{key}{inner}' is {value}; {asked}.")
     return " ".join(dict.fromkeys(sentences))
+
+
+def _unknown_inside(name: str, key: str) -> str:
+    """The sentence for a name that a part of a key's value does not take."""
+    model: type[BaseModel] = FrameworkEntry if key == "frameworks" else OwnMetric
+    fields = [field.alias or known for known, field in model.model_fields.items()]
+    near = difflib.get_close_matches(name, fields, n=1, cutoff=0.5)
+    mend = f"did you mean '{near[0]}'?" if near else f"it takes {', '.join(fields)}."
+    return f"unknown key '{name}'; {mend}"
 
 
 def _place_of(message: str, places: Mapping[str, str], file: str) -> str:

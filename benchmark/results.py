@@ -252,7 +252,9 @@ def outcomes(run: Run, keys: Collection[str]) -> Iterator[tuple[str, Record | No
         if record.task in keys:
             done.add(record.task)
             yield record.task, record
-    yield from _ends(run, (key for key in keys if key not in done), index)
+    for key, ended in _ends(run, (key for key in keys if key not in done), index):
+        # A result whose record has gone or is damaged is none: the task is run again.
+        yield key, None if ended is None or ended.is_result else ended
 
 
 def last_attempts(run: Run, keys: Iterable[str]) -> dict[str, Record | None]:

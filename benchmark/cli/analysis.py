@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.cli.output import notice, report
+from benchmark.cli.progress import counted
 from benchmark.errors import BenchmarkError
 
 if TYPE_CHECKING:
@@ -56,7 +57,10 @@ def _lines(options: argparse.Namespace, found: Analysis) -> Iterator[str]:
         yield f"changes since {options.against}"
         yield from lines(found.change)
         yield ""
-    yield from map(str, [*found.figures, *found.tables, found.report])
+    for what, files in (("figures", found.figures), ("tables", found.tables)):
+        for folder in dict.fromkeys(file.parent for file in files):
+            yield f"{folder}/: {counted(len(files), 'file')} ({what})"
+    yield str(found.report)
 
 
 def _table(board: pd.DataFrame) -> str:

@@ -48,7 +48,7 @@ def _listed(options: argparse.Namespace) -> int:
     ]
     width = max(len(str(row["name"])) for row in rows)
     lines = [
-        f"{row['name']:{width}}  tier {row['tier']}  {'installed' if row['installed'] else '-':9}  "
+        f"{row['name']:{width}}  tier {row['tier']}  {'installed' if row['installed'] else '':9}  "
         f"{row['description']}"
         for row in rows
     ]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.cli.output import report
+from benchmark.cli.progress import counted
 from benchmark.cli.session import chosen
 from benchmark.compute.local.local import slots
 from benchmark.errors import BenchmarkError, ConfigError
@@ -41,10 +42,12 @@ def show_status(options: argparse.Namespace) -> int:
 def fetch_results(options: argparse.Namespace) -> int:
     _, plan = chosen(options)
     path = Path(options.output or FILES[options.format])
+    if not plan.tasks:
+        raise BenchmarkError(f"No task of run '{plan.run.name}' is meant; {path} was not written.")
     counts = write_results(plan, path, options.format)
     words = (
-        f"{path}: {counts['success']} successes, {counts['failure']} failures, "
-        f"{counts['']} not yet run, of {sum(counts.values())} tasks"
+        f"{path}: {counts['success']} success, {counts['failure']} failure, "
+        f"{counts['']} without result, of {counted(sum(counts.values()), 'task')}"
     )
     facts = {
         "file": str(path),
@@ -53,7 +56,7 @@ def fetch_results(options: argparse.Namespace) -> int:
         "tasks": sum(counts.values()),
         "success": counts["success"],
         "failure": counts["failure"],
-        "not_run": counts[""],
+        "without_result": counts[""],
     }
     report(options, facts, [words])
     return 0

@@ -81,6 +81,11 @@ def resume_compute(options: argparse.Namespace) -> int:
         wanted = draft(config, narrowing(options), on_event=downloads.hear)
     left_out = warned(wanted)
     with begin.resumed(config, wanted, causes) as planned:
+        if planned.added:
+            notice(
+                f"Run '{planned.run.name}' grows by {counted(planned.added, 'task')}, as the "
+                "configuration asks; --framework, --dataset and --seed ask for less."
+            )
         return carry_out(options, config, planned.run, planned.tasks, left_out)
 
 

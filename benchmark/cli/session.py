@@ -63,7 +63,8 @@ def configuration(options: argparse.Namespace, **fixed: Any) -> Config:
 def loaded_configuration(options: argparse.Namespace, **fixed: Any) -> LoadedConfig:
     """The configuration and where it came from, without a word."""
     overrides = dict(_pair(text) for text in options.set)
-    overrides |= {"run": options.run, "parallel": options.parallel} | fixed
+    named = {"run": options.run, "parallel": options.parallel} | fixed
+    overrides |= {key: value for key, value in named.items() if value is not None}
     return load_config(options.config, overrides)
 
 

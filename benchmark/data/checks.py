@@ -167,7 +167,8 @@ def _words(dataset: Dataset) -> list[str]:
         levels = set(dataset.table.column(name).combine_chunks().dictionary.to_pylist())
         words = [word for word in _MEANS_MISSING if word in levels]
         if words:
-            found.append(f'column "{name}" has the value "{words[0]}", which may mean missing')
+            which = " and ".join(f'"{word}"' for word in words)
+            found.append(f'column "{name}" has the value {which}, which may mean missing')
     return found[:_MOST_NAMED]
 
 

@@ -189,7 +189,10 @@ def _build(
 ) -> dict[str, Any]:
     begin = time.monotonic()
     if report:
-        report(f"Building the environment {framework.environment} in {folder}.")
+        report(
+            f"Building the environment {framework.environment} in {folder}; that may take a "
+            "minute or two."
+        )
     if folder.exists():
         shutil.rmtree(folder)
     python = str(folder / "bin" / "python")
@@ -214,6 +217,11 @@ def _build(
         "build_s": round(time.monotonic() - begin, 3),
         "size_mb": round(sum(_sizes(folder)) / 1e6, 1),
     }
+    if report:
+        report(
+            f"Built the environment {framework.environment} in {marker['build_s']:.0f} s, "
+            f"{marker['size_mb']:.0f} MB."
+        )
     temporary = folder / (READY + ".tmp")
     temporary.write_text(json.dumps(marker), encoding="utf-8")
     temporary.replace(folder / READY)

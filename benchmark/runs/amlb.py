@@ -63,7 +63,8 @@ def _write(run: Run, file: TextIO, keys: Collection[str] | None) -> dict[str, in
     for key, record in results.outcomes(run, cells):
         told = record or results.failure(key, results.Cause.INFRASTRUCTURE, results.NO_TRACE)
         cell = cells[key]
-        counts[told.status] += 1
+        if told.is_result:
+            counts[told.status] += 1
         writer.writerow(_row(run, cell, folds[cell.seed], told, signs))
     counts[""] = len(cells) - sum(counts.values())
     return counts

@@ -64,7 +64,8 @@ def resumed(
         if causes is None:
             yield planned
         else:
-            yield Plan(planned.run, select.again(planned.run, planned.tasks, causes))
+            chosen = select.again(planned.run, planned.tasks, causes)
+            yield Plan(planned.run, chosen, planned.added)
 
 
 def build_environments(

@@ -64,7 +64,7 @@ COLUMNS = (
 
 
 def compile_results(run: Run, path: Path, keys: Collection[str] | None = None) -> dict[str, int]:
-    """Write the table, whole or not at all; returns how many tasks have which status.
+    """Write the table, whole or not at all; returns how many have which result, "" for none.
 
     `keys` are the tasks whose rows are wanted; without it all. An ID stays the task's position.
     A task without a result has an empty STATUS where it was never begun, and `failure` with the
@@ -84,7 +84,7 @@ def compile_results(run: Run, path: Path, keys: Collection[str] | None = None) -
         writer = csv.writer(line, lineterminator="\n")
 
         def keep(place: int, record: Record | None) -> None:
-            counts[record.status if record else ""] += 1
+            counts[record.status if record and record.is_result else ""] += 1
             writer.writerow(_row(run, place, cells[place], record))
             spans[place] = (spool.tell(), spool.write(line.text.encode()))
 

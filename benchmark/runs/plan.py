@@ -35,10 +35,14 @@ CONDITIONS = ("runtime", "hard_limit", "cores", "memory", "split", "metric")
 
 @dataclass(frozen=True)
 class Plan:
-    """A run, and those of its tasks that the configuration asks for."""
+    """A run, and those of its tasks that the configuration asks for.
+
+    `added` are the tasks that planning has added to a run that was there.
+    """
 
     run: Run
     tasks: list[Task]
+    added: int = 0
 
 
 @dataclass(frozen=True)
@@ -106,13 +110,16 @@ def plan(store: Store, wanted: Draft, *, anew: bool = False) -> Plan:
         ConditionsDifferError: the run exists under other conditions; nothing is written.
     """
     manifest = wanted.manifest
+    added = 0
     if not anew and store.get(f"{wanted.name}/manifest.json") is not None:
-        manifest = _grown(Run.open(store, wanted.name), manifest)
+        present = Run.open(store, wanted.name)
+        manifest = _grown(present, manifest)
+        added = len(manifest.cells) - len(present.manifest.cells)
     run = Run(wanted.name, store, manifest)
     for name, entry in wanted.datasets.items():
         material.publish(store, name, entry)
     run.save()
-    return Plan(run, [run.task_of(cell) for cell in wanted.manifest.cells])
+    return Plan(run, [run.task_of(cell) for cell in wanted.manifest.cells], added)
 
 
 def existing(config: Config, store: Store, narrowing: Narrowing | None = None) -> Plan:
@@ -156,6 +163,8 @@ def chosen_frameworks(
         chosen: list[tuple[str, str, dict[str, Any]]] = [(name, name, {}) for name in names]
     else:
         chosen = [(entry.as_name, entry.name, entry.params) for entry in entries]
+    if not chosen:
+        raise ConfigError("'frameworks' is empty; name one, or leave it out for all of tier 1.")
     frameworks: dict[str, dict[str, Any]] = {}
     for label, name, params in chosen:
         try:

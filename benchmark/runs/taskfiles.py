@@ -139,10 +139,16 @@ def _json_rows(path: Path, lines: list[str]) -> list[Any]:
             rows.append([row["framework"], row["dataset"], row.get("type"), row["seed"]])
         except (ValueError, TypeError, KeyError, RecursionError, AttributeError) as error:
             raise BenchmarkError(
-                f"{path}, line {number} is no task ({type(error).__name__}: {error}); a line is "
+                f"{path}, line {number} is no task ({_why(error)}); a line is "
                 '{"framework": …, "dataset": …, "type": …, "seed": …}.'
             ) from None
     return rows
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, json.JSONDecodeError):
+        return f"no JSON: {error.msg} at character {error.pos + 1}"
+    return f"it has no {error}" if isinstance(error, KeyError) else str(error)
 
 
 class _PlainUnpickler(pickle.Unpickler):

@@ -78,15 +78,18 @@ def pareto(
 def prediction_seconds(frame: pd.DataFrame) -> tuple[pd.Series[float], str]:
     """The median time of a prediction by framework, and what it is the time of.
 
-    A row's time at the largest recorded batch, else the whole test part's.
+    A row's time at the largest batch that most frameworks have a time of, else the whole test
+    part's.
     """
     named = {str(column).removeprefix("INFERENCE_S_"): str(column) for column in frame.columns}
     sizes = {int(size): column for size, column in named.items() if size.isdecimal()}
     rows = frame[frame["STATUS"] == "success"] if "STATUS" in frame.columns else frame
-    for size in sorted(sizes, reverse=True):
-        medians = rows.groupby("MODEL")[sizes[size]].median()
-        if medians.notna().any():
-            return medians, f"seconds per row in batches of {size:,}, median"
+    medians = {size: rows.groupby("MODEL")[column].median() for size, column in sizes.items()}
+    told = {size: int(times.notna().sum()) for size, times in medians.items()}
+    # A slow model may have no time at the largest batches, and must not vanish for that.
+    for size in sorted(sizes, key=lambda size: (told[size], size), reverse=True):
+        if told[size]:
+            return medians[size], f"seconds per row in batches of {size:,}, median"
     if "PREDICT_S" in rows.columns:
         return rows.groupby("MODEL")["PREDICT_S"].median(), "seconds for a test part, median"
     return pd.Series(dtype=float), ""
