@@ -103,6 +103,7 @@ def _parser() -> Parser:
         if name in NARROWED:
             _narrowed(name, command)
         _special(name, command)
+        _of_studies(name, command)
     return parser
 
 
@@ -178,28 +179,6 @@ def _special(name: str, command: argparse.ArgumentParser) -> None:
         command.add_argument("--all", action="store_true", help="every framework there is")
         command.add_argument("--list-size", action="store_true", help="what environments take")
         command.add_argument("--remove", action="append", metavar="NAME", help="remove one's")
-    if name == "tune":
-        command.add_argument("study", nargs="?", metavar="FILE", help="a study file, or its folder")
-        command.add_argument("--resume", metavar="NAME", help="go on with a study of the store")
-        command.add_argument("--name", metavar="STUDY", help="instead of the file's name")
-        command.add_argument("--trials", type=int, metavar="N", help="how many in all")
-        command.add_argument("--algorithm", metavar="NAME", help="such as optuna_tpe or random")
-        command.add_argument(
-            "--command",
-            dest="objective_command",
-            metavar="COMMAND",
-            help="the objective of a file that declares none, such as a service's search_space",
-        )
-    if name == "studies":
-        command.add_argument(
-            "action",
-            nargs="?",
-            default="list",
-            choices=("list", "show", "best", "export", "delete"),
-        )
-        command.add_argument("name", nargs="?", metavar="STUDY")
-        command.add_argument("--output", metavar="FOLDER", help="where export writes")
-        command.add_argument("--yes", action="store_true", help="do not ask")
     if name == "init-compute":
         command.add_argument(
             "--framework", action="append", metavar="NAME", help="default: those configured"
@@ -244,3 +223,28 @@ def _special(name: str, command: argparse.ArgumentParser) -> None:
         command.add_argument(
             "--watch", action="store_true", help="stay, and show the run as it goes on"
         )
+
+
+def _of_studies(name: str, command: argparse.ArgumentParser) -> None:
+    if name == "tune":
+        command.add_argument("study", nargs="?", metavar="FILE", help="a study file, or its folder")
+        command.add_argument("--resume", metavar="NAME", help="go on with a study of the store")
+        command.add_argument("--name", metavar="STUDY", help="instead of the file's name")
+        command.add_argument("--trials", type=int, metavar="N", help="how many in all")
+        command.add_argument("--algorithm", metavar="NAME", help="such as optuna_tpe or random")
+        command.add_argument(
+            "--command",
+            dest="objective_command",
+            metavar="COMMAND",
+            help="the objective of a file that declares none, such as a service's search_space",
+        )
+    if name == "studies":
+        command.add_argument(
+            "action",
+            nargs="?",
+            default="list",
+            choices=("list", "show", "best", "export", "delete"),
+        )
+        command.add_argument("name", nargs="?", metavar="STUDY")
+        command.add_argument("--output", metavar="FOLDER", help="where export writes")
+        command.add_argument("--yes", action="store_true", help="do not ask")
