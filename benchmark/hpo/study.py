@@ -49,6 +49,7 @@ class Study:
         self.run = run
         self.definition = definition
         self.exhausted = False
+        self._begin_with: list[Params] | None = None
         self.optimizer = Optimizer(
             definition.space,
             list(definition.directions.values()),
@@ -135,11 +136,14 @@ class Study:
 
     def _first(self) -> Params | None:
         """The default and the initial points come before what the algorithm proposes."""
-        default = self.definition.space.default()
-        wanted = ([default] if default is not None else []) + list(self.definition.space.initial)
-        params_of = self.optimizer.params_of
-        asked = {identity(params_of(trial)) for trial in self.optimizer.trials()} if wanted else ()
-        return next((p for p in wanted if identity(p) not in asked), None)
+        if self._begin_with is None:
+            default = self.definition.space.default()
+            points = ([default] if default is not None else []) + [*self.definition.space.initial]
+            params_of = self.optimizer.params_of
+            asked = {identity(params_of(trial)) for trial in self.optimizer.trials()}
+            new = {identity(point): point for point in points if identity(point) not in asked}
+            self._begin_with = list(new.values())
+        return self._begin_with.pop(0) if self._begin_with else None
 
     def _task(self, asked: Asked) -> Task:
         task = Task(
