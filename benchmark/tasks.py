@@ -177,9 +177,13 @@ class Run:
             BenchmarkError: the run has no such task.
         """
         cell = self._cells.get(key)
-        if cell is None:
+        if cell is not None:
+            return self.task_of(cell)
+        # A study's tasks are not planned: each is stored when it is proposed.
+        proposed = self.store.get(self.task_path(key))
+        if proposed is None:
             raise BenchmarkError(f"Run '{self.name}' has no task '{key}'.")
-        return self.task_of(cell)
+        return Task.from_json(proposed.decode())
 
     def task_of(self, cell: Cell) -> Task:
         dataset = self.manifest.datasets[cell.dataset]
@@ -205,6 +209,10 @@ class Run:
             labels["fold"] = cell.seed
         return labels
 
+    def task_path(self, key: str) -> str:
+        """Where a task lies that was proposed while the run went on."""
+        return f"{self.name}/tasks/{key}.json"
+
     def out_path(self, key: str) -> str:
         return f"{self.name}/out/{key}.json"
 
@@ -216,6 +224,8 @@ class Run:
 
     def log_path(self, task: Task, *, passed: bool, attempt: int) -> str:
         outcome = "pass" if passed else "fail"
+        if task.key.count("/") != 2:
+            return f"{self.name}/logs/{outcome}/{task.key}/{attempt}.log"
         framework, dataset, seed = task.key.split("/")
         place = f"{dataset}-{task.labels.get('type', 'task')}-{seed}"
         return f"{self.name}/logs/{outcome}/{framework}/{place}/{attempt}.log"

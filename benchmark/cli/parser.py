@@ -31,6 +31,8 @@ COMMANDS = {
     "init-compute": ("compute:init_compute", "build the images of the frameworks"),
     "frameworks": ("frameworks:frameworks", "list the frameworks; new, check or lock one"),
     "setup": ("setup:setup", "build frameworks' environments, say their size, remove them"),
+    "tune": ("tune:tune", "run a study: find a better configuration of any system"),
+    "studies": ("tune:studies", "list, show, export and delete studies"),
     "doctor": ("doctor:doctor", "check configuration, store and machine, and say how to mend"),
 }
 ALIASES = {"perform-analysis": "run-analysis"}
@@ -101,6 +103,7 @@ def _parser() -> Parser:
         if name in NARROWED:
             _narrowed(name, command)
         _special(name, command)
+        _of_studies(name, command)
     return parser
 
 
@@ -220,3 +223,28 @@ def _special(name: str, command: argparse.ArgumentParser) -> None:
         command.add_argument(
             "--watch", action="store_true", help="stay, and show the run as it goes on"
         )
+
+
+def _of_studies(name: str, command: argparse.ArgumentParser) -> None:
+    if name == "tune":
+        command.add_argument("study", nargs="?", metavar="FILE", help="a study file, or its folder")
+        command.add_argument("--resume", metavar="NAME", help="go on with a study of the store")
+        command.add_argument("--name", metavar="STUDY", help="instead of the file's name")
+        command.add_argument("--trials", type=int, metavar="N", help="how many in all")
+        command.add_argument("--algorithm", metavar="NAME", help="such as optuna_tpe or random")
+        command.add_argument(
+            "--command",
+            dest="objective_command",
+            metavar="COMMAND",
+            help="the objective of a file that declares none, such as a service's search_space",
+        )
+    if name == "studies":
+        command.add_argument(
+            "action",
+            nargs="?",
+            default="list",
+            choices=("list", "show", "best", "export", "delete"),
+        )
+        command.add_argument("name", nargs="?", metavar="STUDY")
+        command.add_argument("--output", metavar="FOLDER", help="where export writes")
+        command.add_argument("--yes", action="store_true", help="do not ask")

@@ -1,0 +1,135 @@
+"""The algorithms by the names that study files use, as samplers and pruners of Optuna.
+
+`optuna_tpe` looks at one tunable at a time, `optuna_tpe_multivariate` at all together (the default
+of Optuna itself since version 5). `grid` goes through every admitted point and needs no sampler.
+Any other sampler of Optuna's is named by its import path, such as `package.module:Sampler`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from benchmark.errors import BenchmarkError
+
+if TYPE_CHECKING:
+    from optuna.pruners import BasePruner
+    from optuna.samplers import BaseSampler
+
+DEFAULT = "optuna_tpe"
+GRID = "grid"
+BAYESIAN = ("optuna_tpe", "optuna_tpe_multivariate", "optuna_skopt", "hyperopt", "gp")
+ALGORITHMS = (*BAYESIAN, "random", GRID, "qmc", "cmaes", "nsga2")
+SEVERAL_VALUES = (*("optuna_tpe", "optuna_tpe_multivariate", "gp", "random"), GRID, "qmc", "nsga2")
+MANY_TUNABLES = 10
+PRUNERS = {
+    "none": "NopPruner",
+    "median": "MedianPruner",
+    "percentile": "PercentilePruner",
+    "hyperband": "HyperbandPruner",
+    "successive_halving": "SuccessiveHalvingPruner",
+}
+_NEEDS = {
+    "gp": ("torch", "gp"),
+    "optuna_skopt": ("skopt", "optimizers"),
+    "hyperopt": ("hyperopt", "optimizers"),
+}
+
+
+class AlgorithmError(BenchmarkError):
+    """There is no such algorithm, or it cannot do what the study asks."""
+
+
+def check_algorithm(name: str, directions: int = 1) -> None:
+    """Refuse an algorithm that is unknown or cannot serve that many directions.
+
+    Raises:
+        AlgorithmError: says which there are.
+    """
+    if name not in ALGORITHMS and ":" not in name:
+        near = difflib.get_close_matches(name, ALGORITHMS, n=1, cutoff=0.5)
+        mend = f"did you mean {near[0]}?" if near else f"there are {', '.join(ALGORITHMS)}."
+        raise AlgorithmError(f"There is no algorithm '{name}'; {mend}")
+    if directions > 1 and name in ALGORITHMS and name not in SEVERAL_VALUES:
+        raise AlgorithmError(
+            f"The algorithm '{name}' serves one direction and the study has {directions}; choose "
+            f"{', '.join(SEVERAL_VALUES)}."
+        )
+
+
+def sampler_of(name: str, seed: int | None) -> BaseSampler:  # noqa: PLR0911
+    """The sampler with a seed.
+
+    Raises:
+        AlgorithmError: it is unknown, or its package is not installed.
+    """
+    from optuna import samplers
+
+    check_algorithm(name)
+    if name in _NEEDS:
+        module, extra = _NEEDS[name]
+        try:
+            importlib.import_module(module)
+        except ImportError:
+            raise AlgorithmError(
+                f"The algorithm '{name}' needs the package {module}, which is not installed; "
+                f"install the extra '{extra}': pip install 'automl-benchmark[{extra}]'."
+            ) from None
+    match name:
+        case "optuna_tpe":
+            return samplers.TPESampler(multivariate=False, constant_liar=True, seed=seed)
+        case "optuna_tpe_multivariate":
+            return samplers.TPESampler(multivariate=True, constant_liar=True, seed=seed)
+        case "optuna_skopt":
+            from benchmark.hpo.skopt_sampler import SkoptSampler
+
+            return SkoptSampler(seed)
+        case "hyperopt":
+            from benchmark.hpo.hyperopt_sampler import HyperoptSampler
+
+            return HyperoptSampler(seed)
+        case "random" | "grid":
+            return samplers.RandomSampler(seed=seed)
+        case "qmc":
+            return samplers.QMCSampler(seed=seed, warn_independent_sampling=False)
+        case "cmaes":
+            return samplers.CmaEsSampler(seed=seed, warn_independent_sampling=False)
+        case "gp":
+            return samplers.GPSampler(seed=seed)
+        case "nsga2":
+            return samplers.NSGAIISampler(seed=seed)
+    return _own_sampler(name, seed)
+
+
+def _own_sampler(path: str, seed: int | None) -> BaseSampler:
+    from optuna.samplers import BaseSampler
+
+    module, _, attribute = path.partition(":")
+    try:
+        made = getattr(importlib.import_module(module), attribute)(seed=seed)
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
+        raise AlgorithmError(f"The sampler '{path}' cannot be made: {error}.") from None
+    if not isinstance(made, BaseSampler):
+        raise AlgorithmError(f"'{path}' is no sampler of Optuna's.")
+    return made
+
+
+def pruner_of(name: str, params: dict[str, Any] | None = None) -> BasePruner:
+    """A pruner by its name, with parameters as Optuna calls them.
+
+    Raises:
+        AlgorithmError: it is unknown, or refuses the parameters.
+    """
+    from optuna import pruners
+
+    if name not in PRUNERS:
+        raise AlgorithmError(f"There is no pruner '{name}'; there are {', '.join(PRUNERS)}.")
+    values = dict(params or {})
+    if name == "percentile":
+        values.setdefault("percentile", 25.0)
+    try:
+        made: BasePruner = getattr(pruners, PRUNERS[name])(**values)
+    except (TypeError, ValueError) as error:
+        raise AlgorithmError(f"The pruner '{name}' refuses {params}: {error}.") from None
+    return made

@@ -1,0 +1,236 @@
+"""Expressions over tunables and metrics, evaluated without eval.
+
+    Expression("125 * throughput / response_time").value({"throughput": 8, "response_time": 2})
+    Expression("gc == 'G1' and heap_mb > 512").is_true({"gc": "G1", "heap_mb": 1024})
+
+Numbers, texts, names, arithmetic, comparisons, `and`, `or`, `not`, `in`, `a if b else c`, and the
+functions of FUNCTIONS. Nothing else is admitted, so an expression can neither import nor reach
+into an object.
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+import operator
+from typing import TYPE_CHECKING, Any
+
+from benchmark.errors import BenchmarkError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+LONGEST = 2000
+_LARGEST_POWER = 1000
+_LONGEST_TEXT = 10_000
+
+
+class ExpressionError(BenchmarkError):
+    """An expression cannot be read, or has no value here."""
+
+
+def _power(base: Any, exponent: Any) -> Any:
+    """Floats, so that a power cannot grow into a number of a million digits."""
+    if abs(exponent) > _LARGEST_POWER:
+        raise ExpressionError(f"the exponent {exponent} is beyond {_LARGEST_POWER}")
+    return float(base) ** exponent
+
+
+def _times(left: Any, right: Any) -> Any:
+    """Of numbers only: a text times a number could take all memory."""
+    if not isinstance(left, (int, float)) or not isinstance(right, (int, float)):
+        raise ExpressionError("only numbers can be multiplied")
+    return left * right
+
+
+def _modulo(left: Any, right: Any) -> Any:
+    """Of numbers only: `%` on a text is formatting, which could take all memory."""
+    if not isinstance(left, (int, float)) or not isinstance(right, (int, float)):
+        raise ExpressionError("only numbers have a remainder")
+    return left % right
+
+
+_BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: _times,
+    ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv,
+    ast.Mod: _modulo,
+    ast.Pow: _power,
+}
+_UNARY: dict[type[ast.unaryop], Callable[[Any], Any]] = {
+    ast.USub: operator.neg,
+    ast.UAdd: operator.pos,
+    ast.Not: operator.not_,
+}
+_COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+    ast.In: lambda left, right: left in right,
+    ast.NotIn: lambda left, right: left not in right,
+}
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "abs": abs,
+    "min": min,
+    "max": max,
+    "round": round,
+    "sqrt": math.sqrt,
+    "log": math.log,
+    "log2": math.log2,
+    "log10": math.log10,
+    "exp": math.exp,
+    "floor": math.floor,
+    "ceil": math.ceil,
+}
+_WORDS = {"true": True, "false": False, "null": None}
+
+
+class Expression:
+    """A checked expression; `names` are those that it reads.
+
+    Raises:
+        ExpressionError: it is no expression, or uses what is not admitted.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        if len(text) > LONGEST:
+            raise ExpressionError(
+                f"The expression '{text[:40]}…' has {len(text)} characters; {LONGEST} are allowed."
+            )
+        try:
+            self._tree = ast.parse(text.strip(), mode="eval").body
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            reason = getattr(error, "msg", None) or str(error)
+            raise ExpressionError(
+                f"'{text}' is no expression ({reason}); write one such as "
+                "throughput / response_time."
+            ) from None
+        called = {
+            node.func.id
+            for node in ast.walk(self._tree)
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+        }
+        for node in ast.walk(self._tree):
+            self._admit(node)
+        self.names = frozenset(
+            node.id
+            for node in ast.walk(self._tree)
+            if isinstance(node, ast.Name) and node.id not in called and node.id not in _WORDS
+        )
+
+    def __repr__(self) -> str:
+        return f"Expression({self.text!r})"
+
+    def _admit(self, node: ast.AST) -> None:
+        allowed: tuple[type[ast.AST], ...] = (
+            *(ast.Name, ast.Load, ast.BoolOp, ast.And, ast.Or, ast.IfExp, ast.Compare),
+            *(ast.BinOp, ast.UnaryOp, ast.List, ast.Tuple, ast.Set),
+            *_BINARY,
+            *_UNARY,
+            *_COMPARE,
+        )
+        if isinstance(node, ast.Constant):
+            good = node.value is None or isinstance(node.value, (bool, int, float, str))
+        elif isinstance(node, ast.Call):
+            good = (
+                isinstance(node.func, ast.Name)
+                and node.func.id in FUNCTIONS
+                and not node.keywords
+                and not any(isinstance(argument, ast.Starred) for argument in node.args)
+            )
+        else:
+            good = isinstance(node, allowed)
+        if not good:
+            raise ExpressionError(
+                f"The expression '{self.text}' uses {_shown(node)}, which is not admitted; use "
+                f"numbers, names, operators and {', '.join(FUNCTIONS)}."
+            )
+
+    def value(self, names: Mapping[str, Any]) -> Any:
+        """The value with these names.
+
+        Raises:
+            ExpressionError: a name is missing, or there is no value (a division by zero).
+        """
+        missing = sorted(self.names - names.keys())
+        if missing:
+            there = ", ".join(sorted(names)) or "nothing"
+            raise ExpressionError(
+                f"The expression '{self.text}' needs '{missing[0]}', and there is {there}."
+            )
+        try:
+            return _evaluate(self._tree, names)
+        except (ArithmeticError, ValueError, TypeError, RecursionError, ExpressionError) as error:
+            raise ExpressionError(
+                f"The expression '{self.text}' has no value here: {error}."
+            ) from None
+
+    def number(self, names: Mapping[str, Any]) -> float:
+        """The value as a finite number.
+
+        Raises:
+            ExpressionError: it is something else.
+        """
+        value = self.value(names)
+        if isinstance(value, (bool, int, float)):
+            try:
+                number = float(value)
+            except OverflowError:
+                number = math.inf
+            if math.isfinite(number):
+                return number
+        raise ExpressionError(f"The expression '{self.text}' gives {value!r}, no finite number.")
+
+    def is_true(self, names: Mapping[str, Any]) -> bool:
+        """Whether it holds with these names."""
+        return bool(self.value(names))
+
+
+def _shown(node: ast.AST) -> str:
+    text = ast.unparse(node) if isinstance(node, ast.expr) else type(node).__name__
+    return f"'{text[:60]}'"
+
+
+def _evaluate(node: ast.expr, names: Mapping[str, Any]) -> Any:  # noqa: PLR0911, PLR0912
+    match node:
+        case ast.Constant():
+            return node.value
+        case ast.Name():
+            return names[node.id] if node.id in names else _WORDS[node.id]
+        case ast.BinOp():
+            left, right = _evaluate(node.left, names), _evaluate(node.right, names)
+            result = _BINARY[type(node.op)](left, right)
+            if isinstance(result, str) and len(result) > _LONGEST_TEXT:
+                raise ExpressionError("a text grows too long")
+            return result
+        case ast.UnaryOp():
+            return _UNARY[type(node.op)](_evaluate(node.operand, names))
+        case ast.BoolOp():
+            last: Any = None
+            for value in node.values:
+                last = _evaluate(value, names)
+                if bool(last) is isinstance(node.op, ast.Or):
+                    return last
+            return last
+        case ast.IfExp():
+            chosen = node.body if _evaluate(node.test, names) else node.orelse
+            return _evaluate(chosen, names)
+        case ast.Compare():
+            left = _evaluate(node.left, names)
+            for compare, comparator in zip(node.ops, node.comparators, strict=True):
+                right = _evaluate(comparator, names)
+                if not _COMPARE[type(compare)](left, right):
+                    return False
+                left = right
+            return True
+        case ast.Call(func=ast.Name(id=name)):
+            return FUNCTIONS[name](*(_evaluate(argument, names) for argument in node.args))
+        case ast.List() | ast.Tuple() | ast.Set():
+            return [_evaluate(element, names) for element in node.elts]
+    raise ExpressionError(f"{_shown(node)} is not admitted")

@@ -1,0 +1,117 @@
+"""Where Optuna keeps a study: a journal file with a lock of ours, or any storage URL of Optuna's.
+
+Optuna's own lock is a file that outlives a killed holder (30 s of waiting for all), and a line that
+was torn by a kill makes the next append unreadable for good. Here the kernel holds the lock, so it
+ends with its holder, and whoever takes it cuts a torn tail first.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from benchmark.errors import StoreError
+
+if TYPE_CHECKING:
+    from optuna.storages import BaseStorage
+
+_BLOCK = 65536
+
+
+class FlockLock:
+    """A lock between processes and threads on a file beside the journal."""
+
+    def __init__(self, journal: Path) -> None:
+        self._journal = journal
+        self._path = journal.with_name(journal.name + ".lock")
+        self._threads = threading.Lock()
+        self._fd = -1
+
+    def acquire(self) -> bool:
+        """Wait for the lock and mend the journal's end."""
+        self._threads.acquire()
+        try:
+            self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            fcntl.flock(self._fd, fcntl.LOCK_EX)
+            cut_torn_tail(self._journal)
+        except BaseException:
+            self.release()
+            raise
+        return True
+
+    def release(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+        self._threads.release()
+
+
+def cut_torn_tail(journal: Path) -> int:
+    """Cut what stands after the last newline: an append that nobody was told had succeeded.
+
+    Returns:
+        How many bytes were cut.
+    """
+    with journal.open("r+b") as file:
+        size = end = file.seek(0, os.SEEK_END)
+        while end > 0:
+            start = max(0, end - _BLOCK)
+            file.seek(start)
+            block = file.read(end - start)
+            place = block.rfind(b"\n")
+            if place >= 0:
+                end = start + place + 1
+                break
+            end = start
+        if end < size:
+            file.truncate(end)
+            os.fsync(file.fileno())
+        return size - end
+
+
+def open_storage(place: str) -> BaseStorage:
+    """Optuna's storage at a URL (`postgresql://…`, `sqlite:///…`), or a journal at a file's path.
+
+    Raises:
+        StoreError: it cannot be reached, or its driver is not installed.
+    """
+    if "://" in place:
+        return _database(place)
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+    from optuna.storages.journal._file import BaseJournalFileLock
+
+    class Lock(FlockLock, BaseJournalFileLock):
+        """The same, as Optuna's backend wants it typed."""
+
+    path = Path(place)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # A torn last line is read over; the first append cuts it.
+        return JournalStorage(JournalFileBackend(str(path), lock_obj=Lock(path)))
+    except (OSError, ValueError) as error:
+        raise StoreError(f"The study journal {path} cannot be opened: {error}.") from None
+
+
+def _database(url: str) -> BaseStorage:
+    from optuna.storages import RDBStorage
+    from sqlalchemy.exc import SQLAlchemyError
+
+    parts = urlsplit(url)
+    shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    if parts.scheme == "postgresql":
+        url = "postgresql+psycopg" + url[len("postgresql") :]
+    try:
+        return RDBStorage(url)
+    except ImportError as error:
+        raise StoreError(
+            f"The study storage {shown} needs the package {error.name}; install the extra "
+            "'postgres', or name the storage of a database whose driver is installed."
+        ) from None
+    except SQLAlchemyError as error:
+        reason = str(getattr(error, "orig", None) or type(error).__name__).splitlines()[0]
+        raise StoreError(f"The study storage {shown} cannot be opened: {reason}.") from None

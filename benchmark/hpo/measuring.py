@@ -1,0 +1,151 @@
+"""Metrics out of what a command left: JSON, CSV, patterns over its output.
+
+    Measuring(json="result.json").read(folder, output)    # {"throughput": 812.5, …}
+
+Without a source, the last line of the output that is a JSON object of numbers, or a number alone
+(the metric `value`). Values keep their full precision.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from benchmark.errors import BenchmarkError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+STDOUT = "stdout"
+LARGEST = 64 * 2**20
+
+
+class MeasureError(BenchmarkError):
+    """What the command left holds no metrics."""
+
+
+@dataclass(frozen=True)
+class Measuring:
+    """Where metrics are: files in the work folder, or "stdout".
+
+    `row` is the line of the CSV, the header being line 1 (None: the last one). `patterns` are
+    regular expressions by metric, whose first group in the last match is the number.
+    """
+
+    json: str | None = None
+    csv: str | None = None
+    row: int | None = None
+    patterns: dict[str, str] = field(default_factory=dict)
+
+    def read(self, folder: Path, output: str) -> dict[str, float]:
+        """Every number found, by its name.
+
+        Raises:
+            MeasureError: a file is missing or broken, or nothing is found.
+        """
+        found: dict[str, float] = {}
+        if self.json is not None:
+            text = _text(folder, output, self.json)
+            found |= _last_line(text) if self.json == STDOUT else _object(text, self.json)
+        if self.csv is not None:
+            found |= _row(_text(folder, output, self.csv), self.csv, self.row)
+        for name, pattern in self.patterns.items():
+            matches = list(re.finditer(pattern, output, re.MULTILINE))
+            if not matches:
+                raise MeasureError(f"The output has nothing that matches '{pattern}' for '{name}'.")
+            number = _number(matches[-1].group(1))
+            if number is None:
+                raise MeasureError(f"'{matches[-1].group(1)}' for '{name}' is no finite number.")
+            found[name] = number
+        if self.json is None and self.csv is None and not self.patterns:
+            found = _last_line(output)
+        return found
+
+
+def _text(folder: Path, output: str, place: str) -> str:
+    if place == STDOUT:
+        return output
+    path = folder / place
+    try:
+        # A link could lead the trusted side out of the trial's folder.
+        if not path.resolve().is_relative_to(folder.resolve()) or not path.is_file():
+            raise MeasureError(f"The command left no file '{place}'.")
+        if path.stat().st_size > LARGEST:
+            raise MeasureError(f"The file '{place}' is larger than {LARGEST // 2**20} MB.")
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise MeasureError(f"The file '{place}' cannot be read: {error.strerror}.") from None
+
+
+def _object(text: str, place: str) -> dict[str, float]:
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise MeasureError(f"The file '{place}' is not JSON: {error}.") from None
+    found = _numbers(values)
+    if not found:
+        raise MeasureError(f"The file '{place}' holds no numbers by name.")
+    return found
+
+
+def _last_line(output: str) -> dict[str, float]:
+    lines = output.strip().splitlines()
+    for line in reversed(lines):
+        try:
+            values = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        found = _numbers(values)
+        if found:
+            return found
+    if not lines:
+        raise MeasureError("The command printed nothing.")
+    raise MeasureError(
+        f"No line of the output is a JSON object of numbers or a number; the last is "
+        f"'{lines[-1].strip()[:120]}'."
+    )
+
+
+def _numbers(values: Any, prefix: str = "") -> dict[str, float]:
+    """The finite numbers of a JSON value; those of inner objects as `outer_inner`."""
+    if not isinstance(values, dict):
+        number = _number(values)
+        return {} if number is None else {prefix or "value": number}
+    found: dict[str, float] = {}
+    for key, value in values.items():
+        if not isinstance(value, list):
+            found |= _numbers(value, f"{prefix}_{key}" if prefix else str(key))
+    return found
+
+
+def _row(text: str, place: str, number: int | None) -> dict[str, float]:
+    """The numbers of a line by the header's names, spaces in them as underscores."""
+    try:
+        rows = [row for row in csv.reader(io.StringIO(text), skipinitialspace=True) if row]
+    except csv.Error as error:
+        raise MeasureError(f"'{place}' is no CSV: {error}.") from None
+    if len(rows) < 2:
+        raise MeasureError(
+            f"'{place}' has {len(rows)} lines of CSV; a header and a row are needed."
+        )
+    if number is not None and not 2 <= number <= len(rows):
+        raise MeasureError(f"'{place}' has {len(rows)} lines, and no row {number}.")
+    chosen = rows[-1] if number is None else rows[number - 1]
+    names = [re.sub(r"\W+", "_", name.strip()) for name in rows[0]]
+    pairs = ((name, _number(text)) for name, text in zip(names, chosen, strict=False))
+    return {name: value for name, value in pairs if value is not None}
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None

@@ -1,0 +1,147 @@
+"""A search space: tunables in their order, forbidden combinations, points to begin with."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from benchmark.errors import BenchmarkError
+from benchmark.hpo.expressions import ExpressionError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from benchmark.hpo.expressions import Expression
+    from benchmark.hpo.tunables import Tunable, Value
+
+Params = dict[str, "Value"]
+
+LARGEST_GRID = 100_000
+_DRAWS = 10_000
+
+
+class SpaceError(BenchmarkError):
+    """A search space is wrong, or has no point that is asked of it."""
+
+
+@dataclass(frozen=True)
+class Space:
+    """Tunables in order (a condition looks at earlier ones), forbidden combinations, first points.
+
+    A forbidden combination holds an expression over tunables; where one of them has no value in a
+    point, because its condition does not hold, that combination does not speak of the point.
+    """
+
+    tunables: tuple[Tunable, ...]
+    forbidden: tuple[Expression, ...] = ()
+    initial: tuple[Params, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(tunable.name for tunable in self.tunables)
+
+    def build(self, value_of: Callable[[Tunable], Value]) -> Params:
+        """A point: each tunable whose condition holds is given its value."""
+        params: Params = {}
+        for tunable in self.tunables:
+            if is_active(tunable, params):
+                params[tunable.name] = value_of(tunable)
+        return params
+
+    def default(self) -> Params | None:
+        """The point of the defaults; None where a tunable that is active names none."""
+        if not all(tunable.has_default for tunable in self.tunables):
+            return None
+        return self.build(lambda tunable: tunable.default)
+
+    def fault(self, params: Mapping[str, Any]) -> str | None:
+        """What is wrong with a point, in a sentence; None where nothing is."""
+        for name in params:
+            if name not in self.names:
+                return f"The point names '{name}', which is no tunable; there are {self._list()}."
+        for tunable in self.tunables:
+            active = is_active(tunable, params)
+            if active and tunable.name not in params:
+                return f"The point has no value for '{tunable.name}'."
+            if not active and tunable.name in params:
+                return f"The point has a value for '{tunable.name}', whose condition is not met."
+            if active and not tunable.admits(params[tunable.name]):
+                return (
+                    f"The point has {params[tunable.name]!r} for '{tunable.name}', which is none "
+                    "of its values."
+                )
+        rule = self.forbidding(params)
+        return None if rule is None else f"The point is forbidden by '{rule.text}'."
+
+    def forbidding(self, params: Mapping[str, Any]) -> Expression | None:
+        """The first rule that forbids the point."""
+        return next((rule for rule in self.forbidden if _holds(rule, params)), None)
+
+    def size(self) -> int | None:
+        """How many points at most, forbidden ones among them; None where they are uncountable."""
+        steps = [tunable.steps for tunable in self.tunables]
+        counted = [number for number in steps if number is not None]
+        return math.prod(counted) if len(counted) == len(steps) else None
+
+    def points(self) -> Iterator[Params]:
+        """Every admitted point of a countable space, each once.
+
+        Raises:
+            SpaceError: the space is uncountable.
+        """
+        for tunable in self.tunables:
+            if tunable.steps is None:
+                raise SpaceError(
+                    f"The tunable '{tunable.name}' has no step, so that its values cannot be "
+                    "counted; give it a step, or choose another algorithm than grid."
+                )
+        seen = set()
+        for places in itertools.product(*(range(t.steps or 0) for t in self.tunables)):
+            chosen = dict(zip(self.names, places, strict=True))
+            params = self.build(lambda tunable, at=chosen: tunable.at(at[tunable.name]))  # type: ignore[misc]
+            key = identity(params)
+            if key not in seen and self.forbidding(params) is None:
+                seen.add(key)
+                yield params
+
+    def draw(self, generator: random.Random) -> Params:
+        """An admitted point at random.
+
+        Raises:
+            SpaceError: none was found among ten thousand; the rules forbid nearly everything.
+        """
+        for _ in range(_DRAWS):
+            params = self.build(lambda tunable: tunable.draw(generator))
+            if self.forbidding(params) is None:
+                return params
+        rules = ", ".join(f"'{rule.text}'" for rule in self.forbidden)
+        raise SpaceError(
+            f"Of {_DRAWS} points at random each is forbidden by {rules}; loosen these rules."
+        )
+
+    def _list(self) -> str:
+        return ", ".join(self.names)
+
+
+def is_active(tunable: Tunable, params: Mapping[str, Any]) -> bool:
+    """Whether the tunable's condition holds; one on a tunable without a value does not."""
+    return tunable.when is None or _holds(tunable.when, params)
+
+
+def identity(params: Mapping[str, Any]) -> tuple[tuple[str, str, str], ...]:
+    """What makes two points the same: names and values with their types."""
+    return tuple(
+        sorted((name, type(value).__name__, repr(value)) for name, value in params.items())
+    )
+
+
+def _holds(rule: Expression, params: Mapping[str, Any]) -> bool:
+    if not rule.names <= params.keys():
+        return False
+    try:
+        return rule.is_true(params)
+    except ExpressionError as error:
+        raise SpaceError(f"A rule of the space cannot be applied: {error}") from None

@@ -1,0 +1,262 @@
+"""A search space as people declare it, read and checked whole: all faults in one answer.
+
+Tunables as the HPO service writes them (name, value_type, lower_bound, upper_bound, step, choices),
+and beside these log, when, default and layer; `layers` are lists of tunables by name.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import TYPE_CHECKING, Any
+
+from benchmark.hpo.expressions import Expression, ExpressionError
+from benchmark.hpo.space import LARGEST_GRID, Space, SpaceError
+from benchmark.hpo.tunables import Tunable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+KINDS = {
+    "double": "double",
+    "float": "double",
+    "integer": "integer",
+    "int": "integer",
+    "categorical": "categorical",
+}
+KEYS = (
+    *("name", "value_type", "lower_bound", "upper_bound", "step", "choices"),
+    *("log", "when", "default", "layer"),
+)
+_LARGEST_EXACT = 2**53
+_TESTED_POINTS = 1000
+_NAME = re.compile(r"[^\s{}=]{1,200}")
+
+
+def read_space(values: Mapping[str, Any]) -> Space:
+    """The space of a study file: its keys tunables, layers, forbidden and initial.
+
+    Raises:
+        SpaceError: says every fault, a sentence each.
+    """
+    faults: list[str] = []
+    tunables: list[Tunable] = []
+    declared = _declared(values, faults)
+    for entry, layer in declared:
+        tunable = _tunable(entry, layer, [t.name for t in tunables], faults)
+        if tunable is not None:
+            tunables.append(tunable)
+    if not declared and not faults:
+        faults.append("The space has no tunables; name one at least under 'tunables'.")
+    forbidden = _forbidden(values.get("forbidden") or [], tunables, faults)
+    space = Space(tuple(tunables), forbidden)
+    if not faults:
+        _check_rules(space, faults)
+    initial = _initial(values.get("initial") or [], space, faults) if not faults else ()
+    if faults:
+        raise SpaceError(" ".join(faults))
+    return Space(space.tunables, forbidden, initial)
+
+
+def _declared(values: Mapping[str, Any], faults: list[str]) -> list[tuple[Any, str | None]]:
+    """Every entry with its layer, from `tunables` and from `layers`."""
+    found: list[tuple[Any, str | None]] = []
+    flat = values.get("tunables") or []
+    layers = values.get("layers") or {}
+    if not isinstance(flat, list):
+        faults.append("'tunables' must be a list of tunables.")
+        flat = []
+    if not isinstance(layers, dict):
+        faults.append("'layers' must be lists of tunables by the layer's name.")
+        layers = {}
+    found += [(entry, None) for entry in flat]
+    for layer, entries in layers.items():
+        if not isinstance(entries, list):
+            faults.append(f"The layer '{layer}' must be a list of tunables.")
+            continue
+        found += [(entry, str(layer)) for entry in entries]
+    return found
+
+
+def _tunable(
+    entry: Any, layer: str | None, earlier: list[str], faults: list[str]
+) -> Tunable | None:
+    if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
+        faults.append(f"A tunable is {entry!r}; give each a 'name' and a 'value_type'.")
+        return None
+    name = entry["name"]
+    begun = len(faults)
+
+    def fault(text: str) -> None:
+        faults.append(f"The tunable '{name}' {text}")
+
+    if not _NAME.fullmatch(name):
+        fault("has a name with a space, a brace or '=', or none; choose another.")
+    if name in earlier:
+        fault("is declared twice; give one of the two another name.")
+    for key in entry:
+        if key not in KEYS:
+            fault(f"has the unknown key '{key}'; a tunable has {', '.join(KEYS)}.")
+    kind = KINDS.get(str(entry.get("value_type")).lower())
+    if kind is None:
+        fault(
+            f"has the value_type {entry.get('value_type')!r}; write double, integer or categorical."
+        )
+        return None
+    if kind == "categorical":
+        _check_choices(entry, fault)
+    else:
+        _check_bounds(entry, kind, fault)
+    when = _expression(entry["when"], fault) if entry.get("when") is not None else None
+    if when is not None and when.names - set(earlier):
+        unknown = sorted(when.names - set(earlier))[0]
+        fault(f"has a condition on '{unknown}', which is no tunable that stands before it.")
+    if len(faults) > begun:
+        return None
+    integer = kind == "integer"
+    bound = {
+        key: int(entry[key]) if integer else entry[key]
+        for key in ("lower_bound", "upper_bound", "step")
+        if entry.get(key) is not None
+    }
+    tunable = Tunable(
+        name=name,
+        kind=kind,  # type: ignore[arg-type]
+        low=bound.get("lower_bound"),
+        high=bound.get("upper_bound"),
+        step=bound.get("step"),
+        log=bool(entry.get("log", False)),
+        choices=tuple(entry.get("choices") or ()) if kind == "categorical" else (),
+        when=when,
+        default=entry.get("default"),
+        has_default="default" in entry,
+        layer=entry.get("layer", layer),
+    )
+    if tunable.has_default and not tunable.admits(tunable.default):
+        fault(f"has the default {tunable.default!r}, which is none of its values.")
+        return None
+    return tunable
+
+
+def _check_choices(entry: Mapping[str, Any], fault: Any) -> None:
+    choices = entry.get("choices")
+    if not isinstance(choices, list) or not choices:
+        fault("is categorical and has no choices; list them under 'choices'.")
+        return
+    if not all(c is None or isinstance(c, (bool, int, float, str)) for c in choices):
+        fault("has a choice that is no text, number, truth value or null; write only such.")
+    elif any(isinstance(c, float) and not math.isfinite(c) for c in choices):
+        fault("has a choice that is not finite; leave it out.")
+    elif len({(type(c), c) for c in choices}) < len(choices):
+        fault("names a choice twice; name each once.")
+    for key in ("lower_bound", "upper_bound", "step", "log"):
+        if entry.get(key) not in (None, False):
+            fault(f"is categorical and has '{key}'; leave it out, or make it a number.")
+
+
+def _check_bounds(entry: Mapping[str, Any], kind: str, fault: Any) -> None:
+    numbers = {}
+    for key in ("lower_bound", "upper_bound", "step"):
+        value = entry.get(key)
+        if value is None:
+            if key != "step":
+                fault(f"has no '{key}'.")
+            continue
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            fault(f"has {value!r} as '{key}'; write a number.")
+        elif not math.isfinite(value) or abs(value) > 1e300:
+            fault(f"has {value!r} as '{key}'; write a finite number.")
+        elif kind == "integer" and value != int(value):
+            fault(f"is an integer and has {value!r} as '{key}'; write a whole number.")
+        elif kind == "integer" and abs(value) > _LARGEST_EXACT:
+            fault(f"has {value!r} as '{key}'; integers reach to 2^53.")
+        else:
+            numbers[key] = value
+    if entry.get("choices"):
+        fault("is a number and has choices; leave them out, or make it categorical.")
+    if not isinstance(entry.get("log", False), bool):
+        fault(f"has {entry['log']!r} as 'log'; write true or false.")
+    _check_reach(entry, numbers, fault)
+
+
+def _check_reach(entry: Mapping[str, Any], numbers: Mapping[str, Any], fault: Any) -> None:
+    """What bounds and step say together."""
+    low, high = numbers.get("lower_bound"), numbers.get("upper_bound")
+    if low is None or high is None:
+        return
+    if low > high:
+        fault(f"has the lower_bound {low!r} above the upper_bound {high!r}; exchange them.")
+    if entry.get("log") is True and low <= 0:
+        fault(f"is logarithmic and has the lower_bound {low!r}; it must be above 0.")
+    step = numbers.get("step")
+    if step is not None and step <= 0:
+        fault(f"has the step {step!r}; it must be above 0.")
+    elif step is not None and step > high - low > 0:
+        fault(f"has the step {step!r}, which is longer than from {low!r} to {high!r}.")
+
+
+def _expression(text: Any, fault: Any) -> Expression | None:
+    if not isinstance(text, str):
+        fault(f"has {text!r} where an expression belongs; write it as a text.")
+        return None
+    try:
+        return Expression(text)
+    except ExpressionError as error:
+        fault(f"has a wrong expression: {error}")
+        return None
+
+
+def _forbidden(entries: Any, tunables: list[Tunable], faults: list[str]) -> tuple[Expression, ...]:
+    """Rules as expressions, or as a combination of values `{gc: G1, heap: 512}`."""
+    if not isinstance(entries, list):
+        faults.append("'forbidden' must be a list of expressions over tunables.")
+        return ()
+    names = {tunable.name for tunable in tunables}
+    rules = []
+    for entry in entries:
+        if isinstance(entry, dict):
+            text = " and ".join(f"{name} == {value!r}" for name, value in entry.items())
+        else:
+            text = entry
+        before = len(faults)
+        rule = _expression(text, lambda said: faults.append(f"'forbidden' {said}"))
+        if rule is None or len(faults) > before:
+            continue
+        unknown = sorted(rule.names - names)
+        if unknown:
+            faults.append(f"'forbidden' speaks of '{unknown[0]}', which is no tunable.")
+        elif not rule.names:
+            faults.append(f"'forbidden' holds '{rule.text}', which speaks of no tunable.")
+        else:
+            rules.append(rule)
+    return tuple(rules)
+
+
+def _check_rules(space: Space, faults: list[str]) -> None:
+    """Rules that cannot be applied (a text compared with a number), or that leave nothing."""
+    import itertools
+    import random
+
+    try:
+        size = space.size()
+        if size is not None and size <= LARGEST_GRID:
+            if not any(True for _ in space.points()):
+                rules = ", ".join(f"'{rule.text}'" for rule in space.forbidden)
+                faults.append(f"Every point of the space is forbidden by {rules}; loosen these.")
+            return
+        generator = random.Random(0)  # noqa: S311
+        for _ in itertools.repeat(None, _TESTED_POINTS):
+            space.draw(generator)
+    except SpaceError as error:
+        faults.append(str(error))
+
+
+def _initial(entries: Any, space: Space, faults: list[str]) -> tuple[dict[str, Any], ...]:
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        faults.append("'initial' must be a list of points, each with a value for every tunable.")
+        return ()
+    for number, entry in enumerate(entries, 1):
+        fault = space.fault(entry)
+        if fault is not None:
+            faults.append(f"Initial point {number}: {fault}")
+    return tuple(entries) if not faults else ()

@@ -1,0 +1,152 @@
+"""A tunable: its declared range, its values as typed as they were declared, and as Optuna's."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Literal
+
+from benchmark.hpo.expressions import Expression
+
+if TYPE_CHECKING:
+    import random
+
+    from optuna.distributions import BaseDistribution
+    from optuna.trial import Trial
+
+Kind = Literal["double", "integer", "categorical"]
+Value = bool | int | float | str | None
+
+
+@dataclass(frozen=True)
+class Tunable:
+    """One knob. Numbers have bounds (both reachable), a categorical has choices.
+
+    `when` is an expression over earlier tunables: where it is false the tunable has no value.
+    `default` is what the system has without tuning; `layer` where the knob sits.
+    """
+
+    name: str
+    kind: Kind
+    low: float | int | None = None
+    high: float | int | None = None
+    step: float | int | None = None
+    log: bool = False
+    choices: tuple[Value, ...] = ()
+    when: Expression | None = None
+    default: Value = None
+    has_default: bool = False
+    layer: str | None = None
+
+    @property
+    def steps(self) -> int | None:
+        """How many values it has; None where they cannot be counted."""
+        if self.kind == "categorical":
+            return len(self.choices)
+        low, high = _decimal(self.low), _decimal(self.high)
+        if low == high:
+            return 1
+        if self.kind == "integer":
+            return int((high - low) // _decimal(self.step or 1)) + 1
+        return None if self.step is None else int((high - low) // _decimal(self.step)) + 1
+
+    def at(self, place: int) -> Value:
+        """The n-th value of a countable tunable, from 0."""
+        if self.kind == "categorical":
+            return self.choices[place]
+        step = self.step if self.step is not None else 1
+        return self.typed(_decimal(self.low) + place * _decimal(step))
+
+    def typed(self, value: Any) -> Value:
+        """A sampler's value as it was declared: an int, a float exact to its step, a choice."""
+        if self.kind == "categorical":
+            return next(
+                choice
+                for choice in self.choices
+                if choice == value and isinstance(choice, bool) == isinstance(value, bool)
+            )
+        if self.step is not None:
+            low, step = _decimal(self.low), _decimal(self.step)
+            value = low + round((_decimal(value) - low) / step) * step
+            value = min(value, _decimal(self._reach()[1]))
+        return int(value) if self.kind == "integer" else float(value)
+
+    def admits(self, value: Any) -> bool:
+        """Whether this is one of its values."""
+        if self.kind == "categorical":
+            return any(
+                choice == value and isinstance(choice, bool) == isinstance(value, bool)
+                for choice in self.choices
+            )
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            return False
+        if not math.isfinite(value) or (self.kind == "integer" and value != int(value)):
+            return False
+        if not _decimal(self.low) <= _decimal(value) <= _decimal(self.high):
+            return False
+        step = self.step if self.step is not None else (1 if self.kind == "integer" else None)
+        return step is None or (_decimal(value) - _decimal(self.low)) % _decimal(step) == 0
+
+    def distribution(self) -> BaseDistribution:
+        """The same as Optuna's distribution. A step and a log go together by rounding (typed)."""
+        from optuna.distributions import (
+            CategoricalDistribution,
+            FloatDistribution,
+            IntDistribution,
+        )
+
+        if self.kind == "categorical":
+            return CategoricalDistribution(self.choices)
+        low, high = self._reach()
+        if self.kind == "integer":
+            step = 1 if self.log else int(self.step or 1)
+            return IntDistribution(int(low), int(high), log=self.log, step=step)
+        return FloatDistribution(
+            float(low), float(high), log=self.log, step=None if self.log else self.step
+        )
+
+    def suggest(self, trial: Trial) -> Value:
+        """Ask a trial of Optuna's for a value."""
+        if self.kind == "categorical":
+            return self.typed(trial.suggest_categorical(self.name, self.choices))
+        low, high = self._reach()
+        if self.kind == "integer":
+            step = 1 if self.log else int(self.step or 1)
+            value: float = trial.suggest_int(
+                self.name, int(low), int(high), log=self.log, step=step
+            )
+        else:
+            step_ = None if self.log else self.step
+            value = trial.suggest_float(
+                self.name, float(low), float(high), log=self.log, step=step_
+            )
+        return self.typed(value)
+
+    def draw(self, generator: random.Random) -> Value:
+        """A value at random, uniform in the declared scale."""
+        steps = self.steps
+        if steps is not None and not self.log:
+            return self.at(generator.randrange(steps))
+        low, high = map(float, self._reach())
+        if self.log:
+            drawn = math.exp(generator.uniform(math.log(low), math.log(high)))
+        else:
+            drawn = generator.uniform(low, high)
+        drawn = min(max(drawn, low), high)
+        return self.typed(round(drawn) if self.kind == "integer" else drawn)
+
+    def _reach(self) -> tuple[float | int, float | int]:
+        """Bounds with the upper one on a step: what can be reached."""
+        low, high = _decimal(self.low), _decimal(self.high)
+        if self.step is not None:
+            step = _decimal(self.step)
+            high = low + (high - low) // step * step
+        if self.kind == "integer":
+            return int(low), int(high)
+        return float(low), float(high)
+
+
+def _decimal(value: Any) -> Decimal:
+    """The number as people write it: 0.1 is one tenth."""
+    return value if isinstance(value, Decimal) else Decimal(repr(value))

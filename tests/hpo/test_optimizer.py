@@ -1,0 +1,123 @@
+"""One contract for every algorithm: admitted, new, durable, told once, repeatable."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import optuna
+import pytest
+
+from benchmark.hpo.algorithms import ALGORITHMS, AlgorithmError, check_algorithm
+from benchmark.hpo.journal import open_storage
+from benchmark.hpo.optimizer import Asked, ExhaustedError, Optimizer, Told
+from benchmark.hpo.space import identity
+from benchmark.hpo.space_file import read_space
+
+SPACE = read_space(
+    {
+        "tunables": [
+            {
+                "name": "x",
+                "value_type": "double",
+                "lower_bound": 0,
+                "upper_bound": 1,
+                "step": 0.25,
+            },
+            {
+                "name": "y",
+                "value_type": "integer",
+                "lower_bound": 1,
+                "upper_bound": 16,
+                "log": True,
+            },
+            {"name": "gc", "value_type": "categorical", "choices": ["G1", "Z"]},
+            {
+                "name": "r",
+                "value_type": "integer",
+                "lower_bound": 1,
+                "upper_bound": 3,
+                "when": "gc == 'G1'",
+            },
+        ],
+        "forbidden": ["gc == 'Z' and y > 8"],
+    }
+)
+HERE = [name for name in ALGORITHMS if name != "gp"]
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> None:
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+def make(folder: Path, algorithm: str, seed: int | None = 3) -> Optimizer:
+    storage = open_storage(str(folder / "journal"))
+    return Optimizer(SPACE, ["minimize"], algorithm, seed, storage, "s")
+
+
+def value(asked: Asked) -> float:
+    return (asked.params["x"] - 0.5) ** 2 + abs(asked.params["y"] - 4) / 16  # type: ignore
+
+
+@pytest.mark.parametrize("algorithm", HERE)
+@pytest.mark.filterwarnings("ignore")
+def test_contract(tmp_path: Path, algorithm: str) -> None:
+    optimizer = make(tmp_path, algorithm)
+    seen = set()
+    for number in range(24):
+        if number == 14:
+            optimizer = make(tmp_path, algorithm)
+        asked = optimizer.ask()
+        assert asked.number == number
+        assert SPACE.fault(asked.params) is None
+        assert identity(asked.params) not in seen
+        seen.add(identity(asked.params))
+        assert asked in make(tmp_path, algorithm).running()
+        assert optimizer.tell(number, Told("success", (value(asked),)))
+        assert not optimizer.tell(number, Told("failure"))
+    trials = make(tmp_path, algorithm).trials()
+    assert [trial.state.name for trial in trials] == ["COMPLETE"] * 24
+
+
+@pytest.mark.parametrize("algorithm", ["optuna_tpe", "random", "grid"])
+def test_a_seed_repeats_a_serial_study(tmp_path: Path, algorithm: str) -> None:
+    points = []
+    for name in "ab":
+        optimizer = make(tmp_path / name, algorithm)
+        asked = [optimizer.ask() for _ in range(1)]
+        for _ in range(13):
+            optimizer.tell(asked[-1].number, Told("success", (value(asked[-1]),)))
+            asked.append(optimizer.ask())
+        points.append([one.params for one in asked])
+    assert points[0] == points[1]
+
+
+@pytest.mark.parametrize("algorithm", ["optuna_tpe", "grid"])
+def test_a_countable_space_is_exhausted_without_a_duplicate(tmp_path: Path, algorithm: str) -> None:
+    optimizer = make(tmp_path, algorithm)
+    count = len(list(SPACE.points()))
+    asked = {identity(optimizer.ask().params) for _ in range(count)}
+    assert len(asked) == count
+    with pytest.raises(ExhaustedError, match=f"All {count} points"):
+        optimizer.ask()
+
+
+def test_each_ending_as_optuna_has_it(tmp_path: Path) -> None:
+    optimizer = make(tmp_path, "optuna_tpe")
+    for _ in range(3):
+        optimizer.ask()
+    optimizer.tell(0, Told("failure"))
+    optimizer.tell(1, Told("prune", intermediate={0: 0.5}))
+    optimizer.tell(2, Told("success", (1.0,), constraints=(2.0,), metrics={"p99": 3.5}))
+    trials = make(tmp_path, "optuna_tpe").trials()
+    assert [trial.state.name for trial in trials] == ["FAIL", "PRUNED", "COMPLETE"]
+    assert trials[1].intermediate_values == {0: 0.5}
+    assert trials[2].system_attrs["constraints"] == [2.0]
+    assert trials[2].user_attrs["metrics"] == {"p99": 3.5}
+
+
+def test_unknown_algorithms() -> None:
+    with pytest.raises(AlgorithmError, match="did you mean optuna_tpe"):
+        check_algorithm("optuna_tp")
+    with pytest.raises(AlgorithmError, match="one direction and the study has 2"):
+        check_algorithm("cmaes", 2)
