@@ -26,9 +26,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 ENDED = ("SUCCEEDED", "FAILED")
 REGION = "eu-central-1"
+CONFIGURATION = {"job_queue_id": "bench", "ecr_repo": "registry.example/bench"}
 KEYS = {
     "AWS_ACCESS_KEY_ID": "AKIADOUBLE",
     "AWS_SECRET_ACCESS_KEY": "no-secret-at-all",
@@ -117,6 +120,7 @@ class BatchDouble:
         self.container_memory_mb: int | None = None
         self.time_scale = 1.0
         self.jobs: dict[str, Job] = {}
+        self.setup: Counter[str] = Counter()
         self._lock = threading.RLock()
         self._over = threading.Event()
 
@@ -334,7 +338,7 @@ class BatchDouble:
         with log.open("wb") as output:
             job.process = subprocess.Popen(
                 [sys.executable, str(ROOT / "docker/entrypoint.py"), *job.overrides["command"]],
-                env=os.environ | {"PYTHONPATH": str(ROOT)} | told,
+                env=_role() | {"PYTHONPATH": str(ROOT)} | told,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -430,3 +434,31 @@ def kill_tree(pid: int) -> None:
     for one in tree(pid):
         with contextlib.suppress(ProcessLookupError):
             os.kill(one, signal.SIGKILL)
+
+
+def _role() -> dict[str, str]:
+    """What a container has beside the job's own variables: the credentials of its role."""
+    told = ("AWS_ENDPOINT", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_BATCH")
+    return {name: value for name, value in os.environ.items() if not name.startswith(told)}
+
+
+@pytest.fixture
+def batch(tmp_path: Path, aws: pytest.MonkeyPatch) -> Iterator[BatchDouble]:
+    """A running double with the queue `bench`, and the SDK's variables set for it."""
+    from moto.moto_api._internal.models import moto_api_backend
+
+    from benchmark.compute.batch.batch import BatchDispatcher, Pace
+
+    moto_api_backend.reset()
+    folder = tmp_path / "containers"
+    folder.mkdir()
+    for name, value in KEYS.items():
+        aws.setenv(name, os.environ.get(name, value))
+    quick = Pace(store_s=0.2, engine_s=0.3, stuck_s=0.5, settle_s=1.0, patience_s=20.0)
+    aws.setattr(BatchDispatcher, "pace", quick)
+    with BatchDouble(folder) as double:
+        for service in ("BATCH", "ECR"):
+            aws.setenv(f"AWS_ENDPOINT_URL_{service}", double.endpoint)
+        double.make_queue()
+        double.setup = double.calls.copy()
+        yield double

@@ -250,6 +250,6 @@ class BatchDispatcher(Dispatcher):
 
     def _variables(self, aws: Aws) -> dict[str, str]:
         """What a container is told beside its role: the region, and an S3 that is not AWS's."""
-        endpoint = os.environ.get("AWS_ENDPOINT_URL_S3")
+        endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
         told = {"AWS_REGION": aws.region}
         return told | ({"AWS_ENDPOINT_URL_S3": endpoint} if endpoint else {})
