@@ -233,6 +233,16 @@ class BatchDouble:
 
         return batch_backends["123456789012"][REGION]
 
+    def _describejobdefinitions(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """moto knows no name:revision here."""
+        backend = self._backend()
+        if named := asked.get("jobDefinitions"):
+            found = [one for name in named if (one := backend.get_job_definition(name))]
+        else:
+            name, status = asked.get("jobDefinitionName"), asked.get("status")
+            found = backend.describe_job_definitions(name, None, status)
+        return {"jobDefinitions": [one.describe() for one in found]}
+
     def _submitjob(self, asked: dict[str, Any]) -> dict[str, Any]:
         backend = self._backend()
         definition = backend.get_job_definition(asked["jobDefinition"])

@@ -56,7 +56,7 @@ def slow_plan(
         (folder / "adapter.py").write_text(GREEDY)
         (folder / "framework.toml").write_text(
             'name = "greedy"\ndescription = "Takes time and memory"\npython = ">=3.11,<3.14"\n'
-            'environment = "constant"\npreload = ["numpy"]\nversion_of = "numpy"\n'
+            'environment = "random-forest"\npreload = ["numpy"]\nversion_of = "numpy"\n'
         )
         return make_plan(
             folder_store,
@@ -285,7 +285,7 @@ def test_a_container_that_takes_too_much_memory_ends_as_memory(
 def test_a_kill_before_the_task_began_is_no_result(
     plan: Plan, make_config: Callable[..., Config], batch: BatchDouble
 ) -> None:
-    batch.container_memory_mb = 20
+    batch.container_memory_mb = 1
     with BatchDispatcher(plan.run, make_config()) as dispatcher:
         dispatcher.submit(plan.tasks[:1])
         (record,) = told(dispatcher)
@@ -354,7 +354,7 @@ def test_lost_tasks_are_made_again_by_the_driver(
     plan: Plan, make_config: Callable[..., Config], batch: BatchDouble
 ) -> None:
     """A second round submits anew: what the first one left has been accounted for."""
-    batch.container_memory_mb = 20
+    batch.container_memory_mb = 1
     config = make_config(max_attempts=2, compute={"*": "batch"})
     summary = execute(plan.run, config, plan.tasks[:1])
     assert summary.causes == {"infrastructure": 1}
