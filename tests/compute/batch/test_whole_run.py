@@ -18,9 +18,9 @@ from benchmark.runs.plan import Plan
 from benchmark.store import open_store
 
 ROOT = Path(__file__).parents[3]
-DATASETS = ("penguins", "cpu", "titanic", "soybean", "concrete")
+DATASETS = ("penguins", "cpu", "concrete", "auto-mpg", "diabetes-progression")
 SEEDS = [1, 2, 3, 4, 5]
-PATIENCE_S = 240.0
+PATIENCE_S = 400.0
 DRIVER = """
 import sys
 from benchmark.compute.batch.batch import BatchDispatcher, Pace
@@ -83,7 +83,10 @@ def test_25_tasks_a_lost_host_a_killed_driver_and_a_throttled_api(
     assert len(job.children) == 25
     assert lost.attempts == 2
     assert batch.calls["submitjob"] == 1
-    assert batch.running() == []
+    while batch.running():  # The last container writes its record before it ends.
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    assert job.state == "SUCCEEDED"
 
 
 def test_the_command_runs_a_task_over_batch(
