@@ -6,10 +6,12 @@ from collections import Counter
 from collections.abc import Callable
 
 import pytest
+from batch_double import CONFIGURATION
 
 from benchmark import results
 from benchmark.compute import discovery
 from benchmark.compute import dispatcher as interface
+from benchmark.compute.batch.batch import BatchDispatcher
 from benchmark.compute.dispatcher import AutoMLMethods, Dispatcher
 from benchmark.compute.local.local import LocalDispatcher
 from benchmark.config import Config
@@ -59,15 +61,26 @@ class Lazy(Dispatcher):
         """Does nothing at all."""
 
 
-DISPATCHERS = [LocalDispatcher, Stranger]
+DISPATCHERS = [
+    LocalDispatcher,
+    Stranger,
+    pytest.param(BatchDispatcher, marks=pytest.mark.integration),
+]
 Told = tuple[Plan, Config]
 
 
 @pytest.fixture
 def planned(
-    make_plan: Callable[..., Plan], make_config: Callable[..., Config], folder_store: Store
+    request: pytest.FixtureRequest,
+    make_plan: Callable[..., Plan],
+    make_config: Callable[..., Config],
+    folder_store: Store,
 ) -> Told:
-    return make_plan(folder_store), make_config()
+    callspec = getattr(request.node, "callspec", None)
+    if callspec is None or callspec.params.get("method") is not BatchDispatcher:
+        return make_plan(folder_store), make_config()
+    request.getfixturevalue("batch")
+    return make_plan(folder_store), make_config(**CONFIGURATION)
 
 
 def all_told(dispatcher: Dispatcher, number: int) -> list[Record]:

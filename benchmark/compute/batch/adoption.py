@@ -1,0 +1,95 @@
+"""What earlier drivers of a run have left: jobs to wait for, to send, to account for and to end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from benchmark import results
+from benchmark.compute.batch import submission, watching
+from benchmark.compute.batch.causes import ENDED
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
+    from benchmark.compute.batch.clients import Aws
+    from benchmark.compute.batch.submission import Submission
+    from benchmark.compute.batch.watching import Ended
+    from benchmark.tasks import Run
+
+
+@dataclass(frozen=True)
+class Adoption:
+    """`live` have a job that goes on; `unsent` may have one, or are to be sent; `ended` is over."""
+
+    live: list[Submission] = field(default_factory=list)
+    unsent: list[Submission] = field(default_factory=list)
+    ended: list[Ended] = field(default_factory=list)
+
+    @property
+    def keys(self) -> set[str]:
+        """The tasks that a job has, or will have."""
+        return {key for one in [*self.live, *self.unsent] for key in one.indices}
+
+
+def adopt(aws: Aws, run: Run, waiting: Collection[str], index: results.AttemptIndex) -> Adoption:
+    """Look for jobs of the tasks that wait (keys), and end what was to be cancelled.
+
+    A task belongs to the last job that was begun for it, unless an attempt has ended since.
+    """
+    known = submission.load(run)
+    _end_cancelled(aws, run, [one for one in known if one.cancelled and one.job])
+    carrier = {
+        key: (one, number) for one in known for number, key in enumerate(one.keys) if key in waiting
+    }
+    carrier = {
+        key: (one, number)
+        for key, (one, number) in carrier.items()
+        if not one.cancelled and index.aside.get(key, 0) <= one.since[number]
+    }
+    ends = results.last_attempts(run, carrier)
+    taken: dict[str, dict[str, int]] = {}
+    for key, (one, number) in carrier.items():
+        if index.last.get(key, 0) <= one.since[number] or ends.get(key) is None:
+            taken.setdefault(one.name, {})[key] = number
+    adopted = [replace(one, indices=taken[one.name]) for one in known if one.name in taken]
+    jobs = watching.describe(aws, (one.job for one in adopted if one.job))
+    found = Adoption()
+    over: list[Submission] = []
+    for one in adopted:
+        if one.job is None:
+            found.unsent.append(one)
+        elif jobs.get(one.job, {}).get("status", "FAILED") in ENDED:
+            over.append(one)
+        else:
+            found.live.append(one)
+    found.ended.extend(_ended(aws, over))
+    return found
+
+
+def end(aws: Aws, run: Run, jobs: Iterable[str]) -> None:
+    """Terminate jobs with all their children, whatever state they are in."""
+    for job in jobs:
+        reason = f"The run {run.name} was stopped"
+        aws.call("batch", "terminate_job", jobId=job, reason=reason)
+
+
+def _ended(aws: Aws, over: Sequence[Submission]) -> list[Ended]:
+    watch = watching.Watch(aws)
+    # The second look also finds children that were never made.
+    both = watch.ended(over) + watch.ended(over) if over else []
+    return list({one.key: one for one in reversed(both)}.values())
+
+
+def _end_cancelled(aws: Aws, run: Run, cancelled: Sequence[Submission]) -> None:
+    """A driver may have been killed between its word and the end of its jobs."""
+    jobs = watching.describe(aws, (str(one.job) for one in cancelled))
+    end(
+        aws,
+        run,
+        (
+            name
+            for name, job in jobs.items()
+            if job["status"] not in ENDED and not job.get("isTerminated")
+        ),
+    )

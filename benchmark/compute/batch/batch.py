@@ -1,0 +1,255 @@
+"""The method batch: tasks as array jobs of AWS Batch.
+
+The records in the store are looked at first; AWS Batch is asked for what left none. A driver that
+was killed finds its jobs again when the same tasks are submitted, and submits none twice.
+"""
+
+from __future__ import annotations
+
+import collections
+import os
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar
+
+from benchmark import results
+from benchmark.compute.batch import adoption, checks, definition, submission
+from benchmark.compute.batch.causes import cause_of
+from benchmark.compute.batch.clients import Aws, PassingError, patiently
+from benchmark.compute.batch.image import full_name, image_of
+from benchmark.compute.batch.queue import check_queue, stuck
+from benchmark.compute.batch.watching import Watch
+from benchmark.compute.dispatcher import Dispatcher, account
+from benchmark.compute.images import RESERVE_MB
+from benchmark.errors import BenchmarkError, ConfigError
+from benchmark.results import Cause, Record
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from benchmark.compute.batch.submission import Submission
+    from benchmark.compute.batch.watching import Ended
+    from benchmark.config import Config
+    from benchmark.tasks import Run, Task
+
+PREFIX = "automl-benchmark"
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Seconds between looks at the store and at the engine, until jobs that do not move are
+    looked into, and until a fault that may pass is taken for one that does not."""
+
+    store_s: float = 5.0
+    engine_s: float = 10.0
+    stuck_s: float = 30.0
+    settle_s: float = submission.SETTLE_S
+    patience_s: float = 900.0
+
+
+class BatchDispatcher(Dispatcher):
+    """Submits tasks by framework and waits for their outcomes.
+
+    `detached`: close() leaves the jobs to run; the next driver of the run picks them up.
+    """
+
+    pace: ClassVar[Pace] = Pace()
+
+    def __init__(self, run: Run, config: Config) -> None:
+        super().__init__(run, config)
+        self.detached = False
+        self._tasks: dict[str, Task] = {}
+        self._told: list[Record] = []
+        self._unsent: collections.deque[Submission] = collections.deque()
+        self._live: dict[str, Submission] = {}
+        self._aside: dict[str, int] = {}
+        self._aws: Aws | None = None
+        self._watch: Watch | None = None
+        self._store_at = self._engine_at = self._still_since = 0.0
+        self._trouble_since: float | None = None
+
+    @classmethod
+    def check(cls, config: Config) -> None:
+        """Refuse, with one sentence and without making anything, what AWS would refuse."""
+        checks.check(config)
+
+    def submit(self, tasks: Sequence[Task]) -> None:
+        """Take tasks: those that a job of an earlier driver has are waited for, the others sent."""
+        queue = self.config.job_queue_id
+        if not queue:
+            raise ConfigError("'job_queue_id' is unset; set it to a job queue's name or ARN.")
+        aws = self._aws = self._aws or Aws()
+        patience_s = self.pace.patience_s
+        patiently(lambda: check_queue(aws, queue), patience_s)
+        index = results.attempt_index(self.run)
+        self._aside |= index.aside
+        self._tasks |= {task.key: task for task in tasks}
+        self._tell(self._recorded())
+        waiting = [task.key for task in tasks if task.key in self._tasks]
+        found = patiently(lambda: adoption.adopt(aws, self.run, waiting, index), patience_s)
+        self._live |= {one.name: one for one in found.live}
+        self._unsent += found.unsent
+        since = dict(index.last)
+        for ended in found.ended:
+            record = self._accounted(ended)
+            since[record.task] = record.attempt
+            if record.is_result:
+                self._tell([record])
+        taken = found.keys
+        new = [self._tasks[key] for key in waiting if key in self._tasks and key not in taken]
+        patiently(lambda: self._plan(new, queue, since), patience_s)
+        self._engine_at, self._still_since = 0.0, time.monotonic()
+        self._step()
+
+    def completed(self, timeout_s: float) -> list[Record]:
+        end = time.monotonic() + timeout_s
+        while True:
+            self._step()
+            told, self._told = self._told, []
+            now = time.monotonic()
+            if told or now >= end or not self._tasks:
+                return told
+            due = min(self._store_at, self._engine_at)
+            time.sleep(max(0.01, min(end, due) - now))
+
+    def close(self) -> None:
+        """Cancel the jobs that are waited for, unless `detached`.
+
+        Raises:
+            BenchmarkError: jobs that could not be cancelled, by their ids.
+        """
+        perhaps = [*self._live.values(), *self._unsent]
+        self._live.clear()
+        self._unsent.clear()
+        self._tasks.clear()
+        if self.detached or self._aws is None:
+            return
+        left = []
+        for one in (replace(one, cancelled=True) for one in perhaps):
+            submission.save(self.run, one)
+            try:
+                found = submission.find(self._aws, self.run, one) if one.job is None else one
+                adoption.end(self._aws, self.run, [found.job] if found.job else [])
+            except BenchmarkError as error:
+                left.append(f"{one.job or one.name} ({error})")
+        if left:
+            raise BenchmarkError(f"Jobs of AWS Batch may still run: {'; '.join(left)}")
+
+    def _step(self) -> None:
+        """Whatever is due: records to find, jobs to send, jobs that have ended."""
+        now = time.monotonic()
+        if now >= self._store_at and self._tasks:
+            self._store_at = now + max(self.pace.store_s, len(self._tasks) / 1000)
+            self._tell(self._recorded())
+        if now < self._engine_at or self._aws is None or not (self._live or self._unsent):
+            return
+        self._engine_at = now + self.pace.engine_s
+        try:
+            self._send(self._aws)
+            self._look(self._aws)
+            self._trouble_since = None
+        except PassingError as fault:
+            self._trouble_since = now if self._trouble_since is None else self._trouble_since
+            if now - self._trouble_since > self.pace.patience_s:
+                raise BenchmarkError(f"{fault} This has lasted for too long.") from None
+
+    def _send(self, aws: Aws) -> None:
+        """Submit what is to be; what AWS may have taken already is looked for by its name first."""
+        for _ in range(len(self._unsent)):
+            one = self._unsent[0]
+            if one.asked is not None:
+                one = submission.find(aws, self.run, one)
+                if one.job is None and time.time() - (one.asked or 0.0) < self.pace.settle_s:
+                    self._unsent.rotate(-1)
+                    continue
+            if one.job is None:
+                try:
+                    one = submission.submit(aws, self.run, one, self._variables(aws))
+                except PassingError as fault:
+                    if fault.perhaps_done:
+                        self._unsent[0] = replace(one, asked=time.time())
+                    raise
+            self._unsent.popleft()
+            self._live[one.name] = one
+
+    def _look(self, aws: Aws) -> None:
+        """Account for the tasks whose jobs have ended and that left no record."""
+        watch = self._watch = self._watch or Watch(aws)
+        ended = watch.ended(list(self._live.values()))
+        for one in ended:
+            if one.key in self._tasks:
+                self._tell([self._accounted(one)])
+        now = time.monotonic()
+        if ended or watch.moving or not self._live:
+            self._still_since = now
+        elif now - self._still_since > self.pace.stuck_s:
+            self._still_since = now
+            arrays = [str(one.job) for one in self._live.values() if len(one.keys) > 1]
+            why = stuck(aws, str(self.config.job_queue_id), arrays)
+            if why:
+                raise BenchmarkError(why)
+
+    def _accounted(self, ended: Ended) -> Record:
+        task, since = self._tasks[ended.key], ended.since
+        cause, message = cause_of(ended.job)
+        if cause.is_result:
+            # Only a task that had begun was measured; before, it was the harness that failed.
+            last = results.last_attempt(self.run, task.key)
+            if last is None or last[0].number <= since:
+                cause, message = Cause.INFRASTRUCTURE, f"Before the task began: {message}"
+        return account(self.run, task, cause, message, since)
+
+    def _tell(self, records: Sequence[Record]) -> None:
+        """Each task once; a job that nobody waits for any more is no longer looked at."""
+        for record in records:
+            if self._tasks.pop(record.task, None) is not None:
+                self._told.append(record)
+        for name, one in list(self._live.items()):
+            left = {key: index for key, index in one.indices.items() if key in self._tasks}
+            if left:
+                self._live[name] = replace(one, indices=left)
+            else:
+                del self._live[name]
+
+    def _recorded(self) -> list[Record]:
+        store = self.run.store
+        present = set(store.list(f"{self.run.name}/out"))
+        paths = [path for key in self._tasks if (path := self.run.out_path(key)) in present]
+        found = (Record.from_bytes(data) for _, data in store.get_many(paths))
+        return [one for one in found if one and one.attempt > self._aside.get(one.task, 0)]
+
+    def _plan(self, tasks: Sequence[Task], queue: str, since: Mapping[str, int]) -> None:
+        """Write down jobs for the tasks, an array for each framework, cut where AWS cuts."""
+        groups: dict[str, list[Task]] = {}
+        for task in tasks:
+            groups.setdefault(str(task.labels.get("framework", "tasks")), []).append(task)
+        arns = {label: self._definition(label, group[0]) for label, group in groups.items()}
+        prefix = self.config.job_name or PREFIX
+        for label, group in groups.items():
+            for keys in submission.cut([task.key for task in group]):
+                before = {key: since.get(key, 0) for key in keys}
+                self._unsent.append(
+                    submission.begin(self.run, prefix, label, queue, arns[label], before)
+                )
+
+    def _definition(self, label: str, task: Task) -> str:
+        aws = self._aws = self._aws or Aws()
+        template = definition.template_of(aws, self.config)
+        name = full_name(self.run.manifest.frameworks.get(label, {}), label)
+        image = image_of(aws, self.config, name, template)
+        prefix = definition.name_part(self.config.job_name or PREFIX)
+        wanted = definition.definition(
+            f"{prefix}-{definition.name_part(label)}",
+            image,
+            task.resources,
+            RESERVE_MB,
+            self.config.max_attempts,
+            template,
+        )
+        return definition.ensure(aws, wanted)
+
+    def _variables(self, aws: Aws) -> dict[str, str]:
+        """What a container is told beside its role: the region, and an S3 that is not AWS's."""
+        endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+        told = {"AWS_REGION": aws.region}
+        return told | ({"AWS_ENDPOINT_URL_S3": endpoint} if endpoint else {})

@@ -1,0 +1,132 @@
+"""The job definition of a framework: its image, what a job may take, and when it is tried again.
+
+A definition that `job_definition_id` names is the template: roles, mounts, log settings and
+variables come from it. What has not changed is not registered again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from typing import TYPE_CHECKING, Any
+
+from benchmark.compute.batch.causes import HOST_LOSS
+from benchmark.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from benchmark.compute.batch.clients import Aws
+    from benchmark.config import Config
+    from benchmark.tasks import Resources
+
+TAG = "automl-benchmark"
+# The harness ends a task at its hard limit; this is for one that cannot any more.
+GRACE_S = 300
+_LEAST_S, _MOST_ATTEMPTS = 60, 10
+_KEPT = ("parameters", "platformCapabilities", "schedulingPriority", "propagateTags")
+
+
+def name_part(text: str, length: int = 40) -> str:
+    """Text as a part of a name that AWS Batch takes."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", text).strip("-_")[:length] or "x"
+
+
+def template_of(aws: Aws, config: Config) -> dict[str, Any]:
+    """The definition that `job_definition_id` names; empty where it names none.
+
+    Raises:
+        ConfigError: there is no such active definition, or it holds no single container.
+    """
+    named = config.job_definition_id
+    if not named:
+        return {}
+    found = _by_arn(aws, named) if named.startswith("arn:") or ":" in named else _latest(aws, named)
+    if not found:
+        raise ConfigError(
+            f"'job_definition_id' names {named}, and there is no active job definition of this "
+            f"name in {aws.region}; register it there, set AWS_REGION, or unset the key."
+        )
+    if "containerProperties" not in found:
+        raise ConfigError(
+            f"'job_definition_id' names {named}, which has no containerProperties; name a "
+            "definition of the type container (not EKS or multi-node), or unset the key."
+        )
+    return found
+
+
+def definition(  # noqa: PLR0917
+    name: str,
+    image: str | None,
+    resources: Resources,
+    reserve_mb: int,
+    attempts: int,
+    template: Mapping[str, Any],
+) -> dict[str, Any]:
+    """What `register_job_definition` is given. Memory in MB is the task's and the harness's."""
+    container = dict(template.get("containerProperties", {}))
+    for replaced in ("vcpus", "memory"):
+        container.pop(replaced, None)
+    others = [
+        need
+        for need in container.get("resourceRequirements", [])
+        if need["type"] not in ("VCPU", "MEMORY")
+    ]
+    container["resourceRequirements"] = [
+        {"type": "VCPU", "value": str(resources.cores)},
+        {"type": "MEMORY", "value": str(resources.memory_mb + reserve_mb)},
+        *others,
+    ]
+    if image:
+        container["image"] = image
+    made: dict[str, Any] = {
+        "jobDefinitionName": name,
+        "type": "container",
+        "containerProperties": container,
+        # The last condition is needed: what none matches, AWS tries again.
+        "retryStrategy": {
+            "attempts": min(attempts, _MOST_ATTEMPTS),
+            "evaluateOnExit": [
+                {"action": "RETRY", "onStatusReason": f"{HOST_LOSS}*"},
+                {"action": "EXIT", "onReason": "*"},
+            ],
+        },
+        "timeout": {
+            "attemptDurationSeconds": max(_LEAST_S, math.ceil(resources.hard_limit_s) + GRACE_S)
+        },
+    }
+    made |= {key: template[key] for key in _KEPT if template.get(key)}
+    text = json.dumps(made, sort_keys=True).encode()
+    tags = {k: v for k, v in template.get("tags", {}).items() if k != TAG}
+    return made | {"tags": tags | {TAG: hashlib.sha256(text).hexdigest()[:16]}}
+
+
+def ensure(aws: Aws, wanted: Mapping[str, Any]) -> str:
+    """The ARN of the definition, registered unless its latest revision is the same."""
+    latest = _latest(aws, wanted["jobDefinitionName"])
+    if latest and latest.get("tags", {}).get(TAG) == wanted["tags"][TAG]:
+        return str(latest["jobDefinitionArn"])
+    made = aws.call("batch", "register_job_definition", **wanted)
+    return str(made["jobDefinitionArn"])
+
+
+def _latest(aws: Aws, name: str) -> dict[str, Any]:
+    """The active revision with the highest number; empty where there is none."""
+    found: list[dict[str, Any]] = []
+    more: dict[str, Any] = {}
+    while True:
+        page = aws.call(
+            "batch", "describe_job_definitions", jobDefinitionName=name, status="ACTIVE", **more
+        )
+        found += page["jobDefinitions"]
+        if not page.get("nextToken"):
+            return max(found, key=lambda one: int(one["revision"]), default={})
+        more = {"nextToken": page["nextToken"]}
+
+
+def _by_arn(aws: Aws, named: str) -> dict[str, Any]:
+    page = aws.call("batch", "describe_job_definitions", jobDefinitions=[named])
+    active = [one for one in page["jobDefinitions"] if one.get("status", "ACTIVE") == "ACTIVE"]
+    return dict(active[0]) if active else {}

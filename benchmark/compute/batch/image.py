@@ -1,0 +1,119 @@
+"""Which image a framework's jobs run, and whether the registry has it."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from benchmark.compute.batch.clients import RefusedError
+from benchmark.compute.images import images_of, repository_name
+from benchmark.errors import BenchmarkError, ConfigError
+from benchmark.frameworks import framework_of, registry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from benchmark.compute.batch.clients import Aws
+    from benchmark.config import Config
+
+_ECR = re.compile(
+    r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(\.cn)?/(?P<name>.+)"
+)
+
+
+def image_tag(config: Config, name: str) -> str:
+    """The tag of a framework's image; `name` is the registry's, "h2o@3.44" for a version.
+
+    Raises:
+        ConfigError: the framework can have no image.
+    """
+    framework = framework_of(name, config.frameworks_path)
+    found = registry.scan(config.frameworks_path).frameworks
+    images, faults = images_of([framework], found, config.frameworks_path)
+    if not images:
+        raise ConfigError("; ".join(faults.values()) or f"{name} can have no image.")
+    return images[0].tag
+
+
+def repository(aws: Aws, config: Config) -> str | None:
+    """The repository of 'ecr_repo' with its registry; None where the key is unset."""
+    named = config.ecr_repo
+    if not named:
+        return None
+    if "." in named.split("/")[0] or ":" in named.split("/")[0]:
+        return repository_name(named)
+    found = aws.call("ecr", "describe_repositories", repositoryNames=[named])
+    return str(found["repositories"][0]["repositoryUri"])
+
+
+def check_images(aws: Aws, config: Config, names: Iterable[str]) -> None:
+    """Refuse frameworks whose images the registry does not have; only ECR can be asked.
+
+    Raises:
+        ConfigError: an image is absent, or the repository.
+    """
+    try:
+        place = repository(aws, config)
+        parts = _ECR.fullmatch(place or "")
+        if not parts:
+            return
+        for name in names:
+            tag = image_tag(config, name)
+            _look(aws, parts, tag, name)
+    except RefusedError as error:
+        if error.code == "RepositoryNotFoundException":
+            raise ConfigError(
+                f"'ecr_repo' is {config.ecr_repo}, and there is no such repository in "
+                f"{aws.region}; make it, or correct the key."
+            ) from None
+        raise
+
+
+def _look(aws: Aws, parts: re.Match[str], tag: str, name: str) -> None:
+    asked: dict[str, Any] = {
+        "registryId": parts["account"],
+        "repositoryName": parts["name"],
+        "imageIds": [{"imageTag": tag}],
+    }
+    if parts["region"] != aws.region:
+        return  # A pull may cross regions; this client may not ask there.
+    try:
+        aws.call("ecr", "describe_images", **asked)
+    except RefusedError as error:
+        if error.code != "ImageNotFoundException":
+            raise
+        raise ConfigError(
+            f"The image of {name} is not in {parts.string} (tag {tag}); run `main.py init-compute "
+            f"--framework {name} --push {parts.string}`."
+        ) from None
+
+
+def framework_names(config: Config) -> dict[str, str]:
+    """The registry's names of the configured frameworks by those in the results."""
+    if config.frameworks is not None:
+        return {entry.as_name: entry.name for entry in config.frameworks}
+    found = registry.scan(config.frameworks_path).frameworks
+    return {name: name for name, framework in found.items() if framework.tier == 1}
+
+
+def full_name(facts: Mapping[str, Any], label: str) -> str:
+    """The name with its version of a framework, by what the manifest says of it."""
+    name = str(facts.get("name", label))
+    return f"{name}@{facts['version']}" if facts.get("version") else name
+
+
+def image_of(aws: Aws, config: Config, name: str, template: Mapping[str, Any]) -> str | None:
+    """The image of a framework's definition; None where the template's own is meant.
+
+    Raises:
+        BenchmarkError: nothing names an image.
+    """
+    place = repository(aws, config)
+    if place:
+        return f"{place}:{image_tag(config, name)}"
+    if template:
+        return None
+    raise BenchmarkError(
+        "Neither 'ecr_repo' nor 'job_definition_id' is set, so AWS Batch has no image to run; set "
+        "one of them."
+    )

@@ -1,0 +1,484 @@
+"""AWS Batch that runs jobs for real: moto's server with the jobs mended to behave as AWS does.
+
+Queues, compute environments and job definitions are moto's. Jobs are ours: containers are processes
+that run docker/entrypoint.py, with the array's index, memory and time limits, retries, reasons,
+states of parents and children, pages, and the limits that AWS refuses.
+
+    with BatchDouble(folder) as batch:
+        os.environ["AWS_ENDPOINT_URL_BATCH"] = batch.endpoint
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fnmatch
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+ENDED = ("SUCCEEDED", "FAILED")
+REGION = "eu-central-1"
+CONFIGURATION = {"job_queue_id": "bench", "ecr_repo": "registry.example/bench"}
+KEYS = {
+    "AWS_ACCESS_KEY_ID": "AKIADOUBLE",
+    "AWS_SECRET_ACCESS_KEY": "no-secret-at-all",
+    "AWS_REGION": REGION,
+    "AWS_DEFAULT_REGION": REGION,
+}
+_STOP_S = 20.0
+_TICK_S = 0.05
+# Looking through /proc is dear; where a test sets a limit it is done at every tick.
+_WEIGH_S = 2.0
+
+
+class RefusalError(Exception):
+    def __init__(self, status: int, code: str, message: str = "") -> None:
+        super().__init__(f"{code}: {message}")
+        self.status, self.code, self.message = status, code, message
+
+
+def client_error(message: str) -> RefusalError:
+    return RefusalError(400, "ClientException", message)
+
+
+@dataclass
+class Job:
+    """A job, or a child of an array, or an array's parent (which has children and no process)."""
+
+    id: str
+    name: str
+    queue: str
+    definition: dict[str, Any]
+    overrides: dict[str, Any]
+    index: int | None = None
+    children: list[Job] = field(default_factory=list)
+    status: str = "RUNNABLE"
+    reason: str | None = None
+    status_reason: str | None = None
+    exit_code: int | None = None
+    attempts: int = 0
+    terminated: str | None = None
+    ends_with: str | None = None
+    process: subprocess.Popen[bytes] | None = None
+    started: float = 0.0
+    stop_at: float = 0.0
+    weighed: float = 0.0
+
+    @property
+    def state(self) -> str:
+        if not self.children:
+            return self.status
+        if any(child.status not in ENDED for child in self.children):
+            return "PENDING"
+        return "FAILED" if any(c.status == "FAILED" for c in self.children) else "SUCCEEDED"
+
+    def told(self) -> dict[str, Any]:
+        """As list_jobs gives it."""
+        said: dict[str, Any] = {"jobId": self.id, "jobName": self.name, "status": self.state}
+        said |= {"createdAt": 0, "jobQueue": self.queue}
+        said["jobDefinition"] = self.definition["jobDefinitionArn"]
+        container = {}
+        if self.exit_code is not None:
+            container["exitCode"] = self.exit_code
+        if self.reason:
+            container["reason"] = self.reason
+        if container:
+            said["container"] = container
+        if self.status_reason:
+            said["statusReason"] = self.status_reason
+        if self.terminated is not None:
+            said["isTerminated"] = True
+        if self.index is not None:
+            said["arrayProperties"] = {"index": self.index}
+        if self.children:
+            counts = Counter(child.status for child in self.children)
+            said["arrayProperties"] = {"size": len(self.children), "statusSummary": dict(counts)}
+        return said
+
+
+class BatchDouble:
+    """`fault(operation, number)` may answer (status, code), done instead of the request, or
+    "lost": done, and only the reply is lost. `calls` counts requests by operation.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.calls: Counter[str] = Counter()
+        self.fault: Callable[[str, int], tuple[int, str] | str | None] = lambda name, number: None
+        self.slots = 2
+        self.absent_images: set[str] = set()
+        self.container_memory_mb: int | None = None
+        self.time_scale = 1.0
+        self.jobs: dict[str, Job] = {}
+        self.setup: Counter[str] = Counter()
+        self._lock = threading.RLock()
+        self._over = threading.Event()
+
+    def __enter__(self) -> BatchDouble:
+        from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+        from werkzeug.serving import WSGIRequestHandler, make_server
+
+        class Quiet(WSGIRequestHandler):
+            def log(self, *_: Any) -> None:
+                pass
+
+        self._moto = DomainDispatcherApplication(create_backend_app)
+        self._server = make_server(
+            "127.0.0.1", 0, self._serve, threaded=True, request_handler=Quiet
+        )
+        self.endpoint = f"http://127.0.0.1:{self._server.server_port}"
+        self._threads = [
+            threading.Thread(target=self._server.serve_forever, args=(0.05,)),
+            threading.Thread(target=self._schedule),
+        ]
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._server.shutdown()
+        for thread in self._threads:
+            thread.join()
+        self._server.server_close()
+        for job in self._runnable():
+            if job.process and job.process.poll() is None:
+                kill_tree(job.process.pid)
+                job.process.wait()
+
+    def client(self, service: str = "batch") -> Any:
+        import boto3
+
+        return boto3.client(
+            service,
+            endpoint_url=self.endpoint,
+            region_name=REGION,
+            aws_access_key_id="AKIADOUBLE",
+            aws_secret_access_key="none",
+        )
+
+    def make_queue(self, name: str = "bench", state: str = "ENABLED") -> str:
+        """A queue with a compute environment; returns its ARN."""
+        iam, batch = self.client("iam"), self.client()
+        with contextlib.suppress(iam.exceptions.EntityAlreadyExistsException):
+            iam.create_role(RoleName="service", AssumeRolePolicyDocument="{}")
+        role = iam.get_role(RoleName="service")["Role"]["Arn"]
+        environment = batch.create_compute_environment(
+            computeEnvironmentName=f"{name}-machines",
+            type="UNMANAGED",
+            state="ENABLED",
+            serviceRole=role,
+        )["computeEnvironmentArn"]
+        return batch.create_job_queue(
+            jobQueueName=name,
+            state=state,
+            priority=1,
+            computeEnvironmentOrder=[{"order": 0, "computeEnvironment": environment}],
+        )["jobQueueArn"]
+
+    def lose_host(self, job: Job) -> None:
+        """The machine of a running job goes, with everything on it."""
+        with self._lock:
+            assert job.process is not None
+            job.ends_with = "Host EC2 (instance i-0f00ba4) terminated."
+            kill_tree(job.process.pid)
+
+    def running(self) -> list[Job]:
+        with self._lock:
+            return [job for job in self._runnable() if job.status == "RUNNING"]
+
+    # The interface
+
+    def _serve(self, environ: dict[str, Any], start: Any) -> Any:
+        path = environ["PATH_INFO"].strip("/").split("/")
+        operation = path[1] if path[0] == "v1" and len(path) == 2 else path[-1] or "other"
+        with self._lock:
+            number = self.calls[operation]
+            self.calls[operation] += 1
+            fault = self.fault(operation, number)
+        try:
+            if isinstance(fault, tuple):
+                raise RefusalError(*fault)
+            mine = getattr(self, f"_{operation}", None) if path[0] == "v1" else None
+            if mine is None:
+                return self._moto(environ, start)
+            size = int(environ.get("CONTENT_LENGTH") or 0)
+            with self._lock:
+                answer = mine(json.loads(environ["wsgi.input"].read(size) or b"{}"))
+            if fault == "lost":
+                raise RefusalError(500, "ServerException")
+            status, headers = "200 OK", []
+        except RefusalError as refusal:
+            answer = {"message": refusal.message}
+            status, headers = f"{refusal.status} X", [("x-amzn-errortype", refusal.code)]
+        body = json.dumps(answer).encode()
+        start(
+            status,
+            [*headers, ("Content-Type", "application/json"), ("Content-Length", str(len(body)))],
+        )
+        return [body]
+
+    def _backend(self) -> Any:
+        from moto.batch.models import batch_backends
+
+        return batch_backends["123456789012"][REGION]
+
+    def _describejobdefinitions(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """moto knows no name:revision here."""
+        backend = self._backend()
+        if named := asked.get("jobDefinitions"):
+            found = [one for name in named if (one := backend.get_job_definition(name))]
+        else:
+            name, status = asked.get("jobDefinitionName"), asked.get("status")
+            found = backend.describe_job_definitions(name, None, status)
+        return {"jobDefinitions": [one.describe() for one in found]}
+
+    def _submitjob(self, asked: dict[str, Any]) -> dict[str, Any]:
+        backend = self._backend()
+        definition = backend.get_job_definition(asked["jobDefinition"])
+        if definition is None or definition.status != "ACTIVE":
+            raise client_error(f"Job Definition {asked['jobDefinition']} is INACTIVE or missing.")
+        queue = backend.get_job_queue(asked["jobQueue"])
+        if queue is None:
+            raise client_error(f"Job Queue {asked['jobQueue']} does not exist.")
+        if queue.state != "ENABLED":
+            raise client_error(f"Job Queue {asked['jobQueue']} is {queue.state}.")
+        size = asked.get("arrayProperties", {}).get("size")
+        if size is not None and not 2 <= size <= 10_000:
+            raise client_error("Array size must be between 2 and 10,000.")
+        common = {
+            "name": asked["jobName"],
+            "queue": queue.arn,
+            "definition": definition.describe(),
+            "overrides": asked.get("containerOverrides", {}),
+        }
+        job = Job(id=str(uuid.uuid4()), **common)
+        for index in range(size or 0):
+            job.children.append(Job(id=f"{job.id}:{index}", index=index, **common))
+        self.jobs[job.id] = job
+        return {"jobId": job.id, "jobName": job.name}
+
+    def _describejobs(self, asked: dict[str, Any]) -> dict[str, Any]:
+        if len(asked["jobs"]) > 100:
+            raise client_error("You can describe up to 100 jobs.")
+        return {"jobs": [job.told() for name in asked["jobs"] if (job := self._find(name))]}
+
+    def _listjobs(self, asked: dict[str, Any]) -> dict[str, Any]:
+        if ("jobQueue" in asked) == ("arrayJobId" in asked):
+            raise client_error("Exactly one of jobQueue and arrayJobId is needed.")
+        filters, status = asked.get("filters"), asked.get("jobStatus")
+        if "arrayJobId" in asked:
+            parent = self._find(asked["arrayJobId"])
+            jobs = list(parent.children) if parent else []
+        else:
+            queue = self._backend().get_job_queue(asked["jobQueue"])
+            jobs = [job for job in self.jobs.values() if queue and job.queue == queue.arn]
+        if filters:
+            names = [value.lower() for value in filters[0]["values"]]
+            jobs = [job for job in jobs if job.name.lower() in names]
+        else:
+            jobs = [job for job in jobs if job.state == (status or "RUNNING")]
+        most = min(asked.get("maxResults", 100), 1000 if status and not filters else 100)
+        start = int(asked.get("nextToken") or 0)
+        page: dict[str, Any] = {"jobSummaryList": [j.told() for j in jobs[start : start + most]]}
+        if start + most < len(jobs):
+            page["nextToken"] = str(start + most)
+        return page
+
+    def _terminatejob(self, asked: dict[str, Any]) -> dict[str, Any]:
+        job = self._find(asked["jobId"])
+        for one in [job, *job.children] if job else []:
+            if one.status in ENDED:
+                continue
+            one.terminated = asked["reason"]
+            if one.process:
+                one.stop_at = time.monotonic() + _STOP_S
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(one.process.pid, signal.SIGTERM)
+            elif not one.children:
+                one.status, one.status_reason = "FAILED", asked["reason"]
+        return {}
+
+    def _find(self, name: str) -> Job | None:
+        parent, _, index = name.partition(":")
+        job = self.jobs.get(parent)
+        return job.children[int(index)] if job and index else job
+
+    # The machines
+
+    def _runnable(self) -> Iterator[Job]:
+        for job in list(self.jobs.values()):
+            yield from job.children or [job]
+
+    def _schedule(self) -> None:
+        while not self._over.wait(_TICK_S):
+            with self._lock:
+                jobs = list(self._runnable())
+                for job in jobs:
+                    if job.process:
+                        self._look_after(job)
+                free = self.slots - sum(1 for job in jobs if job.process)
+                for job in [job for job in jobs if job.status == "RUNNABLE"][: max(0, free)]:
+                    self._start(job)
+
+    def _start(self, job: Job) -> None:
+        container = job.definition["containerProperties"]
+        job.attempts += 1
+        job.reason = job.exit_code = job.ends_with = None
+        if container["image"] in self.absent_images:
+            job.reason = f"CannotPullContainerError: manifest for {container['image']} not found"
+            self._attempt_ended(job, "Task failed to start")
+            return
+        told = {one["name"]: one["value"] for one in container.get("environment", [])}
+        told |= {one["name"]: one["value"] for one in job.overrides.get("environment", [])}
+        told["AWS_BATCH_JOB_ID"] = job.id
+        if job.index is not None:
+            told["AWS_BATCH_JOB_ARRAY_INDEX"] = str(job.index)
+        log = self.folder / f"{job.id.replace(':', '-')}-{job.attempts}.log"
+        with log.open("wb") as output:
+            job.process = subprocess.Popen(
+                [sys.executable, str(ROOT / "docker/entrypoint.py"), *job.overrides["command"]],
+                env=_role() | {"PYTHONPATH": str(ROOT)} | told,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                cwd=self.folder,
+                start_new_session=True,
+            )
+        job.status, job.started = "RUNNING", time.monotonic()
+
+    def _look_after(self, job: Job) -> None:
+        assert job.process is not None
+        code = job.process.poll()
+        if code is None:
+            self._enforce(job)
+            return
+        job.process = None
+        job.exit_code = code if code >= 0 else 128 - code
+        if job.ends_with and job.ends_with.startswith("Host EC2"):
+            job.exit_code = None
+        elif job.ends_with == "memory":
+            job.reason = "OutOfMemoryError: Container killed due to memory usage"
+            job.ends_with = None
+        self._attempt_ended(
+            job, job.ends_with or job.terminated or "Essential container in task exited"
+        )
+
+    def _enforce(self, job: Job) -> None:
+        assert job.process is not None
+        now = time.monotonic()
+        needs = job.definition["containerProperties"]["resourceRequirements"]
+        memory = next(int(need["value"]) for need in needs if need["type"] == "MEMORY")
+        limit_s = job.definition["timeout"]["attemptDurationSeconds"] * self.time_scale
+        if job.terminated is not None and now > job.stop_at:
+            kill_tree(job.process.pid)
+        elif now - job.started > limit_s:
+            job.ends_with = "Job attempt duration exceeded timeout"
+            kill_tree(job.process.pid)
+        elif now >= job.weighed + (0.0 if self.container_memory_mb else _WEIGH_S) and self._is_over(
+            job, self.container_memory_mb or memory
+        ):
+            job.ends_with = "memory"
+            kill_tree(job.process.pid)
+
+    def _is_over(self, job: Job, memory_mb: int) -> bool:
+        assert job.process is not None
+        job.weighed = time.monotonic()
+        return tree_mb(job.process.pid) > memory_mb
+
+    def _attempt_ended(self, job: Job, status_reason: str) -> None:
+        job.status_reason = status_reason
+        if job.exit_code == 0:
+            job.status = "SUCCEEDED"
+            return
+        strategy = job.definition["retryStrategy"]
+        final = job.terminated is not None or "exceeded timeout" in status_reason
+        again = (
+            not final and job.attempts < strategy["attempts"] and self._is_retried(job, strategy)
+        )
+        job.status = "RUNNABLE" if again else "FAILED"
+
+    def _is_retried(self, job: Job, strategy: dict[str, Any]) -> bool:
+        """AWS tries again what no condition matches."""
+        facts = {
+            "onStatusReason": job.status_reason or "",
+            "onReason": job.reason or "",
+            "onExitCode": "" if job.exit_code is None else str(job.exit_code),
+        }
+        for condition in strategy.get("evaluateOnExit", []):
+            patterns = {key: value for key, value in condition.items() if key != "action"}
+            if all(fnmatch.fnmatchcase(facts[key], value) for key, value in patterns.items()):
+                return str(condition["action"]).upper() == "RETRY"
+        return True
+
+
+def tree(pid: int) -> list[int]:
+    """A process and all that descend from it."""
+    parents: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError, IndexError):
+                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+                parents.setdefault(parent, []).append(int(entry.name))
+    found, left = [], [pid]
+    while left:
+        found.append(left.pop())
+        left += parents.get(found[-1], [])
+    return found
+
+
+def tree_mb(pid: int) -> float:
+    """Anonymous memory of a tree, MB."""
+    total = 0
+    for one in tree(pid):
+        with contextlib.suppress(OSError):
+            pages = (Path("/proc") / str(one) / "statm").read_text().split()
+            total += int(pages[1]) - int(pages[2])
+    return total * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def kill_tree(pid: int) -> None:
+    for one in tree(pid):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(one, signal.SIGKILL)
+
+
+def _role() -> dict[str, str]:
+    """What a container has beside the job's own variables: the credentials of its role."""
+    told = ("AWS_ENDPOINT", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_BATCH")
+    return {name: value for name, value in os.environ.items() if not name.startswith(told)}
+
+
+@pytest.fixture
+def batch(tmp_path: Path, aws: pytest.MonkeyPatch) -> Iterator[BatchDouble]:
+    """A running double with the queue `bench`, and the SDK's variables set for it."""
+    from moto.moto_api._internal.models import moto_api_backend
+
+    from benchmark.compute.batch.batch import BatchDispatcher, Pace
+
+    moto_api_backend.reset()
+    folder = tmp_path / "containers"
+    folder.mkdir()
+    for name, value in KEYS.items():
+        aws.setenv(name, os.environ.get(name, value))
+    quick = Pace(store_s=0.2, engine_s=0.3, stuck_s=0.5, settle_s=1.0, patience_s=20.0)
+    aws.setattr(BatchDispatcher, "pace", quick)
+    with BatchDouble(folder) as double:
+        for service in ("BATCH", "ECR"):
+            aws.setenv(f"AWS_ENDPOINT_URL_{service}", double.endpoint)
+        double.make_queue()
+        double.setup = double.calls.copy()
+        yield double

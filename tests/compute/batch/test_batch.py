@@ -1,0 +1,364 @@
+"""The method batch over a double of AWS Batch whose containers are real processes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from batch_double import CONFIGURATION, BatchDouble, Job
+
+from benchmark import results
+from benchmark.compute.batch.batch import BatchDispatcher
+from benchmark.config import Config
+from benchmark.errors import BenchmarkError
+from benchmark.results import Cause, Record
+from benchmark.runs.execute import execute
+from benchmark.runs.plan import Plan
+from benchmark.store import Store
+
+pytestmark = pytest.mark.integration  # a minute of containers as processes
+
+PATIENCE_S = 90.0
+GREEDY = """
+import os, time
+
+def fit(train, problem, limits):
+    if problem.params.get("mb"):
+        held = bytearray(os.urandom(1)) * (problem.params["mb"] * 2**20)
+    time.sleep(60)
+
+def predict(model, frame, problem): ...
+def describe(model): ...
+"""
+
+
+@pytest.fixture
+def make_config(make_config: Callable[..., Config]) -> Callable[..., Config]:
+    return lambda **changes: make_config(**(CONFIGURATION | changes))
+
+
+@pytest.fixture
+def plan(batch: BatchDouble, make_plan: Callable[..., Plan], folder_store: Store) -> Plan:
+    """Two tasks; `make_plan` checks no method here, because the store is a folder."""
+    return make_plan(folder_store, job_queue_id=None, ecr_repo=None)
+
+
+@pytest.fixture
+def slow_plan(
+    batch: BatchDouble, make_plan: Callable[..., Plan], folder_store: Store, tmp_path: Path
+) -> Callable[..., Plan]:
+    """A task that takes a minute and `mb` of memory."""
+
+    def make(**params: Any) -> Plan:
+        folder = tmp_path / "own" / "greedy"
+        folder.mkdir(parents=True)
+        (folder / "adapter.py").write_text(GREEDY)
+        (folder / "framework.toml").write_text(
+            'name = "greedy"\ndescription = "Takes time and memory"\npython = ">=3.11,<3.14"\n'
+            'environment = "random-forest"\npreload = ["numpy"]\nversion_of = "numpy"\n'
+        )
+        return make_plan(
+            folder_store,
+            ("cpu",),
+            frameworks=[{"name": "greedy", "params": params}],
+            frameworks_path=[str(tmp_path / "own")],
+            job_queue_id=None,
+            ecr_repo=None,
+        )
+
+    return make
+
+
+def told(dispatcher: BatchDispatcher, number: int = 1) -> list[Record]:
+    found: list[Record] = []
+    end = time.monotonic() + PATIENCE_S
+    while len(found) < number and time.monotonic() < end:
+        found += dispatcher.completed(timeout_s=1)
+    return found
+
+
+def began(batch: BatchDouble, plan: Plan) -> Job:
+    """The job that runs, when its task has begun an attempt."""
+    end = time.monotonic() + PATIENCE_S
+    while time.monotonic() < end:
+        if batch.running() and results.attempt_index(plan.run).last:
+            return batch.running()[0]
+        time.sleep(0.05)
+    raise AssertionError("no task has begun")
+
+
+def own_paths(plan: Plan) -> dict[str, Any]:
+    facts = next(iter(plan.run.manifest.frameworks.values()))
+    return {"frameworks_path": facts.get("paths", [])}
+
+
+def test_an_array_a_plain_job_and_the_definition(
+    plan: Plan, make_config: Callable[..., Config], batch: BatchDouble
+) -> None:
+    with BatchDispatcher(plan.run, make_config(job_name="mine")) as dispatcher:
+        batch.slots = 0
+        dispatcher.submit(plan.tasks)
+    with BatchDispatcher(plan.run, make_config(job_name="mine")) as dispatcher:
+        dispatcher.submit(plan.tasks[:1])
+    array, plain = batch.jobs.values()
+    assert (len(array.children), len(plain.children)) == (2, 0)
+    assert array.name.startswith("mine-default-constant-")
+    assert array.definition["jobDefinitionArn"] == plain.definition["jobDefinitionArn"]
+    assert array.definition["jobDefinitionName"] == "mine-constant"
+    container = array.definition["containerProperties"]
+    assert container["image"].startswith("registry.example/bench:")
+    assert container["resourceRequirements"] == [
+        {"type": "VCPU", "value": "1"},
+        {"type": "MEMORY", "value": str(1500 + 1024)},
+    ]
+    assert array.definition["timeout"] == {"attemptDurationSeconds": 360}
+    assert batch.calls["registerjobdefinition"] == 1
+
+
+def test_closing_cancels_the_jobs_and_the_next_driver_sends_new_ones(
+    plan: Plan, make_config: Callable[..., Config], batch: BatchDouble
+) -> None:
+    batch.slots = 0
+    with BatchDispatcher(plan.run, make_config()) as dispatcher:
+        dispatcher.submit(plan.tasks)
+    (job,) = batch.jobs.values()
+    assert {child.status_reason for child in job.children} == {"The run default was stopped"}
+    with BatchDispatcher(plan.run, make_config()) as dispatcher:
+        dispatcher.submit(plan.tasks)
+        assert batch.calls["submitjob"] == 2
+
+
+def test_what_a_detached_driver_leaves_is_picked_up_and_not_sent_again(
+    plan: Plan, make_config: Callable[..., Config], batch: BatchDouble
+) -> None:
+    batch.slots = 0
+    with BatchDispatcher(plan.run, make_config()) as dispatcher:
+        dispatcher.submit(plan.tasks)
+        dispatcher.detached = True
+    (job,) = batch.jobs.values()
+    assert job.state == "PENDING"
+    batch.slots = 2
+    with BatchDispatcher(plan.run, make_config()) as dispatcher:
+        dispatcher.submit(plan.tasks)
+        assert {record.status for record in told(dispatcher, 2)} == {"success"}
+    assert batch.calls["submitjob"] == 1
+
+
+def test_a_driver_killed_before_it_noted_the_id_finds_the_job_by_its_name(
+    plan: Plan, make_config: Callable[..., Config], batch: BatchDouble
+) -> None:
+    batch.slots = 0
+    killed = BatchDispatcher(plan.run, make_config())
+    path = plan.run.store
+    kept = {}
+    put = path.put
+
+    def noting(name: str, data: bytes) -> None:
+        if name in kept:
+            raise SystemExit("killed")
+        if name.endswith(".batch.json"):
+            kept[name] = data
+        put(name, data)
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit):
+        patch.setattr(path, "put", noting)
+        killed.submit(plan.tasks)
+    assert batch.calls["submitjob"] == 1
+    with BatchDispatcher(plan.run, make_config()) as dispatcher:
+        dispatcher.submit(plan.tasks)
+        assert dispatcher.completed(timeout_s=2) == []
+        assert [one.job for one in dispatcher._live.values()] == list(batch.jobs)
+        assert batch.calls["submitjob"] == 1
+
+
+def test_a_driver_killed_before_it_submitted_submits_once(
+    plan: Plan, make_config: Callable[..., Config], batch: BatchDouble
+) -> None:
+    batch.slots = 0
+    batch.fault = lambda name, _: (400, "TooManyRequestsException") if name == "submitjob" else None
+    killed = BatchDispatcher(plan.run, make_config())
+    killed.submit(plan.tasks)
+    assert not batch.jobs
+    batch.fault = lambda name, number: None
+    with BatchDispatcher(plan.run, make_config()) as dispatcher:
+        dispatcher.submit(plan.tasks)
+        assert dispatcher.completed(timeout_s=4) == []
+        assert len(batch.jobs) == 1
+
+
+def test_a_lost_reply_leads_to_no_second_job(
+    plan: Plan, make_config: Callable[..., Config], batch: BatchDouble
+) -> None:
+    batch.slots = 0
+    batch.fault = lambda name, number: "lost" if (name, number) == ("submitjob", 0) else None
+    with BatchDispatcher(plan.run, make_config()) as dispatcher:
+        dispatcher.submit(plan.tasks)
+        assert dispatcher.completed(timeout_s=2) == []
+        assert [one.job for one in dispatcher._live.values()] == list(batch.jobs)
+    assert batch.calls["submitjob"] == 1
+
+
+def test_ten_thousand_is_the_largest_array_and_takes_few_calls(
+    plan: Plan, make_config: Callable[..., Config], batch: BatchDouble
+) -> None:
+    from dataclasses import replace
+
+    batch.slots = 0
+    one = plan.tasks[0]
+    many = [replace(one, key=f"constant/penguins/{seed}") for seed in range(10_001)]
+    with BatchDispatcher(plan.run, make_config()) as dispatcher:
+        dispatcher.submit(many)
+        assert [len(job.children) for job in batch.jobs.values()] == [10_000, 0]
+        assert batch.calls.total() - sum(batch.setup.values()) <= 10
+
+
+def test_throttled_and_expired_for_a_while_is_survived_and_for_long_is_a_sentence(
+    plan: Plan, make_config: Callable[..., Config], batch: BatchDouble, aws: pytest.MonkeyPatch
+) -> None:
+    answers = [(429, "TooManyRequestsException"), (400, "ExpiredTokenException"), (503, "X")] * 2
+    batch.fault = lambda name, _: answers.pop() if answers else None
+    batch.slots = 0
+    with BatchDispatcher(plan.run, make_config()) as dispatcher:
+        dispatcher.submit(plan.tasks)
+        assert dispatcher.completed(timeout_s=3) == []
+        assert (len(batch.jobs), answers) == (1, [])
+        from dataclasses import replace
+
+        dispatcher.detached = True
+        aws.setattr(BatchDispatcher, "pace", replace(BatchDispatcher.pace, patience_s=1.0))
+        batch.fault = lambda name, _: (400, "ExpiredTokenException")
+        with pytest.raises(BenchmarkError, match=r"credentials have expired.*too long"):
+            dispatcher.completed(timeout_s=30)
+
+
+def test_a_denied_action_is_a_sentence_and_leaves_no_job(
+    plan: Plan, make_config: Callable[..., Config], batch: BatchDouble
+) -> None:
+    batch.fault = lambda name, _: (403, "AccessDeniedException") if name == "submitjob" else None
+    dispatcher = BatchDispatcher(plan.run, make_config())
+    with pytest.raises(BenchmarkError, match="AWS denies batch:SubmitJob"):
+        dispatcher.submit(plan.tasks)
+    dispatcher.close()
+    assert not batch.jobs
+
+
+def test_a_queue_that_is_disabled_later_is_told(
+    plan: Plan, make_config: Callable[..., Config], batch: BatchDouble
+) -> None:
+    batch.slots = 0
+    with BatchDispatcher(plan.run, make_config()) as dispatcher:
+        dispatcher.submit(plan.tasks)
+        batch.client().update_job_queue(jobQueue="bench", state="DISABLED")
+        with pytest.raises(BenchmarkError, match="queue bench is disabled"):
+            dispatcher.completed(timeout_s=30)
+
+
+def test_an_absent_image_ends_as_setup(
+    plan: Plan, make_config: Callable[..., Config], batch: BatchDouble
+) -> None:
+    batch.slots = 0
+    with BatchDispatcher(plan.run, make_config()) as dispatcher:
+        dispatcher.submit(plan.tasks)
+        (job,) = batch.jobs.values()
+        batch.absent_images.add(job.definition["containerProperties"]["image"])
+        batch.slots = 2
+        found = told(dispatcher, 2)
+    assert {record.cause for record in found} == {Cause.SETUP}
+    assert all("CannotPullContainerError" in record.message for record in found)
+    assert {child.attempts for child in job.children} == {1}
+
+
+def test_a_container_that_takes_too_much_memory_ends_as_memory(
+    slow_plan: Callable[..., Plan], make_config: Callable[..., Config], batch: BatchDouble
+) -> None:
+    plan = slow_plan(mb=1200)
+    batch.container_memory_mb = 900
+    with BatchDispatcher(plan.run, make_config(**own_paths(plan))) as dispatcher:
+        dispatcher.submit(plan.tasks)
+        (record,) = told(dispatcher)
+    assert (record.cause, record.attempt) == (Cause.MEMORY, 1)
+    assert "OutOfMemoryError" in record.message
+    assert results.without_result(plan.run) == []
+
+
+def test_a_kill_before_the_task_began_is_no_result(
+    plan: Plan, make_config: Callable[..., Config], batch: BatchDouble
+) -> None:
+    batch.container_memory_mb = 1
+    with BatchDispatcher(plan.run, make_config()) as dispatcher:
+        dispatcher.submit(plan.tasks[:1])
+        (record,) = told(dispatcher)
+    assert record.cause is Cause.INFRASTRUCTURE
+    assert "Before the task began" in record.message
+
+
+def test_the_time_limit_of_the_engine_ends_as_timeout(
+    slow_plan: Callable[..., Plan], make_config: Callable[..., Config], batch: BatchDouble
+) -> None:
+    plan = slow_plan()
+    with BatchDispatcher(plan.run, make_config(**own_paths(plan))) as dispatcher:
+        dispatcher.submit(plan.tasks)
+        began(batch, plan)
+        batch.time_scale = 0.0
+        (record,) = told(dispatcher)
+    assert record.cause is Cause.TIMEOUT
+
+
+def test_a_job_that_the_user_ends_is_interrupted(
+    slow_plan: Callable[..., Plan], make_config: Callable[..., Config], batch: BatchDouble
+) -> None:
+    plan = slow_plan()
+    with BatchDispatcher(plan.run, make_config(**own_paths(plan))) as dispatcher:
+        dispatcher.submit(plan.tasks)
+        job = began(batch, plan)
+        batch.client().terminate_job(jobId=job.id, reason="too dear")
+        (record,) = told(dispatcher)
+    assert record.cause is Cause.INTERRUPTED
+    assert len(results.without_result(plan.run)) == 1
+
+
+def test_a_lost_host_is_tried_again_by_aws_and_counts_once(
+    plan: Plan, make_config: Callable[..., Config], batch: BatchDouble
+) -> None:
+    with BatchDispatcher(plan.run, make_config(max_attempts=2)) as dispatcher:
+        dispatcher.submit(plan.tasks)
+        job = began(batch, plan)
+        batch.lose_host(job)
+        assert {record.status for record in told(dispatcher, 2)} == {"success"}
+    assert job.attempts == 2
+    assert len(list(results.records(plan.run))) == 2
+    assert batch.calls["submitjob"] == 1
+
+
+def test_the_word_of_a_job_that_ended_without_a_driver_is_kept(
+    slow_plan: Callable[..., Plan], make_config: Callable[..., Config], batch: BatchDouble
+) -> None:
+    plan = slow_plan(mb=1200)
+    batch.container_memory_mb = 900
+    config = make_config(**own_paths(plan))
+    with BatchDispatcher(plan.run, config) as gone:
+        gone.submit(plan.tasks)
+        gone.detached = True
+    (job,) = batch.jobs.values()
+    end = time.monotonic() + PATIENCE_S
+    while job.status != "FAILED" and time.monotonic() < end:
+        time.sleep(0.05)
+    with BatchDispatcher(plan.run, config) as dispatcher:
+        dispatcher.submit(plan.tasks)
+        assert [record.cause for record in told(dispatcher)] == [Cause.MEMORY]
+    assert len(batch.jobs) == 1
+
+
+def test_lost_tasks_are_made_again_by_the_driver(
+    plan: Plan, make_config: Callable[..., Config], batch: BatchDouble
+) -> None:
+    """A second round submits anew: what the first one left has been accounted for."""
+    batch.container_memory_mb = 1
+    config = make_config(max_attempts=2, compute={"*": "batch"})
+    summary = execute(plan.run, config, plan.tasks[:1])
+    assert summary.causes == {"infrastructure": 1}
+    assert results.attempt_index(plan.run).last == {plan.tasks[0].key: 2}
+    assert batch.calls["submitjob"] == 2
