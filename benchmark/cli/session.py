@@ -26,10 +26,6 @@ if TYPE_CHECKING:
 WITHOUT_EFFECT = (
     "repo_ssh_key",
     "ec2_ssh_key",
-    "job_queue_id",
-    "job_definition_id",
-    "job_name",
-    "ecr_repo",
     "cluster_image",
     "ec2_template",
     "cluster_size",
