@@ -28,7 +28,7 @@ SUSPICIOUS = {
     "copy": (of(z=[{"p": 7, "q": 9}[v] for v in LABELS]), 'column "z" says exactly what'),
     "line": (of("regression", fahrenheit=NUMBERS * 1.8 + 32), '"fahrenheit" says exactly what'),
     "many": (of(a=[1] * 60, b=[2] * 60), 'each of the 2 columns "a", "b" has the same value'),
-    "word": (of(w=["u", "NA", "?"] * 20), 'column "w" has the value "[?]", which may mean missing'),
+    "word": (of(w=["u", "NA", "?"] * 20), 'column "w" has the value "[?]" and "NA", which may'),
     "alone": (of(y=["p"] * 30 + ["q"] * 29 + ["r"]), 'class "r" has one member'),
     "few": (of(y=["p"] * 40 + ["q"] * 15 + ["r"] * 5), 'class "r" has fewer than 10'),
     "twice": (of(x=np.arange(60) // 2 / 7), r"of 18 test rows \(.*\) have the same features"),

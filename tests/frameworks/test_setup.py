@@ -63,7 +63,7 @@ def test_all_are_built_and_a_bad_one_stops_none(make: Make) -> None:
     chosen = [good, other, no_import, no_version, bad]
     built = {one.framework.name: one for one in build_all(chosen, told.append)}
     assert set(built) == {"good", "other", "no-import", "no-version", "bad"}
-    assert len(told) == 7
+    assert len(told) == 9
     for name in ("good", "other"):
         assert built[name].error is None
         assert built[name].environment == ensure(built[name].framework)

@@ -42,7 +42,8 @@ SPACE = read_space(
         "forbidden": ["gc == 'Z' and y > 8"],
     }
 )
-HERE = [name for name in ALGORITHMS if name != "gp"]
+SLOW = [pytest.param("optuna_skopt", marks=pytest.mark.integration)]  # a minute of fitting
+HERE = [*(name for name in ALGORITHMS if name not in ("gp", "optuna_skopt")), *SLOW]
 
 
 @pytest.fixture(autouse=True)
