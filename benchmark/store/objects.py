@@ -53,12 +53,20 @@ class Store:
         self._held: set[str] = set()
         self._lost: str | None = None
         # get_many's threads, and how many objects each reads before it hands them over.
-        self._readers, self._at_once = _PARALLEL, 1
+        self._readers, self._at_once = _PARALLEL, 4
 
     def get(self, path: str) -> bytes | None:
         """The object's bytes, or None where there is no such object."""
-        stored = self.stored(path)
-        return None if stored is None else stored.data
+        import obstore
+
+        def read(_: bool) -> bytes | None:
+            try:
+                return bytes(obstore.get(self._backend, path).bytes())
+            except FileNotFoundError as error:
+                self._bucket_is_there(error)
+                return None
+
+        return self._persist("read", path, read)
 
     def stored(self, path: str) -> Stored | None:
         """The object with its ETag and when it was written, by the store's own clock."""
