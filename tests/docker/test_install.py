@@ -50,13 +50,13 @@ def test_what_works_says_nothing(install, capfd):
 
 
 def test_own_folders_are_readable_by_everybody(install, tmp_path, monkeypatch):
-    source = tmp_path / "build/own/home/frameworks/mine"
+    source = tmp_path / "build/own/srv/frameworks/mine"
     source.mkdir(parents=True)
     (source / "adapter.py").write_text("pass\n")
     top = tmp_path / "top"
-    (top / "home").mkdir(mode=0o700, parents=True)
+    (top / "srv").mkdir(mode=0o700, parents=True)
     monkeypatch.setattr(install, "BUILD", tmp_path / "build")
     install.own(top)
-    assert (top / "home/frameworks/mine/adapter.py").read_text() == "pass\n"
-    assert (top / "home").stat().st_mode & 0o777 == 0o705
-    assert (top / "home/frameworks").stat().st_mode & 0o005 == 0o005
+    assert (top / "srv/frameworks/mine/adapter.py").read_text() == "pass\n"
+    assert (top / "srv").stat().st_mode & 0o777 == 0o705
+    assert (top / "srv/frameworks").stat().st_mode & 0o005 == 0o005
