@@ -46,7 +46,7 @@ class FolderStore(Store):
                 "'s3_bucket_root', or free the place."
             ) from error
         super().__init__(str(self.root), LocalStore(str(self.root)))
-        self._readers, self._at_once = 4, 64
+        self._readers, self._at_once = 4, 12
         self._sweep()
 
     def get(self, path: str) -> bytes | None:

@@ -53,7 +53,7 @@ class Store:
         self._held: set[str] = set()
         self._lost: str | None = None
         # get_many's threads, and how many objects each reads before it hands them over.
-        self._readers, self._at_once = _PARALLEL, 4
+        self._readers, self._at_once = _PARALLEL, 1
 
     def get(self, path: str) -> bytes | None:
         """The object's bytes, or None where there is no such object."""

@@ -15,7 +15,6 @@ from benchmark.execution.worker.trees import descendants
 from benchmark.frameworks import all_frameworks, get
 
 BASELINES = ("constant", "random-forest", "tuned-random-forest")
-OTHERS = ("automl-benchmark-", "uv-", "pytest-", "tmp")
 SETS = {"credit-g": "auc", "penguins": "log_loss", "auto-mpg": "rmse"}
 HARD = {"hard-binary": "auc", "hard-multiclass": "log_loss", "hard-regression": "rmse"}
 
@@ -31,17 +30,20 @@ def shortest(framework: str) -> float:
 
 
 @pytest.fixture(autouse=True)
-def _nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
+def _nothing_left(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
     """No process of a framework outlives its task, and nothing lies in the temporary folder."""
     if "integration" not in request.keywords:
         yield
         return
-    before = {path.name for path in Path(tempfile.gettempdir()).iterdir()}
-    yield
-    assert [_name(pid) for pid in descendants(os.getpid())] == []
-    left = {path.name for path in Path(tempfile.gettempdir()).iterdir()} - before
-    # Other programs may use the folder meanwhile, the user's own uv among them.
-    assert {name for name in left if not name.startswith(OTHERS)} == set()
+    # A folder of the test's own, so that whatever is left there is ours.
+    with tempfile.TemporaryDirectory(prefix="tiers-") as folder:
+        monkeypatch.setenv("TMPDIR", folder)
+        monkeypatch.setattr(tempfile, "tempdir", folder)
+        yield
+        assert [_name(pid) for pid in descendants(os.getpid())] == []
+        assert sorted(path.name for path in Path(folder).iterdir()) == []
 
 
 def better(record: Any, least: Any, metric: str) -> bool:
