@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from benchmark.cache import CACHE_VARIABLE
 from benchmark.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 PREFIX = "AUTOML_BENCHMARK_"
-CACHE_VARIABLE = PREFIX + "CACHE"
 DEFAULT_FILE = "batch.config"
 TYPES = ("classification", "regression")
 

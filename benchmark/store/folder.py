@@ -100,11 +100,6 @@ class FolderStore(Store):
                 return staged.stat().st_nlink > 1 and staged.samefile(target)
         return True
 
-    def replace(
-        self, path: str, data: bytes, e_tag: str | None, patience_s: float | None = None
-    ) -> str | None:
-        raise NotImplementedError("A folder locks by flock and needs no conditional writes.")
-
     def delete(self, paths: Iterable[str]) -> None:
         path = ""
         for path in paths:
