@@ -118,11 +118,20 @@ class Record:
     def from_bytes(data: bytes | None) -> Record | None:
         """The record, or None where the bytes are none: an unreadable record counts as absent."""
         try:
-            values = json.loads(data or b"")
+            values = _parsed(data or b"")
             values["cause"] = Cause(values["cause"]) if values["cause"] else None
             return Record(**values)
         except (ValueError, TypeError, KeyError):
             return None
+
+
+def _parsed(data: bytes) -> Any:
+    import orjson
+
+    try:
+        return orjson.loads(data)
+    except ValueError:  # a score may be NaN or infinite, which strict JSON has not
+        return json.loads(data)
 
 
 def failure(task: Task | str, cause: Cause, message: str, **facts: Any) -> Record:

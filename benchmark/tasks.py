@@ -7,6 +7,7 @@ in the manifest, so results under other conditions cannot mix.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import random
@@ -231,6 +232,7 @@ class Run:
         return f"{self.name}/logs/{outcome}/{framework}/{place}/{attempt}.log"
 
 
+@functools.lru_cache(maxsize=4096)
 def segment(name: str) -> str:
     """A name as one safe path segment: percent-encoded, never '.', '..', hidden or too long."""
     encoded = quote(name, safe="-_.~ ".strip())

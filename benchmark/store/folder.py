@@ -46,7 +46,8 @@ class FolderStore(Store):
                 "'s3_bucket_root', or free the place."
             ) from error
         super().__init__(str(self.root), LocalStore(str(self.root)))
-        self._readers, self._at_once = 4, 12
+        # Two, for a file server that lets one wait; more only wait for the interpreter.
+        self._readers, self._at_once = 2, 12
         self._sweep()
 
     def get(self, path: str) -> bytes | None:
