@@ -123,7 +123,8 @@ def _carried(config: Config, run: Run, waiting: Sequence[Task], had: int) -> Sum
         f"{config.hard_limit:g} s each, in {run.store.url}"
     )
     notice(method.line)
-    for warning in (*method.warnings, *registry.scan(config.frameworks_path).warnings):
+    scanned = registry.scan(config.frameworks_path)
+    for warning in (*method.warnings, *scanned.warnings, *begin.doubts(run, waiting)):
         notice(f"warning: {warning}")
     begin.build_environments(run, waiting, notice)
     with Progress(len(waiting), parallel) as progress:
