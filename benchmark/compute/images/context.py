@@ -30,7 +30,11 @@ HERE = "{}.{}".format(*sys.version_info[:2])
 DEFAULT_BASE = f"python:{HERE}-slim-bookworm"
 _STEPS = ("docker/Dockerfile", "docker/install.py", "pre-requirements.txt", "requirements.txt")
 # All that the building of an environment imports, so that other changes leave its layer alone.
-_BUILDERS = ("errors.py", *(f"frameworks/{n}.py" for n in ("environments", "interpreters", "uv")))
+_BUILDERS = (
+    "cache.py",
+    "errors.py",
+    *(f"frameworks/{n}.py" for n in ("environments", "interpreters", "uv")),
+)
 _PACKAGES = ("__init__.py", "frameworks/__init__.py")
 # What of a framework's description is a place here, or says nothing about its environment.
 _IRRELEVANT = (
