@@ -166,7 +166,7 @@ class Optimizer:
             return self._fixed(self._next_point())
         for _ in range(_TRIES):
             trial = self._shadow.ask()
-            params = self.space.build(lambda tunable, on=trial: tunable.suggest(on))  # type: ignore[misc]
+            params = self._suggested(trial)
             new = not self._countable or identity(params) not in self._asked
             if new and self.space.forbidding(params) is None:
                 return trial
@@ -174,6 +174,9 @@ class Optimizer:
         if self._countable:
             return self._fixed(self._next_point())
         return self._fixed(self.space.draw(self._generator))
+
+    def _suggested(self, trial: optuna.trial.Trial) -> Params:
+        return self.space.build(lambda tunable: tunable.suggest(trial))
 
     def _nearly_exhausted(self) -> bool:
         """Whether so few points are left that to propose them is to search for them."""

@@ -17,7 +17,9 @@ from benchmark.hpo.tunables import Tunable
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-KINDS = {
+    from benchmark.hpo.tunables import Kind
+
+KINDS: dict[str, Kind] = {
     "double": "double",
     "float": "double",
     "integer": "integer",
@@ -121,7 +123,7 @@ def _tunable(
     }
     tunable = Tunable(
         name=name,
-        kind=kind,  # type: ignore[arg-type]
+        kind=kind,
         low=bound.get("lower_bound"),
         high=bound.get("upper_bound"),
         step=bound.get("step"),

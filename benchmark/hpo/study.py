@@ -27,6 +27,7 @@ from benchmark.store import FolderStore
 from benchmark.tasks import Manifest, Resources, Run, Task
 
 if TYPE_CHECKING:
+    from benchmark.hpo.optimizer import Status
     from benchmark.hpo.space import Params
     from benchmark.hpo.study_file import StudyDefinition
     from benchmark.results import Record
@@ -36,6 +37,8 @@ FOLDER = "studies"
 JOURNAL = "optuna.journal"
 # What may differ when a study goes on: how it is searched and carried, not what is measured.
 _FREE = ("trials", "parallel", "algorithm", "seed", "storage", "initial")
+
+_STATUS: dict[str, Status] = {"success": "success", "prune": "prune"}
 
 
 def run_name(study: str) -> str:
@@ -123,9 +126,8 @@ class Study:
             return False
         labels = record.labels
         values = tuple(labels.get("values") or ())
-        status = record.status if record.status in ("success", "prune") else "failure"
         told = Told(
-            status=status,  # type: ignore[arg-type]
+            status=_STATUS.get(record.status, "failure"),
             values=values,
             constraints=tuple(labels.get("constraints") or ()),
             intermediate={int(k): v for k, v in (labels.get("intermediate") or {}).items()},

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import collections
-import contextlib
-import signal
 import threading
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from benchmark.compute import discovery
-from benchmark.results import Cause, Record
+from benchmark.compute.driving import driving as driving_one
+from benchmark.compute.driving import is_tried_again, stoppable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    import contextlib
+    from collections.abc import Callable
 
     from benchmark.config import Config
     from benchmark.hpo.study import Study
+    from benchmark.results import Record
+    from benchmark.store import Store
     from benchmark.tasks import Task
 
 _TICK_S = 0.2
@@ -31,14 +33,13 @@ class Tuned:
     interrupted: bool = False
 
 
-def driving(study_run: str, store: Any) -> contextlib.AbstractContextManager[None]:
+def driving(study_run: str, store: Store) -> contextlib.AbstractContextManager[None]:
     """Be the one driver of a study while the block lasts.
 
     Raises:
         StoreError: another process drives it.
     """
-    lock: contextlib.AbstractContextManager[None] = store.lock(f"driver-{study_run}", None)
-    return lock
+    return driving_one(store, study_run)
 
 
 def tune(
@@ -57,7 +58,7 @@ def tune(
     waiting = collections.deque(study.unfinished())
     tries: collections.Counter[str] = collections.Counter()
     running: dict[str, Task] = {}
-    with _stoppable(stop), discovery.load_method(method)(study.run, config) as dispatcher:
+    with stoppable(stop), discovery.load_method(method)(study.run, config) as dispatcher:
         while not stop.is_set():
             asking = not tuned.without_result
             while len(running) < study.definition.parallel and asking:
@@ -77,36 +78,9 @@ def tune(
                     tuned.records.append(record)
                     if on_record:
                         on_record(record)
-                elif _is_again(record, tries, config):
+                elif is_tried_again(record, tries, config.max_attempts):
                     waiting.append(ended)
                 else:
                     tuned.without_result.append(record)
     tuned.interrupted = stop.is_set()
     return tuned
-
-
-def _is_again(record: Record, tries: collections.Counter[str], config: Config) -> bool:
-    cause: Cause | None = record.cause
-    return cause is not None and cause.is_retried and tries[record.task] < config.max_attempts
-
-
-@contextlib.contextmanager
-def _stoppable(stop: threading.Event) -> Iterator[None]:
-    """Ctrl-C and the signals to end set the event; the second one ends this process at once."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def handle(number: int, _: Any) -> None:
-        if stop.is_set():
-            signal.signal(number, signal.SIG_DFL)
-            signal.raise_signal(number)
-        stop.set()
-
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, handle) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
