@@ -18,6 +18,8 @@ KEYS = (
     *("command", "positional", "environment", "config_file", "files", "metrics", "value"),
     *("prune", "constraints", "prune_codes", "repeats", "warmups", "python"),
 )
+# Whoever asks the HPO service for a trial measures it.
+EXTERNAL = {"external": True}
 _PLACE = re.compile(r"\{([^{}\s]+)\}")
 
 
@@ -43,6 +45,11 @@ class Objective:
     repeats: int = 1
     warmups: int = 0
 
+    @property
+    def is_external(self) -> bool:
+        """Whether there is nothing to run here."""
+        return not self.argv and self.function is None
+
 
 def directions_of(values: Mapping[str, Any], faults: list[str]) -> dict[str, Direction]:
     """The directions by the name of their value; one alone is called `value`."""
@@ -67,6 +74,8 @@ def read_objective(
     entry: Any, directions: Mapping[str, Direction], tunables: tuple[str, ...], faults: list[str]
 ) -> Objective:
     """The objective of a study file; what is wrong goes into `faults`."""
+    if entry == EXTERNAL:
+        return Objective()
     if isinstance(entry, str):
         entry = {"python": entry}
     if not isinstance(entry, dict) or ("command" in entry) == ("python" in entry):

@@ -102,8 +102,9 @@ class Optimizer:
         self._optuna = optuna
         self._seed = seed
         self._algorithm = algorithm
-        size = space.size()
-        self._countable = size is not None and size <= LARGEST_GRID
+        self._size = space.size() or 0
+        self._countable = 0 < self._size <= LARGEST_GRID
+        self._next = 0
         self._places: dict[int, int] = {}
         self._open: set[int] = set()
         self._waiting: set[int] = set()
@@ -173,6 +174,18 @@ class Optimizer:
         """Forget a proposal that nobody took."""
         self._shadow.tell(proposal.place, state=self._optuna.trial.TrialState.FAIL)
         self._asked.discard(identity(proposal.params))
+        self._next = 0
+
+    def was_taken(self, proposal: Proposal) -> bool:
+        """Whether another process has asked this point meanwhile, where a point is asked once."""
+        if not self._countable:
+            return False
+        mine = identity(proposal.params)
+        return any(
+            identity(self.params_of(trial)) == mine
+            for trial in self.trials()[self._walked :]
+            if trial.number not in self._places
+        )
 
     def take(self, proposal: Proposal, attrs: dict[str, Any] | None = None) -> Asked:
         """The proposal as a trial of the storage, whole and at once, with these user attributes."""
@@ -245,9 +258,6 @@ class Optimizer:
 
     def _proposed(self) -> optuna.trial.Trial:
         """The sampler's next point that is admitted and, where that can be, new."""
-        if self._countable and self._points is None:
-            self._points = list(self.space.points())
-            random.Random(self._seed or 0).shuffle(self._points)  # noqa: S311
         if self._algorithm == GRID or self._nearly_exhausted():
             return self._fixed(self._next_point())
         for _ in range(_TRIES):
@@ -263,10 +273,19 @@ class Optimizer:
 
     def _nearly_exhausted(self) -> bool:
         """Whether so few points are left that to propose them is to search for them."""
-        return self._points is not None and len(self._points) - len(self._asked) <= _TRIES
+        if not self._countable or 2 * len(self._asked) < self._size:
+            return False
+        return len(self._all_points()) - len(self._asked) <= _TRIES
+
+    def _all_points(self) -> list[Params]:
+        """Every admitted point in an order of its own; made only where it is needed: it is long."""
+        if self._points is None:
+            self._points = list(self.space.points())
+            random.Random(self._seed or 0).shuffle(self._points)  # noqa: S311
+        return self._points
 
     def _next_point(self) -> Params:
-        if self._points is None:
+        if not self._countable:
             for tunable in self.space.tunables:
                 if tunable.steps is None:
                     raise SpaceError(
@@ -276,10 +295,12 @@ class Optimizer:
                 f"The space has {self.space.size()} points and grid goes through {LARGEST_GRID} "
                 "at most; choose another algorithm."
             )
-        for params in self._points:
-            if identity(params) not in self._asked:
-                return params
-        raise ExhaustedError(f"All {len(self._points)} points of the space have been asked.")
+        points = self._all_points()
+        while self._next < len(points):
+            if identity(points[self._next]) not in self._asked:
+                return points[self._next]
+            self._next += 1
+        raise ExhaustedError(f"All {len(points)} points of the space have been asked.")
 
     def _fixed(self, params: Params) -> optuna.trial.Trial:
         """A trial of the shadow at a point that is not the sampler's."""
