@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from benchmark.hpo.benchmark_objective import BenchmarkObjective
     from benchmark.hpo.expressions import Expression
 
+# Whoever asks the HPO service for a trial measures it.
+EXTERNAL = {"external": True}
 HOST = "host"
 HOOK_S = 60.0
 PLACE = re.compile(r"\{([^{}\s]+)\}")
@@ -51,6 +53,11 @@ class Objective:
     restore: tuple[str, ...] = ()
     hook_s: float = HOOK_S
     hosts: tuple[str, ...] = ()
+
+    @property
+    def is_external(self) -> bool:
+        """Whether there is nothing to run here."""
+        return not self.argv and self.function is None and self.benchmark is None
 
     @property
     def turns(self) -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from benchmark.hpo.benchmark_objective import read_benchmark
 from benchmark.hpo.measuring import Measuring
-from benchmark.hpo.objective import HOOK_S, HOST, PLACE, Objective, plain
+from benchmark.hpo.objective import EXTERNAL, HOOK_S, HOST, PLACE, Objective, plain
 from benchmark.hpo.optimizer import Direction
 from benchmark.hpo.rules import (
     FAILURE_PATTERNS,
@@ -55,6 +55,8 @@ def read_objective(
     entry: Any, directions: Mapping[str, Direction], tunables: tuple[str, ...], faults: list[str]
 ) -> Objective:
     """The objective of a study file; what is wrong goes into `faults`."""
+    if entry == EXTERNAL:
+        return Objective()
     if isinstance(entry, str):
         entry = {"python": entry}
     if not isinstance(entry, dict) or sum(kind in entry for kind in KINDS) != 1:

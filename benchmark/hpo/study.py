@@ -20,7 +20,6 @@ from benchmark.hpo import staging
 from benchmark.hpo.evaluation import PATH
 from benchmark.hpo.journal import open_storage
 from benchmark.hpo.optimizer import Asked, ExhaustedError, Optimizer, Told
-from benchmark.hpo.space import identity
 from benchmark.hpo.study_file import StudyError, define
 from benchmark.results import utc_now
 from benchmark.store import FolderStore
@@ -58,7 +57,7 @@ class Study:
             list(definition.directions.values()),
             definition.algorithm,
             definition.seed,
-            open_storage(definition.storage or _journal(run.store, run.name)),
+            open_storage(definition.storage or journal_path(run.store, run.name)),
             definition.name,
         )
         self._restore()
@@ -72,7 +71,7 @@ class Study:
         """
         name = run_name(definition.name)
         files = staging.gather(definition)
-        manifest = _manifest(definition, staging.describe(files))
+        manifest = manifest_of(definition, staging.describe(files))
         run = Run(name, store, manifest)
         if store.get(f"{name}/manifest.json") is not None:
             _check_same(Run.open(store, name), manifest)
@@ -139,12 +138,7 @@ class Study:
     def _first(self) -> Params | None:
         """The default and the initial points come before what the algorithm proposes."""
         if self._begin_with is None:
-            default = self.definition.space.default()
-            points = ([default] if default is not None else []) + [*self.definition.space.initial]
-            params_of = self.optimizer.params_of
-            asked = {identity(params_of(trial)) for trial in self.optimizer.trials()}
-            new = {identity(point): point for point in points if identity(point) not in asked}
-            self._begin_with = list(new.values())
+            self._begin_with = self.optimizer.begin_with()
         return self._begin_with.pop(0) if self._begin_with else None
 
     def _task(self, asked: Asked) -> Task:
@@ -187,14 +181,15 @@ def _resources(definition: StudyDefinition) -> Resources:
     return Resources(definition.cores, definition.memory_mb, definition.time_s, definition.time_s)
 
 
-def _journal(store: Store, run: str) -> str:
+def journal_path(store: Store, run: str) -> str:
     """Beside the records where the store is a folder, else in the working directory."""
     if isinstance(store, FolderStore):
         return str(Path(store.url.removeprefix("file://")) / run / JOURNAL)
     return str(Path(run) / JOURNAL)
 
 
-def _manifest(definition: StudyDefinition, files: dict[str, dict[str, Any]]) -> Manifest:
+def manifest_of(definition: StudyDefinition, files: dict[str, dict[str, Any]]) -> Manifest:
+    """The conditions of a study: what is measured, with which files, within which limits."""
     return Manifest(
         conditions={
             "study": definition.source,
