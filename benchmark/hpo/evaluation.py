@@ -266,7 +266,7 @@ def _settled(
         if objective.prune is not None and objective.prune.is_true(names):
             said = f"The rule '{objective.prune.text}' holds."
             return _pruned(task, outcome, said, spread=spread)
-        values = [_value(definition, name, names) for name in definition.directions]
+        values = [value_of(definition, name, names) for name in definition.directions]
         constraints = [rule.number(names) for rule in objective.constraints]
     except ExpressionError as error:
         facts = _facts(outcome)
@@ -291,8 +291,12 @@ def _settled(
     )
 
 
-def _value(definition: StudyDefinition, name: str, names: dict[str, Any]) -> float:
-    """A direction's value: its expression, the metric of its name, or the only metric there is."""
+def value_of(definition: StudyDefinition, name: str, names: dict[str, Any]) -> float:
+    """A direction's value: its expression, the metric of its name, or the only metric there is.
+
+    Raises:
+        ExpressionError: there is none.
+    """
     expression = definition.objective.values.get(name)
     if expression is not None:
         return expression.number(names)

@@ -151,6 +151,13 @@ class Optimizer:
         self._learn()
         return True
 
+    def mark(self, number: int, key: str, value: Any) -> None:
+        """A user attribute of a trial that has not ended; one that has keeps those it has."""
+        storage = self.study._storage
+        trial_id = storage.get_trial_id_from_study_id_trial_number(self.study._study_id, number)
+        if not storage.get_trial(trial_id).state.is_finished():
+            storage.set_trial_user_attr(trial_id, key, value)
+
     def _given(self, params: Params) -> optuna.trial.Trial:
         fault = self.space.fault(params)
         if fault is not None:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 FOLDER = "studies"
 JOURNAL = "optuna.journal"
+IMPORTED = "imported"
 # What may differ when a study goes on: how it is searched and carried, not what is measured.
 _FREE = ("trials", "parallel", "algorithm", "seed", "storage", "initial")
 
@@ -55,7 +56,7 @@ class Study:
             list(definition.directions.values()),
             definition.algorithm,
             definition.seed,
-            open_storage(definition.storage or _journal(run.store, run.name)),
+            open_storage(definition.storage or journal_of(run.store, run.name)),
             definition.name,
         )
         self._restore()
@@ -95,8 +96,9 @@ class Study:
 
     @property
     def left(self) -> int:
-        """How many trials may still be asked."""
-        return max(0, self.definition.trials - len(self.optimizer.trials()))
+        """How many trials may still be asked; those that were imported do not count."""
+        asked = sum(IMPORTED not in trial.user_attrs for trial in self.optimizer.trials())
+        return max(0, self.definition.trials - asked)
 
     def unfinished(self) -> list[Task]:
         """The trials that were asked and have no record, after telling those that have one."""
@@ -131,8 +133,14 @@ class Study:
             intermediate={int(k): v for k, v in (labels.get("intermediate") or {}).items()},
             metrics=dict(record.metrics),
         )
+        if labels.get(IMPORTED):
+            self.optimizer.mark(int(record.task), IMPORTED, labels[IMPORTED])
         self.optimizer.tell(int(record.task), told)
         return True
+
+    def adopt(self, params: Params, source: str) -> Task:
+        """A trial at a point that was measured elsewhere; `source` says which row it was."""
+        return self._task(self.optimizer.ask(params), imported=source)
 
     def _first(self) -> Params | None:
         """The default and the initial points come before what the algorithm proposes."""
@@ -145,14 +153,15 @@ class Study:
             self._begin_with = list(new.values())
         return self._begin_with.pop(0) if self._begin_with else None
 
-    def _task(self, asked: Asked) -> Task:
+    def _task(self, asked: Asked, **labels: Any) -> Task:
         task = Task(
             key=str(asked.number),
             evaluation=PATH,
             environment="objective",
             payload={"trial": asked.number, "params": asked.params},
             resources=_resources(self.definition),
-            labels={"study": self.definition.name, "trial": asked.number, "params": asked.params},
+            labels={"study": self.definition.name, "trial": asked.number, "params": asked.params}
+            | labels,
         )
         self.run.store.put(self.run.task_path(task.key), task.to_json().encode())
         return task
@@ -161,7 +170,9 @@ class Study:
         """Trials whose tasks are in the store and that Optuna does not know: its file was lost."""
         prefix = f"{self.run.name}/tasks/"
         listed = self.run.store.list(f"{self.run.name}/tasks")
-        numbers = sorted(int(path[len(prefix) :].removesuffix(".json")) for path in listed)
+        names = (path[len(prefix) :].removesuffix(".json") for path in listed)
+        # The repeats that confirm a best configuration are tasks of the run and no trials.
+        numbers = sorted(int(name) for name in names if name.isdigit())
         known = len(self.optimizer.trials())
         for number in numbers:
             if number >= known:
@@ -185,8 +196,11 @@ def _resources(definition: StudyDefinition) -> Resources:
     return Resources(definition.cores, definition.memory_mb, definition.time_s, definition.time_s)
 
 
-def _journal(store: Store, run: str) -> str:
-    """Beside the records where the store is a folder, else in the working directory."""
+def journal_of(store: Store, run: str) -> str:
+    """Where a study without a `storage` has Optuna's journal.
+
+    Beside the records where the store is a folder, else in the working directory.
+    """
     if isinstance(store, FolderStore):
         return str(Path(store.url.removeprefix("file://")) / run / JOURNAL)
     return str(Path(run) / JOURNAL)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from benchmark.compute import discovery
+from benchmark.hpo import control
 from benchmark.results import Cause, Record
 
 if TYPE_CHECKING:
@@ -24,11 +25,12 @@ _TICK_S = 0.2
 
 @dataclass
 class Tuned:
-    """How a drive went: the records of this time, those left without a result, and by whom."""
+    """How a drive went: the records of this time, those left without a result, and why it ended."""
 
     records: list[Record] = field(default_factory=list)
     without_result: list[Record] = field(default_factory=list)
     interrupted: bool = False
+    stopped: bool = False
 
 
 def driving(study_run: str, store: Any) -> contextlib.AbstractContextManager[None]:
@@ -53,13 +55,16 @@ def tune(
     no result then, or whose setup fails, stops the asking: it is run again when the study goes on.
     """
     tuned = Tuned()
+    control.say(study.run, "go")
+    listener = control.Listener(study.run)
     stop = threading.Event()
     waiting = collections.deque(study.unfinished())
     tries: collections.Counter[str] = collections.Counter()
     running: dict[str, Task] = {}
     with _stoppable(stop), discovery.load_method(method)(study.run, config) as dispatcher:
         while not stop.is_set():
-            asking = not tuned.without_result
+            word = listener.heard()
+            asking = not tuned.without_result and word == "go"
             while len(running) < study.definition.parallel and asking:
                 task = waiting.popleft() if waiting else next(iter(study.ask(1)), None)
                 if task is None:
@@ -67,7 +72,11 @@ def tune(
                 tries[task.key] += 1
                 running[task.key] = task
                 dispatcher.submit([task])
+            if not running and word == "pause":
+                stop.wait(_TICK_S)
+                continue
             if not running:
+                tuned.stopped = word == "stop"
                 break
             for record in dispatcher.completed(_TICK_S):
                 ended = running.pop(record.task, None)
