@@ -146,22 +146,27 @@ class Optimizer:
             if name in trial.params
         }
 
-    def ask(self, params: Params | None = None) -> Asked:
+    def ask(self, params: Params | None = None, held: Params | None = None) -> Asked:
         """A new trial, in the storage when this returns; the point is the sampler's or `params`.
 
-        Raises:
-            ExhaustedError: a countable space has no point left.
-        """
-        return self.take(self.propose(params))
+        The tunables in `held` have these values, and the sampler chooses the others.
 
-    def propose(self, params: Params | None = None) -> Proposal:
+        Raises:
+            ExhaustedError: a countable space, or what `held` leaves of it, has no point left.
+        """
+        return self.take(self.propose(params, held))
+
+    def propose(self, params: Params | None = None, held: Params | None = None) -> Proposal:
         """A point, the sampler's or `params`, that is in no storage yet.
 
         Raises:
             ExhaustedError: a countable space has no point left.
         """
         self._learn()
-        trial = self._given(params) if params is not None else self._proposed()
+        if params is not None:
+            trial = self._given(params)
+        else:
+            trial = self._part(held) if held else self._proposed()
         shadow = self._shadow._storage
         frozen = shadow.get_trial(trial._trial_id)
         found = self.params_of(frozen)
@@ -250,6 +255,13 @@ class Optimizer:
         new = {identity(point): point for point in points if identity(point) not in self._asked}
         return list(new.values())
 
+    def mark(self, number: int, key: str, value: Any) -> None:
+        """A user attribute of a trial that has not ended; one that has keeps those it has."""
+        storage = self.study._storage
+        trial_id = storage.get_trial_id_from_study_id_trial_number(self.study._study_id, number)
+        if not storage.get_trial(trial_id).state.is_finished():
+            storage.set_trial_user_attr(trial_id, key, value)
+
     def _given(self, params: Params) -> optuna.trial.Trial:
         fault = self.space.fault(params)
         if fault is not None:
@@ -273,6 +285,30 @@ class Optimizer:
 
     def _suggested(self, trial: optuna.trial.Trial) -> Params:
         return self.space.build(lambda tunable: tunable.suggest(trial))
+
+    def _part(self, held: Params) -> optuna.trial.Trial:
+        """The sampler's next point with some tunables held; each point once."""
+        import warnings
+
+        from optuna.samplers import PartialFixedSampler
+
+        sampler = self._shadow.sampler
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Optuna calls it experimental
+            self._shadow.sampler = PartialFixedSampler(held, sampler)
+        try:
+            for _ in range(0 if self._algorithm == GRID else _TRIES):
+                trial = self._shadow.ask()
+                params = self._suggested(trial)
+                if identity(params) not in self._asked and self.space.forbidding(params) is None:
+                    return trial
+                self._shadow.tell(trial, state=self._optuna.trial.TrialState.FAIL)
+        finally:
+            self._shadow.sampler = sampler
+        for point in self._all_points() if self._countable else ():
+            if identity(point) not in self._asked and _agrees(point, held):
+                return self._fixed(point)
+        raise ExhaustedError("All points that the held tunables leave have been asked.")
 
     def _nearly_exhausted(self) -> bool:
         """Whether so few points are left that to propose them is to search for them."""
@@ -354,3 +390,8 @@ class Optimizer:
         frozen = storage.get_trial(trial_id)
         self._shadow.sampler.after_trial(self._shadow, frozen, trial.state, trial.values)
         storage.set_trial_state_values(trial_id, trial.state, trial.values)
+
+
+def _agrees(point: Params, held: Params) -> bool:
+    """Whether the point has the held values, as far as those tunables are active in it."""
+    return all(point[name] == value for name, value in held.items() if name in point)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from benchmark.hpo.optimizer import Direction
+    from benchmark.hpo.space import Params
     from benchmark.results import Record
 
 KEYS = ("time", "cost", "no_improvement")
@@ -57,6 +58,7 @@ class Progress:
     cost: float = 0.0
     told: int = 0
     improved: int = 0
+    best: Params | None = None
     _front: list[tuple[float, ...]] = field(default_factory=list)
     _spans: list[tuple[float, float]] = field(default_factory=list)
     _seen: set[str] = field(default_factory=set)
@@ -74,7 +76,7 @@ class Progress:
             self._spans.append((begun, ended))
         feasible = all(value <= 0 for value in record.labels.get("constraints") or ())
         if record.status == "success" and feasible:
-            self._look(tuple(record.labels["values"]))
+            self._look(tuple(record.labels["values"]), record.labels.get("params"))
 
     @property
     def busy_s(self) -> float:
@@ -96,8 +98,8 @@ class Progress:
             return f"The last {without} trials brought no improvement."
         return None
 
-    def _look(self, values: tuple[float, ...]) -> None:
-        """Whether no earlier trial is as good in everything."""
+    def _look(self, values: tuple[float, ...], params: Params | None) -> None:
+        """Whether no earlier trial is as good in everything; `best` is the last that was so."""
         signs = [1.0 if way == "minimize" else -1.0 for way in self.directions.values()]
         score = tuple(sign * value for sign, value in zip(signs, values, strict=True))
         if any(all(a <= b for a, b in zip(known, score, strict=True)) for known in self._front):
@@ -109,3 +111,4 @@ class Progress:
         ]
         self._front.append(score)
         self.improved = self.told
+        self.best = params

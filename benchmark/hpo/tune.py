@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING
 from benchmark.compute import discovery
 from benchmark.compute.driving import driving as driving_one
 from benchmark.compute.driving import is_tried_again, stoppable
+from benchmark.errors import SetupError
+from benchmark.hpo import control, python_objective, restoring
+from benchmark.hpo.order import InOrder
 
 if TYPE_CHECKING:
     import contextlib
@@ -26,15 +29,21 @@ _TICK_S = 0.2
 
 @dataclass
 class Tuned:
-    """How a drive went: the records of this time, those left without a result, and by whom."""
+    """How a drive went: the records of this time, those left without a result, and why it ended.
+
+    `why_stopped` is the limit of the study's own that was reached; `faults` is what must be mended.
+    """
 
     records: list[Record] = field(default_factory=list)
     without_result: list[Record] = field(default_factory=list)
     interrupted: bool = False
+    stopped: bool = False
+    why_stopped: str | None = None
+    faults: list[str] = field(default_factory=list)
 
 
 def driving(study_run: str, store: Store) -> contextlib.AbstractContextManager[None]:
-    """Be the one driver of a study while the block lasts.
+    """Be the one driver of a study while the block lasts; it stops if its place is taken.
 
     Raises:
         StoreError: another process drives it.
@@ -52,35 +61,89 @@ def tune(
 
     What is lost (`interrupted`, `infrastructure`) is tried `max_attempts` times. A trial that has
     no result then, or whose setup fails, stops the asking: it is run again when the study goes on.
+
+    Raises:
+        SetupError: the study's environment cannot be built.
     """
     tuned = Tuned()
+    control.say(study.run, "go")
+    # The environment is built before the clock of any trial runs.
+    python_objective.interpreter(study.run)
     stop = threading.Event()
+    try:
+        with (
+            stoppable(stop),
+            InOrder(discovery.load_method(method)(study.run, config)) as dispatcher,
+        ):
+            _drive(study, config, dispatcher, tuned, stop, on_record)
+    finally:
+        _put_back(study, tuned)
+    tuned.interrupted = stop.is_set()
+    return tuned
+
+
+def _drive(  # noqa: PLR0917
+    study: Study,
+    config: Config,
+    dispatcher: InOrder,
+    tuned: Tuned,
+    stop: threading.Event,
+    on_record: Callable[[Record], None] | None,
+) -> None:
+    listener = control.Listener(study.run)
     waiting = collections.deque(study.unfinished())
     tries: collections.Counter[str] = collections.Counter()
     running: dict[str, Task] = {}
-    with stoppable(stop), discovery.load_method(method)(study.run, config) as dispatcher:
-        while not stop.is_set():
-            asking = not tuned.without_result
-            while len(running) < study.definition.parallel and asking:
-                task = waiting.popleft() if waiting else next(iter(study.ask(1)), None)
-                if task is None:
-                    break
-                tries[task.key] += 1
-                running[task.key] = task
-                dispatcher.submit([task])
-            if not running:
+    while not stop.is_set():
+        word = listener.heard()
+        tuned.why_stopped = study.why_stop
+        asking = not tuned.without_result and word == "go"
+        while len(running) < at_once(study) and asking:
+            task = _next(study, waiting, tuned)
+            if task is None:
                 break
-            for record in dispatcher.completed(_TICK_S):
-                ended = running.pop(record.task, None)
-                if ended is None:
-                    continue
-                if study.tell(record):
-                    tuned.records.append(record)
-                    if on_record:
-                        on_record(record)
-                elif is_tried_again(record, tries, config.max_attempts):
-                    waiting.append(ended)
-                else:
-                    tuned.without_result.append(record)
-    tuned.interrupted = stop.is_set()
-    return tuned
+            tries[task.key] += 1
+            running[task.key] = task
+            dispatcher.submit([task])
+        if not running and word == "pause":
+            stop.wait(_TICK_S)
+            continue
+        if not running:
+            tuned.stopped = word == "stop"
+            break
+        for record in dispatcher.completed(_TICK_S):
+            ended = running.pop(record.task, None)
+            if ended is None:
+                continue
+            if study.tell(record):
+                tuned.records.append(record)
+                if on_record:
+                    on_record(record)
+            elif is_tried_again(record, tries, config.max_attempts):
+                waiting.append(ended)
+            else:
+                tuned.without_result.append(record)
+
+
+def at_once(study: Study) -> int:
+    """How many trials run side by side: a target host takes one."""
+    hosts = study.definition.objective.hosts
+    parallel = study.definition.parallel
+    return min(parallel, len(hosts)) if hosts else parallel
+
+
+def _next(study: Study, waiting: collections.deque[Task], tuned: Tuned) -> Task | None:
+    """A trial that was begun before; else a new one, unless a limit of the study's is reached."""
+    if waiting:
+        return waiting.popleft()
+    return None if tuned.why_stopped else next(iter(study.ask(1)), None)
+
+
+def _put_back(study: Study, tuned: Tuned) -> None:
+    """Run the restore hooks that ended runners of this machine owe."""
+    if not study.definition.objective.restore:
+        return
+    try:
+        restoring.put_all_back(study.run)
+    except SetupError as error:
+        tuned.faults.append(str(error))
