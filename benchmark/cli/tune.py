@@ -76,8 +76,12 @@ def _drive(options: argparse.Namespace, study: Study, base: Config) -> int:
         f"at most {definition.time_s:g} s each, in {study.run.store.url}"
     )
     tuned = drive(study, config, method, lambda record: notice(_line(record, definition)))
+    if tuned.why_stopped:
+        notice(f"Stopped: {tuned.why_stopped}")
     if study.exhausted:
         notice("Every point of the space has been tried.")
+    for fault in tuned.faults:
+        notice(f"warning: {fault}")
     if tuned.stopped:
         notice(f"Stopped by `studies stop`: tune --resume {definition.name} goes on.")
     if tuned.interrupted:
@@ -85,7 +89,7 @@ def _drive(options: argparse.Namespace, study: Study, base: Config) -> int:
     for record in tuned.without_result:
         notice(f"warning: trial {record.task} has no result ({record.cause}): {record.message}")
     report(options, facts(study.run, definition), lines(study.run, definition))
-    return 1 if tuned.interrupted or tuned.without_result else 0
+    return 1 if tuned.interrupted or tuned.without_result or tuned.faults else 0
 
 
 def _line(record: Record, definition: StudyDefinition) -> str:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark import results
 from benchmark.hpo import layering, staging
+from benchmark.hpo.benchmark_objective import benchmark_cells
 from benchmark.hpo.conditions import more_conditions
 from benchmark.hpo.evaluation import PATH
 from benchmark.hpo.journal import open_storage
@@ -253,6 +254,8 @@ class Study:
         worker = {WORKER: self.worker} if self.worker else {}
         definition = self.definition
         limit_s = definition.total_s
+        if "benchmark" in self.run.manifest.conditions:
+            limit_s = definition.time_s * len(benchmark_cells(self.run))
         own = {"study": definition.name, "trial": asked.number, "params": asked.params}
         task = Task(
             key=str(asked.number),
