@@ -232,6 +232,12 @@ def _of_studies(name: str, command: argparse.ArgumentParser) -> None:
         command.add_argument("--resume", metavar="NAME", help="go on with a study of the store")
         command.add_argument("--name", metavar="STUDY", help="instead of the file's name")
         command.add_argument("--trials", type=int, metavar="N", help="how many in all")
+        command.add_argument(
+            "--worker", action="store_true", help="with --resume: be one of the study's workers"
+        )
+        command.add_argument(
+            "--trials-per-task", type=int, metavar="N", help="a worker ends after N trials"
+        )
         command.add_argument("--algorithm", metavar="NAME", help="such as optuna_tpe or random")
         command.add_argument(
             "--command",

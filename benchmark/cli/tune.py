@@ -9,12 +9,14 @@ from benchmark.cli.output import notice, report
 from benchmark.cli.session import loaded_configuration
 from benchmark.cli.studies import facts, lines
 from benchmark.errors import BenchmarkError
-from benchmark.hpo import export
+from benchmark.hpo import export, worker
 from benchmark.hpo.listing import study_file
 from benchmark.hpo.study import Study, run_name
 from benchmark.hpo.study_file import read_study
 from benchmark.hpo.tune import driving
 from benchmark.hpo.tune import tune as drive
+from benchmark.hpo.worker import living
+from benchmark.hpo.workers import tune_by_workers
 from benchmark.store import open_store
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from benchmark.config import Config
     from benchmark.hpo.study_file import StudyDefinition
     from benchmark.results import Record
+    from benchmark.store import Store
 
 
 def tune(options: argparse.Namespace) -> int:
@@ -42,9 +45,26 @@ def tune(options: argparse.Namespace) -> int:
     if options.study is not None:
         definition = read_study(study_file(Path(options.study)), changes)
         name = definition.name
+    if options.worker:
+        return _join(store, str(name), options.trials_per_task)
     with driving(run_name(name), store):
+        others = living(store, run_name(name))
+        if others:
+            raise BenchmarkError(
+                f"The study '{name}' has {len(others)} workers; join them with tune --resume "
+                f"{name} --worker, or end them."
+            )
         study = Study.begin(store, definition) if definition else Study.open(store, name, changes)
-        return _drive(options, study, base)
+        if not study.definition.max_parallelism:
+            return _drive(options, study, base)
+    # Nobody leads workers, so that those of other machines can join.
+    return _drive(options, study, base)
+
+
+def _join(store: Store, name: str, trials: int | None) -> int:
+    """Be one of the workers of a study."""
+    arguments = [store.url, name]
+    return worker.main(arguments + (["--trials-per-task", str(trials)] if trials else []))
 
 
 def _drive(options: argparse.Namespace, study: Study, base: Config) -> int:
@@ -61,7 +81,7 @@ def _drive(options: argparse.Namespace, study: Study, base: Config) -> int:
             "memory": definition.memory_mb,
             "runtime": definition.time_s,
             "hard_limit": definition.time_s,
-            "parallel": definition.parallel,
+            "parallel": definition.max_parallelism or definition.parallel,
         }
     )
     from benchmark.compute import discovery
@@ -75,7 +95,14 @@ def _drive(options: argparse.Namespace, study: Study, base: Config) -> int:
         f"{definition.parallel} at a time, {definition.algorithm}, {definition.memory_mb} MB and "
         f"at most {definition.time_s:g} s each, in {study.run.store.url}"
     )
-    tuned = drive(study, config, method, lambda record: notice(_line(record, definition)))
+
+    def tell(record: Record) -> None:
+        notice(_line(record, definition))
+
+    if definition.max_parallelism:
+        tuned = tune_by_workers(study, config, tell)
+    else:
+        tuned = drive(study, config, method, tell)
     if tuned.why_stopped:
         notice(f"Stopped: {tuned.why_stopped}")
     if study.exhausted:

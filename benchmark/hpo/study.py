@@ -161,7 +161,7 @@ class Study:
     def unfinished(self) -> list[Task]:
         """The trials that were asked and have no record, after telling those that have one.
 
-        One that a living worker has is that worker's.
+        One that a living worker or driver has is theirs.
         """
         waiting = []
         for asked in self.optimizer.running():
@@ -170,6 +170,8 @@ class Study:
                 continue
             labels = self._labels_of(asked.number)
             other = labels.pop(WORKER, None)
+            if not other and self.worker and self.run.store.is_locked(f"driver-{self.run.name}"):
+                continue
             if other and other != self.worker and self.run.store.is_locked(f"worker-{other}"):
                 continue
             waiting.append(self._task(asked, **labels))
