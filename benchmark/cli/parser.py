@@ -226,12 +226,17 @@ def _special(name: str, command: argparse.ArgumentParser) -> None:
         )
 
 
+LEVELS = ("CRITICAL", "ERROR", "WARNING", "INFO", "DEBUG", "NOTSET")
+
+
 def _of_studies(name: str, command: argparse.ArgumentParser) -> None:
     if name == "tune":
         command.add_argument("study", nargs="?", metavar="FILE", help="a study file, or its folder")
         command.add_argument("--resume", metavar="NAME", help="go on with a study of the store")
         command.add_argument("--name", metavar="STUDY", help="instead of the file's name")
         command.add_argument("--trials", type=int, metavar="N", help="how many in all")
+        for flag, default in (("--log-level", "INFO"), ("--optuna-log-level", "WARNING")):
+            command.add_argument(flag, choices=LEVELS, default=default, type=str.upper)
         command.add_argument(
             "--worker", action="store_true", help="with --resume: be one of the study's workers"
         )

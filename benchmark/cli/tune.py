@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from benchmark.cli.studies import facts, lines
 from benchmark.errors import BenchmarkError
 from benchmark.hpo import export, worker
 from benchmark.hpo.listing import study_file
+from benchmark.hpo.logs import is_told, set_levels
 from benchmark.hpo.study import Study, run_name
 from benchmark.hpo.study_file import read_study
 from benchmark.hpo.tune import driving
@@ -30,9 +32,7 @@ if TYPE_CHECKING:
 
 def tune(options: argparse.Namespace) -> int:
     """Run a study, or go on with it."""
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    set_levels(options.log_level, options.optuna_log_level)
     base = loaded_configuration(options).values
     store = open_store(base.store_url)
     changes = {key: getattr(options, key) for key in ("name", "trials", "algorithm", "parallel")}
@@ -92,12 +92,13 @@ def _drive(options: argparse.Namespace, study: Study, base: Config) -> int:
     had = len(study.optimizer.trials())
     notice(
         f"Study '{definition.name}': {definition.trials} trials ({had} asked before), "
-        f"{definition.parallel} at a time, {definition.algorithm}, {definition.memory_mb} MB and "
+        f"{config.parallel} at a time, {definition.algorithm}, {definition.memory_mb} MB and "
         f"at most {definition.time_s:g} s each, in {study.run.store.url}"
     )
 
     def tell(record: Record) -> None:
-        notice(_line(record, definition))
+        if is_told(logging.INFO):
+            notice(_line(record, definition))
 
     if definition.max_parallelism:
         tuned = tune_by_workers(study, config, tell)
