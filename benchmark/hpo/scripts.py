@@ -2,8 +2,8 @@
 
 applyconfig.sh gets the tunables as positional arguments in the search space's order, runs in its
 own folder, and prints a CSV, of which `slo_data_row` is the line after the header (lines counted
-from 0). The variables that those scripts export (`n_trials`, `n_jobs`, `slo_data_row`, …) count where an
-option is not given.
+from 0). The variables that those scripts export (`n_trials`, `n_jobs`, `slo_data_row`, …) count
+where an option is not given.
 """
 
 from __future__ import annotations
