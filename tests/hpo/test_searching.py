@@ -15,7 +15,7 @@ import pytest
 
 from benchmark.compute.dispatcher import Dispatcher
 from benchmark.config import Config
-from benchmark.errors import ConfigError
+from benchmark.errors import BenchmarkError
 from benchmark.execution.runner import Runner
 from benchmark.hpo.order import InOrder
 from benchmark.hpo.study import Study
@@ -76,11 +76,12 @@ def test_layers_one_by_one(folder_store: Store, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("algorithm", ["optuna_tpe", "optuna_tpe_multivariate", "nsga2", "grid"])
 def test_layers_in_turn_and_used_up(folder_store: Store, tmp_path: Path, algorithm: str) -> None:
-    more = {"trials": 100, "tune_layers": "in_turn", "layer_trials": 2, "algorithm": algorithm}
+    more = {"trials": 50, "tune_layers": "in_turn", "layer_trials": 2, "algorithm": algorithm}
+    more["layers"] = {"os": [A | {"lower_bound": 6}], "jvm": [B]}
     study = Study.begin(folder_store, define(declared(**more), tmp_path))
     points = told(study, lambda p: p["a"] + p["b"])
     assert [point["layer"] for point in points[1:6]] == ["os", "jvm", "jvm", "os", "os"]
-    assert len({(point["a"], point["b"]) for point in points}) == len(points) == 40
+    assert len({(point["a"], point["b"]) for point in points}) == len(points) == 16
 
 
 def test_layers_from_files(tmp_path: Path) -> None:
@@ -93,7 +94,7 @@ def test_layers_from_files(tmp_path: Path) -> None:
     assert definition.source["layers"] == {"os": [A], "jvm": [B]}
     assert [rule.text for rule in definition.space.forbidden] == ["a == 4"]
     file.write_text(json.dumps(declared(layers=["none.yaml"])))
-    with pytest.raises(StudyError, match="none.yaml cannot be read"):
+    with pytest.raises(StudyError, match=r"none\.yaml cannot be read"):
         read_study(file)
 
 
@@ -177,14 +178,14 @@ def test_a_function_that_declares_by_asking(folder_store: Store, tmp_path: Path)
             "    if trial.should_prune():\n        raise optuna.TrialPruned()\n", ""
         )
     )
-    values = declared(trials=4, objective={"python": "own.py:objective", "constraints": ["p99<=1"]})
+    values = declared(trials=3, objective={"python": "own.py:objective", "constraints": ["p99<=1"]})
     del values["layers"]
     values["direction"] = ["minimize", "maximize"]
     points = []
     for name in ("s", "t"):
         study = Study.begin(folder_store, define(values | {"name": name}, tmp_path))
         tuned = tune(study, Config(cores=1, memory=300, parallel=1))
-        assert [record.status for record in tuned.records] == ["success"] * 4
+        assert [record.status for record in tuned.records] == ["success"] * 3
         points.append([record.labels["params"] for record in tuned.records])
         trials = study.optimizer.trials()
         assert [trial.params for trial in trials] == points[-1]
@@ -195,8 +196,9 @@ def test_a_function_that_declares_by_asking(folder_store: Store, tmp_path: Path)
 
 
 def test_a_range_that_the_study_does_not_declare(folder_store: Store, tmp_path: Path) -> None:
-    (tmp_path / "own.py").write_text("def objective(t): return t.suggest_int('a', 0, 3)")
-    values = declared(objective="own.py:objective", layers={"l": [A]})
+    (tmp_path / "own.py").write_text("def objective(t): return t.suggest_int('x', 0, 3)")
+    x = {"name": "x", "value_type": "double", "lower_bound": 0, "upper_bound": 1, "default": 0.5}
+    values = declared(objective="own.py:objective", layers={"l": [x]})
     study = Study.begin(folder_store, define(values, tmp_path))
     with Runner(study.run) as runner:
         record = runner.execute(study.ask()[0])
@@ -209,26 +211,28 @@ def test_workers_are_killed_and_none_is_lost_or_too_many(tmp_path: Path) -> None
     text = "import os; open({!r}, 'a').write(os.environ['HPO_TRIAL'] + chr(10)); print(1)"
     command = [sys.executable, "-c", text.format(str(tmp_path / "lines"))]
     (tmp_path / "lines").touch()
-    values = declared(trials=13, objective={"command": command}, trials_per_task=4)
+    values = declared(trials=7, objective={"command": command}, trials_per_task=3)
     store = open_store(str(tmp_path / "store"))
     Study.begin(store, define(values, tmp_path))
     line = [sys.executable, "-m", "benchmark.hpo.worker", str(tmp_path / "store"), "s"]
-    for kills in range(6):
+    for kills in range(4):
         workers = [
             subprocess.Popen(line, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(2)
         ]
         assert workers[0].stdout is not None
         workers[0].stdout.readline()
-        if kills < 3:
+        if kills < 1:
             os.kill(workers[0].pid, signal.SIGKILL)
         for worker in workers:
             worker.communicate()
+        if Study.open(store, "s").left == 0 and kills:
+            break
     study = Study.open(store, "s")
     trials = study.optimizer.trials()
-    assert [trial.state.name for trial in trials] == ["COMPLETE"] * 13
-    assert len(store.list("studies/s/out")) == 13
+    assert [trial.state.name for trial in trials] == ["COMPLETE"] * 7
+    assert len(store.list("studies/s/out")) == 7
     assert study.left == 0
-    assert set((tmp_path / "lines").read_text().split()) == set(map(str, range(13)))
+    assert set((tmp_path / "lines").read_text().split()) == set(map(str, range(7)))
 
 
 def test_a_driver_and_workers_exclude_each_other(tmp_path: Path) -> None:
@@ -237,9 +241,12 @@ def test_a_driver_and_workers_exclude_each_other(tmp_path: Path) -> None:
 
     store = open_store(str(tmp_path / "store"))
     Study.begin(store, define(declared(), tmp_path))
-    with driving(store, "studies/s"), pytest.raises(StudyError, match="has a driver"):
-        with working(store, "s"):
-            pass
+    with (
+        driving(store, "studies/s"),
+        pytest.raises(StudyError, match="has a driver"),
+        working(store, "s"),
+    ):
+        pass
     with working(store, "s") as study:
         assert living(store, "studies/s") == [study.worker]
         (task,) = study.ask()
@@ -250,25 +257,32 @@ def test_a_driver_and_workers_exclude_each_other(tmp_path: Path) -> None:
 
 
 def test_a_framework_over_data_sets(folder_store: Store, tmp_path: Path) -> None:
-    objective = {"benchmark": {"framework": "constant", "datasets": ["penguins", "cpu"]}}
+    objective = {"benchmark": {"framework": "constant", "datasets": ["cpu"]}}
     values = declared(objective=objective, direction="maximize", limits={"time": 60}, trials=1)
     study = Study.begin(folder_store, define(values, tmp_path))
     with Runner(study.run) as runner:
         record = runner.execute(study.ask()[0])
     assert record.status == "success", record.message
     assert record.metrics["value"] == pytest.approx(0.0, abs=1e-9)
-    assert len(folder_store.list("studies/s/references")) >= 2
-    for wrong in (
-        {"framework": "constat"},
-        {"datasets": ["pinguins"]},
-        {"metric": {"binary": "x"}},
-    ):
-        objective = {"benchmark": {"framework": "constant", "datasets": ["cpu"], **wrong}}
-        definition = define(values | {"objective": objective, "name": "t"}, tmp_path)
-        with pytest.raises(Exception, match="constat|pinguins|'metric'|\"x\"") as caught:
-            Study.begin(folder_store, definition)
-        assert isinstance(caught.value, Exception)
-    assert ConfigError
+    assert len(folder_store.list("studies/s/references")) >= 1
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"framework": "constat"}, "constat"),
+        ({"datasets": ["pinguins"]}, "data set 'pinguins', which is none"),
+        ({"metric": {"binary": "x"}}, "does not exist"),
+        ({"framework": "tpot", "runtime": 0.1}, "needs at least"),
+    ],
+)
+def test_a_framework_that_cannot_be_tuned(
+    folder_store: Store, tmp_path: Path, wrong: dict[str, Any], said: str
+) -> None:
+    objective = {"benchmark": {"framework": "constant", "datasets": ["cpu"], **wrong}}
+    definition = define(declared(objective=objective, direction="maximize"), tmp_path)
+    with pytest.raises(BenchmarkError, match=said):
+        Study.begin(folder_store, definition)
 
 
 def test_the_scripts_command(tmp_path: Path) -> None:

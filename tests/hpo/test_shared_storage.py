@@ -51,13 +51,18 @@ def postgres() -> Iterator[str]:
     options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
     initdb = [found[-1] / "initdb", "-D", data, "-U", "tuner", "-A", "trust"]
     control = [*user, found[-1] / "pg_ctl", "-D", data, "-w"]
-    run = {"check": True, "stdout": subprocess.DEVNULL, "cwd": folder}
+
+    def run(command: list[Any]) -> int:
+        return subprocess.run(
+            command, stdout=subprocess.DEVNULL, cwd=folder, check=False
+        ).returncode
+
     try:
-        subprocess.run([*user, *initdb], **run)
-        subprocess.run([*control, "-o", options, "-l", str(folder / "log"), "start"], **run)
+        assert run([*user, *initdb]) == 0
+        assert run([*control, "-o", options, "-l", str(folder / "log"), "start"]) == 0
         yield f"postgresql://tuner@127.0.0.1:{port}/postgres"
     finally:
-        subprocess.run([*control, "-m", "immediate", "stop"], **run | {"check": False})
+        run([*control, "-m", "immediate", "stop"])
         shutil.rmtree(folder, ignore_errors=True)
 
 
