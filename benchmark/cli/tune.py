@@ -11,6 +11,7 @@ from benchmark.cli.session import loaded_configuration
 from benchmark.cli.studies import facts, lines
 from benchmark.errors import BenchmarkError
 from benchmark.hpo import export, worker
+from benchmark.hpo.drift import drift
 from benchmark.hpo.listing import study_file
 from benchmark.hpo.logs import is_told, set_levels
 from benchmark.hpo.study import Study, run_name
@@ -108,6 +109,9 @@ def _drive(options: argparse.Namespace, study: Study, base: Config) -> int:
         notice(f"Stopped: {tuned.why_stopped}")
     if study.exhausted:
         notice("Every point of the space has been tried.")
+    drifted = drift(export.trial_records(study.run), definition)
+    if definition.default_every and drifted:
+        notice(drifted)
     for fault in tuned.faults:
         notice(f"warning: {fault}")
     if tuned.stopped:
