@@ -32,7 +32,8 @@ COMMANDS = {
     "frameworks": ("frameworks:frameworks", "list the frameworks; new, check or lock one"),
     "setup": ("setup:setup", "build frameworks' environments, say their size, remove them"),
     "tune": ("tune:tune", "run a study: find a better configuration of any system"),
-    "studies": ("tune:studies", "list, show, export and delete studies"),
+    "studies": ("studies:studies", "list, show, export, import, pause, stop and delete studies"),
+    "dashboard": ("dashboard:dashboard", "look at a study in the browser, with optuna-dashboard"),
     "doctor": ("doctor:doctor", "check configuration, store and machine, and say how to mend"),
 }
 ALIASES = {"perform-analysis": "run-analysis"}
@@ -225,12 +226,23 @@ def _special(name: str, command: argparse.ArgumentParser) -> None:
         )
 
 
+LEVELS = ("CRITICAL", "ERROR", "WARNING", "INFO", "DEBUG", "NOTSET")
+
+
 def _of_studies(name: str, command: argparse.ArgumentParser) -> None:
     if name == "tune":
         command.add_argument("study", nargs="?", metavar="FILE", help="a study file, or its folder")
         command.add_argument("--resume", metavar="NAME", help="go on with a study of the store")
         command.add_argument("--name", metavar="STUDY", help="instead of the file's name")
         command.add_argument("--trials", type=int, metavar="N", help="how many in all")
+        for flag, default in (("--log-level", "INFO"), ("--optuna-log-level", "WARNING")):
+            command.add_argument(flag, choices=LEVELS, default=default, type=str.upper)
+        command.add_argument(
+            "--worker", action="store_true", help="with --resume: be one of the study's workers"
+        )
+        command.add_argument(
+            "--trials-per-task", type=int, metavar="N", help="a worker ends after N trials"
+        )
         command.add_argument("--algorithm", metavar="NAME", help="such as optuna_tpe or random")
         command.add_argument(
             "--command",
@@ -243,8 +255,29 @@ def _of_studies(name: str, command: argparse.ArgumentParser) -> None:
             "action",
             nargs="?",
             default="list",
-            choices=("list", "show", "best", "export", "delete"),
+            choices=(
+                *("list", "show", "best", "export", "import"),
+                *("pause", "resume", "stop", "delete"),
+            ),
         )
-        command.add_argument("name", nargs="?", metavar="STUDY")
+        command.add_argument("name", nargs="?", metavar="STUDY", help="import: or its file")
+        command.add_argument("file", nargs="?", metavar="FILE", help="what import reads: CSV, JSON")
+        command.add_argument(
+            "--map",
+            action="append",
+            default=[],
+            metavar="NAME=PATH",
+            help="where FILE has a tunable, metric or value: a column, or JMESPath in a row",
+        )
+        command.add_argument("--rows", metavar="PATH", help="where a JSON has its rows (JMESPath)")
+        command.add_argument(
+            "--format",
+            choices=("json", "env", "args"),
+            default="json",
+            help="of best: as it is, NAME=value lines, or arguments for a shell",
+        )
         command.add_argument("--output", metavar="FOLDER", help="where export writes")
         command.add_argument("--yes", action="store_true", help="do not ask")
+    if name == "dashboard":
+        command.add_argument("study", nargs="?", metavar="STUDY")
+        command.add_argument("--port", type=int, default=8080, help="default: 8080; 0: any free")

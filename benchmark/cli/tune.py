@@ -1,18 +1,25 @@
-"""The commands of studies: tune runs one, studies lists, shows, exports and deletes them."""
+"""The command that runs a study, or goes on with one."""
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from benchmark.cli.output import agreed, notice, report
-from benchmark.cli.session import loaded_configuration, stored
+from benchmark.cli.output import notice, report
+from benchmark.cli.session import loaded_configuration
+from benchmark.cli.studies import facts, lines
 from benchmark.errors import BenchmarkError
-from benchmark.hpo import export
-from benchmark.hpo.study import Study, run_name, study_names
-from benchmark.hpo.study_file import define, read_study
+from benchmark.hpo import export, worker
+from benchmark.hpo.drift import drift
+from benchmark.hpo.listing import study_file
+from benchmark.hpo.logs import is_told, set_levels
+from benchmark.hpo.study import Study, run_name
+from benchmark.hpo.study_file import read_study
 from benchmark.hpo.tune import driving
 from benchmark.hpo.tune import tune as drive
+from benchmark.hpo.worker import living
+from benchmark.hpo.workers import tune_by_workers
 from benchmark.store import open_store
 
 if TYPE_CHECKING:
@@ -22,14 +29,11 @@ if TYPE_CHECKING:
     from benchmark.hpo.study_file import StudyDefinition
     from benchmark.results import Record
     from benchmark.store import Store
-    from benchmark.tasks import Run
 
 
 def tune(options: argparse.Namespace) -> int:
     """Run a study, or go on with it."""
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    set_levels(options.log_level, options.optuna_log_level)
     base = loaded_configuration(options).values
     store = open_store(base.store_url)
     changes = {key: getattr(options, key) for key in ("name", "trials", "algorithm", "parallel")}
@@ -40,15 +44,37 @@ def tune(options: argparse.Namespace) -> int:
     name = options.resume
     definition = None
     if options.study is not None:
-        definition = read_study(_file(Path(options.study)), changes)
+        definition = read_study(study_file(Path(options.study)), changes)
         name = definition.name
+    if options.worker:
+        return _join(store, str(name), options.trials_per_task)
     with driving(run_name(name), store):
+        others = living(store, run_name(name))
+        if others:
+            raise BenchmarkError(
+                f"The study '{name}' has {len(others)} workers; join them with tune --resume "
+                f"{name} --worker, or end them."
+            )
         study = Study.begin(store, definition) if definition else Study.open(store, name, changes)
-        return _drive(options, study, base)
+        if not study.definition.max_parallelism:
+            return _drive(options, study, base)
+    # Nobody leads workers, so that those of other machines can join.
+    return _drive(options, study, base)
+
+
+def _join(store: Store, name: str, trials: int | None) -> int:
+    """Be one of the workers of a study."""
+    arguments = [store.url, name]
+    return worker.main(arguments + (["--trials-per-task", str(trials)] if trials else []))
 
 
 def _drive(options: argparse.Namespace, study: Study, base: Config) -> int:
     definition = study.definition
+    if definition.objective.is_external:
+        raise BenchmarkError(
+            f"The trials of '{definition.name}' are measured by clients of the HPO service; go on "
+            "with it by `main.py serve`, or say what measures them with --command."
+        )
     method = (base.compute or {}).get("*", "local")
     config = base.model_copy(
         update={
@@ -56,7 +82,7 @@ def _drive(options: argparse.Namespace, study: Study, base: Config) -> int:
             "memory": definition.memory_mb,
             "runtime": definition.time_s,
             "hard_limit": definition.time_s,
-            "parallel": definition.parallel,
+            "parallel": definition.max_parallelism or definition.parallel,
         }
     )
     from benchmark.compute import discovery
@@ -67,71 +93,35 @@ def _drive(options: argparse.Namespace, study: Study, base: Config) -> int:
     had = len(study.optimizer.trials())
     notice(
         f"Study '{definition.name}': {definition.trials} trials ({had} asked before), "
-        f"{definition.parallel} at a time, {definition.algorithm}, {definition.memory_mb} MB and "
+        f"{config.parallel} at a time, {definition.algorithm}, {definition.memory_mb} MB and "
         f"at most {definition.time_s:g} s each, in {study.run.store.url}"
     )
-    tuned = drive(study, config, method, lambda record: notice(_line(record, definition)))
+
+    def tell(record: Record) -> None:
+        if is_told(logging.INFO):
+            notice(_line(record, definition))
+
+    if definition.max_parallelism:
+        tuned = tune_by_workers(study, config, tell)
+    else:
+        tuned = drive(study, config, method, tell)
+    if tuned.why_stopped:
+        notice(f"Stopped: {tuned.why_stopped}")
     if study.exhausted:
         notice("Every point of the space has been tried.")
+    drifted = drift(export.trial_records(study.run), definition)
+    if definition.default_every and drifted:
+        notice(drifted)
+    for fault in tuned.faults:
+        notice(f"warning: {fault}")
+    if tuned.stopped:
+        notice(f"Stopped by `studies stop`: tune --resume {definition.name} goes on.")
     if tuned.interrupted:
         notice(f"Interrupted: tune --resume {definition.name} goes on where this stopped.")
     for record in tuned.without_result:
         notice(f"warning: trial {record.task} has no result ({record.cause}): {record.message}")
-    report(options, _facts(study.run, definition), _lines(study.run, definition))
-    return 1 if tuned.interrupted or tuned.without_result else 0
-
-
-def studies(options: argparse.Namespace) -> int:
-    """List, show, export or delete studies."""
-    store = stored(loaded_configuration(options).values)
-    if options.action == "list":
-        names = study_names(store)
-        report(options, {"studies": names}, names or ["There are no studies."])
-        return 0
-    if options.name is None:
-        raise BenchmarkError(f"Name the study: studies {options.action} NAME.")
-    run, definition = _opened(store, options.name)
-    if options.action == "show":
-        report(options, _facts(run, definition), _lines(run, definition))
-    elif options.action == "best":
-        found = [export.configuration(record) for record in export.best(run, definition)]
-        report(options, found, [str(one) for one in found] or ["No trial has succeeded yet."])
-    elif options.action == "export":
-        folder = Path(options.output or ".")
-        folder.mkdir(parents=True, exist_ok=True)
-        files = export.as_files(run, definition)
-        for name, text in files.items():
-            (folder / name).write_text(text, encoding="utf-8")
-        written = [str(folder / name) for name in files]
-        report(options, {"files": written}, written)
-    else:
-        if not options.yes and not agreed(f"Delete the study '{options.name}' with its trials?"):
-            return 1
-        with driving(run.name, store):
-            store.delete(store.list(run.name))
-        report(options, {"deleted": options.name}, [f"Deleted: {options.name}"])
-    return 0
-
-
-def _opened(store: Store, name: str) -> tuple[Run, StudyDefinition]:
-    """A study to read: no storage of Optuna's is opened."""
-    from benchmark.tasks import Run
-
-    if name not in study_names(store):
-        others = ", ".join(study_names(store)) or "none"
-        raise BenchmarkError(f"There is no study '{name}' in {store.url}; it has {others}.")
-    run = Run.open(store, run_name(name))
-    return run, define(run.manifest.conditions["study"], Path(), f"Study '{name}'")
-
-
-def _file(path: Path) -> Path:
-    """A study file, or the one in a folder."""
-    if not path.is_dir():
-        return path
-    for name in ("study.yaml", "study.yml", "study.json"):
-        if (path / name).is_file():
-            return path / name
-    raise BenchmarkError(f"The folder {path} has no study.yaml or study.json; name the file.")
+    report(options, facts(study.run, definition), lines(study.run, definition))
+    return 1 if tuned.interrupted or tuned.without_result or tuned.faults else 0
 
 
 def _line(record: Record, definition: StudyDefinition) -> str:
@@ -141,30 +131,3 @@ def _line(record: Record, definition: StudyDefinition) -> str:
         told = ", ".join(values) + ("" if export.is_feasible(record) else " (infeasible)")
     params = " ".join(f"{k}={v}" for k, v in (record.labels.get("params") or {}).items())
     return f"trial {record.task}: {record.cause or record.status}: {told} [{params}]"
-
-
-def _facts(run: Run, definition: StudyDefinition) -> dict[str, Any]:
-    records = export.trial_records(run)
-    states = [record.status for record in records]
-    return {
-        "study": definition.name,
-        "store": run.store.url,
-        "trials": definition.trials,
-        "told": len(records),
-        **{state: states.count(state) for state in ("success", "failure", "prune")},
-        "best": [export.configuration(record) for record in export.best(run, definition)],
-    }
-
-
-def _lines(run: Run, definition: StudyDefinition) -> list[str]:
-    facts = _facts(run, definition)
-    lines = [
-        f"{definition.name}: {facts['told']} of {definition.trials} trials, {facts['success']} "
-        f"successes, {facts['failure']} failures, {facts['prune']} pruned"
-    ]
-    for one in facts["best"]:
-        values = zip(definition.directions, one["values"], strict=True)
-        told = ", ".join(f"{name} {value!r}" for name, value in values)
-        lines.append(f"best: trial {one['trial']}: {told}")
-        lines += [f"  {name} = {value}" for name, value in one["params"].items()]
-    return lines

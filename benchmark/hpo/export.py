@@ -1,10 +1,11 @@
-"""What a study leaves: a row for each trial, and the best configuration."""
+"""What a study leaves: a row for each trial, what each printed, and the best configuration."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
+import re
 import shlex
 from typing import TYPE_CHECKING, Any
 
@@ -12,14 +13,19 @@ from benchmark import results
 from benchmark.hpo.objective import plain
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from benchmark.hpo.study_file import StudyDefinition
     from benchmark.results import Record
     from benchmark.tasks import Run
 
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
 
 def trial_records(run: Run) -> list[Record]:
-    """The records of the trials in their order."""
-    return sorted(results.records(run), key=lambda record: int(record.task))
+    """The records of the trials in their order; repeats that confirm the best are none."""
+    trials = (record for record in results.records(run) if record.task.isdigit())
+    return sorted(trials, key=lambda record: int(record.task))
 
 
 def is_feasible(record: Record) -> bool:
@@ -29,8 +35,13 @@ def is_feasible(record: Record) -> bool:
 
 def best(run: Run, definition: StudyDefinition) -> list[Record]:
     """The best successful trial that keeps the constraints; of several directions the front."""
+    return best_of(trial_records(run), definition)
+
+
+def best_of(records: list[Record], definition: StudyDefinition) -> list[Record]:
+    """The same among records that were read already."""
     signs = [1.0 if d == "minimize" else -1.0 for d in definition.directions.values()]
-    good = [r for r in trial_records(run) if r.status == "success" and is_feasible(r)]
+    good = [r for r in records if r.status == "success" and is_feasible(r)]
     scores = [tuple(s * v for s, v in zip(signs, r.labels["values"], strict=True)) for r in good]
     front = [
         record
@@ -44,11 +55,10 @@ def _dominates(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
     return one != other and all(a <= b for a, b in zip(one, other, strict=True))
 
 
-def table(run: Run, definition: StudyDefinition) -> str:
+def table(records: list[Record], definition: StudyDefinition) -> str:
     """experiment-data.csv: trial, state, values, tunables, metrics, seconds, cause, message."""
-    records = trial_records(run)
     directions = list(definition.directions)
-    names = definition.space.names
+    names = tunable_names(records, definition)
     metrics = list(dict.fromkeys(name for r in records for name in r.metrics))
     metrics = [name for name in metrics if name not in directions]
     sink = io.StringIO()
@@ -66,6 +76,12 @@ def table(run: Run, definition: StudyDefinition) -> str:
     return sink.getvalue()
 
 
+def tunable_names(records: list[Record], definition: StudyDefinition) -> list[str]:
+    """The tunables as declared, then those that an objective named by itself."""
+    found = (name for record in records for name in record.labels.get("params") or {})
+    return list(dict.fromkeys([*definition.space.names, *found]))
+
+
 def configuration(record: Record) -> dict[str, Any]:
     """A trial as JSON: number, values, tunables."""
     return {
@@ -75,19 +91,60 @@ def configuration(record: Record) -> dict[str, Any]:
     }
 
 
-def as_files(run: Run, definition: StudyDefinition) -> dict[str, str]:
-    """The files of an export by name; those of the best only where one trial is."""
-    files = {"experiment-data.csv": table(run, definition)}
-    found = best(run, definition)
+def as_environment(record: Record) -> str:
+    """A trial's tunables as lines NAME=value that a shell can read.
+
+    A name that is no variable's, such as `thread-pool.size`, stands as it is: containers take it.
+    """
+    params = record.labels.get("params") or {}
+    quoted = (
+        f"{name}={shlex.quote(plain(value)) if _VARIABLE.fullmatch(name) else plain(value)}\n"
+        for name, value in params.items()
+    )
+    return "".join(quoted)
+
+
+def as_arguments(record: Record, definition: StudyDefinition) -> str:
+    """A trial's tunables on one line, quoted for a shell: positional, or --name=value."""
+    params = record.labels.get("params") or {}
+    if definition.objective.positional:
+        words = [plain(params.get(name)) for name in definition.space.names]
+    else:
+        words = [f"--{name}={plain(value)}" for name, value in params.items()]
+    return shlex.join(words) + "\n"
+
+
+def write(run: Run, definition: StudyDefinition, folder: Path) -> list[Path]:
+    """Write the files of an export and return their paths; those of the best where one trial is.
+
+    `output.txt` holds what the last trial printed, `total-output.txt` what all did, in their order.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    records = trial_records(run)
+    texts = {"experiment-data.csv": table(records, definition)}
+    found = best_of(records, definition)
     if found:
         told: Any = [configuration(record) for record in found]
         only = len(definition.directions) == 1
-        files["best.json"] = json.dumps(told[0] if only else told, indent=2) + "\n"
+        texts["best.json"] = json.dumps(told[0] if only else told, indent=2) + "\n"
         if only:
-            params = found[0].labels.get("params") or {}
-            pairs = [f"{name}={shlex.quote(plain(value))}" for name, value in params.items()]
-            files["best.env"] = "".join(f"{pair}\n" for pair in pairs)
-    return files
+            texts["best.env"] = as_environment(found[0])
+            texts["best.args"] = as_arguments(found[0], definition)
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    outputs = [folder / "output.txt", folder / "total-output.txt"]
+    last = b""
+    # One at a time: a thousand trials may have printed more than fits into memory.
+    with outputs[1].open("wb") as total:
+        for record in records:
+            if record.log:
+                last = run.store.get(record.log) or b""
+                total.write(last)
+    outputs[0].write_bytes(last)
+    return [*(folder / name for name in texts), *outputs]
 
 
 def _cell(value: float | None) -> str:

@@ -1,0 +1,42 @@
+"""A study deleted: its records and files, and what Optuna has of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmark.hpo.journal import open_storage
+from benchmark.hpo.study import journal_path, run_name, study_names
+
+if TYPE_CHECKING:
+    from benchmark.hpo.study_file import StudyDefinition
+    from benchmark.tasks import Run
+
+
+def delete(run: Run, definition: StudyDefinition) -> None:
+    """Delete a study and nothing of those whose names begin with its own and a '/'.
+
+    Optuna's part goes first: after a kill the study is still listed, and can be deleted again.
+    """
+    if definition.storage:
+        import optuna
+
+        storage = open_storage(definition.storage)
+        if definition.name in optuna.get_all_study_names(storage):
+            optuna.delete_study(study_name=definition.name, storage=storage)
+    journal = Path(journal_path(run.store, run.name))
+    for path in (journal, journal.with_name(journal.name + ".lock")):
+        path.unlink(missing_ok=True)
+    within = [
+        f"{run_name(name)}/"
+        for name in study_names(run.store)
+        if run_name(name).startswith(f"{run.name}/")
+    ]
+    manifest = f"{run.name}/manifest.json"
+    paths = [
+        path
+        for path in run.store.list(run.name)
+        if path != manifest and not any(path.startswith(other) for other in within)
+    ]
+    run.store.delete(paths)
+    run.store.delete([manifest])

@@ -1,0 +1,249 @@
+"""Trials that were measured elsewhere, told to a study without being asked.
+
+    mapping = Mapping(rows="results[]", paths={"cpu": "config.cpu", "value": "p99"})
+    outcome = import_rows(study, read_rows("export.json", mapping))
+
+A row is CSV, or an element of a JSON of any shape; JMESPath says where things are. The space may
+have changed since: a tunable that a row does not have is held at its default, what is no tunable
+any more is left out, and a point that the space no longer admits is skipped with the reason. Each
+row leaves a record like any other trial's, and is imported once, however often it is offered.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmark import results
+from benchmark.errors import BenchmarkError
+from benchmark.hpo.expressions import ExpressionError
+from benchmark.hpo.objective import plain
+from benchmark.hpo.trial_records import value_of
+from benchmark.results import Cause, Record
+
+if TYPE_CHECKING:
+    from benchmark.hpo.space import Params
+    from benchmark.hpo.study import Study
+    from benchmark.hpo.study_file import StudyDefinition
+    from benchmark.hpo.tunables import Tunable, Value
+    from benchmark.tasks import Task
+
+STATE = "state"
+STATES = {"success": "success", "complete": "success", "failure": "failure", "fail": "failure"}
+STATES |= {"error": "failure", "prune": "prune", "pruned": "prune"}
+# What an export of ours has beside tunables and metrics.
+_OURS = ("trial", STATE, "feasible", "seconds", "cause", "message")
+
+
+class ImportRowsError(BenchmarkError):
+    """A file holds no rows that could be imported."""
+
+
+class _RowError(Exception):
+    """Why one row is skipped."""
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """Where a file has what: JMESPath to the list of rows, and within a row by our own name.
+
+    For CSV a path is a column. A name without a path is looked for under itself.
+    """
+
+    rows: str | None = None
+    paths: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Imported:
+    """What became of the rows: how many were told, were known already, or were skipped and why."""
+
+    told: int = 0
+    known: int = 0
+    skipped: list[tuple[int, str]] = field(default_factory=list)
+
+
+def read_rows(path: str | Path, mapping: Mapping) -> list[dict[str, Any]]:
+    """The rows of a file by our own names: CSV by its ending, else JSON.
+
+    Raises:
+        ImportRowsError: the file cannot be read, or has no rows there.
+    """
+    file = Path(path)
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+        raise ImportRowsError(f"The file {file} cannot be read: {reason}.") from None
+    if file.suffix.lower() == ".csv":
+        return [_renamed(row, mapping) for row in _csv(text, file)]
+    return [_found(row, mapping) for row in _json(text, file, mapping)]
+
+
+def import_rows(study: Study, rows: list[dict[str, Any]]) -> Imported:
+    """Tell the rows to the study, each once; what cannot be is skipped with its reason."""
+    outcome = Imported()
+    known = {record.labels.get("imported") for record in results.records(study.run)}
+    for number, row in enumerate(rows, 1):
+        try:
+            params = _params(study.definition, row)
+            fact = _Facts(study.definition, row, params)
+        except _RowError as error:
+            outcome.skipped.append((number, str(error)))
+            continue
+        if fact.digest in known:
+            outcome.known += 1
+            continue
+        known.add(fact.digest)
+        task = study.adopt(params, fact.digest)
+        attempt = results.begin(study.run, task)
+        study.tell(results.settle(study.run, attempt, fact.record(task)))
+        outcome.told += 1
+    return outcome
+
+
+class _Facts:
+    """A row as a trial: its metrics, values and state.
+
+    Raises:
+        _RowError: it has none.
+    """
+
+    def __init__(self, definition: StudyDefinition, row: dict[str, Any], params: Params) -> None:
+        self._definition = definition
+        self._state = STATES.get(str(row.get(STATE) or "success").lower(), "")
+        if not self._state:
+            raise _RowError(f"its state is {row[STATE]!r}; there are {', '.join(STATES)}")
+        skipped = (*definition.space.names, *_OURS)
+        numbers = {name: _number(value) for name, value in row.items() if name not in skipped}
+        self._metrics = {name: value for name, value in numbers.items() if value is not None}
+        self._values: list[float] = []
+        self._constraints: list[float] = []
+        if self._state == "success":
+            self._measure({**params, **self._metrics})
+        told = json.dumps([params, self._metrics, self._state], sort_keys=True)
+        self.digest = hashlib.sha256(told.encode()).hexdigest()[:16]
+
+    def record(self, task: Task) -> Record:
+        labels = {**task.labels, "values": self._values, "constraints": self._constraints}
+        cause = Cause.FRAMEWORK if self._state == "failure" else None
+        message = "" if self._state == "success" else "It ended so where it was measured."
+        metrics: dict[str, float | None] = {**self._metrics}
+        metrics |= zip(self._definition.directions, self._values, strict=False)
+        first = next(iter(self._definition.directions))
+        return Record(
+            task.key, self._state, cause, message, metric=first, metrics=metrics, labels=labels
+        )
+
+    def _measure(self, names: dict[str, Any]) -> None:
+        try:
+            for name in self._definition.directions:
+                told = self._metrics.get(name)
+                found = value_of(self._definition, name, names) if told is None else told
+                self._values.append(found)
+            rules = self._definition.objective.constraints
+            self._constraints = [rule.number(names) for rule in rules]
+        except ExpressionError as error:
+            raise _RowError(str(error).rstrip(".")) from None
+
+
+def _params(definition: StudyDefinition, row: dict[str, Any]) -> Params:
+    """The row's point in the space as it is now."""
+    space = definition.space
+
+    def value_in(tunable: Tunable) -> Value:
+        told = row.get(tunable.name)
+        if told is None or told == "":
+            if not tunable.has_default:
+                raise _RowError(f"it has no '{tunable.name}', which has no default either")
+            return tunable.default
+        return _typed(tunable, told)
+
+    params = space.build(value_in)
+    fault = space.fault(params)
+    if fault is not None:
+        raise _RowError(fault.rstrip("."))
+    return params
+
+
+def _typed(tunable: Tunable, told: Any) -> Value:
+    """A cell's text, or a JSON value, as the tunable declares it."""
+    if tunable.kind == "categorical":
+        for choice in tunable.choices:
+            if told == choice or str(told) in (plain(choice), str(choice)):
+                return choice
+        raise _RowError(f"'{tunable.name}' is {told!r}, which is none of its choices")
+    number = _number(told)
+    if number is None:
+        raise _RowError(f"'{tunable.name}' is {told!r}, which is no number")
+    nearest = tunable.typed(number)
+    # An export may have rounded; whoever is farther from a step than that is another point.
+    if isinstance(nearest, (int, float)) and math.isclose(nearest, number, rel_tol=1e-9):
+        return nearest
+    return number
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _csv(text: str, file: Path) -> list[dict[str, Any]]:
+    try:
+        rows = list(csv.DictReader(io.StringIO(text), skipinitialspace=True))
+    except csv.Error as error:
+        raise ImportRowsError(f"The file {file} is no CSV: {error}.") from None
+    if not rows:
+        raise ImportRowsError(f"The file {file} has no rows below its header.")
+    return [{name.strip(): cell for name, cell in row.items() if name} for row in rows]
+
+
+def _renamed(row: dict[str, Any], mapping: Mapping) -> dict[str, Any]:
+    for column in mapping.paths.values():
+        if column not in row:
+            raise ImportRowsError(f"There is no column '{column}'; there are {', '.join(row)}.")
+    return row | {name: row[column] for name, column in mapping.paths.items()}
+
+
+def _json(text: str, file: Path, mapping: Mapping) -> list[Any]:
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ImportRowsError(f"The file {file} is not JSON: {error}.") from None
+    rows = values if mapping.rows is None else _search(mapping.rows, values)
+    if isinstance(rows, dict):
+        rows = [rows]
+    if not isinstance(rows, list) or not rows:
+        raise ImportRowsError(
+            f"The file {file} has no list of rows"
+            + (f" at '{mapping.rows}'." if mapping.rows else "; say where with --rows PATH.")
+        )
+    return rows
+
+
+def _found(row: Any, mapping: Mapping) -> dict[str, Any]:
+    """What the paths lead to; beside them the row's own keys where it has any."""
+    flat = dict(row) if isinstance(row, dict) else {}
+    return flat | {name: _search(path, row) for name, path in mapping.paths.items()}
+
+
+def _search(path: str, value: Any) -> Any:
+    import jmespath
+    from jmespath.exceptions import JMESPathError
+
+    try:
+        return jmespath.search(path, value)
+    except JMESPathError as error:
+        said = str(error).splitlines()[0]
+        raise ImportRowsError(f"The path '{path}' is no JMESPath: {said}.") from None

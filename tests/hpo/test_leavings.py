@@ -1,0 +1,218 @@
+"""What a study leaves, and what is done with it: exports, imports, pause and stop, delete."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+import threading
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmark.config import Config
+from benchmark.hpo import control, dashboard, export, listing
+from benchmark.hpo.deleting import delete
+from benchmark.hpo.importing import Imported, ImportRowsError, Mapping, import_rows, read_rows
+from benchmark.hpo.study import Study, study_names
+from benchmark.hpo.study_file import define
+from benchmark.hpo.tune import tune
+from benchmark.store import Store
+
+Program = Callable[..., subprocess.CompletedProcess[str]]
+X = {"name": "x", "value_type": "double", "lower_bound": 0, "upper_bound": 1}
+GC = {"name": "gc", "value_type": "categorical", "choices": ["G1", "Z"], "default": "Z"}
+HEAP = {
+    "name": "heap",
+    "value_type": "integer",
+    "lower_bound": 64,
+    "upper_bound": 512,
+    "step": 64,
+    "default": 128,
+}
+
+
+def declared(*tunables: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {
+        "name": "s",
+        "direction": "minimize",
+        "tunables": [*tunables],
+        "trials": 3,
+        "seed": 1,
+        "algorithm": "random",
+        "limits": {"time": 20, "memory": 300},
+        "objective": {"command": [sys.executable, "-c", "print({x})"]},
+        **more,
+    }
+
+
+def begun(store: Store, tmp_path: Path, *tunables: dict[str, Any], **more: Any) -> Study:
+    return Study.begin(store, define(declared(*tunables, **more), tmp_path))
+
+
+def written(tmp_path: Path, name: str, content: Any) -> Path:
+    path = tmp_path / name
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return path
+
+
+def test_an_export_comes_back_by_import_into_a_changed_space(
+    folder_store: Store, tmp_path: Path
+) -> None:
+    old = begun(folder_store, tmp_path, X, GC, name="old", trials=1)
+    rows = [
+        {"x": 0.125, "gc": "G1", "value": 4.0, "p99": 7},
+        {"x": 0.75, "gc": "Z", "value": 2.0, "p99": 9},
+        {"x": 0.5, "gc": "Z", "state": "pruned"},
+    ]
+    assert import_rows(old, rows) == Imported(told=3)
+    files = export.write(old.run, old.definition, tmp_path / "out")
+    assert {path.name for path in files} == {
+        *("experiment-data.csv", "best.json", "best.env", "best.args"),
+        *("output.txt", "total-output.txt"),
+    }
+    assert (tmp_path / "out" / "best.env").read_text() == "x=0.75\ngc=Z\n"
+    assert (tmp_path / "out" / "best.args").read_text() == "--x=0.75 --gc=Z\n"
+
+    narrower = {**X, "upper_bound": 0.6}
+    new = begun(folder_store, tmp_path, narrower, HEAP, name="new")
+    outcome = import_rows(new, read_rows(tmp_path / "out" / "experiment-data.csv", Mapping()))
+    assert (outcome.told, outcome.known) == (2, 0)
+    ((row, why),) = outcome.skipped
+    assert row == 2
+    assert "0.75 for 'x'" in why
+    states = [(t.state.name, t.params) for t in new.optimizer.trials()]
+    assert states == [
+        ("COMPLETE", {"x": 0.125, "heap": 128}),
+        ("PRUNED", {"x": 0.5, "heap": 128}),
+    ]
+    assert new.left == 3
+    assert [r.metrics.get("p99") for r in export.trial_records(new.run)] == [7.0, None]
+
+
+def test_a_row_is_imported_once_and_survives_a_lost_journal(
+    folder_store: Store, tmp_path: Path
+) -> None:
+    study = begun(folder_store, tmp_path, X)
+    rows = [{"x": 0.25, "value": 3}, {"x": 0.25, "value": 3.5}]
+    assert import_rows(study, rows).told == 2
+    assert import_rows(study, rows) == Imported(known=2)
+    (tmp_path / "store" / "studies" / "s" / "optuna.journal").unlink()
+    again = Study.open(folder_store, "s")
+    assert again.unfinished() == []
+    assert again.left == 3
+    assert [trial.value for trial in again.optimizer.trials()] == [3.0, 3.5]
+
+
+def test_json_of_any_shape_by_paths(folder_store: Store, tmp_path: Path) -> None:
+    nested = {
+        "runs": [
+            {"config": {"pool-size": 256, "jvm": "Z"}, "results": {"load": [{"rt": 4.0}]}},
+            {"config": {"pool-size": 100, "jvm": "Z"}, "results": {"load": [{"rt": 5.0}]}},
+            {"config": {"pool-size": 64, "jvm": "?"}, "results": {"load": [{"rt": 5.0}]}},
+        ]
+    }
+    paths = {"heap": 'config."pool-size"', "gc": "config.jvm", "rt": "results.load[0].rt"}
+    file = written(tmp_path, "horreum.json", nested)
+    objective = {"command": ["true"], "value": "10 * rt", "constraints": ["rt <= 3"]}
+    study = begun(folder_store, tmp_path, HEAP, GC, objective=objective)
+    outcome = import_rows(study, read_rows(file, Mapping("runs", paths)))
+    assert outcome.told == 1
+    assert [row for row, _ in outcome.skipped] == [2, 3]
+    (record,) = export.trial_records(study.run)
+    assert record.labels["values"] == [40.0]
+    assert record.labels["constraints"] == [1.0]
+    assert export.best(study.run, study.definition) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "mapping", "said"),
+    [
+        ("a.csv", "x,value\n", Mapping(), "no rows"),
+        ("a.csv", "x\n1\n", Mapping(paths={"x": "cpu"}), "no column 'cpu'"),
+        ("a.json", "{", Mapping(), "is not JSON"),
+        ("a.json", "[]", Mapping(), "--rows"),
+        ("a.json", '{"a": 1}', Mapping(rows="a["), "no JMESPath"),
+        ("a.json", '{"a": 1}', Mapping(rows="b"), "at 'b'"),
+    ],
+)
+def test_what_cannot_be_imported(
+    tmp_path: Path, name: str, content: str, mapping: Mapping, said: str
+) -> None:
+    with pytest.raises(ImportRowsError, match=said.replace("[", r"\[")):
+        read_rows(written(tmp_path, name, content), mapping)
+
+
+def test_a_driver_heeds_pause_and_stop(
+    folder_store: Store, tmp_path: Path, make_config: Callable[..., Config]
+) -> None:
+    study = begun(folder_store, tmp_path, X, trials=50)
+    config = make_config(memory=300, hard_limit=20)
+    first = tune(study, config, on_record=lambda _: control.say(study.run, "stop"))
+    assert first.stopped
+    assert not first.interrupted
+    assert 1 <= len(first.records) < 50
+    told: list[str] = []
+
+    def heard(record: Any) -> None:
+        told.append(record.task)
+        if len(told) == 1:
+            control.say(study.run, "pause")
+            threading.Timer(2.5, control.say, (study.run, "stop")).start()
+
+    second = tune(study, config, on_record=heard)
+    assert second.stopped
+    assert study.unfinished() == []
+    assert len(study.optimizer.trials()) == len(first.records) + len(told) < 50
+
+
+def test_a_deleted_study_leaves_the_ones_below_its_name(
+    folder_store: Store, tmp_path: Path
+) -> None:
+    study = begun(folder_store, tmp_path, X, name="team")
+    import_rows(begun(folder_store, tmp_path, X, name="team/a"), [{"x": 0.5, "value": 1}])
+    delete(study.run, study.definition)
+    assert study_names(folder_store) == ["team/a"]
+    assert listing.listed(folder_store) == [{"study": "team/a", "ended": 1, "word": "go"}]
+    assert len(Study.open(folder_store, "team/a").optimizer.trials()) == 1
+
+
+def test_the_dashboard_shows_the_study(folder_store: Store, tmp_path: Path) -> None:
+    study = begun(folder_store, tmp_path, X, name="team/a")
+    import_rows(study, [{"x": 0.5, "value": 1}])
+    with dashboard.server(study.run, study.definition, port=0) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        base = f"http://{dashboard.HOST}:{server.server_port}"
+        with urllib.request.urlopen(f"{base}/api/studies", timeout=20) as answer:
+            names = [one["study_name"] for one in json.load(answer)["study_summaries"]]
+        server.shutdown()
+    assert names == ["team/a"]
+
+
+def test_the_commands_as_a_user(program: Program, tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    written(work, "s.json", declared(X, HEAP))
+    written(work, "known.csv", "x, heap, p99\n0.5, 64, 3\n0.25, 128, 4\n0.3, 65, 4\n")
+    ended = program("studies", "import", "s.json", "known.csv", "--map", "value=p99")
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout == "s: 2 of 3 rows imported, 0 known before, 1 skipped\n"
+    assert "row 3 is skipped: The point has 65" in ended.stderr
+    assert program("studies", "pause", "s").returncode == 0
+    assert "(told to pause)" in program("studies").stdout
+    told = json.loads(program("studies", "show", "s", "--json").stdout)
+    assert (told["imported"], told["told"], told["word"]) == (2, 0, "pause")
+    assert program("studies", "best", "s", "--format", "env").stdout == "x=0.5\nheap=64\n"
+    assert program("studies", "export", "s", "--output", "out").returncode == 0
+    with (work / "out" / "experiment-data.csv").open() as file:
+        assert [row["value"] for row in csv.DictReader(file)] == ["3.0", "4.0"]
+    refused = program("studies", "show", "t")
+    assert (refused.returncode, refused.stderr[:5]) == (2, "error")
+    assert program("studies", "import", "s").returncode == 2
+    assert program("studies", "delete", "s", "--yes").returncode == 0
+    assert program("studies").stdout == "There are no studies.\n"
+    assert program("dashboard").returncode == 2
