@@ -245,7 +245,7 @@ def _of_studies(name: str, command: argparse.ArgumentParser) -> None:
             nargs="?",
             default="list",
             choices=(
-                *("list", "show", "best", "export", "import"),
+                *("list", "show", "best", "export", "report", "import"),
                 *("pause", "resume", "stop", "delete"),
             ),
         )
@@ -265,7 +265,7 @@ def _of_studies(name: str, command: argparse.ArgumentParser) -> None:
             default="json",
             help="of best: as it is, NAME=value lines, or arguments for a shell",
         )
-        command.add_argument("--output", metavar="FOLDER", help="where export writes")
+        command.add_argument("--output", metavar="FOLDER", help="where export and report write")
         command.add_argument("--yes", action="store_true", help="do not ask")
     if name == "dashboard":
         command.add_argument("study", nargs="?", metavar="STUDY")
