@@ -1,0 +1,88 @@
+"""What every way of starting a study needs: its configuration, and a driver that runs on alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmark.config import PREFIX
+
+if TYPE_CHECKING:
+    from benchmark.config import Config
+    from benchmark.hpo.study_file import StudyDefinition
+
+LOGS = Path("log")
+_DRIVER = "import sys; from benchmark.cli import main; sys.exit(main())"
+
+
+@dataclass(frozen=True)
+class Triggered:
+    """A study whose driver runs on by itself; what it prints is in `log`."""
+
+    name: str
+    log: Path
+    process: subprocess.Popen[bytes]
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def wait(self, timeout_s: float | None = None) -> int:
+        """Wait for the driver and return its exit code, as of `tune`.
+
+        Raises:
+            subprocess.TimeoutExpired: it runs on.
+        """
+        return self.process.wait(timeout_s)
+
+
+def prepared(definition: StudyDefinition, base: Config) -> tuple[str, Config]:
+    """The compute method of a study, and the configuration with the study's own limits.
+
+    Raises:
+        ConfigError: the method cannot serve it.
+    """
+    from benchmark.compute import discovery
+
+    method = (base.compute or {}).get("*", "local")
+    config = base.model_copy(
+        update={
+            "cores": definition.cores,
+            "memory": definition.memory_mb,
+            "runtime": definition.time_s,
+            "hard_limit": definition.time_s,
+            "parallel": definition.parallel,
+        }
+    )
+    discovery.load_method(method).check(config)
+    return method, config
+
+
+def trigger(name: str, config: Config) -> Triggered:
+    """Start a driver of a study of the store, in a session of its own."""
+    LOGS.mkdir(exist_ok=True)
+    log = LOGS / f"{name.replace('/', '-')}.log"
+    # As variables, because a command line is seen by everyone on the machine.
+    told = config.model_dump(mode="json", include=config.model_fields_set)
+    variables = {
+        f"{PREFIX}{key.upper()}": value if isinstance(value, str) else json.dumps(value)
+        for key, value in told.items()
+        if value is not None
+    }
+    root = str(Path(__file__).absolute().parents[2])
+    paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
+    with log.open("ab") as sink:
+        process = subprocess.Popen(
+            [sys.executable, "-c", _DRIVER, "tune", "--resume", name],
+            env=os.environ | variables | {"PYTHONPATH": os.pathsep.join(paths)},
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    return Triggered(name, log, process)
