@@ -10,9 +10,9 @@ from benchmark.cli.output import agreed, notice, report
 from benchmark.cli.progress import counted
 from benchmark.cli.runs import carry_out
 from benchmark.cli.session import chosen, configuration, narrowing, stored
+from benchmark.compute.driving import driving
 from benchmark.errors import BenchmarkError
 from benchmark.runs import select, taskfiles
-from benchmark.runs.execute import driving
 from benchmark.runs.plan import existing
 
 if TYPE_CHECKING:

@@ -49,6 +49,11 @@ def tune(options: argparse.Namespace) -> int:
 
 def _drive(options: argparse.Namespace, study: Study, base: Config) -> int:
     definition = study.definition
+    if definition.objective.is_external:
+        raise BenchmarkError(
+            f"The trials of '{definition.name}' are measured by clients of the HPO service; go on "
+            "with it by `main.py serve`, or say what measures them with --command."
+        )
     method = (base.compute or {}).get("*", "local")
     config = base.model_copy(
         update={

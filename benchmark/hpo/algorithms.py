@@ -37,6 +37,21 @@ _NEEDS = {
 }
 
 
+# The samplers of Optuna's own, with what they are made with.
+_TPE = {"constant_liar": True}
+_QUIET = {"warn_independent_sampling": False}
+_OPTUNAS: dict[str, tuple[str, dict[str, Any]]] = {
+    "optuna_tpe": ("TPESampler", {"multivariate": False, **_TPE}),
+    "optuna_tpe_multivariate": ("TPESampler", {"multivariate": True, **_TPE}),
+    "random": ("RandomSampler", {}),
+    GRID: ("RandomSampler", {}),
+    "qmc": ("QMCSampler", _QUIET),
+    "cmaes": ("CmaEsSampler", _QUIET),
+    "gp": ("GPSampler", {}),
+    "nsga2": ("NSGAIISampler", {}),
+}
+
+
 class AlgorithmError(BenchmarkError):
     """There is no such algorithm, or it cannot do what the study asks."""
 
@@ -58,7 +73,7 @@ def check_algorithm(name: str, directions: int = 1) -> None:
         )
 
 
-def sampler_of(name: str, seed: int | None) -> BaseSampler:  # noqa: PLR0911
+def sampler_of(name: str, seed: int | None) -> BaseSampler:
     """The sampler with a seed.
 
     Raises:
@@ -76,30 +91,43 @@ def sampler_of(name: str, seed: int | None) -> BaseSampler:  # noqa: PLR0911
                 f"The algorithm '{name}' needs the package {module}, which is not installed; "
                 f"install the extra '{extra}': pip install 'automl-benchmark[{extra}]'."
             ) from None
-    match name:
-        case "optuna_tpe":
-            return samplers.TPESampler(multivariate=False, constant_liar=True, seed=seed)
-        case "optuna_tpe_multivariate":
-            return samplers.TPESampler(multivariate=True, constant_liar=True, seed=seed)
-        case "optuna_skopt":
-            from benchmark.hpo.skopt_sampler import SkoptSampler
+    if name == "optuna_skopt":
+        from benchmark.hpo.skopt_sampler import SkoptSampler
 
-            return SkoptSampler(seed)
-        case "hyperopt":
-            from benchmark.hpo.hyperopt_sampler import HyperoptSampler
+        return SkoptSampler(seed)
+    if name == "hyperopt":
+        from benchmark.hpo.hyperopt_sampler import HyperoptSampler
 
-            return HyperoptSampler(seed)
-        case "random" | "grid":
-            return samplers.RandomSampler(seed=seed)
-        case "qmc":
-            return samplers.QMCSampler(seed=seed, warn_independent_sampling=False)
-        case "cmaes":
-            return samplers.CmaEsSampler(seed=seed, warn_independent_sampling=False)
-        case "gp":
-            return samplers.GPSampler(seed=seed)
-        case "nsga2":
-            return samplers.NSGAIISampler(seed=seed)
-    return _own_sampler(name, seed)
+        return HyperoptSampler(seed)
+    if ":" in name:
+        return _own_sampler(name, seed)
+    kind, arguments = _OPTUNAS[name]
+    made: BaseSampler = getattr(samplers, kind)(seed=seed, **arguments)
+    return made
+
+
+def portable_sampler(name: str, seed: int | None) -> dict[str, Any]:
+    """A sampler as the sandbox makes it, which has Optuna and nothing of this program.
+
+    Raises:
+        AlgorithmError: it is one of ours, or goes through a grid.
+    """
+    check_algorithm(name)
+    if ":" in name:
+        module, _, kind = name.partition(":")
+        return {"module": module, "class": kind, "arguments": {"seed": seed}}
+    if name not in _OPTUNAS or name == GRID:
+        others = ", ".join(other for other in _OPTUNAS if other != GRID)
+        raise AlgorithmError(
+            f"The algorithm '{name}' needs declared tunables, and this study has none; declare "
+            f"them, or choose {others}."
+        )
+    kind, arguments = _OPTUNAS[name]
+    return {
+        "module": "optuna.samplers",
+        "class": kind,
+        "arguments": {"seed": seed, **arguments},
+    }
 
 
 def _own_sampler(path: str, seed: int | None) -> BaseSampler:

@@ -12,7 +12,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from benchmark.errors import BenchmarkError
 from benchmark.hpo.journal import open_storage
-from benchmark.hpo.study import journal_of
+from benchmark.hpo.study import journal_path
 
 if TYPE_CHECKING:
     from benchmark.hpo.study_file import StudyDefinition
@@ -44,7 +44,7 @@ def server(run: Run, definition: StudyDefinition, port: int = PORT) -> WSGIServe
             "The dashboard needs the package optuna-dashboard, which is not installed; install "
             "the extra 'dashboard': pip install 'automl-benchmark[dashboard]'."
         ) from None
-    place = definition.storage or journal_of(run.store, run.name)
+    place = definition.storage or journal_path(run.store, run.name)
     if "://" not in place and not Path(place).is_file():
         raise BenchmarkError(
             f"Optuna's file of '{definition.name}' is not on this machine at {place}; "

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.hpo.journal import open_storage
-from benchmark.hpo.study import journal_of, run_name, study_names
+from benchmark.hpo.study import journal_path, run_name, study_names
 
 if TYPE_CHECKING:
     from benchmark.hpo.study_file import StudyDefinition
@@ -24,7 +24,7 @@ def delete(run: Run, definition: StudyDefinition) -> None:
         storage = open_storage(definition.storage)
         if definition.name in optuna.get_all_study_names(storage):
             optuna.delete_study(study_name=definition.name, storage=storage)
-    journal = Path(journal_of(run.store, run.name))
+    journal = Path(journal_path(run.store, run.name))
     for path in (journal, journal.with_name(journal.name + ".lock")):
         path.unlink(missing_ok=True)
     within = [

@@ -3,50 +3,111 @@
 from __future__ import annotations
 
 import json
-import math
 import shutil
-import statistics
 import sys
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.errors import SetupError
 from benchmark.execution.work import Limits, Outcome, Work
-from benchmark.hpo import staging, trial_worker
-from benchmark.hpo.algorithms import PRUNERS
-from benchmark.hpo.expressions import ExpressionError
+from benchmark.hpo import python_objective, restoring, staging, trial_steps
+from benchmark.hpo.hosts import HostLease
 from benchmark.hpo.measuring import LARGEST, MeasureError
-from benchmark.hpo.objective import filled, plain
+from benchmark.hpo.objective import HOST, filled, plain
 from benchmark.hpo.study_file import StudyDefinition, StudyError, define
-from benchmark.results import Cause, Record, failure
+from benchmark.hpo.trial_records import Trial
+from benchmark.results import Cause, Record
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from benchmark.tasks import Run, Task
 
 PATH = "benchmark.hpo.evaluation:TrialEvaluation"
 CONFIG_FILE = "trial.json"
-_REQUEST = "trial-request.json"
+_STEPS = "trial-steps.json"
 # The shell's own codes for what cannot be started.
 _NOT_STARTED = (126, 127)
 
 
+@dataclass(frozen=True)
+class Ran:
+    """One run of a command: where it left its files, what it printed, its exit code."""
+
+    folder: Path
+    output: str
+    code: int | None
+
+
 class TrialEvaluation:
-    """A point of a space measured by the study's objective."""
+    """A point of a space measured by the study's command or Python function."""
 
     def __init__(self) -> None:
         self._definitions: dict[str, StudyDefinition] = {}
-        self._history: dict[str, dict[str, Any]] = {}
+        self._history = python_objective.History()
+        self._lease: HostLease | None = None
+        self._host: str | None = None
 
     def prepare(self, task: Task, run: Run) -> Work:
         """The objective's command, with its files and the point laid out in the work folder.
 
         Raises:
-            SetupError: the study's files are not in the store.
+            SetupError: the study's files are not in the store, its environment cannot be built, or
+                what an earlier trial changed cannot be put back.
         """
         definition = self._definition(run)
-        objective, params = definition.objective, task.payload["params"]
-        number = int(task.payload["trial"])
-        past = self._past(run) if objective.function else []
+        objective = definition.objective
+        if objective.restore:
+            restoring.put_all_back(run)
+        if objective.hosts:
+            self._lease = self._lease or HostLease(run.store)
+            self._host = self._lease.take(objective.hosts)
+        if objective.restore:
+            argv = self._argv(objective.restore, task, run)
+            variables = self._variables(definition, task)
+            restoring.mark(run, task.key, argv, variables, objective.hook_s)
+        return self._work(definition, task, run)
+
+    def finish(self, task: Task, run: Run, outcome: Outcome) -> Record:
+        """The record: metrics as the median of the repeats, values, or why there are none."""
+        definition = self._definition(run)
+        trial = Trial(task, definition, outcome, dict(task.payload["params"]))
+        trial.ran(outcome)
+        try:
+            if definition.objective.function:
+                record = self._of_function(trial, run)
+            else:
+                record = self._of_command(trial, run)
+        finally:
+            fault = restoring.put_back(run, task.key) if definition.objective.restore else None
+            self.close()
+        if fault is not None:
+            record = replace(record, labels=record.labels | {"not_restored": fault})
+        if self._host is not None:
+            record = replace(record, labels=record.labels | {HOST: self._host})
+        return record
+
+    def close(self) -> None:
+        """Give the target host to the next."""
+        if self._lease is not None:
+            self._lease.give_back()
+
+    def _definition(self, run: Run) -> StudyDefinition:
+        if run.name not in self._definitions:
+            source = run.manifest.conditions["study"]
+            self._definitions[run.name] = define(source, Path(), f"The manifest of {run.name}")
+        return self._definitions[run.name]
+
+    def _work(self, definition: StudyDefinition, task: Task, run: Run) -> Work:
+        objective = definition.objective
+        number, params = int(task.payload["trial"]), task.payload["params"]
+        function = objective.function is not None
+        request: dict[str, Any] = {}
+        if function:
+            request = python_objective.request(definition, task, self._history.of(run, definition))
+        elif objective.prepare or objective.reset:
+            request = self._steps(definition, task, run)
 
         def inputs(folder: Path) -> dict[str, Any]:
             try:
@@ -55,154 +116,129 @@ class TrialEvaluation:
                 raise SetupError(str(error)) from None
             place = objective.config_file or CONFIG_FILE
             staging.lay_out_point(folder, place, number, params)
-            if objective.function:
-                request = _request(definition, number, params, past)
-                (folder / _REQUEST).write_text(json.dumps(request), encoding="utf-8")
+            if request:
+                name = python_objective.REQUEST if function else _STEPS
+                (folder / name).write_text(json.dumps(request), encoding="utf-8")
             return {}
 
-        resources = task.resources
+        limit_s = definition.time_s
+        python = Path(sys.executable)
+        if function:
+            python = python_objective.interpreter(run)
+            argv = python_objective.argv(python)
+        elif request:
+            argv = [sys.executable, str(Path(trial_steps.__file__).resolve()), _STEPS]
+            limit_s = definition.total_s
+        else:
+            argv = self._argv(objective.argv, task, run, objective.positional)
         return Work(
             python=Path(sys.executable),
-            entry={"argv": _argv(definition, params, run)},
-            limits=Limits(resources.hard_limit_s, resources.memory_mb, resources.cores),
+            entry={"argv": argv},
+            limits=Limits(limit_s, task.resources.memory_mb, task.resources.cores),
             seed=number,
             inputs=inputs,
-            environment={
-                "HPO_TRIAL": str(number),
-                **{key: filled(text, params) for key, text in objective.environment.items()},
-            },
+            environment=self._variables(definition, task),
         )
 
-    def finish(self, task: Task, run: Run, outcome: Outcome) -> Record:
-        """The record: metrics as the median of the repeats, values, or why there are none."""
-        definition = self._definition(run)
+    def _variables(self, definition: StudyDefinition, task: Task) -> dict[str, str]:
+        values = self._values(task)
+        own = definition.objective.environment
+        return {
+            "HPO_TRIAL": str(task.payload["trial"]),
+            **({"HPO_TARGET": self._host} if self._host else {}),
+            **{key: filled(text, values) for key, text in own.items()},
+        }
+
+    def _values(self, task: Task) -> dict[str, Any]:
+        return {**task.payload["params"], **({HOST: self._host} if self._host else {})}
+
+    def _argv(
+        self, words: tuple[str, ...], task: Task, run: Run, positional: bool = False
+    ) -> list[str]:
+        values = self._values(task)
+        argv = [filled(word, values) for word in words]
+        if positional:
+            names = self._definition(run).space.names
+            argv += [plain(values.get(name)) for name in names]
+        # `python` is this interpreter: the one that a user sees may be another, or none.
+        if argv[0] in ("python", "python3") and shutil.which(argv[0]) is None:
+            argv[0] = sys.executable
+        elif argv[0] in run.manifest.conditions["files"]:
+            argv[0] = f"./{argv[0].removeprefix('./')}"
+        return argv
+
+    def _steps(self, definition: StudyDefinition, task: Task, run: Run) -> dict[str, Any]:
         objective = definition.objective
-        work: Work | None = None
-        measured: list[dict[str, float]] = []
-        extra: dict[str, Any] = {}
-        for turn in range(objective.warmups + objective.repeats):
+        hooks = {"prepare": objective.prepare, "reset": objective.reset}
+        return {
+            **{name: self._argv(hook, task, run) if hook else [] for name, hook in hooks.items()},
+            "command": self._argv(objective.argv, task, run, objective.positional),
+            "turns": objective.turns,
+            "time_s": definition.time_s,
+            "hook_s": objective.hook_s,
+            "measured": list(objective.measuring.files),
+        }
+
+    def _of_function(self, trial: Trial, run: Run) -> Record:
+        measured = []
+        for turn in range(trial.definition.objective.repeats):
             if turn:
-                work = work or self.prepare(task, run)
-                outcome = outcome.follow_up(work)
-            ended = _ended(task, definition, outcome, extra)
-            if ended is not None:
-                return ended
+                trial.ran(trial.outcome.follow_up(self._work(trial.definition, trial.task, run)))
+            found = python_objective.measured(trial)
+            if isinstance(found, Record):
+                return found
+            measured.append(found)
+        return trial.measured(measured)
+
+    def _of_command(self, trial: Trial, run: Run) -> Record:
+        objective = trial.definition.objective
+        measured: list[dict[str, float]] = []
+        stopped: Record | None = None
+        for turn, ran in enumerate(self._runs(trial, run)):
+            stopped = _ended(trial, ran)
+            if stopped is not None:
+                return stopped
             if turn < objective.warmups:
                 continue
             try:
-                measured.append(_measured(definition, outcome, extra))
+                measured.append(objective.measuring.read(ran.folder, ran.output))
             except MeasureError as error:
-                return _without_metrics(task, definition, outcome, str(error))
-        return _settled(task, definition, outcome, measured, extra)
+                if objective.prune.empty and not ran.output.strip():
+                    return trial.pruned(str(error))
+                return trial.failed(Cause.FRAMEWORK, str(error))
+        return trial.measured(measured)
 
-    def _definition(self, run: Run) -> StudyDefinition:
-        if run.name not in self._definitions:
-            source = run.manifest.conditions["study"]
-            self._definitions[run.name] = define(source, Path(), f"The manifest of {run.name}")
-        return self._definitions[run.name]
+    def _runs(self, trial: Trial, run: Run) -> Iterator[Ran]:
+        """Each run of the command: all in one sandbox where there are hooks, else each in its own.
 
-    def _past(self, run: Run) -> list[dict[str, Any]]:
-        """What pruners need of the trials that have a record; each record is read once."""
-        paths = [path for path in run.store.list(f"{run.name}/out") if path not in self._history]
-        for path, data in run.store.get_many(paths):
-            record = Record.from_bytes(data)
-            if record is not None and record.status != "failure":
-                done = record.status == "success"
-                self._history[path] = {
-                    "state": "COMPLETE" if done else "PRUNED",
-                    "values": record.labels.get("values") if done else None,
-                    "intermediate": record.labels.get("intermediate") or {},
-                }
-        return [past for past in self._history.values() if past["intermediate"]]
-
-
-def _argv(definition: StudyDefinition, params: dict[str, Any], run: Run) -> list[str]:
-    objective = definition.objective
-    if objective.function:
-        return [sys.executable, str(Path(trial_worker.__file__).resolve()), _REQUEST]
-    argv = [filled(word, params) for word in objective.argv]
-    if objective.positional:
-        argv += [plain(params.get(name)) for name in definition.space.names]
-    # `python` is this interpreter: the one that a user sees may be another, or none.
-    if argv[0] in ("python", "python3") and shutil.which(argv[0]) is None:
-        argv[0] = sys.executable
-    elif argv[0] in run.manifest.conditions["files"]:
-        argv[0] = f"./{argv[0].removeprefix('./')}"
-    return argv
+        A caller that has seen enough asks for no more.
+        """
+        objective = trial.definition.objective
+        log = trial.outcome.log.decode(errors="replace")
+        if not (objective.prepare or objective.reset):
+            work: Work | None = None
+            for turn in range(objective.turns):
+                if turn:
+                    work = work or self._work(trial.definition, trial.task, run)
+                    trial.ran(trial.outcome.follow_up(work))
+                    log = trial.outcome.log.decode(errors="replace")
+                yield Ran(trial.outcome.folder, log, trial.outcome.code)
+            return
+        answer = read_answer(trial.outcome.folder, trial_steps.ANSWER)
+        if trial.outcome.cause is not None or answer is None:
+            yield Ran(trial.outcome.folder, log, trial.outcome.code or 1)
+            return
+        for turn, code in enumerate(answer["runs"]):
+            folder = trial.outcome.folder / trial_steps.FOLDER / str(turn)
+            yield Ran(folder, (folder / "output").read_text(errors="replace"), code)
+        if answer["stopped"]:
+            trial.labels["stopped"] = answer["stopped"]
+            yield Ran(trial.outcome.folder, log, answer["stopped"]["code"])
 
 
-def _request(
-    definition: StudyDefinition, number: int, params: dict[str, Any], past: list[dict[str, Any]]
-) -> dict[str, Any]:
-    pruner = dict(definition.pruner)
-    name = pruner.pop("name", "none")
-    if name == "percentile":
-        pruner.setdefault("percentile", 25.0)
-    return {
-        "number": number,
-        "params": params,
-        "function": definition.objective.function,
-        "directions": list(definition.directions.values()),
-        "pruner": {"class": PRUNERS[name], **pruner},
-        "history": past,
-    }
-
-
-def _facts(outcome: Outcome) -> dict[str, Any]:
-    return {
-        "peak_memory_mb": outcome.peak_memory_mb,
-        "baseline_memory_mb": outcome.baseline_memory_mb,
-        "sandbox": outcome.sandbox,
-    }
-
-
-def _labels(task: Task, **more: Any) -> dict[str, Any]:
-    return {**task.labels, **more}
-
-
-def _pruned(task: Task, outcome: Outcome, message: str, **more: Any) -> Record:
-    labels = _labels(task, **more)
-    return Record(task.key, "prune", message=message, labels=labels, **_facts(outcome))
-
-
-def _ended(  # noqa: PLR0911
-    task: Task, definition: StudyDefinition, outcome: Outcome, extra: dict[str, Any]
-) -> Record | None:
-    """The record of a run that measured nothing; None where there is something to read."""
-    objective = definition.objective
-    if outcome.cause is not None:
-        return failure(task, outcome.cause, outcome.message, **_facts(outcome))
-    if outcome.code in objective.prune_codes:
-        return _pruned(task, outcome, f"It ended with the exit code {outcome.code}.")
-    if outcome.code:
-        lines = outcome.log.decode(errors="replace").strip().splitlines()
-        last = f": {lines[-1].strip()[:300]}" if lines else "."
-        said = f"The command ended with the exit code {outcome.code}{last}"
-        if outcome.code in _NOT_STARTED and not objective.function:
-            said = f"The command did not start (exit code {outcome.code}){last}"
-        return failure(task, Cause.FRAMEWORK, said, **_facts(outcome))
-    if not objective.function:
-        return None
-    answer = _answer(outcome.folder)
-    if answer is None:
-        said = "The objective ended without an answer."
-        return failure(task, Cause.FRAMEWORK, said, **_facts(outcome))
-    extra["intermediate"] = answer.get("intermediate") or {}
-    if answer.get("undeclared"):
-        said = (
-            f"The objective suggests '{answer['undeclared'][0]}', which the study does not "
-            "declare; add it to 'tunables'."
-        )
-        return failure(task, Cause.FRAMEWORK, said, **_facts(outcome))
-    if answer.get("status") == "prune":
-        said = answer.get("message") or "The objective pruned it."
-        return _pruned(task, outcome, said, intermediate=extra["intermediate"])
-    extra["answer"] = answer
-    return None
-
-
-def _answer(folder: Path) -> dict[str, Any] | None:
-    path = folder / trial_worker.ANSWER
+def read_answer(folder: Path, name: str) -> dict[str, Any] | None:
+    """What a worker of ours in the sandbox wrote; None where that cannot be trusted or read."""
+    path = folder / name
     try:
         if path.is_symlink() or path.stat().st_size > LARGEST:
             return None
@@ -212,100 +248,32 @@ def _answer(folder: Path) -> dict[str, Any] | None:
     return values if isinstance(values, dict) else None
 
 
-def _measured(
-    definition: StudyDefinition, outcome: Outcome, extra: dict[str, Any]
-) -> dict[str, float]:
-    """The metrics of one run of the objective.
-
-    Raises:
-        MeasureError: there are none.
-    """
-    if "answer" not in extra:
-        output = outcome.log.decode(errors="replace")
-        return definition.objective.measuring.read(outcome.folder, output)
-    values = extra["answer"].get("values")
-    names = list(definition.directions)
-    if not isinstance(values, list) or len(values) != len(names):
-        count = len(values) if isinstance(values, list) else 0
-        raise MeasureError(f"The objective returned {count} values; {len(names)} are needed.")
-    for value in values:
-        if not isinstance(value, (int, float)) or not math.isfinite(value):
-            raise MeasureError(f"The objective returned {value!r}, which is no finite number.")
-    return dict(zip(names, map(float, values), strict=True))
+def _ended(trial: Trial, ran: Ran) -> Record | None:
+    """The record of a run that measured nothing; None where there is something to read."""
+    objective, outcome = trial.definition.objective, trial.outcome
+    if outcome.cause is not None:
+        return trial.failed(outcome.cause, outcome.message)
+    why = objective.prune.of_code(ran.code)
+    if why is not None:
+        return trial.pruned(why)
+    why = objective.failure.of_code(ran.code) or objective.failure.of_output(ran.output)
+    if why is not None:
+        return trial.failed(Cause.FRAMEWORK, why)
+    why = objective.prune.of_output(ran.output)
+    if why is not None:
+        return trial.pruned(why)
+    return _stopped(trial, ran) if ran.code != 0 else None
 
 
-def _without_metrics(
-    task: Task, definition: StudyDefinition, outcome: Outcome, message: str
-) -> Record:
-    """Empty output prunes, as the scripts have it; anything else unusable is a failure."""
-    objective = definition.objective
-    if not objective.function and not outcome.log.strip():
-        return _pruned(task, outcome, message)
-    return failure(task, Cause.FRAMEWORK, message, **_facts(outcome))
-
-
-def _settled(
-    task: Task,
-    definition: StudyDefinition,
-    outcome: Outcome,
-    measured: list[dict[str, float]],
-    extra: dict[str, Any],
-) -> Record:
-    objective = definition.objective
-    shared = set.intersection(*(set(found) for found in measured))
-    metrics: dict[str, float | None] = {
-        name: statistics.median(found[name] for found in measured)
-        for name in measured[0]
-        if name in shared
-    }
-    spread = {}
-    if len(measured) > 1:
-        spread = {n: statistics.stdev(found[n] for found in measured) for n in metrics}
-    names = {**task.payload["params"], **metrics}
-    try:
-        if objective.prune is not None and objective.prune.is_true(names):
-            said = f"The rule '{objective.prune.text}' holds."
-            return _pruned(task, outcome, said, spread=spread)
-        values = [value_of(definition, name, names) for name in definition.directions]
-        constraints = [rule.number(names) for rule in objective.constraints]
-    except ExpressionError as error:
-        facts = _facts(outcome)
-        return failure(task, Cause.FRAMEWORK, str(error), metrics=metrics, **facts)
-    for name, value in zip(definition.directions, values, strict=True):
-        metrics[name] = value
-    labels = _labels(
-        task,
-        values=values,
-        constraints=constraints,
-        intermediate=extra.get("intermediate") or {},
-        spread=spread,
-    )
-    return Record(
-        task=task.key,
-        status="success",
-        metric=next(iter(definition.directions)),
-        metrics=metrics,
-        labels=labels,
-        fit_s=outcome.wall_s,
-        **_facts(outcome),
-    )
-
-
-def value_of(definition: StudyDefinition, name: str, names: dict[str, Any]) -> float:
-    """A direction's value: its expression, the metric of its name, or the only metric there is.
-
-    Raises:
-        ExpressionError: there is none.
-    """
-    expression = definition.objective.values.get(name)
-    if expression is not None:
-        return expression.number(names)
-    metrics = {key: value for key, value in names.items() if key not in definition.space.names}
-    if name not in metrics and len(metrics) == 1 and len(definition.directions) == 1:
-        return float(next(iter(metrics.values())))
-    if name not in metrics:
-        raise ExpressionError(
-            f"There is no metric '{name}' among {', '.join(metrics) or 'none'}; give the objective "
-            "a 'value'."
-        )
-    return float(metrics[name])
+def _stopped(trial: Trial, ran: Ran) -> Record:
+    hook = trial.labels.get("stopped")
+    what = f"The {hook['step']} hook" if hook else "The command"
+    if ran.code is None:
+        limit_s = trial.definition.objective.hook_s if hook else trial.definition.time_s
+        return trial.failed(Cause.TIMEOUT, f"{what} was ended at its limit of {limit_s:g} s.")
+    lines = ran.output.strip().splitlines()
+    last = f": {lines[-1].strip()[:300]}" if lines else "."
+    said = f"{what} ended with the exit code {ran.code}{last}"
+    if ran.code in _NOT_STARTED:
+        said = f"{what} did not start (exit code {ran.code}){last}"
+    return trial.failed(Cause.FRAMEWORK, said)

@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark import results
 from benchmark.errors import BenchmarkError
-from benchmark.hpo.evaluation import value_of
 from benchmark.hpo.expressions import ExpressionError
 from benchmark.hpo.objective import plain
+from benchmark.hpo.trial_records import value_of
 from benchmark.results import Cause, Record
 
 if TYPE_CHECKING:

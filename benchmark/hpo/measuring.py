@@ -42,6 +42,11 @@ class Measuring:
     row: int | None = None
     patterns: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The files that it reads."""
+        return tuple(name for name in (self.json, self.csv) if name not in (None, STDOUT))
+
     def read(self, folder: Path, output: str) -> dict[str, float]:
         """Every number found, by its name.
 

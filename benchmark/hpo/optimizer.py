@@ -7,12 +7,22 @@
 Optuna's storage is the durable history. The sampler itself works on a copy of it in memory, so that
 an asked point enters the storage whole and at once (a kill cannot leave half a trial), and points
 that a rule forbids, or that were asked before, are turned down without leaving a trace there.
+
+An ask is two steps, which a caller that thinks ahead takes one at a time:
+
+    proposal = optimizer.propose()             # the sampler's work, in memory only
+    trial = optimizer.take(proposal)           # durable; or optimizer.drop(proposal)
+
+What was told is learnt when the next point is proposed, and of the history only what is new is
+looked at.
 """
 
 from __future__ import annotations
 
 import random
+import threading
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from benchmark.hpo.algorithms import GRID, sampler_of
@@ -55,10 +65,24 @@ class Told:
     constraints: tuple[float, ...] = ()
     intermediate: dict[int, float] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
+    attrs: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A point that nobody has been given yet: the shadow's trial, and what goes with it."""
+
+    place: int
+    params: Params
+    frozen: FrozenTrial
+    study_attrs: dict[str, Any]
 
 
 class Optimizer:
-    """Asks and tells one study. Not for several threads; several processes may share a storage."""
+    """Asks and tells one study; several processes may share a storage.
+
+    One thread at a time may propose and drop; meanwhile others may take and tell.
+    """
 
     def __init__(  # noqa: PLR0917
         self,
@@ -78,9 +102,14 @@ class Optimizer:
         self._optuna = optuna
         self._seed = seed
         self._algorithm = algorithm
-        size = space.size()
-        self._countable = size is not None and size <= LARGEST_GRID
+        self._size = space.size() or 0
+        self._countable = 0 < self._size <= LARGEST_GRID
+        self._next = 0
         self._places: dict[int, int] = {}
+        self._open: set[int] = set()
+        self._waiting: set[int] = set()
+        self._walked = 0
+        self._joining = threading.Lock()
         self._asked: set[Any] = set()
         self._points: list[Params] | None = None
         past = len(self.trials())
@@ -117,18 +146,84 @@ class Optimizer:
             if name in trial.params
         }
 
-    def ask(self, params: Params | None = None) -> Asked:
+    def ask(self, params: Params | None = None, held: Params | None = None) -> Asked:
         """A new trial, in the storage when this returns; the point is the sampler's or `params`.
+
+        The tunables in `held` have these values, and the sampler chooses the others.
+
+        Raises:
+            ExhaustedError: a countable space, or what `held` leaves of it, has no point left.
+        """
+        return self.take(self.propose(params, held))
+
+    def propose(self, params: Params | None = None, held: Params | None = None) -> Proposal:
+        """A point, the sampler's or `params`, that is in no storage yet.
 
         Raises:
             ExhaustedError: a countable space has no point left.
         """
         self._learn()
-        trial = self._given(params) if params is not None else self._proposed()
-        return self._store(trial)
+        if params is not None:
+            trial = self._given(params)
+        else:
+            trial = self._part(held) if held else self._proposed()
+        shadow = self._shadow._storage
+        frozen = shadow.get_trial(trial._trial_id)
+        found = self.params_of(frozen)
+        self._asked.add(identity(found))
+        attrs = shadow.get_study_system_attrs(self._shadow._study_id).items()
+        kept = {key: value for key, value in attrs if not key.startswith("study:")}
+        return Proposal(trial.number, found, frozen, kept)
+
+    def drop(self, proposal: Proposal) -> None:
+        """Forget a proposal that nobody took."""
+        self._shadow.tell(proposal.place, state=self._optuna.trial.TrialState.FAIL)
+        self._asked.discard(identity(proposal.params))
+        self._next = 0
+
+    def was_taken(self, proposal: Proposal) -> bool:
+        """Whether another process has asked this point meanwhile, where a point is asked once."""
+        if not self._countable:
+            return False
+        mine = identity(proposal.params)
+        return any(
+            identity(self.params_of(trial)) == mine
+            for trial in self.trials()[self._walked :]
+            if trial.number not in self._places
+        )
+
+    def take(self, proposal: Proposal, attrs: dict[str, Any] | None = None) -> Asked:
+        """The proposal as a trial of the storage, whole and at once, with these user attributes."""
+        storage, frozen = self.study._storage, proposal.frozen
+        if proposal.study_attrs:
+            durable = self._durable_attrs()
+            for key, value in proposal.study_attrs.items():
+                if durable.get(key) != value:
+                    storage.set_study_system_attr(self.study._study_id, key, value)
+        template = self._optuna.trial.FrozenTrial(
+            number=-1,
+            state=self._optuna.trial.TrialState.RUNNING,
+            value=None,
+            datetime_start=datetime.now(),
+            datetime_complete=None,
+            params=frozen.params,
+            distributions=frozen.distributions,
+            user_attrs=attrs or {},
+            system_attrs={k: v for k, v in frozen.system_attrs.items() if k != "fixed_params"},
+            intermediate_values={},
+            trial_id=-1,
+        )
+        with self._joining:
+            trial_id = storage.create_new_trial(self.study._study_id, template_trial=template)
+            number = storage.get_trial_number_from_id(trial_id)
+            self._places[number] = proposal.place
+            self._open.add(number)
+        return Asked(number, proposal.params)
 
     def tell(self, number: int, told: Told) -> bool:
         """End a trial; False where it had ended before, and nothing changes."""
+        from optuna.exceptions import UpdateFinishedTrialError
+
         states = self._optuna.trial.TrialState
         state = {
             "success": states.COMPLETE,
@@ -139,17 +234,26 @@ class Optimizer:
         trial_id = storage.get_trial_id_from_study_id_trial_number(self.study._study_id, number)
         if storage.get_trial(trial_id).state.is_finished():
             return False
-        for step, value in told.intermediate.items():
-            storage.set_trial_intermediate_value(trial_id, step, value)
-        if told.constraints:
-            storage.set_trial_system_attr(trial_id, _CONSTRAINTS, list(told.constraints))
-        if told.metrics:
-            storage.set_trial_user_attr(trial_id, "metrics", told.metrics)
+        attrs = told.attrs | ({"metrics": told.metrics} if told.metrics else {})
         values = list(told.values) if told.status == "success" else None
-        if not storage.set_trial_state_values(trial_id, state, values):
+        try:
+            for step, value in told.intermediate.items():
+                storage.set_trial_intermediate_value(trial_id, step, value)
+            if told.constraints:
+                storage.set_trial_system_attr(trial_id, _CONSTRAINTS, list(told.constraints))
+            for key, found in attrs.items():
+                storage.set_trial_user_attr(trial_id, key, found)
+            return bool(storage.set_trial_state_values(trial_id, state, values))
+        except UpdateFinishedTrialError:
             return False
+
+    def begin_with(self) -> list[Params]:
+        """The points of the default and of `initial` that were not asked yet."""
+        default = self.space.default()
+        points = ([default] if default is not None else []) + [*self.space.initial]
         self._learn()
-        return True
+        new = {identity(point): point for point in points if identity(point) not in self._asked}
+        return list(new.values())
 
     def mark(self, number: int, key: str, value: Any) -> None:
         """A user attribute of a trial that has not ended; one that has keeps those it has."""
@@ -166,14 +270,11 @@ class Optimizer:
 
     def _proposed(self) -> optuna.trial.Trial:
         """The sampler's next point that is admitted and, where that can be, new."""
-        if self._countable and self._points is None:
-            self._points = list(self.space.points())
-            random.Random(self._seed or 0).shuffle(self._points)  # noqa: S311
         if self._algorithm == GRID or self._nearly_exhausted():
             return self._fixed(self._next_point())
         for _ in range(_TRIES):
             trial = self._shadow.ask()
-            params = self.space.build(lambda tunable, on=trial: tunable.suggest(on))  # type: ignore[misc]
+            params = self._suggested(trial)
             new = not self._countable or identity(params) not in self._asked
             if new and self.space.forbidding(params) is None:
                 return trial
@@ -182,12 +283,48 @@ class Optimizer:
             return self._fixed(self._next_point())
         return self._fixed(self.space.draw(self._generator))
 
+    def _suggested(self, trial: optuna.trial.Trial) -> Params:
+        return self.space.build(lambda tunable: tunable.suggest(trial))
+
+    def _part(self, held: Params) -> optuna.trial.Trial:
+        """The sampler's next point with some tunables held; each point once."""
+        import warnings
+
+        from optuna.samplers import PartialFixedSampler
+
+        sampler = self._shadow.sampler
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Optuna calls it experimental
+            self._shadow.sampler = PartialFixedSampler(held, sampler)
+        try:
+            for _ in range(0 if self._algorithm == GRID else _TRIES):
+                trial = self._shadow.ask()
+                params = self._suggested(trial)
+                if identity(params) not in self._asked and self.space.forbidding(params) is None:
+                    return trial
+                self._shadow.tell(trial, state=self._optuna.trial.TrialState.FAIL)
+        finally:
+            self._shadow.sampler = sampler
+        for point in self._all_points() if self._countable else ():
+            if identity(point) not in self._asked and _agrees(point, held):
+                return self._fixed(point)
+        raise ExhaustedError("All points that the held tunables leave have been asked.")
+
     def _nearly_exhausted(self) -> bool:
         """Whether so few points are left that to propose them is to search for them."""
-        return self._points is not None and len(self._points) - len(self._asked) <= _TRIES
+        if not self._countable or 2 * len(self._asked) < self._size:
+            return False
+        return len(self._all_points()) - len(self._asked) <= _TRIES
+
+    def _all_points(self) -> list[Params]:
+        """Every admitted point in an order of its own; made only where it is needed: it is long."""
+        if self._points is None:
+            self._points = list(self.space.points())
+            random.Random(self._seed or 0).shuffle(self._points)  # noqa: S311
+        return self._points
 
     def _next_point(self) -> Params:
-        if self._points is None:
+        if not self._countable:
             for tunable in self.space.tunables:
                 if tunable.steps is None:
                     raise SpaceError(
@@ -197,10 +334,12 @@ class Optimizer:
                 f"The space has {self.space.size()} points and grid goes through {LARGEST_GRID} "
                 "at most; choose another algorithm."
             )
-        for params in self._points:
-            if identity(params) not in self._asked:
-                return params
-        raise ExhaustedError(f"All {len(self._points)} points of the space have been asked.")
+        points = self._all_points()
+        while self._next < len(points):
+            if identity(points[self._next]) not in self._asked:
+                return points[self._next]
+            self._next += 1
+        raise ExhaustedError(f"All {len(points)} points of the space have been asked.")
 
     def _fixed(self, params: Params) -> optuna.trial.Trial:
         """A trial of the shadow at a point that is not the sampler's."""
@@ -209,53 +348,35 @@ class Optimizer:
         self.space.build(lambda tunable: tunable.suggest(trial))
         return trial
 
-    def _store(self, trial: optuna.trial.Trial) -> Asked:
-        """The shadow's trial, whole, into the storage."""
-        storage, shadow = self.study._storage, self._shadow._storage
-        frozen = shadow.get_trial(trial._trial_id)
-        durable = self._durable_attrs()
-        for key, value in shadow.get_study_system_attrs(self._shadow._study_id).items():
-            if not key.startswith("study:") and durable.get(key) != value:
-                storage.set_study_system_attr(self.study._study_id, key, value)
-        kept = {k: v for k, v in frozen.system_attrs.items() if k != "fixed_params"}
-        template = self._optuna.trial.FrozenTrial(
-            number=-1,
-            state=self._optuna.trial.TrialState.RUNNING,
-            value=None,
-            datetime_start=frozen.datetime_start,
-            datetime_complete=None,
-            params=frozen.params,
-            distributions=frozen.distributions,
-            user_attrs={},
-            system_attrs=kept,
-            intermediate_values={},
-            trial_id=-1,
-        )
-        trial_id = storage.create_new_trial(self.study._study_id, template_trial=template)
-        number = storage.get_trial_number_from_id(trial_id)
-        self._places[number] = trial.number
-        params = self.params_of(frozen)
-        self._asked.add(identity(params))
-        return Asked(number, params)
-
     def _durable_attrs(self) -> dict[str, Any]:
         return self.study._storage.get_study_system_attrs(self.study._study_id)
 
     def _learn(self) -> None:
         """Bring what the storage has and the shadow has not into the shadow."""
-        states = self._optuna.trial.TrialState
-        shadow = {trial.number: trial for trial in self._shadow.get_trials(deepcopy=False)}
-        for trial in self.trials():
-            place = self._places.get(trial.number)
-            if place is None:
-                if trial.state == states.WAITING:
+        with self._joining:
+            trials = self.trials()
+            for number in sorted(self._open):
+                if trials[number].state.is_finished():
+                    self._open.discard(number)
+                    self._finish(self._places[number], trials[number])
+            waiting = self._optuna.trial.TrialState.WAITING
+            for number in [*sorted(self._waiting), *range(self._walked, len(trials))]:
+                if trials[number].state == waiting:
+                    self._waiting.add(number)
                     continue
-                self._asked.add(identity(self.params_of(trial)))
-                storage = self._shadow._storage
-                new = storage.create_new_trial(self._shadow._study_id, template_trial=trial)
-                self._places[trial.number] = storage.get_trial_number_from_id(new)
-            elif trial.state.is_finished() and not shadow[place].state.is_finished():
-                self._finish(place, trial)
+                self._waiting.discard(number)
+                if number not in self._places:
+                    self._adopt(trials[number])
+            self._walked = len(trials)
+
+    def _adopt(self, trial: FrozenTrial) -> None:
+        """A trial of another process, or of an earlier one."""
+        self._asked.add(identity(self.params_of(trial)))
+        storage = self._shadow._storage
+        new = storage.create_new_trial(self._shadow._study_id, template_trial=trial)
+        self._places[trial.number] = storage.get_trial_number_from_id(new)
+        if not trial.state.is_finished():
+            self._open.add(trial.number)
 
     def _finish(self, place: int, trial: FrozenTrial) -> None:
         storage = self._shadow._storage
@@ -269,3 +390,8 @@ class Optimizer:
         frozen = storage.get_trial(trial_id)
         self._shadow.sampler.after_trial(self._shadow, frozen, trial.state, trial.values)
         storage.set_trial_state_values(trial_id, trial.state, trial.values)
+
+
+def _agrees(point: Params, held: Params) -> bool:
+    """Whether the point has the held values, as far as those tunables are active in it."""
+    return all(point[name] == value for name, value in held.items() if name in point)

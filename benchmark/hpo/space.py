@@ -100,8 +100,7 @@ class Space:
                 )
         seen = set()
         for places in itertools.product(*(range(t.steps or 0) for t in self.tunables)):
-            chosen = dict(zip(self.names, places, strict=True))
-            params = self.build(lambda tunable, at=chosen: tunable.at(at[tunable.name]))  # type: ignore[misc]
+            params = self.build(_choose(dict(zip(self.names, places, strict=True))))
             key = identity(params)
             if key not in seen and self.forbidding(params) is None:
                 seen.add(key)
@@ -124,6 +123,10 @@ class Space:
 
     def _list(self) -> str:
         return ", ".join(self.names)
+
+
+def _choose(places: Mapping[str, int]) -> Callable[[Tunable], Value]:
+    return lambda tunable: tunable.at(places[tunable.name])
 
 
 def is_active(tunable: Tunable, params: Mapping[str, Any]) -> bool:

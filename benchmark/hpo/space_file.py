@@ -17,7 +17,9 @@ from benchmark.hpo.tunables import Tunable
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-KINDS = {
+    from benchmark.hpo.tunables import Kind
+
+KINDS: dict[str, Kind] = {
     "double": "double",
     "float": "double",
     "integer": "integer",
@@ -121,7 +123,7 @@ def _tunable(
     }
     tunable = Tunable(
         name=name,
-        kind=kind,  # type: ignore[arg-type]
+        kind=kind,
         low=bound.get("lower_bound"),
         high=bound.get("upper_bound"),
         step=bound.get("step"),
@@ -237,6 +239,8 @@ def _check_rules(space: Space, faults: list[str]) -> None:
     import itertools
     import random
 
+    if not space.forbidden and all(tunable.when is None for tunable in space.tunables):
+        return
     try:
         size = space.size()
         if size is not None and size <= LARGEST_GRID:

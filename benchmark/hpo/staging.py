@@ -8,7 +8,7 @@ import os
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from benchmark.hpo.study_file import StudyError
+from benchmark.hpo.documents import StudyError
 
 if TYPE_CHECKING:
     from benchmark.hpo.study_file import StudyDefinition
@@ -31,28 +31,25 @@ def gather(definition: StudyDefinition) -> dict[str, Path]:
     if objective.function:
         place = objective.function.rpartition(":")[0]
         wanted += [place] if place.endswith(".py") else []
-    for word in objective.argv:
-        if (
-            not Path(word).is_absolute()
-            and "{" not in word
-            and (definition.folder / word).is_file()
-        ):
+    folders = (definition.folder, *definition.also)
+    for word in objective.words:
+        loose = not Path(word).is_absolute() and "{" not in word
+        if loose and any((folder / word).is_file() for folder in folders):
             wanted.append(word)
     found: dict[str, Path] = {}
     for name in wanted:
-        path = definition.folder / name
+        folder = next((one for one in folders if (one / name).exists()), definition.folder)
+        path = folder / name
         inside = PurePosixPath(os.path.normpath(name))
         if inside.is_absolute() or ".." in inside.parts:
-            raise StudyError(
-                f"The study's file '{name}' lies outside of {definition.folder}; put it there."
-            )
+            raise StudyError(f"The study's file '{name}' lies outside of {folder}; put it there.")
         if path.is_dir():
             parts = [part for part in sorted(path.rglob("*")) if part.is_file()]
         elif path.is_file():
             parts = [path]
         else:
             raise StudyError(f"The study's file '{name}' is not in {definition.folder}.")
-        found |= {str(part.relative_to(definition.folder)): part for part in parts}
+        found |= {str(part.relative_to(folder)): part for part in parts}
     size = sum(path.stat().st_size for path in found.values())
     if size > LARGEST:
         raise StudyError(

@@ -11,75 +11,111 @@ asked and has no record is run again under its own number.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark import __version__, results
-from benchmark.errors import ConditionsDifferError
-from benchmark.hpo import staging
+from benchmark import results
+from benchmark.hpo import layering, staging
+from benchmark.hpo.conditions import more_conditions
 from benchmark.hpo.evaluation import PATH
 from benchmark.hpo.journal import open_storage
+from benchmark.hpo.open_optimizer import OpenOptimizer
 from benchmark.hpo.optimizer import Asked, ExhaustedError, Optimizer, Told
-from benchmark.hpo.space import identity
+from benchmark.hpo.order import AFTER
+from benchmark.hpo.stopping import Progress, Stop
 from benchmark.hpo.study_file import StudyError, define
-from benchmark.results import utc_now
-from benchmark.store import FolderStore
-from benchmark.tasks import Manifest, Resources, Run, Task
+from benchmark.hpo.study_store import (
+    FOLDER,
+    JOURNAL,
+    check_same,
+    journal_path,
+    manifest_of,
+    run_name,
+    study_names,
+)
+from benchmark.results import Record
+from benchmark.tasks import Resources, Run, Task
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from benchmark.hpo.optimizer import Status
     from benchmark.hpo.space import Params
     from benchmark.hpo.study_file import StudyDefinition
-    from benchmark.results import Record
     from benchmark.store import Store
 
-FOLDER = "studies"
-JOURNAL = "optuna.journal"
+__all__ = [
+    "FOLDER",
+    "IMPORTED",
+    "JOURNAL",
+    "Study",
+    "journal_path",
+    "manifest_of",
+    "run_name",
+    "study_names",
+]
+
 IMPORTED = "imported"
-# What may differ when a study goes on: how it is searched and carried, not what is measured.
-_FREE = ("trials", "parallel", "algorithm", "seed", "storage", "initial")
-
-
-def run_name(study: str) -> str:
-    return f"{FOLDER}/{study}"
+WORKER = "worker"
+DRIFT = "drift"
+BENCHMARK_PATH = "benchmark.hpo.benchmark_evaluation:BenchmarkTrialEvaluation"
+_STATUS: dict[str, Status] = {"success": "success", "prune": "prune"}
 
 
 class Study:
-    """One study. Not for several threads."""
+    """One study. Not for several threads.
 
-    def __init__(self, run: Run, definition: StudyDefinition) -> None:
+    `worker` is the name of one of several processes that share the study, see workers.py.
+    """
+
+    def __init__(self, run: Run, definition: StudyDefinition, worker: str | None = None) -> None:
         self.run = run
         self.definition = definition
+        self.worker = worker
         self.exhausted = False
         self._begin_with: list[Params] | None = None
-        self.optimizer = Optimizer(
+        self._progress = Progress(definition.directions)
+        self._read: set[str] = set()
+        kind = OpenOptimizer if definition.is_open else Optimizer
+        self.optimizer: Optimizer = kind(
             definition.space,
             list(definition.directions.values()),
             definition.algorithm,
             definition.seed,
-            open_storage(definition.storage or journal_of(run.store, run.name)),
+            open_storage(definition.storage or journal_path(run.store, run.name)),
             definition.name,
         )
         self._restore()
 
     @staticmethod
-    def begin(store: Store, definition: StudyDefinition) -> Study:
+    def begin(store: Store, definition: StudyDefinition, worker: str | None = None) -> Study:
         """Begin a study, or go on with the one of that name.
 
         Raises:
             ConditionsDifferError: there is one of that name that measures something else.
+            SetupError: the environment that it declares cannot be resolved.
+            DataError: a data set of its benchmark cannot be had.
         """
         name = run_name(definition.name)
         files = staging.gather(definition)
-        manifest = _manifest(definition, staging.describe(files))
-        run = Run(name, store, manifest)
+        present = None
         if store.get(f"{name}/manifest.json") is not None:
-            _check_same(Run.open(store, name), manifest)
+            present = Run.open(store, name)
+        known = present.manifest.conditions if present else {}
+        more = more_conditions(store, definition, known)
+        manifest = manifest_of(definition, staging.describe(files), more)
+        run = Run(name, store, manifest)
+        if present is not None:
+            check_same(present, manifest)
         staging.keep(run, files)
         run.save()
-        return Study(run, definition)
+        return Study(run, definition, worker)
 
     @staticmethod
-    def open(store: Store, name: str, changes: dict[str, Any] | None = None) -> Study:
+    def open(
+        store: Store, name: str, changes: dict[str, Any] | None = None, worker: str | None = None
+    ) -> Study:
         """A study of the store, by its name; `changes` are keys that may differ.
 
         Raises:
@@ -92,7 +128,7 @@ class Study:
         run = Run.open(store, run_name(name))
         given = {key: value for key, value in (changes or {}).items() if value is not None}
         definition = define(run.manifest.conditions["study"] | given, Path(), f"Study '{name}'")
-        return Study(run, definition)
+        return Study(run, definition, worker)
 
     @property
     def left(self) -> int:
@@ -100,21 +136,55 @@ class Study:
         asked = sum(IMPORTED not in trial.user_attrs for trial in self.optimizer.trials())
         return max(0, self.definition.trials - asked)
 
+    @property
+    def why_stop(self) -> str | None:
+        """Why no more trials should begin though some are left, in a sentence."""
+        if self.definition.stop == Stop():
+            return None
+        return self.progress.why_stop(self.definition.stop)
+
+    @property
+    def progress(self) -> Progress:
+        """What the trials have taken and brought so far, those of other workers among them."""
+        prefix = f"{self.run.name}/out"
+        if not self._read or self.worker is not None:
+            new = [path for path in self.run.store.list(prefix) if path not in self._read]
+            for path, data in self.run.store.get_many(new):
+                record = Record.from_bytes(data)
+                if record is not None and record.task.isdigit():
+                    self._progress.add(record)
+                self._read.add(path)
+            self._read.add(prefix)
+        return self._progress
+
     def unfinished(self) -> list[Task]:
-        """The trials that were asked and have no record, after telling those that have one."""
+        """The trials that were asked and have no record, after telling those that have one.
+
+        One that a living worker has is that worker's.
+        """
         waiting = []
         for asked in self.optimizer.running():
             record = results.current_record(self.run, str(asked.number))
-            if record is None or not self.tell(record):
-                waiting.append(self._task(asked))
+            if record is not None and self.tell(record):
+                continue
+            labels = self._labels_of(asked.number)
+            other = labels.pop(WORKER, None)
+            if other and other != self.worker and self.run.store.is_locked(f"worker-{other}"):
+                continue
+            waiting.append(self._task(asked, **labels))
         return waiting
 
-    def ask(self, count: int = 1) -> list[Task]:
-        """At most that many new trials as tasks: fewer where trials or points are used up."""
+    def ask(self, count: int = 1, after: Iterable[str] = ()) -> list[Task]:
+        """At most that many new trials as tasks: fewer where trials or points are used up.
+
+        `after` are the keys of tasks that must have a record before these are run, see order.py.
+        """
         asked: list[Task] = []
+        labels: dict[str, Any] = {AFTER: list(after)} if after else {}
         while len(asked) < min(count, self.left + len(asked)) and not self.exhausted:
             try:
-                asked.append(self._task(self.optimizer.ask(self._first())))
+                one, more = self._next()
+                asked.append(self._task(one, **labels, **more))
             except ExhaustedError:
                 self.exhausted = True
         return asked
@@ -124,47 +194,84 @@ class Study:
         if not record.is_result:
             return False
         labels = record.labels
-        values = tuple(labels.get("values") or ())
-        status = record.status if record.status in ("success", "prune") else "failure"
+        number = int(record.task)
         told = Told(
-            status=status,  # type: ignore[arg-type]
-            values=values,
+            status=_STATUS.get(record.status, "failure"),
+            values=tuple(labels.get("values") or ()),
             constraints=tuple(labels.get("constraints") or ()),
             intermediate={int(k): v for k, v in (labels.get("intermediate") or {}).items()},
             metrics=dict(record.metrics),
         )
         if labels.get(IMPORTED):
-            self.optimizer.mark(int(record.task), IMPORTED, labels[IMPORTED])
-        self.optimizer.tell(int(record.task), told)
+            self.optimizer.mark(number, IMPORTED, labels[IMPORTED])
+        if isinstance(self.optimizer, OpenOptimizer):
+            self.optimizer.suggested(number, labels)
+        self.optimizer.tell(number, told)
+        self._progress.add(record)
+        self._read.add(self.run.out_path(record.task))
         return True
 
     def adopt(self, params: Params, source: str) -> Task:
         """A trial at a point that was measured elsewhere; `source` says which row it was."""
         return self._task(self.optimizer.ask(params), imported=source)
 
+    def _next(self) -> tuple[Asked, dict[str, Any]]:
+        """The next trial, with what its task says of where its point comes from."""
+        definition = self.definition
+        if definition.is_open:
+            return self.optimizer.ask(), {}
+        first = self._first()
+        if first is not None:
+            return self.optimizer.ask(first), {}
+        number = len(self.optimizer.trials())
+        if definition.default_every and number % definition.default_every == 0:
+            return self.optimizer.ask(definition.space.default()), {DRIFT: True}
+        layers = layering.layers_of(definition.space)
+        layer = definition.layering.layer_of(number, definition.trials, layers)
+        if layer is None:
+            return self.optimizer.ask(), {}
+        return self._of_layers(layers, layers.index(layer))
+
+    def _of_layers(self, layers: tuple[str, ...], turn: int) -> tuple[Asked, dict[str, Any]]:
+        """A point of one layer; where that has none left, of the next one."""
+        best = self.progress.best
+        for layer in (*layers[turn:], *layers[:turn]):
+            held = layering.held(self.definition.space, layer, best)
+            try:
+                return self.optimizer.ask(held=held), {"layer": layer}
+            except ExhaustedError:
+                continue
+        return self.optimizer.ask(), {}
+
     def _first(self) -> Params | None:
         """The default and the initial points come before what the algorithm proposes."""
         if self._begin_with is None:
-            default = self.definition.space.default()
-            points = ([default] if default is not None else []) + [*self.definition.space.initial]
-            params_of = self.optimizer.params_of
-            asked = {identity(params_of(trial)) for trial in self.optimizer.trials()}
-            new = {identity(point): point for point in points if identity(point) not in asked}
-            self._begin_with = list(new.values())
+            self._begin_with = self.optimizer.begin_with()
         return self._begin_with.pop(0) if self._begin_with else None
 
     def _task(self, asked: Asked, **labels: Any) -> Task:
+        worker = {WORKER: self.worker} if self.worker else {}
+        definition = self.definition
+        limit_s = definition.total_s
+        own = {"study": definition.name, "trial": asked.number, "params": asked.params}
         task = Task(
             key=str(asked.number),
-            evaluation=PATH,
+            evaluation=PATH if definition.objective.benchmark is None else BENCHMARK_PATH,
             environment="objective",
             payload={"trial": asked.number, "params": asked.params},
-            resources=_resources(self.definition),
-            labels={"study": self.definition.name, "trial": asked.number, "params": asked.params}
-            | labels,
+            resources=Resources(definition.cores, definition.memory_mb, limit_s, limit_s),
+            labels=labels | own | worker,
         )
         self.run.store.put(self.run.task_path(task.key), task.to_json().encode())
         return task
+
+    def _labels_of(self, number: int) -> dict[str, Any]:
+        """The labels of a trial that was asked before; the worker that had it among them."""
+        data = self.run.store.get(self.run.task_path(str(number)))
+        labels: dict[str, Any] = json.loads(data).get("labels", {}) if data else {}
+        return {
+            key: value for key, value in labels.items() if key not in ("study", "trial", "params")
+        }
 
     def _restore(self) -> None:
         """Trials whose tasks are in the store and that Optuna does not know: its file was lost."""
@@ -177,62 +284,9 @@ class Study:
         for number in numbers:
             if number >= known:
                 params = self.run.task(str(number)).payload["params"]
-                restored = self.optimizer.ask(params)
+                restored = self.optimizer.ask(None if self.definition.is_open else params)
                 if restored.number != number:
                     raise StudyError(
                         f"Trial {number} of '{self.definition.name}' cannot be restored, because "
                         f"an earlier one is missing in {self.run.store.url}."
                     )
-
-
-def study_names(store: Store) -> list[str]:
-    """The studies of a store."""
-    end = "/manifest.json"
-    paths = [path for path in store.list(FOLDER) if path.endswith(end)]
-    return sorted(path.removeprefix(f"{FOLDER}/").removesuffix(end) for path in paths)
-
-
-def _resources(definition: StudyDefinition) -> Resources:
-    return Resources(definition.cores, definition.memory_mb, definition.time_s, definition.time_s)
-
-
-def journal_of(store: Store, run: str) -> str:
-    """Where a study without a `storage` has Optuna's journal.
-
-    Beside the records where the store is a folder, else in the working directory.
-    """
-    if isinstance(store, FolderStore):
-        return str(Path(store.url.removeprefix("file://")) / run / JOURNAL)
-    return str(Path(run) / JOURNAL)
-
-
-def _manifest(definition: StudyDefinition, files: dict[str, dict[str, Any]]) -> Manifest:
-    return Manifest(
-        conditions={
-            "study": definition.source,
-            "files": files,
-            "cores": definition.cores,
-            "memory": definition.memory_mb,
-            "runtime": definition.time_s,
-            "hard_limit": definition.time_s,
-        },
-        frameworks={},
-        datasets={},
-        cells=(),
-        created=utc_now(),
-        harness=__version__,
-    )
-
-
-def _check_same(run: Run, manifest: Manifest) -> None:
-    before, now = dict(run.manifest.conditions), dict(manifest.conditions)
-    old, new = dict(before.pop("study")), dict(now.pop("study"))
-    differing = [
-        key for key in sorted({*old, *new}) if key not in _FREE and old.get(key) != new.get(key)
-    ]
-    differing += [key for key in before if before[key] != now.get(key)]
-    if differing:
-        raise ConditionsDifferError(
-            f"The study '{run.name.removeprefix(FOLDER + '/')}' in {run.store.url} was begun with "
-            f"another {' and '.join(differing)}; give this one another name with --name."
-        )

@@ -7,13 +7,11 @@ All faults are said in one answer, a sentence each.
 
 from __future__ import annotations
 
-import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark.errors import BenchmarkError
 from benchmark.hpo.algorithms import (
     BAYESIAN,
     DEFAULT,
@@ -21,33 +19,44 @@ from benchmark.hpo.algorithms import (
     PRUNERS,
     AlgorithmError,
     check_algorithm,
+    portable_sampler,
+    pruner_of,
 )
-from benchmark.hpo.objective import Objective, directions_of, read_objective
+from benchmark.hpo.documents import StudyError, read_document
+from benchmark.hpo.layering import Layering, read_layering
+from benchmark.hpo.objective_file import directions_of, read_objective
 from benchmark.hpo.space import Space, SpaceError
 from benchmark.hpo.space_file import read_space
+from benchmark.hpo.stopping import Stop, read_stop
+from benchmark.hpo.study_environment import read_environment
+from benchmark.hpo.study_parts import put_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from benchmark.hpo.objective import Objective
     from benchmark.hpo.optimizer import Direction
+
+__all__ = ["StudyDefinition", "StudyError", "define", "own_form", "read_study"]
 
 KEYS = (
     *("name", "direction", "directions", "algorithm", "seed", "trials", "parallel", "storage"),
     *("tunables", "layers", "forbidden", "initial", "objective", "limits", "pruner"),
+    *("tune_layers", "layer_trials", "stop", "default_every", "environment"),
+    *("trials_per_task", "max_parallelism"),
 )
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}(/[A-Za-z0-9][A-Za-z0-9._-]{0,63})*")
 _LIMITS = {"time": 600.0, "memory": 1500, "cores": 1}
-
-
-class StudyError(BenchmarkError):
-    """A study file is wrong, or a study cannot go on."""
 
 
 @dataclass(frozen=True)
 class StudyDefinition:
     """A study as it was declared. `time_s` and `memory_mb` bind one run of the objective.
 
-    `source` is the file as it was read, and `folder` where its objective's files are.
+    `source` is the file as it was read, with its parts; `folder` is where its objective's files
+    are, and `also` where its parts' are. `default_every` is after how many trials the default runs
+    again; `environment` what a Python objective runs in. `max_parallelism` workers share the
+    study, each with `trials_per_task` trials before it ends.
     """
 
     name: str
@@ -65,6 +74,28 @@ class StudyDefinition:
     pruner: dict[str, Any]
     source: dict[str, Any]
     folder: Path
+    also: tuple[Path, ...] = ()
+    layering: Layering = field(default_factory=Layering)
+    stop: Stop = field(default_factory=Stop)
+    default_every: int | None = None
+    environment: dict[str, Any] = field(default_factory=dict)
+    trials_per_task: int | None = None
+    max_parallelism: int | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the Python objective itself declares its tunables, by asking for them."""
+        return not self.space.tunables
+
+    @property
+    def total_s(self) -> float:
+        """What one trial may take: every run of the objective, with its hooks."""
+        objective = self.objective
+        if objective.benchmark is not None:
+            return self.time_s * objective.benchmark.tasks
+        hooks = bool(objective.prepare) + bool(objective.reset) * objective.turns
+        hooks += bool(objective.restore)
+        return self.time_s * objective.turns + objective.hook_s * hooks
 
     @property
     def warnings(self) -> list[str]:
@@ -86,17 +117,15 @@ def read_study(path: str | Path, changes: Mapping[str, Any] | None = None) -> St
         StudyError: the file cannot be read, or says every fault in it.
     """
     file = Path(path)
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
-        raise StudyError(f"The study file {file} cannot be read: {reason}.") from None
-    values = _parsed(text, file)
     given = {key: value for key, value in (changes or {}).items() if value is not None}
-    return define(own_form(values) | given, file.absolute().parent, str(file))
+    folder = file.absolute().parent
+    values, also = put_in(own_form(read_document(file)) | given, folder)
+    return define(values, folder, str(file), also)
 
 
-def define(values: Mapping[str, Any], folder: Path, place: str = "The study") -> StudyDefinition:
+def define(
+    values: Mapping[str, Any], folder: Path, place: str = "The study", also: tuple[Path, ...] = ()
+) -> StudyDefinition:
     """A definition from its values, in our own form.
 
     Raises:
@@ -112,27 +141,26 @@ def define(values: Mapping[str, Any], folder: Path, place: str = "The study") ->
             f"'name' is {name!r}; a study's name has letters, digits, '.', '_' and '-', parts "
             "divided by '/'."
         )
-    space = Space(())
-    try:
-        space = read_space(values)
-    except SpaceError as error:
-        faults.append(str(error))
+    space = _space(values, faults)
     directions = directions_of(values, faults)
     objective = read_objective(values.get("objective"), directions, space.names, faults)
     algorithm = values.get("algorithm", DEFAULT)
-    try:
-        check_algorithm(str(algorithm), len(directions))
-    except AlgorithmError as error:
-        faults.append(str(error))
+    pruner = values.get("pruner") or {}
+    pruner = {"name": pruner} if isinstance(pruner, str) else pruner
+    _check_search(str(algorithm), len(directions), pruner, space, faults)
     seed = values.get("seed")
     if seed is not None and (type(seed) is not int or not 0 <= seed < 2**32):
         faults.append(f"'seed' is {seed!r}; write a whole number from 0 to 2^32-1.")
     limits = _limits(values.get("limits"), faults)
-    pruner = values.get("pruner") or {}
-    pruner = {"name": pruner} if isinstance(pruner, str) else pruner
-    if not isinstance(pruner, dict) or pruner.get("name", "none") not in PRUNERS:
-        faults.append(f"'pruner' is {pruner!r}; there are {', '.join(PRUNERS)}.")
-    trials, parallel = (_positive(values, key, fault, faults) for key, fault in _COUNTS.items())
+    stop = read_stop(values.get("stop"), objective.cost is not None, faults)
+    layering = read_layering(values, space, faults)
+    environment = read_environment(values.get("environment"), faults)
+    if environment and not objective.function:
+        faults.append("'environment' is for a Python objective; a command brings its own.")
+    counts = {key: _positive(values, key, least, faults) for key, least in _COUNTS.items()}
+    more = {key: _positive_if_any(values, key, faults) for key in _COUNTS_IF_ANY}
+    if more["default_every"] and not (space.tunables and space.default() is not None):
+        faults.append("'default_every' needs a 'default' for every tunable.")
     if faults:
         raise StudyError(f"{place}: {' '.join(faults)}")
     return StudyDefinition(
@@ -142,8 +170,8 @@ def define(values: Mapping[str, Any], folder: Path, place: str = "The study") ->
         objective=objective,
         algorithm=str(algorithm),
         seed=seed,
-        trials=trials,
-        parallel=parallel,
+        trials=counts["trials"] or 1,
+        parallel=counts["parallel"] or 1,
         time_s=float(limits["time"]),
         memory_mb=int(limits["memory"]),
         cores=int(limits["cores"]),
@@ -151,18 +179,63 @@ def define(values: Mapping[str, Any], folder: Path, place: str = "The study") ->
         pruner=pruner,
         source=dict(values),
         folder=folder,
+        also=also,
+        layering=layering,
+        stop=stop,
+        environment=environment,
+        **more,
     )
 
 
 _COUNTS = {"trials": 20, "parallel": 1}
+_COUNTS_IF_ANY = ("default_every", "trials_per_task", "max_parallelism")
 
 
 def _positive(values: Mapping[str, Any], key: str, default: int, faults: list[str]) -> int:
-    value = values.get(key, default)
-    if type(value) is not int or value < 1:
+    found = _positive_if_any(values, key, faults)
+    return default if found is None else found
+
+
+def _positive_if_any(values: Mapping[str, Any], key: str, faults: list[str]) -> int | None:
+    value = values.get(key)
+    if value is not None and (type(value) is not int or value < 1):
         faults.append(f"'{key}' is {value!r}; it should be a whole number greater than 0.")
-        return default
+        return None
     return value
+
+
+def _space(values: Mapping[str, Any], faults: list[str]) -> Space:
+    """The declared space; none where a Python objective declares it by asking."""
+    entry = values.get("objective")
+    function = isinstance(entry, str) or (isinstance(entry, dict) and "python" in entry)
+    if function and not any(values.get(key) for key in ("tunables", "layers")):
+        if values.get("forbidden") or values.get("initial"):
+            faults.append("'forbidden' and 'initial' need declared tunables; declare them.")
+        return Space(())
+    try:
+        return read_space(values)
+    except SpaceError as error:
+        faults.append(str(error))
+        return Space(())
+
+
+def _check_search(
+    algorithm: str, directions: int, pruner: Any, space: Space, faults: list[str]
+) -> None:
+    try:
+        check_algorithm(algorithm, directions)
+        if not space.tunables and not faults:
+            portable_sampler(algorithm, None)
+    except AlgorithmError as error:
+        faults.append(str(error))
+    if not isinstance(pruner, dict) or pruner.get("name", "none") not in PRUNERS:
+        faults.append(f"'pruner' is {pruner!r}; there are {', '.join(PRUNERS)}.")
+        return
+    if "name" in pruner:
+        try:
+            pruner_of(pruner["name"], {k: v for k, v in pruner.items() if k != "name"})
+        except AlgorithmError as error:
+            faults.append(str(error))
 
 
 def _limits(entry: Any, faults: list[str]) -> dict[str, Any]:
@@ -201,23 +274,3 @@ def own_form(values: dict[str, Any]) -> dict[str, Any]:
     if isinstance(objective, dict) and expression:
         told["objective"] = {"value": expression} | objective
     return told
-
-
-def _parsed(text: str, file: Path) -> dict[str, Any]:
-    try:
-        if file.suffix == ".json":
-            values = json.loads(text)
-        else:
-            import yaml
-
-            values = yaml.safe_load(text)
-    except (ValueError, RecursionError) as error:
-        raise StudyError(f"The study file {file} is not JSON: {error}.") from None
-    except Exception as error:
-        if type(error).__module__.partition(".")[0] != "yaml":
-            raise
-        said = " ".join(str(error).split())
-        raise StudyError(f"The study file {file} is not YAML: {said}.") from None
-    if not isinstance(values, dict):
-        raise StudyError(f"The study file {file} must hold keys and values; write name: first.")
-    return values

@@ -1,8 +1,8 @@
 """A Python objective in the sandbox: `python trial_worker.py REQUEST.json`.
 
-Runs on the objective's own interpreter and imports nothing of the program, only Optuna. The point
-is given; `trial.suggest_*` hands it out, `trial.report` and `trial.should_prune` work on the past
-trials that came with the request.
+Runs on the objective's own interpreter and imports nothing of the program, only Optuna. Where the
+point is given, `trial.suggest_*` hands it out; where none is, the study's sampler suggests.
+`trial.report` and `trial.should_prune` work on the past trials that came with the request.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import json
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -22,40 +23,101 @@ def main(path: str) -> int:
 
     request = json.loads(Path(path).read_text(encoding="utf-8"))
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    pruner = dict(request["pruner"])
-    made = getattr(optuna.pruners, pruner.pop("class"))(**pruner)
-    study = optuna.create_study(
-        directions=request["directions"],
-        pruner=made,
-        sampler=optuna.samplers.RandomSampler(seed=request["number"]),
-    )
-    for past in request["history"]:
-        study.add_trial(
-            optuna.trial.create_trial(
-                state=optuna.trial.TrialState[past["state"]],
-                values=past["values"],
-                intermediate_values={int(k): v for k, v in past["intermediate"].items()},
-            )
-        )
-    study.enqueue_trial(request["params"])
+    study = _study(request)
+    given = request["params"]
+    if given is not None:
+        study.enqueue_trial(given)
     trial = study.ask()
     objective = _load(request["function"])
     answer: dict[str, Any] = {"status": "success", "values": None}
     try:
         returned = objective(trial)
         values = list(returned) if isinstance(returned, (list, tuple)) else [returned]
-        answer["values"] = [None if value is None else float(value) for value in values]
+        answer["values"] = [None if value is None else _finite(value) for value in values]
     except optuna.TrialPruned as error:
         answer = {"status": "prune", "message": str(error)}
     frozen = study.trials[-1]
     answer["intermediate"] = {str(k): v for k, v in frozen.intermediate_values.items()}
-    # What the objective suggested beyond the declared tunables would be lost without a word.
-    answer["undeclared"] = sorted(set(frozen.params) - set(request["params"]))
     answer["user_attrs"] = frozen.user_attrs
+    if given is None:
+        answer["params"] = frozen.params
+        to_json = optuna.distributions.distribution_to_json
+        answer["distributions"] = {k: to_json(v) for k, v in frozen.distributions.items()}
+        attrs = frozen.system_attrs.items()
+        answer["system_attrs"] = {k: v for k, v in attrs if k != "fixed_params"}
+    else:
+        answer["fault"] = _unlike(given, frozen.params)
     text = json.dumps(answer, default=str)
     Path(ANSWER + ".tmp").write_text(text, encoding="utf-8")
     Path(ANSWER + ".tmp").rename(ANSWER)
     return 0
+
+
+def _study(request: dict[str, Any]) -> Any:
+    """A study in memory with the past trials under their numbers, which pruners go by."""
+    import optuna
+
+    pruner = dict(request["pruner"])
+    study = optuna.create_study(
+        study_name=request["study"],
+        directions=request["directions"],
+        pruner=getattr(optuna.pruners, pruner.pop("class"))(**pruner),
+        sampler=_sampler(request["sampler"], request["number"]),
+    )
+    states = optuna.trial.TrialState
+    from_json = optuna.distributions.json_to_distribution
+    past = {trial["number"]: trial for trial in request["history"]}
+    for number in range(request["number"]):
+        told = past.get(number)
+        if told is None:
+            study.add_trial(optuna.trial.create_trial(state=states.FAIL))
+            continue
+        attrs = dict(told["system_attrs"])
+        if told["constraints"]:
+            attrs["constraints"] = told["constraints"]
+        distributions = {k: from_json(v) for k, v in told["distributions"].items()}
+        study.add_trial(
+            optuna.trial.create_trial(
+                state=states[told["state"]],
+                values=told["values"],
+                params={k: v for k, v in told["params"].items() if k in distributions},
+                distributions=distributions,
+                intermediate_values={int(k): v for k, v in told["intermediate"].items()},
+                system_attrs=attrs,
+            )
+        )
+    return study
+
+
+def _sampler(declared: dict[str, Any] | None, number: int) -> Any:
+    import optuna
+
+    if declared is None:
+        return optuna.samplers.RandomSampler(seed=number)
+    module = importlib.import_module(declared["module"])
+    return getattr(module, declared["class"])(**declared["arguments"])
+
+
+def _unlike(given: dict[str, Any], suggested: dict[str, Any]) -> str | None:
+    """What the objective asked for and the study does not declare so: it would be lost."""
+    for name, value in suggested.items():
+        if name not in given:
+            return (
+                f"The objective suggests '{name}', which the study does not declare; add it to "
+                "'tunables'."
+            )
+        if value != given[name]:
+            return (
+                f"The objective suggests '{name}' from another range than the study declares, so "
+                f"that {given[name]!r} became {value!r}; declare the same."
+            )
+    return None
+
+
+def _finite(value: Any) -> Any:
+    """A number as JSON has it; one that is not finite as its text."""
+    number = float(value)
+    return number if math.isfinite(number) else str(number)
 
 
 def _load(function: str) -> Any:

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import collections
-import contextlib
-import signal
 import threading
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from benchmark.compute import discovery
-from benchmark.hpo import control
-from benchmark.results import Cause, Record
+from benchmark.compute.driving import driving as driving_one
+from benchmark.compute.driving import is_tried_again, stoppable
+from benchmark.errors import SetupError
+from benchmark.hpo import control, python_objective, restoring
+from benchmark.hpo.order import InOrder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    import contextlib
+    from collections.abc import Callable
 
     from benchmark.config import Config
     from benchmark.hpo.study import Study
+    from benchmark.results import Record
+    from benchmark.store import Store
     from benchmark.tasks import Task
 
 _TICK_S = 0.2
@@ -25,22 +29,26 @@ _TICK_S = 0.2
 
 @dataclass
 class Tuned:
-    """How a drive went: the records of this time, those left without a result, and why it ended."""
+    """How a drive went: the records of this time, those left without a result, and why it ended.
+
+    `why_stopped` is the limit of the study's own that was reached; `faults` is what must be mended.
+    """
 
     records: list[Record] = field(default_factory=list)
     without_result: list[Record] = field(default_factory=list)
     interrupted: bool = False
     stopped: bool = False
+    why_stopped: str | None = None
+    faults: list[str] = field(default_factory=list)
 
 
-def driving(study_run: str, store: Any) -> contextlib.AbstractContextManager[None]:
-    """Be the one driver of a study while the block lasts.
+def driving(study_run: str, store: Store) -> contextlib.AbstractContextManager[None]:
+    """Be the one driver of a study while the block lasts; it stops if its place is taken.
 
     Raises:
         StoreError: another process drives it.
     """
-    lock: contextlib.AbstractContextManager[None] = store.lock(f"driver-{study_run}", None)
-    return lock
+    return driving_one(store, study_run)
 
 
 def tune(
@@ -53,69 +61,89 @@ def tune(
 
     What is lost (`interrupted`, `infrastructure`) is tried `max_attempts` times. A trial that has
     no result then, or whose setup fails, stops the asking: it is run again when the study goes on.
+
+    Raises:
+        SetupError: the study's environment cannot be built.
     """
     tuned = Tuned()
     control.say(study.run, "go")
-    listener = control.Listener(study.run)
+    # The environment is built before the clock of any trial runs.
+    python_objective.interpreter(study.run)
     stop = threading.Event()
-    waiting = collections.deque(study.unfinished())
-    tries: collections.Counter[str] = collections.Counter()
-    running: dict[str, Task] = {}
-    with _stoppable(stop), discovery.load_method(method)(study.run, config) as dispatcher:
-        while not stop.is_set():
-            word = listener.heard()
-            asking = not tuned.without_result and word == "go"
-            while len(running) < study.definition.parallel and asking:
-                task = waiting.popleft() if waiting else next(iter(study.ask(1)), None)
-                if task is None:
-                    break
-                tries[task.key] += 1
-                running[task.key] = task
-                dispatcher.submit([task])
-            if not running and word == "pause":
-                stop.wait(_TICK_S)
-                continue
-            if not running:
-                tuned.stopped = word == "stop"
-                break
-            for record in dispatcher.completed(_TICK_S):
-                ended = running.pop(record.task, None)
-                if ended is None:
-                    continue
-                if study.tell(record):
-                    tuned.records.append(record)
-                    if on_record:
-                        on_record(record)
-                elif _is_again(record, tries, config):
-                    waiting.append(ended)
-                else:
-                    tuned.without_result.append(record)
+    try:
+        with (
+            stoppable(stop),
+            InOrder(discovery.load_method(method)(study.run, config)) as dispatcher,
+        ):
+            _drive(study, config, dispatcher, tuned, stop, on_record)
+    finally:
+        _put_back(study, tuned)
     tuned.interrupted = stop.is_set()
     return tuned
 
 
-def _is_again(record: Record, tries: collections.Counter[str], config: Config) -> bool:
-    cause: Cause | None = record.cause
-    return cause is not None and cause.is_retried and tries[record.task] < config.max_attempts
+def _drive(  # noqa: PLR0917
+    study: Study,
+    config: Config,
+    dispatcher: InOrder,
+    tuned: Tuned,
+    stop: threading.Event,
+    on_record: Callable[[Record], None] | None,
+) -> None:
+    listener = control.Listener(study.run)
+    waiting = collections.deque(study.unfinished())
+    tries: collections.Counter[str] = collections.Counter()
+    running: dict[str, Task] = {}
+    while not stop.is_set():
+        word = listener.heard()
+        tuned.why_stopped = study.why_stop
+        asking = not tuned.without_result and word == "go"
+        while len(running) < at_once(study) and asking:
+            task = _next(study, waiting, tuned)
+            if task is None:
+                break
+            tries[task.key] += 1
+            running[task.key] = task
+            dispatcher.submit([task])
+        if not running and word == "pause":
+            stop.wait(_TICK_S)
+            continue
+        if not running:
+            tuned.stopped = word == "stop"
+            break
+        for record in dispatcher.completed(_TICK_S):
+            ended = running.pop(record.task, None)
+            if ended is None:
+                continue
+            if study.tell(record):
+                tuned.records.append(record)
+                if on_record:
+                    on_record(record)
+            elif is_tried_again(record, tries, config.max_attempts):
+                waiting.append(ended)
+            else:
+                tuned.without_result.append(record)
 
 
-@contextlib.contextmanager
-def _stoppable(stop: threading.Event) -> Iterator[None]:
-    """Ctrl-C and the signals to end set the event; the second one ends this process at once."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
+def at_once(study: Study) -> int:
+    """How many trials run side by side: a target host takes one."""
+    hosts = study.definition.objective.hosts
+    parallel = study.definition.parallel
+    return min(parallel, len(hosts)) if hosts else parallel
+
+
+def _next(study: Study, waiting: collections.deque[Task], tuned: Tuned) -> Task | None:
+    """A trial that was begun before; else a new one, unless a limit of the study's is reached."""
+    if waiting:
+        return waiting.popleft()
+    return None if tuned.why_stopped else next(iter(study.ask(1)), None)
+
+
+def _put_back(study: Study, tuned: Tuned) -> None:
+    """Run the restore hooks that ended runners of this machine owe."""
+    if not study.definition.objective.restore:
         return
-
-    def handle(number: int, _: Any) -> None:
-        if stop.is_set():
-            signal.signal(number, signal.SIG_DFL)
-            signal.raise_signal(number)
-        stop.set()
-
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, handle) for number in numbers}
     try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        restoring.put_all_back(study.run)
+    except SetupError as error:
+        tuned.faults.append(str(error))

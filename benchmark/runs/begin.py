@@ -6,11 +6,11 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from benchmark import results
+from benchmark.compute.driving import driving
 from benchmark.errors import BenchmarkError
 from benchmark.frameworks import of_entry
 from benchmark.frameworks.building import build_all
 from benchmark.runs import select
-from benchmark.runs.execute import driving
 from benchmark.runs.plan import Plan, existing, plan
 from benchmark.store import open_store
 

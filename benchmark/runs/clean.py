@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from benchmark.compute.driving import driving
 from benchmark.errors import BenchmarkError, StoreError
-from benchmark.runs.execute import driving
 from benchmark.store import FolderStore
 from benchmark.tasks import Manifest
 

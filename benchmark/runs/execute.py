@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import queue
-import signal
 import threading
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from benchmark import results
 from benchmark.compute import discovery, methods
 from benchmark.compute.dispatcher import account
+from benchmark.compute.driving import is_tried_again, stoppable
 from benchmark.errors import MethodError
 from benchmark.results import Cause, Record
 
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from benchmark.config import Config
-    from benchmark.store import Store
     from benchmark.tasks import Run, Task
 
 _TICK_S = 0.2
@@ -55,24 +53,6 @@ class Summary:
         return not self.interrupted and all(record.is_result for record in self.records.values())
 
 
-def driving(store: Store, run: str) -> contextlib.AbstractContextManager[None]:
-    """Be the one driver of a run while the block lasts, from planning to the end.
-
-    A driver whose place is taken, because it had not been heard of for too long, stops as on
-    Ctrl-C.
-
-    Raises:
-        StoreError: another process drives it, or has taken it over.
-    """
-    main = threading.main_thread()
-
-    def stop() -> None:
-        signal.pthread_kill(main.ident or 0, signal.SIGINT)
-
-    is_main = threading.current_thread() is main
-    return store.lock(f"driver-{run}", stop if is_main else None)
-
-
 def execute(
     run: Run,
     config: Config,
@@ -89,12 +69,12 @@ def execute(
     tries: Counter[str] = Counter()
     waiting = list(tasks)
     stop = threading.Event()
-    with _stoppable(stop, on_stop):
+    with stoppable(stop, on_stop):
         while waiting and not stop.is_set():
             tries.update(task.key for task in waiting)
             again = []
             for record in _round(run, config, waiting, stop, summary):
-                if _is_again(record, tries, config) and not stop.is_set():
+                if is_tried_again(record, tries, config.max_attempts) and not stop.is_set():
                     again.append(record.task)
                     continue
                 summary.records[record.task] = record
@@ -103,11 +83,6 @@ def execute(
             waiting = [task for task in waiting if task.key in set(again)]
         summary.interrupted = stop.is_set()
     return summary
-
-
-def _is_again(record: Record, tries: Counter[str], config: Config) -> bool:
-    lost = record.cause is not None and record.cause.is_retried
-    return lost and tries[record.task] < config.max_attempts
 
 
 def _round(
@@ -176,30 +151,3 @@ def _carry(  # noqa: PLR0917
         summary.faults.append(f"The tasks of {name} could not be accounted: {error}")
     finally:
         heard.put(None)
-
-
-@contextlib.contextmanager
-def _stoppable(stop: threading.Event, on_stop: Callable[[], None] | None) -> Iterator[None]:
-    """Ctrl-C and the signals to end set the event; the second one ends this process at once.
-
-    What runs below notices that this process is gone, and ends by itself.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def handle(number: int, _: Any) -> None:
-        if stop.is_set():
-            signal.signal(number, signal.SIG_DFL)
-            signal.raise_signal(number)
-        stop.set()
-        if on_stop:
-            on_stop()
-
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, handle) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark import results
+from benchmark.compute.driving import driving
 from benchmark.compute.methods import choice_of
 from benchmark.config import load_config
 from benchmark.errors import BenchmarkError
 from benchmark.runs import begin, material, select, taskfiles
-from benchmark.runs.execute import Summary, driving, execute
+from benchmark.runs.execute import Summary, execute
 from benchmark.runs.plan import draft, existing
 from benchmark.store import open_store
 from benchmark.tasks import Cell, Run, Task

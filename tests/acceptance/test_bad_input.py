@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from acceptance.conftest import CONFIG, Program, refused, run_main, tree
 
-from benchmark.runs.execute import driving
+from benchmark.compute.driving import driving
 from benchmark.store import open_store
 
 TASK = {"framework": "constant", "dataset": "penguins", "type": "classification", "seed": 75}

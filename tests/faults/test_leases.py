@@ -125,11 +125,11 @@ def test_a_renewal_that_came_through_unheard_is_found_again(
 
 
 def test_a_driver_stops_when_its_lease_is_taken(s3: str) -> None:
-    from benchmark.runs.execute import driving
+    from benchmark.compute.driving import driving
 
     script = (
         "import sys, threading\nfrom benchmark.errors import StoreError\n"
-        "from benchmark.runs.execute import driving\n"
+        "from benchmark.compute.driving import driving\n"
         "from benchmark.store import lease, open_store\n"
         "lease.RENEW_S = 0.1\n"
         "try:\n    with driving(open_store(sys.argv[1]), 'run'):\n"

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from benchmark import results
+from benchmark.compute.driving import driving
 from benchmark.compute.jobs import write_job
 from benchmark.errors import BenchmarkError, StoreError
 from benchmark.results import Cause
 from benchmark.runs.clean import clean, find
-from benchmark.runs.execute import driving
 from benchmark.runs.plan import Plan
 from benchmark.store import FolderStore, Store, open_store
 

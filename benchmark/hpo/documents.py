@@ -1,0 +1,49 @@
+"""Files of keys and values, YAML or JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from benchmark.errors import BenchmarkError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class StudyError(BenchmarkError):
+    """A study file is wrong, or a study cannot go on."""
+
+
+def read_document(file: Path) -> dict[str, Any]:
+    """The keys and values of a file.
+
+    Raises:
+        StudyError: it cannot be read, or holds something else.
+    """
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+        raise StudyError(f"The study file {file} cannot be read: {reason}.") from None
+    values = _json(text, file) if file.suffix == ".json" else _yaml(text, file)
+    if not isinstance(values, dict):
+        raise StudyError(f"The study file {file} must hold keys and values; write name: first.")
+    return values
+
+
+def _json(text: str, file: Path) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise StudyError(f"The study file {file} is not JSON: {error}.") from None
+
+
+def _yaml(text: str, file: Path) -> Any:
+    import yaml
+
+    try:
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        said = " ".join(str(error).split())
+        raise StudyError(f"The study file {file} is not YAML: {said}.") from None

@@ -1,0 +1,150 @@
+"""The common base of samplers of ours: a model of another library behind Optuna's interface.
+
+Steps and choices are counted from 0 on the model's side, so that no library has to know them.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.samplers import BaseSampler, RandomSampler
+from optuna.search_space import IntersectionSearchSpace
+from optuna.study import StudyDirection
+from optuna.trial import TrialState
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+    from optuna.study import Study
+    from optuna.trial import FrozenTrial
+
+STARTUP = 10
+
+
+@dataclass(frozen=True)
+class Known:
+    """Points on the model's side with what they cost; less is better.
+
+    Those under way count as bad as the worst, so that many asked at once do not cluster.
+    """
+
+    points: list[dict[str, Any]]
+    losses: list[float]
+    done: int
+
+
+class ModelSampler(BaseSampler):
+    """A model over the tunables that every trial has; the others, and the first ten, at random."""
+
+    history: int | None = None
+
+    def __init__(self, seed: int | None = None) -> None:
+        self._seed = seed
+        self._random = RandomSampler(seed=seed)
+        self._space = IntersectionSearchSpace()
+
+    @abstractmethod
+    def propose(
+        self, known: Known, search_space: dict[str, BaseDistribution], seed: int | None
+    ) -> dict[str, Any]:
+        """The next point, on the model's side."""
+
+    def reseed_rng(self) -> None:
+        self._random.reseed_rng()
+
+    def infer_relative_search_space(
+        self,
+        study: Study,
+        trial: FrozenTrial,  # noqa: ARG002
+    ) -> dict[str, BaseDistribution]:
+        space = self._space.calculate(study)
+        return {name: found for name, found in space.items() if not found.single()}
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        if not search_space:
+            return {}
+        known = self._known(study, trial, search_space)
+        if known.done < STARTUP:
+            return {}
+        seed = None if self._seed is None else (self._seed + trial.number) % 2**31
+        drawn = self.propose(known, search_space, seed)
+        return {name: outer(search_space[name], drawn[name]) for name in search_space}
+
+    def sample_independent(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        return self._random.sample_independent(study, trial, param_name, param_distribution)
+
+    def _known(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> Known:
+        sign = -1.0 if study.direction == StudyDirection.MAXIMIZE else 1.0
+        losses: dict[int, float] = {}
+        running: list[FrozenTrial] = []
+        done: list[FrozenTrial] = []
+        states = (TrialState.COMPLETE, TrialState.RUNNING)
+        for past in study.get_trials(deepcopy=False, states=states):
+            if past.number == trial.number or not search_space.keys() <= past.params.keys():
+                continue
+            if past.state == TrialState.RUNNING:
+                running.append(past)
+            elif past.value is not None:
+                done.append(past)
+                losses[past.number] = sign * float(past.value)
+        if self.history is not None and len(done) > self.history:
+            best = sorted(done, key=lambda past: losses[past.number])[: self.history // 2]
+            chosen = {past.number: past for past in [*best, *done[-self.history // 2 :]]}
+            done = list(chosen.values())
+        worst = max(losses.values(), default=0.0)
+        return Known(
+            points=[
+                {name: inner(search_space[name], past.params[name]) for name in search_space}
+                for past in (*done, *running)
+            ],
+            losses=[losses.get(past.number, worst) for past in (*done, *running)],
+            done=len(done),
+        )
+
+
+def is_stepped(distribution: BaseDistribution) -> bool:
+    """Whether the model's side counts its steps."""
+    if not isinstance(distribution, (IntDistribution, FloatDistribution)):
+        return False
+    return distribution.step is not None and not distribution.log
+
+
+def steps(distribution: IntDistribution | FloatDistribution) -> int:
+    """The number of the last step, from 0."""
+    return round((distribution.high - distribution.low) / (distribution.step or 1))
+
+
+def inner(distribution: BaseDistribution, value: Any) -> Any:
+    """A value on the model's side."""
+    if isinstance(distribution, CategoricalDistribution):
+        return int(distribution.to_internal_repr(value))
+    if not isinstance(distribution, (IntDistribution, FloatDistribution)):
+        raise TypeError(f"{distribution} is no distribution of Optuna's")
+    if is_stepped(distribution):
+        return round((value - distribution.low) / (distribution.step or 1))
+    return value
+
+
+def outer(distribution: BaseDistribution, value: Any) -> Any:
+    """A value of the model's as Optuna's, in Python's own types: libraries give numpy's."""
+    if isinstance(distribution, CategoricalDistribution):
+        return distribution.choices[int(value)]
+    if not isinstance(distribution, (IntDistribution, FloatDistribution)):
+        raise TypeError(f"{distribution} is no distribution of Optuna's")
+    if is_stepped(distribution):
+        number = distribution.low + round(float(value)) * (distribution.step or 1)
+    else:
+        number = min(max(float(value), distribution.low), distribution.high)
+    return float(number) if isinstance(distribution, FloatDistribution) else round(number)

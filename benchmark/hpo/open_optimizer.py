@@ -1,0 +1,63 @@
+"""The optimizer of a study whose Python objective declares its tunables by asking for them.
+
+A trial is asked without a point. The study's sampler goes into the sandbox with the past trials
+(see python_objective.py), and what it suggested there enters the storage when the trial is told.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from benchmark.hpo.optimizer import Asked, Optimizer
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
+    from benchmark.hpo.space import Params
+
+
+class OpenOptimizer(Optimizer):
+    """Asks numbers, and takes points with the results."""
+
+    def params_of(self, trial: FrozenTrial) -> Params:
+        """What the objective suggested."""
+        return dict(trial.params)
+
+    def ask(self, params: Params | None = None, held: Params | None = None) -> Asked:  # noqa: ARG002
+        """A new trial without a point, in the storage when this returns."""
+        template = self._optuna.trial.FrozenTrial(
+            number=-1,
+            state=self._optuna.trial.TrialState.RUNNING,
+            value=None,
+            datetime_start=datetime.now(),
+            datetime_complete=None,
+            params={},
+            distributions={},
+            user_attrs={},
+            system_attrs={},
+            intermediate_values={},
+            trial_id=-1,
+        )
+        storage = self.study._storage
+        trial_id = storage.create_new_trial(self.study._study_id, template_trial=template)
+        return Asked(storage.get_trial_number_from_id(trial_id), {})
+
+    def begin_with(self) -> list[Params]:
+        return []
+
+    def suggested(self, number: int, labels: dict[str, Any]) -> None:
+        """Enter what the objective asked for into a trial that has not ended."""
+        storage = self.study._storage
+        trial_id = storage.get_trial_id_from_study_id_trial_number(self.study._study_id, number)
+        trial = storage.get_trial(trial_id)
+        if trial.state.is_finished():
+            return
+        from_json = self._optuna.distributions.json_to_distribution
+        for name, text in (labels.get("distributions") or {}).items():
+            if name not in trial.params:
+                distribution = from_json(text)
+                inner = distribution.to_internal_repr(labels["params"][name])
+                storage.set_trial_param(trial_id, name, inner, distribution)
+        for key, value in (labels.get("system_attrs") or {}).items():
+            storage.set_trial_system_attr(trial_id, key, value)

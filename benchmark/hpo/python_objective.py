@@ -1,0 +1,142 @@
+"""A Python objective as Optuna users write it: its request to the sandbox, and what came of it.
+
+With declared tunables the point is given. Without any (define-by-run) the study's sampler goes
+into the sandbox with the past trials, and what it suggested comes back with the record.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmark.hpo import study_environment, trial_worker
+from benchmark.hpo.algorithms import PRUNERS, portable_sampler
+from benchmark.results import Cause, Record
+
+if TYPE_CHECKING:
+    from benchmark.hpo.study_file import StudyDefinition
+    from benchmark.hpo.trial_records import Trial
+    from benchmark.tasks import Run, Task
+
+REQUEST = "trial-request.json"
+
+
+class History:
+    """The trials that have a record, as the sandbox needs them; each record is read once."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, dict[str, Any]] = {}
+
+    def of(self, run: Run, definition: StudyDefinition) -> list[dict[str, Any]]:
+        """Those that a pruner or, without declared tunables, a sampler learns from."""
+        if not definition.is_open and definition.pruner.get("name", "none") == "none":
+            return []
+        paths = [path for path in run.store.list(f"{run.name}/out") if path not in self._known]
+        for path, data in run.store.get_many(paths):
+            record = Record.from_bytes(data)
+            if record is not None:
+                self._known[path] = _past(record)
+        return sorted(self._known.values(), key=lambda past: int(past["number"]))
+
+
+def _past(record: Record) -> dict[str, Any]:
+    labels = record.labels
+    states = {"success": "COMPLETE", "prune": "PRUNED"}
+    return {
+        "number": int(record.task),
+        "state": states.get(record.status, "FAIL"),
+        "values": labels.get("values") if record.status == "success" else None,
+        "intermediate": labels.get("intermediate") or {},
+        "params": labels.get("params") or {},
+        "distributions": labels.get("distributions") or {},
+        "system_attrs": labels.get("system_attrs") or {},
+        "constraints": labels.get("constraints") or [],
+    }
+
+
+def request(
+    definition: StudyDefinition, task: Task, history: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """What the worker in the sandbox is told."""
+    pruner = dict(definition.pruner)
+    name = pruner.pop("name", "none")
+    if name == "percentile":
+        pruner.setdefault("percentile", 25.0)
+    number = int(task.payload["trial"])
+    seed = None if definition.seed is None else (definition.seed + number) % 2**32
+    return {
+        "study": definition.name,
+        "number": number,
+        "params": None if definition.is_open else task.payload["params"],
+        "function": definition.objective.function,
+        "directions": list(definition.directions.values()),
+        "pruner": {"class": PRUNERS[name], **pruner},
+        "sampler": portable_sampler(definition.algorithm, seed) if definition.is_open else None,
+        "history": history,
+    }
+
+
+def interpreter(run: Run) -> Path:
+    """The study's own environment's, built here if it is not there; else the program's.
+
+    Raises:
+        SetupError: it cannot be built.
+    """
+    declared = run.manifest.conditions.get("environment")
+    return study_environment.python_of(declared) if declared else Path(sys.executable)
+
+
+def argv(python: Path) -> list[str]:
+    return [str(python), str(Path(trial_worker.__file__).resolve()), REQUEST]
+
+
+def measured(trial: Trial) -> dict[str, float] | Record:
+    """The values and the numbers among the user's attributes; or the record of one without."""
+    outcome = trial.outcome
+    if outcome.cause is not None:
+        return trial.failed(outcome.cause, outcome.message)
+    output = outcome.log.decode(errors="replace")
+    if outcome.code:
+        why = trial.definition.objective.failure.of_output(output)
+        lines = output.strip().splitlines()
+        last = f": {lines[-1].strip()[:300]}" if lines else "."
+        return trial.failed(Cause.FRAMEWORK, why or f"The objective failed{last}")
+    answer = _answer(outcome.folder)
+    if answer is None:
+        return trial.failed(Cause.FRAMEWORK, "The objective ended without an answer.")
+    for key in ("intermediate", "user_attrs", "params", "distributions", "system_attrs"):
+        if answer.get(key):
+            trial.labels[key] = answer[key]
+    trial.params |= answer.get("params") or {}
+    if answer.get("fault"):
+        return trial.failed(Cause.FRAMEWORK, str(answer["fault"]))
+    if answer.get("status") == "prune":
+        return trial.pruned(answer.get("message") or "The objective pruned it.")
+    return _values(trial, answer)
+
+
+def _values(trial: Trial, answer: dict[str, Any]) -> dict[str, float] | Record:
+    values, names = answer.get("values"), list(trial.definition.directions)
+    if not isinstance(values, list) or len(values) != len(names):
+        count = len(values) if isinstance(values, list) else 0
+        said = f"The objective returned {count} values; {len(names)} are needed."
+        return trial.failed(Cause.FRAMEWORK, said)
+    for value in values:
+        if not _is_number(value):
+            said = f"The objective returned {value!r}, which is no finite number."
+            return trial.failed(Cause.FRAMEWORK, said)
+    told = answer.get("user_attrs") or {}
+    metrics = {str(key): float(value) for key, value in told.items() if _is_number(value)}
+    return metrics | dict(zip(names, map(float, values), strict=True))
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)
+
+
+def _answer(folder: Path) -> dict[str, Any] | None:
+    from benchmark.hpo.evaluation import read_answer
+
+    return read_answer(folder, trial_worker.ANSWER)

@@ -1,0 +1,119 @@
+"""When a trial is pruned or a failure, beside what the sandbox says of it.
+
+    prune: {codes: [3], patterns: ["Insufficient (cpu|memory)"], expression: "errors > 5"}
+
+A rule that is a text alone is an expression over tunables and metrics.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from benchmark.hpo.expressions import Expression, ExpressionError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+KEYS = ("codes", "patterns", "expression", "empty")
+# What container engines say; a list of one's own takes the place of these.
+PRUNE_PATTERNS = (r"(?i)insufficient (cpu|memory)",)
+FAILURE_PATTERNS = (r"OOMKilled",)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """By exit code, by a pattern in the output, by an expression, or where nothing is printed
+    and nothing measured (`empty`)."""
+
+    codes: tuple[int, ...] = ()
+    patterns: tuple[str, ...] = ()
+    expression: Expression | None = None
+    empty: bool = False
+
+    def of_code(self, code: int | None) -> str | None:
+        """Why the exit code makes it so, in a sentence."""
+        return f"It ended with the exit code {code}." if code in self.codes else None
+
+    def of_output(self, output: str) -> str | None:
+        """Why the output makes it so: the first line that a pattern is found in."""
+        for pattern in self.patterns:
+            found = re.search(pattern, output)
+            if found is not None:
+                begin = output.rfind("\n", 0, found.start()) + 1
+                line = output[begin:].partition("\n")[0].strip()
+                return f"Its output says '{line[:200]}'."
+        return None
+
+    def of_metrics(self, names: Mapping[str, Any]) -> str | None:
+        """Why the metrics make it so.
+
+        Raises:
+            ExpressionError: the expression has no value with these.
+        """
+        if self.expression is None or not self.expression.is_true(names):
+            return None
+        return f"The rule '{self.expression.text}' holds."
+
+
+def read_rule(entry: Any, key: str, default: Rule, faults: list[str]) -> Rule:
+    """A rule of an objective; what it leaves out is the default's."""
+    if entry is None:
+        return default
+    if isinstance(entry, (str, bool, int, float)):
+        entry = {"expression": entry}
+    if not isinstance(entry, dict) or not set(entry) <= set(KEYS):
+        faults.append(f"'{key}' is {entry!r}; write an expression, or {', '.join(KEYS)}.")
+        return default
+    codes, patterns = _list(entry.get("codes")), _list(entry.get("patterns"))
+    if not all(type(code) is int and 0 <= code < 256 for code in codes):
+        faults.append(f"'{key}' has the codes {entry['codes']!r}; write whole numbers from 0.")
+        codes = []
+    for pattern in patterns:
+        if not _is_pattern(pattern):
+            faults.append(f"'{key}' has the pattern {pattern!r}, which is no regular expression.")
+            patterns = []
+    if not isinstance(entry.get("empty", False), bool):
+        faults.append(f"'{key}' has {entry['empty']!r} as 'empty'; write true or false.")
+    expression = entry.get("expression")
+    return Rule(
+        codes=tuple(codes),
+        patterns=tuple(patterns) if "patterns" in entry else default.patterns,
+        expression=None if expression is None else read_expression(expression, key, faults),
+        empty=bool(entry.get("empty", default.empty)),
+    )
+
+
+def read_expression(text: Any, key: str, faults: list[str]) -> Expression | None:
+    """An expression, or None with the fault said."""
+    try:
+        return Expression(str(text))
+    except ExpressionError as error:
+        faults.append(f"'{key}': {error}")
+        return None
+
+
+def read_constraint(text: str, faults: list[str]) -> Expression | None:
+    """`p99 <= 200` as how far it is from being kept: p99 - 200, kept where that is <= 0."""
+    sides = re.fullmatch(r"([^<>=!]+)(<=|>=)([^<>=!]+)", text)
+    if sides is None:
+        faults.append(f"The constraint '{text}' is none; write it such as 'p99 <= 200'.")
+        return None
+    left, sign, right = sides.groups()
+    low, high = (left, right) if sign == "<=" else (right, left)
+    return read_expression(f"({low.strip()}) - ({high.strip()})", "constraints", faults)
+
+
+def _list(entry: Any) -> list[Any]:
+    if entry is None:
+        return []
+    return entry if isinstance(entry, list) else [entry]
+
+
+def _is_pattern(text: Any) -> bool:
+    try:
+        re.compile(text)
+    except (re.error, TypeError):
+        return False
+    return True

@@ -1,0 +1,142 @@
+"""Suggestions ahead of time: the sampler works while trials run, so that an ask rarely waits.
+
+A result that is told while a suggestion waits makes it old: it is replaced in the background, and
+given out meanwhile rather than letting a client wait. A study with a seed is asked in order, for
+what is computed ahead depends on the clock and would not repeat.
+"""
+
+from __future__ import annotations
+
+import collections
+import logging
+import threading
+from typing import TYPE_CHECKING
+
+from benchmark.errors import BenchmarkError
+from benchmark.hpo.optimizer import ExhaustedError
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+    from benchmark.hpo.optimizer import Optimizer, Proposal
+    from benchmark.hpo.study_file import StudyDefinition
+
+DEEPEST = 8
+# What was told does not change what they propose.
+_WITHOUT_HISTORY = ("random", "grid", "qmc")
+_log = logging.getLogger("benchmark.hpo.service")
+
+
+class Ahead:
+    """The suggestions of one experiment that nobody has been given yet."""
+
+    def __init__(
+        self, optimizer: Optimizer, definition: StudyDefinition, background: Executor
+    ) -> None:
+        self._optimizer = optimizer
+        self._background = background
+        self._depth = 0 if definition.seed is not None else min(definition.parallel, DEEPEST)
+        self._learns = definition.algorithm not in _WITHOUT_HISTORY
+        self._first = collections.deque(optimizer.begin_with())
+        self._ready: collections.deque[Proposal] = collections.deque()
+        self._old = 0
+        self._declared: set[int] = set()
+        self._sampling = threading.Lock()
+        self._state = threading.Lock()
+        self._busy = False
+        self._closed = False
+
+    def pop(self) -> Proposal | None:
+        """A suggestion that is ready, or None."""
+        with self._state:
+            if not self._ready:
+                return None
+            self._old = max(0, self._old - 1)
+            return self._ready.popleft()
+
+    def make(self) -> None:
+        """Have a suggestion ready, computed now where none is.
+
+        Raises:
+            ExhaustedError: a countable space has no point left.
+        """
+        with self._sampling:
+            if not self._ready:
+                proposal = self._proposed()
+                with self._state:
+                    self._ready.append(proposal)
+
+    def drop(self, proposal: Proposal) -> None:
+        """A suggestion that cannot be taken any more."""
+        with self._sampling:
+            self._optimizer.drop(proposal)
+
+    def told(self) -> None:
+        """A result came in: what is ready does not know it."""
+        if self._learns:
+            with self._state:
+                self._old = sum(p.place not in self._declared for p in self._ready)
+            if self._old:
+                self.think()
+
+    def think(self) -> None:
+        """Compute in the background until enough is ready and nothing of it is old."""
+        with self._state:
+            enough = len(self._ready) >= self._depth and not self._old
+            if self._busy or self._closed or enough:
+                return
+            self._busy = True
+        self._background.submit(self._think)
+
+    def close(self) -> None:
+        """Drop what is ready; nothing is computed any more."""
+        self._closed = True
+        with self._sampling, self._state:
+            for proposal in self._ready:
+                self._optimizer.drop(proposal)
+            self._ready.clear()
+
+    def _think(self) -> None:
+        try:
+            while self._step():
+                pass
+        except ExhaustedError:
+            pass  # Who asks next is told so.
+        except BenchmarkError as error:
+            _log.warning("No suggestion ahead: %s", error)
+        except Exception:
+            _log.exception("A sampler failed")
+        finally:
+            self._busy = False
+
+    def _step(self) -> bool:
+        """One more suggestion, or a new one in place of an old one; False where all is well."""
+        with self._sampling:
+            with self._state:
+                missing = len(self._ready) < self._depth
+                if self._closed or not (missing or self._old):
+                    return False
+                known = self._old
+            proposal = self._proposed()
+            with self._state:
+                self._ready.append(proposal)
+                old = self._oldest() if known and len(self._ready) > self._depth else None
+                self._old = max(0, self._old - 1)
+            if old is not None:
+                self._optimizer.drop(old)
+        return True
+
+    def _oldest(self) -> Proposal | None:
+        """Take out what was there first, unless the study's file itself asks for that point."""
+        for proposal in self._ready:
+            if proposal.place not in self._declared:
+                self._ready.remove(proposal)
+                return proposal
+        return None
+
+    def _proposed(self) -> Proposal:
+        if not self._first:
+            return self._optimizer.propose()
+        proposal = self._optimizer.propose(self._first.popleft())
+        self._declared.add(proposal.place)
+        return proposal

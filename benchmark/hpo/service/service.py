@@ -1,0 +1,234 @@
+"""The experiments of a server: founded, opened when they are needed, closed when they rest.
+
+    service = Service(StoreHome(store))
+    service.create("mine", {"direction": "minimize", "tunables": [...], "trials": 100})
+    with service.use("mine") as experiment:
+        experiment.ask()
+
+Only so many are held in memory as were used last; the others are on disk.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmark.errors import BenchmarkError
+from benchmark.hpo.algorithms import ALGORITHMS, PRUNERS, sampler_of
+from benchmark.hpo.objective import EXTERNAL
+from benchmark.hpo.service.errors import InvalidError, NotFoundError
+from benchmark.hpo.service.experiment import Experiment
+from benchmark.hpo.service.naming import study_of
+from benchmark.hpo.service.records import Recorder
+from benchmark.hpo.service.terms import Terms
+from benchmark.hpo.study_file import define
+from benchmark.results import utc_now
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from benchmark.hpo.service.homes import Home
+
+MOST_OPEN = 128
+MOST_TUNABLES = 1000
+MOST_CHOICES = 10_000
+MOST_TRIALS = 1_000_000
+_SAMPLERS = 32
+_log = logging.getLogger("benchmark.hpo.service")
+
+
+class _Held:
+    """An opened experiment, how many use it, and what keeps two from opening it at once."""
+
+    def __init__(self) -> None:
+        self.experiment: Experiment | None = None
+        self.users = 0
+        self.going = False
+        self.opening = threading.Lock()
+
+
+class Service:
+    """Every experiment of a home. For many threads."""
+
+    def __init__(self, home: Home, most_open: int = MOST_OPEN) -> None:
+        self._home = home
+        self._most_open = most_open
+        self._held: collections.OrderedDict[str, _Held] = collections.OrderedDict()
+        self._guard = threading.Condition()
+        # A slow sampler waits here for itself alone, as long as there are threads.
+        self._background = ThreadPoolExecutor(_SAMPLERS, thread_name_prefix="sampler")
+        self._recorder = Recorder()
+
+    def create(self, experiment: str, values: dict[str, Any], **terms: Any) -> str:
+        """Found an experiment; returns its study's name.
+
+        `values` are the keys of a study file without name, objective, storage and limits.
+
+        Raises:
+            ExistsError: there is one of that name.
+            InvalidError: says every fault in the values.
+        """
+        study = study_of(experiment)
+        _check_size(values)
+        algorithm = values.get("algorithm")
+        if algorithm is not None and algorithm not in ALGORITHMS:
+            # An import path of a study file would run code of the client's choice here.
+            raise InvalidError(
+                f"There is no algorithm '{algorithm}'; there are {', '.join(ALGORITHMS)}."
+            )
+        try:
+            definition = define(
+                values | {"name": study, "objective": dict(EXTERNAL)},
+                Path(),
+                f"Experiment '{experiment}'",
+            )
+            sampler_of(definition.algorithm, None)
+        except BenchmarkError as error:
+            raise InvalidError(str(error)) from None
+        self._home.create(definition, Terms(experiment, utc_now(), **terms))
+        return study
+
+    @contextlib.contextmanager
+    def use(self, experiment: str) -> Iterator[Experiment]:
+        """The experiment, by its own name or its study's, opened while the block lasts.
+
+        Raises:
+            NotFoundError: there is none.
+            ConflictError: another process drives it.
+        """
+        study = self._study(experiment)
+        held = self._hold(study)
+        try:
+            with held.opening:
+                if held.experiment is None:
+                    held.experiment = self._open(study)
+            yield held.experiment
+        except KeyError as error:
+            # Another server has deleted it.
+            if study in self._home.names():
+                raise
+            raise NotFoundError(f"There is no experiment '{experiment}'.") from error
+        finally:
+            self._let_go(study, held)
+            self._rest()
+
+    def names(self) -> list[str]:
+        """The experiments' studies."""
+        return self._home.names()
+
+    def delete(self, experiment: str) -> None:
+        """Remove an experiment with all its results.
+
+        Raises:
+            NotFoundError: there is none.
+            ConflictError: it is in use by a request that has not ended.
+        """
+        study = self._study(experiment)
+        with self.use(experiment):
+            held = self._hold(study)
+        try:
+            with self._guard:
+                held.going = True
+                self._guard.wait_for(lambda: held.users == 1)
+            with held.opening:
+                self._shut(held)
+                self._home.delete(study)
+        finally:
+            held.going = False
+            self._let_go(study, held)
+
+    def check(self) -> None:
+        """Whether the place of the experiments can be used.
+
+        Raises:
+            BenchmarkError: it cannot.
+        """
+        self._home.check()
+
+    def close(self) -> None:
+        """Give all experiments back; records that are still to be written are written."""
+        with self._guard:
+            held = [one.experiment for one in self._held.values() if one.experiment is not None]
+            self._held.clear()
+        for experiment in held:
+            experiment.close()
+        self._background.shutdown(wait=True, cancel_futures=True)
+        self._recorder.close()
+
+    def _study(self, experiment: str) -> str:
+        """A study's own name may have parts, which an experiment's cannot."""
+        if "/" in experiment and experiment in self._home.names():
+            return experiment
+        return study_of(experiment)
+
+    def _open(self, study: str) -> Experiment:
+        opened = self._home.open(study)
+        try:
+            experiment = Experiment(opened, self._background, self._recorder.told)
+        except BaseException:
+            opened.close.close()
+            raise
+        self._recorder.complete(experiment)
+        return experiment
+
+    def _hold(self, study: str) -> _Held:
+        """Nobody closes what is held."""
+        with self._guard:
+            held = self._held.setdefault(study, _Held())
+            if held.going:
+                raise NotFoundError(f"The experiment '{study}' is being deleted.")
+            held.users += 1
+            self._held.move_to_end(study)
+            return held
+
+    def _let_go(self, study: str, held: _Held) -> None:
+        with self._guard:
+            held.users -= 1
+            if held.experiment is None and not held.users:
+                self._held.pop(study, None)
+            self._guard.notify_all()
+
+    def _rest(self) -> None:
+        """Close what was not used for longest, where more are open than may be."""
+        while True:
+            with self._guard:
+                idle = next((name for name, held in self._held.items() if not held.users), None)
+                if len(self._held) <= self._most_open or idle is None:
+                    return
+                held = self._held[idle]
+                held.users += 1
+            with held.opening:
+                self._shut(held)
+            self._let_go(idle, held)
+
+    def _shut(self, held: _Held) -> None:
+        """Close an experiment that nobody else uses, its records written."""
+        if held.experiment is not None:
+            self._recorder.flush()
+            held.experiment.close()
+            held.experiment = None
+
+
+def _check_size(values: dict[str, Any]) -> None:
+    tunables = values.get("tunables")
+    count = len(tunables) if isinstance(tunables, list) else 0
+    if count > MOST_TUNABLES:
+        raise InvalidError(f"The space has {count} tunables; {MOST_TUNABLES} are the most.")
+    for entry in tunables if isinstance(tunables, list) else ():
+        choices = entry.get("choices") if isinstance(entry, dict) else None
+        if isinstance(choices, list) and len(choices) > MOST_CHOICES:
+            raise InvalidError(
+                f"A tunable has {len(choices)} choices; {MOST_CHOICES} are the most."
+            )
+    trials = values.get("trials")
+    if isinstance(trials, int) and trials > MOST_TRIALS:
+        raise InvalidError(f"'trials' is {trials}; {MOST_TRIALS} are the most.")
+    pruner = values.get("pruner")
+    name = pruner.get("name", "none") if isinstance(pruner, dict) else pruner
+    if pruner is not None and name not in PRUNERS:
+        raise InvalidError(f"There is no pruner '{name}'; there are {', '.join(PRUNERS)}.")

@@ -1,0 +1,137 @@
+"""The record of a trial: what was measured, or why it ended otherwise."""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from benchmark.hpo.expressions import ExpressionError
+from benchmark.results import Cause, Record, failure
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from benchmark.execution.work import Outcome
+    from benchmark.hpo.study_file import StudyDefinition
+    from benchmark.tasks import Task
+
+
+@dataclass
+class Trial:
+    """A trial on its way to its record; `seconds` grows with each run of the objective.
+
+    `labels` are what the record says beside metrics: `intermediate`, `distributions` and the like.
+    """
+
+    task: Task
+    definition: StudyDefinition
+    outcome: Outcome
+    params: dict[str, Any]
+    labels: dict[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
+    peak_mb: float | None = None
+
+    def ran(self, outcome: Outcome) -> None:
+        """Another run of the objective has ended."""
+        self.outcome = outcome
+        self.seconds += outcome.wall_s
+        if outcome.peak_memory_mb is not None:
+            self.peak_mb = max(self.peak_mb or 0.0, outcome.peak_memory_mb)
+
+    def pruned(self, message: str, metrics: dict[str, float] | None = None) -> Record:
+        return Record(
+            self.task.key,
+            "prune",
+            message=message,
+            metrics=dict(metrics or {}),
+            labels=self._labels(metrics),
+            **self._facts(),
+        )
+
+    def failed(self, cause: Cause, message: str, metrics: dict[str, float] | None = None) -> Record:
+        found = failure(self.task, cause, message, metrics=dict(metrics or {}), **self._facts())
+        found.labels.update(self._labels(metrics))
+        return found
+
+    def measured(self, runs: Sequence[dict[str, float]]) -> Record:
+        """The record of runs that have metrics: the median of each, values, constraints, rules."""
+        objective = self.definition.objective
+        shared = set.intersection(*(set(found) for found in runs))
+        metrics = {
+            name: statistics.median(found[name] for found in runs)
+            for name in runs[0]
+            if name in shared
+        }
+        if len(runs) > 1:
+            self.labels["spread"] = {
+                name: statistics.stdev(found[name] for found in runs) for name in metrics
+            }
+            self.labels["runs"] = [dict(found) for found in runs]
+        names = {**self.params, **metrics}
+        try:
+            why = objective.failure.of_metrics(names)
+            if why is not None:
+                return self.failed(Cause.FRAMEWORK, why, metrics)
+            why = objective.prune.of_metrics(names)
+            if why is not None:
+                return self.pruned(why, metrics)
+            values = [value_of(self.definition, name, names) for name in self.definition.directions]
+            constraints = [rule.number(names) for rule in objective.constraints]
+        except ExpressionError as error:
+            return self.failed(Cause.FRAMEWORK, str(error), metrics)
+        self.labels |= {"values": values, "constraints": constraints}
+        labels = self._labels(metrics)
+        metrics |= dict(zip(self.definition.directions, values, strict=True))
+        return Record(
+            task=self.task.key,
+            status="success",
+            metric=next(iter(self.definition.directions)),
+            metrics=dict(metrics),
+            labels=labels,
+            fit_s=self.seconds,
+            **self._facts(),
+        )
+
+    def _labels(self, metrics: dict[str, float] | None) -> dict[str, Any]:
+        labels = {**self.task.labels, **self.labels}
+        cost = self._cost(metrics or {})
+        return labels if cost is None else labels | {"cost": cost}
+
+    def _cost(self, metrics: dict[str, float]) -> float | None:
+        """What it cost, as far as that can be told without metrics."""
+        rule = self.definition.objective.cost
+        if rule is None:
+            return None
+        names = {**self.params, **metrics, "seconds": self.seconds, "hours": self.seconds / 3600}
+        try:
+            return rule.number(names)
+        except ExpressionError:
+            return None  # A metric that it needs was not measured.
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "peak_memory_mb": self.peak_mb,
+            "baseline_memory_mb": self.outcome.baseline_memory_mb,
+            "sandbox": self.outcome.sandbox,
+        }
+
+
+def value_of(definition: StudyDefinition, name: str, names: dict[str, Any]) -> float:
+    """A direction's value: its expression, the metric of its name, or the only metric there is.
+
+    Raises:
+        ExpressionError: there is none.
+    """
+    expression = definition.objective.values.get(name)
+    if expression is not None:
+        return expression.number(names)
+    metrics = {key: value for key, value in names.items() if key not in definition.space.names}
+    if name not in metrics and len(metrics) == 1 and len(definition.directions) == 1:
+        return float(next(iter(metrics.values())))
+    if name not in metrics:
+        raise ExpressionError(
+            f"There is no metric '{name}' among {', '.join(metrics) or 'none'}; give the objective "
+            "a 'value'."
+        )
+    return float(metrics[name])
