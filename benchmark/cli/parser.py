@@ -228,9 +228,34 @@ def _special(name: str, command: argparse.ArgumentParser) -> None:
 
 def _of_studies(name: str, command: argparse.ArgumentParser) -> None:
     if name == "tune":
-        command.add_argument("study", nargs="?", metavar="FILE", help="a study file, or its folder")
-        command.add_argument("--resume", metavar="NAME", help="go on with a study of the store")
-        command.add_argument("--name", metavar="STUDY", help="instead of the file's name")
+        command.add_argument(
+            "study", nargs="?", metavar="FILE", help="a study file, its folder, or `new`"
+        )
+        command.add_argument("folder", nargs="?", metavar="DIR", help="what `new` writes")
+        command.add_argument(
+            *("-r", "--resume", "--resume-study"),
+            metavar="NAME",
+            help="go on with a study of the store",
+        )
+        command.add_argument(
+            *("--name", "--study-name"), metavar="STUDY", help="instead of the file's name"
+        )
+        command.add_argument(
+            *("-m", "--mode"),
+            type=int,
+            choices=(1, 2, 3),
+            default=1,
+            help="1 and 2: run it here; 3: hand it to a process that runs on (default: 1)",
+        )
+        command.add_argument(
+            *("-n", "--namespace"), metavar="NAME", help="for methods that have namespaces"
+        )
+        command.add_argument(
+            "--confirm",
+            type=int,
+            metavar="N",
+            help="at the end set best and default against each other in N interleaved pairs",
+        )
         command.add_argument("--trials", type=int, metavar="N", help="how many in all")
         command.add_argument("--algorithm", metavar="NAME", help="such as optuna_tpe or random")
         command.add_argument(

@@ -30,7 +30,7 @@ def confirm(
     repeats: int,
     on_record: Callable[[Record], None] | None = None,
 ) -> Verdict | None:
-    """The verdict after `repeats` pairs; None where it was interrupted, and goes on when asked again.
+    """The verdict after `repeats` pairs; None where it was interrupted (asked again, it goes on).
 
     Raises:
         VerdictError: there is nothing to set against each other.

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.config import PREFIX
+from benchmark.hpo.study_file import StudyError
 
 if TYPE_CHECKING:
     from benchmark.config import Config
@@ -45,10 +46,16 @@ def prepared(definition: StudyDefinition, base: Config) -> tuple[str, Config]:
     """The compute method of a study, and the configuration with the study's own limits.
 
     Raises:
+        StudyError: nothing here measures its trials.
         ConfigError: the method cannot serve it.
     """
     from benchmark.compute import discovery
 
+    if definition.objective.is_external:
+        raise StudyError(
+            f"The trials of '{definition.name}' are measured by clients of the HPO service; go on "
+            "with it by `main.py serve`, or say what measures them with --command."
+        )
     method = (base.compute or {}).get("*", "local")
     config = base.model_copy(
         update={

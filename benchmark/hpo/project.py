@@ -9,6 +9,7 @@ directory, with a number of its own for each time that it is begun.
 from __future__ import annotations
 
 import ast
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,6 +73,8 @@ def read_project(folder: Path, store: Store, changes: Mapping[str, Any]) -> Proj
     if isinstance(environment, dict) and environment.get("packages"):
         values["environment"] = environment
     file = folder / str(told.get("objective_function_file") or OBJECTIVE)
+    if values.get("max_parallelism"):
+        values["parallel"] = values["max_parallelism"]
     values["objective"] = python_objective(file, FUNCTION)
     values |= {key: value for key, value in changes.items() if value is not None}
     values.setdefault("name", next_name(folder, store))
@@ -82,10 +85,14 @@ def read_project(folder: Path, store: Store, changes: Mapping[str, Any]) -> Proj
 
 def next_name(folder: Path, store: Store) -> str:
     """The directory's name with the first number that no study of the store has."""
-    letters = (letter if letter.isalnum() or letter in "-_." else "-" for letter in folder.resolve().name)
-    base = "".join(letters).lstrip("-_.")[:60] or "study"
+    base = base_name(folder)
     taken = {name.rpartition("/")[2] for name in study_names(store) if name.startswith(f"{base}/")}
     return f"{base}/{1 + max((int(number) for number in taken if number.isdigit()), default=0)}"
+
+
+def base_name(folder: Path) -> str:
+    """The directory's name as the name of a study."""
+    return re.sub(r"[^A-Za-z0-9._-]", "-", folder.resolve().name).lstrip("-_.")[:60] or "study"
 
 
 def python_objective(file: Path, function: str) -> dict[str, Any]:

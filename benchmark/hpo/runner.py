@@ -18,19 +18,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.config import load_config
 from benchmark.hpo import control, export, launching
+from benchmark.hpo.project import is_project, python_objective, read_project
 from benchmark.hpo.study import Study, run_name
 from benchmark.hpo.study_file import StudyError, define
 from benchmark.hpo.tune import driving, tune
 from benchmark.store import open_store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import optuna
     import pandas as pd
@@ -135,8 +137,9 @@ class HPORunner:
         self._space = space
         self._settings = settings
         self._on_record = on_record
-        known = config is not None and not isinstance(config, (str, Path))
-        self._config: Config = config if known else load_config(config, {}).values  # type: ignore[assignment,arg-type]
+        if config is None or isinstance(config, (str, Path)):
+            config = load_config(None if config is None else str(config)).values
+        self._config = config
 
     def run(self) -> Found:
         """Run the study to its end, or go on with the one of this name, and return what it found.
@@ -232,7 +235,6 @@ class HPORunner:
     def _definition(self, store: Store) -> Iterator[StudyDefinition]:
         """The study as declared; its objective's files are there while the block lasts."""
         from benchmark.hpo.callables import as_objective
-        from benchmark.hpo.project import is_project, read_project
 
         objective = self._objective
         changes = {"name": self.name, "tunables": _tunables(self._space), **self._settings}
@@ -245,12 +247,18 @@ class HPORunner:
         elif isinstance(objective, (str, Path)) and is_project(Path(objective)):
             yield read_project(Path(objective), store, changes).definition
         else:
-            place = objective if isinstance(objective, str) else ""
-            file = Path(place.rpartition(":")[0])
-            folder, entry = Path.cwd(), objective
-            if file.suffix == ".py":
-                folder, entry = file.absolute().parent, place.rpartition("/")[2]
+            folder, entry = _declared(objective)
             yield define(_named_values(changes, objective) | {"objective": entry}, folder)
+
+
+def _declared(objective: str | Path | Mapping[str, Any]) -> tuple[Path, Any]:
+    """The folder of the files, and the entry `objective` of a study file."""
+    if isinstance(objective, (str, Path)):
+        place, _, function = str(objective).rpartition(":")
+        if place.endswith(".py"):
+            return Path(place).absolute().parent, python_objective(Path(place), function)
+        return Path.cwd(), str(objective)
+    return Path.cwd(), dict(objective)
 
 
 def _named_values(changes: dict[str, Any], objective: Any) -> dict[str, Any]:
@@ -264,9 +272,9 @@ def _tunables(space: Space | None) -> list[dict[str, Any]] | None:
     """Tunables of a study file from what was given as a space."""
     if space is None:
         return None
-    if not hasattr(space, "items"):
-        return [dict(tunable) for tunable in space]
-    return [{"name": name, **_range(name, entry)} for name, entry in space.items()]
+    if isinstance(space, Mapping):
+        return [{"name": name, **_range(name, entry)} for name, entry in space.items()]
+    return [dict(tunable) for tunable in space]
 
 
 def _range(name: str, entry: Any) -> dict[str, Any]:

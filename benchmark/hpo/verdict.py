@@ -3,8 +3,7 @@
     tasks = rounds(study.run, definition, repeats=5)     # default and best, then best and default …
     judge(study.run, definition, repeats=5)              # Verdict("keep", …)
 
-The trials that chose the best are no evidence for it: of many noisy values the best one is too good.
-So the repeats are fresh, and in pairs one after the other, so that a machine that grows slower
+The trials that chose the best are no evidence for it: of many noisy values the best is too good. So the repeats are fresh, and in pairs one after the other, so that a machine that grows slower
 slows both. The test is Student's t on the pairs' differences, two-sided, with its interval.
 """
 
@@ -61,7 +60,9 @@ class Verdict:
         said = f"Verdict on trial {self.trial}: {self.says}. {self.why}"
         if self.difference is None:
             return said
-        told = f" Best {self.best:.6g}, default {self.default:.6g}, difference {self.difference:+.6g}"
+        told = (
+            f" Best {self.best:.6g}, default {self.default:.6g}, difference {self.difference:+.6g}"
+        )
         if self.low is not None:
             told += f" (95 % interval {self.low:+.6g} to {self.high:+.6g}, p = {self.p:.2g})"
         share = "" if self.gain is None else f", {abs(self.gain):.1%} {_word(self.gain)}"
@@ -107,7 +108,9 @@ def judge(run: Run, definition: StudyDefinition, repeats: int) -> Verdict:
     pairs: list[tuple[float, float]] = []
     broken = 0
     for number in range(repeats):
-        records = [results.current_record(run, _key(best, side, number)) for side in (BEST, DEFAULT)]
+        records = [
+            results.current_record(run, _key(best, side, number)) for side in (BEST, DEFAULT)
+        ]
         values = [_value(record) for record in records]
         if records[0] is not None and records[0].status == "success":
             broken += not export.is_feasible(records[0])
@@ -115,7 +118,10 @@ def judge(run: Run, definition: StudyDefinition, repeats: int) -> Verdict:
             pairs.append((values[0], values[1]))
     if len(pairs) < FEWEST:
         return Verdict(
-            "not proven", f"Only {len(pairs)} of {repeats} pairs have two values.", trial, len(pairs)
+            "not proven",
+            f"Only {len(pairs)} of {repeats} pairs have two values.",
+            trial,
+            len(pairs),
         )
     smaller = next(iter(definition.directions.values())) == "minimize"
     found = _tested(pairs, smaller)
