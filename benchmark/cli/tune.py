@@ -16,6 +16,7 @@ from benchmark.hpo.study import Study, run_name, study_names
 from benchmark.hpo.study_file import StudyError, read_study
 from benchmark.hpo.tune import driving
 from benchmark.hpo.tune import tune as drive
+from benchmark.hpo.verdict import CONFIRM, check
 from benchmark.store import open_store
 
 if TYPE_CHECKING:
@@ -86,6 +87,8 @@ def _declared(
 def _drive(options: argparse.Namespace, study: Study, base: Config) -> int:
     definition = study.definition
     method, config = launching.prepared(definition, base)
+    if options.confirm is not None:
+        check(definition, options.confirm)
     for warning in definition.warnings:
         notice(f"warning: {warning}")
     had = len(study.optimizer.trials())
@@ -125,7 +128,6 @@ def _confirm(  # noqa: PLR0917
 ) -> bool:
     """Add the verdict to what is told; whether it was interrupted."""
     from benchmark.hpo.confirming import confirm
-    from benchmark.hpo.verdict import CONFIRM
 
     notice(f"Best and default against each other, {options.confirm} pairs")
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from benchmark import results
 from benchmark.compute import discovery
 from benchmark.compute.driving import is_tried_again, stoppable
-from benchmark.hpo.verdict import Verdict, judge, rounds
+from benchmark.hpo.verdict import Verdict, check, judge, rounds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,8 +33,9 @@ def confirm(
     """The verdict after `repeats` pairs; None where it was interrupted (asked again, it goes on).
 
     Raises:
-        VerdictError: there is nothing to set against each other.
+        VerdictError: the study cannot have one.
     """
+    check(study.definition, repeats)
     tasks = rounds(study.run, study.definition, repeats)
     alone = config.model_copy(update={"parallel": 1})
     stop = threading.Event()

@@ -131,6 +131,7 @@ class HPORunner:
                 "HPORunner was made within a trial: the objective's file runs it when it is "
                 "imported; put it below `if __name__ == '__main__':`."
             )
+        _hush_optuna()
         self.namespace = namespace
         self.name = name
         self._objective = objective
@@ -249,6 +250,14 @@ class HPORunner:
         else:
             folder, entry = _declared(objective)
             yield define(_named_values(changes, objective) | {"objective": entry}, folder)
+
+
+def _hush_optuna() -> None:
+    """Warnings only, unless the user has asked for another level than Optuna's own default."""
+    import optuna
+
+    if optuna.logging.get_verbosity() == optuna.logging.INFO:
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
 def _declared(objective: str | Path | Mapping[str, Any]) -> tuple[Path, Any]:

@@ -3,7 +3,8 @@
     tasks = rounds(study.run, definition, repeats=5)     # default and best, then best and default …
     judge(study.run, definition, repeats=5)              # Verdict("keep", …)
 
-The trials that chose the best are no evidence for it: of many noisy values the best is too good. So the repeats are fresh, and in pairs one after the other, so that a machine that grows slower
+The trials that chose the best are no evidence for it: of many noisy values the best is too good.
+So the repeats are fresh, and in pairs one after the other, so that a machine that grows slower
 slows both. The test is Student's t on the pairs' differences, two-sided, with its interval.
 """
 
@@ -69,26 +70,34 @@ class Verdict:
         return f"{said}{told}{share}; {self.pairs} pairs."
 
 
-def rounds(run: Run, definition: StudyDefinition, repeats: int) -> list[Task]:
-    """The tasks in the order in which they run: pairs, whose order changes from one to the next.
+def check(definition: StudyDefinition, repeats: int) -> None:
+    """Refuse a study on which there can be no verdict, before any trial is run for it.
 
     Raises:
-        VerdictError: there is no best yet, no default, or the best is the default.
+        VerdictError: it has no default, several directions, or the pairs are too few or too many.
     """
-    best = _best(run, definition)
-    default = definition.space.default()
     if not FEWEST <= repeats <= MOST:
         raise VerdictError(f"--confirm is {repeats}; write a number from {FEWEST} to {MOST}.")
-    if default is None or not default:
+    if len(definition.directions) > 1:
+        raise VerdictError(
+            f"'{definition.name}' has {len(definition.directions)} directions and so no one best; "
+            "leave --confirm out."
+        )
+    if not definition.space.default():
         raise VerdictError(
             f"'{definition.name}' has no default to set the best against; give each tunable a "
             "'default'."
         )
-    if best.labels["params"] == default:
-        raise VerdictError(
-            f"The best of '{definition.name}' is the default itself (trial {best.task}); there is "
-            "nothing to confirm."
-        )
+
+
+def rounds(run: Run, definition: StudyDefinition, repeats: int) -> list[Task]:
+    """The tasks in the order in which they run: pairs, whose order changes from one to the next.
+
+    None where there is no best, or the best is the default itself.
+    """
+    best, default = _best(run, definition), definition.space.default()
+    if best is None or best.labels["params"] == default:
+        return []
     pattern = run.task(best.task)
     points = {BEST: best.labels["params"], DEFAULT: default}
     tasks = []
@@ -104,7 +113,11 @@ def rounds(run: Run, definition: StudyDefinition, repeats: int) -> list[Task]:
 def judge(run: Run, definition: StudyDefinition, repeats: int) -> Verdict:
     """The verdict from the records of `rounds`; what failed on one side counts on neither."""
     best = _best(run, definition)
+    if best is None:
+        return Verdict("not proven", "No trial has a value that could be confirmed.", -1, 0)
     trial = int(best.task)
+    if best.labels["params"] == definition.space.default():
+        return Verdict("not proven", "The default itself is the best of the trials.", trial, 0)
     pairs: list[tuple[float, float]] = []
     broken = 0
     for number in range(repeats):
@@ -171,16 +184,8 @@ def _word(gain: float) -> str:
     return "better" if gain > 0 else "worse"
 
 
-def _best(run: Run, definition: StudyDefinition) -> Record:
-    if len(definition.directions) > 1:
-        raise VerdictError(
-            f"'{definition.name}' has {len(definition.directions)} directions and so no one best; "
-            "a verdict is for one."
-        )
-    found = export.best(run, definition)
-    if not found:
-        raise VerdictError(f"No trial of '{definition.name}' has a value that could be confirmed.")
-    return found[0]
+def _best(run: Run, definition: StudyDefinition) -> Record | None:
+    return next(iter(export.best(run, definition)), None)
 
 
 def _value(record: Record | None) -> float | None:

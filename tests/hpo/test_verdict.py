@@ -16,7 +16,7 @@ from benchmark.hpo import export
 from benchmark.hpo.importing import import_rows
 from benchmark.hpo.study import Study
 from benchmark.hpo.study_file import define
-from benchmark.hpo.verdict import BEST, CONFIRM, Verdict, VerdictError, judge, rounds
+from benchmark.hpo.verdict import BEST, CONFIRM, Verdict, VerdictError, check, judge, rounds
 from benchmark.results import Record
 from benchmark.store import Store
 
@@ -101,12 +101,16 @@ def test_a_best_that_breaks_a_constraint_is_not_kept(folder_store: Store) -> Non
 def test_nothing_to_confirm(folder_store: Store) -> None:
     begun = study(folder_store)
     with pytest.raises(VerdictError, match="from 2 to"):
-        rounds(begun.run, begun.definition, 1)
+        check(begun.definition, 1)
     import_rows(begun, [{"x": 5, "value": 1}])
-    with pytest.raises(VerdictError, match="is the default itself"):
-        rounds(begun.run, begun.definition, 2)
-    bare = study(folder_store, name="bare", tunables=[{**X, "default": None}])
-    assert bare.definition.space.default() is None or True
+    assert rounds(begun.run, begun.definition, 2) == []
+    assert "The default itself is the best" in str(judge(begun.run, begun.definition, 2))
+    bare = {key: value for key, value in X.items() if key != "default"}
+    with pytest.raises(VerdictError, match="no default"):
+        check(study(folder_store, name="bare", tunables=[bare]).definition, 2)
+    several = study(folder_store, name="two", direction=["minimize", "maximize"])
+    with pytest.raises(VerdictError, match="2 directions"):
+        check(several.definition, 2)
 
 
 def test_a_verdict_as_a_user(program: Program, tmp_path: Path) -> None:
@@ -117,7 +121,7 @@ def test_a_verdict_as_a_user(program: Program, tmp_path: Path) -> None:
         "tunables": [X],
         "trials": 4,
         "seed": 1,
-        "algorithm": "grid",
+        "initial": [{"x": 1}],
         "limits": {"time": 20, "memory": 300},
         "objective": {"command": [sys.executable, "-c", text, "{x}"]},
     }
