@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def download_data(options: argparse.Namespace) -> int:
     """Fetches, checks and stores every data set; one that cannot be had stops no other."""
     from benchmark.data import Catalogue, study_info
-    from benchmark.runs import material
+    from benchmark.execution import published
 
     config = configuration(options)
     store = open_store(config.store_url)
@@ -36,7 +36,7 @@ def download_data(options: argparse.Namespace) -> int:
     for name, entry in entries.items():
         try:
             said = _looked_at(entry, config, check=options.check)
-            material.publish(store, name, entry)
+            published.publish(store, name, entry)
         except DataError as error:
             catalogue.faults[name] = str(error)
             continue
@@ -135,10 +135,11 @@ def _asked(options: argparse.Namespace, names: list[str]) -> list[str]:
 
 def _looked_at(entry: Entry, config: Config, *, check: bool) -> dict[str, Any]:
     from benchmark.data import checks
+    from benchmark.execution import published
     from benchmark.runs import material
 
     dataset = entry.load()
-    said: dict[str, Any] = {"name": dataset.name, **material.facts_of(entry)}
+    said: dict[str, Any] = {"name": dataset.name, **published.facts_of(entry)}
     said["shape"] = checks.shape(dataset)
     if check:
         seed = material.seeds(config)[0]

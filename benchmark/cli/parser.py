@@ -257,6 +257,12 @@ def _of_studies(name: str, command: argparse.ArgumentParser) -> None:
             help="at the end set best and default against each other in N interleaved pairs",
         )
         command.add_argument("--trials", type=int, metavar="N", help="how many in all")
+        command.add_argument(
+            "--worker", action="store_true", help="with --resume: be one of the study's workers"
+        )
+        command.add_argument(
+            "--trials-per-task", type=int, metavar="N", help="a worker ends after N trials"
+        )
         command.add_argument("--algorithm", metavar="NAME", help="such as optuna_tpe or random")
         command.add_argument(
             "--command",

@@ -9,13 +9,11 @@ from benchmark.cli.output import notice, report
 from benchmark.cli.session import loaded_configuration
 from benchmark.cli.studies import facts, lines
 from benchmark.errors import BenchmarkError
-from benchmark.hpo import export, launching
+from benchmark.hpo import export, launching, worker
 from benchmark.hpo.listing import study_file
 from benchmark.hpo.project import is_project, read_project
-from benchmark.hpo.study import Study, run_name, study_names
+from benchmark.hpo.study import Study, study_names
 from benchmark.hpo.study_file import StudyError, read_study
-from benchmark.hpo.tune import driving
-from benchmark.hpo.tune import tune as drive
 from benchmark.hpo.verdict import CONFIRM, check
 from benchmark.store import open_store
 
@@ -49,8 +47,14 @@ def tune(options: argparse.Namespace) -> int:
         notice(f"The namespace '{options.namespace}' says nothing to this compute method.")
     definition = _declared(options, store, changes)
     name = definition.name if definition else options.resume
-    with driving(run_name(name), store):
-        study = Study.begin(store, definition) if definition else Study.open(store, name, changes)
+    if options.worker:
+        arguments = ["--trials-per-task", str(options.trials_per_task)]
+        return worker.main([store.url, name, *(arguments if options.trials_per_task else [])])
+
+    def begin() -> Study:
+        return Study.begin(store, definition) if definition else Study.open(store, name, changes)
+
+    with launching.taken(store, name, begin) as study:
         if options.mode != TRIGGER:
             return _drive(options, study, base)
     started = launching.trigger(name, base)
@@ -94,14 +98,14 @@ def _drive(options: argparse.Namespace, study: Study, base: Config) -> int:
     had = len(study.optimizer.trials())
     notice(
         f"Study '{definition.name}': {definition.trials} trials ({had} asked before), "
-        f"{definition.parallel} at a time, {definition.algorithm}, {definition.memory_mb} MB and "
+        f"{config.parallel} at a time, {definition.algorithm}, {definition.memory_mb} MB and "
         f"at most {definition.time_s:g} s each, in {study.run.store.url}"
     )
-    tuned = drive(study, config, method, lambda record: notice(_line(record, definition)))
+    tuned = launching.drive(study, config, method, lambda r: notice(_line(r, definition)))
     if study.exhausted:
         notice("Every point of the space has been tried.")
     if tuned.why_stopped:
-        notice(tuned.why_stopped)
+        notice(f"Stopped: {tuned.why_stopped}")
     if tuned.stopped:
         notice(f"Stopped by `studies stop`: tune --resume {definition.name} goes on.")
     if tuned.interrupted:

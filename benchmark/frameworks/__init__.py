@@ -7,7 +7,7 @@ frameworks.ensure(frameworks.get("RandomForest")).python      # the interpreter 
 
 from benchmark.frameworks.environments import Environment, ensure, environment_hash, interpreter_for
 from benchmark.frameworks.registry import Framework, Scan, all_frameworks, get, scan
-from benchmark.frameworks.versions import framework_of, of_entry
+from benchmark.frameworks.versions import entry_of, framework_of, of_entry
 
 __all__ = [
     "Environment",
@@ -15,6 +15,7 @@ __all__ = [
     "Scan",
     "all_frameworks",
     "ensure",
+    "entry_of",
     "environment_hash",
     "framework_of",
     "get",

@@ -18,7 +18,7 @@ from benchmark.frameworks.environments import cache_folder
 from benchmark.frameworks.registry import Framework, get
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
 
 def split_name(name: str) -> tuple[str, str | None]:
@@ -39,6 +39,23 @@ def framework_of(
     plain, version = split_name(name)
     framework = get(plain, paths)
     return framework if version is None else _pinned(framework, version, known or {})
+
+
+def entry_of(
+    framework: Framework, params: dict[str, Any], paths: Sequence[str | Path] = ()
+) -> dict[str, Any]:
+    """What a run's manifest says of a framework; `of_entry` finds it again."""
+    entry: dict[str, Any] = {
+        "name": framework.name,
+        "params": params,
+        "environment": framework.content_hash,
+    }
+    if framework.pinned:
+        lock = framework.lock.read_text(encoding="utf-8")
+        entry |= {"version": framework.pinned, "lock": lock}
+    if paths:
+        entry["paths"] = [str(Path(path).expanduser().absolute()) for path in paths]
+    return entry
 
 
 def of_entry(entry: Mapping[str, Any]) -> Framework:

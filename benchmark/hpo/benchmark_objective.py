@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from benchmark.hpo.optimizer import Direction
+    from benchmark.tasks import Run
 
 KEYS = ("framework", "datasets", "seeds", "params", "runtime", "split", "metric")
 SPLITS = ("holdout", "cv", "openml")
@@ -34,11 +35,11 @@ class BenchmarkObjective:
     split: str = "holdout"
     metric: dict[str, str] = field(default_factory=dict)
 
-    @property
-    def tasks(self) -> int:
-        """How many tasks a trial is."""
-        seeds = self.seeds if isinstance(self.seeds, int) else len(self.seeds)
-        return len(self.datasets) * seeds
+
+def benchmark_cells(run: Run) -> list[tuple[str, int]]:
+    """Data set and seed of each task that a trial of the study is."""
+    material = run.manifest.conditions["benchmark"]
+    return [(name, seed) for seed in material["seeds"] for name in material["datasets"]]
 
 
 def read_benchmark(

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from benchmark.errors import SetupError
 from benchmark.execution.work import Limits, Outcome, Work
 from benchmark.hpo import python_objective, restoring, staging, trial_steps
-from benchmark.hpo.hosts import HostLease
 from benchmark.hpo.measuring import LARGEST, MeasureError
+from benchmark.hpo.name_lease import NameLease
 from benchmark.hpo.objective import HOST, filled, plain
 from benchmark.hpo.study_file import StudyDefinition, StudyError, define
 from benchmark.hpo.trial_records import Trial
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 PATH = "benchmark.hpo.evaluation:TrialEvaluation"
 CONFIG_FILE = "trial.json"
 _STEPS = "trial-steps.json"
+_HOST = "host-"
 # The shell's own codes for what cannot be started.
 _NOT_STARTED = (126, 127)
 
@@ -47,7 +48,7 @@ class TrialEvaluation:
     def __init__(self) -> None:
         self._definitions: dict[str, StudyDefinition] = {}
         self._history = python_objective.History()
-        self._lease: HostLease | None = None
+        self._lease: NameLease | None = None
         self._host: str | None = None
 
     def prepare(self, task: Task, run: Run) -> Work:
@@ -62,8 +63,9 @@ class TrialEvaluation:
         if objective.restore:
             restoring.put_all_back(run)
         if objective.hosts:
-            self._lease = self._lease or HostLease(run.store)
-            self._host = self._lease.take(objective.hosts)
+            names = [f"{_HOST}{host}" for host in objective.hosts]
+            self._lease = self._lease or NameLease(run.store, names)
+            self._host = self._lease.take().removeprefix(_HOST)
         if objective.restore:
             argv = self._argv(objective.restore, task, run)
             variables = self._variables(definition, task)

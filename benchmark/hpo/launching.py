@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -11,11 +12,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.config import PREFIX
+from benchmark.hpo.study import run_name
 from benchmark.hpo.study_file import StudyError
+from benchmark.hpo.tune import driving, tune
+from benchmark.hpo.worker import living
+from benchmark.hpo.workers import tune_by_workers
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from benchmark.config import Config
+    from benchmark.hpo.study import Study
     from benchmark.hpo.study_file import StudyDefinition
+    from benchmark.hpo.tune import Tuned
+    from benchmark.results import Record
+    from benchmark.store import Store
 
 LOGS = Path("log")
 _DRIVER = "import sys; from benchmark.cli import main; sys.exit(main())"
@@ -63,11 +74,44 @@ def prepared(definition: StudyDefinition, base: Config) -> tuple[str, Config]:
             "memory": definition.memory_mb,
             "runtime": definition.time_s,
             "hard_limit": definition.time_s,
-            "parallel": definition.parallel,
+            "parallel": definition.max_parallelism or definition.parallel,
         }
     )
     discovery.load_method(method).check(config)
     return method, config
+
+
+@contextlib.contextmanager
+def taken(store: Store, name: str, begin: Callable[[], Study]) -> Iterator[Study]:
+    """The study, with this process as its one driver while the block lasts.
+
+    Nobody leads a study that workers share, so that those of other machines can join.
+
+    Raises:
+        StudyError: workers are at it.
+        StoreError: another process drives it.
+    """
+    with contextlib.ExitStack() as held:
+        held.enter_context(driving(run_name(name), store))
+        others = living(store, run_name(name))
+        if others:
+            raise StudyError(
+                f"The study '{name}' has {len(others)} workers; join them with tune --resume "
+                f"{name} --worker, or end them."
+            )
+        study = begin()
+        if study.definition.max_parallelism:
+            held.close()
+        yield study
+
+
+def drive(
+    study: Study, config: Config, method: str, on_record: Callable[[Record], None] | None
+) -> Tuned:
+    """Run the trials, by workers where the study says so."""
+    if study.definition.max_parallelism:
+        return tune_by_workers(study, config, on_record)
+    return tune(study, config, method, on_record)
 
 
 def trigger(name: str, config: Config) -> Triggered:

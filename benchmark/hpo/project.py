@@ -73,8 +73,9 @@ def read_project(folder: Path, store: Store, changes: Mapping[str, Any]) -> Proj
     if isinstance(environment, dict) and environment.get("packages"):
         values["environment"] = environment
     file = folder / str(told.get("objective_function_file") or OBJECTIVE)
-    if values.get("max_parallelism"):
-        values["parallel"] = values["max_parallelism"]
+    if values.get("max_parallelism") and not values.get("trials_per_task"):
+        # Without tasks of so many trials it is only how many run side by side.
+        values["parallel"] = values.pop("max_parallelism")
     values["objective"] = python_objective(file, FUNCTION)
     values |= {key: value for key, value in changes.items() if value is not None}
     values.setdefault("name", next_name(folder, store))

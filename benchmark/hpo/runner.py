@@ -26,9 +26,8 @@ from typing import TYPE_CHECKING, Any
 from benchmark.config import load_config
 from benchmark.hpo import control, export, launching
 from benchmark.hpo.project import is_project, python_objective, read_project
-from benchmark.hpo.study import Study, run_name
+from benchmark.hpo.study import Study
 from benchmark.hpo.study_file import StudyError, define
-from benchmark.hpo.tune import driving, tune
 from benchmark.store import open_store
 
 if TYPE_CHECKING:
@@ -39,7 +38,6 @@ if TYPE_CHECKING:
 
     from benchmark.config import Config
     from benchmark.hpo.study_file import StudyDefinition
-    from benchmark.hpo.tune import Tuned
     from benchmark.results import Record
     from benchmark.store import Store
     from benchmark.tasks import Run
@@ -151,8 +149,9 @@ class HPORunner:
         store = self._store()
         with self._definition(store) as definition:
             self.name = definition.name
-            with driving(run_name(definition.name), store):
-                study = Study.begin(store, definition)
+            with launching.taken(
+                store, definition.name, lambda: Study.begin(store, definition)
+            ) as study:
                 return self._driven(study)
 
     async def run_async(self) -> Found:
@@ -167,8 +166,10 @@ class HPORunner:
         """
         chosen = self._named(name)
         store = self._store()
-        with driving(run_name(chosen), store):
-            return self._driven(Study.open(store, chosen, self._settings))
+        with launching.taken(
+            store, chosen, lambda: Study.open(store, chosen, self._settings)
+        ) as study:
+            return self._driven(study)
 
     async def resume_async(self, name: str | None = None) -> Found:
         """The same for a running event loop."""
@@ -179,8 +180,8 @@ class HPORunner:
         store = self._store()
         with self._definition(store) as definition:
             self.name = definition.name
-            with driving(run_name(definition.name), store):
-                Study.begin(store, definition)
+            with launching.taken(store, self.name, lambda: Study.begin(store, definition)):
+                pass
         return launching.trigger(definition.name, self._config)
 
     def found(self, name: str | None = None) -> Found:
@@ -192,9 +193,8 @@ class HPORunner:
         return Found(chosen, run, definition)
 
     def _driven(self, study: Study) -> Found:
-        tuned: Tuned
         method, config = launching.prepared(study.definition, self._config)
-        tuned = tune(study, config, method, self._on_record)
+        tuned = launching.drive(study, config, method, self._on_record)
         return Found(
             study.definition.name,
             study.run,

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark import results
 from benchmark.hpo import layering, staging
+from benchmark.hpo.benchmark_objective import benchmark_cells
 from benchmark.hpo.conditions import more_conditions
 from benchmark.hpo.evaluation import PATH
 from benchmark.hpo.journal import open_storage
@@ -160,7 +161,7 @@ class Study:
     def unfinished(self) -> list[Task]:
         """The trials that were asked and have no record, after telling those that have one.
 
-        One that a living worker has is that worker's.
+        One that a living worker or driver has is theirs.
         """
         waiting = []
         for asked in self.optimizer.running():
@@ -169,6 +170,8 @@ class Study:
                 continue
             labels = self._labels_of(asked.number)
             other = labels.pop(WORKER, None)
+            if not other and self.worker and self.run.store.is_locked(f"driver-{self.run.name}"):
+                continue
             if other and other != self.worker and self.run.store.is_locked(f"worker-{other}"):
                 continue
             waiting.append(self._task(asked, **labels))
@@ -253,6 +256,8 @@ class Study:
         worker = {WORKER: self.worker} if self.worker else {}
         definition = self.definition
         limit_s = definition.total_s
+        if "benchmark" in self.run.manifest.conditions:
+            limit_s = definition.time_s * len(benchmark_cells(self.run))
         own = {"study": definition.name, "trial": asked.number, "params": asked.params}
         task = Task(
             key=str(asked.number),

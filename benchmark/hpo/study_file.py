@@ -91,8 +91,6 @@ class StudyDefinition:
     def total_s(self) -> float:
         """What one trial may take: every run of the objective, with its hooks."""
         objective = self.objective
-        if objective.benchmark is not None:
-            return self.time_s * objective.benchmark.tasks
         hooks = bool(objective.prepare) + bool(objective.reset) * objective.turns
         hooks += bool(objective.restore)
         return self.time_s * objective.turns + objective.hook_s * hooks

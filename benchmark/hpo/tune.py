@@ -67,8 +67,7 @@ def tune(
     """
     tuned = Tuned()
     control.say(study.run, "go")
-    # The environment is built before the clock of any trial runs.
-    python_objective.interpreter(study.run)
+    prepare(study)
     stop = threading.Event()
     try:
         with (
@@ -123,6 +122,19 @@ def _drive(  # noqa: PLR0917
                 waiting.append(ended)
             else:
                 tuned.without_result.append(record)
+
+
+def prepare(study: Study) -> None:
+    """Build what trials run in before the clock of any of them runs.
+
+    Raises:
+        SetupError: it cannot be built.
+    """
+    python_objective.interpreter(study.run)
+    if study.definition.objective.benchmark is not None:
+        from benchmark.hpo import benchmark_material
+
+        benchmark_material.build(study.run)
 
 
 def at_once(study: Study) -> int:

@@ -16,7 +16,8 @@ from benchmark.compute.driving import driving
 from benchmark.compute.methods import choice_of
 from benchmark.config import load_config
 from benchmark.errors import BenchmarkError
-from benchmark.runs import begin, material, select, taskfiles
+from benchmark.execution import published
+from benchmark.runs import begin, select, taskfiles
 from benchmark.runs.execute import Summary, execute
 from benchmark.runs.plan import draft, existing
 from benchmark.store import open_store
@@ -181,7 +182,7 @@ def download_data(*, config: str | None = None, **keys: Any) -> Downloaded:
     store = open_store(loaded.store_url)
     hashes: dict[str, str] = {}
     for name, entry in catalogue.ready(catalogue.names()).items():
-        material.publish(store, name, entry)
+        published.publish(store, name, entry)
         hashes[name] = str(entry.description["hash"])
     return Downloaded(hashes, dict(catalogue.faults))
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from benchmark.data.packed import DESCRIPTION
 from benchmark.data.splits import fold_count
 from benchmark.errors import ConfigError, DataError
-from benchmark.execution.evaluation import dataset_path
 from benchmark.tasks import seeds_of
 
 if TYPE_CHECKING:
@@ -18,11 +15,7 @@ if TYPE_CHECKING:
     from benchmark.data import Dataset
     from benchmark.data.cache import Entry
     from benchmark.data.sources import Catalogue
-    from benchmark.store import Store
     from benchmark.tasks import Cell
-
-_FACTS = ("type", "problem", "target", "rows", "features", "classes", "hash")
-_FACTS_IF_ANY = ("folds", "openml", "task")
 
 
 def seeds(config: Config) -> list[int]:
@@ -85,27 +78,6 @@ def examples(found: Mapping[str, Entry]) -> Iterator[Dataset]:
             smallest[problem] = entry
     for entry in smallest.values():
         yield entry.load()
-
-
-def facts_of(entry: Entry) -> dict[str, Any]:
-    """What the manifest says of a data set."""
-    said = entry.description
-    facts = {key: said[key] for key in _FACTS}
-    return facts | {key: said[key] for key in _FACTS_IF_ANY if said.get(key) is not None}
-
-
-def publish(store: Store, name: str, entry: Entry) -> None:
-    """Put a data set into the store unless it is there already, by its hash."""
-    path = dataset_path(name)
-    present = store.get(path + DESCRIPTION)
-    if present is not None:
-        try:
-            if json.loads(present).get("hash") == entry.description["hash"]:
-                return
-        except ValueError:
-            pass  # A broken description is written anew.
-    for ending, content in entry.objects().items():
-        store.put(path + ending, content)
 
 
 def _why_none(catalogue: Catalogue) -> str:

@@ -15,8 +15,8 @@ import benchmark
 from benchmark.compute import methods
 from benchmark.data import sources
 from benchmark.errors import BenchmarkError, ConditionsDifferError, ConfigError
-from benchmark.execution import own_metric
-from benchmark.frameworks import framework_of, registry
+from benchmark.execution import own_metric, published
+from benchmark.frameworks import entry_of, framework_of, registry
 from benchmark.results import utc_now
 from benchmark.runs import material
 from benchmark.store import open_store
@@ -94,7 +94,7 @@ def draft(
     manifest = Manifest(
         conditions={key: getattr(config, key) for key in CONDITIONS} | {"metric": metrics},
         frameworks={name: frameworks[name] for name in {cell.framework: None for cell in cells}},
-        datasets={name: material.facts_of(entry) for name, entry in had.items()},
+        datasets={name: published.facts_of(entry) for name, entry in had.items()},
         cells=cells,
         created=utc_now(),
         harness=benchmark.__version__,
@@ -117,7 +117,7 @@ def plan(store: Store, wanted: Draft, *, anew: bool = False) -> Plan:
         added = len(manifest.cells) - len(present.manifest.cells)
     run = Run(wanted.name, store, manifest)
     for name, entry in wanted.datasets.items():
-        material.publish(store, name, entry)
+        published.publish(store, name, entry)
     run.save()
     return Plan(run, [run.task_of(cell) for cell in wanted.manifest.cells], added)
 
@@ -184,18 +184,7 @@ def chosen_frameworks(
                 f"'frameworks' names '{canonical}' twice ('{name}' is it too); give one of them "
                 'another name with "as".'
             )
-        frameworks[canonical] = {
-            "name": framework.name,
-            "params": params,
-            "environment": framework.content_hash,
-        }
-        if framework.pinned:
-            lock = framework.lock.read_text(encoding="utf-8")
-            frameworks[canonical] |= {"version": framework.pinned, "lock": lock}
-        if config.frameworks_path:
-            frameworks[canonical]["paths"] = [
-                str(Path(path).expanduser().absolute()) for path in config.frameworks_path
-            ]
+        frameworks[canonical] = entry_of(framework, params, config.frameworks_path)
     return frameworks
 
 

@@ -1,0 +1,158 @@
+"""A worker of a study: `python -m benchmark.hpo.worker STORE STUDY`, as many as there are machines.
+
+Workers share the study's store and nobody leads them. Each takes a trial that a dead worker left,
+or asks for a new one, runs it and tells it. A trial is known by its worker's name, and whether that
+one lives by a lock that goes with the process; in all there are never more trials than the study's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import secrets
+import sys
+import threading
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from benchmark.compute.driving import is_tried_again, stoppable
+from benchmark.errors import BenchmarkError
+from benchmark.execution.runner import Runner
+from benchmark.hpo import tune
+from benchmark.hpo.name_lease import NameLease
+from benchmark.hpo.study import Study, run_name
+from benchmark.hpo.study_file import StudyError
+from benchmark.store import FolderStore, open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from benchmark.results import Record
+    from benchmark.store import Store
+    from benchmark.tasks import Task
+
+_ASK_S = 0.02
+
+
+@contextlib.contextmanager
+def working(store: Store, name: str) -> Iterator[Study]:
+    """The study as one of its workers.
+
+    Raises:
+        StudyError: there is none, one driver has it, or its workers could not see each other.
+    """
+    run = run_name(name)
+    if store.is_locked(f"driver-{run}"):
+        raise StudyError(f"The study '{name}' has a driver; workers can join when that has ended.")
+    worker = f"{name}-{secrets.token_hex(6)}"
+    with store.lock(f"worker-{worker}"):
+        study = Study.open(store, name, worker=worker)
+        if not isinstance(store, FolderStore) and not study.definition.storage:
+            raise StudyError(
+                f"The study '{name}' keeps its journal on one machine; name a 'storage' that all "
+                "workers reach, such as postgresql://…"
+            )
+        path = f"{run}/workers/{worker.rpartition('-')[2]}.json"
+        store.put(path, json.dumps({"worker": worker}).encode())
+        try:
+            yield study
+        finally:
+            store.delete([path])
+
+
+def living(store: Store, run: str) -> list[str]:
+    """The workers of a study that are at work."""
+    paths = store.list(f"{run}/workers")
+    found = (json.loads(data)["worker"] for _, data in store.get_many(paths) if data)
+    return [worker for worker in found if store.is_locked(f"worker-{worker}")]
+
+
+def work(
+    study: Study,
+    runner: Runner,
+    stop: threading.Event,
+    *,
+    most: int | None = None,
+    max_attempts: int = 3,
+    on_record: Callable[[Record], None] | None = None,
+) -> list[Record]:
+    """Run trials until there are none, or `most` were run; returns those left without a result."""
+    left: list[Record] = []
+    tries: Counter[str] = Counter()
+    done = 0
+    while not stop.is_set() and not left and (most is None or done < most):
+        task = _leased(study)
+        if task is None:
+            break
+        tries[task.key] += 1
+        record = runner.execute(task)
+        if study.tell(record):
+            done += 1
+            if on_record:
+                on_record(record)
+        elif not is_tried_again(record, tries, max_attempts):
+            left.append(record)
+    return left
+
+
+def _leased(study: Study) -> Task | None:
+    """A trial that is this worker's from now on; one after the other, so that none is two's."""
+    with NameLease(study.run.store, [f"ask-{study.run.name}"], _ASK_S):
+        waiting = study.unfinished()
+        if waiting:
+            return waiting[0]
+        return None if study.why_stop else next(iter(study.ask(1)), None)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser("python -m benchmark.hpo.worker", description=__doc__)
+    parser.add_argument("store")
+    parser.add_argument("study")
+    parser.add_argument("--trials-per-task", type=int, metavar="N", help="end after N trials")
+    parser.add_argument("--cores", help="core numbers, such as 0,1; by default all it may use")
+    parser.add_argument("--max-attempts", type=int, default=3)
+    parser.add_argument("--lifeline", action="store_true", help="end when standard input does")
+    options = parser.parse_args(arguments)
+    cores = [int(core) for core in options.cores.split(",")] if options.cores else None
+    if cores:
+        os.sched_setaffinity(0, cores)
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    stop = threading.Event()
+    try:
+        with (
+            working(open_store(options.store), options.study) as study,
+            Runner(study.run, cores) as runner,
+        ):
+            tune.prepare(study)
+            with stoppable(stop, runner.interrupt):
+                if options.lifeline:
+                    threading.Thread(target=_watch, args=(stop, runner), daemon=True).start()
+                most = options.trials_per_task or study.definition.trials_per_task
+                attempts = options.max_attempts
+                left = work(study, runner, stop, most=most, max_attempts=attempts, on_record=_say)
+    except BenchmarkError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    for record in left:
+        _say(record)
+    return 1 if left else 0
+
+
+def _say(record: Record) -> None:
+    sys.stdout.write(record.to_bytes().decode() + "\n")
+    sys.stdout.flush()
+
+
+def _watch(stop: threading.Event, runner: Runner) -> None:
+    """Whoever started this worker is gone."""
+    sys.stdin.read()
+    stop.set()
+    runner.interrupt()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
