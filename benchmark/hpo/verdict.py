@@ -195,4 +195,4 @@ def _value(record: Record | None) -> float | None:
 
 
 def _key(best: Record, side: str, number: int) -> str:
-    return f"{CONFIRM}/{best.task}/{side}/{number}"
+    return f"{CONFIRM}-{best.task}-{side}-{number}"

@@ -42,7 +42,7 @@ def judged(begun: Study, values: list[tuple[float | None, float | None]], **labe
     """The verdict where the repeats measured these (best, default)."""
     for task in rounds(begun.run, begun.definition, len(values)):
         side = 0 if task.labels[CONFIRM] == BEST else 1
-        value = values[int(task.key.rpartition("/")[2])][side]
+        value = values[int(task.key.rpartition("-")[2])][side]
         attempt = results.begin(begun.run, task)
         told = {**task.labels, "values": [value], **labels}
         status = "prune" if value is None else "success"

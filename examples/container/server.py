@@ -1,0 +1,28 @@
+"""Runs in the container: workers that answer requests, each with some computing and some memory."""
+
+import json
+import multiprocessing
+import sys
+import time
+
+SECONDS = 3.0
+
+
+def work(_: int) -> list[float]:
+    """Answer one request after the other; how long each took, in seconds."""
+    held = bytearray(8 << 20)
+    found = []
+    end = time.perf_counter() + SECONDS
+    while time.perf_counter() < end:
+        started = time.perf_counter()
+        held[:4096] = bytes(sum(number * number for number in range(4000)) % 256 for _ in range(4)) * 1024
+        found.append(time.perf_counter() - started)
+    return found
+
+
+if __name__ == "__main__":
+    workers = int(sys.argv[1])
+    with multiprocessing.Pool(workers) as pool:
+        times = sorted(sum(pool.map(work, range(workers), chunksize=1), []))
+    last = times[int(len(times) * 0.99)]
+    print(json.dumps({"requests_per_s": len(times) / SECONDS, "p99_ms": 1000 * last}))
