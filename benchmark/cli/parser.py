@@ -226,6 +226,9 @@ def _special(name: str, command: argparse.ArgumentParser) -> None:
         )
 
 
+LEVELS = ("CRITICAL", "ERROR", "WARNING", "INFO", "DEBUG", "NOTSET")
+
+
 def _of_studies(name: str, command: argparse.ArgumentParser) -> None:
     if name == "tune":
         command.add_argument(
@@ -257,6 +260,8 @@ def _of_studies(name: str, command: argparse.ArgumentParser) -> None:
             help="at the end set best and default against each other in N interleaved pairs",
         )
         command.add_argument("--trials", type=int, metavar="N", help="how many in all")
+        for flag, default in (("--log-level", "INFO"), ("--optuna-log-level", "WARNING")):
+            command.add_argument(flag, choices=LEVELS, default=default, type=str.upper)
         command.add_argument(
             "--worker", action="store_true", help="with --resume: be one of the study's workers"
         )

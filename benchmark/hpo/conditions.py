@@ -30,9 +30,9 @@ def more_conditions(
         same = all(before.get(key) == value for key, value in definition.environment.items())
         more["environment"] = before if same else study_environment.locked(definition.environment)
     if definition.objective.benchmark is not None:
-        from benchmark.hpo import benchmark_material
+        from benchmark.hpo.benchmark_material import gathered
 
-        more["benchmark"] = known.get("benchmark") or benchmark_material.gathered(
+        more["benchmark"] = known.get("benchmark") or gathered(
             store, definition.objective.benchmark
         )
     return more

@@ -9,7 +9,6 @@ Without a source, the last line of the output that is a JSON object of numbers, 
 from __future__ import annotations
 
 import csv
-import io
 import json
 import math
 import re
@@ -33,13 +32,16 @@ class MeasureError(BenchmarkError):
 class Measuring:
     """Where metrics are: files in the work folder, or "stdout".
 
-    `row` is the line of the CSV, the header being line 1 (None: the last one). `patterns` are
-    regular expressions by metric, whose first group in the last match is the number.
+    `row` is the line of the CSV (None: the last one) and `header` the line with the names; with
+    `columns` each number is there by its place too: `column_0`, `column_1`. `patterns` are regular
+    expressions by metric, whose first group in the last match is the number.
     """
 
     json: str | None = None
     csv: str | None = None
     row: int | None = None
+    header: int = 1
+    columns: bool = False
     patterns: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -58,7 +60,7 @@ class Measuring:
             text = _text(folder, output, self.json)
             found |= _last_line(text) if self.json == STDOUT else _object(text, self.json)
         if self.csv is not None:
-            found |= _row(_text(folder, output, self.csv), self.csv, self.row)
+            found |= self._row(_text(folder, output, self.csv), self.csv)
         for name, pattern in self.patterns.items():
             matches = list(re.finditer(pattern, output, re.MULTILINE))
             if not matches:
@@ -70,6 +72,32 @@ class Measuring:
         if self.json is None and self.csv is None and not self.patterns:
             found = _last_line(output)
         return found
+
+    def _row(self, text: str, place: str) -> dict[str, float]:
+        """The numbers of a line by the header's names, spaces in them as underscores."""
+        lines = text.splitlines()
+        while lines and not lines[-1].strip():
+            lines.pop()
+        row = len(lines) if self.row is None else self.row
+        if len(lines) <= self.header:
+            raise MeasureError(
+                f"'{place}' has {len(lines)} lines of CSV; a header and a row are needed."
+            )
+        if row > len(lines):
+            raise MeasureError(f"'{place}' has {len(lines)} lines, and no row {row}.")
+        names, values = (_cells(lines[number - 1], place) for number in (self.header, row))
+        names = [re.sub(r"\W+", "_", name.strip()) for name in names]
+        found = dict(zip(names, map(_number, values), strict=False))
+        if self.columns:
+            found |= {f"column_{n}": _number(value) for n, value in enumerate(values)}
+        return {name: number for name, number in found.items() if number is not None}
+
+
+def _cells(line: str, place: str) -> list[str]:
+    try:
+        return next(csv.reader([line], skipinitialspace=True), [])
+    except csv.Error as error:
+        raise MeasureError(f"'{place}' is no CSV: {error}.") from None
 
 
 def _text(folder: Path, output: str, place: str) -> str:
@@ -126,24 +154,6 @@ def _numbers(values: Any, prefix: str = "") -> dict[str, float]:
         if not isinstance(value, list):
             found |= _numbers(value, f"{prefix}_{key}" if prefix else str(key))
     return found
-
-
-def _row(text: str, place: str, number: int | None) -> dict[str, float]:
-    """The numbers of a line by the header's names, spaces in them as underscores."""
-    try:
-        rows = [row for row in csv.reader(io.StringIO(text), skipinitialspace=True) if row]
-    except csv.Error as error:
-        raise MeasureError(f"'{place}' is no CSV: {error}.") from None
-    if len(rows) < 2:
-        raise MeasureError(
-            f"'{place}' has {len(rows)} lines of CSV; a header and a row are needed."
-        )
-    if number is not None and not 2 <= number <= len(rows):
-        raise MeasureError(f"'{place}' has {len(rows)} lines, and no row {number}.")
-    chosen = rows[-1] if number is None else rows[number - 1]
-    names = [re.sub(r"\W+", "_", name.strip()) for name in rows[0]]
-    pairs = ((name, _number(text)) for name, text in zip(names, chosen, strict=False))
-    return {name: value for name, value in pairs if value is not None}
 
 
 def _number(value: Any) -> float | None:

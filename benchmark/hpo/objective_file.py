@@ -203,8 +203,11 @@ def _count(entry: Mapping[str, Any], key: str, least: int, faults: list[str]) ->
 def _measuring(entry: Any, faults: list[str]) -> Measuring:
     if entry is None:
         return Measuring()
-    if not isinstance(entry, dict) or not set(entry) <= {"json", "csv", "row", "patterns"}:
-        faults.append("'metrics' takes json, csv, row and patterns; json and csv name a file.")
+    known = {"json", "csv", "row", "header", "columns", "patterns"}
+    if not isinstance(entry, dict) or not set(entry) <= known:
+        faults.append(
+            "'metrics' takes json and csv (a file, or stdout), row, header, columns and patterns."
+        )
         return Measuring()
     patterns = _texts(entry.get("patterns"), "patterns", faults)
     for name, pattern in patterns.items():
@@ -217,10 +220,23 @@ def _measuring(entry: Any, faults: list[str]) -> Measuring:
     for key in ("json", "csv"):
         if entry.get(key) is not None and not isinstance(entry[key], str):
             faults.append(f"'metrics' has {entry[key]!r} as '{key}'; name a file, or stdout.")
-    row = entry.get("row")
-    if row is not None and (type(row) is not int or row < 2):
-        faults.append(f"'metrics' has the row {row!r}; the header is row 1, so write 2 or more.")
-    return Measuring(entry.get("json"), entry.get("csv"), row, patterns)
+    header, row = entry.get("header", 1), entry.get("row")
+    if type(header) is not int or header < 1:
+        faults.append(f"'metrics' has the header {header!r}; lines are counted from 1.")
+        header = 1
+    if row is not None and (type(row) is not int or row <= header):
+        faults.append(
+            f"'metrics' has the row {row!r}; the header is row {header}, so write {header + 1} "
+            "or more."
+        )
+    return Measuring(
+        json=entry.get("json"),
+        csv=entry.get("csv"),
+        row=row,
+        header=header,
+        columns=_flag(entry, "columns", faults),
+        patterns=patterns,
+    )
 
 
 def _values(

@@ -25,9 +25,10 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.config import load_config
 from benchmark.hpo import control, export, launching
+from benchmark.hpo.listing import study_file
 from benchmark.hpo.project import is_project, python_objective, read_project
 from benchmark.hpo.study import Study
-from benchmark.hpo.study_file import StudyError, define
+from benchmark.hpo.study_file import StudyError, define, read_study
 from benchmark.store import open_store
 
 if TYPE_CHECKING:
@@ -103,7 +104,8 @@ class HPORunner:
 
     Args:
         objective: a function `objective(trial)` as Optuna users write it, `"file.py:objective"`,
-            the entry `objective` of a study file, or a directory with config.json.
+            the entry `objective` of a study file, a study file, or a directory with one or with
+            config.json.
         space: the tunables as in a study file, or Optuna's distributions by name; without one the
             objective declares them itself by asking the trial.
         name: the study's name; a study of that name in the store goes on.
@@ -247,9 +249,15 @@ class HPORunner:
                 yield define(_named_values(changes, objective) | {"objective": entry}, folder)
         elif isinstance(objective, (str, Path)) and is_project(Path(objective)):
             yield read_project(Path(objective), store, changes).definition
+        elif isinstance(objective, (str, Path)) and _is_study(Path(objective)):
+            yield read_study(study_file(Path(objective)), changes)
         else:
             folder, entry = _declared(objective)
             yield define(_named_values(changes, objective) | {"objective": entry}, folder)
+
+
+def _is_study(path: Path) -> bool:
+    return path.is_dir() or path.suffix in (".yaml", ".yml", ".json")
 
 
 def _hush_optuna() -> None:

@@ -132,9 +132,9 @@ def prepare(study: Study) -> None:
     """
     python_objective.interpreter(study.run)
     if study.definition.objective.benchmark is not None:
-        from benchmark.hpo import benchmark_material
+        from benchmark.hpo.benchmark_material import build
 
-        benchmark_material.build(study.run)
+        build(study.run)
 
 
 def at_once(study: Study) -> int:

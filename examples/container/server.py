@@ -15,7 +15,9 @@ def work(_: int) -> list[float]:
     end = time.perf_counter() + SECONDS
     while time.perf_counter() < end:
         started = time.perf_counter()
-        held[:4096] = bytes(sum(number * number for number in range(4000)) % 256 for _ in range(4)) * 1024
+        held[:4096] = (
+            bytes(sum(number * number for number in range(4000)) % 256 for _ in range(4)) * 1024
+        )
         found.append(time.perf_counter() - started)
     return found
 

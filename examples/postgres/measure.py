@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-SECONDS, CLIENTS, SCALE = 8, 4, 2
+SECONDS, CLIENTS, SCALE = 5, 4, 2
 USER = "bench"
 NAMES = {
     "shared_buffers_mb": ("shared_buffers", "MB"),
@@ -36,7 +36,7 @@ def main(trial: str) -> None:
         try:
             reached = ["-h", place, "-U", USER, "postgres"]
             run(programs / "pgbench", "-i", "-q", "-s", str(SCALE), *reached)
-            load = ["-b", "simple-update@20", "-f", "report.sql@1"]
+            load = ["-b", "simple-update@100", "-f", "report.sql@1"]
             size = ["-n", "-c", str(CLIENTS), "-j", "1", "-T", str(SECONDS)]
             said = run(programs / "pgbench", *load, *size, *reached)
         finally:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import optuna
 import pytest
 
-from benchmark.hpo.algorithms import ALGORITHMS, AlgorithmError, check_algorithm
+from benchmark.hpo.algorithms import (
+    ALGORITHMS,
+    PRUNERS,
+    AlgorithmError,
+    check_algorithm,
+    pruner_of,
+    sampler_of,
+)
 from benchmark.hpo.journal import open_storage
 from benchmark.hpo.optimizer import Asked, ExhaustedError, Optimizer, Told
 from benchmark.hpo.space import identity
@@ -80,7 +88,8 @@ def test_contract(tmp_path: Path, algorithm: str) -> None:
     assert [trial.state.name for trial in trials] == ["COMPLETE"] * 24
 
 
-@pytest.mark.parametrize("algorithm", ["optuna_tpe", "random", "grid"])
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("algorithm", [*HERE, "optuna.samplers:RandomSampler"])
 def test_a_seed_repeats_a_serial_study(tmp_path: Path, algorithm: str) -> None:
     points = []
     for name in "ab":
@@ -115,6 +124,23 @@ def test_each_ending_as_optuna_has_it(tmp_path: Path) -> None:
     assert trials[1].intermediate_values == {0: 0.5}
     assert trials[2].system_attrs["constraints"] == [2.0]
     assert trials[2].user_attrs["metrics"] == {"p99": 3.5}
+
+
+@pytest.mark.parametrize("name", PRUNERS)
+def test_every_pruner_is_made(name: str) -> None:
+    assert type(pruner_of(name)).__name__ == PRUNERS[name]
+    with pytest.raises(AlgorithmError, match=f"The pruner '{name}' refuses"):
+        pruner_of(name, {"nonsense": 1})
+
+
+def test_an_extra_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(AlgorithmError, match=r"install the extra 'gp': pip install"):
+        sampler_of("gp", 1)
+    with pytest.raises(AlgorithmError, match="is no sampler"):
+        sampler_of("collections:Counter", 1)
+    with pytest.raises(AlgorithmError, match="cannot be made"):
+        sampler_of("no.where:Sampler", 1)
 
 
 def test_unknown_algorithms() -> None:

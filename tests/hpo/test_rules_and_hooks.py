@@ -1,0 +1,194 @@
+"""What surrounds a measurement: rules, hooks, target hosts, cost, registered applications."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmark.execution.runner import Runner
+from benchmark.hpo import restoring
+from benchmark.hpo.name_lease import NameLease
+from benchmark.hpo.study import Study
+from benchmark.hpo.study_file import StudyError, define, read_study
+from benchmark.results import Record
+from benchmark.store import Store
+
+ROOT = Path(__file__).parents[2]
+X = {"name": "x", "value_type": "double", "lower_bound": 0, "upper_bound": 1, "default": 0.5}
+
+
+def declared(objective: dict[str, Any], **more: Any) -> dict[str, Any]:
+    limits = {"time": 20, "memory": 300}
+    study = {"name": "s", "direction": "minimize", "tunables": [X], "trials": 1, "limits": limits}
+    return study | {"objective": objective} | more
+
+
+def shell(text: str) -> list[str]:
+    return ["sh", "-c", text]
+
+
+@pytest.fixture
+def first(folder_store: Store, tmp_path: Path) -> Callable[..., Record]:
+    """The record of the first trial."""
+
+    def run(objective: dict[str, Any], **more: Any) -> Record:
+        study = Study.begin(folder_store, define(declared(objective, **more), tmp_path))
+        (task,) = study.ask()
+        with Runner(study.run) as runner:
+            record = runner.execute(task)
+        assert study.tell(record)
+        return record
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("text", "rules", "status", "said"),
+    [
+        ("echo 1; echo Reason: OOMKilled", {}, "failure", "says 'Reason: OOMKilled'"),
+        ("echo 0/3 nodes: Insufficient memory; exit 1", {}, "prune", "Insufficient memory"),
+        ("echo Insufficient cpu; echo 1", {"prune": {"patterns": []}}, "success", ""),
+        ("echo 1; exit 4", {"prune": {"codes": [4]}}, "prune", "exit code 4"),
+        ("echo 7", {"failure": "value > 5"}, "failure", "'value > 5' holds"),
+        ("echo 7", {"prune": {"expression": "x == 0.5"}}, "prune", "'x == 0.5' holds"),
+        ("true", {"prune": {"empty": False}}, "failure", "printed nothing"),
+    ],
+)
+def test_rules(
+    first: Callable[..., Record], text: str, rules: dict[str, Any], status: str, said: str
+) -> None:
+    record = first({"command": shell(text), **rules})
+    assert record.status == status
+    assert said in record.message
+
+
+def test_a_server_of_prepare_serves_every_run(first: Callable[..., Record], tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    record = first(
+        {
+            "prepare": shell(f"sleep 60 & echo $! > server; echo prepare >> {log}"),
+            "reset": shell(f"echo reset >> {log}"),
+            "command": shell(f"kill -0 $(cat server) && echo run >> {log} && grep -c run {log}"),
+            "restore": shell(f"echo restore {{x}} >> {log}"),
+            "warmups": 1,
+            "repeats": 3,
+        }
+    )
+    assert (record.status, record.metrics["value"]) == ("success", 3.0)
+    assert record.labels["spread"]["value"] == 1.0
+    lines = log.read_text().split("\n")
+    assert lines == ["prepare", *["reset", "run"] * 4, "restore 0.5", ""]
+
+
+@pytest.mark.parametrize(
+    ("objective", "cause", "said"),
+    [
+        ({"prepare": shell("echo no disk; exit 3")}, "framework", "prepare hook ended with the"),
+        ({"reset": ["./nothing"]}, "framework", "reset hook did not start"),
+        ({"reset": shell("sleep 60"), "hook_time": 0.5}, "timeout", "its limit of 0.5 s"),
+        ({"prepare": ["true"], "command": shell("sleep 60")}, "timeout", "limit of 1 s"),
+        ({"prepare": ["true"], "command": shell("yes")}, "timeout", "limit of 1 s"),
+        ({"command": shell("kill -9 $$")}, "infrastructure", "killed from outside"),
+    ],
+)
+def test_restore_runs_whatever_happens(
+    folder_store: Store, tmp_path: Path, objective: dict[str, Any], cause: str, said: str
+) -> None:
+    objective = {"command": ["echo", "1"], "restore": ["touch", str(tmp_path / "r")], **objective}
+    limits = {"time": 1, "memory": 300}
+    study = Study.begin(folder_store, define(declared(objective, limits=limits), tmp_path))
+    with Runner(study.run) as runner:
+        record = runner.execute(study.ask()[0])
+    assert (record.status, record.cause) == ("failure", cause)
+    assert said in record.message
+    assert (tmp_path / "r").exists()
+    assert not folder_store.list("studies/s/unrestored")
+
+
+def test_a_restore_that_fails_stops_the_study(folder_store: Store, tmp_path: Path) -> None:
+    objective = {"command": ["echo", "1"], "restore": shell("test -e mended")}
+    objective["restore"] = shell(f"echo stuck; test -e {tmp_path / 'mended'}")
+    study = Study.begin(folder_store, define(declared(objective, trials=2), tmp_path))
+    with Runner(study.run) as runner:
+        good, refused = (runner.execute(task) for task in study.ask(2))
+        assert "(stuck)" in good.labels["not_restored"]
+        assert (refused.cause, study.tell(refused)) == ("setup", False)
+    (tmp_path / "mended").touch()
+    restoring.put_all_back(study.run)
+    assert not folder_store.list("studies/s/unrestored")
+
+
+def test_a_killed_driver_s_trial_is_put_back(tmp_path: Path) -> None:
+    objective = {
+        "command": shell(f"touch {tmp_path / 'began'}; sleep 600; echo 1"),
+        "restore": ["touch", str(tmp_path / "restored")],
+    }
+    (tmp_path / "s.json").write_text(json.dumps(declared(objective)))
+    command = [sys.executable, str(ROOT / "main.py"), "tune", str(tmp_path / "s.json")]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE) as driver:
+        while not (tmp_path / "began").exists():
+            assert driver.poll() is None
+        driver.send_signal(signal.SIGINT)
+        driver.communicate()
+    assert driver.returncode == 1
+    assert (tmp_path / "restored").exists()
+
+
+def test_a_host_has_one_trial(first: Callable[..., Record], folder_store: Store) -> None:
+    with NameLease(folder_store, ["host-db1"]):
+        record = first(
+            {
+                "command": ["sh", "-c", "test $HPO_TARGET = {host} && echo 4"],
+                "hosts": ["db1", "db2"],
+            }
+        )
+    assert (record.status, record.labels["host"]) == ("success", "db2")
+    assert not folder_store.is_locked("host-db2")
+
+
+def test_constraints_and_cost_of_a_trial(first: Callable[..., Record]) -> None:
+    record = first({"command": ["echo", "3"], "cost": "2 + 0 * hours", "constraints": ["x <= 1"]})
+    assert record.labels["cost"] == 2.0
+    assert record.labels["constraints"] == [-0.5]
+
+
+def test_a_registered_application(folder_store: Store, tmp_path: Path) -> None:
+    folder = tmp_path / "applications"
+    folder.mkdir()
+    (folder / "load.yaml").write_text("command: [./load.sh, '{x}']\nmetrics: {json: out.json}\n")
+    (folder / "load.sh").write_text('#!/bin/sh\necho "{\\"tps\\": $1}" > out.json\n')
+    (folder / "load.sh").chmod(0o755)
+    file = tmp_path / "s.json"
+    file.write_text(json.dumps(declared({"application": "load", "value": "10 * tps"})))
+    study = Study.begin(folder_store, read_study(file))
+    with Runner(study.run) as runner:
+        assert runner.execute(study.ask()[0]).metrics["value"] == 5.0
+    file.write_text(json.dumps(declared({"application": "lod"})))
+    with pytest.raises(StudyError, match="no application 'lod'; registered are load"):
+        read_study(file)
+
+
+def test_every_fault_of_an_objective() -> None:
+    objective = {
+        "command": ["a", "{host}"],
+        "prune": {"codes": ["x"], "patterns": ["("]},
+        "failure": "import os",
+        "constraints": ["p99 < 3"],
+        "hook_time": 0,
+        "metrics": {"csv": "a", "header": 3, "row": 2},
+        "restore": "",
+    }
+    with pytest.raises(StudyError) as caught:
+        define(declared(objective, stop={"cost": 3}), Path())
+    for said in ("{host}", "'x'", "'('", "import os", "p99 < 3", "hook_time", "row 2", "'restore'"):
+        assert said in str(caught.value)
+    assert "nothing says what a trial costs" in str(caught.value)
+    assert os.environ.get("HPO_TARGET") is None
