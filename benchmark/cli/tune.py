@@ -12,20 +12,11 @@ from benchmark.cli.studies import facts, lines
 from benchmark.errors import BenchmarkError
 from benchmark.hpo import export, launching, worker
 from benchmark.hpo.listing import study_file
-<<<<<<< HEAD
+from benchmark.hpo.logs import is_told, set_levels
 from benchmark.hpo.project import is_project, read_project
 from benchmark.hpo.study import Study, study_names
 from benchmark.hpo.study_file import StudyError, read_study
 from benchmark.hpo.verdict import CONFIRM, check
-=======
-from benchmark.hpo.logs import is_told, set_levels
-from benchmark.hpo.study import Study, run_name
-from benchmark.hpo.study_file import read_study
-from benchmark.hpo.tune import driving
-from benchmark.hpo.tune import tune as drive
-from benchmark.hpo.worker import living
-from benchmark.hpo.workers import tune_by_workers
->>>>>>> cf9bf584fbbe29c0958e3375570fd91c021baa54
 from benchmark.store import open_store
 
 if TYPE_CHECKING:
@@ -42,17 +33,11 @@ TRIGGER = 3
 
 def tune(options: argparse.Namespace) -> int:
     """Run a study, or go on with it."""
-<<<<<<< HEAD
     if options.study == NEW:
         return _new(options)
     if options.folder is not None:
         raise BenchmarkError(f"'{options.folder}' is one argument too many; only new takes two.")
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-=======
     set_levels(options.log_level, options.optuna_log_level)
->>>>>>> cf9bf584fbbe29c0958e3375570fd91c021baa54
     base = loaded_configuration(options).values
     store = open_store(base.store_url)
     changes = {key: getattr(options, key) for key in ("name", "trials", "algorithm", "parallel")}
@@ -116,21 +101,12 @@ def _drive(options: argparse.Namespace, study: Study, base: Config) -> int:
         f"{config.parallel} at a time, {definition.algorithm}, {definition.memory_mb} MB and "
         f"at most {definition.time_s:g} s each, in {study.run.store.url}"
     )
-<<<<<<< HEAD
-    tuned = launching.drive(study, config, method, lambda r: notice(_line(r, definition)))
-=======
 
     def tell(record: Record) -> None:
         if is_told(logging.INFO):
             notice(_line(record, definition))
 
-    if definition.max_parallelism:
-        tuned = tune_by_workers(study, config, tell)
-    else:
-        tuned = drive(study, config, method, tell)
-    if tuned.why_stopped:
-        notice(f"Stopped: {tuned.why_stopped}")
->>>>>>> cf9bf584fbbe29c0958e3375570fd91c021baa54
+    tuned = launching.drive(study, config, method, tell)
     if study.exhausted:
         notice("Every point of the space has been tried.")
     if tuned.why_stopped:

@@ -3,7 +3,8 @@
 python kernel.py set TRIAL.json
 python kernel.py restore
 
-What was there before is written down first, once, outside the trial: whoever restores reads it there.
+What was there before is written down first, once and outside of the trial, where whoever restores
+finds it.
 """
 
 import json

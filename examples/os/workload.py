@@ -1,4 +1,4 @@
-"""Writes many small files and a few large ones, reads them again, and says how many files a second."""
+"""Writes many small files and a few large ones, reads them again: how many files a second."""
 
 import json
 import tempfile

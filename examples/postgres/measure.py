@@ -1,4 +1,4 @@
-"""Starts a PostgreSQL server of its own with a trial's settings, loads it with pgbench, and stops it.
+"""A PostgreSQL server with a trial's settings, started, loaded with pgbench, and stopped.
 
 python measure.py TRIAL.json
 """
