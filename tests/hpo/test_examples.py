@@ -69,7 +69,7 @@ def test_sqlite_improves_by_its_own_verdict(program: Program) -> None:
 @pytest.mark.integration
 @pytest.mark.skipif(shutil.which("pgbench") is None, reason="PostgreSQL is not installed")
 def test_postgres_improves_by_its_own_verdict(program: Program) -> None:
-    study = ("tune", str(EXAMPLES / "postgres"), "--trials", "10", "--confirm", "4", "--json")
+    study = ("tune", str(EXAMPLES / "postgres"), "--trials", "12", "--confirm", "8", "--json")
     ended = program(*study)
     assert ended.returncode == 0, ended.stderr
     told = json.loads(ended.stdout)
