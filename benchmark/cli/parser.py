@@ -231,9 +231,34 @@ LEVELS = ("CRITICAL", "ERROR", "WARNING", "INFO", "DEBUG", "NOTSET")
 
 def _of_studies(name: str, command: argparse.ArgumentParser) -> None:
     if name == "tune":
-        command.add_argument("study", nargs="?", metavar="FILE", help="a study file, or its folder")
-        command.add_argument("--resume", metavar="NAME", help="go on with a study of the store")
-        command.add_argument("--name", metavar="STUDY", help="instead of the file's name")
+        command.add_argument(
+            "study", nargs="?", metavar="FILE", help="a study file, its folder, or `new`"
+        )
+        command.add_argument("folder", nargs="?", metavar="DIR", help="what `new` writes")
+        command.add_argument(
+            *("-r", "--resume", "--resume-study"),
+            metavar="NAME",
+            help="go on with a study of the store",
+        )
+        command.add_argument(
+            *("--name", "--study-name"), metavar="STUDY", help="instead of the file's name"
+        )
+        command.add_argument(
+            *("-m", "--mode"),
+            type=int,
+            choices=(1, 2, 3),
+            default=1,
+            help="1 and 2: run it here; 3: hand it to a process that runs on (default: 1)",
+        )
+        command.add_argument(
+            *("-n", "--namespace"), metavar="NAME", help="for methods that have namespaces"
+        )
+        command.add_argument(
+            "--confirm",
+            type=int,
+            metavar="N",
+            help="at the end set best and default against each other in N interleaved pairs",
+        )
         command.add_argument("--trials", type=int, metavar="N", help="how many in all")
         for flag, default in (("--log-level", "INFO"), ("--optuna-log-level", "WARNING")):
             command.add_argument(flag, choices=LEVELS, default=default, type=str.upper)
@@ -256,7 +281,7 @@ def _of_studies(name: str, command: argparse.ArgumentParser) -> None:
             nargs="?",
             default="list",
             choices=(
-                *("list", "show", "best", "export", "import"),
+                *("list", "show", "best", "export", "report", "import"),
                 *("pause", "resume", "stop", "delete"),
             ),
         )
@@ -276,7 +301,7 @@ def _of_studies(name: str, command: argparse.ArgumentParser) -> None:
             default="json",
             help="of best: as it is, NAME=value lines, or arguments for a shell",
         )
-        command.add_argument("--output", metavar="FOLDER", help="where export writes")
+        command.add_argument("--output", metavar="FOLDER", help="where export and report write")
         command.add_argument("--yes", action="store_true", help="do not ask")
     if name == "dashboard":
         command.add_argument("study", nargs="?", metavar="STUDY")

@@ -45,9 +45,8 @@ def studies(options: argparse.Namespace) -> int:
         said = f"{options.name}: {options.action}: {_MEANING[options.action]}."
         report(options, {"study": options.name, "said": options.action}, [said])
         return 0
-    return {"show": _show, "best": _best, "export": _export}[options.action](
-        options, run, definition
-    )
+    actions = {"show": _show, "best": _best, "export": _export, "report": _report}
+    return actions[options.action](options, run, definition)
 
 
 def _show(options: argparse.Namespace, run: Run, definition: StudyDefinition) -> int:
@@ -80,6 +79,18 @@ def _export(options: argparse.Namespace, run: Run, definition: StudyDefinition) 
             f"The export cannot be written to {folder}: {error.strerror}; name another --output."
         ) from None
     report(options, {"files": written}, written)
+    return 0
+
+
+def _report(options: argparse.Namespace, run: Run, definition: StudyDefinition) -> int:
+    import optuna
+
+    from benchmark.hpo.report import write_report
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    folder = Path(options.output or f"report-{definition.name.replace('/', '-')}")
+    path = write_report(run, definition, folder)
+    report(options, {"report": str(path)}, [str(path)])
     return 0
 
 

@@ -1,25 +1,23 @@
-"""The command that runs a study, or goes on with one."""
+"""The command that runs a study, goes on with one, or writes a directory to begin with."""
 
 from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchmark.cli.output import notice, report
 from benchmark.cli.session import loaded_configuration
 from benchmark.cli.studies import facts, lines
 from benchmark.errors import BenchmarkError
-from benchmark.hpo import export, worker
+from benchmark.hpo import export, launching, worker
 from benchmark.hpo.drift import drift
 from benchmark.hpo.listing import study_file
 from benchmark.hpo.logs import is_told, set_levels
-from benchmark.hpo.study import Study, run_name
-from benchmark.hpo.study_file import read_study
-from benchmark.hpo.tune import driving
-from benchmark.hpo.tune import tune as drive
-from benchmark.hpo.worker import living
-from benchmark.hpo.workers import tune_by_workers
+from benchmark.hpo.project import is_project, read_project
+from benchmark.hpo.study import Study, study_names
+from benchmark.hpo.study_file import StudyError, read_study
+from benchmark.hpo.verdict import CONFIRM, check
 from benchmark.store import open_store
 
 if TYPE_CHECKING:
@@ -30,64 +28,72 @@ if TYPE_CHECKING:
     from benchmark.results import Record
     from benchmark.store import Store
 
+NEW = "new"
+TRIGGER = 3
+
 
 def tune(options: argparse.Namespace) -> int:
     """Run a study, or go on with it."""
+    if options.study == NEW:
+        return _new(options)
+    if options.folder is not None:
+        raise BenchmarkError(f"'{options.folder}' is one argument too many; only new takes two.")
     set_levels(options.log_level, options.optuna_log_level)
     base = loaded_configuration(options).values
     store = open_store(base.store_url)
     changes = {key: getattr(options, key) for key in ("name", "trials", "algorithm", "parallel")}
     if options.objective_command:
         changes["objective"] = {"command": options.objective_command}
-    if (options.study is None) == (options.resume is None):
-        raise BenchmarkError("Name a study file, or --resume NAME to go on with a study.")
-    name = options.resume
-    definition = None
-    if options.study is not None:
-        definition = read_study(study_file(Path(options.study)), changes)
-        name = definition.name
+    if options.namespace:
+        notice(f"The namespace '{options.namespace}' says nothing to this compute method.")
+    definition = _declared(options, store, changes)
+    name = definition.name if definition else options.resume
     if options.worker:
-        return _join(store, str(name), options.trials_per_task)
-    with driving(run_name(name), store):
-        others = living(store, run_name(name))
-        if others:
-            raise BenchmarkError(
-                f"The study '{name}' has {len(others)} workers; join them with tune --resume "
-                f"{name} --worker, or end them."
-            )
-        study = Study.begin(store, definition) if definition else Study.open(store, name, changes)
-        if not study.definition.max_parallelism:
+        arguments = ["--trials-per-task", str(options.trials_per_task)]
+        return worker.main([store.url, name, *(arguments if options.trials_per_task else [])])
+
+    def begin() -> Study:
+        return Study.begin(store, definition) if definition else Study.open(store, name, changes)
+
+    with launching.taken(store, name, begin) as study:
+        if options.mode != TRIGGER:
             return _drive(options, study, base)
-    # Nobody leads workers, so that those of other machines can join.
-    return _drive(options, study, base)
+    started = launching.trigger(name, base)
+    told = {"study": name, "pid": started.pid, "log": str(started.log)}
+    said = f"Study '{name}' runs on as process {started.pid}; its log is {started.log}"
+    report(options, told, [said])
+    return 0
 
 
-def _join(store: Store, name: str, trials: int | None) -> int:
-    """Be one of the workers of a study."""
-    arguments = [store.url, name]
-    return worker.main(arguments + (["--trials-per-task", str(trials)] if trials else []))
+def _declared(
+    options: argparse.Namespace, store: Store, changes: dict[str, Any]
+) -> StudyDefinition | None:
+    """The study that a file or a directory declares; None where one of the store goes on."""
+    if options.study is None:
+        if options.resume is None:
+            raise BenchmarkError("Name a study file, or --resume NAME to go on with a study.")
+        return None
+    if options.resume is not None:
+        if options.name not in (None, options.resume):
+            raise BenchmarkError(f"The study that goes on is '{options.resume}'; leave --name out.")
+        if options.resume not in study_names(store):
+            others = ", ".join(study_names(store)) or "none"
+            raise StudyError(f"There is no study '{options.resume}' to go on with; {others}.")
+        changes["name"] = options.resume
+    path = Path(options.study)
+    if path.is_dir() and is_project(path):
+        project = read_project(path, store, changes)
+        if project.ignored:
+            notice(f"Of config.json these say nothing here: {', '.join(project.ignored)}")
+        return project.definition
+    return read_study(study_file(path), changes)
 
 
 def _drive(options: argparse.Namespace, study: Study, base: Config) -> int:
     definition = study.definition
-    if definition.objective.is_external:
-        raise BenchmarkError(
-            f"The trials of '{definition.name}' are measured by clients of the HPO service; go on "
-            "with it by `main.py serve`, or say what measures them with --command."
-        )
-    method = (base.compute or {}).get("*", "local")
-    config = base.model_copy(
-        update={
-            "cores": definition.cores,
-            "memory": definition.memory_mb,
-            "runtime": definition.time_s,
-            "hard_limit": definition.time_s,
-            "parallel": definition.max_parallelism or definition.parallel,
-        }
-    )
-    from benchmark.compute import discovery
-
-    discovery.load_method(method).check(config)
+    method, config = launching.prepared(definition, base)
+    if options.confirm is not None:
+        check(definition, options.confirm)
     for warning in definition.warnings:
         notice(f"warning: {warning}")
     had = len(study.optimizer.trials())
@@ -101,33 +107,73 @@ def _drive(options: argparse.Namespace, study: Study, base: Config) -> int:
         if is_told(logging.INFO):
             notice(_line(record, definition))
 
-    if definition.max_parallelism:
-        tuned = tune_by_workers(study, config, tell)
-    else:
-        tuned = drive(study, config, method, tell)
-    if tuned.why_stopped:
-        notice(f"Stopped: {tuned.why_stopped}")
+    tuned = launching.drive(study, config, method, tell)
     if study.exhausted:
         notice("Every point of the space has been tried.")
     drifted = drift(export.trial_records(study.run), definition)
     if definition.default_every and drifted:
         notice(drifted)
-    for fault in tuned.faults:
-        notice(f"warning: {fault}")
+    if tuned.why_stopped:
+        notice(f"Stopped: {tuned.why_stopped}")
     if tuned.stopped:
         notice(f"Stopped by `studies stop`: tune --resume {definition.name} goes on.")
     if tuned.interrupted:
         notice(f"Interrupted: tune --resume {definition.name} goes on where this stopped.")
     for record in tuned.without_result:
         notice(f"warning: trial {record.task} has no result ({record.cause}): {record.message}")
-    report(options, facts(study.run, definition), lines(study.run, definition))
-    return 1 if tuned.interrupted or tuned.without_result or tuned.faults else 0
+    for fault in tuned.faults:
+        notice(f"warning: {fault}")
+    told, said = facts(study.run, definition), lines(study.run, definition)
+    lost = bool(tuned.interrupted or tuned.without_result or tuned.faults)
+    if options.confirm is not None and not lost and not tuned.stopped:
+        lost = _confirm(options, study, config, method, told, said)
+    report(options, told, said)
+    return int(lost)
+
+
+def _confirm(  # noqa: PLR0917
+    options: argparse.Namespace,
+    study: Study,
+    config: Config,
+    method: str,
+    told: dict[str, Any],
+    said: list[str],
+) -> bool:
+    """Add the verdict to what is told; whether it was interrupted."""
+    from benchmark.hpo.confirming import confirm
+
+    notice(f"Best and default against each other, {options.confirm} pairs")
+
+    def line(record: Record) -> None:
+        notice(f"{record.labels[CONFIRM]}: {_ending(record, study.definition)}")
+
+    verdict = confirm(study, config, method, options.confirm, line)
+    if verdict is None:
+        notice("Interrupted: the same command goes on with what is missing of the verdict.")
+        return True
+    told["verdict"] = verdict.facts()
+    said.append(str(verdict))
+    return False
+
+
+def _new(options: argparse.Namespace) -> int:
+    from benchmark.hpo.new_project import write_project
+
+    if options.folder is None:
+        raise BenchmarkError("Name the directory to write: tune new DIR.")
+    written = [str(path) for path in write_project(Path(options.folder))]
+    report(options, {"files": written}, [*written, f"Run it: ./main.py tune {options.folder}"])
+    return 0
 
 
 def _line(record: Record, definition: StudyDefinition) -> str:
-    told = record.message
-    if record.status == "success":
-        values = [f"{name} {record.metrics[name]:g}" for name in definition.directions]
-        told = ", ".join(values) + ("" if export.is_feasible(record) else " (infeasible)")
     params = " ".join(f"{k}={v}" for k, v in (record.labels.get("params") or {}).items())
+    told = _ending(record, definition)
     return f"trial {record.task}: {record.cause or record.status}: {told} [{params}]"
+
+
+def _ending(record: Record, definition: StudyDefinition) -> str:
+    if record.status != "success":
+        return record.message
+    values = [f"{name} {record.metrics[name]:g}" for name in definition.directions]
+    return ", ".join(values) + ("" if export.is_feasible(record) else " (infeasible)")

@@ -17,6 +17,7 @@ from benchmark.hpo.name_lease import NameLease
 from benchmark.hpo.objective import HOST, filled, plain
 from benchmark.hpo.study_file import StudyDefinition, StudyError, define
 from benchmark.hpo.trial_records import Trial
+from benchmark.hpo.verdict import CONFIRM
 from benchmark.results import Cause, Record
 
 if TYPE_CHECKING:
@@ -107,7 +108,9 @@ class TrialEvaluation:
         function = objective.function is not None
         request: dict[str, Any] = {}
         if function:
-            request = python_objective.request(definition, task, self._history.of(run, definition))
+            # A repeat that confirms is measured to its end: it has no past to be pruned by.
+            past = [] if CONFIRM in task.payload else self._history.of(run, definition)
+            request = python_objective.request(definition, task, past)
         elif objective.prepare or objective.reset:
             request = self._steps(definition, task, run)
 

@@ -36,7 +36,8 @@ class History:
         paths = [path for path in run.store.list(f"{run.name}/out") if path not in self._known]
         for path, data in run.store.get_many(paths):
             record = Record.from_bytes(data)
-            if record is not None:
+            # The repeats that confirm a best configuration are no trials.
+            if record is not None and record.task.isdigit():
                 self._known[path] = _past(record)
         return sorted(self._known.values(), key=lambda past: int(past["number"]))
 

@@ -122,7 +122,10 @@ def _finite(value: Any) -> Any:
 
 def _load(function: str) -> Any:
     place, _, name = function.rpartition(":")
-    sys.path.insert(0, str(Path.cwd()))
+    # Not the folder of this file, whose modules could be taken for others of the same names; the
+    # program itself comes last, for a script that has its objective and an HPORunner.
+    sys.path[0] = str(Path.cwd())
+    sys.path.append(str(Path(__file__).resolve().parents[2]))
     if not place.endswith(".py"):
         return getattr(importlib.import_module(place), name)
     spec = importlib.util.spec_from_file_location("objective", place)

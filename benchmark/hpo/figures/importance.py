@@ -1,0 +1,74 @@
+"""Which tunables matter: the share of the differences between values that each explains."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from benchmark.analysis.figures import style
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from optuna.distributions import BaseDistribution
+
+    from benchmark.hpo.figures.trials import Axis, Trials
+
+FEWEST = 4
+MOST_SHOWN = 25
+
+
+def importances(trials: Trials, place: int = 0) -> dict[str, float]:
+    """The importance of each tunable for one direction by Optuna's fANOVA (Hutter et al. 2014).
+
+    Of the tunables that every good trial has; empty where nothing can be said: few trials, or all
+    of one value.
+    """
+    import optuna
+
+    everywhere = [
+        axis for axis in trials.axes if all(axis.name in r.labels["params"] for r in trials.good)
+    ]
+    values = trials.values(place)
+    if len(values) < FEWEST or not everywhere or values.min() == values.max():
+        return {}
+    study = optuna.create_study()
+    for record, value in zip(trials.good, values, strict=True):
+        study.add_trial(
+            optuna.trial.create_trial(
+                params={
+                    axis.name: axis.place(record.labels["params"][axis.name]) for axis in everywhere
+                },
+                distributions={axis.name: _range(trials, axis) for axis in everywhere},
+                value=float(value),
+            )
+        )
+    evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
+    return optuna.importance.get_param_importances(study, evaluator=evaluator)
+
+
+def importance(trials: Trials, shares: dict[str, float]) -> Figure:
+    """Bars, the most important on top."""
+    first = next(iter(trials.directions))
+    ordered = sorted(shares.items(), key=lambda pair: -pair[1])[:MOST_SHOWN]
+    figure = style.sheet(
+        "Importance",
+        f"Share of the differences of {style.short(first)} that each tunable explains; "
+        f"{len(trials.good)} trials",
+        *(9.2, 1.2 + 0.34 * len(ordered)),
+    )
+    axes = figure.subplots()
+    style.rows(axes, [name for name, _ in ordered])
+    axes.barh(range(len(ordered)), [share for _, share in ordered], 0.62, color=style.PALETTE[0])
+    for row, (_, share) in enumerate(ordered):
+        axes.text(share + 0.008, row, f"{share:.0%}", **style.small())
+    axes.set_xlim(0, max(share for _, share in ordered) * 1.12)
+    return style.laid_out(figure)
+
+
+def _range(trials: Trials, axis: Axis) -> BaseDistribution:
+    """The range of what was tried, so that a space that has changed since is no matter."""
+    from optuna.distributions import CategoricalDistribution, FloatDistribution
+
+    if axis.choices:
+        return CategoricalDistribution([float(place) for place in range(len(axis.choices))])
+    tried = trials.param(axis)
+    return FloatDistribution(float(tried.min()), float(tried.max()), log=axis.log)

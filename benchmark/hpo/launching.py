@@ -1,0 +1,139 @@
+"""What every way of starting a study needs: its configuration, and a driver that runs on alone."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmark.config import PREFIX
+from benchmark.hpo.study import run_name
+from benchmark.hpo.study_file import StudyError
+from benchmark.hpo.tune import driving, tune
+from benchmark.hpo.worker import living
+from benchmark.hpo.workers import tune_by_workers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from benchmark.config import Config
+    from benchmark.hpo.study import Study
+    from benchmark.hpo.study_file import StudyDefinition
+    from benchmark.hpo.tune import Tuned
+    from benchmark.results import Record
+    from benchmark.store import Store
+
+LOGS = Path("log")
+_DRIVER = "import sys; from benchmark.cli import main; sys.exit(main())"
+
+
+@dataclass(frozen=True)
+class Triggered:
+    """A study whose driver runs on by itself; what it prints is in `log`."""
+
+    name: str
+    log: Path
+    process: subprocess.Popen[bytes]
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def wait(self, timeout_s: float | None = None) -> int:
+        """Wait for the driver and return its exit code, as of `tune`.
+
+        Raises:
+            subprocess.TimeoutExpired: it runs on.
+        """
+        return self.process.wait(timeout_s)
+
+
+def prepared(definition: StudyDefinition, base: Config) -> tuple[str, Config]:
+    """The compute method of a study, and the configuration with the study's own limits.
+
+    Raises:
+        StudyError: nothing here measures its trials.
+        ConfigError: the method cannot serve it.
+    """
+    from benchmark.compute import discovery
+
+    if definition.objective.is_external:
+        raise StudyError(
+            f"The trials of '{definition.name}' are measured by clients of the HPO service; go on "
+            "with it by `main.py serve`, or say what measures them with --command."
+        )
+    method = (base.compute or {}).get("*", "local")
+    config = base.model_copy(
+        update={
+            "cores": definition.cores,
+            "memory": definition.memory_mb,
+            "runtime": definition.time_s,
+            "hard_limit": definition.time_s,
+            "parallel": definition.max_parallelism or definition.parallel,
+        }
+    )
+    discovery.load_method(method).check(config)
+    return method, config
+
+
+@contextlib.contextmanager
+def taken(store: Store, name: str, begin: Callable[[], Study]) -> Iterator[Study]:
+    """The study, with this process as its one driver while the block lasts.
+
+    Nobody leads a study that workers share, so that those of other machines can join.
+
+    Raises:
+        StudyError: workers are at it.
+        StoreError: another process drives it.
+    """
+    with contextlib.ExitStack() as held:
+        held.enter_context(driving(run_name(name), store))
+        others = living(store, run_name(name))
+        if others:
+            raise StudyError(
+                f"The study '{name}' has {len(others)} workers; join them with tune --resume "
+                f"{name} --worker, or end them."
+            )
+        study = begin()
+        if study.definition.max_parallelism:
+            held.close()
+        yield study
+
+
+def drive(
+    study: Study, config: Config, method: str, on_record: Callable[[Record], None] | None
+) -> Tuned:
+    """Run the trials, by workers where the study says so."""
+    if study.definition.max_parallelism:
+        return tune_by_workers(study, config, on_record)
+    return tune(study, config, method, on_record)
+
+
+def trigger(name: str, config: Config) -> Triggered:
+    """Start a driver of a study of the store, in a session of its own."""
+    LOGS.mkdir(exist_ok=True)
+    log = LOGS / f"{name.replace('/', '-')}.log"
+    # As variables, because a command line is seen by everyone on the machine.
+    told = config.model_dump(mode="json", include=config.model_fields_set)
+    variables = {
+        f"{PREFIX}{key.upper()}": value if isinstance(value, str) else json.dumps(value)
+        for key, value in told.items()
+        if value is not None
+    }
+    root = str(Path(__file__).absolute().parents[2])
+    paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
+    with log.open("ab") as sink:
+        process = subprocess.Popen(
+            [sys.executable, "-c", _DRIVER, "tune", "--resume", name],
+            env=os.environ | variables | {"PYTHONPATH": os.pathsep.join(paths)},
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    return Triggered(name, log, process)

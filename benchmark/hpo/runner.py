@@ -1,0 +1,310 @@
+"""HPORunner: a study from Python, in a script, a notebook or a flow.
+
+    from benchmark.hpo import HPORunner
+
+    def objective(trial):
+        return (trial.suggest_float("x", -5, 5) - 2) ** 2
+
+    found = HPORunner(objective, trials=30).run()
+    found.best_params, found.best_value, found.frame()
+
+`run` blocks, `run_async` is awaited (a cancelled one stops asking and lets running trials end),
+`trigger` hands the study to a process that runs on without this one, `resume` goes on with a study
+of the store by its name. Trials run in the sandbox, each in a process of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmark.config import load_config
+from benchmark.hpo import control, export, launching
+from benchmark.hpo.listing import study_file
+from benchmark.hpo.project import is_project, python_objective, read_project
+from benchmark.hpo.study import Study
+from benchmark.hpo.study_file import StudyError, define, read_study
+from benchmark.store import open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    import optuna
+    import pandas as pd
+
+    from benchmark.config import Config
+    from benchmark.hpo.study_file import StudyDefinition
+    from benchmark.results import Record
+    from benchmark.store import Store
+    from benchmark.tasks import Run
+
+    Objective = Callable[[optuna.Trial], Any] | str | Path | Mapping[str, Any]
+    Space = Sequence[Mapping[str, Any]] | Mapping[str, Any]
+
+_AGAIN_S = 1.0
+
+
+@dataclass(frozen=True)
+class Found:
+    """A study as it stands when its driver has ended.
+
+    `interrupted` and `stopped` say that somebody ended it early; `without_result` are trials whose
+    attempts were lost, which run again when the study goes on.
+    """
+
+    name: str
+    run: Run
+    definition: StudyDefinition
+    interrupted: bool = False
+    stopped: bool = False
+    without_result: list[Record] = field(default_factory=list)
+
+    @property
+    def records(self) -> list[Record]:
+        """The trials' records in their order."""
+        return export.trial_records(self.run)
+
+    @property
+    def best(self) -> list[dict[str, Any]]:
+        """The best trial; of several directions the Pareto front; nothing before a success."""
+        return [export.configuration(record) for record in export.best(self.run, self.definition)]
+
+    @property
+    def best_params(self) -> dict[str, Any]:
+        """The tunables of the (first) best trial; {} before a success."""
+        return next((one["params"] for one in self.best), {})
+
+    @property
+    def best_value(self) -> float | None:
+        """The first value of the (first) best trial; None before a success."""
+        return next((one["values"][0] for one in self.best), None)
+
+    def frame(self) -> pd.DataFrame:
+        """A row for each trial: its number, state, values, tunables, metrics, seconds."""
+        import io
+
+        import pandas as pd
+
+        return pd.read_csv(io.StringIO(export.table(self.records, self.definition)))
+
+    def report(self, folder: str | Path) -> Path:
+        """Write the report with its figures into a folder; returns the HTML file."""
+        from benchmark.hpo.report import write_report
+
+        return write_report(self.run, self.definition, Path(folder))
+
+
+class HPORunner:
+    """One study: its objective, its space, and where it runs.
+
+    Args:
+        objective: a function `objective(trial)` as Optuna users write it, `"file.py:objective"`,
+            the entry `objective` of a study file, a study file, or a directory with one or with
+            config.json.
+        space: the tunables as in a study file, or Optuna's distributions by name; without one the
+            objective declares them itself by asking the trial.
+        name: the study's name; a study of that name in the store goes on.
+        config: the configuration, or a path to one; without it batch.config as every command has.
+        on_record: called with each trial's record.
+        namespace: for deployments that have namespaces (Metaflow); kept, and of no effect here.
+        settings: any other key of a study file, such as trials, direction, parallel, algorithm.
+    """
+
+    def __init__(
+        self,
+        objective: Objective | None = None,
+        space: Space | None = None,
+        *,
+        name: str | None = None,
+        config: Config | str | Path | None = None,
+        on_record: Callable[[Record], None] | None = None,
+        namespace: str | None = None,
+        **settings: Any,
+    ) -> None:
+        if "HPO_TRIAL" in os.environ:
+            raise StudyError(
+                "HPORunner was made within a trial: the objective's file runs it when it is "
+                "imported; put it below `if __name__ == '__main__':`."
+            )
+        _hush_optuna()
+        self.namespace = namespace
+        self.name = name
+        self._objective = objective
+        self._space = space
+        self._settings = settings
+        self._on_record = on_record
+        if config is None or isinstance(config, (str, Path)):
+            config = load_config(None if config is None else str(config)).values
+        self._config = config
+
+    def run(self) -> Found:
+        """Run the study to its end, or go on with the one of this name, and return what it found.
+
+        Raises:
+            BenchmarkError: the study is wrong, or another process drives it.
+        """
+        store = self._store()
+        with self._definition(store) as definition:
+            self.name = definition.name
+            with launching.taken(
+                store, definition.name, lambda: Study.begin(store, definition)
+            ) as study:
+                return self._driven(study)
+
+    async def run_async(self) -> Found:
+        """The same for a running event loop, which stays free."""
+        return await self._in_thread(self.run)
+
+    def resume(self, name: str | None = None) -> Found:
+        """Go on with a study of the store as it was declared; settings given here go over it.
+
+        Raises:
+            StudyError: there is none of that name.
+        """
+        chosen = self._named(name)
+        store = self._store()
+        with launching.taken(
+            store, chosen, lambda: Study.open(store, chosen, self._settings)
+        ) as study:
+            return self._driven(study)
+
+    async def resume_async(self, name: str | None = None) -> Found:
+        """The same for a running event loop."""
+        return await self._in_thread(lambda: self.resume(name))
+
+    def trigger(self) -> launching.Triggered:
+        """Begin the study and hand it to a process that runs on when this one has ended."""
+        store = self._store()
+        with self._definition(store) as definition:
+            self.name = definition.name
+            with launching.taken(store, self.name, lambda: Study.begin(store, definition)):
+                pass
+        return launching.trigger(definition.name, self._config)
+
+    def found(self, name: str | None = None) -> Found:
+        """The study as it stands in the store, whoever drives it."""
+        from benchmark.hpo.listing import opened
+
+        chosen = self._named(name)
+        run, definition = opened(self._store(), chosen)
+        return Found(chosen, run, definition)
+
+    def _driven(self, study: Study) -> Found:
+        method, config = launching.prepared(study.definition, self._config)
+        tuned = launching.drive(study, config, method, self._on_record)
+        return Found(
+            study.definition.name,
+            study.run,
+            study.definition,
+            tuned.interrupted,
+            tuned.stopped,
+            tuned.without_result,
+        )
+
+    async def _in_thread(self, function: Callable[[], Found]) -> Found:
+        task = asyncio.create_task(asyncio.to_thread(function))
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            # Said again until it is heard: the driver takes an old word back when it begins.
+            while not task.done():
+                self._say_stop()
+                await asyncio.wait({task}, timeout=_AGAIN_S)
+            raise
+
+    def _say_stop(self) -> None:
+        from benchmark.hpo.listing import opened
+
+        if self.name is not None:
+            with contextlib.suppress(StudyError):
+                control.say(opened(self._store(), self.name)[0], "stop")
+
+    def _store(self) -> Store:
+        return open_store(self._config.store_url)
+
+    def _named(self, name: str | None) -> str:
+        chosen = name or self.name
+        if chosen is None:
+            raise StudyError("Name the study that is meant: resume(name).")
+        self.name = chosen
+        return chosen
+
+    @contextlib.contextmanager
+    def _definition(self, store: Store) -> Iterator[StudyDefinition]:
+        """The study as declared; its objective's files are there while the block lasts."""
+        from benchmark.hpo.callables import as_objective
+
+        objective = self._objective
+        changes = {"name": self.name, "tunables": _tunables(self._space), **self._settings}
+        changes = {key: value for key, value in changes.items() if value is not None}
+        if objective is None:
+            raise StudyError("HPORunner has no objective; give it one, or call resume(name).")
+        if callable(objective):
+            with as_objective(objective) as (folder, entry):
+                yield define(_named_values(changes, objective) | {"objective": entry}, folder)
+        elif isinstance(objective, (str, Path)) and is_project(Path(objective)):
+            yield read_project(Path(objective), store, changes).definition
+        elif isinstance(objective, (str, Path)) and _is_study(Path(objective)):
+            yield read_study(study_file(Path(objective)), changes)
+        else:
+            folder, entry = _declared(objective)
+            yield define(_named_values(changes, objective) | {"objective": entry}, folder)
+
+
+def _is_study(path: Path) -> bool:
+    return path.is_dir() or path.suffix in (".yaml", ".yml", ".json")
+
+
+def _hush_optuna() -> None:
+    """Warnings only, unless the user has asked for another level than Optuna's own default."""
+    import optuna
+
+    if optuna.logging.get_verbosity() == optuna.logging.INFO:
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+def _declared(objective: str | Path | Mapping[str, Any]) -> tuple[Path, Any]:
+    """The folder of the files, and the entry `objective` of a study file."""
+    if isinstance(objective, (str, Path)):
+        place, _, function = str(objective).rpartition(":")
+        if place.endswith(".py"):
+            return Path(place).absolute().parent, python_objective(Path(place), function)
+        return Path.cwd(), str(objective)
+    return Path.cwd(), dict(objective)
+
+
+def _named_values(changes: dict[str, Any], objective: Any) -> dict[str, Any]:
+    """With a name and a direction, where none was given."""
+    several = {} if "directions" in changes else {"direction": "minimize"}
+    name = getattr(objective, "__name__", "study").strip("<>_") or "study"
+    return {"name": name, **several, **changes}
+
+
+def _tunables(space: Space | None) -> list[dict[str, Any]] | None:
+    """Tunables of a study file from what was given as a space."""
+    if space is None:
+        return None
+    if isinstance(space, Mapping):
+        return [{"name": name, **_range(name, entry)} for name, entry in space.items()]
+    return [dict(tunable) for tunable in space]
+
+
+def _range(name: str, entry: Any) -> dict[str, Any]:
+    """A tunable from Optuna's distribution."""
+    from optuna import distributions as known
+
+    if isinstance(entry, known.CategoricalDistribution):
+        return {"value_type": "categorical", "choices": list(entry.choices)}
+    if isinstance(entry, (known.IntDistribution, known.FloatDistribution)):
+        kind = "integer" if isinstance(entry, known.IntDistribution) else "double"
+        told = {"value_type": kind, "lower_bound": entry.low, "upper_bound": entry.high}
+        stepped = entry.step is not None and not entry.log and (kind == "double" or entry.step != 1)
+        return told | {"log": entry.log} | ({"step": entry.step} if stepped else {})
+    if isinstance(entry, dict):
+        return entry
+    raise StudyError(f"The tunable '{name}' is {entry!r}; give a distribution of Optuna's.")

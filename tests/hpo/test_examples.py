@@ -1,0 +1,102 @@
+"""The examples as they stand: each runs; those with a real server and a verdict are integration."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+from benchmark.hpo.study_file import read_study
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "examples"
+NAMES = sorted(path.name for path in EXAMPLES.iterdir() if path.is_dir())
+SETTINGS = ("dirty_ratio", "dirty_background_ratio", "swappiness", "vfs_cache_pressure")
+Program = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_has_a_readme_and_a_default_for_each_tunable(name: str) -> None:
+    definition = read_study(EXAMPLES / name / "study.yaml")
+    assert definition.name == name
+    assert definition.space.fault(definition.space.default() or {}) is None
+    assert (EXAMPLES / name / "README.md").read_text().startswith("# ")
+
+
+@pytest.mark.parametrize(("name", "trials"), [("quarkus", 2), ("mpi", 2), ("nn", 2)])
+def test_it_runs(program: Program, name: str, trials: int) -> None:
+    ended = program("tune", str(EXAMPLES / name), "--trials", str(trials), "--json")
+    assert ended.returncode == 0, ended.stderr
+    told = json.loads(ended.stdout)
+    assert told["failure"] == 0, ended.stderr
+    assert told["told"] == trials
+
+
+def test_quarkus_has_the_study_s_31_tunables() -> None:
+    assert len(read_study(EXAMPLES / "quarkus" / "study.yaml").space.tunables) == 31
+
+
+@pytest.mark.integration
+def test_the_framework_example(program: Program) -> None:
+    ended = program("tune", str(EXAMPLES / "framework"), "--trials", "2", "--json")
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads(ended.stdout)["success"] == 2, ended.stderr
+
+
+@pytest.mark.integration
+def test_some_networks_are_pruned(program: Program) -> None:
+    ended = program("tune", str(EXAMPLES / "nn"), "--trials", "14", "--json")
+    told = json.loads(ended.stdout)
+    assert (told["failure"], told["told"]) == (0, 14), ended.stderr
+    assert told["prune"] >= 1
+
+
+@pytest.mark.integration
+def test_sqlite_improves_by_its_own_verdict(program: Program) -> None:
+    ended = program("tune", str(EXAMPLES / "sqlite"), "--confirm", "6", "--json")
+    assert ended.returncode == 0, ended.stderr
+    verdict = json.loads(ended.stdout)["verdict"]
+    assert verdict["says"] == "keep", verdict
+
+
+@pytest.mark.integration
+@pytest.mark.skipif(shutil.which("pgbench") is None, reason="PostgreSQL is not installed")
+def test_postgres_improves_by_its_own_verdict(program: Program) -> None:
+    study = ("tune", str(EXAMPLES / "postgres"), "--trials", "12", "--confirm", "8", "--json")
+    ended = program(*study)
+    assert ended.returncode == 0, ended.stderr
+    told = json.loads(ended.stdout)
+    assert told["failure"] == 0, ended.stderr
+    assert told["verdict"]["says"] == "keep", told["verdict"]
+
+
+@pytest.mark.integration
+@pytest.mark.skipif(os.geteuid() != 0, reason="kernel settings need root")
+def test_kernel_settings_are_put_back(program: Program) -> None:
+    before = [Path("/proc/sys/vm", name).read_text() for name in SETTINGS]
+    if not os.access("/proc/sys/vm/swappiness", os.W_OK):
+        pytest.skip("/proc/sys cannot be written here")
+    ended = program("tune", str(EXAMPLES / "os"), "--trials", "3", "--json")
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads(ended.stdout)["success"] == 3, ended.stderr
+    assert [Path("/proc/sys/vm", name).read_text() for name in SETTINGS] == before
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("name", ["tree", "nn"])
+def test_the_notebook_runs(name: str, tmp_path: Path) -> None:
+    folder = tmp_path / name
+    shutil.copytree(EXAMPLES / name, folder)
+    notebook = nbformat.read(folder / "study.ipynb", as_version=4)
+    nbformat.validate(notebook)
+    path = nbformat.v4.new_code_cell(f"import sys; sys.path[:0] = [{str(ROOT)!r}]")
+    notebook.cells.insert(0, path)
+    NotebookClient(notebook, timeout=400, resources={"metadata": {"path": str(folder)}}).execute()
+    assert any("image/png" in output.get("data", {}) for output in notebook.cells[-1].outputs)

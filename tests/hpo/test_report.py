@@ -1,0 +1,138 @@
+"""The report of a study and its figures, from the very first trial on."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmark.errors import BenchmarkError
+from benchmark.hpo.figures import Trials, drawn, importances
+from benchmark.hpo.importing import import_rows
+from benchmark.hpo.report import write_report
+from benchmark.hpo.study import Study
+from benchmark.hpo.study_file import define
+from benchmark.results import Record
+from benchmark.store import Store
+
+ODD = "a<b>&'odd"
+TUNABLES = [
+    {"name": "x", "value_type": "double", "lower_bound": 0, "upper_bound": 1, "default": 0.5},
+    {
+        "name": "pool",
+        "value_type": "integer",
+        "lower_bound": 1,
+        "upper_bound": 4096,
+        "log": True,
+        "default": 8,
+    },
+    {"name": ODD, "value_type": "categorical", "choices": [True, "<i>", None], "default": "<i>"},
+    {
+        "name": "g1",
+        "value_type": "integer",
+        "lower_bound": 0,
+        "upper_bound": 9,
+        "when": "x > 0.5",
+        "default": 3,
+    },
+]
+
+
+def study(store: Store, direction: Any = "minimize") -> Study:
+    values = {
+        "name": "s",
+        "direction": direction,
+        "tunables": TUNABLES,
+        "objective": {"command": ["true"], "constraints": ["p99 <= 90"]},
+    }
+    return Study.begin(store, define(values, Path()))
+
+
+def rows(count: int) -> list[dict[str, Any]]:
+    generator = random.Random(1)
+    found = []
+    for _ in range(count):
+        x, pool = generator.random(), generator.randint(1, 4096)
+        row = {
+            "x": x,
+            "pool": pool,
+            ODD: generator.choice(["<i>", "true"]),
+            "g1": 4,
+            "p99": 100 * x,
+        }
+        found.append(row | {"value": x * x + pool / 1e5, "cost": x, "speed": x - pool / 1e4})
+    return found
+
+
+def trials(study: Study) -> Trials:
+    from benchmark.hpo.export import trial_records
+
+    return Trials(trial_records(study.run), study.definition)
+
+
+@pytest.mark.parametrize("count", [0, 1, 3, 40])
+def test_a_report_of_any_length(folder_store: Store, tmp_path: Path, count: int) -> None:
+    begun = study(folder_store)
+    import_rows(begun, [*rows(count), *([{"x": 0.5, "state": "failure"}] if count else [])])
+    path = write_report(begun.run, begun.definition, tmp_path / "report")
+    page = path.read_text()
+    assert "a<b>" not in page
+    assert "<i>" not in page
+    assert page.count("<figure>") == len(list((tmp_path / "report" / "figures").glob("*.png")))
+    assert "<h1>Study s</h1>" in page
+    names = {path.stem for path in (tmp_path / "report" / "figures").glob("*.pdf")}
+    if count == 40:
+        assert names == {"history", "importance", "slice", "parallel_coordinates", "contour"}
+        assert page.count("<tr") >= 41
+    else:
+        assert "history" in names
+
+
+def test_several_directions_have_a_front(folder_store: Store, tmp_path: Path) -> None:
+    begun = study(folder_store, {"cost": "minimize", "speed": "maximize"})
+    import_rows(begun, rows(20))
+    page = write_report(begun.run, begun.definition, tmp_path).read_text()
+    assert "on the Pareto front" in page
+    assert (tmp_path / "figures" / "pareto_front.png").is_file()
+
+
+def test_what_makes_the_difference_is_important(folder_store: Store) -> None:
+    begun = study(folder_store)
+    import_rows(begun, rows(40))
+    shares = importances(trials(begun))
+    # g1 is not in every trial, so that nothing can be said of it beside the others.
+    assert set(shares) == {"x", "pool", ODD}
+    assert max(shares, key=lambda name: shares[name]) == "x"
+
+
+def test_all_of_one_value(folder_store: Store) -> None:
+    begun = study(folder_store)
+    import_rows(begun, [row | {"value": 1.0} for row in rows(6)])
+    names = [name for name, _ in drawn(trials(begun))]
+    assert "importance" not in names
+    assert "contour" in names
+
+
+def test_undeclared_tunables_are_shown_too(folder_store: Store) -> None:
+    begun = study(folder_store)
+    records = [
+        Record(
+            str(number),
+            "success",
+            metrics={"value": float(number)},
+            labels={"values": [float(number)], "params": {"own": number, "kind": "ab"[number % 2]}},
+        )
+        for number in range(8)
+    ]
+    found = Trials(records, begun.definition)
+    assert [axis.name for axis in found.axes] == ["own", "kind"]
+    assert len(list(drawn(found))) == 5
+
+
+def test_a_folder_that_cannot_be_written(folder_store: Store, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    begun = study(folder_store)
+    with pytest.raises(BenchmarkError, match="choose another"):
+        write_report(begun.run, begun.definition, tmp_path / "file" / "report")
