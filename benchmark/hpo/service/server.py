@@ -1,0 +1,132 @@
+"""A server: the HTTP application with its guard, the gRPC wire beside it, from start to end."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmark.errors import BenchmarkError
+from benchmark.hpo.service.guard import RATE, Guard, is_loopback, read_tokens
+from benchmark.hpo.service.homes import DatabaseHome, Home, MemoryHome, StoreHome
+from benchmark.hpo.service.service import Service
+from benchmark.store import open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_log = logging.getLogger("benchmark.hpo.service")
+
+
+class ServeError(BenchmarkError):
+    """The server cannot start."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to serve. `grpc_port` None: HTTP only; a port of 0 is any that is free."""
+
+    host: str = "127.0.0.1"
+    port: int = 8085
+    grpc_port: int | None = 50051
+    storage: str | None = None
+    token_file: Path | None = None
+    insecure: bool = False
+    rate: float = RATE
+
+
+def home_of(storage: str | None, store_url: str) -> Home:
+    """`memory`, a database's URL, or else journals in the store."""
+    if storage == "memory":
+        return MemoryHome()
+    if storage is None:
+        return StoreHome(open_store(store_url))
+    if "://" not in storage:
+        return StoreHome(open_store(storage))
+    return DatabaseHome(storage, open_store(store_url))
+
+
+def check(options: Options) -> None:
+    """Refuse what would be open to everybody without anybody having said so.
+
+    Raises:
+        ServeError: the address is not this machine's own and there is no token file.
+    """
+    if options.token_file is None and not options.insecure and not is_loopback(options.host):
+        raise ServeError(
+            f"'{options.host}' can be reached from other machines and there is no --token-file; "
+            "give one, listen on 127.0.0.1, or say --insecure where a network policy guards it."
+        )
+
+
+def serve(options: Options, store_url: str, say: Callable[[str], None]) -> None:
+    """Serve until SIGTERM or Ctrl-C; what is under way then is finished and answered.
+
+    Raises:
+        BenchmarkError: the tokens, the storage or a port cannot be had.
+    """
+    import uvicorn
+
+    from benchmark.hpo.service.rest import make_app
+
+    check(options)
+    tokens = read_tokens(options.token_file) if options.token_file else None
+    listening = _listen(options.host, options.port)
+    service = Service(home_of(options.storage, store_url))
+    local = tokens is None and not options.insecure
+    app = Guard(make_app(service), tokens, options.rate, local=local)
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        lifespan="on",
+        timeout_graceful_shutdown=30,
+        http="httptools",
+    )
+    server = uvicorn.Server(config)
+    grpc_server = None
+    if options.grpc_port is not None:
+        from benchmark.hpo.service.grpc_wire import start
+
+        grpc_server, grpc_port = start(service, options.host, options.grpc_port, tokens)
+        say(f"gRPC: {_shown(options.host)}:{grpc_port}")
+    say(f"HTTP: http://{_shown(options.host)}:{listening.getsockname()[1]}/")
+    try:
+        server.run(sockets=[listening])
+    except KeyboardInterrupt:
+        # uvicorn raises the signal anew after an end that was in order.
+        _log.debug("Interrupted")
+    finally:
+        if grpc_server is not None:
+            grpc_server.stop(grace=5).wait()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host.strip("[]"), port))
+    except OSError as error:
+        listening.close()
+        reason = error.strerror or str(error)
+        raise ServeError(
+            f"The port {port} of {host} cannot be had: {reason}; choose another with --port."
+        ) from None
+    return listening
+
+
+def _shown(host: str) -> str:
+    return f"[{host}]" if ":" in host and not host.startswith("[") else host
+
+
+def quieten(*_: Any) -> None:
+    """Optuna tells every study on standard error; a signal to end must not be eaten by a pool."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
