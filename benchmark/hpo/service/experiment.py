@@ -99,7 +99,7 @@ class Experiment:
             opened.storage,
             opened.definition.name,
         )
-        self.version = 0
+        self._state: State | None = None
         self._counts = Counts()
         self._walked = 0
         self._running: dict[int, None] = {}
@@ -153,7 +153,6 @@ class Experiment:
         finally:
             self._waiting.release()
         self._ahead.think()
-        self._changed()
         if not given and not self._running_now():
             raise self._finished()
         return given
@@ -167,13 +166,15 @@ class Experiment:
             ConflictError: the trial ended otherwise before.
         """
         self.check(ending)
+        try:
+            first = self.optimizer.tell(number, _told(ending, key))
+        except KeyError:
+            raise self._no_trial(number) from None
+        if first:
+            self._opened.leases.release(number)
+            self._learn_of(number, ending.cost)
+            return True
         trial = self.trial(number)
-        if not trial.state.is_finished():
-            if self.optimizer.tell(number, _told(ending, key)):
-                self._opened.leases.release(number)
-                self._learn_of(number, ending.cost)
-                return True
-            trial = self.trial(number)
         if (key is not None and _kept(trial, ENDED).get("key") == key) or _same(trial, ending):
             return False
         raise ConflictError(
@@ -217,7 +218,6 @@ class Experiment:
 
         trial = self._unfinished(number)
         self.optimizer.study._storage.set_trial_intermediate_value(trial._trial_id, step, value)
-        self._changed()
         chosen = dict(self.definition.pruner)
         if not chosen or len(self.definition.directions) > 1:
             return False
@@ -243,7 +243,6 @@ class Experiment:
             ]
             self._look()
         self._ahead.told()
-        self._changed()
         for number in numbers[len(had) :]:
             self._on_told(self, number)
         return numbers
@@ -258,14 +257,16 @@ class Experiment:
             raise ConflictError(f"'{self.terms.experiment}' was stopped, which is for good.")
         study = self.optimizer.study
         study._storage.set_study_user_attr(study._study_id, STATE, state)
-        self._changed()
+        self._state = state
 
     @property
     def state(self) -> State:
-        study = self.optimizer.study
-        attrs = study._storage.get_study_user_attrs(study._study_id)
-        found: State = attrs.get(STATE, "running")
-        return found
+        """Running, paused or stopped, as the clients want it."""
+        if self._state is None or not self._opened.alone:
+            study = self.optimizer.study
+            attrs = study._storage.get_study_user_attrs(study._study_id)
+            self._state = attrs.get(STATE, "running")
+        return self._state
 
     @property
     def is_finished(self) -> bool:
@@ -298,9 +299,10 @@ class Experiment:
             trial_id = storage.get_trial_id_from_study_id_trial_number(study._study_id, number)
             return storage.get_trial(trial_id)
         except KeyError:
-            raise NotFoundError(
-                f"There is no trial {number} in '{self.terms.experiment}'."
-            ) from None
+            raise self._no_trial(number) from None
+
+    def _no_trial(self, number: int) -> NotFoundError:
+        return NotFoundError(f"There is no trial {number} in '{self.terms.experiment}'.")
 
     def _unfinished(self, number: int) -> FrozenTrial:
         trial = self.trial(number)
@@ -429,7 +431,6 @@ class Experiment:
                     self._counts.told += 1
                     self._counts.cost += cost or 0.0
         self._ahead.told()
-        self._changed()
         self._on_told(self, number)
 
     def _look(self) -> None:
@@ -485,9 +486,6 @@ class Experiment:
                 kept = _kept(self.trial(number), GIVEN)
                 if "lease" in kept:
                     self._opened.leases.grant(number, kept["lease"], kept.get("lease_s"))
-
-    def _changed(self) -> None:
-        self.version += 1
 
 
 def _kept(trial: FrozenTrial, name: str) -> dict[str, Any]:

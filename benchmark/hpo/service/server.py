@@ -84,6 +84,7 @@ def serve(options: Options, store_url: str, say: Callable[[str], None]) -> None:
         access_log=False,
         server_header=False,
         lifespan="on",
+        timeout_keep_alive=75,
         timeout_graceful_shutdown=30,
         http="httptools",
     )
@@ -107,10 +108,13 @@ def serve(options: Options, store_url: str, say: Callable[[str], None]) -> None:
 
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
+    # Named TCP, for asyncio sets NODELAY on nothing else: answers would wait 40 ms for the ACK.
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host.strip("[]"), port))
+        # From here on a client waits for the answer in place of being refused.
+        listening.listen(2048)
     except OSError as error:
         listening.close()
         reason = error.strerror or str(error)
