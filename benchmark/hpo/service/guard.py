@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from benchmark.errors import BenchmarkError
+from benchmark.hpo.service.errors import TooLargeError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
@@ -115,10 +116,6 @@ class Buckets:
         return level >= 1.0
 
 
-class TooLargeError(Exception):
-    """More bytes came than may."""
-
-
 class Guard:
     """An ASGI application before another one."""
 
@@ -145,28 +142,21 @@ class Guard:
             await _answer(send, *refused)
             return
         size = 0
-        begun = False
 
         async def counted() -> MutableMapping[str, Any]:
             nonlocal size
             message = await receive()
             size += len(message.get("body", b""))
             if size > LARGEST_BODY:
-                raise TooLargeError
+                raise TooLargeError(_too_large()[1])
             return message
 
         async def sent(message: MutableMapping[str, Any]) -> None:
-            nonlocal begun
             if message["type"] == "http.response.start":
-                begun = True
                 message["headers"] = [*message.get("headers", ()), *_HEADERS]
             await send(message)
 
-        try:
-            await self._app(scope, counted, sent)
-        except TooLargeError:
-            if not begun:
-                await _answer(send, *_too_large())
+        await self._app(scope, counted, sent)
 
     def _refusal(self, scope: Scope, headers: dict[bytes, bytes]) -> Refusal | None:
         if self._local and not _is_own(headers.get(b"host", b"")):

@@ -52,8 +52,8 @@ class Threads:
         self._patient.shutdown(wait=True)
 
 
-def make_app(service: Service) -> FastAPI:
-    """The application over a service, which it closes when it ends."""
+def make_app(service: Service, before_end: Callable[[], None] = lambda: None) -> FastAPI:
+    """The application over a service, which it closes when it ends, after `before_end`."""
     from benchmark.hpo.service.v1 import routes
 
     threads = Threads()
@@ -62,6 +62,7 @@ def make_app(service: Service) -> FastAPI:
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
         threads.close()
+        before_end()
         service.close()
 
     app = FastAPI(
@@ -161,8 +162,10 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 
 async def _no_place(request: Request, error: Exception) -> Response:
-    status = error.status_code if isinstance(error, HTTPException) else 404
-    return _said(request, status, "not_found", phrases.NO_PLACE)
+    assert isinstance(error, HTTPException)
+    if error.status_code in (404, 405):
+        return _said(request, error.status_code, "not_found", phrases.NO_PLACE)
+    return _said(request, error.status_code, "invalid", str(error.detail))
 
 
 async def _unreadable(request: Request, error: Exception) -> Response:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import contextlib
 import signal
 import socket
 from dataclasses import dataclass
@@ -17,8 +17,6 @@ from benchmark.store import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-_log = logging.getLogger("benchmark.hpo.service")
 
 
 class ServeError(BenchmarkError):
@@ -77,33 +75,33 @@ def serve(options: Options, store_url: str, say: Callable[[str], None]) -> None:
     listening = _listen(options.host, options.port)
     service = Service(home_of(options.storage, store_url))
     local = tokens is None and not options.insecure
-    app = Guard(make_app(service), tokens, options.rate, local=local)
-    config = uvicorn.Config(
-        app,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        lifespan="on",
-        timeout_keep_alive=75,
-        timeout_graceful_shutdown=30,
-        http="httptools",
-    )
-    server = uvicorn.Server(config)
-    grpc_server = None
-    if options.grpc_port is not None:
-        from benchmark.hpo.service.grpc_wire import start
+    with contextlib.ExitStack() as ending:
+        app = Guard(make_app(service, ending.close), tokens, options.rate, local=local)
+        if options.grpc_port is not None:
+            from benchmark.hpo.service.grpc_wire import start
 
-        grpc_server, grpc_port = start(service, options.host, options.grpc_port, tokens)
-        say(f"gRPC: {_shown(options.host)}:{grpc_port}")
-    say(f"HTTP: http://{_shown(options.host)}:{listening.getsockname()[1]}/")
-    try:
-        server.run(sockets=[listening])
-    except KeyboardInterrupt:
+            wire, port = start(service, options.host, options.grpc_port, tokens)
+            ending.callback(lambda: wire.stop(grace=5).wait())
+            say(f"gRPC: {_shown(options.host)}:{port}")
+        say(f"HTTP: http://{_shown(options.host)}:{listening.getsockname()[1]}/")
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            lifespan="on",
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=30,
+            http="httptools",
+        )
+        signal.signal(signal.SIGTERM, _interrupt)
         # uvicorn raises the signal anew after an end that was in order.
-        _log.debug("Interrupted")
-    finally:
-        if grpc_server is not None:
-            grpc_server.stop(grace=5).wait()
+        with contextlib.suppress(KeyboardInterrupt):
+            uvicorn.Server(config).run(sockets=[listening])
+
+
+def _interrupt(*_: Any) -> None:
+    raise KeyboardInterrupt
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -128,7 +126,7 @@ def _shown(host: str) -> str:
     return f"[{host}]" if ":" in host and not host.startswith("[") else host
 
 
-def quieten(*_: Any) -> None:
+def quieten() -> None:
     """Optuna tells every study on standard error; a signal to end must not be eaten by a pool."""
     import optuna
 
