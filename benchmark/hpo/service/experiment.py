@@ -9,6 +9,7 @@ Every method may be called from many threads. What it changed is in the storage 
 
 from __future__ import annotations
 
+import itertools
 import secrets
 import threading
 from dataclasses import dataclass, field
@@ -214,10 +215,16 @@ class Experiment:
         Raises:
             NotFoundError, ConflictError: there is no such trial, or it has ended.
         """
+        from optuna.exceptions import UpdateFinishedTrialError
+
         from benchmark.hpo.algorithms import pruner_of
 
         trial = self._unfinished(number)
-        self.optimizer.study._storage.set_trial_intermediate_value(trial._trial_id, step, value)
+        storage = self.optimizer.study._storage
+        try:
+            storage.set_trial_intermediate_value(trial._trial_id, step, value)
+        except UpdateFinishedTrialError:
+            raise self._ended(number) from None
         chosen = dict(self.definition.pruner)
         if not chosen or len(self.definition.directions) > 1:
             return False
@@ -307,10 +314,13 @@ class Experiment:
     def _unfinished(self, number: int) -> FrozenTrial:
         trial = self.trial(number)
         if trial.state.is_finished():
-            raise ConflictError(
-                f"Trial {number} of '{self.terms.experiment}' has ended already; ask for a new one."
-            )
+            raise self._ended(number)
         return trial
+
+    def _ended(self, number: int) -> ConflictError:
+        return ConflictError(
+            f"Trial {number} of '{self.terms.experiment}' has ended already; ask for a new one."
+        )
 
     def _earlier(self, key: str | None, lease_s: float | None) -> list[Given]:
         """What the same key was given before, with its time begun anew."""
@@ -337,14 +347,23 @@ class Experiment:
         """Trials whose client has not been heard of for too long, with their configuration."""
         holders = self._opened.leases.holders(self._running_now())
         free = [number for number, lease in holders.items() if lease is None]
-        return [self._again(number, lease_s) for number in free[:count]]
+        again = (self._again(number, lease_s) for number in free)
+        return list(itertools.islice((given for given in again if given is not None), count))
 
-    def _again(self, number: int, lease_s: float | None) -> Given:
+    def _again(self, number: int, lease_s: float | None) -> Given | None:
+        """Give a trial out once more; None where it was told this very moment."""
+        from optuna.exceptions import UpdateFinishedTrialError
+
         trial = self.trial(number)
+        if trial.state.is_finished():
+            return None
         token = secrets.token_hex(8)
         kept = _kept(trial, GIVEN) | {"lease": token, "lease_s": lease_s}
         storage = self.optimizer.study._storage
-        storage.set_trial_user_attr(trial._trial_id, GIVEN, kept)
+        try:
+            storage.set_trial_user_attr(trial._trial_id, GIVEN, kept)
+        except UpdateFinishedTrialError:
+            return None
         self._opened.leases.grant(number, token, lease_s)
         return Given(number, self.optimizer.params_of(trial), token, lease_s, again=True)
 

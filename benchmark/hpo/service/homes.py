@@ -192,8 +192,12 @@ class DatabaseHome(Home):
         self._engine: Any = backend.engine
         self._leases: dict[str, MemoryLeases] = {}
         if self._shared:
+            from sqlalchemy import create_engine
+
             from benchmark.hpo.service.database_leases import make_tables
 
+            # A pool of its own: an ask holds one of these while Optuna takes one of the other.
+            self._engine = create_engine(self._engine.url, pool_size=32, max_overflow=32)
             make_tables(self._engine)
 
     def names(self) -> list[str]:

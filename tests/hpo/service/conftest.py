@@ -6,6 +6,7 @@ import contextlib
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,7 @@ class Server:
 
     def __init__(self, folder: Path, *arguments: str) -> None:
         self._folder, self._arguments = folder, arguments
-        self.port, self.grpc_port = 0, 0
+        self.port, self.grpc_port, self.said = 0, 0, ""
         self.process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
@@ -71,16 +72,21 @@ class Server:
                 self.grpc_port = int(line.rsplit(":", 1)[1])
             if line.startswith("HTTP: "):
                 self.port = int(line.rsplit(":", 1)[1].strip().rstrip("/"))
+                # A pipe that nobody reads would hold up the server.
+                threading.Thread(target=self._drain, args=(self.process,), daemon=True).start()
                 return
         raise AssertionError(said)
+
+    def _drain(self, process: subprocess.Popen[str]) -> None:
+        assert process.stderr is not None
+        with process.stderr:
+            for line in process.stderr:
+                self.said += line
 
     def kill(self, number: int = signal.SIGKILL) -> int:
         assert self.process is not None
         self.process.send_signal(number)
-        code = self.process.wait(60)
-        assert self.process.stderr is not None
-        self.process.stderr.close()
-        return code
+        return self.process.wait(60)
 
     @property
     def url(self) -> str:
