@@ -34,6 +34,7 @@ COMMANDS = {
     "tune": ("tune:tune", "run a study: find a better configuration of any system"),
     "studies": ("studies:studies", "list, show, export, import, pause, stop and delete studies"),
     "dashboard": ("dashboard:dashboard", "look at a study in the browser, with optuna-dashboard"),
+    "serve": ("serve:serve", "the HPO service: any program asks and tells, over HTTP and gRPC"),
     "doctor": ("doctor:doctor", "check configuration, store and machine, and say how to mend"),
 }
 ALIASES = {"perform-analysis": "run-analysis"}
@@ -51,6 +52,10 @@ BY_CAUSE = {
     "get-logs": "those that ended so",
 }
 FILED = ("file-compute", "export-failures", "delete-runs")
+CLIENT_VERBS = (
+    *("count", "list", "show", "new", "delete", "config", "result", "next"),
+    "recommended",
+)
 TOLD_AS_JSON = tuple(COMMANDS)
 
 
@@ -105,6 +110,8 @@ def _parser() -> Parser:
             _narrowed(name, command)
         _special(name, command)
         _of_studies(name, command)
+        if name == "serve":
+            _of_service(command)
     return parser
 
 
@@ -306,3 +313,43 @@ def _of_studies(name: str, command: argparse.ArgumentParser) -> None:
     if name == "dashboard":
         command.add_argument("study", nargs="?", metavar="STUDY")
         command.add_argument("--port", type=int, default=8080, help="default: 8080; 0: any free")
+
+
+def _of_service(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "what", nargs="?", choices=("client",), help="client: speak to a service over gRPC"
+    )
+    command.add_argument(
+        "verb",
+        nargs="?",
+        choices=CLIENT_VERBS,
+        help="what the client does; HPO_HOST and HPO_PORT say where (localhost, 50051)",
+    )
+    command.add_argument("--port", type=int, default=8085, help="of HTTP (default: 8085)")
+    command.add_argument("--grpc-port", type=int, default=50051, help="of gRPC (default: 50051)")
+    command.add_argument("--no-grpc", action="store_true", help="HTTP only")
+    command.add_argument(
+        "--host", default="127.0.0.1", help="the address to listen on (default: 127.0.0.1)"
+    )
+    command.add_argument(
+        "--storage",
+        metavar="URL",
+        help="postgresql://… for several servers, sqlite:///FILE, a folder, or memory "
+        "(default: a journal for each experiment in the store)",
+    )
+    command.add_argument(
+        "--token-file", metavar="F", help="lines 'read TOKEN' and 'write TOKEN'; asked of clients"
+    )
+    command.add_argument(
+        "--insecure", action="store_true", help="listen beyond this machine without tokens"
+    )
+    command.add_argument(
+        "--rate", type=float, default=5000.0, help="requests a second of one address (5000)"
+    )
+    group = command.add_argument_group("serve client")
+    group.add_argument("--name", help="the experiment")
+    group.add_argument("--file", help="of new: the search space as JSON")
+    group.add_argument("--trial", type=int, help="the trial's number")
+    group.add_argument("--result", help="SUCCESS, FAILURE or PRUNE")
+    group.add_argument("--value_type", "--value-type", default="double")
+    group.add_argument("--value", type=float)
