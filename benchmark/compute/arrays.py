@@ -234,6 +234,7 @@ class ArrayDispatcher(Dispatcher):
             time_s=task.resources.hard_limit_s + options.reserve_s,
             log=str(log_path(self.run, options, one.name)),
             throttle=options.throttle or self.config.parallel,
+            mpi=task.resources.mpi,
         )
         words = ["-m", self.wrapper, self.run.store.url, self.run.name, one.name]
         return replace(one, job=cluster.submit(request, script(options, words)))
@@ -301,8 +302,8 @@ class ArrayDispatcher(Dispatcher):
             reasons = ", ".join(sorted({element.reason for element in waits}))
             raise ClusterError(
                 f"{cluster.name} will never start the jobs that wait ({reasons}): they ask for "
-                "more than the partition, the account or the nodes allow; lower 'cores', 'memory' or "
-                "'hard_limit', or name another partition in 'slurm'."
+                "more than the partition, the account or the nodes allow; lower 'cores', 'memory' "
+                "or 'hard_limit', or name another partition in 'slurm'."
             )
 
     def _tell(self, records: Sequence[Record]) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from benchmark.results import Cause
+    from benchmark.tasks import Ranks
 
 
 class ClusterError(BenchmarkError):
@@ -48,9 +49,8 @@ class Request:
     time_s: float
     log: str
     nodes: int = 1
-    gpus: int = 0
     throttle: int | None = None
-    options: tuple[str, ...] = ()
+    mpi: Ranks | None = None
 
 
 @dataclass(frozen=True)

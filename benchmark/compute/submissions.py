@@ -30,8 +30,8 @@ _SUFFIX = ".job.json"
 class Submission:
     """A job: `keys[n]` is the task of its element n, `since[n]` the last attempt before.
 
-    `method` is who submitted it. `asked` is when the engine was asked and may have taken the job (seconds
-    since 1970); None before that. `job` is the engine's id. `indices` are the elements that
+    `method` is who submitted it. `asked` is when the engine was asked and may have taken the job
+    (in seconds since 1970); None before. `job` is the engine's id. `indices` are the elements that
     this driver waits for, by their task.
     """
 
@@ -104,7 +104,8 @@ def carried(
 ) -> dict[str, dict[str, int]]:
     """The tasks that submissions of earlier drivers still carry: by name, their index by key.
 
-    A task belongs to the last job that was begun for it, unless that was cancelled, the task set aside, or an attempt of it has ended since.
+    A task belongs to the last job that was begun for it, unless that was cancelled, the task was
+    set aside, or an attempt of it has ended since.
     """
     index = results.attempt_index(run)
     last = {key: (one, n) for one in known for n, key in enumerate(one.keys) if key in waiting}

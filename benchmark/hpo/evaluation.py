@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import shutil
 import statistics
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.errors import SetupError
+from benchmark.execution.mpi import launcher
 from benchmark.execution.work import Limits, Outcome, Work
 from benchmark.hpo import staging, trial_worker
 from benchmark.hpo.algorithms import PRUNERS
@@ -63,7 +65,7 @@ class TrialEvaluation:
         resources = task.resources
         return Work(
             python=Path(sys.executable),
-            entry={"argv": _argv(definition, params, run)},
+            entry={"argv": [*_launched(task), *_argv(definition, params, run)]},
             limits=Limits(resources.hard_limit_s, resources.memory_mb, resources.cores),
             seed=number,
             inputs=inputs,
@@ -114,6 +116,12 @@ class TrialEvaluation:
                     "intermediate": record.labels.get("intermediate") or {},
                 }
         return [past for past in self._history.values() if past["intermediate"]]
+
+
+def _launched(task: Task) -> list[str]:
+    """What starts the ranks of an MPI program; nothing for any other."""
+    mpi = task.resources.mpi
+    return launcher(mpi, os.environ) if mpi else []
 
 
 def _argv(definition: StudyDefinition, params: dict[str, Any], run: Run) -> list[str]:

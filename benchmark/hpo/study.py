@@ -24,7 +24,7 @@ from benchmark.hpo.space import identity
 from benchmark.hpo.study_file import StudyError, define
 from benchmark.results import utc_now
 from benchmark.store import FolderStore
-from benchmark.tasks import Manifest, Resources, Run, Task
+from benchmark.tasks import Manifest, Ranks, Resources, Run, Task
 
 if TYPE_CHECKING:
     from benchmark.hpo.space import Params
@@ -151,7 +151,7 @@ class Study:
             evaluation=PATH,
             environment="objective",
             payload={"trial": asked.number, "params": asked.params},
-            resources=_resources(self.definition),
+            resources=_resources(self.definition, asked.params),
             labels={"study": self.definition.name, "trial": asked.number, "params": asked.params},
         )
         self.run.store.put(self.run.task_path(task.key), task.to_json().encode())
@@ -181,8 +181,17 @@ def study_names(store: Store) -> list[str]:
     return sorted(path.removeprefix(f"{FOLDER}/").removesuffix(end) for path in paths)
 
 
-def _resources(definition: StudyDefinition) -> Resources:
-    return Resources(definition.cores, definition.memory_mb, definition.time_s, definition.time_s)
+def _resources(definition: StudyDefinition, params: dict[str, Any]) -> Resources:
+    """What a trial takes; tunables may say how many ranks it has."""
+    time_s = definition.time_s
+    ranks = {
+        key: int(params.get(value, 1)) if isinstance(value, str) else value
+        for key, value in definition.resources.items()
+    }
+    # One process is no parallel program: it runs beside others in an allocation.
+    mpi = Ranks(**ranks) if ranks and ranks["nodes"] * ranks["ranks_per_node"] > 1 else None
+    cores = max(definition.cores, mpi.cores) if mpi else definition.cores
+    return Resources(cores, definition.memory_mb, time_s, time_s, mpi)
 
 
 def _journal(store: Store, run: str) -> str:

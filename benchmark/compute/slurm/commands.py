@@ -100,7 +100,7 @@ class Slurm:
         options = {
             "job-name": request.name,
             "array": f"0-{request.size - 1}{throttle}",
-            "cpus-per-task": request.cores,
+            **_shape(request),
             "mem": f"{request.memory_mb}M",
             "time": minutes(request.time_s),
             "output": request.log,
@@ -109,8 +109,7 @@ class Slurm:
         return self._sbatch(
             [
                 *(f"--{name}={value}" for name, value in options.items()),
-                *("--nodes=1", "--ntasks=1", "--open-mode=append", "--requeue"),
-                *request.options,
+                *("--open-mode=append", "--requeue"),
                 *self._options.flags,
             ],
             script,
@@ -228,6 +227,25 @@ class Slurm:
             return  # It is the administrator's, and may not be for us.
         for line in lines:
             _described(line, jobs, found)
+
+
+def _shape(request: Request) -> dict[str, object]:
+    """Nodes, ranks and cores: one process, or the ranks of an MPI program."""
+    mpi = request.mpi
+    if mpi is None:
+        return {"nodes": 1, "ntasks": 1, "cpus-per-task": request.cores}
+    shape: dict[str, object] = {
+        "nodes": mpi.nodes,
+        "ntasks-per-node": mpi.ranks_per_node,
+        "cpus-per-task": mpi.threads_per_rank,
+    }
+    return shape | ({"gpus-per-task": mpi.gpus_per_rank} if mpi.gpus_per_rank else {})
+
+
+def hosts(variables: Mapping[str, str]) -> list[str]:
+    """The nodes of the job that this process is in, the first one first; none outside of a job."""
+    listed = variables.get("SLURM_JOB_NODELIST")
+    return call("scontrol", "show", "hostnames", listed).split() if listed else []
 
 
 _SQUEUE = ("squeue", "--me", "-h", "-r", "-t", "all", "-o", "%F|%K|%T|%r|%j")
