@@ -14,7 +14,7 @@ import fcntl
 import os
 import tempfile
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,9 +30,7 @@ def claimed(count: int) -> Iterator[list[int]]:
     with contextlib.ExitStack() as locks:
         own: list[int] = []
         for core in allowed:
-            file = _lock(core) if len(own) < count else None
-            if file is not None:
-                locks.enter_context(file)
+            if len(own) < count and _lock(core, locks):
                 own.append(core)
         # More tasks than cores: that is the batch system's to decide, and they share.
         rest = [core for core in allowed if core not in own]
@@ -40,18 +38,24 @@ def claimed(count: int) -> Iterator[list[int]]:
         yield sorted([*own, *(rest[start:] + rest[:start])][:count])
 
 
-def _lock(core: int) -> IO[bytes] | None:
+def _lock(core: int, locks: contextlib.ExitStack) -> bool:
+    """Claim a core until `locks` is left; its file goes with the claim."""
     # Not in a job's own TMPDIR, which the others do not see.
     folder = Path("/tmp") if Path("/tmp").is_dir() else Path(tempfile.gettempdir())  # noqa: S108
     path = folder / f"automl-benchmark-{os.getuid()}-core-{core}"
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError:
-        return None  # Somebody else's file stands there: it is no claim of ours.
+        return False  # Somebody else's file stands there: it is no claim of ours.
     file = os.fdopen(descriptor, "ab")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        is_it = path.stat().st_ino == os.fstat(descriptor).st_ino
     except OSError:
+        is_it = False  # Claimed, or its last owner has just removed it.
+    if not is_it:
         file.close()
-        return None
-    return file
+        return False
+    locks.enter_context(file)
+    locks.callback(path.unlink, missing_ok=True)
+    return True

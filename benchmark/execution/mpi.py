@@ -1,7 +1,7 @@
 """How an MPI program is started here: by mpirun or srun, on the nodes that it was given.
 
     launcher(Ranks(nodes=2, ranks_per_node=2), os.environ)
-    # ["mpirun", "-np", "4", "--host", "n1:2,n2:2", ...]
+    # ["mpirun", "-np", "4", "--host", "n1,n2", "--map-by", "ppr:2:node", ...]
 
 Where the nodes are not named, all ranks run on this machine.
 """
@@ -59,9 +59,11 @@ def _mpirun(ranks: Ranks, hosts: list[str]) -> list[str]:
             str(per_node),
             *(["-hosts", ",".join(hosts)] * bool(hosts)),
         ]
-    named = ",".join(f"{host}:{per_node}" for host in hosts or ["localhost"])
     root = ["--allow-run-as-root"] if os.getuid() == 0 else []
-    return ["mpirun", *root, "-np", total, "--host", named, "--bind-to", "none"]
+    named = ["--host", ",".join(hosts)] if hosts else []
+    # Open MPI counts the batch system's tasks as places; what a node has room for is decided here.
+    mapped = ["--map-by", f"ppr:{per_node}:node", "--oversubscribe", "--bind-to", "none"]
+    return ["mpirun", *root, "-np", total, *named, *mapped]
 
 
 def _srun(ranks: Ranks, hosts: list[str]) -> list[str]:
