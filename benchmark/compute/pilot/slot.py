@@ -11,7 +11,6 @@ import sys
 from benchmark.compute.cores import claimed
 from benchmark.execution.__main__ import main as run_tasks
 
-
 # An MPI program that is run as one process would take itself for a rank of the step that it is in.
 _OF_THE_STEP = ("SLURM_", "PMI_", "PMIX_", "PMI2_", "OMPI_COMM_")
 
