@@ -25,6 +25,13 @@ import pytest
 from services import free_ports
 
 PATIENCE_S = 60.0
+# What fits on the nodes below: `slurm` of the configuration.
+SMALL_CLUSTER = {
+    "reserve_mb": 300,
+    # Ranks on nodes that share a host take each other for neighbours in memory.
+    "preamble": ["export OMPI_MCA_btl=self,tcp"],
+    "pilot": {"nodes": 3, "cores": 2, "memory": 3800, "time_s": 900, "idle_s": 30},
+}
 NODES = ("n1", "n2", "n3")
 PROGRAMS = ("sbatch", "slurmctld", "slurmd", "munged")
 CONFIGURATION = """

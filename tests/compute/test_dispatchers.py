@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import pytest
 from batch_double import CONFIGURATION
+from slurm_cluster import SMALL_CLUSTER
 
 from benchmark import results
 from benchmark.compute import discovery
@@ -16,6 +17,8 @@ from benchmark.compute import dispatcher as interface
 from benchmark.compute.batch.batch import BatchDispatcher
 from benchmark.compute.dispatcher import AutoMLMethods, Dispatcher
 from benchmark.compute.local.local import LocalDispatcher
+from benchmark.compute.pilot.pilot import PilotDispatcher
+from benchmark.compute.slurm.slurm import SlurmDispatcher
 from benchmark.config import Config
 from benchmark.errors import BenchmarkError
 from benchmark.results import Cause, Record
@@ -67,6 +70,8 @@ DISPATCHERS = [
     LocalDispatcher,
     Stranger,
     pytest.param(BatchDispatcher, marks=pytest.mark.integration),
+    pytest.param(SlurmDispatcher, marks=pytest.mark.integration),
+    pytest.param(PilotDispatcher, marks=pytest.mark.integration),
 ]
 Told = tuple[Plan, Config]
 
@@ -79,7 +84,11 @@ def planned(
     folder_store: Store,
 ) -> Told:
     callspec = getattr(request.node, "callspec", None)
-    if callspec is None or callspec.params.get("method") is not BatchDispatcher:
+    method = callspec.params.get("method") if callspec else None
+    if method in (SlurmDispatcher, PilotDispatcher):
+        request.getfixturevalue("slurm")
+        return make_plan(folder_store), make_config(slurm=SMALL_CLUSTER)
+    if method is not BatchDispatcher:
         return make_plan(folder_store), make_config()
     request.getfixturevalue("batch")
     return make_plan(folder_store), make_config(**CONFIGURATION)
