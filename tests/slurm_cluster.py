@@ -294,11 +294,14 @@ class SlurmCluster:
     def _start_database(self) -> None:
         data = self.folder / "database"
         shutil.chown(data, "mysql", "mysql")
-        subprocess.run(
+        made = subprocess.run(
             ["mariadb-install-db", "--no-defaults", "--user=mysql", f"--datadir={data}"],
+            cwd="/",
             capture_output=True,
-            check=True,
+            text=True,
+            check=False,
         )
+        assert made.returncode == 0, made.stdout + made.stderr
         self.start("mariadbd")
         administer = ["mariadb", f"--socket={data}/socket", "-e"]
         self._until(
