@@ -228,6 +228,9 @@ def _special(name: str, command: argparse.ArgumentParser) -> None:
         )
     if name == "status":
         command.add_argument(
+            "--jobs", action="store_true", help="each task or trial by its state, such as RUNNING"
+        )
+        command.add_argument(
             "--watch", action="store_true", help="stay, and show the run as it goes on"
         )
 

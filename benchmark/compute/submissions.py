@@ -80,7 +80,12 @@ def forget(run: Run, submission: Submission) -> None:
     run.store.delete([_path(run, submission.name), job_path(run.name, submission.name)])
 
 
-def load(run: Run, method: str) -> list[Submission]:
+def carried_keys(run: Run) -> set[str]:
+    """The tasks that are in jobs which nobody has cancelled."""
+    return {key for one in load(run) if not one.cancelled for key in one.keys}
+
+
+def load(run: Run, method: str | None = None) -> list[Submission]:
     """What was begun in the run by a method, oldest first; one that cannot be read is left out.
 
     One whose id is not known may have been taken by the engine, from a driver that was killed.
@@ -94,7 +99,7 @@ def load(run: Run, method: str) -> list[Submission]:
             one = Submission(**values)
         except (ValueError, TypeError, KeyError):
             continue  # A write that was cut: its job was not asked for yet.
-        if one.method == method:
+        if method in (None, one.method):
             found.append(replace(one, asked=one.created) if one.job is None else one)
     return sorted(found, key=lambda one: one.created)
 

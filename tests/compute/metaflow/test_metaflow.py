@@ -146,6 +146,14 @@ def test_the_deployed_documents_compile(
         for name, value in variables.items():
             aws.setenv(name, value)
         boto3.client("s3").create_bucket(Bucket="bench")
+        batch = boto3.client("batch")
+        machines = batch.create_compute_environment(
+            computeEnvironmentName="machines", type="UNMANAGED", state="ENABLED"
+        )["computeEnvironmentArn"]
+        order = [{"order": 1, "computeEnvironment": machines}]
+        batch.create_job_queue(
+            jobQueueName="queue", state="ENABLED", priority=1, computeEnvironmentOrder=order
+        )
         with_image = ("--with", f"{deco}:image=example/bench:1")
         done = subprocess.run(
             [sys.executable, FLOW, "--datastore=s3", *with_image, *words, "--only-json"],
