@@ -184,6 +184,9 @@ def _special(name: str, command: argparse.ArgumentParser) -> None:
     if name == "setup":
         command.add_argument("name", nargs="*", help="frameworks (default: those configured)")
         command.add_argument("--all", action="store_true", help="every framework there is")
+        command.add_argument(
+            "--to", metavar="DIR", help="build there, such as on a disk that all nodes see"
+        )
         command.add_argument("--list-size", action="store_true", help="what environments take")
         command.add_argument("--remove", action="append", metavar="NAME", help="remove one's")
     if name == "init-compute":
