@@ -38,7 +38,7 @@ STUDY = {
         {"name": "x", "value_type": "double", "lower_bound": 0, "upper_bound": 1},
     ],
     "limits": {"time": 60, "memory": 300, "cores": 1},
-    "objective": {"command": "echo score={x}"},
+    "objective": {"command": "echo {x}"},
 }
 
 

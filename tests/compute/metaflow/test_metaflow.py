@@ -146,9 +146,11 @@ def test_the_deployed_documents_compile(
         for name, value in variables.items():
             aws.setenv(name, value)
         boto3.client("s3").create_bucket(Bucket="bench")
+        boto3.client("iam").create_role(RoleName="flows", AssumeRolePolicyDocument="{}")
         batch = boto3.client("batch")
+        role = variables["METAFLOW_SFN_IAM_ROLE"]
         machines = batch.create_compute_environment(
-            computeEnvironmentName="machines", type="UNMANAGED", state="ENABLED"
+            computeEnvironmentName="machines", type="UNMANAGED", state="ENABLED", serviceRole=role
         )["computeEnvironmentArn"]
         order = [{"order": 1, "computeEnvironment": machines}]
         batch.create_job_queue(
