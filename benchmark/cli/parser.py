@@ -51,6 +51,7 @@ BY_CAUSE = {
     "delete-runs": "those that ended so",
     "get-logs": "those that ended so",
 }
+DETACHED = ("execute-compute", "resume-compute", "file-compute", "tune")
 FILED = ("file-compute", "export-failures", "delete-runs")
 CLIENT_VERBS = (
     *("count", "list", "show", "new", "delete", "config", "result", "next"),
@@ -108,6 +109,12 @@ def _parser() -> Parser:
         _configured(command)
         if name in NARROWED:
             _narrowed(name, command)
+        if name in DETACHED:
+            command.add_argument(
+                "--detach",
+                action="store_true",
+                help="Ctrl-C leaves what runs on a cluster or in a cloud, and cancels nothing",
+            )
         _special(name, command)
         _of_studies(name, command)
         if name == "serve":
@@ -185,6 +192,9 @@ def _special(name: str, command: argparse.ArgumentParser) -> None:
     if name == "setup":
         command.add_argument("name", nargs="*", help="frameworks (default: those configured)")
         command.add_argument("--all", action="store_true", help="every framework there is")
+        command.add_argument(
+            "--to", metavar="DIR", help="build there, such as on a disk that all nodes see"
+        )
         command.add_argument("--list-size", action="store_true", help="what environments take")
         command.add_argument("--remove", action="append", metavar="NAME", help="remove one's")
     if name == "init-compute":
@@ -228,6 +238,9 @@ def _special(name: str, command: argparse.ArgumentParser) -> None:
             help="tables for papers: LaTeX, Markdown, Parquet, AMLB's results.csv",
         )
     if name == "status":
+        command.add_argument(
+            "--jobs", action="store_true", help="each task or trial by its state, such as RUNNING"
+        )
         command.add_argument(
             "--watch", action="store_true", help="stay, and show the run as it goes on"
         )

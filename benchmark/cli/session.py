@@ -33,7 +33,6 @@ WITHOUT_EFFECT = (
     "max_cost",
     "instance_types",
     "on_demand",
-    "slurm",
 )
 _DEFAULTS = Config().model_dump()
 

@@ -21,10 +21,12 @@ from benchmark.store import open_store
 from benchmark.tasks import Run
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from benchmark.results import Record
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser("python -m benchmark.execution", description=__doc__)
     parser.add_argument("store")
     parser.add_argument("run")
@@ -32,7 +34,7 @@ def main() -> int:
     parser.add_argument("--serve", action="store_true")
     parser.add_argument("--cores", help="core numbers, such as 0,1; by default all it may use")
     parser.add_argument("--sandbox", choices=("cgroup", "namespace", "subreaper"))
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     if bool(options.task) == options.serve:
         parser.error("give either a TASK or --serve")
     try:

@@ -26,11 +26,15 @@ _TICK_S = 0.2
 
 @dataclass
 class Summary:
-    """How an execution went: the last word on each task, and what could not be carried."""
+    """How an execution went: the last word on each task, and what could not be carried.
+
+    `detached` are the methods whose tasks were left to run when it was interrupted.
+    """
 
     records: dict[str, Record] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
     interrupted: bool = False
+    detached: list[str] = field(default_factory=list)
 
     @property
     def causes(self) -> Counter[str]:
@@ -59,11 +63,14 @@ def execute(
     tasks: Sequence[Task],
     on_record: Callable[[Record], None] | None = None,
     on_stop: Callable[[], None] | None = None,
+    *,
+    detach: bool = False,
 ) -> Summary:
     """Run tasks until each has a result or no attempt left.
 
     `interrupted` and `infrastructure` attempts are made again, `max_attempts` in all. Ctrl-C ends
-    what runs as `interrupted` and returns; a second one leaves at once.
+    what runs as `interrupted` and returns; a second one leaves at once. With `detach` it leaves
+    what runs on machines that go on without this process.
     """
     summary = Summary()
     tries: Counter[str] = Counter()
@@ -73,7 +80,7 @@ def execute(
         while waiting and not stop.is_set():
             tries.update(task.key for task in waiting)
             again = []
-            for record in _round(run, config, waiting, stop, summary):
+            for record in _round(run, config, waiting, stop, summary, detach):
                 if is_tried_again(record, tries, config.max_attempts) and not stop.is_set():
                     again.append(record.task)
                     continue
@@ -85,8 +92,13 @@ def execute(
     return summary
 
 
-def _round(
-    run: Run, config: Config, tasks: Sequence[Task], stop: threading.Event, summary: Summary
+def _round(  # noqa: PLR0917
+    run: Run,
+    config: Config,
+    tasks: Sequence[Task],
+    stop: threading.Event,
+    summary: Summary,
+    detach: bool,
 ) -> Iterator[Record]:
     """Every task once, by its method; the records as they come."""
     heard: queue.SimpleQueue[Record | None] = queue.SimpleQueue()
@@ -94,7 +106,7 @@ def _round(
     threads = [
         threading.Thread(
             target=_carry,
-            args=(name, run, config, group, stop, heard, summary),
+            args=(name, run, config, group, stop, heard, summary, detach),
             name=name,
         )
         for name, group in groups.items()
@@ -120,6 +132,7 @@ def _carry(  # noqa: PLR0917
     stop: threading.Event,
     heard: queue.SimpleQueue[Record | None],
     summary: Summary,
+    detach: bool,
 ) -> None:
     """One method's share, in a thread of its own; what it leaves is accounted."""
     left = {task.key: task for task in tasks}
@@ -133,6 +146,8 @@ def _carry(  # noqa: PLR0917
                 for record in dispatcher.completed(_TICK_S):
                     if left.pop(record.task, None):
                         heard.put(record)
+            dispatcher.detached = bool(left) and detach and dispatcher.detachable
+            summary.detached += [name] * dispatcher.detached
     except Exception as error:
         why = str(error)
         if not isinstance(error, MethodError):

@@ -189,11 +189,9 @@ def needs_java(framework: Framework) -> bool:
     return bool(getattr(framework, "java", framework.name == "h2o"))
 
 
-def check_methods(config: Config, used: Iterable[str]) -> Iterator[Finding]:
+def check_methods(used: Iterable[str]) -> Iterator[Finding]:
     """The programs of the methods that are configured; of others nothing is said."""
     methods = set(used)
-    if "slurm" in methods or config.slurm:
-        yield _program("slurm", "sbatch", "run this on a machine of the cluster")
     if methods & {"batch", "baremetal"}:
         yield _program("docker", "docker", "needed only to build images; install docker.io")
 
