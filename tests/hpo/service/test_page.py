@@ -28,6 +28,8 @@ def shown(url: str, folder: Path) -> str:
         [
             browser,
             *("--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder}/chromium"),
+            # A frame in a process of its own has no part in the virtual time.
+            *("--disable-features=IsolateSandboxedIframes", "--disable-site-isolation-trials"),
             *("--virtual-time-budget=8000", "--dump-dom", url),
         ],
         capture_output=True,
@@ -44,9 +46,10 @@ def test_the_page_shows_the_experiments(serve: Callable[..., Any], tmp_path: Pat
     experiment = client.create(NAME, direction="minimize", tunables=TUNABLES, trials=4)
     for _, trial in zip(range(3), experiment, strict=False):
         trial.tell(0.125)
-    page = shown(server.url, tmp_path)
+    page = shown(f"{server.url}/#{experiment.study}", tmp_path)
     text = html.unescape(re.sub(r"<[^>]*>", " ", page))
     assert html.escape(NAME, quote=False) in page
     assert "<img src=x" not in page
+    assert re.search(r'<iframe[^>]*srcdoc="[^"]*Optimization History', page)
     for wanted in ("running", "3 / 4", "0.125", "optuna_tpe", "Pause", "Stop", "Delete"):
         assert wanted in text

@@ -6,6 +6,7 @@ import contextlib
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 import threading
@@ -63,7 +64,7 @@ def postgres() -> Iterator[str]:
         _wait(port)
         yield f"postgresql://hpo@127.0.0.1:{port}/postgres"
     finally:
-        process.terminate()
+        process.send_signal(signal.SIGINT)  # fast: it does not wait for its clients
         process.wait(60)
         shutil.rmtree(folder, ignore_errors=True)
 
