@@ -1,16 +1,21 @@
-"""A solver cut into blocks that ranks share: smooths a field, and rank 0 says how long it took.
+"""A solver whose field is cut into blocks that ranks share.
 
-Under srun or mpirun each rank is told its place by the launcher; `--ranks N` starts N processes.
+python solver.py BLOCKS [RANKS]
+
+Under srun or mpirun each rank is told its place by the launcher; RANKS starts that many processes.
 """
 
-import json
 import multiprocessing
 import os
 import sys
-import time
 
 CELLS, SWEEPS = 60_000, 6
-_PLACES = (("SLURM_PROCID", "SLURM_NTASKS"), ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"))
+# By Slurm, Open MPI, and the MPICH family.
+PLACES = (
+    ("SLURM_PROCID", "SLURM_NTASKS"),
+    ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"),
+    ("PMI_RANK", "PMI_SIZE"),
+)
 
 
 def share(rank: int, ranks: int, blocks: int) -> float:
@@ -25,18 +30,14 @@ def share(rank: int, ranks: int, blocks: int) -> float:
 
 
 def main(blocks: int, ranks: int | None) -> None:
-    started = time.perf_counter()
     if ranks:
         with multiprocessing.Pool(ranks) as pool:
             pool.starmap(share, [(rank, ranks, blocks) for rank in range(ranks)])
-        rank = 0
-    else:
-        found = [pair for pair in _PLACES if pair[0] in os.environ]
-        rank, ranks = (int(os.environ[name]) for name in found[0]) if found else (0, 1)
-        share(rank, ranks, blocks)
-    if rank == 0:
-        print(json.dumps({"seconds": time.perf_counter() - started, "ranks": ranks}))
+        return
+    told = next((names for names in PLACES if names[0] in os.environ), None)
+    rank, size = (int(os.environ[name]) for name in told) if told else (0, 1)
+    share(rank, size, blocks)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[3]) if "--ranks" in sys.argv else None)
+    main(int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else None)
