@@ -81,8 +81,8 @@ DbdHost=localhost
 DbdPort={port}
 SlurmUser=root
 StorageType=accounting_storage/mysql
-StorageHost=localhost
-StorageUser=root
+StorageHost=127.0.0.1
+StorageUser=slurm
 StorageLoc=slurm_acct
 LogFile={folder}/log/slurmdbd.log
 PidFile={folder}/slurmdbd.pid
@@ -224,6 +224,7 @@ class SlurmCluster:
                 "seed-file": "munge.seed",
             }
             as_munge = ["setpriv", "--reuid=munge", "--regid=munge", "--clear-groups"]
+            as_munge.append("--pdeathsig=KILL")  # a change of user clears what was set before
             options = [f"--{option}={place / file}" for option, file in files.items()]
             return [*as_munge, "munged", "--foreground", "--force", *options]
         if name == "slurmctld":
@@ -232,9 +233,11 @@ class SlurmCluster:
             return ["slurmdbd", "-D"]
         if name == "mariadbd":
             return [
+                *("setpriv", "--reuid=mysql", "--regid=mysql", "--clear-groups"),
+                "--pdeathsig=KILL",
                 "mariadbd",
                 "--no-defaults",
-                "--user=mysql",
+                "--skip-name-resolve",
                 f"--datadir={self.folder}/database",
                 f"--socket={self.folder}/database/socket",
                 "--skip-networking=0",
@@ -308,7 +311,7 @@ class SlurmCluster:
             lambda: subprocess.run([*administer, "select 1"], capture_output=True).returncode == 0,  # noqa: PLW1510
             "the database",
         )
-        right = "ALTER USER root@localhost IDENTIFIED VIA mysql_native_password USING PASSWORD('')"
+        right = "CREATE USER slurm@'127.0.0.1'; GRANT ALL ON *.* TO slurm@'127.0.0.1'"
         subprocess.run([*administer, right], check=True, capture_output=True)
         self.start("slurmdbd")
         self._until(

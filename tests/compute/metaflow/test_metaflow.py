@@ -139,6 +139,7 @@ def test_the_deployed_documents_compile(
             "METAFLOW_DATASTORE_SYSROOT_S3": "s3://bench/metaflow",
             "METAFLOW_BATCH_JOB_QUEUE": "queue",
             "METAFLOW_ECS_S3_ACCESS_IAM_ROLE": "arn:aws:iam::123456789012:role/steps",
+            "METAFLOW_ECS_FARGATE_EXECUTION_ROLE": "arn:aws:iam::123456789012:role/flows",
             "METAFLOW_SFN_IAM_ROLE": "arn:aws:iam::123456789012:role/flows",
             "METAFLOW_SFN_DYNAMO_DB_TABLE": "table",
             "PYTHONPATH": str(ROOT),
@@ -149,8 +150,20 @@ def test_the_deployed_documents_compile(
         boto3.client("iam").create_role(RoleName="flows", AssumeRolePolicyDocument="{}")
         batch = boto3.client("batch")
         role = variables["METAFLOW_SFN_IAM_ROLE"]
+        network = boto3.client("ec2")
         machines = batch.create_compute_environment(
-            computeEnvironmentName="machines", type="UNMANAGED", state="ENABLED", serviceRole=role
+            computeEnvironmentName="machines",
+            type="MANAGED",
+            state="ENABLED",
+            serviceRole=role,
+            computeResources={
+                "type": "FARGATE",
+                "maxvCpus": 4,
+                "subnets": [network.describe_subnets()["Subnets"][0]["SubnetId"]],
+                "securityGroupIds": [
+                    network.describe_security_groups()["SecurityGroups"][0]["GroupId"]
+                ],
+            },
         )["computeEnvironmentArn"]
         order = [{"order": 1, "computeEnvironment": machines}]
         batch.create_job_queue(
