@@ -17,6 +17,7 @@ COMMANDS = {
     "execute-compute": ("runs:execute_compute", "run every task from scratch"),
     "resume-compute": ("runs:resume_compute", "run the tasks that have no result"),
     "status": ("reading:show_status", "where the run stands"),
+    "estimate": ("estimating:show_estimate", "tasks, hours and cost before launch"),
     "fetch-results": ("reading:fetch_results", "compile the records to compiled_results.csv"),
     "run-analysis": (
         "analysis:run_analysis",
@@ -38,7 +39,7 @@ COMMANDS = {
 ALIASES = {"perform-analysis": "run-analysis"}
 NARROWED = (
     *("execute-compute", "resume-compute", "file-compute", "status", "fetch-results"),
-    *("export-failures", "delete-runs", "get-logs", "run-analysis"),
+    *("export-failures", "delete-runs", "get-logs", "run-analysis", "estimate"),
 )
 BY_CAUSE = {
     "resume-compute": "those that ended so; results among them are set aside and run again",
@@ -103,6 +104,7 @@ def _parser() -> Parser:
         if name in NARROWED:
             _narrowed(name, command)
         _special(name, command)
+        _of_compute(name, command)
         _of_studies(name, command)
     return parser
 
@@ -179,19 +181,6 @@ def _special(name: str, command: argparse.ArgumentParser) -> None:
         command.add_argument("--all", action="store_true", help="every framework there is")
         command.add_argument("--list-size", action="store_true", help="what environments take")
         command.add_argument("--remove", action="append", metavar="NAME", help="remove one's")
-    if name == "init-compute":
-        command.add_argument(
-            "--framework", action="append", metavar="NAME", help="default: those configured"
-        )
-        command.add_argument("--push", metavar="REGISTRY", help="HOST[:PORT][/NAME]")
-        command.add_argument(
-            "--base",
-            metavar="IMAGE",
-            help="a Debian with Python (default: python:3.x-slim-bookworm)",
-        )
-        command.add_argument(
-            "--network", metavar="MODE", help="how a build reaches the network, such as host"
-        )
     if name == "run-analysis":
         command.add_argument(
             "--results",
@@ -222,6 +211,33 @@ def _special(name: str, command: argparse.ArgumentParser) -> None:
     if name == "status":
         command.add_argument(
             "--watch", action="store_true", help="stay, and show the run as it goes on"
+        )
+
+
+def _of_compute(name: str, command: argparse.ArgumentParser) -> None:
+    if name in ("execute-compute", "resume-compute", "file-compute", "estimate"):
+        command.add_argument(
+            "--max-cost", type=float, metavar="USD", help="start no task that could cost more"
+        )
+    if name == "estimate":
+        command.add_argument(
+            "--past",
+            action="append",
+            metavar="RUN",
+            help="take times from the results of this run of the store, too (may be repeated)",
+        )
+    if name == "init-compute":
+        command.add_argument(
+            "--framework", action="append", metavar="NAME", help="default: those configured"
+        )
+        command.add_argument("--push", metavar="REGISTRY", help="HOST[:PORT][/NAME]")
+        command.add_argument(
+            "--base",
+            metavar="IMAGE",
+            help="a Debian with Python (default: python:3.x-slim-bookworm)",
+        )
+        command.add_argument(
+            "--network", metavar="MODE", help="how a build reaches the network, such as host"
         )
 
 

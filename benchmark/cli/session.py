@@ -30,9 +30,6 @@ WITHOUT_EFFECT = (
     "ec2_template",
     "cluster_size",
     "cluster_type",
-    "max_cost",
-    "instance_types",
-    "on_demand",
     "slurm",
 )
 _DEFAULTS = Config().model_dump()
@@ -60,6 +57,7 @@ def loaded_configuration(options: argparse.Namespace, **fixed: Any) -> LoadedCon
     """The configuration and where it came from, without a word."""
     overrides = dict(_pair(text) for text in options.set)
     named = {"run": options.run, "parallel": options.parallel} | fixed
+    named["max_cost"] = getattr(options, "max_cost", None)
     overrides |= {key: value for key, value in named.items() if value is not None}
     return load_config(options.config, overrides)
 

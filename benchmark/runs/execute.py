@@ -15,10 +15,12 @@ from benchmark.compute import discovery, methods
 from benchmark.compute.dispatcher import account
 from benchmark.errors import MethodError
 from benchmark.results import Cause, Record
+from benchmark.runs.spending import Purse, Share, spent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from benchmark.compute.dispatcher import Dispatcher
     from benchmark.config import Config
     from benchmark.store import Store
     from benchmark.tasks import Run, Task
@@ -88,13 +90,17 @@ def execute(
     summary = Summary()
     tries: Counter[str] = Counter()
     waiting = list(tasks)
+    begun = results.attempt_index(run).last
+    purse = Purse(config.max_cost, spent(run) if config.max_cost else 0.0)
     stop = threading.Event()
     with _stoppable(stop, on_stop):
         while waiting and not stop.is_set():
             tries.update(task.key for task in waiting)
             again = []
-            for record in _round(run, config, waiting, stop, summary):
-                if _is_again(record, tries, config) and not stop.is_set():
+            for record in _round(run, config, waiting, stop, summary, purse):
+                # A method may have tried again itself, as AWS does with a machine that was lost.
+                own = record.attempt - begun.get(record.task, 0)
+                if _is_again(record, max(own, tries[record.task]), config) and not stop.is_set():
                     again.append(record.task)
                     continue
                 summary.records[record.task] = record
@@ -105,13 +111,18 @@ def execute(
     return summary
 
 
-def _is_again(record: Record, tries: Counter[str], config: Config) -> bool:
+def _is_again(record: Record, tries: int, config: Config) -> bool:
     lost = record.cause is not None and record.cause.is_retried
-    return lost and tries[record.task] < config.max_attempts
+    return lost and tries < config.max_attempts
 
 
-def _round(
-    run: Run, config: Config, tasks: Sequence[Task], stop: threading.Event, summary: Summary
+def _round(  # noqa: PLR0917
+    run: Run,
+    config: Config,
+    tasks: Sequence[Task],
+    stop: threading.Event,
+    summary: Summary,
+    purse: Purse,
 ) -> Iterator[Record]:
     """Every task once, by its method; the records as they come."""
     heard: queue.SimpleQueue[Record | None] = queue.SimpleQueue()
@@ -119,7 +130,7 @@ def _round(
     threads = [
         threading.Thread(
             target=_carry,
-            args=(name, run, config, group, stop, heard, summary),
+            args=(name, run, config, group, stop, heard, summary, purse),
             name=name,
         )
         for name, group in groups.items()
@@ -145,6 +156,7 @@ def _carry(  # noqa: PLR0917
     stop: threading.Event,
     heard: queue.SimpleQueue[Record | None],
     summary: Summary,
+    purse: Purse,
 ) -> None:
     """One method's share, in a thread of its own; what it leaves is accounted."""
     left = {task.key: task for task in tasks}
@@ -152,12 +164,12 @@ def _carry(  # noqa: PLR0917
     since: dict[str, int] = {}
     try:
         since = results.attempt_index(run).last
-        with discovery.load_method(name)(run, config) as dispatcher:
-            dispatcher.submit(tasks)
-            while left and not stop.is_set():
-                for record in dispatcher.completed(_TICK_S):
-                    if left.pop(record.task, None):
-                        heard.put(record)
+        share = _dispatch(name, run, config, left, stop, heard, purse)
+        if share.held_back or purse.exceeded:
+            held = {task.key for task in share.held_back}
+            why = _spent_up(purse, len(left), len(held))
+            summary.faults.append(why)
+            left = {key: task for key, task in left.items() if key not in held}
     except Exception as error:
         why = str(error)
         if not isinstance(error, MethodError):
@@ -176,6 +188,51 @@ def _carry(  # noqa: PLR0917
         summary.faults.append(f"The tasks of {name} could not be accounted: {error}")
     finally:
         heard.put(None)
+
+
+def _dispatch(  # noqa: PLR0917
+    name: str,
+    run: Run,
+    config: Config,
+    left: dict[str, Task],
+    stop: threading.Event,
+    heard: queue.SimpleQueue[Record | None],
+    purse: Purse,
+) -> Share:
+    """Carry tasks by a method until none is left; those with a record go from `left`."""
+    method = discovery.load_method(name)
+    rate = method.rate(config) if purse.limit is not None else None
+    share = Share(purse, name, rate, list(left.values()))
+    with method(run, config) as dispatcher:
+        for portion in _portions(name, dispatcher, share, purse):
+            if portion:
+                dispatcher.submit(portion)
+            if stop.is_set() or not left:
+                break
+            for record in dispatcher.completed(_TICK_S):
+                share.heard(record)
+                if left.pop(record.task, None):
+                    heard.put(record)
+    return share
+
+
+def _portions(
+    name: str, dispatcher: Dispatcher, share: Share, purse: Purse
+) -> Iterator[Sequence[Task]]:
+    """What may be submitted, time and again; ends when no more can be paid for."""
+    portion: Sequence[Task] = share.first()
+    while not (share.over or purse.exceeded):
+        yield portion
+        purse.machines(name, dispatcher.paid())
+        portion = share.more()
+
+
+def _spent_up(purse: Purse, left: int, held: int) -> str:
+    return (
+        f"'max_cost' is {purse.limit:g} USD, {purse.total:.2f} are spent, and what is left could "
+        f"cost more: {left} tasks have no result ({held} of them were not begun); raise it and go "
+        "on with resume-compute."
+    )
 
 
 @contextlib.contextmanager

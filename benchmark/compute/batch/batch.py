@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from benchmark import results
-from benchmark.compute.batch import adoption, checks, definition, submission
+from benchmark.compute.aws.clients import Aws, PassingError, patiently
+from benchmark.compute.batch import adoption, checks, definition, money, submission
 from benchmark.compute.batch.causes import cause_of
-from benchmark.compute.batch.clients import Aws, PassingError, patiently
 from benchmark.compute.batch.image import full_name, image_of
 from benchmark.compute.batch.queue import check_queue, stuck
 from benchmark.compute.batch.watching import Watch
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from benchmark.compute.batch.submission import Submission
     from benchmark.compute.batch.watching import Ended
+    from benchmark.compute.dispatcher import Rate
     from benchmark.config import Config
     from benchmark.tasks import Run, Task
 
@@ -73,6 +74,15 @@ class BatchDispatcher(Dispatcher):
         """Refuse, with one sentence and without making anything, what AWS would refuse."""
         checks.check(config)
 
+    @classmethod
+    def rate(cls, config: Config) -> Rate | None:
+        """What a task costs in the queue.
+
+        Raises:
+            ConfigError: the prices are needed for 'max_cost' and cannot be had.
+        """
+        return money.rate_of_queue(config)
+
     def submit(self, tasks: Sequence[Task]) -> None:
         """Take tasks: those that a job of an earlier driver has are waited for, the others sent."""
         queue = self.config.job_queue_id
@@ -81,6 +91,8 @@ class BatchDispatcher(Dispatcher):
         aws = self._aws = self._aws or Aws()
         patience_s = self.pace.patience_s
         patiently(lambda: check_queue(aws, queue), patience_s)
+        if not self._tasks:
+            patiently(lambda: money.note_prices(aws, self.run, self.config, queue), patience_s)
         index = results.attempt_index(self.run)
         self._aside |= index.aside
         self._tasks |= {task.key: task for task in tasks}
