@@ -50,6 +50,7 @@ BY_CAUSE = {
     "delete-runs": "those that ended so",
     "get-logs": "those that ended so",
 }
+DETACHED = ("execute-compute", "resume-compute", "file-compute", "tune")
 FILED = ("file-compute", "export-failures", "delete-runs")
 TOLD_AS_JSON = tuple(COMMANDS)
 
@@ -103,6 +104,12 @@ def _parser() -> Parser:
         _configured(command)
         if name in NARROWED:
             _narrowed(name, command)
+        if name in DETACHED:
+            command.add_argument(
+                "--detach",
+                action="store_true",
+                help="Ctrl-C leaves what runs on a cluster or in a cloud, and cancels nothing",
+            )
         _special(name, command)
         _of_compute(name, command)
         _of_studies(name, command)

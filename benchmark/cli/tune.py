@@ -70,10 +70,18 @@ def _drive(options: argparse.Namespace, study: Study, base: Config) -> int:
         f"{definition.parallel} at a time, {definition.algorithm}, {definition.memory_mb} MB and "
         f"at most {definition.time_s:g} s each, in {study.run.store.url}"
     )
-    tuned = drive(study, config, method, lambda record: notice(_line(record, definition)))
+    tuned = drive(
+        study,
+        config,
+        method,
+        lambda record: notice(_line(record, definition)),
+        detach=options.detach,
+    )
     if study.exhausted:
         notice("Every point of the space has been tried.")
-    if tuned.interrupted:
+    if tuned.detached:
+        notice(f"Left to run by {method}: tune --resume {definition.name} goes on with it.")
+    elif tuned.interrupted:
         notice(f"Interrupted: tune --resume {definition.name} goes on where this stopped.")
     for record in tuned.without_result:
         notice(f"warning: trial {record.task} has no result ({record.cause}): {record.message}")

@@ -69,13 +69,19 @@ class Tests(Sequence["Task"]):
 
 
 class Dispatcher:
-    """Carries tasks to where they run and says what became of each. Never looks inside."""
+    """Carries tasks to where they run and says what became of each. Never looks inside.
+
+    One that is `detachable` can leave its tasks to run without it: where `detached` is set,
+    `close` lets go of them in place of ending them, and the next driver's `submit` finds them.
+    """
 
     methods: ClassVar[tuple[str, ...]] = ()
+    detachable: ClassVar[bool] = False
 
     def __init__(self, run: Run, config: Config) -> None:
         self.run = run
         self.config = config
+        self.detached = False
 
     def __enter__(self) -> Self:
         return self

@@ -24,11 +24,15 @@ _TICK_S = 0.2
 
 @dataclass
 class Tuned:
-    """How a drive went: the records of this time, those left without a result, and by whom."""
+    """How a drive went: the records of this time, and those left without a result.
+
+    `detached`: trials were left to run when it was interrupted.
+    """
 
     records: list[Record] = field(default_factory=list)
     without_result: list[Record] = field(default_factory=list)
     interrupted: bool = False
+    detached: bool = False
 
 
 def driving(study_run: str, store: Any) -> contextlib.AbstractContextManager[None]:
@@ -46,11 +50,14 @@ def tune(
     config: Config,
     method: str = "local",
     on_record: Callable[[Record], None] | None = None,
+    *,
+    detach: bool = False,
 ) -> Tuned:
     """Run trials until there are as many as the study asks for, each with one outcome.
 
     What is lost (`interrupted`, `infrastructure`) is tried `max_attempts` times. A trial that has
     no result then, or whose setup fails, stops the asking: it is run again when the study goes on.
+    With `detach` Ctrl-C leaves what runs on machines that go on without this process.
     """
     tuned = Tuned()
     stop = threading.Event()
@@ -81,6 +88,8 @@ def tune(
                     waiting.append(ended)
                 else:
                     tuned.without_result.append(record)
+        if running and detach and dispatcher.detachable:
+            dispatcher.detached = tuned.detached = True
     tuned.interrupted = stop.is_set()
     return tuned
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections import Counter
 from collections.abc import Callable
 
@@ -290,3 +292,29 @@ def test_lost_attempts_are_made_again_and_no_more_than_allowed(
     summary = execute(plan.run, make_config(max_attempts=3), plan.tasks)
     assert summary.causes == {"infrastructure": 2}
     assert set(results.attempt_index(plan.run).last.values()) == {3}
+
+
+@pytest.mark.parametrize("detach", [True, False])
+@pytest.mark.parametrize("detachable", [True, False])
+def test_ctrl_c_leaves_what_runs_elsewhere_where_that_is_asked_for(
+    planned: Told, monkeypatch: pytest.MonkeyPatch, detach: bool, detachable: bool
+) -> None:
+    closed: list[bool] = []
+
+    class Elsewhere(LocalDispatcher):
+        def submit(self, tasks: object) -> None:
+            os.kill(os.getpid(), signal.SIGINT)
+
+        def completed(self, timeout_s: float) -> list[Record]:
+            return []
+
+        def close(self) -> None:
+            closed.append(self.detached)
+
+    Elsewhere.detachable = detachable
+    monkeypatch.setattr(discovery, "load_method", lambda name: Elsewhere)
+    plan, config = planned
+    summary = execute(plan.run, config, plan.tasks, detach=detach)
+    assert summary.interrupted
+    assert closed == [detach and detachable]
+    assert summary.detached == (["local"] if detach and detachable else [])

@@ -49,16 +49,13 @@ class Pace:
 
 
 class BatchDispatcher(Dispatcher):
-    """Submits tasks by framework and waits for their outcomes.
+    """Submits tasks by framework and waits for their outcomes."""
 
-    `detached`: close() leaves the jobs to run; the next driver of the run picks them up.
-    """
-
+    detachable = True
     pace: ClassVar[Pace] = Pace()
 
     def __init__(self, run: Run, config: Config) -> None:
         super().__init__(run, config)
-        self.detached = False
         self._tasks: dict[str, Task] = {}
         self._told: list[Record] = []
         self._unsent: collections.deque[Submission] = collections.deque()
