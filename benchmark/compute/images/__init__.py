@@ -9,7 +9,13 @@ for image in wanted:
 """
 
 from benchmark.compute.images.builds import BuiltImage, ensure_image, push, repository_name
-from benchmark.compute.images.context import DEFAULT_BASE, Image, images_of
+from benchmark.compute.images.context import (
+    DEFAULT_BASE,
+    Image,
+    code_archive,
+    images_of,
+    own_folders,
+)
 from benchmark.compute.images.engine import Engine, connect
 
 __all__ = [
@@ -18,9 +24,11 @@ __all__ = [
     "BuiltImage",
     "Engine",
     "Image",
+    "code_archive",
     "connect",
     "ensure_image",
     "images_of",
+    "own_folders",
     "push",
     "repository_name",
 ]
