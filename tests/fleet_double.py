@@ -279,6 +279,7 @@ def fleet(tmp_path: Path, s3: str, aws: pytest.MonkeyPatch) -> Iterator[FleetDou
     from moto.moto_api._internal.models import moto_api_backend
 
     from benchmark.compute.baremetal.baremetal import BaremetalDispatcher, Pace
+    from benchmark.frameworks.environments import cache_folder
 
     moto_api_backend.reset()
     folder = tmp_path / "machines"
@@ -303,7 +304,7 @@ def fleet(tmp_path: Path, s3: str, aws: pytest.MonkeyPatch) -> Iterator[FleetDou
         for service in ("EC2", "SQS", "PRICING"):
             aws.setenv(f"AWS_ENDPOINT_URL_{service}", double.endpoint)
         aws.setenv("AWS_ENDPOINT_URL_S3", os.environ["AWS_ENDPOINT_URL"])
-        double.variables = {
-            name: os.environ[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
-        }
+        names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+        double.variables = {name: os.environ[name] for name in names}
+        double.variables["AUTOML_BENCHMARK_CACHE"] = str(cache_folder())
         yield double

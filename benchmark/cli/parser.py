@@ -29,7 +29,11 @@ COMMANDS = {
     "get-logs": ("files:get_logs", "download the logs to ./log/"),
     "download-data": ("data:download_data", "put the data sets of the studies into the store"),
     "clean-s3": ("clean:clean_s3", "delete everything of this program's in the store"),
-    "init-compute": ("compute:init_compute", "build the images of the frameworks"),
+    "init-compute": (
+        "compute:init_compute",
+        "prepare where tasks run: images; on AWS all it needs",
+    ),
+    "refresh-compute": ("compute:refresh_compute", "the same without the data"),
     "frameworks": ("frameworks:frameworks", "list the frameworks; new, check or lock one"),
     "setup": ("setup:setup", "build frameworks' environments, say their size, remove them"),
     "tune": ("tune:tune", "run a study: find a better configuration of any system"),
@@ -233,7 +237,14 @@ def _of_compute(name: str, command: argparse.ArgumentParser) -> None:
             metavar="RUN",
             help="take times from the results of this run of the store, too (may be repeated)",
         )
-    if name == "init-compute":
+    if name in ("init-compute", "refresh-compute"):
+        command.add_argument(
+            "--create", action="store_true", help="make what is not there in the AWS account"
+        )
+        command.add_argument(
+            "--destroy", action="store_true", help="remove what --create has made, and only that"
+        )
+        command.add_argument("--yes", action="store_true", help="do not ask")
         command.add_argument(
             "--framework", action="append", metavar="NAME", help="default: those configured"
         )

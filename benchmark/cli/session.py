@@ -23,15 +23,7 @@ if TYPE_CHECKING:
     from benchmark.store import Store
 
 # The keys of what is still to come.
-WITHOUT_EFFECT = (
-    "repo_ssh_key",
-    "ec2_ssh_key",
-    "cluster_image",
-    "ec2_template",
-    "cluster_size",
-    "cluster_type",
-    "slurm",
-)
+WITHOUT_EFFECT = ("slurm",)
 _DEFAULTS = Config().model_dump()
 
 

@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING, ClassVar
 
 from benchmark import results
 from benchmark.compute.aws.clients import Aws, PassingError, patiently
-from benchmark.compute.batch import adoption, checks, definition, money, submission
+from benchmark.compute.batch import adoption, checks, money, preparing, submission
 from benchmark.compute.batch.causes import cause_of
-from benchmark.compute.batch.image import full_name, image_of
+from benchmark.compute.batch.image import full_name
 from benchmark.compute.batch.queue import check_queue, stuck
 from benchmark.compute.batch.watching import Watch
 from benchmark.compute.dispatcher import Dispatcher, account
-from benchmark.compute.images import RESERVE_MB
 from benchmark.errors import BenchmarkError, ConfigError
 from benchmark.results import Cause, Record
 
@@ -32,8 +31,6 @@ if TYPE_CHECKING:
     from benchmark.compute.dispatcher import Rate
     from benchmark.config import Config
     from benchmark.tasks import Run, Task
-
-PREFIX = "automl-benchmark"
 
 
 @dataclass(frozen=True)
@@ -233,7 +230,7 @@ class BatchDispatcher(Dispatcher):
         for task in tasks:
             groups.setdefault(str(task.labels.get("framework", "tasks")), []).append(task)
         arns = {label: self._definition(label, group[0]) for label, group in groups.items()}
-        prefix = self.config.job_name or PREFIX
+        prefix = self.config.job_name or preparing.PREFIX
         for label, group in groups.items():
             for keys in submission.cut([task.key for task in group]):
                 before = {key: since.get(key, 0) for key in keys}
@@ -243,19 +240,8 @@ class BatchDispatcher(Dispatcher):
 
     def _definition(self, label: str, task: Task) -> str:
         aws = self._aws = self._aws or Aws()
-        template = definition.template_of(aws, self.config)
         name = full_name(self.run.manifest.frameworks.get(label, {}), label)
-        image = image_of(aws, self.config, name, template)
-        prefix = definition.name_part(self.config.job_name or PREFIX)
-        wanted = definition.definition(
-            f"{prefix}-{definition.name_part(label)}",
-            image,
-            task.resources,
-            RESERVE_MB,
-            self.config.max_attempts,
-            template,
-        )
-        return definition.ensure(aws, wanted)
+        return preparing.ensure(aws, self.config, label, name, task.resources)
 
     def _variables(self, aws: Aws) -> dict[str, str]:
         """What a container is told beside its role: the region, and an S3 that is not AWS's."""

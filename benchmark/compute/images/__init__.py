@@ -8,7 +8,13 @@ for image in wanted:
     print(images.ensure_image(engine, image).name)
 """
 
-from benchmark.compute.images.builds import BuiltImage, ensure_image, push, repository_name
+from benchmark.compute.images.builds import (
+    REPOSITORY,
+    BuiltImage,
+    ensure_image,
+    push,
+    repository_name,
+)
 from benchmark.compute.images.context import (
     DEFAULT_BASE,
     Image,
@@ -20,6 +26,7 @@ from benchmark.compute.images.engine import Engine, connect
 
 __all__ = [
     "DEFAULT_BASE",
+    "REPOSITORY",
     "RESERVE_MB",
     "BuiltImage",
     "Engine",
