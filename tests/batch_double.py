@@ -66,6 +66,10 @@ class Job:
     weighed: float = 0.0
 
     @property
+    def stream(self) -> str:
+        return f"{self.id.replace(':', '-')}-{self.attempts}.log"
+
+    @property
     def state(self) -> str:
         if not self.children:
             return self.status
@@ -83,6 +87,8 @@ class Job:
             container["exitCode"] = self.exit_code
         if self.reason:
             container["reason"] = self.reason
+        if self.attempts and self.reason is None:
+            container["logStreamName"] = self.stream
         if container:
             said["container"] = container
         if self.status_reason:
@@ -230,6 +236,10 @@ class BatchDouble(AwsDouble):
                 one.status, one.status_reason = "FAILED", asked["reason"]
         return {}
 
+    def _getlogevents(self, asked: dict[str, Any]) -> dict[str, Any]:
+        lines = (self.folder / asked["logStreamName"]).read_text().splitlines()
+        return {"events": [{"timestamp": 0, "message": line} for line in lines]}
+
     def _find(self, name: str) -> Job | None:
         parent, _, index = name.partition(":")
         job = self.jobs.get(parent)
@@ -265,8 +275,7 @@ class BatchDouble(AwsDouble):
         told["AWS_BATCH_JOB_ID"] = job.id
         if job.index is not None:
             told["AWS_BATCH_JOB_ARRAY_INDEX"] = str(job.index)
-        log = self.folder / f"{job.id.replace(':', '-')}-{job.attempts}.log"
-        with log.open("wb") as output:
+        with (self.folder / job.stream).open("wb") as output:
             job.process = subprocess.Popen(
                 [sys.executable, str(ROOT / "docker/entrypoint.py"), *job.overrides["command"]],
                 env=_role() | {"PYTHONPATH": str(ROOT)} | told,
@@ -364,7 +373,7 @@ def batch(tmp_path: Path, aws: pytest.MonkeyPatch) -> Iterator[BatchDouble]:
     quick = Pace(store_s=0.2, engine_s=0.3, stuck_s=0.5, settle_s=1.0, patience_s=20.0)
     aws.setattr(BatchDispatcher, "pace", quick)
     with BatchDouble(folder) as double:
-        for service in ("BATCH", "ECR", "EC2", "PRICING"):
+        for service in ("BATCH", "ECR", "EC2", "PRICING", "LOGS"):
             aws.setenv(f"AWS_ENDPOINT_URL_{service}", double.endpoint)
         double.make_queue()
         double.setup = double.calls.copy()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from benchmark import results
 from benchmark.compute.aws.clients import Aws, PassingError, patiently
-from benchmark.compute.batch import adoption, checks, money, preparing, submission
+from benchmark.compute.batch import adoption, checks, logs, money, preparing, submission
 from benchmark.compute.batch.causes import cause_of
 from benchmark.compute.batch.image import full_name
 from benchmark.compute.batch.queue import check_queue, stuck
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from benchmark.compute.dispatcher import Rate
     from benchmark.config import Config
     from benchmark.tasks import Run, Task
+
+MOST_LOGS = 100
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ class BatchDispatcher(Dispatcher):
         self._watch: Watch | None = None
         self._store_at = self._engine_at = self._still_since = 0.0
         self._trouble_since: float | None = None
+        self._logs = 0
 
     @classmethod
     def check(cls, config: Config) -> None:
@@ -203,7 +206,18 @@ class BatchDispatcher(Dispatcher):
             last = results.last_attempt(self.run, task.key)
             if last is None or last[0].number <= since:
                 cause, message = Cause.INFRASTRUCTURE, f"Before the task began: {message}"
-        return account(self.run, task, cause, message, since)
+        record = account(self.run, task, cause, message, since)
+        self._keep_log(task, record, ended)
+        return record
+
+    def _keep_log(self, task: Task, record: Record, ended: Ended) -> None:
+        """Of a container whose runner left no log; the first ones say what the others would."""
+        if record.log is not None or self._aws is None or self._logs >= MOST_LOGS:
+            return
+        self._logs += 1
+        path = self.run.log_path(task, passed=False, attempt=record.attempt)
+        if self.run.store.get(path) is None:
+            self.run.store.put(path, logs.fetch(self._aws, ended.job))
 
     def _tell(self, records: Sequence[Record]) -> None:
         """Each task once; a job that nobody waits for any more is no longer looked at."""
