@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aws_double import KEYS, REGION, AwsDouble, RefusalError
+from aws_double import REGION, AwsDouble, RefusalError
 from process_trees import kill_tree
 
 _TICK_S = 0.1
@@ -85,7 +85,7 @@ class FleetDouble(AwsDouble):
         )
         return str(made["LaunchTemplate"]["LaunchTemplateId"])
 
-    def running(self) -> list[Instance]:
+    def living(self) -> list[Instance]:
         with self._lock:
             return [one for one in self.instances.values() if one.ended is None]
 
@@ -107,7 +107,7 @@ class FleetDouble(AwsDouble):
     def _watch(self) -> None:
         while not self._over.wait(_TICK_S):
             with self._lock:
-                for one in self.running():
+                for one in self.living():
                     if (one.root / "down").exists():
                         with contextlib.suppress(ProcessLookupError):
                             os.kill(one.process.pid, signal.SIGTERM)
@@ -120,7 +120,7 @@ class FleetDouble(AwsDouble):
         lifecycle = asked["TargetCapacitySpecification.DefaultTargetCapacityType"]
         spot = lifecycle == "spot"
         capacity = self.capacity if spot else self.on_demand_capacity
-        free = capacity - sum(1 for one in self.running() if one.lifecycle == lifecycle)
+        free = capacity - sum(1 for one in self.living() if one.lifecycle == lifecycle)
         place = "LaunchTemplateConfigs.1"
         version = self._version(asked, f"{place}.LaunchTemplateSpecification")
         kind = asked[f"{place}.Overrides.1.InstanceType"]
@@ -129,7 +129,7 @@ class FleetDouble(AwsDouble):
             for n in (1, 2)
         }
         came = [
-            self._start(kind, lifecycle, tags, str(version.data["UserData"]))
+            self._launch(kind, lifecycle, tags, str(version.data["UserData"]))
             for _ in range(max(0, min(wanted, free)))
         ]
         items = "".join(f"<item>{one.id}</item>" for one in came)
@@ -147,7 +147,7 @@ class FleetDouble(AwsDouble):
             )
         return told + "</errorSet>"
 
-    def _start(self, kind: str, lifecycle: str, tags: dict[str, str], data: str) -> Instance:
+    def _launch(self, kind: str, lifecycle: str, tags: dict[str, str], data: str) -> Instance:
         name = f"i-{secrets.token_hex(8)}"
         root = self.folder / name
         root.mkdir()
@@ -273,21 +273,11 @@ class FleetDouble(AwsDouble):
         }.get(path)
 
 
-@pytest.fixture
-def fleet(tmp_path: Path, s3: str, aws: pytest.MonkeyPatch) -> Iterator[FleetDouble]:
-    """A running double, with the SDK's variables set for it and for a real S3."""
-    from moto.moto_api._internal.models import moto_api_backend
+def pace() -> Any:
+    """That of tests, which do not wait for what takes minutes on AWS."""
+    from benchmark.compute.baremetal.baremetal import Pace
 
-    from benchmark.compute.baremetal.baremetal import BaremetalDispatcher, Pace
-    from benchmark.frameworks.environments import cache_folder
-
-    moto_api_backend.reset()
-    folder = tmp_path / "machines"
-    folder.mkdir()
-    for name, value in KEYS.items():
-        if not name.endswith("KEY") and not name.endswith("KEY_ID"):
-            aws.setenv(name, value)
-    quick = Pace(
+    return Pace(
         store_s=0.3,
         engine_s=0.5,
         visibility_s=6,
@@ -299,12 +289,33 @@ def fleet(tmp_path: Path, s3: str, aws: pytest.MonkeyPatch) -> Iterator[FleetDou
         ending_s=30.0,
         ending_look_s=0.1,
     )
-    aws.setattr(BaremetalDispatcher, "pace", quick)
+
+
+def told_to_machines() -> dict[str, str]:
+    """What stands for a machine's role, and this machine's cache of environments."""
+    from benchmark.frameworks.environments import cache_folder
+
+    names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+    told = {name: os.environ[name] for name in names}
+    return told | {"AUTOML_BENCHMARK_CACHE": str(cache_folder())}
+
+
+@pytest.fixture
+def fleet(tmp_path: Path, s3: str, aws: pytest.MonkeyPatch) -> Iterator[FleetDouble]:
+    """A running double, with the SDK's variables set for it and for a real S3."""
+    from moto.moto_api._internal.models import moto_api_backend
+
+    from benchmark.compute.baremetal.baremetal import BaremetalDispatcher
+
+    moto_api_backend.reset()
+    folder = tmp_path / "machines"
+    folder.mkdir()
+    aws.setenv("AWS_REGION", REGION)
+    aws.setenv("AWS_DEFAULT_REGION", REGION)
+    aws.setattr(BaremetalDispatcher, "pace", pace())
     with FleetDouble(folder) as double:
         for service in ("EC2", "SQS", "PRICING"):
             aws.setenv(f"AWS_ENDPOINT_URL_{service}", double.endpoint)
         aws.setenv("AWS_ENDPOINT_URL_S3", os.environ["AWS_ENDPOINT_URL"])
-        names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
-        double.variables = {name: os.environ[name] for name in names}
-        double.variables["AUTOML_BENCHMARK_CACHE"] = str(cache_folder())
+        double.variables = told_to_machines()
         yield double

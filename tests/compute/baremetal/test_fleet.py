@@ -55,7 +55,7 @@ def told(dispatcher: BaremetalDispatcher, number: int) -> list[Record]:
 
 
 def nothing_left(fleet: FleetDouble, plan: Plan) -> None:
-    assert fleet.running() == []
+    assert fleet.living() == []
     assert "QueueUrls" not in fleet.client("sqs").list_queues()
     store, run = plan.run.store, plan.run.name
     assert store.get(f"{run}/fleet.json") is None
@@ -137,7 +137,7 @@ def test_a_machine_that_gets_notice_hands_its_task_back_at_once(
         dispatcher.submit(plan.tasks)
         assert dispatcher.completed(1) == []
         began(plan)
-        (first,) = fleet.running()
+        (first,) = fleet.living()
         fleet.give_notice(first)
         (record,) = told(dispatcher, 1)
         assert (record.status, record.attempt) == ("success", 2)
@@ -159,7 +159,7 @@ def test_a_machine_that_is_lost_without_a_word_loses_no_task(
         dispatcher.submit(plan.tasks)
         assert dispatcher.completed(1) == []
         began(plan)
-        fleet.take_away(fleet.running()[0])
+        fleet.take_away(fleet.living()[0])
         (record,) = told(dispatcher, 1)
         assert (record.status, record.attempt) == ("success", 2)
     nothing_left(fleet, plan)
@@ -174,7 +174,7 @@ def test_a_task_whose_machines_are_always_lost_is_accounted(
         dispatcher.submit(plan.tasks)
         for number in (1, 2):
             until(lambda number=number: dispatcher.completed(0.2) or _last(plan) >= number)
-            fleet.take_away(fleet.running()[0])
+            fleet.take_away(fleet.living()[0])
         (record,) = told(dispatcher, 1)
         assert record.cause is Cause.INFRASTRUCTURE
         assert "given it 2 times" in record.message
@@ -213,7 +213,7 @@ def test_machines_without_a_driver_finish_and_end_themselves(
     dispatcher.completed(0)
     dispatcher.detached = True
     dispatcher.close()
-    until(lambda: fleet.instances and not fleet.running())
+    until(lambda: fleet.instances and not fleet.living())
     assert len(list(results.records(plan.run))) == 2
     (one, *_) = fleet.instances.values()
     assert (one.root / "lifetime").read_text().startswith("+")
@@ -275,7 +275,7 @@ def test_no_capacity_is_said_and_waited_for_and_on_demand_takes_its_place(
     with BaremetalDispatcher(plan.run, config(on_demand=True)) as dispatcher:
         dispatcher.submit(plan.tasks)
         dispatcher.completed(0)
-        assert sorted(one.lifecycle for one in fleet.running()) == ["on-demand", "spot"]
+        assert sorted(one.lifecycle for one in fleet.living()) == ["on-demand", "spot"]
     nothing_left(fleet, plan)
 
 
