@@ -285,7 +285,7 @@ def pace() -> Any:
         wait_s=1,
         notice_s=0.5,
         capacity_s=1.0,
-        patience_s=30.0,
+        patience_s=120.0,
         ending_s=30.0,
         ending_look_s=0.1,
     )

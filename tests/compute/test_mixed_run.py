@@ -38,7 +38,7 @@ from benchmark.runs.execute import execute
 from benchmark.store import open_store
 from benchmark.tasks import Run
 
-BatchDispatcher.pace = Pace(store_s=1.0, engine_s=1.0, settle_s=1.0, patience_s=60.0)
+BatchDispatcher.pace = Pace(store_s=1.0, engine_s=1.0, settle_s=1.0, patience_s=400.0)
 BaremetalDispatcher.pace = pace()
 run = Run.open(open_store(sys.argv[1]), "default")
 waiting = results.without_result(run)
@@ -197,10 +197,10 @@ def _trouble(
         assert running.poll() is None
         now = time.monotonic()
         if now > lost_at and cloud.living():
-            lost_at = now + 8
+            lost_at = now + 20
             one = dice.choice(cloud.living())
             (cloud.give_notice if dice.random() < 0.5 else cloud.take_away)(one)
-        if now > lost_at - 4 and dice.random() < 0.1 and (jobs := cloud.running()):
+        if now > lost_at - 10 and dice.random() < 0.1 and (jobs := cloud.running()):
             cloud.lose_host(dice.choice(jobs))
         if out_at is None and now > began + 12:
             out_at = now

@@ -38,6 +38,7 @@ CREATE = (
     *("s3:GetBucketTagging", "s3:DeleteBucket"),
     *("ecr:CreateRepository", "ecr:TagResource", "ecr:ListTagsForResource"),
     *("ecr:DeleteRepository", "iam:CreateRole", "iam:GetRole", "iam:TagRole", "iam:ListRoleTags"),
+    "iam:CreateServiceLinkedRole",
     *("iam:PassRole", "iam:AttachRolePolicy", "iam:DetachRolePolicy", "iam:PutRolePolicy"),
     *("iam:DeleteRolePolicy", "iam:DeleteRole", "iam:CreateInstanceProfile"),
     *("iam:GetInstanceProfile", "iam:TagInstanceProfile", "iam:AddRoleToInstanceProfile"),

@@ -308,3 +308,35 @@ def test_what_cannot_work_is_one_sentence_before_anything_is_made(
     with pytest.raises(BenchmarkError, match="AWS denies ec2:DescribeLaunchTemplateVersions"):
         BaremetalDispatcher.check(config(**good))
     assert not fleet.instances
+
+
+def test_the_estimate_is_of_the_prices_of_now(
+    fleet: FleetDouble, s3: str, program: Callable[..., Any], tmp_path: Path
+) -> None:
+    bucket, folder = s3.removeprefix("s3://").split("/", 1)
+    values = {
+        "s3_bucket_root": bucket,
+        "s3_folder": folder,
+        "ec2_template": fleet.make_template(),
+        "instance_types": ["c5.xlarge", "m5.large"],
+        "studies": ["starter"],
+        "frameworks": ["constant", "flaml"],
+        "compute": {"flaml": "baremetal", "*": "local"},
+        "cores": 2,
+        "memory": 3500,
+        "runtime": 3600,
+        "hard_limit": 4200,
+        "max_cost": 1,
+    }
+    (tmp_path / "work/batch.config").write_text(json.dumps(values))
+    done = program("estimate", "--json")
+    assert done.returncode == 0, done.stderr
+    facts = json.loads(done.stdout)
+    flaml, constant = facts["parts"][1], facts["parts"][0]
+    # The cheapest share: half of a c5.xlarge at 0.36 USD an hour.
+    assert flaml["cost"]["likely"] == pytest.approx(0.18 * flaml["tasks"])
+    assert flaml["cost"]["high"] == pytest.approx(0.36 * flaml["tasks"] * 4500 / 3600)
+    assert constant["cost"] is None
+    told = program("estimate").stdout
+    assert "baremetal: c5.xlarge, m5.large, spot" in told
+    assert "'max_cost' is 1 USD: the run may stop before its end." in told

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from benchmark.compute.aws.resources.machines import SecurityGroup, Template
 from benchmark.compute.aws.resources.queues import Environment, Queue
-from benchmark.compute.aws.resources.roles import MachineRole, Profile, ServiceRole
+from benchmark.compute.aws.resources.roles import LinkedRole, MachineRole, Profile, ServiceRole
 from benchmark.compute.aws.resources.site import Resource, Site
 from benchmark.compute.aws.resources.storage import Bucket, Repository
 
@@ -44,6 +44,8 @@ def resources_of(site: Site) -> list[Resource]:
     return [
         Bucket(site),
         Repository(site),
+        LinkedRole(site, "AWSServiceRoleForEC2Spot", "spot"),
+        LinkedRole(site, "AWSServiceRoleForEC2Fleet", "ec2fleet"),
         ServiceRole(site),
         MachineRole(site),
         Profile(site),
@@ -70,7 +72,7 @@ def destroy(site: Site) -> Iterator[Told]:
         if found is None:
             continue
         if not one.is_ours():
-            yield Told(one.title, "left, for init-compute has not made it", found)
+            yield Told(one.title, "left, for it is not init-compute's own", found)
             continue
         kept = one.remove()
         yield Told(one.title, f"kept: {kept}" if kept else "removed", found)

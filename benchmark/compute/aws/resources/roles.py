@@ -157,3 +157,33 @@ class Profile(Resource):
 
     def _told(self) -> Any:
         return self.found(_NONE, "iam", "get_instance_profile", InstanceProfileName=self.name)
+
+
+class LinkedRole(Resource):
+    """A role of AWS's own that EC2 needs to start fleets and spot machines; it has no costs."""
+
+    kind = "service-linked role"
+
+    def __init__(self, site: Site, name: str, service: str) -> None:
+        super().__init__(site, name)
+        self._service = service
+
+    def find(self) -> str | None:
+        told = self.found(_NONE, "iam", "get_role", RoleName=self.name)
+        return str(told["Role"]["Arn"]) if told else None
+
+    def make(self) -> str:
+        found = self.find()
+        if found:
+            return found
+        made = self.aws.call(
+            "iam", "create_service_linked_role", AWSServiceName=f"{self._service}.amazonaws.com"
+        )
+        return str(made["Role"]["Arn"])
+
+    def is_ours(self) -> bool:
+        """Never: it is the account's, and takes no tag when it is made."""
+        return False
+
+    def remove(self) -> str | None:
+        return "it is the account's"
