@@ -17,6 +17,7 @@ COMMANDS = {
     "execute-compute": ("runs:execute_compute", "run every task from scratch"),
     "resume-compute": ("runs:resume_compute", "run the tasks that have no result"),
     "status": ("reading:show_status", "where the run stands"),
+    "estimate": ("estimating:show_estimate", "tasks, hours and cost before launch"),
     "fetch-results": ("reading:fetch_results", "compile the records to compiled_results.csv"),
     "run-analysis": (
         "analysis:run_analysis",
@@ -28,7 +29,11 @@ COMMANDS = {
     "get-logs": ("files:get_logs", "download the logs to ./log/"),
     "download-data": ("data:download_data", "put the data sets of the studies into the store"),
     "clean-s3": ("clean:clean_s3", "delete everything of this program's in the store"),
-    "init-compute": ("compute:init_compute", "build the images of the frameworks"),
+    "init-compute": (
+        "compute:init_compute",
+        "prepare where tasks run: images; on AWS all it needs",
+    ),
+    "refresh-compute": ("compute:refresh_compute", "the same without the data"),
     "frameworks": ("frameworks:frameworks", "list the frameworks; new, check or lock one"),
     "setup": ("setup:setup", "build frameworks' environments, say their size, remove them"),
     "tune": ("tune:tune", "run a study: find a better configuration of any system"),
@@ -40,7 +45,7 @@ COMMANDS = {
 ALIASES = {"perform-analysis": "run-analysis"}
 NARROWED = (
     *("execute-compute", "resume-compute", "file-compute", "status", "fetch-results"),
-    *("export-failures", "delete-runs", "get-logs", "run-analysis"),
+    *("export-failures", "delete-runs", "get-logs", "run-analysis", "estimate"),
 )
 BY_CAUSE = {
     "resume-compute": "those that ended so; results among them are set aside and run again",
@@ -116,6 +121,7 @@ def _parser() -> Parser:
                 help="Ctrl-C leaves what runs on a cluster or in a cloud, and cancels nothing",
             )
         _special(name, command)
+        _of_compute(name, command)
         _of_studies(name, command)
         if name == "serve":
             _of_service(command)
@@ -197,19 +203,6 @@ def _special(name: str, command: argparse.ArgumentParser) -> None:
         )
         command.add_argument("--list-size", action="store_true", help="what environments take")
         command.add_argument("--remove", action="append", metavar="NAME", help="remove one's")
-    if name == "init-compute":
-        command.add_argument(
-            "--framework", action="append", metavar="NAME", help="default: those configured"
-        )
-        command.add_argument("--push", metavar="REGISTRY", help="HOST[:PORT][/NAME]")
-        command.add_argument(
-            "--base",
-            metavar="IMAGE",
-            help="a Debian with Python (default: python:3.x-slim-bookworm)",
-        )
-        command.add_argument(
-            "--network", metavar="MODE", help="how a build reaches the network, such as host"
-        )
     if name == "run-analysis":
         command.add_argument(
             "--results",
@@ -247,6 +240,40 @@ def _special(name: str, command: argparse.ArgumentParser) -> None:
 
 
 LEVELS = ("CRITICAL", "ERROR", "WARNING", "INFO", "DEBUG", "NOTSET")
+
+
+def _of_compute(name: str, command: argparse.ArgumentParser) -> None:
+    if name in ("execute-compute", "resume-compute", "file-compute", "estimate"):
+        command.add_argument(
+            "--max-cost", type=float, metavar="USD", help="start no task that could cost more"
+        )
+    if name == "estimate":
+        command.add_argument(
+            "--past",
+            action="append",
+            metavar="RUN",
+            help="take times from the results of this run of the store, too (may be repeated)",
+        )
+    if name in ("init-compute", "refresh-compute"):
+        command.add_argument(
+            "--create", action="store_true", help="make what is not there in the AWS account"
+        )
+        command.add_argument(
+            "--destroy", action="store_true", help="remove what --create has made, and only that"
+        )
+        command.add_argument("--yes", action="store_true", help="do not ask")
+        command.add_argument(
+            "--framework", action="append", metavar="NAME", help="default: those configured"
+        )
+        command.add_argument("--push", metavar="REGISTRY", help="HOST[:PORT][/NAME]")
+        command.add_argument(
+            "--base",
+            metavar="IMAGE",
+            help="a Debian with Python (default: python:3.x-slim-bookworm)",
+        )
+        command.add_argument(
+            "--network", metavar="MODE", help="how a build reaches the network, such as host"
+        )
 
 
 def _of_studies(name: str, command: argparse.ArgumentParser) -> None:

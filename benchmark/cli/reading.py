@@ -109,6 +109,10 @@ def _lines(found: Status, config: Config) -> Iterator[str]:
         left = found.mean_s * found.without_result / parallel
         mean = f"{found.mean_s:.1f} s a task on average"
         yield f"  about {left:.0f} s left: {mean}, {parallel} at a time"
+    if found.spent is not None:
+        ahead = f", about {found.forecast:.2f} USD when all is done" if found.forecast else ""
+        limit = f" ('max_cost' is {config.max_cost:g})" if config.max_cost else ""
+        yield f"  {found.spent:.2f} USD spent{ahead}{limit}"
     width = max((len(name) for name in found.by_framework), default=0)
     for name, counts in found.by_framework.items():
         words = ", ".join(f"{number} {word}" for word, number in sorted(counts.items()))

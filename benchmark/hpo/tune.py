@@ -123,7 +123,7 @@ def _drive(  # noqa: PLR0917
                 tuned.records.append(record)
                 if on_record:
                     on_record(record)
-            elif is_tried_again(record, tries, config.max_attempts):
+            elif is_tried_again(record, tries[record.task], config.max_attempts):
                 waiting.append(ended)
             else:
                 tuned.without_result.append(record)

@@ -59,6 +59,10 @@ COLUMNS = (
     "ENDED",
     *(f"INFERENCE_S_{size}" for size in BATCHES),
     "TRAJECTORY",
+    "INSTANCE_TYPE",
+    "LIFECYCLE",
+    "PRICE_PER_HOUR",
+    "COST",
     *SHAPE,
     "RUN",
     *CONDITIONS,
@@ -163,6 +167,10 @@ def _row(run: Run, number: int, cell: Cell, record: Record | None) -> list[Any]:
         record.ended or "",
         *(_cell(record.inference_s_per_row.get(str(size))) for size in BATCHES),
         _trajectory(record.trajectory),
+        record.host.get("instance_type", ""),
+        record.host.get("lifecycle", ""),
+        _cell(record.host.get("price_per_hour")),
+        _cell(record.cost),
         *tail,
     ]
 
