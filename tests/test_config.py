@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from benchmark.config import QUICKSTART, Config, LoadedConfig, load_config
+from benchmark.config import QUICKSTART, Config, LoadedConfig, SlurmOptions, load_config
 from benchmark.errors import ConfigError
 
 ROOT = Path(__file__).parents[1]
@@ -45,7 +45,7 @@ DEFAULTS: dict[str, Any] = {
     "max_cost": None,
     "instance_types": [],
     "on_demand": False,
-    "slurm": {},
+    "slurm": SlurmOptions(),
 }
 
 
