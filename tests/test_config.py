@@ -86,7 +86,7 @@ def test_no_key_of_the_design_is_lacking() -> None:
 
 def test_default_file_holds_every_field_with_its_default() -> None:
     values = json.loads((ROOT / "batch.config.default").read_text(encoding="utf-8"))
-    assert values == DEFAULTS
+    assert values == DEFAULTS | {"slurm": {}}
     assert list(values) == list(Config.model_fields)
 
 
