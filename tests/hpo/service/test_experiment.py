@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from benchmark.cli.tune import _opened
 from benchmark.hpo import export
+from benchmark.hpo.listing import opened
 from benchmark.hpo.service.errors import ConflictError, FinishedError, NotFoundError
 from benchmark.hpo.service.experiment import Ending, Experiment
 from benchmark.hpo.service.homes import DatabaseHome, Home, MemoryHome, StoreHome
@@ -108,7 +108,7 @@ def test_an_experiment_is_a_study(folder_store: Store) -> None:
             experiment.tell(given.number, Ending("success", (value(given.params),)))
         (left,) = experiment.ask()
     service.close()
-    run, definition = _opened(folder_store, "e")
+    run, definition = opened(folder_store, "e")
     records = export.trial_records(run)
     assert [record.status for record in records] == ["success"] * 4
     assert export.best(run, definition)[0].labels["values"] == [
