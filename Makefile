@@ -25,6 +25,7 @@ test: $(VENV)/.ready-dev
 	$(BIN)/python -m pytest -n $(JOBS) -m "not integration"
 
 integration: $(VENV)/.ready-dev
+	$(BIN)/python tests/system_packages.py
 	$(BIN)/python -m pytest -m integration -rA --color=no
 
 check: $(VENV)/.ready-dev
