@@ -11,6 +11,7 @@ from benchmark.cli.session import loaded_configuration
 from benchmark.cli.studies import facts, lines
 from benchmark.errors import BenchmarkError
 from benchmark.hpo import export, launching, worker
+from benchmark.hpo.drift import drift
 from benchmark.hpo.listing import study_file
 from benchmark.hpo.logs import is_told, set_levels
 from benchmark.hpo.project import is_project, read_project
@@ -109,6 +110,9 @@ def _drive(options: argparse.Namespace, study: Study, base: Config) -> int:
     tuned = launching.drive(study, config, method, tell)
     if study.exhausted:
         notice("Every point of the space has been tried.")
+    drifted = drift(export.trial_records(study.run), definition)
+    if definition.default_every and drifted:
+        notice(drifted)
     if tuned.why_stopped:
         notice(f"Stopped: {tuned.why_stopped}")
     if tuned.stopped:

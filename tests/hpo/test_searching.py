@@ -17,6 +17,7 @@ from benchmark.compute.dispatcher import Dispatcher
 from benchmark.config import Config
 from benchmark.errors import BenchmarkError
 from benchmark.execution.runner import Runner
+from benchmark.hpo.drift import drift
 from benchmark.hpo.order import InOrder
 from benchmark.hpo.study import Study
 from benchmark.hpo.study_file import StudyError, define, read_study
@@ -53,6 +54,7 @@ def told(study: Study, value: Callable[[dict[str, Any]], float]) -> list[dict[st
             Record(
                 task.key,
                 "success",
+                metrics={"value": values[0]},
                 labels=task.labels | {"values": values},
                 begun="2026-01-01T00:00:00+00:00",
                 ended="2026-01-01T00:00:10+00:00",
@@ -127,6 +129,12 @@ def test_the_default_runs_again_against_drift(folder_store: Store, tmp_path: Pat
     points = told(study, lambda p: p["a"])
     assert [n for n, point in enumerate(points) if point["drift"]] == [3, 6]
     assert all((points[n]["a"], points[n]["b"]) == (9, 3) for n in (0, 3, 6))
+    records = [
+        Record(str(n), "success", metrics={"value": n + 1}, labels={"params": {"a": 9, "b": 3}})
+        for n in (0, 6, 3)
+    ]
+    said = "The default ran 3 times: value 1 at first, 7 at last, median 4, spread 3."
+    assert drift(records, study.definition) == said
 
 
 class Noted(Dispatcher):
