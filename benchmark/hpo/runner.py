@@ -264,7 +264,7 @@ def _is_study(path: Path) -> bool:
 def _hush_optuna() -> None:
     """Warnings only, unless the user has asked for another level than Optuna's own default."""
     with warnings.catch_warnings():
-        # In a notebook without widgets tqdm, which Optuna imports, would print a warning of its own.
+        # In a notebook without widgets tqdm, which Optuna imports, would print a warning.
         warnings.filterwarnings("ignore", message="IProgress not found")
         import optuna
 
