@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from benchmark.cache import CACHE_VARIABLE
 from benchmark.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 PREFIX = "AUTOML_BENCHMARK_"
-CACHE_VARIABLE = PREFIX + "CACHE"
 DEFAULT_FILE = "batch.config"
 TYPES = ("classification", "regression")
 
@@ -62,6 +62,49 @@ class FrameworkEntry(BaseModel):
     def as_name(self) -> str:
         """The name in the results: `as` where it is given, else the framework's own."""
         return self.label or self.name
+
+
+class PilotOptions(BaseModel):
+    """An allocation in which workers pull tasks: `jobs` of them at once, each of `nodes` nodes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    jobs: Count = 1
+    nodes: Count = 1
+    cores: Count | None = None
+    memory: Count | None = None
+    time_s: Number = 14400
+    idle_s: Number = 300
+
+
+def _lines(value: Any) -> Any:
+    return value.splitlines() if isinstance(value, str) else value
+
+
+class SlurmOptions(BaseModel):
+    """What is asked of Slurm beside cores, memory and time. Seconds and MB.
+
+    `reserve_s` and `reserve_mb` are for the harness, beside what a task may take; `throttle` is how
+    many elements of an array run at once; `cache` is where environments are on a node.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    partition: Text = None
+    account: Text = None
+    qos: Text = None
+    gres: Text = None
+    constraint: Text = None
+    flags: list[str] = []
+    preamble: Annotated[list[str], BeforeValidator(_lines)] = []
+    python: Text = None
+    cache: Text = None
+    logs: Text = None
+    throttle: Count | None = None
+    reserve_s: Annotated[float, BeforeValidator(_no_boolean), Field(ge=0)] = 300
+    reserve_mb: Annotated[int, Field(ge=0, strict=True)] = 1024
+    mpi: Literal["auto", "srun", "mpirun"] = "auto"
+    pilot: PilotOptions = PilotOptions()
 
 
 class OwnMetric(BaseModel):
@@ -205,7 +248,7 @@ class Config(BaseModel):
     max_cost: Number | None = None
     instance_types: list[str] = []
     on_demand: bool = False
-    slurm: dict[str, Any] = {}
+    slurm: SlurmOptions = SlurmOptions()
 
     @model_validator(mode="after")
     def _consistent(self) -> Config:
@@ -385,7 +428,8 @@ def _sentence(error: ValidationError, places: Mapping[str, str], file: str) -> s
             sentences.append(f"{place}: '{key}' {message}.")
         elif fault["type"] == "extra_forbidden":
             name = str(fault["loc"][-1])
-            sentences.append(f"{place}: '{key}': {_unknown_inside(name, key)}")
+            within = tuple(map(str, fault["loc"][1:-1]))
+            sentences.append(f"{place}: '{key}': {_unknown_inside(name, key, within)}")
         elif fault["loc"][-1] == "[key]":
             allowed = fault.get("ctx", {}).get("expected", "other keys")
             found = json.dumps(fault["input"], default=str)[:80]
@@ -399,9 +443,12 @@ def _sentence(error: ValidationError, places: Mapping[str, str], file: str) -> s
     return " ".join(dict.fromkeys(sentences))
 
 
-def _unknown_inside(name: str, key: str) -> str:
+def _unknown_inside(name: str, key: str, inside: tuple[str, ...] = ()) -> str:
     """The sentence for a name that a part of a key's value does not take."""
-    model: type[BaseModel] = FrameworkEntry if key == "frameworks" else OwnMetric
+    models: dict[str, type[BaseModel]] = {"frameworks": FrameworkEntry, "slurm": SlurmOptions}
+    model = models.get(key, OwnMetric)
+    if inside == ("pilot",):
+        model = PilotOptions
     fields = [field.alias or known for known, field in model.model_fields.items()]
     near = difflib.get_close_matches(name, fields, n=1, cutoff=0.5)
     mend = f"did you mean '{near[0]}'?" if near else f"it takes {', '.join(fields)}."

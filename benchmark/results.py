@@ -73,7 +73,8 @@ class Record:
     A success's `total_s` is the sum of `setup_s` (adapter, data, the framework's own setup),
     `fit_s`, `predict_s`, `inference_s` (the timing of batches) and `overhead_s` (the rest: the
     harness). `overrun_s` is how much longer than its budget the fit took. `trajectory` is the
-    framework's best score over time, `[[seconds, score], ...]`.
+    framework's best score over time, `[[seconds, score], ...]`. `cost` is in USD, None where the
+    machine's price is not known.
     """
 
     task: str
@@ -102,6 +103,7 @@ class Record:
     split_hash: str | None = None
     sandbox: str | None = None
     host: dict[str, Any] = field(default_factory=dict)
+    cost: float | None = None
     attempt: int = 0
     log: str | None = None
     begun: str | None = None
@@ -118,11 +120,20 @@ class Record:
     def from_bytes(data: bytes | None) -> Record | None:
         """The record, or None where the bytes are none: an unreadable record counts as absent."""
         try:
-            values = json.loads(data or b"")
+            values = _parsed(data or b"")
             values["cause"] = Cause(values["cause"]) if values["cause"] else None
             return Record(**values)
         except (ValueError, TypeError, KeyError):
             return None
+
+
+def _parsed(data: bytes) -> Any:
+    import orjson
+
+    try:
+        return orjson.loads(data)
+    except ValueError:  # a score may be NaN or infinite, which strict JSON has not
+        return json.loads(data)
 
 
 def failure(task: Task | str, cause: Cause, message: str, **facts: Any) -> Record:
@@ -272,6 +283,25 @@ def _ends(
     }
     for path, data in run.store.get_many(paths):
         yield paths[path], Record.from_bytes(data)
+
+
+def earlier_ends(run: Run) -> Iterator[Record]:
+    """How all attempts ended that others of their task have followed: what outcomes() leaves out.
+
+    What was set aside is among them.
+    """
+    index = attempt_index(run)
+    prefix = f"{run.name}/attempts/"
+    paths = []
+    for path in run.store.list(prefix):
+        key, _, name = path[len(prefix) :].rpartition("/")
+        number, is_aside = _parse(name)
+        if not is_aside and (number < index.last[key] or number < index.aside.get(key, 0)):
+            paths.append(path)
+    for _, data in run.store.get_many(paths):
+        record = Record.from_bytes(data)
+        if record is not None:
+            yield record
 
 
 def last_attempt(run: Run, key: str) -> tuple[Attempt, Record | None] | None:

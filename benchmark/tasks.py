@@ -7,6 +7,7 @@ in the manifest, so results under other conditions cannot mix.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import random
@@ -28,13 +29,29 @@ CLASSIC_SEED = 1400
 
 
 @dataclass(frozen=True, slots=True)
+class Ranks:
+    """The processes of an MPI program: how many on each of how many nodes, and what each takes."""
+
+    nodes: int
+    ranks_per_node: int
+    threads_per_rank: int = 1
+    gpus_per_rank: int = 0
+
+    @property
+    def cores(self) -> int:
+        """How many cores it takes on each node."""
+        return self.ranks_per_node * self.threads_per_rank
+
+
+@dataclass(frozen=True, slots=True)
 class Resources:
-    """What one task may take. Seconds and MB."""
+    """What one task may take. Seconds and MB; `mpi` for a program that is started as ranks."""
 
     cores: int
     memory_mb: int
     runtime_s: float
     hard_limit_s: float
+    mpi: Ranks | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +71,9 @@ class Task:
     @staticmethod
     def from_json(text: str) -> Task:
         values = json.loads(text)
-        values["resources"] = Resources(**values["resources"])
+        resources = values["resources"]
+        mpi = resources.pop("mpi", None)
+        values["resources"] = Resources(**resources, mpi=Ranks(**mpi) if mpi else None)
         return Task(**values)
 
 
@@ -231,6 +250,7 @@ class Run:
         return f"{self.name}/logs/{outcome}/{framework}/{place}/{attempt}.log"
 
 
+@functools.lru_cache(maxsize=4096)
 def segment(name: str) -> str:
     """A name as one safe path segment: percent-encoded, never '.', '..', hidden or too long."""
     encoded = quote(name, safe="-_.~ ".strip())

@@ -23,6 +23,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from benchmark.cache import CACHE_VARIABLE  # noqa: E402
 from benchmark.config import Config  # noqa: E402
 from benchmark.errors import BenchmarkError  # noqa: E402
 from benchmark.execution.runner import Runner  # noqa: E402
@@ -125,7 +126,7 @@ def main() -> int:
     failed = False
     for name in names:
         with tempfile.TemporaryDirectory(prefix="frameworks-") as folder:
-            os.environ[environments.CACHE_VARIABLE] = str(Path(folder, "cache"))
+            os.environ[CACHE_VARIABLE] = str(Path(folder, "cache"))
             framework = registry.get(name)
             try:
                 costs = measured(framework, options.budget, str(Path(folder, "store")))

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import fnmatch
-import json
 import os
 import signal
 import subprocess
@@ -21,33 +20,22 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aws_double import KEYS, REGION, AwsDouble, RefusalError
+from process_trees import kill_tree, tree_mb
 
 ROOT = Path(__file__).parents[1]
 ENDED = ("SUCCEEDED", "FAILED")
-REGION = "eu-central-1"
 CONFIGURATION = {"job_queue_id": "bench", "ecr_repo": "registry.example/bench"}
-KEYS = {
-    "AWS_ACCESS_KEY_ID": "AKIADOUBLE",
-    "AWS_SECRET_ACCESS_KEY": "no-secret-at-all",
-    "AWS_REGION": REGION,
-    "AWS_DEFAULT_REGION": REGION,
-}
 _STOP_S = 20.0
 _TICK_S = 0.05
 # Looking through /proc is dear; where a test sets a limit it is done at every tick.
 _WEIGH_S = 2.0
-
-
-class RefusalError(Exception):
-    def __init__(self, status: int, code: str, message: str = "") -> None:
-        super().__init__(f"{code}: {message}")
-        self.status, self.code, self.message = status, code, message
 
 
 def client_error(message: str) -> RefusalError:
@@ -78,6 +66,10 @@ class Job:
     weighed: float = 0.0
 
     @property
+    def stream(self) -> str:
+        return f"{self.id.replace(':', '-')}-{self.attempts}.log"
+
+    @property
     def state(self) -> str:
         if not self.children:
             return self.status
@@ -95,6 +87,8 @@ class Job:
             container["exitCode"] = self.exit_code
         if self.reason:
             container["reason"] = self.reason
+        if self.attempts and self.reason is None:
+            container["logStreamName"] = self.stream
         if container:
             said["container"] = container
         if self.status_reason:
@@ -109,66 +103,25 @@ class Job:
         return said
 
 
-class BatchDouble:
-    """`fault(operation, number)` may answer (status, code), done instead of the request, or
-    "lost": done, and only the reply is lost. `calls` counts requests by operation.
-    """
+class BatchDouble(AwsDouble):
+    """Queues and definitions of moto's, jobs of ours. `slots` containers run side by side."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.calls: Counter[str] = Counter()
-        self.fault: Callable[[str, int], tuple[int, str] | str | None] = lambda name, number: None
+        super().__init__(folder)
         self.slots = 2
         self.absent_images: set[str] = set()
         self.container_memory_mb: int | None = None
         self.time_scale = 1.0
         self.jobs: dict[str, Job] = {}
         self.setup: Counter[str] = Counter()
-        self._lock = threading.RLock()
-        self._over = threading.Event()
-
-    def __enter__(self) -> BatchDouble:
-        from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
-        from werkzeug.serving import WSGIRequestHandler, make_server
-
-        class Quiet(WSGIRequestHandler):
-            def log(self, *_: Any) -> None:
-                pass
-
-        self._moto = DomainDispatcherApplication(create_backend_app)
-        self._server = make_server(
-            "127.0.0.1", 0, self._serve, threaded=True, request_handler=Quiet
-        )
-        self.endpoint = f"http://127.0.0.1:{self._server.server_port}"
-        self._threads = [
-            threading.Thread(target=self._server.serve_forever, args=(0.05,)),
-            threading.Thread(target=self._schedule),
-        ]
-        for thread in self._threads:
-            thread.start()
-        return self
+        self._threads.append(threading.Thread(target=self._schedule))
 
     def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._server.shutdown()
-        for thread in self._threads:
-            thread.join()
-        self._server.server_close()
+        super().__exit__()
         for job in self._runnable():
             if job.process and job.process.poll() is None:
                 kill_tree(job.process.pid)
                 job.process.wait()
-
-    def client(self, service: str = "batch") -> Any:
-        import boto3
-
-        return boto3.client(
-            service,
-            endpoint_url=self.endpoint,
-            region_name=REGION,
-            aws_access_key_id="AKIADOUBLE",
-            aws_secret_access_key="none",
-        )
 
     def make_queue(self, name: str = "bench", state: str = "ENABLED") -> str:
         """A queue with a compute environment; returns its ARN."""
@@ -201,35 +154,6 @@ class BatchDouble:
             return [job for job in self._runnable() if job.status == "RUNNING"]
 
     # The interface
-
-    def _serve(self, environ: dict[str, Any], start: Any) -> Any:
-        path = environ["PATH_INFO"].strip("/").split("/")
-        operation = path[1] if path[0] == "v1" and len(path) == 2 else path[-1] or "other"
-        with self._lock:
-            number = self.calls[operation]
-            self.calls[operation] += 1
-            fault = self.fault(operation, number)
-        try:
-            if isinstance(fault, tuple):
-                raise RefusalError(*fault)
-            mine = getattr(self, f"_{operation}", None) if path[0] == "v1" else None
-            if mine is None:
-                return self._moto(environ, start)
-            size = int(environ.get("CONTENT_LENGTH") or 0)
-            with self._lock:
-                answer = mine(json.loads(environ["wsgi.input"].read(size) or b"{}"))
-            if fault == "lost":
-                raise RefusalError(500, "ServerException")
-            status, headers = "200 OK", []
-        except RefusalError as refusal:
-            answer = {"message": refusal.message}
-            status, headers = f"{refusal.status} X", [("x-amzn-errortype", refusal.code)]
-        body = json.dumps(answer).encode()
-        start(
-            status,
-            [*headers, ("Content-Type", "application/json"), ("Content-Length", str(len(body)))],
-        )
-        return [body]
 
     def _backend(self) -> Any:
         from moto.batch.models import batch_backends
@@ -312,6 +236,10 @@ class BatchDouble:
                 one.status, one.status_reason = "FAILED", asked["reason"]
         return {}
 
+    def _getlogevents(self, asked: dict[str, Any]) -> dict[str, Any]:
+        lines = (self.folder / asked["logStreamName"]).read_text().splitlines()
+        return {"events": [{"timestamp": 0, "message": line} for line in lines]}
+
     def _find(self, name: str) -> Job | None:
         parent, _, index = name.partition(":")
         job = self.jobs.get(parent)
@@ -347,8 +275,7 @@ class BatchDouble:
         told["AWS_BATCH_JOB_ID"] = job.id
         if job.index is not None:
             told["AWS_BATCH_JOB_ARRAY_INDEX"] = str(job.index)
-        log = self.folder / f"{job.id.replace(':', '-')}-{job.attempts}.log"
-        with log.open("wb") as output:
+        with (self.folder / job.stream).open("wb") as output:
             job.process = subprocess.Popen(
                 [sys.executable, str(ROOT / "docker/entrypoint.py"), *job.overrides["command"]],
                 env=_role() | {"PYTHONPATH": str(ROOT)} | told,
@@ -425,37 +352,6 @@ class BatchDouble:
         return True
 
 
-def tree(pid: int) -> list[int]:
-    """A process and all that descend from it."""
-    parents: dict[int, list[int]] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with contextlib.suppress(OSError, IndexError):
-                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-                parents.setdefault(parent, []).append(int(entry.name))
-    found, left = [], [pid]
-    while left:
-        found.append(left.pop())
-        left += parents.get(found[-1], [])
-    return found
-
-
-def tree_mb(pid: int) -> float:
-    """Anonymous memory of a tree, MB."""
-    total = 0
-    for one in tree(pid):
-        with contextlib.suppress(OSError):
-            pages = (Path("/proc") / str(one) / "statm").read_text().split()
-            total += int(pages[1]) - int(pages[2])
-    return total * os.sysconf("SC_PAGE_SIZE") / 2**20
-
-
-def kill_tree(pid: int) -> None:
-    for one in tree(pid):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(one, signal.SIGKILL)
-
-
 def _role() -> dict[str, str]:
     """What a container has beside the job's own variables: the credentials of its role."""
     told = ("AWS_ENDPOINT", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_BATCH")
@@ -477,7 +373,7 @@ def batch(tmp_path: Path, aws: pytest.MonkeyPatch) -> Iterator[BatchDouble]:
     quick = Pace(store_s=0.2, engine_s=0.3, stuck_s=0.5, settle_s=1.0, patience_s=20.0)
     aws.setattr(BatchDispatcher, "pace", quick)
     with BatchDouble(folder) as double:
-        for service in ("BATCH", "ECR"):
+        for service in ("BATCH", "ECR", "EC2", "PRICING", "LOGS"):
             aws.setenv(f"AWS_ENDPOINT_URL_{service}", double.endpoint)
         double.make_queue()
         double.setup = double.calls.copy()

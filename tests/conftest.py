@@ -12,14 +12,27 @@ from typing import Any
 import pytest
 from _pytest.terminal import TerminalReporter
 from batch_double import batch
+from fleet_double import fleet
 from proxy import proxy
 from services import aws, s3, seaweed
+from slurm_cluster import slurm, slurm_cluster
+from slurm_double import slurm_double
 
 from benchmark.config import PREFIX, Config
 from benchmark.runs.plan import Narrowing, Plan, draft, plan
 from benchmark.store import Store, open_store
 
-__all__ = ["aws", "batch", "proxy", "s3", "seaweed"]
+__all__ = [
+    "aws",
+    "batch",
+    "fleet",
+    "proxy",
+    "s3",
+    "seaweed",
+    "slurm",
+    "slurm_cluster",
+    "slurm_double",
+]
 
 ROOT = Path(__file__).parents[1]
 SMALL: dict[str, Any] = {

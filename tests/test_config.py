@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from benchmark.config import QUICKSTART, Config, LoadedConfig, load_config
+from benchmark.config import QUICKSTART, Config, LoadedConfig, SlurmOptions, load_config
 from benchmark.errors import ConfigError
 
 ROOT = Path(__file__).parents[1]
@@ -45,7 +45,7 @@ DEFAULTS: dict[str, Any] = {
     "max_cost": None,
     "instance_types": [],
     "on_demand": False,
-    "slurm": {},
+    "slurm": SlurmOptions(),
 }
 
 
@@ -86,7 +86,7 @@ def test_no_key_of_the_design_is_lacking() -> None:
 
 def test_default_file_holds_every_field_with_its_default() -> None:
     values = json.loads((ROOT / "batch.config.default").read_text(encoding="utf-8"))
-    assert values == DEFAULTS
+    assert values == DEFAULTS | {"slurm": {}}
     assert list(values) == list(Config.model_fields)
 
 

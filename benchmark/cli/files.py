@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from benchmark.cli.output import agreed, notice, report
 from benchmark.cli.progress import counted
 from benchmark.cli.runs import carry_out
-from benchmark.cli.session import chosen, configuration, narrowing, stored
+from benchmark.cli.session import chosen, configuration, is_narrowed, narrowing, stored
 from benchmark.compute.driving import driving
 from benchmark.errors import BenchmarkError
 from benchmark.runs import select, taskfiles
@@ -59,9 +59,11 @@ def get_logs(options: argparse.Namespace) -> int:
     _, plan = chosen(options)
     run = plan.run
     target = Path(options.output)
-    found = select.logs(run, plan.tasks)
+    paths = [path for path, _ in select.logs(run, plan.tasks)]
+    if not is_narrowed(options) and not options.cause:
+        paths += select.machine_logs(run)
     number = 0
-    for path, data in run.store.get_many(path for path, _ in found):
+    for path, data in run.store.get_many(paths):
         if data is None:
             continue
         file = target / path.removeprefix(f"{run.name}/logs/")

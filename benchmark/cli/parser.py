@@ -17,6 +17,7 @@ COMMANDS = {
     "execute-compute": ("runs:execute_compute", "run every task from scratch"),
     "resume-compute": ("runs:resume_compute", "run the tasks that have no result"),
     "status": ("reading:show_status", "where the run stands"),
+    "estimate": ("estimating:show_estimate", "tasks, hours and cost before launch"),
     "fetch-results": ("reading:fetch_results", "compile the records to compiled_results.csv"),
     "run-analysis": (
         "analysis:run_analysis",
@@ -28,18 +29,23 @@ COMMANDS = {
     "get-logs": ("files:get_logs", "download the logs to ./log/"),
     "download-data": ("data:download_data", "put the data sets of the studies into the store"),
     "clean-s3": ("clean:clean_s3", "delete everything of this program's in the store"),
-    "init-compute": ("compute:init_compute", "build the images of the frameworks"),
+    "init-compute": (
+        "compute:init_compute",
+        "prepare where tasks run: images; on AWS all it needs",
+    ),
+    "refresh-compute": ("compute:refresh_compute", "the same without the data"),
     "frameworks": ("frameworks:frameworks", "list the frameworks; new, check or lock one"),
     "setup": ("setup:setup", "build frameworks' environments, say their size, remove them"),
     "tune": ("tune:tune", "run a study: find a better configuration of any system"),
     "studies": ("studies:studies", "list, show, export, import, pause, stop and delete studies"),
     "dashboard": ("dashboard:dashboard", "look at a study in the browser, with optuna-dashboard"),
+    "serve": ("serve:serve", "the HPO service: any program asks and tells, over HTTP and gRPC"),
     "doctor": ("doctor:doctor", "check configuration, store and machine, and say how to mend"),
 }
 ALIASES = {"perform-analysis": "run-analysis"}
 NARROWED = (
     *("execute-compute", "resume-compute", "file-compute", "status", "fetch-results"),
-    *("export-failures", "delete-runs", "get-logs", "run-analysis"),
+    *("export-failures", "delete-runs", "get-logs", "run-analysis", "estimate"),
 )
 BY_CAUSE = {
     "resume-compute": "those that ended so; results among them are set aside and run again",
@@ -50,7 +56,12 @@ BY_CAUSE = {
     "delete-runs": "those that ended so",
     "get-logs": "those that ended so",
 }
+DETACHED = ("execute-compute", "resume-compute", "file-compute", "tune")
 FILED = ("file-compute", "export-failures", "delete-runs")
+CLIENT_VERBS = (
+    *("count", "list", "show", "new", "delete", "config", "result", "next"),
+    "recommended",
+)
 TOLD_AS_JSON = tuple(COMMANDS)
 
 
@@ -103,8 +114,17 @@ def _parser() -> Parser:
         _configured(command)
         if name in NARROWED:
             _narrowed(name, command)
+        if name in DETACHED:
+            command.add_argument(
+                "--detach",
+                action="store_true",
+                help="Ctrl-C leaves what runs on a cluster or in a cloud, and cancels nothing",
+            )
         _special(name, command)
+        _of_compute(name, command)
         _of_studies(name, command)
+        if name == "serve":
+            _of_service(command)
     return parser
 
 
@@ -178,21 +198,11 @@ def _special(name: str, command: argparse.ArgumentParser) -> None:
     if name == "setup":
         command.add_argument("name", nargs="*", help="frameworks (default: those configured)")
         command.add_argument("--all", action="store_true", help="every framework there is")
+        command.add_argument(
+            "--to", metavar="DIR", help="build there, such as on a disk that all nodes see"
+        )
         command.add_argument("--list-size", action="store_true", help="what environments take")
         command.add_argument("--remove", action="append", metavar="NAME", help="remove one's")
-    if name == "init-compute":
-        command.add_argument(
-            "--framework", action="append", metavar="NAME", help="default: those configured"
-        )
-        command.add_argument("--push", metavar="REGISTRY", help="HOST[:PORT][/NAME]")
-        command.add_argument(
-            "--base",
-            metavar="IMAGE",
-            help="a Debian with Python (default: python:3.x-slim-bookworm)",
-        )
-        command.add_argument(
-            "--network", metavar="MODE", help="how a build reaches the network, such as host"
-        )
     if name == "run-analysis":
         command.add_argument(
             "--results",
@@ -222,11 +232,48 @@ def _special(name: str, command: argparse.ArgumentParser) -> None:
         )
     if name == "status":
         command.add_argument(
+            "--jobs", action="store_true", help="each task or trial by its state, such as RUNNING"
+        )
+        command.add_argument(
             "--watch", action="store_true", help="stay, and show the run as it goes on"
         )
 
 
 LEVELS = ("CRITICAL", "ERROR", "WARNING", "INFO", "DEBUG", "NOTSET")
+
+
+def _of_compute(name: str, command: argparse.ArgumentParser) -> None:
+    if name in ("execute-compute", "resume-compute", "file-compute", "estimate"):
+        command.add_argument(
+            "--max-cost", type=float, metavar="USD", help="start no task that could cost more"
+        )
+    if name == "estimate":
+        command.add_argument(
+            "--past",
+            action="append",
+            metavar="RUN",
+            help="take times from the results of this run of the store, too (may be repeated)",
+        )
+    if name in ("init-compute", "refresh-compute"):
+        command.add_argument(
+            "--create", action="store_true", help="make what is not there in the AWS account"
+        )
+        command.add_argument(
+            "--destroy", action="store_true", help="remove what --create has made, and only that"
+        )
+        command.add_argument("--yes", action="store_true", help="do not ask")
+        command.add_argument(
+            "--framework", action="append", metavar="NAME", help="default: those configured"
+        )
+        command.add_argument("--push", metavar="REGISTRY", help="HOST[:PORT][/NAME]")
+        command.add_argument(
+            "--base",
+            metavar="IMAGE",
+            help="a Debian with Python (default: python:3.x-slim-bookworm)",
+        )
+        command.add_argument(
+            "--network", metavar="MODE", help="how a build reaches the network, such as host"
+        )
 
 
 def _of_studies(name: str, command: argparse.ArgumentParser) -> None:
@@ -306,3 +353,43 @@ def _of_studies(name: str, command: argparse.ArgumentParser) -> None:
     if name == "dashboard":
         command.add_argument("study", nargs="?", metavar="STUDY")
         command.add_argument("--port", type=int, default=8080, help="default: 8080; 0: any free")
+
+
+def _of_service(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "what", nargs="?", choices=("client",), help="client: speak to a service over gRPC"
+    )
+    command.add_argument(
+        "verb",
+        nargs="?",
+        choices=CLIENT_VERBS,
+        help="what the client does; HPO_HOST and HPO_PORT say where (localhost, 50051)",
+    )
+    command.add_argument("--port", type=int, default=8085, help="of HTTP (default: 8085)")
+    command.add_argument("--grpc-port", type=int, default=50051, help="of gRPC (default: 50051)")
+    command.add_argument("--no-grpc", action="store_true", help="HTTP only")
+    command.add_argument(
+        "--host", default="127.0.0.1", help="the address to listen on (default: 127.0.0.1)"
+    )
+    command.add_argument(
+        "--storage",
+        metavar="URL",
+        help="postgresql://… for several servers, sqlite:///FILE, a folder, or memory "
+        "(default: a journal for each experiment in the store)",
+    )
+    command.add_argument(
+        "--token-file", metavar="F", help="lines 'read TOKEN' and 'write TOKEN'; asked of clients"
+    )
+    command.add_argument(
+        "--insecure", action="store_true", help="listen beyond this machine without tokens"
+    )
+    command.add_argument(
+        "--rate", type=float, default=5000.0, help="requests a second of one address (5000)"
+    )
+    group = command.add_argument_group("serve client")
+    group.add_argument("--name", help="the experiment")
+    group.add_argument("--file", help="of new: the search space as JSON")
+    group.add_argument("--trial", type=int, help="the trial's number")
+    group.add_argument("--result", help="SUCCESS, FAILURE or PRUNE")
+    group.add_argument("--value_type", "--value-type", default="double")
+    group.add_argument("--value", type=float)

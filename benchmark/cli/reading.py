@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from benchmark.cli.output import report
 from benchmark.cli.progress import counted
-from benchmark.cli.session import chosen
+from benchmark.cli.session import chosen, configuration, stored
 from benchmark.compute.local.local import slots
 from benchmark.errors import BenchmarkError, ConfigError
 from benchmark.runs.status import status
+from benchmark.tasks import Run, shown
 
 if TYPE_CHECKING:
     import argparse
@@ -27,6 +28,8 @@ FILES = {"classic": "compiled_results.csv", "amlb": "results.csv"}
 def show_status(options: argparse.Namespace) -> int:
     if options.watch and options.json:
         raise BenchmarkError("--watch shows a run as it goes on and has no JSON; leave one out.")
+    if options.jobs:
+        return _show_jobs(options)
     config, plan = chosen(options)
     if options.watch:
         from benchmark.cli.watching import watch
@@ -36,6 +39,22 @@ def show_status(options: argparse.Namespace) -> int:
     found = status(plan.run, plan.tasks)
     facts = asdict(found) | {"without_result": found.without_result}
     report(options, facts, _lines(found, config))
+    return 0
+
+
+def _show_jobs(options: argparse.Namespace) -> int:
+    """Of a run or a study (--run studies/NAME)."""
+    from collections import Counter
+
+    from benchmark.runs.job_states import STATES, job_states
+
+    config = configuration(options)
+    states = job_states(Run.open(stored(config), config.run))
+    counts = Counter(states.values())
+    width = max(map(len, STATES))
+    lines = [f"{state:{width}}  {shown(key)}" for key, state in states.items()]
+    lines += [f"{counts[state]} {state}" for state in STATES if counts[state]]
+    report(options, {"run": config.run, "states": states, "counts": dict(counts)}, lines)
     return 0
 
 
@@ -90,6 +109,10 @@ def _lines(found: Status, config: Config) -> Iterator[str]:
         left = found.mean_s * found.without_result / parallel
         mean = f"{found.mean_s:.1f} s a task on average"
         yield f"  about {left:.0f} s left: {mean}, {parallel} at a time"
+    if found.spent is not None:
+        ahead = f", about {found.forecast:.2f} USD when all is done" if found.forecast else ""
+        limit = f" ('max_cost' is {config.max_cost:g})" if config.max_cost else ""
+        yield f"  {found.spent:.2f} USD spent{ahead}{limit}"
     width = max((len(name) for name in found.by_framework), default=0)
     for name, counts in found.by_framework.items():
         words = ", ".join(f"{number} {word}" for word, number in sorted(counts.items()))

@@ -99,20 +99,25 @@ def carry_out(
     waiting = results.without_result(run, tasks)
     had = len(tasks) - len(waiting)
     if waiting:
-        summary = _carried(config, run, waiting, had)
+        summary = _carried(config, run, waiting, had, options.detach)
         code = _ended(summary)
     else:
         summary, code = Summary(), 0
         there = f"the results of {counted(had, 'task')} are there" if had else "no task is meant"
         notice(f"Run '{run.name}': {there}; nothing to run.")
     code = max(left_out, code)
-    if summary.interrupted:
+    if summary.detached:
+        notice(
+            f"Left to run by {', '.join(sorted(summary.detached))}: resume-compute waits for it "
+            "and goes on."
+        )
+    elif summary.interrupted:
         notice("Interrupted: resume-compute goes on where this stopped.")
     report(options, _facts(run, summary, len(tasks), had) | {"exit_code": code}, [])
     return code
 
 
-def _carried(config: Config, run: Run, waiting: Sequence[Task], had: int) -> Summary:
+def _carried(config: Config, run: Run, waiting: Sequence[Task], had: int, detach: bool) -> Summary:
     method = choice_of(run, config, waiting)
     here = "local" in method.methods.values()
     parallel = len(slots(config)) if here else config.parallel or len(waiting)
@@ -123,11 +128,12 @@ def _carried(config: Config, run: Run, waiting: Sequence[Task], had: int) -> Sum
         f"{config.hard_limit:g} s each, in {run.store.url}"
     )
     notice(method.line)
-    for warning in (*method.warnings, *registry.scan(config.frameworks_path).warnings):
+    scanned = registry.scan(config.frameworks_path)
+    for warning in (*method.warnings, *scanned.warnings, *begin.doubts(run, waiting)):
         notice(f"warning: {warning}")
     begin.build_environments(run, waiting, notice)
     with Progress(len(waiting), parallel) as progress:
-        return execute(run, config, waiting, progress.tell, _stopping)
+        return execute(run, config, waiting, progress.tell, _stopping, detach=detach)
 
 
 def _facts(run: Run, summary: Summary, tasks: int, had: int) -> dict[str, Any]:
@@ -144,6 +150,7 @@ def _facts(run: Run, summary: Summary, tasks: int, had: int) -> dict[str, Any]:
         "without_success": summary.hopeless,
         "faults": list(dict.fromkeys(summary.faults)),
         "interrupted": summary.interrupted,
+        "detached": sorted(summary.detached),
     }
 
 

@@ -23,18 +23,7 @@ if TYPE_CHECKING:
     from benchmark.store import Store
 
 # The keys of what is still to come.
-WITHOUT_EFFECT = (
-    "repo_ssh_key",
-    "ec2_ssh_key",
-    "cluster_image",
-    "ec2_template",
-    "cluster_size",
-    "cluster_type",
-    "max_cost",
-    "instance_types",
-    "on_demand",
-    "slurm",
-)
+WITHOUT_EFFECT: tuple[str, ...] = ()
 _DEFAULTS = Config().model_dump()
 
 
@@ -60,6 +49,7 @@ def loaded_configuration(options: argparse.Namespace, **fixed: Any) -> LoadedCon
     """The configuration and where it came from, without a word."""
     overrides = dict(_pair(text) for text in options.set)
     named = {"run": options.run, "parallel": options.parallel} | fixed
+    named["max_cost"] = getattr(options, "max_cost", None)
     overrides |= {key: value for key, value in named.items() if value is not None}
     return load_config(options.config, overrides)
 

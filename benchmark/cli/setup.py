@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmark.cache import CACHE_VARIABLE
 from benchmark.cli.output import notice, report
 from benchmark.cli.session import configuration
 from benchmark.errors import BenchmarkError
@@ -22,6 +25,9 @@ if TYPE_CHECKING:
 
 
 def setup(options: argparse.Namespace) -> int:
+    if options.to:
+        # Whole files, no links into a cache that the nodes do not see.
+        os.environ |= {CACHE_VARIABLE: str(Path(options.to).absolute()), "UV_LINK_MODE": "copy"}
     if options.list_size:
         return _sizes(options)
     if options.remove:
@@ -37,6 +43,8 @@ def setup(options: argparse.Namespace) -> int:
                 notice(f"{built.framework.name}: {built.error}")
             elif built.environment:
                 lines.append(_line(built))
+    if options.to:
+        lines.append(f'Nodes find them with "slurm": {{"cache": "{os.environ[CACHE_VARIABLE]}"}}.')
     failed = sum(row["error"] is not None for row in rows)
     taken = disk.stored().total_mb
     lines.append(f"The environments take {taken:g} MB together.")

@@ -107,7 +107,7 @@ def _drive(options: argparse.Namespace, study: Study, base: Config) -> int:
         if is_told(logging.INFO):
             notice(_line(record, definition))
 
-    tuned = launching.drive(study, config, method, tell)
+    tuned = launching.drive(study, config, method, tell, detach=options.detach)
     if study.exhausted:
         notice("Every point of the space has been tried.")
     drifted = drift(export.trial_records(study.run), definition)
@@ -117,7 +117,9 @@ def _drive(options: argparse.Namespace, study: Study, base: Config) -> int:
         notice(f"Stopped: {tuned.why_stopped}")
     if tuned.stopped:
         notice(f"Stopped by `studies stop`: tune --resume {definition.name} goes on.")
-    if tuned.interrupted:
+    if tuned.detached:
+        notice(f"Left to run by {method}: tune --resume {definition.name} goes on with it.")
+    elif tuned.interrupted:
         notice(f"Interrupted: tune --resume {definition.name} goes on where this stopped.")
     for record in tuned.without_result:
         notice(f"warning: trial {record.task} has no result ({record.cause}): {record.message}")

@@ -95,6 +95,9 @@ def pace(standing: Standing) -> list[str]:
         said.append(f"{counted(standing.recent, 'result')} in the last {RECENT_S // 60} minutes")
     if standing.left_s is not None and standing.without_result:
         said.append(f"about {duration(standing.left_s)} left")
+    if standing.spent is not None:
+        ahead = f", about {standing.forecast:.2f} in all" if standing.forecast else ""
+        said.append(f"{standing.spent:.2f} USD{ahead}")
     if not standing.running_now:
         said.append("nothing runs it" if standing.without_result else "done")
     return said

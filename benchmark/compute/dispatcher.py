@@ -17,6 +17,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self, overload
 
 from benchmark import results
@@ -30,6 +31,16 @@ if TYPE_CHECKING:
     from benchmark.tasks import Run, Task
 
 _POLL_S = 0.5
+
+
+@dataclass(frozen=True)
+class Rate:
+    """What one task of a method costs while it runs, USD an hour, on its cheapest and its dearest
+    machine; `words` says which machines these are."""
+
+    low: float
+    high: float
+    words: str
 
 
 class Tests(Sequence["Task"]):
@@ -58,13 +69,19 @@ class Tests(Sequence["Task"]):
 
 
 class Dispatcher:
-    """Carries tasks to where they run and says what became of each. Never looks inside."""
+    """Carries tasks to where they run and says what became of each. Never looks inside.
+
+    One that is `detachable` can leave its tasks to run without it: where `detached` is set,
+    `close` lets go of them in place of ending them, and the next driver's `submit` finds them.
+    """
 
     methods: ClassVar[tuple[str, ...]] = ()
+    detachable: ClassVar[bool] = False
 
     def __init__(self, run: Run, config: Config) -> None:
         self.run = run
         self.config = config
+        self.detached = False
 
     def __enter__(self) -> Self:
         return self
@@ -81,6 +98,15 @@ class Dispatcher:
     @classmethod
     def check(cls, config: Config) -> None:
         """Raise a ConfigError for what this method cannot do, before anything is written."""
+
+    @classmethod
+    def rate(cls, config: Config) -> Rate | None:  # noqa: ARG003  for those that cost nothing
+        """What a task costs here; None where it costs nothing, or nothing that can be told."""
+        return None
+
+    def paid(self) -> float:
+        """USD that the machines have cost which this dispatcher has started, busy or idle."""
+        return 0.0
 
     @classmethod
     def process(cls, tests: Tests) -> None:

@@ -8,7 +8,6 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections import Counter
     from collections.abc import Callable, Iterator
 
     from benchmark.results import Record
@@ -60,7 +59,7 @@ def stoppable(stop: threading.Event, on_stop: Callable[[], None] | None = None) 
             signal.signal(number, handler)
 
 
-def is_tried_again(record: Record, tries: Counter[str], max_attempts: int) -> bool:
+def is_tried_again(record: Record, tries: int, max_attempts: int) -> bool:
     """Whether an attempt was lost for a cause outside the task, and there is one left."""
     lost = record.cause is not None and record.cause.is_retried
-    return lost and tries[record.task] < max_attempts
+    return lost and tries < max_attempts

@@ -40,7 +40,13 @@ def write_job(store: Store, run: str, name: str, keys: Sequence[str]) -> None:
         raise BenchmarkError(f"{path} in {store.url} lists other tasks; give the job another name.")
 
 
-def own_key(store: Store, run: str, name: str, variables: Mapping[str, str]) -> str:
+def own_key(
+    store: Store,
+    run: str,
+    name: str,
+    variables: Mapping[str, str],
+    index_variable: str = INDEX_VARIABLE,
+) -> str:
     """The key of the task that this job runs: the one at the array's index, or a list's only one.
 
     Raises:
@@ -48,17 +54,17 @@ def own_key(store: Store, run: str, name: str, variables: Mapping[str, str]) -> 
     """
     path = job_path(run, name)
     keys = _keys(store, path)
-    index = variables.get(INDEX_VARIABLE)
+    index = variables.get(index_variable)
     if index is None:
         if len(keys) == 1:
             return keys[0]
         raise BenchmarkError(
-            f"{path} in {store.url} lists {len(keys)} tasks and {INDEX_VARIABLE} is not set; start "
+            f"{path} in {store.url} lists {len(keys)} tasks and {index_variable} is not set; start "
             "it as an array job, or name one TASK."
         )
     if not (index.isascii() and index.isdigit() and int(index) < len(keys)):
         raise BenchmarkError(
-            f"{INDEX_VARIABLE} is '{index}' and {path} in {store.url} lists {len(keys)} tasks; the "
+            f"{index_variable} is '{index}' and {path} in {store.url} lists {len(keys)} tasks; the "
             "array's size must be theirs."
         )
     return keys[int(index)]

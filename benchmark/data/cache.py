@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark.config import CACHE_VARIABLE
+from benchmark.cache import CACHE_VARIABLE
 from benchmark.data.packed import DESCRIPTION, ENDINGS, description_of, pack, unpack
 from benchmark.errors import DataError
 
@@ -26,15 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from benchmark.data.datasets import Dataset
-
-
-def cache_folder() -> Path:
-    """$AUTOML_BENCHMARK_CACHE, or automl-benchmark in the user's cache."""
-    own = os.environ.get(CACHE_VARIABLE)
-    if own:
-        return Path(own).expanduser().absolute()
-    shared = os.environ.get("XDG_CACHE_HOME")
-    return (Path(shared) if shared else Path.home() / ".cache") / "automl-benchmark"
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from benchmark.data.cache import DataCache, cache_folder
+from benchmark.cache import cache_folder
+from benchmark.data.cache import DataCache
 from benchmark.errors import DataError
 
 if TYPE_CHECKING:

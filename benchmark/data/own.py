@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from benchmark.data.cache import DataCache, Entry, cache_folder
+from benchmark.cache import cache_folder
+from benchmark.data.cache import DataCache, Entry
 from benchmark.data.datasets import Dataset, natural_type
 from benchmark.data.download import SCHEMES, download, shown
 from benchmark.data.folds import Folds

@@ -7,6 +7,7 @@ and answers a JSON line each: what a pool, a fleet or a pilot keeps alive.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import queue
@@ -16,15 +17,18 @@ import threading
 from typing import TYPE_CHECKING
 
 from benchmark.errors import BenchmarkError
+from benchmark.execution.core_claims import claimed
 from benchmark.execution.runner import Runner
 from benchmark.store import open_store
 from benchmark.tasks import Run
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from benchmark.results import Record
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser("python -m benchmark.execution", description=__doc__)
     parser.add_argument("store")
     parser.add_argument("run")
@@ -32,15 +36,12 @@ def main() -> int:
     parser.add_argument("--serve", action="store_true")
     parser.add_argument("--cores", help="core numbers, such as 0,1; by default all it may use")
     parser.add_argument("--sandbox", choices=("cgroup", "namespace", "subreaper"))
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     if bool(options.task) == options.serve:
         parser.error("give either a TASK or --serve")
     try:
-        cores = [int(core) for core in options.cores.split(",")] if options.cores else None
-        if cores:
-            os.sched_setaffinity(0, cores)
         run = Run.open(open_store(options.store), options.run)
-        with Runner(run, cores, options.sandbox) as runner:
+        with _cores(options, run) as cores, Runner(run, cores, options.sandbox) as runner:
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
                 signal.signal(number, lambda *_: runner.interrupt())
             if options.serve:
@@ -51,6 +52,22 @@ def main() -> int:
     except BenchmarkError as error:
         sys.stderr.write(f"{error}\n")
         return 2
+
+
+@contextlib.contextmanager
+def _cores(options: argparse.Namespace, run: Run) -> Iterator[list[int] | None]:
+    """The cores of this process: those that it is given, or some of a host that others share."""
+    available = os.sched_getaffinity(0)
+    with contextlib.ExitStack() as held:
+        cores = None
+        if options.cores:
+            cores = [int(core) for core in options.cores.split(",")]
+        elif options.task and "AWS_BATCH_JOB_ID" in os.environ:
+            number = run.task(options.task).resources.cores
+            cores = held.enter_context(claimed(number, available))
+        if cores:
+            os.sched_setaffinity(0, cores)
+        yield cores
 
 
 def _serve(runner: Runner) -> int:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from benchmark import results
 from benchmark.errors import DataError, SetupError, StoreError
+from benchmark.execution import billing
 from benchmark.execution.sandbox import Means, Sandbox
 from benchmark.execution.work import Evaluation, load_evaluation
 from benchmark.results import Cause, Record
@@ -34,7 +35,7 @@ class Runner:
         self.interrupted = False
         self._evaluations: dict[str, Evaluation] = {}
         self._broken: dict[str, str] = {}
-        self._host = results.host_facts()
+        self._host = results.host_facts() | billing.machine_facts(run)
 
     def __enter__(self) -> Runner:
         return self
@@ -83,7 +84,14 @@ class Runner:
         overhead = (
             total - sum(part or 0.0 for part in parts) if record.status == "success" else None
         )
-        record = replace(record, total_s=total, overhead_s=overhead, host=self._host, log=path)
+        record = replace(
+            record,
+            total_s=total,
+            overhead_s=overhead,
+            host=self._host,
+            cost=billing.cost(self._host, task.resources, total),
+            log=path,
+        )
         return results.settle(self.run, attempt, record)
 
     def interrupt(self) -> None:

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmark.cache import cache_folder
 from benchmark.errors import SetupError
-from benchmark.frameworks.environments import READY, cache_folder
+from benchmark.frameworks.environments import READY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

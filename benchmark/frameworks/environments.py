@@ -21,6 +21,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmark.cache import CACHE_VARIABLE, cache_folder
 from benchmark.errors import SetupError
 from benchmark.frameworks.interpreters import interpreter_for, minor_version
 from benchmark.frameworks.uv import clean_variables, run_uv
@@ -30,13 +31,11 @@ if TYPE_CHECKING:
 
     from benchmark.frameworks.registry import Framework
 
-CACHE_VARIABLE = "AUTOML_BENCHMARK_CACHE"
 READY = ".ready"
 IMPORT_S = 300
 
 __all__ = [
     "Environment",
-    "cache_folder",
     "ensure",
     "environment_hash",
     "interpreter_for",
@@ -56,15 +55,6 @@ class Environment:
     version: str | None
     build_s: float
     size_mb: float
-
-
-def cache_folder() -> Path:
-    """Where environments are: $AUTOML_BENCHMARK_CACHE, or automl-benchmark in the user's cache."""
-    own = os.environ.get(CACHE_VARIABLE)
-    if own:
-        return Path(own).expanduser().absolute()
-    shared = os.environ.get("XDG_CACHE_HOME")
-    return (Path(shared) if shared else Path.home() / ".cache") / "automl-benchmark"
 
 
 def environment_hash(framework: Framework, minor: str | None = None) -> str:

@@ -12,9 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmark.cache import cache_folder
 from benchmark.errors import BenchmarkError, SetupError
 from benchmark.frameworks import locks
-from benchmark.frameworks.environments import cache_folder
 from benchmark.frameworks.registry import Framework, get
 
 if TYPE_CHECKING:

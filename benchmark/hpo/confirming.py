@@ -61,7 +61,7 @@ def _measured(
         for record in dispatcher.completed(_TICK_S):
             if record.task != task.key:
                 continue
-            if not is_tried_again(record, tries, attempts):
+            if not is_tried_again(record, tries[record.task], attempts):
                 return record
             tries[task.key] += 1
             dispatcher.submit([task])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 from dataclasses import dataclass, replace
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.errors import SetupError
+from benchmark.execution.mpi import launcher
 from benchmark.execution.work import Limits, Outcome, Work
 from benchmark.hpo import python_objective, restoring, staging, trial_steps
 from benchmark.hpo.measuring import LARGEST, MeasureError
@@ -135,7 +137,7 @@ class TrialEvaluation:
             argv = [sys.executable, str(Path(trial_steps.__file__).resolve()), _STEPS]
             limit_s = definition.total_s
         else:
-            argv = self._argv(objective.argv, task, run, objective.positional)
+            argv = [*_launched(task), *self._argv(objective.argv, task, run, objective.positional)]
         return Work(
             python=Path(sys.executable),
             entry={"argv": argv},
@@ -239,6 +241,12 @@ class TrialEvaluation:
         if answer["stopped"]:
             trial.labels["stopped"] = answer["stopped"]
             yield Ran(trial.outcome.folder, log, answer["stopped"]["code"])
+
+
+def _launched(task: Task) -> list[str]:
+    """What starts the ranks of an MPI program; nothing for any other."""
+    mpi = task.resources.mpi
+    return launcher(mpi, os.environ) if mpi else []
 
 
 def read_answer(folder: Path, name: str) -> dict[str, Any] | None:

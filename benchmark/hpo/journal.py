@@ -56,8 +56,12 @@ def cut_torn_tail(journal: Path) -> int:
     Returns:
         How many bytes were cut.
     """
-    with journal.open("r+b") as file:
+    with journal.open("r+b", buffering=0) as file:
         size = end = file.seek(0, os.SEEK_END)
+        if size:
+            file.seek(size - 1)
+            if file.read(1) == b"\n":
+                return 0
         while end > 0:
             start = max(0, end - _BLOCK)
             file.seek(start)

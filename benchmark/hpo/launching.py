@@ -106,12 +106,17 @@ def taken(store: Store, name: str, begin: Callable[[], Study]) -> Iterator[Study
 
 
 def drive(
-    study: Study, config: Config, method: str, on_record: Callable[[Record], None] | None
+    study: Study,
+    config: Config,
+    method: str,
+    on_record: Callable[[Record], None] | None,
+    *,
+    detach: bool = False,
 ) -> Tuned:
     """Run the trials, by workers where the study says so."""
     if study.definition.max_parallelism:
         return tune_by_workers(study, config, on_record)
-    return tune(study, config, method, on_record)
+    return tune(study, config, method, on_record, detach=detach)
 
 
 def trigger(name: str, config: Config) -> Triggered:

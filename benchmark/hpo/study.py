@@ -36,7 +36,7 @@ from benchmark.hpo.study_store import (
     study_names,
 )
 from benchmark.results import Record
-from benchmark.tasks import Resources, Run, Task
+from benchmark.tasks import Ranks, Resources, Run, Task
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -264,7 +264,7 @@ class Study:
             evaluation=PATH if definition.objective.benchmark is None else BENCHMARK_PATH,
             environment="objective",
             payload={"trial": asked.number, "params": asked.params},
-            resources=Resources(definition.cores, definition.memory_mb, limit_s, limit_s),
+            resources=_resources(definition, asked.params, limit_s),
             labels=labels | own | worker,
         )
         self.run.store.put(self.run.task_path(task.key), task.to_json().encode())
@@ -295,3 +295,15 @@ class Study:
                         f"Trial {number} of '{self.definition.name}' cannot be restored, because "
                         f"an earlier one is missing in {self.run.store.url}."
                     )
+
+
+def _resources(definition: StudyDefinition, params: Params, limit_s: float) -> Resources:
+    """What a trial takes; tunables may say how many ranks it has."""
+    ranks = {
+        key: int(params.get(value) or 1) if isinstance(value, str) else value
+        for key, value in definition.resources.items()
+    }
+    # One process is no parallel program: it runs beside others in an allocation.
+    mpi = Ranks(**ranks) if ranks and ranks["nodes"] * ranks["ranks_per_node"] > 1 else None
+    cores = max(definition.cores, mpi.cores) if mpi else definition.cores
+    return Resources(cores, definition.memory_mb, limit_s, limit_s, mpi)

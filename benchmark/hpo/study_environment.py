@@ -13,8 +13,9 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmark.cache import cache_folder
 from benchmark.frameworks import locks
-from benchmark.frameworks.environments import cache_folder, ensure
+from benchmark.frameworks.environments import ensure
 from benchmark.frameworks.registry import Framework
 
 if TYPE_CHECKING:

@@ -32,7 +32,7 @@ from benchmark.hpo.study_environment import read_environment
 from benchmark.hpo.study_parts import put_in
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from benchmark.hpo.objective import Objective
     from benchmark.hpo.optimizer import Direction
@@ -43,7 +43,7 @@ KEYS = (
     *("name", "direction", "directions", "algorithm", "seed", "trials", "parallel", "storage"),
     *("tunables", "layers", "forbidden", "initial", "objective", "limits", "pruner"),
     *("tune_layers", "layer_trials", "stop", "default_every", "environment"),
-    *("trials_per_task", "max_parallelism"),
+    *("trials_per_task", "max_parallelism", "resources"),
 )
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}(/[A-Za-z0-9][A-Za-z0-9._-]{0,63})*")
 _LIMITS = {"time": 600.0, "memory": 1500, "cores": 1}
@@ -56,7 +56,8 @@ class StudyDefinition:
     `source` is the file as it was read, with its parts; `folder` is where its objective's files
     are, and `also` where its parts' are. `default_every` is after how many trials the default runs
     again; `environment` what a Python objective runs in. `max_parallelism` workers share the
-    study, each with `trials_per_task` trials before it ends.
+    study, each with `trials_per_task` trials before it ends. `resources` has the ranks of an MPI
+    program: numbers, or the names of tunables that give them.
     """
 
     name: str
@@ -70,6 +71,7 @@ class StudyDefinition:
     time_s: float
     memory_mb: int
     cores: int
+    resources: dict[str, int | str]
     storage: str | None
     pruner: dict[str, Any]
     source: dict[str, Any]
@@ -150,6 +152,8 @@ def define(
     if seed is not None and (type(seed) is not int or not 0 <= seed < 2**32):
         faults.append(f"'seed' is {seed!r}; write a whole number from 0 to 2^32-1.")
     limits = _limits(values.get("limits"), faults)
+    resources = _resources(values.get("resources"), space.names, faults)
+    limits["time"] = resources.pop("time_s", limits["time"])
     stop = read_stop(values.get("stop"), objective.cost is not None, faults)
     layering = read_layering(values, space, faults)
     environment = read_environment(values.get("environment"), faults)
@@ -173,6 +177,7 @@ def define(
         time_s=float(limits["time"]),
         memory_mb=int(limits["memory"]),
         cores=int(limits["cores"]),
+        resources=resources,
         storage=values.get("storage"),
         pruner=pruner,
         source=dict(values),
@@ -240,12 +245,35 @@ def _limits(entry: Any, faults: list[str]) -> dict[str, Any]:
     entry = {} if entry is None else entry
     if not isinstance(entry, dict) or not set(entry) <= set(_LIMITS):
         faults.append("'limits' takes time (seconds), memory (MB) and cores.")
-        return _LIMITS
+        return dict(_LIMITS)
     for key, value in entry.items():
         whole = key == "time" or type(value) is int
         if type(value) not in (int, float) or not 0 < value < 1e9 or not whole:
             faults.append(f"'limits' has {value!r} as '{key}'; write a number above 0.")
     return _LIMITS | entry
+
+
+_RANKS = {"nodes": 1, "ranks_per_node": 1, "threads_per_rank": 1, "gpus_per_rank": 0}
+
+
+def _resources(entry: Any, tunables: Sequence[str], faults: list[str]) -> dict[str, Any]:
+    """Of an MPI program: each a whole number, or a tunable's name; empty where it is none."""
+    if not entry:
+        return {}
+    if not isinstance(entry, dict) or not set(entry) <= {*_RANKS, "time_s"}:
+        faults.append(f"'resources' takes {', '.join(_RANKS)} and time_s.")
+        return {}
+    for key, value in entry.items():
+        if key == "time_s":
+            fits = type(value) in (int, float) and 0 < value < 1e9
+        else:
+            fits = value in tunables if isinstance(value, str) else type(value) is int
+            fits = fits and (isinstance(value, str) or value >= min(1, _RANKS[key]))
+        if not fits:
+            faults.append(
+                f"'resources' has {value!r} as '{key}'; write a number, or the name of a tunable."
+            )
+    return dict(entry) if set(entry) == {"time_s"} else _RANKS | entry
 
 
 def own_form(values: dict[str, Any]) -> dict[str, Any]:

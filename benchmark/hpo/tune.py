@@ -32,12 +32,14 @@ class Tuned:
     """How a drive went: the records of this time, those left without a result, and why it ended.
 
     `why_stopped` is the limit of the study's own that was reached; `faults` is what must be mended.
+    `detached`: trials were left to run when it was interrupted.
     """
 
     records: list[Record] = field(default_factory=list)
     without_result: list[Record] = field(default_factory=list)
     interrupted: bool = False
     stopped: bool = False
+    detached: bool = False
     why_stopped: str | None = None
     faults: list[str] = field(default_factory=list)
 
@@ -56,11 +58,14 @@ def tune(
     config: Config,
     method: str = "local",
     on_record: Callable[[Record], None] | None = None,
+    *,
+    detach: bool = False,
 ) -> Tuned:
     """Run trials until there are as many as the study asks for, each with one outcome.
 
     What is lost (`interrupted`, `infrastructure`) is tried `max_attempts` times. A trial that has
     no result then, or whose setup fails, stops the asking: it is run again when the study goes on.
+    With `detach` Ctrl-C leaves what runs on machines that go on without this process.
 
     Raises:
         SetupError: the study's environment cannot be built.
@@ -70,11 +75,10 @@ def tune(
     prepare(study)
     stop = threading.Event()
     try:
-        with (
-            stoppable(stop),
-            InOrder(discovery.load_method(method)(study.run, config)) as dispatcher,
-        ):
-            _drive(study, config, dispatcher, tuned, stop, on_record)
+        inner = discovery.load_method(method)(study.run, config)
+        with stoppable(stop), InOrder(inner) as dispatcher:
+            left = _drive(study, config, dispatcher, tuned, stop, on_record)
+            inner.detached = tuned.detached = left and detach and inner.detachable
     finally:
         _put_back(study, tuned)
     tuned.interrupted = stop.is_set()
@@ -88,7 +92,8 @@ def _drive(  # noqa: PLR0917
     tuned: Tuned,
     stop: threading.Event,
     on_record: Callable[[Record], None] | None,
-) -> None:
+) -> bool:
+    """Ask, dispatch and tell until there is no more to do; whether trials still run."""
     listener = control.Listener(study.run)
     waiting = collections.deque(study.unfinished())
     tries: collections.Counter[str] = collections.Counter()
@@ -118,10 +123,11 @@ def _drive(  # noqa: PLR0917
                 tuned.records.append(record)
                 if on_record:
                     on_record(record)
-            elif is_tried_again(record, tries, config.max_attempts):
+            elif is_tried_again(record, tries[record.task], config.max_attempts):
                 waiting.append(ended)
             else:
                 tuned.without_result.append(record)
+    return bool(running)
 
 
 def prepare(study: Study) -> None:

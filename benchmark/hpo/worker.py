@@ -92,7 +92,7 @@ def work(
             done += 1
             if on_record:
                 on_record(record)
-        elif not is_tried_again(record, tries, max_attempts):
+        elif not is_tried_again(record, tries[record.task], max_attempts):
             left.append(record)
     return left
 

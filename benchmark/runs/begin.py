@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from benchmark.runs.plan import Draft
     from benchmark.tasks import Run, Task
 
+# More classes than nearly every data set of the published suites has.
+MANY_CLASSES = 100
+
 
 @contextlib.contextmanager
 def full(config: Config, wanted: Draft, *, overwrite: bool, narrowed: bool) -> Iterator[Plan]:
@@ -66,6 +69,20 @@ def resumed(
         else:
             chosen = select.again(planned.run, planned.tasks, causes)
             yield Plan(planned.run, chosen, planned.added)
+
+
+def doubts(run: Run, tasks: Sequence[Task]) -> list[str]:
+    """What may be meant and seldom is: a classification whose target has very many values."""
+    found = []
+    for name in dict.fromkeys(str(task.labels["dataset"]) for task in tasks):
+        dataset = run.manifest.datasets[name]
+        classes = dataset.get("classes") or 0
+        if classes > MANY_CLASSES:
+            found.append(
+                f"The target '{dataset['target']}' of {name} has {classes} values and is taken as "
+                "classes; if it is a number, name the task a regression."
+            )
+    return found
 
 
 def build_environments(

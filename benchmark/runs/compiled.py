@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import os
 import tempfile
 from pathlib import Path
@@ -22,6 +23,7 @@ CLASSIC = ("ID", "MODEL", "DATASET_ID", "TYPE", "SEED", "MSE", "R2_SCORE", "LOGL
 SHAPE = ("ROWS", "FEATURES", "CLASSES")
 CONDITIONS = ("RUNTIME", "HARD_LIMIT", "CORES", "MEMORY", "SPLIT")
 MOST_POINTS = 50
+_BUFFER = 1 << 20
 COLUMNS = (
     *CLASSIC,
     "PROBLEM",
@@ -57,6 +59,10 @@ COLUMNS = (
     "ENDED",
     *(f"INFERENCE_S_{size}" for size in BATCHES),
     "TRAJECTORY",
+    "INSTANCE_TYPE",
+    "LIFECYCLE",
+    "PRICE_PER_HOUR",
+    "COST",
     *SHAPE,
     "RUN",
     *CONDITIONS,
@@ -78,15 +84,20 @@ def compile_results(run: Run, path: Path, keys: Collection[str] | None = None) -
     staged = path.with_name(f".{path.name}.{os.getpid()}")
     # Outcomes come in the order of their keys and rows stand in that of the manifest. They wait in
     # a file, so that a run of any size takes little memory, trajectories and all.
-    with tempfile.TemporaryFile(dir=path.parent) as spool:
+    with tempfile.TemporaryFile(dir=path.parent, buffering=_BUFFER) as spool:
         spans: dict[int, tuple[int, int]] = {}
         line = _Line()
         writer = csv.writer(line, lineterminator="\n")
 
+        end = 0
+
         def keep(place: int, record: Record | None) -> None:
+            nonlocal end
             counts[record.status if record and record.is_result else ""] += 1
             writer.writerow(_row(run, place, cells[place], record))
-            spans[place] = (spool.tell(), spool.write(line.text.encode()))
+            written = spool.write(line.text.encode())
+            spans[place] = (end, written)
+            end += written
 
         for key, record in results.outcomes(run, places):
             told = record or results.failure(key, results.Cause.INFRASTRUCTURE, results.NO_TRACE)
@@ -156,6 +167,10 @@ def _row(run: Run, number: int, cell: Cell, record: Record | None) -> list[Any]:
         record.ended or "",
         *(_cell(record.inference_s_per_row.get(str(size))) for size in BATCHES),
         _trajectory(record.trajectory),
+        record.host.get("instance_type", ""),
+        record.host.get("lifecycle", ""),
+        _cell(record.host.get("price_per_hour")),
+        _cell(record.cost),
         *tail,
     ]
 
@@ -167,7 +182,8 @@ def _trajectory(points: list[list[float]] | None) -> str:
     if len(points) > MOST_POINTS:
         step = (len(points) - 1) / (MOST_POINTS - 1)
         points = [points[round(step * number)] for number in range(MOST_POINTS)]
-    return f"[{','.join(f'[{seconds:.6g},{score:.6g}]' for seconds, score in points)}]"
+    flat = tuple(itertools.chain.from_iterable(points))
+    return f"[{','.join(['[%.6g,%.6g]'] * len(points))}]" % flat
 
 
 def _cell(value: float | None) -> str:

@@ -14,10 +14,12 @@ from benchmark.compute.dispatcher import account
 from benchmark.compute.driving import is_tried_again, stoppable
 from benchmark.errors import MethodError
 from benchmark.results import Cause, Record
+from benchmark.runs.spending import Purse, Share, spent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from benchmark.compute.dispatcher import Dispatcher
     from benchmark.config import Config
     from benchmark.tasks import Run, Task
 
@@ -26,11 +28,15 @@ _TICK_S = 0.2
 
 @dataclass
 class Summary:
-    """How an execution went: the last word on each task, and what could not be carried."""
+    """How an execution went: the last word on each task, and what could not be carried.
+
+    `detached` are the methods whose tasks were left to run when it was interrupted.
+    """
 
     records: dict[str, Record] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
     interrupted: bool = False
+    detached: list[str] = field(default_factory=list)
 
     @property
     def causes(self) -> Counter[str]:
@@ -53,28 +59,52 @@ class Summary:
         return not self.interrupted and all(record.is_result for record in self.records.values())
 
 
+@dataclass(frozen=True)
+class Round:
+    """What the threads of one round share."""
+
+    run: Run
+    config: Config
+    stop: threading.Event
+    summary: Summary
+    purse: Purse
+    detach: bool
+    heard: queue.SimpleQueue[Record | None] = field(default_factory=queue.SimpleQueue)
+
+
 def execute(
     run: Run,
     config: Config,
     tasks: Sequence[Task],
     on_record: Callable[[Record], None] | None = None,
     on_stop: Callable[[], None] | None = None,
+    *,
+    detach: bool = False,
 ) -> Summary:
     """Run tasks until each has a result or no attempt left.
 
     `interrupted` and `infrastructure` attempts are made again, `max_attempts` in all. Ctrl-C ends
-    what runs as `interrupted` and returns; a second one leaves at once.
+    what runs as `interrupted` and returns; a second one leaves at once. With `detach` it leaves
+    what runs on machines that go on without this process.
     """
     summary = Summary()
     tries: Counter[str] = Counter()
     waiting = list(tasks)
+    begun = results.attempt_index(run).last
+    purse = Purse(config.max_cost, spent(run) if config.max_cost else 0.0)
     stop = threading.Event()
     with stoppable(stop, on_stop):
         while waiting and not stop.is_set():
             tries.update(task.key for task in waiting)
             again = []
-            for record in _round(run, config, waiting, stop, summary):
-                if is_tried_again(record, tries, config.max_attempts) and not stop.is_set():
+            for record in _round(Round(run, config, stop, summary, purse, detach), waiting):
+                # A method may have tried again itself, as AWS does with a machine that was lost.
+                own = record.attempt - begun.get(record.task, 0)
+                ended = stop.is_set() or purse.exceeded
+                if (
+                    is_tried_again(record, max(own, tries[record.task]), config.max_attempts)
+                    and not ended
+                ):
                     again.append(record.task)
                     continue
                 summary.records[record.task] = record
@@ -85,25 +115,18 @@ def execute(
     return summary
 
 
-def _round(
-    run: Run, config: Config, tasks: Sequence[Task], stop: threading.Event, summary: Summary
-) -> Iterator[Record]:
+def _round(given: Round, tasks: Sequence[Task]) -> Iterator[Record]:
     """Every task once, by its method; the records as they come."""
-    heard: queue.SimpleQueue[Record | None] = queue.SimpleQueue()
-    groups = methods.by_method(run, config, tasks)
+    groups = methods.by_method(given.run, given.config, tasks)
     threads = [
-        threading.Thread(
-            target=_carry,
-            args=(name, run, config, group, stop, heard, summary),
-            name=name,
-        )
+        threading.Thread(target=_carry, args=(name, given, group), name=name)
         for name, group in groups.items()
     ]
     for thread in threads:
         thread.start()
     living = len(threads)
     while living:
-        record = heard.get()
+        record = given.heard.get()
         if record is None:
             living -= 1
         else:
@@ -112,34 +135,27 @@ def _round(
         thread.join()
 
 
-def _carry(  # noqa: PLR0917
-    name: str,
-    run: Run,
-    config: Config,
-    tasks: Sequence[Task],
-    stop: threading.Event,
-    heard: queue.SimpleQueue[Record | None],
-    summary: Summary,
-) -> None:
+def _carry(name: str, given: Round, tasks: Sequence[Task]) -> None:
     """One method's share, in a thread of its own; what it leaves is accounted."""
+    run, heard = given.run, given.heard
     left = {task.key: task for task in tasks}
     why = f"The method {name} ended without a word on this task."
     since: dict[str, int] = {}
     try:
         since = results.attempt_index(run).last
-        with discovery.load_method(name)(run, config) as dispatcher:
-            dispatcher.submit(tasks)
-            while left and not stop.is_set():
-                for record in dispatcher.completed(_TICK_S):
-                    if left.pop(record.task, None):
-                        heard.put(record)
+        share = _dispatch(name, given, left)
+        if (share.held_back or given.purse.exceeded) and not given.stop.is_set():
+            held = {task.key for task in share.held_back}
+            why = _spent_up(given.purse, len(left), len(held))
+            given.summary.faults.append(why)
+            left = {key: task for key, task in left.items() if key not in held}
     except Exception as error:
         why = str(error)
         if not isinstance(error, MethodError):
             why = f"The method {name} failed: {error}"
-        summary.faults.append(why)
+        given.summary.faults.append(why)
     try:
-        if not stop.is_set():
+        if not given.stop.is_set():
             for task in left.values():
                 heard.put(account(run, task, Cause.INFRASTRUCTURE, why, since.get(task.key, 0)))
         else:
@@ -148,6 +164,46 @@ def _carry(  # noqa: PLR0917
                 if last is not None and last.cause is Cause.INTERRUPTED:
                     heard.put(last)
     except Exception as error:
-        summary.faults.append(f"The tasks of {name} could not be accounted: {error}")
+        given.summary.faults.append(f"The tasks of {name} could not be accounted: {error}")
     finally:
         heard.put(None)
+
+
+def _dispatch(name: str, given: Round, left: dict[str, Task]) -> Share:
+    """Carry tasks by a method until none is left; those with a record go from `left`."""
+    method = discovery.load_method(name)
+    rate = method.rate(given.config) if given.purse.limit is not None else None
+    share = Share(given.purse, name, rate, list(left.values()))
+    with method(given.run, given.config) as dispatcher:
+        for portion in _portions(name, dispatcher, share, given.purse):
+            if portion:
+                dispatcher.submit(portion)
+            if given.stop.is_set() or not left:
+                break
+            for record in dispatcher.completed(_TICK_S):
+                share.heard(record)
+                if left.pop(record.task, None):
+                    given.heard.put(record)
+        leaves = bool(left) and given.stop.is_set() and given.detach
+        dispatcher.detached = leaves and dispatcher.detachable
+        given.summary.detached += [name] * dispatcher.detached
+    return share
+
+
+def _portions(
+    name: str, dispatcher: Dispatcher, share: Share, purse: Purse
+) -> Iterator[Sequence[Task]]:
+    """What may be submitted, time and again; ends when no more can be paid for."""
+    portion: Sequence[Task] = share.first()
+    while not (share.over or purse.exceeded):
+        yield portion
+        purse.machines(name, dispatcher.paid())
+        portion = share.more()
+
+
+def _spent_up(purse: Purse, left: int, held: int) -> str:
+    return (
+        f"'max_cost' is {purse.limit:g} USD, {purse.total:.2f} are spent, and what is left could "
+        f"cost more: {left} tasks have no result ({held} of them were not begun); raise it and go "
+        "on with resume-compute."
+    )

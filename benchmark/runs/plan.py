@@ -87,7 +87,7 @@ def draft(
     catalogue = sources.Catalogue.of(config, on_event)
     names = list(datasets) if datasets else catalogue.names()
     cells = generate_tests(list(frameworks), names, material.seeds(config))
-    cells = _narrowed(cells, narrowing or Narrowing())
+    cells = narrowed(cells, narrowing or Narrowing())
     had = material.had(catalogue, [cell.dataset for cell in cells])
     cells, notes = material.with_folds(cells, had, config.split)
     metrics = own_metric.conditions(config.metric, material.examples(had), config.memory)
@@ -125,7 +125,7 @@ def plan(store: Store, wanted: Draft, *, anew: bool = False) -> Plan:
 def existing(config: Config, store: Store, narrowing: Narrowing | None = None) -> Plan:
     """A run as it stands in the store, whatever the configuration's grid is."""
     run = Run.open(store, config.run)
-    cells = _narrowed(run.manifest.cells, narrowing or Narrowing())
+    cells = narrowed(run.manifest.cells, narrowing or Narrowing())
     return Plan(run, [run.task_of(cell) for cell in cells])
 
 
@@ -188,7 +188,7 @@ def chosen_frameworks(
     return frameworks
 
 
-def _narrowed(cells: tuple[Cell, ...], narrowing: Narrowing) -> tuple[Cell, ...]:
+def narrowed(cells: tuple[Cell, ...], narrowing: Narrowing) -> tuple[Cell, ...]:
     for what, wanted, present in (
         ("framework", narrowing.frameworks, {cell.framework for cell in cells}),
         ("data set", narrowing.datasets, {cell.dataset for cell in cells}),

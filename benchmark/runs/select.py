@@ -91,6 +91,11 @@ def delete(run: Run, tasks: Sequence[Task]) -> int:
     return had
 
 
+def machine_logs(run: Run) -> list[str]:
+    """The logs of the machines that were started for the run, of those that never came to work."""
+    return run.store.list(f"{run.name}/logs/machines")
+
+
 def logs(run: Run, tasks: Sequence[Task]) -> list[tuple[str, Task]]:
     """Every log of the tasks, with its task."""
     folders = {

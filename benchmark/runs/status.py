@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from benchmark import results
+from benchmark.runs import spending
+from benchmark.runs.spending import forecast
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +20,11 @@ RUNNING, WAITING = "running", "waiting"
 
 @dataclass(frozen=True)
 class Status:
-    """Counts of tasks. `causes` has results and tasks without one alike; times in seconds."""
+    """Counts of tasks. `causes` has results and tasks without one alike; times in seconds.
+
+    `spent` and `forecast`, what the whole run will have cost, are in USD; None where no machine of
+    the run has a price.
+    """
 
     run: str
     store: str
@@ -30,6 +36,8 @@ class Status:
     by_framework: dict[str, dict[str, int]]
     mean_s: float | None
     running_now: bool
+    spent: float | None = None
+    forecast: float | None = None
 
     @property
     def without_result(self) -> int:
@@ -47,20 +55,27 @@ def status(run: Run, tasks: Sequence[Task] | None = None) -> Status:
     driven = run.store.is_locked(f"driver-{run.name}")
     words: Counter[str] = Counter()
     frameworks: dict[str, Counter[str]] = {name: Counter() for name in framework_of.values()}
-    spent = ran = 0.0
+    took = ran = 0.0
+    costs: list[float] = []
+    results_cost: list[float] = []
     for key, record in results.outcomes(run, framework_of):
         if record is None:
             word = RUNNING if driven else str(results.Cause.INFRASTRUCTURE)
         else:
             word = str(record.cause or record.status)
             if record.is_result and record.total_s is not None:
-                spent += record.total_s
+                took += record.total_s
                 ran += 1
+            if record.cost is not None:
+                costs.append(record.cost)
+                if record.is_result:
+                    results_cost.append(record.cost)
         words[word] += 1
         frameworks[framework_of.pop(key)][word] += 1
     words[WAITING] = len(framework_of)
     for name in framework_of.values():
         frameworks[name][WAITING] += 1
+    spent = spending.total(run, costs)
     return Status(
         run=run.name,
         store=run.store.url,
@@ -70,6 +85,8 @@ def status(run: Run, tasks: Sequence[Task] | None = None) -> Status:
         waiting=words.pop(WAITING),
         causes=dict(words.most_common()),
         by_framework={name: dict(counts) for name, counts in sorted(frameworks.items())},
-        mean_s=spent / ran if ran else None,
+        mean_s=took / ran if ran else None,
         running_now=driven,
+        spent=spent,
+        forecast=forecast(spent, results_cost, len(chosen)),
     )

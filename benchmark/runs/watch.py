@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from benchmark import results
 from benchmark.results import Record
+from benchmark.runs.spending import forecast
 from benchmark.runs.status import RUNNING, WAITING
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class Ended:
     is_result: bool
     total_s: float | None
     ended: str
+    cost: float | None
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,8 @@ class Standing:
     `cells` counts by (framework, data set) how many tasks are what: `success`, a cause, `running`
     or `waiting`. `failures` are those that came since the look before, in the order in which they
     ended. `recent` is how many results ended in the last `RECENT_S` seconds. `left_s` is None
-    where nothing runs, or nothing has ended yet to tell by.
+    where nothing runs, or nothing has ended yet to tell by. `spent` is what the last attempts
+    of the tasks have cost, and `forecast` what all will have, in USD; None where no price is known.
     """
 
     run: str
@@ -60,6 +63,8 @@ class Standing:
     recent: int
     left_s: float | None
     running_now: bool
+    spent: float | None = None
+    forecast: float | None = None
 
     @property
     def without_result(self) -> int:
@@ -90,6 +95,7 @@ class Watch:
                     record.is_result,
                     record.total_s,
                     record.ended or "",
+                    record.cost,
                 )
                 if record.status == "failure":
                     failures.append(record)
@@ -142,6 +148,9 @@ class Watch:
             words[word] += 1
         since = (datetime.now(UTC) - timedelta(seconds=RECENT_S)).isoformat()
         ended = [known for known in self._known.values() if known.is_result]
+        costs = [known.cost for known in self._known.values() if known.cost is not None]
+        done = [known.cost for known in ended if known.cost is not None]
+        spent = sum(costs) if costs else None
         return Standing(
             run=self._run.name,
             store=self._run.store.url,
@@ -153,6 +162,8 @@ class Watch:
             recent=sum(1 for known in ended if known.ended >= since),
             left_s=self._left_s(words[RUNNING]) if driven else None,
             running_now=driven,
+            spent=spent,
+            forecast=forecast(spent, done, len(self._places)),
         )
 
     def _left_s(self, running: int) -> float | None:

@@ -46,7 +46,8 @@ class FolderStore(Store):
                 "'s3_bucket_root', or free the place."
             ) from error
         super().__init__(str(self.root), LocalStore(str(self.root)))
-        self._readers, self._at_once = 4, 12
+        # Two, for a file server that lets one wait; more only wait for the interpreter.
+        self._readers, self._at_once = 2, 12
         self._sweep()
 
     def get(self, path: str) -> bytes | None:
@@ -99,11 +100,6 @@ class FolderStore(Store):
                 # A file server's reply may have been lost, and its client have asked again.
                 return staged.stat().st_nlink > 1 and staged.samefile(target)
         return True
-
-    def replace(
-        self, path: str, data: bytes, e_tag: str | None, patience_s: float | None = None
-    ) -> str | None:
-        raise NotImplementedError("A folder locks by flock and needs no conditional writes.")
 
     def delete(self, paths: Iterable[str]) -> None:
         path = ""

@@ -18,12 +18,13 @@ from urllib.parse import quote
 
 from benchmark.errors import StoreError
 from benchmark.store.holder import Holder
-from benchmark.store.objects import LOCKS, Store
+from benchmark.store.objects import LOCKS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from benchmark.store.objects import Stored
+    from benchmark.store.bucket import BucketStore
+    from benchmark.store.objects import Store, Stored
 
 RENEW_S = 10.0
 STALE_S = 60.0
@@ -61,7 +62,7 @@ class Lease:
 
     def __init__(
         self,
-        store: Store,
+        store: BucketStore,
         name: str,
         on_lost: Callable[[str], None],
     ) -> None:

@@ -136,23 +136,6 @@ class Store:
 
         return self._persist("write", path, write)
 
-    def replace(
-        self, path: str, data: bytes, e_tag: str | None, patience_s: float | None = None
-    ) -> str | None:
-        """Write over just that state of the object; the new ETag, or None if it has changed."""
-        import obstore
-        from obstore.exceptions import PreconditionError
-
-        def write(again: bool) -> str | None:
-            try:
-                return obstore.put(self._backend, path, data, mode={"e_tag": e_tag})["e_tag"]
-            except (PreconditionError, FileNotFoundError) as error:
-                self._bucket_is_there(error)
-                found = self.stored(path) if again else None
-                return found.e_tag if found and found.data == data else None
-
-        return self._persist("write", path, write, patience_s)
-
     def delete(self, paths: Iterable[str]) -> None:
         """Remove objects; one that is not there is no error."""
         import obstore

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from openml_server import OpenMLServer
 
-from benchmark.frameworks.environments import cache_folder
+from benchmark.cache import cache_folder
 
 KEY = "7planted8key9of0another1test"
 Program = Callable[..., subprocess.CompletedProcess[str]]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections import Counter
 from collections.abc import Callable
 
 import pytest
 from batch_double import CONFIGURATION
+from slurm_cluster import SMALL_CLUSTER
 
 from benchmark import results
 from benchmark.compute import discovery
@@ -14,6 +17,8 @@ from benchmark.compute import dispatcher as interface
 from benchmark.compute.batch.batch import BatchDispatcher
 from benchmark.compute.dispatcher import AutoMLMethods, Dispatcher
 from benchmark.compute.local.local import LocalDispatcher
+from benchmark.compute.pilot.pilot import PilotDispatcher
+from benchmark.compute.slurm.slurm import SlurmDispatcher
 from benchmark.config import Config
 from benchmark.errors import BenchmarkError
 from benchmark.results import Cause, Record
@@ -65,6 +70,8 @@ DISPATCHERS = [
     LocalDispatcher,
     Stranger,
     pytest.param(BatchDispatcher, marks=pytest.mark.integration),
+    pytest.param(SlurmDispatcher, marks=pytest.mark.integration),
+    pytest.param(PilotDispatcher, marks=pytest.mark.integration),
 ]
 Told = tuple[Plan, Config]
 
@@ -77,7 +84,11 @@ def planned(
     folder_store: Store,
 ) -> Told:
     callspec = getattr(request.node, "callspec", None)
-    if callspec is None or callspec.params.get("method") is not BatchDispatcher:
+    method = callspec.params.get("method") if callspec else None
+    if method in (SlurmDispatcher, PilotDispatcher):
+        request.getfixturevalue("slurm")
+        return make_plan(folder_store), make_config(slurm=SMALL_CLUSTER)
+    if method is not BatchDispatcher:
         return make_plan(folder_store), make_config()
     request.getfixturevalue("batch")
     return make_plan(folder_store), make_config(**CONFIGURATION)
@@ -290,3 +301,29 @@ def test_lost_attempts_are_made_again_and_no_more_than_allowed(
     summary = execute(plan.run, make_config(max_attempts=3), plan.tasks)
     assert summary.causes == {"infrastructure": 2}
     assert set(results.attempt_index(plan.run).last.values()) == {3}
+
+
+@pytest.mark.parametrize("detach", [True, False])
+@pytest.mark.parametrize("detachable", [True, False])
+def test_ctrl_c_leaves_what_runs_elsewhere_where_that_is_asked_for(
+    planned: Told, monkeypatch: pytest.MonkeyPatch, detach: bool, detachable: bool
+) -> None:
+    closed: list[bool] = []
+
+    class Elsewhere(LocalDispatcher):
+        def submit(self, tasks: object) -> None:
+            os.kill(os.getpid(), signal.SIGINT)
+
+        def completed(self, timeout_s: float) -> list[Record]:
+            return []
+
+        def close(self) -> None:
+            closed.append(self.detached)
+
+    Elsewhere.detachable = detachable
+    monkeypatch.setattr(discovery, "load_method", lambda name: Elsewhere)
+    plan, config = planned
+    summary = execute(plan.run, config, plan.tasks, detach=detach)
+    assert summary.interrupted
+    assert closed == [detach and detachable]
+    assert summary.detached == (["local"] if detach and detachable else [])

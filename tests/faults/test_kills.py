@@ -6,6 +6,7 @@ import pytest
 from killing import ROLES, play
 
 
+@pytest.mark.integration
 def test_one_kill_of_each_role(tmp_path):
     ground = play(
         tmp_path / "ground", kills=len(ROLES), seed=int(os.environ.get("SEED", "7")), seeds=8

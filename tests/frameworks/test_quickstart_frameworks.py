@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.integration
 QUICK = {"optuna": {"n_trials": 6}, "flaml": {"max_iter": 4}}
 
 

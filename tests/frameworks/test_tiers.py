@@ -31,12 +31,15 @@ def shortest(framework: str) -> float:
 
 @pytest.fixture(autouse=True)
 def _nothing_left(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[None]:
     """No process of a framework outlives its task, and nothing lies in the temporary folder."""
     if "integration" not in request.keywords:
         yield
         return
+    tmp_path_factory.getbasetemp()  # made now, where pytest wants it
     # A folder of the test's own, so that whatever is left there is ours.
     with tempfile.TemporaryDirectory(prefix="tiers-") as folder:
         monkeypatch.setenv("TMPDIR", folder)

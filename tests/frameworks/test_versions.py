@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from benchmark.cache import cache_folder
 from benchmark.config import Config
 from benchmark.errors import BenchmarkError, ConfigError, SetupError
 from benchmark.frameworks import framework_of, get, locks, of_entry, versions
-from benchmark.frameworks.environments import cache_folder
 from benchmark.runs.plan import Narrowing, chosen_frameworks, draft, plan
 from benchmark.store import open_store
 

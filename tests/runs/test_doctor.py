@@ -15,7 +15,7 @@ import pytest
 from benchmark.config import Config, LoadedConfig
 from benchmark.errors import StoreError
 from benchmark.frameworks import registry
-from benchmark.runs.doctor import configuration, examine, exit_code, machine, storage
+from benchmark.runs.doctor import cluster, configuration, examine, exit_code, machine, storage
 from benchmark.runs.doctor.finding import Finding, fault, misconfigured, ok, warning
 from benchmark.runs.doctor.patience import Asked
 from benchmark.store import FolderStore, Store, open_store
@@ -244,9 +244,9 @@ def test_a_scheduler_that_is_configured_and_not_there(
     make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert list(machine.check_methods(make_config(), ["local"])) == []
-    [found] = machine.check_methods(make_config(), ["slurm"])
-    assert (found.level, "sbatch" in found.message) == ("warning", True)
+    assert list(machine.check_methods(["local"])) == []
+    [found] = cluster.check_cluster(make_config())
+    assert (found.level, "sinfo" in found.message) == ("fault", True)
 
 
 @pytest.mark.parametrize(("free_gb", "level"), [(100.0, "ok"), (0.9, "warning"), (0.01, "fault")])

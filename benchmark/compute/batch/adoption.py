@@ -12,7 +12,7 @@ from benchmark.compute.batch.causes import ENDED
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
-    from benchmark.compute.batch.clients import Aws
+    from benchmark.compute.aws.clients import Aws
     from benchmark.compute.batch.submission import Submission
     from benchmark.compute.batch.watching import Ended
     from benchmark.tasks import Run

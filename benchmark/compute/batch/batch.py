@@ -13,14 +13,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from benchmark import results
-from benchmark.compute.batch import adoption, checks, definition, submission
+from benchmark.compute.aws.clients import Aws, PassingError, patiently
+from benchmark.compute.batch import adoption, checks, logs, money, preparing, submission
 from benchmark.compute.batch.causes import cause_of
-from benchmark.compute.batch.clients import Aws, PassingError, patiently
-from benchmark.compute.batch.image import full_name, image_of
+from benchmark.compute.batch.image import full_name
 from benchmark.compute.batch.queue import check_queue, stuck
 from benchmark.compute.batch.watching import Watch
 from benchmark.compute.dispatcher import Dispatcher, account
-from benchmark.compute.images import RESERVE_MB
 from benchmark.errors import BenchmarkError, ConfigError
 from benchmark.results import Cause, Record
 
@@ -29,10 +28,11 @@ if TYPE_CHECKING:
 
     from benchmark.compute.batch.submission import Submission
     from benchmark.compute.batch.watching import Ended
+    from benchmark.compute.dispatcher import Rate
     from benchmark.config import Config
     from benchmark.tasks import Run, Task
 
-PREFIX = "automl-benchmark"
+MOST_LOGS = 100
 
 
 @dataclass(frozen=True)
@@ -48,16 +48,13 @@ class Pace:
 
 
 class BatchDispatcher(Dispatcher):
-    """Submits tasks by framework and waits for their outcomes.
+    """Submits tasks by framework and waits for their outcomes."""
 
-    `detached`: close() leaves the jobs to run; the next driver of the run picks them up.
-    """
-
+    detachable = True
     pace: ClassVar[Pace] = Pace()
 
     def __init__(self, run: Run, config: Config) -> None:
         super().__init__(run, config)
-        self.detached = False
         self._tasks: dict[str, Task] = {}
         self._told: list[Record] = []
         self._unsent: collections.deque[Submission] = collections.deque()
@@ -67,11 +64,21 @@ class BatchDispatcher(Dispatcher):
         self._watch: Watch | None = None
         self._store_at = self._engine_at = self._still_since = 0.0
         self._trouble_since: float | None = None
+        self._logs = 0
 
     @classmethod
     def check(cls, config: Config) -> None:
         """Refuse, with one sentence and without making anything, what AWS would refuse."""
         checks.check(config)
+
+    @classmethod
+    def rate(cls, config: Config) -> Rate | None:
+        """What a task costs in the queue.
+
+        Raises:
+            ConfigError: the prices are needed for 'max_cost' and cannot be had.
+        """
+        return money.rate_of_queue(config)
 
     def submit(self, tasks: Sequence[Task]) -> None:
         """Take tasks: those that a job of an earlier driver has are waited for, the others sent."""
@@ -81,6 +88,8 @@ class BatchDispatcher(Dispatcher):
         aws = self._aws = self._aws or Aws()
         patience_s = self.pace.patience_s
         patiently(lambda: check_queue(aws, queue), patience_s)
+        if not self._tasks:
+            patiently(lambda: money.note_prices(aws, self.run, self.config, queue), patience_s)
         index = results.attempt_index(self.run)
         self._aside |= index.aside
         self._tasks |= {task.key: task for task in tasks}
@@ -197,7 +206,18 @@ class BatchDispatcher(Dispatcher):
             last = results.last_attempt(self.run, task.key)
             if last is None or last[0].number <= since:
                 cause, message = Cause.INFRASTRUCTURE, f"Before the task began: {message}"
-        return account(self.run, task, cause, message, since)
+        record = account(self.run, task, cause, message, since)
+        self._keep_log(task, record, ended)
+        return record
+
+    def _keep_log(self, task: Task, record: Record, ended: Ended) -> None:
+        """Of a container whose runner left no log; the first ones say what the others would."""
+        if record.log is not None or self._aws is None or self._logs >= MOST_LOGS:
+            return
+        self._logs += 1
+        path = self.run.log_path(task, passed=False, attempt=record.attempt)
+        if self.run.store.get(path) is None:
+            self.run.store.put(path, logs.fetch(self._aws, ended.job))
 
     def _tell(self, records: Sequence[Record]) -> None:
         """Each task once; a job that nobody waits for any more is no longer looked at."""
@@ -224,7 +244,7 @@ class BatchDispatcher(Dispatcher):
         for task in tasks:
             groups.setdefault(str(task.labels.get("framework", "tasks")), []).append(task)
         arns = {label: self._definition(label, group[0]) for label, group in groups.items()}
-        prefix = self.config.job_name or PREFIX
+        prefix = self.config.job_name or preparing.PREFIX
         for label, group in groups.items():
             for keys in submission.cut([task.key for task in group]):
                 before = {key: since.get(key, 0) for key in keys}
@@ -234,19 +254,8 @@ class BatchDispatcher(Dispatcher):
 
     def _definition(self, label: str, task: Task) -> str:
         aws = self._aws = self._aws or Aws()
-        template = definition.template_of(aws, self.config)
         name = full_name(self.run.manifest.frameworks.get(label, {}), label)
-        image = image_of(aws, self.config, name, template)
-        prefix = definition.name_part(self.config.job_name or PREFIX)
-        wanted = definition.definition(
-            f"{prefix}-{definition.name_part(label)}",
-            image,
-            task.resources,
-            RESERVE_MB,
-            self.config.max_attempts,
-            template,
-        )
-        return definition.ensure(aws, wanted)
+        return preparing.ensure(aws, self.config, label, name, task.resources)
 
     def _variables(self, aws: Aws) -> dict[str, str]:
         """What a container is told beside its role: the region, and an S3 that is not AWS's."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from benchmark.compute import methods
-from benchmark.compute.batch.clients import Aws
+from benchmark.compute.aws.clients import Aws
 from benchmark.compute.batch.definition import template_of
 from benchmark.compute.batch.image import check_images, framework_names
 from benchmark.compute.batch.queue import check_queue

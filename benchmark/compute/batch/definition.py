@@ -18,7 +18,7 @@ from benchmark.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from benchmark.compute.batch.clients import Aws
+    from benchmark.compute.aws.clients import Aws
     from benchmark.config import Config
     from benchmark.tasks import Resources
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from benchmark.compute.batch.clients import RefusedError
+from benchmark.compute.aws.clients import RefusedError
 from benchmark.compute.images import images_of, repository_name
 from benchmark.errors import BenchmarkError, ConfigError
 from benchmark.frameworks import framework_of, registry
@@ -13,7 +13,7 @@ from benchmark.frameworks import framework_of, registry
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from benchmark.compute.batch.clients import Aws
+    from benchmark.compute.aws.clients import Aws
     from benchmark.config import Config
 
 _ECR = re.compile(

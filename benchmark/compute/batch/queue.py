@@ -10,7 +10,7 @@ from benchmark.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from benchmark.compute.batch.clients import Aws
+    from benchmark.compute.aws.clients import Aws
 
 
 def check_queue(aws: Aws, named: str) -> None:

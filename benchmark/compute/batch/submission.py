@@ -19,7 +19,7 @@ from benchmark.compute.jobs import job_path, write_job
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from benchmark.compute.batch.clients import Aws
+    from benchmark.compute.aws.clients import Aws
     from benchmark.tasks import Run
 
 LARGEST_ARRAY = 10_000

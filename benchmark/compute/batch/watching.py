@@ -13,7 +13,7 @@ from benchmark.compute.batch.causes import ENDED
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from benchmark.compute.batch.clients import Aws
+    from benchmark.compute.aws.clients import Aws
     from benchmark.compute.batch.submission import Submission
 
 DESCRIBED_AT_ONCE = 100

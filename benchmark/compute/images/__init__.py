@@ -8,19 +8,34 @@ for image in wanted:
     print(images.ensure_image(engine, image).name)
 """
 
-from benchmark.compute.images.builds import BuiltImage, ensure_image, push, repository_name
-from benchmark.compute.images.context import DEFAULT_BASE, Image, images_of
+from benchmark.compute.images.builds import (
+    REPOSITORY,
+    BuiltImage,
+    ensure_image,
+    push,
+    repository_name,
+)
+from benchmark.compute.images.context import (
+    DEFAULT_BASE,
+    Image,
+    code_archive,
+    images_of,
+    own_folders,
+)
 from benchmark.compute.images.engine import Engine, connect
 
 __all__ = [
     "DEFAULT_BASE",
+    "REPOSITORY",
     "RESERVE_MB",
     "BuiltImage",
     "Engine",
     "Image",
+    "code_archive",
     "connect",
     "ensure_image",
     "images_of",
+    "own_folders",
     "push",
     "repository_name",
 ]

@@ -87,10 +87,13 @@ def ensure_image(
     return BuiltImage(name, made.id, _size_mb(made), built=True)
 
 
-def push(engine: Engine, image: Image, registry: str) -> str:
+def push(
+    engine: Engine, image: Image, registry: str, login: Mapping[str, str] | None = None
+) -> str:
     """Push the image to a repository of a registry; returns its name by digest.
 
-    The credentials are those of `docker login`. What the registry has is not sent again.
+    The credentials are those of `docker login` unless `login` has `username` and `password`. What
+    the registry has is not sent again.
 
     Raises:
         BenchmarkError: the repository's name is impossible, or the registry refuses.
@@ -104,7 +107,10 @@ def push(engine: Engine, image: Image, registry: str) -> str:
     digest = None
     try:
         made.tag(repository, image.tag)
-        for line in engine.client.images.push(repository, image.tag, stream=True, decode=True):
+        options = {"auth_config": dict(login)} if login else {}
+        for line in engine.client.images.push(
+            repository, image.tag, stream=True, decode=True, **options
+        ):
             if "error" in line:
                 raise BenchmarkError(
                     f"{repository}:{image.tag} cannot be pushed: {line['error'].strip('. ')}."

@@ -30,7 +30,11 @@ HERE = "{}.{}".format(*sys.version_info[:2])
 DEFAULT_BASE = f"python:{HERE}-slim-bookworm"
 _STEPS = ("docker/Dockerfile", "docker/install.py", "pre-requirements.txt", "requirements.txt")
 # All that the building of an environment imports, so that other changes leave its layer alone.
-_BUILDERS = ("errors.py", *(f"frameworks/{n}.py" for n in ("environments", "interpreters", "uv")))
+_BUILDERS = (
+    "cache.py",
+    "errors.py",
+    *(f"frameworks/{n}.py" for n in ("environments", "interpreters", "uv")),
+)
 _PACKAGES = ("__init__.py", "frameworks/__init__.py")
 # What of a framework's description is a place here, or says nothing about its environment.
 _IRRELEVANT = (
@@ -105,7 +109,7 @@ def images_of(
     `found` is what the registry has and `paths` are the folders of own frameworks: an image's
     parts depend on its environment and these, not on which frameworks were asked for.
     """
-    own = _own(found, [Path(path).expanduser().absolute() for path in paths])
+    own = own_folders(found, paths)
     images: dict[tuple[str, str], Image] = {}
     faults: dict[str, str] = {}
     for framework in frameworks:
@@ -157,6 +161,19 @@ def image_minor(framework: Framework) -> str:
 
     serves = SpecifierSet(framework.python).contains("{}.{}.{}".format(*sys.version_info[:3]))
     return HERE if serves else lowest_minor(framework.python)
+
+
+def code_archive(own: Iterable[Path]) -> bytes:
+    """The program as a machine without an image runs it, and the folders of own frameworks."""
+    files = _steps() | _code()
+    for folder in own:
+        files |= {f"own{path}": path.read_bytes() for path in _files(folder)}
+    return _archive(files, ("own",))
+
+
+def own_folders(found: Mapping[str, Framework], paths: Iterable[str | Path]) -> tuple[Path, ...]:
+    """The folders of frameworks that lie below the user's own `paths`."""
+    return _own(found, [Path(path).expanduser().absolute() for path in paths])
 
 
 def content_hash(context: bytes, arguments: Mapping[str, str]) -> str:

@@ -97,6 +97,17 @@ class Group:
         return True
 
 
+def surrounding() -> Optional[Group]:
+    """The group that this process is in, such as its container's, to be read; None without one."""
+    mounts = _hierarchies()
+    kind = "memory" if "memory" in mounts else "unified"
+    if kind not in mounts:
+        return None
+    folder = mounts[kind] + _own_paths().get(kind, "/").rstrip("/")
+    # A container sees its own group as the root, whatever its path is called outside.
+    return Group({kind: folder if os.path.isdir(folder) else mounts[kind]})
+
+
 def create(name: str, memory_mb: float, cores: List[int]) -> Optional[Group]:
     """Make a group with limits, or None where this process may not."""
     hierarchies, own = _hierarchies(), _own_paths()

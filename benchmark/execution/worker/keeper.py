@@ -14,7 +14,7 @@ import time
 from typing import Any, Callable, Dict, NamedTuple, Optional
 
 from benchmark.execution.worker import linux, trees
-from benchmark.execution.worker.cgroups import Group
+from benchmark.execution.worker.cgroups import Group, surrounding
 from benchmark.execution.worker.inference import TIMING
 from benchmark.execution.worker.output import CappedLog
 
@@ -32,6 +32,8 @@ class Keeper:
         self.request = request
         self.lifeline = lifeline
         self.group = Group(request["cgroup"]) if request.get("cgroup") else None
+        self._around = None if self.group else surrounding()
+        self._killed_before = self._around.oom_kills() if self._around else 0
         self.namespace = bool(request["namespace"])
         self.abandoned = False
         self.timed_out = False
@@ -69,6 +71,7 @@ class Keeper:
         os.close(status_write)
         ended = self._watch(pid, log, status_read, wake_read)
         wall_s = time.monotonic() - started
+        self._note_kill_from_around(ended)
         self._kill(pid)
         killed_s = time.monotonic() - started
         self._note_safe(pid)
@@ -192,6 +195,13 @@ class Keeper:
         else:
             self._weigh_by_hand(pid)
         self._weighed = time.monotonic()
+
+    def _note_kill_from_around(self, ended: Ended) -> None:
+        """A container may kill its task for memory before the watchdog sees that it is too much."""
+        if self._around and ended.signal == signal.SIGKILL:
+            self.out_of_memory = (
+                self.out_of_memory or self._around.oom_kills() > self._killed_before
+            )
 
     def _weigh_by_hand(self, pid: int) -> None:
         """The watchdog: a cheap upper bound often, the exact sum when that comes near the limit."""

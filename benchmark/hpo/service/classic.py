@@ -11,8 +11,9 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from benchmark.hpo.service import classic_checks as checks
-from benchmark.hpo.service import phrases
+from benchmark.hpo.service import phrases, plots
 from benchmark.hpo.service.errors import (
+    ConflictError,
     ExistsError,
     FinishedError,
     InvalidError,
@@ -56,8 +57,7 @@ def post(service: Service, body: Any) -> str:
         _refuse(", ".join(checks.keys(body, ("operation", "search_space"))))
         return str(new(service, body["search_space"]))
     if operation == "EXP_TRIAL_RESULT":
-        _refuse(checks.result(body))
-        tell(service, **{key: body[key] for key in checks.RESULT})
+        tell_checked(service, body)
         return phrases.POSTED
     if operation in ("EXP_TRIAL_GENERATE_SUBSEQUENT", "EXP_DELETE", "EXP_STOP"):
         _refuse(", ".join(checks.keys(body, ("operation", "experiment_name"))))
@@ -106,7 +106,7 @@ def subsequent(service: Service, name: str) -> int:
 
     So a client that did not hear the answer and asks again is given the same trial.
     """
-    with _using(service, name) as experiment:
+    with using(service, name) as experiment:
         running = experiment.running()
         if len(running) >= experiment.definition.parallel:
             return running[0]
@@ -126,33 +126,44 @@ def subsequent(service: Service, name: str) -> int:
 
 def configuration(service: Service, name: str, number: int) -> list[dict[str, Any]]:
     """The tunables of a trial, by name and value."""
-    with _using(service, name) as experiment:
+    with using(service, name) as experiment:
         trial = _trial(experiment, number)
         params = experiment.optimizer.params_of(trial)
     return [{"tunable_name": key, "tunable_value": value} for key, value in params.items()]
 
 
-def tell(
-    service: Service,
-    experiment_name: str,
-    trial_number: int,
-    trial_result: str,
-    result_value_type: str,  # noqa: ARG001  part of the contract; a number says its type itself
-    result_value: float,
-) -> None:
+def tell_checked(service: Service, body: dict[str, Any]) -> None:
+    """End a trial by a result's body."""
+    _refuse(checks.result(body))
+    told, value = body["trial_result"], body["result_value"]
+    tell(service, body["experiment_name"], body["trial_number"], told, value)
+
+
+def tell(service: Service, name: str, number: int, result: str, value: float) -> None:
     """End a trial; `error` ends the experiment with it."""
-    with _using(service, experiment_name) as experiment:
-        if _trial(experiment, trial_number).state.is_finished():
+    with using(service, name) as experiment:
+        if _trial(experiment, number).state.is_finished():
             raise PhraseError(phrases.TRIAL_COMPLETED)
-        ending = Ending("failure", message=f"The client told {trial_result}.")
-        if trial_result == "success":
-            ending = Ending("success", (float(result_value),))
-        elif trial_result == "prune":
+        ending = Ending("failure", message=f"The client told {result}.")
+        if result == "success":
+            ending = Ending("success", (float(value),))
+        elif result == "prune":
             ending = Ending("prune")
-        if not experiment.tell(trial_number, ending):
+        if not experiment.tell(number, ending):
             raise PhraseError(phrases.TRIAL_COMPLETED)
-        if trial_result == "error":
+        if result == "error":
             experiment.set_state("stopped")
+
+
+def plot(service: Service, name: str, kind: str) -> str:
+    """A page with a plot, at any time after two results."""
+    with using(service, name) as experiment:
+        if kind not in plots.TYPES:
+            raise PhraseError(phrases.PLOT_TYPE)
+        try:
+            return plots.plot(experiment, kind)
+        except ConflictError as error:
+            raise PhraseError(str(error)) from None
 
 
 def delete(service: Service, name: str) -> None:
@@ -163,7 +174,7 @@ def delete(service: Service, name: str) -> None:
 
 
 @contextlib.contextmanager
-def _using(service: Service, name: str) -> Iterator[Experiment]:
+def using(service: Service, name: str) -> Iterator[Experiment]:
     """The experiment, or the contract's words for that there is none."""
     if checks.is_empty(name) or name == "null":
         raise PhraseError(phrases.EMPTY)

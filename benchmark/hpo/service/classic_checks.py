@@ -70,23 +70,20 @@ def search_space(space: Any) -> str:
 
 def result(body: dict[str, Any]) -> str:
     """What is wrong with a result, apart from what the experiment knows."""
-    faults = keys(body, ("operation", *RESULT))
+    faults = keys(body, RESULT, ("operation",))
     if faults:
         return ", ".join(faults)
     number, value = body["trial_number"], body["result_value"]
-    if not isinstance(body["experiment_name"], str):
-        return phrases.EMPTY
-    if not is_whole(number):
-        return phrases.NO_INTEGER
-    if number < 0:
-        return phrases.NEGATIVE_TRIAL
-    if body["trial_result"] not in RESULTS:
-        return phrases.RESULT_INVALID
-    if body["result_value_type"] not in VALUE_TYPES:
-        return phrases.VALUE_TYPE
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not _is_finite(value):
-        return phrases.TYPE_MISMATCH
-    return ""
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    rules = (
+        (not isinstance(body["experiment_name"], str), phrases.EMPTY),
+        (not is_whole(number), phrases.NO_INTEGER),
+        (is_whole(number) and number < 0, phrases.NEGATIVE_TRIAL),
+        (body["trial_result"] not in RESULTS, phrases.RESULT_INVALID),
+        (body["result_value_type"] not in VALUE_TYPES, phrases.VALUE_TYPE),
+        (not is_number or not _is_finite(value), phrases.TYPE_MISMATCH),
+    )
+    return next((phrase for broken, phrase in rules if broken), "")
 
 
 def is_whole(value: Any) -> bool:

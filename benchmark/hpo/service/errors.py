@@ -56,3 +56,10 @@ class BusyError(ServiceError):
 
     status = 503
     code = "busy"
+
+
+class TooLargeError(ServiceError):
+    """More bytes came than may."""
+
+    status = 413
+    code = "too_large"

@@ -9,6 +9,7 @@ Every method may be called from many threads. What it changed is in the storage 
 
 from __future__ import annotations
 
+import itertools
 import secrets
 import threading
 from dataclasses import dataclass, field
@@ -99,7 +100,7 @@ class Experiment:
             opened.storage,
             opened.definition.name,
         )
-        self.version = 0
+        self._state: State | None = None
         self._counts = Counts()
         self._walked = 0
         self._running: dict[int, None] = {}
@@ -153,7 +154,6 @@ class Experiment:
         finally:
             self._waiting.release()
         self._ahead.think()
-        self._changed()
         if not given and not self._running_now():
             raise self._finished()
         return given
@@ -167,13 +167,15 @@ class Experiment:
             ConflictError: the trial ended otherwise before.
         """
         self.check(ending)
+        try:
+            first = self.optimizer.tell(number, _told(ending, key))
+        except KeyError:
+            raise self._no_trial(number) from None
+        if first:
+            self._opened.leases.release(number)
+            self._learn_of(number, ending.cost)
+            return True
         trial = self.trial(number)
-        if not trial.state.is_finished():
-            if self.optimizer.tell(number, _told(ending, key)):
-                self._opened.leases.release(number)
-                self._learn_of(number, ending.cost)
-                return True
-            trial = self.trial(number)
         if (key is not None and _kept(trial, ENDED).get("key") == key) or _same(trial, ending):
             return False
         raise ConflictError(
@@ -213,11 +215,16 @@ class Experiment:
         Raises:
             NotFoundError, ConflictError: there is no such trial, or it has ended.
         """
+        from optuna.exceptions import UpdateFinishedTrialError
+
         from benchmark.hpo.algorithms import pruner_of
 
         trial = self._unfinished(number)
-        self.optimizer.study._storage.set_trial_intermediate_value(trial._trial_id, step, value)
-        self._changed()
+        storage = self.optimizer.study._storage
+        try:
+            storage.set_trial_intermediate_value(trial._trial_id, step, value)
+        except UpdateFinishedTrialError:
+            raise self._ended(number) from None
         chosen = dict(self.definition.pruner)
         if not chosen or len(self.definition.directions) > 1:
             return False
@@ -243,7 +250,6 @@ class Experiment:
             ]
             self._look()
         self._ahead.told()
-        self._changed()
         for number in numbers[len(had) :]:
             self._on_told(self, number)
         return numbers
@@ -258,14 +264,16 @@ class Experiment:
             raise ConflictError(f"'{self.terms.experiment}' was stopped, which is for good.")
         study = self.optimizer.study
         study._storage.set_study_user_attr(study._study_id, STATE, state)
-        self._changed()
+        self._state = state
 
     @property
     def state(self) -> State:
-        study = self.optimizer.study
-        attrs = study._storage.get_study_user_attrs(study._study_id)
-        found: State = attrs.get(STATE, "running")
-        return found
+        """Running, paused or stopped, as the clients want it."""
+        if self._state is None or not self._opened.alone:
+            study = self.optimizer.study
+            attrs = study._storage.get_study_user_attrs(study._study_id)
+            self._state = attrs.get(STATE, "running")
+        return self._state
 
     @property
     def is_finished(self) -> bool:
@@ -298,17 +306,21 @@ class Experiment:
             trial_id = storage.get_trial_id_from_study_id_trial_number(study._study_id, number)
             return storage.get_trial(trial_id)
         except KeyError:
-            raise NotFoundError(
-                f"There is no trial {number} in '{self.terms.experiment}'."
-            ) from None
+            raise self._no_trial(number) from None
+
+    def _no_trial(self, number: int) -> NotFoundError:
+        return NotFoundError(f"There is no trial {number} in '{self.terms.experiment}'.")
 
     def _unfinished(self, number: int) -> FrozenTrial:
         trial = self.trial(number)
         if trial.state.is_finished():
-            raise ConflictError(
-                f"Trial {number} of '{self.terms.experiment}' has ended already; ask for a new one."
-            )
+            raise self._ended(number)
         return trial
+
+    def _ended(self, number: int) -> ConflictError:
+        return ConflictError(
+            f"Trial {number} of '{self.terms.experiment}' has ended already; ask for a new one."
+        )
 
     def _earlier(self, key: str | None, lease_s: float | None) -> list[Given]:
         """What the same key was given before, with its time begun anew."""
@@ -335,14 +347,23 @@ class Experiment:
         """Trials whose client has not been heard of for too long, with their configuration."""
         holders = self._opened.leases.holders(self._running_now())
         free = [number for number, lease in holders.items() if lease is None]
-        return [self._again(number, lease_s) for number in free[:count]]
+        again = (self._again(number, lease_s) for number in free)
+        return list(itertools.islice((given for given in again if given is not None), count))
 
-    def _again(self, number: int, lease_s: float | None) -> Given:
+    def _again(self, number: int, lease_s: float | None) -> Given | None:
+        """Give a trial out once more; None where it was told this very moment."""
+        from optuna.exceptions import UpdateFinishedTrialError
+
         trial = self.trial(number)
+        if trial.state.is_finished():
+            return None
         token = secrets.token_hex(8)
         kept = _kept(trial, GIVEN) | {"lease": token, "lease_s": lease_s}
         storage = self.optimizer.study._storage
-        storage.set_trial_user_attr(trial._trial_id, GIVEN, kept)
+        try:
+            storage.set_trial_user_attr(trial._trial_id, GIVEN, kept)
+        except UpdateFinishedTrialError:
+            return None
         self._opened.leases.grant(number, token, lease_s)
         return Given(number, self.optimizer.params_of(trial), token, lease_s, again=True)
 
@@ -429,7 +450,6 @@ class Experiment:
                     self._counts.told += 1
                     self._counts.cost += cost or 0.0
         self._ahead.told()
-        self._changed()
         self._on_told(self, number)
 
     def _look(self) -> None:
@@ -485,9 +505,6 @@ class Experiment:
                 kept = _kept(self.trial(number), GIVEN)
                 if "lease" in kept:
                     self._opened.leases.grant(number, kept["lease"], kept.get("lease_s"))
-
-    def _changed(self) -> None:
-        self.version += 1
 
 
 def _kept(trial: FrozenTrial, name: str) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from benchmark.errors import StoreError
 from benchmark.hpo.journal import open_storage
 from benchmark.hpo.service.errors import ConflictError, ExistsError, NotFoundError
 from benchmark.hpo.service.leases import Leases, MemoryLeases
+from benchmark.hpo.service.naming import is_hashed
 from benchmark.hpo.service.terms import Terms
 from benchmark.hpo.study import FOLDER, journal_path, manifest_of, run_name, study_names
 from benchmark.hpo.study_file import StudyDefinition, define
@@ -54,6 +55,10 @@ class Home(ABC):
     @abstractmethod
     def names(self) -> list[str]:
         """The studies there are."""
+
+    @abstractmethod
+    def title(self, study: str) -> str:
+        """The name that a client gave the experiment; the study's where it was none."""
 
     @abstractmethod
     def create(self, definition: StudyDefinition, terms: Terms) -> None:
@@ -94,6 +99,9 @@ class MemoryHome(Home):
     def names(self) -> list[str]:
         return sorted(self._kept)
 
+    def title(self, study: str) -> str:
+        return self._kept[study][1].experiment if study in self._kept else study
+
     def create(self, definition: StudyDefinition, terms: Terms) -> None:
         from optuna.storages import InMemoryStorage
 
@@ -125,6 +133,12 @@ class StoreHome(Home):
         if isinstance(self._store, FolderStore):
             return sorted(_studies_in(self._store.root / FOLDER))
         return study_names(self._store)
+
+    def title(self, study: str) -> str:
+        if not is_hashed(study):
+            return study
+        run = Run.open(self._store, run_name(study))
+        return Terms.from_json(run.manifest.conditions.get(TERMS), study).experiment
 
     def create(self, definition: StudyDefinition, terms: Terms) -> None:
         path = f"{run_name(definition.name)}/{_MANIFEST}"
@@ -178,8 +192,12 @@ class DatabaseHome(Home):
         self._engine: Any = backend.engine
         self._leases: dict[str, MemoryLeases] = {}
         if self._shared:
+            from sqlalchemy import create_engine
+
             from benchmark.hpo.service.database_leases import make_tables
 
+            # A pool of its own: an ask holds one of these while Optuna takes one of the other.
+            self._engine = create_engine(self._engine.url, pool_size=32, max_overflow=32)
             make_tables(self._engine)
 
     def names(self) -> list[str]:
@@ -189,6 +207,13 @@ class DatabaseHome(Home):
         with self._engine.connect() as connection:
             rows = connection.execute(text("SELECT study_name FROM studies ORDER BY study_name"))
             return [row[0] for row in rows]
+
+    def title(self, study: str) -> str:
+        if not is_hashed(study):
+            return study
+        study_id = self._storage.get_study_id_from_name(study)
+        kept = self._storage.get_study_user_attrs(study_id).get(TERMS) or {}
+        return Terms.from_json(kept.get("terms"), study).experiment
 
     def create(self, definition: StudyDefinition, terms: Terms) -> None:
         import optuna

@@ -8,6 +8,7 @@ import re
 from benchmark.hpo.service.errors import InvalidError
 
 LONGEST = 256
+_HASHED = re.compile(r"-[0-9a-f]{16}$")
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -30,3 +31,8 @@ def study_of(experiment: str) -> str:
         return experiment
     shown = re.sub(r"[^A-Za-z0-9._-]+", "-", experiment).strip("-._")[:40] or "experiment"
     return f"{shown}-{hashlib.sha256(experiment.encode()).hexdigest()[:16]}"
+
+
+def is_hashed(study: str) -> bool:
+    """Whether the study's name may stand for another name of its experiment."""
+    return _HASHED.search(study) is not None

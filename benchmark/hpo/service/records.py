@@ -11,10 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from benchmark.errors import StoreError
-from benchmark.hpo.evaluation import PATH
 from benchmark.hpo.service.experiment import ENDED
 from benchmark.results import Cause, Record
-from benchmark.tasks import Resources, Task
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -77,25 +75,7 @@ def _write(experiment: Experiment, numbers: list[int]) -> None:
         trial = experiment.trial(number)
         params = experiment.optimizer.params_of(trial)
         record = record_of(experiment, trial, params)
-        task = _task(experiment, number, params)
-        if run.store.get(run.task_path(task.key)) is None:
-            run.store.put(run.task_path(task.key), task.to_json().encode())
-        run.store.create(run.out_path(task.key), record.to_bytes())
-
-
-def _task(experiment: Experiment, number: int, params: dict[str, Any]) -> Task:
-    definition = experiment.definition
-    resources = Resources(
-        definition.cores, definition.memory_mb, definition.time_s, definition.time_s
-    )
-    return Task(
-        key=str(number),
-        evaluation=PATH,
-        environment="objective",
-        payload={"trial": number, "params": params},
-        resources=resources,
-        labels={"study": definition.name, "trial": number, "params": params},
-    )
+        run.store.create(run.out_path(str(number)), record.to_bytes())
 
 
 def record_of(experiment: Experiment, trial: FrozenTrial, params: dict[str, Any]) -> Record:

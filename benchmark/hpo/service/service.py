@@ -121,6 +121,10 @@ class Service:
         """The experiments' studies."""
         return self._home.names()
 
+    def titles(self) -> list[str]:
+        """The names that clients gave the experiments."""
+        return [self._home.title(study) for study in self._home.names()]
+
     def delete(self, experiment: str) -> None:
         """Remove an experiment with all its results.
 

@@ -23,6 +23,7 @@ class Terms:
     max_time_s: float | None = None
     max_cost: float | None = None
     facts: dict[str, Any] = field(default_factory=dict)
+    key: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

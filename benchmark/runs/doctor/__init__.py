@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from benchmark.compute import methods
 from benchmark.errors import BenchmarkError
-from benchmark.runs.doctor import configuration, machine, storage
+from benchmark.runs.doctor import cluster, configuration, machine, storage
 from benchmark.runs.doctor.finding import Finding, Level
 from benchmark.runs.doctor.patience import Asked
 
@@ -47,7 +47,9 @@ def examine(loaded: LoadedConfig) -> Iterator[Finding]:
     yield from machine.check_disks(config)
     yield from configuration.check_uv()
     yield from machine.check_java(frameworks)
-    yield from machine.check_methods(config, used)
+    yield from machine.check_methods(used)
+    if used & {"slurm", "pilot"} or config.slurm.model_fields_set:
+        yield from cluster.check_cluster(config)
     yield from built.findings()
     for check in asked:
         yield from check.findings()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from benchmark.cache import CACHE_VARIABLE
 from benchmark.compute import discovery, methods
-from benchmark.config import CACHE_VARIABLE, PREFIX
+from benchmark.config import PREFIX
 from benchmark.errors import BenchmarkError, SetupError
 from benchmark.frameworks import environments, registry
 from benchmark.frameworks.uv import find_uv

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import benchmark
+from benchmark.cache import CACHE_VARIABLE, cache_folder
 from benchmark.compute.local.local import slots
 from benchmark.errors import ConfigError
 from benchmark.execution.scratch import Scratch
 from benchmark.execution.worker.linux import read_text
-from benchmark.frameworks import environments
 from benchmark.runs.doctor.finding import Finding, fault, ok, warning
 from benchmark.runs.doctor.storage import folder_of, is_remote, nearest
 
@@ -139,7 +139,7 @@ def _available_mb() -> int:
 
 def check_disks(config: Config) -> Iterator[Finding]:
     """Room for environments, results and scratch."""
-    places = {CACHE: environments.cache_folder(), SCRATCH: Path(tempfile.gettempdir())}
+    places = {CACHE: cache_folder(), SCRATCH: Path(tempfile.gettempdir())}
     if not is_remote(config.store_url):
         places[STORE] = folder_of(config.store_url)
     for name, folder in places.items():
@@ -162,7 +162,7 @@ def check_disks(config: Config) -> Iterator[Finding]:
 
 
 def _elsewhere(name: str) -> str:
-    keys = {CACHE: environments.CACHE_VARIABLE, SCRATCH: "TMPDIR", STORE: "'s3_bucket_root'"}
+    keys = {CACHE: CACHE_VARIABLE, SCRATCH: "TMPDIR", STORE: "'s3_bucket_root'"}
     return f"free the place, or name another with {keys[name]}"
 
 
@@ -189,11 +189,9 @@ def needs_java(framework: Framework) -> bool:
     return bool(getattr(framework, "java", framework.name == "h2o"))
 
 
-def check_methods(config: Config, used: Iterable[str]) -> Iterator[Finding]:
+def check_methods(used: Iterable[str]) -> Iterator[Finding]:
     """The programs of the methods that are configured; of others nothing is said."""
     methods = set(used)
-    if "slurm" in methods or config.slurm:
-        yield _program("slurm", "sbatch", "run this on a machine of the cluster")
     if methods & {"batch", "baremetal"}:
         yield _program("docker", "docker", "needed only to build images; install docker.io")
 

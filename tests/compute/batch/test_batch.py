@@ -268,6 +268,9 @@ def test_an_absent_image_ends_as_setup(
         found = told(dispatcher, 2)
     assert {record.cause for record in found} == {Cause.SETUP}
     assert all("CannotPullContainerError" in record.message for record in found)
+    logs = plan.run.store.list(f"{plan.run.name}/logs/fail")
+    assert len(logs) == 2
+    assert b"never started" in (plan.run.store.get(logs[0]) or b"")
     assert {child.attempts for child in job.children} == {1}
 
 
@@ -293,6 +296,8 @@ def test_a_kill_before_the_task_began_is_no_result(
         (record,) = told(dispatcher)
     assert record.cause is Cause.INFRASTRUCTURE
     assert "Before the task began" in record.message
+    (log,) = plan.run.store.list(f"{plan.run.name}/logs/fail")
+    assert b"OutOfMemoryError" in (plan.run.store.get(log) or b"")
 
 
 def test_the_time_limit_of_the_engine_ends_as_timeout(

@@ -139,7 +139,7 @@ def test_an_image_that_ecr_does_not_have_is_refused(
 def test_the_template_gives_roles_and_the_configuration_the_limits(
     batch: BatchDouble, make_config: Callable[..., Config]
 ) -> None:
-    from benchmark.compute.batch.clients import Aws
+    from benchmark.compute.aws.clients import Aws
     from benchmark.compute.batch.definition import definition, ensure, template_of
     from benchmark.tasks import Resources
 

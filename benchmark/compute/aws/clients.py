@@ -38,6 +38,8 @@ _UNKNOWN_KEYS = frozenset(
         *("SignatureDoesNotMatch", "AuthFailure", "InvalidAccessKeyId"),
     )
 )
+# Prices are told by a few regions, for all.
+_TOLD_IN = {"pricing": "us-east-1"}
 CREDENTIALS_MEND = "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
 
 
@@ -108,7 +110,7 @@ class Aws:
             tries = {"total_max_attempts": 1} if once else {"total_max_attempts": _TRIES}
             self._clients[service, once] = self._session.client(
                 service,
-                region_name=self.region,
+                region_name=_TOLD_IN.get(service, self.region),
                 config=Config(
                     retries={"mode": "adaptive", **tries},
                     connect_timeout=_CONNECT_S,

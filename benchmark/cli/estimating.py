@@ -1,0 +1,107 @@
+"""The command estimate: tasks, hours and cost, before anything is started."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from benchmark.cli.output import report
+from benchmark.cli.progress import counted
+from benchmark.cli.session import configuration, narrowing
+from benchmark.compute import methods
+from benchmark.data import Catalogue
+from benchmark.errors import ConfigError, StoreError
+from benchmark.runs import material
+from benchmark.runs.estimate import estimate
+from benchmark.runs.plan import chosen_frameworks, narrowed
+from benchmark.runs.spending import spent
+from benchmark.store import open_store
+from benchmark.tasks import Run, generate_tests
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+    from benchmark.config import Config
+    from benchmark.runs.estimate import Estimate, Range
+    from benchmark.store import Store
+
+
+def show_estimate(options: argparse.Namespace) -> int:
+    """Of what the configuration asks for, less what has a result already."""
+    config = configuration(options)
+    frameworks = {name: entry["name"] for name, entry in chosen_frameworks(config).items()}
+    chosen = methods.methods_of(config, frameworks).methods
+    names = Catalogue.of(config, lambda _: None).names()
+    cells = generate_tests(list(frameworks), names, material.seeds(config))
+    cells = narrowed(cells, narrowing(options))
+    store = _store(config)
+    present = _run(store, config.run)
+    past = [Run.open(store, name) for name in options.past or ()] if store else []
+    already = spent(present) if present else 0.0
+    found = estimate(config, cells, chosen, present, past, already)
+    report(options, _facts(found), _lines(found))
+    return 0
+
+
+def _store(config: Config) -> Store | None:
+    """The store, where there is one yet."""
+    from benchmark.cli.session import stored
+
+    if config.store_url.startswith("s3://"):
+        try:
+            return open_store(config.store_url)
+        except StoreError as error:
+            raise ConfigError(str(error)) from None
+    try:
+        return stored(config)
+    except StoreError:
+        return None  # A folder that the first run will make.
+
+
+def _run(store: Store | None, name: str) -> Run | None:
+    if store is None or store.get(f"{name}/manifest.json") is None:
+        return None
+    return Run.open(store, name)
+
+
+def _facts(found: Estimate) -> dict[str, Any]:
+    return asdict(found) | {
+        "tasks": found.tasks,
+        "hours": asdict(found.hours),
+        "cost": asdict(found.cost) if found.cost else None,
+    }
+
+
+def _lines(found: Estimate) -> Iterator[str]:
+    had = f" ({found.have_results} more have results)" if found.have_results else ""
+    yield f"Run '{found.run}' in {found.store}: {counted(found.tasks, 'task')} to run{had}"
+    width = max((len(part.framework) for part in found.parts), default=0)
+    for part in found.parts:
+        basis = f"by {counted(part.known_from, 'result')}" if part.known_from >= 3 else "by limits"
+        cost = f", {_usd(part.cost)}" if part.cost else ""
+        yield (
+            f"  {part.framework:{width}}  {counted(part.tasks, 'task')} on {part.method}, "
+            f"{_range(part.hours)} h ({basis}){cost}"
+        )
+    for method, words in found.rates.items():
+        yield f"  {method}: {words}"
+    yield f"Hours of tasks, one after the other: {_range(found.hours)}"
+    if found.cost is None:
+        yield "Cost: nothing that is known; no task runs on machines that are paid by the hour"
+        return
+    yield f"Cost: {_usd(found.cost)} (likely, and from the least to every task at its hard limit)"
+    if found.spent:
+        yield f"Spent so far: {found.spent:.2f} USD"
+    if found.max_cost is None:
+        yield "There is no limit; 'max_cost' (--max-cost USD) sets one."
+    elif found.spent + found.cost.high > found.max_cost:
+        yield f"'max_cost' is {found.max_cost:g} USD: the run may stop before its end."
+
+
+def _range(hours: Range) -> str:
+    return f"{hours.likely:.1f} ({hours.low:.1f} to {hours.high:.1f})"
+
+
+def _usd(cost: Range) -> str:
+    return f"{cost.likely:.2f} USD ({cost.low:.2f} to {cost.high:.2f})"

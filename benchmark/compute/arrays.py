@@ -1,0 +1,366 @@
+"""Tasks as array jobs of a cluster's batch system, whichever that is.
+
+The records in the store are looked at first; the batch system is asked, in one call for all jobs,
+about what left none. A driver that was killed finds its jobs again when the same tasks are
+submitted, and submits none twice.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import shlex
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from benchmark import results
+from benchmark.cache import CACHE_VARIABLE
+from benchmark.compute import submissions
+from benchmark.compute.cluster import (
+    ClusterError,
+    Pace,
+    PassingError,
+    Request,
+    TooManyError,
+)
+from benchmark.compute.dispatcher import Dispatcher, account
+from benchmark.errors import BenchmarkError
+from benchmark.results import Cause, Record
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from benchmark.compute.cluster import Cluster, Element
+    from benchmark.compute.submissions import Submission
+    from benchmark.config import Config, SlurmOptions
+    from benchmark.tasks import Run, Task
+
+PREFIX = "automl"
+
+
+class ArrayDispatcher(Dispatcher):
+    """Submits tasks as arrays and waits for their outcomes."""
+
+    detachable = True
+    pace: ClassVar[Pace] = Pace()
+    wrapper: ClassVar[str]
+
+    def __init__(self, run: Run, config: Config) -> None:
+        super().__init__(run, config)
+        self._tasks: dict[str, Task] = {}
+        self._told: list[Record] = []
+        self._new: collections.deque[Task] = collections.deque()
+        self._unsure: collections.deque[Submission] = collections.deque()
+        self._live: dict[str, Submission] = {}
+        self._gone: dict[str, float] = {}
+        self._cluster: Cluster | None = None
+        self._largest: int | None = None
+        self._is_adopted = False
+        self._store_at = self._engine_at = 0.0
+        self._hopeless_since: float | None = None
+        self._trouble_since: float | None = None
+
+    def cluster(self) -> Cluster:
+        """The batch system."""
+        raise NotImplementedError
+
+    def options(self) -> SlurmOptions:
+        """What the configuration says of it."""
+        return self.config.slurm
+
+    def submit(self, tasks: Sequence[Task]) -> None:
+        """Take tasks: those that a job of an earlier driver has are waited for, the others sent."""
+        self._cluster = self._cluster or self.cluster()
+        self._tasks |= {task.key: task for task in tasks}
+        self._tell(self._recorded())
+        waiting = [task.key for task in tasks if task.key in self._tasks]
+        taken: set[str] = set()
+        if not self._is_adopted:
+            self._is_adopted = True
+            taken = self._adopt(waiting)
+        self._new += [self._tasks[key] for key in waiting if key not in taken]
+        self._engine_at = 0.0
+
+    def completed(self, timeout_s: float) -> list[Record]:
+        end = time.monotonic() + timeout_s
+        while True:
+            self._step()
+            told, self._told = self._told, []
+            now = time.monotonic()
+            if told or now >= end or not self._tasks:
+                return told
+            time.sleep(max(0.01, min(end, self._store_at, self._engine_at) - now))
+
+    def close(self) -> None:
+        """Cancel the jobs that are waited for, unless `detached`.
+
+        Raises:
+            BenchmarkError: jobs that could not be cancelled, by their ids.
+        """
+        perhaps = [*self._live.values(), *self._unsure]
+        self._live.clear()
+        self._unsure.clear()
+        self._new.clear()
+        self._tasks.clear()
+        if not self.detached and self._cluster is not None:
+            self._end(self._cluster, perhaps)
+
+    def _adopt(self, waiting: Sequence[str]) -> set[str]:
+        """Take over what earlier drivers have submitted; the tasks that are carried already."""
+        known = submissions.load(self.run, str(self._cluster and self._cluster.name))
+        carried = submissions.carried(self.run, known, set(waiting))
+        cancelled = [one for one in known if one.cancelled]
+        if cancelled and self._cluster:  # A driver may have been killed before it could.
+            self._end(self._cluster, cancelled)
+        unheard = self._unheard(known)
+        for one in known:
+            if one.name in carried:
+                adopted = replace(one, indices=carried[one.name])
+                if one.job is None:
+                    self._unsure.append(adopted)
+                else:
+                    self._live[one.name] = adopted
+            elif not one.cancelled and not unheard.intersection(one.keys):
+                self._forget(one)
+        return {key for indices in carried.values() for key in indices}
+
+    def _unheard(self, known: Sequence[Submission]) -> set[str]:
+        """The tasks of earlier submissions without a record: another command may want them."""
+        keys = {key for one in known for key in one.keys}
+        paths = {self.run.out_path(key): key for key in keys}
+        present = set(self.run.store.list(f"{self.run.name}/out"))
+        return {key for path, key in paths.items() if path not in present}
+
+    def _end(self, cluster: Cluster, perhaps: Sequence[Submission]) -> None:
+        left = []
+        cancelled = [replace(one, cancelled=True) for one in perhaps]
+        for one in cancelled:
+            submissions.save(self.run, one)
+        try:
+            found = [one.job or cluster.find(one.name) for one in cancelled]
+            cluster.cancel([job for job in found if job])
+        except BenchmarkError as error:
+            left = [f"{one.job or one.name} ({error})" for one in cancelled]
+        if left:
+            raise ClusterError(f"Jobs of {cluster.name} may still run: {'; '.join(left)}")
+        for one in cancelled:
+            self._forget(one)
+
+    def _step(self) -> None:
+        """Whatever is due: records to find, jobs to send, jobs that have ended."""
+        now = time.monotonic()
+        if now >= self._store_at and self._tasks:
+            self._store_at = now + max(self.pace.store_s, len(self._tasks) / 1000)
+            self._tell(self._recorded())
+        if now < self._engine_at or self._cluster is None:
+            return
+        if not (self._live or self._unsure or self._new):
+            return
+        self._engine_at = now + self.pace.engine_s
+        try:
+            self._send_unsure(self._cluster)
+            self._send_new(self._cluster)
+            self._look(self._cluster)
+            self._trouble_since = None
+        except PassingError as fault:
+            self._trouble_since = now if self._trouble_since is None else self._trouble_since
+            if now - self._trouble_since > self.pace.patience_s:
+                raise ClusterError(f"{fault} This has lasted for too long.") from None
+
+    def _send_unsure(self, cluster: Cluster) -> None:
+        """What the batch system may have taken already is looked for by its name first."""
+        for _ in range(len(self._unsure)):
+            one = self._unsure[0]
+            job = cluster.find(one.name)
+            if job is None and time.time() - (one.asked or 0.0) < self.pace.find_s:
+                self._unsure.rotate(-1)
+                continue
+            one = replace(one, job=job) if job else self._sent(cluster, one)
+            submissions.save(self.run, one)
+            self._unsure.popleft()
+            self._live[one.name] = one
+
+    def _send_new(self, cluster: Cluster) -> None:
+        """Submit what waits, in arrays of tasks that ask for the same."""
+        if not self._new:
+            return
+        last = results.attempt_index(self.run).last
+        while self._new:
+            self._largest = self._largest or cluster.largest_array()
+            keys: dict[str, int] = {}
+            alike = self._new[0].resources
+            while self._new and len(keys) < self._largest and self._new[0].resources == alike:
+                task = self._new.popleft()
+                keys[task.key] = last.get(task.key, 0)
+            prefix = self.config.job_name or PREFIX
+            one = submissions.begin(self.run, cluster.name, prefix, keys)
+            try:
+                one = self._sent(cluster, one)
+            except PassingError as fault:
+                if fault.perhaps_done:
+                    self._unsure.append(replace(one, asked=time.time()))
+                else:
+                    self._take_back(one)
+                raise
+            except TooManyError:
+                self._take_back(one)
+                if len(keys) > 1:
+                    self._largest = len(keys) // 2
+                    continue
+                if self._live:
+                    return  # There is room again when some of them have ended.
+                raise
+            except ClusterError:
+                self._take_back(one)
+                raise
+            submissions.save(self.run, one)
+            self._live[one.name] = one
+
+    def _take_back(self, one: Submission) -> None:
+        self._new.extendleft(self._tasks[key] for key in reversed(one.keys) if key in self._tasks)
+        submissions.forget(self.run, one)
+
+    def _sent(self, cluster: Cluster, one: Submission) -> Submission:
+        task = self._tasks[next(iter(one.indices))]
+        options = self.options()
+        request = Request(
+            name=one.name,
+            size=len(one.keys),
+            cores=task.resources.cores,
+            memory_mb=task.resources.memory_mb + options.reserve_mb,
+            time_s=task.resources.hard_limit_s + options.reserve_s,
+            log=str(log_path(self.run, options, one.name)),
+            throttle=options.throttle or self.config.parallel,
+            mpi=task.resources.mpi,
+        )
+        words = ["-m", self.wrapper, self.run.store.url, self.run.name, one.name]
+        return replace(one, job=cluster.submit(request, script(options, words)))
+
+    def _look(self, cluster: Cluster) -> None:
+        """Account for the tasks whose elements have ended and that left no record."""
+        if not self._live:
+            return
+        present = cluster.present()
+        now = time.monotonic()
+        over: list[tuple[Submission, str, Element | None]] = []
+        waits: list[Element] = []
+        moving = False
+        for one in self._live.values():
+            elements = present.get(str(one.job), {})
+            for key, index in one.indices.items():
+                element = elements.get(index)
+                if element is None or element.is_over:
+                    if now - self._gone.setdefault(key, now) >= self.pace.settle_s:
+                        over.append((one, key, element))
+                    continue
+                self._gone.pop(key, None)
+                if element.waits:
+                    waits.append(element)
+                else:
+                    moving = True
+        self._account(cluster, over)
+        if self._gone:
+            self._engine_at = min(self._engine_at, now + self.pace.settle_s)
+        self._report_hopeless(cluster, waits, moving or bool(over), now)
+
+    def _account(
+        self, cluster: Cluster, over: Sequence[tuple[Submission, str, Element | None]]
+    ) -> None:
+        if not over:
+            return
+        self._tell(self._recorded())
+        missing = [(one, key, element) for one, key, element in over if key in self._tasks]
+        unknown = {str(one.job) for one, _, element in missing if element is None}
+        past = cluster.past(unknown) if unknown else {}
+        for one, key, element in missing:
+            kept = element or past.get(str(one.job), {}).get(one.indices[key])
+            cause, message = cluster.cause_of(kept)
+            log = log_path(self.run, self.options(), one.name)
+            self._tell([self._accounted(key, one.since_of(key), cause, f"{message} Log: {log}.")])
+
+    def _accounted(self, key: str, since: int, cause: Cause, message: str) -> Record:
+        if cause.is_result:
+            # Only a task that had begun was measured; before, it was the harness that failed.
+            last = results.last_attempt(self.run, key)
+            if last is None or last[0].number <= since:
+                cause, message = Cause.INFRASTRUCTURE, f"Before the task began: {message}"
+        return account(self.run, self._tasks[key], cause, message, since)
+
+    def _report_hopeless(
+        self, cluster: Cluster, waits: Sequence[Element], moving: bool, now: float
+    ) -> None:
+        """Stop where nothing runs and nothing that waits can ever start."""
+        if moving or not waits or not all(element.is_hopeless for element in waits):
+            self._hopeless_since = None
+            return
+        self._hopeless_since = now if self._hopeless_since is None else self._hopeless_since
+        self._engine_at = min(self._engine_at, now + self.pace.stuck_s)
+        if now - self._hopeless_since >= self.pace.stuck_s:
+            reasons = ", ".join(sorted({element.reason for element in waits}))
+            raise ClusterError(
+                f"{cluster.name} will never start the jobs that wait ({reasons}): they ask for "
+                "more than the partition, the account or the nodes allow; lower 'cores', 'memory' "
+                "or 'hard_limit', or name another partition in 'slurm'."
+            )
+
+    def _tell(self, records: Sequence[Record]) -> None:
+        """Each task once; a job that nobody waits for any more is forgotten."""
+        told = {record.task for record in records if record.task in self._tasks}
+        for record in records:
+            if self._tasks.pop(record.task, None) is not None:
+                self._gone.pop(record.task, None)
+                self._told.append(record)
+        if not told:
+            return
+        for name, one in list(self._live.items()):
+            left = {key: index for key, index in one.indices.items() if key in self._tasks}
+            if left:
+                self._live[name] = replace(one, indices=left)
+            else:
+                del self._live[name]
+                self._forget(one)
+
+    def _forget(self, one: Submission) -> None:
+        """Leave no file of a job that has nothing to say any more."""
+        submissions.forget(self.run, one)
+        log = log_path(self.run, self.options(), one.name)
+        with contextlib.suppress(OSError):  # there may be none, and it is in nobody's way
+            if log.stat().st_size == 0:
+                log.unlink()
+
+    def _recorded(self) -> list[Record]:
+        store = self.run.store
+        present = set(store.list(f"{self.run.name}/out"))
+        paths = [path for key in self._tasks if (path := self.run.out_path(key)) in present]
+        if not paths:
+            return []
+        aside = results.attempt_index(self.run).aside
+        found = (Record.from_bytes(data) for _, data in store.get_many(paths))
+        return [one for one in found if one and one.attempt > aside.get(one.task, 0)]
+
+
+def log_path(run: Run, options: SlurmOptions, name: str) -> Path:
+    """One file for all elements of a job: what they say before and beside their task's own log."""
+    if options.logs:
+        return Path(options.logs).expanduser().absolute() / f"{name}.log"
+    if "://" in run.store.url:
+        return Path(f"slurm-{name}.log").absolute()
+    return Path(run.store.url) / run.name / "jobs" / f"{name}.log"
+
+
+def script(options: SlurmOptions, words: Sequence[str]) -> str:
+    """The job's script: the preamble, and then the harness in place of the shell."""
+    import benchmark
+
+    python = options.python or sys.executable
+    root = str(Path(benchmark.__file__).parents[1])
+    lines = ["#!/bin/bash", *options.preamble]
+    if options.cache:
+        # Not quoted: a node's own variables, such as $TMPDIR, may stand in it.
+        lines.append(f'export {CACHE_VARIABLE}="{options.cache}"')
+    lines.append(f'export PYTHONPATH={shlex.quote(root)}"${{PYTHONPATH:+:$PYTHONPATH}}"')
+    lines.append(f"exec {shlex.join([python, *words])}")
+    return "\n".join(lines) + "\n"

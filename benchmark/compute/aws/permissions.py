@@ -1,0 +1,100 @@
+"""Whether these credentials may do what is to be done, asked before anything is."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from benchmark.compute.aws.clients import RefusedError
+from benchmark.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from benchmark.compute.aws.clients import Aws
+
+STORE = ("s3:ListBucket", "s3:GetObject", "s3:PutObject", "s3:DeleteObject")
+BATCH = (
+    *("batch:SubmitJob", "batch:DescribeJobs", "batch:ListJobs", "batch:TerminateJob"),
+    *("batch:DescribeJobQueues", "batch:DescribeComputeEnvironments"),
+    *("batch:DescribeJobDefinitions", "batch:RegisterJobDefinition", "batch:TagResource"),
+    *("ec2:DescribeInstanceTypes", "ec2:DescribeSpotPriceHistory", "logs:GetLogEvents"),
+)
+IMAGES = (
+    *("ecr:GetAuthorizationToken", "ecr:DescribeRepositories", "ecr:DescribeImages"),
+    *("ecr:BatchCheckLayerAvailability", "ecr:InitiateLayerUpload", "ecr:UploadLayerPart"),
+    *("ecr:CompleteLayerUpload", "ecr:PutImage", "ecr:BatchGetImage"),
+)
+FLEET = (
+    *("ec2:CreateFleet", "ec2:RunInstances", "ec2:CreateTags", "ec2:DescribeInstances"),
+    *("ec2:TerminateInstances", "ec2:DescribeLaunchTemplateVersions", "ec2:DescribeVpcs"),
+    *("ec2:CreateLaunchTemplateVersion", "ec2:DeleteLaunchTemplateVersions"),
+    *("ec2:DescribeInstanceTypes", "ec2:DescribeSpotPriceHistory", "iam:PassRole"),
+    *("sqs:CreateQueue", "sqs:TagQueue", "sqs:GetQueueAttributes", "sqs:DeleteQueue"),
+    *("sqs:SendMessage", "sqs:ReceiveMessage", "sqs:DeleteMessage", "ssm:GetParameters"),
+)
+CREATE = (
+    *("s3:CreateBucket", "s3:PutBucketTagging", "s3:PutBucketPublicAccessBlock"),
+    *("s3:GetBucketTagging", "s3:DeleteBucket"),
+    *("ecr:CreateRepository", "ecr:TagResource", "ecr:ListTagsForResource"),
+    *("ecr:DeleteRepository", "iam:CreateRole", "iam:GetRole", "iam:TagRole", "iam:ListRoleTags"),
+    "iam:CreateServiceLinkedRole",
+    *("iam:PassRole", "iam:AttachRolePolicy", "iam:DetachRolePolicy", "iam:PutRolePolicy"),
+    *("iam:DeleteRolePolicy", "iam:DeleteRole", "iam:CreateInstanceProfile"),
+    *("iam:GetInstanceProfile", "iam:TagInstanceProfile", "iam:AddRoleToInstanceProfile"),
+    *("iam:RemoveRoleFromInstanceProfile", "iam:DeleteInstanceProfile"),
+    *("ec2:DescribeVpcs", "ec2:DescribeSubnets", "ec2:DescribeSecurityGroups"),
+    *("ec2:CreateSecurityGroup", "ec2:DeleteSecurityGroup", "ec2:CreateTags"),
+    *("ec2:DescribeLaunchTemplates", "ec2:CreateLaunchTemplate", "ec2:DeleteLaunchTemplate"),
+    *("batch:CreateComputeEnvironment", "batch:UpdateComputeEnvironment"),
+    *("batch:DeleteComputeEnvironment", "batch:DescribeComputeEnvironments"),
+    *("batch:CreateJobQueue", "batch:UpdateJobQueue", "batch:DeleteJobQueue"),
+    *("batch:DescribeJobQueues", "batch:TagResource"),
+)
+_AT_ONCE = 50
+
+
+def check(aws: Aws, actions: Sequence[str]) -> str | None:
+    """Refuse where an action is not allowed; a note where AWS does not say.
+
+    Raises:
+        ConfigError: with every action that is missing.
+    """
+    arn = str(aws.call("sts", "get_caller_identity")["Arn"])
+    if arn.endswith(":root"):
+        return None
+    wanted = sorted(set(actions))
+    missing: list[str] = []
+    try:
+        for start in range(0, len(wanted), _AT_ONCE):
+            told = aws.call(
+                "iam",
+                "simulate_principal_policy",
+                PolicySourceArn=_role(arn),
+                ActionNames=wanted[start : start + _AT_ONCE],
+            )
+            missing += [
+                one["EvalActionName"]
+                for one in told["EvaluationResults"]
+                if one["EvalDecision"] == "explicitDeny"
+                or (one["EvalDecision"] != "allowed" and not _conditional(one))
+            ]
+    except RefusedError as error:
+        return f"Permissions cannot be checked beforehand: {error}"
+    if missing:
+        raise ConfigError(
+            f"{arn} may not do {', '.join(missing)}; allow it in its policy (docs/aws.md has one), "
+            "or use other credentials."
+        )
+    return None
+
+
+def _conditional(one: dict[str, object]) -> bool:
+    """Whether the answer hangs on something that was not told, such as a resource."""
+    return bool(one.get("MissingContextValues"))
+
+
+def _role(arn: str) -> str:
+    """The role of a session; other ARNs are what they are."""
+    found = re.fullmatch(r"(arn:[\w-]+:)sts(::\d+:)assumed-role/([^/]+)/.+", arn)
+    return f"{found[1]}iam{found[2]}role/{found[3]}" if found else arn

@@ -1,0 +1,189 @@
+"""The roles: Batch's own, and that of the machines with its profile. No user, no key."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from benchmark.compute.aws.clients import RefusedError
+from benchmark.compute.aws.resources.site import TAGS, Resource, Site, as_pairs, policy
+
+_NONE = ("NoSuchEntity", "NoSuchEntityException")
+_MANAGED = "arn:aws:iam::aws:policy/service-role/"
+_INLINE = "store-and-queue"
+
+
+class Role(Resource):
+    """A role that a service takes, with policies of AWS's and one of ours."""
+
+    kind = "role"
+    service = ""
+    managed: tuple[str, ...] = ()
+
+    def statements(self) -> list[dict[str, Any]]:
+        return []
+
+    def find(self) -> str | None:
+        told = self.found(_NONE, "iam", "get_role", RoleName=self.name)
+        return str(told["Role"]["Arn"]) if told else None
+
+    def make(self) -> str:
+        arn = self.find()
+        if arn is None:
+            trust = {
+                "Effect": "Allow",
+                "Principal": {"Service": self.service},
+                "Action": "sts:AssumeRole",
+            }
+            made = self.aws.call(
+                "iam",
+                "create_role",
+                RoleName=self.name,
+                AssumeRolePolicyDocument=policy([trust]),
+                Tags=as_pairs(),
+            )
+            arn = str(made["Role"]["Arn"])
+        elif not self.is_ours():
+            return arn
+        for name in self.managed:
+            self.aws.call(
+                "iam", "attach_role_policy", RoleName=self.name, PolicyArn=_MANAGED + name
+            )
+        if statements := self.statements():
+            self.aws.call(
+                "iam",
+                "put_role_policy",
+                RoleName=self.name,
+                PolicyName=_INLINE,
+                PolicyDocument=policy(statements),
+            )
+        return arn
+
+    def is_ours(self) -> bool:
+        tags = self.aws.call("iam", "list_role_tags", RoleName=self.name)["Tags"]
+        return {one["Key"]: one["Value"] for one in tags}.items() >= TAGS.items()
+
+    def remove(self) -> str | None:
+        for name in self.managed:
+            self.found(
+                _NONE, "iam", "detach_role_policy", RoleName=self.name, PolicyArn=_MANAGED + name
+            )
+        self.found(_NONE, "iam", "delete_role_policy", RoleName=self.name, PolicyName=_INLINE)
+        self.aws.call("iam", "delete_role", RoleName=self.name)
+        return None
+
+
+class ServiceRole(Role):
+    """What AWS Batch may do in the account."""
+
+    service = "batch.amazonaws.com"
+    managed = ("AWSBatchServiceRole",)
+
+    def __init__(self, site: Site) -> None:
+        super().__init__(site, f"{site.prefix}-batch")
+
+
+class MachineRole(Role):
+    """What machines and their containers may do: the store, the queues of fleets, and no more."""
+
+    service = "ec2.amazonaws.com"
+    managed = ("AmazonEC2ContainerServiceforEC2Role",)
+
+    def __init__(self, site: Site) -> None:
+        super().__init__(site, f"{site.prefix}-machines")
+
+    def statements(self) -> list[dict[str, Any]]:
+        bucket = f"arn:aws:s3:::{self.site.bucket}"
+        folder = self.site.config.s3_folder or ""
+        objects = ("s3:GetObject", "s3:PutObject", "s3:DeleteObject")
+        messages = ("ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility", "GetQueueUrl")
+        return [
+            {"Effect": "Allow", "Action": ["s3:ListBucket"], "Resource": [bucket]},
+            {"Effect": "Allow", "Action": list(objects), "Resource": [f"{bucket}/{folder}*"]},
+            {
+                "Effect": "Allow",
+                "Action": [f"sqs:{name}" for name in messages],
+                "Resource": [f"arn:aws:sqs:{self.aws.region}:*:automl-benchmark-*"],
+            },
+        ]
+
+
+class Profile(Resource):
+    """How a machine is given its role."""
+
+    kind = "instance profile"
+
+    def __init__(self, site: Site) -> None:
+        super().__init__(site, f"{site.prefix}-machines")
+
+    def find(self) -> str | None:
+        told = self._told()
+        return str(told["InstanceProfile"]["Arn"]) if told else None
+
+    def make(self) -> str:
+        told = self._told()
+        if told is None:
+            told = self.aws.call(
+                "iam",
+                "create_instance_profile",
+                InstanceProfileName=self.name,
+                Tags=as_pairs(),
+            )
+        if not told["InstanceProfile"].get("Roles"):
+            self.aws.call(
+                "iam",
+                "add_role_to_instance_profile",
+                InstanceProfileName=self.name,
+                RoleName=self.name,
+            )
+        return str(told["InstanceProfile"]["Arn"])
+
+    def is_ours(self) -> bool:
+        tags = (self._told() or {"InstanceProfile": {}})["InstanceProfile"].get("Tags", [])
+        return {one["Key"]: one["Value"] for one in tags}.items() >= TAGS.items()
+
+    def remove(self) -> str | None:
+        try:
+            self.aws.call(
+                "iam",
+                "remove_role_from_instance_profile",
+                InstanceProfileName=self.name,
+                RoleName=self.name,
+            )
+        except RefusedError as error:
+            if error.code not in _NONE:
+                raise
+        self.aws.call("iam", "delete_instance_profile", InstanceProfileName=self.name)
+        return None
+
+    def _told(self) -> Any:
+        return self.found(_NONE, "iam", "get_instance_profile", InstanceProfileName=self.name)
+
+
+class LinkedRole(Resource):
+    """A role of AWS's own that EC2 needs to start fleets and spot machines; it has no costs."""
+
+    kind = "service-linked role"
+
+    def __init__(self, site: Site, name: str, service: str) -> None:
+        super().__init__(site, name)
+        self._service = service
+
+    def find(self) -> str | None:
+        told = self.found(_NONE, "iam", "get_role", RoleName=self.name)
+        return str(told["Role"]["Arn"]) if told else None
+
+    def make(self) -> str:
+        found = self.find()
+        if found:
+            return found
+        made = self.aws.call(
+            "iam", "create_service_linked_role", AWSServiceName=f"{self._service}.amazonaws.com"
+        )
+        return str(made["Role"]["Arn"])
+
+    def is_ours(self) -> bool:
+        """Never: it is the account's, and takes no tag when it is made."""
+        return False
+
+    def remove(self) -> str | None:
+        return "it is the account's"

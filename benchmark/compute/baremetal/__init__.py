@@ -1,0 +1,1 @@
+"""Machines of EC2 that pull tasks from a queue until it is dry, and then end themselves."""

@@ -1,0 +1,348 @@
+"""The method baremetal: tasks in a queue, and a fleet of EC2 machines that empties it.
+
+Records are found in the store. Machines are started while there are more tasks than they hold,
+and end themselves when the queue is dry; `close` ends all that is left and removes queue and
+template version. A driver that was killed finds its fleet again by the token in the store.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from benchmark import results
+from benchmark.compute.aws import bundle, prices
+from benchmark.compute.aws.clients import Aws, PassingError, patiently
+from benchmark.compute.baremetal import checks, template
+from benchmark.compute.baremetal.fleet import Fleet, Ledger
+from benchmark.compute.baremetal.messages import TaskQueue
+from benchmark.compute.baremetal.state import State, in_queue
+from benchmark.compute.baremetal.user_data import user_data
+from benchmark.compute.dispatcher import Dispatcher, account
+from benchmark.errors import BenchmarkError, ConfigError
+from benchmark.results import Cause, Record
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from benchmark.compute.baremetal.fleet import Machine
+    from benchmark.compute.dispatcher import Rate
+    from benchmark.config import Config
+    from benchmark.tasks import Run, Task
+
+_log = logging.getLogger("benchmark.compute")
+_FAILED_BOOTS = 3
+_LONGEST_S = 7 * 24 * 3600
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Seconds: between looks at store and engine, of a message's hold, of idleness before a
+    machine ends, between looks for the notice, until capacity is asked for again, and until a
+    fault that may pass is taken for one that does not."""
+
+    store_s: float = 5.0
+    engine_s: float = 15.0
+    visibility_s: int = 180
+    idle_s: float = 120.0
+    wait_s: int = 10
+    notice_s: float = 5.0
+    capacity_s: float = 60.0
+    patience_s: float = 900.0
+    ending_s: float = 300.0
+    ending_look_s: float = 3.0
+
+
+class BaremetalDispatcher(Dispatcher):
+    """Sends tasks to the queue, keeps the fleet as large as they need, waits for records."""
+
+    detachable = True
+    pace: ClassVar[Pace] = Pace()
+
+    def __init__(self, run: Run, config: Config) -> None:
+        super().__init__(run, config)
+        self._tasks: dict[str, Task] = {}
+        self._since: dict[str, int] = {}
+        self._aside: dict[str, int] = {}
+        self._aws: Aws | None = None
+        self._state: State | None = None
+        self._queue: TaskQueue | None = None
+        self._fleet: Fleet | None = None
+        self._ledger: Ledger | None = None
+        self._gone: dict[str, bool] = {}
+        self._store_at = self._engine_at = self._start_at = 0.0
+        self._pause_s = self.pace.capacity_s
+        self._trouble_since: float | None = None
+
+    @classmethod
+    def check(cls, config: Config) -> None:
+        """Refuse, with one sentence and without making anything, what EC2 would refuse."""
+        checks.check(config)
+
+    @classmethod
+    def rate(cls, config: Config) -> Rate | None:
+        """What a task costs on the configured types.
+
+        Raises:
+            ConfigError: the prices cannot be had.
+        """
+        try:
+            found = checks.usable(Aws(), config)
+        except ConfigError:
+            raise
+        except BenchmarkError as error:
+            raise ConfigError(str(error)) from None
+        rate = prices.rate_of(found, config, prices.SPOT)
+        if config.on_demand:
+            # A task may come to run on a machine on demand.
+            dear = prices.rate_of(found, config, prices.ON_DEMAND)
+            rate = replace(rate, high=max(rate.high, dear.high)) if rate and dear else rate or dear
+        if rate is None and config.max_cost is not None:
+            raise ConfigError(
+                f"'max_cost' is {config.max_cost:g}, and the prices of "
+                f"{', '.join(one.instance_type for one in found)} are not known; name other "
+                "'instance_types', or unset 'max_cost'."
+            )
+        return rate
+
+    def paid(self) -> float:
+        return self._ledger.paid if self._ledger else 0.0
+
+    def submit(self, tasks: Sequence[Task]) -> None:
+        """Take tasks: those in the queue of an earlier driver stay there, the others are sent."""
+        self._aws = aws = self._aws or Aws()
+        index = results.attempt_index(self.run)
+        self._aside |= index.aside
+        self._tasks |= {task.key: task for task in tasks}
+        patience_s = self.pace.patience_s
+        queue, state = patiently(lambda: self._made(aws), patience_s)
+        sent = {key: n for key, n in state.sent(self.run).items() if key in self._tasks}
+        ends = results.last_attempts(self.run, sent)
+        there = in_queue(sent, index, ends)
+        new = {task.key: index.last.get(task.key, 0) for task in tasks if task.key not in there}
+        self._since |= new | {key: sent[key] for key in there}
+        if new:
+            patiently(lambda: queue.send(aws, new), patience_s)
+            state.note_sent(self.run, new)
+        self._engine_at = self._start_at = 0.0
+
+    def completed(self, timeout_s: float) -> list[Record]:
+        end = time.monotonic() + timeout_s
+        while True:
+            found = self._step()
+            now = time.monotonic()
+            if found or now >= end or not self._tasks:
+                return found
+            due = min(self._store_at, self._engine_at)
+            time.sleep(max(0.01, min(end, due) - now))
+
+    def close(self) -> None:
+        """End the fleet and remove what was made for it, unless `detached`.
+
+        Raises:
+            BenchmarkError: machines may still run, by their ids.
+        """
+        left, self._tasks = self._tasks, {}
+        aws, state = self._aws, self._state
+        if self.detached or aws is None or state is None:
+            return
+        template_name = str(self.config.ec2_template)
+        fleet = self._fleet or Fleet(state.token, template_name, "", ())
+        patience_s = self.pace.ending_s
+        patiently(lambda: fleet.end(aws, patience_s, self.pace.ending_look_s), patience_s)
+        if self._ledger:
+            ledger = self._ledger
+            patiently(lambda: ledger.note(fleet.machines(aws)), patience_s)
+        self._interrupted(left)
+        patiently(lambda: template.remove_version(aws, template_name, state.token), patience_s)
+        queue = self._queue
+        if queue:
+            patiently(lambda: queue.remove(aws), patience_s)
+        state.remove(self.run)
+        self._state = self._queue = self._fleet = None
+
+    def _made(self, aws: Aws) -> tuple[TaskQueue, State]:
+        """Queue, bundle, prices and template version: found again, or made."""
+        if self._queue and self._state:
+            return self._queue, self._state
+        state = self._state or State.of(self.run)
+        offers = checks.usable(aws, self.config)
+        if state is None:
+            path, _ = bundle.publish(self.run.store, self.config)
+            state = replace(State.new(), bundle=path)
+            state.save(self.run)
+        self._state = state
+        prices.write_prices(self.run, offers)
+        tries = self.config.max_attempts
+        queue = TaskQueue.make(aws, state.token, self.pace.visibility_s, tries)
+        name = str(self.config.ec2_template)
+        if state.version is None:
+            data = template.check(aws, name)
+            lifetime_s = self._lifetime_s(min(checks.slots(self.config, one) for one in offers))
+            boot = user_data(self._job(aws, queue, state, lifetime_s), lifetime_s)
+            version = template.make_version(aws, self.config, data, boot, state.token, offers)
+            state = replace(state, version=version)
+            state.save(self.run)
+        self._state, self._queue = state, queue
+        self._fleet = Fleet(state.token, name, str(state.version), tuple(offers))
+        self._ledger = Ledger(self.run, offers)
+        return queue, state
+
+    def _job(self, aws: Aws, queue: TaskQueue, state: State, lifetime_s: float) -> dict[str, Any]:
+        """What a machine is told. No key and no secret is in it: it has a role."""
+        endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+        variables = {"AWS_REGION": aws.region, "AWS_DEFAULT_REGION": aws.region}
+        if endpoint:
+            variables["AWS_ENDPOINT_URL_S3"] = endpoint
+        if os.environ.get("AWS_ENDPOINT_URL_SQS"):
+            variables["AWS_ENDPOINT_URL_SQS"] = os.environ["AWS_ENDPOINT_URL_SQS"]
+        return {
+            "store": self.run.store.url,
+            "run": self.run.name,
+            "bundle": state.bundle,
+            "queue": queue.url,
+            "dead": queue.dead_url,
+            "domain": "amazonaws.com.cn" if aws.region.startswith("cn-") else "amazonaws.com",
+            "variables": variables,
+            "parallel": self.config.parallel,
+            "lifetime_s": lifetime_s,
+            "visibility_s": self.pace.visibility_s,
+            "idle_s": self.pace.idle_s,
+            "wait_s": self.pace.wait_s,
+            "notice_s": self.pace.notice_s,
+        }
+
+    def _lifetime_s(self, slots: int) -> float:
+        """Twice what the worst share of the tasks takes on a full fleet, an hour to boot, a week
+        at most; a machine whose driver is lost lives no longer."""
+        machines = min(self.config.cluster_size, math.ceil(len(self._tasks) / slots))
+        each = math.ceil(len(self._tasks) / (machines * slots)) if machines else 1
+        return min(_LONGEST_S, 2 * each * self.config.hard_limit + 3600)
+
+    def _step(self) -> list[Record]:
+        """Whatever is due: outcomes in the store, machines and dead letters."""
+        now = time.monotonic()
+        found: list[Record] = []
+        if now >= self._store_at and self._tasks:
+            self._store_at = now + max(self.pace.store_s, len(self._tasks) / 1000)
+            found += self._told(self._outcomes())
+        if now < self._engine_at or not self._tasks or self._aws is None:
+            return found
+        self._engine_at = now + self.pace.engine_s
+        try:
+            found += self._told(self._dead(self._aws))
+            self._keep_up(self._aws)
+            self._trouble_since = None
+        except PassingError as fault:
+            self._trouble_since = now if self._trouble_since is None else self._trouble_since
+            if now - self._trouble_since > self.pace.patience_s:
+                raise BenchmarkError(f"{fault} This has lasted for too long.") from None
+        return found
+
+    def _told(self, records: Sequence[Record]) -> list[Record]:
+        return [one for one in records if self._tasks.pop(one.task, None) is not None]
+
+    def _outcomes(self) -> list[Record]:
+        """Results, and the ends of attempts that no machine will make again."""
+        store = self.run.store
+        present = set(store.list(f"{self.run.name}/out"))
+        paths = [path for key in self._tasks if (path := self.run.out_path(key)) in present]
+        records = (Record.from_bytes(data) for _, data in store.get_many(paths))
+        found = [one for one in records if one and one.attempt > self._aside.get(one.task, 0)]
+        done = {one.task for one in found}
+        open_keys = [key for key in self._tasks if key not in done]
+        for key, end in results.last_attempts(self.run, open_keys).items():
+            if end is None or end.is_result or end.attempt <= self._since.get(key, 0):
+                continue
+            tries = end.attempt - self._since.get(key, 0)
+            if not (end.cause and end.cause.is_retried) or tries >= self.config.max_attempts:
+                found.append(end)
+        return found
+
+    def _dead(self, aws: Aws) -> list[Record]:
+        """Account for the tasks that machines were given again and again and none ended."""
+        queue = self._queue
+        if queue is None:
+            return []
+        found = []
+        for message in queue.dead(aws):
+            task = self._tasks.get(message.key)
+            if task is not None:
+                why = (
+                    f"Machines were given it {self.config.max_attempts} times, and each was lost "
+                    "before it ended."
+                )
+                since = self._since.get(task.key, 0)
+                found.append(account(self.run, task, Cause.INFRASTRUCTURE, why, since))
+            queue.done(aws, message, dead=True)
+        return found
+
+    def _keep_up(self, aws: Aws) -> None:
+        """As many machines as the tasks need, `cluster_size` at most."""
+        fleet, ledger = self._fleet, self._ledger
+        if fleet is None or ledger is None:
+            return
+        machines = fleet.machines(aws)
+        ledger.note(machines)
+        live = [one for one in machines if one.live]
+        self._look_at_gone([one for one in machines if not one.live], bool(live))
+        smallest = min(checks.slots(self.config, one) for one in fleet.offers)
+        needed = min(self.config.cluster_size, math.ceil(len(self._tasks) / smallest))
+        missing = needed - len(live)
+        if missing < 1 or time.monotonic() < self._start_at:
+            return
+        came, why = fleet.start(aws, missing, prices.SPOT)
+        if why and self.config.on_demand:
+            more, why = fleet.start(aws, missing - came, prices.ON_DEMAND)
+            came += more
+        if why is None:
+            self._pause_s = self.pace.capacity_s
+            return
+        self._start_at = time.monotonic() + self._pause_s
+        _log.warning(
+            "EC2 has no capacity for %d of %d machines (%s); %s asking again in %.0f s%s.",
+            missing - came,
+            needed,
+            why,
+            f"{len(live) + came} run;" if live or came else "none runs yet;",
+            self._pause_s,
+            "" if self.config.on_demand else " ('on_demand' would take others, at their price)",
+        )
+        self._pause_s = min(2 * self._pause_s, 10 * self.pace.capacity_s)
+
+    def _look_at_gone(self, machines: Sequence[Machine], others: bool) -> None:
+        """Stop where machine after machine does not come to work.
+
+        Raises:
+            BenchmarkError: the last ones all failed, with what the last said.
+        """
+        said: dict[str, Any] = {}
+        for one in sorted(machines, key=lambda machine: machine.started):
+            if one.id in self._gone:
+                continue
+            data = self.run.store.get(f"{self.run.name}/machines/{one.id}.end")
+            try:
+                said = json.loads(data or b"{}")
+            except ValueError:
+                said = {}
+            self._gone[one.id] = not said or bool(said.get("good"))
+        last = list(self._gone.values())[-_FAILED_BOOTS:]
+        if len(last) == _FAILED_BOOTS and not any(last) and not others:
+            why = str(said.get("message") or "no message").rstrip(".")
+            raise BenchmarkError(
+                f"The machines do not come to work ({said.get('stage', 'boot')}): {why}; see "
+                f"{self.run.name}/logs/machines/ in {self.run.store.url}."
+            )
+
+    def _interrupted(self, left: Mapping[str, Task]) -> None:
+        """End the attempts that the machines had under way when they were ended."""
+        ends = results.last_attempts(self.run, left)
+        for key, end in ends.items():
+            if end is None:
+                since = self._since.get(key, 0)
+                account(self.run, left[key], Cause.INTERRUPTED, "The fleet was ended.", since)

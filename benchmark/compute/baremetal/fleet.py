@@ -1,0 +1,193 @@
+"""The machines of a fleet: started where there is capacity, counted, paid for, ended.
+
+Each carries the fleet's token as a tag, so that one whose start was never answered is found too.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from benchmark.compute.aws import prices
+from benchmark.compute.baremetal.template import named
+from benchmark.errors import BenchmarkError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from benchmark.compute.aws.clients import Aws
+    from benchmark.compute.aws.prices import Offer
+    from benchmark.tasks import Run
+
+TAG = "automl-benchmark"
+LIVE = ("pending", "running")
+# What may be otherwise in a minute, or in another zone.
+_NO_CAPACITY = (
+    *("InsufficientInstanceCapacity", "InsufficientHostCapacity", "UnfulfillableCapacity"),
+    *("MaxSpotInstanceCountExceeded", "VcpuLimitExceeded", "InstanceLimitExceeded"),
+    *("SpotMaxPriceTooLow", "InsufficientFreeAddressesInSubnet", "RequestLimitExceeded"),
+    *("Unsupported", "UnsupportedOperation", "InsufficientCapacity"),
+)
+
+
+@dataclass(frozen=True)
+class Machine:
+    """An instance as EC2 describes it. `started` in seconds since 1970."""
+
+    id: str
+    type: str
+    lifecycle: str
+    state: str
+    started: float
+
+    @property
+    def live(self) -> bool:
+        return self.state in LIVE
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """Token, template with version, and the types that may be started."""
+
+    token: str
+    template: str
+    version: str
+    offers: tuple[Offer, ...]
+
+    def start(self, aws: Aws, number: int, lifecycle: str) -> tuple[int, str | None]:
+        """Start machines now; returns how many came, and what there was no capacity for.
+
+        Raises:
+            BenchmarkError: EC2 refuses for a reason that waiting does not mend.
+        """
+        overrides = [{"InstanceType": one.instance_type} for one in self.offers]
+        specification = {**named(self.template), "Version": self.version}
+        tags = [{"Key": TAG, "Value": self.token}, {"Key": "Name", "Value": TAG}]
+        told = aws.call(
+            "ec2",
+            "create_fleet",
+            Type="instant",
+            ClientToken=secrets.token_hex(16),
+            LaunchTemplateConfigs=[
+                {"LaunchTemplateSpecification": specification, "Overrides": overrides}
+            ],
+            TargetCapacitySpecification={
+                "TotalTargetCapacity": number,
+                "DefaultTargetCapacityType": lifecycle,
+            },
+            SpotOptions={"AllocationStrategy": "price-capacity-optimized"},
+            OnDemandOptions={"AllocationStrategy": "lowest-price"},
+            TagSpecifications=[{"ResourceType": "instance", "Tags": tags}],
+        )
+        came = sum(len(one.get("InstanceIds", [])) for one in told.get("Instances", []))
+        faults = {
+            str(one.get("ErrorCode")): str(one.get("ErrorMessage", "")).strip().rstrip(".")
+            for one in told.get("Errors", [])
+        }
+        grave = {code: text for code, text in faults.items() if code not in _NO_CAPACITY}
+        if grave and not came:
+            code, text = next(iter(grave.items()))
+            raise BenchmarkError(f"EC2 starts no machine: {text or code} ({code}).")
+        return came, ", ".join(faults) if came < number else None
+
+    def machines(self, aws: Aws) -> list[Machine]:
+        """All of the fleet that EC2 still knows, those that have ended a while ago among them."""
+        asked = [{"Name": f"tag:{TAG}", "Values": [self.token]}]
+        found: list[Machine] = []
+        more: dict[str, Any] = {}
+        while True:
+            page = aws.call("ec2", "describe_instances", Filters=asked, **more)
+            for reservation in page["Reservations"]:
+                found += [_machine(one) for one in reservation["Instances"]]
+            if not page.get("NextToken"):
+                return found
+            more = {"NextToken": page["NextToken"]}
+
+    def end(self, aws: Aws, patience_s: float, pause_s: float) -> None:
+        """Terminate all machines and see them go.
+
+        Raises:
+            BenchmarkError: some still run, by their ids.
+        """
+        end = time.monotonic() + patience_s
+        while True:
+            live = [one.id for one in self.machines(aws) if one.live]
+            if not live:
+                return
+            if time.monotonic() > end:
+                raise BenchmarkError(
+                    f"Machines of EC2 may still run in {aws.region}: {', '.join(live)}; end them."
+                )
+            aws.call("ec2", "terminate_instances", InstanceIds=live)
+            time.sleep(pause_s)
+
+
+class Ledger:
+    """What the machines cost, in the store: `{run}/machines/ID.json`, by whoever drives the run."""
+
+    def __init__(self, run: Run, offers: Iterable[Offer]) -> None:
+        self._run = run
+        self._offers = {one.instance_type: one for one in offers}
+        self._pages: dict[str, dict[str, Any]] = {}
+        self._written = 0.0
+
+    @property
+    def paid(self) -> float:
+        return sum(float(page["cost"]) for page in self._pages.values())
+
+    def note(self, machines: Sequence[Machine], every_s: float = 60.0) -> None:
+        """Bring it up to date; written when a machine has come or gone, and now and then."""
+        changed = time.monotonic() - self._written > every_s
+        for one in machines:
+            page = self._pages.get(one.id) or self._page(one)
+            changed |= one.id not in self._pages
+            if page["ended"] is None:
+                page["cost"] = page["price_per_hour"] * (time.time() - one.started) / 3600
+                if not one.live:
+                    page["ended"] = datetime.now(UTC).isoformat(timespec="seconds")
+                    changed = True
+            self._pages[one.id] = page
+        if not changed:
+            return
+        self._written = time.monotonic()
+        for name, page in self._pages.items():
+            if not page.get("closed"):
+                page["closed"] = page["ended"] is not None
+                self._run.store.put(self._path(name), json.dumps(page).encode())
+
+    def _page(self, one: Machine) -> dict[str, Any]:
+        """A machine's page: as an earlier driver left it, or a new one."""
+        try:
+            present = json.loads(self._run.store.get(self._path(one.id)) or b"null")
+        except ValueError:
+            present = None
+        if isinstance(present, dict):
+            return present
+        offer = self._offers.get(one.type)
+        price = offer.price(one.lifecycle) if offer else None
+        return {
+            "instance": one.id,
+            "instance_type": one.type,
+            "lifecycle": one.lifecycle,
+            "price_per_hour": price or 0.0,
+            "started": datetime.fromtimestamp(one.started, UTC).isoformat(timespec="seconds"),
+            "ended": None,
+            "cost": 0.0,
+        }
+
+    def _path(self, name: str) -> str:
+        return f"{self._run.name}/machines/{name}.json"
+
+
+def _machine(told: dict[str, Any]) -> Machine:
+    return Machine(
+        told["InstanceId"],
+        told["InstanceType"],
+        prices.SPOT if told.get("InstanceLifecycle") == "spot" else prices.ON_DEMAND,
+        told["State"]["Name"],
+        told["LaunchTime"].timestamp(),
+    )

@@ -1,0 +1,88 @@
+"""What a driver leaves in the store of its fleet, so that the next one finds it.
+
+`{run}/fleet.json` is written before anything is made and names it all by a token;
+`{run}/fleet/TOKEN/*.json` note which tasks were sent, each with its last attempt before.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from benchmark.results import Cause
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from benchmark.results import AttemptIndex, Record
+    from benchmark.tasks import Run
+
+
+@dataclass(frozen=True)
+class State:
+    """`token` names queue, template version and machines. `version` is None until it is made."""
+
+    token: str
+    bundle: str = ""
+    version: str | None = None
+
+    @staticmethod
+    def of(run: Run) -> State | None:
+        """What an earlier driver left."""
+        try:
+            return State(**json.loads(run.store.get(_path(run)) or b""))
+        except (ValueError, TypeError):
+            return None
+
+    @staticmethod
+    def new() -> State:
+        return State(f"automl-benchmark-{secrets.token_hex(6)}")
+
+    def save(self, run: Run) -> None:
+        values = {"token": self.token, "bundle": self.bundle, "version": self.version}
+        run.store.put(_path(run), json.dumps(values).encode())
+
+    def note_sent(self, run: Run, since: Mapping[str, int]) -> None:
+        path = f"{run.name}/fleet/{self.token}/{secrets.token_hex(8)}.json"
+        run.store.put(path, json.dumps(dict(since)).encode())
+
+    def sent(self, run: Run) -> dict[str, int]:
+        """The tasks that were sent, with their last attempt before."""
+        found: dict[str, int] = {}
+        paths = run.store.list(f"{run.name}/fleet/{self.token}")
+        for _, data in run.store.get_many(paths):
+            try:
+                noted = json.loads(data or b"{}")
+            except ValueError:
+                continue  # A write that was cut: the tasks are sent again, which does no harm.
+            for key, since in noted.items():
+                found[key] = max(since, found.get(key, 0))
+        return found
+
+    def remove(self, run: Run) -> None:
+        run.store.delete([*run.store.list(f"{run.name}/fleet/{self.token}"), _path(run)])
+
+
+def in_queue(
+    sent: Mapping[str, int], index: AttemptIndex, ends: Mapping[str, Record | None]
+) -> set[str]:
+    """Those of the sent tasks whose message is still in the queue, or with a machine.
+
+    A worker deletes a message when its task has a result, or has ended for `data` or `setup`;
+    what was set aside since is another generation.
+    """
+    kept = set()
+    for key, since in sent.items():
+        if index.aside.get(key, 0) > since:
+            continue
+        end = ends.get(key)
+        over = end is not None and end.attempt > since
+        if not (over and end and end.cause in (Cause.DATA, Cause.SETUP)):
+            kept.add(key)
+    return kept
+
+
+def _path(run: Run) -> str:
+    return f"{run.name}/fleet.json"

@@ -1,0 +1,106 @@
+"""The launch template: the user's own, and a version of it with what the machines are to do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from benchmark.compute.aws.clients import RefusedError
+from benchmark.errors import ConfigError
+
+if TYPE_CHECKING:
+    from benchmark.compute.aws.clients import Aws
+    from benchmark.compute.aws.prices import Offer
+    from benchmark.config import Config
+
+_AMAZON_LINUX = (
+    "resolve:ssm:/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-{architecture}"
+)
+
+
+def named(template: str) -> dict[str, Any]:
+    """How a call names it: by id or by name."""
+    key = "LaunchTemplateId" if template.startswith("lt-") else "LaunchTemplateName"
+    return {key: template}
+
+
+def data_of(aws: Aws, template: str) -> dict[str, Any]:
+    """What the default version of the template says.
+
+    Raises:
+        ConfigError: there is no such template.
+    """
+    try:
+        page = aws.call(
+            "ec2", "describe_launch_template_versions", Versions=["$Default"], **named(template)
+        )
+    except RefusedError as error:
+        if "NotFound" not in error.code and "NotExist" not in error.code:
+            raise
+        page = {"LaunchTemplateVersions": []}
+    if not page["LaunchTemplateVersions"]:
+        raise ConfigError(
+            f"'ec2_template' is {template}, and there is no such launch template in {aws.region}; "
+            "correct it, set AWS_REGION, or let `main.py init-compute --create` make one."
+        )
+    return dict(page["LaunchTemplateVersions"][0]["LaunchTemplateData"])
+
+
+def check(aws: Aws, template: str) -> dict[str, Any]:
+    """Refuse a template whose machines could not start or not reach the store; returns its data.
+
+    Raises:
+        ConfigError: with what is wanting, in one sentence.
+    """
+    data = data_of(aws, template)
+    if not data.get("IamInstanceProfile"):
+        raise ConfigError(
+            f"The launch template {template} has no instance profile, so its machines could read "
+            "neither store nor queue; add one (docs/aws.md lists what it must allow)."
+        )
+    interfaces = data.get("NetworkInterfaces") or []
+    if not any(one.get("SubnetId") for one in interfaces):
+        asked = [{"Name": "is-default", "Values": ["true"]}]
+        if not aws.call("ec2", "describe_vpcs", Filters=asked)["Vpcs"]:
+            raise ConfigError(
+                f"The launch template {template} names no subnet, and {aws.region} has no default "
+                "VPC to take one from; add a network interface with a subnet to it."
+            )
+    return data
+
+
+def make_version(  # noqa: PLR0917
+    aws: Aws, config: Config, data: dict[str, Any], user_data: str, token: str, offers: list[Offer]
+) -> str:
+    """A version of the template for one fleet; returns its number."""
+    changes: dict[str, Any] = {
+        "UserData": user_data,
+        "InstanceInitiatedShutdownBehavior": "terminate",
+        "MetadataOptions": {"HttpTokens": "required", "HttpEndpoint": "enabled"},
+    }
+    if config.cluster_image or not data.get("ImageId"):
+        changes["ImageId"] = config.cluster_image or _AMAZON_LINUX.format(
+            architecture=offers[0].architecture
+        )
+    template = str(config.ec2_template)
+    made = aws.call(
+        "ec2",
+        "create_launch_template_version",
+        SourceVersion="$Default",
+        VersionDescription=token,
+        ClientToken=token,
+        LaunchTemplateData=changes,
+        **named(template),
+    )
+    return str(made["LaunchTemplateVersion"]["VersionNumber"])
+
+
+def remove_version(aws: Aws, template: str, token: str) -> None:
+    """Delete the fleet's versions, found by their description."""
+    page = aws.call("ec2", "describe_launch_template_versions", **named(template))
+    numbers = [
+        str(one["VersionNumber"])
+        for one in page["LaunchTemplateVersions"]
+        if one.get("VersionDescription") == token
+    ]
+    if numbers:
+        aws.call("ec2", "delete_launch_template_versions", Versions=numbers, **named(template))

@@ -1,0 +1,1 @@
+"""Metaflow: a flow whose foreach is the tasks."""

@@ -1,0 +1,118 @@
+"""What the flow's steps do: cut a list of tasks, run a chunk of it, sum up the run.
+
+A chunk runs in one runner that lives on, so that Metaflow's half second is for the chunk, and its
+end is the end of all that it has started.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import statistics
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+from benchmark import results
+from benchmark.compute.cores import claimed
+from benchmark.compute.jobs import job_path
+from benchmark.errors import BenchmarkError
+from benchmark.store import open_store
+from benchmark.tasks import Run
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+EVERYTHING = "all"
+
+
+def chunks(url: str, name: str, job: str, size: int) -> list[list[str]]:
+    """The keys of the list in chunks; `all` is what has no result in the run.
+
+    Raises:
+        BenchmarkError: there is no such run or list.
+    """
+    run = Run.open(open_store(url), name)
+    if job == EVERYTHING:
+        keys = [task.key for task in results.without_result(run)]
+    else:
+        data = run.store.get(job_path(name, job))
+        if data is None:
+            raise BenchmarkError(f"There is no list of tasks {job_path(name, job)} in {url}.")
+        keys = json.loads(data)
+    return [keys[start : start + size] for start in range(0, len(keys), size)]
+
+
+def run_chunk(url: str, name: str, keys: Sequence[str]) -> list[str]:
+    """Run the tasks, one after the other; how each ended: a status or a cause."""
+    if not keys:
+        return []
+    cores = Run.open(open_store(url), name).task(keys[0]).resources.cores
+    with claimed(cores) as own:
+        command = [sys.executable, "-m", "benchmark.execution", url, name, "--serve"]
+        runner = subprocess.Popen(
+            [*command, "--cores", ",".join(map(str, own))],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        )
+        if runner.stdin is None or runner.stdout is None:
+            raise BenchmarkError("The runner's pipes could not be opened.")
+        words = []
+        try:
+            for key in keys:
+                runner.stdin.write(key.encode() + b"\n")
+                runner.stdin.flush()
+                line = runner.stdout.readline()
+                if not line.endswith(b"\n"):
+                    raise BenchmarkError(f"The runner ended while it had the task {key}.")
+                record = json.loads(line).get("record") or {"cause": "infrastructure"}
+                words.append(str(record["cause"] or record["status"]))
+        finally:
+            with contextlib.suppress(OSError):
+                runner.stdin.close()
+            runner.wait()
+            runner.stdout.close()
+    return words
+
+
+def summary(url: str, name: str) -> tuple[str, list[str], list[list[str]]]:
+    """The card: title, headers and rows. A study's best trials, or a run's frameworks."""
+    run = Run.open(open_store(url), name)
+    found = list(results.records(run))
+    if "study" in run.manifest.conditions:
+        ranked = sorted(found, key=_score, reverse=_is_maximized(run))
+        best = [record for record in ranked if record.status == "success"][:10]
+        rows = [[record.task, f"{_score(record):g}", _params(record)] for record in best]
+        return f"Study {name}: {len(found)} trials", ["trial", "value", "configuration"], rows
+    frameworks = dict.fromkeys(str(record.labels.get("framework")) for record in found)
+    rows = []
+    for label in frameworks:
+        own = [record for record in found if record.labels.get("framework") == label]
+        good = [record for record in own if record.status == "success"]
+        metrics = dict.fromkeys(record.metric for record in good)
+        means = [
+            f"{metric} {statistics.fmean(_score(r) for r in good if r.metric == metric):.4g}"
+            for metric in metrics
+        ]
+        rows.append([label, str(len(own)), str(len(own) - len(good)), ", ".join(means)])
+    headers = ["framework", "tasks", "failures", "means"]
+    return f"Run {name}: {len(found)} results", headers, sorted(rows)
+
+
+def _score(record: results.Record) -> float:
+    value = record.metrics.get(str(record.metric))
+    return float("nan") if value is None else value
+
+
+def _is_maximized(run: Run) -> bool:
+    study = run.manifest.conditions["study"]
+    directions = study.get("directions") or {}
+    first = next(iter(directions.values()), None) if isinstance(directions, dict) else None
+    return str(study.get("direction") or first or "minimize") == "maximize"
+
+
+def _params(record: results.Record) -> str:
+    return ", ".join(f"{k}={v}" for k, v in (record.labels.get("params") or {}).items())

@@ -1,0 +1,147 @@
+"""The method metaflow: each lot of tasks is a run of a flow, its steps chunks of them.
+
+Where the steps run is Metaflow's own configuration: METAFLOW_DECOSPECS="kubernetes:image=…" sends
+them to Kubernetes, "batch:…" to AWS Batch. A flow's steps may be tried again by Metaflow: a task
+that has a record is not run again.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from benchmark import results
+from benchmark.compute import submissions
+from benchmark.compute.dispatcher import Dispatcher, account
+from benchmark.compute.metaflow.flows import Flow
+from benchmark.errors import ConfigError
+from benchmark.results import Cause, Record
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from benchmark.compute.submissions import Submission
+    from benchmark.config import Config
+    from benchmark.tasks import Run, Task
+
+METHOD = "metaflow"
+LARGEST_FOREACH = 1000
+
+
+class MetaflowDispatcher(Dispatcher):
+    """Runs flows and looks for the records that they leave."""
+
+    chunk: ClassVar[int] = 20
+    poll_s: ClassVar[float] = 0.5
+
+    def __init__(self, run: Run, config: Config) -> None:
+        super().__init__(run, config)
+        self._tasks: dict[str, Task] = {}
+        self._new: list[Task] = []
+        self._told: list[Record] = []
+        self._flows: list[tuple[Flow, Submission]] = []
+
+    @classmethod
+    def check(cls, config: Config) -> None:
+        """Refuse where Metaflow is not installed, or could not reach the results."""
+        import importlib.util
+
+        if importlib.util.find_spec("metaflow") is None:
+            raise ConfigError(
+                "'compute' names metaflow, which is not installed; "
+                "pip install -r requirements-metaflow.txt."
+            )
+        remote = os.environ.get("METAFLOW_DECOSPECS", "")
+        if remote and not config.store_url.startswith("s3://"):
+            raise ConfigError(
+                f"METAFLOW_DECOSPECS is '{remote}', and the results would go to {config.store_url},"
+                " which its machines may not reach; name a bucket in 's3_bucket_root'."
+            )
+
+    def submit(self, tasks: Sequence[Task]) -> None:
+        self._tasks |= {task.key: task for task in tasks}
+        self._tell(self._recorded())
+        self._new += [task for task in tasks if task.key in self._tasks]
+
+    def completed(self, timeout_s: float) -> list[Record]:
+        end = time.monotonic() + timeout_s
+        while True:
+            self._start()
+            self._tell(self._recorded())
+            self._bury()
+            told, self._told = self._told, []
+            left = end - time.monotonic()
+            if told or left <= 0 or not self._tasks:
+                return told
+            time.sleep(min(self.poll_s, left))
+
+    def close(self) -> None:
+        """End the flows with what they run; one that has run all of it ends by itself."""
+        for flow, _ in self._flows if self._tasks else ():
+            flow.stop()
+        for flow, one in self._flows:
+            flow.join()
+            submissions.forget(self.run, one)
+        self._flows.clear()
+        self._tasks.clear()
+        self._new.clear()
+
+    def _start(self) -> None:
+        """A flow for all tasks that have come since the last one."""
+        if not self._new:
+            return
+        last = results.attempt_index(self.run).last
+        since = {task.key: last.get(task.key, 0) for task in self._new}
+        self._new.clear()
+        one = submissions.begin(self.run, METHOD, self.config.job_name or "automl", since)
+        workers = self.config.parallel or max(1, (os.cpu_count() or 1) // self.config.cores)
+        size = min(self.chunk, -(-len(since) // workers))
+        size = max(size, -(-len(since) // LARGEST_FOREACH))
+        values = {
+            "store_url": self.run.store.url,
+            "run_name": self.run.name,
+            "job": one.name,
+            "chunk": size,
+        }
+        self._flows.append((Flow(values, workers, _variables()), one))
+
+    def _bury(self) -> None:
+        """Account for what flows that have ended left behind."""
+        for flow, one in [pair for pair in self._flows if not pair[0].is_alive]:
+            self._tell(self._recorded())
+            why = (
+                f"The flow ended: {flow.said}" if flow.said else "The flow ended without its task."
+            )
+            for key, since in zip(one.keys, one.since, strict=True):
+                task = self._tasks.get(key)
+                if task is not None:
+                    self._tell([account(self.run, task, Cause.INFRASTRUCTURE, why, since)])
+            self._flows.remove((flow, one))
+            submissions.forget(self.run, one)
+
+    def _tell(self, records: Sequence[Record]) -> None:
+        for record in records:
+            if self._tasks.pop(record.task, None) is not None:
+                self._told.append(record)
+
+    def _recorded(self) -> list[Record]:
+        if not self._tasks:
+            return []
+        present = set(self.run.store.list(f"{self.run.name}/out"))
+        keys = [key for key in self._tasks if self.run.out_path(key) in present]
+        found = (results.current_record(self.run, key) for key in keys)
+        return [record for record in found if record is not None]
+
+
+def _variables() -> dict[str, str]:
+    import benchmark
+
+    root = str(Path(benchmark.__file__).parents[1])
+    others = os.environ.get("PYTHONPATH", "")
+    return {
+        "PYTHONPATH": os.pathsep.join(filter(None, [root, others])),
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
+    }

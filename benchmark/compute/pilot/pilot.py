@@ -1,0 +1,332 @@
+"""The method pilot: allocations of a cluster in which workers pull tasks.
+
+A task waits for a free worker and never in the cluster's queue. Drivers and allocations tell each
+other everything through the store (lists.py), so a driver may be killed and come back, and an
+allocation that ends gives back what it held.
+"""
+
+from __future__ import annotations
+
+import collections
+import json
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar
+
+from benchmark import results
+from benchmark.compute import submissions
+from benchmark.compute.arrays import PREFIX, log_path, script
+from benchmark.compute.cluster import ClusterError, Pace, PassingError, Request
+from benchmark.compute.dispatcher import Dispatcher, account
+from benchmark.compute.pilot.lists import Lists, Place
+from benchmark.compute.slurm import checks
+from benchmark.compute.slurm.commands import Slurm
+from benchmark.errors import BenchmarkError, ConfigError
+from benchmark.results import Cause, Record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from benchmark.compute.cluster import Elements
+    from benchmark.compute.submissions import Submission
+    from benchmark.config import Config
+    from benchmark.tasks import Run, Task
+
+METHOD = "pilot"
+WRAPPER = "benchmark.compute.pilot.pilot_wrapper"
+# An allocation stops taking tasks this long before its end.
+MARGIN_S = 30.0
+STILLBORN = 2
+
+
+class PilotDispatcher(Dispatcher):
+    """Puts tasks into lists, and keeps as many allocations as are asked for while some wait."""
+
+    detachable = True
+    pace: ClassVar[Pace] = Pace(store_s=10.0, engine_s=5.0, settle_s=5.0)
+    poll_s: ClassVar[float | None] = None
+
+    def __init__(self, run: Run, config: Config) -> None:
+        super().__init__(run, config)
+        self._slurm = Slurm(config.slurm)
+        self._lists = Lists(run)
+        self._tasks: dict[str, Task] = {}
+        self._told: list[Record] = []
+        self._places: dict[Place, tuple[str, int]] = {}
+        self._tries: collections.Counter[str] = collections.Counter()
+        self._pilots: dict[str, Submission] = {}
+        self._gone: dict[str, float] = {}
+        self._stillborn = 0
+        self._is_adopted = False
+        self._list_at = self._store_at = self._engine_at = 0.0
+        self._trouble_since: float | None = None
+        remote = "://" in run.store.url
+        self._poll_s = self.poll_s or (1.0 if remote else 0.02)
+
+    @classmethod
+    def check(cls, config: Config) -> None:
+        """Refuse what the cluster would never start, and tasks that fit into no allocation."""
+        pilot = config.slurm.pilot
+        request = _request(config, "check", "")
+        if config.hard_limit > pilot.time_s - MARGIN_S:
+            raise ConfigError(
+                f"A task may take {config.hard_limit:g} s, and an allocation lasts "
+                f"{pilot.time_s:g} s; set 'time_s' of 'pilot' in 'slurm' above "
+                f"{config.hard_limit + MARGIN_S:g}."
+            )
+        if request.cores < config.cores:
+            raise ConfigError(
+                f"A task takes {config.cores} cores, and 'pilot' in 'slurm' has {request.cores}; "
+                "set one of them to fit."
+            )
+        checks.check(config, request.cores, request.memory_mb, pilot.time_s)
+
+    def submit(self, tasks: Sequence[Task]) -> None:
+        """Take tasks: those in the list of an earlier driver stay there, the others get a new."""
+        self._tasks |= {task.key: task for task in tasks}
+        if not self._is_adopted:
+            self._is_adopted = True
+            self._adopt()
+        self._tell(self._recorded([task.key for task in tasks]))
+        listed = {key for key, _ in self._places.values()}
+        new = [t for t in tasks if t.key in self._tasks and t.key not in listed]
+        self._add(new)
+
+    def completed(self, timeout_s: float) -> list[Record]:
+        end = time.monotonic() + timeout_s
+        while True:
+            self._step()
+            told, self._told = self._told, []
+            now = time.monotonic()
+            if told or now >= end or not self._tasks:
+                return told
+            time.sleep(max(0.001, min(end - now, self._poll_s)))
+
+    def close(self) -> None:
+        """Withdraw what waits and end the allocations, unless `detached`.
+
+        Raises:
+            BenchmarkError: allocations that could not be ended, by their ids.
+        """
+        pilots = list(self._pilots.values())
+        names = {place.name for place in self._places}
+        self._pilots.clear()
+        self._places.clear()
+        self._tasks.clear()
+        if self.detached or not self._is_adopted:
+            return
+        for name in names:
+            self._lists.withdraw(name)
+        self._end(pilots)
+
+    def _adopt(self) -> None:
+        """Take over the lists and the allocations of earlier drivers."""
+        known = submissions.load(self.run, METHOD)
+        cancelled = [one for one in known if one.cancelled]
+        if cancelled:  # A driver may have been killed before it could.
+            self._end(cancelled)
+        self._pilots = {one.name: one for one in known if not one.cancelled}
+        index = results.attempt_index(self.run)
+        for name in self._lists.names():
+            entries = self._lists.read(name)
+            wanted = {
+                Place(name, n): (entry.key, entry.since)
+                for n, entry in enumerate(entries)
+                if entry.key in self._tasks and entry.since >= index.aside.get(entry.key, 0)
+            }
+            self._places |= wanted
+            if not wanted:
+                self._lists.withdraw(name)
+
+    def _add(self, tasks: Sequence[Task]) -> None:
+        if not tasks:
+            return
+        last = results.attempt_index(self.run).last
+        name = self._lists.add(tasks, last)
+        for number, task in enumerate(tasks):
+            self._places[Place(name, number)] = (task.key, last.get(task.key, 0))
+            self._tries[task.key] += 1
+        if not self._pilots:
+            self._engine_at = 0.0
+
+    def _step(self) -> None:
+        """What has ended; now and then all records, and how the allocations are."""
+        now = time.monotonic()
+        if not self._tasks:
+            return
+        ended = self._lists.ended()
+        mine = {place: lost for place, lost in ended.items() if place in self._places}
+        if mine:
+            self._hear(mine)
+        if now >= self._store_at:
+            self._store_at = now + max(self.pace.store_s, len(self._tasks) / 1000)
+            self._tell(self._recorded(list(self._tasks)))
+        if now < self._engine_at or not self._tasks:
+            return
+        self._engine_at = now + self.pace.engine_s
+        try:
+            self._look()
+            self._trouble_since = None
+        except PassingError as fault:
+            self._trouble_since = now if self._trouble_since is None else self._trouble_since
+            if now - self._trouble_since > self.pace.patience_s:
+                raise ClusterError(f"{fault} This has lasted for too long.") from None
+
+    def _hear(self, ended: Mapping[Place, bool]) -> None:
+        """Tell what has a record or the end of an attempt; list again what was lost."""
+        again: list[Task] = []
+        records: list[Record] = []
+        for place, lost in ended.items():
+            key, since = self._places[place]
+            task = self._tasks.get(key)
+            if task is None:
+                continue
+            record = results.current_record(self.run, key)
+            if record is None:
+                last = results.last_attempt(self.run, key)
+                if last and last[1] is not None and last[0].number > since and not lost:
+                    record = last[1]
+            if record is None and self._tries[key] < self.config.max_attempts:
+                again.append(task)
+                self._drop([place])
+            elif record is None:
+                why = "The worker that had it ended, or its allocation."
+                record = account(self.run, task, Cause.INTERRUPTED, why, since)
+            if record is not None:
+                records.append(record)
+        self._tell(records)
+        self._add(again)
+
+    def _look(self) -> None:
+        """Give back what ended allocations held, and ask for new ones while tasks wait."""
+        if not self._pilots:
+            self._ask_for_more()
+            return
+        present = self._slurm.present()
+        begun = self._lists.begun()
+        now = time.monotonic()
+        over: dict[str, Submission] = {}
+        for one in self._pilots.values():
+            if self._is_over(present, one) and (
+                now - self._gone.setdefault(one.name, now) >= self.pace.settle_s
+            ):
+                over[one.name] = one
+        if over:
+            claims = self._lists.claims()
+            held = [place for place, job in claims.items() if job in over and place in self._places]
+            self._hear(dict.fromkeys(held, True))
+        for name, one in over.items():
+            self._stillborn = 0 if name in begun else self._stillborn + 1
+            if self._stillborn >= STILLBORN:
+                log = log_path(self.run, self.config.slurm, name)
+                raise ClusterError(f"The allocations of 'pilot' end before they begin; see {log}.")
+            del self._pilots[name]
+            self._lists.forget(name)
+            submissions.forget(self.run, one)
+        self._report_hopeless(present)
+        self._ask_for_more()
+
+    def _is_over(self, present: Elements, one: Submission) -> bool:
+        if one.job is None:
+            job = self._slurm.find(one.name)
+            if job is None:
+                return time.time() - (one.asked or 0.0) > self.pace.find_s
+            one = self._pilots[one.name] = replace(one, job=job)
+            submissions.save(self.run, one)
+            return False
+        element = present.get(str(one.job), {}).get(0)
+        return element is None or element.is_over
+
+    def _report_hopeless(self, present: Elements) -> None:
+        waits = [present.get(str(one.job), {}).get(0) for one in self._pilots.values()]
+        reasons = {element.reason for element in waits if element and element.is_hopeless}
+        now = time.monotonic()
+        if not reasons or len(reasons) < len({e.reason for e in waits if e}):
+            self._gone.pop("hopeless", None)
+        elif now - self._gone.setdefault("hopeless", now) > self.pace.stuck_s:
+            raise ClusterError(
+                f"Slurm will never start the allocations of 'pilot' ({', '.join(sorted(reasons))}):"
+                " they ask for more than the partition, the account or the nodes allow; make "
+                "'pilot' in 'slurm' smaller, or name another partition."
+            )
+
+    def _ask_for_more(self) -> None:
+        wanted = min(self.config.slurm.pilot.jobs, len(self._tasks))
+        while len(self._pilots) < wanted:
+            prefix = self.config.job_name or PREFIX
+            one = submissions.begin(self.run, METHOD, f"{prefix}-pilot", {})
+            log = str(log_path(self.run, self.config.slurm, one.name))
+            request = _request(self.config, one.name, log)
+            pilot = self.config.slurm.pilot
+            plan = {
+                "cores": request.cores,
+                "task_cores": self.config.cores,
+                "time_s": pilot.time_s - MARGIN_S,
+                "idle_s": pilot.idle_s,
+                "mpi": self.config.slurm.mpi,
+            }
+            words = ["-m", WRAPPER, self.run.store.url, self.run.name, one.name, json.dumps(plan)]
+            try:
+                job = self._slurm.submit_allocation(request, script(self.config.slurm, words))
+            except PassingError as fault:
+                if fault.perhaps_done:
+                    self._pilots[one.name] = replace(one, asked=time.time())
+                else:
+                    submissions.forget(self.run, one)
+                raise
+            except ClusterError:
+                submissions.forget(self.run, one)
+                if self._pilots:
+                    return  # It takes no more of them now.
+                raise
+            one = self._pilots[one.name] = replace(one, job=job)
+            submissions.save(self.run, one)
+
+    def _end(self, pilots: Sequence[Submission]) -> None:
+        cancelled = [replace(one, cancelled=True) for one in pilots]
+        for one in cancelled:
+            submissions.save(self.run, one)
+        try:
+            found = [one.job or self._slurm.find(one.name) for one in cancelled]
+            self._slurm.cancel([job for job in found if job])
+        except BenchmarkError as error:
+            names = ", ".join(str(one.job or one.name) for one in cancelled)
+            raise ClusterError(f"Allocations of Slurm may still run: {names} ({error})") from None
+        for one in cancelled:
+            submissions.forget(self.run, one)
+            self._lists.forget(one.name)
+
+    def _tell(self, records: Sequence[Record]) -> None:
+        """Each task once; a list goes with its last task."""
+        told = set()
+        for record in records:
+            if self._tasks.pop(record.task, None) is not None:
+                self._told.append(record)
+                told.add(record.task)
+        if told:
+            self._drop([place for place, (key, _) in self._places.items() if key in told])
+
+    def _drop(self, places: Iterable[Place]) -> None:
+        places = list(places)
+        for place in places:
+            self._places.pop(place, None)
+        left = {place.name for place in self._places}
+        for name in {place.name for place in places}:
+            if name not in left:
+                self._lists.withdraw(name)
+        self._lists.told(place for place in places if place.name in left)
+
+    def _recorded(self, keys: Sequence[str]) -> list[Record]:
+        present = set(self.run.store.list(f"{self.run.name}/out"))
+        found = [key for key in keys if self.run.out_path(key) in present]
+        records = (results.current_record(self.run, key) for key in found)
+        return [record for record in records if record is not None]
+
+
+def _request(config: Config, name: str, log: str) -> Request:
+    """An allocation: by default one task's cores and memory on each node."""
+    pilot = config.slurm.pilot
+    cores = pilot.cores or config.cores
+    places = max(1, cores // config.cores)
+    memory = pilot.memory or places * (config.memory + config.slurm.reserve_mb)
+    return Request(name, 1, cores, memory, pilot.time_s, log, nodes=pilot.nodes)

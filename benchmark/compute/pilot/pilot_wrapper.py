@@ -1,0 +1,211 @@
+"""What an allocation runs on its first node: workers on every node, and tasks for who is free.
+
+    python -m benchmark.compute.pilot.pilot_wrapper STORE RUN JOB '{"cores": 4, ...}'
+
+It takes tasks from the lists in the store for as long as the time that is left is enough for them,
+and ends when there was none for a while. No driver has to be there meanwhile.
+"""
+
+from __future__ import annotations
+
+import collections
+import json
+import os
+import selectors
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from benchmark.compute.pilot.lists import Lists, Place
+from benchmark.compute.pilot.workers import Worker, local_worker, ranks_worker
+from benchmark.compute.slurm.commands import hosts
+from benchmark.errors import BenchmarkError, StoreError
+from benchmark.store import open_store
+from benchmark.tasks import Run
+
+if TYPE_CHECKING:
+    from benchmark.compute.pilot.lists import Entry
+
+POLL_S = 0.02
+POLL_REMOTE_S = 1.0
+# A node on which as many workers have died, one after the other, gets no more.
+STRIKES = 2
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the allocation is: cores of each node, cores and MB of a serial task, seconds."""
+
+    cores: int
+    task_cores: int
+    time_s: float
+    idle_s: float
+    mpi: str = "auto"
+
+
+class Allocation:
+    """The nodes with their free places, the workers, and the tasks that wait."""
+
+    def __init__(self, run: Run, job: str, plan: Plan, nodes: list[str]) -> None:
+        self.run, self.job, self.plan = run, job, plan
+        self.lists = Lists(run)
+        self.ending = False
+        self._ends = time.monotonic() + plan.time_s
+        self._free = dict.fromkeys(nodes, max(1, plan.cores // plan.task_cores))
+        self._first = nodes[0]
+        self._seen: set[str] = set()
+        self._waiting: collections.deque[tuple[Place, Entry]] = collections.deque()
+        self._idle: list[Worker] = []
+        self._busy: dict[Worker, tuple[Place, Entry]] = {}
+        self._strikes: collections.Counter[str] = collections.Counter()
+        self._selector = selectors.DefaultSelector()
+        self._poll_s = POLL_REMOTE_S if "://" in run.store.url else POLL_S
+
+    def serve(self) -> None:
+        """Until it is told to end, its time is up, or nothing was there to do for a while."""
+        used = time.monotonic()
+        try:
+            while not self.ending:
+                self._pull()
+                self._give()
+                now = time.monotonic()
+                if self._busy:
+                    used = now
+                elif now - used > self.plan.idle_s or not self._free or now > self._ends:
+                    return
+                for key, _ in self._selector.select(self._poll_s):
+                    self._hear(key.data)
+        finally:
+            self._close()
+
+    def _pull(self) -> None:
+        names = self.lists.names()
+        for name in names:
+            if name not in self._seen:
+                entries = self.lists.read(name)
+                self._waiting += [(Place(name, n), entry) for n, entry in enumerate(entries)]
+        gone = self._seen - set(names)
+        if gone:  # withdrawn by their driver
+            self._waiting = collections.deque(w for w in self._waiting if w[0].name not in gone)
+        self._seen = set(names)
+
+    def _give(self) -> None:
+        """Tasks to whoever is free, in their order; one that does not fit now is passed over."""
+        left = self._ends - time.monotonic()
+        for _ in range(len(self._waiting)):
+            if not (self._idle or any(self._free.values())):
+                return
+            place, entry = self._waiting.popleft()
+            fits = entry.resources.hard_limit_s < left
+            worker = self._worker(entry) if fits else None
+            if worker is None:
+                self._waiting.append((place, entry))
+                continue
+            if not self.lists.claim(place, self.job):
+                self._release(worker)
+                continue
+            self._busy[worker] = (place, entry)
+            worker.give(entry.key)
+
+    def _worker(self, entry: Entry) -> Worker | None:
+        """A worker with places of its own: a serial one is kept, that of ranks is for one task."""
+        mpi = entry.resources.mpi
+        if mpi is None:
+            if self._idle:
+                return self._idle.pop()
+            node = max(self._free, key=lambda name: self._free[name], default="")
+            if not self._free.get(node):
+                return None
+            return self._started(local_worker(self.run, node, self.plan.task_cores, self._first))
+        needed = -(-mpi.cores // self.plan.task_cores)
+        self._make_room(mpi.nodes, needed)
+        roomy = [name for name, free in self._free.items() if free >= needed][: mpi.nodes]
+        if len(roomy) < mpi.nodes:
+            return None
+        ranks = ranks_worker(self.run, tuple(roomy), needed, self.plan.mpi)
+        return self._started(ranks)
+
+    def _make_room(self, nodes: int, needed: int) -> None:
+        """Idle serial workers hold places: those go that stand in the way of ranks."""
+        for worker in list(self._idle):
+            if sum(free >= needed for free in self._free.values()) >= nodes:
+                return
+            self._idle.remove(worker)
+            self._end(worker)
+
+    def _started(self, worker: Worker) -> Worker:
+        for node in worker.nodes:
+            self._free[node] -= worker.places
+        self._selector.register(worker.answers, selectors.EVENT_READ, worker)
+        return worker
+
+    def _hear(self, worker: Worker) -> None:
+        line = worker.answers.readline()
+        held = self._busy.pop(worker, None)
+        if line.endswith(b"\n"):
+            self._strikes.subtract(dict(self._strikes))
+            if held:
+                self.lists.end(held[0], lost=b'"error"' in line[:200] and b'"record"' not in line)
+            self._release(worker)
+            return
+        if worker in self._idle:
+            self._idle.remove(worker)
+        self._end(worker)
+        self._strikes.update(worker.nodes)
+        for node in worker.nodes:
+            if self._strikes[node] >= STRIKES:
+                self._free.pop(node, None)
+        if held:
+            self.lists.end(held[0], lost=True)
+            sys.stderr.write(f"A worker on {','.join(worker.nodes)} ended with {held[1].key}.\n")
+
+    def _release(self, worker: Worker) -> None:
+        if worker.is_kept:
+            self._idle.append(worker)
+        else:
+            self._end(worker)
+
+    def _end(self, worker: Worker) -> None:
+        self._selector.unregister(worker.answers)
+        worker.close()
+        for node in worker.nodes:
+            if node in self._free:
+                self._free[node] += worker.places
+
+    def _close(self) -> None:
+        workers = [*self._idle, *self._busy]
+        for worker in workers:
+            worker.hang_up()
+        for worker in workers:
+            worker.close()
+        names = set(self.lists.names())
+        for place, _ in self._busy.values():
+            if place.name in names:
+                self.lists.end(place, lost=True)
+
+
+def main(url: str, name: str, job: str, plan: str) -> int:
+    try:
+        run = Run.open(open_store(url), name)
+        allocation = Allocation(run, job, Plan(**json.loads(plan)), hosts(os.environ) or [""])
+
+        def end(*_: object) -> None:
+            allocation.ending = True
+
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, end)
+        allocation.lists.begin(job)
+        allocation.serve()
+    except StoreError as error:
+        sys.stderr.write(f"{error} The driver gives the tasks to another allocation.\n")
+        return 1
+    except BenchmarkError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

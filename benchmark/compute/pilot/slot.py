@@ -1,0 +1,26 @@
+"""A worker's process on its node: a runner that lives on, on cores of its own.
+
+python -m benchmark.compute.pilot.slot STORE RUN CORES
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from benchmark.compute.cores import claimed
+from benchmark.execution.__main__ import main as run_tasks
+
+# An MPI program that is run as one process would take itself for a rank of the step that it is in.
+_OF_THE_STEP = ("SLURM_", "PMI_", "PMIX_", "PMI2_", "OMPI_COMM_")
+
+
+def main(url: str, name: str, count: str) -> int:
+    for variable in [name for name in os.environ if name.startswith(_OF_THE_STEP)]:
+        del os.environ[variable]
+    with claimed(int(count)) as cores:
+        return run_tasks([url, name, "--serve", "--cores", ",".join(map(str, cores))])
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

@@ -1,0 +1,350 @@
+"""All that is Slurm's: its commands, what they say, and what its words mean.
+
+Slurm = Slurm(options)
+    slurm.submit(request, script)        # sbatch
+    slurm.present()                      # squeue, one call for all jobs of this user
+    slurm.past(["123"])                  # sacct, else scontrol, else jobcomp.log
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmark.compute.cluster import (
+    ClusterError,
+    Element,
+    Elements,
+    PassingError,
+    Request,
+    TooManyError,
+)
+from benchmark.results import Cause
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
+
+    from benchmark.config import SlurmOptions
+
+INDEX_VARIABLE = "SLURM_ARRAY_TASK_ID"
+ANSWER_S = 100.0
+_KEPT = ("SLURM_CONF", "SLURM_CLUSTERS")
+_PASSING = (
+    *("Unable to contact slurm controller", "Socket timed out", "Connection refused"),
+    *("Connection reset", "Zero Bytes were transmitted", "Communication connection failure"),
+    *("temporarily unable", "standby mode", "Transport endpoint", "Connection timed out"),
+    *("Unspecified error", "Message receive failure", "Resource temporarily unavailable"),
+)
+_TOO_MANY = (
+    *("MaxSubmitJob", "job submit limit", "Invalid job array specification", "MaxJobCount"),
+    *("MaxArraySize", "job limit"),
+)
+_OVER = {
+    *("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "LAUNCH_FAILED", "NODE_FAIL"),
+    *("OUT_OF_MEMORY", "PREEMPTED", "RECONFIG_FAIL", "REVOKED", "TIMEOUT"),
+}
+# Reasons to wait that nobody but a person can end; those of limits a job itself is above.
+_HOPELESS = re.compile(
+    r"Partition(Config|NodeLimit|TimeLimit|Inactive|Down)|BadConstraints|JobHeldAdmin"
+    r"|Invalid(Account|QOS)|AccountNotAllowed|QOSNotAllowed|DependencyNeverSatisfied"
+    r"|MaxMemPerLimit|JobHoldMaxRequeue|(?i:launch failed requeued held)"
+    r"|(Assoc|QOS)\w*(PerJob|MinCpu|MinGRES|MinMem)\w*|Reservation(Deleted|Invalid)?"
+)
+_CAUSES = {
+    "TIMEOUT": (Cause.TIMEOUT, "Slurm ended the job at its time limit"),
+    "OUT_OF_MEMORY": (Cause.MEMORY, "Slurm ended the job for its memory"),
+    "NODE_FAIL": (Cause.INFRASTRUCTURE, "The job's node was lost"),
+    "BOOT_FAIL": (Cause.INFRASTRUCTURE, "The job's node did not start"),
+    "LAUNCH_FAILED": (Cause.INFRASTRUCTURE, "The job's node could not start it"),
+    "PREEMPTED": (Cause.INTERRUPTED, "The job was preempted"),
+    "CANCELLED": (Cause.INTERRUPTED, "The job was cancelled"),
+    "DEADLINE": (Cause.INTERRUPTED, "The job was ended at its deadline"),
+    "REVOKED": (Cause.INTERRUPTED, "The job was revoked"),
+    "COMPLETED": (Cause.INFRASTRUCTURE, "The job ended without a word of its task"),
+    "FAILED": (Cause.INFRASTRUCTURE, "The job failed without a word of its task"),
+}
+_LARGEST_LOG = 64 * 2**20
+
+
+class Slurm:
+    """Slurm's commands, of release 20.11 and later."""
+
+    name = "Slurm"
+
+    def __init__(self, options: SlurmOptions) -> None:
+        self._options = options
+        self._settings: dict[str, str] = {}
+
+    def largest_array(self) -> int:
+        """MaxArraySize, which bounds the indices too, and no more than the jobs it may hold."""
+        sizes = [self.settings().get(key, "") for key in ("MaxArraySize", "MaxJobCount")]
+        found = [int(size) for size in sizes if size.isdigit() and int(size) > 0]
+        return min(found, default=1000)
+
+    def settings(self) -> dict[str, str]:
+        """`scontrol show config`, asked once."""
+        if not self._settings:
+            for line in call("scontrol", "show", "config").splitlines():
+                key, equals, value = line.partition("=")
+                if equals:
+                    self._settings[key.strip()] = value.strip()
+        return self._settings
+
+    def submit(self, request: Request, script: str) -> str:
+        Path(request.log).parent.mkdir(parents=True, exist_ok=True)
+        throttle = f"%{request.throttle}" if request.throttle else ""
+        options = {
+            "job-name": request.name,
+            "array": f"0-{request.size - 1}{throttle}",
+            **_shape(request),
+            "mem": f"{request.memory_mb}M",
+            "time": minutes(request.time_s),
+            "output": request.log,
+            **self.chosen(),
+        }
+        return self._sbatch(
+            [
+                *(f"--{name}={value}" for name, value in options.items()),
+                *("--open-mode=append", "--requeue"),
+                *self._options.flags,
+            ],
+            script,
+        )
+
+    def submit_allocation(self, request: Request, script: str) -> str:
+        """A job of several whole shares of nodes, one element, whose script runs on the first."""
+        Path(request.log).parent.mkdir(parents=True, exist_ok=True)
+        options = {
+            "job-name": request.name,
+            "nodes": request.nodes,
+            "ntasks-per-node": 1,
+            "cpus-per-task": request.cores,
+            "mem": f"{request.memory_mb}M",
+            "time": minutes(request.time_s),
+            "output": request.log,
+            **self.chosen(),
+        }
+        return self._sbatch(
+            [
+                *(f"--{name}={value}" for name, value in options.items()),
+                *("--open-mode=append", "--no-requeue"),
+                *self._options.flags,
+            ],
+            script,
+        )
+
+    def chosen(self) -> dict[str, str]:
+        """Partition, account and the like, where the configuration names them."""
+        names = ("partition", "account", "qos", "gres", "constraint")
+        found = {name: getattr(self._options, name) for name in names}
+        return {name: value for name, value in found.items() if value}
+
+    def find(self, name: str) -> str | None:
+        for line in call(*_SQUEUE, "--name", name).splitlines():
+            return line.split("|", 1)[0]
+        try:
+            told = call("sacct", "-X", "-P", "-n", "--name", name, "-o", "JobID")
+        except PassingError:
+            raise
+        except ClusterError:
+            return None  # There is no accounting here.
+        return told.split("\n", 1)[0].partition("_")[0] or None
+
+    def present(self) -> Elements:
+        found: Elements = {}
+        for line in call(*_SQUEUE).splitlines():
+            job, index, state, reason, *_ = line.split("|")
+            found.setdefault(job, {})[int(index) if index.isdigit() else 0] = element(state, reason)
+        return found
+
+    def past(self, jobs: Collection[str]) -> Elements:
+        found: Elements = {}
+        try:
+            _accounted(jobs, found)
+        except PassingError:
+            raise
+        except ClusterError:  # There is no accounting here: what the controller still knows.
+            for job in jobs:
+                _remembered(job, found)
+            missing = set(jobs) - found.keys()
+            if missing:
+                self._logged(missing, found)
+        return found
+
+    def cancel(self, jobs: Collection[str]) -> None:
+        if not jobs:
+            return
+        try:
+            call("scancel", *jobs)
+        except PassingError:
+            raise
+        except ClusterError as error:
+            if "Invalid job id" not in str(error):
+                raise  # What has gone already needs no cancelling.
+
+    def cause_of(self, element: Element | None) -> tuple[Cause, str]:
+        if element is None:
+            return Cause.INFRASTRUCTURE, "Slurm does not know the job any more."
+        cause, words = _CAUSES.get(
+            element.state, (Cause.INFRASTRUCTURE, f"Slurm ended the job as {element.state}")
+        )
+        reason = "" if element.reason in ("", "None", "(null)") else element.reason
+        code = f"exit code {element.code}" if element.code not in ("", "0:0") else ""
+        told = ", ".join(dict.fromkeys(part for part in (element.state, reason, code) if part))
+        return cause, f"{words} ({told})."
+
+    def index(self, variables: Mapping[str, str]) -> str | None:
+        return variables.get(INDEX_VARIABLE)
+
+    def _sbatch(self, options: list[str], script: str) -> str:
+        try:
+            told = call("sbatch", "--parsable", *options, text=script)
+        except PassingError as error:
+            raise PassingError(str(error), perhaps_done=True) from None
+        except ClusterError as error:
+            if any(words in str(error) for words in _TOO_MANY):
+                raise TooManyError(str(error)) from None
+            raise
+        job = told.strip().splitlines()[-1].partition(";")[0] if told.strip() else ""
+        if not job.isdigit():
+            raise PassingError(f"sbatch gave no job id but '{told.strip()}'.", perhaps_done=True)
+        return job
+
+    def _logged(self, jobs: Collection[str], found: Elements) -> None:
+        """The end of jobcomp.log, where there is one that can be read."""
+        settings = self.settings()
+        if "filetxt" not in settings.get("JobCompType", ""):
+            return
+        try:
+            with Path(settings.get("JobCompLoc", "")).open("rb") as file:
+                file.seek(max(0, file.seek(0, os.SEEK_END) - _LARGEST_LOG))
+                lines = file.read().decode(errors="replace").splitlines()
+        except OSError:
+            return  # It is the administrator's, and may not be for us.
+        for line in lines:
+            _described(line, jobs, found)
+
+
+def _shape(request: Request) -> dict[str, object]:
+    """Nodes, ranks and cores: one process, or the ranks of an MPI program."""
+    mpi = request.mpi
+    if mpi is None:
+        return {"nodes": 1, "ntasks": 1, "cpus-per-task": request.cores}
+    shape: dict[str, object] = {
+        "nodes": mpi.nodes,
+        "ntasks-per-node": mpi.ranks_per_node,
+        "cpus-per-task": mpi.threads_per_rank,
+    }
+    return shape | ({"gpus-per-task": mpi.gpus_per_rank} if mpi.gpus_per_rank else {})
+
+
+def hosts(variables: Mapping[str, str]) -> list[str]:
+    """The nodes of the job that this process is in, the first one first; none outside of a job."""
+    listed = variables.get("SLURM_JOB_NODELIST")
+    return call("scontrol", "show", "hostnames", listed).split() if listed else []
+
+
+_SQUEUE = ("squeue", "--me", "-h", "-r", "-t", "all", "-o", "%F|%K|%T|%r|%j")
+
+
+def element(state: str, reason: str = "", code: str = "") -> Element:
+    """An element by Slurm's words; a word that is not known is taken for one that goes on."""
+    word = state.split(maxsplit=1)[0].rstrip("+") if state.strip() else "UNKNOWN"
+    return Element(
+        state=word,
+        reason=reason,
+        code=code,
+        is_over=word in _OVER,
+        waits=word in ("PENDING", "REQUEUED", "REQUEUE_HOLD", "SPECIAL_EXIT"),
+        is_hopeless=bool(_HOPELESS.fullmatch(reason.strip("()"))),
+    )
+
+
+def minutes(seconds: float) -> int:
+    """A time limit as Slurm counts it."""
+    return max(1, math.ceil(seconds / 60))
+
+
+def call(*command: str, text: str = "") -> str:
+    """A command's output.
+
+    Raises:
+        PassingError: the controller cannot be reached, or is silent.
+        ClusterError: the command refuses, in Slurm's words.
+    """
+    variables = {
+        name: value
+        for name, value in os.environ.items()
+        # A driver that runs inside a job must not hand that job's own limits on.
+        if not name.startswith("SLURM_") or name in _KEPT
+    }
+    try:
+        done = subprocess.run(
+            command,
+            input=text,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=ANSWER_S,
+            check=False,
+            env=variables,
+        )
+    except FileNotFoundError:
+        raise ClusterError(
+            f"{command[0]} is not on PATH; run this on a machine of the cluster, such as its login "
+            "node."
+        ) from None
+    except subprocess.TimeoutExpired:
+        raise PassingError(f"{command[0]} gave no answer for {ANSWER_S:g} s.") from None
+    if done.returncode == 0:
+        return done.stdout
+    said = " ".join(done.stderr.split()) or f"exit code {done.returncode}"
+    sentence = f"{command[0]} failed: {said.rstrip('.')}."
+    if any(words in said for words in _PASSING):
+        raise PassingError(sentence)
+    raise ClusterError(sentence)
+
+
+def _accounted(jobs: Collection[str], found: Elements) -> None:
+    columns = ("-o", "JobID,State,Reason,ExitCode")
+    told = call("sacct", "-X", "-P", "-n", "-D", "-j", ",".join(jobs), *columns)
+    for line in told.splitlines():  # of an element that was requeued the last line counts
+        name, state, reason, code = line.split("|")
+        job, _, index = name.partition("_")
+        for number in indices(index or "0"):
+            found.setdefault(job, {})[number] = element(state, reason, code)
+
+
+def _remembered(job: str, found: Elements) -> None:
+    try:
+        told = call("scontrol", "show", "job", "-o", job)
+    except PassingError:
+        raise
+    except ClusterError:
+        return  # Purged: it is unknown.
+    for line in told.splitlines():
+        _described(line, (job,), found)
+
+
+def _described(line: str, jobs: Collection[str], found: Elements) -> None:
+    """A job as `scontrol show job -o` and jobcomp.log describe it, `Key=value` by `Key=value`."""
+    facts = dict(re.findall(r"(\w+)=(\S*)", line))
+    job = facts.get("ArrayJobId") or facts.get("JobId", "")
+    if job in jobs:
+        for number in indices(facts.get("ArrayTaskId", "0")):
+            found.setdefault(job, {})[number] = element(
+                facts.get("JobState", ""), facts.get("Reason", ""), facts.get("ExitCode", "")
+            )
+
+
+def indices(text: str) -> Iterator[int]:
+    """The numbers of "7" and of "[0-3,5,8-12:2%4]"."""
+    for part in text.strip("[]").partition("%")[0].split(","):
+        found = re.fullmatch(r"(\d+)(?:-(\d+)(?::(\d+))?)?", part)
+        if found:
+            first, last, step = (int(group) if group else None for group in found.groups())
+            yield from range(first or 0, (last if last is not None else first or 0) + 1, step or 1)

@@ -1,0 +1,41 @@
+"""What an element of an array runs: the task at its index, on cores of its own.
+
+python -m benchmark.compute.slurm.slurm_wrapper STORE RUN JOB
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from benchmark.compute.cores import claimed
+from benchmark.compute.jobs import own_key
+from benchmark.compute.slurm.commands import INDEX_VARIABLE, hosts
+from benchmark.errors import BenchmarkError
+from benchmark.execution.__main__ import main as run_task
+from benchmark.execution.mpi import HOSTS_VARIABLE
+from benchmark.store import open_store
+from benchmark.tasks import Run
+
+
+def main(url: str, name: str, job: str) -> int:
+    index = os.environ.get(INDEX_VARIABLE, "")
+    try:
+        store = open_store(url)
+        key = own_key(store, name, job, os.environ, INDEX_VARIABLE)
+        resources = Run.open(store, name).task(key).resources
+        if resources.mpi:
+            os.environ[HOSTS_VARIABLE] = ",".join(hosts(os.environ))
+    except BenchmarkError as error:
+        sys.stderr.write(f"element {index}: {error}\n")
+        return 2
+    # The record is in the store; in the log, which all elements share, it would only be in the way.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    with claimed(resources.cores) as cores:
+        code = run_task([url, name, key, "--cores", ",".join(map(str, cores))])
+    # A task that failed in a way that is known has told it; to Slurm it is a job that was done.
+    return code if code == 2 else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

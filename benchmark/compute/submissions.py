@@ -1,0 +1,136 @@
+"""Submissions: which tasks a job of an engine carries, kept in the store so that none goes twice.
+
+`{run}/jobs/NAME.json` lists the tasks for the job's own processes. `{run}/jobs/NAME.job.json` is
+written before the job is submitted, and completed with its id afterwards. NAME is unique and is the
+job's name, so a driver that was killed between the two finds the job by its name. Both go when the
+last of the tasks has its outcome.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import time
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from benchmark import results
+from benchmark.compute.jobs import job_path, write_job
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from benchmark.tasks import Run
+
+_SUFFIX = ".job.json"
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A job: `keys[n]` is the task of its element n, `since[n]` the last attempt before.
+
+    `method` is who submitted it. `asked` is when the engine was asked and may have taken the job
+    (in seconds since 1970); None before. `job` is the engine's id. `indices` are the elements that
+    this driver waits for, by their task.
+    """
+
+    name: str
+    method: str
+    keys: tuple[str, ...]
+    since: tuple[int, ...]
+    created: float
+    job: str | None = None
+    cancelled: bool = False
+    asked: float | None = field(default=None, compare=False)
+    indices: dict[str, int] = field(default_factory=dict, compare=False)
+
+    def to_bytes(self) -> bytes:
+        values = asdict(self)
+        del values["indices"], values["asked"]
+        return json.dumps(values, ensure_ascii=False).encode()
+
+    def since_of(self, key: str) -> int:
+        """The last attempt of a task before this job had it."""
+        return self.since[self.keys.index(key)] if key in self.keys else 0
+
+
+def begin(run: Run, method: str, prefix: str, since: Mapping[str, int]) -> Submission:
+    """Write down what is to be submitted: the tasks of `since` with their last attempts."""
+    parts = (_plain(prefix, 40), _plain(run.name, 40), secrets.token_hex(6))
+    submission = Submission(
+        name="-".join(parts),
+        method=method,
+        keys=tuple(since),
+        since=tuple(since.values()),
+        created=time.time(),
+        indices={key: index for index, key in enumerate(since)},
+    )
+    write_job(run.store, run.name, submission.name, submission.keys)
+    save(run, submission)
+    return submission
+
+
+def save(run: Run, submission: Submission) -> None:
+    run.store.put(_path(run, submission.name), submission.to_bytes())
+
+
+def forget(run: Run, submission: Submission) -> None:
+    """Remove it: nobody waits for any of its tasks."""
+    run.store.delete([_path(run, submission.name), job_path(run.name, submission.name)])
+
+
+def carried_keys(run: Run) -> set[str]:
+    """The tasks that are in jobs which nobody has cancelled."""
+    return {key for one in load(run) if not one.cancelled for key in one.keys}
+
+
+def load(run: Run, method: str | None = None) -> list[Submission]:
+    """What was begun in the run by a method, oldest first; one that cannot be read is left out.
+
+    One whose id is not known may have been taken by the engine, from a driver that was killed.
+    """
+    paths = [path for path in run.store.list(f"{run.name}/jobs") if path.endswith(_SUFFIX)]
+    found = []
+    for _, data in run.store.get_many(paths):
+        try:
+            values = json.loads(data or b"")
+            values |= {"keys": tuple(values["keys"]), "since": tuple(values["since"])}
+            one = Submission(**values)
+        except (ValueError, TypeError, KeyError):
+            continue  # A write that was cut: its job was not asked for yet.
+        if method in (None, one.method):
+            found.append(replace(one, asked=one.created) if one.job is None else one)
+    return sorted(found, key=lambda one: one.created)
+
+
+def carried(
+    run: Run, known: Collection[Submission], waiting: Collection[str]
+) -> dict[str, dict[str, int]]:
+    """The tasks that submissions of earlier drivers still carry: by name, their index by key.
+
+    A task belongs to the last job that was begun for it, unless that was cancelled, the task was
+    set aside, or an attempt of it has ended since.
+    """
+    index = results.attempt_index(run)
+    last = {key: (one, n) for one in known for n, key in enumerate(one.keys) if key in waiting}
+    mine = {
+        key: (one, number)
+        for key, (one, number) in last.items()
+        if not one.cancelled and index.aside.get(key, 0) <= one.since[number]
+    }
+    ends = results.last_attempts(run, mine)
+    found: dict[str, dict[str, int]] = {}
+    for key, (one, number) in mine.items():
+        if index.last.get(key, 0) <= one.since[number] or ends.get(key) is None:
+            found.setdefault(one.name, {})[key] = number
+    return found
+
+
+def _plain(text: str, length: int) -> str:
+    """Text as a part of a name that every engine takes."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", text).strip("-_")[:length] or "x"
+
+
+def _path(run: Run, name: str) -> str:
+    return job_path(run.name, name).removesuffix(".json") + _SUFFIX

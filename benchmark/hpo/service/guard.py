@@ -1,0 +1,199 @@
+"""What every request passes before it is served: host, size, rate, token.
+
+A token file has a line for each token: its scope (`read` or `write`) and the token itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import ipaddress
+import re
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from benchmark.errors import BenchmarkError
+from benchmark.hpo.service.errors import TooLargeError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, MutableMapping
+    from pathlib import Path
+
+    Scope = MutableMapping[str, Any]
+    Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+    Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+Right = Literal["read", "write"]
+Refusal = tuple[int, str, list[tuple[bytes, bytes]]]
+
+LARGEST_BODY = 4 << 20
+RATE = 5000.0
+_SHORTEST_TOKEN = 16
+_MOST_CLIENTS = 10_000
+# What tells nothing about any experiment.
+_OPEN = re.compile(r"/|/health|/static/[a-z.]+")
+_HEADERS = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"SAMEORIGIN"),
+    (b"referrer-policy", b"no-referrer"),
+]
+
+
+class TokenError(BenchmarkError):
+    """The token file cannot be used."""
+
+
+def read_tokens(file: Path) -> dict[bytes, Right]:
+    """The rights by the hashes of the tokens.
+
+    Raises:
+        TokenError: says the line, never what stands in it.
+    """
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise TokenError(f"The token file {file} cannot be read: {reason}.") from None
+    tokens: dict[bytes, Right] = {}
+    for number, line in enumerate(lines, 1):
+        words = line.split()
+        if not words or words[0].startswith("#"):
+            continue
+        if len(words) != 2 or words[0] not in ("read", "write"):
+            raise TokenError(f"{file}, line {number}: write 'read TOKEN' or 'write TOKEN'.")
+        if len(words[1]) < _SHORTEST_TOKEN:
+            raise TokenError(
+                f"{file}, line {number}: the token has fewer than {_SHORTEST_TOKEN} characters; "
+                "make one with `openssl rand -hex 24`."
+            )
+        tokens[_hashed(words[1])] = "write" if words[0] == "write" else "read"
+    if not tokens:
+        raise TokenError(f"The token file {file} has no token; write a line 'write TOKEN'.")
+    return tokens
+
+
+def right_of(tokens: dict[bytes, Right], header: str | None) -> Right | None:
+    """The right of an `Authorization: Bearer TOKEN`, or None."""
+    kind, _, token = (header or "").partition(" ")
+    if kind.lower() != "bearer":
+        return None
+    mine = _hashed(token.strip())
+    found: Right | None = None
+    for hashed, right in tokens.items():
+        if hmac.compare_digest(mine, hashed):
+            found = right
+    return found
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _hashed(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()
+
+
+@dataclass
+class Buckets:
+    """A bucket of requests for each client, filled at `rate` a second to a second's worth."""
+
+    rate: float = RATE
+    clock: Callable[[], float] = time.monotonic
+    _kept: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+    def take(self, client: str) -> bool:
+        """Whether the client may have one more request now."""
+        now = self.clock()
+        level, seen = self._kept.get(client, (self.rate, now))
+        level = min(self.rate, level + (now - seen) * self.rate)
+        if len(self._kept) > _MOST_CLIENTS:
+            self._kept.clear()
+        self._kept[client] = (max(level - 1.0, 0.0), now)
+        return level >= 1.0
+
+
+class Guard:
+    """An ASGI application before another one."""
+
+    def __init__(
+        self,
+        app: Any,
+        tokens: dict[bytes, Right] | None = None,
+        rate: float = RATE,
+        *,
+        local: bool = False,
+    ) -> None:
+        self._app = app
+        self._tokens = tokens
+        self._buckets = Buckets(rate)
+        self._local = local
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        refused = self._refusal(scope, headers)
+        if refused is not None:
+            await _answer(send, *refused)
+            return
+        size = 0
+
+        async def counted() -> MutableMapping[str, Any]:
+            nonlocal size
+            message = await receive()
+            size += len(message.get("body", b""))
+            if size > LARGEST_BODY:
+                raise TooLargeError(_too_large()[1])
+            return message
+
+        async def sent(message: MutableMapping[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), *_HEADERS]
+            await send(message)
+
+        await self._app(scope, counted, sent)
+
+    def _refusal(self, scope: Scope, headers: dict[bytes, bytes]) -> Refusal | None:
+        if self._local and not _is_own(headers.get(b"host", b"")):
+            # A page of another name that resolves to this machine must not reach the service.
+            return 403, "This server answers to localhost only.", []
+        length = headers.get(b"content-length", b"0")
+        if not length.isdigit() or int(length[:20]) > LARGEST_BODY:
+            return _too_large()
+        client = scope.get("client") or ("",)
+        if not self._buckets.take(client[0]):
+            return 429, "Too many requests; try again in a second.", [(b"retry-after", b"1")]
+        return self._without_right(scope, headers)
+
+    def _without_right(self, scope: Scope, headers: dict[bytes, bytes]) -> Refusal | None:
+        if self._tokens is None or _OPEN.fullmatch(scope["path"]):
+            return None
+        right = right_of(self._tokens, headers.get(b"authorization", b"").decode("latin-1"))
+        if right is None:
+            bearer = [(b"www-authenticate", b"Bearer")]
+            return 401, "A token is needed: Authorization: Bearer TOKEN.", bearer
+        if right == "read" and scope["method"] not in ("GET", "HEAD"):
+            return 403, "This token may only read.", []
+        return None
+
+
+def _is_own(host: bytes) -> bool:
+    name = host.decode("latin-1")
+    name = name.rpartition("]")[0] + "]" if name.startswith("[") else name.partition(":")[0]
+    return is_loopback(name)
+
+
+def _too_large() -> Refusal:
+    return 413, f"The body is larger than {LARGEST_BODY} bytes.", [(b"connection", b"close")]
+
+
+async def _answer(send: Send, status: int, text: str, headers: list[tuple[bytes, bytes]]) -> None:
+    kind = [(b"content-type", b"text/plain; charset=utf-8")]
+    start = {"type": "http.response.start", "status": status, "headers": kind + headers + _HEADERS}
+    await send(start)
+    await send({"type": "http.response.body", "body": text.encode()})

@@ -1,0 +1,190 @@
+"""The service's HTTP application: the classic routes, and those of `/v1` beside them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+
+from benchmark import __version__
+from benchmark.errors import BenchmarkError
+from benchmark.hpo.service import classic, pages, phrases, plots
+from benchmark.hpo.service.classic import PhraseError
+from benchmark.hpo.service.classic_checks import is_empty
+from benchmark.hpo.service.errors import ServiceError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from benchmark.hpo.service.service import Service
+
+_T = TypeVar("_T")
+_log = logging.getLogger("benchmark.hpo.service")
+DESCRIPTION = "Ask for trials, tell how they ended; nothing that was acknowledged is lost."
+
+
+class Threads:
+    """Where the blocking calls run: those that may wait for a sampler do not hold up the others."""
+
+    def __init__(self) -> None:
+        self._quick = ThreadPoolExecutor(16, thread_name_prefix="quick")
+        self._patient = ThreadPoolExecutor(256, thread_name_prefix="patient")
+
+    async def quick(self, call: Callable[..., _T], *arguments: Any, **named: Any) -> _T:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._quick, partial(call, *arguments, **named))
+
+    async def patient(self, call: Callable[..., _T], *arguments: Any, **named: Any) -> _T:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._patient, partial(call, *arguments, **named))
+
+    def close(self) -> None:
+        self._quick.shutdown(wait=True)
+        self._patient.shutdown(wait=True)
+
+
+def make_app(service: Service, before_end: Callable[[], None] = lambda: None) -> FastAPI:
+    """The application over a service, which it closes when it ends, after `before_end`."""
+    from benchmark.hpo.service.v1 import routes
+
+    threads = Threads()
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        threads.close()
+        before_end()
+        service.close()
+
+    app = FastAPI(
+        title="HPO service",
+        version=__version__,
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        redoc_url=None,
+        docs_url=None,
+    )
+    app.include_router(routes(service, threads))
+    _classic(app, service, threads)
+    app.add_exception_handler(BenchmarkError, _refused)
+    app.add_exception_handler(HTTPException, _no_place)
+    app.add_exception_handler(RequestValidationError, _unreadable)
+    app.add_exception_handler(Exception, _failed)
+    return app
+
+
+def _classic(app: FastAPI, service: Service, threads: Threads) -> None:
+    async def post(request: Request) -> Response:
+        body = _parsed(request, await request.body())
+        return PlainTextResponse(await threads.patient(classic.post, service, body))
+
+    async def get(request: Request) -> Response:
+        name, number = _parameters(request, "experiment_name", "trial_number")
+        if not number.lstrip("-").isdecimal() or len(number) > 18:
+            raise PhraseError(phrases.NO_INTEGER)
+        found = await threads.quick(classic.configuration, service, name, int(number))
+        return JSONResponse(found)
+
+    async def plot(request: Request) -> Response:
+        (name,) = _parameters(request, "experiment_name")
+        kind = request.query_params.get("type", "tunable_importance")
+        return HTMLResponse(await threads.patient(classic.plot, service, name, kind))
+
+    async def health(_: Request) -> Response:
+        try:
+            await threads.quick(service.check)
+        except BenchmarkError as error:
+            _log.warning("Not healthy: %s", error)
+            return PlainTextResponse(phrases.UNAVAILABLE, 503)
+        return PlainTextResponse("OK")
+
+    async def home(_: Request) -> Response:
+        return HTMLResponse(pages.HOME, headers=pages.POLICY)
+
+    async def listed(_: Request) -> Response:
+        return HTMLResponse(pages.listing(await threads.quick(service.names)))
+
+    async def script(_: Request) -> Response:
+        found = await threads.quick(plots.script)
+        kept = {"cache-control": "public, max-age=86400"}
+        return Response(found, media_type="text/javascript", headers=kept)
+
+    app.add_route("/experiment_trials", post, methods=["POST"])
+    app.add_route("/experiment_trials", get, methods=["GET"])
+    app.add_route("/plot", plot, methods=["GET"])
+    app.add_route("/health", health, methods=["GET"])
+    app.add_route("/", home, methods=["GET"])
+    app.add_route("/listexperiments", listed, methods=["GET"])
+    app.add_route(plots.SCRIPT, script, methods=["GET"])
+
+
+def _parsed(request: Request, body: bytes) -> Any:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise PhraseError(phrases.CONTENT_TYPE)
+    try:
+        return json.loads(body.decode("utf-8"), parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        said = error.msg if isinstance(error, json.JSONDecodeError) else "it cannot be read"
+        raise PhraseError(phrases.NO_JSON + said) from None
+
+
+def _no_constant(_: str) -> None:
+    """JSON has neither NaN nor infinities."""
+    raise ValueError("not a number")
+
+
+def _parameters(request: Request, *names: str) -> list[str]:
+    missing = [name for name in names if name not in request.query_params]
+    if missing:
+        raise PhraseError(phrases.MISSING + ", ".join(missing))
+    found = [request.query_params[name] for name in names]
+    if any(is_empty(value) or value == "null" for value in found):
+        raise PhraseError(phrases.EMPTY)
+    return found
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    """Every fault of ours and of the store, in the words of the wire it came by."""
+    status = error.status if isinstance(error, ServiceError) else 503
+    if not isinstance(error, ServiceError):
+        _log.warning("%s", error)
+    return _said(request, status, getattr(error, "code", "unavailable"), str(error))
+
+
+async def _no_place(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if error.status_code in (404, 405):
+        return _said(request, error.status_code, "not_found", phrases.NO_PLACE)
+    return _said(request, error.status_code, "invalid", str(error.detail))
+
+
+async def _unreadable(request: Request, error: Exception) -> Response:
+    """Pydantic's findings, without what was sent."""
+    assert isinstance(error, RequestValidationError)
+    found = [
+        f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"
+        for fault in error.errors()[:20]
+    ]
+    return _said(request, 422, "invalid", "; ".join(found))
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    _log.error("A request failed", exc_info=error)
+    return _said(request, 500, "failed", "The server failed; its log says where.")
+
+
+def _said(request: Request, status: int, code: str, text: str) -> Response:
+    headers = {"retry-after": "1"} if status == 503 else {}
+    if request.url.path.startswith("/v1"):
+        return JSONResponse({"error": code, "message": text}, status, headers)
+    return PlainTextResponse(text, status, headers)

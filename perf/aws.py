@@ -1,0 +1,85 @@
+"""AWS: requests of a submission of 10,000 tasks, and compile and status of as many in S3.
+
+    .venv/bin/python perf/aws.py
+
+Batch is the tests' double, which refuses what AWS refuses; S3 is a SeaweedFS server of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "perf")]
+
+import aws_double  # noqa: E402
+import batch_double  # noqa: E402
+import scale  # noqa: E402
+import services  # noqa: E402
+
+from benchmark.compute.batch.batch import BatchDispatcher  # noqa: E402
+from benchmark.runs.plan import existing  # noqa: E402
+from benchmark.store import open_store  # noqa: E402
+
+TASKS = 10_080
+AIM_CALLS, AIM_RATIO, AIM_STATUS_S = 30, 5, 5.0
+
+
+def submitted(url: str, folder: Path) -> tuple[Counter[str], float]:
+    """The calls of one submission of all tasks of a framework, and the seconds that it took."""
+    config = scale.configured(TASKS).model_copy(update=batch_double.CONFIGURATION)
+    planned = existing(config, open_store(url))
+    # Each name of a framework is an array of its own; here all tasks are of one.
+    tasks = [
+        replace(task, labels={**task.labels, "framework": "constant-0000"})
+        for task in planned.tasks
+    ]
+    with batch_double.BatchDouble(folder) as double:
+        double.slots = 0
+        os.environ.update(aws_double.KEYS | _s3_keys())
+        for service in ("BATCH", "ECR", "EC2", "PRICING"):
+            os.environ[f"AWS_ENDPOINT_URL_{service}"] = double.endpoint
+        double.make_queue()
+        before = double.calls.copy()
+        dispatcher = BatchDispatcher(planned.run, config)
+        started = time.perf_counter()
+        dispatcher.submit(tasks)
+        seconds = time.perf_counter() - started
+        return double.calls - before, seconds
+
+
+def _s3_keys() -> dict[str, str]:
+    return {name: os.environ[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
+
+
+def main() -> None:
+    with (
+        tempfile.TemporaryDirectory(prefix="perf-aws-") as name,
+        services.serving(Path(name)) as s3,
+    ):
+        folder = Path(name)
+        os.environ.update(services.variables(s3))
+        url = f"s3://{services.BUCKET}/aws/"
+        scale.measured("plan", url, TASKS, folder)
+        calls, seconds = submitted(url, folder)
+        print(f"submit {TASKS} tasks: {calls.total()} calls (aim {AIM_CALLS}), {seconds:.1f} s")
+        print("  " + ", ".join(f"{number} {operation}" for operation, number in calls.items()))
+        scale.measured("fill", url, TASKS, folder)
+        ours = scale.measured("compile", url, TASKS, folder)["seconds"]
+        loop = scale.measured("naive", url, TASKS, folder)["seconds"]
+        print(f"compile {TASKS} records: {ours:.1f} s; boto3 one by one: {loop:.1f} s")
+        print(f"  ratio {loop / ours:.1f} (aim {AIM_RATIO})")
+        status = scale.measured("status", url, TASKS, folder)["seconds"]
+        print(
+            f"status of {TASKS} tasks: {status:.1f} s (aim {AIM_STATUS_S:g}), no call to AWS Batch"
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

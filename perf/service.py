@@ -1,0 +1,196 @@
+"""The HPO service's own share: rounds of ask and tell over HTTP, and what experiments take.
+
+    python perf/service.py [--storage journal memory sqlite postgresql://…] [--trials 500]
+
+A real server in a process of its own; clients beside it on the same machine, so that on two cores
+they share its processor. Ratios are to the classic implementation's 46-108 ms a round.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import multiprocessing
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).absolute().parents[1]
+TUNABLES = [
+    {"name": f"x{n}", "value_type": "double", "lower_bound": 0, "upper_bound": 1} for n in range(5)
+]
+CLASSIC_MS = 46.0
+
+
+class Connection:
+    """One client's kept-alive connection."""
+
+    def __init__(self, port: int) -> None:
+        self._http = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+
+    def call(self, method: str, path: str, body: Any = None) -> Any:
+        data = None if body is None else json.dumps(body)
+        self._http.request(method, path, data, {"content-type": "application/json"})
+        answer = self._http.getresponse()
+        text = answer.read()
+        if answer.status >= 300:
+            raise SystemExit(f"{method} {path}: {answer.status} {text.decode()}")
+        return json.loads(text)
+
+
+def started(storage: str, folder: Path) -> tuple[subprocess.Popen[str], int]:
+    """A server, and its port."""
+    named = {"journal": [], "sqlite": ["--storage", f"sqlite:///{folder}/studies.db"]}
+    chosen = named.get(storage, ["--storage", storage])
+    command = [sys.executable, str(ROOT / "main.py"), "serve", "--port", "0", "--no-grpc"]
+    server = subprocess.Popen(
+        [*command, *chosen, "--rate", "1e9", "--set", f"s3_bucket_root={folder}/runs"],
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=folder,
+    )
+    assert server.stderr is not None
+    for line in server.stderr:
+        if line.startswith("HTTP: "):
+            threading.Thread(target=server.stderr.read, daemon=True).start()
+            return server, int(line.rsplit(":", 1)[1].rstrip("/\n"))
+    raise SystemExit("the server did not start")
+
+
+def create(connection: Connection, name: str, algorithm: str, trials: int, parallel: int) -> None:
+    body = {"name": name, "direction": "minimize", "tunables": TUNABLES, "trials": trials}
+    more = {"algorithm": algorithm, "parallel": parallel}
+    connection.call("POST", "/v1/experiments", body | more)
+
+
+def rounds(port: int, name: str, trials: int, pause_s: float = 0.0) -> list[tuple[float, float]]:
+    """Seconds of each ask and each tell of one client."""
+    connection = Connection(port)
+    took = []
+    for _ in range(trials):
+        begun = time.perf_counter()
+        found = connection.call("POST", f"/v1/experiments/{name}/ask", {})
+        if not found["trials"]:
+            break
+        asked = time.perf_counter()
+        time.sleep(pause_s)
+        (trial,) = found["trials"]
+        value = sum(trial["params"].values())
+        telling = time.perf_counter()
+        path = f"/v1/experiments/{name}/trials/{trial['number']}/tell"
+        connection.call("POST", path, {"value": value})
+        took.append((asked - begun, time.perf_counter() - telling))
+    return took
+
+
+def _many(port: int, name: str, trials: int, done: Any) -> None:
+    threads = [
+        threading.Thread(target=lambda: done.put(len(rounds(port, name, trials))))
+        for _ in range(16)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def at_once(port: int, name: str, trials: int) -> float:
+    """Rounds a second of 32 clients in two processes."""
+    done: Any = multiprocessing.Queue()
+    begun = time.perf_counter()
+    processes = [
+        multiprocessing.Process(target=_many, args=(port, name, trials, done)) for _ in range(2)
+    ]
+    for process in processes:
+        process.start()
+    told = sum(done.get() for _ in range(32))
+    took = time.perf_counter() - begun
+    for process in processes:
+        process.join()
+    return told / took
+
+
+def memory_mb(pid: int) -> float:
+    """Resident and unshared."""
+    text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    return sum(int(line.split()[1]) for line in text.splitlines() if "Private" in line) / 1024
+
+
+def show(title: str, took: list[tuple[float, float]]) -> None:
+    whole = sorted(1e3 * (ask + tell) for ask, tell in took)
+    median, p99 = statistics.median(whole), whole[int(0.99 * len(whole)) - 1]
+    ask = statistics.median(1e3 * ask for ask, _ in took)
+    print(
+        f"{title:44} median {median:6.1f} ms  p99 {p99:6.1f} ms  (ask {ask:5.1f} ms)  "
+        f"{CLASSIC_MS / median:5.1f} x the classic's best",
+        flush=True,
+    )
+
+
+def measure(storage: str, trials: int, held: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        server, port = started(storage, Path(folder))
+        try:
+            connection = Connection(port)
+            for algorithm in ("optuna_tpe", "random"):
+                create(connection, algorithm, algorithm, trials, 1)
+                show(f"{storage}: {algorithm}, tight loop", rounds(port, algorithm, trials))
+            create(connection, "work", "optuna_tpe", trials, 1)
+            few = rounds(port, "work", min(trials, 200), pause_s=0.05)
+            show(f"{storage}: optuna_tpe, trials of 50 ms", few)
+            create(connection, "many", "random", 100 * trials, 32)
+            rate = at_once(port, "many", max(20, trials // 16))
+            print(f"{storage}: 32 clients on random: {rate:.0f} rounds/s", flush=True)
+            if held:
+                _hold(storage, connection, server.pid, held)
+        finally:
+            server.send_signal(signal.SIGTERM)
+            server.wait(60)
+        if held and storage == "journal":
+            begun = time.perf_counter()
+            server, port = started(storage, Path(folder))
+            total = Connection(port).call("GET", "/v1/experiments")["total"]
+            took = time.perf_counter() - begun
+            print(f"{storage}: restart with {total} experiments: {took:.2f} s")
+            os.kill(server.pid, signal.SIGTERM)
+            server.wait(60)
+
+
+def _hold(storage: str, connection: Connection, pid: int, held: int) -> None:
+    before = memory_mb(pid)
+    begun = time.perf_counter()
+    for number in range(held):
+        create(connection, f"held-{number}", "optuna_tpe", 100, 1)
+        for _ in range(2):
+            found = connection.call("POST", f"/v1/experiments/held-{number}/ask", {})
+            path = f"/v1/experiments/held-{number}/trials/{found['trials'][0]['number']}/tell"
+            connection.call("POST", path, {"value": 1.0})
+    took = time.perf_counter() - begun
+    print(
+        f"{storage}: {held} experiments of 2 trials: {memory_mb(pid):.0f} MB ({before:.0f} MB "
+        f"before), {1e3 * took / held:.1f} ms each",
+        flush=True,
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--storage", nargs="+", default=["memory", "journal", "sqlite"])
+    parser.add_argument("--trials", type=int, default=500)
+    parser.add_argument("--held", type=int, default=1000, help="experiments held at once")
+    options = parser.parse_args()
+    for storage in options.storage:
+        slow = storage not in ("memory", "journal")
+        measure(storage, options.trials, 0 if slow else options.held)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,183 @@
+"""What init-compute --create makes and --destroy removes, against moto's services."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aws_double import KEYS, AwsDouble
+
+from benchmark.compute.aws import permissions
+from benchmark.compute.aws.clients import Aws
+from benchmark.compute.aws.resources import Site, create, destroy, resources_of
+from benchmark.config import Config
+from benchmark.errors import ConfigError
+
+KINDS = [
+    *("bucket", "repository", "service-linked role", "service-linked role", "role", "role"),
+    *("instance profile", "security group"),
+    *("launch template", "launch template", "compute environment", "job queue"),
+]
+
+
+class Account(AwsDouble):
+    """moto, with AWS's own policies and the simulator of permissions, which it does not have."""
+
+    denied: frozenset[str] = frozenset()
+
+    def _attachrolepolicy(self, asked: dict[str, Any]) -> str:
+        return ""
+
+    def _detachrolepolicy(self, asked: dict[str, Any]) -> str:
+        return ""
+
+    def _createservicelinkedrole(self, asked: dict[str, Any]) -> str:
+        """moto gives such roles names of its own making."""
+        from moto.iam.models import iam_backends
+
+        named = {"spot": "AWSServiceRoleForEC2Spot", "ec2fleet": "AWSServiceRoleForEC2Fleet"}
+        name = named[asked["AWSServiceName"].partition(".")[0]]
+        backend = iam_backends["123456789012"]["aws"]
+        role = backend.create_role(name, "{}", "/", None, "", [], "3600")
+        return (
+            "<CreateServiceLinkedRoleResult><Role>"
+            f"<Arn>{role.arn}</Arn><RoleName>{name}</RoleName><RoleId>x</RoleId>"
+            "<Path>/</Path><CreateDate>2026-01-01T00:00:00Z</CreateDate>"
+            "</Role></CreateServiceLinkedRoleResult>"
+        )
+
+    def _simulateprincipalpolicy(self, asked: dict[str, Any]) -> str:
+        names = [value for key, value in asked.items() if key.startswith("ActionNames.")]
+        members = "".join(
+            f"<member><EvalActionName>{name}</EvalActionName><EvalDecision>"
+            f"{'implicitDeny' if name in self.denied else 'allowed'}</EvalDecision></member>"
+            for name in names
+        )
+        return (
+            "<SimulatePrincipalPolicyResult><EvaluationResults>"
+            f"{members}</EvaluationResults></SimulatePrincipalPolicyResult>"
+        )
+
+
+@pytest.fixture
+def account(aws: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Account]:
+    from moto.moto_api._internal.models import moto_api_backend
+
+    moto_api_backend.reset()
+    for name, value in KEYS.items():
+        aws.setenv(name, value)
+    with Account(tmp_path) as double:
+        aws.setenv("AWS_ENDPOINT_URL", double.endpoint)
+        yield double
+
+
+@pytest.fixture
+def site(account: Account, make_config: Callable[..., Config]) -> Site:
+    config = make_config(s3_bucket_root="my-results", s3_folder="a/", cluster_size=7, cores=2)
+    return Site(Aws(), config, pause_s=0.01)
+
+
+def test_all_is_made_once_and_removed_again(site: Site, account: Account) -> None:
+    told = list(create(site))
+    assert [one.what.rpartition(" ")[0] for one in told] == KINDS
+    assert {one.done for one in told} == {"made"}
+    assert {one.key for one in told if one.key} == {
+        *("s3_bucket_root", "ecr_repo", "ec2_template", "job_queue_id")
+    }
+    (environment,) = account.client().describe_compute_environments()["computeEnvironments"]
+    resources = environment["computeResources"]
+    assert (resources["type"], resources["maxvCpus"]) == ("SPOT", 14)
+    before = account.calls.copy()
+    assert {one.done for one in create(site)} == {"is there"}
+    again = account.calls - before
+    assert not [name for name in again if name.startswith("create")]
+    account_wide = "service-linked role"
+    gone = {one.what: one.done for one in destroy(site)}
+    ours = {what: done for what, done in gone.items() if not what.startswith(account_wide)}
+    assert set(ours.values()) == {"removed"}
+    assert len(ours) == len(KINDS) - 2
+    assert [one.title for one in resources_of(site) if one.find()] == [
+        f"{account_wide} AWSServiceRoleForEC2Spot",
+        f"{account_wide} AWSServiceRoleForEC2Fleet",
+    ]
+
+
+@pytest.mark.parametrize("killed_at", [8])
+def test_what_was_killed_half_way_completes(site: Site, account: Account, killed_at: int) -> None:
+    for number, _ in enumerate(create(site), 1):
+        if number == killed_at:
+            break
+    assert {one.done for one in create(site)} == {"is there", "made"}
+    assert all(one.find() for one in resources_of(site))
+
+
+def test_the_machines_may_reach_the_store_and_nothing_else(site: Site, account: Account) -> None:
+    list(create(site))
+    told = account.client("iam").get_role_policy(
+        RoleName="automl-benchmark-machines", PolicyName="store-and-queue"
+    )["PolicyDocument"]
+    places = {place for one in told["Statement"] for place in one["Resource"]}
+    assert "arn:aws:s3:::my-results/a/*" in places
+    assert "*" not in places
+    data = account.client("ec2").describe_launch_template_versions(
+        LaunchTemplateName="automl-benchmark-machines"
+    )["LaunchTemplateVersions"][0]["LaunchTemplateData"]
+    assert data["MetadataOptions"]["HttpTokens"] == "required"
+    assert data["IamInstanceProfile"] == {"Name": "automl-benchmark-machines"}
+
+
+def test_what_is_somebody_elses_or_full_stays(site: Site, account: Account) -> None:
+    account.client("iam").create_role(
+        RoleName="automl-benchmark-machines", AssumeRolePolicyDocument="{}"
+    )
+    list(create(site))
+    account.client("s3").put_object(Bucket="my-results", Key="x", Body=b"1")
+    done = {one.what: one.done for one in destroy(site)}
+    assert done["role automl-benchmark-machines"] == "left, for it is not init-compute's own"
+    assert done["bucket my-results"].startswith("kept: it is not empty")
+    assert account.client("s3").list_buckets()["Buckets"][0]["Name"] == "my-results"
+
+
+def test_a_bucket_of_somebody_else_is_a_sentence(site: Site, account: Account) -> None:
+    account.fault = lambda name, _: (403, "Forbidden") if name == "my-results" else None
+    with pytest.raises(ConfigError, match="bucket my-results is somebody else's"):
+        list(create(site))
+
+
+def test_missing_permissions_are_named_before_anything_is_done(account: Account) -> None:
+    assert permissions.check(Aws(), permissions.STORE + permissions.CREATE) is None
+    account.denied = frozenset(("iam:CreateRole", "batch:CreateJobQueue"))
+    with pytest.raises(ConfigError, match=r"may not do batch:CreateJobQueue, iam:CreateRole;"):
+        permissions.check(Aws(), permissions.CREATE)
+    account.fault = lambda name, _: (403, "AccessDenied") if name.startswith("simulate") else None
+    note = permissions.check(Aws(), permissions.CREATE)
+    assert note
+    assert "iam:SimulatePrincipalPolicy" in note
+
+
+@pytest.mark.integration
+def test_the_command_makes_sends_and_removes(
+    account: Account, program: Callable[..., Any], tmp_path: Path
+) -> None:
+    (tmp_path / "work/batch.config").write_text(
+        '{"s3_bucket_root": "my-results", "studies": ["starter"], "frameworks": ["constant"],'
+        ' "compute": {"*": "baremetal"}, "instance_types": ["c5.large"], "cores": 1,'
+        ' "memory": 1500, "ec2_ssh_key": "~/.ssh/id"}'
+    )
+    made = program("init-compute", "--create")
+    assert made.returncode == 0, made.stderr
+    assert "launch template automl-benchmark-machines: made" in made.stderr
+    assert "'ec2_ssh_key' is set and not used" in made.stderr
+    assert '"ec2_template": "lt-' in made.stderr
+    assert "data sets in the store" in made.stdout
+    again = program("refresh-compute")
+    assert "(up to date)" in again.stdout
+    assert "data sets" not in again.stdout
+    assert program("init-compute", "--destroy").returncode == 2
+    gone = program("init-compute", "--destroy", "--yes")
+    assert gone.returncode == 0, gone.stderr
+    assert "bucket my-results: kept: it is not empty" in gone.stderr
+    assert "launch template automl-benchmark-machines: removed" in gone.stderr
+    assert "KEY" not in "".join(path.name for path in (tmp_path / "work").iterdir())

@@ -1,0 +1,342 @@
+"""The method baremetal over machines that are processes, SQS of moto's and a real S3."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fleet_double import FleetDouble
+
+from benchmark import results
+from benchmark.compute.baremetal.baremetal import BaremetalDispatcher
+from benchmark.config import Config
+from benchmark.errors import BenchmarkError
+from benchmark.results import Cause, Record
+from benchmark.runs.execute import execute
+from benchmark.runs.plan import Plan
+from benchmark.store import open_store
+
+PATIENCE_S = 90.0
+
+
+@pytest.fixture
+def config(fleet: FleetDouble, make_config: Callable[..., Config]) -> Callable[..., Config]:
+    template = fleet.make_template()
+
+    def make(**changes: Any) -> Config:
+        good = {
+            "ec2_template": template,
+            "instance_types": ["c5.large"],
+            "cluster_size": 2,
+            "parallel": 1,
+            "compute": {"*": "baremetal"},
+            "max_attempts": 3,
+        }
+        return make_config(**(good | changes))
+
+    return make
+
+
+@pytest.fixture
+def plan(s3: str, fleet: FleetDouble, make_plan: Callable[..., Plan]) -> Plan:
+    return make_plan(open_store(s3))
+
+
+def told(dispatcher: BaremetalDispatcher, number: int) -> list[Record]:
+    found: list[Record] = []
+    end = time.monotonic() + PATIENCE_S
+    while len(found) < number and time.monotonic() < end:
+        found += dispatcher.completed(timeout_s=1)
+    return found
+
+
+def nothing_left(fleet: FleetDouble, plan: Plan) -> None:
+    assert fleet.living() == []
+    assert "QueueUrls" not in fleet.client("sqs").list_queues()
+    store, run = plan.run.store, plan.run.name
+    assert store.get(f"{run}/fleet.json") is None
+    assert store.list(f"{run}/fleet") == []
+    versions = fleet.client("ec2").describe_launch_template_versions(LaunchTemplateName="machines")
+    assert [one["VersionNumber"] for one in versions["LaunchTemplateVersions"]] == [1]
+
+
+def test_a_run_over_a_fleet(fleet: FleetDouble, plan: Plan, config: Callable[..., Config]) -> None:
+    summary = execute(plan.run, config(), plan.tasks)
+    assert summary.faults == []
+    assert dict(summary.causes) == {"success": 2}
+    assert len(fleet.instances) <= 2
+    record = next(results.records(plan.run))
+    assert record.host["instance"] in fleet.instances
+    assert (record.host["lifecycle"], record.host["price_per_hour"]) == ("spot", 0.36)
+    assert record.cost
+    assert record.cost > 0
+    (first, *_) = fleet.instances
+    ledger = json.loads(plan.run.store.get(f"{plan.run.name}/machines/{first}.json") or b"")
+    assert ledger["ended"]
+    assert ledger["cost"] > 0
+    nothing_left(fleet, plan)
+
+
+SLEEPER = """
+import time
+
+def fit(train, problem, limits):
+    time.sleep(problem.params["seconds"])
+
+def predict(model, frame, problem):
+    return {"predictions": [0.0] * len(frame), "probabilities": None, "classes": None}
+
+def describe(model):
+    return {"models": 1, "leaderboard": None, "version": "1"}
+"""
+
+
+@pytest.fixture
+def slow_plan(
+    s3: str, fleet: FleetDouble, make_plan: Callable[..., Plan], tmp_path: Path
+) -> Callable[..., Plan]:
+    """One task that takes so many seconds."""
+
+    def make(seconds: float, **changes: Any) -> Plan:
+        folder = tmp_path / "own" / "sleeper"
+        folder.mkdir(parents=True)
+        (folder / "adapter.py").write_text(SLEEPER)
+        (folder / "framework.toml").write_text(
+            'name = "sleeper"\ndescription = "Takes time"\npython = ">=3.11,<3.14"\n'
+            'environment = "random-forest"\npreload = ["numpy"]\nversion_of = "numpy"\n'
+        )
+        own = {"frameworks_path": [str(tmp_path / "own")]}
+        sleeper = {"name": "sleeper", "params": {"seconds": seconds}}
+        return make_plan(open_store(s3), ("cpu",), frameworks=[sleeper], **own, **changes)
+
+    return make
+
+
+def began(plan: Plan, number: int = 1) -> None:
+    """Wait until a task has begun so many attempts."""
+    until(lambda: max(results.attempt_index(plan.run).last.values(), default=0) >= number)
+
+
+def until(happens: Callable[[], Any]) -> None:
+    end = time.monotonic() + PATIENCE_S
+    while not happens():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+@pytest.mark.integration
+def test_a_machine_that_gets_notice_hands_its_task_back_at_once(
+    fleet: FleetDouble, slow_plan: Callable[..., Plan], config: Callable[..., Config]
+) -> None:
+    plan = slow_plan(8)
+    with BaremetalDispatcher(plan.run, config()) as dispatcher:
+        dispatcher.submit(plan.tasks)
+        assert dispatcher.completed(1) == []
+        began(plan)
+        (first,) = fleet.living()
+        fleet.give_notice(first)
+        (record,) = told(dispatcher, 1)
+        assert (record.status, record.attempt) == ("success", 2)
+        (second,) = [one for one in fleet.instances.values() if one is not first]
+        assert record.host["instance"] == second.id
+        ends = plan.run.store.get(f"{plan.run.attempts_path(record.task)}/0001.json")
+        assert Record.from_bytes(ends).cause is Cause.INTERRUPTED  # type: ignore[union-attr]
+        log = plan.run.store.get(f"{plan.run.name}/logs/machines/{first.id}.log") or b""
+        assert b"1 tasks were handed back" in log
+    nothing_left(fleet, plan)
+
+
+@pytest.mark.integration
+def test_a_machine_that_is_lost_without_a_word_loses_no_task(
+    fleet: FleetDouble, slow_plan: Callable[..., Plan], config: Callable[..., Config]
+) -> None:
+    plan = slow_plan(4)
+    with BaremetalDispatcher(plan.run, config()) as dispatcher:
+        dispatcher.submit(plan.tasks)
+        assert dispatcher.completed(1) == []
+        began(plan)
+        fleet.take_away(fleet.living()[0])
+        (record,) = told(dispatcher, 1)
+        assert (record.status, record.attempt) == ("success", 2)
+    nothing_left(fleet, plan)
+
+
+@pytest.mark.integration
+def test_a_task_whose_machines_are_always_lost_is_accounted(
+    fleet: FleetDouble, slow_plan: Callable[..., Plan], config: Callable[..., Config]
+) -> None:
+    plan = slow_plan(60)
+    with BaremetalDispatcher(plan.run, config(max_attempts=2)) as dispatcher:
+        dispatcher.submit(plan.tasks)
+        for number in (1, 2):
+            until(lambda number=number: dispatcher.completed(0.2) or _last(plan) >= number)
+            fleet.take_away(fleet.living()[0])
+        (record,) = told(dispatcher, 1)
+        assert record.cause is Cause.INFRASTRUCTURE
+        assert "given it 2 times" in record.message
+    nothing_left(fleet, plan)
+
+
+def _last(plan: Plan) -> int:
+    return max(results.attempt_index(plan.run).last.values(), default=0)
+
+
+@pytest.mark.integration
+def test_a_driver_that_is_gone_leaves_a_fleet_that_the_next_one_finds(
+    fleet: FleetDouble, slow_plan: Callable[..., Plan], config: Callable[..., Config]
+) -> None:
+    plan = slow_plan(3)
+    gone = BaremetalDispatcher(plan.run, config())
+    gone.submit(plan.tasks)
+    gone.completed(1)
+    began(plan)
+    sent = fleet.calls["sendmessagebatch"]
+    with BaremetalDispatcher(plan.run, config()) as dispatcher:
+        dispatcher.submit(plan.tasks)
+        (record,) = told(dispatcher, 1)
+        assert (record.status, record.attempt) == ("success", 1)
+    assert fleet.calls["sendmessagebatch"] == sent == 1
+    assert len(fleet.instances) == 1
+    nothing_left(fleet, plan)
+
+
+@pytest.mark.integration
+def test_machines_without_a_driver_finish_and_end_themselves(
+    fleet: FleetDouble, plan: Plan, config: Callable[..., Config]
+) -> None:
+    dispatcher = BaremetalDispatcher(plan.run, config())
+    dispatcher.submit(plan.tasks)
+    dispatcher.completed(0)
+    dispatcher.detached = True
+    dispatcher.close()
+    until(lambda: fleet.instances and not fleet.living())
+    assert len(list(results.records(plan.run))) == 2
+    (one, *_) = fleet.instances.values()
+    assert (one.root / "lifetime").read_text().startswith("+")
+    with BaremetalDispatcher(plan.run, config()) as dispatcher:
+        dispatcher.submit(plan.tasks)
+        assert len(told(dispatcher, 2)) == 2
+    nothing_left(fleet, plan)
+
+
+@pytest.mark.integration
+def test_closing_ends_the_machines_and_says_so_of_their_tasks(
+    fleet: FleetDouble, slow_plan: Callable[..., Plan], config: Callable[..., Config]
+) -> None:
+    plan = slow_plan(60)
+    with BaremetalDispatcher(plan.run, config()) as dispatcher:
+        dispatcher.submit(plan.tasks)
+        dispatcher.completed(1)
+        began(plan)
+    nothing_left(fleet, plan)
+    last = results.last_attempt(plan.run, plan.tasks[0].key)
+    assert last
+    assert last[1]
+    assert last[1].cause is Cause.INTERRUPTED
+
+
+@pytest.mark.integration
+def test_machines_that_never_come_to_work_are_not_started_for_ever(
+    fleet: FleetDouble, plan: Plan, config: Callable[..., Config]
+) -> None:
+    fleet.variables["BENCHMARK_PYTHON"] = "/bin/false"
+    with BaremetalDispatcher(plan.run, config(cluster_size=1)) as dispatcher:
+        dispatcher.submit(plan.tasks)
+        with pytest.raises(BenchmarkError, match=r"do not come to work \(worker\)"):
+            told(dispatcher, 1)
+    assert len(fleet.instances) == 3
+    logs = plan.run.store.list(f"{plan.run.name}/logs/machines")
+    assert len(logs) == 3
+    nothing_left(fleet, plan)
+
+
+def test_no_capacity_is_said_and_waited_for_and_on_demand_takes_its_place(
+    fleet: FleetDouble,
+    plan: Plan,
+    config: Callable[..., Config],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    fleet.before_boot = "exec sleep 60\n"
+    fleet.capacity = 0
+    with BaremetalDispatcher(plan.run, config()) as dispatcher:
+        dispatcher.submit(plan.tasks)
+        assert dispatcher.completed(0) == []
+        assert "no capacity for 2 of 2 machines (InsufficientInstanceCapacity)" in caplog.text
+        fleet.capacity = 1
+        dispatcher._start_at = 0.0
+        until(lambda: dispatcher.completed(0.1) or dispatcher.paid() > 0)
+    assert [one.lifecycle for one in fleet.instances.values()] == ["spot"]
+    nothing_left(fleet, plan)
+    fleet.capacity, fleet.on_demand_capacity = 1, 5
+    with BaremetalDispatcher(plan.run, config(on_demand=True)) as dispatcher:
+        dispatcher.submit(plan.tasks)
+        dispatcher.completed(0)
+        assert sorted(one.lifecycle for one in fleet.living()) == ["on-demand", "spot"]
+    nothing_left(fleet, plan)
+
+
+def test_what_cannot_work_is_one_sentence_before_anything_is_made(
+    fleet: FleetDouble, config: Callable[..., Config], s3: str
+) -> None:
+    bare = fleet.make_template("bare", IamInstanceProfile={})
+    good = {"s3_bucket_root": "bench"}
+    BaremetalDispatcher.check(config(**good))
+    for changes, words in (
+        ({"ec2_template": None}, "'ec2_template' is unset"),
+        ({"s3_bucket_root": None}, r"would go to \./runs/"),
+        ({"ec2_template": "absent"}, "no such launch template in eu-central-1"),
+        ({"ec2_template": "lt-0123456789abcdef0"}, "no such launch template"),
+        ({"ec2_template": bare}, "no instance profile"),
+        ({"instance_types": ["c5.nothing"]}, "no instance type c5.nothing in eu-central-1"),
+        ({"cores": 64}, "A task takes 64 cores"),
+        ({"instance_types": ["c5.large", "c6g.large"]}, "architectures arm64 and x86_64"),
+    ):
+        with pytest.raises(BenchmarkError, match=words):
+            BaremetalDispatcher.check(config(**(good | changes)))
+    ec2 = fleet.client("ec2")
+    for vpc in ec2.describe_vpcs()["Vpcs"]:
+        for subnet in ec2.describe_subnets()["Subnets"]:
+            ec2.delete_subnet(SubnetId=subnet["SubnetId"])
+        ec2.delete_vpc(VpcId=vpc["VpcId"])
+    with pytest.raises(BenchmarkError, match="names no subnet"):
+        BaremetalDispatcher.check(config(**good))
+    fleet.fault = lambda name, _: (403, "UnauthorizedOperation")
+    with pytest.raises(BenchmarkError, match="AWS denies ec2:DescribeLaunchTemplateVersions"):
+        BaremetalDispatcher.check(config(**good))
+    assert not fleet.instances
+
+
+def test_the_estimate_is_of_the_prices_of_now(
+    fleet: FleetDouble, s3: str, program: Callable[..., Any], tmp_path: Path
+) -> None:
+    bucket, folder = s3.removeprefix("s3://").split("/", 1)
+    values = {
+        "s3_bucket_root": bucket,
+        "s3_folder": folder,
+        "ec2_template": fleet.make_template(),
+        "instance_types": ["c5.xlarge", "m5.large"],
+        "studies": ["starter"],
+        "frameworks": ["constant", "flaml"],
+        "compute": {"flaml": "baremetal", "*": "local"},
+        "cores": 2,
+        "memory": 3500,
+        "runtime": 3600,
+        "hard_limit": 4200,
+        "max_cost": 1,
+    }
+    (tmp_path / "work/batch.config").write_text(json.dumps(values))
+    done = program("estimate", "--json")
+    assert done.returncode == 0, done.stderr
+    facts = json.loads(done.stdout)
+    flaml, constant = facts["parts"][1], facts["parts"][0]
+    # The cheapest share: half of a c5.xlarge at 0.36 USD an hour.
+    assert flaml["cost"]["likely"] == pytest.approx(0.18 * flaml["tasks"])
+    assert flaml["cost"]["high"] == pytest.approx(0.36 * flaml["tasks"] * 4500 / 3600)
+    assert constant["cost"] is None
+    told = program("estimate").stdout
+    assert "baremetal: c5.xlarge, m5.large, spot" in told
+    assert "'max_cost' is 1 USD: the run may stop before its end." in told

@@ -1,0 +1,331 @@
+"""The array dispatcher over commands that answer as Slurm's do."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from slurm_double import SlurmDouble
+
+from benchmark import results
+from benchmark.compute import submissions
+from benchmark.compute.cluster import Pace
+from benchmark.compute.slurm.slurm import SlurmDispatcher
+from benchmark.config import Config
+from benchmark.errors import BenchmarkError
+from benchmark.results import Cause, Record
+from benchmark.runs.execute import execute
+from benchmark.runs.plan import Plan
+from benchmark.store import Store
+
+DATASETS = ("penguins", "cpu", "concrete")
+
+
+class Quick(SlurmDispatcher):
+    pace = Pace(0.05, 0.05, settle_s=0.1, stuck_s=0.2, find_s=0.2, patience_s=30.0)
+
+
+@pytest.fixture
+def plan(make_plan: Callable[..., Plan], folder_store: Store) -> Plan:
+    return make_plan(folder_store, DATASETS)
+
+
+@pytest.fixture
+def config(make_config: Callable[..., Config], slurm_double: SlurmDouble) -> Config:
+    return make_config(slurm={"partition": "main"})
+
+
+def told(dispatcher: SlurmDispatcher, number: int) -> list[Record]:
+    found: list[Record] = []
+    end = time.monotonic() + 30
+    while len(found) < number and time.monotonic() < end:
+        found += dispatcher.completed(timeout_s=0.5)
+    return found
+
+
+def sent(dispatcher: SlurmDispatcher, double: SlurmDouble, number: int = 1) -> None:
+    while len(double.jobs()) < number:
+        dispatcher.completed(timeout_s=0.05)
+
+
+def leave_record(plan: Plan, number: int) -> None:
+    task = plan.tasks[number]
+    record = Record(task=task.key, status="success", labels=task.labels)
+    results.settle(plan.run, results.begin(plan.run, task), record)
+
+
+def test_one_array_with_what_the_tasks_ask_for(
+    plan: Plan, slurm_double: SlurmDouble, make_config: Callable[..., Config]
+) -> None:
+    options = {
+        "account": "lab",
+        "qos": "long",
+        "gres": "gpu:1",
+        "flags": ["--exclude=n9"],
+        "preamble": ["module load gcc"],
+        "cache": "$TMPDIR/environments",
+        "throttle": 2,
+    }
+    config = make_config(slurm=options, job_name="mine")
+    with Quick(plan.run, config) as dispatcher:
+        dispatcher.submit(plan.tasks)
+        sent(dispatcher, slurm_double)
+        (job,) = slurm_double.jobs()
+        assert job["name"].startswith("mine-default-")
+        asked = job["options"]
+        assert (asked["array"], asked["cpus-per-task"], asked["mem"]) == ("0-2%2", "1", "2524M")
+        assert (asked["time"], asked["account"], asked["qos"]) == ("6", "lab", "long")
+        assert job["words"][-1] == "--exclude=n9"
+        lines = job["script"].splitlines()
+        assert lines[1] == "module load gcc"
+        assert '"$TMPDIR/environments"' in lines[2]
+        assert "slurm_wrapper" in lines[-1]
+    assert {state for state, *_ in slurm_double.jobs()[0]["elements"]} == {"CANCELLED"}
+    assert submissions.load(plan.run, "Slurm") == []
+
+
+@pytest.mark.parametrize(
+    ("state", "begun", "cause"),
+    [
+        ("TIMEOUT", True, Cause.TIMEOUT),
+        ("TIMEOUT", False, Cause.INFRASTRUCTURE),
+        ("OUT_OF_MEMORY", True, Cause.MEMORY),
+        ("NODE_FAIL", True, Cause.INFRASTRUCTURE),
+        ("PREEMPTED", True, Cause.INTERRUPTED),
+        ("CANCELLED", False, Cause.INTERRUPTED),
+        ("FAILED", False, Cause.INFRASTRUCTURE),
+        ("COMPLETED", False, Cause.INFRASTRUCTURE),
+    ],
+)
+def test_an_element_that_left_no_record_is_accounted_by_its_state(
+    plan: Plan, config: Config, slurm_double: SlurmDouble, state: str, begun: bool, cause: Cause
+) -> None:
+    with Quick(plan.run, config) as dispatcher:
+        dispatcher.submit(plan.tasks)
+        sent(dispatcher, slurm_double)
+        if begun:
+            results.begin(plan.run, plan.tasks[1])
+        slurm_double.set(7, 1, state, code="1:0")
+        (record,) = told(dispatcher, 1)
+    assert (record.task, record.cause) == (plan.tasks[1].key, cause)
+    assert state in record.message
+    assert ".log" in record.message
+
+
+@pytest.mark.parametrize("accounting", [True, False])
+def test_a_job_that_squeue_has_forgotten_is_asked_for_once(
+    plan: Plan, config: Config, slurm_double: SlurmDouble, accounting: bool
+) -> None:
+    slurm_double.configure(accounting=accounting)
+    with Quick(plan.run, config) as dispatcher:
+        dispatcher.submit(plan.tasks)
+        sent(dispatcher, slurm_double)
+        leave_record(plan, 0)
+        slurm_double.set(7, 1, "CANCELLED")
+        slurm_double.set(7, 2, "NODE_FAIL")
+        slurm_double.purge(7, accounts_too=False)
+        causes = {record.task: record.cause for record in told(dispatcher, 3)}
+    keys = [task.key for task in plan.tasks]
+    assert causes == {keys[0]: None, keys[1]: Cause.INTERRUPTED, keys[2]: Cause.INFRASTRUCTURE}
+    assert len(slurm_double.calls("sacct")) <= 1
+
+
+def test_a_job_that_nobody_knows_is_no_success(
+    plan: Plan, config: Config, slurm_double: SlurmDouble
+) -> None:
+    with Quick(plan.run, config) as dispatcher:
+        dispatcher.submit(plan.tasks[:1])
+        sent(dispatcher, slurm_double)
+        slurm_double.purge(7)
+        (record,) = told(dispatcher, 1)
+    assert record.cause is Cause.INFRASTRUCTURE
+    assert "does not know the job any more" in record.message
+
+
+def test_an_end_is_read_from_the_log_of_jobs(
+    plan: Plan, config: Config, slurm_double: SlurmDouble
+) -> None:
+    (slurm_double.root / "jobcomp.log").write_text(
+        "JobId=12 Name=x JobState=PREEMPTED ArrayJobId=7 ArrayTaskId=0 ExitCode=0:15 \n"
+    )
+    with Quick(plan.run, config) as dispatcher:
+        dispatcher.submit(plan.tasks[:1])
+        sent(dispatcher, slurm_double)
+        slurm_double.purge(7)
+        (record,) = told(dispatcher, 1)
+    assert record.cause is Cause.INTERRUPTED
+
+
+def test_a_requeued_element_is_waited_for(
+    plan: Plan, config: Config, slurm_double: SlurmDouble
+) -> None:
+    with Quick(plan.run, config) as dispatcher:
+        dispatcher.submit(plan.tasks[:1])
+        sent(dispatcher, slurm_double)
+        results.begin(plan.run, plan.tasks[0])
+        slurm_double.set(7, 0, "PENDING", "BeginTime")
+        assert dispatcher.completed(timeout_s=0.5) == []
+        leave_record(plan, 0)
+        assert [record.status for record in told(dispatcher, 1)] == ["success"]
+
+
+def test_a_restarted_driver_adopts_its_jobs(
+    plan: Plan, config: Config, slurm_double: SlurmDouble
+) -> None:
+    first = Quick(plan.run, config)
+    first.submit(plan.tasks)
+    sent(first, slurm_double)
+    leave_record(plan, 0)  # The first driver is gone without a word.
+    with Quick(plan.run, config) as second:
+        second.submit(plan.tasks)
+        assert [record.task for record in told(second, 1)] == [plan.tasks[0].key]
+        leave_record(plan, 1)
+        leave_record(plan, 2)
+        assert len(told(second, 2)) == 2
+    assert len(slurm_double.calls("sbatch")) == 1
+    assert plan.run.store.list("default/jobs") == []
+
+
+def test_a_job_whose_answer_was_lost_is_found_by_its_name(
+    plan: Plan, config: Config, slurm_double: SlurmDouble
+) -> None:
+    slurm_double.configure(silent=True)
+    with Quick(plan.run, config) as dispatcher:
+        dispatcher.submit(plan.tasks)
+        sent(dispatcher, slurm_double)
+        slurm_double.configure(silent=False)
+        for number in range(3):
+            leave_record(plan, number)
+        assert len(told(dispatcher, 3)) == 3
+    assert len(slurm_double.jobs()) == 1
+
+
+def test_detached_jobs_are_left(plan: Plan, config: Config, slurm_double: SlurmDouble) -> None:
+    with Quick(plan.run, config) as dispatcher:
+        dispatcher.submit(plan.tasks)
+        sent(dispatcher, slurm_double)
+        dispatcher.detached = True
+    assert slurm_double.calls("scancel") == []
+    assert len(submissions.load(plan.run, "Slurm")) == 1
+
+
+def test_a_controller_that_is_down_is_waited_for_while_records_come(
+    plan: Plan, config: Config, slurm_double: SlurmDouble
+) -> None:
+    slurm_double.configure(down=True)
+    with Quick(plan.run, config) as dispatcher:
+        dispatcher.submit(plan.tasks)
+        assert dispatcher.completed(timeout_s=0.3) == []
+        slurm_double.configure(down=False)
+        sent(dispatcher, slurm_double)
+        slurm_double.configure(down=True)
+        leave_record(plan, 2)
+        assert [record.task for record in told(dispatcher, 1)] == [plan.tasks[2].key]
+        slurm_double.configure(down=False)
+        leave_record(plan, 0)
+        leave_record(plan, 1)
+        assert len(told(dispatcher, 2)) == 2
+
+
+def test_what_could_not_be_cancelled_is_named_and_cancelled_by_the_next_driver(
+    plan: Plan, config: Config, slurm_double: SlurmDouble
+) -> None:
+    dispatcher = Quick(plan.run, config)
+    dispatcher.submit(plan.tasks)
+    sent(dispatcher, slurm_double)
+    slurm_double.configure(down=True)
+    with pytest.raises(BenchmarkError, match=r"may still run: 7 "):
+        dispatcher.close()
+    slurm_double.configure(down=False)
+    with Quick(plan.run, config) as second:
+        second.submit(plan.tasks)
+        sent(second, slurm_double, 2)
+        assert slurm_double.jobs()[0]["elements"][0][0] == "CANCELLED"
+
+
+def test_arrays_are_cut_where_the_cluster_cuts(
+    plan: Plan, config: Config, slurm_double: SlurmDouble
+) -> None:
+    slurm_double.configure(largest=2)
+    with Quick(plan.run, config) as dispatcher:
+        dispatcher.submit(plan.tasks)
+        sent(dispatcher, slurm_double, 2)
+        assert [job["size"] for job in slurm_double.jobs()] == [2, 1]
+
+
+def test_a_limit_of_submissions_is_kept_until_there_is_room(
+    plan: Plan, config: Config, slurm_double: SlurmDouble
+) -> None:
+    slurm_double.configure(most=1)
+    with Quick(plan.run, config) as dispatcher:
+        dispatcher.submit(plan.tasks)
+        for number in range(3):
+            sent(dispatcher, slurm_double, number + 1)
+            slurm_double.set(7 + number, 0, "COMPLETED")
+            leave_record(plan, number)
+        assert [job["size"] for job in slurm_double.jobs()] == [1, 1, 1]
+
+
+def test_what_can_never_start_is_reported(
+    plan: Plan, config: Config, slurm_double: SlurmDouble
+) -> None:
+    slurm_double.configure(reason="PartitionTimeLimit")
+    with Quick(plan.run, config) as dispatcher:
+        dispatcher.submit(plan.tasks)
+        with pytest.raises(BenchmarkError, match=r"never start.*PartitionTimeLimit"):
+            told(dispatcher, 1)
+
+
+def test_what_slurm_refuses_is_said_in_its_words(
+    plan: Plan, config: Config, slurm_double: SlurmDouble
+) -> None:
+    slurm_double.configure(refusal="Invalid account or account/partition combination specified")
+    with Quick(plan.run, config) as dispatcher:
+        dispatcher.submit(plan.tasks)
+        with pytest.raises(BenchmarkError, match="Invalid account"):
+            told(dispatcher, 1)
+    assert submissions.load(plan.run, "Slurm") == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"slurm": {"partition": "nope"}}, "'nope', and the cluster has main, short, closed"),
+        ({"slurm": {"partition": "closed"}}, "closed is down"),
+        ({"slurm": {"partition": "short"}}, "short allows 60 s and a job would ask for 360"),
+        ({"cores": 5}, "5 cores, and the nodes of the partition main have 4"),
+        ({"memory": 7500}, "8524 MB .* have 8000"),
+        ({"s3_bucket_root": "memory://x"}, "no node of the cluster sees"),
+    ],
+)
+def test_what_the_cluster_would_never_start_is_refused(
+    slurm_double: SlurmDouble, make_config: Callable[..., Config], changes: dict, words: str
+) -> None:
+    with pytest.raises(BenchmarkError, match=words):
+        SlurmDispatcher.check(make_config(**changes))
+    SlurmDispatcher.check(make_config())
+
+
+def test_without_slurm_it_is_refused(
+    make_config: Callable[..., Config], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(BenchmarkError, match="sbatch is not on PATH"):
+        SlurmDispatcher.check(make_config())
+
+
+def test_a_whole_run_in_which_the_elements_are_processes(
+    plan: Plan,
+    make_config: Callable[..., Config],
+    slurm_double: SlurmDouble,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    slurm_double.configure(runs=True)
+    monkeypatch.setattr(SlurmDispatcher, "pace", Quick.pace)
+    config = make_config(compute={"*": "slurm"}, slurm={"logs": str(tmp_path / "logs")})
+    summary = execute(plan.run, config, plan.tasks)
+    assert summary.causes == {"success": 3}
+    assert list((tmp_path / "logs").iterdir()) == []

@@ -1,0 +1,232 @@
+"""Whole runs and studies on a real Slurm, whatever happens on the way."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from slurm_cluster import SMALL_CLUSTER, SlurmCluster, missing
+
+from benchmark import results
+from benchmark.store import open_store
+from benchmark.tasks import Run
+
+pytestmark = [pytest.mark.integration, pytest.mark.skipif(bool(missing()), reason=missing())]
+ROOT = Path(__file__).parents[3]
+PATIENCE_S = 900.0
+VALUES = {
+    "studies": ["starter"],
+    "frameworks": ["constant"],
+    "seeds": 8,
+    "cores": 1,
+    "memory": 1000,
+    "runtime": 5,
+    "hard_limit": 120,
+    "slurm": SMALL_CLUSTER,
+}
+STUDY = """
+name: line
+direction: maximize
+algorithm: random
+trials: 60
+parallel: 8
+tunables:
+  - {name: x, value_type: double, lower_bound: 0, upper_bound: 1}
+limits: {time: 60, memory: 500, cores: 1}
+objective: {command: "echo '{\\"score\\": {x}}'"}
+"""
+PROGRAM = """
+#include <mpi.h>
+#include <stdio.h>
+#include <stdlib.h>
+int main(int argc, char** argv) {
+  int rank, one = 1, sum = 0;
+  MPI_Init(&argc, &argv);
+  MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+  MPI_Reduce(&one, &sum, 1, MPI_INT, MPI_SUM, 0, MPI_COMM_WORLD);
+  fprintf(stderr, "on %s\\n", getenv("SLURMD_NODENAME") ? getenv("SLURMD_NODENAME") : "no node");
+  if (rank == 0) printf("{\\"score\\": %d}\\n", sum * atoi(argv[1]));
+  MPI_Finalize();
+  return 0;
+}
+"""
+RANKS = """
+name: ranks
+direction: maximize
+algorithm: grid
+trials: 6
+parallel: 4
+tunables:
+  - {name: x, value_type: integer, lower_bound: 1, upper_bound: 3}
+  - {name: n, value_type: integer, lower_bound: 1, upper_bound: 2}
+limits: {time: 60, memory: 500, cores: 1}
+resources: {nodes: n, ranks_per_node: n}
+objective: {command: "./sum {x}"}
+"""
+
+
+@contextmanager
+def driver(work: Path, *words: str) -> Iterator[subprocess.Popen[bytes]]:
+    with (work / "driver.log").open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, str(ROOT / "main.py"), *words], cwd=work, stdout=log, stderr=log
+        )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def opened(work: Path, name: str = "default") -> Run | None:
+    store = open_store(str(work / "runs"))
+    has = store.get(f"{name}/manifest.json") is not None
+    return Run.open(store, name) if has else None
+
+
+def until(true: Callable[[], object], work: Path) -> None:
+    end = time.monotonic() + PATIENCE_S
+    while not true():
+        assert time.monotonic() < end, (work / "driver.log").read_text()[-3000:]
+        time.sleep(0.2)
+
+
+def count(work: Path, name: str = "default") -> int:
+    return len(open_store(str(work / "runs")).list(f"{name}/out"))
+
+
+def idle(cluster: SlurmCluster, work: Path) -> None:
+    """Nothing of the run is left: no job, no process."""
+    until(lambda: not cluster.call("squeue", "-h"), work)
+    mark = str(work).encode()
+    left = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (entry / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if mark in command and int(entry.name) != os.getpid():
+            left.append(command)
+    assert left == []
+
+
+@pytest.mark.parametrize("method", ["slurm", "pilot"])
+def test_a_run_in_which_everything_dies_once(
+    slurm: SlurmCluster, tmp_path: Path, method: str
+) -> None:
+    """A node, the controller and the driver are killed, and a job is cancelled by hand."""
+    (tmp_path / "batch.config").write_text(json.dumps(VALUES | {"compute": {"*": method}}))
+    with driver(tmp_path, "execute-compute"):
+        until(lambda: count(tmp_path) >= 3, tmp_path)
+        if method == "slurm":
+            running = slurm.call("squeue", "-h", "-r", "-t", "R", "-o", "%F_%K").split()
+            slurm.call("scancel", running[0])
+        slurm.lose_node("n3")
+        until(lambda: count(tmp_path) >= 8, tmp_path)
+    slurm.kill("slurmctld")
+    with driver(tmp_path, "resume-compute") as second:
+        had = count(tmp_path)
+        until(lambda: count(tmp_path) > had or second.poll() is not None, tmp_path)
+        slurm.start("slurmctld")
+        slurm.start("n3")
+        assert second.wait(PATIENCE_S) == 0, (tmp_path / "driver.log").read_text()[-3000:]
+    run = opened(tmp_path)
+    assert run is not None
+    found = list(results.records(run))
+    assert Counter(record.task for record in found) == Counter(task.key for task in run.tasks)
+    assert len(found) == 64
+    assert {record.status for record in found} == {"success"}
+    idle(slurm, tmp_path)
+
+
+@pytest.mark.parametrize("method", ["slurm", "pilot"])
+def test_a_study_whose_driver_is_killed(slurm: SlurmCluster, tmp_path: Path, method: str) -> None:
+    trials = 60 if method == "pilot" else 24
+    (tmp_path / "study.yaml").write_text(STUDY.replace("60\n", f"{trials}\n", 1))
+    values = {"compute": {"*": method}, "slurm": SMALL_CLUSTER}
+    (tmp_path / "batch.config").write_text(json.dumps(values))
+    with driver(tmp_path, "tune", "study.yaml") as first:
+        until(lambda: count(tmp_path, "studies/line") >= 5, tmp_path)
+        first.send_signal(signal.SIGKILL)
+        first.wait()
+    with driver(tmp_path, "tune", "--resume", "line") as second:
+        assert second.wait(PATIENCE_S) == 0, (tmp_path / "driver.log").read_text()[-3000:]
+    run = opened(tmp_path, "studies/line")
+    assert run is not None
+    found = list(results.records(run))
+    assert sorted(int(record.task) for record in found) == list(range(trials))
+    assert {record.status for record in found} == {"success"}
+    idle(slurm, tmp_path)
+
+
+def test_ranks_on_two_nodes_beside_serial_trials(slurm: SlurmCluster, tmp_path: Path) -> None:
+    (tmp_path / "sum.c").write_text(PROGRAM)
+    subprocess.run(["mpicc", "sum.c", "-o", "sum"], cwd=tmp_path, check=True)
+    study = RANKS.replace("limits", "forbidden: [n == 3]\nlimits")
+    (tmp_path / "study.yaml").write_text(study)
+    values = {"compute": {"*": "pilot"}, "slurm": SMALL_CLUSTER}
+    (tmp_path / "batch.config").write_text(json.dumps(values))
+    with driver(tmp_path, "tune", "study.yaml") as tuning:
+        assert tuning.wait(PATIENCE_S) == 0, (tmp_path / "driver.log").read_text()[-3000:]
+    run = opened(tmp_path, "studies/ranks")
+    assert run is not None
+    scores = {}
+    for record in results.records(run):
+        params = record.labels["params"]
+        scores[params["x"], params["n"]] = record.metrics["value"]
+        log = (run.store.get(str(record.log)) or b"").decode()
+        nodes = {line for line in log.splitlines() if line.startswith("on n")}
+        assert len(nodes) == (2 if params["n"] == 2 else 1) or "on no node" in log
+    assert scores == {(x, n): x * n * n for x in (1, 2, 3) for n in (1, 2)}
+    idle(slurm, tmp_path)
+
+
+def test_over_memory_and_over_time_are_results(slurm: SlurmCluster, tmp_path: Path) -> None:
+    (tmp_path / "greedy.py").write_text(
+        "import sys, time\n"
+        "held = bytearray(400 * 2**20) if sys.argv[1] == 'memory' else time.sleep(60)\n"
+        "held[::4096] = b'x' * len(held[::4096]); time.sleep(5)\n"
+    )
+    (tmp_path / "study.yaml").write_text(
+        "name: greedy\ndirection: maximize\nalgorithm: grid\ntrials: 2\nparallel: 2\n"
+        "tunables:\n  - {name: what, value_type: categorical, choices: [memory, time]}\n"
+        "limits: {time: 10, memory: 200, cores: 1}\n"
+        "objective: {command: 'python greedy.py {what}'}\n"
+    )
+    values = {"compute": {"*": "slurm"}, "slurm": SMALL_CLUSTER}
+    (tmp_path / "batch.config").write_text(json.dumps(values))
+    with driver(tmp_path, "tune", "study.yaml") as tuning:
+        tuning.wait(PATIENCE_S)
+    run = opened(tmp_path, "studies/greedy")
+    assert run is not None
+    causes = {r.labels["params"]["what"]: str(r.cause) for r in results.records(run)}
+    assert causes == {"memory": "memory", "time": "timeout"}
+
+
+def test_causes_come_from_accounting_when_the_controller_has_forgotten(tmp_path: Path) -> None:
+    if any(os.access(f"/usr/sbin/{name}", os.X_OK) is False for name in ("slurmdbd", "mariadbd")):
+        pytest.skip("slurmdbd and mariadb-server are not installed")
+    from benchmark.compute.slurm.commands import Slurm
+    from benchmark.config import SlurmOptions
+
+    with (
+        SlurmCluster(tmp_path / "lab", accounting=True, min_job_age_s=2) as cluster,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        for name, value in cluster.variables.items():
+            patch.setenv(name, value)
+        told = cluster.call("sbatch", "--parsable", "-o/dev/null", "--array=0-1", "--wrap=exit 3")
+        until(lambda: not cluster.call("squeue", "-h", "-t", "all"), tmp_path)
+        slurm = Slurm(SlurmOptions())
+        until(lambda: len(slurm.past([told]).get(told, {})) == 2, tmp_path)
+        element = slurm.past([told])[told][1]
+    assert (element.state, element.code, element.is_over) == ("FAILED", "3:0", True)

@@ -1,0 +1,210 @@
+"""Leases by a clock of the test's, suggestions ahead, what lies in the store, many experiments."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from benchmark.hpo import export
+from benchmark.hpo.listing import opened
+from benchmark.hpo.service.errors import ConflictError, FinishedError, NotFoundError
+from benchmark.hpo.service.experiment import Ending, Experiment
+from benchmark.hpo.service.homes import DatabaseHome, Home, MemoryHome, StoreHome
+from benchmark.hpo.service.leases import MemoryLeases
+from benchmark.hpo.service.service import Service
+from benchmark.hpo.study import Study
+from benchmark.store import FolderStore, Store
+
+TUNABLES: list[dict[str, Any]] = [
+    {"name": "x", "value_type": "double", "lower_bound": 0, "upper_bound": 1},
+    {"name": "gc", "value_type": "categorical", "choices": ["G1", "Z"]},
+]
+DECLARED: dict[str, Any] = {
+    "direction": "minimize",
+    "tunables": TUNABLES,
+    "trials": 20,
+    "algorithm": "random",
+}
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def value(params: dict[str, Any]) -> float:
+    return float(params["x"]) + (params["gc"] == "Z")
+
+
+@pytest.fixture(params=["store", "database", "memory"])
+def home(request: pytest.FixtureRequest, folder_store: Store) -> Home:
+    if request.param == "store":
+        return StoreHome(folder_store)
+    if request.param == "memory":
+        return MemoryHome()
+    assert isinstance(folder_store, FolderStore)
+    return DatabaseHome(f"sqlite:///{folder_store.root}/s.db", folder_store)
+
+
+def test_an_ended_lease_is_given_out_again(service: Service) -> None:
+    service.create("e", DECLARED, lease_s=10.0)
+    clock = Clock()
+    with service.use("e") as experiment:
+        leases = MemoryLeases(clock)
+        experiment._opened.leases = leases
+        (first,) = experiment.ask()
+        assert [one.number for one in experiment.ask()] == [1]
+        clock.now = 9.0
+        experiment.heartbeat(0, first.token)
+        clock.now = 18.0
+        (again,) = experiment.ask()
+        assert (again.number, again.again) == (1, True)
+        clock.now = 19.5
+        (back,) = experiment.ask()
+        assert (back.number, back.params, back.again) == (0, first.params, True)
+        with pytest.raises(ConflictError, match="another client's now"):
+            experiment.heartbeat(0, first.token)
+        assert experiment.tell(0, Ending("success", (1.0,)))
+
+
+def test_a_restart_goes_on_where_it_stood(home: Home) -> None:
+    service = Service(home)
+    service.create("a b", DECLARED | {"pruner": "median"}, lease_s=1000.0)
+    with service.use("a b") as experiment:
+        given = experiment.ask(3, key="k")
+        experiment.tell(0, Ending("success", (0.5,), cost=2.0))
+        experiment.report(1, 0, 3.0)
+        experiment.set_state("paused")
+    service.close()
+    service = Service(home)
+    with service.use("a b") as experiment:
+        counts = experiment.counts()
+        assert (counts.asked, counts.told, counts.cost) == (3, 1, 2.0)
+        assert (experiment.state, experiment.running()) == ("paused", [1, 2])
+        experiment.set_state("running")
+        assert [one.params for one in experiment.ask(3, key="k")] == [g.params for g in given]
+        experiment.heartbeat(1, given[1].token)
+        assert [one.number for one in experiment.ask()] == [3]
+    assert [service.titles(), len(service.names())] == [["a b"], 1]
+    service.delete("a b")
+    assert service.names() == []
+    with pytest.raises(NotFoundError), service.use("a b"):
+        pass
+    service.close()
+
+
+def test_an_experiment_is_a_study(folder_store: Store) -> None:
+    service = Service(StoreHome(folder_store))
+    service.create("e", DECLARED)
+    with service.use("e") as experiment:
+        for _ in range(4):
+            (given,) = experiment.ask()
+            experiment.tell(given.number, Ending("success", (value(given.params),)))
+        (left,) = experiment.ask()
+    service.close()
+    run, definition = opened(folder_store, "e")
+    records = export.trial_records(run)
+    assert [record.status for record in records] == ["success"] * 4
+    assert export.best(run, definition)[0].labels["values"] == [
+        min(record.labels["values"][0] for record in records)
+    ]
+    study = Study.open(folder_store, "e", {"objective": {"command": "true"}})
+    assert [task.key for task in study.unfinished()] == [str(left.number)]
+    assert [task.key for task in study.ask()] == ["5"]
+
+
+def test_a_record_that_a_kill_prevented_is_written_at_the_next_opening(
+    folder_store: Store,
+) -> None:
+    service = Service(StoreHome(folder_store))
+    service.create("e", DECLARED)
+    with service.use("e") as experiment:
+        experiment.ask()
+        experiment.tell(0, Ending("success", (1.0,)))
+    service.close()
+    folder_store.delete(["studies/e/out/0.json"])
+    service = Service(StoreHome(folder_store))
+    with service.use("e"):
+        pass
+    service.close()
+    assert folder_store.get("studies/e/out/0.json") is not None
+
+
+def test_one_process_has_an_experiment(folder_store: Store) -> None:
+    service = Service(StoreHome(folder_store))
+    service.create("e", DECLARED)
+    with folder_store.lock("driver-studies/e"), pytest.raises(ConflictError), service.use("e"):
+        pass
+    with service.use("e") as experiment:
+        experiment.ask()
+    service.close()
+
+
+def test_more_experiments_than_may_be_open(home: Home) -> None:
+    service = Service(home, most_open=3)
+    names = [f"e{n}" for n in range(8)]
+    for name in names:
+        service.create(name, DECLARED)
+
+    def turn(name: str) -> None:
+        with service.use(name) as experiment:
+            (given,) = experiment.ask()
+            experiment.tell(given.number, Ending("success", (value(given.params),)))
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(turn, names * 5))
+    assert len(service._held) <= 3
+    for name in names:
+        with service.use(name) as experiment:
+            assert experiment.counts().told == 5
+    service.close()
+
+
+@pytest.mark.parametrize("algorithm", ["random", "optuna_tpe", "grid"])
+def test_many_threads_on_one_experiment(home: Home, algorithm: str) -> None:
+    service = Service(home)
+    steps = [{**TUNABLES[0], "step": 0.05}, TUNABLES[1]]
+    declared = {"tunables": steps, "algorithm": algorithm, "trials": 40, "parallel": 8}
+    service.create("e", DECLARED | declared)
+    given: list[int] = []
+
+    def work(experiment: Experiment) -> None:
+        with contextlib.suppress(FinishedError):
+            while experiment.counts().asked < 40:
+                for one in experiment.ask():
+                    given.append(one.number)
+                    experiment.tell(one.number, Ending("success", (value(one.params),)))
+
+    with service.use("e") as experiment:
+        threads = [threading.Thread(target=work, args=(experiment,)) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        trials = experiment.optimizer.trials()
+        points = {repr(experiment.optimizer.params_of(trial)) for trial in trials}
+    assert sorted(given) == list(range(40))
+    assert [trial.state.name for trial in trials] == ["COMPLETE"] * 40
+    assert len(points) == 40
+    service.close()
+
+
+def test_a_seed_repeats(folder_store: Store) -> None:
+    service = Service(StoreHome(folder_store))
+    points = []
+    for name in ("a", "b"):
+        service.create(name, DECLARED | {"seed": 5, "algorithm": "optuna_tpe"})
+        with service.use(name) as experiment:
+            for _ in range(14):
+                (given,) = experiment.ask()
+                experiment.tell(given.number, Ending("success", (value(given.params),)))
+            trials = experiment.optimizer.trials()
+            points.append([experiment.optimizer.params_of(trial) for trial in trials])
+    service.close()
+    assert points[0] == points[1]

@@ -1,0 +1,242 @@
+"""The classic contract over gRPC: every method, its codes and words; the client command."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from benchmark.cli import main
+from benchmark.hpo.service import hpo_pb2 as pb
+from benchmark.hpo.service.grpc_wire import METHODS, SERVICE, start
+from benchmark.hpo.service.guard import read_tokens
+from benchmark.hpo.service.service import Service
+
+NAME = "petclinic"
+Call = Callable[..., Any]
+
+
+@pytest.fixture
+def port(service: Service) -> Iterator[int]:
+    server, port = start(service, "127.0.0.1", 0, None)
+    yield port
+    server.stop(0).wait()
+
+
+def calling(port: int, *metadata: tuple[str, str]) -> Call:
+    def call(method: str, request: Any) -> Any:
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            unary = channel.unary_unary(
+                f"/{SERVICE}/{method}",
+                request_serializer=METHODS[method][0].SerializeToString,
+                response_deserializer=METHODS[method][1].FromString,
+            )
+            try:
+                return unary(request, timeout=60, metadata=metadata)
+            except grpc.RpcError as error:
+                said: Any = error
+                return said.code().name, said.details()
+
+    return call
+
+
+@pytest.fixture
+def call(port: int) -> Call:
+    return calling(port)
+
+
+def details(**changes: Any) -> Any:
+    tunable = pb.ExperimentDetails.Tunable
+    values: dict[str, Any] = {
+        "experiment_name": NAME,
+        "total_trials": 3,
+        "parallel_trials": 1,
+        "direction": "minimize",
+        "hpo_algo_impl": "optuna_tpe",
+        "objective_function": "response_time",
+        "value_type": "double",
+        "tuneables": [
+            tunable(name="memory", value_type="double", lower_bound=150, upper_bound=300, step=1),
+            tunable(name="gc", value_type="categorical", choices=["G1", "Z"]),
+        ],
+    }
+    return pb.ExperimentDetails(**(values | changes))
+
+
+def named(name: str = NAME) -> Any:
+    return pb.ExperimentNameParams(experiment_name=name)
+
+
+def result(number: int, ended: str = "SUCCESS", value: float = -1.5, name: str = NAME) -> Any:
+    return pb.ExperimentTrialResult(
+        experiment_name=name, trial=number, result=ended, value_type="double", value=value
+    )
+
+
+def test_an_experiment_from_new_to_delete(call: Call, service: Service) -> None:
+    assert call("NewExperiment", details()).trial_number == 0
+    assert call("NewExperiment", details()) == ("ALREADY_EXISTS", "Experiment already exists!")
+    assert call("NumberExperiments", pb.NumberExperimentsParams()).count == 1
+    assert list(call("ExperimentsList", pb.ExperimentsListParams()).experiment) == [NAME]
+    found = call("GetExperimentDetails", named())
+    assert (found.direction, found.hpo_algo_impl, found.started) == ("minimize", "optuna_tpe", True)
+    assert [one.name for one in found.tuneables] == ["memory", "gc"]
+    config = {
+        one.name: one
+        for one in call("GetTrialConfig", pb.ExperimentTrial(experiment_name=NAME, trial=0)).config
+    }
+    assert 150 <= config["memory"].value <= 300
+    assert config["gc"].text in ("G1", "Z")
+    early = ("FAILED_PRECONDITION", "Experiment has not yet finished running!")
+    assert call("GetRecommendedConfig", named()) == early
+    call("UpdateTrialResult", result(0))
+    assert call("GenerateNextConfig", named()).trial_number == 1
+    call("UpdateTrialResult", result(1, "FAILURE"))
+    assert call("GenerateNextConfig", named()).trial_number == 2
+    call("UpdateTrialResult", result(2, "PRUNE"))
+    assert call("GenerateNextConfig", named()).trial_number == -1
+    with service.use(NAME) as experiment:
+        states = [trial.state.name for trial in experiment.optimizer.trials()]
+    assert states == ["COMPLETE", "FAIL", "PRUNED"]
+    best = call("GetRecommendedConfig", named())
+    assert (best.experiment_name, best.direction) == (NAME, "minimize")
+    assert best.optimal_value.objective_function == "response_time"
+    assert best.optimal_value.value == -1.5
+    assert {one.name for one in best.tunables} == {"memory", "gc"}
+    call("DeleteExperiment", named())
+    assert call("NumberExperiments", pb.NumberExperimentsParams()).count == 0
+
+
+@pytest.mark.parametrize(
+    ("method", "request_", "said"),
+    [
+        ("GetExperimentDetails", named("x"), ("NOT_FOUND", "Could not find experiment: x")),
+        (
+            "GetTrialConfig",
+            pb.ExperimentTrial(experiment_name="x", trial=0),
+            ("NOT_FOUND", "Could not find experiment: x"),
+        ),
+        (
+            "GetTrialConfig",
+            pb.ExperimentTrial(experiment_name=NAME, trial=7),
+            ("INVALID_ARGUMENT", f"Invalid trial number 7 for experiment: {NAME}"),
+        ),
+        ("UpdateTrialResult", result(0, name="x"), ("NOT_FOUND", "Experiment not found!")),
+        (
+            "UpdateTrialResult",
+            result(7),
+            ("INVALID_ARGUMENT", "Requested trial exceeds the completed trial limit!"),
+        ),
+        (
+            "UpdateTrialResult",
+            result(-1),
+            ("INVALID_ARGUMENT", "Trial number cannot be negative!"),
+        ),
+        (
+            "UpdateTrialResult",
+            result(0, 9),  # type: ignore[arg-type]
+            ("INVALID_ARGUMENT", "Trial result status is invalid!"),
+        ),
+        (
+            "UpdateTrialResult",
+            result(0, value=float("nan")),
+            ("INVALID_ARGUMENT", "Value and value type do not match!"),
+        ),
+        ("GenerateNextConfig", named("x"), ("NOT_FOUND", "Experiment not found!")),
+        ("GetRecommendedConfig", named("x"), ("NOT_FOUND", "Experiment not found!")),
+        ("DeleteExperiment", named("x"), ("NOT_FOUND", "Experiment not found!")),
+        (
+            "NewExperiment",
+            details(experiment_name="y", hpo_algo_impl="xyz"),
+            ("INVALID_ARGUMENT", "HPO algorithm not supported!"),
+        ),
+        (
+            "NewExperiment",
+            details(experiment_name="y", direction="xyz"),
+            ("INVALID_ARGUMENT", "Direction not supported!"),
+        ),
+        (
+            "NewExperiment",
+            details(experiment_name=""),
+            ("INVALID_ARGUMENT", "Parameters cannot be empty or null!"),
+        ),
+    ],
+)
+def test_refusals(call: Call, method: str, request_: Any, said: tuple[str, str]) -> None:
+    call("NewExperiment", details())
+    assert call(method, request_) == said
+
+
+def test_bounds_in_full_precision_and_as_doubles_of_the_same_number(call: Call) -> None:
+    exact = pb.ExperimentDetails.Tunable(
+        name="cpu", value_type="double", exact_lower_bound=0.25, exact_upper_bound=0.5
+    )
+    # Another schema's tunable: bounds are doubles under 2 and 4.
+    other = pb.ExperimentDetails.Tunable(name="ram", value_type="double").SerializeToString()
+    other += b"\x11" + struct.pack("<d", 0.125) + b"\x21" + struct.pack("<d", 0.375)
+    tuneables = [exact, pb.ExperimentDetails.Tunable.FromString(other)]
+    assert call("NewExperiment", details(tuneables=tuneables)).trial_number == 0
+    found = call("GetExperimentDetails", named()).tuneables
+    bounds = [(one.exact_lower_bound, one.exact_upper_bound) for one in found]
+    assert bounds == [(0.25, 0.5), (0.125, 0.375)]
+
+
+def test_tokens(service: Service, tmp_path: Path) -> None:
+    file = tmp_path / "tokens"
+    file.write_text("read " + "r" * 20 + "\nwrite " + "w" * 20 + "\n")
+    server, port = start(service, "127.0.0.1", 0, read_tokens(file))
+    try:
+        assert calling(port)("NewExperiment", details())[0] == "UNAUTHENTICATED"
+        reader = calling(port, ("authorization", "Bearer " + "r" * 20))
+        assert reader("NewExperiment", details())[0] == "PERMISSION_DENIED"
+        assert reader("NumberExperiments", pb.NumberExperimentsParams()).count == 0
+        writer = calling(port, ("authorization", "Bearer " + "w" * 20))
+        assert writer("NewExperiment", details()).trial_number == 0
+    finally:
+        server.stop(0).wait()
+
+
+def test_the_client_command(
+    port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HPO_PORT", str(port))
+    space = {
+        "experiment_name": NAME,
+        "experiment_id": "a1",
+        "total_trials": 2,
+        "direction": "minimize",
+        "objective_function": "t",
+        "tunables": [
+            {"name": "cpu", "value_type": "double", "lower_bound": 0.5, "upper_bound": 1.5},
+            {"name": "gc", "value_type": "categorical", "choices": ["G1", "Z"]},
+        ],
+    }
+    file = tmp_path / "space.json"
+    file.write_text(json.dumps({"search_space": space}))
+
+    def said(*words: str, code: int = 0) -> str:
+        assert main(["serve", "client", *words]) == code
+        told = capsys.readouterr()
+        return told.out or told.err
+
+    assert "Trial Number: 0" in said("new", "--file", str(file))
+    assert "already exists" in said("new", "--file", str(file), code=2)
+    assert "Number of running experiments: 1" in said("count")
+    assert NAME in said("list")
+    assert "response" not in said("show", "--name", NAME)
+    assert "cpu" in said("config", "--name", NAME, "--trial", "0")
+    ended = ("--name", NAME, "--result", "SUCCESS", "--value_type", "double", "--value", "98.7")
+    assert "Success: Updated Trial Result" in said("result", "--trial", "0", *ended)
+    assert "already completed" in said("result", "--trial", "0", *ended, code=2)
+    assert "Next Trial: 1" in said("next", "--name", NAME)
+    said("result", "--trial", "1", *ended)
+    assert "Optimal Value: 98.7" in said("recommended", "--name", NAME)
+    assert f"Deleted: {NAME}" in said("delete", "--name", NAME)
+    assert "needs --name" in said("show", code=2)
+    monkeypatch.setenv("HPO_PORT", "1")
+    assert "No HPO service answers at localhost:1" in said("count", code=2)

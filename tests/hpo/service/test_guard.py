@@ -1,0 +1,103 @@
+"""Host, size, rate and token, in front of the application; and which addresses are served."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from benchmark.hpo.service.guard import LARGEST_BODY, Buckets, Guard, TokenError, read_tokens
+from benchmark.hpo.service.homes import MemoryHome
+from benchmark.hpo.service.rest import make_app
+from benchmark.hpo.service.server import Options, ServeError, check
+from benchmark.hpo.service.service import Service
+
+READ, WRITE = "r" * 24, "w" * 24
+
+
+@pytest.fixture
+def guarded(tmp_path: Path) -> Iterator[TestClient]:
+    file = tmp_path / "tokens"
+    file.write_text(f"# of the test\nread {READ}\n\nwrite {WRITE}\n")
+    app = Guard(make_app(Service(MemoryHome())), read_tokens(file))
+    with TestClient(app) as client:
+        yield client
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {token}"}
+
+
+def test_tokens_have_their_rights(guarded: TestClient) -> None:
+    for path in ("/health", "/"):
+        assert guarded.get(path).status_code == 200
+    for path in ("/v1/experiments", "/listexperiments", "/openapi.json", "/experiment_trials"):
+        assert guarded.get(path).status_code == 401
+        assert guarded.get(path, headers=bearer("x" * 24)).status_code == 401
+    assert guarded.get("/v1/experiments", headers=bearer(READ)).status_code == 200
+    body = {"operation": "EXP_DELETE", "experiment_name": "e"}
+    refused = guarded.post("/experiment_trials", json=body, headers=bearer(READ))
+    assert refused.status_code == 403
+    found = guarded.post("/experiment_trials", json=body, headers=bearer(WRITE))
+    assert (found.status_code, found.text) == (404, "Experiment not found!")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "has no token"),
+        ("write short", "fewer than 16"),
+        ("admin " + WRITE, "line 1: write 'read TOKEN'"),
+        (WRITE, "line 1: write 'read TOKEN'"),
+    ],
+)
+def test_token_files_that_are_refused(tmp_path: Path, text: str, said: str) -> None:
+    file = tmp_path / "tokens"
+    file.write_text(text)
+    with pytest.raises(TokenError, match=said) as caught:
+        read_tokens(file)
+    assert WRITE not in str(caught.value)
+
+
+def test_a_body_that_is_too_large(http: TestClient) -> None:
+    client = TestClient(Guard(http.app))
+    data = b" " * (LARGEST_BODY + 1)
+    kind = {"content-type": "application/json"}
+    assert client.post("/experiment_trials", content=data, headers=kind).status_code == 413
+
+    def parts() -> Iterator[bytes]:
+        for _ in range(9):
+            yield b" " * (LARGEST_BODY // 8)
+
+    assert client.post("/experiment_trials", content=parts(), headers=kind).status_code == 413
+
+
+def test_a_rate() -> None:
+    now = 0.0
+    buckets = Buckets(2.0, lambda: now)
+    assert [buckets.take("a") for _ in range(3)] == [True, True, False]
+    assert buckets.take("b")
+    now = 0.5
+    assert [buckets.take("a") for _ in range(2)] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("host", "code"),
+    [("localhost:8085", 200), ("127.0.0.1", 200), ("[::1]:1", 200), ("evil.example", 403)],
+)
+def test_a_local_server_answers_to_its_own_name(http: TestClient, host: str, code: int) -> None:
+    client: Any = TestClient(Guard(http.app, local=True))
+    assert client.get("/health", headers={"host": host}).status_code == code
+
+
+def test_no_open_server_by_accident(tmp_path: Path) -> None:
+    for host in ("0.0.0.0", "::", "192.0.2.1", "example.org"):
+        with pytest.raises(ServeError, match="--token-file"):
+            check(Options(host=host))
+        check(Options(host=host, insecure=True))
+        check(Options(host=host, token_file=tmp_path))
+    for host in ("127.0.0.1", "localhost", "::1"):
+        check(Options(host=host))

@@ -1,0 +1,165 @@
+"""A real server: killed and started again, many clients, none of whose results is lost."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import threading
+import urllib.error
+import urllib.request
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmark.hpo import Client
+from benchmark.store import open_store
+
+TUNABLES: list[dict[str, Any]] = [
+    {"name": f"x{n}", "value_type": "double", "lower_bound": 0, "upper_bound": 1} for n in range(3)
+]
+Serve = Callable[..., Any]
+
+
+def test_a_server_from_start_to_end(serve: Serve, tmp_path: Path) -> None:
+    server = serve()
+    client = Client(server.url)
+    experiment = client.create("e", direction="minimize", tunables=TUNABLES, trials=6)
+    for trial in experiment:
+        trial.tell(sum(trial.params.values()))
+    assert experiment.summary()["state"] == "finished"
+    best = experiment.best()
+    assert server.kill(signal.SIGTERM) == 0
+    records = open_store(str(tmp_path / "runs")).list("studies/e/out")
+    assert len(records) == 6
+    server.start()
+    assert Client(server.url).experiment("e").best() == best
+    assert list(client.experiments()) == ["e"]
+
+
+def killed_while_working(serve: Serve, kills: int, trials: int, clients: int) -> None:
+    """Clients ask and tell while the server is killed; every acknowledged result is there once."""
+    server = serve()
+    client = Client(server.url, patience_s=120)
+    client.create("e", direction="minimize", tunables=TUNABLES, trials=trials, algorithm="random")
+    told: list[tuple[int, float]] = []
+    faults: list[BaseException] = []
+
+    def work() -> None:
+        mine = Client(server.url, patience_s=120)
+        try:
+            for trial in mine.experiment("e"):
+                value = sum(trial.params.values())
+                trial.tell(value)
+                told.append((trial.number, value))
+        except BaseException as error:
+            faults.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(clients)]
+    for thread in threads:
+        thread.start()
+    for kill in range(1, kills + 1):
+        # The next kill comes when the clients have got on, not when a time has passed.
+        while len(told) < kill * trials // (kills + 1) and not faults:
+            threading.Event().wait(random.uniform(0.001, 0.02))
+        server.kill()
+        server.start()
+    for thread in threads:
+        thread.join(300)
+    assert not faults, faults
+    found = client.experiment("e").trials(limit=10_000)
+    assert [trial["number"] for trial in found] == list(range(trials))
+    assert all(trial["status"] == "success" for trial in found)
+    values = {trial["number"]: trial["values"][0] for trial in found}
+    assert dict(told) == values
+    assert max(Counter(number for number, _ in told).values()) == 1
+
+
+def test_three_kills(serve: Serve) -> None:
+    killed_while_working(serve, kills=3, trials=60, clients=4)
+
+
+@pytest.mark.integration
+def test_fifty_kills(serve: Serve) -> None:
+    killed_while_working(serve, kills=50, trials=1000, clients=8)
+
+
+def classic(url: str, name: str, trials: int) -> None:
+    """A client as they were written for the first implementation: one trial after the other."""
+
+    def post(body: dict[str, Any]) -> str:
+        request = urllib.request.Request(
+            f"{url}/experiment_trials",
+            json.dumps(body).encode(),
+            {"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            text: str = answer.read().decode()
+            return text
+
+    space = {
+        "experiment_name": name,
+        "experiment_id": name,
+        "total_trials": trials,
+        "objective_function": "t",
+        "tunables": TUNABLES,
+        "direction": "minimize",
+        "hpo_algo_impl": "random",
+    }
+    number = post({"operation": "EXP_TRIAL_GENERATE_NEW", "search_space": space})
+    for place in range(trials):
+        query = f"experiment_name={name}&trial_number={number}"
+        with urllib.request.urlopen(f"{url}/experiment_trials?{query}", timeout=60) as answer:
+            config = json.load(answer)
+        result = {
+            "experiment_name": name,
+            "trial_number": int(number),
+            "trial_result": "success",
+            "result_value_type": "double",
+            "result_value": sum(one["tunable_value"] for one in config),
+        }
+        assert post({"operation": "EXP_TRIAL_RESULT", **result}) == "Result posted successfully!"
+        if place < trials - 1:
+            body = {"operation": "EXP_TRIAL_GENERATE_SUBSEQUENT", "experiment_name": name}
+            number = post(body)
+
+
+@pytest.mark.parametrize(
+    "trials", [10, pytest.param(100, marks=pytest.mark.integration)], ids=["few", "many"]
+)
+def test_five_classic_clients_at_once(serve: Serve, trials: int) -> None:
+    server = serve("--no-grpc")
+    faults: list[BaseException] = []
+
+    def work(name: str) -> None:
+        try:
+            classic(server.url, name, trials)
+        except BaseException as error:
+            faults.append(error)
+
+    names = [f"e{n}" for n in range(5)]
+    threads = [threading.Thread(target=work, args=(name,)) for name in names]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(300)
+    assert not faults, faults
+    client = Client(server.url)
+    for name in names:
+        found = client.experiment(name).trials()
+        assert [trial["status"] for trial in found] == ["success"] * trials
+        for trial in found:
+            assert trial["values"] == [sum(trial["params"].values())]
+
+
+def test_wrong_use(serve: Serve, program: Callable[..., Any]) -> None:
+    server = serve("--no-grpc")
+    ended = program("serve", "--port", str(server.port), "--no-grpc")
+    assert ended.returncode == 2
+    assert "choose another with --port" in ended.stderr
+    ended = program("serve", "--host", "0.0.0.0", "--no-grpc")
+    assert ended.returncode == 2
+    assert "--token-file" in ended.stderr

@@ -1,0 +1,240 @@
+"""The modern API: keys, endings, budgets, states, fronts, and what it refuses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+TUNABLES: list[dict[str, Any]] = [
+    {"name": "x", "value_type": "double", "lower_bound": 0, "upper_bound": 1},
+    {"name": "gc", "value_type": "categorical", "choices": ["G1", "Z"]},
+]
+Http = TestClient
+
+
+def create(http: Http, **changes: Any) -> dict[str, Any]:
+    body = {"name": "e", "direction": "minimize", "tunables": TUNABLES, "algorithm": "random"}
+    answer = http.post("/v1/experiments", json=body | changes)
+    assert answer.status_code == 201, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def ask(http: Http, key: str | None = None, **body: Any) -> dict[str, Any]:
+    headers = {"idempotency-key": key} if key else {}
+    answer = http.post("/v1/experiments/e/ask", json=body, headers=headers)
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def tell(http: Http, number: int, key: str | None = None, **body: Any) -> Any:
+    headers = {"idempotency-key": key} if key else {}
+    return http.post(f"/v1/experiments/e/trials/{number}/tell", json=body, headers=headers)
+
+
+def test_the_same_key_is_the_same_trial(http: Http) -> None:
+    create(http)
+    first = ask(http, "k1", count=3)
+    again = ask(http, "k1", count=3)
+    assert [t["params"] for t in again["trials"]] == [t["params"] for t in first["trials"]]
+    assert [t["number"] for t in again["trials"]] == [0, 1, 2]
+    assert ask(http, "k2")["trials"][0]["number"] == 3
+
+
+def test_a_key_founds_an_experiment_once(http: Http) -> None:
+    body = {"name": "e", "direction": "minimize", "tunables": TUNABLES}
+    answers = [
+        http.post("/v1/experiments", json=body, headers={"idempotency-key": key}).status_code
+        for key in ("a", "a", "b")
+    ]
+    assert answers == [201, 201, 409]
+
+
+def test_endings_are_told_apart(http: Http) -> None:
+    create(http, trials=5)
+    ask(http, count=5)
+    assert tell(http, 0, value=2.0, metrics={"p99": 3.25}, cost=1.5).json() == {
+        "number": 0,
+        "repeated": False,
+    }
+    tell(http, 1, status="failure", message="it broke")
+    tell(http, 2, status="prune", intermediate={"0": 0.5})
+    tell(http, 3, status="infeasible")
+    tell(http, 4, status="infeasible", value=0.0)
+    trials = http.get("/v1/experiments/e/trials").json()
+    said = [trial["status"] for trial in trials]
+    assert said == ["success", "failure", "prune", "infeasible", "infeasible"]
+    assert trials[0]["metrics"] == {"p99": 3.25}
+    assert trials[1]["message"] == "it broke"
+    assert trials[2]["intermediate"] == {"0": 0.5}
+    summary = http.get("/v1/experiments/e").json()
+    assert (summary["state"], summary["cost"], summary["told"]) == ("finished", 1.5, 5)
+    assert http.get("/v1/experiments/e/best").json()["number"] == 0
+    assert ask(http) == {"trials": [], "state": "finished"}
+
+
+def test_a_result_counts_once(http: Http) -> None:
+    create(http)
+    ask(http)
+    assert tell(http, 0, "k", value=1.0).json()["repeated"] is False
+    assert tell(http, 0, "k", value=1.0).json()["repeated"] is True
+    assert tell(http, 0, value=1.0).json()["repeated"] is True
+    other = tell(http, 0, value=2.0)
+    assert (other.status_code, other.json()["error"]) == (409, "conflict")
+    assert tell(http, 7, value=1.0).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"value": None},
+        {"values": [1.0, 2.0]},
+        {"status": "great"},
+        {"value": "high"},
+        {"value": 1.0, "more": 1},
+        {"value": 1.0, "cost": -1},
+    ],
+)
+def test_endings_that_do_not_fit(http: Http, body: dict[str, Any]) -> None:
+    create(http)
+    ask(http)
+    answer = tell(http, 0, **body)
+    assert (answer.status_code, answer.json()["error"]) == (422, "invalid")
+    assert tell(http, 0, value=1.0).status_code == 200
+
+
+def test_leases(http: Http) -> None:
+    create(http)
+    (given,) = ask(http, lease_s=1000)["trials"]
+    place = f"/v1/experiments/e/trials/{given['number']}/heartbeat"
+    assert http.post(place, json={"lease": given["lease"]}).json() == {"lease_s": 1000.0}
+    assert http.post(place, json={"lease": "other"}).status_code == 409
+    tell(http, 0, value=1.0)
+    assert http.post(place, json={"lease": given["lease"]}).status_code == 409
+
+
+def test_pruning(http: Http) -> None:
+    create(http, pruner={"name": "median", "n_startup_trials": 1}, trials=3)
+    ask(http, count=2)
+    place = "/v1/experiments/e/trials/{}/report"
+    assert http.post(place.format(0), json={"step": 0, "value": 1.0}).json() == {"prune": False}
+    tell(http, 0, value=1.0)
+    assert http.post(place.format(1), json={"step": 0, "value": 9.0}).json() == {"prune": True}
+    assert http.post(place.format(0), json={"step": 1, "value": 9.0}).status_code == 409
+
+
+def test_results_without_an_ask(http: Http) -> None:
+    create(http, trials=1)
+    results = [
+        {"params": {"x": 0.5, "gc": "Z"}, "value": 3.0},
+        {"params": {"x": 0.25, "gc": "G1"}, "status": "failure"},
+    ]
+    place = "/v1/experiments/e/trials"
+    key = {"idempotency-key": "k"}
+    for _ in range(2):
+        answer = http.post(place, json={"results": results}, headers=key)
+        assert answer.json() == {"numbers": [0, 1]}
+    assert ask(http)["trials"][0]["number"] == 2
+    wrong = http.post(place, json={"results": [{"params": {"x": 7, "gc": "Z"}, "value": 1.0}]})
+    assert wrong.status_code == 422
+    assert "Result 0" in wrong.json()["message"]
+    assert len(http.get(place).json()) == 3
+
+
+def test_budgets_of_cost_and_time(http: Http) -> None:
+    create(http, max_cost=2.0)
+    ask(http)
+    tell(http, 0, value=1.0, cost=2.5)
+    assert ask(http)["state"] == "finished"
+    create(http, name="f", max_time_s=1e-6)
+    http.post("/v1/experiments/f/ask")
+    http.post("/v1/experiments/f/trials/0/tell", json={"value": 1.0})
+    assert http.post("/v1/experiments/f/ask").json()["state"] == "finished"
+
+
+def test_pause_resume_stop_delete(http: Http) -> None:
+    create(http)
+    ask(http)
+    assert http.post("/v1/experiments/e/pause").json()["state"] == "paused"
+    assert ask(http) == {"trials": [], "state": "paused"}
+    assert tell(http, 0, value=1.0).status_code == 200
+    assert http.post("/v1/experiments/e/resume").json()["state"] == "running"
+    assert len(ask(http)["trials"]) == 1
+    assert http.post("/v1/experiments/e/stop").json()["state"] == "stopped"
+    assert http.post("/v1/experiments/e/resume").status_code == 409
+    assert http.delete("/v1/experiments/e").status_code == 204
+    assert http.get("/v1/experiments/e").status_code == 404
+    assert http.delete("/v1/experiments/e").status_code == 404
+
+
+def test_a_front_of_two_directions(http: Http) -> None:
+    create(http, direction=None, directions={"ms": "minimize", "rps": "maximize"}, trials=4)
+    ask(http, count=4)
+    for number, values in enumerate([[1, 1], [2, 5], [3, 4], [2, 5]]):
+        tell(http, number, values=values)
+    front = http.get("/v1/experiments/e/front").json()
+    assert [trial["number"] for trial in front] == [0, 1, 3]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_importance(http: Http) -> None:
+    create(http)
+    assert http.get("/v1/experiments/e/importance").json() == {}
+    ask(http, count=20)
+    for trial in http.get("/v1/experiments/e/trials").json():
+        tell(http, trial["number"], value=trial["params"]["x"])
+    found = http.get("/v1/experiments/e/importance").json()
+    assert found["x"] > found["gc"]
+
+
+def test_events(http: Http) -> None:
+    create(http, trials=1)
+    ask(http)
+    tell(http, 0, value=1.0)
+    text = http.get("/v1/experiments/e/events").text
+    assert text.startswith("event: summary\ndata: {")
+    assert '"state": "finished"' in text
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"tunables": []}, "no tunables"),
+        ({"direction": None}, "no 'direction'"),
+        ({"algorithm": "os:system"}, "There is no algorithm 'os:system'"),
+        ({"pruner": "xyz"}, "There is no pruner 'xyz'"),
+        ({"forbidden": ["__import__('os')"]}, "forbidden"),
+        ({"trials": 0}, "trials"),
+        ({"name": "a\nb"}, "cannot be shown"),
+        ({"surprise": 1}, "surprise"),
+    ],
+)
+def test_experiments_that_are_refused(http: Http, changes: dict[str, Any], said: str) -> None:
+    body = {"name": "e", "direction": "minimize", "tunables": TUNABLES}
+    answer = http.post("/v1/experiments", json=body | changes)
+    assert answer.status_code == 422
+    assert said in answer.json()["message"]
+    assert http.get("/v1/experiments").json()["total"] == 0
+
+
+@pytest.mark.parametrize("name", ["../../etc/passwd", "a b", "ü", "'; DROP TABLE studies", "a/b"])
+def test_any_name_is_only_a_name(http: Http, name: str) -> None:
+    study = create(http, name=name)["study"]
+    assert http.get(f"/v1/experiments/{study}").json()["name"] == name
+    assert (
+        http.post(
+            "/v1/experiments", json={"name": name, "direction": "minimize", "tunables": TUNABLES}
+        ).status_code
+        == 409
+    )
+
+
+def test_a_space_that_is_used_up(http: Http) -> None:
+    create(http, tunables=[TUNABLES[1]], algorithm="grid")
+    assert len(ask(http, count=5)["trials"]) == 2
+    tell(http, 0, value=1.0)
+    tell(http, 1, value=1.0)
+    assert ask(http)["state"] == "finished"
