@@ -18,6 +18,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -262,7 +263,10 @@ def _is_study(path: Path) -> bool:
 
 def _hush_optuna() -> None:
     """Warnings only, unless the user has asked for another level than Optuna's own default."""
-    import optuna
+    with warnings.catch_warnings():
+        # In a notebook without widgets tqdm, which Optuna imports, would print a warning.
+        warnings.filterwarnings("ignore", message="IProgress not found")
+        import optuna
 
     if optuna.logging.get_verbosity() == optuna.logging.INFO:
         optuna.logging.set_verbosity(optuna.logging.WARNING)

@@ -6,6 +6,7 @@ import asyncio
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -166,7 +167,11 @@ def test_a_directory_as_a_user(program: Program, tmp_path: Path) -> None:
     assert refused.returncode == 2
     assert "no study 'nothing'" in refused.stderr
     triggered = program("tune", "mine", "--study-name", "c", "-m", "3", "--json")
-    assert json.loads(triggered.stdout)["study"] == "c"
+    driver = Path(f"/proc/{json.loads(triggered.stdout)['pid']}")
+    end = time.monotonic() + 120
+    while driver.exists() and time.monotonic() < end:
+        time.sleep(0.1)
+    assert json.loads(program("studies", "show", "c", "--json").stdout)["told"] == 3
 
 
 def test_a_new_directory_and_its_notebook(program: Program, tmp_path: Path) -> None:
@@ -196,8 +201,10 @@ def test_the_notebook_runs(program: Program, tmp_path: Path) -> None:
         )
     )
     NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(folder)}}).execute()
-    # Results and nothing beside them: no line of a log.
-    shown = [[output.get("data", output) for output in cell.outputs] for cell in notebook.cells[2:]]
+    code = [cell for cell in notebook.cells[2:] if cell.cell_type == "code"]
+    shown = [[o["data"] for o in cell.outputs if "data" in o] for cell in code]
+    # No line of a log beside the results.
+    assert [o["text"] for cell in code for o in cell.outputs if "text" in o] == []
     assert "'x'" in shown[0][0]["text/plain"]
     assert "image/png" in shown[2][0]
     assert "'y'" in shown[3][0]["text/plain"]
