@@ -20,7 +20,7 @@ def _no_boolean(value: Any) -> Any:
     return value
 
 
-Number = Annotated[float, BeforeValidator(_no_boolean), Field(gt=0, allow_inf_nan=False)]
+Number = Annotated[float, Field(gt=0, allow_inf_nan=False), BeforeValidator(_no_boolean)]
 Count = Annotated[int, Field(ge=1, strict=True)]
 
 
@@ -104,7 +104,7 @@ class SlurmOptions(BaseModel):
     """Folder of a file a job: what is said before a task's own log; unset: beside the results."""
     throttle: Count | None = None
     """How many elements of an array run at once; unset: `parallel`."""
-    reserve_s: Annotated[float, BeforeValidator(_no_boolean), Field(ge=0)] = 300
+    reserve_s: Annotated[float, Field(ge=0), BeforeValidator(_no_boolean)] = 300
     """Seconds asked for beside `hard_limit`, for the harness."""
     reserve_mb: Annotated[int, Field(ge=0, strict=True)] = 1024
     """MB asked for beside `memory`, for the harness."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from benchmark.hpo.logs import LEVELS
+
 if TYPE_CHECKING:
     import argparse
 
-LEVELS = ("CRITICAL", "ERROR", "WARNING", "INFO", "DEBUG", "NOTSET")
 CLIENT_VERBS = (
     *("count", "list", "show", "new", "delete", "config", "result", "next"),
     "recommended",
