@@ -279,7 +279,8 @@ class Config(BaseModel):
         Literal["binary", "multiclass", "regression"],
         Annotated[str | OwnMetric, BeforeValidator(_metric)],
     ] = {}
-    """The metric that ranks, by kind of problem; unset `auc`, `log_loss` and `rmse`."""
+    """The metric that ranks, by kind of problem; unset `auc`, `log_loss` and `rmse`. Others are
+    `f1_weighted`, `balanced_accuracy`, `accuracy`, `mse`, `mae`, `r2`, or one of your own."""
     compute: dict[str, str] | None = None
     """Which method runs which framework, such as `{"*": "local", "h2o": "batch"}`; unset: local,
     or with a key of AWS what the methods are marked for."""

@@ -25,7 +25,7 @@ def page() -> str:
         NOTE,
         "# Configuration\n",
         "`batch.config` is JSON. Layers, later ones win: the defaults below, the file, variables "
-        f"`{PREFIX}<KEY>`, the command line (`--set KEY=VALUE`). Null and `\"\"` mean unset. "
+        f'`{PREFIX}<KEY>`, the command line (`--set KEY=VALUE`). Null and `""` mean unset. '
         "[The user guide](../user-guide.md#configuration) says how the keys play together.\n",
         _keys(Config),
         "## Without a batch.config\n",

@@ -53,10 +53,13 @@ def words(schema: dict[str, Any]) -> str:
     if "anyOf" in schema:
         parts = [words(part) for part in schema["anyOf"] if part.get("type") != "null"]
         return " or ".join(dict.fromkeys(parts))
+    return _words_of_type(schema)
+
+
+def _words_of_type(schema: dict[str, Any]) -> str:
     kind = schema.get("type")
     if kind == "array":
-        inner = words(schema.get("items", {}))
-        return f"list of: {inner}" if inner != "anything" else "list"
+        return f"list of: {words(schema['items'])}" if schema.get("items") else "list"
     if kind == "object" and isinstance(schema.get("additionalProperties"), dict):
         return f"object of: {words(schema['additionalProperties'])}"
     bounds = [f"{sign} {schema[key]:g}" for key, sign in _BOUNDS.items() if key in schema]

@@ -1,4 +1,4 @@
-"""A hook of mkdocs: links out of docs/ work where the repository is read, and are text in the site."""
+"""A hook of mkdocs: links out of docs/ work in the repository, and are text in the site."""
 
 from __future__ import annotations
 
