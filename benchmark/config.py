@@ -1,285 +1,202 @@
-"""The keys of batch.config, checked and typed; config_layers.py reads them from where they stand.
+"""batch.config, checked and typed: defaults < file < environment < command line.
 
-config = Config(cores=1)
+config = load_config()                       # ./batch.config, or the quickstart
+config = load_config(overrides={"cores": 1})
 config.hard_limit                            # seconds
 """
 
 from __future__ import annotations
 
+import difflib
 import json
+import os
 import re
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from benchmark.cache import CACHE_VARIABLE
+from benchmark.config_keys import (
+    TYPES,
+    Config,
+    FrameworkEntry,
+    OwnMetric,
+    PilotOptions,
+    SlurmOptions,
+)
+from benchmark.errors import ConfigError
 
 if TYPE_CHECKING:
-    pass
+    from collections.abc import Mapping
+
+__all__ = ["PREFIX", "QUICKSTART", "TYPES", "Config", "LoadedConfig", "SlurmOptions", "load_config"]
 
 PREFIX = "AUTOML_BENCHMARK_"
-TYPES = ("classification", "regression")
+DEFAULT_FILE = "batch.config"
+
+QUICKSTART: dict[str, Any] = {
+    "studies": ["starter"],
+    "frameworks": ["constant", "random-forest", "tuned-random-forest", "optuna", "flaml"],
+    "seeds": 1,
+    "cores": 1,
+    "memory": 1500,
+    "runtime": 15,
+    "hard_limit": 60,
+    "compute": {"*": "local"},
+}
 
 
-def _no_boolean(value: Any) -> Any:
-    if isinstance(value, bool):
-        raise ValueError(f"is {json.dumps(value)}; write a number")
-    return value
+class LoadedConfig(BaseModel):
+    """A configuration and where it came from."""
+
+    model_config = ConfigDict(frozen=True)
+
+    values: Config
+    quickstart: bool
+    file: str | None
 
 
-Number = Annotated[float, BeforeValidator(_no_boolean), Field(gt=0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1, strict=True)]
+def load_config(
+    path: str | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> LoadedConfig:
+    """Read the layers and check them.
 
+    Args:
+        path: the configuration file; without it `batch.config`, and where there is none the
+            quickstart's values.
+        overrides: the command line's values, by key; None means not given.
+        environment: variables to read `AUTOML_BENCHMARK_<KEY>` from; the process's own by default.
 
-def _empty_is_unset(value: Any) -> Any:
-    return None if value == "" else value
-
-
-Text = Annotated[str | None, BeforeValidator(_empty_is_unset)]
-
-
-class FrameworkEntry(BaseModel):
-    """A framework of the run; `label` is its name in the results."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
-
-    name: str
-    label: str = Field(default="", alias="as")
-    params: dict[str, Any] = Field(default_factory=dict)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_name(cls, value: Any) -> Any:
-        return {"name": value} if isinstance(value, str) else value
-
-    @property
-    def as_name(self) -> str:
-        """The name in the results: `as` where it is given, else the framework's own."""
-        return self.label or self.name
-
-
-class PilotOptions(BaseModel):
-    """An allocation in which workers pull tasks: `jobs` of them at once, each of `nodes` nodes."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    jobs: Count = 1
-    nodes: Count = 1
-    cores: Count | None = None
-    memory: Count | None = None
-    time_s: Number = 14400
-    idle_s: Number = 300
-
-
-def _lines(value: Any) -> Any:
-    return value.splitlines() if isinstance(value, str) else value
-
-
-class SlurmOptions(BaseModel):
-    """What is asked of Slurm beside cores, memory and time. Seconds and MB.
-
-    `reserve_s` and `reserve_mb` are for the harness, beside what a task may take; `throttle` is how
-    many elements of an array run at once; `cache` is where environments are on a node.
+    Raises:
+        ConfigError: a key is unknown, a value impossible, the file missing or no JSON object.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    partition: Text = None
-    account: Text = None
-    qos: Text = None
-    gres: Text = None
-    constraint: Text = None
-    flags: list[str] = []
-    preamble: Annotated[list[str], BeforeValidator(_lines)] = []
-    python: Text = None
-    cache: Text = None
-    logs: Text = None
-    throttle: Count | None = None
-    reserve_s: Annotated[float, BeforeValidator(_no_boolean), Field(ge=0)] = 300
-    reserve_mb: Annotated[int, Field(ge=0, strict=True)] = 1024
-    mpi: Literal["auto", "srun", "mpirun"] = "auto"
-    pilot: PilotOptions = PilotOptions()
-
-
-class OwnMetric(BaseModel):
-    """A metric of the user's own: `function` is `file.py:name` or `package.module:name`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: str
-    function: str
-    direction: Literal["maximize", "minimize"]
-    needs_probabilities: bool = False
-
-
-def _metric(value: Any) -> Any:
-    """A built-in metric's name, or an own one; each fault is one sentence."""
-    if isinstance(value, (str, OwnMetric)):
-        return value
-    form = (
-        '{"name": "cost", "function": "costs.py:cost", "direction": "minimize", '
-        '"needs_probabilities": false}'
-    )
-    if not isinstance(value, dict):
-        raise ValueError(
-            f"holds {json.dumps(value)}; write a metric's name, or one of your own as {form}"
-        )
-    for key in value:
-        if key not in OwnMetric.model_fields:
-            raise ValueError(f'holds a metric with the unknown key "{key}"; write it as {form}')
-    for key in ("name", "function", "direction"):
-        if not isinstance(value.get(key), str) or not value[key]:
-            raise ValueError(f'holds a metric without "{key}"; write it as {form}')
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,63}", value["name"]):
-        raise ValueError(
-            f'holds a metric with the name "{value["name"]}"; a name has letters, digits and "_" '
-            "and starts with a letter"
-        )
-    place, _, function = value["function"].rpartition(":")
-    if not place or not function.isidentifier():
-        raise ValueError(
-            f'holds a metric with the function "{value["function"]}"; write it as '
-            '"path/to/file.py:name" or "package.module:name"'
-        )
-    if value["direction"] not in ("maximize", "minimize"):
-        raise ValueError(
-            f'holds a metric with the direction "{value["direction"]}"; write "maximize" or '
-            '"minimize"'
-        )
-    if not isinstance(value.get("needs_probabilities", False), bool):
-        raise ValueError(
-            f'holds a metric with "needs_probabilities" {json.dumps(value["needs_probabilities"])};'
-            " write true or false"
-        )
-    return OwnMetric(**value)
-
-
-_STUDY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
-_ONE_OF_OPENML = re.compile(r"(task|openml)-[1-9][0-9]{0,8}")
-
-
-def _studies(value: Any) -> Any:
-    """A study is [id, type], an embedded suite, or one OpenML task or data set by its name."""
-    if not isinstance(value, list):
-        raise ValueError('must be a list such as [[130, "regression"]] or ["starter"]')
-    for study in value:
-        if isinstance(study, str):
-            if study not in ("starter", "embedded") and not _ONE_OF_OPENML.fullmatch(study):
-                raise ValueError(
-                    f'knows no suite "{study}"; write "starter" or "embedded", or one OpenML task '
-                    'or data set such as "task-59" or "openml-61"'
-                )
-        elif not (
-            isinstance(study, list)
-            and len(study) == 2
-            and isinstance(study[0], (int, str))
-            and not isinstance(study[0], bool)
-            and _STUDY.fullmatch(str(study[0]))
-            and study[1] in TYPES
-        ):
-            raise ValueError(
-                f"holds {json.dumps(study)}; a study is an OpenML id (or alias) with its type, "
-                'such as [130, "regression"], or "starter" or "embedded"'
-            )
-    return value
-
-
-def _seeds(value: Any) -> Any:
-    if isinstance(value, list):
-        if not value or not all(type(v) is int and 0 <= v < 2**32 for v in value):
-            raise ValueError(
-                f"is {json.dumps(value)}; write a number of seeds, or a list of whole numbers "
-                "from 0 to 2^32-1"
-            )
-        if len(set(value)) != len(value):
-            raise ValueError("names a seed twice; name each once")
-    elif type(value) is not int or not 1 <= value <= 1000:
-        raise ValueError("must be a number of seeds from 1 to 1000, or a list of seeds")
-    return value
-
-
-class Config(BaseModel):
-    """Every key of batch.config. Times are in seconds, memory in MB, cost in USD."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    studies: Annotated[list[Any], BeforeValidator(_studies)] = [
-        [130, "regression"],
-        [135, "classification"],
+    environment = os.environ if environment is None else environment
+    file = Path(path) if path else Path(DEFAULT_FILE)
+    values: dict[str, Any] = {}
+    places: dict[str, str] = {}
+    quickstart = not path and not file.exists() and not file.is_symlink()
+    base = QUICKSTART if quickstart else _read(file)
+    layers = [
+        ("the quickstart" if quickstart else str(file), base),
+        ("the environment", _from_environment(environment)),
+        ("the command line", {k: v for k, v in (overrides or {}).items() if v is not None}),
     ]
-    cores: Count = 2
-    memory: Annotated[int, Field(ge=16, strict=True)] = 3500
-    runtime: Number = 10800
-    hard_limit: Number = 12600
+    for place, layer in layers:
+        for key, value in layer.items():
+            where = f"{PREFIX}{key.upper()}" if place == "the environment" else place
+            if key not in Config.model_fields:
+                raise ConfigError(_unknown(key, where))
+            places[key] = where
+            if value is None or (value == "" and place != "the command line"):
+                values.pop(key, None)
+            else:
+                values[key] = value
+    try:
+        checked = Config(**values)
+    except ValidationError as error:
+        raise ConfigError(_sentence(error, places, str(file))) from None
+    return LoadedConfig(
+        values=checked, quickstart=quickstart, file=None if quickstart else str(file)
+    )
 
-    s3_bucket_root: Text = None
-    s3_folder: Text = None
-    openml_api_key: Text = Field(default=None, repr=False)
-    repo_ssh_key: Text = Field(default=None, repr=False)
-    ec2_ssh_key: Text = Field(default=None, repr=False)
-    job_queue_id: Text = None
-    job_definition_id: Text = None
-    job_name: Text = None
-    ecr_repo: Text = None
-    cluster_image: Text = None
-    ec2_template: Text = None
-    cluster_size: Count = 100
-    cluster_type: str = "c4.xlarge"
 
-    run: str = "default"
-    frameworks: list[FrameworkEntry] | None = None
-    frameworks_path: list[str] = []
-    datasets: list[str] = []
-    seeds: Annotated[int | list[int], BeforeValidator(_seeds)] = 10
-    split: Literal["holdout", "cv", "openml"] = "holdout"
-    metric: dict[
-        Literal["binary", "multiclass", "regression"],
-        Annotated[str | OwnMetric, BeforeValidator(_metric)],
-    ] = {}
-    compute: dict[str, str] | None = None
-    parallel: Count | None = None
-    max_attempts: Count = 3
-    max_cost: Number | None = None
-    instance_types: list[str] = []
-    on_demand: bool = False
-    slurm: SlurmOptions = SlurmOptions()
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise ConfigError(
+            f"There is no configuration file {file}; copy batch.config.default to it."
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"The configuration file {file} cannot be read: {error}.") from None
+    if not text.strip():
+        raise ConfigError(
+            f"The configuration file {file} is empty; copy batch.config.default to it, or remove "
+            "it for the quickstart."
+        )
+    try:
+        values = json.loads(text, object_pairs_hook=_unique)
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{file} is not JSON: {error}; mend that place.") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{file} holds a {type(values).__name__}; it must be a JSON object.")
+    return values
 
-    @model_validator(mode="after")
-    def _consistent(self) -> Config:
-        if self.hard_limit < self.runtime:
-            raise ValueError(
-                f"'hard_limit' is {self.hard_limit:g} s and 'runtime' {self.runtime:g} s; the hard "
-                "limit kills the task, so set it to at least the runtime"
-            )
-        folder = self.s3_folder
-        if folder and {".", ".."} & set(folder.split("/")):
-            raise ValueError(f"'s3_folder' is {json.dumps(folder)}; leave '.' and '..' out of it")
-        if folder and (folder.startswith("/") or not folder.endswith("/") or "//" in folder):
-            raise ValueError(
-                f"'s3_folder' is {json.dumps(folder)}; it takes no leading and one trailing "
-                f'slash: "{re.sub("/+", "/", folder).strip("/")}/"'
-            )
-        if not re.fullmatch(
-            r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}(/[A-Za-z0-9][A-Za-z0-9._-]{0,63})*", self.run
-        ):
-            raise ValueError(
-                f"'run' is {json.dumps(self.run)}; a run's name has letters, digits, '.', '_' and "
-                "'-' and starts with a letter or digit; '/' parts names, as in \"a/b\""
-            )
-        if self.run.split("/")[0] in ("datasets", "code"):
-            raise ValueError(
-                f"'run' is \"{self.run}\", which the store keeps for itself; choose another"
-            )
-        labels = [entry.as_name for entry in self.frameworks or []]
-        twice = sorted({label for label in labels if labels.count(label) > 1})
-        if twice:
-            raise ValueError(
-                f'\'frameworks\' names "{twice[0]}" twice; give one of them another name with "as"'
-            )
-        return self
 
-    @property
-    def store_url(self) -> str:
-        """Where results go: s3://bucket/folder/, or the folder ./runs."""
-        root = self.s3_bucket_root or "./runs"
-        if "/" not in root and root not in (".", ".."):
-            root = f"s3://{root}"
-        return root.rstrip("/") + "/" + (self.s3_folder or "")
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    keys = [key for key, _ in pairs]
+    for key in keys:
+        if keys.count(key) > 1:
+            raise ValueError(f"the key {json.dumps(key)} stands twice")
+    return dict(pairs)
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for variable, text in environment.items():
+        if not variable.startswith(PREFIX) or variable == CACHE_VARIABLE:
+            continue
+        try:
+            value = json.loads(text) if text else None
+        except ValueError:
+            value = text
+        field = Config.model_fields.get(variable[len(PREFIX) :].lower())
+        if field is not None and field.annotation in (str, str | None) and value is not None:
+            value = text
+        values[variable[len(PREFIX) :].lower()] = value
+    return values
+
+
+def _unknown(key: str, place: str) -> str:
+    near = difflib.get_close_matches(key, Config.model_fields, n=1, cutoff=0.5)
+    mend = f"did you mean '{near[0]}'?" if near else "batch.config.default lists the keys."
+    return f"{place}: unknown key '{key}'; {mend}"
+
+
+def _sentence(error: ValidationError, places: Mapping[str, str], file: str) -> str:
+    sentences = []
+    for fault in error.errors():
+        message = fault["msg"].removeprefix("Value error, ")
+        if not fault["loc"]:
+            sentences.append(f"{_place_of(message, places, file)}: {message}.")
+            continue
+        key = str(fault["loc"][0])
+        inner = "".join(f"[{json.dumps(part)}]" for part in fault["loc"][1:])
+        place = places.get(key, file)
+        if fault["type"] == "value_error":
+            sentences.append(f"{place}: '{key}' {message}.")
+        elif fault["type"] == "extra_forbidden":
+            name = str(fault["loc"][-1])
+            within = tuple(map(str, fault["loc"][1:-1]))
+            sentences.append(f"{place}: '{key}': {_unknown_inside(name, key, within)}")
+        elif fault["loc"][-1] == "[key]":
+            allowed = fault.get("ctx", {}).get("expected", "other keys")
+            found = json.dumps(fault["input"], default=str)[:80]
+            sentences.append(f"{place}: '{key}' has the key {found}; it takes {allowed}.")
+        else:
+            field = Config.model_fields.get(key)
+            secret = field is not None and not field.repr
+            value = "not shown" if secret else json.dumps(fault["input"], default=str)[:80]
+            asked = message[0].lower() + message[1:]
+            sentences.append(f"{place}: '{key}{inner}' is {value}; {asked}.")
+    return " ".join(dict.fromkeys(sentences))
+
+
+def _unknown_inside(name: str, key: str, inside: tuple[str, ...] = ()) -> str:
+    """The sentence for a name that a part of a key's value does not take."""
+    models: dict[str, type[BaseModel]] = {"frameworks": FrameworkEntry, "slurm": SlurmOptions}
+    model = models.get(key, OwnMetric)
+    if inside == ("pilot",):
+        model = PilotOptions
+    fields = [field.alias or known for known, field in model.model_fields.items()]
+    near = difflib.get_close_matches(name, fields, n=1, cutoff=0.5)
+    mend = f"did you mean '{near[0]}'?" if near else f"it takes {', '.join(fields)}."
+    return f"unknown key '{name}'; {mend}"
+
+
+def _place_of(message: str, places: Mapping[str, str], file: str) -> str:
+    named = re.match(r"'(\w+)'", message)
+    return places.get(named.group(1), file) if named else file

@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from benchmark.config import Config, SlurmOptions
-from benchmark.config_layers import QUICKSTART, LoadedConfig, load_config
+from benchmark.config import QUICKSTART, Config, LoadedConfig, SlurmOptions, load_config
 from benchmark.errors import ConfigError
 
 ROOT = Path(__file__).parents[1]

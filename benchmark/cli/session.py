@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from benchmark.cli.output import notice
-from benchmark.config import Config
-from benchmark.config_layers import load_config
+from benchmark.config import Config, load_config
 from benchmark.errors import ConfigError, StoreError
 from benchmark.runs import select
 from benchmark.runs.plan import Narrowing, existing
@@ -19,7 +18,7 @@ from benchmark.store import open_store
 if TYPE_CHECKING:
     import argparse
 
-    from benchmark.config_layers import LoadedConfig
+    from benchmark.config import LoadedConfig
     from benchmark.runs.plan import Plan
     from benchmark.store import Store
 

@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark.config_layers import load_config
+from benchmark.config import load_config
 from benchmark.hpo import control, export, launching
 from benchmark.hpo.listing import study_file
 from benchmark.hpo.project import is_project, python_objective, read_project

@@ -106,7 +106,7 @@ def expression(text: str) -> str:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from benchmark.config_layers import load_config
+    from benchmark.config import load_config
     from benchmark.hpo import export
     from benchmark.hpo.study import Study, run_name
     from benchmark.hpo.tune import driving, tune

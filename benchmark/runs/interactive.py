@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark import results
 from benchmark.compute.driving import driving
 from benchmark.compute.methods import choice_of
-from benchmark.config_layers import load_config
+from benchmark.config import load_config
 from benchmark.errors import BenchmarkError
 from benchmark.execution import published
 from benchmark.runs import begin, select, taskfiles

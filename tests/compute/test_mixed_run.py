@@ -33,7 +33,7 @@ from fleet_double import pace
 from benchmark.compute.baremetal.baremetal import BaremetalDispatcher
 from benchmark.compute.batch.batch import BatchDispatcher, Pace
 from benchmark import results
-from benchmark.config_layers import load_config
+from benchmark.config import load_config
 from benchmark.runs.execute import execute
 from benchmark.store import open_store
 from benchmark.tasks import Run

@@ -7,7 +7,7 @@ import pytest
 
 from benchmark.analysis.comparison import compare
 from benchmark.analysis.table import read_results
-from benchmark.config_layers import load_config
+from benchmark.config import load_config
 from benchmark.errors import ConditionsDifferError, ConfigError
 from benchmark.execution import own_metric
 from benchmark.execution.runner import Runner

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.config_layers import load_config
+from benchmark.config import load_config
 from benchmark.execution.runner import Runner
 from benchmark.results import Cause
 from benchmark.runs.plan import draft, plan

@@ -12,8 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.config import Config
-from benchmark.config_layers import LoadedConfig
+from benchmark.config import Config, LoadedConfig
 from benchmark.errors import StoreError
 from benchmark.frameworks import registry
 from benchmark.runs.doctor import cluster, configuration, examine, exit_code, machine, storage

@@ -21,8 +21,7 @@ from benchmark.runs.doctor.patience import Asked
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from benchmark.config import Config
-    from benchmark.config_layers import LoadedConfig
+    from benchmark.config import Config, LoadedConfig
     from benchmark.frameworks.registry import Framework
 
 __all__ = ["Finding", "Level", "examine", "exit_code"]

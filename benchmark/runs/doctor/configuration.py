@@ -17,8 +17,7 @@ from benchmark.runs.plan import check_seams
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from benchmark.config import Config
-    from benchmark.config_layers import LoadedConfig
+    from benchmark.config import Config, LoadedConfig
     from benchmark.frameworks.registry import Framework
 
 CONFIGURATION, UV = "configuration", "uv"

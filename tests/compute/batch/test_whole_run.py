@@ -25,7 +25,7 @@ PATIENCE_S = 400.0
 DRIVER = """
 import sys
 from benchmark.compute.batch.batch import BatchDispatcher, Pace
-from benchmark.config_layers import load_config
+from benchmark.config import load_config
 from benchmark.runs.execute import execute
 from benchmark.store import open_store
 from benchmark.tasks import Run
