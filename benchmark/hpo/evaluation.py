@@ -37,11 +37,13 @@ _NOT_STARTED = (126, 127)
 
 @dataclass(frozen=True)
 class Ran:
-    """One run of a command: where it left its files, what it printed, its exit code."""
+    """One run of a command: where it left its files, all that it printed, its exit code, and what
+    of the output was on standard output."""
 
     folder: Path
     output: str
     code: int | None
+    stdout: str = ""
 
 
 class TrialEvaluation:
@@ -145,6 +147,7 @@ class TrialEvaluation:
             seed=number,
             inputs=inputs,
             environment=self._variables(definition, task),
+            stdout_apart=not (function or request),
         )
 
     def _variables(self, definition: StudyDefinition, task: Task) -> dict[str, str]:
@@ -208,7 +211,7 @@ class TrialEvaluation:
             if turn < objective.warmups:
                 continue
             try:
-                measured.append(objective.measuring.read(ran.folder, ran.output))
+                measured.append(objective.measuring.read(ran.folder, ran.stdout))
             except MeasureError as error:
                 if objective.prune.empty and not ran.output.strip():
                     return trial.pruned(str(error))
@@ -221,23 +224,25 @@ class TrialEvaluation:
         A caller that has seen enough asks for no more.
         """
         objective = trial.definition.objective
-        log = trial.outcome.log.decode(errors="replace")
         if not (objective.prepare or objective.reset):
             work: Work | None = None
             for turn in range(objective.turns):
                 if turn:
                     work = work or self._work(trial.definition, trial.task, run)
                     trial.ran(trial.outcome.follow_up(work))
-                    log = trial.outcome.log.decode(errors="replace")
-                yield Ran(trial.outcome.folder, log, trial.outcome.code)
+                ran = trial.outcome
+                log, stdout = (text.decode(errors="replace") for text in (ran.log, ran.stdout))
+                yield Ran(ran.folder, log, ran.code, stdout)
             return
+        log = trial.outcome.log.decode(errors="replace")
         answer = read_answer(trial.outcome.folder, trial_steps.ANSWER)
         if trial.outcome.cause is not None or answer is None:
             yield Ran(trial.outcome.folder, log, trial.outcome.code or 1)
             return
         for turn, code in enumerate(answer["runs"]):
             folder = trial.outcome.folder / trial_steps.FOLDER / str(turn)
-            yield Ran(folder, (folder / "output").read_text(errors="replace"), code)
+            output, stdout = map(_printed, trial_steps.printed(folder))
+            yield Ran(folder, output, code, stdout)
         if answer["stopped"]:
             trial.labels["stopped"] = answer["stopped"]
             yield Ran(trial.outcome.folder, log, answer["stopped"]["code"])
@@ -259,6 +264,14 @@ def read_answer(folder: Path, name: str) -> dict[str, Any] | None:
     except (OSError, ValueError, RecursionError):
         return None
     return values if isinstance(values, dict) else None
+
+
+def _printed(path: Path) -> str:
+    """What a run in the sandbox printed; nothing where the trial has put something else there."""
+    try:
+        return "" if path.is_symlink() else path.read_text(errors="replace")
+    except OSError:
+        return ""
 
 
 def _ended(trial: Trial, ran: Ran) -> Record | None:
