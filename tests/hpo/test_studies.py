@@ -266,6 +266,7 @@ def test_every_fault_of_a_study_file(tmp_path: Path) -> None:
         read_study(file)
 
 
+@pytest.mark.integration
 def test_sqlite_example_as_a_user(program: Program, tmp_path: Path) -> None:
     ended = program("tune", str(ROOT / "examples" / "sqlite"), "--trials", "3", "--json")
     assert ended.returncode == 0, ended.stderr
@@ -284,6 +285,7 @@ def test_sqlite_example_as_a_user(program: Program, tmp_path: Path) -> None:
     assert program("studies").stdout == "There are no studies.\n"
 
 
+@pytest.mark.integration
 def test_tree_example_as_a_user(program: Program) -> None:
     ended = program("tune", str(ROOT / "examples" / "tree"), "--trials", "2", "--json")
     assert ended.returncode == 0, ended.stderr
