@@ -277,7 +277,7 @@ def _cause(  # noqa: PLR0911
         )
     if number is not None:
         return Cause.FRAMEWORK, f"It crashed{where} ({signal.Signals(number).name})."
-    if "argv" in work.entry:
+    if "argv" in work.entry or "script" in work.entry:
         return None, ""
     return Cause.FRAMEWORK, f"It ended by itself{where} (exit code {report['code']})."
 

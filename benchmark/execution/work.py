@@ -28,9 +28,11 @@ class Work:
     """The part of a task that is not trusted.
 
     `python` is the interpreter and `preload` what its zygote imports; `entry` is
-    `{"adapter": path}`, `{"argv": [...]}` or `{"metric": function}`. `inputs` writes what the entry
-    reads into the work folder that it is given, and returns the entry's payload. `stdout_apart`
-    keeps what it prints on standard output by itself as well: the log holds that and its errors.
+    `{"adapter": path}`, `{"argv": [...]}`, `{"script": path, "arguments": [...]}` (Python that ends
+    as a command does, and has what is preloaded) or `{"metric": function}`. `inputs` writes what
+    the entry reads into the work folder that it is given, and returns the entry's payload.
+    `stdout_apart` keeps what it prints on standard output by itself as well: the log holds that and
+    its errors.
     """
 
     python: Path

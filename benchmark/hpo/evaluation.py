@@ -111,6 +111,8 @@ class TrialEvaluation:
         number, params = int(task.payload["trial"]), task.payload["params"]
         function = objective.function is not None
         request: dict[str, Any] = {}
+        entry: dict[str, Any]
+        preload: tuple[str, ...]
         if function:
             # A repeat that confirms is measured to its end: it has no past to be pruned by.
             past = [] if CONFIRM in task.payload else self._history.of(run, definition)
@@ -131,18 +133,23 @@ class TrialEvaluation:
             return {}
 
         limit_s = definition.time_s
-        python = Path(sys.executable)
-        if function:
-            python = python_objective.interpreter(run)
-            argv = python_objective.argv(python)
+        python, preload = Path(sys.executable), ()
+        if function and not objective.environment:
+            python, preload = python_objective.interpreter(run), python_objective.PRELOAD
+            entry = python_objective.script()
+        elif function:
+            # Variables such as PYTHONPATH or OMP_NUM_THREADS are for an interpreter's start.
+            entry = {"argv": python_objective.argv(python_objective.interpreter(run))}
         elif request:
-            argv = [sys.executable, str(Path(trial_steps.__file__).resolve()), _STEPS]
+            entry = {"argv": [sys.executable, str(Path(trial_steps.__file__).resolve()), _STEPS]}
             limit_s = definition.total_s
         else:
-            argv = [*_launched(task), *self._argv(objective.argv, task, run, objective.positional)]
+            argv = self._argv(objective.argv, task, run, objective.positional)
+            entry = {"argv": [*_launched(task), *argv]}
         return Work(
-            python=Path(sys.executable),
-            entry={"argv": argv},
+            python=python,
+            preload=preload,
+            entry=entry,
             limits=Limits(limit_s, task.resources.memory_mb, task.resources.cores),
             seed=number,
             inputs=inputs,
