@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 REQUEST = "trial-request.json"
 # What the worker imports takes longer than many an objective.
-PRELOAD = ("optuna",)
+PRELOAD = ("optuna", "numpy.random")
 
 
 class History:
