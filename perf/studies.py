@@ -31,7 +31,7 @@ sys.path.insert(0, str(ROOT))
 import optuna  # noqa: E402
 
 from benchmark.execution.runner import Runner  # noqa: E402
-from benchmark.hpo.algorithms import ALGORITHMS  # noqa: E402
+from benchmark.hpo.algorithms import ALGORITHMS, AlgorithmError  # noqa: E402
 from benchmark.hpo.journal import open_storage  # noqa: E402
 from benchmark.hpo.optimizer import Optimizer, Told  # noqa: E402
 from benchmark.hpo.space_file import read_space  # noqa: E402
@@ -210,7 +210,7 @@ def asks(sizes: list[int], repeats: int, folder: Path) -> None:
             shutil.copyfile(folder / f"filled-{size}", path)
             try:
                 took = ask_s(algorithm, path, repeats)
-            except ImportError as error:
+            except AlgorithmError as error:
                 cells.append(f" {error}")
                 break
             slow = took > SLOW_S
