@@ -207,11 +207,15 @@ class Keeper:
         self._weighed = time.monotonic()
 
     def _note_kill_from_around(self, ended: Ended) -> None:
-        """A container may kill its task for memory before the watchdog sees that it is too much."""
-        if self._around and ended.signal == signal.SIGKILL:
-            self.out_of_memory = (
-                self.out_of_memory or self._around.oom_kills() > self._killed_before
-            )
+        """A container may kill its task for memory before the watchdog sees that it is too much.
+
+        Of a container with less memory than the task was promised, that is no word on the task.
+        """
+        if not self._around or ended.signal != signal.SIGKILL:
+            return
+        promised = self._around.limit_mb() >= self.request["memory_mb"]
+        if promised and self._around.oom_kills() > self._killed_before:
+            self.out_of_memory = True
 
     def _weigh_by_hand(self, pid: int) -> None:
         """The watchdog: a cheap upper bound often, the exact sum when that comes near the limit."""
