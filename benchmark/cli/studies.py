@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,9 +61,17 @@ def _best(options: argparse.Namespace, run: Run, definition: StudyDefinition) ->
         raise BenchmarkError(
             f"'{definition.name}' has several directions and so no one best; use --format json."
         )
-    if options.format == "json" or options.json or not records:
+    if not records:
+        ended = [record.status for record in export.trial_records(run)]
+        broken = ended.count("success")
+        why = f"; {broken} succeeded and broke a constraint" if broken else ""
+        notice(f"'{definition.name}' has no best: {len(ended)} trials ended{why}.")
+        if options.json:
+            report(options, [], [])
+        return 1
+    if options.format == "json" or options.json:
         found = [export.configuration(record) for record in records]
-        report(options, found, [str(one) for one in found] or ["No trial has succeeded yet."])
+        report(options, found, [json.dumps(one, ensure_ascii=False) for one in found])
     elif options.format == "env":
         report(options, None, export.as_environment(records[0]).splitlines())
     else:
@@ -95,11 +104,14 @@ def _report(options: argparse.Namespace, run: Run, definition: StudyDefinition) 
 
 
 def _import(options: argparse.Namespace) -> int:
+    import optuna
+
     from benchmark.hpo.importing import Mapping, import_rows, read_rows
     from benchmark.hpo.study import Study, run_name
     from benchmark.hpo.study_file import read_study
     from benchmark.hpo.tune import driving
 
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     if options.name is None or options.file is None:
         raise BenchmarkError("Name the study (or its file) and the data: studies import NAME FILE.")
     paths = dict(_pair(text) for text in options.map)

@@ -88,5 +88,6 @@ def check_same(run: Run, manifest: Manifest) -> None:
     if differing:
         raise ConditionsDifferError(
             f"The study '{run.name.removeprefix(FOLDER + '/')}' in {run.store.url} was begun with "
-            f"another {' and '.join(differing)}; give this one another name with --name."
+            f"other values of {' and '.join(differing)}; give this one another name, or remove "
+            "that one with studies delete."
         )
