@@ -109,13 +109,9 @@ def sequence(folder: Path, url: str) -> list[dict[str, str]]:
     return again
 
 
-def test_in_a_folder(tmp_path: Path) -> None:
-    table = sequence(tmp_path / "work", str(tmp_path / "store"))
-    assert all(row["SCORE"] for row in table)
-
-
 @pytest.mark.integration
 def test_the_same_results_from_a_folder_and_from_s3(tmp_path: Path, s3: str) -> None:
     of_folder = sequence(tmp_path / "first", str(tmp_path / "store"))
     of_s3 = sequence(tmp_path / "second", f"{s3}{secrets.token_hex(4)}/")
+    assert all(row["SCORE"] for row in of_folder)
     assert lasting(of_s3) == lasting(of_folder)

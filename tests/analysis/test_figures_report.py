@@ -236,6 +236,13 @@ def test_fits_over_their_budget_are_told(results):
     assert "100%" in texts(figures.fit_times(frame, figures.looks(frame["MODEL"])))
 
 
+@pytest.mark.parametrize("seconds", [6.657816426505338, 0.1, 1e-06, 1e-11])
+def test_a_lone_fit_time_has_an_axis(seconds, recwarn):
+    row = {"MODEL": ["a"], "FIT_S": [seconds], "RUNTIME": [5.0], "HARD_LIMIT": [60.0]}
+    figures.fit_times(pd.DataFrame(row), figures.looks(["a"])).canvas.draw()
+    assert [str(warning.message) for warning in recwarn] == []
+
+
 @pytest.mark.parametrize("rows", [(209, 344, 1309), (7, 7), (150, 442, 569, 1000, 1030, 48842)])
 def test_every_data_set_is_in_the_histograms(rows):
     """Also the smallest and the largest, at the edges of the bins."""

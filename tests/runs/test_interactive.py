@@ -94,6 +94,7 @@ def test_a_whole_session(work: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert Path("told.html").is_file()
 
 
+@pytest.mark.integration
 def test_from_scratch_and_again(work: Path) -> None:
     first = compute.run_full(quiet=True, run="one", frameworks=["constant"], seeds=[1])
     assert len(first.records) == 8

@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from benchmark.analysis.figures import style
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -112,6 +112,8 @@ def fit_times(frame: pd.DataFrame, looks: Mapping[str, style.Look]) -> Figure:
         style.nothing(axes, "No fit time is recorded")
         return style.laid_out(figure)
     axes.set_xscale("log")
+    drawn = [*rows["FIT_S"], *budgets[:3], *limits[:3]]
+    axes.set_xlim(*_room([value for value in drawn if value > 0]))
     for place, name in enumerate(names):
         _time_box(axes, by_name[name], place, looks[name])
     if budgets:
@@ -127,6 +129,13 @@ def fit_times(frame: pd.DataFrame, looks: Mapping[str, style.Look]) -> Figure:
     style.rows(axes, names)
     style.plain_powers(axes)
     return style.laid_out(figure)
+
+
+def _room(values: Sequence[float]) -> tuple[float, float]:
+    """Limits of a logarithmic axis: a twentieth more on each side; room about a lone value."""
+    low, high = min(values), max(values)
+    more = max((high / low) ** 0.05, 1.5)
+    return low / more, high * more
 
 
 def _overruns(axes: Axes, rows: pd.DataFrame, names: list[str]) -> None:
