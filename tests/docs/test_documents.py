@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -30,12 +31,19 @@ CALLED = [
     ]
     if words[:1] != [PLACEHOLDER]
 ]
-SETTINGS = [
-    pytest.param(block, id=f"{block.document.name}-{number}")
-    for path in DOCUMENTS
-    for number, block in enumerate(blocks(path))
-    if block.language == "json" and '"Version"' not in block.text
-]
+
+
+def of_language(language: str, holding: str = "") -> list[Any]:
+    """The blocks of a language in all documents, as parameters of a test."""
+    return [
+        pytest.param(block, id=f"{path.name}-{number}")
+        for path in DOCUMENTS
+        for number, block in enumerate(blocks(path))
+        if block.language == language and holding in block.text
+    ]
+
+
+SETTINGS = [one for one in of_language("json") if '"Version"' not in one.values[0].text]
 
 
 @pytest.mark.parametrize("words", CALLED)
@@ -56,6 +64,21 @@ def test_a_configuration_is_one_that_the_program_takes(block: Block, tmp_path: P
     file = tmp_path / "batch.config"
     file.write_text(text)
     assert load_config(str(file), environment={}).file == str(file)
+
+
+@pytest.mark.parametrize("block", of_language("yaml", "tunables:"))
+def test_a_study_is_one_that_the_program_takes(block: Block, tmp_path: Path) -> None:
+    from benchmark.hpo.study_file import define
+
+    (tmp_path / "bench.sh").write_text("#!/bin/sh\n")
+    values = yaml.safe_load(block.text)
+    study = define({"name": "told", **values}, tmp_path, block.document.name)
+    assert len(study.space.tunables) == len(values["tunables"])
+
+
+@pytest.mark.parametrize("block", of_language("python"))
+def test_python_is_python(block: Block) -> None:
+    compile(block.text, block.document.name, "exec")
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
