@@ -26,6 +26,11 @@ class Block:
     text: str
     file: str | None
 
+    @property
+    def commands(self) -> list[str]:
+        """The lines that call the program, as they stand."""
+        return [line for line in self.text.splitlines() if line.startswith("./main.py ")]
+
 
 def blocks(document: Path) -> list[Block]:
     told = []

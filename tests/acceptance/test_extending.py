@@ -10,40 +10,19 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from documents import Block
+from documents import blocks as blocks_of
 from plugins import FRAMEWORKS, install, install_example
 
 ROOT = Path(__file__).parents[2]
 GUIDE = ROOT / "docs" / "extending.md"
 
 
-@dataclass(frozen=True)
-class Block:
-    """A fenced block: its language, its text, and the file that the line before it names."""
-
-    language: str
-    text: str
-    file: str | None
-
-    @property
-    def commands(self) -> list[str]:
-        return [line for line in self.text.splitlines() if line.startswith("./main.py ")]
-
-
 def blocks() -> list[Block]:
-    found = re.finditer(
-        r"(?:^(?P<before>[^\n]*\S[^\n]*)\n\n)?^```(?P<language>\w*)\n(?P<text>.*?)^```$",
-        GUIDE.read_text(),
-        flags=re.MULTILINE | re.DOTALL,
-    )
-    told = []
-    for match in found:
-        named = re.search(r"`([^`]+\.\w+)`:$", match["before"] or "")
-        told.append(Block(match["language"], match["text"], named[1] if named else None))
-    return told
+    return blocks_of(GUIDE)
 
 
 def test_every_command_and_file_of_the_guide_is_understood() -> None:

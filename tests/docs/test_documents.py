@@ -4,18 +4,21 @@ somewhere."""
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from documents import DOCUMENTS, ROOT, Block, blocks, commands, inline
 
+from benchmark.cache import CACHE_VARIABLE
 from benchmark.cli.parser import COMMANDS, parse
-from benchmark.config import load_config
+from benchmark.config import PREFIX, load_config
 
 # What stands for something else in a command of a sentence.
 PLACEHOLDER = "COMMAND"
@@ -28,12 +31,19 @@ CALLED = [
     ]
     if words[:1] != [PLACEHOLDER]
 ]
-SETTINGS = [
-    pytest.param(block, id=f"{block.document.name}-{number}")
-    for path in DOCUMENTS
-    for number, block in enumerate(blocks(path))
-    if block.language == "json" and '"Version"' not in block.text
-]
+
+
+def of_language(language: str, holding: str = "") -> list[Any]:
+    """The blocks of a language in all documents, as parameters of a test."""
+    return [
+        pytest.param(block, id=f"{path.name}-{number}")
+        for path in DOCUMENTS
+        for number, block in enumerate(blocks(path))
+        if block.language == language and holding in block.text
+    ]
+
+
+SETTINGS = [one for one in of_language("json") if '"Version"' not in one.values[0].text]
 
 
 @pytest.mark.parametrize("words", CALLED)
@@ -54,6 +64,21 @@ def test_a_configuration_is_one_that_the_program_takes(block: Block, tmp_path: P
     file = tmp_path / "batch.config"
     file.write_text(text)
     assert load_config(str(file), environment={}).file == str(file)
+
+
+@pytest.mark.parametrize("block", of_language("yaml", "tunables:"))
+def test_a_study_is_one_that_the_program_takes(block: Block, tmp_path: Path) -> None:
+    from benchmark.hpo.study_file import define
+
+    (tmp_path / "bench.sh").write_text("#!/bin/sh\n")
+    values = yaml.safe_load(block.text)
+    study = define({"name": "told", **values}, tmp_path, block.document.name)
+    assert len(study.space.tunables) == len(values["tunables"])
+
+
+@pytest.mark.parametrize("block", of_language("python"))
+def test_python_is_python(block: Block) -> None:
+    compile(block.text, block.document.name, "exec")
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
@@ -86,24 +111,55 @@ def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
     assert not re.findall(r'<(?:script|link|img)[^>]* (?:src|href)="?https?://', pages)
 
 
-def test_the_guide_to_own_data_is_followed(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "passed_over",
+    [
+        pytest.param({"run-analysis"}, id="quick"),
+        pytest.param(set(), id="whole", marks=pytest.mark.integration),
+    ],
+)
+def test_the_guide_to_own_data_is_followed(tmp_path: Path, passed_over: set[str]) -> None:
     """A stranger's folder: each file is written and each command run, as they stand."""
     (tmp_path / "main.py").symlink_to(ROOT / "main.py")
     for block in blocks(ROOT / "docs" / "own-data.md"):
         if block.file:
             (tmp_path / block.file).write_text(block.text)
         for words in commands(block.text):
-            ended = subprocess.run(
-                [sys.executable, "main.py", *words],
-                cwd=tmp_path,
-                capture_output=True,
-                text=True,
-                stdin=subprocess.DEVNULL,
-                check=False,
-            )
-            assert ended.returncode == 0, f"{words}\n{ended.stdout}\n{ended.stderr}"
-    assert (tmp_path / "report.html").exists()
+            if words[0] not in passed_over:
+                follow(words, tmp_path)
     assert len((tmp_path / "compiled_results.csv").read_text().splitlines()) == 3
+    assert (tmp_path / "report.html").exists() != bool(passed_over)
+
+
+@pytest.mark.integration
+def test_the_readme_is_followed(tmp_path: Path) -> None:
+    """The user's own benchmark of the README, in its order, its refusal included."""
+    (tmp_path / "main.py").symlink_to(ROOT / "main.py")
+    own = [block for block in blocks(ROOT / "README.md") if "first" in block.text]
+    (tmp_path / "batch.config").write_text(own[0].text)
+    text = (ROOT / "README.md").read_text()
+    section = text[text.index("## Your own benchmark") : text.index("## Tuning a system")]
+    *taken, refused = commands(section)
+    assert len(taken) == 5
+    for words in taken:
+        follow(words, tmp_path)
+    assert "other conditions" in section
+    assert follow(refused, tmp_path, code=2)
+    assert len((tmp_path / "compiled_results.csv").read_text().splitlines()) == 13
+
+
+def follow(words: list[str], folder: Path, code: int = 0) -> str:
+    ended = subprocess.run(
+        [sys.executable, "main.py", *words],
+        cwd=folder,
+        env={k: v for k, v in os.environ.items() if k == CACHE_VARIABLE or PREFIX not in k},
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+    assert ended.returncode == code, f"{words}\n{ended.stdout}\n{ended.stderr}"
+    return ended.stdout + ended.stderr
 
 
 def test_citation_and_package_have_one_version() -> None:
