@@ -21,6 +21,7 @@ from benchmark.hpo.benchmark_objective import benchmark_cells
 from benchmark.hpo.conditions import more_conditions
 from benchmark.hpo.evaluation import PATH
 from benchmark.hpo.journal import open_storage
+from benchmark.hpo.objective import EXTERNAL
 from benchmark.hpo.open_optimizer import OpenOptimizer
 from benchmark.hpo.optimizer import Asked, ExhaustedError, Optimizer, Told
 from benchmark.hpo.order import AFTER
@@ -119,8 +120,10 @@ class Study:
     ) -> Study:
         """A study of the store, by its name; `changes` are keys that may differ.
 
+        An `objective` among them measures from now on what a service's clients measured before.
+
         Raises:
-            StudyError: there is none.
+            StudyError: there is none, or it has an objective of its own.
         """
         path = f"{run_name(name)}/manifest.json"
         if store.get(path) is None:
@@ -128,7 +131,18 @@ class Study:
             raise StudyError(f"There is no study '{name}' in {store.url}; it has {others}.")
         run = Run.open(store, run_name(name))
         given = {key: value for key, value in (changes or {}).items() if value is not None}
-        definition = define(run.manifest.conditions["study"] | given, Path(), f"Study '{name}'")
+        known = run.manifest.conditions["study"]
+        definition = define(known | given, Path(), f"Study '{name}'")
+        if given.get("objective", known["objective"]) != known["objective"]:
+            if known["objective"] != EXTERNAL:
+                raise StudyError(
+                    f"Study '{name}' has a command of its own; --command is for one that a "
+                    "service's clients have measured."
+                )
+            files = staging.gather(definition)
+            staging.keep(run, files)
+            run = Run(run.name, store, manifest_of(definition, staging.describe(files)))
+            run.save()
         return Study(run, definition, worker)
 
     @property

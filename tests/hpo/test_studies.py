@@ -17,6 +17,7 @@ import pytest
 from benchmark import results
 from benchmark.errors import ConditionsDifferError
 from benchmark.execution.runner import Runner
+from benchmark.hpo.objective import EXTERNAL
 from benchmark.hpo.study import Study
 from benchmark.hpo.study_file import StudyError, define, read_study
 from benchmark.results import Record
@@ -212,8 +213,19 @@ def test_a_python_objective_reports_and_prunes(folder_store: Store, tmp_path: Pa
 def test_another_objective_is_another_study(folder_store: Store, tmp_path: Path) -> None:
     Study.begin(folder_store, define(declared(["true"]), tmp_path))
     Study.begin(folder_store, define(declared(["true"], trials=5), tmp_path))
-    with pytest.raises(ConditionsDifferError, match="another objective"):
+    with pytest.raises(ConditionsDifferError, match="other values of objective"):
         Study.begin(folder_store, define(declared(["false"]), tmp_path))
+
+
+def test_a_command_takes_over_what_clients_measured(folder_store: Store, tmp_path: Path) -> None:
+    values = declared(["true"]) | {"objective": dict(EXTERNAL)}
+    Study.begin(folder_store, define(values, tmp_path))
+    taken = Study.open(folder_store, "s", {"objective": {"command": "echo 5"}})
+    (task,) = taken.ask()
+    with Runner(taken.run) as runner:
+        assert runner.execute(task).metrics["value"] == 5
+    with pytest.raises(StudyError, match="a command of its own"):
+        Study.open(folder_store, "s", {"objective": {"command": "echo 6"}})
 
 
 def test_a_lost_journal_is_made_again(folder_store: Store, tmp_path: Path) -> None:
