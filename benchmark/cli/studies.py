@@ -123,6 +123,12 @@ def _import(options: argparse.Namespace) -> int:
     with driving(run_name(name), store):
         study = Study.begin(store, definition) if definition else Study.open(store, name)
         outcome = import_rows(study, rows)
+    for tunable in study.definition.space.tunables:
+        if tunable.has_default and all(row.get(tunable.name) in (None, "") for row in rows):
+            notice(
+                f"warning: no row has '{tunable.name}', so that all are taken as measured at its "
+                f"default, {tunable.default}; name its column with --map {tunable.name}=COLUMN."
+            )
     for number, why in outcome.skipped[:10]:
         notice(f"warning: row {number} is skipped: {why}.")
     if len(outcome.skipped) > 10:
