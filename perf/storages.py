@@ -174,6 +174,7 @@ def main() -> int:
     parser.add_argument("--trials", type=int, default=400, help="a cell, all together")
     parser.add_argument("--cost", type=float, default=0.1, help="of the machine, an hour")
     parser.add_argument("--quick", action="store_true", help="64 trials a cell")
+    parser.add_argument("--only", choices=("journal", "SQLite", "PostgreSQL"))
     options = parser.parse_args()
     trials = 64 if options.quick else options.trials
     import optuna
@@ -196,6 +197,8 @@ def main() -> int:
             server = held.enter_context(postgres(folder))
             places.append(("PostgreSQL", f"{server}/postgres", f"{server}/template1"))
         for name, direct, behind in places:
+            if options.only not in (None, name):
+                continue
             row(name, begun(direct), options.workers, trials, options.cost)
             with proxied(begun(behind)) as proxy:
                 row(f"gRPC over {name}", proxy, options.workers, trials, options.cost)
