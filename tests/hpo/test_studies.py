@@ -210,6 +210,49 @@ def test_a_python_objective_reports_and_prunes(folder_store: Store, tmp_path: Pa
     assert states == ["PRUNED", "COMPLETE"]
 
 
+@pytest.fixture
+def of_function(folder_store: Store, tmp_path: Path) -> Callable[..., Record]:
+    """The record of the first trial of a Python function, given its body."""
+
+    def run(body: str, **more: Any) -> Record:
+        (tmp_path / "own.py").write_text(f"import os, random, sys\ndef objective(t): {body}\n")
+        values = declared("x", algorithm="random")
+        values["objective"] = {"python": "own.py:objective", **more}
+        study = Study.begin(folder_store, define(values, tmp_path))
+        with Runner(study.run) as runner:
+            return runner.execute(study.ask()[0])
+
+    return run
+
+
+def test_a_function_that_ends_its_process(of_function: Callable[..., Record]) -> None:
+    record = of_function("sys.exit('no disk')")
+    assert (record.cause, "no disk" in record.message) == ("framework", True)
+
+
+def test_chance_is_another_in_each_run(of_function: Callable[..., Record]) -> None:
+    record = of_function("return random.random()", repeats=3)
+    assert len({run["value"] for run in record.labels["runs"]}) == 3
+
+
+def test_a_module_of_the_user_s_is_not_taken_for_ours(
+    of_function: Callable[..., Record], tmp_path: Path
+) -> None:
+    (tmp_path / "benchmark.py").write_text("value = 7")
+    record = of_function("import benchmark; return benchmark.value", files=["benchmark.py"])
+    assert record.labels["values"] == [7.0], record.message
+
+
+def test_variables_of_the_interpreter_count(
+    of_function: Callable[..., Record], tmp_path: Path
+) -> None:
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib" / "deep.py").write_text("value = 8")
+    variables = {"PYTHONPATH": str(tmp_path / "lib")}
+    record = of_function("import deep; return deep.value", environment=variables)
+    assert record.labels["values"] == [8.0], record.message
+
+
 def test_another_objective_is_another_study(folder_store: Store, tmp_path: Path) -> None:
     Study.begin(folder_store, define(declared(["true"]), tmp_path))
     Study.begin(folder_store, define(declared(["true"], trials=5), tmp_path))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.hpo.service import classic_checks as checks
 from benchmark.hpo.service import phrases, plots
+from benchmark.hpo.service.endings import Ending
 from benchmark.hpo.service.errors import (
     ConflictError,
     ExistsError,
@@ -21,7 +22,6 @@ from benchmark.hpo.service.errors import (
     PausedError,
     ServiceError,
 )
-from benchmark.hpo.service.experiment import Ending
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from benchmark.errors import StoreError
-from benchmark.hpo.service.experiment import ENDED
+from benchmark.hpo.service.endings import ENDED
 from benchmark.results import Cause, Record
 
 if TYPE_CHECKING:

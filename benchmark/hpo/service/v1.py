@@ -11,8 +11,8 @@ from starlette.responses import HTMLResponse, Response, StreamingResponse
 
 from benchmark.hpo.service import plots, views
 from benchmark.hpo.service import v1_models as models
+from benchmark.hpo.service.endings import Ending
 from benchmark.hpo.service.errors import ExistsError, FinishedError, NotFoundError, PausedError
-from benchmark.hpo.service.experiment import Ending
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from benchmark.hpo.service.experiment import ENDED, GIVEN
+from benchmark.hpo.service.endings import ENDED, GIVEN
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
-    from benchmark.hpo.service.experiment import Experiment, Given
+    from benchmark.hpo.service.experiment import Experiment
+    from benchmark.hpo.service.giving import Given
 
 
 def summary(experiment: Experiment) -> dict[str, Any]:

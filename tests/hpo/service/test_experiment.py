@@ -11,8 +11,9 @@ import pytest
 
 from benchmark.hpo import export
 from benchmark.hpo.listing import opened
+from benchmark.hpo.service.endings import Ending
 from benchmark.hpo.service.errors import ConflictError, FinishedError, NotFoundError
-from benchmark.hpo.service.experiment import Ending, Experiment
+from benchmark.hpo.service.experiment import Experiment
 from benchmark.hpo.service.homes import DatabaseHome, Home, MemoryHome, StoreHome
 from benchmark.hpo.service.leases import MemoryLeases
 from benchmark.hpo.service.service import Service

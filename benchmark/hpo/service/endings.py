@@ -1,0 +1,67 @@
+"""How clients end trials, and what a trial of the storage says of its giving and its end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from benchmark.hpo.optimizer import Told
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
+Status = Literal["success", "failure", "prune", "infeasible"]
+
+GIVEN, ENDED = "service", "told"
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a client says that a trial ended: a value for each direction on success."""
+
+    status: Status
+    values: tuple[float, ...] = ()
+    metrics: dict[str, float] = field(default_factory=dict)
+    constraints: tuple[float, ...] = ()
+    intermediate: dict[int, float] = field(default_factory=dict)
+    cost: float | None = None
+    message: str = ""
+
+
+def kept_in(trial: FrozenTrial, name: str) -> dict[str, Any]:
+    """What stands in the trial under GIVEN or ENDED."""
+    found: dict[str, Any] = trial.user_attrs.get(name) or {}
+    return found
+
+
+def told_of(ending: Ending, key: str | None) -> Told:
+    """As the optimizer is told; an infeasible point with values is a point that breaks a rule."""
+    status, constraints = ending.status, ending.constraints
+    kept: dict[str, Any] = {"status": status}
+    if ending.cost is not None:
+        kept["cost"] = ending.cost
+    if ending.message:
+        kept["message"] = ending.message
+    if key is not None:
+        kept["key"] = key
+    if status == "infeasible":
+        status = "success" if ending.values else "failure"
+        constraints = constraints or (1.0,)
+    return Told(
+        status=status,
+        values=ending.values if status == "success" else (),
+        constraints=constraints,
+        intermediate=ending.intermediate,
+        metrics=ending.metrics,
+        attrs={ENDED: kept} if len(kept) > 1 or ending.status == "infeasible" else {},
+    )
+
+
+def is_same(trial: FrozenTrial, ending: Ending) -> bool:
+    """Whether the trial ended just so."""
+    told = told_of(ending, None)
+    names = {"success": "COMPLETE", "failure": "FAIL", "prune": "PRUNED"}
+    values = tuple(trial.values or ()) if trial.state.name == "COMPLETE" else ()
+    status = kept_in(trial, ENDED).get("status", told.status)
+    infeasible = "infeasible" in (status, ending.status) and status != ending.status
+    return trial.state.name == names[told.status] and values == told.values and not infeasible

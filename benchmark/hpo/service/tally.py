@@ -1,0 +1,143 @@
+"""What an experiment has given out and been told: counts, running trials, clients' keys.
+
+One process that has the experiment alone counts what it does itself; several look into the storage
+that they share, and of it only at what is new.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from benchmark.hpo.service.endings import ENDED, GIVEN, kept_in
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
+    from benchmark.hpo.optimizer import Optimizer
+    from benchmark.hpo.service.terms import Terms
+
+
+@dataclass
+class Counts:
+    """What the budgets look at."""
+
+    asked: int = 0
+    told: int = 0
+    cost: float = 0.0
+    begun: datetime | None = None
+
+
+class Tally:
+    """The counts of one experiment, for many threads. `trials` is how many may be asked."""
+
+    def __init__(self, optimizer: Optimizer, terms: Terms, trials: int, *, alone: bool) -> None:
+        self._optimizer = optimizer
+        self._terms = terms
+        self._trials = trials
+        self._alone = alone
+        self._counts = Counts()
+        self._walked = 0
+        self._running: dict[int, None] = {}
+        self._keys: dict[str, list[int]] = {}
+        self._turn = threading.Lock()
+        self.look()
+
+    def look(self) -> None:
+        """Take in what the storage has, whoever put it there."""
+        with self._turn:
+            self._walk()
+
+    def counts(self) -> Counts:
+        with self._turn:
+            self._refresh()
+            return Counts(**vars(self._counts))
+
+    def running(self) -> list[int]:
+        """The trials in clients' hands, the one first that was asked first."""
+        with self._turn:
+            self._refresh()
+            return list(self._running)
+
+    def of_key(self, key: str) -> list[int]:
+        """The trials that a client was given, or has appended, under this key."""
+        with self._turn:
+            self._refresh()
+            return list(self._keys.get(key, ()))
+
+    def has_budget(self) -> bool:
+        """Whether one more trial may be asked."""
+        with self._turn:
+            self._refresh()
+            return self._is_within()
+
+    def is_over(self, *, stopped: bool) -> bool:
+        """Whether no more may be asked, and nothing is in a client's hands."""
+        with self._turn:
+            self._refresh()
+            return (stopped or not self._is_within()) and not self._running
+
+    def given(self, number: int, key: str | None) -> None:
+        """A new trial is in a client's hands."""
+        with self._turn:
+            if not self._alone:
+                self._walk()
+                return
+            self._running[number] = None
+            self._counts.asked += 1
+            self._counts.begun = self._counts.begun or datetime.now()
+            self._walked = max(self._walked, number + 1)
+            if key is not None:
+                self._keys.setdefault(key, []).append(number)
+
+    def ended(self, number: int, cost: float | None) -> None:
+        """A trial was told."""
+        if not self._alone:
+            return
+        with self._turn:
+            if self._running.pop(number, 0) is None:
+                self._counts.told += 1
+                self._counts.cost += cost or 0.0
+
+    def _is_within(self) -> bool:
+        counts, terms = self._counts, self._terms
+        if counts.asked >= self._trials:
+            return False
+        if terms.max_cost is not None and counts.cost >= terms.max_cost:
+            return False
+        if terms.max_time_s is None or counts.begun is None:
+            return True
+        return (datetime.now() - counts.begun).total_seconds() < terms.max_time_s
+
+    def _refresh(self) -> None:
+        if not self._alone:
+            self._walk()
+
+    def _walk(self) -> None:
+        trials = self._optimizer.trials()
+        for running in list(self._running):
+            if trials[running].state.is_finished():
+                del self._running[running]
+                self._count_end(trials[running])
+        for trial in trials[self._walked :]:
+            self._count(trial)
+        self._walked = len(trials)
+
+    def _count(self, trial: FrozenTrial) -> None:
+        given = kept_in(trial, GIVEN)
+        if "key" in given:
+            self._keys.setdefault(given["key"], []).append(trial.number)
+        if given.get("appended"):
+            return
+        self._counts.asked += 1
+        self._counts.begun = self._counts.begun or trial.datetime_start
+        if trial.state.is_finished():
+            self._count_end(trial)
+        else:
+            self._running[trial.number] = None
+
+    def _count_end(self, trial: FrozenTrial) -> None:
+        self._counts.told += 1
+        self._counts.cost += kept_in(trial, ENDED).get("cost") or 0.0
