@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from benchmark import results
+from benchmark.compute import submissions
 from benchmark.compute.aws.clients import Aws, PassingError, patiently
-from benchmark.compute.batch import adoption, checks, logs, money, preparing, submission
+from benchmark.compute.batch import adoption, checks, jobs, logs, money, preparing
 from benchmark.compute.batch.causes import cause_of
 from benchmark.compute.batch.image import full_name
 from benchmark.compute.batch.queue import check_queue, stuck
@@ -26,24 +27,26 @@ from benchmark.results import Cause, Record
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from benchmark.compute.batch.submission import Submission
     from benchmark.compute.batch.watching import Ended
     from benchmark.compute.dispatcher import Rate
+    from benchmark.compute.submissions import Submission
     from benchmark.config import Config
     from benchmark.tasks import Run, Task
 
+METHOD = "batch"
 MOST_LOGS = 100
 
 
 @dataclass(frozen=True)
 class Pace:
     """Seconds between looks at the store and at the engine, until jobs that do not move are
-    looked into, and until a fault that may pass is taken for one that does not."""
+    looked into, until a name that AWS does not list is believed not to be taken, and until a fault
+    that may pass is taken for one that does not."""
 
     store_s: float = 5.0
     engine_s: float = 10.0
     stuck_s: float = 30.0
-    settle_s: float = submission.SETTLE_S
+    find_s: float = 30.0
     patience_s: float = 900.0
 
 
@@ -95,7 +98,7 @@ class BatchDispatcher(Dispatcher):
         self._tasks |= {task.key: task for task in tasks}
         self._tell(self._recorded())
         waiting = [task.key for task in tasks if task.key in self._tasks]
-        found = patiently(lambda: adoption.adopt(aws, self.run, waiting, index), patience_s)
+        found = patiently(lambda: adoption.adopt(aws, self.run, METHOD, waiting), patience_s)
         self._live |= {one.name: one for one in found.live}
         self._unsent += found.unsent
         since = dict(index.last)
@@ -135,10 +138,10 @@ class BatchDispatcher(Dispatcher):
             return
         left = []
         for one in (replace(one, cancelled=True) for one in perhaps):
-            submission.save(self.run, one)
+            submissions.save(self.run, one)
             try:
-                found = submission.find(self._aws, self.run, one) if one.job is None else one
-                adoption.end(self._aws, self.run, [found.job] if found.job else [])
+                job = one.job or jobs.find(self._aws, one)
+                jobs.end(self._aws, self.run, [job] if job else [])
             except BenchmarkError as error:
                 left.append(f"{one.job or one.name} ({error})")
         if left:
@@ -167,17 +170,19 @@ class BatchDispatcher(Dispatcher):
         for _ in range(len(self._unsent)):
             one = self._unsent[0]
             if one.asked is not None:
-                one = submission.find(aws, self.run, one)
-                if one.job is None and time.time() - (one.asked or 0.0) < self.pace.settle_s:
+                one = replace(one, job=jobs.find(aws, one))
+                if one.job is None and time.time() - (one.asked or 0.0) < self.pace.find_s:
                     self._unsent.rotate(-1)
                     continue
             if one.job is None:
                 try:
-                    one = submission.submit(aws, self.run, one, self._variables(aws))
+                    job = jobs.submit(aws, self.run, one, self._variables(aws))
                 except PassingError as fault:
                     if fault.perhaps_done:
                         self._unsent[0] = replace(one, asked=time.time())
                     raise
+                one = replace(one, job=job)
+            submissions.save(self.run, one)
             self._unsent.popleft()
             self._live[one.name] = one
 
@@ -246,10 +251,11 @@ class BatchDispatcher(Dispatcher):
         arns = {label: self._definition(label, group[0]) for label, group in groups.items()}
         prefix = self.config.job_name or preparing.PREFIX
         for label, group in groups.items():
-            for keys in submission.cut([task.key for task in group]):
+            options = {"queue": queue, "definition": arns[label]}
+            for keys in jobs.cut([task.key for task in group]):
                 before = {key: since.get(key, 0) for key in keys}
                 self._unsent.append(
-                    submission.begin(self.run, prefix, label, queue, arns[label], before)
+                    submissions.begin(self.run, METHOD, prefix, before, label, options)
                 )
 
     def _definition(self, label: str, task: Task) -> str:

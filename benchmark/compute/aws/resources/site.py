@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
 from benchmark.compute.aws.clients import RefusedError
-from benchmark.compute.batch.definition import name_part
+from benchmark.compute.submissions import name_part
 from benchmark.errors import BenchmarkError, ConfigError
 
 if TYPE_CHECKING:
