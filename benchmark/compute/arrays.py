@@ -22,11 +22,11 @@ from benchmark.compute import submissions
 from benchmark.compute.cluster import (
     ClusterError,
     Pace,
-    PassingError,
     Request,
     TooManyError,
 )
 from benchmark.compute.dispatcher import Dispatcher, account
+from benchmark.compute.faults import PassingError, Trouble
 from benchmark.errors import BenchmarkError
 from benchmark.results import Cause, Record
 
@@ -61,7 +61,7 @@ class ArrayDispatcher(Dispatcher):
         self._is_adopted = False
         self._store_at = self._engine_at = 0.0
         self._hopeless_since: float | None = None
-        self._trouble_since: float | None = None
+        self._trouble = Trouble()
 
     def cluster(self) -> Cluster:
         """The batch system."""
@@ -160,15 +160,10 @@ class ArrayDispatcher(Dispatcher):
         if not (self._live or self._unsure or self._new):
             return
         self._engine_at = now + self.pace.engine_s
-        try:
+        with self._trouble.borne(self.pace.patience_s):
             self._send_unsure(self._cluster)
             self._send_new(self._cluster)
             self._look(self._cluster)
-            self._trouble_since = None
-        except PassingError as fault:
-            self._trouble_since = now if self._trouble_since is None else self._trouble_since
-            if now - self._trouble_since > self.pace.patience_s:
-                raise ClusterError(f"{fault} This has lasted for too long.") from None
 
     def _send_unsure(self, cluster: Cluster) -> None:
         """What the batch system may have taken already is looked for by its name first."""

@@ -30,14 +30,6 @@ class TooManyError(ClusterError):
     """It takes no more jobs from this user now, or none of this size."""
 
 
-class PassingError(ClusterError):
-    """It cannot be asked now. `perhaps_done`: it may have done all the same what was asked."""
-
-    def __init__(self, message: str, perhaps_done: bool = False) -> None:
-        super().__init__(message)
-        self.perhaps_done = perhaps_done
-
-
 @dataclass(frozen=True)
 class Request:
     """What a job asks for: `size` elements, each with these resources. Seconds and MB."""
@@ -84,7 +76,7 @@ class Cluster(Protocol):
 
         Raises:
             TooManyError: it is too many at once.
-            PassingError: try again later, after `find` where it was perhaps done.
+            PassingError: (of faults.py) ask again later, after `find` where it was perhaps done.
             ClusterError: it will not be taken like this.
         """
         ...

@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from benchmark import results
 from benchmark.compute.aws import bundle, prices
-from benchmark.compute.aws.clients import Aws, PassingError, patiently
+from benchmark.compute.aws.clients import Aws
 from benchmark.compute.baremetal import checks, template
 from benchmark.compute.baremetal.fleet import Fleet, Ledger
 from benchmark.compute.baremetal.messages import TaskQueue
 from benchmark.compute.baremetal.state import State, in_queue
 from benchmark.compute.baremetal.user_data import user_data
 from benchmark.compute.dispatcher import Dispatcher, account
+from benchmark.compute.faults import Trouble, patiently
 from benchmark.errors import BenchmarkError, ConfigError
 from benchmark.results import Cause, Record
 
@@ -77,7 +78,7 @@ class BaremetalDispatcher(Dispatcher):
         self._gone: dict[str, bool] = {}
         self._store_at = self._engine_at = self._start_at = 0.0
         self._pause_s = self.pace.capacity_s
-        self._trouble_since: float | None = None
+        self._trouble = Trouble()
 
     @classmethod
     def check(cls, config: Config) -> None:
@@ -234,14 +235,9 @@ class BaremetalDispatcher(Dispatcher):
         if now < self._engine_at or not self._tasks or self._aws is None:
             return found
         self._engine_at = now + self.pace.engine_s
-        try:
+        with self._trouble.borne(self.pace.patience_s):
             found += self._told(self._dead(self._aws))
             self._keep_up(self._aws)
-            self._trouble_since = None
-        except PassingError as fault:
-            self._trouble_since = now if self._trouble_since is None else self._trouble_since
-            if now - self._trouble_since > self.pace.patience_s:
-                raise BenchmarkError(f"{fault} This has lasted for too long.") from None
         return found
 
     def _told(self, records: Sequence[Record]) -> list[Record]:

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, ClassVar
 
 from benchmark import results
 from benchmark.compute import submissions
-from benchmark.compute.aws.clients import Aws, PassingError, patiently
+from benchmark.compute.aws.clients import Aws
 from benchmark.compute.batch import adoption, checks, jobs, logs, money, preparing
 from benchmark.compute.batch.causes import cause_of
 from benchmark.compute.batch.image import full_name
 from benchmark.compute.batch.queue import check_queue, stuck
 from benchmark.compute.batch.watching import Watch
 from benchmark.compute.dispatcher import Dispatcher, account
+from benchmark.compute.faults import PassingError, Trouble, patiently
 from benchmark.errors import BenchmarkError, ConfigError
 from benchmark.results import Cause, Record
 
@@ -66,7 +67,7 @@ class BatchDispatcher(Dispatcher):
         self._aws: Aws | None = None
         self._watch: Watch | None = None
         self._store_at = self._engine_at = self._still_since = 0.0
-        self._trouble_since: float | None = None
+        self._trouble = Trouble()
         self._logs = 0
 
     @classmethod
@@ -156,14 +157,9 @@ class BatchDispatcher(Dispatcher):
         if now < self._engine_at or self._aws is None or not (self._live or self._unsent):
             return
         self._engine_at = now + self.pace.engine_s
-        try:
+        with self._trouble.borne(self.pace.patience_s):
             self._send(self._aws)
             self._look(self._aws)
-            self._trouble_since = None
-        except PassingError as fault:
-            self._trouble_since = now if self._trouble_since is None else self._trouble_since
-            if now - self._trouble_since > self.pace.patience_s:
-                raise BenchmarkError(f"{fault} This has lasted for too long.") from None
 
     def _send(self, aws: Aws) -> None:
         """Submit what is to be; what AWS may have taken already is looked for by its name first."""

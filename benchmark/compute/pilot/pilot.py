@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, ClassVar
 from benchmark import results
 from benchmark.compute import submissions
 from benchmark.compute.arrays import PREFIX, log_path, script
-from benchmark.compute.cluster import ClusterError, Pace, PassingError, Request
+from benchmark.compute.cluster import ClusterError, Pace, Request
 from benchmark.compute.dispatcher import Dispatcher, account
+from benchmark.compute.faults import PassingError, Trouble
 from benchmark.compute.pilot.lists import Lists, Place
 from benchmark.compute.slurm import checks
 from benchmark.compute.slurm.commands import Slurm
@@ -59,7 +60,7 @@ class PilotDispatcher(Dispatcher):
         self._stillborn = 0
         self._is_adopted = False
         self._list_at = self._store_at = self._engine_at = 0.0
-        self._trouble_since: float | None = None
+        self._trouble = Trouble()
         remote = "://" in run.store.url
         self._poll_s = self.poll_s or (1.0 if remote else 0.02)
 
@@ -164,13 +165,8 @@ class PilotDispatcher(Dispatcher):
         if now < self._engine_at or not self._tasks:
             return
         self._engine_at = now + self.pace.engine_s
-        try:
+        with self._trouble.borne(self.pace.patience_s):
             self._look()
-            self._trouble_since = None
-        except PassingError as fault:
-            self._trouble_since = now if self._trouble_since is None else self._trouble_since
-            if now - self._trouble_since > self.pace.patience_s:
-                raise ClusterError(f"{fault} This has lasted for too long.") from None
 
     def _hear(self, ended: Mapping[Place, bool]) -> None:
         """Tell what has a record or the end of an attempt; list again what was lost."""
