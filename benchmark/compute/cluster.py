@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from benchmark.compute.waiting import EnginePace
 from benchmark.errors import BenchmarkError
 
 if TYPE_CHECKING:
@@ -105,14 +106,13 @@ class Cluster(Protocol):
 
 
 @dataclass(frozen=True)
-class Pace:
-    """Seconds between looks at the store and at the batch system; until a job that has ended is
-    believed to have left no record, until one that waits in vain is reported, until a name that was
-    not found is believed not to be there, and until a fault is believed not to pass."""
+class Pace(EnginePace):
+    """Seconds, beside those of every engine: until a job that has ended is believed to have left
+    no record, until one that waits in vain is reported, and until a name that was not found is
+    believed not to be there."""
 
     store_s: float = 2.0
-    engine_s: float = 10.0
+    patience_s: float = 3600.0
     settle_s: float = 10.0
     stuck_s: float = 30.0
     find_s: float = 30.0
-    patience_s: float = 3600.0

@@ -20,11 +20,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Adoption:
-    """`live` have a job that goes on; `unsent` may have one, or are to be sent; `ended` is over."""
+    """`live` have a job that goes on; `unsent` may have one, or are to be sent.
+
+    `ended` are the waiting tasks whose jobs are over, `over` those jobs and all that carry none of
+    the waiting tasks.
+    """
 
     live: list[Submission] = field(default_factory=list)
     unsent: list[Submission] = field(default_factory=list)
     ended: list[Ended] = field(default_factory=list)
+    over: list[Submission] = field(default_factory=list)
 
     @property
     def keys(self) -> set[str]:
@@ -35,7 +40,7 @@ class Adoption:
 def adopt(aws: Aws, run: Run, method: str, waiting: Collection[str]) -> Adoption:
     """Look for jobs of the tasks that wait (keys), and end what was to be cancelled."""
     known = submissions.load(run, method)
-    _end_cancelled(aws, run, [one for one in known if one.cancelled and one.job])
+    _end_cancelled(aws, run, [one for one in known if one.cancelled])
     taken = submissions.carried(run, known, waiting)
     adopted = [replace(one, indices=taken[one.name]) for one in known if one.name in taken]
     told = watching.describe(aws, (one.job for one in adopted if one.job))
@@ -49,6 +54,8 @@ def adopt(aws: Aws, run: Run, method: str, waiting: Collection[str]) -> Adoption
         else:
             found.live.append(one)
     found.ended.extend(_ended(aws, over))
+    idle = (one for one in known if one.name not in taken and not one.cancelled)
+    found.over.extend([*over, *idle])
     return found
 
 
@@ -61,13 +68,13 @@ def _ended(aws: Aws, over: Sequence[Submission]) -> list[Ended]:
 
 def _end_cancelled(aws: Aws, run: Run, cancelled: Sequence[Submission]) -> None:
     """A driver may have been killed between its word and the end of its jobs."""
-    told = watching.describe(aws, (str(one.job) for one in cancelled))
-    jobs.end(
-        aws,
-        run,
-        (
-            name
-            for name, job in told.items()
-            if job["status"] not in ENDED and not job.get("isTerminated")
-        ),
+    named = [one.job or jobs.find(aws, one) for one in cancelled]
+    told = watching.describe(aws, (job for job in named if job))
+    goes_on = (
+        name
+        for name, job in told.items()
+        if job["status"] not in ENDED and not job.get("isTerminated")
     )
+    jobs.end(aws, run, goes_on)
+    for one in cancelled:
+        submissions.forget(run, one)

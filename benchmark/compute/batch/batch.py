@@ -1,7 +1,6 @@
 """The method batch: tasks as array jobs of AWS Batch.
 
-The records in the store are looked at first; AWS Batch is asked for what left none. A driver that
-was killed finds its jobs again when the same tasks are submitted, and submits none twice.
+AWS Batch is asked about what left no record in the store.
 """
 
 from __future__ import annotations
@@ -20,10 +19,10 @@ from benchmark.compute.batch.causes import cause_of
 from benchmark.compute.batch.image import full_name
 from benchmark.compute.batch.queue import check_queue, stuck
 from benchmark.compute.batch.watching import Watch
-from benchmark.compute.dispatcher import Dispatcher, account
-from benchmark.compute.faults import PassingError, Trouble, patiently
+from benchmark.compute.faults import PassingError, patiently
+from benchmark.compute.submitting import SubmittingDispatcher
+from benchmark.compute.waiting import EnginePace
 from benchmark.errors import BenchmarkError, ConfigError
-from benchmark.results import Cause, Record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from benchmark.compute.dispatcher import Rate
     from benchmark.compute.submissions import Submission
     from benchmark.config import Config
+    from benchmark.results import Record
     from benchmark.tasks import Run, Task
 
 METHOD = "batch"
@@ -39,35 +39,26 @@ MOST_LOGS = 100
 
 
 @dataclass(frozen=True)
-class Pace:
-    """Seconds between looks at the store and at the engine, until jobs that do not move are
-    looked into, until a name that AWS does not list is believed not to be taken, and until a fault
-    that may pass is taken for one that does not."""
+class Pace(EnginePace):
+    """Seconds, beside those of every engine: until jobs that do not move are looked into, and
+    until a name that AWS does not list is believed not to be taken."""
 
-    store_s: float = 5.0
-    engine_s: float = 10.0
     stuck_s: float = 30.0
     find_s: float = 30.0
-    patience_s: float = 900.0
 
 
-class BatchDispatcher(Dispatcher):
+class BatchDispatcher(SubmittingDispatcher):
     """Submits tasks by framework and waits for their outcomes."""
 
-    detachable = True
     pace: ClassVar[Pace] = Pace()
 
     def __init__(self, run: Run, config: Config) -> None:
         super().__init__(run, config)
-        self._tasks: dict[str, Task] = {}
-        self._told: list[Record] = []
         self._unsent: collections.deque[Submission] = collections.deque()
-        self._live: dict[str, Submission] = {}
         self._aside: dict[str, int] = {}
         self._aws: Aws | None = None
         self._watch: Watch | None = None
-        self._store_at = self._engine_at = self._still_since = 0.0
-        self._trouble = Trouble()
+        self._still_since = 0.0
         self._logs = 0
 
     @classmethod
@@ -97,33 +88,25 @@ class BatchDispatcher(Dispatcher):
         index = results.attempt_index(self.run)
         self._aside |= index.aside
         self._tasks |= {task.key: task for task in tasks}
-        self._tell(self._recorded())
+        self._tell(self._outcomes())
         waiting = [task.key for task in tasks if task.key in self._tasks]
         found = patiently(lambda: adoption.adopt(aws, self.run, METHOD, waiting), patience_s)
         self._live |= {one.name: one for one in found.live}
         self._unsent += found.unsent
         since = dict(index.last)
         for ended in found.ended:
-            record = self._accounted(ended)
+            record = self._concluded(ended)
             since[record.task] = record.attempt
+            self._heard.add(record.task)
             if record.is_result:
                 self._tell([record])
+        under_way = {*self._live, *(one.name for one in self._unsent)}
+        self._forget_spent([one for one in found.over if one.name not in under_way])
         taken = found.keys
         new = [self._tasks[key] for key in waiting if key in self._tasks and key not in taken]
         patiently(lambda: self._plan(new, queue, since), patience_s)
         self._engine_at, self._still_since = 0.0, time.monotonic()
         self._step()
-
-    def completed(self, timeout_s: float) -> list[Record]:
-        end = time.monotonic() + timeout_s
-        while True:
-            self._step()
-            told, self._told = self._told, []
-            now = time.monotonic()
-            if told or now >= end or not self._tasks:
-                return told
-            due = min(self._store_at, self._engine_at)
-            time.sleep(max(0.01, min(end, due) - now))
 
     def close(self) -> None:
         """Cancel the jobs that are waited for, unless `detached`.
@@ -138,26 +121,19 @@ class BatchDispatcher(Dispatcher):
         if self.detached or self._aws is None:
             return
         left = []
-        for one in (replace(one, cancelled=True) for one in perhaps):
-            submissions.save(self.run, one)
+        for one in self._cancelled(perhaps):
             try:
                 job = one.job or jobs.find(self._aws, one)
                 jobs.end(self._aws, self.run, [job] if job else [])
             except BenchmarkError as error:
                 left.append(f"{one.job or one.name} ({error})")
+            else:
+                self._forget(one)
         if left:
             raise BenchmarkError(f"Jobs of AWS Batch may still run: {'; '.join(left)}")
 
-    def _step(self) -> None:
-        """Whatever is due: records to find, jobs to send, jobs that have ended."""
-        now = time.monotonic()
-        if now >= self._store_at and self._tasks:
-            self._store_at = now + max(self.pace.store_s, len(self._tasks) / 1000)
-            self._tell(self._recorded())
-        if now < self._engine_at or self._aws is None or not (self._live or self._unsent):
-            return
-        self._engine_at = now + self.pace.engine_s
-        with self._trouble.borne(self.pace.patience_s):
+    def _ask_engine(self) -> None:
+        if self._aws is not None and (self._live or self._unsent):
             self._send(self._aws)
             self._look(self._aws)
 
@@ -188,7 +164,7 @@ class BatchDispatcher(Dispatcher):
         ended = watch.ended(list(self._live.values()))
         for one in ended:
             if one.key in self._tasks:
-                self._tell([self._accounted(one)])
+                self._tell([self._concluded(one)])
         now = time.monotonic()
         if ended or watch.moving or not self._live:
             self._still_since = now
@@ -199,15 +175,10 @@ class BatchDispatcher(Dispatcher):
             if why:
                 raise BenchmarkError(why)
 
-    def _accounted(self, ended: Ended) -> Record:
-        task, since = self._tasks[ended.key], ended.since
-        cause, message = cause_of(ended.job)
-        if cause.is_result:
-            # Only a task that had begun was measured; before, it was the harness that failed.
-            last = results.last_attempt(self.run, task.key)
-            if last is None or last[0].number <= since:
-                cause, message = Cause.INFRASTRUCTURE, f"Before the task began: {message}"
-        record = account(self.run, task, cause, message, since)
+    def _concluded(self, ended: Ended) -> Record:
+        """What became of a task by AWS's word."""
+        task = self._tasks[ended.key]
+        record = self._accounted(ended.key, ended.since, *cause_of(ended.job))
         self._keep_log(task, record, ended)
         return record
 
@@ -220,24 +191,8 @@ class BatchDispatcher(Dispatcher):
         if self.run.store.get(path) is None:
             self.run.store.put(path, logs.fetch(self._aws, ended.job))
 
-    def _tell(self, records: Sequence[Record]) -> None:
-        """Each task once; a job that nobody waits for any more is no longer looked at."""
-        for record in records:
-            if self._tasks.pop(record.task, None) is not None:
-                self._told.append(record)
-        for name, one in list(self._live.items()):
-            left = {key: index for key, index in one.indices.items() if key in self._tasks}
-            if left:
-                self._live[name] = replace(one, indices=left)
-            else:
-                del self._live[name]
-
-    def _recorded(self) -> list[Record]:
-        store = self.run.store
-        present = set(store.list(f"{self.run.name}/out"))
-        paths = [path for key in self._tasks if (path := self.run.out_path(key)) in present]
-        found = (Record.from_bytes(data) for _, data in store.get_many(paths))
-        return [one for one in found if one and one.attempt > self._aside.get(one.task, 0)]
+    def _outcomes(self) -> list[Record]:
+        return results.current_records(self.run, self._tasks, self._aside)
 
     def _plan(self, tasks: Sequence[Task], queue: str, since: Mapping[str, int]) -> None:
         """Write down jobs for the tasks, an array for each framework, cut where AWS cuts."""

@@ -88,7 +88,7 @@ class PilotDispatcher(Dispatcher):
         if not self._is_adopted:
             self._is_adopted = True
             self._adopt()
-        self._tell(self._recorded([task.key for task in tasks]))
+        self._tell(results.current_records(self.run, [task.key for task in tasks]))
         listed = {key for key, _ in self._places.values()}
         new = [t for t in tasks if t.key in self._tasks and t.key not in listed]
         self._add(new)
@@ -161,7 +161,7 @@ class PilotDispatcher(Dispatcher):
             self._hear(mine)
         if now >= self._store_at:
             self._store_at = now + max(self.pace.store_s, len(self._tasks) / 1000)
-            self._tell(self._recorded(list(self._tasks)))
+            self._tell(results.current_records(self.run, self._tasks))
         if now < self._engine_at or not self._tasks:
             return
         self._engine_at = now + self.pace.engine_s
@@ -311,12 +311,6 @@ class PilotDispatcher(Dispatcher):
             if name not in left:
                 self._lists.withdraw(name)
         self._lists.told(place for place in places if place.name in left)
-
-    def _recorded(self, keys: Sequence[str]) -> list[Record]:
-        present = set(self.run.store.list(f"{self.run.name}/out"))
-        found = [key for key in keys if self.run.out_path(key) in present]
-        records = (results.current_record(self.run, key) for key in found)
-        return [record for record in records if record is not None]
 
 
 def _request(config: Config, name: str, log: str) -> Request:
