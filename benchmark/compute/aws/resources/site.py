@@ -105,6 +105,30 @@ class Resource:
             raise
 
 
+class Described(Resource):
+    """One of which AWS tells an object with its tags, and under `id_key` its id or ARN."""
+
+    id_key: ClassVar[str]
+
+    def find(self) -> str | None:
+        told = self.told()
+        return str(told[self.id_key]) if told else None
+
+    def is_ours(self) -> bool:
+        told = self.told() or {}
+        return is_tagged(told.get("tags", told.get("Tags", [])))
+
+    def told(self) -> Any:
+        """What AWS says of it; None where there is none."""
+        raise NotImplementedError
+
+
+def is_tagged(tags: dict[str, str] | list[dict[str, str]]) -> bool:
+    """Whether ours are among the tags: by name, as Batch gives them, or in pairs, as the others."""
+    named = tags if isinstance(tags, dict) else {one["Key"]: one["Value"] for one in tags}
+    return named.items() >= TAGS.items()
+
+
 def as_pairs(key: str = "Key", value: str = "Value") -> list[dict[str, str]]:
     """The tags as most services take them."""
     return [{key: name, value: text} for name, text in TAGS.items()]
