@@ -56,7 +56,7 @@ class WaitingDispatcher(Dispatcher):
             now = time.monotonic()
             if told or now >= end or not self._tasks:
                 return told
-            time.sleep(max(0.01, min(end, self._store_at, self._engine_at) - now))
+            time.sleep(max(0.01, min(end, self._next_look()) - now))
 
     def _step(self) -> None:
         """Whatever is due: outcomes in the store, and what the engine has to say."""
@@ -68,6 +68,10 @@ class WaitingDispatcher(Dispatcher):
             self._engine_at = now + self.pace.engine_s
             with self._trouble.borne(self.pace.patience_s):
                 self._ask_engine()
+
+    def _next_look(self) -> float:
+        """When there may be something to do, on the monotonic clock."""
+        return min(self._store_at, self._engine_at)
 
     def _outcomes(self) -> list[Record]:
         """What the store says of the tasks."""

@@ -17,11 +17,12 @@ from benchmark import results
 from benchmark.compute import submissions
 from benchmark.compute.arrays import PREFIX, log_path, script
 from benchmark.compute.cluster import ClusterError, Pace, Request
-from benchmark.compute.dispatcher import Dispatcher, account
-from benchmark.compute.faults import PassingError, Trouble
+from benchmark.compute.dispatcher import account
+from benchmark.compute.faults import PassingError
 from benchmark.compute.pilot.lists import Lists, Place
 from benchmark.compute.slurm import checks
 from benchmark.compute.slurm.commands import Slurm
+from benchmark.compute.waiting import WaitingDispatcher
 from benchmark.errors import BenchmarkError, ConfigError
 from benchmark.results import Cause, Record
 
@@ -40,10 +41,9 @@ MARGIN_S = 30.0
 STILLBORN = 2
 
 
-class PilotDispatcher(Dispatcher):
+class PilotDispatcher(WaitingDispatcher):
     """Puts tasks into lists, and keeps as many allocations as are asked for while some wait."""
 
-    detachable = True
     pace: ClassVar[Pace] = Pace(store_s=10.0, engine_s=5.0, settle_s=5.0)
     poll_s: ClassVar[float | None] = None
 
@@ -51,16 +51,12 @@ class PilotDispatcher(Dispatcher):
         super().__init__(run, config)
         self._slurm = Slurm(config.slurm)
         self._lists = Lists(run)
-        self._tasks: dict[str, Task] = {}
-        self._told: list[Record] = []
         self._places: dict[Place, tuple[str, int]] = {}
         self._tries: collections.Counter[str] = collections.Counter()
         self._pilots: dict[str, Submission] = {}
         self._gone: dict[str, float] = {}
         self._stillborn = 0
         self._is_adopted = False
-        self._list_at = self._store_at = self._engine_at = 0.0
-        self._trouble = Trouble()
         remote = "://" in run.store.url
         self._poll_s = self.poll_s or (1.0 if remote else 0.02)
 
@@ -92,16 +88,6 @@ class PilotDispatcher(Dispatcher):
         listed = {key for key, _ in self._places.values()}
         new = [t for t in tasks if t.key in self._tasks and t.key not in listed]
         self._add(new)
-
-    def completed(self, timeout_s: float) -> list[Record]:
-        end = time.monotonic() + timeout_s
-        while True:
-            self._step()
-            told, self._told = self._told, []
-            now = time.monotonic()
-            if told or now >= end or not self._tasks:
-                return told
-            time.sleep(max(0.001, min(end - now, self._poll_s)))
 
     def close(self) -> None:
         """Withdraw what waits and end the allocations, unless `detached`.
@@ -150,22 +136,21 @@ class PilotDispatcher(Dispatcher):
         if not self._pilots:
             self._engine_at = 0.0
 
+    def _next_look(self) -> float:
+        return time.monotonic() + self._poll_s
+
     def _step(self) -> None:
         """What has ended; now and then all records, and how the allocations are."""
-        now = time.monotonic()
         if not self._tasks:
             return
         ended = self._lists.ended()
         mine = {place: lost for place, lost in ended.items() if place in self._places}
         if mine:
             self._hear(mine)
-        if now >= self._store_at:
-            self._store_at = now + max(self.pace.store_s, len(self._tasks) / 1000)
-            self._tell(results.current_records(self.run, self._tasks))
-        if now < self._engine_at or not self._tasks:
-            return
-        self._engine_at = now + self.pace.engine_s
-        with self._trouble.borne(self.pace.patience_s):
+        super()._step()
+
+    def _ask_engine(self) -> None:
+        if self._tasks:
             self._look()
 
     def _hear(self, ended: Mapping[Place, bool]) -> None:
@@ -294,11 +279,8 @@ class PilotDispatcher(Dispatcher):
 
     def _tell(self, records: Sequence[Record]) -> None:
         """Each task once; a list goes with its last task."""
-        told = set()
-        for record in records:
-            if self._tasks.pop(record.task, None) is not None:
-                self._told.append(record)
-                told.add(record.task)
+        told = {record.task for record in records if record.task in self._tasks}
+        super()._tell(records)
         if told:
             self._drop([place for place, (key, _) in self._places.items() if key in told])
 
