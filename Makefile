@@ -2,6 +2,7 @@
 # make test        environment, the tests
 # make integration what needs root, apt and heavy installs
 # make check       ruff and mypy
+# make docs        the reference from the code, and the site into site/
 # make perf        overhead, limits, scale and analysis, one after the other
 
 SHELL := /bin/bash
@@ -13,7 +14,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
 
-.PHONY: benchmark test integration check perf env clean
+.PHONY: benchmark test integration check docs perf env clean
 
 benchmark: env
 	$(BIN)/python main.py resume-compute --run quickstart
@@ -32,6 +33,10 @@ check: $(VENV)/.ready-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+docs: $(VENV)/.ready-dev
+	$(BIN)/python -m docs.generate
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs --quiet build --strict
 
 perf: $(VENV)/.ready-dev
 	for measured in overhead limits scale analysis; do \

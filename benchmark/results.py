@@ -68,46 +68,70 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Record:
-    """How an attempt ended. In `out/` it is the task's record. Seconds and MB.
-
-    A success's `total_s` is the sum of `setup_s` (adapter, data, the framework's own setup),
-    `fit_s`, `predict_s`, `inference_s` (the timing of batches) and `overhead_s` (the rest: the
-    harness). `overrun_s` is how much longer than its budget the fit took. `trajectory` is the
-    framework's best score over time, `[[seconds, score], ...]`. `cost` is in USD, None where the
-    machine's price is not known.
-    """
+    """How an attempt ended. In `out/` it is the task's record. Times are in seconds."""
 
     task: str
+    """The task's key: `framework/dataset/seed`, or the number of a trial."""
     status: str
+    """`success` or `failure`; of a trial also `prune`."""
     cause: Cause | None = None
+    """Why it is no success."""
     message: str = ""
+    """A sentence on the cause, or on what was cut short."""
     metric: str | None = None
+    """The metric that ranks."""
     metrics: dict[str, float | None] = field(default_factory=dict)
+    """Every metric by its name; None where it is undefined."""
     labels: dict[str, Any] = field(default_factory=dict)
+    """What the task was: framework, dataset, type, seed; of a trial its configuration."""
     setup_s: float | None = None
+    """Adapter and data loaded, and the framework's own setup."""
     fit_s: float | None = None
+    """In the worker."""
     predict_s: float | None = None
+    """In the worker."""
     total_s: float | None = None
+    """From the attempt's begin until its end; of a success the sum of the other five."""
     overhead_s: float | None = None
+    """What is neither setup, fit, predict nor inference: the harness's own."""
     inference_s: float | None = None
+    """What timing the inference took."""
     inference_s_per_row: dict[str, float] = field(default_factory=dict)
+    """By how many rows were predicted at once."""
     overrun_s: float | None = None
+    """How much longer than its budget the fit took."""
     peak_memory_mb: float | None = None
+    """Anonymous and shared memory of the whole tree beyond the baseline."""
     baseline_memory_mb: float | None = None
+    """What the preloaded interpreter had before the task began."""
     models: int | None = None
+    """As the framework says: how many it evaluated."""
     leaderboard: list[dict[str, Any]] | None = None
+    """The framework's own."""
     trajectory: list[list[float]] | None = None
+    """The framework's best score over time, `[[seconds, score], …]`, in its own unit."""
     version: str | None = None
+    """As the framework says."""
     environment_hash: str | None = None
+    """Of adapter and lock."""
     dataset_hash: str | None = None
+    """Of the data's content."""
     split_hash: str | None = None
+    """Of the rows of train and test."""
     sandbox: str | None = None
+    """The means that held the task."""
     host: dict[str, Any] = field(default_factory=dict)
+    """The machine: its name, cores, and in a cloud its type and price."""
     cost: float | None = None
+    """USD; None where the machine's price is not known."""
     attempt: int = 0
+    """The number of the attempt, from 1."""
     log: str | None = None
+    """Where its log is in the store."""
     begun: str | None = None
+    """UTC."""
     ended: str | None = None
+    """UTC."""
 
     @property
     def is_result(self) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from _pytest.terminal import TerminalReporter
 from batch_double import batch
+from docker_engine import docker, registry
 from fleet_double import fleet
 from proxy import proxy
 from services import aws, s3, seaweed
@@ -25,8 +26,10 @@ from benchmark.store import Store, open_store
 __all__ = [
     "aws",
     "batch",
+    "docker",
     "fleet",
     "proxy",
+    "registry",
     "s3",
     "seaweed",
     "slurm",

@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING, NoReturn
 
 from benchmark import __version__
+from benchmark.cli import study_arguments
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,6 +42,7 @@ COMMANDS = {
     "dashboard": ("dashboard:dashboard", "look at a study in the browser, with optuna-dashboard"),
     "serve": ("serve:serve", "the HPO service: any program asks and tells, over HTTP and gRPC"),
     "doctor": ("doctor:doctor", "check configuration, store and machine, and say how to mend"),
+    "completion": ("completing:completion", "print what completes these commands in a shell"),
 }
 ALIASES = {"perform-analysis": "run-analysis"}
 NARROWED = (
@@ -58,11 +60,8 @@ BY_CAUSE = {
 }
 DETACHED = ("execute-compute", "resume-compute", "file-compute", "tune")
 FILED = ("file-compute", "export-failures", "delete-runs")
-CLIENT_VERBS = (
-    *("count", "list", "show", "new", "delete", "config", "result", "next"),
-    "recommended",
-)
-TOLD_AS_JSON = tuple(COMMANDS)
+# The others are configured and tell what they did; this one prints a script.
+TOLD_AS_JSON = tuple(name for name in COMMANDS if name != "completion")
 
 
 class Parser(argparse.ArgumentParser):
@@ -76,7 +75,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = _parser()
+    parser = make_parser()
     return parser.parse_args(_with_plain_name(parser, list(arguments)))
 
 
@@ -94,7 +93,8 @@ def _with_plain_name(parser: Parser, arguments: list[str]) -> list[str]:
     return arguments
 
 
-def _parser() -> Parser:
+def make_parser() -> Parser:
+    """The parser of every command, as the reference and the shells' completion read it."""
     parser = Parser(
         prog="main.py",
         description="An AutoML benchmark that loses no result.",
@@ -111,7 +111,7 @@ def _parser() -> Parser:
             command.add_argument(
                 "--json", action="store_true", help="only JSON on standard output, for programs"
             )
-        _configured(command)
+            _configured(command)
         if name in NARROWED:
             _narrowed(name, command)
         if name in DETACHED:
@@ -122,9 +122,7 @@ def _parser() -> Parser:
             )
         _special(name, command)
         _of_compute(name, command)
-        _of_studies(name, command)
-        if name == "serve":
-            _of_service(command)
+        study_arguments.add(name, command)
     return parser
 
 
@@ -144,9 +142,11 @@ def _configured(command: argparse.ArgumentParser) -> None:
 
 def _narrowed(name: str, command: argparse.ArgumentParser) -> None:
     group = command.add_argument_group("only some tasks (each may be repeated)")
-    group.add_argument("--framework", action="append", metavar="NAME")
-    group.add_argument("--dataset", action="append", metavar="NAME")
-    group.add_argument("--seed", action="append", type=int, metavar="N")
+    group.add_argument(
+        "--framework", action="append", metavar="NAME", help="its name in the results"
+    )
+    group.add_argument("--dataset", action="append", metavar="NAME", help="such as penguins")
+    group.add_argument("--seed", action="append", type=int, metavar="N", help="such as 75")
     if name in BY_CAUSE:
         group.add_argument("--cause", action="append", metavar="CAUSE", help=BY_CAUSE[name])
 
@@ -156,7 +156,7 @@ def _special(name: str, command: argparse.ArgumentParser) -> None:
         command.add_argument("model", help="a framework, such as random-forest")
         command.add_argument("openml_id", help="a data set's name or OpenML id")
         command.add_argument("type", help="classification or regression")
-        command.add_argument("seed", type=int)
+        command.add_argument("seed", type=int, help="of the split and of the framework")
     if name == "execute-compute":
         command.add_argument(
             "--overwrite", action="store_true", help="set the run's results aside and start again"
@@ -176,7 +176,7 @@ def _special(name: str, command: argparse.ArgumentParser) -> None:
             "--info", default=".", metavar="FOLDER", help="for study_TYPE_info.csv (default: here)"
         )
     if name == "get-logs":
-        command.add_argument("--output", default="log", metavar="FOLDER")
+        command.add_argument("--output", default="log", metavar="FOLDER", help="default: log")
     if name == "fetch-results":
         command.add_argument("--output", metavar="FILE", help="default: compiled_results.csv")
         command.add_argument(
@@ -210,8 +210,12 @@ def _special(name: str, command: argparse.ArgumentParser) -> None:
             metavar="FILE",
             help="default: compiled_results.csv (may be repeated, with --merge)",
         )
-        command.add_argument("--figures", default="figures", metavar="FOLDER")
-        command.add_argument("--report", default="report.html", metavar="FILE")
+        command.add_argument(
+            "--figures", default="figures", metavar="FOLDER", help="default: figures"
+        )
+        command.add_argument(
+            "--report", default="report.html", metavar="FILE", help="default: report.html"
+        )
         command.add_argument(
             "--merge",
             action="store_true",
@@ -230,6 +234,8 @@ def _special(name: str, command: argparse.ArgumentParser) -> None:
             metavar="FOLDER",
             help="tables for papers: LaTeX, Markdown, Parquet, AMLB's results.csv",
         )
+    if name == "completion":
+        command.add_argument("shell", choices=("bash", "zsh"), help="which shell")
     if name == "status":
         command.add_argument(
             "--jobs", action="store_true", help="each task or trial by its state, such as RUNNING"
@@ -237,9 +243,6 @@ def _special(name: str, command: argparse.ArgumentParser) -> None:
         command.add_argument(
             "--watch", action="store_true", help="stay, and show the run as it goes on"
         )
-
-
-LEVELS = ("CRITICAL", "ERROR", "WARNING", "INFO", "DEBUG", "NOTSET")
 
 
 def _of_compute(name: str, command: argparse.ArgumentParser) -> None:
@@ -265,7 +268,9 @@ def _of_compute(name: str, command: argparse.ArgumentParser) -> None:
         command.add_argument(
             "--framework", action="append", metavar="NAME", help="default: those configured"
         )
-        command.add_argument("--push", metavar="REGISTRY", help="HOST[:PORT][/NAME]")
+        command.add_argument(
+            "--push", metavar="REGISTRY", help="send the images to HOST[:PORT][/NAME]"
+        )
         command.add_argument(
             "--base",
             metavar="IMAGE",
@@ -274,122 +279,3 @@ def _of_compute(name: str, command: argparse.ArgumentParser) -> None:
         command.add_argument(
             "--network", metavar="MODE", help="how a build reaches the network, such as host"
         )
-
-
-def _of_studies(name: str, command: argparse.ArgumentParser) -> None:
-    if name == "tune":
-        command.add_argument(
-            "study", nargs="?", metavar="FILE", help="a study file, its folder, or `new`"
-        )
-        command.add_argument("folder", nargs="?", metavar="DIR", help="what `new` writes")
-        command.add_argument(
-            *("-r", "--resume", "--resume-study"),
-            metavar="NAME",
-            help="go on with a study of the store",
-        )
-        command.add_argument(
-            *("--name", "--study-name"), metavar="STUDY", help="instead of the file's name"
-        )
-        command.add_argument(
-            *("-m", "--mode"),
-            type=int,
-            choices=(1, 2, 3),
-            default=1,
-            help="1 and 2: run it here; 3: hand it to a process that runs on (default: 1)",
-        )
-        command.add_argument(
-            *("-n", "--namespace"), metavar="NAME", help="for methods that have namespaces"
-        )
-        command.add_argument(
-            "--confirm",
-            type=int,
-            metavar="N",
-            help="at the end set best and default against each other in N interleaved pairs",
-        )
-        command.add_argument("--trials", type=int, metavar="N", help="how many in all")
-        for flag, default in (("--log-level", "INFO"), ("--optuna-log-level", "WARNING")):
-            command.add_argument(flag, choices=LEVELS, default=default, type=str.upper)
-        command.add_argument(
-            "--worker", action="store_true", help="with --resume: be one of the study's workers"
-        )
-        command.add_argument(
-            "--trials-per-task", type=int, metavar="N", help="a worker ends after N trials"
-        )
-        command.add_argument("--algorithm", metavar="NAME", help="such as optuna_tpe or random")
-        command.add_argument(
-            "--command",
-            dest="objective_command",
-            metavar="COMMAND",
-            help="the objective of a file that declares none, such as a service's search_space",
-        )
-    if name == "studies":
-        command.add_argument(
-            "action",
-            nargs="?",
-            default="list",
-            choices=(
-                *("list", "show", "best", "export", "report", "import"),
-                *("pause", "resume", "stop", "delete"),
-            ),
-        )
-        command.add_argument("name", nargs="?", metavar="STUDY", help="import: or its file")
-        command.add_argument("file", nargs="?", metavar="FILE", help="what import reads: CSV, JSON")
-        command.add_argument(
-            "--map",
-            action="append",
-            default=[],
-            metavar="NAME=PATH",
-            help="where FILE has a tunable, metric or value: a column, or JMESPath in a row",
-        )
-        command.add_argument("--rows", metavar="PATH", help="where a JSON has its rows (JMESPath)")
-        command.add_argument(
-            "--format",
-            choices=("json", "env", "args"),
-            default="json",
-            help="of best: as it is, NAME=value lines, or arguments for a shell",
-        )
-        command.add_argument("--output", metavar="FOLDER", help="where export and report write")
-        command.add_argument("--yes", action="store_true", help="do not ask")
-    if name == "dashboard":
-        command.add_argument("study", nargs="?", metavar="STUDY")
-        command.add_argument("--port", type=int, default=8080, help="default: 8080; 0: any free")
-
-
-def _of_service(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "what", nargs="?", choices=("client",), help="client: speak to a service over gRPC"
-    )
-    command.add_argument(
-        "verb",
-        nargs="?",
-        choices=CLIENT_VERBS,
-        help="what the client does; HPO_HOST and HPO_PORT say where (localhost, 50051)",
-    )
-    command.add_argument("--port", type=int, default=8085, help="of HTTP (default: 8085)")
-    command.add_argument("--grpc-port", type=int, default=50051, help="of gRPC (default: 50051)")
-    command.add_argument("--no-grpc", action="store_true", help="HTTP only")
-    command.add_argument(
-        "--host", default="127.0.0.1", help="the address to listen on (default: 127.0.0.1)"
-    )
-    command.add_argument(
-        "--storage",
-        metavar="URL",
-        help="postgresql://… for several servers, sqlite:///FILE, a folder, or memory "
-        "(default: a journal for each experiment in the store)",
-    )
-    command.add_argument(
-        "--token-file", metavar="F", help="lines 'read TOKEN' and 'write TOKEN'; asked of clients"
-    )
-    command.add_argument(
-        "--insecure", action="store_true", help="listen beyond this machine without tokens"
-    )
-    command.add_argument(
-        "--rate", type=float, default=5000.0, help="requests a second of one address (5000)"
-    )
-    group = command.add_argument_group("serve client")
-    group.add_argument("--name", help="the experiment")
-    group.add_argument("--file", help="of new: the search space as JSON")
-    group.add_argument("--trial", type=int, help="the trial's number")
-    group.add_argument("--result", help="SUCCESS, FAILURE or PRUNE")
-    group.add_argument("--value_type", "--value-type", default="double")
-    group.add_argument("--value", type=float)

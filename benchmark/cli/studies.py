@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 WORDS: dict[str, control.Word] = {"pause": "pause", "stop": "stop", "resume": "go"}
 _MEANING = {
     "pause": "no more trials are asked for until `studies resume`",
-    "stop": "the driver ends when the trials that run have; `tune --resume` goes on",
-    "resume": "the driver that waits goes on; without one, `tune --resume` does",
+    "stop": "driver and workers end when the trials that run have; `tune --resume` goes on",
+    "resume": "driver or workers that wait go on; without any, `tune --resume` does",
 }
 
 

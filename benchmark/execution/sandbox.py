@@ -152,6 +152,7 @@ class Sandbox:
             "payload": payload,
             "work": str(folder),
             "output": str(self._scratch.folder / "output.log"),
+            "stdout": str(self._scratch.folder / "stdout.log") if work.stdout_apart else None,
             "cores": cores,
             "memory_mb": work.limits.memory_mb,
             "hard_limit_s": work.limits.hard_limit_s,
@@ -226,10 +227,6 @@ class Sandbox:
             afterwards = "It was interrupted."
         if self._closing and cause in (None, Cause.INFRASTRUCTURE) and not said:
             cause, message = Cause.INTERRUPTED, "The task was interrupted."
-        try:
-            log = (self._scratch.folder / "output.log").read_bytes()
-        except OSError:
-            log = b""
         return Outcome(
             folder=folder,
             said=said,
@@ -241,10 +238,11 @@ class Sandbox:
             peak_memory_mb=report.get("peak_mb"),
             baseline_memory_mb=report.get("baseline_mb"),
             sandbox=name,
-            log=log,
+            log=_read_bytes(self._scratch.folder / "output.log"),
             afterwards=afterwards,
             gone=report.get("gone") or time.monotonic(),
             follow_up=lambda more: self._run(more, "follow-up"),
+            stdout=_read_bytes(self._scratch.folder / "stdout.log") if work.stdout_apart else b"",
         )
 
 
@@ -279,7 +277,7 @@ def _cause(  # noqa: PLR0911
         )
     if number is not None:
         return Cause.FRAMEWORK, f"It crashed{where} ({signal.Signals(number).name})."
-    if "argv" in work.entry:
+    if "argv" in work.entry or "script" in work.entry:
         return None, ""
     return Cause.FRAMEWORK, f"It ended by itself{where} (exit code {report['code']})."
 
@@ -290,6 +288,13 @@ def _read_json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return value if isinstance(value, dict) else {}
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
 
 
 def _read_text(path: Path) -> str | None:

@@ -28,8 +28,11 @@ class Work:
     """The part of a task that is not trusted.
 
     `python` is the interpreter and `preload` what its zygote imports; `entry` is
-    `{"adapter": path}`, `{"argv": [...]}` or `{"metric": function}`. `inputs` writes what the entry
-    reads into the work folder that it is given, and returns the entry's payload.
+    `{"adapter": path}`, `{"argv": [...]}`, `{"script": path, "arguments": [...]}` (Python that ends
+    as a command does, and has what is preloaded) or `{"metric": function}`. `inputs` writes what
+    the entry reads into the work folder that it is given, and returns the entry's payload.
+    `stdout_apart` keeps what it prints on standard output by itself as well: the log holds that and
+    its errors.
     """
 
     python: Path
@@ -39,6 +42,7 @@ class Work:
     seed: int = 0
     inputs: Callable[[Path], dict[str, Any]] = lambda folder: {}  # noqa: ARG005
     environment: dict[str, str] = field(default_factory=dict)
+    stdout_apart: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,8 @@ class Outcome:
     `cause` is None when the entry said itself how it ended (`said`), or a command's `code`. What
     ended an entry after it had said so stands in `afterwards`. `gone` is when the last process was
     gone, by the clock `time.monotonic()`. `follow_up` runs more Work in the same sandbox, while
-    `folder` stays.
+    `folder` stays. `stdout` is standard output alone, where the Work asked for it; capped as the
+    log is.
     """
 
     folder: Path
@@ -65,6 +70,7 @@ class Outcome:
     afterwards: str
     gone: float
     follow_up: Callable[[Work], Outcome]
+    stdout: bytes = b""
 
 
 class Evaluation(Protocol):

@@ -5,7 +5,8 @@
     word.heard()                   # "pause"
 
 A paused driver asks for no more trials and stays; a stopped one ends when its trials have. Both let
-the trials that run come to their end. Whoever begins to drive takes an old word back first.
+the trials that run come to their end. Whoever begins to drive takes an old word back first; a
+worker that joins heeds it, for it may be meant for those it joins.
 """
 
 from __future__ import annotations

@@ -37,11 +37,13 @@ _NOT_STARTED = (126, 127)
 
 @dataclass(frozen=True)
 class Ran:
-    """One run of a command: where it left its files, what it printed, its exit code."""
+    """One run of a command: where it left its files, all that it printed, its exit code, and what
+    of the output was on standard output."""
 
     folder: Path
     output: str
     code: int | None
+    stdout: str = ""
 
 
 class TrialEvaluation:
@@ -109,6 +111,8 @@ class TrialEvaluation:
         number, params = int(task.payload["trial"]), task.payload["params"]
         function = objective.function is not None
         request: dict[str, Any] = {}
+        entry: dict[str, Any]
+        preload: tuple[str, ...]
         if function:
             # A repeat that confirms is measured to its end: it has no past to be pruned by.
             past = [] if CONFIRM in task.payload else self._history.of(run, definition)
@@ -129,22 +133,28 @@ class TrialEvaluation:
             return {}
 
         limit_s = definition.time_s
-        python = Path(sys.executable)
-        if function:
-            python = python_objective.interpreter(run)
-            argv = python_objective.argv(python)
+        python, preload = Path(sys.executable), ()
+        if function and not objective.environment:
+            python, preload = python_objective.interpreter(run), python_objective.PRELOAD
+            entry = python_objective.script()
+        elif function:
+            # Variables such as PYTHONPATH or OMP_NUM_THREADS are for an interpreter's start.
+            entry = {"argv": python_objective.argv(python_objective.interpreter(run))}
         elif request:
-            argv = [sys.executable, str(Path(trial_steps.__file__).resolve()), _STEPS]
+            entry = {"argv": [sys.executable, str(Path(trial_steps.__file__).resolve()), _STEPS]}
             limit_s = definition.total_s
         else:
-            argv = [*_launched(task), *self._argv(objective.argv, task, run, objective.positional)]
+            argv = self._argv(objective.argv, task, run, objective.positional)
+            entry = {"argv": [*_launched(task), *argv]}
         return Work(
-            python=Path(sys.executable),
-            entry={"argv": argv},
+            python=python,
+            preload=preload,
+            entry=entry,
             limits=Limits(limit_s, task.resources.memory_mb, task.resources.cores),
             seed=number,
             inputs=inputs,
             environment=self._variables(definition, task),
+            stdout_apart=not (function or request),
         )
 
     def _variables(self, definition: StudyDefinition, task: Task) -> dict[str, str]:
@@ -208,7 +218,7 @@ class TrialEvaluation:
             if turn < objective.warmups:
                 continue
             try:
-                measured.append(objective.measuring.read(ran.folder, ran.output))
+                measured.append(objective.measuring.read(ran.folder, ran.stdout))
             except MeasureError as error:
                 if objective.prune.empty and not ran.output.strip():
                     return trial.pruned(str(error))
@@ -221,23 +231,25 @@ class TrialEvaluation:
         A caller that has seen enough asks for no more.
         """
         objective = trial.definition.objective
-        log = trial.outcome.log.decode(errors="replace")
         if not (objective.prepare or objective.reset):
             work: Work | None = None
             for turn in range(objective.turns):
                 if turn:
                     work = work or self._work(trial.definition, trial.task, run)
                     trial.ran(trial.outcome.follow_up(work))
-                    log = trial.outcome.log.decode(errors="replace")
-                yield Ran(trial.outcome.folder, log, trial.outcome.code)
+                ran = trial.outcome
+                log, stdout = (text.decode(errors="replace") for text in (ran.log, ran.stdout))
+                yield Ran(ran.folder, log, ran.code, stdout)
             return
+        log = trial.outcome.log.decode(errors="replace")
         answer = read_answer(trial.outcome.folder, trial_steps.ANSWER)
         if trial.outcome.cause is not None or answer is None:
             yield Ran(trial.outcome.folder, log, trial.outcome.code or 1)
             return
         for turn, code in enumerate(answer["runs"]):
             folder = trial.outcome.folder / trial_steps.FOLDER / str(turn)
-            yield Ran(folder, (folder / "output").read_text(errors="replace"), code)
+            output, stdout = map(_printed, trial_steps.printed(folder))
+            yield Ran(folder, output, code, stdout)
         if answer["stopped"]:
             trial.labels["stopped"] = answer["stopped"]
             yield Ran(trial.outcome.folder, log, answer["stopped"]["code"])
@@ -259,6 +271,14 @@ def read_answer(folder: Path, name: str) -> dict[str, Any] | None:
     except (OSError, ValueError, RecursionError):
         return None
     return values if isinstance(values, dict) else None
+
+
+def _printed(path: Path) -> str:
+    """What a run in the sandbox printed; nothing where the trial has put something else there."""
+    try:
+        return "" if path.is_symlink() else path.read_text(errors="replace")
+    except OSError:
+        return ""
 
 
 def _ended(trial: Trial, ran: Ran) -> Record | None:

@@ -1,9 +1,10 @@
-"""Metrics out of what a command left: JSON, CSV, patterns over its output.
+"""Metrics out of what a command left: JSON, CSV, patterns over what it printed.
 
-    Measuring(json="result.json").read(folder, output)    # {"throughput": 812.5, …}
+    Measuring(json="result.json").read(folder, stdout)    # {"throughput": 812.5, …}
 
-Without a source, the last line of the output that is a JSON object of numbers, or a number alone
-(the metric `value`). Values keep their full precision.
+Without a source, the last line of standard output that is a JSON object of numbers, or a number
+alone (the metric `value`). Values keep their full precision. Warnings on standard error are in the
+log and change nothing here.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ class Measuring:
         """The files that it reads."""
         return tuple(name for name in (self.json, self.csv) if name not in (None, STDOUT))
 
-    def read(self, folder: Path, output: str) -> dict[str, float]:
+    def read(self, folder: Path, stdout: str) -> dict[str, float]:
         """Every number found, by its name.
 
         Raises:
@@ -57,20 +58,22 @@ class Measuring:
         """
         found: dict[str, float] = {}
         if self.json is not None:
-            text = _text(folder, output, self.json)
+            text = _text(folder, stdout, self.json)
             found |= _last_line(text) if self.json == STDOUT else _object(text, self.json)
         if self.csv is not None:
-            found |= self._row(_text(folder, output, self.csv), self.csv)
+            found |= self._row(_text(folder, stdout, self.csv), self.csv)
         for name, pattern in self.patterns.items():
-            matches = list(re.finditer(pattern, output, re.MULTILINE))
+            matches = list(re.finditer(pattern, stdout, re.MULTILINE))
             if not matches:
-                raise MeasureError(f"The output has nothing that matches '{pattern}' for '{name}'.")
+                raise MeasureError(
+                    f"Standard output has nothing that matches '{pattern}' for '{name}'."
+                )
             number = finite_number(matches[-1].group(1))
             if number is None:
                 raise MeasureError(f"'{matches[-1].group(1)}' for '{name}' is no finite number.")
             found[name] = number
         if self.json is None and self.csv is None and not self.patterns:
-            found = _last_line(output)
+            found = _last_line(stdout)
         return found
 
     def _row(self, text: str, place: str) -> dict[str, float]:
@@ -100,9 +103,9 @@ def _cells(line: str, place: str) -> list[str]:
         raise MeasureError(f"'{place}' is no CSV: {error}.") from None
 
 
-def _text(folder: Path, output: str, place: str) -> str:
+def _text(folder: Path, stdout: str, place: str) -> str:
     if place == STDOUT:
-        return output
+        return stdout
     path = folder / place
     try:
         # A link could lead the trusted side out of the trial's folder.
@@ -126,8 +129,8 @@ def _object(text: str, place: str) -> dict[str, float]:
     return found
 
 
-def _last_line(output: str) -> dict[str, float]:
-    lines = output.strip().splitlines()
+def _last_line(stdout: str) -> dict[str, float]:
+    lines = stdout.strip().splitlines()
     for line in reversed(lines):
         try:
             values = json.loads(line)
@@ -137,9 +140,9 @@ def _last_line(output: str) -> dict[str, float]:
         if found:
             return found
     if not lines:
-        raise MeasureError("The command printed nothing.")
+        raise MeasureError("The command printed nothing on standard output.")
     raise MeasureError(
-        f"No line of the output is a JSON object of numbers or a number; the last is "
+        f"No line of standard output is a JSON object of numbers or a number; the last is "
         f"'{lines[-1].strip()[:120]}'."
     )
 

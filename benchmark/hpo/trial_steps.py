@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import select
+import selectors
 import shutil
 import signal
 import subprocess
@@ -38,7 +38,7 @@ def main(path: str) -> int:
         folder.mkdir(parents=True)
         for name in request["measured"]:
             Path(name).unlink(missing_ok=True)
-        code = _run(request["command"], request["time_s"], folder / "output")
+        code = _run(request["command"], request["time_s"], printed(folder))
         for name in request["measured"]:
             # A link could name a file that is not the trial's.
             if Path(name).is_file() and not Path(name).is_symlink():
@@ -61,59 +61,76 @@ def _hook(request: dict[str, Any], name: str) -> dict[str, Any] | None:
     return None if code == 0 else {"step": name, "code": code}
 
 
-def _run(argv: list[str], limit_s: float, kept: Path | None) -> int | None:
+def printed(folder: Path) -> tuple[Path, Path]:
+    """The files of all that a run has printed, and of its standard output alone."""
+    return folder.with_name(f"{folder.name}.output"), folder.with_name(f"{folder.name}.stdout")
+
+
+def _run(argv: list[str], limit_s: float, kept: tuple[Path, Path] | None) -> int | None:
     """The exit code; None of one that its time limit ended, with all that it had started.
 
-    `kept` gets the last megabytes that it printed: a command may print more than a disk takes.
+    The files in `kept` get the last megabytes of all that it printed, and of its standard output
+    alone: a command may print more than a disk takes.
     """
     sys.stdout.flush()
+    pipe = None if kept is None else subprocess.PIPE
     try:
         process = subprocess.Popen(
-            argv,
-            stdin=subprocess.DEVNULL,
-            stdout=None if kept is None else subprocess.PIPE,
-            stderr=None if kept is None else subprocess.STDOUT,
-            start_new_session=True,
+            argv, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, start_new_session=True
         )
     except OSError as error:
         said = f"{argv[0]} cannot be started: {error.strerror}\n"
         sys.stdout.write(said)
-        if kept is not None:
-            kept.write_text(said)
+        for path, text in zip(kept or (), (said, ""), strict=False):
+            path.write_text(text)
         return _MISSING if isinstance(error, FileNotFoundError) else _CANNOT
-    tail = bytearray()
+    output = _Output(process)
     end = time.monotonic() + limit_s
     code = process.poll()
     while code is None and time.monotonic() < end:
-        _drain(process, tail, _TICK_S)
+        output.drain(_TICK_S)
         code = process.poll()
     if code is None:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-    while _drain(process, tail, 0.0):
+    while output.drain(0.0):
         pass
-    if kept is not None:
-        kept.write_bytes(tail)
+    for path, tail in zip(kept or (), (output.all, output.stdout), strict=False):
+        path.write_bytes(tail)
     return code
 
 
-def _drain(process: subprocess.Popen[bytes], tail: bytearray, patience_s: float) -> bool:
-    """Pass on what it has printed; False where there is nothing, or no more to come."""
-    if process.stdout is None or process.stdout.closed:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(patience_s)
-        return False
-    if not select.select([process.stdout], [], [], patience_s)[0]:
-        return False
-    data = os.read(process.stdout.fileno(), 2**16)
-    if not data:
-        process.stdout.close()
-        return False
-    sys.stdout.buffer.write(data)
-    sys.stdout.buffer.flush()
-    tail += data
-    del tail[:-_TAIL]
-    return True
+class _Output:
+    """What a command prints: passed on, and its last megabytes kept."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self.all, self.stdout = bytearray(), bytearray()
+        self._process = process
+        self._open = selectors.DefaultSelector()
+        kept = ((process.stdout, (self.all, self.stdout)), (process.stderr, (self.all,)))
+        for stream, tails in kept:
+            if stream is not None:
+                self._open.register(stream, selectors.EVENT_READ, tails)
+
+    def drain(self, patience_s: float) -> bool:
+        """Take what is there; False where there is nothing, or no more to come."""
+        if not self._open.get_map():
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(patience_s)
+            return False
+        ready = self._open.select(patience_s)
+        for key, _ in ready:
+            data = os.read(key.fd, 2**16)
+            if not data:
+                self._open.unregister(key.fileobj)
+                continue
+            onward = sys.stdout if key.fileobj is self._process.stdout else sys.stderr
+            onward.buffer.write(data)
+            onward.buffer.flush()
+            for tail in key.data:
+                tail.extend(data)
+                del tail[:-_TAIL]
+        return bool(ready)
 
 
 if __name__ == "__main__":

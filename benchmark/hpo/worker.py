@@ -3,6 +3,8 @@
 Workers share the study's store and nobody leads them. Each takes a trial that a dead worker left,
 or asks for a new one, runs it and tells it. A trial is known by its worker's name, and whether that
 one lives by a lock that goes with the process; in all there are never more trials than the study's.
+A word left for the study (control.py) holds for every worker, and none takes it back: a paused one
+waits, a stopped one ends when its trial has, and so does one that begins later.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from typing import TYPE_CHECKING
 from benchmark.compute.driving import is_tried_again, stoppable
 from benchmark.errors import BenchmarkError
 from benchmark.execution.runner import Runner
-from benchmark.hpo import tune
+from benchmark.hpo import control, tune
 from benchmark.hpo.name_lease import NameLease
 from benchmark.hpo.study import Study, run_name
 from benchmark.hpo.study_file import StudyError
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from benchmark.tasks import Task
 
 _ASK_S = 0.02
+_TICK_S = 0.2
 
 
 @contextlib.contextmanager
@@ -78,11 +81,21 @@ def work(
     max_attempts: int = 3,
     on_record: Callable[[Record], None] | None = None,
 ) -> list[Record]:
-    """Run trials until there are none, or `most` were run; returns those left without a result."""
+    """Run trials until there are none, or `most` were run; returns those left without a result.
+
+    While the study is paused it waits; when it is told to stop it ends.
+    """
+    listener = control.Listener(study.run)
     left: list[Record] = []
     tries: Counter[str] = Counter()
     done = 0
     while not stop.is_set() and not left and (most is None or done < most):
+        word = listener.heard()
+        if word == "stop":
+            break
+        if word == "pause":
+            stop.wait(_TICK_S)
+            continue
         task = _leased(study)
         if task is None:
             break
@@ -134,6 +147,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 most = options.trials_per_task or study.definition.trials_per_task
                 attempts = options.max_attempts
                 left = work(study, runner, stop, most=most, max_attempts=attempts, on_record=_say)
+            if control.said(study.run.store, study.run.name) == "stop":
+                name = options.study
+                again = f"studies resume {name} lets workers go on"
+                sys.stderr.write(f"The study '{name}' was told to stop; {again}.\n")
     except BenchmarkError as error:
         sys.stderr.write(f"{error}\n")
         return 2

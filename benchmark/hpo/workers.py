@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import benchmark
 from benchmark.compute.driving import stoppable
 from benchmark.compute.local.local import slots
+from benchmark.hpo import control
 from benchmark.hpo.study import Study
 from benchmark.hpo.tune import Tuned
 from benchmark.results import Record
@@ -30,8 +31,14 @@ CLOSE_S = 6.0
 def tune_by_workers(
     study: Study, config: Config, on_record: Callable[[Record], None] | None = None
 ) -> Tuned:
-    """Run the study by workers, each `trials_per_task` trials long; an ended one is followed up."""
+    """Run the study by workers, each `trials_per_task` trials long; an ended one is followed up.
+
+    None is while the study is paused, and no more when it is told to stop; what was said before is
+    taken back, as by every driver.
+    """
     tuned = Tuned()
+    control.say(study.run, "go")
+    listener = control.Listener(study.run)
     stop = threading.Event()
     heard: queue.SimpleQueue[_Worker | Record] = queue.SimpleQueue()
     workers: dict[int, _Worker] = {}
@@ -40,10 +47,13 @@ def tune_by_workers(
     with stoppable(stop):
         try:
             while not stop.is_set():
+                word = listener.heard()
                 free = [place for place in range(len(cores)) if place not in workers]
-                for place in () if over else free:
+                for place in () if over or word != "go" else free:
                     workers[place] = _Worker(study, config, cores[place], place, heard)
-                if not workers:
+                if not workers and (over or word != "pause"):
+                    # A worker may have heard it first.
+                    tuned.stopped = control.said(study.run.store, study.run.name) == "stop"
                     break
                 with contextlib.suppress(queue.Empty):
                     said = heard.get(timeout=_TICK_S)

@@ -11,6 +11,7 @@ ARGUMENTS = {
     "file-compute": ["tasks"],
     "export-failures": ["tasks"],
     "delete-runs": ["tasks"],
+    "completion": ["bash"],
 }
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from docker.errors import ContainerError
+from docker_engine import BASE
 from requests.exceptions import ConnectionError as RequestsConnectionError
 from requests.exceptions import ReadTimeout
 
@@ -32,7 +33,6 @@ from benchmark.tasks import Run
 pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).parents[2]
-BASE = "automl-benchmark-base:bookworm"
 PASSWORD = "not-for-the-history"
 TOML = """description = "an own framework"
 python = "{python}"

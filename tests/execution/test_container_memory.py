@@ -22,8 +22,9 @@ from pathlib import Path
 from benchmark.execution.sandbox import Sandbox
 from benchmark.execution.work import Limits, Work
 hog = "held = []\\nwhile True: held.append(bytearray(os.urandom(1)) * 2**24)"
+MEMORY_MB = int(sys.argv[2])
 argv = [sys.executable, "-c", "import os\\n" + hog]
-work = Work(python=Path(sys.executable), entry={"argv": argv}, limits=Limits(30, 8000, 1))
+work = Work(python=Path(sys.executable), entry={"argv": argv}, limits=Limits(30, MEMORY_MB, 1))
 with Sandbox(means="subreaper") as sandbox:
     outcome = sandbox.run(work)
 print(outcome.cause, outcome.message)
@@ -31,20 +32,25 @@ print(outcome.cause, outcome.message)
 
 
 @pytest.mark.integration
-def test_a_kill_by_the_containers_limit_is_memory() -> None:
+@pytest.mark.parametrize(
+    ("promised_mb", "cause"),
+    [(390, "memory"), (8000, "infrastructure")],
+    ids=["as promised", "less than promised"],
+)
+def test_a_kill_by_the_containers_limit(promised_mb: int, cause: str) -> None:
     group = create(f"{PREFIX}test-{secrets.token_hex(4)}", 400, [min(os.sched_getaffinity(0))])
     if group is None:
         pytest.skip("control groups cannot be made here")
     try:
         done = subprocess.run(
-            [sys.executable, "-c", INSIDE, json.dumps(group.folders)],
+            [sys.executable, "-c", INSIDE, json.dumps(group.folders), str(promised_mb)],
             env=os.environ | {"PYTHONPATH": str(ROOT)},
             capture_output=True,
             text=True,
             timeout=60,
             check=False,
         )
-        assert done.stdout.startswith("memory"), done.stdout + done.stderr
+        assert done.stdout.startswith(cause), done.stdout + done.stderr
     finally:
         group.kill()
         group.remove()

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import uuid
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -132,6 +133,25 @@ def test_a_flood_of_output_is_capped_and_kept_at_both_ends(sandbox):
     assert len(outcome.log) < 3_000_000
     assert outcome.log.startswith(b"first")
     assert outcome.log.endswith(b"last\n")
+
+
+def test_standard_output_is_kept_apart_where_that_is_asked_for(sandbox):
+    code = """import sys
+print('first',flush=True)
+print('wrong',file=sys.stderr,flush=True)
+for _ in range(3000): print('y'*10_000)
+print('last',flush=True)
+"""
+    work = python(code)
+    apart = sandbox.run(replace(work, stdout_apart=True))
+    assert apart.code == 0
+    assert apart.stdout.startswith(b"first\nyyy")
+    assert apart.stdout.endswith(b"last\n")
+    assert b"wrong" not in apart.stdout
+    assert b"wrong" in apart.log
+    assert apart.log.endswith(b"last\n")
+    assert len(apart.log) + len(apart.stdout) < 6_000_000
+    assert sandbox.run(work).stdout == b""
 
 
 def test_a_process_that_holds_the_output_open_delays_nothing(sandbox):

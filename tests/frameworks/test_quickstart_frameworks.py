@@ -40,7 +40,8 @@ def test_optunas_params_are_checked(run_tasks: Callable[..., Any]) -> None:
 def test_optuna_is_the_same_for_the_same_seed(run_tasks: Callable[..., Any]) -> None:
     params = {"n_trials": 8}
     entries = [{"name": "optuna", "as": name, "params": params} for name in ("first", "second")]
-    records = run_tasks(entries, ["penguins"], runtime=60)
+    # A trial may take a share of the budget: of a short one, on a busy machine, it is cut.
+    records = run_tasks(entries, ["penguins"], runtime=280)
     first, second = records["first", "penguins"], records["second", "penguins"]
     assert first.status == "success", first.message
     assert first.metrics == second.metrics

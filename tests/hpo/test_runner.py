@@ -68,17 +68,17 @@ def project(folder: Path, **more: Any) -> Path:
 
 
 def test_a_function_of_a_file_with_and_without_a_space(runner: Make) -> None:
-    found = runner(squared).run()
+    found = runner(squared, trials=2).run()
     assert found.name == "squared"
-    assert [record.status for record in found.records] == ["success"] * 4
+    assert [record.status for record in found.records] == ["success"] * 2
     assert found.best_value == min(record.labels["values"][0] for record in found.records)
     assert set(found.best_params) == {"x"}
-    again = runner(squared, name="squared", trials=5).run()
-    assert len(again.records) == 5
+    again = runner(squared, name="squared", trials=3).run()
+    assert len(again.records) == 3
 
-    declared = runner(squared, {"x": SPACE["x"]}, name="team/declared").run()
+    declared = runner(squared, {"x": SPACE["x"]}, name="team/declared", trials=2).run()
     assert set(declared.best_params) == {"x"}
-    assert list(declared.frame()["state"]) == ["success"] * 4
+    assert list(declared.frame()["state"]) == ["success"] * 2
 
 
 def test_a_closure_goes_on_in_another_session(runner: Make) -> None:
@@ -152,6 +152,7 @@ def test_a_directory(runner: Make, tmp_path: Path) -> None:
     assert runner(folder, trials=1).run().name == "my-study/2"
 
 
+@pytest.mark.integration
 def test_a_directory_as_a_user(program: Program, tmp_path: Path) -> None:
     folder = project(tmp_path / "work" / "mine", study_name="mine/a")
     ended = program("tune", "mine", "--json")
@@ -174,6 +175,7 @@ def test_a_directory_as_a_user(program: Program, tmp_path: Path) -> None:
     assert json.loads(program("studies", "show", "c", "--json").stdout)["told"] == 3
 
 
+@pytest.mark.integration
 def test_a_new_directory_and_its_notebook(program: Program, tmp_path: Path) -> None:
     assert program("tune", "new", "first").returncode == 0
     folder = tmp_path / "work" / "first"

@@ -142,6 +142,40 @@ def test_what_cannot_be_started(
     assert said in record.message
 
 
+CHATTY = (
+    "import sys; print('tps, ms'); sys.stdout.flush(); print('9, 9', file=sys.stderr, flush=True); "
+    "print('1.5, 2'); sys.stdout.flush(); "
+    "[print('warning ' + 'x' * 1000, file=sys.stderr) for _ in range({})]"
+)
+
+
+@pytest.mark.parametrize("hooks", [{}, {"reset": ["true"]}, {"repeats": 2}])
+@pytest.mark.parametrize("lines", [1, 30_000])
+def test_errors_do_not_mix_with_standard_output(
+    first: Callable[..., Record], folder_store: Store, hooks: dict[str, Any], lines: int
+) -> None:
+    more = {"metrics": {"csv": "stdout", "row": 2}, "value": "tps", **hooks}
+    record = first(python(CHATTY.format(lines)), objective=more)
+    assert (record.status, record.metrics["value"]) == ("success", 1.5), record.message
+    assert record.log is not None
+    log = folder_store.get(record.log) or b""
+    assert len(log) < 3_000_000
+    assert {b"tps, ms", b"9, 9"} <= set(log.splitlines())
+
+
+@pytest.mark.parametrize("hooks", [{}, {"reset": ["true"]}])
+def test_rules_look_at_errors_too(first: Callable[..., Record], hooks: dict[str, Any]) -> None:
+    text = "import sys; print(1); print('Insufficient memory', file=sys.stderr)"
+    record = first(python(text), objective=hooks)
+    assert (record.status, "Insufficient memory" in record.message) == ("prune", True)
+
+
+def test_what_is_on_standard_error_alone_is_no_metric(first: Callable[..., Record]) -> None:
+    record = first(python("import sys; print(1, file=sys.stderr)"))
+    assert (record.status, record.cause) == ("failure", "framework")
+    assert "nothing on standard output" in record.message
+
+
 def test_a_value_that_divides_by_zero(first: Callable[..., Record]) -> None:
     record = first(python("print(0)"), objective={"value": "1 / value"})
     assert record.cause == "framework"
@@ -232,6 +266,7 @@ def test_every_fault_of_a_study_file(tmp_path: Path) -> None:
         read_study(file)
 
 
+@pytest.mark.integration
 def test_sqlite_example_as_a_user(program: Program, tmp_path: Path) -> None:
     ended = program("tune", str(ROOT / "examples" / "sqlite"), "--trials", "3", "--json")
     assert ended.returncode == 0, ended.stderr
@@ -250,6 +285,7 @@ def test_sqlite_example_as_a_user(program: Program, tmp_path: Path) -> None:
     assert program("studies").stdout == "There are no studies.\n"
 
 
+@pytest.mark.integration
 def test_tree_example_as_a_user(program: Program) -> None:
     ended = program("tune", str(ROOT / "examples" / "tree"), "--trials", "2", "--json")
     assert ended.returncode == 0, ended.stderr

@@ -40,6 +40,12 @@ class Group:
         name = "memory.oom_control" if self.version == 1 else "memory.events"
         return _numbers(os.path.join(self._memory, name)).get("oom_kill", 0)
 
+    def limit_mb(self) -> float:
+        """What the kernel lets the group have; infinite without a limit."""
+        name = "memory.limit_in_bytes" if self.version == 1 else "memory.max"
+        text = read_text(os.path.join(self._memory, name)).strip()
+        return int(text) / _MB if text.isdigit() else float("inf")
+
     def usage(self) -> Usage:
         """Anonymous and shared memory now, file cache now, and the kernel's peak of both."""
         stat = _numbers(os.path.join(self._memory, "memory.stat"))

@@ -11,7 +11,7 @@ import signal
 import socket
 import sys
 import time
-from typing import Any, Callable, Dict, NamedTuple, Optional
+from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
 from benchmark.execution.worker import linux, trees
 from benchmark.execution.worker.cgroups import Group, surrounding
@@ -62,21 +62,27 @@ class Keeper:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.signal(signal.SIGTERM, self._abandon)
         log = CappedLog(self.request["output"], read_end)
+        logs, ends = [log], [write_end]
+        if self.request.get("stdout"):
+            apart, apart_write = os.pipe()
+            logs.append(CappedLog(self.request["stdout"], apart, whole=log))
+            ends.append(apart_write)
         started = time.monotonic()
         self.request["deadline"] = started + self.request["hard_limit_s"]
-        ours = [self.lifeline.fileno(), report, read_end, status_read, wake_read, wake_write]
-        ours.append(log.file_fd)
-        pid = self._fork(body, write_end, status_write, ours)
-        os.close(write_end)
-        os.close(status_write)
-        ended = self._watch(pid, log, status_read, wake_read)
+        ours = [self.lifeline.fileno(), report, status_read, wake_read, wake_write]
+        ours += [fd for each in logs for fd in (each.fd, each.file_fd)]
+        pid = self._fork(body, ends, status_write, ours)
+        for fd in (*ends, status_write):
+            os.close(fd)
+        ended = self._watch(pid, logs, status_read, wake_read)
         wall_s = time.monotonic() - started
         self._note_kill_from_around(ended)
         self._kill(pid)
         killed_s = time.monotonic() - started
         self._note_safe(pid)
         self._account()
-        log.close()
+        for each in reversed(logs):
+            each.close()
         peak_mb = self.peak_mb if self._safe_peak_mb is None else self._safe_peak_mb
         return {
             "code": ended.code,
@@ -96,7 +102,7 @@ class Keeper:
         self.abandoned = True
 
     def _fork(
-        self, body: Callable[[Dict[str, Any]], None], output: int, status: int, ours: Any
+        self, body: Callable[[Dict[str, Any]], None], outputs: List[int], status: int, ours: Any
     ) -> int:
         """Fork the task; in a namespace by way of its init. Returns our child's pid."""
         if self.namespace:
@@ -113,44 +119,48 @@ class Keeper:
                 os.close(fd)
             if not self.namespace:
                 os.close(status)
-                self._become_task(body, output)
+                self._become_task(body, outputs)
             linux.mount_own_proc()
             task = os.fork()
             if task == 0:
                 os.close(status)
-                self._become_task(body, output)
-            os.close(output)
+                self._become_task(body, outputs)
+            for fd in outputs:
+                os.close(fd)
             _init(task, status)
         finally:
             os._exit(127)
         return 0
 
-    def _become_task(self, body: Callable[[Dict[str, Any]], None], output: int) -> None:
+    def _become_task(self, body: Callable[[Dict[str, Any]], None], outputs: List[int]) -> None:
+        """`outputs`: where errors go and, where that is apart, standard output; else both."""
         os.setsid()
-        os.dup2(output, 1)
-        os.dup2(output, 2)
-        if output > 2:
-            os.close(output)
+        os.dup2(outputs[-1], 1)
+        os.dup2(outputs[0], 2)
+        for fd in outputs:
+            if fd > 2:
+                os.close(fd)
         if self.group:
             self.group.enter()
         os.sched_setaffinity(0, self.request["cores"])
         body(self.request)
 
-    def _watch(self, pid: int, log: CappedLog, status: int, wake: int) -> Ended:
+    def _watch(self, pid: int, logs: List[CappedLog], status: int, wake: int) -> Ended:
         deadline = self.request["deadline"]
         poll = select.poll()
         poll.register(self.lifeline, select.POLLHUP | select.POLLRDHUP)
-        for fd in (log.fd, status, wake):
+        # Standard output first: a flood of errors should not wash it out of the log.
+        watched = logs[::-1]
+        for fd in (*(log.fd for log in logs), status, wake):
             poll.register(fd, select.POLLIN)
-        watched_log = True
         while True:
             left = deadline - time.monotonic()
             events = dict(poll.poll(max(0.0, min(TICK_S, left) * 1000)))
-            if log.fd in events:
+            for log in [log for log in watched if log.fd in events]:
                 log.drain()
-            if watched_log and not log.open:
-                poll.unregister(log.fd)
-                watched_log = False
+                if not log.open:
+                    poll.unregister(log.fd)
+                    watched.remove(log)
             if wake in events:
                 os.read(wake, 4096)
             ended = self._ended(pid, status, status in events)
@@ -197,11 +207,15 @@ class Keeper:
         self._weighed = time.monotonic()
 
     def _note_kill_from_around(self, ended: Ended) -> None:
-        """A container may kill its task for memory before the watchdog sees that it is too much."""
-        if self._around and ended.signal == signal.SIGKILL:
-            self.out_of_memory = (
-                self.out_of_memory or self._around.oom_kills() > self._killed_before
-            )
+        """A container may kill its task for memory before the watchdog sees that it is too much.
+
+        Of a container with less memory than the task was promised, that is no word on the task.
+        """
+        if not self._around or ended.signal != signal.SIGKILL:
+            return
+        promised = self._around.limit_mb() >= self.request["memory_mb"]
+        if promised and self._around.oom_kills() > self._killed_before:
+            self.out_of_memory = True
 
     def _weigh_by_hand(self, pid: int) -> None:
         """The watchdog: a cheap upper bound often, the exact sum when that comes near the limit."""

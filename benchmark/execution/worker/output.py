@@ -2,7 +2,7 @@
 
 import os
 from collections import deque
-from typing import Deque
+from typing import Deque, Optional
 
 _CHUNK = 1 << 16
 _CHUNKS_AT_ONCE = 32
@@ -11,11 +11,20 @@ _CHUNKS_AT_ONCE = 32
 class CappedLog:
     """Keeps the first `head` and the last `tail` bytes of what comes through the pipe.
 
-    The pipe is never read to its end: a process that holds it open delays nothing.
+    The pipe is never read to its end: a process that holds it open delays nothing. `whole` is a log
+    that gets all of it too.
     """
 
-    def __init__(self, path: str, fd: int, head: int = 1 << 18, tail: int = 1 << 20) -> None:
+    def __init__(
+        self,
+        path: str,
+        fd: int,
+        whole: "Optional[CappedLog]" = None,
+        head: int = 1 << 18,
+        tail: int = 1 << 20,
+    ) -> None:
         self.fd = fd
+        self._whole = whole
         self._file = open(path, "wb", buffering=0)  # noqa: SIM115
         self._head_left = head
         self._tail_cap = tail
@@ -39,9 +48,11 @@ class CappedLog:
             if not chunk:
                 self.open = False
                 return
-            self._keep(chunk)
+            self.keep(chunk)
 
-    def _keep(self, chunk: bytes) -> None:
+    def keep(self, chunk: bytes) -> None:
+        if self._whole:
+            self._whole.keep(chunk)
         if self._head_left:
             self._file.write(chunk[: self._head_left])
             chunk, self._head_left = (

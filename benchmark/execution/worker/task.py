@@ -1,9 +1,11 @@
-"""The task itself: an adapter's functions, a command or a metric; its outcome in a file."""
+"""The task itself: an adapter, a command, a script or a metric; its outcome in a file."""
 
 import importlib.util
 import json
 import os
 import random
+import runpy
+import site
 import sys
 import tempfile
 import time
@@ -26,6 +28,8 @@ def perform(request: Dict[str, Any]) -> None:
         _settle_in(request)
         if "argv" in request["entry"]:
             _execute(request)
+        if "script" in request["entry"]:
+            _run_script(request["entry"])
         if "metric" in request["entry"]:
             _stage(request, "the metric")
             _write(request, scoring.score(request["payload"]))
@@ -70,6 +74,32 @@ def _execute(request: Dict[str, Any]) -> None:
         sys.stderr.write("%s cannot be started: %s\n" % (argv[0], error.strerror))
         _flush()
         os._exit(127 if isinstance(error, FileNotFoundError) else 126)
+
+
+def _run_script(entry: Dict[str, Any]) -> None:
+    """A Python script as a new interpreter would run it, but for what the zygote has imported."""
+    random.seed()
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed()
+    # The zygote has neither of these, so that nobody's packages are taken for a framework's.
+    if sys.prefix == sys.base_prefix and os.path.isdir(site.getusersitepackages()):
+        sys.path.append(site.getusersitepackages())
+    for name in [name for name in sys.modules if name.split(".")[0] == "benchmark"]:
+        del sys.modules[name]
+    sys.argv = [entry["script"]] + entry["arguments"]
+    sys.path.insert(0, os.path.dirname(entry["script"]))
+    code = 0
+    try:
+        runpy.run_path(entry["script"], run_name="__main__")
+    except SystemExit as error:
+        code = error.code if isinstance(error.code, int) else int(error.code is not None)
+        if code and not isinstance(error.code, int):
+            sys.stderr.write("%s\n" % error.code)
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    _flush()
+    os._exit(code)
 
 
 def _perform_adapter(request: Dict[str, Any]) -> None:

@@ -122,8 +122,10 @@ def test_the_deployed_documents_compile(
     aws: pytest.MonkeyPatch, tmp_path: Path, deco: str, words: tuple[str, ...], place: tuple[str]
 ) -> None:
     import boto3
+    from moto.moto_api._internal.models import moto_api_backend
     from moto.server import ThreadedMotoServer
 
+    moto_api_backend.reset()
     (port,) = free_ports(1)
     server = ThreadedMotoServer("127.0.0.1", port, verbose=False)
     server.start()

@@ -78,8 +78,8 @@ def killed_while_working(serve: Serve, kills: int, trials: int, clients: int) ->
     assert max(Counter(number for number, _ in told).values()) == 1
 
 
-def test_three_kills(serve: Serve) -> None:
-    killed_while_working(serve, kills=3, trials=60, clients=4)
+def test_a_kill(serve: Serve) -> None:
+    killed_while_working(serve, kills=1, trials=30, clients=4)
 
 
 @pytest.mark.integration

@@ -1,0 +1,242 @@
+"""The program's own share of a trial, and how an ask slows down as a study grows.
+
+    .venv/bin/python perf/studies.py --quick
+
+The share is wall time less ask, tell and the objective, with an objective that does nothing, in the
+sandbox; beside it the same objective in plain Optuna. With 8 at once it is the time that passes for
+a trial, so that it says what the machine spends. The trials that start zygotes are left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import itertools
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+import optuna  # noqa: E402
+
+from benchmark.execution.runner import Runner  # noqa: E402
+from benchmark.hpo.algorithms import ALGORITHMS, AlgorithmError  # noqa: E402
+from benchmark.hpo.journal import open_storage  # noqa: E402
+from benchmark.hpo.optimizer import Optimizer, Told  # noqa: E402
+from benchmark.hpo.space_file import read_space  # noqa: E402
+from benchmark.hpo.study import Study  # noqa: E402
+from benchmark.hpo.study_file import define  # noqa: E402
+from benchmark.store import open_store  # noqa: E402
+
+NAMES = "abcde"
+TUNABLES = [
+    {"name": name, "value_type": "double", "lower_bound": 0, "upper_bound": 1} for name in NAMES
+]
+COMMAND = ["echo", "1"]
+FUNCTION = "def objective(trial): return 1.0\n"
+SLOW_S = 5.0
+
+
+class Clock:
+    """Seconds spent in a part, added up over threads."""
+
+    def __init__(self) -> None:
+        self.spent = 0.0
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self.spent += time.perf_counter() - started
+
+
+def declared(objective: Any, trials: int) -> dict[str, Any]:
+    return {
+        "name": "s",
+        "direction": "minimize",
+        "algorithm": "random",
+        "trials": trials,
+        "tunables": TUNABLES,
+        "limits": {"time": 60, "memory": 500},
+        "objective": objective,
+    }
+
+
+def ours(objective: Any, trials: int, workers: int, folder: Path) -> dict[str, float]:
+    """Seconds a trial: what passes, and of it ask and tell."""
+    (folder / "own.py").write_text(FUNCTION)
+    warm = 2 * workers
+    store = open_store(str(folder / f"store-{workers}"))
+    study = Study.begin(store, define(declared(objective, trials + warm), folder))
+    cores = itertools.cycle(sorted(os.sched_getaffinity(0)))
+    turn, ask, tell = threading.Lock(), Clock(), Clock()
+    warmed = threading.Barrier(workers, lambda: clocks.append(time.perf_counter()))
+    clocks: list[float] = []
+
+    def run(core: int) -> None:
+        with Runner(study.run, [core]) as runner:
+            for number in itertools.count():
+                if number == 2:
+                    warmed.wait()
+                with turn, ask.running() if number >= 2 else contextlib.nullcontext():
+                    tasks = study.ask(1)
+                if not tasks:
+                    return
+                record = runner.execute(tasks[0])
+                if record.status != "success":
+                    raise SystemExit(f"{record.task} failed, {record.cause}: {record.message}")
+                with turn, tell.running() if number >= 2 else contextlib.nullcontext():
+                    study.tell(record)
+
+    together([lambda core=core: run(core) for core in itertools.islice(cores, workers)])
+    wall = time.perf_counter() - clocks[0]
+    return {"wall": wall / trials, "ask": ask.spent / trials, "tell": tell.spent / trials}
+
+
+def plain(objective: Callable[[], float], trials: int, workers: int, folder: Path) -> float:
+    """The same with `study.optimize` of Optuna on its own journal file. Seconds a trial."""
+    backend = optuna.storages.journal.JournalFileBackend(str(folder / f"plain-{workers}"))
+    storage = optuna.storages.JournalStorage(backend)
+    study = optuna.create_study(storage=storage, sampler=optuna.samplers.RandomSampler(0))
+
+    def run(trial: optuna.Trial) -> float:
+        for name in NAMES:
+            trial.suggest_float(name, 0, 1)
+        return objective()
+
+    started = time.perf_counter()
+    study.optimize(run, n_trials=trials, n_jobs=workers)
+    return (time.perf_counter() - started) / trials
+
+
+def together(bodies: list[Callable[[], None]]) -> None:
+    threads = [threading.Thread(target=body) for body in bodies]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def a_process() -> float:
+    return float(subprocess.run(COMMAND, stdout=subprocess.PIPE, check=True).stdout)
+
+
+def shares(trials: int, folder: Path) -> None:
+    kinds: list[tuple[str, Any, Callable[[], float]]] = [
+        ("command", {"command": COMMAND}, a_process),
+        ("python", {"python": "own.py:objective"}, lambda: 1.0),
+    ]
+    head = ("objective", "at once", "wall", "ask", "tell", "objective", "share", "plain Optuna")
+    print(("{:>10} {:>8}" + " {:>10}" * 6).format(*head) + "   (ms a trial)")
+    for name, objective, itself in kinds:
+        took = []
+        for _ in range(20):
+            started = time.perf_counter()
+            itself()
+            took.append(time.perf_counter() - started)
+        alone = statistics.median(took)
+        for workers in (1, 8):
+            place = folder / f"{name}-{workers}"
+            place.mkdir()
+            found = ours(objective, trials, workers, place)
+            share = found["wall"] - found["ask"] - found["tell"] - alone
+            beside = plain(itself, trials, workers, place)
+            row = (found["wall"], found["ask"], found["tell"], alone, share, beside)
+            cells = " ".join(f"{1000 * value:10.1f}" for value in row)
+            print(f"{name:>10} {workers:8d} {cells}", flush=True)
+
+
+def filled(trials: int, path: Path) -> None:
+    """A study of that many told trials in a journal."""
+    space = read_space({"tunables": TUNABLES})
+    optimizer = Optimizer(space, ["minimize"], "random", 1, open_storage(str(path)), "s")
+    storage, study_id = optimizer.study._storage, optimizer.study._study_id
+    template = optimizer.propose().frozen
+    for number in range(trials):
+        point = {
+            name: ((number + 1) * prime % 997) / 997
+            for name, prime in zip(NAMES, PRIMES, strict=True)
+        }
+        trial = optuna.trial.create_trial(
+            value=sum((value - 0.3) ** 2 for value in point.values()),
+            params=point,
+            distributions=template.distributions,
+        )
+        storage.create_new_trial(study_id, template_trial=trial)
+
+
+PRIMES = (2, 3, 5, 7, 11)
+
+
+def ask_s(algorithm: str, path: Path, asks: int) -> float:
+    """The median of some asks, each followed by its tell, after one that builds what is kept."""
+    optimizer = Optimizer(
+        read_space({"tunables": TUNABLES}), ["minimize"], algorithm, 1, open_storage(str(path)), "s"
+    )
+    took = []
+    for _ in range(asks + 1):
+        started = time.perf_counter()
+        asked = optimizer.ask()
+        took.append(time.perf_counter() - started)
+        value = sum((found - 0.3) ** 2 for found in asked.params.values())
+        optimizer.tell(asked.number, Told("success", (value,)))
+        if took[-1] > SLOW_S:
+            break
+    return statistics.median(took[1:] or took)
+
+
+def asks(sizes: list[int], repeats: int, folder: Path) -> None:
+    print(f"\n{'ask (ms)':>24} " + " ".join(f"{size:>8d}" for size in sizes) + "  trials before")
+    for size in sizes:
+        filled(size, folder / f"filled-{size}")
+    for algorithm in sorted(set(ALGORITHMS) - {"grid"}):
+        cells, slow = [], False
+        for size in sizes:
+            if slow:
+                cells.append(f"{'-':>8}")
+                continue
+            path = folder / f"{algorithm}-{size}"
+            shutil.copyfile(folder / f"filled-{size}", path)
+            try:
+                took = ask_s(algorithm, path, repeats)
+            except AlgorithmError as error:
+                cells.append(f" {error}")
+                break
+            slow = took > SLOW_S
+            cells.append(f"{1000 * took:8.1f}")
+        print(f"{algorithm:>24} " + " ".join(cells), flush=True)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--trials", type=int, default=200, help="a row (default: 200)")
+    parser.add_argument("--quick", action="store_true", help="40 trials; asks at 100 and 1,000")
+    parser.add_argument("--only", choices=("shares", "asks"))
+    options = parser.parse_args()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    print(
+        f"{os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}, Python "
+        f"{platform.python_version()}, Optuna {optuna.__version__}"
+    )
+    with tempfile.TemporaryDirectory(prefix="studies-") as folder:
+        if options.only != "asks":
+            shares(40 if options.quick else options.trials, Path(folder))
+        if options.only != "shares":
+            sizes = [100, 1000] if options.quick else [100, 1000, 5000]
+            asks(sizes, 3 if options.quick else 7, Path(folder))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,102 @@
+"""Workers of a study and the words that are left for them: pause, go on, stop."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmark.config import Config
+from benchmark.execution.runner import Runner
+from benchmark.hpo import control
+from benchmark.hpo.study import Study
+from benchmark.hpo.study_file import define
+from benchmark.hpo.worker import work, working
+from benchmark.hpo.workers import tune_by_workers
+from benchmark.store import Store
+
+ROOT = Path(__file__).parents[2]
+
+
+def declared(**more: Any) -> dict[str, Any]:
+    x = {"name": "x", "value_type": "double", "lower_bound": 0, "upper_bound": 1}
+    return {
+        "name": "s",
+        "direction": "minimize",
+        "tunables": [x],
+        "seed": 1,
+        "algorithm": "random",
+        "limits": {"time": 20, "memory": 300},
+        "objective": {"command": ["echo", "{x}"]},
+        **more,
+    }
+
+
+class Ending(threading.Event):
+    """An event that does something where a worker waits for it."""
+
+    def __init__(self, instead: Callable[[], None]) -> None:
+        super().__init__()
+        self.waited = 0
+        self._instead = instead
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.waited += 1
+        self._instead()
+        return self.is_set()
+
+
+def test_a_worker_waits_while_paused_and_ends_when_told_to_stop(
+    folder_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control, "EVERY_S", 0.0)
+    Study.begin(folder_store, define(declared(trials=9), tmp_path))
+    with working(folder_store, "s") as study, Runner(study.run) as runner:
+        done: list[str] = []
+
+        def pause(record: Any) -> None:
+            done.append(record.task)
+            if len(done) == 1:
+                control.say(study.run, "pause")
+
+        paused = Ending(lambda: control.say(study.run, "go"))
+        assert work(study, runner, paused, most=2, on_record=pause) == []
+        assert (done, paused.waited) == (["0", "1"], 1)
+        never = threading.Event()
+        work(study, runner, never, on_record=lambda _: control.say(study.run, "stop"))
+        assert len(study.optimizer.trials()) == 3
+        # The word stands until somebody takes it back.
+        work(study, runner, never)
+        assert len(study.optimizer.trials()) == 3
+        control.say(study.run, "go")
+        work(study, runner, never)
+        assert (len(study.optimizer.trials()), study.unfinished()) == (9, [])
+
+
+def test_a_worker_that_joins_a_stopped_study_says_so(folder_store: Store, tmp_path: Path) -> None:
+    study = Study.begin(folder_store, define(declared(trials=2), tmp_path))
+    control.say(study.run, "stop")
+    line = [sys.executable, "-m", "benchmark.hpo.worker", folder_store.url, "s"]
+    ended = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (0, "")
+    assert "studies resume s lets workers go on" in ended.stderr
+
+
+def test_who_leads_workers_follows_none_up_that_was_told_to_stop(
+    folder_store: Store, tmp_path: Path, make_config: Callable[..., Config]
+) -> None:
+    values = declared(trials=500, max_parallelism=1, trials_per_task=1)
+    study = Study.begin(folder_store, define(values, tmp_path))
+    control.say(study.run, "stop")
+    config = make_config(memory=300, hard_limit=20, parallel=1)
+    tuned = tune_by_workers(study, config, lambda _: control.say(study.run, "stop"))
+    assert tuned.stopped
+    assert not tuned.interrupted
+    again = Study.open(folder_store, "s")
+    assert 1 <= len(again.optimizer.trials()) == len(tuned.records) < 500
+    assert again.unfinished() == []
