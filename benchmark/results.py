@@ -20,7 +20,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from benchmark.tasks import Run, Task
 
@@ -347,3 +347,19 @@ def current_record(run: Run, key: str) -> Record | None:
     """The task's record, or None: one of an earlier generation counts as absent."""
     record = Record.from_bytes(run.store.get(run.out_path(key)))
     return record if record and record.attempt > _last_aside(run, key) else None
+
+
+def current_records(
+    run: Run, keys: Iterable[str], aside: Mapping[str, int] | None = None
+) -> list[Record]:
+    """Those of many tasks that have a record: one listing, and reads side by side.
+
+    `aside` are the last marks (of `attempt_index`), where whoever asks has them.
+    """
+    present = set(run.store.list(f"{run.name}/out"))
+    paths = [path for key in keys if (path := run.out_path(key)) in present]
+    if not paths:
+        return []
+    marks = attempt_index(run).aside if aside is None else aside
+    found = (Record.from_bytes(data) for _, data in run.store.get_many(paths))
+    return [one for one in found if one and one.attempt > marks.get(one.task, 0)]

@@ -370,7 +370,7 @@ def batch(tmp_path: Path, aws: pytest.MonkeyPatch) -> Iterator[BatchDouble]:
     folder.mkdir()
     for name, value in KEYS.items():
         aws.setenv(name, os.environ.get(name, value))
-    quick = Pace(store_s=0.2, engine_s=0.3, stuck_s=0.5, settle_s=1.0, patience_s=20.0)
+    quick = Pace(store_s=0.2, engine_s=0.3, stuck_s=0.5, find_s=1.0, patience_s=20.0)
     aws.setattr(BatchDispatcher, "pace", quick)
     with BatchDouble(folder) as double:
         for service in ("BATCH", "ECR", "EC2", "PRICING", "LOGS"):

@@ -1,8 +1,6 @@
 """Tasks as array jobs of a cluster's batch system, whichever that is.
 
-The records in the store are looked at first; the batch system is asked, in one call for all jobs,
-about what left none. A driver that was killed finds its jobs again when the same tasks are
-submitted, and submits none twice.
+The batch system is asked, in one call for all jobs, about what left no record in the store.
 """
 
 from __future__ import annotations
@@ -22,13 +20,12 @@ from benchmark.compute import submissions
 from benchmark.compute.cluster import (
     ClusterError,
     Pace,
-    PassingError,
     Request,
     TooManyError,
 )
-from benchmark.compute.dispatcher import Dispatcher, account
+from benchmark.compute.faults import PassingError
+from benchmark.compute.submitting import SubmittingDispatcher
 from benchmark.errors import BenchmarkError
-from benchmark.results import Cause, Record
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,32 +33,27 @@ if TYPE_CHECKING:
     from benchmark.compute.cluster import Cluster, Element
     from benchmark.compute.submissions import Submission
     from benchmark.config import Config, SlurmOptions
+    from benchmark.results import Record
     from benchmark.tasks import Run, Task
 
 PREFIX = "automl"
 
 
-class ArrayDispatcher(Dispatcher):
+class ArrayDispatcher(SubmittingDispatcher):
     """Submits tasks as arrays and waits for their outcomes."""
 
-    detachable = True
     pace: ClassVar[Pace] = Pace()
     wrapper: ClassVar[str]
 
     def __init__(self, run: Run, config: Config) -> None:
         super().__init__(run, config)
-        self._tasks: dict[str, Task] = {}
-        self._told: list[Record] = []
         self._new: collections.deque[Task] = collections.deque()
         self._unsure: collections.deque[Submission] = collections.deque()
-        self._live: dict[str, Submission] = {}
         self._gone: dict[str, float] = {}
         self._cluster: Cluster | None = None
         self._largest: int | None = None
         self._is_adopted = False
-        self._store_at = self._engine_at = 0.0
         self._hopeless_since: float | None = None
-        self._trouble_since: float | None = None
 
     def cluster(self) -> Cluster:
         """The batch system."""
@@ -75,7 +67,7 @@ class ArrayDispatcher(Dispatcher):
         """Take tasks: those that a job of an earlier driver has are waited for, the others sent."""
         self._cluster = self._cluster or self.cluster()
         self._tasks |= {task.key: task for task in tasks}
-        self._tell(self._recorded())
+        self._tell(self._outcomes())
         waiting = [task.key for task in tasks if task.key in self._tasks]
         taken: set[str] = set()
         if not self._is_adopted:
@@ -83,16 +75,6 @@ class ArrayDispatcher(Dispatcher):
             taken = self._adopt(waiting)
         self._new += [self._tasks[key] for key in waiting if key not in taken]
         self._engine_at = 0.0
-
-    def completed(self, timeout_s: float) -> list[Record]:
-        end = time.monotonic() + timeout_s
-        while True:
-            self._step()
-            told, self._told = self._told, []
-            now = time.monotonic()
-            if told or now >= end or not self._tasks:
-                return told
-            time.sleep(max(0.01, min(end, self._store_at, self._engine_at) - now))
 
     def close(self) -> None:
         """Cancel the jobs that are waited for, unless `detached`.
@@ -115,7 +97,7 @@ class ArrayDispatcher(Dispatcher):
         cancelled = [one for one in known if one.cancelled]
         if cancelled and self._cluster:  # A driver may have been killed before it could.
             self._end(self._cluster, cancelled)
-        unheard = self._unheard(known)
+        spent = []
         for one in known:
             if one.name in carried:
                 adopted = replace(one, indices=carried[one.name])
@@ -123,22 +105,14 @@ class ArrayDispatcher(Dispatcher):
                     self._unsure.append(adopted)
                 else:
                     self._live[one.name] = adopted
-            elif not one.cancelled and not unheard.intersection(one.keys):
-                self._forget(one)
+            elif not one.cancelled:
+                spent.append(one)
+        self._forget_spent(spent)
         return {key for indices in carried.values() for key in indices}
-
-    def _unheard(self, known: Sequence[Submission]) -> set[str]:
-        """The tasks of earlier submissions without a record: another command may want them."""
-        keys = {key for one in known for key in one.keys}
-        paths = {self.run.out_path(key): key for key in keys}
-        present = set(self.run.store.list(f"{self.run.name}/out"))
-        return {key for path, key in paths.items() if path not in present}
 
     def _end(self, cluster: Cluster, perhaps: Sequence[Submission]) -> None:
         left = []
-        cancelled = [replace(one, cancelled=True) for one in perhaps]
-        for one in cancelled:
-            submissions.save(self.run, one)
+        cancelled = self._cancelled(perhaps)
         try:
             found = [one.job or cluster.find(one.name) for one in cancelled]
             cluster.cancel([job for job in found if job])
@@ -149,26 +123,12 @@ class ArrayDispatcher(Dispatcher):
         for one in cancelled:
             self._forget(one)
 
-    def _step(self) -> None:
-        """Whatever is due: records to find, jobs to send, jobs that have ended."""
-        now = time.monotonic()
-        if now >= self._store_at and self._tasks:
-            self._store_at = now + max(self.pace.store_s, len(self._tasks) / 1000)
-            self._tell(self._recorded())
-        if now < self._engine_at or self._cluster is None:
-            return
-        if not (self._live or self._unsure or self._new):
-            return
-        self._engine_at = now + self.pace.engine_s
-        try:
-            self._send_unsure(self._cluster)
-            self._send_new(self._cluster)
-            self._look(self._cluster)
-            self._trouble_since = None
-        except PassingError as fault:
-            self._trouble_since = now if self._trouble_since is None else self._trouble_since
-            if now - self._trouble_since > self.pace.patience_s:
-                raise ClusterError(f"{fault} This has lasted for too long.") from None
+    def _ask_engine(self) -> None:
+        cluster = self._cluster
+        if cluster is not None and (self._live or self._unsure or self._new):
+            self._send_unsure(cluster)
+            self._send_new(cluster)
+            self._look(cluster)
 
     def _send_unsure(self, cluster: Cluster) -> None:
         """What the batch system may have taken already is looked for by its name first."""
@@ -271,7 +231,7 @@ class ArrayDispatcher(Dispatcher):
     ) -> None:
         if not over:
             return
-        self._tell(self._recorded())
+        self._tell(self._outcomes())
         missing = [(one, key, element) for one, key, element in over if key in self._tasks]
         unknown = {str(one.job) for one, _, element in missing if element is None}
         past = cluster.past(unknown) if unknown else {}
@@ -280,14 +240,6 @@ class ArrayDispatcher(Dispatcher):
             cause, message = cluster.cause_of(kept)
             log = log_path(self.run, self.options(), one.name)
             self._tell([self._accounted(key, one.since_of(key), cause, f"{message} Log: {log}.")])
-
-    def _accounted(self, key: str, since: int, cause: Cause, message: str) -> Record:
-        if cause.is_result:
-            # Only a task that had begun was measured; before, it was the harness that failed.
-            last = results.last_attempt(self.run, key)
-            if last is None or last[0].number <= since:
-                cause, message = Cause.INFRASTRUCTURE, f"Before the task began: {message}"
-        return account(self.run, self._tasks[key], cause, message, since)
 
     def _report_hopeless(
         self, cluster: Cluster, waits: Sequence[Element], moving: bool, now: float
@@ -307,39 +259,17 @@ class ArrayDispatcher(Dispatcher):
             )
 
     def _tell(self, records: Sequence[Record]) -> None:
-        """Each task once; a job that nobody waits for any more is forgotten."""
-        told = {record.task for record in records if record.task in self._tasks}
+        super()._tell(records)
         for record in records:
-            if self._tasks.pop(record.task, None) is not None:
-                self._gone.pop(record.task, None)
-                self._told.append(record)
-        if not told:
-            return
-        for name, one in list(self._live.items()):
-            left = {key: index for key, index in one.indices.items() if key in self._tasks}
-            if left:
-                self._live[name] = replace(one, indices=left)
-            else:
-                del self._live[name]
-                self._forget(one)
+            self._gone.pop(record.task, None)
 
     def _forget(self, one: Submission) -> None:
         """Leave no file of a job that has nothing to say any more."""
-        submissions.forget(self.run, one)
+        super()._forget(one)
         log = log_path(self.run, self.options(), one.name)
         with contextlib.suppress(OSError):  # there may be none, and it is in nobody's way
             if log.stat().st_size == 0:
                 log.unlink()
-
-    def _recorded(self) -> list[Record]:
-        store = self.run.store
-        present = set(store.list(f"{self.run.name}/out"))
-        paths = [path for key in self._tasks if (path := self.run.out_path(key)) in present]
-        if not paths:
-            return []
-        aside = results.attempt_index(self.run).aside
-        found = (Record.from_bytes(data) for _, data in store.get_many(paths))
-        return [one for one in found if one and one.attempt > aside.get(one.task, 0)]
 
 
 def log_path(run: Run, options: SlurmOptions, name: str) -> Path:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from benchmark.compute.waiting import EnginePace
 from benchmark.errors import BenchmarkError
 
 if TYPE_CHECKING:
@@ -28,14 +29,6 @@ class ClusterError(BenchmarkError):
 
 class TooManyError(ClusterError):
     """It takes no more jobs from this user now, or none of this size."""
-
-
-class PassingError(ClusterError):
-    """It cannot be asked now. `perhaps_done`: it may have done all the same what was asked."""
-
-    def __init__(self, message: str, perhaps_done: bool = False) -> None:
-        super().__init__(message)
-        self.perhaps_done = perhaps_done
 
 
 @dataclass(frozen=True)
@@ -84,7 +77,7 @@ class Cluster(Protocol):
 
         Raises:
             TooManyError: it is too many at once.
-            PassingError: try again later, after `find` where it was perhaps done.
+            PassingError: (of faults.py) ask again later, after `find` where it was perhaps done.
             ClusterError: it will not be taken like this.
         """
         ...
@@ -113,14 +106,13 @@ class Cluster(Protocol):
 
 
 @dataclass(frozen=True)
-class Pace:
-    """Seconds between looks at the store and at the batch system; until a job that has ended is
-    believed to have left no record, until one that waits in vain is reported, until a name that was
-    not found is believed not to be there, and until a fault is believed not to pass."""
+class Pace(EnginePace):
+    """Seconds, beside those of every engine: until a job that has ended is believed to have left
+    no record, until one that waits in vain is reported, and until a name that was not found is
+    believed not to be there."""
 
     store_s: float = 2.0
-    engine_s: float = 10.0
+    patience_s: float = 3600.0
     settle_s: float = 10.0
     stuck_s: float = 30.0
     find_s: float = 30.0
-    patience_s: float = 3600.0

@@ -154,7 +154,7 @@ class _Process:
         end = time.monotonic() + timeout_s
         while True:
             ended = not self._thread.is_alive()
-            found = self._found()
+            found = results.current_records(self._tests.run, self._waiting)
             if ended:
                 found += self._leave()
             for record in found:
@@ -164,13 +164,6 @@ class _Process:
                 return found
             self._thread.join(min(_POLL_S, left))
 
-    def _found(self) -> list[Record]:
-        run = self._tests.run
-        present = set(run.store.list(f"{run.name}/out"))
-        keys = [key for key in self._waiting if run.out_path(key) in present]
-        found = (results.current_record(run, key) for key in keys)
-        return [record for record in found if record is not None]
-
     def _leave(self) -> list[Record]:
         """Account for the tasks that `process` left behind."""
         why = (
@@ -178,7 +171,7 @@ class _Process:
             if self._error
             else f"{self._method.__name__} returned without a record of this task."
         )
-        found = {record.task for record in self._found()}
+        found = {one.task for one in results.current_records(self._tests.run, self._waiting)}
         return [
             account(self._tests.run, task, Cause.INFRASTRUCTURE, why, self._since.get(key, 0))
             for key, task in self._waiting.items()

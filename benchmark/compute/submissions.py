@@ -30,7 +30,8 @@ _SUFFIX = ".job.json"
 class Submission:
     """A job: `keys[n]` is the task of its element n, `since[n]` the last attempt before.
 
-    `method` is who submitted it. `asked` is when the engine was asked and may have taken the job
+    `method` is who submitted it, `options` what else it must know to submit the job or to find it.
+    `asked` is when the engine was asked and may have taken the job
     (in seconds since 1970); None before. `job` is the engine's id. `indices` are the elements that
     this driver waits for, by their task.
     """
@@ -42,6 +43,7 @@ class Submission:
     created: float
     job: str | None = None
     cancelled: bool = False
+    options: dict[str, str] = field(default_factory=dict, compare=False)
     asked: float | None = field(default=None, compare=False)
     indices: dict[str, int] = field(default_factory=dict, compare=False)
 
@@ -55,15 +57,26 @@ class Submission:
         return self.since[self.keys.index(key)] if key in self.keys else 0
 
 
-def begin(run: Run, method: str, prefix: str, since: Mapping[str, int]) -> Submission:
-    """Write down what is to be submitted: the tasks of `since` with their last attempts."""
-    parts = (_plain(prefix, 40), _plain(run.name, 40), secrets.token_hex(6))
+def begin(  # noqa: PLR0917
+    run: Run,
+    method: str,
+    prefix: str,
+    since: Mapping[str, int],
+    label: str | None = None,
+    options: Mapping[str, str] | None = None,
+) -> Submission:
+    """Write down what is to be submitted: the tasks of `since` with their last attempts.
+
+    `label` says in the job's name what its tasks have in common.
+    """
+    parts = [name_part(prefix), name_part(run.name), *([name_part(label, 30)] if label else [])]
     submission = Submission(
-        name="-".join(parts),
+        name="-".join((*parts, secrets.token_hex(6))),
         method=method,
         keys=tuple(since),
         since=tuple(since.values()),
         created=time.time(),
+        options=dict(options or {}),
         indices={key: index for index, key in enumerate(since)},
     )
     write_job(run.store, run.name, submission.name, submission.keys)
@@ -127,7 +140,7 @@ def carried(
     return found
 
 
-def _plain(text: str, length: int) -> str:
+def name_part(text: str, length: int = 40) -> str:
     """Text as a part of a name that every engine takes."""
     return re.sub(r"[^A-Za-z0-9_-]+", "-", text).strip("-_")[:length] or "x"
 

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark import results
 from benchmark.errors import BenchmarkError
 from benchmark.hpo.expressions import ExpressionError
+from benchmark.hpo.measuring import finite_number
 from benchmark.hpo.objective import plain
 from benchmark.hpo.trial_records import value_of
 from benchmark.results import Cause, Record
@@ -121,7 +122,7 @@ class _Facts:
         if not self._state:
             raise _RowError(f"its state is {row[STATE]!r}; there are {', '.join(STATES)}")
         skipped = (*definition.space.names, *_OURS)
-        numbers = {name: _number(value) for name, value in row.items() if name not in skipped}
+        numbers = {name: finite_number(value) for name, value in row.items() if name not in skipped}
         self._metrics = {name: value for name, value in numbers.items() if value is not None}
         self._values: list[float] = []
         self._constraints: list[float] = []
@@ -179,7 +180,7 @@ def _typed(tunable: Tunable, told: Any) -> Value:
             if told == choice or str(told) in (plain(choice), str(choice)):
                 return choice
         raise _RowError(f"'{tunable.name}' is {told!r}, which is none of its choices")
-    number = _number(told)
+    number = finite_number(told)
     if number is None:
         raise _RowError(f"'{tunable.name}' is {told!r}, which is no number")
     nearest = tunable.typed(number)
@@ -187,16 +188,6 @@ def _typed(tunable: Tunable, told: Any) -> Value:
     if isinstance(nearest, (int, float)) and math.isclose(nearest, number, rel_tol=1e-9):
         return nearest
     return number
-
-
-def _number(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        return None
-    try:
-        number = float(value)
-    except (ValueError, OverflowError):
-        return None
-    return number if math.isfinite(number) else None
 
 
 def _csv(text: str, file: Path) -> list[dict[str, Any]]:

@@ -68,7 +68,7 @@ class Measuring:
                 raise MeasureError(
                     f"Standard output has nothing that matches '{pattern}' for '{name}'."
                 )
-            number = _number(matches[-1].group(1))
+            number = finite_number(matches[-1].group(1))
             if number is None:
                 raise MeasureError(f"'{matches[-1].group(1)}' for '{name}' is no finite number.")
             found[name] = number
@@ -90,9 +90,9 @@ class Measuring:
             raise MeasureError(f"'{place}' has {len(lines)} lines, and no row {row}.")
         names, values = (_cells(lines[number - 1], place) for number in (self.header, row))
         names = [re.sub(r"\W+", "_", name.strip()) for name in names]
-        found = dict(zip(names, map(_number, values), strict=False))
+        found = dict(zip(names, map(finite_number, values), strict=False))
         if self.columns:
-            found |= {f"column_{n}": _number(value) for n, value in enumerate(values)}
+            found |= {f"column_{n}": finite_number(value) for n, value in enumerate(values)}
         return {name: number for name, number in found.items() if number is not None}
 
 
@@ -150,7 +150,7 @@ def _last_line(stdout: str) -> dict[str, float]:
 def _numbers(values: Any, prefix: str = "") -> dict[str, float]:
     """The finite numbers of a JSON value; those of inner objects as `outer_inner`."""
     if not isinstance(values, dict):
-        number = _number(values)
+        number = finite_number(values)
         return {} if number is None else {prefix or "value": number}
     found: dict[str, float] = {}
     for key, value in values.items():
@@ -159,7 +159,8 @@ def _numbers(values: Any, prefix: str = "") -> dict[str, float]:
     return found
 
 
-def _number(value: Any) -> float | None:
+def finite_number(value: Any) -> float | None:
+    """The finite number that a cell or a JSON value is, or None."""
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
     try:

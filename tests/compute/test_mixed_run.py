@@ -38,7 +38,7 @@ from benchmark.runs.execute import execute
 from benchmark.store import open_store
 from benchmark.tasks import Run
 
-BatchDispatcher.pace = Pace(store_s=1.0, engine_s=1.0, settle_s=1.0, patience_s=400.0)
+BatchDispatcher.pace = Pace(store_s=1.0, engine_s=1.0, find_s=1.0, patience_s=400.0)
 BaremetalDispatcher.pace = pace()
 run = Run.open(open_store(sys.argv[1]), "default")
 waiting = results.without_result(run)

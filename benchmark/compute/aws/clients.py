@@ -8,15 +8,10 @@ Endpoint, region and credentials are found as the AWS SDK finds them.
 
 from __future__ import annotations
 
-import time
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
+from benchmark.compute.faults import PassingError
 from benchmark.errors import BenchmarkError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-_T = TypeVar("_T")
 
 # In seconds; a control plane that is silent for longer is asked again.
 _CONNECT_S, _READ_S = 5, 30
@@ -41,14 +36,6 @@ _UNKNOWN_KEYS = frozenset(
 # Prices are told by a few regions, for all.
 _TOLD_IN = {"pricing": "us-east-1"}
 CREDENTIALS_MEND = "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-
-
-class PassingError(BenchmarkError):
-    """A fault that may pass. `perhaps_done` where AWS may have carried the request out."""
-
-    def __init__(self, sentence: str, *, perhaps_done: bool) -> None:
-        super().__init__(sentence)
-        self.perhaps_done = perhaps_done
 
 
 class RefusedError(BenchmarkError):
@@ -170,24 +157,6 @@ class Aws:
         return PassingError(
             f"AWS cannot be reached for {action}: {_plain(error)}.", perhaps_done=not never_sent
         )
-
-
-def patiently(ask: Callable[[], _T], patience_s: float) -> _T:
-    """Ask until it is answered: a fault that may pass is waited out for so long.
-
-    Raises:
-        BenchmarkError: it has not passed.
-    """
-    end = time.monotonic() + patience_s
-    pause_s = 0.5
-    while True:
-        try:
-            return ask()
-        except PassingError as fault:
-            if time.monotonic() + pause_s > end:
-                raise BenchmarkError(f"{fault} This has lasted for too long.") from None
-        time.sleep(pause_s)
-        pause_s = min(2 * pause_s, 15.0)
 
 
 def _region(session: Any) -> str:

@@ -17,13 +17,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from benchmark import results
 from benchmark.compute.aws import bundle, prices
-from benchmark.compute.aws.clients import Aws, PassingError, patiently
+from benchmark.compute.aws.clients import Aws
 from benchmark.compute.baremetal import checks, template
 from benchmark.compute.baremetal.fleet import Fleet, Ledger
 from benchmark.compute.baremetal.messages import TaskQueue
 from benchmark.compute.baremetal.state import State, in_queue
 from benchmark.compute.baremetal.user_data import user_data
-from benchmark.compute.dispatcher import Dispatcher, account
+from benchmark.compute.dispatcher import account
+from benchmark.compute.faults import patiently
+from benchmark.compute.waiting import EnginePace, WaitingDispatcher
 from benchmark.errors import BenchmarkError, ConfigError
 from benchmark.results import Cause, Record
 
@@ -41,32 +43,28 @@ _LONGEST_S = 7 * 24 * 3600
 
 
 @dataclass(frozen=True)
-class Pace:
-    """Seconds: between looks at store and engine, of a message's hold, of idleness before a
-    machine ends, between looks for the notice, until capacity is asked for again, and until a
-    fault that may pass is taken for one that does not."""
+class Pace(EnginePace):
+    """Seconds, beside those of every engine: of a message's hold, of idleness before a machine
+    ends, of a look for messages, between looks for the notice, until capacity is asked for again,
+    for ending machines, and between looks at whether they have ended."""
 
-    store_s: float = 5.0
     engine_s: float = 15.0
     visibility_s: int = 180
     idle_s: float = 120.0
     wait_s: int = 10
     notice_s: float = 5.0
     capacity_s: float = 60.0
-    patience_s: float = 900.0
     ending_s: float = 300.0
     ending_look_s: float = 3.0
 
 
-class BaremetalDispatcher(Dispatcher):
+class BaremetalDispatcher(WaitingDispatcher):
     """Sends tasks to the queue, keeps the fleet as large as they need, waits for records."""
 
-    detachable = True
     pace: ClassVar[Pace] = Pace()
 
     def __init__(self, run: Run, config: Config) -> None:
         super().__init__(run, config)
-        self._tasks: dict[str, Task] = {}
         self._since: dict[str, int] = {}
         self._aside: dict[str, int] = {}
         self._aws: Aws | None = None
@@ -75,9 +73,8 @@ class BaremetalDispatcher(Dispatcher):
         self._fleet: Fleet | None = None
         self._ledger: Ledger | None = None
         self._gone: dict[str, bool] = {}
-        self._store_at = self._engine_at = self._start_at = 0.0
+        self._start_at = 0.0
         self._pause_s = self.pace.capacity_s
-        self._trouble_since: float | None = None
 
     @classmethod
     def check(cls, config: Config) -> None:
@@ -130,16 +127,6 @@ class BaremetalDispatcher(Dispatcher):
             patiently(lambda: queue.send(aws, new), patience_s)
             state.note_sent(self.run, new)
         self._engine_at = self._start_at = 0.0
-
-    def completed(self, timeout_s: float) -> list[Record]:
-        end = time.monotonic() + timeout_s
-        while True:
-            found = self._step()
-            now = time.monotonic()
-            if found or now >= end or not self._tasks:
-                return found
-            due = min(self._store_at, self._engine_at)
-            time.sleep(max(0.01, min(end, due) - now))
 
     def close(self) -> None:
         """End the fleet and remove what was made for it, unless `detached`.
@@ -224,36 +211,14 @@ class BaremetalDispatcher(Dispatcher):
         each = math.ceil(len(self._tasks) / (machines * slots)) if machines else 1
         return min(_LONGEST_S, 2 * each * self.config.hard_limit + 3600)
 
-    def _step(self) -> list[Record]:
-        """Whatever is due: outcomes in the store, machines and dead letters."""
-        now = time.monotonic()
-        found: list[Record] = []
-        if now >= self._store_at and self._tasks:
-            self._store_at = now + max(self.pace.store_s, len(self._tasks) / 1000)
-            found += self._told(self._outcomes())
-        if now < self._engine_at or not self._tasks or self._aws is None:
-            return found
-        self._engine_at = now + self.pace.engine_s
-        try:
-            found += self._told(self._dead(self._aws))
+    def _ask_engine(self) -> None:
+        if self._aws is not None and self._tasks:
+            self._tell(self._dead(self._aws))
             self._keep_up(self._aws)
-            self._trouble_since = None
-        except PassingError as fault:
-            self._trouble_since = now if self._trouble_since is None else self._trouble_since
-            if now - self._trouble_since > self.pace.patience_s:
-                raise BenchmarkError(f"{fault} This has lasted for too long.") from None
-        return found
-
-    def _told(self, records: Sequence[Record]) -> list[Record]:
-        return [one for one in records if self._tasks.pop(one.task, None) is not None]
 
     def _outcomes(self) -> list[Record]:
         """Results, and the ends of attempts that no machine will make again."""
-        store = self.run.store
-        present = set(store.list(f"{self.run.name}/out"))
-        paths = [path for key in self._tasks if (path := self.run.out_path(key)) in present]
-        records = (Record.from_bytes(data) for _, data in store.get_many(paths))
-        found = [one for one in records if one and one.attempt > self._aside.get(one.task, 0)]
+        found = results.current_records(self.run, self._tasks, self._aside)
         done = {one.task for one in found}
         open_keys = [key for key in self._tasks if key not in done]
         for key, end in results.last_attempts(self.run, open_keys).items():

@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark import results
-from benchmark.compute.aws.clients import Aws, patiently
+from benchmark.compute.aws.clients import Aws
 from benchmark.compute.baremetal.messages import Message, TaskQueue
+from benchmark.compute.faults import patiently
 from benchmark.compute.local.local import LocalDispatcher
 from benchmark.config import Config
 from benchmark.errors import BenchmarkError

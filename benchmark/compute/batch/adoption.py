@@ -5,26 +5,31 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from benchmark import results
-from benchmark.compute.batch import submission, watching
+from benchmark.compute import submissions
+from benchmark.compute.batch import jobs, watching
 from benchmark.compute.batch.causes import ENDED
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Sequence
 
     from benchmark.compute.aws.clients import Aws
-    from benchmark.compute.batch.submission import Submission
     from benchmark.compute.batch.watching import Ended
+    from benchmark.compute.submissions import Submission
     from benchmark.tasks import Run
 
 
 @dataclass(frozen=True)
 class Adoption:
-    """`live` have a job that goes on; `unsent` may have one, or are to be sent; `ended` is over."""
+    """`live` have a job that goes on; `unsent` may have one, or are to be sent.
+
+    `ended` are the waiting tasks whose jobs are over, `over` those jobs and all that carry none of
+    the waiting tasks.
+    """
 
     live: list[Submission] = field(default_factory=list)
     unsent: list[Submission] = field(default_factory=list)
     ended: list[Ended] = field(default_factory=list)
+    over: list[Submission] = field(default_factory=list)
 
     @property
     def keys(self) -> set[str]:
@@ -32,46 +37,26 @@ class Adoption:
         return {key for one in [*self.live, *self.unsent] for key in one.indices}
 
 
-def adopt(aws: Aws, run: Run, waiting: Collection[str], index: results.AttemptIndex) -> Adoption:
-    """Look for jobs of the tasks that wait (keys), and end what was to be cancelled.
-
-    A task belongs to the last job that was begun for it, unless an attempt has ended since.
-    """
-    known = submission.load(run)
-    _end_cancelled(aws, run, [one for one in known if one.cancelled and one.job])
-    carrier = {
-        key: (one, number) for one in known for number, key in enumerate(one.keys) if key in waiting
-    }
-    carrier = {
-        key: (one, number)
-        for key, (one, number) in carrier.items()
-        if not one.cancelled and index.aside.get(key, 0) <= one.since[number]
-    }
-    ends = results.last_attempts(run, carrier)
-    taken: dict[str, dict[str, int]] = {}
-    for key, (one, number) in carrier.items():
-        if index.last.get(key, 0) <= one.since[number] or ends.get(key) is None:
-            taken.setdefault(one.name, {})[key] = number
+def adopt(aws: Aws, run: Run, method: str, waiting: Collection[str]) -> Adoption:
+    """Look for jobs of the tasks that wait (keys), and end what was to be cancelled."""
+    known = submissions.load(run, method)
+    _end_cancelled(aws, run, [one for one in known if one.cancelled])
+    taken = submissions.carried(run, known, waiting)
     adopted = [replace(one, indices=taken[one.name]) for one in known if one.name in taken]
-    jobs = watching.describe(aws, (one.job for one in adopted if one.job))
+    told = watching.describe(aws, (one.job for one in adopted if one.job))
     found = Adoption()
     over: list[Submission] = []
     for one in adopted:
         if one.job is None:
             found.unsent.append(one)
-        elif jobs.get(one.job, {}).get("status", "FAILED") in ENDED:
+        elif told.get(one.job, {}).get("status", "FAILED") in ENDED:
             over.append(one)
         else:
             found.live.append(one)
     found.ended.extend(_ended(aws, over))
+    idle = (one for one in known if one.name not in taken and not one.cancelled)
+    found.over.extend([*over, *idle])
     return found
-
-
-def end(aws: Aws, run: Run, jobs: Iterable[str]) -> None:
-    """Terminate jobs with all their children, whatever state they are in."""
-    for job in jobs:
-        reason = f"The run {run.name} was stopped"
-        aws.call("batch", "terminate_job", jobId=job, reason=reason)
 
 
 def _ended(aws: Aws, over: Sequence[Submission]) -> list[Ended]:
@@ -83,13 +68,13 @@ def _ended(aws: Aws, over: Sequence[Submission]) -> list[Ended]:
 
 def _end_cancelled(aws: Aws, run: Run, cancelled: Sequence[Submission]) -> None:
     """A driver may have been killed between its word and the end of its jobs."""
-    jobs = watching.describe(aws, (str(one.job) for one in cancelled))
-    end(
-        aws,
-        run,
-        (
-            name
-            for name, job in jobs.items()
-            if job["status"] not in ENDED and not job.get("isTerminated")
-        ),
+    named = [one.job or jobs.find(aws, one) for one in cancelled]
+    told = watching.describe(aws, (job for job in named if job))
+    goes_on = (
+        name
+        for name, job in told.items()
+        if job["status"] not in ENDED and not job.get("isTerminated")
     )
+    jobs.end(aws, run, goes_on)
+    for one in cancelled:
+        submissions.forget(run, one)

@@ -1,7 +1,6 @@
 """The method batch: tasks as array jobs of AWS Batch.
 
-The records in the store are looked at first; AWS Batch is asked for what left none. A driver that
-was killed finds its jobs again when the same tasks are submitted, and submits none twice.
+AWS Batch is asked about what left no record in the store.
 """
 
 from __future__ import annotations
@@ -13,57 +12,53 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from benchmark import results
-from benchmark.compute.aws.clients import Aws, PassingError, patiently
-from benchmark.compute.batch import adoption, checks, logs, money, preparing, submission
+from benchmark.compute import submissions
+from benchmark.compute.aws.clients import Aws
+from benchmark.compute.batch import adoption, checks, jobs, logs, money, preparing
 from benchmark.compute.batch.causes import cause_of
 from benchmark.compute.batch.image import full_name
 from benchmark.compute.batch.queue import check_queue, stuck
 from benchmark.compute.batch.watching import Watch
-from benchmark.compute.dispatcher import Dispatcher, account
+from benchmark.compute.faults import PassingError, patiently
+from benchmark.compute.submitting import SubmittingDispatcher
+from benchmark.compute.waiting import EnginePace
 from benchmark.errors import BenchmarkError, ConfigError
-from benchmark.results import Cause, Record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from benchmark.compute.batch.submission import Submission
     from benchmark.compute.batch.watching import Ended
     from benchmark.compute.dispatcher import Rate
+    from benchmark.compute.submissions import Submission
     from benchmark.config import Config
+    from benchmark.results import Record
     from benchmark.tasks import Run, Task
 
+METHOD = "batch"
 MOST_LOGS = 100
 
 
 @dataclass(frozen=True)
-class Pace:
-    """Seconds between looks at the store and at the engine, until jobs that do not move are
-    looked into, and until a fault that may pass is taken for one that does not."""
+class Pace(EnginePace):
+    """Seconds, beside those of every engine: until jobs that do not move are looked into, and
+    until a name that AWS does not list is believed not to be taken."""
 
-    store_s: float = 5.0
-    engine_s: float = 10.0
     stuck_s: float = 30.0
-    settle_s: float = submission.SETTLE_S
-    patience_s: float = 900.0
+    find_s: float = 30.0
 
 
-class BatchDispatcher(Dispatcher):
+class BatchDispatcher(SubmittingDispatcher):
     """Submits tasks by framework and waits for their outcomes."""
 
-    detachable = True
     pace: ClassVar[Pace] = Pace()
 
     def __init__(self, run: Run, config: Config) -> None:
         super().__init__(run, config)
-        self._tasks: dict[str, Task] = {}
-        self._told: list[Record] = []
         self._unsent: collections.deque[Submission] = collections.deque()
-        self._live: dict[str, Submission] = {}
         self._aside: dict[str, int] = {}
         self._aws: Aws | None = None
         self._watch: Watch | None = None
-        self._store_at = self._engine_at = self._still_since = 0.0
-        self._trouble_since: float | None = None
+        self._still_since = 0.0
         self._logs = 0
 
     @classmethod
@@ -93,33 +88,25 @@ class BatchDispatcher(Dispatcher):
         index = results.attempt_index(self.run)
         self._aside |= index.aside
         self._tasks |= {task.key: task for task in tasks}
-        self._tell(self._recorded())
+        self._tell(self._outcomes())
         waiting = [task.key for task in tasks if task.key in self._tasks]
-        found = patiently(lambda: adoption.adopt(aws, self.run, waiting, index), patience_s)
+        found = patiently(lambda: adoption.adopt(aws, self.run, METHOD, waiting), patience_s)
         self._live |= {one.name: one for one in found.live}
         self._unsent += found.unsent
         since = dict(index.last)
         for ended in found.ended:
-            record = self._accounted(ended)
+            record = self._concluded(ended)
             since[record.task] = record.attempt
+            self._heard.add(record.task)
             if record.is_result:
                 self._tell([record])
+        under_way = {*self._live, *(one.name for one in self._unsent)}
+        self._forget_spent([one for one in found.over if one.name not in under_way])
         taken = found.keys
         new = [self._tasks[key] for key in waiting if key in self._tasks and key not in taken]
         patiently(lambda: self._plan(new, queue, since), patience_s)
         self._engine_at, self._still_since = 0.0, time.monotonic()
         self._step()
-
-    def completed(self, timeout_s: float) -> list[Record]:
-        end = time.monotonic() + timeout_s
-        while True:
-            self._step()
-            told, self._told = self._told, []
-            now = time.monotonic()
-            if told or now >= end or not self._tasks:
-                return told
-            due = min(self._store_at, self._engine_at)
-            time.sleep(max(0.01, min(end, due) - now))
 
     def close(self) -> None:
         """Cancel the jobs that are waited for, unless `detached`.
@@ -134,50 +121,40 @@ class BatchDispatcher(Dispatcher):
         if self.detached or self._aws is None:
             return
         left = []
-        for one in (replace(one, cancelled=True) for one in perhaps):
-            submission.save(self.run, one)
+        for one in self._cancelled(perhaps):
             try:
-                found = submission.find(self._aws, self.run, one) if one.job is None else one
-                adoption.end(self._aws, self.run, [found.job] if found.job else [])
+                job = one.job or jobs.find(self._aws, one)
+                jobs.end(self._aws, self.run, [job] if job else [])
             except BenchmarkError as error:
                 left.append(f"{one.job or one.name} ({error})")
+            else:
+                self._forget(one)
         if left:
             raise BenchmarkError(f"Jobs of AWS Batch may still run: {'; '.join(left)}")
 
-    def _step(self) -> None:
-        """Whatever is due: records to find, jobs to send, jobs that have ended."""
-        now = time.monotonic()
-        if now >= self._store_at and self._tasks:
-            self._store_at = now + max(self.pace.store_s, len(self._tasks) / 1000)
-            self._tell(self._recorded())
-        if now < self._engine_at or self._aws is None or not (self._live or self._unsent):
-            return
-        self._engine_at = now + self.pace.engine_s
-        try:
+    def _ask_engine(self) -> None:
+        if self._aws is not None and (self._live or self._unsent):
             self._send(self._aws)
             self._look(self._aws)
-            self._trouble_since = None
-        except PassingError as fault:
-            self._trouble_since = now if self._trouble_since is None else self._trouble_since
-            if now - self._trouble_since > self.pace.patience_s:
-                raise BenchmarkError(f"{fault} This has lasted for too long.") from None
 
     def _send(self, aws: Aws) -> None:
         """Submit what is to be; what AWS may have taken already is looked for by its name first."""
         for _ in range(len(self._unsent)):
             one = self._unsent[0]
             if one.asked is not None:
-                one = submission.find(aws, self.run, one)
-                if one.job is None and time.time() - (one.asked or 0.0) < self.pace.settle_s:
+                one = replace(one, job=jobs.find(aws, one))
+                if one.job is None and time.time() - (one.asked or 0.0) < self.pace.find_s:
                     self._unsent.rotate(-1)
                     continue
             if one.job is None:
                 try:
-                    one = submission.submit(aws, self.run, one, self._variables(aws))
+                    job = jobs.submit(aws, self.run, one, self._variables(aws))
                 except PassingError as fault:
                     if fault.perhaps_done:
                         self._unsent[0] = replace(one, asked=time.time())
                     raise
+                one = replace(one, job=job)
+            submissions.save(self.run, one)
             self._unsent.popleft()
             self._live[one.name] = one
 
@@ -187,7 +164,7 @@ class BatchDispatcher(Dispatcher):
         ended = watch.ended(list(self._live.values()))
         for one in ended:
             if one.key in self._tasks:
-                self._tell([self._accounted(one)])
+                self._tell([self._concluded(one)])
         now = time.monotonic()
         if ended or watch.moving or not self._live:
             self._still_since = now
@@ -198,15 +175,10 @@ class BatchDispatcher(Dispatcher):
             if why:
                 raise BenchmarkError(why)
 
-    def _accounted(self, ended: Ended) -> Record:
-        task, since = self._tasks[ended.key], ended.since
-        cause, message = cause_of(ended.job)
-        if cause.is_result:
-            # Only a task that had begun was measured; before, it was the harness that failed.
-            last = results.last_attempt(self.run, task.key)
-            if last is None or last[0].number <= since:
-                cause, message = Cause.INFRASTRUCTURE, f"Before the task began: {message}"
-        record = account(self.run, task, cause, message, since)
+    def _concluded(self, ended: Ended) -> Record:
+        """What became of a task by AWS's word."""
+        task = self._tasks[ended.key]
+        record = self._accounted(ended.key, ended.since, *cause_of(ended.job))
         self._keep_log(task, record, ended)
         return record
 
@@ -219,24 +191,8 @@ class BatchDispatcher(Dispatcher):
         if self.run.store.get(path) is None:
             self.run.store.put(path, logs.fetch(self._aws, ended.job))
 
-    def _tell(self, records: Sequence[Record]) -> None:
-        """Each task once; a job that nobody waits for any more is no longer looked at."""
-        for record in records:
-            if self._tasks.pop(record.task, None) is not None:
-                self._told.append(record)
-        for name, one in list(self._live.items()):
-            left = {key: index for key, index in one.indices.items() if key in self._tasks}
-            if left:
-                self._live[name] = replace(one, indices=left)
-            else:
-                del self._live[name]
-
-    def _recorded(self) -> list[Record]:
-        store = self.run.store
-        present = set(store.list(f"{self.run.name}/out"))
-        paths = [path for key in self._tasks if (path := self.run.out_path(key)) in present]
-        found = (Record.from_bytes(data) for _, data in store.get_many(paths))
-        return [one for one in found if one and one.attempt > self._aside.get(one.task, 0)]
+    def _outcomes(self) -> list[Record]:
+        return results.current_records(self.run, self._tasks, self._aside)
 
     def _plan(self, tasks: Sequence[Task], queue: str, since: Mapping[str, int]) -> None:
         """Write down jobs for the tasks, an array for each framework, cut where AWS cuts."""
@@ -246,10 +202,11 @@ class BatchDispatcher(Dispatcher):
         arns = {label: self._definition(label, group[0]) for label, group in groups.items()}
         prefix = self.config.job_name or preparing.PREFIX
         for label, group in groups.items():
-            for keys in submission.cut([task.key for task in group]):
+            options = {"queue": queue, "definition": arns[label]}
+            for keys in jobs.cut([task.key for task in group]):
                 before = {key: since.get(key, 0) for key in keys}
                 self._unsent.append(
-                    submission.begin(self.run, prefix, label, queue, arns[label], before)
+                    submissions.begin(self.run, METHOD, prefix, before, label, options)
                 )
 
     def _definition(self, label: str, task: Task) -> str:

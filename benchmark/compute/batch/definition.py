@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import re
 from typing import TYPE_CHECKING, Any
 
 from benchmark.compute.batch.causes import HOST_LOSS
@@ -27,11 +26,6 @@ TAG = "automl-benchmark"
 GRACE_S = 300
 _LEAST_S, _MOST_ATTEMPTS = 60, 10
 _KEPT = ("parameters", "platformCapabilities", "schedulingPriority", "propagateTags")
-
-
-def name_part(text: str, length: int = 40) -> str:
-    """Text as a part of a name that AWS Batch takes."""
-    return re.sub(r"[^A-Za-z0-9_-]+", "-", text).strip("-_")[:length] or "x"
 
 
 def template_of(aws: Aws, config: Config) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from benchmark.compute.aws.prices import resources_of
 from benchmark.compute.batch import definition
 from benchmark.compute.batch.image import framework_names, image_of
 from benchmark.compute.images import RESERVE_MB
+from benchmark.compute.submissions import name_part
 
 if TYPE_CHECKING:
     from benchmark.compute.aws.clients import Aws
@@ -21,9 +22,9 @@ PREFIX = "automl-benchmark"
 def ensure(aws: Aws, config: Config, label: str, name: str, resources: Resources) -> str:
     """The ARN of a framework's definition; `label` is its name in the results."""
     template = definition.template_of(aws, config)
-    prefix = definition.name_part(config.job_name or PREFIX)
+    prefix = name_part(config.job_name or PREFIX)
     wanted = definition.definition(
-        f"{prefix}-{definition.name_part(label)}",
+        f"{prefix}-{name_part(label)}",
         image_of(aws, config, name, template),
         resources,
         RESERVE_MB,

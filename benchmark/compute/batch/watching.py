@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from benchmark.compute.batch.causes import ENDED
+from benchmark.compute.batch.jobs import cut
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from benchmark.compute.aws.clients import Aws
-    from benchmark.compute.batch.submission import Submission
+    from benchmark.compute.submissions import Submission
 
 DESCRIBED_AT_ONCE = 100
 _LISTED_AT_ONCE = 1000
@@ -95,7 +96,7 @@ class Watch:
 def describe(aws: Aws, jobs: Iterable[str]) -> dict[str, dict[str, Any]]:
     """The jobs that AWS knows, by id."""
     found: dict[str, dict[str, Any]] = {}
-    for some in _batches(list(jobs)):
+    for some in cut(list(jobs), DESCRIBED_AT_ONCE):
         page = aws.call("batch", "describe_jobs", jobs=some)
         found |= {job["jobId"]: job for job in page["jobs"]}
     return found
@@ -110,8 +111,3 @@ def listed(aws: Aws, **which: Any) -> Iterator[dict[str, Any]]:
         if not page.get("nextToken"):
             return
         more["nextToken"] = page["nextToken"]
-
-
-def _batches(jobs: list[str]) -> Iterator[list[str]]:
-    for start in range(0, len(jobs), DESCRIBED_AT_ONCE):
-        yield jobs[start : start + DESCRIBED_AT_ONCE]

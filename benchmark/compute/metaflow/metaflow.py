@@ -128,12 +128,7 @@ class MetaflowDispatcher(Dispatcher):
                 self._told.append(record)
 
     def _recorded(self) -> list[Record]:
-        if not self._tasks:
-            return []
-        present = set(self.run.store.list(f"{self.run.name}/out"))
-        keys = [key for key in self._tasks if self.run.out_path(key) in present]
-        found = (results.current_record(self.run, key) for key in keys)
-        return [record for record in found if record is not None]
+        return results.current_records(self.run, self._tasks) if self._tasks else []
 
 
 def _variables() -> dict[str, str]:

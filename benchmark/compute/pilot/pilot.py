@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING, ClassVar
 from benchmark import results
 from benchmark.compute import submissions
 from benchmark.compute.arrays import PREFIX, log_path, script
-from benchmark.compute.cluster import ClusterError, Pace, PassingError, Request
-from benchmark.compute.dispatcher import Dispatcher, account
+from benchmark.compute.cluster import ClusterError, Pace, Request
+from benchmark.compute.dispatcher import account
+from benchmark.compute.faults import PassingError
 from benchmark.compute.pilot.lists import Lists, Place
 from benchmark.compute.slurm import checks
 from benchmark.compute.slurm.commands import Slurm
+from benchmark.compute.waiting import WaitingDispatcher
 from benchmark.errors import BenchmarkError, ConfigError
 from benchmark.results import Cause, Record
 
@@ -39,10 +41,9 @@ MARGIN_S = 30.0
 STILLBORN = 2
 
 
-class PilotDispatcher(Dispatcher):
+class PilotDispatcher(WaitingDispatcher):
     """Puts tasks into lists, and keeps as many allocations as are asked for while some wait."""
 
-    detachable = True
     pace: ClassVar[Pace] = Pace(store_s=10.0, engine_s=5.0, settle_s=5.0)
     poll_s: ClassVar[float | None] = None
 
@@ -50,16 +51,12 @@ class PilotDispatcher(Dispatcher):
         super().__init__(run, config)
         self._slurm = Slurm(config.slurm)
         self._lists = Lists(run)
-        self._tasks: dict[str, Task] = {}
-        self._told: list[Record] = []
         self._places: dict[Place, tuple[str, int]] = {}
         self._tries: collections.Counter[str] = collections.Counter()
         self._pilots: dict[str, Submission] = {}
         self._gone: dict[str, float] = {}
         self._stillborn = 0
         self._is_adopted = False
-        self._list_at = self._store_at = self._engine_at = 0.0
-        self._trouble_since: float | None = None
         remote = "://" in run.store.url
         self._poll_s = self.poll_s or (1.0 if remote else 0.02)
 
@@ -87,20 +84,10 @@ class PilotDispatcher(Dispatcher):
         if not self._is_adopted:
             self._is_adopted = True
             self._adopt()
-        self._tell(self._recorded([task.key for task in tasks]))
+        self._tell(results.current_records(self.run, [task.key for task in tasks]))
         listed = {key for key, _ in self._places.values()}
         new = [t for t in tasks if t.key in self._tasks and t.key not in listed]
         self._add(new)
-
-    def completed(self, timeout_s: float) -> list[Record]:
-        end = time.monotonic() + timeout_s
-        while True:
-            self._step()
-            told, self._told = self._told, []
-            now = time.monotonic()
-            if told or now >= end or not self._tasks:
-                return told
-            time.sleep(max(0.001, min(end - now, self._poll_s)))
 
     def close(self) -> None:
         """Withdraw what waits and end the allocations, unless `detached`.
@@ -149,28 +136,22 @@ class PilotDispatcher(Dispatcher):
         if not self._pilots:
             self._engine_at = 0.0
 
+    def _next_look(self) -> float:
+        return time.monotonic() + self._poll_s
+
     def _step(self) -> None:
         """What has ended; now and then all records, and how the allocations are."""
-        now = time.monotonic()
         if not self._tasks:
             return
         ended = self._lists.ended()
         mine = {place: lost for place, lost in ended.items() if place in self._places}
         if mine:
             self._hear(mine)
-        if now >= self._store_at:
-            self._store_at = now + max(self.pace.store_s, len(self._tasks) / 1000)
-            self._tell(self._recorded(list(self._tasks)))
-        if now < self._engine_at or not self._tasks:
-            return
-        self._engine_at = now + self.pace.engine_s
-        try:
+        super()._step()
+
+    def _ask_engine(self) -> None:
+        if self._tasks:
             self._look()
-            self._trouble_since = None
-        except PassingError as fault:
-            self._trouble_since = now if self._trouble_since is None else self._trouble_since
-            if now - self._trouble_since > self.pace.patience_s:
-                raise ClusterError(f"{fault} This has lasted for too long.") from None
 
     def _hear(self, ended: Mapping[Place, bool]) -> None:
         """Tell what has a record or the end of an attempt; list again what was lost."""
@@ -298,11 +279,8 @@ class PilotDispatcher(Dispatcher):
 
     def _tell(self, records: Sequence[Record]) -> None:
         """Each task once; a list goes with its last task."""
-        told = set()
-        for record in records:
-            if self._tasks.pop(record.task, None) is not None:
-                self._told.append(record)
-                told.add(record.task)
+        told = {record.task for record in records if record.task in self._tasks}
+        super()._tell(records)
         if told:
             self._drop([place for place, (key, _) in self._places.items() if key in told])
 
@@ -315,12 +293,6 @@ class PilotDispatcher(Dispatcher):
             if name not in left:
                 self._lists.withdraw(name)
         self._lists.told(place for place in places if place.name in left)
-
-    def _recorded(self, keys: Sequence[str]) -> list[Record]:
-        present = set(self.run.store.list(f"{self.run.name}/out"))
-        found = [key for key in keys if self.run.out_path(key) in present]
-        records = (results.current_record(self.run, key) for key in found)
-        return [record for record in records if record is not None]
 
 
 def _request(config: Config, name: str, log: str) -> Request:

@@ -19,10 +19,10 @@ from benchmark.compute.cluster import (
     ClusterError,
     Element,
     Elements,
-    PassingError,
     Request,
     TooManyError,
 )
+from benchmark.compute.faults import PassingError
 from benchmark.results import Cause
 
 if TYPE_CHECKING:
@@ -148,8 +148,6 @@ class Slurm:
             return line.split("|", 1)[0]
         try:
             told = call("sacct", "-X", "-P", "-n", "--name", name, "-o", "JobID")
-        except PassingError:
-            raise
         except ClusterError:
             return None  # There is no accounting here.
         return told.split("\n", 1)[0].partition("_")[0] or None
@@ -165,8 +163,6 @@ class Slurm:
         found: Elements = {}
         try:
             _accounted(jobs, found)
-        except PassingError:
-            raise
         except ClusterError:  # There is no accounting here: what the controller still knows.
             for job in jobs:
                 _remembered(job, found)
@@ -180,8 +176,6 @@ class Slurm:
             return
         try:
             call("scancel", *jobs)
-        except PassingError:
-            raise
         except ClusterError as error:
             if "Invalid job id" not in str(error):
                 raise  # What has gone already needs no cancelling.
@@ -322,8 +316,6 @@ def _accounted(jobs: Collection[str], found: Elements) -> None:
 def _remembered(job: str, found: Elements) -> None:
     try:
         told = call("scontrol", "show", "job", "-o", job)
-    except PassingError:
-        raise
     except ClusterError:
         return  # Purged: it is unknown.
     for line in told.splitlines():

@@ -31,7 +31,7 @@ from benchmark.store import open_store
 from benchmark.tasks import Run
 
 url, config = sys.argv[1:]
-BatchDispatcher.pace = Pace(store_s=0.5, engine_s=0.5, settle_s=1.0, patience_s=60.0)
+BatchDispatcher.pace = Pace(store_s=0.5, engine_s=0.5, find_s=1.0, patience_s=60.0)
 run = Run.open(open_store(url), "default")
 from benchmark import results
 waiting = results.without_result(run)

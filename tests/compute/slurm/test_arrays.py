@@ -188,6 +188,26 @@ def test_a_restarted_driver_adopts_its_jobs(
     assert plan.run.store.list("default/jobs") == []
 
 
+def test_a_job_is_kept_while_another_command_may_wait_for_its_other_tasks(
+    plan: Plan, config: Config, slurm_double: SlurmDouble
+) -> None:
+    with Quick(plan.run, config) as dispatcher:
+        dispatcher.submit(plan.tasks)
+        sent(dispatcher, slurm_double)
+        dispatcher.detached = True
+    with Quick(plan.run, config) as narrowed:
+        narrowed.submit(plan.tasks[:1])
+        leave_record(plan, 0)
+        assert len(told(narrowed, 1)) == 1
+    with Quick(plan.run, config) as other:
+        other.submit(plan.tasks[1:])
+        leave_record(plan, 1)
+        leave_record(plan, 2)
+        assert len(told(other, 2)) == 2
+    assert len(slurm_double.calls("sbatch")) == 1
+    assert plan.run.store.list("default/jobs") == []
+
+
 def test_a_job_whose_answer_was_lost_is_found_by_its_name(
     plan: Plan, config: Config, slurm_double: SlurmDouble
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmark.compute.aws.resources.site import TAGS, Resource, Site, as_pairs
+from benchmark.compute.aws.resources.site import Described, Site, as_pairs
 from benchmark.errors import ConfigError
 
 _NO_TEMPLATE = (
@@ -37,17 +37,14 @@ def subnets(site: Site) -> list[str]:
     return sorted(str(one["SubnetId"]) for one in found)
 
 
-class SecurityGroup(Resource):
+class SecurityGroup(Described):
     """Machines may ask the world, and nobody may ask them."""
 
     kind = "security group"
+    id_key = "GroupId"
 
     def __init__(self, site: Site) -> None:
         super().__init__(site, f"{site.prefix}-machines")
-
-    def find(self) -> str | None:
-        told = self._told()
-        return str(told["GroupId"]) if told else None
 
     def make(self) -> str:
         found = self.find()
@@ -63,35 +60,29 @@ class SecurityGroup(Resource):
         )
         return str(made["GroupId"])
 
-    def is_ours(self) -> bool:
-        return _tagged((self._told() or {}).get("Tags", []))
-
     def remove(self) -> str | None:
         self.aws.call("ec2", "delete_security_group", GroupId=self.find())
         return None
 
-    def _told(self) -> Any:
+    def told(self) -> Any:
         asked = [{"Name": "group-name", "Values": [self.name]}]
         found = self.aws.call("ec2", "describe_security_groups", Filters=asked)["SecurityGroups"]
         return found[0] if found else None
 
 
-class Template(Resource):
+class Template(Described):
     """The launch template of a fleet's machines ("machines") or of Batch's ("batch").
 
     Both use the metadata service's second version only; containers reach it by a second hop.
     """
 
     kind = "launch template"
+    id_key = "LaunchTemplateId"
 
     def __init__(self, site: Site, purpose: str) -> None:
         self._fleet = purpose == "machines"
         key = "ec2_template" if self._fleet else None
         super().__init__(site, f"{site.prefix}-{purpose}", key)
-
-    def find(self) -> str | None:
-        told = self._told()
-        return str(told["LaunchTemplateId"]) if told else None
 
     def make(self) -> str:
         found = self.find()
@@ -105,9 +96,6 @@ class Template(Resource):
             TagSpecifications=[{"ResourceType": "launch-template", "Tags": as_pairs()}],
         )
         return str(made["LaunchTemplate"]["LaunchTemplateId"])
-
-    def is_ours(self) -> bool:
-        return _tagged((self._told() or {}).get("Tags", []))
 
     def remove(self) -> str | None:
         self.aws.call("ec2", "delete_launch_template", LaunchTemplateName=self.name)
@@ -125,12 +113,8 @@ class Template(Resource):
             }
         return data
 
-    def _told(self) -> Any:
+    def told(self) -> Any:
         told = self.found(
             _NO_TEMPLATE, "ec2", "describe_launch_templates", LaunchTemplateNames=[self.name]
         )
         return told["LaunchTemplates"][0] if told and told["LaunchTemplates"] else None
-
-
-def _tagged(tags: list[dict[str, str]]) -> bool:
-    return {one["Key"]: one["Value"] for one in tags}.items() >= TAGS.items()

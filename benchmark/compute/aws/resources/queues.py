@@ -6,25 +6,47 @@ from typing import Any
 
 from benchmark.compute.aws.resources.machines import SecurityGroup, subnets
 from benchmark.compute.aws.resources.roles import Profile, ServiceRole
-from benchmark.compute.aws.resources.site import TAGS, Resource, Site
+from benchmark.compute.aws.resources.site import TAGS, Described, Site
 
 
-class Environment(Resource):
+class _OfBatch(Described):
+    """One that AWS Batch makes, disables and deletes in its own time."""
+
+    def _status(self) -> str | None:
+        told = self.told()
+        return str(told["status"]) if told else None
+
+    def _wait_until_made(self) -> None:
+        self.site.wait(self.title, lambda: self._status() in ("VALID", "INVALID"))
+
+    def remove(self) -> str | None:
+        if (self.told() or {}).get("state") != "DISABLED":
+            self._disable()
+        self.site.wait(self.title, lambda: self._status() != "UPDATING")
+        self._delete()
+        self.site.wait(self.title, lambda: self.told() is None)
+        return None
+
+    def _disable(self) -> None:
+        raise NotImplementedError
+
+    def _delete(self) -> None:
+        raise NotImplementedError
+
+
+class Environment(_OfBatch):
     """The machines that Batch starts: as many cores as `cluster_size` tasks take, none when idle.
 
     Spot machines, or on demand where 'on_demand' is set.
     """
 
     kind = "compute environment"
+    id_key = "computeEnvironmentArn"
 
     def __init__(self, site: Site) -> None:
         super().__init__(site, f"{site.prefix}-spot")
         if site.config.on_demand:
             self.name = f"{site.prefix}-on-demand"
-
-    def find(self) -> str | None:
-        told = self._told()
-        return str(told["computeEnvironmentArn"]) if told else None
 
     def make(self) -> str:
         found = self.find()
@@ -58,30 +80,18 @@ class Environment(Resource):
             computeResources=resources,
             tags=TAGS,
         )
-        self.site.wait(self.title, lambda: self._status() in ("VALID", "INVALID"))
+        self._wait_until_made()
         return str(made["computeEnvironmentArn"])
 
-    def is_ours(self) -> bool:
-        return bool((self._told() or {}).get("tags", {}).items() >= TAGS.items())
+    def _disable(self) -> None:
+        self.aws.call(
+            "batch", "update_compute_environment", computeEnvironment=self.name, state="DISABLED"
+        )
 
-    def remove(self) -> str | None:
-        if (self._told() or {}).get("state") != "DISABLED":
-            self.aws.call(
-                "batch",
-                "update_compute_environment",
-                computeEnvironment=self.name,
-                state="DISABLED",
-            )
-        self.site.wait(self.title, lambda: self._status() != "UPDATING")
+    def _delete(self) -> None:
         self.aws.call("batch", "delete_compute_environment", computeEnvironment=self.name)
-        self.site.wait(self.title, lambda: self._told() is None)
-        return None
 
-    def _status(self) -> str | None:
-        told = self._told()
-        return str(told["status"]) if told else None
-
-    def _told(self) -> Any:
+    def told(self) -> Any:
         page = self.aws.call(
             "batch", "describe_compute_environments", computeEnvironments=[self.name]
         )
@@ -89,15 +99,12 @@ class Environment(Resource):
         return there[0] if there else None
 
 
-class Queue(Resource):
+class Queue(_OfBatch):
     kind = "job queue"
+    id_key = "jobQueueArn"
 
     def __init__(self, site: Site) -> None:
         super().__init__(site, site.prefix, "job_queue_id")
-
-    def find(self) -> str | None:
-        told = self._told()
-        return str(told["jobQueueArn"]) if told else None
 
     def make(self) -> str:
         if self.find() is None:
@@ -111,25 +118,16 @@ class Queue(Resource):
                 computeEnvironmentOrder=[{"order": 1, "computeEnvironment": environment}],
                 tags=TAGS,
             )
-            self.site.wait(self.title, lambda: self._status() in ("VALID", "INVALID"))
+            self._wait_until_made()
         return self.name
 
-    def is_ours(self) -> bool:
-        return bool((self._told() or {}).get("tags", {}).items() >= TAGS.items())
+    def _disable(self) -> None:
+        self.aws.call("batch", "update_job_queue", jobQueue=self.name, state="DISABLED")
 
-    def remove(self) -> str | None:
-        if (self._told() or {}).get("state") != "DISABLED":
-            self.aws.call("batch", "update_job_queue", jobQueue=self.name, state="DISABLED")
-        self.site.wait(self.title, lambda: self._status() != "UPDATING")
+    def _delete(self) -> None:
         self.aws.call("batch", "delete_job_queue", jobQueue=self.name)
-        self.site.wait(self.title, lambda: self._told() is None)
-        return None
 
-    def _status(self) -> str | None:
-        told = self._told()
-        return str(told["status"]) if told else None
-
-    def _told(self) -> Any:
+    def told(self) -> Any:
         found = self.aws.call("batch", "describe_job_queues", jobQueues=[self.name])["jobQueues"]
         there = [one for one in found if one.get("status") != "DELETED"]
         return there[0] if there else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from benchmark.compute.aws.clients import RefusedError
-from benchmark.compute.aws.resources.site import TAGS, Resource, Site, as_pairs, policy
+from benchmark.compute.aws.resources.site import Resource, Site, as_pairs, is_tagged, policy
 
 _NONE = ("NoSuchEntity", "NoSuchEntityException")
 _MANAGED = "arn:aws:iam::aws:policy/service-role/"
@@ -60,7 +60,7 @@ class Role(Resource):
 
     def is_ours(self) -> bool:
         tags = self.aws.call("iam", "list_role_tags", RoleName=self.name)["Tags"]
-        return {one["Key"]: one["Value"] for one in tags}.items() >= TAGS.items()
+        return is_tagged(tags)
 
     def remove(self) -> str | None:
         for name in self.managed:
@@ -139,7 +139,7 @@ class Profile(Resource):
 
     def is_ours(self) -> bool:
         tags = (self._told() or {"InstanceProfile": {}})["InstanceProfile"].get("Tags", [])
-        return {one["Key"]: one["Value"] for one in tags}.items() >= TAGS.items()
+        return is_tagged(tags)
 
     def remove(self) -> str | None:
         try:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
 from benchmark.compute.aws.clients import RefusedError
-from benchmark.compute.batch.definition import name_part
+from benchmark.compute.submissions import name_part
 from benchmark.errors import BenchmarkError, ConfigError
 
 if TYPE_CHECKING:
@@ -103,6 +103,30 @@ class Resource:
             if error.code in codes:
                 return None
             raise
+
+
+class Described(Resource):
+    """One of which AWS tells an object with its tags, and under `id_key` its id or ARN."""
+
+    id_key: ClassVar[str]
+
+    def find(self) -> str | None:
+        told = self.told()
+        return str(told[self.id_key]) if told else None
+
+    def is_ours(self) -> bool:
+        told = self.told() or {}
+        return is_tagged(told.get("tags", told.get("Tags", [])))
+
+    def told(self) -> Any:
+        """What AWS says of it; None where there is none."""
+        raise NotImplementedError
+
+
+def is_tagged(tags: dict[str, str] | list[dict[str, str]]) -> bool:
+    """Whether ours are among the tags: by name, as Batch gives them, or in pairs, as the others."""
+    named = tags if isinstance(tags, dict) else {one["Key"]: one["Value"] for one in tags}
+    return named.items() >= TAGS.items()
 
 
 def as_pairs(key: str = "Key", value: str = "Value") -> list[dict[str, str]]:

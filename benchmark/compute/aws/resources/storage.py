@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from benchmark.compute.aws.clients import RefusedError
-from benchmark.compute.aws.resources.site import TAGS, Resource, Site, as_pairs
+from benchmark.compute.aws.resources.site import Resource, Site, as_pairs, is_tagged
 from benchmark.compute.images import REPOSITORY
 from benchmark.errors import ConfigError
 
@@ -94,7 +94,7 @@ class Repository(Resource):
         told = self.aws.call("ecr", "describe_repositories", repositoryNames=[self.name])
         arn = told["repositories"][0]["repositoryArn"]
         tags = self.aws.call("ecr", "list_tags_for_resource", resourceArn=arn)["tags"]
-        return {one["Key"]: one["Value"] for one in tags}.items() >= TAGS.items()
+        return is_tagged(tags)
 
     def remove(self) -> str | None:
         self.aws.call("ecr", "delete_repository", repositoryName=self.name, force=True)

@@ -1,0 +1,89 @@
+"""Waiting for outcomes: the store is looked at often, the engine that has the tasks less so.
+
+A dispatcher that builds on this one says in `_ask_engine` what is to be asked, and tells (`_tell`)
+what it finds. Records are found while the engine is out of reach, too.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from benchmark import results
+from benchmark.compute.dispatcher import Dispatcher
+from benchmark.compute.faults import Trouble
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from benchmark.config import Config
+    from benchmark.results import Record
+    from benchmark.tasks import Run, Task
+
+
+@dataclass(frozen=True)
+class EnginePace:
+    """Seconds between looks at the store and at the engine, and until a fault that may pass is
+    taken for one that does not."""
+
+    store_s: float = 5.0
+    engine_s: float = 10.0
+    patience_s: float = 900.0
+
+
+class WaitingDispatcher(Dispatcher):
+    """Tells what became of the tasks in `_tasks`, each once."""
+
+    detachable = True
+    pace: ClassVar[EnginePace] = EnginePace()
+
+    def __init__(self, run: Run, config: Config) -> None:
+        super().__init__(run, config)
+        self._tasks: dict[str, Task] = {}
+        self._told: list[Record] = []
+        self._trouble = Trouble()
+        self._store_at = self._engine_at = 0.0
+
+    def submit(self, tasks: Sequence[Task]) -> None:
+        raise NotImplementedError
+
+    def completed(self, timeout_s: float) -> list[Record]:
+        end = time.monotonic() + timeout_s
+        while True:
+            self._step()
+            told, self._told = self._told, []
+            now = time.monotonic()
+            if told or now >= end or not self._tasks:
+                return told
+            time.sleep(max(0.01, min(end, self._next_look()) - now))
+
+    def _step(self) -> None:
+        """Whatever is due: outcomes in the store, and what the engine has to say."""
+        now = time.monotonic()
+        if now >= self._store_at and self._tasks:
+            self._store_at = now + max(self.pace.store_s, len(self._tasks) / 1000)
+            self._tell(self._outcomes())
+        if now >= self._engine_at:
+            self._engine_at = now + self.pace.engine_s
+            with self._trouble.borne(self.pace.patience_s):
+                self._ask_engine()
+
+    def _next_look(self) -> float:
+        """When there may be something to do, on the monotonic clock."""
+        return min(self._store_at, self._engine_at)
+
+    def _outcomes(self) -> list[Record]:
+        """What the store says of the tasks."""
+        return results.current_records(self.run, self._tasks)
+
+    def _ask_engine(self) -> None:
+        """Send what waits and look for what has ended; nothing where there is neither.
+
+        Raises:
+            PassingError: the engine cannot be asked now.
+        """
+        raise NotImplementedError
+
+    def _tell(self, records: Sequence[Record]) -> None:
+        self._told += [one for one in records if self._tasks.pop(one.task, None) is not None]
