@@ -16,7 +16,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional
 from benchmark.execution.worker import linux, trees
 from benchmark.execution.worker.cgroups import Group, surrounding
 from benchmark.execution.worker.inference import TIMING
-from benchmark.execution.worker.output import CappedLog
+from benchmark.execution.worker.output import CappedLog, drain
 
 TICK_S = 0.02
 _WEIGH_S = 0.1
@@ -149,18 +149,17 @@ class Keeper:
         deadline = self.request["deadline"]
         poll = select.poll()
         poll.register(self.lifeline, select.POLLHUP | select.POLLRDHUP)
-        # Standard output first: a flood of errors should not wash it out of the log.
         watched = logs[::-1]
         for fd in (*(log.fd for log in logs), status, wake):
             poll.register(fd, select.POLLIN)
         while True:
             left = deadline - time.monotonic()
             events = dict(poll.poll(max(0.0, min(TICK_S, left) * 1000)))
-            for log in [log for log in watched if log.fd in events]:
-                log.drain()
-                if not log.open:
-                    poll.unregister(log.fd)
-                    watched.remove(log)
+            if any(log.fd in events for log in watched):
+                drain(watched)
+            for log in [log for log in watched if not log.open]:
+                poll.unregister(log.fd)
+                watched.remove(log)
             if wake in events:
                 os.read(wake, 4096)
             ended = self._ended(pid, status, status in events)

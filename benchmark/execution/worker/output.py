@@ -2,7 +2,7 @@
 
 import os
 from collections import deque
-from typing import Deque, Optional
+from typing import Deque, List, Optional
 
 _CHUNK = 1 << 16
 _CHUNKS_AT_ONCE = 32
@@ -38,17 +38,17 @@ class CappedLog:
     def file_fd(self) -> int:
         return self._file.fileno()
 
-    def drain(self) -> None:
-        """Take what is there now, up to 2 MB."""
-        for _ in range(_CHUNKS_AT_ONCE):
-            try:
-                chunk = os.read(self.fd, _CHUNK)
-            except BlockingIOError:
-                return
-            if not chunk:
-                self.open = False
-                return
-            self.keep(chunk)
+    def take(self) -> bool:
+        """Take at most 64 KB of what is there now; False where there was nothing."""
+        try:
+            chunk = os.read(self.fd, _CHUNK)
+        except BlockingIOError:
+            return False
+        if not chunk:
+            self.open = False
+            return False
+        self.keep(chunk)
+        return True
 
     def keep(self, chunk: bytes) -> None:
         if self._whole:
@@ -68,10 +68,17 @@ class CappedLog:
             self._dropped += lost
 
     def close(self) -> None:
-        self.drain()
+        drain([self])
         if self._dropped:
             self._file.write(b"\n... %d bytes left out ...\n" % self._dropped)
         for chunk in self._tail:
             self._file.write(chunk)
         self._file.close()
         os.close(self.fd)
+
+
+def drain(logs: List[CappedLog]) -> None:
+    """Take what is there now, up to 2 MB of each, in turn: a flood in one washes out no other."""
+    for _ in range(_CHUNKS_AT_ONCE):
+        if not [log for log in logs if log.open and log.take()]:
+            return
