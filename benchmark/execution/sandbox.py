@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from benchmark.errors import SetupError
 from benchmark.execution.scratch import Scratch
+from benchmark.execution.variables import wanted, without_secrets
 from benchmark.execution.work import Outcome
 from benchmark.execution.worker.task import OUTCOME, STAGE
 from benchmark.results import Cause
@@ -57,7 +58,11 @@ class Zygote:
         ours, theirs = socket.socketpair()
         self._socket = ours
         variables = dict.fromkeys(_THREADS, str(len(cores)))
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
+        environment = {
+            name: value
+            for name, value in without_secrets(os.environ).items()
+            if not name.startswith("PYTHON")
+        }
         with theirs, (scratch / "zygote.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [python, "-E", "-s", WORKER, str(theirs.fileno()), json.dumps(list(preload))],
@@ -157,7 +162,7 @@ class Sandbox:
             "memory_mb": work.limits.memory_mb,
             "hard_limit_s": work.limits.hard_limit_s,
             "seed": work.seed,
-            "env": work.environment,
+            "env": wanted(os.environ, work.secrets) | work.environment,
             "namespace": namespace,
             "cgroup": group.folders if group else None,
         }

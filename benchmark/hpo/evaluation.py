@@ -73,7 +73,8 @@ class TrialEvaluation:
         if objective.restore:
             argv = self._argv(objective.restore, task, run)
             variables = self._variables(definition, task)
-            restoring.mark(run, task.key, argv, variables, objective.hook_s)
+            hook = restoring.Hook(argv, variables, objective.hook_s, definition.secrets)
+            restoring.mark(run, task.key, hook)
         return self._work(definition, task, run)
 
     def finish(self, task: Task, run: Run, outcome: Outcome) -> Record:
@@ -154,6 +155,7 @@ class TrialEvaluation:
             seed=number,
             inputs=inputs,
             environment=self._variables(definition, task),
+            secrets=definition.secrets,
             stdout_apart=not (function or request),
         )
 

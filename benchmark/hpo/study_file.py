@@ -43,9 +43,10 @@ KEYS = (
     *("name", "direction", "directions", "algorithm", "seed", "trials", "parallel", "storage"),
     *("tunables", "layers", "forbidden", "initial", "objective", "limits", "pruner"),
     *("tune_layers", "layer_trials", "stop", "default_every", "environment"),
-    *("trials_per_task", "max_parallelism", "resources"),
+    *("trials_per_task", "max_parallelism", "resources", "secrets"),
 )
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}(/[A-Za-z0-9][A-Za-z0-9._-]{0,63})*")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _LIMITS = {"time": 600.0, "memory": 1500, "cores": 1}
 
 
@@ -57,7 +58,8 @@ class StudyDefinition:
     are, and `also` where its parts' are. `default_every` is after how many trials the default runs
     again; `environment` what a Python objective runs in. `max_parallelism` workers share the
     study, each with `trials_per_task` trials before it ends. `resources` has the ranks of an MPI
-    program: numbers, or the names of tunables that give them.
+    program: numbers, or the names of tunables that give them. `secrets` names the variables of the
+    program's environment that the objective and its hooks get although they hold a secret.
     """
 
     name: str
@@ -83,6 +85,7 @@ class StudyDefinition:
     environment: dict[str, Any] = field(default_factory=dict)
     trials_per_task: int | None = None
     max_parallelism: int | None = None
+    secrets: tuple[str, ...] = ()
 
     @property
     def is_open(self) -> bool:
@@ -159,6 +162,9 @@ def define(
     environment = read_environment(values.get("environment"), faults)
     if environment and not objective.function:
         faults.append("'environment' is for a Python objective; a command brings its own.")
+    secrets = _names(values.get("secrets"), faults)
+    if secrets and objective.benchmark:
+        faults.append("'secrets' of a framework stand in its framework.toml; leave them out here.")
     counts = {key: _positive(values, key, least, faults) for key, least in _COUNTS.items()}
     more = {key: _positive_if_any(values, key, faults) for key in _COUNTS_IF_ANY}
     if more["default_every"] and not (space.tunables and space.default() is not None):
@@ -186,6 +192,7 @@ def define(
         layering=layering,
         stop=stop,
         environment=environment,
+        secrets=secrets,
         **more,
     )
 
@@ -205,6 +212,18 @@ def _positive_if_any(values: Mapping[str, Any], key: str, faults: list[str]) -> 
         faults.append(f"'{key}' is {value!r}; it should be a whole number greater than 0.")
         return None
     return value
+
+
+def _names(entry: Any, faults: list[str]) -> tuple[str, ...]:
+    """Names of environment variables, never their values."""
+    names = [entry] if isinstance(entry, str) else entry or []
+    if not isinstance(names, list) or not all(
+        isinstance(name, str) and _VARIABLE.fullmatch(name) for name in names
+    ):
+        # Somebody may have written the secret itself.
+        faults.append("'secrets' takes the names of environment variables, such as [PGPASSWORD].")
+        return ()
+    return tuple(names)
 
 
 def _space(values: Mapping[str, Any], faults: list[str]) -> Space:

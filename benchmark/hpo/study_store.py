@@ -21,6 +21,7 @@ JOURNAL = "optuna.journal"
 # What may differ when a study goes on: how it is searched and carried, not what is measured.
 _FREE = (
     *("trials", "parallel", "algorithm", "seed", "storage", "initial", "stop", "default_every"),
+    "secrets",
     *("tune_layers", "layer_trials", "trials_per_task", "max_parallelism"),
 )
 
