@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 def serve(options: argparse.Namespace) -> int:
     """Serve until told to end, or run one verb of the gRPC client."""
     try:
-        import grpc  # noqa: F401
         import uvicorn  # noqa: F401
+
+        if options.what is not None or not options.no_grpc:
+            import grpc  # noqa: F401
     except ImportError as error:
         raise BenchmarkError(
             f"The service needs the package {error.name}, which is not installed; install the "

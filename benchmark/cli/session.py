@@ -12,14 +12,13 @@ from benchmark.cli.output import notice
 from benchmark.config import Config, load_config
 from benchmark.errors import ConfigError, StoreError
 from benchmark.runs import select
-from benchmark.runs.plan import Narrowing, existing
 from benchmark.store import open_store
 
 if TYPE_CHECKING:
     import argparse
 
     from benchmark.config import LoadedConfig
-    from benchmark.runs.plan import Plan
+    from benchmark.runs.plan import Narrowing, Plan
     from benchmark.store import Store
 
 # The keys of what is still to come.
@@ -55,6 +54,9 @@ def loaded_configuration(options: argparse.Namespace, **fixed: Any) -> LoadedCon
 
 
 def narrowing(options: argparse.Namespace) -> Narrowing:
+    # Plans bring the readers of data sets, which a server and the studies do without.
+    from benchmark.runs.plan import Narrowing
+
     return Narrowing(options.framework, options.dataset, options.seed)
 
 
@@ -92,6 +94,8 @@ def chosen(options: argparse.Namespace) -> tuple[Config, Plan]:
     Raises:
         BenchmarkError: there is no such run, or a narrowing names nothing of it.
     """
+    from benchmark.runs.plan import existing
+
     config = configuration(options)
     causes = select.causes_of(options.cause)
     plan = existing(config, stored(config), narrowing(options))
