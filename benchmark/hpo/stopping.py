@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from benchmark.hpo.spelling import check_keys
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -34,8 +36,12 @@ class Stop:
 def read_stop(entry: Any, has_cost: bool, faults: list[str]) -> Stop:
     """The `stop` of a study file."""
     entry = {} if entry is None else entry
-    if not isinstance(entry, dict) or not set(entry) <= set(KEYS):
+    if not isinstance(entry, dict):
         faults.append(f"'stop' is {entry!r}; it takes {', '.join(KEYS)}.")
+        return Stop()
+    before = len(faults)
+    check_keys(entry, KEYS, "'stop'", faults)
+    if len(faults) > before:
         return Stop()
     for key, value in entry.items():
         whole = key != "no_improvement" or type(value) is int

@@ -177,6 +177,12 @@ def test_what_is_on_standard_error_alone_is_no_metric(first: Callable[..., Recor
     assert "nothing on standard output" in record.message
 
 
+def test_a_metric_that_is_a_text(first: Callable[..., Record]) -> None:
+    record = first(python('print(\'{"n": 1, "tps": "812 tx/s"}\')'), objective={"value": "tps"})
+    assert record.cause == "framework"
+    assert "'tps' was measured as \"812 tx/s\", which is no finite number." in record.message
+
+
 def test_a_value_that_divides_by_zero(first: Callable[..., Record]) -> None:
     record = first(python("print(0)"), objective={"value": "1 / value"})
     assert record.cause == "framework"
@@ -314,8 +320,19 @@ def test_every_fault_of_a_study_file(tmp_path: Path) -> None:
     file.write_text("name: ../x\ntrials: 0\ntunables: []\nobjective: {}\nseed: a\nfoo: 1\n")
     with pytest.raises(StudyError) as caught:
         read_study(file)
+    lines = str(caught.value).splitlines()
+    assert lines[0].endswith("has 7 faults:")
     for said in ("'../x'", "'trials'", "no tunables", "'objective'", "'seed'", "'foo'"):
-        assert said in str(caught.value)
+        assert sum(said in line for line in lines[1:]) == 1
+    file.write_text("name: s\ndirecton: minimize\nobjectiv: {}\ntunables: [{name: x}]\n")
+    with pytest.raises(StudyError) as caught:
+        read_study(file)
+    said = ["'direction'?", "'objective'?", "value_type None; write one of"]
+    lines = str(caught.value).splitlines()[1:]
+    assert [part in line for part, line in zip(said, lines, strict=True)] == [True] * 3, lines
+    file.write_text("name: s\ntunables:\n- {name: x, when: 'a == 'b''}\n")
+    with pytest.raises(StudyError, match="in double quotes: when:"):
+        read_study(file)
     file.write_text("name: [")
     with pytest.raises(StudyError, match="is not YAML"):
         read_study(file)
