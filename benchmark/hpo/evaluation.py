@@ -17,8 +17,9 @@ from benchmark.hpo import python_objective, restoring, staging, trial_steps
 from benchmark.hpo.measuring import LARGEST, MeasureError
 from benchmark.hpo.name_lease import NameLease
 from benchmark.hpo.objective import HOST, filled, plain
+from benchmark.hpo.stopping import EMPTY
 from benchmark.hpo.study_file import StudyDefinition, StudyError, define
-from benchmark.hpo.trial_records import EMPTY, Trial
+from benchmark.hpo.trial_records import Trial
 from benchmark.hpo.verdict import CONFIRM
 from benchmark.results import Cause, Record
 

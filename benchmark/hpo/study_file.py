@@ -8,7 +8,7 @@ All faults are said in one answer, a sentence each.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,7 +58,7 @@ class StudyDefinition:
     are, and `also` where its parts' are. `default_every` is after how many trials the default runs
     again; `environment` what a Python objective runs in. `max_parallelism` workers share the
     study, each with `trials_per_task` trials before it ends. `resources` has the ranks of an MPI
-    program: numbers, or the names of tunables that give them.
+    program: numbers, or the names of tunables that give them. `file` is what it was read from.
     """
 
     name: str
@@ -84,6 +84,7 @@ class StudyDefinition:
     environment: dict[str, Any] = field(default_factory=dict)
     trials_per_task: int | None = None
     max_parallelism: int | None = None
+    file: Path | None = None
 
     @property
     def is_open(self) -> bool:
@@ -121,7 +122,7 @@ def read_study(path: str | Path, changes: Mapping[str, Any] | None = None) -> St
     given = {key: value for key, value in (changes or {}).items() if value is not None}
     folder = file.absolute().parent
     values, also = put_in(own_form(read_document(file)) | given, folder)
-    return define(values, folder, str(file), also)
+    return replace(define(values, folder, str(file), also), file=file.absolute())
 
 
 def define(
@@ -168,7 +169,7 @@ def define(
     if environment and has_objective and not objective.function:
         faults.append("'environment' is for a Python objective; a command brings its own.")
     counts = {key: _positive(values, key, least, faults) for key, least in _COUNTS.items()}
-    more = {key: _positive_if_any(values, key, faults) for key in _COUNTS_IF_ANY}
+    more: dict[str, Any] = {k: _positive_if_any(values, k, faults) for k in _COUNTS_IF_ANY}
     without = not (space.tunables and space.default() is not None)
     if more["default_every"] and has_space and without:
         faults.append("'default_every' needs a 'default' for every tunable.")

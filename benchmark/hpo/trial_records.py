@@ -17,10 +17,6 @@ if TYPE_CHECKING:
     from benchmark.tasks import Task
 
 
-# A label of trials that printed and measured nothing.
-EMPTY = "empty"
-
-
 @dataclass
 class Trial:
     """A trial on its way to its record; `seconds` grows with each run of the objective.

@@ -17,7 +17,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from benchmark.hpo.study import Study
 from benchmark.store import open_store
 
 ROOT = Path(__file__).parents[2]
+PAUSE = 6
 OBJECTIVE = "import os; open({!r}, 'a').write(os.environ['HPO_TRIAL'] + chr(10)); print({{x}} ** 2)"
 
 
@@ -57,35 +58,36 @@ def below(pid: int) -> list[int]:
     return found
 
 
-def killed(command: list[str], folder: Path, chance: random.Random, pause: int) -> str | None:
-    """Run the command and kill a part of it after `pause` trials; what it was, None at the end."""
-    role = chance.choice(["driver", "below", "below"])
+def killed(command: list[str], folder: Path, chance: random.Random, most: int) -> Counter[str]:
+    """Run the command and kill a part of it every few trials; how often which, until it ends."""
+    counts: Counter[str] = Counter()
     with subprocess.Popen(
         command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     ) as driver:
         assert driver.stderr is not None
-        told, done, said = 0, None, []
+        said, left = [], chance.randint(1, PAUSE)
         for line in driver.stderr:
             said.append(line)
-            told += line.startswith("trial ")
-            if told >= pause and done is None:
-                time.sleep(chance.random() * 0.05)
-                family = below(driver.pid)
-                victim = driver.pid if role == "driver" or not family else chance.choice(family)
-                done = role if victim == driver.pid else "below"
-                try:
-                    os.kill(victim, signal.SIGKILL)
-                except ProcessLookupError:
-                    done = None
-    if done is None and driver.returncode not in (0, 1):
+            left -= line.startswith("trial ")
+            if left > 0 or counts.total() == most:
+                continue
+            left = chance.randint(1, PAUSE)
+            family = below(driver.pid)
+            role = chance.choice(["driver", "below", "below"]) if family else "driver"
+            try:
+                os.kill(driver.pid if role == "driver" else chance.choice(family), signal.SIGKILL)
+                counts[role] += 1
+            except ProcessLookupError:
+                continue
+    if driver.returncode not in (0, 1, -signal.SIGKILL):
         raise AssertionError(f"tune ended with {driver.returncode}: {said[-5:]}")
-    return done
+    return counts
 
 
-def play(folder: Path, trials: int, kills: int, seed: int) -> dict[str, int]:
+def play(folder: Path, trials: int, kills: int, seed: int) -> Counter[str]:
     """Play it to the end; how often each role was killed."""
     chance = random.Random(seed)
-    counts = {"driver": 0, "below": 0}
+    counts: Counter[str] = Counter()
     for name, more in (
         ("alone", {"parallel": 2}),
         ("shared", {"max_parallelism": 2, "trials_per_task": 5}),
@@ -95,13 +97,11 @@ def play(folder: Path, trials: int, kills: int, seed: int) -> dict[str, int]:
         file = folder / f"{name}.json"
         file.write_text(json.dumps(declared(name, trials // 2, lines, **more)))
         command = [sys.executable, str(ROOT / "main.py"), "tune", str(file)]
-        left = kills // 2
-        while left:
-            role = killed(command, folder, chance, chance.randint(1, max(1, trials // kills // 2)))
-            if role is None:
-                break
-            counts[role] += 1
-            left -= 1
+        aim = counts.total() + kills // 2
+        while counts.total() < aim and (
+            new := killed(command, folder, chance, aim - counts.total())
+        ):
+            counts += new
         while subprocess.run(command, cwd=folder, capture_output=True, check=False).returncode:
             pass
     return counts
@@ -142,7 +142,7 @@ def main() -> int:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        print(play(folder, options.trials, options.kills, options.seed))
+        print(dict(play(folder, options.trials, options.kills, options.seed)))
         found = faults(folder, options.trials)
     print("\n".join(found) or f"{options.trials} told once each")
     return bool(found)
