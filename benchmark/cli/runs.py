@@ -8,7 +8,7 @@ import tempfile
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from benchmark import results
+from benchmark import packs, results
 from benchmark.cli.data import Downloads, warned
 from benchmark.cli.output import finite, notice, report, tell
 from benchmark.cli.progress import Progress, counted, line
@@ -103,6 +103,7 @@ def carry_out(
         code = _ended(summary)
     else:
         summary, code = Summary(), 0
+        packs.write(run)
         there = f"the results of {counted(had, 'task')} are there" if had else "no task is meant"
         notice(f"Run '{run.name}': {there}; nothing to run.")
     code = max(left_out, code)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import queue
 import threading
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from benchmark import results
+from benchmark import packs, results
 from benchmark.compute import discovery, methods
 from benchmark.compute.dispatcher import account
 from benchmark.compute.driving import is_tried_again, stoppable
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from benchmark.tasks import Run, Task
 
 _TICK_S = 0.2
+_PACKINGS = 20
 
 
 @dataclass
@@ -93,11 +95,14 @@ def execute(
     begun = results.attempt_index(run).last
     purse = Purse(config.max_cost, spent(run) if config.max_cost else 0.0)
     stop = threading.Event()
+    heard = itertools.count(1)
     with stoppable(stop, on_stop):
         while waiting and not stop.is_set():
             tries.update(task.key for task in waiting)
             again = []
             for record in _round(Round(run, config, stop, summary, purse, detach), waiting):
+                if not next(heard) % max(packs.FULL, len(tasks) // _PACKINGS):
+                    packs.write(run)
                 # A method may have tried again itself, as AWS does with a machine that was lost.
                 own = record.attempt - begun.get(record.task, 0)
                 ended = stop.is_set() or purse.exceeded
@@ -112,6 +117,8 @@ def execute(
                     on_record(record)
             waiting = [task for task in waiting if task.key in set(again)]
         summary.interrupted = stop.is_set()
+        if not summary.interrupted:
+            packs.write(run)
     return summary
 
 
