@@ -213,6 +213,11 @@ class Store:
         finally:
             self._held.discard(name)
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether another has taken a name from this process, so that all is refused here."""
+        return self._lost is not None
+
     def is_locked(self, name: str) -> bool:
         """Whether someone holds the name."""
         return name in self._held
