@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmark.cli.leaving import question
 from benchmark.cli.output import notice, report
 from benchmark.cli.session import loaded_configuration, stored_studies
 from benchmark.cli.studies import facts, lines
@@ -110,7 +112,9 @@ def _drive(options: argparse.Namespace, study: Study, base: Config) -> int:
         if is_told(logging.INFO):
             notice(line(record, definition))
 
-    tuned = launching.drive(study, config, method, tell, detach=options.detach)
+    tuned = launching.drive(
+        study, config, method, tell, detach=options.detach, ask=question(nullcontext)
+    )
     if study.exhausted:
         notice("Every point of the space has been tried.")
     drifted = drift(export.trial_records(study.run), definition)

@@ -20,7 +20,7 @@ from benchmark.hpo.worker import living
 from benchmark.hpo.workers import tune_by_workers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from benchmark.config import Config
     from benchmark.hpo.study import Study
@@ -119,11 +119,12 @@ def drive(
     on_record: Callable[[Record], None] | None,
     *,
     detach: bool = False,
+    ask: Callable[[Sequence[str]], bool] | None = None,
 ) -> Tuned:
     """Run the trials, by workers where the study says so."""
     if study.definition.max_parallelism:
         return tune_by_workers(study, config, on_record)
-    return tune(study, config, method, on_record, detach=detach)
+    return tune(study, config, method, on_record, detach=detach, ask=ask)
 
 
 def trigger(name: str, config: Config) -> Triggered:
