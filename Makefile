@@ -3,7 +3,7 @@
 # make integration what needs root, apt and heavy installs
 # make check       ruff and mypy
 # make docs        the reference from the code, and the site into site/
-# make perf        overhead, limits, scale and analysis, one after the other
+# make perf        all measurements into perf/results.md; PERF="--quick" or "--only overhead"
 
 SHELL := /bin/bash
 # A Python that starts and is new enough (a version manager's shim may do neither).
@@ -39,8 +39,7 @@ docs: $(VENV)/.ready-dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs --quiet build --strict
 
 perf: $(VENV)/.ready-dev
-	for measured in overhead limits scale analysis; do \
-		$(BIN)/python perf/$$measured.py || exit 1; done
+	$(BIN)/python -m perf $(PERF)
 
 env: $(VENV)/.ready
 

@@ -22,6 +22,7 @@ import aws_double  # noqa: E402
 import batch_double  # noqa: E402
 import scale  # noqa: E402
 import services  # noqa: E402
+from figures import figure  # noqa: E402
 
 from benchmark.compute.batch.batch import BatchDispatcher  # noqa: E402
 from benchmark.runs.plan import existing  # noqa: E402
@@ -75,10 +76,14 @@ def main() -> None:
         loop = scale.measured("naive", url, TASKS, folder)["seconds"]
         print(f"compile {TASKS} records: {ours:.1f} s; boto3 one by one: {loop:.1f} s")
         print(f"  ratio {loop / ours:.1f} (aim {AIM_RATIO})")
+        figure(f"calls to submit {TASKS:,} tasks", calls.total(), "", aim=AIM_CALLS)
+        beside = {"peer": "boto3", "peer_value": loop}
+        figure(f"compile {TASKS:,} records, s3", ours, "s", aim=loop / AIM_RATIO, **beside)
         status = scale.measured("status", url, TASKS, folder)["seconds"]
         print(
             f"status of {TASKS} tasks: {status:.1f} s (aim {AIM_STATUS_S:g}), no call to AWS Batch"
         )
+        figure(f"status of {TASKS:,} tasks, s3", status, "s", aim=AIM_STATUS_S)
 
 
 if __name__ == "__main__":
