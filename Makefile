@@ -1,7 +1,7 @@
 # make benchmark   environment, embedded quickstart run, results, figures, report
 # make test        environment, the tests
 # make integration what needs root, apt and heavy installs
-# make check       ruff and mypy
+# make check       ruff, mypy, bandit, pip-audit where PyPI's JSON API is reachable
 # make docs        the reference from the code, and the site into site/
 # make perf        all measurements into perf/results.md; PERF="--quick" or "--only overhead"
 
@@ -14,7 +14,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
 
-.PHONY: benchmark test integration check docs perf env clean
+.PHONY: benchmark test integration check audit docs perf env clean
 
 benchmark: env
 	$(BIN)/python main.py resume-compute --run quickstart
@@ -33,6 +33,11 @@ check: $(VENV)/.ready-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/bandit -q -c pyproject.toml -r benchmark main.py
+	$(BIN)/python tests/audit.py
+
+audit: $(VENV)/.ready-dev
+	$(BIN)/python tests/audit.py
 
 docs: $(VENV)/.ready-dev
 	$(BIN)/python -m docs.generate

@@ -150,7 +150,7 @@ def _once(url: str, path: Path, on_bytes: Callable[[int], None] | None) -> None:
     elif path.exists() and known.get("whole"):
         request.add_header("If-None-Match", known["whole"])
     try:
-        answer = urllib.request.urlopen(request, timeout=SILENCE_S)  # noqa: S310
+        answer = urllib.request.urlopen(request, timeout=SILENCE_S)  # noqa: S310  # nosec B310 # schemes are checked
     except urllib.error.HTTPError as error:
         if error.code == 304:
             return
