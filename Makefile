@@ -1,9 +1,9 @@
 # make benchmark   environment, embedded quickstart run, results, figures, report
 # make test        environment, the tests
 # make integration what needs root, apt and heavy installs
-# make check       ruff and mypy
+# make check       ruff, mypy, bandit, pip-audit where PyPI's JSON API is reachable
 # make docs        the reference from the code, and the site into site/
-# make perf        overhead, limits, scale and analysis, one after the other
+# make perf        all measurements into perf/results.md; PERF="--quick" or "--only overhead"
 
 SHELL := /bin/bash
 # A Python that starts and is new enough (a version manager's shim may do neither).
@@ -14,7 +14,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
 
-.PHONY: benchmark test integration check docs perf env clean
+.PHONY: benchmark test integration check audit docs perf env clean
 
 benchmark: env
 	$(BIN)/python main.py resume-compute --run quickstart
@@ -33,14 +33,18 @@ check: $(VENV)/.ready-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/bandit -q -c pyproject.toml -r benchmark main.py
+	$(BIN)/python tests/audit.py
+
+audit: $(VENV)/.ready-dev
+	$(BIN)/python tests/audit.py
 
 docs: $(VENV)/.ready-dev
 	$(BIN)/python -m docs.generate
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs --quiet build --strict
 
 perf: $(VENV)/.ready-dev
-	for measured in overhead limits scale analysis; do \
-		$(BIN)/python perf/$$measured.py || exit 1; done
+	$(BIN)/python -m perf $(PERF)
 
 env: $(VENV)/.ready
 

@@ -57,6 +57,9 @@ class LoadedConfig(BaseModel):
     file: str | None
 
 
+_WITH_PREAMBLE = ((), ("preamble",))
+
+
 def load_config(
     path: str | None = None,
     overrides: Mapping[str, Any] | None = None,
@@ -179,6 +182,8 @@ def _sentence(error: ValidationError, places: Mapping[str, str], file: str) -> s
         else:
             field = Config.model_fields.get(key)
             secret = field is not None and not field.repr
+            # A preamble sets what a machine needs, passwords of proxies among it.
+            secret = secret or (key == "slurm" and fault["loc"][1:2] in _WITH_PREAMBLE)
             value = "not shown" if secret else json.dumps(fault["input"], default=str)[:80]
             asked = message[0].lower() + message[1:]
             sentences.append(f"{place}: '{key}{inner}' is {value}; {asked}.")

@@ -300,5 +300,5 @@ def generate_tests(
     """
     cells = [Cell(f, d, s) for s in seeds for d in datasets for f in frameworks]
     cells = list(dict.fromkeys(cells))
-    random.Random(key_seed).shuffle(cells)  # noqa: S311
+    random.Random(key_seed).shuffle(cells)  # noqa: S311  # nosec B311 # an order
     return tuple(cells)

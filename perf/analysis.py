@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
 import pandas as pd
+from figures import figure
 
 FRAMEWORKS = (
     *("constant", "random-forest", "tuned-random-forest", "autogluon", "autosklearn", "flaml"),
@@ -94,18 +95,19 @@ def main() -> int:
         folder = Path(name)
         small = folder / "small.csv"
         generated(13, 100, 10, 2).to_csv(small, index=False)
-        statistics(small, "26,000 records")
+        statistics(small, "26,000 records", 5)
         whole(small, folder)
         print(f"{'peak memory':>40} {_peak_mb():8.0f} MB")
+        figure("26,000 records, peak memory", _peak_mb(), "MB", aim=1000)
         if options.million:
             large = folder / "large.csv"
             generated(25, 400, 50, 2).to_csv(large, index=False)
-            statistics(large, "1,000,000 records")
+            statistics(large, "1,000,000 records", 60)
             print(f"{'peak memory':>40} {_peak_mb():8.0f} MB")
     return 0
 
 
-def statistics(path: Path, what: str) -> None:
+def statistics(path: Path, what: str, aim_s: float) -> None:
     from benchmark.analysis.processing import studies_of
     from benchmark.analysis.table import read_results
 
@@ -114,7 +116,7 @@ def statistics(path: Path, what: str) -> None:
     read = _now()
     studies_of(frame)
     _print(f"{what}, read", read, begun)
-    _print(f"{what}, statistics", _now(), read)
+    _print(f"{what}, statistics", _now(), read, aim_s)
 
 
 def whole(path: Path, folder: Path) -> None:
@@ -122,7 +124,7 @@ def whole(path: Path, folder: Path) -> None:
 
     begun = _now()
     done = process(path, folder / "figures", folder / "report.html", merge=True)
-    _print("read, statistics, figures and report", _now(), begun)
+    _print("read, statistics, figures and report", _now(), begun, 20)
     size = done.report.stat().st_size / 1e6
     print(f"{'figures':>40} {len(done.figures):8d}")
     print(f"{'report':>40} {size:8.1f} MB")
@@ -132,9 +134,12 @@ def _now() -> tuple[float, float]:
     return time.perf_counter(), time.process_time()
 
 
-def _print(what: str, end: tuple[float, float], begun: tuple[float, float]) -> None:
+def _print(
+    what: str, end: tuple[float, float], begun: tuple[float, float], aim: float | None = None
+) -> None:
     """Seconds on the clock, and of processor time: on a busy machine the two differ."""
     print(f"{what:>40} {end[0] - begun[0]:8.2f} s {end[1] - begun[1]:8.2f} s of processor time")
+    figure(what, end[0] - begun[0], "s", aim=aim)
 
 
 def _peak_mb() -> float:

@@ -22,6 +22,7 @@ import aws_double  # noqa: E402
 import batch_double  # noqa: E402
 import scale  # noqa: E402
 import services  # noqa: E402
+from figures import figure  # noqa: E402
 from proxy import FaultyProxy  # noqa: E402
 
 from benchmark.compute.batch.batch import BatchDispatcher  # noqa: E402
@@ -70,6 +71,8 @@ def look(s3: services.Seaweed, url: str, folder: Path, what: str) -> None:
         f"status of {TASKS} tasks, {what}: {seconds:.1f} s (aim {AIM_STATUS_S:g}), "
         f"{len(counting.seen)} requests (aim {AIM_REQUESTS})"
     )
+    figure(f"status of {TASKS:,} tasks, s3, {what}", seconds, "s", aim=AIM_STATUS_S)
+    figure(f"its requests, {what}", len(counting.seen), "", aim=AIM_REQUESTS)
 
 
 def main() -> None:
@@ -89,6 +92,9 @@ def main() -> None:
         loop = scale.measured("naive", url, TASKS, folder)["seconds"]
         print(f"compile {TASKS} records: {ours:.1f} s; boto3 one by one: {loop:.1f} s")
         print(f"  ratio {loop / ours:.1f} (aim {AIM_RATIO})")
+        figure(f"calls to submit {TASKS:,} tasks", calls.total(), "", aim=AIM_CALLS)
+        beside = {"peer": "boto3", "peer_value": loop}
+        figure(f"compile {TASKS:,} records, s3", ours, "s", aim=loop / AIM_RATIO, **beside)
         look(s3, url, folder, "of which each record is read by itself")
         packed = scale.measured("pack", url, TASKS, folder)["seconds"]
         print(f"the driver packs {TASKS} records at once: {packed:.1f} s (it does as they come)")

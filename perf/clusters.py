@@ -21,6 +21,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
+from figures import figure  # noqa: E402
 from slurm_cluster import SMALL_CLUSTER, SlurmCluster, missing  # noqa: E402
 
 from benchmark.compute import discovery  # noqa: E402
@@ -40,6 +41,9 @@ STUDY = {
     "limits": {"time": 60, "memory": 300, "cores": 1},
     "objective": {"command": "echo {x}"},
 }
+
+
+AIMS_MS = {"pilot": 50, "metaflow": 60}
 
 
 def carried(dispatcher: Dispatcher, study: Study, count: int) -> tuple[float, float]:
@@ -62,6 +66,7 @@ def measured(method: str, folder: Path, count: int) -> str:
     with discovery.load_method(method)(study.run, config) as dispatcher:
         first, rest = carried(dispatcher, study, count)
     each = 1000 * rest / max(1, count - 1)
+    figure(f"{method}, a task every", each, "ms", aim=AIMS_MS.get(method))
     return f"{method:9} first after {first:5.1f} s, then a task every {each:7.1f} ms"
 
 
@@ -70,6 +75,7 @@ def plain(cluster: SlurmCluster, count: int) -> str:
     wait = ("--wait", "-o/dev/null", "-n1", f"--array=0-{count - 1}", "--wrap=true")
     cluster.call("sbatch", *wait)
     took = time.monotonic() - begun
+    figure("sbatch of `true`, a task every", 1000 * took / count, "ms")
     return f"sbatch    of `true`: {took:5.1f} s, a task every {1000 * took / count:7.1f} ms"
 
 

@@ -30,6 +30,7 @@ import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
 import pyarrow as pa  # noqa: E402
 import pyarrow.parquet as pq  # noqa: E402
+from figures import figure  # noqa: E402
 from openml_server import OpenMLServer  # noqa: E402
 
 from benchmark.config import Config  # noqa: E402
@@ -98,6 +99,8 @@ def loading(folder: Path) -> None:
     print(f"load census-income     from cache {cached_s * 1e3:6.1f} ms", end="")
     print(f"   as frame {to_frame_s * 1e3:6.1f} ms   CSV {csv_s * 1e3:6.1f} ms", end="")
     print(f"   ratio {csv_s / cached_s:4.1f}   bytes {sum(sizes)} : {len(text)}")
+    peer = {"peer": "pandas.read_csv", "peer_value": csv_s * 1e3}
+    figure("load census-income from cache", cached_s * 1e3, "ms", **peer)
 
 
 def fetching(folder: Path) -> None:
@@ -123,6 +126,7 @@ def fetching(folder: Path) -> None:
         f"fetch 16 sets          one by one {one:5.1f} s   {PARALLEL} at once {many:5.1f} s", end=""
     )
     print(f"   ratio {one / many:4.1f}   asked again {again:4.1f} s (the client's import)")
+    figure("fetch 16 data sets", many, "s", peer="one by one", peer_value=one)
 
 
 def memory(folder: Path, rows: int) -> None:
@@ -150,6 +154,7 @@ def memory(folder: Path, rows: int) -> None:
         total, own, mapped = measured(folder, store, list(seeds))
         one = one or total
         print(f"{label:24}{total:10.0f}{own:10.0f}{mapped:12.0f}{total / one:8.2f}")
+        figure(f"memory on {rows * 400 / 2**20:.0f} MB, {label}", total, "MB")
 
 
 def measured(folder: Path, store: Path, seeds: list[int]) -> tuple[float, float, float]:

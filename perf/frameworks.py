@@ -23,6 +23,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from figures import figure  # noqa: E402
+
 from benchmark.cache import CACHE_VARIABLE  # noqa: E402
 from benchmark.config import Config  # noqa: E402
 from benchmark.errors import BenchmarkError  # noqa: E402
@@ -135,6 +137,9 @@ def main() -> int:
                 failed = True
                 continue
             print(row(framework, costs), flush=True)
+            figure(f"{name}, environment", costs.size_mb, "MB")
+            if costs.share_s is not None:
+                figure(f"{name}, the harness's share", costs.share_s, "s")
             failed = failed or costs.failures > 0
     return int(failed)
 

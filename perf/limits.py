@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-import platform
 import resource
 import signal
 import statistics
@@ -27,6 +26,8 @@ from typing import get_args
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
+
+from figures import figure, heading  # noqa: E402
 
 from benchmark.errors import SetupError  # noqa: E402
 from benchmark.execution.sandbox import Means, Sandbox  # noqa: E402
@@ -123,6 +124,8 @@ def sandboxed(means: Means, tries: int) -> None:
         f"{means:22} {statistics.median(late):8.3f} {max(late):8.3f} {0:6d}"
         f" {statistics.median(peaks):8.0f} {max(peaks):8.0f}"
     )
+    figure(f"end after the deadline, {means}", statistics.median(late), "s")
+    figure(f"largest peak under {MEMORY_MB} MB, {means}", max(peaks), "MB")
 
 
 def naive(tries: int) -> None:
@@ -151,13 +154,14 @@ def naive(tries: int) -> None:
         f"{name:22} {'never':>7} {'never':>8} {statistics.median(left):6.0f}"
         f" {peak:8.0f} {peak:8.0f}"
     )
+    figure(f"processes left, {name}", statistics.median(left), "")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--tries", type=int, default=10)
     options = parser.parse_args()
-    print(f"{os.cpu_count()} CPUs, Python {platform.python_version()}; n={options.tries}")
+    print(f"{heading()}; n={options.tries}")
     print(f"the deadline is {HARD_LIMIT_S:g} s, the memory limit {MEMORY_MB} MB")
     print(f"{'':22} {'late, s':>8} {'max':>8} {'left':>6} {'peak, MB':>8} {'max':>8}")
     for means in get_args(Means):

@@ -26,6 +26,7 @@ sys.path.insert(0, str(ROOT))
 import cocoex  # noqa: E402
 import optuna  # noqa: E402
 import pandas as pd  # noqa: E402
+from figures import figure  # noqa: E402
 
 from benchmark.analysis.hypotheses import critical_difference, friedman, groups  # noqa: E402
 from benchmark.analysis.ranking import ranks, seed_means, wins  # noqa: E402
@@ -168,6 +169,8 @@ def main() -> int:
             print(f"{suite:>12} {name:>24} {time.perf_counter() - started:8.1f} s", flush=True)
         for count in checkpoints:
             print(f"\n{suite}, {count} trials: mean rank, wins")
+            for name, rank in ranks(seed_means(pd.DataFrame(scores[count]))).mean().items():
+                figure(f"{suite}, {count} trials, {name}", rank, "mean rank")
             print("\n".join(table(pd.DataFrame(scores[count]))), flush=True)
         print()
     return 0

@@ -14,7 +14,6 @@ import argparse
 import cProfile
 import json
 import os
-import platform
 import pstats
 import statistics
 import subprocess
@@ -27,6 +26,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
+
+from figures import figure, heading  # noqa: E402
 
 from benchmark.config import Config  # noqa: E402
 from benchmark.execution.runner import Runner  # noqa: E402
@@ -124,6 +125,9 @@ def of_framework(name: str, made: Plan, folder: str, tasks: int, core: int, *, s
         f"{name:14} {middle:8.3f} {p95(overhead):8.3f} {len(shares):4d} {setup:9.3f} {rest:8.3f}"
         f" {inference:9.3f} {start:9.3f} {len(starts):4d} {start / middle:6.1f}  {means}"
     )
+    peer = {"peer": "a process each", "peer_value": start}
+    figure(f"overhead of a task, {name}", middle, "s", aim=0.1, **peer)
+    figure(f"overhead of a task, {name}, p95", p95(overhead), "s")
     if show:
         pstats.Stats(profile).sort_stats("cumulative").print_stats(40)
 
@@ -138,7 +142,7 @@ def main() -> int:
     names = [str(entry["name"]) for entry in FRAMEWORKS]
     for name in names:
         environments.ensure(registry.get(name), print)
-    print(f"{os.cpu_count()} CPUs, Python {platform.python_version()}; seconds, median of n tasks")
+    print(f"{heading()}; seconds, median of n tasks")
     print(
         f"{'':14} {'overhead':>8} {'p95':>8} {'n':>4} {'in setup':>9} {'the rest':>8}"
         f" {'inference':>9} {'cold':>9} {'n':>4} {'ratio':>6}  sandbox"

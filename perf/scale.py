@@ -26,6 +26,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 import services  # noqa: E402
+from figures import figure  # noqa: E402
 
 from benchmark import packs, results  # noqa: E402
 from benchmark.config import Config  # noqa: E402
@@ -41,6 +42,7 @@ SETS = 16
 SEEDS = 10
 AIMS_S = {"folder": 10, "s3": 60}
 MEMORY_AIM_MB = 500
+FULL = 100_000
 FETCHED = 5000
 
 
@@ -182,6 +184,9 @@ def report(url: str, kind: str, tasks: int, folder: Path) -> None:
                 f"{MEMORY_AIM_MB:5}",
                 flush=True,
             )
+            where = f"{stage} of {tasks:,} tasks, {kind}"
+            figure(where, found["seconds"], "s", aim=aim if tasks == FULL else None)
+            figure(f"{where}, peak", found["peak_mb"], "MB", aim=MEMORY_AIM_MB)
 
 
 def fetched(url: str, folder: Path) -> None:
@@ -200,13 +205,16 @@ def fetched(url: str, folder: Path) -> None:
     print(f"  fetch-results       {ours:6.2f} s  {FETCHED / ours:6.0f} records/s")
     print(f"  boto3, one by one   {loop:6.2f} s  {FETCHED / loop:6.0f} records/s")
     print(f"  ratio               {loop / ours:6.1f}")
+    what = f"fetch of {FETCHED:,} records, s3"
+    beside = {"aim": 5 * FETCHED / loop, "peer": "boto3", "peer_value": FETCHED / loop}
+    figure(what, FETCHED / ours, "/s", at_least=True, **beside)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--tasks", type=int, default=100_000)
+    parser.add_argument("--tasks", type=int, default=FULL)
     parser.add_argument("--s3", action="store_true", help="on a SeaweedFS server of its own")
     parser.add_argument("--only-fetch", action="store_true", help="the comparison with boto3 alone")
     for name in ("--stage", "--url", "--folder"):

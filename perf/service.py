@@ -23,10 +23,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+from figures import figure
+
 ROOT = Path(__file__).absolute().parents[1]
 TUNABLES = [
     {"name": f"x{n}", "value_type": "double", "lower_bound": 0, "upper_bound": 1} for n in range(5)
 ]
+AIMS_PER_S = {"memory": 500, "journal": 200}
 CLASSIC_MS = 46.0
 
 
@@ -133,6 +136,9 @@ def show(title: str, took: list[tuple[float, float]]) -> None:
         f"{CLASSIC_MS / median:5.1f} x the classic's best",
         flush=True,
     )
+    peer = {"peer": "the classic's best", "peer_value": CLASSIC_MS}
+    figure(f"a round, {title}", median, "ms", aim=10, **peer)
+    figure(f"a round, {title}, p99", p99, "ms", aim=50)
 
 
 def measure(storage: str, trials: int, held: int) -> None:
@@ -149,6 +155,8 @@ def measure(storage: str, trials: int, held: int) -> None:
             create(connection, "many", "random", 100 * trials, 32)
             rate = at_once(port, "many", max(20, trials // 16))
             print(f"{storage}: 32 clients on random: {rate:.0f} rounds/s", flush=True)
+            aim = AIMS_PER_S.get(storage)
+            figure(f"{storage}: 32 clients", rate, "/s", aim=aim, at_least=True)
             if held:
                 _hold(storage, connection, server.pid, held)
         finally:
@@ -160,6 +168,7 @@ def measure(storage: str, trials: int, held: int) -> None:
             total = Connection(port).call("GET", "/v1/experiments")["total"]
             took = time.perf_counter() - begun
             print(f"{storage}: restart with {total} experiments: {took:.2f} s")
+            figure(f"{storage}: restart with {total:,} experiments", took, "s", aim=2)
             os.kill(server.pid, signal.SIGTERM)
             server.wait(60)
 
@@ -179,6 +188,7 @@ def _hold(storage: str, connection: Connection, pid: int, held: int) -> None:
         f"before), {1e3 * took / held:.1f} ms each",
         flush=True,
     )
+    figure(f"{storage}: {held:,} experiments held", memory_mb(pid), "MB", aim=500)
 
 
 def main() -> None:

@@ -23,6 +23,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from figures import figure
+
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
@@ -166,6 +168,8 @@ def row(name: str, where: str, counts: list[int], trials: int, cost: float) -> N
     enough = next(count for count, each in zip(counts, found, strict=True) if each > 0.8 * most)
     cells = " ".join(f"{each:8.0f}" if each else f"{'failed':>8}" for each in found)
     print(f"{name:>22} {cells} {enough:8d} {1000 * cost / 3600 / most:12.5f}", flush=True)
+    if most:
+        figure(f"trials a second, {name}", most, "/s", at_least=True)
 
 
 def main() -> int:

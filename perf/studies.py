@@ -29,6 +29,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 import optuna  # noqa: E402
+from figures import figure  # noqa: E402
 
 from benchmark.execution.runner import Runner  # noqa: E402
 from benchmark.hpo.algorithms import ALGORITHMS, AlgorithmError  # noqa: E402
@@ -155,6 +156,8 @@ def shares(trials: int, folder: Path) -> None:
             row = (found["wall"], found["ask"], found["tell"], alone, share, beside)
             cells = " ".join(f"{1000 * value:10.1f}" for value in row)
             print(f"{name:>10} {workers:8d} {cells}", flush=True)
+            what = f"share of a trial, {name}, {workers} at once"
+            figure(what, 1000 * share, "ms", aim=30)
 
 
 def filled(trials: int, path: Path) -> None:
@@ -201,7 +204,7 @@ def asks(sizes: list[int], repeats: int, folder: Path) -> None:
     for size in sizes:
         filled(size, folder / f"filled-{size}")
     for algorithm in sorted(set(ALGORITHMS) - {"grid"}):
-        cells, slow = [], False
+        cells, slow, last = [], False, None
         for size in sizes:
             if slow:
                 cells.append(f"{'-':>8}")
@@ -215,7 +218,10 @@ def asks(sizes: list[int], repeats: int, folder: Path) -> None:
                 break
             slow = took > SLOW_S
             cells.append(f"{1000 * took:8.1f}")
+            last = f"ask of {algorithm} after {size:,} trials", 1000 * took
         print(f"{algorithm:>24} " + " ".join(cells), flush=True)
+        if last:
+            figure(*last, "ms")
 
 
 def main() -> int:

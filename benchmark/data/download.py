@@ -7,6 +7,7 @@ A URL may carry a password or a token: in messages it stands without either.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import shutil
@@ -16,7 +17,7 @@ import urllib.request
 from http.client import HTTPException
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from benchmark.data.cache import write_whole
 from benchmark.errors import DataError, StoreError
@@ -71,10 +72,19 @@ def download(
 def shown(url: str) -> str:
     """A URL without user, password and query."""
     place = urlsplit(url)
-    host = place.hostname or ""
-    if place.port:
-        host += f":{place.port}"
-    return urlunsplit((place.scheme, host, place.path, "", ""))
+    return urlunsplit((place.scheme, place.netloc.rpartition("@")[2], place.path, "", ""))
+
+
+def _request(url: str) -> urllib.request.Request:
+    """The request of a URL; its user and password go to its own server and to no other."""
+    place = urlsplit(url)
+    bare = place._replace(netloc=place.netloc.rpartition("@")[2])
+    request = urllib.request.Request(urlunsplit(bare))  # noqa: S310
+    if place.username is not None:
+        said = f"{unquote(place.username)}:{unquote(place.password or '')}".encode()
+        word = base64.b64encode(said).decode()
+        request.add_unredirected_header("Authorization", f"Basic {word}")
+    return request
 
 
 def _checked(path: Path, sha256: str | None, url: str) -> Path:
@@ -100,9 +110,9 @@ def _from_s3(url: str, path: Path) -> None:
         raise DataError(str(error)) from None
     except ValueError as error:
         reason = " ".join(str(error).split())[:160]
-        raise DataError(f"{url} is no place in S3: {reason}.") from None
+        raise DataError(f"{shown(url)} is no place in S3: {reason}.") from None
     if content is None:
-        raise DataError(f"There is no {url}; check bucket and path.")
+        raise DataError(f"There is no {shown(url)}; check bucket and path.")
     write_whole(path, content)
 
 
@@ -132,7 +142,7 @@ def _once(url: str, path: Path, on_bytes: Callable[[int], None] | None) -> None:
     """One request: what is missing, if the server's file is still the same; else all of it."""
     part, notes = path.with_name(".part"), path.with_name(".notes.json")
     known = _noted(notes)
-    request = urllib.request.Request(url)  # noqa: S310
+    request = _request(url)
     have = part.stat().st_size if part.exists() else 0
     if have and known.get("part"):
         request.add_header("Range", f"bytes={have}-")
@@ -140,7 +150,7 @@ def _once(url: str, path: Path, on_bytes: Callable[[int], None] | None) -> None:
     elif path.exists() and known.get("whole"):
         request.add_header("If-None-Match", known["whole"])
     try:
-        answer = urllib.request.urlopen(request, timeout=SILENCE_S)  # noqa: S310
+        answer = urllib.request.urlopen(request, timeout=SILENCE_S)  # noqa: S310  # nosec B310 # schemes are checked
     except urllib.error.HTTPError as error:
         if error.code == 304:
             return

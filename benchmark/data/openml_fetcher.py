@@ -76,7 +76,7 @@ class Fetcher:
                 event = {"fault": explained(error, name, _server())}
                 if not is_passing(error) or time.monotonic() + pause > end:
                     break
-            time.sleep(pause * random.uniform(0.7, 1.3))  # noqa: S311
+            time.sleep(pause * random.uniform(0.7, 1.3))  # noqa: S311  # nosec B311 # a pause
             pause = min(2 * pause, _LONGEST_PAUSE_S)
         _received.end()
         self.tell(name, **event)

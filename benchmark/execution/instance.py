@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 ENDPOINT_VARIABLE = "AWS_EC2_METADATA_SERVICE_ENDPOINT"
 _ENDPOINT = "http://169.254.169.254"
-_TOKEN_S = "21600"  # noqa: S105
+_TOKEN_S = "21600"  # noqa: S105  # nosec B105 # seconds
 _FACTS = {
     "instance": "instance-id",
     "instance_type": "instance-type",

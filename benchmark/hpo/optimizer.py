@@ -114,7 +114,7 @@ class Optimizer:
         self._points: list[Params] | None = None
         past = len(self.trials())
         # A resumed study must not draw what its first part drew.
-        self._generator = random.Random(f"{seed}/{past}" if seed is not None else None)  # noqa: S311
+        self._generator = random.Random(f"{seed}/{past}" if seed is not None else None)  # noqa: S311  # nosec B311 # points
         drawn_with = None if seed is None else (seed + past) % 2**32
         self._shadow = optuna.create_study(
             directions=list(directions), sampler=sampler_of(algorithm, drawn_with)
@@ -320,7 +320,7 @@ class Optimizer:
         """Every admitted point in an order of its own; made only where it is needed: it is long."""
         if self._points is None:
             self._points = list(self.space.points())
-            random.Random(self._seed or 0).shuffle(self._points)  # noqa: S311
+            random.Random(self._seed or 0).shuffle(self._points)  # noqa: S311  # nosec B311 # points
         return self._points
 
     def _next_point(self) -> Params:

@@ -273,7 +273,7 @@ def _check_rules(space: Space, faults: list[str]) -> None:
                 rules = ", ".join(f"'{rule.text}'" for rule in space.forbidden)
                 faults.append(f"Every point of the space is forbidden by {rules}; loosen these.")
             return
-        generator = random.Random(0)  # noqa: S311
+        generator = random.Random(0)  # noqa: S311  # nosec B311 # points
         for _ in itertools.repeat(None, _TESTED_POINTS):
             space.draw(generator)
     except SpaceError as error:

@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from benchmark.hpo.algorithms import (
     BAYESIAN,
@@ -48,6 +49,7 @@ KEYS = (
 )
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}(/[A-Za-z0-9][A-Za-z0-9._-]{0,63})*")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_PASSWORD = re.compile(r"(^|&)\w*(password|passwd|pwd|secret|token)=", re.IGNORECASE)
 _LIMITS = {"time": 600.0, "memory": 1500, "cores": 1}
 
 
@@ -172,6 +174,7 @@ def define(
     environment = read_environment(values.get("environment"), faults)
     if environment and has_objective and not objective.function:
         faults.append("'environment' is for a Python objective; a command brings its own.")
+    storage = _storage(values.get("storage"), faults)
     secrets = _names(values.get("secrets"), faults)
     if secrets and objective.benchmark:
         faults.append("'secrets' of a framework stand in its framework.toml; leave them out here.")
@@ -195,7 +198,7 @@ def define(
         memory_mb=int(limits["memory"]),
         cores=int(limits["cores"]),
         resources=resources,
-        storage=values.get("storage"),
+        storage=storage,
         pruner=pruner,
         source=dict(values),
         folder=folder,
@@ -230,6 +233,24 @@ def _positive_if_any(values: Mapping[str, Any], key: str, faults: list[str]) -> 
         faults.append(f"'{key}' is {value!r}; it should be a whole number greater than 0.")
         return None
     return value
+
+
+def _storage(place: Any, faults: list[str]) -> str | None:
+    """Without a password: the definition is kept in the store, which others may read."""
+    if place is not None and not isinstance(place, str):
+        faults.append(
+            "'storage' must be a text: a URL such as postgresql://user@host/db, or a file."
+        )
+        return None
+    if place and "://" in place:
+        parts = urlsplit(place)
+        if ":" in parts.netloc.rpartition("@")[0] or _PASSWORD.search(parts.query):
+            faults.append(
+                f"'storage' at {parts.netloc.rpartition('@')[2]} has a password, which would be "
+                "kept with the study; leave it out and give it by PGPASSWORD or ~/.pgpass."
+            )
+            return None
+    return place
 
 
 def _names(entry: Any, faults: list[str]) -> tuple[str, ...]:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import io
 import json
 import os
-import pickle
-import pickletools
+import pickle  # nosec B403 # read by an unpickler that builds lists and texts only
+import pickletools  # nosec B403
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any

@@ -69,7 +69,7 @@ def _execute(request: Dict[str, Any]) -> None:
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     try:
-        os.execvp(argv[0], argv)  # noqa: S606
+        os.execvp(argv[0], argv)  # noqa: S606  # nosec B606 # the study's own command
     except OSError as error:
         sys.stderr.write("%s cannot be started: %s\n" % (argv[0], error.strerror))
         _flush()
