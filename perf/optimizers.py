@@ -4,7 +4,8 @@
 
 A "data set" is a function of bbob or bbob-mixint (Hansen et al., 2021) and a "framework" is an
 optimizer; the score is the best value after 50 and after 200 trials, less is better. Beside the
-optimizers of studies stands plain Optuna, `create_study()` with its default sampler.
+optimizers of studies stands plain Optuna, `create_study()` with its default sampler. COCO is the
+extra perf: `.venv/bin/python -m pip install -e '.[perf]'`.
 """
 
 from __future__ import annotations
@@ -23,10 +24,16 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-import cocoex  # noqa: E402
 import optuna  # noqa: E402
 import pandas as pd  # noqa: E402
 from figures import figure  # noqa: E402
+
+from benchmark.extras import install  # noqa: E402
+
+try:
+    import cocoex
+except ImportError:
+    sys.exit(f"The functions of COCO are the extra perf: {install('perf')}")
 
 from benchmark.analysis.hypotheses import critical_difference, friedman, groups  # noqa: E402
 from benchmark.analysis.ranking import ranks, seed_means, wins  # noqa: E402

@@ -22,8 +22,8 @@ _README = """# {name}
 
 ```
 ./main.py tune {name}                         # run it
-./main.py tune {name} --resume-study NAME     # go on with it
-./main.py studies report NAME                 # look at it
+./main.py tune {name} --resume-study {study}   # go on with it
+./main.py studies report {study}               # look at it
 ```
 
 `config.json` says how many trials, how many at a time and in which direction; `objective_fn.py`
@@ -62,7 +62,7 @@ def write_project(folder: Path) -> list[Path]:
         texts = {
             CONFIG: json.dumps(_config(base_name(folder)), indent=2) + "\n",
             OBJECTIVE: _OBJECTIVE,
-            "README.md": _README.format(name=folder.name),
+            "README.md": _README.format(name=folder.name, study=base_name(folder)),
             "study.ipynb": json.dumps(_notebook(base_name(folder)), indent=1) + "\n",
         }
         for name, text in texts.items():

@@ -177,7 +177,9 @@ def test_a_deleted_study_leaves_the_ones_below_its_name(
     import_rows(begun(folder_store, tmp_path, X, name="team/a"), [{"x": 0.5, "value": 1}])
     delete(study.run, study.definition)
     assert study_names(folder_store) == ["team/a"]
-    assert listing.listed(folder_store) == [{"study": "team/a", "ended": 1, "word": "go"}]
+    (one,) = listing.listed(folder_store)
+    assert (one["study"], one["ended"], one["word"]) == ("team/a", 1, "go")
+    assert one["state"] == "not running"
     assert len(Study.open(folder_store, "team/a").optimizer.trials()) == 1
 
 

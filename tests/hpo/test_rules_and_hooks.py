@@ -172,7 +172,7 @@ def test_a_registered_application(folder_store: Store, tmp_path: Path) -> None:
     with Runner(study.run) as runner:
         assert runner.execute(study.ask()[0]).metrics["value"] == 5.0
     file.write_text(json.dumps(declared({"application": "lod"})))
-    with pytest.raises(StudyError, match="no application 'lod'; registered are load"):
+    with pytest.raises(StudyError, match="no application 'lod'; did you mean 'load'"):
         read_study(file)
 
 

@@ -202,11 +202,22 @@ def test_the_notebook_runs(program: Program, tmp_path: Path) -> None:
             "(await HPORunner(own, trials=2).run_async()).best_params"
         )
     )
-    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(folder)}}).execute()
-    code = [cell for cell in notebook.cells[2:] if cell.cell_type == "code"]
+    edited = "\n\ndef own(trial):\n    return trial.suggest_float('y', 2, 3)\n\n"
+    run = "found = await HPORunner(own, trials=1).run_async()\nfound.name"
+    notebook.cells.append(nbformat.v4.new_code_cell(edited + run))
+    wrong = nbformat.v4.new_code_cell("HPORunner(own, trials=0).run()")
+    notebook.cells.append(wrong)
+    resources = {"metadata": {"path": str(folder)}}
+    NotebookClient(notebook, timeout=300, resources=resources, allow_errors=True).execute()
+    (fault,) = wrong.outputs
+    assert "'trials' is 0" in fault["traceback"][0]
+    assert len(fault["traceback"]) == 1
+    code = [cell for cell in notebook.cells[2:-1] if cell.cell_type == "code"]
     shown = [[o["data"] for o in cell.outputs if "data" in o] for cell in code]
-    # No line of a log beside the results.
-    assert [o["text"] for cell in code for o in cell.outputs if "text" in o] == []
+    # A line for each trial, and none of Optuna's.
+    texts = "".join(o["text"] for cell in code for o in cell.outputs if "text" in o).splitlines()
+    assert {line.partition(" ")[0] for line in texts} == {"trial", "The"}
+    assert "'own-2'" in shown[4][0]["text/plain"]
     assert "'x'" in shown[0][0]["text/plain"]
     assert "image/png" in shown[2][0]
     assert "'y'" in shown[3][0]["text/plain"]

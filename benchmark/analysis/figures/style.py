@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from itertools import cycle
 from typing import TYPE_CHECKING, Any, Literal
@@ -44,6 +45,8 @@ def looks(names: Iterable[object]) -> dict[str, Look]:
 
 def sheet(title: str, subtitle: str, width: float, height: float) -> Figure:
     """An empty figure, inches, with its title and subtitle at the top left."""
+    # A font that a user's matplotlibrc names and nobody has is told for each text of each figure.
+    logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
     figure = Figure(figsize=(width, height), facecolor="white")
     style: dict[str, Any] = {"ha": "left", "va": "top", "parse_math": False}
     figure.text(0.12 / width, 1 - 0.13 / height, title, size=14, color=INK, weight="bold", **style)
