@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from benchmark.cli.output import notice
 from benchmark.config import Config, load_config
-from benchmark.errors import ConfigError, StoreError
+from benchmark.errors import AbsentStoreError, ConfigError, StoreError
 from benchmark.runs import select
 from benchmark.store import open_store
 
@@ -64,8 +64,19 @@ def is_narrowed(options: argparse.Namespace) -> bool:
     return bool(options.framework or options.dataset or options.seed)
 
 
-def stored(config: Config) -> Store:
+def stored_studies(config: Config) -> Store:
+    """The store of a command that needs a study in it: a folder that is not there is not made.
+
+    Raises:
+        AbsentStoreError: the folder is not there.
+    """
+    return stored(config, "There are no studies", "begin one with tune FILE")
+
+
+def stored(config: Config, none: str | None = None, mend: str = "") -> Store:
     """The store of a command that only reads: a folder that is not there is not made.
+
+    `none` and `mend` are what is said where there is no folder, of runs by default.
 
     Raises:
         StoreError: the folder is not there.
@@ -76,9 +87,11 @@ def stored(config: Config) -> Store:
         try:
             folder.stat()
         except (FileNotFoundError, NotADirectoryError):
-            raise StoreError(
-                f"There is no run '{config.run}', for there is no folder {folder.absolute()}; "
-                "start one with execute-compute, or name another store with 's3_bucket_root'."
+            none = none or f"There is no run '{config.run}'"
+            raise AbsentStoreError(
+                f"{none}, for there is no folder {folder.absolute()}; "
+                f"{mend or 'start one with execute-compute'}, or name another store with "
+                "'s3_bucket_root'."
             ) from None
         except OSError as error:
             raise StoreError(
