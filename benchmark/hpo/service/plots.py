@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from benchmark.hpo.service.errors import ConflictError
 
@@ -19,9 +19,11 @@ TYPES = {
 }
 SCRIPT = "/static/plotly.min.js"
 NEEDED = 2
+Theme = Literal["light", "dark"]
+_STYLES = {"light": "body { background: #fff; }", "dark": "body { background: #111; }"}
 
 
-def plot(experiment: Experiment, kind: str) -> str:
+def plot(experiment: Experiment, kind: str, theme: Theme = "light") -> str:
     """A page with the plot.
 
     Raises:
@@ -46,8 +48,11 @@ def plot(experiment: Experiment, kind: str) -> str:
     if not several and kind == "pareto_front":
         raise ConflictError("A front needs two directions; this experiment has one.")
     figure = drawing(experiment.optimizer.study, **more)
+    if theme == "dark":
+        figure.update_layout(template="plotly_dark")
     page: str = figure.to_html(include_plotlyjs=SCRIPT)
-    return page
+    # Around the figure there is the page, which is white otherwise.
+    return page.replace("<head>", f"<head><style>{_STYLES[theme]}</style>", 1)
 
 
 @cache

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-# A sampler computes in a thread beside those that answer: each of their steps would wait 5 ms.
+# A sampler computes in a thread beside those that answer: each step of theirs would wait 5 ms.
 _SWITCH_S = 0.0005
 
 

@@ -175,9 +175,10 @@ def routes(service: Service, threads: Threads) -> APIRouter:  # noqa: PLR0915
             "parallel_coordinate",
             "pareto_front",
         ] = "optimization_history",
+        theme: plots.Theme = "light",
     ) -> HTMLResponse:
         """A plot as a page; from two successes on."""
-        return HTMLResponse(await threads.patient(using, plots.plot, name, type))
+        return HTMLResponse(await threads.patient(using, plots.plot, name, type, theme))
 
     @router.post("/experiments/{name}/{verb}")
     async def steer(name: Name, verb: Literal["pause", "resume", "stop"]) -> dict[str, Any]:
