@@ -200,7 +200,9 @@ class BatchDispatcher(SubmittingDispatcher):
     def _concluded(self, ended: Ended) -> Record:
         """What became of a task by AWS's word."""
         task = self._tasks[ended.key]
-        record = self._accounted(ended.key, ended.since, *cause_of(ended.job))
+        cause, message = cause_of(ended.job)
+        took_s = lost.took_s(ended.job)
+        record = self._accounted(ended.key, ended.since, cause, message, took_s)
         self._keep_log(task, record, ended)
         return record
 

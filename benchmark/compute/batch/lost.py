@@ -55,23 +55,30 @@ def end(aws: Aws, run: Run, retried: Mapping[str, str]) -> None:
             results.settle(run, attempt, _ended(run.task(key), attempt, told))
 
 
+def took_s(told: Mapping[str, Any]) -> float | None:
+    """For how long a job, or an attempt of it, had a container; None where AWS does not say."""
+    if not told.get("startedAt") or not told.get("stoppedAt"):
+        return None
+    return float(told["stoppedAt"] - told["startedAt"]) / 1000
+
+
 def _ended(task: Task, attempt: Attempt, told: Iterable[Mapping[str, Any]]) -> Record:
     """How it ended by AWS's word; of an attempt that AWS does not know, that it did."""
     begun = datetime.fromisoformat(attempt.begun).timestamp()
     before = [one for one in told if one.get("startedAt", 0) / 1000 <= begun + _SKEW_S]
-    if not before or not before[-1].get("stoppedAt"):
+    took = took_s(before[-1]) if before else None
+    if took is None:
         return results.failure(task, Cause.INFRASTRUCTURE, results.NO_TRACE, host=attempt.host)
     one = before[-1]
     cause, message = cause_of(one)
     if cause.is_result:  # It was not the task's last word, so it is none.
         cause = Cause.INFRASTRUCTURE
-    took_s = (one["stoppedAt"] - one["startedAt"]) / 1000
     return results.failure(
         task,
         cause,
         message,
         host=attempt.host,
-        total_s=took_s,
-        cost=billing.cost(attempt.host, task.resources, took_s),
+        total_s=took,
+        cost=billing.cost(attempt.host, task.resources, took),
         ended=datetime.fromtimestamp(one["stoppedAt"] / 1000, UTC).isoformat("T", "milliseconds"),
     )
