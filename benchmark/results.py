@@ -61,11 +61,15 @@ def host_facts() -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Attempt:
-    """A begun attempt: its number is unique among all attempts of the task, ever."""
+    """A begun attempt: its number is unique among all attempts of the task, ever.
+
+    `host` is the machine where it began: its name, and in a cloud its type and price.
+    """
 
     task: str
     number: int
     begun: str
+    host: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -167,15 +171,14 @@ def failure(task: Task | str, cause: Cause, message: str, **facts: Any) -> Recor
     return Record(task=key, status="failure", cause=cause, message=message, labels=labels, **facts)
 
 
-def begin(run: Run, task: Task) -> Attempt:
+def begin(run: Run, task: Task, host: Mapping[str, Any] | None = None) -> Attempt:
     """Begin an attempt; its number is one more than any attempt's or mark's of this task."""
     prefix = run.attempts_path(task.key)
     number = max((number for number, _ in _numbers(run, task.key)), default=0) + 1
     while True:
-        attempt = Attempt(task.key, number, utc_now())
+        attempt = Attempt(task.key, number, utc_now(), dict(host or host_facts()))
         # No two writers may write the same bytes: by them the store knows its own lost reply.
-        unique = {"host": host_facts(), "nonce": secrets.token_hex(8)}
-        begun = json.dumps(asdict(attempt) | unique).encode()
+        begun = json.dumps(asdict(attempt) | {"nonce": secrets.token_hex(8)}).encode()
         if run.store.create(f"{prefix}/{number:04d}.json", begun):
             return attempt
         number += 1
@@ -338,13 +341,25 @@ def last_attempt(run: Run, key: str) -> tuple[Attempt, Record | None] | None:
     last = max((number for number, aside in numbers if not aside), default=0)
     if last <= max((number for number, aside in numbers if aside), default=0):
         return None
-    data = run.store.get(f"{run.attempts_path(key)}/{last:04d}.json")
+    return _attempt(run, key, last)
+
+
+def unended(run: Run, key: str) -> list[Attempt]:
+    """The attempts of a task that left no end, and that others have followed."""
+    numbers = sorted(number for number, aside in _numbers(run, key) if not aside)
+    found = (_attempt(run, key, number) for number in numbers[:-1])
+    return [attempt for attempt, ended in found if ended is None]
+
+
+def _attempt(run: Run, key: str, number: int) -> tuple[Attempt, Record | None]:
+    """An attempt, and how it ended; None while it is open."""
+    data = run.store.get(f"{run.attempts_path(key)}/{number:04d}.json")
     ended = Record.from_bytes(data)
     try:
-        begun = ended.begun if ended else json.loads(data or b"{}").get("begun")
+        told = json.loads(data or b"{}")
+        return Attempt(key, number, told.get("begun") or utc_now(), told.get("host") or {}), ended
     except (ValueError, AttributeError):
-        begun = None
-    return Attempt(key, last, begun or utc_now()), ended
+        return Attempt(key, number, utc_now()), ended
 
 
 def current_record(run: Run, key: str) -> Record | None:

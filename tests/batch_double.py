@@ -58,6 +58,7 @@ class Job:
     status_reason: str | None = None
     exit_code: int | None = None
     attempts: int = 0
+    ended: list[dict[str, Any]] = field(default_factory=list)
     terminated: str | None = None
     ends_with: str | None = None
     process: subprocess.Popen[bytes] | None = None
@@ -76,6 +77,15 @@ class Job:
         if any(child.status not in ENDED for child in self.children):
             return "PENDING"
         return "FAILED" if any(c.status == "FAILED" for c in self.children) else "SUCCEEDED"
+
+    def told_of_attempt(self) -> dict[str, Any]:
+        """As describe_jobs gives an attempt that has ended; times in milliseconds."""
+        told = self.told()
+        kept = {key: told[key] for key in ("container", "statusReason") if key in told}
+        took_s = time.monotonic() - self.started if self.started else 0.0
+        now = time.time()
+        times = {"startedAt": int((now - took_s) * 1000), "stoppedAt": int(now * 1000)}
+        return kept | times
 
     def told(self) -> dict[str, Any]:
         """As list_jobs gives it."""
@@ -198,7 +208,8 @@ class BatchDouble(AwsDouble):
     def _describejobs(self, asked: dict[str, Any]) -> dict[str, Any]:
         if len(asked["jobs"]) > 100:
             raise client_error("You can describe up to 100 jobs.")
-        return {"jobs": [job.told() for name in asked["jobs"] if (job := self._find(name))]}
+        found = [job for name in asked["jobs"] if (job := self._find(name))]
+        return {"jobs": [job.told() | {"attempts": job.ended} for job in found]}
 
     def _listjobs(self, asked: dict[str, Any]) -> dict[str, Any]:
         if ("jobQueue" in asked) == ("arrayJobId" in asked):
@@ -328,6 +339,7 @@ class BatchDouble(AwsDouble):
 
     def _attempt_ended(self, job: Job, status_reason: str) -> None:
         job.status_reason = status_reason
+        job.ended.append(job.told_of_attempt())
         if job.exit_code == 0:
             job.status = "SUCCEEDED"
             return

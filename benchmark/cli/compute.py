@@ -66,7 +66,7 @@ def _in_cloud(options: argparse.Namespace, config: Config, used: set[str], data:
         facts["bundle"] = _bundle(config)
     if "batch" in used or options.push:
         place = options.push or _repository(aws, config)
-        found = built_images(options, config, place, _login(aws, place))
+        found = built_images(options, config, place)
         facts["images"], code = found.facts, max(code, found.code)
         for line in found.lines:
             notice(line)
@@ -166,12 +166,6 @@ def _repository(aws: Aws, config: Config) -> str | None:
     from benchmark.compute.batch.image import repository
 
     return repository(aws, config)
-
-
-def _login(aws: Aws, place: str | None) -> dict[str, str] | None:
-    from benchmark.compute.aws import registry as ecr
-
-    return ecr.login(aws) if place and ecr.is_ecr(place) else None
 
 
 def _definitions(aws: Aws, config: Config) -> list[str]:

@@ -27,12 +27,7 @@ class Images:
     code: int
 
 
-def built_images(
-    options: argparse.Namespace,
-    config: Config,
-    place: str | None,
-    login: dict[str, str] | None = None,
-) -> Images:
+def built_images(options: argparse.Namespace, config: Config, place: str | None) -> Images:
     """Build the images of the configured frameworks; push them to a place."""
     from benchmark.compute import images
 
@@ -47,7 +42,7 @@ def built_images(
     ]
     for number, image in enumerate(wanted, 1):
         notice(f"[{number}/{len(wanted)}] {', '.join(image.frameworks)}")
-        facts.append(_prepared(options, engine, image, place, login))
+        facts.append(_prepared(options, engine, image, place))
     failed = [one for one in facts if "error" in one]
     for one in failed:
         notice(f"{', '.join(one['frameworks'])}: {one['error']}")
@@ -65,14 +60,11 @@ def _chosen(options: argparse.Namespace, config: Config) -> list[Framework]:
 
 
 def _prepared(
-    options: argparse.Namespace,
-    engine: Engine,
-    image: Image,
-    place: str | None,
-    login: dict[str, str] | None,
+    options: argparse.Namespace, engine: Engine, image: Image, place: str | None
 ) -> dict[str, Any]:
     """What has become of one image; a fault of one does not stop the others."""
     from benchmark.compute import images
+    from benchmark.compute.aws.registry import login
 
     facts: dict[str, Any] = {"frameworks": list(image.frameworks), "tag": image.tag}
     try:
@@ -82,7 +74,7 @@ def _prepared(
         facts |= {"image": made.name, "id": made.id, "size_mb": made.size_mb, "built": made.built}
         if place:
             notice(f"Pushing {made.name} to {place}.")
-            facts["pushed"] = images.push(engine, image, place, login)
+            facts["pushed"] = images.push(engine, image, place, login(place))
     except BenchmarkError as error:
         facts["error"] = str(error)
     return facts

@@ -179,21 +179,35 @@ class _Process:
         ]
 
 
-def account(run: Run, task: Task, cause: Cause, message: str, since: int | None = None) -> Record:
+def account(  # noqa: PLR0917
+    run: Run,
+    task: Task,
+    cause: Cause,
+    message: str,
+    since: int | None = None,
+    took_s: float | None = None,
+) -> Record:
     """What became of a task that an engine has done with: its record, or an ended attempt.
 
     An attempt that was begun and left open is ended with the engine's cause; a task that left no
     trace gets an attempt that says so. The end of an attempt counts if its number is above
-    `since`, the last one before the engine had the task.
+    `since`, the last one before the engine had the task. `took_s` is for how long an attempt ran
+    that was left open, as the engine knows; where its machine has a price it costs so much.
     """
+    from benchmark.execution import billing
+
     record = results.current_record(run, task.key)
     if record is not None:
         return record
     last = results.last_attempt(run, task.key)
     if last and last[1] is not None and since is not None and last[0].number > since:
         return last[1]
-    attempt = last[0] if last and last[1] is None else results.begin(run, task)
-    return results.settle(run, attempt, results.failure(task, cause, message))
+    if last is None or last[1] is not None:
+        return results.settle(run, results.begin(run, task), results.failure(task, cause, message))
+    attempt = last[0]
+    cost = None if took_s is None else billing.cost(attempt.host, task.resources, took_s)
+    facts = {"host": attempt.host, "total_s": took_s, "cost": cost}
+    return results.settle(run, attempt, results.failure(task, cause, message, **facts))
 
 
 def AutoMLMethods(*names: str) -> Callable[[type[Dispatcher]], type[Dispatcher]]:  # noqa: N802

@@ -8,6 +8,7 @@ last of the tasks has its outcome.
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import secrets
@@ -52,9 +53,14 @@ class Submission:
         del values["indices"], values["asked"]
         return json.dumps(values, ensure_ascii=False).encode()
 
+    @functools.cached_property
+    def positions(self) -> dict[str, int]:
+        """The number of each task's element."""
+        return {key: number for number, key in enumerate(self.keys)}
+
     def since_of(self, key: str) -> int:
         """The last attempt of a task before this job had it."""
-        return self.since[self.keys.index(key)] if key in self.keys else 0
+        return self.since[self.positions[key]] if key in self.positions else 0
 
 
 def begin(  # noqa: PLR0917

@@ -49,14 +49,16 @@ class SubmittingDispatcher(WaitingDispatcher):
             del self._live[name]
             self._forget_spent([one])
 
-    def _accounted(self, key: str, since: int, cause: Cause, message: str) -> Record:
+    def _accounted(
+        self, key: str, since: int, cause: Cause, message: str, took_s: float | None = None
+    ) -> Record:
         """What became of a task whose job has ended, and why by the engine's own word."""
         if cause.is_result:
             # Only a task that had begun was measured; before, it was the harness that failed.
             last = results.last_attempt(self.run, key)
             if last is None or last[0].number <= since:
                 cause, message = Cause.INFRASTRUCTURE, f"Before the task began: {message}"
-        return account(self.run, self._tasks[key], cause, message, since)
+        return account(self.run, self._tasks[key], cause, message, since, took_s)
 
     def _forget_spent(self, known: Sequence[Submission]) -> None:
         """Forget the jobs that carry no task which this command, or another, may wait for."""

@@ -56,7 +56,7 @@ class Runner:
         present = results.current_record(self.run, task.key)
         if present is not None:
             return present
-        attempt = results.begin(self.run, task)
+        attempt = results.begin(self.run, task, self._host)
         log = b""
         try:
             record, log = self._attempt(task)

@@ -53,7 +53,8 @@ class Aws:
         BenchmarkError: there are no credentials, or no region.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, region: str | None = None) -> None:
+        self._asked = region
         self._clients: dict[tuple[str, bool], Any] = {}
         self.calls = 0
         self._open()
@@ -87,7 +88,7 @@ class Aws:
             raise BenchmarkError(f"AWS cannot be used: {_plain(error)}; correct it.") from None
         if credentials is None:
             raise BenchmarkError(f"There are no AWS credentials; {CREDENTIALS_MEND}.")
-        self.region = _region(self._session)
+        self.region = self._asked or _region(self._session)
         self._clients.clear()
 
     def _client(self, service: str, once: bool) -> Any:

@@ -23,13 +23,14 @@ class Adoption:
     """`live` have a job that goes on; `unsent` may have one, or are to be sent.
 
     `ended` are the waiting tasks whose jobs are over, `over` those jobs and all that carry none of
-    the waiting tasks.
+    the waiting tasks. `known` are all jobs of which AWS may know more than the store.
     """
 
     live: list[Submission] = field(default_factory=list)
     unsent: list[Submission] = field(default_factory=list)
     ended: list[Ended] = field(default_factory=list)
     over: list[Submission] = field(default_factory=list)
+    known: list[Submission] = field(default_factory=list)
 
     @property
     def keys(self) -> set[str]:
@@ -56,6 +57,7 @@ def adopt(aws: Aws, run: Run, method: str, waiting: Collection[str]) -> Adoption
     found.ended.extend(_ended(aws, over))
     idle = (one for one in known if one.name not in taken and not one.cancelled)
     found.over.extend([*over, *idle])
+    found.known.extend(one for one in known if one.job)
     return found
 
 

@@ -6,6 +6,7 @@ AWS Batch is asked about what left no record in the store.
 from __future__ import annotations
 
 import collections
+import logging
 import os
 import time
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, ClassVar
 from benchmark import results
 from benchmark.compute import submissions
 from benchmark.compute.aws.clients import Aws
-from benchmark.compute.batch import adoption, checks, jobs, logs, money, preparing
+from benchmark.compute.batch import adoption, checks, jobs, logs, lost, money, preparing
 from benchmark.compute.batch.causes import cause_of
 from benchmark.compute.batch.image import full_name
 from benchmark.compute.batch.queue import check_queue, stuck
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from benchmark.tasks import Run, Task
 
 METHOD = "batch"
+_log = logging.getLogger("benchmark.compute")
 MOST_LOGS = 100
 
 
@@ -60,6 +62,7 @@ class BatchDispatcher(SubmittingDispatcher):
         self._watch: Watch | None = None
         self._still_since = 0.0
         self._logs = 0
+        self._retried: dict[str, str] = {}
 
     @classmethod
     def check(cls, config: Config) -> None:
@@ -93,6 +96,7 @@ class BatchDispatcher(SubmittingDispatcher):
         found = patiently(lambda: adoption.adopt(aws, self.run, METHOD, waiting), patience_s)
         self._live |= {one.name: one for one in found.live}
         self._unsent += found.unsent
+        self._retried |= lost.tried_again(found.known, index.last)
         since = dict(index.last)
         for ended in found.ended:
             record = self._concluded(ended)
@@ -114,6 +118,7 @@ class BatchDispatcher(SubmittingDispatcher):
         Raises:
             BenchmarkError: jobs that could not be cancelled, by their ids.
         """
+        self._end_lost()
         perhaps = [*self._live.values(), *self._unsent]
         self._live.clear()
         self._unsent.clear()
@@ -136,6 +141,23 @@ class BatchDispatcher(SubmittingDispatcher):
         if self._aws is not None and (self._live or self._unsent):
             self._send(self._aws)
             self._look(self._aws)
+            self._end_lost()
+
+    def _tell(self, records: Sequence[Record]) -> None:
+        """Before a job is forgotten its children are noted that AWS has tried again."""
+        last = {record.task: record.attempt for record in records}
+        self._retried |= lost.tried_again(self._live.values(), last)
+        super()._tell(records)
+
+    def _end_lost(self) -> None:
+        """End the attempts that were lost with their machines; what they cost is spent."""
+        if self._aws is None or not self._retried:
+            return
+        try:
+            lost.end(self._aws, self.run, self._retried)
+        except BenchmarkError as error:
+            _log.warning("What lost attempts have cost is not known: %s", error)
+        self._retried = {}
 
     def _send(self, aws: Aws) -> None:
         """Submit what is to be; what AWS may have taken already is looked for by its name first."""
@@ -178,7 +200,9 @@ class BatchDispatcher(SubmittingDispatcher):
     def _concluded(self, ended: Ended) -> Record:
         """What became of a task by AWS's word."""
         task = self._tasks[ended.key]
-        record = self._accounted(ended.key, ended.since, *cause_of(ended.job))
+        cause, message = cause_of(ended.job)
+        took_s = lost.took_s(ended.job)
+        record = self._accounted(ended.key, ended.since, cause, message, took_s)
         self._keep_log(task, record, ended)
         return record
 

@@ -112,13 +112,22 @@ def push(
             repository, image.tag, stream=True, decode=True, **options
         ):
             if "error" in line:
-                raise BenchmarkError(
-                    f"{repository}:{image.tag} cannot be pushed: {line['error'].strip('. ')}."
-                )
+                raise BenchmarkError(_refused(f"{repository}:{image.tag}", str(line["error"])))
             digest = line.get("aux", {}).get("Digest") or digest
     except (DockerException, OSError) as error:
         raise BenchmarkError(f"{repository}:{image.tag} cannot be pushed: {error}.") from None
     return f"{repository}@{digest}" if digest else f"{repository}:{image.tag}"
+
+
+def _refused(name: str, said: str) -> str:
+    """Docker's own words; where the registry does not let these credentials in, how to mend it."""
+    words = f"{name} cannot be pushed: {said.strip('. ')}"
+    if not re.search(
+        r"denied|unauthorized|no basic auth|authorization|forbidden|403", said.lower()
+    ):
+        return f"{words}."
+    host = name.partition("/")[0]
+    return f"{words}; log in with `docker login {host}`, or allow these credentials to push there."
 
 
 def repository_name(registry: str) -> str:

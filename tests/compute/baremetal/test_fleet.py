@@ -82,10 +82,12 @@ def test_a_run_over_a_fleet(fleet: FleetDouble, plan: Plan, config: Callable[...
 
 
 SLEEPER = """
-import time
+import os, time
 
 def fit(train, problem, limits):
-    time.sleep(problem.params["seconds"])
+    end = time.monotonic() + problem.params["seconds"]
+    while time.monotonic() < end and not os.path.exists(problem.params["until"]):
+        time.sleep(0.05)
 
 def predict(model, frame, problem):
     return {"predictions": [0.0] * len(frame), "probabilities": None, "classes": None}
@@ -99,7 +101,7 @@ def describe(model):
 def slow_plan(
     s3: str, fleet: FleetDouble, make_plan: Callable[..., Plan], tmp_path: Path
 ) -> Callable[..., Plan]:
-    """One task that takes so many seconds."""
+    """One task that takes so many seconds, or until there is the file `enough`."""
 
     def make(seconds: float, **changes: Any) -> Plan:
         folder = tmp_path / "own" / "sleeper"
@@ -110,7 +112,10 @@ def slow_plan(
             'environment = "random-forest"\npreload = ["numpy"]\nversion_of = "numpy"\n'
         )
         own = {"frameworks_path": [str(tmp_path / "own")]}
-        sleeper = {"name": "sleeper", "params": {"seconds": seconds}}
+        sleeper = {
+            "name": "sleeper",
+            "params": {"seconds": seconds, "until": str(tmp_path / "enough")},
+        }
         return make_plan(open_store(s3), ("cpu",), frameworks=[sleeper], **own, **changes)
 
     return make
@@ -130,15 +135,20 @@ def until(happens: Callable[[], Any]) -> None:
 
 @pytest.mark.integration
 def test_a_machine_that_gets_notice_hands_its_task_back_at_once(
-    fleet: FleetDouble, slow_plan: Callable[..., Plan], config: Callable[..., Config]
+    fleet: FleetDouble,
+    slow_plan: Callable[..., Plan],
+    config: Callable[..., Config],
+    tmp_path: Path,
 ) -> None:
-    plan = slow_plan(8)
+    plan = slow_plan(600)
     with BaremetalDispatcher(plan.run, config()) as dispatcher:
         dispatcher.submit(plan.tasks)
         assert dispatcher.completed(1) == []
         began(plan)
         (first,) = fleet.living()
         fleet.give_notice(first)
+        until(lambda: dispatcher.completed(0.1) or first.ended)
+        (tmp_path / "enough").touch()
         (record,) = told(dispatcher, 1)
         assert (record.status, record.attempt) == ("success", 2)
         (second,) = [one for one in fleet.instances.values() if one is not first]

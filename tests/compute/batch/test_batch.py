@@ -339,6 +339,10 @@ def test_a_lost_host_is_tried_again_by_aws_and_counts_once(
         assert {record.status for record in told(dispatcher, 2)} == {"success"}
     assert job.attempts == 2
     assert len(list(results.records(plan.run))) == 2
+    (lost,) = results.earlier_ends(plan.run)
+    assert (lost.cause, lost.attempt) == (Cause.INFRASTRUCTURE, 1)
+    assert "Host EC2" in lost.message
+    assert lost.total_s
     assert batch.calls["submitjob"] == 1
 
 

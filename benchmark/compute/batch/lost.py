@@ -1,0 +1,84 @@
+"""Attempts that were lost with their machine and that AWS Batch has made again.
+
+They could say nothing themselves. They are ended here by AWS's word: why, when, and what the time
+has cost.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from benchmark import results
+from benchmark.compute.batch.causes import cause_of
+from benchmark.compute.batch.watching import describe
+from benchmark.execution import billing
+from benchmark.results import Cause
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from benchmark.compute.aws.clients import Aws
+    from benchmark.compute.submissions import Submission
+    from benchmark.results import Attempt, Record
+    from benchmark.tasks import Run, Task
+
+# The clocks of AWS and of the machine may differ by so much.
+_SKEW_S = 2.0
+
+
+def tried_again(known: Iterable[Submission], last: Mapping[str, int]) -> dict[str, str]:
+    """By task, the job that has begun more than one attempt of it, or the array's child.
+
+    `last` are the numbers of the tasks' last attempts.
+    """
+    found = {}
+    for one in known:
+        for key in last.keys() & one.positions.keys():
+            index = one.positions[key]
+            if last[key] > one.since[index] + 1:
+                found[key] = f"{one.job}:{index}" if len(one.keys) > 1 else str(one.job)
+    return found
+
+
+def end(aws: Aws, run: Run, retried: Mapping[str, str]) -> None:
+    """End the attempts of these tasks (with their jobs) that others have followed.
+
+    Raises:
+        BenchmarkError: AWS does not answer, or denies to.
+    """
+    lost = {key: attempts for key in retried if (attempts := results.unended(run, key))}
+    jobs = describe(aws, (retried[key] for key in lost))
+    for key, attempts in lost.items():
+        told = jobs.get(retried[key], {}).get("attempts") or []
+        for attempt in attempts:
+            results.settle(run, attempt, _ended(run.task(key), attempt, told))
+
+
+def took_s(told: Mapping[str, Any]) -> float | None:
+    """For how long a job, or an attempt of it, had a container; None where AWS does not say."""
+    if not told.get("startedAt") or not told.get("stoppedAt"):
+        return None
+    return float(told["stoppedAt"] - told["startedAt"]) / 1000
+
+
+def _ended(task: Task, attempt: Attempt, told: Iterable[Mapping[str, Any]]) -> Record:
+    """How it ended by AWS's word; of an attempt that AWS does not know, that it did."""
+    begun = datetime.fromisoformat(attempt.begun).timestamp()
+    before = [one for one in told if one.get("startedAt", 0) / 1000 <= begun + _SKEW_S]
+    took = took_s(before[-1]) if before else None
+    if took is None:
+        return results.failure(task, Cause.INFRASTRUCTURE, results.NO_TRACE, host=attempt.host)
+    one = before[-1]
+    cause, message = cause_of(one)
+    if cause.is_result:  # It was not the task's last word, so it is none.
+        cause = Cause.INFRASTRUCTURE
+    return results.failure(
+        task,
+        cause,
+        message,
+        host=attempt.host,
+        total_s=took,
+        cost=billing.cost(attempt.host, task.resources, took),
+        ended=datetime.fromtimestamp(one["stoppedAt"] / 1000, UTC).isoformat("T", "milliseconds"),
+    )

@@ -1,0 +1,83 @@
+"""What was lost with a machine is ended by AWS's word, and its time is paid for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from benchmark import results
+from benchmark.compute import submissions
+from benchmark.compute.aws.clients import Aws
+from benchmark.compute.batch import lost
+from benchmark.results import Cause, Record
+from benchmark.runs.plan import Plan
+from benchmark.runs.status import status
+from benchmark.store import Store
+
+HOST = {"instance_type": "c5.large", "vcpus": 2, "memory_mb": 4096, "price_per_hour": 0.36}
+TOOK_S = 100
+
+
+def told(begun: str, reason: str, took_s: float = TOOK_S) -> dict[str, Any]:
+    """An attempt as describe_jobs gives it; its container starts a second before the task."""
+    start = datetime.fromisoformat(begun).astimezone(UTC) - timedelta(seconds=1)
+    at = int(start.timestamp() * 1000)
+    stop = at + int(took_s * 1000)
+    return {"startedAt": at, "stoppedAt": stop, "statusReason": reason, "container": {}}
+
+
+def aws(jobs: list[dict[str, Any]]) -> Aws:
+    """An AWS that knows these jobs."""
+
+    def call(service: str, operation: str, **asked: Any) -> dict[str, Any]:
+        assert (service, operation) == ("batch", "describe_jobs")
+        return {"jobs": [job for job in jobs if job["jobId"] in asked["jobs"]]}
+
+    return cast("Aws", SimpleNamespace(call=call))
+
+
+def test_a_lost_attempt_gets_its_cause_its_end_and_its_cost(
+    make_plan: Callable[..., Plan], folder_store: Store
+) -> None:
+    plan = make_plan(folder_store)
+    run, (task, other) = plan.run, plan.tasks
+    given = submissions.begin(run, "batch", "x", {task.key: 0, other.key: 0})
+    object.__setattr__(given, "job", "a-job")
+    first = results.begin(run, task, HOST)
+    second = results.begin(run, task, HOST)
+    success = Record(task=task.key, status="success", labels=task.labels, cost=1.0)
+    results.settle(run, second, success)
+    results.settle(run, results.begin(run, other), Record(task=other.key, status="success"))
+    retried = lost.tried_again([given], results.attempt_index(run).last)
+    assert retried == {task.key: "a-job:0"}
+    reason = "Host EC2 (instance i-0f) terminated."
+    ends = [told(first.begun, reason), told(second.begun, "Essential container exited", 5)]
+    ends[1]["startedAt"] = ends[0]["startedAt"] + 200_000
+    lost.end(aws([{"jobId": "a-job:0", "attempts": ends}]), run, retried)
+    (ended,) = results.earlier_ends(run)
+    assert (ended.attempt, ended.cause, ended.total_s) == (1, Cause.INFRASTRUCTURE, TOOK_S)
+    assert reason.rstrip(".") in ended.message
+    assert ended.cost == pytest.approx(0.36 * 0.5 * TOOK_S / 3600)
+    assert status(run).spent == pytest.approx(1.0 + 0.36 * 0.5 * TOOK_S / 3600)
+    assert status(run).success == 2
+
+
+def test_what_aws_does_not_know_any_more_is_ended_without_a_cost(
+    make_plan: Callable[..., Plan], folder_store: Store
+) -> None:
+    plan = make_plan(folder_store)
+    run, (task, _) = plan.run, plan.tasks
+    results.begin(run, task, HOST)
+    results.settle(run, results.begin(run, task), Record(task=task.key, status="success"))
+    lost.end(aws([]), run, {task.key: "gone"})
+    (ended,) = results.earlier_ends(run)
+    assert (ended.cause, ended.cost, ended.message) == (
+        Cause.INFRASTRUCTURE,
+        None,
+        results.NO_TRACE,
+    )
+    assert results.unended(run, task.key) == []
