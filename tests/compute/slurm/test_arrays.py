@@ -80,7 +80,7 @@ def test_one_array_with_what_the_tasks_ask_for(
         assert job["words"][-1] == "--exclude=n9"
         lines = job["script"].splitlines()
         assert lines[1] == "module load gcc"
-        assert '"$TMPDIR/environments"' in lines[2]
+        assert '"$TMPDIR/environments"' in lines[-2]
         assert "slurm_wrapper" in lines[-1]
     assert {state for state, *_ in slurm_double.jobs()[0]["elements"]} == {"CANCELLED"}
     assert submissions.load(plan.run, "Slurm") == []
