@@ -101,6 +101,8 @@ class SlurmOptions(BaseModel):
     cache: Text = None
     """Where environments are on a node, `$TMPDIR/…` on its own disk; a `.tar` or `.tar.gz` of
     `setup --to` is unpacked once a node, below its TMPDIR; unset: as here."""
+    image: Text = None
+    """An Apptainer image of `setup --apptainer` in which tasks run; for the method `slurm`."""
     logs: Text = None
     """Folder of a file a job: what is said before a task's own log; unset: beside the results."""
     throttle: Count | None = None

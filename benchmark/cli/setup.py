@@ -35,6 +35,8 @@ def setup(options: argparse.Namespace) -> int:
     if options.remove:
         return _remove(options)
     chosen = _chosen(options)
+    if options.apptainer:
+        return _apptainer(options, chosen)
     rows: list[dict[str, Any]] = []
     lines: list[str] = []
     done: list[Built] = []
@@ -59,6 +61,23 @@ def setup(options: argparse.Namespace) -> int:
     lines.append(f"The environments take {taken:g} MB together.")
     report(options, {"frameworks": rows, "total_mb": taken}, lines)
     return 1 if failed else 0
+
+
+def _apptainer(options: argparse.Namespace, chosen: list[Framework]) -> int:
+    from benchmark.compute.images import apptainer, images_of
+
+    paths = configuration(options).frameworks_path
+    wanted, faults = images_of(chosen, registry.scan(paths).frameworks, paths)
+    for name, fault in faults.items():
+        notice(f"{name}: {fault}")
+    definition = apptainer.write(wanted, Path(options.apptainer).absolute())
+    image = definition.with_suffix(".sif")
+    lines = [
+        f"cd {definition.parent} && apptainer build {image.name} {definition.name}",
+        f'Nodes use it with "slurm": {{"image": "{image}"}}.',
+    ]
+    report(options, {"definition": str(definition), "faults": faults}, lines)
+    return 1 if faults else 0
 
 
 def _chosen(options: argparse.Namespace) -> list[Framework]:

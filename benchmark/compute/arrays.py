@@ -288,6 +288,8 @@ def script(options: SlurmOptions, words: Sequence[str]) -> str:
 
     python = options.python or sys.executable
     root = str(Path(benchmark.__file__).parents[1])
+    if options.image:
+        return _in_image(options, words, options.image)
     # Not quoted: a node's own variables, such as $TMPDIR, may stand in it.
     cache = f'"{options.cache}"'
     lines = ["#!/bin/bash", *options.preamble]
@@ -298,4 +300,14 @@ def script(options: SlurmOptions, words: Sequence[str]) -> str:
     elif options.cache:
         lines.append(f"export {CACHE_VARIABLE}={cache}")
     lines.append(f"exec {shlex.join([python, *words])}")
+    return "\n".join(lines) + "\n"
+
+
+def _in_image(options: SlurmOptions, words: Sequence[str], image: str) -> str:
+    """The script where program and environments are in an Apptainer image: `words` name the store,
+    which the image must see."""
+    store = words[2]
+    bound = [] if "://" in store else ["--bind", store]
+    run = ["apptainer", "exec", *bound, str(Path(image).expanduser()), "python", *words]
+    lines = ["#!/bin/bash", *options.preamble, "unset PYTHONPATH", f"exec {shlex.join(run)}"]
     return "\n".join(lines) + "\n"

@@ -246,7 +246,8 @@ def test_a_triggered_study_is_deployed_once_and_only_if_it_may_be(
     (machine,) = machines.list_state_machines()["stateMachines"]
     assert machine["name"] == "AutomlBenchmarkStudy"
     place = machine["stateMachineArn"]
-    assert '"lab"' in json.dumps(machines.describe_state_machine(stateMachineArn=place))
+    definition = machines.describe_state_machine(stateMachineArn=place)["definition"]
+    assert "--namespace=lab" in definition or "--tag lab" in definition
     runs = machines.list_executions(stateMachineArn=place)["executions"]
     inputs = [
         json.loads(json.loads(one["input"])["Parameters"])
