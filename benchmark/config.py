@@ -21,6 +21,7 @@ from benchmark.config_keys import (
     TYPES,
     Config,
     FrameworkEntry,
+    MetaflowOptions,
     OwnMetric,
     PilotOptions,
     SlurmOptions,
@@ -192,7 +193,11 @@ def _sentence(error: ValidationError, places: Mapping[str, str], file: str) -> s
 
 def _unknown_inside(name: str, key: str, inside: tuple[str, ...] = ()) -> str:
     """The sentence for a name that a part of a key's value does not take."""
-    models: dict[str, type[BaseModel]] = {"frameworks": FrameworkEntry, "slurm": SlurmOptions}
+    models: dict[str, type[BaseModel]] = {
+        "frameworks": FrameworkEntry,
+        "slurm": SlurmOptions,
+        "metaflow": MetaflowOptions,
+    }
     model = models.get(key, OwnMetric)
     if inside == ("pilot",):
         model = PilotOptions

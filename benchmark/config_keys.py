@@ -99,7 +99,10 @@ class SlurmOptions(BaseModel):
     python: Text = None
     """The interpreter on the nodes; unset: this one."""
     cache: Text = None
-    """Where environments are on a node; `$TMPDIR/…` is on its own disk; unset: as here."""
+    """Where environments are on a node, `$TMPDIR/…` on its own disk; a `.tar` or `.tar.gz` of
+    `setup --to` is unpacked once a node, below its TMPDIR; unset: as here."""
+    image: Text = None
+    """An Apptainer image of `setup --apptainer` in which tasks run; for the method `slurm`."""
     logs: Text = None
     """Folder of a file a job: what is said before a task's own log; unset: beside the results."""
     throttle: Count | None = None
@@ -112,6 +115,19 @@ class SlurmOptions(BaseModel):
     """What starts MPI programs."""
     pilot: PilotOptions = PilotOptions()
     """The allocations in which workers pull tasks."""
+
+
+class MetaflowOptions(BaseModel):
+    """What is asked of Metaflow beside its own configuration."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    namespace: Text = None
+    """The namespace in which runs are found; they are tagged with it. Unset: Metaflow's own."""
+    orchestrator: Literal["argo_workflows", "step_functions"] | None = None
+    """Where `tune -m 3` starts a study's workers; unset: a driver on this machine."""
+    deploy: bool = True
+    """Deploy the flow of such a study first, if it is not deployed."""
 
 
 class OwnMetric(BaseModel):
@@ -296,6 +312,8 @@ class Config(BaseModel):
     """batch: machines on demand. baremetal: where no spot capacity is to be had."""
     slurm: SlurmOptions = SlurmOptions()
     """What is asked of Slurm beside cores, memory and time."""
+    metaflow: MetaflowOptions = MetaflowOptions()
+    """What is asked of Metaflow beside its own configuration."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Config:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from benchmark.config import QUICKSTART, Config, LoadedConfig, SlurmOptions, load_config
+from benchmark.config_keys import MetaflowOptions
 from benchmark.errors import ConfigError
 
 ROOT = Path(__file__).parents[1]
@@ -46,6 +47,7 @@ DEFAULTS: dict[str, Any] = {
     "instance_types": [],
     "on_demand": False,
     "slurm": SlurmOptions(),
+    "metaflow": MetaflowOptions(),
 }
 
 
@@ -86,7 +88,7 @@ def test_no_key_of_the_design_is_lacking() -> None:
 
 def test_default_file_holds_every_field_with_its_default() -> None:
     values = json.loads((ROOT / "batch.config.default").read_text(encoding="utf-8"))
-    assert values == DEFAULTS | {"slurm": {}}
+    assert values == DEFAULTS | {"slurm": {}, "metaflow": {}}
     assert list(values) == list(Config.model_fields)
 
 

@@ -199,7 +199,15 @@ def _special(name: str, command: argparse.ArgumentParser) -> None:
         command.add_argument("name", nargs="*", help="frameworks (default: those configured)")
         command.add_argument("--all", action="store_true", help="every framework there is")
         command.add_argument(
-            "--to", metavar="DIR", help="build there, such as on a disk that all nodes see"
+            "--to",
+            metavar="DIR",
+            help="build there, such as on a disk that all nodes see; a name that ends with .tar "
+            "or .tar.gz is one file, which nodes unpack",
+        )
+        command.add_argument(
+            "--apptainer",
+            metavar="DIR",
+            help="build nothing, and write what `apptainer build` makes an image of",
         )
         command.add_argument("--list-size", action="store_true", help="what environments take")
         command.add_argument("--remove", action="append", metavar="NAME", help="remove one's")

@@ -14,6 +14,7 @@ from benchmark.cli.session import configuration
 from benchmark.errors import BenchmarkError
 from benchmark.frameworks import disk, registry
 from benchmark.frameworks.building import build_all
+from benchmark.frameworks.packing import is_packed, pack
 from benchmark.runs.plan import chosen_frameworks
 
 if TYPE_CHECKING:
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 
 
 def setup(options: argparse.Namespace) -> int:
-    if options.to:
+    packed = Path(options.to).absolute() if options.to and is_packed(options.to) else None
+    if options.to and not packed:
         # Whole files, no links into a cache that the nodes do not see.
         os.environ |= {CACHE_VARIABLE: str(Path(options.to).absolute()), "UV_LINK_MODE": "copy"}
     if options.list_size:
@@ -33,23 +35,49 @@ def setup(options: argparse.Namespace) -> int:
     if options.remove:
         return _remove(options)
     chosen = _chosen(options)
+    if options.apptainer:
+        return _apptainer(options, chosen)
     rows: list[dict[str, Any]] = []
     lines: list[str] = []
+    done: list[Built] = []
     with _progress(len(chosen)) as (tell, advance):
         for built in build_all(chosen, tell):
             advance(built)
+            done.append(built)
             rows.append(_row(built))
             if built.error:
                 notice(f"{built.framework.name}: {built.error}")
             elif built.environment:
                 lines.append(_line(built))
-    if options.to:
+    if packed:
+        size = pack([built.environment for built in done if built.environment], packed)
+        lines.append(
+            f'{packed}: {size:g} MB; nodes unpack it with "slurm": {{"cache": "{packed}"}}.'
+        )
+    elif options.to:
         lines.append(f'Nodes find them with "slurm": {{"cache": "{os.environ[CACHE_VARIABLE]}"}}.')
     failed = sum(row["error"] is not None for row in rows)
     taken = disk.stored().total_mb
     lines.append(f"The environments take {taken:g} MB together.")
     report(options, {"frameworks": rows, "total_mb": taken}, lines)
     return 1 if failed else 0
+
+
+def _apptainer(options: argparse.Namespace, chosen: list[Framework]) -> int:
+    from benchmark.compute.images import apptainer, images_of
+
+    paths = configuration(options).frameworks_path
+    wanted, faults = images_of(chosen, registry.scan(paths).frameworks, paths)
+    for name, fault in faults.items():
+        notice(f"{name}: {fault}")
+    definition = apptainer.write(wanted, Path(options.apptainer).absolute())
+    image = definition.with_suffix(".sif")
+    lines = [
+        f"cd {definition.parent} && apptainer build {image.name} {definition.name}",
+        f'Nodes use it with "slurm": {{"image": "{image}"}}.',
+    ]
+    report(options, {"definition": str(definition), "faults": faults}, lines)
+    return 1 if faults else 0
 
 
 def _chosen(options: argparse.Namespace) -> list[Framework]:

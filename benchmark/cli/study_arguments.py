@@ -49,7 +49,7 @@ def _of_tune(command: argparse.ArgumentParser) -> None:
         help="1 and 2: run it here; 3: hand it to a process that runs on (default: 1)",
     )
     command.add_argument(
-        *("-n", "--namespace"), metavar="NAME", help="for methods that have namespaces"
+        *("-n", "--namespace"), metavar="NAME", help="of Metaflow: the runs are tagged with it"
     )
     command.add_argument(
         "--confirm",

@@ -13,6 +13,7 @@ from benchmark.cli.session import loaded_configuration, stored_studies
 from benchmark.cli.studies import facts, lines
 from benchmark.errors import BenchmarkError
 from benchmark.hpo import export, launching, worker
+from benchmark.hpo.deploying import in_namespace
 from benchmark.hpo.drift import drift
 from benchmark.hpo.listing import study_file
 from benchmark.hpo.logs import is_told, set_levels
@@ -48,7 +49,8 @@ def tune(options: argparse.Namespace) -> int:
     changes = {key: getattr(options, key) for key in ("name", "trials", "algorithm", "parallel")}
     if options.objective_command:
         changes["objective"] = {"command": options.objective_command}
-    if options.namespace:
+    base = in_namespace(base, options.namespace)
+    if options.namespace and (base.compute or {}).get("*") != "metaflow":
         notice(f"The namespace '{options.namespace}' says nothing to this compute method.")
     definition = _declared(options, store, changes)
     if definition is None and options.resume not in study_names(store):
@@ -64,10 +66,8 @@ def tune(options: argparse.Namespace) -> int:
     with launching.taken(store, name, begin) as study:
         if options.mode != TRIGGER:
             return _drive(options, study, base)
-    started = launching.trigger(name, base)
-    told = {"study": name, "pid": started.pid, "log": str(started.log)}
-    said = f"Study '{name}' runs on as process {started.pid}; its log is {started.log}"
-    report(options, told, [said])
+    started = launching.trigger(study.definition, base)
+    report(options, started.facts, [started.sentence])
     return 0
 
 

@@ -26,6 +26,7 @@ from benchmark.compute.cluster import (
 from benchmark.compute.faults import PassingError
 from benchmark.compute.submitting import SubmittingDispatcher
 from benchmark.errors import BenchmarkError
+from benchmark.frameworks.packing import is_packed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -287,10 +288,26 @@ def script(options: SlurmOptions, words: Sequence[str]) -> str:
 
     python = options.python or sys.executable
     root = str(Path(benchmark.__file__).parents[1])
+    if options.image:
+        return _in_image(options, words, options.image)
+    # Not quoted: a node's own variables, such as $TMPDIR, may stand in it.
+    cache = f'"{options.cache}"'
     lines = ["#!/bin/bash", *options.preamble]
-    if options.cache:
-        # Not quoted: a node's own variables, such as $TMPDIR, may stand in it.
-        lines.append(f'export {CACHE_VARIABLE}="{options.cache}"')
     lines.append(f'export PYTHONPATH={shlex.quote(root)}"${{PYTHONPATH:+:$PYTHONPATH}}"')
+    if options.cache and is_packed(options.cache):
+        unpack = f"{shlex.join([python, '-m', 'benchmark.frameworks.packing'])} {cache}"
+        lines += [f"{CACHE_VARIABLE}=$({unpack}) || exit 2", f"export {CACHE_VARIABLE}"]
+    elif options.cache:
+        lines.append(f"export {CACHE_VARIABLE}={cache}")
     lines.append(f"exec {shlex.join([python, *words])}")
+    return "\n".join(lines) + "\n"
+
+
+def _in_image(options: SlurmOptions, words: Sequence[str], image: str) -> str:
+    """The script where program and environments are in an Apptainer image: `words` name the store,
+    which the image must see."""
+    store = words[2]
+    bound = [] if "://" in store else ["--bind", store]
+    run = ["apptainer", "exec", *bound, str(Path(image).expanduser()), "python", *words]
+    lines = ["#!/bin/bash", *options.preamble, "unset PYTHONPATH", f"exec {shlex.join(run)}"]
     return "\n".join(lines) + "\n"

@@ -191,8 +191,10 @@ def _build(
         sync.append("--compile-bytecode")
     for place in _places_beside_the_index(framework):
         sync += ["--find-links", place]
+    plain = ["--no-project", "--no-python-downloads"]
     steps = [
-        ["venv", "--no-project", "--no-python-downloads", "--python", str(base), str(folder)],
+        # Relocatable: it may be packed, or lie at another place where it runs.
+        ["venv", "--relocatable", *plain, "--python", str(base), str(folder)],
         [*sync, "--python", python, str(framework.lock.absolute())],
     ]
     for step in steps:

@@ -9,9 +9,10 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchmark.config import PREFIX
+from benchmark.hpo import deploying
 from benchmark.hpo.starting import check_found
 from benchmark.hpo.study import run_name
 from benchmark.hpo.study_file import StudyError
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from benchmark.config import Config
+    from benchmark.hpo.deploying import TriggeredFlow
     from benchmark.hpo.study import Study
     from benchmark.hpo.study_file import StudyDefinition
     from benchmark.hpo.tune import Tuned
@@ -44,6 +46,14 @@ class Triggered:
     @property
     def pid(self) -> int:
         return self.process.pid
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        return {"study": self.name, "pid": self.pid, "log": str(self.log)}
+
+    @property
+    def sentence(self) -> str:
+        return f"Study '{self.name}' runs on as process {self.pid}; its log is {self.log}"
 
     def wait(self, timeout_s: float | None = None) -> int:
         """Wait for the driver and return its exit code, as of `tune`.
@@ -127,8 +137,18 @@ def drive(
     return tune(study, config, method, on_record, detach=detach, ask=ask)
 
 
-def trigger(name: str, config: Config) -> Triggered:
-    """Start a driver of a study of the store, in a session of its own."""
+def trigger(definition: StudyDefinition, config: Config) -> Triggered | TriggeredFlow:
+    """Let a study of the store run on without this process.
+
+    That is a driver in a session of its own, or the workers of a flow where `metaflow` of the
+    configuration names an orchestrator.
+
+    Raises:
+        BenchmarkError: the orchestrator does not take it.
+    """
+    if deploying.is_deployed(config):
+        return deploying.trigger_flow(definition, config)
+    name = definition.name
     LOGS.mkdir(exist_ok=True)
     log = LOGS / f"{name.replace('/', '-')}.log"
     # As variables, because a command line is seen by everyone on the machine.

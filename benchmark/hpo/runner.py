@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.config import load_config
 from benchmark.hpo import control, export, launching, telling
+from benchmark.hpo.deploying import in_namespace
 from benchmark.hpo.listing import study_file
 from benchmark.hpo.project import is_project, python_objective, read_project
 from benchmark.hpo.study import Study
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from benchmark.config import Config
+    from benchmark.hpo.deploying import TriggeredFlow
     from benchmark.hpo.study_file import StudyDefinition
     from benchmark.results import Record
     from benchmark.store import Store
@@ -116,7 +118,7 @@ class HPORunner:
         name: the study's name; a study of that name in the store goes on.
         config: the configuration, or a path to one; without it batch.config as every command has.
         on_record: called with each trial's record; without it each has a line on standard error.
-        namespace: for deployments that have namespaces (Metaflow); kept, and of no effect here.
+        namespace: of Metaflow, where that runs the trials; other methods have none.
         settings: any other key of a study file, such as trials, direction, parallel, algorithm.
     """
 
@@ -145,7 +147,7 @@ class HPORunner:
         self._on_record = on_record
         if config is None or isinstance(config, (str, Path)):
             config = load_config(None if config is None else str(config)).values
-        self._config = config
+        self._config = in_namespace(config, namespace)
 
     def run(self) -> Found:
         """Run the study to its end, or go on with the one of this name, and return what it found.
@@ -183,15 +185,27 @@ class HPORunner:
         """The same for a running event loop."""
         return await self._in_thread(lambda: self.resume(name))
 
-    def trigger(self) -> launching.Triggered:
-        """Begin the study and hand it to a process that runs on when this one has ended."""
+    def trigger(self, *, deploy: bool | None = None) -> launching.Triggered | TriggeredFlow:
+        """Begin the study and hand it to what runs on when this process has ended.
+
+        That is a process of this machine, or a flow on the orchestrator that `metaflow` of the
+        configuration names; `deploy` says whether that flow is deployed where it is not
+        (by default as the configuration says).
+
+        Raises:
+            BenchmarkError: the study is wrong, or the orchestrator does not take it.
+        """
+        config = self._config
+        if deploy is not None:
+            options = config.metaflow.model_copy(update={"deploy": deploy})
+            config = config.model_copy(update={"metaflow": options})
         store = self._store()
         with self._definition(store) as declared:
             definition = self._unlike_others(store, declared)
             self.name = definition.name
             with launching.taken(store, self.name, lambda: Study.begin(store, definition)):
                 pass
-        return launching.trigger(definition.name, self._config)
+        return launching.trigger(definition, config)
 
     def found(self, name: str | None = None) -> Found:
         """The study as it stands in the store, whoever drives it."""

@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.cache import CACHE_VARIABLE
 from benchmark.config import PREFIX, QUICKSTART
-from benchmark.config_keys import Config, FrameworkEntry, OwnMetric, PilotOptions, SlurmOptions
+from benchmark.config_keys import (
+    Config,
+    FrameworkEntry,
+    MetaflowOptions,
+    OwnMetric,
+    PilotOptions,
+    SlurmOptions,
+)
 from docs.generate.markdown import NOTE, code, table, texts_of, words
 
 if TYPE_CHECKING:
@@ -17,6 +24,7 @@ _INNER = {
     "A metric of your own": OwnMetric,
     "The keys of slurm": SlurmOptions,
     "The keys of pilot, within slurm": PilotOptions,
+    "The keys of metaflow": MetaflowOptions,
 }
 
 

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -206,3 +207,25 @@ def test_a_docker_that_cannot_build_says_what_is_wanting(tmp_path):
         find_program(str(tmp_path / "a"))
     with pytest.raises(BenchmarkError, match="no docker program on PATH"):
         find_program(str(tmp_path))
+
+
+def test_an_apptainer_definition_has_all_that_its_steps_are_given(
+    program: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    """Not built: there is no Apptainer here. The steps are those of the Dockerfile."""
+    done = program("setup", "constant", "random-forest", "--apptainer", "image")
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "work" / "image"
+    assert f'"image": "{folder}/automl-benchmark.sif"' in done.stdout
+    text = (folder / "automl-benchmark.def").read_text()
+    listed = text.partition("for one in ")[2].partition(";")[0].split()
+    there = sorted(path.name for path in (folder / "build" / "environments").iterdir())
+    assert sorted(listed) == there
+    for name in there:
+        files = {path.name for path in (folder / "build" / "environments" / name).iterdir()}
+        assert {"framework.json", "requirements.lock", "benchmark"} <= files
+    for name in ("docker/install.py", "requirements.txt", "pre-requirements.txt"):
+        assert (folder / "build" / name).is_file()
+    assert (folder / "build/code/entrypoint.py").is_file()
+    steps = text.partition("%post")[2].partition("%runscript")[0]
+    subprocess.run(["sh", "-n", "-c", steps], check=True)

@@ -1,21 +1,26 @@
-"""Several environments at once, the proof that each works, what they take, removing them."""
+"""Several environments at once, each proved to work, packed, counted, removed."""
 
 from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import subprocess
 import sys
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from benchmark.compute.arrays import script
+from benchmark.config import SlurmOptions
 from benchmark.errors import SetupError
 from benchmark.frameworks import Framework, ensure, get
 from benchmark.frameworks.building import build_all
 from benchmark.frameworks.disk import remove, stored
 from benchmark.frameworks.environments import READY, verify
+from benchmark.frameworks.packing import pack, unpacked
 
 Make = Callable[..., Framework]
 TOML = 'description = "{name}"\nversion_of = "{version_of}"\npreload = ["{preload}"]\n'
@@ -163,3 +168,58 @@ def test_an_environment_in_use_is_not_removed(make: Make) -> None:
 def test_verify_says_which_module(make: Make) -> None:
     framework = make("one")
     assert verify(framework, ensure(framework)) > 0
+
+
+@pytest.fixture
+def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What a node has as its own disk."""
+    folder = tmp_path / "node"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    return folder
+
+
+def test_a_packed_environment_runs_where_it_is_unpacked(
+    make: Make, node: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    framework = make("small")
+    built = ensure(framework)
+    file = tmp_path / "shared" / "environments.tar.gz"
+    assert pack([built, built], file) > 0
+    shutil.rmtree(tmp_path / "cache")
+    job = script(SlurmOptions(cache=str(file)), ["-m", "benchmark.frameworks.packing", str(file)])
+    told = [
+        subprocess.run(["bash"], input=job, capture_output=True, text=True, check=True).stdout
+        for _ in range(2)
+    ]
+    assert told[0] == told[1] == f"{unpacked(file)}\n"
+    monkeypatch.setenv("AUTOML_BENCHMARK_CACHE", told[0].strip())
+    found = ensure(framework, report=pytest.fail)
+    assert found.folder.is_relative_to(node)
+    assert found.hash == built.hash
+    verify(framework, found)
+
+
+@pytest.mark.usefixtures("node")
+def test_what_cannot_be_unpacked_ends_the_job_with_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "cut.tar").write_bytes(b"nothing")
+    with pytest.raises(SetupError, match=r"cut\.tar cannot be unpacked"):
+        unpacked(tmp_path / "cut.tar")
+    job = script(SlurmOptions(cache=f"{tmp_path}/none.tar.gz"), ["-c", "print('the task')"])
+    done = subprocess.run(["bash"], input=job, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "none.tar.gz cannot be unpacked" in done.stderr
+
+
+def test_setup_writes_one_file(
+    make: Make, program: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    home = make("small").folder
+    told = ("--set", f'frameworks_path=["{home}"]')
+    done = program("setup", "small", "--to", "environments.tar", *told)
+    assert done.returncode == 0, done.stderr
+    file = tmp_path / "work" / "environments.tar"
+    assert f'"cache": "{file}"' in done.stdout
+    with tarfile.open(file) as archive:
+        assert [name for name in archive.getnames() if name.endswith("/.ready")]

@@ -1,4 +1,4 @@
-"""What the flow's steps do: cut a list of tasks, run a chunk of it, sum up the run.
+"""What the flows' steps do: cut a list of tasks, run a chunk of it, sum up the run.
 
 A chunk runs in one runner that lives on, so that Metaflow's half second is for the chunk, and its
 end is the end of all that it has started.
@@ -56,7 +56,7 @@ def run_chunk(url: str, name: str, keys: Sequence[str]) -> list[str]:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            env=_variables(),
         )
         if runner.stdin is None or runner.stdout is None:
             raise BenchmarkError("The runner's pipes could not be opened.")
@@ -76,6 +76,34 @@ def run_chunk(url: str, name: str, keys: Sequence[str]) -> list[str]:
             runner.wait()
             runner.stdout.close()
     return words
+
+
+def run_workers(url: str, study: str) -> int:
+    """Be a worker of a study until no trial is left; the number of its trials.
+
+    A worker ends after the study's `trials_per_task`; then another takes its place.
+
+    Raises:
+        BenchmarkError: the worker could not work, or left trials without a result.
+    """
+    done = 0
+    while True:
+        ended = subprocess.run(
+            [sys.executable, "-m", "benchmark.hpo.worker", url, study],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            env=_variables(),
+            check=False,
+        )
+        sys.stderr.write(ended.stderr)
+        ran = ended.stdout.count("\n")
+        if ended.returncode:
+            said = (ended.stderr.strip() or ended.stdout.strip()).splitlines()[-1:]
+            raise BenchmarkError(f"A worker of the study '{study}' failed: {''.join(said)[:600]}")
+        if not ran:
+            return done
+        done += ran
 
 
 def summary(url: str, name: str) -> tuple[str, list[str], list[list[str]]]:
@@ -100,6 +128,10 @@ def summary(url: str, name: str) -> tuple[str, list[str], list[list[str]]]:
         rows.append([label, str(len(own)), str(len(own) - len(good)), ", ".join(means)])
     headers = ["framework", "tasks", "failures", "means"]
     return f"Run {name}: {len(found)} results", headers, sorted(rows)
+
+
+def _variables() -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
 
 
 def _score(record: results.Record) -> float:

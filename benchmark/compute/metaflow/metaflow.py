@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, ClassVar
 from benchmark import results
 from benchmark.compute import submissions
 from benchmark.compute.dispatcher import Dispatcher, account
-from benchmark.compute.metaflow.flows import Flow
+from benchmark.compute.metaflow.flows import Flow, in_namespace
 from benchmark.errors import ConfigError
 from benchmark.results import Cause, Record
 
@@ -105,8 +105,10 @@ class MetaflowDispatcher(Dispatcher):
             "run_name": self.run.name,
             "job": one.name,
             "chunk": size,
+            "max_workers": workers,
+            **in_namespace(self.config.metaflow.namespace),
         }
-        self._flows.append((Flow(values, workers, _variables()), one))
+        self._flows.append((Flow(values, _variables()), one))
 
     def _bury(self) -> None:
         """Account for what flows that have ended left behind."""

@@ -64,6 +64,11 @@ class PilotDispatcher(WaitingDispatcher):
     def check(cls, config: Config) -> None:
         """Refuse what the cluster would never start, and tasks that fit into no allocation."""
         pilot = config.slurm.pilot
+        if config.slurm.image:
+            raise ConfigError(
+                f"'image' in 'slurm' is {config.slurm.image}, in which there is no srun for the "
+                "workers of 'pilot'; leave it out, or use the method slurm."
+            )
         request = _request(config, "check", "")
         if config.hard_limit > pilot.time_s - MARGIN_S:
             raise ConfigError(

@@ -248,13 +248,14 @@ _SQUEUE = ("squeue", "--me", "-h", "-r", "-t", "all", "-o", "%F|%K|%T|%r|%j")
 def element(state: str, reason: str = "", code: str = "") -> Element:
     """An element by Slurm's words; a word that is not known is taken for one that goes on."""
     word = state.split(maxsplit=1)[0].rstrip("+") if state.strip() else "UNKNOWN"
+    waits = word in ("PENDING", "REQUEUED", "REQUEUE_HOLD", "SPECIAL_EXIT")
     return Element(
         state=word,
         reason=reason,
         code=code,
         is_over=word in _OVER,
-        waits=word in ("PENDING", "REQUEUED", "REQUEUE_HOLD", "SPECIAL_EXIT"),
-        is_hopeless=bool(_HOPELESS.fullmatch(reason.strip("()"))),
+        waits=waits,
+        is_hopeless=waits and bool(_HOPELESS.fullmatch(reason.strip("()"))),
     )
 
 

@@ -51,13 +51,20 @@ def _first_job(config: Config) -> Iterator[Finding]:
     options = config.slurm
     python = options.python or sys.executable
     root = Path(benchmark.__file__).parents[1]
-    looks = [f"echo program $(test -d {shlex.quote(str(root))} && echo yes)"]
+    looks = []
+    if options.image:
+        image = shlex.quote(str(Path(options.image).expanduser()))
+        runs = f"apptainer exec {image} python -c 'import benchmark, obstore; print(\"yes\")'"
+        looks.append(f"echo image $({runs})")
+    else:
+        looks.append(f"echo program $(test -d {shlex.quote(str(root))} && echo yes)")
+        runs = f"{shlex.quote(python)} -c 'import obstore; print(\"yes\")'"
+        looks.append(f"echo python $({runs})")
     if not is_remote(config.store_url):
         # The folder itself may not be there before the first run.
         folder = folder_of(config.store_url).absolute()
         seen = folder if folder.is_dir() else folder.parent
         looks.append(f"echo store $(test -w {shlex.quote(str(seen))} && echo yes)")
-    looks.append(f"echo python $({shlex.quote(python)} -c 'import obstore; print(\"yes\")')")
     named = [f"--{name}={value}" for name, value in Slurm(options).chosen().items()]
     small = ["--nodes=1", "--ntasks=1", "--mem=300M", "--time=1", f"--immediate={FIRST_JOB_S}"]
     begun = time.monotonic()
@@ -76,6 +83,7 @@ def _first_job(config: Config) -> Iterator[Finding]:
     for name, what, mend in (
         ("program", f"this program's folder {root}", "install it on a shared disk"),
         ("store", f"the results' folder {config.store_url}", "name a shared one, or a bucket"),
+        ("image", f"the image {options.image} and apptainer", "build it on a shared disk"),
         ("python", f"{python} with this program's packages", "set 'python' in 'slurm'"),
     ):
         if any(f"echo {name} " in look for look in looks):

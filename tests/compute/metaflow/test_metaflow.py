@@ -2,30 +2,47 @@
 
 from __future__ import annotations
 
+import base64
 import importlib.util
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from services import free_ports
 
-from benchmark import results
 from benchmark.compute.metaflow.chunks import chunks, run_chunk, summary
+from benchmark.compute.metaflow.deployments import STUDY_FLOW
 from benchmark.compute.metaflow.flows import FLOW
 from benchmark.compute.metaflow.metaflow import MetaflowDispatcher
 from benchmark.config import Config
+from benchmark.config_keys import MetaflowOptions
 from benchmark.errors import BenchmarkError
+from benchmark.hpo.study import Study
+from benchmark.hpo.study_file import read_study
 from benchmark.runs.plan import Plan
 from benchmark.store import Store, open_store
 
 ROOT = Path(__file__).parents[3]
 PATIENCE_S = 400.0
+STUDY = """
+name: line
+direction: maximize
+algorithm: random
+trials: 6
+parallel: 3
+tunables:
+  - {name: x, value_type: double, lower_bound: 0, upper_bound: 1}
+limits: {time: 60, memory: 500, cores: 1}
+objective: {command: "echo '{\\"score\\": {x}}'"}
+"""
+RUN_FACTS = ".metaflow/AutomlBenchmarkTasks/*/_meta/_self.json"
 needs_metaflow = pytest.mark.skipif(
     importlib.util.find_spec("metaflow") is None, reason="metaflow is not installed"
 )
@@ -91,15 +108,10 @@ def test_a_killed_run_is_resumed(tmp_path: Path) -> None:
 @needs_metaflow
 @pytest.mark.integration
 def test_a_study_runs_in_flows(tmp_path: Path) -> None:
-    (tmp_path / "study.yaml").write_text(
-        "name: line\ndirection: maximize\nalgorithm: random\ntrials: 6\nparallel: 3\n"
-        "tunables:\n  - {name: x, value_type: double, lower_bound: 0, upper_bound: 1}\n"
-        "limits: {time: 60, memory: 500, cores: 1}\n"
-        'objective: {command: "echo \'{\\"score\\": {x}}\'"}\n'
-    )
+    (tmp_path / "study.yaml").write_text(STUDY)
     (tmp_path / "batch.config").write_text(json.dumps({"compute": {"*": "metaflow"}}))
     done = subprocess.run(
-        [sys.executable, str(ROOT / "main.py"), "tune", "study.yaml"],
+        [sys.executable, str(ROOT / "main.py"), "tune", "study.yaml", "-n", "lab"],
         cwd=tmp_path,
         capture_output=True,
         timeout=PATIENCE_S,
@@ -107,24 +119,19 @@ def test_a_study_runs_in_flows(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr.decode()[-3000:]
     assert len(open_store(str(tmp_path / "runs")).list("studies/line/out")) == 6
+    tags = [json.loads(path.read_text())["tags"] for path in tmp_path.glob(RUN_FACTS)]
+    assert tags
+    assert all("lab" in one for one in tags)
 
 
-@needs_metaflow
-@pytest.mark.integration
-@pytest.mark.parametrize(
-    ("deco", "words", "place"),
-    [
-        ("kubernetes", ("argo-workflows", "create"), ("spec", "templates")),
-        ("batch", ("step-functions", "create"), ("States",)),
-    ],
-)
-def test_the_deployed_documents_compile(
-    aws: pytest.MonkeyPatch, tmp_path: Path, deco: str, words: tuple[str, ...], place: tuple[str]
-) -> None:
+@pytest.fixture
+def account(aws: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[dict[str, str]]:
+    """An account of a double's with what Metaflow needs to deploy; the variables that name it."""
     import boto3
     from moto.moto_api._internal.models import moto_api_backend
     from moto.server import ThreadedMotoServer
 
+    aws.chdir(tmp_path)
     moto_api_backend.reset()
     (port,) = free_ports(1)
     server = ThreadedMotoServer("127.0.0.1", port, verbose=False)
@@ -136,7 +143,9 @@ def test_the_deployed_documents_compile(
             "AWS_ACCESS_KEY_ID": "key",
             "AWS_SECRET_ACCESS_KEY": "secret",
             "AWS_DEFAULT_REGION": "us-east-1",
+            "METAFLOW_HOME": str(tmp_path / "metaflow"),
             "METAFLOW_USER": "ann",
+            "METAFLOW_DEFAULT_DATASTORE": "s3",
             "METAFLOW_S3_ENDPOINT_URL": url,
             "METAFLOW_DATASTORE_SYSROOT_S3": "s3://bench/metaflow",
             "METAFLOW_BATCH_JOB_QUEUE": "queue",
@@ -144,6 +153,7 @@ def test_the_deployed_documents_compile(
             "METAFLOW_ECS_FARGATE_EXECUTION_ROLE": "arn:aws:iam::123456789012:role/flows",
             "METAFLOW_SFN_IAM_ROLE": "arn:aws:iam::123456789012:role/flows",
             "METAFLOW_SFN_DYNAMO_DB_TABLE": "table",
+            "METAFLOW_EVENTS_SFN_ACCESS_IAM_ROLE": "arn:aws:iam::123456789012:role/flows",
             "PYTHONPATH": str(ROOT),
         }
         for name, value in variables.items():
@@ -151,13 +161,12 @@ def test_the_deployed_documents_compile(
         boto3.client("s3").create_bucket(Bucket="bench")
         boto3.client("iam").create_role(RoleName="flows", AssumeRolePolicyDocument="{}")
         batch = boto3.client("batch")
-        role = variables["METAFLOW_SFN_IAM_ROLE"]
         network = boto3.client("ec2")
         machines = batch.create_compute_environment(
             computeEnvironmentName="machines",
             type="MANAGED",
             state="ENABLED",
-            serviceRole=role,
+            serviceRole=variables["METAFLOW_SFN_IAM_ROLE"],
             computeResources={
                 "type": "FARGATE",
                 "maxvCpus": 4,
@@ -171,16 +180,32 @@ def test_the_deployed_documents_compile(
         batch.create_job_queue(
             jobQueueName="queue", state="ENABLED", priority=1, computeEnvironmentOrder=order
         )
-        with_image = ("--with", f"{deco}:image=example/bench:1")
-        done = subprocess.run(
-            [sys.executable, FLOW, "--datastore=s3", *with_image, *words, "--only-json"],
-            cwd=tmp_path,
-            capture_output=True,
-            timeout=PATIENCE_S,
-            check=False,
-        )
+        yield variables
     finally:
         server.stop()
+
+
+@needs_metaflow
+@pytest.mark.integration
+@pytest.mark.parametrize("flow", [FLOW, STUDY_FLOW], ids=lambda flow: flow.stem)
+@pytest.mark.parametrize(
+    ("deco", "words", "place"),
+    [
+        ("kubernetes", ("argo-workflows", "create"), ("spec", "templates")),
+        ("batch", ("step-functions", "create"), ("States",)),
+    ],
+)
+@pytest.mark.usefixtures("account")
+def test_the_deployed_documents_compile(
+    flow: Path, deco: str, words: tuple[str, ...], place: tuple[str, ...]
+) -> None:
+    with_image = ("--with", f"{deco}:image=example/bench:1")
+    done = subprocess.run(
+        [sys.executable, flow, *with_image, *words, "--only-json"],
+        capture_output=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr.decode()[-2000:]
     found = json.loads(done.stdout)
     for key in place:
@@ -190,19 +215,70 @@ def test_the_deployed_documents_compile(
 
 @needs_metaflow
 @pytest.mark.integration
-def test_the_dispatcher_tells_every_task(
-    make_plan: Callable[..., Plan],
-    make_config: Callable[..., Config],
-    folder_store: Store,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+def test_a_triggered_study_is_deployed_once_and_only_if_it_may_be(
+    account: dict[str, str], tmp_path: Path
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    plan = make_plan(folder_store)
-    told = []
-    with MetaflowDispatcher(plan.run, make_config()) as dispatcher:
-        dispatcher.submit(plan.tasks)
-        while len(told) < 2:
-            told += dispatcher.completed(10.0)
-    assert sorted(record.task for record in told) == sorted(task.key for task in plan.tasks)
-    assert results.without_result(plan.run) == []
+    """On AWS's double, which takes state machines and runs none of them."""
+    import boto3
+
+    from benchmark.hpo import HPORunner
+
+    def runner(name: str, **more: object) -> HPORunner:
+        config = Config(
+            s3_bucket_root="bench",
+            compute={"*": "metaflow"},
+            metaflow=MetaflowOptions(orchestrator="step_functions"),
+        )
+        settings = {"direction": "maximize", "trials": 4, "parallel": 3} | more
+        space = [{"name": "x", "value_type": "double", "lower_bound": 0, "upper_bound": 1}]
+        objective = {"command": "echo {x}"}
+        return HPORunner(objective, space, name=name, config=config, namespace="lab", **settings)
+
+    machines = boto3.client("stepfunctions")
+    with pytest.raises(BenchmarkError, match="keeps its journal on this machine"):
+        runner("alone").trigger()
+    storage = f"sqlite:///{tmp_path}/storage"  # nothing runs here, so nobody else needs to reach it
+    with pytest.raises(BenchmarkError, match="is not deployed on step_functions"):
+        runner("first", storage=storage).trigger(deploy=False)
+    assert machines.list_state_machines()["stateMachines"] == []
+    runner("first", storage=storage).trigger()
+    triggered = runner("second", storage=storage).trigger(deploy=False)
+    (machine,) = machines.list_state_machines()["stateMachines"]
+    assert machine["name"] == "AutomlBenchmarkStudy"
+    place = machine["stateMachineArn"]
+    definition = machines.describe_state_machine(stateMachineArn=place)["definition"]
+    assert "--namespace=lab" in definition or "--tag lab" in definition
+    runs = machines.list_executions(stateMachineArn=place)["executions"]
+    inputs = [
+        json.loads(json.loads(one["input"])["Parameters"])
+        for run in runs
+        for one in [machines.describe_execution(executionArn=run["executionArn"])]
+    ]
+    assert sorted(one["study"] for one in inputs) == ["first", "second"]
+    assert {one["workers"] for one in inputs} == {3}
+    assert triggered.facts["orchestrator"] == "step_functions"
+    assert "AutomlBenchmarkStudy/" in triggered.sentence
+
+
+@needs_metaflow
+@pytest.mark.integration
+def test_the_flow_of_a_study_runs_its_workers(tmp_path: Path) -> None:
+    """As an orchestrator would run it, on this machine."""
+    store = open_store(str(tmp_path / "runs"))
+    (tmp_path / "study.yaml").write_text(STUDY)
+    Study.begin(store, read_study(tmp_path / "study.yaml", {"trials_per_task": 2}))
+    values = ("--store_url", store.url, "--study", "line", "--workers", "2")
+    done = subprocess.run(
+        [sys.executable, STUDY_FLOW, "run", *values],
+        cwd=tmp_path,
+        env=os.environ | {"METAFLOW_USER": "ann", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout.decode()[-3000:]
+    assert len(store.list("studies/line/out")) == 6
+    (card,) = tmp_path.glob(".metaflow/mf.cards/**/*.html")
+    data = re.search(r'__MF_DATA__\["[^"]+"\] = "([^"]+)"', card.read_text())
+    assert data is not None
+    assert b"Study studies/line: 6 trials" in base64.b64decode(data[1])

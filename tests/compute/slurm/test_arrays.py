@@ -11,9 +11,11 @@ from slurm_double import SlurmDouble
 
 from benchmark import results
 from benchmark.compute import submissions
+from benchmark.compute.arrays import script
 from benchmark.compute.cluster import Pace
+from benchmark.compute.slurm.commands import element
 from benchmark.compute.slurm.slurm import SlurmDispatcher
-from benchmark.config import Config
+from benchmark.config import Config, SlurmOptions
 from benchmark.errors import BenchmarkError
 from benchmark.results import Cause, Record
 from benchmark.runs.execute import execute
@@ -80,7 +82,7 @@ def test_one_array_with_what_the_tasks_ask_for(
         assert job["words"][-1] == "--exclude=n9"
         lines = job["script"].splitlines()
         assert lines[1] == "module load gcc"
-        assert '"$TMPDIR/environments"' in lines[2]
+        assert '"$TMPDIR/environments"' in lines[-2]
         assert "slurm_wrapper" in lines[-1]
     assert {state for state, *_ in slurm_double.jobs()[0]["elements"]} == {"CANCELLED"}
     assert submissions.load(plan.run, "Slurm") == []
@@ -273,6 +275,7 @@ def test_arrays_are_cut_where_the_cluster_cuts(
         dispatcher.submit(plan.tasks)
         sent(dispatcher, slurm_double, 2)
         assert [job["size"] for job in slurm_double.jobs()] == [2, 1]
+        assert len({job["name"] for job in slurm_double.jobs()}) == 2
 
 
 def test_a_limit_of_submissions_is_kept_until_there_is_room(
@@ -295,6 +298,48 @@ def test_what_can_never_start_is_reported(
     with Quick(plan.run, config) as dispatcher:
         dispatcher.submit(plan.tasks)
         with pytest.raises(BenchmarkError, match=r"never start.*PartitionTimeLimit"):
+            told(dispatcher, 1)
+
+
+@pytest.mark.parametrize(
+    ("reason", "hopeless"),
+    [
+        ("PartitionTimeLimit", True),
+        ("PartitionConfig", True),
+        ("BadConstraints", True),
+        ("InvalidAccount", True),
+        ("AssocMaxCpuPerJobLimit", True),
+        ("QOSMaxMemoryPerJob", True),
+        ("launch failed requeued held", True),
+        ("JobHeldAdmin", True),
+        ("Priority", False),
+        ("Resources", False),
+        ("BeginTime", False),
+        ("JobArrayTaskLimit", False),
+        ("QOSMaxJobsPerUserLimit", False),
+        ("AssocGrpCpuLimit", False),
+        ("ReqNodeNotAvail, UnavailableNodes:n1", False),
+    ],
+)
+def test_which_reasons_to_wait_never_clear(reason: str, hopeless: bool) -> None:
+    assert element("PENDING", reason).is_hopeless is hopeless
+    assert not element("RUNNING", reason).is_hopeless
+
+
+def test_one_that_waits_in_hope_holds_the_others_verdict(
+    plan: Plan, config: Config, slurm_double: SlurmDouble
+) -> None:
+    """While a task runs, or may start, the limits that others are above may still be lifted."""
+    slurm_double.configure(reason="PartitionTimeLimit")
+    with Quick(plan.run, config) as dispatcher:
+        dispatcher.submit(plan.tasks)
+        sent(dispatcher, slurm_double)
+        slurm_double.set(7, 0, "RUNNING")
+        assert dispatcher.completed(timeout_s=0.6) == []
+        slurm_double.set(7, 0, "COMPLETED")
+        leave_record(plan, 0)
+        assert len(told(dispatcher, 1)) == 1
+        with pytest.raises(BenchmarkError, match="never start"):
             told(dispatcher, 1)
 
 
@@ -349,3 +394,11 @@ def test_a_whole_run_in_which_the_elements_are_processes(
     summary = execute(plan.run, config, plan.tasks)
     assert summary.causes == {"success": 3}
     assert list((tmp_path / "logs").iterdir()) == []
+
+
+def test_in_an_image_nothing_of_this_machine_is_named_but_the_store() -> None:
+    words = ["-m", SlurmDispatcher.wrapper, "/shared/runs", "default", "job"]
+    lines = script(SlurmOptions(image="/shared/bench.sif", preamble=["module load x"]), words)
+    image = "exec apptainer exec --bind /shared/runs /shared/bench.sif python -m"
+    assert lines.splitlines()[1:3] == ["module load x", "unset PYTHONPATH"]
+    assert lines.splitlines()[3] == f"{image} {SlurmDispatcher.wrapper} /shared/runs default job"

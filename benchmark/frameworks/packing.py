@@ -1,0 +1,103 @@
+"""Environments as one file, for nodes whose shared disk has an inode quota or is slow to walk.
+
+pack(environments, Path("environments.tar"))                     # where they were built
+python -m benchmark.frameworks.packing environments.tar          # on a node: prints the cache
+
+A node unpacks a file once, into a folder of this user's below its temporary folder, and whoever
+comes meanwhile waits. The file's content is not looked at again: another one has another folder.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmark.errors import SetupError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from benchmark.frameworks.environments import Environment
+
+_SUFFIXES = (".tar", ".tar.gz", ".tgz")
+
+
+def is_packed(path: str | Path) -> bool:
+    """Whether a place for environments is a file that is to be unpacked."""
+    return str(path).endswith(_SUFFIXES)
+
+
+def pack(environments: Iterable[Environment], file: Path) -> float:
+    """Write environments into a tar file, gzipped where its name says so; its size in MB.
+
+    Raises:
+        SetupError: it cannot be written.
+    """
+    folders = dict.fromkeys(one.folder for one in environments)
+    staged = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with tarfile.open(staged, "w" if file.suffix == ".tar" else "w:gz") as archive:
+            for folder in folders:
+                archive.add(folder, f"environments/{folder.name}")
+        staged.replace(file)
+    except OSError as error:
+        staged.unlink(missing_ok=True)
+        raise SetupError(f"The file {file} cannot be written: {error.strerror}.") from None
+    return round(file.stat().st_size / 1e6, 1)
+
+
+def unpacked(file: Path) -> Path:
+    """The folder with a file's environments on this machine, unpacked if it was not yet.
+
+    Raises:
+        SetupError: the file cannot be read, or there is no place for what is in it.
+    """
+    try:
+        facts = file.stat()
+        name = hashlib.sha256(f"{file.absolute()} {facts.st_mtime_ns} {facts.st_size}".encode())
+        folder = _own_folder() / f"packed-{name.hexdigest()[:16]}"
+        with Path(f"{folder}.lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not folder.is_dir():
+                staged = folder.with_suffix(".staged")
+                shutil.rmtree(staged, ignore_errors=True)
+                with tarfile.open(file) as archive:
+                    archive.extractall(staged, filter="tar")
+                staged.rename(folder)
+    except (OSError, tarfile.TarError) as error:
+        raise SetupError(
+            f"The environments in {file} cannot be unpacked: {error}; make it with `setup --to "
+            f"{file.name}`, and name a disk with room in TMPDIR."
+        ) from None
+    return folder
+
+
+def _own_folder() -> Path:
+    """A folder that nobody else can write to; what lies in it is run."""
+    folder = Path(tempfile.gettempdir()) / f"automl-benchmark-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    facts = folder.lstat()
+    if facts.st_uid != os.getuid() or facts.st_mode & 0o022 or folder.is_symlink():
+        raise OSError(f"{folder} is not this user's own")
+    return folder
+
+
+def main(file: str) -> int:
+    try:
+        sys.stdout.write(f"{unpacked(Path(file))}\n")
+    except SetupError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
