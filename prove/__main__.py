@@ -18,6 +18,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from benchmark.frameworks import environments, registry
 from prove import kills, limits, rest, resume, storage  # noqa: F401  their rows
 from prove.rows import BROKEN, HOLDS, PROMISES, ROWS, Stage, Verdict, played
 from prove.table import markdown, show
@@ -53,6 +54,7 @@ def main() -> int:
     seed = secrets.randbelow(10**6) if options.seed is None else options.seed
     console = Console(stderr=True)
     console.print(f"seed {seed}, {options.kills} kills; the same again: --seed {seed}")
+    environments.ensure(registry.get("random-forest"), console.print)
     verdicts: list[Verdict] = []
     load, begun = os.getloadavg()[0], time.monotonic()
     with tempfile.TemporaryDirectory(prefix="prove-") as folder:

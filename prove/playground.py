@@ -19,7 +19,7 @@ from prove.program import ROOT, environment
 from prove.rows import until
 
 ROLES = ("task", "keeper", "zygote", "runner", "driver", "ctrl-c")
-PATIENCE_S = 60.0
+PATIENCE_S = 300.0
 
 
 @dataclass(frozen=True)
