@@ -58,7 +58,7 @@ def overhead(stage: Stage) -> str:
     )
     return (
         f"{len(own)} tasks: median {median:.3f} s, 95th percentile {p95:.3f} s, in every record; "
-        f"the bound is {MOST_OVERHEAD_S:g} s on an idle machine, this one was {slower:.1f} times slower"
+        f"bound: {MOST_OVERHEAD_S:g} s on an idle machine, this one was {slower:.1f} times slower"
     )
 
 
