@@ -3,6 +3,7 @@
 # make integration what needs root, apt and heavy installs
 # make check       ruff, mypy, bandit, pip-audit where PyPI's JSON API is reachable
 # make docs        the reference from the code, and the site into site/
+# make prove       the seven promises, faults injected for real; ARGS="--seed 1" plays them again
 # make perf        all measurements into perf/results.md; PERF="--quick" or "--only overhead"
 
 SHELL := /bin/bash
@@ -14,7 +15,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
 
-.PHONY: benchmark test integration check audit docs perf env clean
+.PHONY: benchmark test integration check audit docs prove perf env clean
 
 benchmark: env
 	$(BIN)/python main.py resume-compute --run quickstart
@@ -42,6 +43,9 @@ audit: $(VENV)/.ready-dev
 docs: $(VENV)/.ready-dev
 	$(BIN)/python -m docs.generate
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs --quiet build --strict
+
+prove: $(VENV)/.ready-dev
+	$(BIN)/python -m prove $(ARGS)
 
 perf: $(VENV)/.ready-dev
 	$(BIN)/python -m perf $(PERF)

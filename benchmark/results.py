@@ -148,12 +148,16 @@ class Record:
 
     @staticmethod
     def from_bytes(data: bytes | None) -> Record | None:
-        """The record, or None where the bytes are none: an unreadable record counts as absent."""
+        """The record, or None where the bytes are none: an unreadable record counts as absent.
+
+        Fields that a newer version of the program has added are passed over.
+        """
         try:
             values = _parsed(data or b"")
             values["cause"] = Cause(values["cause"]) if values["cause"] else None
-            return Record(**values)
-        except (ValueError, TypeError, KeyError):
+            known = Record.__dataclass_fields__
+            return Record(**{name: value for name, value in values.items() if name in known})
+        except (ValueError, TypeError, KeyError, AttributeError):
             return None
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
+import functools
 import signal
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,9 +19,10 @@ from services import aws, s3, seaweed
 from slurm_cluster import slurm, slurm_cluster
 from slurm_double import slurm_double
 
-from benchmark.config import PREFIX, Config
+from benchmark.config import Config
 from benchmark.runs.plan import Narrowing, Plan, draft, plan
 from benchmark.store import Store, open_store
+from prove.program import run_main
 
 __all__ = [
     "aws",
@@ -81,23 +81,7 @@ def program(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Runs main.py in an empty working directory, `tmp_path/work`, as a user would."""
     work = tmp_path / "work"
     work.mkdir()
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
-    if cache := os.environ.get(f"{PREFIX}CACHE"):
-        kept[f"{PREFIX}CACHE"] = cache
-
-    def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, str(ROOT / "main.py"), *arguments],
-            cwd=work,
-            env=kept | variables,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-
-    return run
+    return functools.partial(run_main, work)
 
 
 def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import subprocess
@@ -16,8 +15,10 @@ import pytest
 from benchmark.cli import main
 from benchmark.config import PREFIX
 from benchmark.store.objects import LOCKS
+from prove.program import ROOT, run_main
 
-ROOT = Path(__file__).parents[2]
+__all__ = ["ROOT", "run_main"]
+
 Program = Callable[..., subprocess.CompletedProcess[str]]
 CONFIG: dict[str, Any] = {
     "studies": ["starter"],
@@ -30,35 +31,6 @@ CONFIG: dict[str, Any] = {
     "max_attempts": 1,
     "compute": {"*": "local"},
 }
-
-
-def run_main(
-    folder: Path, *arguments: str | Path, as_root: bool = True, **variables: str
-) -> subprocess.CompletedProcess[str]:
-    """main.py in a folder, without the caller's own configuration variables.
-
-    With `as_root=False` a file's mode binds it even if the tests are run by root.
-    """
-    cache = f"{PREFIX}CACHE"
-    kept = {n: v for n, v in os.environ.items() if n == cache or not n.startswith(PREFIX)}
-    return subprocess.run(
-        [sys.executable, ROOT / "main.py", *arguments],
-        cwd=folder,
-        env=kept | variables,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-        preexec_fn=None if as_root else _heed_modes,
-    )
-
-
-def _heed_modes() -> None:
-    """Give up root's right to pass over the modes of files (CAP_DAC_OVERRIDE and _READ_SEARCH)."""
-    drop_from_bounding_set = 24
-    for capability in (1, 2):
-        ctypes.CDLL(None).prctl(drop_from_bounding_set, capability, 0, 0, 0)
 
 
 @pytest.fixture

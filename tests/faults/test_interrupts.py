@@ -8,34 +8,18 @@ import sys
 from pathlib import Path
 
 import pytest
-from killing import ROOT, Playground, until
 
-ADAPTER = """
-def fit(train, problem, limits):
-    import time
-    time.sleep(600)
-"""
-TOML = """
-name = "sleeper"
-description = "sleeps"
-python = ">=3.11,<3.14"
-environment = "random-forest"
-version_of = "numpy"
-"""
+from prove.playground import Playground
+from prove.program import ROOT, configure
+from prove.rows import until
+from prove.villains import villains
 
 
 @pytest.fixture
 def ground(tmp_path):
-    """A run of tasks that sleep, begun."""
-    made = Playground(tmp_path / "ground", seeds=1)
-    framework = made.folder / "mine" / "sleeper"
-    framework.mkdir(parents=True)
-    (framework / "framework.toml").write_text(TOML)
-    (framework / "adapter.py").write_text(ADAPTER)
-    config = json.loads((made.folder / "batch.config").read_text())
-    config |= {"frameworks_path": ["mine"], "frameworks": ["sleeper"], "hard_limit": 500}
-    (made.folder / "batch.config").write_text(json.dumps(config))
-    return made
+    """A run of eight tasks that sleep."""
+    folder = configure(tmp_path / "ground", **villains(tmp_path, "sleep"), hard_limit=500)
+    return Playground(folder)
 
 
 def begun(ground: Playground) -> subprocess.Popen[bytes]:

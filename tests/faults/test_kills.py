@@ -3,25 +3,22 @@
 import os
 
 import pytest
-from killing import ROLES, play
 from killing_studies import faults
 from killing_studies import play as play_studies
 
-
-@pytest.mark.integration
-def test_one_kill_of_each_role(tmp_path):
-    ground = play(
-        tmp_path / "ground", kills=len(ROLES), seed=int(os.environ.get("SEED", "7")), seeds=8
-    )
-    assert ground.faults == []
-    assert set(ground.killed) == set(ROLES)
+from prove.playground import ROLES, Playground, play, schedule
+from prove.program import configure
+from prove.rows import Stage
 
 
 @pytest.mark.integration
 def test_fifty_kills(tmp_path):
-    ground = play(tmp_path / "ground", kills=50, seed=int(os.environ.get("SEED", "1")), seeds=50)
+    stage = Stage(tmp_path, int(os.environ.get("SEED", "1")), 50)
+    ground = Playground(configure(tmp_path / "ground", seeds=50))
+    play(ground, schedule(stage.dice("kills"), stage.kills))
     assert ground.faults == []
     assert ground.killed.total() == 50
+    assert set(ground.killed) == set(ROLES)
 
 
 @pytest.mark.integration

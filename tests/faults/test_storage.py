@@ -15,7 +15,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from proxy import FaultyProxy
 from storage import OPERATIONS, refusal, until
 
 from benchmark import results
@@ -23,6 +22,7 @@ from benchmark.runs.plan import Plan
 from benchmark.store import open_store, patience
 from benchmark.store.bucket import open_bucket
 from benchmark.tasks import Run
+from prove.proxy import FaultyProxy
 
 ROOT = Path(__file__).parents[2]
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import random
 import signal
 import threading
 import urllib.error
 import urllib.request
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ import pytest
 
 from benchmark.hpo import Client
 from benchmark.store import open_store
+from prove.kills import killed_service
 
 TUNABLES: list[dict[str, Any]] = [
     {"name": f"x{n}", "value_type": "double", "lower_bound": 0, "upper_bound": 1} for n in range(3)
@@ -40,51 +39,13 @@ def test_a_server_from_start_to_end(serve: Serve, tmp_path: Path) -> None:
     assert list(client.experiments()) == ["e"]
 
 
-def killed_while_working(serve: Serve, kills: int, trials: int, clients: int) -> None:
-    """Clients ask and tell while the server is killed; every acknowledged result is there once."""
-    server = serve()
-    client = Client(server.url, patience_s=120)
-    client.create("e", direction="minimize", tunables=TUNABLES, trials=trials, algorithm="random")
-    told: list[tuple[int, float]] = []
-    faults: list[BaseException] = []
-
-    def work() -> None:
-        mine = Client(server.url, patience_s=120)
-        try:
-            for trial in mine.experiment("e"):
-                value = sum(trial.params.values())
-                trial.tell(value)
-                told.append((trial.number, value))
-        except BaseException as error:
-            faults.append(error)
-
-    threads = [threading.Thread(target=work) for _ in range(clients)]
-    for thread in threads:
-        thread.start()
-    for kill in range(1, kills + 1):
-        # The next kill comes when the clients have got on, not when a time has passed.
-        while len(told) < kill * trials // (kills + 1) and not faults:
-            threading.Event().wait(random.uniform(0.001, 0.02))
-        server.kill()
-        server.start()
-    for thread in threads:
-        thread.join(300)
-    assert not faults, faults
-    found = client.experiment("e").trials(limit=10_000)
-    assert [trial["number"] for trial in found] == list(range(trials))
-    assert all(trial["status"] == "success" for trial in found)
-    values = {trial["number"]: trial["values"][0] for trial in found}
-    assert dict(told) == values
-    assert max(Counter(number for number, _ in told).values()) == 1
-
-
 def test_a_kill(serve: Serve) -> None:
-    killed_while_working(serve, kills=1, trials=30, clients=4)
+    killed_service(serve(), [10], trials=30, clients=4)
 
 
 @pytest.mark.integration
 def test_fifty_kills(serve: Serve) -> None:
-    killed_while_working(serve, kills=50, trials=1000, clients=8)
+    killed_service(serve(), [20 * kill for kill in range(1, 50)], trials=1000)
 
 
 def classic(url: str, name: str, trials: int) -> None:

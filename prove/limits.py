@@ -1,0 +1,104 @@
+"""Rows of limits and of failures that are told."""
+
+from __future__ import annotations
+
+import csv
+import json
+import secrets
+from pathlib import Path
+from typing import get_args
+
+from benchmark import results
+from benchmark.errors import SetupError
+from benchmark.execution.sandbox import Means, Sandbox
+from benchmark.results import Record
+from benchmark.store import open_store
+from benchmark.tasks import Run
+from perf.limits import NASTY, TREE, lateness, peak_mb, pids_with
+from prove.program import configure, run_main
+from prove.rows import BrokenError, Stage, check, row
+from prove.villains import villains
+
+HARD_LIMIT_S, MEMORY_MB = 10, 500
+COUNTED = {"framework": 3, "memory": 1, "timeout": 1}
+
+
+def records_of(folder: Path) -> dict[str, Record]:
+    """The records of a folder's run, by their tasks."""
+    run = Run.open(open_store(str(folder / "runs")), "default")
+    return {record.task: record for record in results.records(run)}
+
+
+@row(2, "A tree of a child, a setsid child and a daemon, deaf to SIGTERM; two that take 2 GB each")
+def limits_of_a_run(stage: Stage) -> str:
+    mark = secrets.token_hex(8)
+    own = villains(stage.folder, "tree", "eat", nasty=str(NASTY), mark=mark)
+    limits = {"runtime": 2, "hard_limit": HARD_LIMIT_S, "memory": MEMORY_MB}
+    folder = configure(stage.folder / "run", **own, **limits)
+    done = run_main(folder, "execute-compute", "--dataset", "cpu", "--dataset", "penguins")
+    check(done.returncode == 0, f"the run ended with {done.returncode}: {done.stderr[-300:]}")
+    left = pids_with(mark)
+    check(not left, f"{len(left)} processes are left")
+    found = records_of(folder)
+    causes = {task.partition("/")[0]: record.cause for task, record in found.items()}
+    check(len(found) == 4, f"4 tasks, {len(found)} records")
+    check(causes == {"tree": "timeout", "eat": "memory"}, f"the causes are {causes}")
+    peak = max(r.peak_memory_mb or 0 for t, r in found.items() if t.startswith("eat"))
+    check(peak <= 1.5 * MEMORY_MB, f"{peak:.0f} MB were taken of {MEMORY_MB}")
+    longest = max(r.total_s or 0 for t, r in found.items() if t.startswith("tree"))
+    means = next(iter(found.values())).sandbox
+    return (
+        f"by {means}: no process left; of {HARD_LIMIT_S} s and {MEMORY_MB} MB allowed at most "
+        f"{longest:.2f} s and {peak:.0f} MB; causes timeout and memory"
+    )
+
+
+@row(2, "The same tree, and a program that takes 4 GB, on each means that the machine has")
+def limits_by_means(stage: Stage) -> str:
+    told = []
+    for means in get_args(Means):
+        try:
+            with Sandbox([0], means) as sandbox:
+                late, peak = lateness(sandbox), peak_mb(sandbox)
+        except SetupError as error:
+            told.append(f"{means}: not here ({error})")
+            continue
+        except SystemExit as error:
+            raise BrokenError(f"{means}: {error}") from None
+        told.append(
+            f"{means}: {TREE} processes gone {late:.3f} s after the limit, {peak:.0f} MB of 300"
+        )
+    return "; ".join(told)
+
+
+@row(1, "A framework that raises, crashes, answers nonsense, takes all memory, never ends")
+def causes_are_told(stage: Stage) -> str:
+    expected = {
+        **{"raise": "framework", "crash": "framework", "nonsense": "framework"},
+        **{"eat": "memory", "sleep": "timeout", "well": None},
+    }
+    own = villains(stage.folder, *expected)
+    limits = {"runtime": 2, "hard_limit": HARD_LIMIT_S, "memory": MEMORY_MB}
+    folder = configure(stage.folder / "run", **own, **limits)
+    done = run_main(folder, "execute-compute", "--dataset", "penguins")
+    check(done.returncode == 0, f"the run ended with {done.returncode}: {done.stderr[-300:]}")
+    causes = {task.partition("/")[0]: record.cause for task, record in records_of(folder).items()}
+    check(causes == expected, f"the causes are {causes}")
+    for command in ("fetch-results", "run-analysis"):
+        done = run_main(folder, command)
+        check(done.returncode == 0, f"{command} ended with {done.returncode}: {done.stderr[-300:]}")
+    with (folder / "compiled_results.csv").open(newline="") as file:
+        rows = {line["MODEL"]: line for line in csv.DictReader(file)}
+    told = {name: line["cause"] or None for name, line in rows.items()}
+    check(told == expected, f"compiled_results.csv says {told}")
+    check("no such luck" in rows["raise"]["message"], "the message of the failure is not told")
+    report = (folder / "report.html").read_text(encoding="utf-8")
+    silent = [cause for cause in ("framework", "memory", "timeout") if cause not in report]
+    check(not silent and "no such luck" in report, f"the report does not tell of {silent}")
+    check("<b>today</b>" not in report, "the report has a framework's own HTML")
+    causes_seen = json.loads(run_main(folder, "status", "--json").stdout)["causes"]
+    check(causes_seen == COUNTED, f"status says {causes_seen}")
+    return (
+        f"{len(expected)} tasks, {len(rows)} rows, each with its cause in record, CSV, status "
+        f"({', '.join(f'{n} {c}' for c, n in COUNTED.items())}) and report"
+    )

@@ -1,0 +1,64 @@
+"""A framework that does what it is told: well, or one of the things that go wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+TOML = """
+name = "villain"
+description = "does what it is told"
+python = ">=3.11,<3.14"
+environment = "random-forest"
+version_of = "numpy"
+preload = ["numpy", "pandas"]
+"""
+ADAPTER = """
+import os, subprocess, sys, threading, time
+import numpy as np
+
+def fit(train, problem, limits):
+    deed = problem.params["deed"]
+    if deed == "raise":
+        raise RuntimeError("no such luck <b>today</b>")
+    if deed == "crash":
+        os.abort()
+    if deed == "tree":
+        subprocess.run([sys.executable, problem.params["nasty"], problem.params["mark"]])
+    if deed == "eat":
+        child = os.fork()
+        eaten = [bytearray(50_000_000) for _ in range(40)]
+        os.waitpid(child, 0) if child else time.sleep(600)
+    if deed == "sleep":
+        time.sleep(600)
+    if deed == "work":
+        time.sleep(problem.params["seconds"])
+    return deed
+
+def predict(model, frame, problem):
+    rows = len(frame)
+    if model == "nonsense":
+        return {"predictions": ["?"], "probabilities": None, "classes": None}
+    if problem.type == "regression":
+        return {"predictions": np.zeros(rows), "probabilities": None, "classes": None}
+    share = np.full((rows, len(problem.classes)), 1 / len(problem.classes))
+    return {"predictions": [problem.classes[0]] * rows, "probabilities": share,
+            "classes": problem.classes}
+
+def describe(model):
+    return {"models": 1, "leaderboard": None, "version": "1"}
+"""
+
+
+def villains(folder: Path, *deeds: str, **params: Any) -> dict[str, Any]:
+    """Write the framework below a folder; the configuration's keys for one framework a deed."""
+    place = folder / "mine" / "villain"
+    place.mkdir(parents=True)
+    (place / "framework.toml").write_text(TOML)
+    (place / "adapter.py").write_text(ADAPTER)
+    return {
+        "frameworks_path": [str(folder / "mine")],
+        "frameworks": [
+            {"name": "villain", "as": deed, "params": {"deed": deed, **params}} for deed in deeds
+        ],
+    }
