@@ -143,8 +143,10 @@ def entry(
 def _of_file(path: Path) -> list[Declaration]:
     import yaml
 
+    from benchmark import yaml_text
+
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = yaml_text.load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"'datasets' names {path}, which is not there.") from None
     except (OSError, UnicodeDecodeError) as error:

@@ -42,8 +42,10 @@ def _json(text: str, file: Path) -> Any:
 def _yaml(text: str, file: Path) -> Any:
     import yaml
 
+    from benchmark import yaml_text
+
     try:
-        return yaml.safe_load(text)
+        return yaml_text.load(text)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         said = " ".join(str(error).split())
         line = _line_of(error, text)
