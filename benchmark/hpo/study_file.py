@@ -168,7 +168,8 @@ def define(
     limits = _limits(values.get("limits"), faults)
     resources = _resources(values.get("resources"), tunables, faults)
     limits["time"] = resources.pop("time_s", limits["time"])
-    has_cost = objective.cost is not None or not has_objective
+    told = values.get("objective")
+    has_cost = "cost" in told if isinstance(told, dict) else told is None
     stop = read_stop(values.get("stop"), has_cost, faults)
     layering = read_layering(values, space if has_space else None, faults)
     environment = read_environment(values.get("environment"), faults)
