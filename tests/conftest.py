@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -38,6 +39,10 @@ __all__ = [
 ]
 
 ROOT = Path(__file__).parents[1]
+
+# A shell that runs the tests in the background hands down an ignored Ctrl-C, and they send some.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 SMALL: dict[str, Any] = {
     "studies": ["starter"],
     "frameworks": ["constant"],

@@ -186,7 +186,7 @@ def test_a_packed_environment_runs_where_it_is_unpacked(
     framework = make("small")
     built = ensure(framework)
     file = tmp_path / "shared" / "environments.tar.gz"
-    assert pack([built, built], file) > 0
+    pack([built, built], file)
     shutil.rmtree(tmp_path / "cache")
     job = script(SlurmOptions(cache=str(file)), ["-m", "benchmark.frameworks.packing", str(file)])
     told = [
