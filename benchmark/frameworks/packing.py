@@ -81,8 +81,11 @@ def unpacked(file: Path) -> Path:
 
 
 def _own_folder() -> Path:
-    """A folder that nobody else can write to; what lies in it is run."""
-    folder = Path(tempfile.gettempdir()) / f"automl-benchmark-{os.getuid()}"
+    """A folder that nobody else can write to, for what lies in it is run.
+
+    Not the runners' scratch root, which they sweep.
+    """
+    folder = Path(tempfile.gettempdir()) / f"automl-benchmark-{os.getuid()}-environments"
     folder.mkdir(mode=0o700, exist_ok=True)
     facts = folder.lstat()
     if facts.st_uid != os.getuid() or facts.st_mode & 0o022 or folder.is_symlink():
