@@ -4,6 +4,10 @@
 class BenchmarkError(Exception):
     """Base of all errors that end a command with one sentence and exit code 2."""
 
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows, by IPython's own hook: the sentence, and no traceback."""
+        return [f"error: {self}"]
+
 
 class ConfigError(BenchmarkError):
     """A configuration key or its value is wrong."""
@@ -11,6 +15,10 @@ class ConfigError(BenchmarkError):
 
 class StoreError(BenchmarkError):
     """The store cannot be reached, read or written."""
+
+
+class AbsentStoreError(StoreError):
+    """The folder of a store is not there, so nothing is in it."""
 
 
 class DataError(BenchmarkError):

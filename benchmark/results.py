@@ -19,6 +19,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from benchmark import packs
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
@@ -242,10 +244,11 @@ def _last_aside(run: Run, key: str) -> int:
 
 @dataclass(frozen=True)
 class AttemptIndex:
-    """The attempts of a run by task key: the last number, and the last mark."""
+    """The attempts of a run by task key: the last number, and the last mark; all as listed."""
 
     last: dict[str, int]
     aside: dict[str, int]
+    listed: dict[str, str | None]
 
 
 def attempt_index(run: Run) -> AttemptIndex:
@@ -253,21 +256,22 @@ def attempt_index(run: Run) -> AttemptIndex:
     prefix = f"{run.name}/attempts/"
     last: dict[str, int] = {}
     aside: dict[str, int] = {}
-    for path in run.store.list(prefix):
+    listed = run.store.listed(prefix)
+    for path in listed:
         key, _, name = path[len(prefix) :].rpartition("/")
         number, is_aside = _parse(name)
         target = aside if is_aside else last
         target[key] = max(number, target.get(key, 0))
-    return AttemptIndex(last, aside)
+    return AttemptIndex(last, aside, listed)
 
 
 def records(run: Run) -> Iterator[Record]:
-    """Every valid record of the run, in the order of their keys."""
+    """Every valid record of the run, in no order."""
     return _records(run, attempt_index(run))
 
 
 def _records(run: Run, index: AttemptIndex) -> Iterator[Record]:
-    for _, data in run.store.get_many(run.store.list(f"{run.name}/out")):
+    for _, data in packs.read(run, run.store.listed(f"{run.name}/out")):
         record = Record.from_bytes(data)
         if record is not None and record.attempt > index.aside.get(record.task, 0):
             yield record
@@ -309,7 +313,7 @@ def _ends(
         for key in keys
         if key in index.last and index.last[key] > index.aside.get(key, 0)
     }
-    for path, data in run.store.get_many(paths):
+    for path, data in packs.read(run, {path: index.listed.get(path) for path in paths}):
         yield paths[path], Record.from_bytes(data)
 
 
@@ -320,13 +324,13 @@ def earlier_ends(run: Run) -> Iterator[Record]:
     """
     index = attempt_index(run)
     prefix = f"{run.name}/attempts/"
-    paths = []
-    for path in run.store.list(prefix):
+    paths = {}
+    for path, e_tag in index.listed.items():
         key, _, name = path[len(prefix) :].rpartition("/")
         number, is_aside = _parse(name)
         if not is_aside and (number < index.last[key] or number < index.aside.get(key, 0)):
-            paths.append(path)
-    for _, data in run.store.get_many(paths):
+            paths[path] = e_tag
+    for _, data in packs.read(run, paths):
         record = Record.from_bytes(data)
         if record is not None:
             yield record

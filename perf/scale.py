@@ -27,7 +27,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 import services  # noqa: E402
 
-from benchmark import results  # noqa: E402
+from benchmark import packs, results  # noqa: E402
 from benchmark.config import Config  # noqa: E402
 from benchmark.results import Record, utc_now  # noqa: E402
 from benchmark.runs.compiled import compile_results  # noqa: E402
@@ -122,12 +122,12 @@ def perform(stage: str, url: str, tasks: int, folder: Path) -> int:
     store = open_store(url)
     if stage == "plan":
         return len(plan(store, draft(config)).tasks)
-    if stage == "fill":
-        fill(existing(config, store).run)
+    planned = existing(config, store)
+    if stage in ("fill", "pack"):
+        (fill if stage == "fill" else packs.write)(planned.run)
         return tasks
     if stage == "naive":
-        return boto3_loop(existing(config, store).run)
-    planned = existing(config, store)
+        return boto3_loop(planned.run)
     if stage == "resume":
         left = results.without_result(planned.run, planned.tasks)
         return len(planned.tasks) - len(left)

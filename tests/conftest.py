@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -36,6 +37,9 @@ __all__ = [
     "slurm_cluster",
     "slurm_double",
 ]
+
+# A shell that runs the tests in the background hands down an ignored Ctrl-C, and they send some.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SMALL: dict[str, Any] = {
     "studies": ["starter"],

@@ -22,6 +22,9 @@ __all__ = ["COMMANDS", "main"]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit code (0, 1: a fault outside the frameworks, 2: wrong use)."""
+    if sys.platform == "win32":
+        _say("error: Windows cannot hold a task's processes within limits; use WSL 2.")
+        return 2
     options = parse(sys.argv[1:] if argv is None else argv)
     module, _, function = COMMANDS[options.command][0].partition(":")
     code = 0

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from benchmark.cli.parser import make_parser
 from benchmark.errors import BenchmarkError
+from benchmark.extras import install
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +22,7 @@ def completion(options: argparse.Namespace) -> int:
     except ModuleNotFoundError:
         raise BenchmarkError(
             "completion needs the package shtab, which is not installed; run "
-            "`pip install 'automl-benchmark[completion]'`."
+            f"`{install('completion')}`."
         ) from None
     parser = make_parser()
     for action in _actions(parser):

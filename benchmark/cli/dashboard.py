@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from benchmark.cli.output import notice
-from benchmark.cli.session import loaded_configuration, stored
+from benchmark.cli.session import loaded_configuration, stored_studies
 from benchmark.errors import BenchmarkError
 from benchmark.hpo import dashboard as served
 from benchmark.hpo import listing
@@ -17,13 +17,15 @@ if TYPE_CHECKING:
 
 def dashboard(options: argparse.Namespace) -> int:
     """Serve it until Ctrl-C."""
-    store = stored(loaded_configuration(options).values)
+    store = stored_studies(loaded_configuration(options).values)
     name = options.study
     if name is None:
         names = study_names(store)
+        if not names:
+            raise BenchmarkError(f"There are no studies in {store.url}; begin one with tune FILE.")
         if len(names) != 1:
             raise BenchmarkError(
-                f"Name the study: dashboard NAME; {store.url} has {', '.join(names) or 'none'}."
+                f"Name the study: dashboard NAME; {store.url} has {', '.join(names)}."
             )
         name = names[0]
     run, definition = listing.opened(store, name)

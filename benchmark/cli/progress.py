@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Self
@@ -9,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Self
 from benchmark.cli.output import notice
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from benchmark.results import Record
 
 
@@ -30,6 +33,20 @@ class Progress:
     def __exit__(self, *_: object) -> None:
         if self._bar:
             self._bar.stop()
+
+    @contextlib.contextmanager
+    def hidden(self) -> Iterator[None]:
+        """The bar gives way to a question while the block runs; may be used in a signal handler."""
+        # A signal in the midst of a write finds its buffer taken: then the bar stays.
+        with contextlib.suppress(RuntimeError):
+            if self._bar:
+                self._bar.stop()
+        try:
+            yield
+        finally:
+            with contextlib.suppress(RuntimeError):
+                if self._bar:
+                    self._bar.start()
 
     def tell(self, record: Record) -> None:
         self._counts[str(record.cause or record.status)] += 1

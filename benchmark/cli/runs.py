@@ -8,8 +8,9 @@ import tempfile
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from benchmark import results
+from benchmark import packs, results
 from benchmark.cli.data import Downloads, warned
+from benchmark.cli.leaving import question
 from benchmark.cli.output import finite, notice, report, tell
 from benchmark.cli.progress import Progress, counted, line
 from benchmark.cli.session import configuration, is_narrowed, narrowing
@@ -103,6 +104,7 @@ def carry_out(
         code = _ended(summary)
     else:
         summary, code = Summary(), 0
+        packs.write(run)
         there = f"the results of {counted(had, 'task')} are there" if had else "no task is meant"
         notice(f"Run '{run.name}': {there}; nothing to run.")
     code = max(left_out, code)
@@ -133,7 +135,8 @@ def _carried(config: Config, run: Run, waiting: Sequence[Task], had: int, detach
         notice(f"warning: {warning}")
     begin.build_environments(run, waiting, notice)
     with Progress(len(waiting), parallel) as progress:
-        return execute(run, config, waiting, progress.tell, _stopping, detach=detach)
+        ask = question(progress.hidden)
+        return execute(run, config, waiting, progress.tell, _stopping, detach=detach, ask=ask)
 
 
 def _facts(run: Run, summary: Summary, tasks: int, had: int) -> dict[str, Any]:

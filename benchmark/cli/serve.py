@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from benchmark.cli.output import notice
 from benchmark.cli.session import loaded_configuration
 from benchmark.errors import BenchmarkError
+from benchmark.extras import install
 
 if TYPE_CHECKING:
     import argparse
@@ -17,12 +18,14 @@ if TYPE_CHECKING:
 def serve(options: argparse.Namespace) -> int:
     """Serve until told to end, or run one verb of the gRPC client."""
     try:
-        import grpc  # noqa: F401
         import uvicorn  # noqa: F401
+
+        if options.what is not None or not options.no_grpc:
+            import grpc  # noqa: F401
     except ImportError as error:
         raise BenchmarkError(
             f"The service needs the package {error.name}, which is not installed; install the "
-            "extra 'service': pip install 'automl-benchmark[service]'."
+            f"extra 'service': {install('service')}"
         ) from None
     if options.what is not None:
         from benchmark.cli.service_client import client

@@ -105,6 +105,7 @@ def _result(options: argparse.Namespace) -> Answer:
         result=options.result,
         value_type=options.value_type,
         value=options.value or 0.0,
+        exact_value=options.value or 0.0,
     )
     _call("UpdateTrialResult", request)
     return {"updated": options.trial}, ["Success: Updated Trial Result"]
@@ -117,19 +118,19 @@ def _next(options: argparse.Namespace) -> Answer:
 
 def _recommended(options: argparse.Namespace) -> Answer:
     found = _call("GetRecommendedConfig", _name(options))
-    values = {one.name: one.text or one.value for one in found.tunables}
+    values = {one.name: one.text or one.exact_value for one in found.tunables}
     facts = {
         "experiment_name": found.experiment_name,
         "direction": found.direction,
         "objective_function": found.optimal_value.objective_function,
-        "value": found.optimal_value.value,
+        "value": found.optimal_value.exact_value,
         "tunables": values,
     }
     return facts, [
         f"Recommended configuration for experiment: {found.experiment_name}",
         f"\tDirection: {found.direction}",
         f"\tObjective Function: {found.optimal_value.objective_function}",
-        f"\tOptimal Value: {found.optimal_value.value}",
+        f"\tOptimal Value: {found.optimal_value.exact_value}",
         "\tTunables:",
         *(f"\t\t{name}: {value}" for name, value in values.items()),
     ]
@@ -176,11 +177,10 @@ def _details(values: dict[str, Any]) -> Any:
 
 
 def _tunable(entry: dict[str, Any]) -> dict[str, Any]:
-    """Fractions do not fit the classic bounds, so that every bound goes in full precision."""
+    """A float rounds bounds, so that every one goes in full precision too."""
     for bound in ("lower_bound", "upper_bound"):
         if bound in entry:
             entry[f"exact_{bound}"] = entry[bound]
-            entry[bound] = max(-(2**31), min(2**31 - 1, int(entry[bound])))
     if "choices" in entry:
         entry["choices"] = [str(choice) for choice in entry["choices"]]
     return entry

@@ -10,16 +10,15 @@ from urllib.parse import urlsplit
 
 from benchmark.cli.output import notice
 from benchmark.config import Config, load_config
-from benchmark.errors import ConfigError, StoreError
+from benchmark.errors import AbsentStoreError, ConfigError, StoreError
 from benchmark.runs import select
-from benchmark.runs.plan import Narrowing, existing
 from benchmark.store import open_store
 
 if TYPE_CHECKING:
     import argparse
 
     from benchmark.config import LoadedConfig
-    from benchmark.runs.plan import Plan
+    from benchmark.runs.plan import Narrowing, Plan
     from benchmark.store import Store
 
 # The keys of what is still to come.
@@ -55,6 +54,9 @@ def loaded_configuration(options: argparse.Namespace, **fixed: Any) -> LoadedCon
 
 
 def narrowing(options: argparse.Namespace) -> Narrowing:
+    # Plans bring the readers of data sets, which a server and the studies do without.
+    from benchmark.runs.plan import Narrowing
+
     return Narrowing(options.framework, options.dataset, options.seed)
 
 
@@ -62,8 +64,19 @@ def is_narrowed(options: argparse.Namespace) -> bool:
     return bool(options.framework or options.dataset or options.seed)
 
 
-def stored(config: Config) -> Store:
+def stored_studies(config: Config) -> Store:
+    """The store of a command that needs a study in it: a folder that is not there is not made.
+
+    Raises:
+        AbsentStoreError: the folder is not there.
+    """
+    return stored(config, "There are no studies", "begin one with tune FILE")
+
+
+def stored(config: Config, none: str | None = None, mend: str = "") -> Store:
     """The store of a command that only reads: a folder that is not there is not made.
+
+    `none` and `mend` are what is said where there is no folder, of runs by default.
 
     Raises:
         StoreError: the folder is not there.
@@ -74,9 +87,11 @@ def stored(config: Config) -> Store:
         try:
             folder.stat()
         except (FileNotFoundError, NotADirectoryError):
-            raise StoreError(
-                f"There is no run '{config.run}', for there is no folder {folder.absolute()}; "
-                "start one with execute-compute, or name another store with 's3_bucket_root'."
+            none = none or f"There is no run '{config.run}'"
+            raise AbsentStoreError(
+                f"{none}, for there is no folder {folder.absolute()}; "
+                f"{mend or 'start one with execute-compute'}, or name another store with "
+                "'s3_bucket_root'."
             ) from None
         except OSError as error:
             raise StoreError(
@@ -92,6 +107,8 @@ def chosen(options: argparse.Namespace) -> tuple[Config, Plan]:
     Raises:
         BenchmarkError: there is no such run, or a narrowing names nothing of it.
     """
+    from benchmark.runs.plan import existing
+
     config = configuration(options)
     causes = select.causes_of(options.cause)
     plan = existing(config, stored(config), narrowing(options))

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.cli.output import agreed, notice, report
-from benchmark.cli.session import loaded_configuration, stored
-from benchmark.errors import BenchmarkError
+from benchmark.cli.session import loaded_configuration, stored_studies
+from benchmark.errors import AbsentStoreError, BenchmarkError
 from benchmark.hpo import control, export, listing
+from benchmark.hpo.stopping import EMPTY, without_numbers
 from benchmark.store import open_store
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
 
     from benchmark.hpo.study_file import StudyDefinition
+    from benchmark.results import Record
     from benchmark.store import Store
     from benchmark.tasks import Run
 
@@ -31,11 +35,9 @@ def studies(options: argparse.Namespace) -> int:
     """List studies, or do something with one."""
     if options.action == "import":
         return _import(options)
-    store = stored(loaded_configuration(options).values)
     if options.action == "list":
-        found = listing.listed(store)
-        report(options, {"studies": found}, listing.lines(found) or ["There are no studies."])
-        return 0
+        return _list(options)
+    store = stored_studies(loaded_configuration(options).values)
     if options.name is None:
         raise BenchmarkError(f"Name the study: studies {options.action} NAME.")
     if options.action == "delete":
@@ -50,8 +52,27 @@ def studies(options: argparse.Namespace) -> int:
     return actions[options.action](options, run, definition)
 
 
+def _list(options: argparse.Namespace) -> int:
+    try:
+        store = stored_studies(loaded_configuration(options).values)
+        found = listing.listed(store)
+    except AbsentStoreError:
+        found = []
+    report(options, {"studies": found}, listing.lines(found) or ["There are no studies."])
+    return 0
+
+
 def _show(options: argparse.Namespace, run: Run, definition: StudyDefinition) -> int:
-    report(options, facts(run, definition), lines(run, definition))
+    told = facts(run, definition)
+    told["state"] = listing.state_of(run, definition, told["told"])
+    last = f", last trial {told['last']}" if told["last"] else ""
+    more = [
+        f"{told['state']}; {', '.join(definition.directions.values())} {told['objective']}; "
+        f"{definition.algorithm}; begun {told['begun']}{last}"
+    ]
+    more += [f"{one['trials']} failed so: {one['message']}" for one in told["failures"][:3]]
+    first, *rest = lines(run, definition)
+    report(options, told, [first, *more, *rest])
     return 0
 
 
@@ -165,6 +186,12 @@ def facts(run: Run, definition: StudyDefinition) -> dict[str, Any]:
     return {
         "study": definition.name,
         "store": run.store.url,
+        "objective": listing.objective_of(definition),
+        "directions": definition.directions,
+        "algorithm": definition.algorithm,
+        "begun": run.manifest.created,
+        "last": max((record.ended or "" for record in records), default="") or None,
+        "failures": _failures(records),
         "trials": definition.trials,
         "told": len(records) - imported,
         "imported": imported,
@@ -181,7 +208,7 @@ def lines(run: Run, definition: StudyDefinition) -> list[str]:
     found = [
         f"{definition.name}: {told['told']} of {definition.trials} trials{more}, "
         f"{told['success']} successes, {told['failure']} failures, {told['prune']} pruned"
-        + ("" if told["word"] == "go" else f"; it was told to {told['word']}")
+        + ("" if told["word"] == "go" else f"; it was told to {told['word']}"),
     ]
     for one in told["best"]:
         values = zip(definition.directions, one["values"], strict=True)
@@ -189,6 +216,14 @@ def lines(run: Run, definition: StudyDefinition) -> list[str]:
         found.append(f"best: trial {one['trial']}: {said}")
         found += [f"  {name} = {value}" for name, value in one["params"].items()]
     return found
+
+
+def _failures(records: Sequence[Record]) -> list[dict[str, Any]]:
+    """Why trials failed or measured nothing, the most frequent first; numbers aside."""
+    lost = [r.message for r in records if r.status == "failure" or r.labels.get(EMPTY)]
+    last = {without_numbers(text): text for text in lost}
+    counted = Counter(map(without_numbers, lost)).most_common()
+    return [{"message": last[text], "trials": count} for text, count in counted]
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmark.cli.leaving import question
 from benchmark.cli.output import notice, report
-from benchmark.cli.session import loaded_configuration
+from benchmark.cli.session import loaded_configuration, stored_studies
 from benchmark.cli.studies import facts, lines
 from benchmark.errors import BenchmarkError
 from benchmark.hpo import export, launching, worker
@@ -17,6 +19,8 @@ from benchmark.hpo.logs import is_told, set_levels
 from benchmark.hpo.project import is_project, read_project
 from benchmark.hpo.study import Study, study_names
 from benchmark.hpo.study_file import StudyError, read_study
+from benchmark.hpo.study_store import no_study
+from benchmark.hpo.telling import ending, line
 from benchmark.hpo.verdict import CONFIRM, check
 from benchmark.store import open_store
 
@@ -40,13 +44,15 @@ def tune(options: argparse.Namespace) -> int:
         raise BenchmarkError(f"'{options.folder}' is one argument too many; only new takes two.")
     set_levels(options.log_level, options.optuna_log_level)
     base = loaded_configuration(options).values
-    store = open_store(base.store_url)
+    store = open_store(base.store_url) if options.study else stored_studies(base)
     changes = {key: getattr(options, key) for key in ("name", "trials", "algorithm", "parallel")}
     if options.objective_command:
         changes["objective"] = {"command": options.objective_command}
     if options.namespace:
         notice(f"The namespace '{options.namespace}' says nothing to this compute method.")
     definition = _declared(options, store, changes)
+    if definition is None and options.resume not in study_names(store):
+        raise StudyError(no_study(options.resume, store))
     name = definition.name if definition else options.resume
     if options.worker:
         arguments = ["--trials-per-task", str(options.trials_per_task)]
@@ -77,8 +83,7 @@ def _declared(
         if options.name not in (None, options.resume):
             raise BenchmarkError(f"The study that goes on is '{options.resume}'; leave --name out.")
         if options.resume not in study_names(store):
-            others = ", ".join(study_names(store)) or "none"
-            raise StudyError(f"There is no study '{options.resume}' to go on with; {others}.")
+            raise StudyError(no_study(options.resume, store))
         changes["name"] = options.resume
     path = Path(options.study)
     if path.is_dir() and is_project(path):
@@ -91,10 +96,10 @@ def _declared(
 
 def _drive(options: argparse.Namespace, study: Study, base: Config) -> int:
     definition = study.definition
-    method, config = launching.prepared(definition, base)
+    method, config = launching.prepared(definition, base, study.files)
     if options.confirm is not None:
         check(definition, options.confirm)
-    for warning in definition.warnings:
+    for warning in (*study.notes, *definition.warnings):
         notice(f"warning: {warning}")
     had = len(study.optimizer.trials())
     notice(
@@ -105,9 +110,11 @@ def _drive(options: argparse.Namespace, study: Study, base: Config) -> int:
 
     def tell(record: Record) -> None:
         if is_told(logging.INFO):
-            notice(_line(record, definition))
+            notice(line(record, definition))
 
-    tuned = launching.drive(study, config, method, tell, detach=options.detach)
+    tuned = launching.drive(
+        study, config, method, tell, detach=options.detach, ask=question(nullcontext)
+    )
     if study.exhausted:
         notice("Every point of the space has been tried.")
     drifted = drift(export.trial_records(study.run), definition)
@@ -127,6 +134,9 @@ def _drive(options: argparse.Namespace, study: Study, base: Config) -> int:
         notice(f"warning: {fault}")
     told, said = facts(study.run, definition), lines(study.run, definition)
     lost = bool(tuned.interrupted or tuned.without_result or tuned.faults)
+    if told["told"] and not told["success"]:
+        notice("No trial has succeeded; `studies export` has what they printed.")
+        lost = True
     if options.confirm is not None and not lost and not tuned.stopped:
         lost = _confirm(options, study, config, method, told, said)
     report(options, told, said)
@@ -146,10 +156,10 @@ def _confirm(  # noqa: PLR0917
 
     notice(f"Best and default against each other, {options.confirm} pairs")
 
-    def line(record: Record) -> None:
-        notice(f"{record.labels[CONFIRM]}: {_ending(record, study.definition)}")
+    def told_pair(record: Record) -> None:
+        notice(f"{record.labels[CONFIRM]}: {ending(record, study.definition)}")
 
-    verdict = confirm(study, config, method, options.confirm, line)
+    verdict = confirm(study, config, method, options.confirm, told_pair)
     if verdict is None:
         notice("Interrupted: the same command goes on with what is missing of the verdict.")
         return True
@@ -166,16 +176,3 @@ def _new(options: argparse.Namespace) -> int:
     written = [str(path) for path in write_project(Path(options.folder))]
     report(options, {"files": written}, [*written, f"Run it: ./main.py tune {options.folder}"])
     return 0
-
-
-def _line(record: Record, definition: StudyDefinition) -> str:
-    params = " ".join(f"{k}={v}" for k, v in (record.labels.get("params") or {}).items())
-    told = _ending(record, definition)
-    return f"trial {record.task}: {record.cause or record.status}: {told} [{params}]"
-
-
-def _ending(record: Record, definition: StudyDefinition) -> str:
-    if record.status != "success":
-        return record.message
-    values = [f"{name} {record.metrics[name]:g}" for name in definition.directions]
-    return ", ".join(values) + ("" if export.is_feasible(record) else " (infeasible)")

@@ -16,6 +16,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmark.cores import usable_cores
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 @contextlib.contextmanager
 def claimed(count: int) -> Iterator[list[int]]:
     """Cores that no other task of this user has claimed; shared ones where there are too few."""
-    allowed = sorted(os.sched_getaffinity(0))
+    allowed = usable_cores()
     if len(allowed) <= count:
         yield allowed
         return

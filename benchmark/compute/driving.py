@@ -33,19 +33,33 @@ def driving(store: Store, run: str) -> contextlib.AbstractContextManager[None]:
 
 
 @contextlib.contextmanager
-def stoppable(stop: threading.Event, on_stop: Callable[[], None] | None = None) -> Iterator[None]:
+def stoppable(
+    stop: threading.Event,
+    on_stop: Callable[[], None] | None = None,
+    ask: Callable[[], None] | None = None,
+) -> Iterator[None]:
     """Ctrl-C and the signals to end set the event; the second one ends this process at once.
 
-    What runs below notices that this process is gone, and ends by itself.
+    What runs below notices that this process is gone, and ends by itself. `ask` is called at
+    Ctrl-C before the event is set; a signal meanwhile ends it by a KeyboardInterrupt, and no more.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
+    asking = threading.Event()
+
     def handle(number: int, _: Any) -> None:
+        if asking.is_set():
+            raise KeyboardInterrupt
         if stop.is_set():
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
+        if ask and number == signal.SIGINT:
+            asking.set()
+            with contextlib.suppress(KeyboardInterrupt):
+                ask()
+            asking.clear()
         stop.set()
         if on_stop:
             on_stop()

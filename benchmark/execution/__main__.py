@@ -14,11 +14,13 @@ import queue
 import signal
 import sys
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
+from benchmark.cores import bind, usable_cores
 from benchmark.errors import BenchmarkError
 from benchmark.execution.core_claims import claimed
 from benchmark.execution.runner import Runner
+from benchmark.execution.sandbox import Means
 from benchmark.store import open_store
 from benchmark.tasks import Run
 
@@ -35,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("task", nargs="?")
     parser.add_argument("--serve", action="store_true")
     parser.add_argument("--cores", help="core numbers, such as 0,1; by default all it may use")
-    parser.add_argument("--sandbox", choices=("cgroup", "namespace", "subreaper"))
+    parser.add_argument("--sandbox", choices=get_args(Means))
     options = parser.parse_args(arguments)
     if bool(options.task) == options.serve:
         parser.error("give either a TASK or --serve")
@@ -57,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 @contextlib.contextmanager
 def _cores(options: argparse.Namespace, run: Run) -> Iterator[list[int] | None]:
     """The cores of this process: those that it is given, or some of a host that others share."""
-    available = os.sched_getaffinity(0)
+    available = usable_cores()
     with contextlib.ExitStack() as held:
         cores = None
         if options.cores:
@@ -66,7 +68,7 @@ def _cores(options: argparse.Namespace, run: Run) -> Iterator[list[int] | None]:
             number = run.task(options.task).resources.cores
             cores = held.enter_context(claimed(number, available))
         if cores:
-            os.sched_setaffinity(0, cores)
+            bind(cores)
         yield cores
 
 

@@ -85,6 +85,7 @@ class BenchmarkEvaluation:
             limits=Limits(resources.hard_limit_s, resources.memory_mb, resources.cores),
             seed=task.payload["seed"],
             inputs=inputs,
+            secrets=framework.secrets,
         )
 
     def finish(self, task: Task, run: Run, outcome: Outcome) -> Record:

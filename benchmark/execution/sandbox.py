@@ -4,8 +4,9 @@
         outcome = sandbox.run(work)
 
 The means: `cgroup` (memory, cores and kill by a control group, in a PID namespace as well where
-that works), `namespace` (a PID namespace and a memory watchdog), `subreaper` (and the watchdog).
-All pass the same tests.
+that works), `namespace` (a PID namespace and a memory watchdog), `subreaper` (and the watchdog),
+and where there is no Linux `process-group` (which `ps` watches; cores are not bound). All pass the
+same tests.
 """
 
 from __future__ import annotations
@@ -17,13 +18,17 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from benchmark.cores import bind, usable_cores
 from benchmark.errors import SetupError
 from benchmark.execution.scratch import Scratch
+from benchmark.execution.variables import wanted, without_secrets
 from benchmark.execution.work import Outcome
+from benchmark.execution.worker.crowd import VARIABLE, Crowd
 from benchmark.execution.worker.task import OUTCOME, STAGE
 from benchmark.results import Cause
 
@@ -33,7 +38,7 @@ if TYPE_CHECKING:
     from benchmark.execution.work import Work
     from benchmark.execution.worker.cgroups import Group
 
-Means = Literal["cgroup", "namespace", "subreaper"]
+Means = Literal["cgroup", "namespace", "subreaper", "process-group"]
 
 WORKER = Path(__file__).parent / "worker"
 START_LIMIT_S = 300.0
@@ -45,6 +50,7 @@ _THREADS = (
     "NUMEXPR_NUM_THREADS",
     "LOKY_MAX_CPU_COUNT",
 )
+DEFAULT: Means | None = None if sys.platform.startswith("linux") else "process-group"
 _OUR_KILLS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -52,24 +58,47 @@ class Zygote:
     """A preloaded interpreter at the other end of a socket."""
 
     def __init__(
-        self, python: Path, preload: Sequence[str], cores: Sequence[int], scratch: Path
+        self,
+        python: Path,
+        preload: Sequence[str],
+        cores: Sequence[int],
+        scratch: Path,
+        crowd: Crowd | None = None,
     ) -> None:
         ours, theirs = socket.socketpair()
+        self._crowd = crowd
         self._socket = ours
         variables = dict.fromkeys(_THREADS, str(len(cores)))
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
+        environment = {
+            name: value
+            for name, value in without_secrets(os.environ).items()
+            if not name.startswith("PYTHON")
+        }
+        environment |= variables | {"TMPDIR": str(scratch)}
+        if crowd:
+            # Apple's frameworks end a fork that uses them, unless they are told not to.
+            quiet = {"OBJC_DISABLE_INITIALIZE_FORK_SAFETY": "YES"}
+            environment |= {VARIABLE: crowd.mark} | (quiet if sys.platform == "darwin" else {})
+        argv: list[str | Path] = [
+            python,
+            "-E",
+            "-s",
+            WORKER,
+            str(theirs.fileno()),
+            json.dumps(list(preload)),
+        ]
         with theirs, (scratch / "zygote.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [python, "-E", "-s", WORKER, str(theirs.fileno()), json.dumps(list(preload))],
+                [*argv, crowd.mark] if crowd else argv,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 cwd=scratch,
-                env=environment | variables | {"TMPDIR": str(scratch)},
+                env=environment,
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,
             )
-        os.sched_setaffinity(self._process.pid, cores)
+        bind(cores, self._process.pid)
         self._lines = ours.makefile("rb")
         self.facts = self._answer(START_LIMIT_S)
         if not self.facts.get("ready"):
@@ -78,6 +107,11 @@ class Zygote:
             raise SetupError(
                 f"The interpreter {python} did not start: {text[-1] if text else 'no message'}"
             )
+
+    @property
+    def mark(self) -> str | None:
+        """What its processes are known by, where they have to be."""
+        return self._crowd.mark if self._crowd else None
 
     def ask(self, request: dict[str, Any], patience_s: float) -> dict[str, Any]:
         """Send a request and wait for its report; `{}` when the zygote is gone or silent."""
@@ -109,6 +143,8 @@ class Zygote:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        if self._crowd:
+            self._crowd.kill_all()
         with contextlib.suppress(OSError):
             self._lines.close()
             self._socket.close()
@@ -118,8 +154,11 @@ class Sandbox:
     """Runs one Work at a time on the given cores. Not for several threads."""
 
     def __init__(self, cores: Sequence[int] | None = None, means: Means | None = None) -> None:
-        self.cores = sorted(cores or os.sched_getaffinity(0))
+        self.cores = sorted(cores or usable_cores())
         self._asked = means
+        self._by_groups = (means or DEFAULT) == "process-group"
+        if self._by_groups and not shutil.which("ps"):
+            raise SetupError("The sandbox means 'process-group' needs the program ps; install it.")
         self._scratch = Scratch()
         self._zygotes: dict[tuple[Path, tuple[str, ...], int], Zygote] = {}
         self._current: Zygote | None = None
@@ -157,9 +196,10 @@ class Sandbox:
             "memory_mb": work.limits.memory_mb,
             "hard_limit_s": work.limits.hard_limit_s,
             "seed": work.seed,
-            "env": work.environment,
+            "env": wanted(os.environ, work.secrets) | work.environment,
             "namespace": namespace,
             "cgroup": group.folders if group else None,
+            "mark": zygote.mark,
         }
         self._current = zygote
         try:
@@ -173,7 +213,8 @@ class Sandbox:
             if group:
                 group.kill()
                 group.remove()
-        name = "cgroup" if group else "namespace" if namespace else "subreaper"
+        name: Means = "cgroup" if group else "namespace" if namespace else "subreaper"
+        name = "process-group" if self._by_groups else name
         return self._outcome(work, folder, report, name)
 
     def discard_work(self) -> None:
@@ -198,7 +239,9 @@ class Sandbox:
     def _zygote(self, work: Work, cores: list[int]) -> Zygote:
         key = (work.python, work.preload, len(cores))
         if key not in self._zygotes:
-            self._zygotes[key] = Zygote(work.python, work.preload, cores, self._scratch.folder)
+            crowd = Crowd(self._scratch.mark()) if self._by_groups else None
+            folder = self._scratch.folder
+            self._zygotes[key] = Zygote(work.python, work.preload, cores, folder, crowd)
         return self._zygotes[key]
 
     def _discard(self, zygote: Zygote) -> None:
@@ -208,6 +251,8 @@ class Sandbox:
     def _means(self, zygote: Zygote, work: Work, cores: list[int]) -> tuple[Group | None, bool]:
         """The task's group, and whether it gets a PID namespace."""
         namespace = bool(zygote.facts["namespace"])
+        if self._by_groups:
+            return None, False
         if self._asked in (None, "cgroup"):
             group = self._scratch.group(work.limits.memory_mb, cores)
             if group or self._asked is None:

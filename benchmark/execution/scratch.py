@@ -1,7 +1,7 @@
 """A runner's scratch folder, and the sweeping of what killed runners left behind.
 
 The runner holds a lock on its folder while it lives; whoever can take the lock of a folder knows
-that its runner is gone, ends the control groups it noted, and removes it.
+that its runner is gone, ends the control groups and marked processes it noted, and removes it.
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import IO
 
 from benchmark.execution.worker.cgroups import PREFIX, Group, create
+from benchmark.execution.worker.crowd import Crowd
 
 _LOCK = "lock"
 _GROUPS = "groups"
+_MARK = "mark"
 
 
 def scratch_root() -> Path:
@@ -55,6 +57,12 @@ class Scratch:
         if group:
             (self.folder / _GROUPS).write_text(json.dumps(group.folders))
         return group
+
+    def mark(self) -> str:
+        """A mark for the processes of one zygote (see worker/crowd.py), noted for a sweep."""
+        self._count += 1
+        (self.folder / _MARK).touch()
+        return f"{self.folder.name}-{self._count}"
 
     def close(self) -> None:
         _remove(self.folder)
@@ -131,6 +139,8 @@ def _remove(folder: Path) -> None:
     for group in _noted_groups(folder):
         group.kill()
         group.remove()
+    if (folder / _MARK).exists():
+        Crowd(f"{folder.name}-").kill_all()
     shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -32,7 +32,8 @@ class Work:
     as a command does, and has what is preloaded) or `{"metric": function}`. `inputs` writes what
     the entry reads into the work folder that it is given, and returns the entry's payload.
     `stdout_apart` keeps what it prints on standard output by itself as well: the log holds that and
-    its errors.
+    its errors. `environment` comes on top of the runner's own, of which `secrets` names the
+    variables that a task has only when it asks for them (see variables.py).
     """
 
     python: Path
@@ -43,6 +44,7 @@ class Work:
     inputs: Callable[[Path], dict[str, Any]] = lambda folder: {}  # noqa: ARG005
     environment: dict[str, str] = field(default_factory=dict)
     stdout_apart: bool = False
+    secrets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

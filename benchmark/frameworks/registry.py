@@ -31,14 +31,14 @@ _NOT_KEYS = ("folder", "environment_folder", "lock_file", "pinned")
 class Framework:
     """A framework as its framework.toml describes it.
 
-    `python` is a version specifier; `environment` names the framework whose requirements it
-    shares, and `environment_folder` is where they are; `preload` are the modules that a server
-    imports once; `packages` are Debian's that an image of it needs; `find_links` is a page of
-    wheels that its lock needs beside the registry; a `deterministic` one promises the same
-    predictions for the same seed where no time limit ends it; `minimum_runtime` is in seconds;
-    `version_of` is the distribution whose version is reported; a `light` framework is part of the
-    quickstart. `lock_file` and `pinned` are set where another version was asked for
-    ("h2o@3.44.0.3", see versions.py).
+    `python` is a version specifier; `environment` names the framework whose requirements it shares,
+    and `environment_folder` is where they are; `preload` are the modules that a server imports
+    once; `packages` are Debian's that an image of it needs; `find_links` is a page of wheels that
+    its lock needs beside the registry; `secrets` names variables that it gets although they hold a
+    secret; a `deterministic` one promises the same predictions for the same seed where no time
+    limit ends it; `minimum_runtime` is in seconds; `version_of` is the distribution whose version
+    is reported; a `light` framework is part of the quickstart. `lock_file` and `pinned` are set
+    where another version was asked for ("h2o@3.44.0.3", see versions.py).
     """
 
     name: str
@@ -52,6 +52,7 @@ class Framework:
     tier: int = 3
     preload: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()
     find_links: str = ""
     deterministic: bool = False
     minimum_runtime: float = 0.0
@@ -204,7 +205,7 @@ def _read(file: Path, environments: dict[str, Path], *, needs_lock: bool = True)
     values.setdefault("name", file.parent.name)
     values.setdefault("environment", values["name"])
     _check(values, file)
-    for key in ("aliases", "preload", "packages"):
+    for key in ("aliases", "preload", "packages", "secrets"):
         values[key] = tuple(values.get(key, ()))
     folder = environments.get(values["environment"], file.parent)
     if values["environment"] == values["name"]:

@@ -7,11 +7,12 @@ Any other sampler of Optuna's is named by its import path, such as `package.modu
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from typing import TYPE_CHECKING, Any
 
 from benchmark.errors import BenchmarkError
+from benchmark.extras import install
+from benchmark.hpo.spelling import meant
 
 if TYPE_CHECKING:
     from optuna.pruners import BasePruner
@@ -63,9 +64,7 @@ def check_algorithm(name: str, directions: int = 1) -> None:
         AlgorithmError: says which there are.
     """
     if name not in ALGORITHMS and ":" not in name:
-        near = difflib.get_close_matches(name, ALGORITHMS, n=1, cutoff=0.5)
-        mend = f"did you mean {near[0]}?" if near else f"there are {', '.join(ALGORITHMS)}."
-        raise AlgorithmError(f"There is no algorithm '{name}'; {mend}")
+        raise AlgorithmError(f"There is no algorithm '{name}'; {meant(name, ALGORITHMS)}")
     if directions > 1 and name in ALGORITHMS and name not in SEVERAL_VALUES:
         raise AlgorithmError(
             f"The algorithm '{name}' serves one direction and the study has {directions}; choose "
@@ -89,7 +88,7 @@ def sampler_of(name: str, seed: int | None) -> BaseSampler:
         except ImportError:
             raise AlgorithmError(
                 f"The algorithm '{name}' needs the package {module}, which is not installed; "
-                f"install the extra '{extra}': pip install 'automl-benchmark[{extra}]'."
+                f"install the extra '{extra}': {install(extra)}"
             ) from None
     if name == "optuna_skopt":
         from benchmark.hpo.skopt_sampler import SkoptSampler
@@ -152,7 +151,7 @@ def pruner_of(name: str, params: dict[str, Any] | None = None) -> BasePruner:
     from optuna import pruners
 
     if name not in PRUNERS:
-        raise AlgorithmError(f"There is no pruner '{name}'; there are {', '.join(PRUNERS)}.")
+        raise AlgorithmError(f"There is no pruner '{name}'; {meant(name, PRUNERS)}")
     values = dict(params or {})
     if name == "percentile":
         values.setdefault("percentile", 25.0)

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from benchmark.hpo.spelling import check_keys, meant
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -52,10 +54,8 @@ def read_benchmark(
     if not isinstance(entry, dict):
         faults.append("'benchmark' must name a framework and its datasets.")
         return None
-    for key in entry:
-        if key not in KEYS:
-            faults.append(f"'benchmark' has the unknown key '{key}'; there are {', '.join(KEYS)}.")
-    if list(directions.values()) != ["maximize"]:
+    check_keys(entry, KEYS, "'benchmark'", faults)
+    if directions and list(directions.values()) != ["maximize"]:
         faults.append("A benchmark's value is a mean score; its 'direction' is maximize, alone.")
     framework, datasets = entry.get("framework"), entry.get("datasets")
     if not isinstance(framework, str) or not framework:
@@ -75,7 +75,7 @@ def read_benchmark(
         faults.append(f"'benchmark' has the runtime {runtime!r}; write seconds above 0.")
     split = entry.get("split", "holdout")
     if split not in SPLITS:
-        faults.append(f"'benchmark' has the split {split!r}; there are {', '.join(SPLITS)}.")
+        faults.append(f"'benchmark' has the split {split!r}; {meant(split, SPLITS)}")
     if len(faults) > before:
         return None
     return BenchmarkObjective(

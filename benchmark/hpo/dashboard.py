@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from benchmark.errors import BenchmarkError
+from benchmark.extras import install
 from benchmark.hpo.journal import open_storage
 from benchmark.hpo.study import journal_path
 
@@ -42,7 +43,7 @@ def server(run: Run, definition: StudyDefinition, port: int = PORT) -> WSGIServe
     except ImportError:
         raise BenchmarkError(
             "The dashboard needs the package optuna-dashboard, which is not installed; install "
-            "the extra 'dashboard': pip install 'automl-benchmark[dashboard]'."
+            f"the extra 'dashboard': {install('dashboard')}"
         ) from None
     place = definition.storage or journal_path(run.store, run.name)
     if "://" not in place and not Path(place).is_file():

@@ -46,4 +46,17 @@ def _yaml(text: str, file: Path) -> Any:
         return yaml.safe_load(text)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         said = " ".join(str(error).split())
-        raise StudyError(f"The study file {file} is not YAML: {said}.") from None
+        line = _line_of(error, text)
+        quoted = any(f"{key}:" in line for key in ("when", "value", "prune", "failure", "cost"))
+        mend = _QUOTED if quoted and any(mark in line for mark in "'\"") else ""
+        raise StudyError(f"The study file {file} is not YAML: {said}.{mend}") from None
+
+
+_QUOTED = " An expression with a quote in it stands in double quotes: when: \"gc == 'G1'\"."
+
+
+def _line_of(error: Exception, text: str) -> str:
+    """The line at which the reader stopped."""
+    mark = getattr(error, "problem_mark", None)
+    lines = text.splitlines()
+    return lines[mark.line] if mark is not None and mark.line < len(lines) else ""

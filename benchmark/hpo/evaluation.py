@@ -17,6 +17,7 @@ from benchmark.hpo import python_objective, restoring, staging, trial_steps
 from benchmark.hpo.measuring import LARGEST, MeasureError
 from benchmark.hpo.name_lease import NameLease
 from benchmark.hpo.objective import HOST, filled, plain
+from benchmark.hpo.stopping import EMPTY
 from benchmark.hpo.study_file import StudyDefinition, StudyError, define
 from benchmark.hpo.trial_records import Trial
 from benchmark.hpo.verdict import CONFIRM
@@ -33,6 +34,7 @@ _STEPS = "trial-steps.json"
 _HOST = "host-"
 # The shell's own codes for what cannot be started.
 _NOT_STARTED = (126, 127)
+_WHY_PRUNED = "That counts as pruned; with prune: {empty: false} it is a failure."
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,8 @@ class TrialEvaluation:
         if objective.restore:
             argv = self._argv(objective.restore, task, run)
             variables = self._variables(definition, task)
-            restoring.mark(run, task.key, argv, variables, objective.hook_s)
+            hook = restoring.Hook(argv, variables, objective.hook_s, definition.secrets)
+            restoring.mark(run, task.key, hook)
         return self._work(definition, task, run)
 
     def finish(self, task: Task, run: Run, outcome: Outcome) -> Record:
@@ -154,6 +157,7 @@ class TrialEvaluation:
             seed=number,
             inputs=inputs,
             environment=self._variables(definition, task),
+            secrets=definition.secrets,
             stdout_apart=not (function or request),
         )
 
@@ -218,10 +222,11 @@ class TrialEvaluation:
             if turn < objective.warmups:
                 continue
             try:
-                measured.append(objective.measuring.read(ran.folder, ran.stdout))
+                measured.append(objective.measuring.read(ran.folder, ran.stdout, trial.texts))
             except MeasureError as error:
                 if objective.prune.empty and not ran.output.strip():
-                    return trial.pruned(str(error))
+                    trial.labels[EMPTY] = True
+                    return trial.pruned(f"{error} {_WHY_PRUNED}")
                 return trial.failed(Cause.FRAMEWORK, str(error))
         return trial.measured(measured)
 
@@ -309,4 +314,6 @@ def _stopped(trial: Trial, ran: Ran) -> Record:
     said = f"{what} ended with the exit code {ran.code}{last}"
     if ran.code in _NOT_STARTED:
         said = f"{what} did not start (exit code {ran.code}){last}"
+        if ran.code == _NOT_STARTED[0]:
+            said += " (chmod +x makes a file executable; its first line names what runs it)"
     return trial.failed(Cause.FRAMEWORK, said)

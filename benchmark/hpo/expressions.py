@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 LONGEST = 2000
+QUOTES = "'\"`\u2018\u2019\u201c\u201d"
 _LARGEST_POWER = 1000
 _LONGEST_TEXT = 10_000
 
@@ -107,9 +108,10 @@ class Expression:
             self._tree = ast.parse(text.strip(), mode="eval").body
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             reason = getattr(error, "msg", None) or str(error)
+            quotes = any(mark in text for mark in QUOTES)
+            example = "gc == 'G1', with straight quotes" if quotes else "throughput / response_time"
             raise ExpressionError(
-                f"'{text}' is no expression ({reason}); write one such as "
-                "throughput / response_time."
+                f"'{text}' is no expression ({reason}); write one such as {example}."
             ) from None
         called = {
             node.func.id

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from benchmark.errors import StoreError
+from benchmark.extras import install
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -113,8 +114,9 @@ def _database(url: str) -> BaseStorage:
         return RDBStorage(url)
     except ImportError as error:
         raise StoreError(
-            f"The study storage {shown} needs the package {error.name}; install the extra "
-            "'postgres', or name the storage of a database whose driver is installed."
+            f"The study storage {shown} needs the package {error.name}; name the storage of a "
+            f"database whose driver is installed, or install the extra 'postgres': "
+            f"{install('postgres')}"
         ) from None
     except SQLAlchemyError as error:
         reason = str(getattr(error, "orig", None) or type(error).__name__).splitlines()[0]

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.config import PREFIX
+from benchmark.hpo.starting import check_found
 from benchmark.hpo.study import run_name
 from benchmark.hpo.study_file import StudyError
 from benchmark.hpo.tune import driving, tune
@@ -19,7 +20,7 @@ from benchmark.hpo.worker import living
 from benchmark.hpo.workers import tune_by_workers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from benchmark.config import Config
     from benchmark.hpo.study import Study
@@ -53,8 +54,12 @@ class Triggered:
         return self.process.wait(timeout_s)
 
 
-def prepared(definition: StudyDefinition, base: Config) -> tuple[str, Config]:
+def prepared(
+    definition: StudyDefinition, base: Config, files: Mapping[str, object]
+) -> tuple[str, Config]:
     """The compute method of a study, and the configuration with the study's own limits.
+
+    `files` are those that every trial gets, by name.
 
     Raises:
         StudyError: nothing here measures its trials.
@@ -78,6 +83,8 @@ def prepared(definition: StudyDefinition, base: Config) -> tuple[str, Config]:
         }
     )
     discovery.load_method(method).check(config)
+    if method == "local":
+        check_found(definition.objective, files)
     return method, config
 
 
@@ -112,11 +119,12 @@ def drive(
     on_record: Callable[[Record], None] | None,
     *,
     detach: bool = False,
+    ask: Callable[[Sequence[str]], bool] | None = None,
 ) -> Tuned:
     """Run the trials, by workers where the study says so."""
     if study.definition.max_parallelism:
         return tune_by_workers(study, config, on_record)
-    return tune(study, config, method, on_record, detach=detach)
+    return tune(study, config, method, on_record, detach=detach, ask=ask)
 
 
 def trigger(name: str, config: Config) -> Triggered:

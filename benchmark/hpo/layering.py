@@ -11,6 +11,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from benchmark.hpo.spelling import meant
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -38,16 +40,16 @@ class Layering:
         return layers[number // (self.block or _IN_TURN) % len(layers)]
 
 
-def read_layering(values: Mapping[str, Any], space: Space, faults: list[str]) -> Layering:
-    """`tune_layers` and `layer_trials` of a study file."""
+def read_layering(values: Mapping[str, Any], space: Space | None, faults: list[str]) -> Layering:
+    """`tune_layers` and `layer_trials` of a study file; no space where that has faults."""
     way, block = values.get("tune_layers", TOGETHER), values.get("layer_trials")
     if way not in WAYS:
-        faults.append(f"'tune_layers' is {way!r}; there are {', '.join(WAYS)}.")
+        faults.append(f"'tune_layers' is {way!r}; {meant(way, WAYS)}")
         return Layering()
     if block is not None and (type(block) is not int or block < 1):
         faults.append(f"'layer_trials' is {block!r}; write a whole number above 0.")
         return Layering()
-    if way != TOGETHER:
+    if way != TOGETHER and space is not None:
         if len(layers_of(space)) < 2:
             faults.append(f"'tune_layers' is '{way}', and the space has not two layers.")
         if values.get("algorithm") == "cmaes":

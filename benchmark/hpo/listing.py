@@ -1,49 +1,101 @@
-"""The studies of a store, read without opening Optuna's storage."""
+"""The studies of a store as they stand, read without opening Optuna's storage."""
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.errors import BenchmarkError
-from benchmark.hpo import control
-from benchmark.hpo.study import FOLDER, run_name, study_names
+from benchmark.hpo import control, export
+from benchmark.hpo.study import run_name, study_names
 from benchmark.hpo.study_file import StudyError, define
+from benchmark.hpo.study_store import no_study
+from benchmark.hpo.worker import living
 from benchmark.tasks import Run
 
 if TYPE_CHECKING:
     from benchmark.hpo.study_file import StudyDefinition
     from benchmark.store import Store
 
+_WIDEST = 60
 FILES = ("study.yaml", "study.yml", "study.json")
 
 
 def listed(store: Store) -> list[dict[str, Any]]:
-    """Every study with how many trials have a record, and the word that stands; one listing."""
-    paths = store.list(FOLDER)
-    names = [path for path in paths if path.endswith("/manifest.json")]
-    ended: dict[str, int] = {}
-    for path in paths:
-        place, _, name = path.rpartition("/out/")
-        if place and name.removesuffix(".json").isdigit():
-            ended[place] = ended.get(place, 0) + 1
-    found = []
-    for path in sorted(names):
-        run = path.removesuffix("/manifest.json")
-        word = control.said(store, run) if f"{run}/control.json" in paths else "go"
-        name = run.removeprefix(f"{FOLDER}/")
-        found.append({"study": name, "ended": ended.get(run, 0), "word": word})
-    return found
+    """Every study: trials, state, the first of its best, when it began and last ended a trial.
+
+    One that cannot be read has its `fault` in place of these.
+    """
+    return [_facts(store, name) for name in study_names(store)]
+
+
+def _facts(store: Store, name: str) -> dict[str, Any]:
+    word = control.said(store, run_name(name))
+    try:
+        run, definition = opened(store, name)
+    except BenchmarkError as error:
+        return {"study": name, "word": word, "fault": str(error)}
+    records = export.trial_records(run)
+    asked = sum(not record.labels.get("imported") for record in records)
+    best = export.best_of(records, definition)
+    return {
+        "study": name,
+        "ended": len(records),
+        "trials": definition.trials,
+        "success": sum(record.status == "success" for record in records),
+        "state": state_of(run, definition, asked),
+        "word": word,
+        "directions": definition.directions,
+        "best": export.configuration(best[0])["values"] if best else None,
+        "objective": objective_of(definition),
+        "begun": run.manifest.created,
+        "last": max((record.ended or "" for record in records), default="") or None,
+    }
+
+
+def state_of(run: Run, definition: StudyDefinition, asked: int) -> str:
+    """Whether somebody is at a study, and whether it has trials left."""
+    store = run.store
+    if store.is_locked(f"driver-{run.name}") or living(store, run.name):
+        return "paused" if control.said(store, run.name) == "pause" else "running"
+    if definition.objective.is_external:
+        return "served"
+    return "finished" if asked >= definition.trials else "not running"
+
+
+def objective_of(definition: StudyDefinition) -> str:
+    """What a study measures, in a few words."""
+    objective = definition.objective
+    if objective.benchmark is not None:
+        return f"{objective.benchmark.framework} on {', '.join(objective.benchmark.datasets)}"
+    if objective.function is not None:
+        return objective.function
+    return shlex.join(objective.argv) if objective.argv else "clients of the HPO service"
 
 
 def lines(found: list[dict[str, Any]]) -> list[str]:
-    """A line for each study."""
-    width = max((len(one["study"]) for one in found), default=0)
+    """A table of the studies, with the names of its columns."""
+    if not found:
+        return []
+    rows = [("STUDY", "TRIALS", "STATE", "BEST", "LAST", "OBJECTIVE"), *map(_cells, found)]
+    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]) - 1)]
     return [
-        f"{one['study']:<{width}}  {one['ended']:>5} trials ended"
-        + ("" if one["word"] == "go" else f"  (told to {one['word']})")
-        for one in found
+        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]])
+        for row in rows
     ]
+
+
+def _cells(one: dict[str, Any]) -> tuple[str, ...]:
+    if "fault" in one:
+        return one["study"], "", "unreadable", "", "", one["fault"]
+    values = one["best"] or []
+    best = ", ".join(f"{n} {v:.6g}" for n, v in zip(one["directions"], values, strict=False))
+    last = (one["last"] or one["begun"] or "")[:16].replace("T", " ")
+    objective = " ".join(one["objective"].split())
+    shown = objective if len(objective) <= _WIDEST else f"{objective[: _WIDEST - 1]}…"
+    state = one["state"] if one["word"] == "go" else f"{one['state']} (told to {one['word']})"
+    return one["study"], f"{one['ended']}/{one['trials']}", state, best or "-", last, shown
 
 
 def opened(store: Store, name: str) -> tuple[Run, StudyDefinition]:
@@ -52,11 +104,8 @@ def opened(store: Store, name: str) -> tuple[Run, StudyDefinition]:
     Raises:
         StudyError: there is none of that name.
     """
-    names = study_names(store)
-    if name not in names:
-        raise StudyError(
-            f"There is no study '{name}' in {store.url}; it has {', '.join(names) or 'none'}."
-        )
+    if name not in study_names(store):
+        raise StudyError(no_study(name, store))
     run = Run.open(store, run_name(name))
     return run, define(run.manifest.conditions["study"], Path(), f"Study '{name}'")
 

@@ -17,5 +17,5 @@ def set_levels(own: str = "INFO", optunas: str = "WARNING") -> None:
 
 
 def is_told(level: int) -> bool:
-    """Whether what is of that level is printed."""
-    return logging.getLogger(_NAME).isEnabledFor(level)
+    """Whether what is of that level is printed; INFO and above where nothing was set."""
+    return level >= (logging.getLogger(_NAME).level or logging.INFO)

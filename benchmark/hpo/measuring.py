@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 STDOUT = "stdout"
 LARGEST = 64 * 2**20
+_DELIMITERS = (";", "\t", "|", ",")
 
 
 class MeasureError(BenchmarkError):
@@ -33,13 +34,15 @@ class MeasureError(BenchmarkError):
 class Measuring:
     """Where metrics are: files in the work folder, or "stdout".
 
-    `row` is the line of the CSV (None: the last one) and `header` the line with the names; with
+    `row` is the line of the CSV (None: the last one) and `header` the line with the names, both
+    divided by `delimiter`; with
     `columns` each number is there by its place too: `column_0`, `column_1`. `patterns` are regular
     expressions by metric, whose first group in the last match is the number.
     """
 
     json: str | None = None
     csv: str | None = None
+    delimiter: str = ","
     row: int | None = None
     header: int = 1
     columns: bool = False
@@ -50,18 +53,22 @@ class Measuring:
         """The files that it reads."""
         return tuple(name for name in (self.json, self.csv) if name not in (None, STDOUT))
 
-    def read(self, folder: Path, stdout: str) -> dict[str, float]:
-        """Every number found, by its name.
+    def read(
+        self, folder: Path, stdout: str, texts: dict[str, str] | None = None
+    ) -> dict[str, float]:
+        """Every number found, by its name; what has a name and is no number goes into `texts`.
 
         Raises:
             MeasureError: a file is missing or broken, or nothing is found.
         """
         found: dict[str, float] = {}
+        texts = {} if texts is None else texts
         if self.json is not None:
             text = _text(folder, stdout, self.json)
-            found |= _last_line(text) if self.json == STDOUT else _object(text, self.json)
+            in_lines = self.json == STDOUT
+            found |= _last_line(text, texts) if in_lines else _object(text, self.json, texts)
         if self.csv is not None:
-            found |= self._row(_text(folder, stdout, self.csv), self.csv)
+            found |= self._row(_text(folder, stdout, self.csv), self.csv, texts)
         for name, pattern in self.patterns.items():
             matches = list(re.finditer(pattern, stdout, re.MULTILINE))
             if not matches:
@@ -73,10 +80,10 @@ class Measuring:
                 raise MeasureError(f"'{matches[-1].group(1)}' for '{name}' is no finite number.")
             found[name] = number
         if self.json is None and self.csv is None and not self.patterns:
-            found = _last_line(stdout)
+            found = _last_line(stdout, texts)
         return found
 
-    def _row(self, text: str, place: str) -> dict[str, float]:
+    def _row(self, text: str, place: str, texts: dict[str, str]) -> dict[str, float]:
         """The numbers of a line by the header's names, spaces in them as underscores."""
         lines = text.splitlines()
         while lines and not lines[-1].strip():
@@ -88,17 +95,34 @@ class Measuring:
             )
         if row > len(lines):
             raise MeasureError(f"'{place}' has {len(lines)} lines, and no row {row}.")
-        names, values = (_cells(lines[number - 1], place) for number in (self.header, row))
+        header, line = lines[self.header - 1], lines[row - 1]
+        names, values = (_cells(text, place, self.delimiter) for text in (header, line))
         names = [re.sub(r"\W+", "_", name.strip()) for name in names]
-        found = dict(zip(names, map(finite_number, values), strict=False))
+        cells = dict(zip(names, values, strict=False))
         if self.columns:
-            found |= {f"column_{n}": finite_number(value) for n, value in enumerate(values)}
-        return {name: number for name, number in found.items() if number is not None}
+            cells |= {f"column_{n}": value for n, value in enumerate(values)}
+        for name, cell in cells.items():
+            if finite_number(cell) is None:
+                texts[name] = json.dumps(cell.strip()[:80], ensure_ascii=False)
+        found = {name: finite_number(text) for name, text in cells.items()}
+        numbers = {name: number for name, number in found.items() if number is not None}
+        other = next((mark for mark in _DELIMITERS if mark in header and len(names) == 1), None)
+        if not numbers and other is not None and other != self.delimiter:
+            raise MeasureError(
+                f"'{place}' has one column only, '{header.strip()[:80]}'; if {other!r} divides its "
+                f"columns, give 'metrics' the delimiter {json.dumps(other)}."
+            )
+        if not numbers:
+            raise MeasureError(
+                f"'{place}' has no number in line {row}, '{line.strip()[:80]}'; its columns are "
+                f"{', '.join(names)}."
+            )
+        return numbers
 
 
-def _cells(line: str, place: str) -> list[str]:
+def _cells(line: str, place: str, delimiter: str) -> list[str]:
     try:
-        return next(csv.reader([line], skipinitialspace=True), [])
+        return next(csv.reader([line], delimiter=delimiter, skipinitialspace=True), [])
     except csv.Error as error:
         raise MeasureError(f"'{place}' is no CSV: {error}.") from None
 
@@ -118,26 +142,28 @@ def _text(folder: Path, stdout: str, place: str) -> str:
         raise MeasureError(f"The file '{place}' cannot be read: {error.strerror}.") from None
 
 
-def _object(text: str, place: str) -> dict[str, float]:
+def _object(text: str, place: str, texts: dict[str, str]) -> dict[str, float]:
     try:
         values = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise MeasureError(f"The file '{place}' is not JSON: {error}.") from None
-    found = _numbers(values)
+    found = _numbers(values, texts)
     if not found:
         raise MeasureError(f"The file '{place}' holds no numbers by name.")
     return found
 
 
-def _last_line(stdout: str) -> dict[str, float]:
+def _last_line(stdout: str, texts: dict[str, str]) -> dict[str, float]:
     lines = stdout.strip().splitlines()
     for line in reversed(lines):
         try:
             values = json.loads(line)
         except (ValueError, RecursionError):
             continue
-        found = _numbers(values)
+        strange: dict[str, str] = {}
+        found = _numbers(values, strange)
         if found:
+            texts |= strange
             return found
     if not lines:
         raise MeasureError("The command printed nothing on standard output.")
@@ -147,15 +173,21 @@ def _last_line(stdout: str) -> dict[str, float]:
     )
 
 
-def _numbers(values: Any, prefix: str = "") -> dict[str, float]:
-    """The finite numbers of a JSON value; those of inner objects as `outer_inner`."""
+def _numbers(values: Any, texts: dict[str, str], prefix: str = "") -> dict[str, float]:
+    """The finite numbers of a JSON value; those of inner objects as `outer_inner`.
+
+    What is no number is noted in `texts`, by its name.
+    """
     if not isinstance(values, dict):
         number = finite_number(values)
-        return {} if number is None else {prefix or "value": number}
+        if number is None:
+            shown = "a list" if isinstance(values, list) else json.dumps(values)[:80]
+            texts[prefix or "value"] = shown
+            return {}
+        return {prefix or "value": number}
     found: dict[str, float] = {}
     for key, value in values.items():
-        if not isinstance(value, list):
-            found |= _numbers(value, f"{prefix}_{key}" if prefix else str(key))
+        found |= _numbers(value, texts, f"{prefix}_{key}" if prefix else str(key))
     return found
 
 

@@ -18,6 +18,7 @@ from benchmark.hpo.rules import (
     read_expression,
     read_rule,
 )
+from benchmark.hpo.spelling import check_keys, meant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,10 +46,12 @@ def directions_of(values: Mapping[str, Any], faults: list[str]) -> dict[str, Dir
     if not isinstance(told, dict) or not told:
         faults.append(f"'direction' is {told!r}; write minimize or maximize, or one for each name.")
         return {}
+    known = get_args(Direction)
     for name, direction in told.items():
-        if direction not in get_args(Direction):
-            faults.append(f"'direction' of '{name}' is {direction!r}; write minimize or maximize.")
-    return told
+        if direction not in known:
+            mend = meant(direction, known, "write one of")
+            faults.append(f"'direction' of '{name}' is {direction!r}; {mend}")
+    return told if set(told.values()) <= set(known) else {}
 
 
 def read_objective(
@@ -65,9 +68,7 @@ def read_objective(
             "as 'file.py:objective', a 'benchmark' of a framework."
         )
         return Objective()
-    for key in entry:
-        if key not in KEYS:
-            faults.append(f"'objective' has the unknown key '{key}'; there are {', '.join(KEYS)}.")
+    check_keys(entry, KEYS, "'objective'", faults)
     hosts = tuple(_list(entry.get("hosts"), str, "hosts", faults))
     if len(set(hosts)) < len(hosts):
         faults.append("'hosts' names a host twice; name each once.")
@@ -101,7 +102,10 @@ def read_objective(
     for text in (*objective.words, *objective.environment.values()):
         for name in PLACE.findall(text):
             if name not in known:
-                faults.append(f"'objective' names {{{name}}} in '{text}', which is no tunable.")
+                faults.append(
+                    f"'objective' names {{{name}}} in '{text}', which is no tunable; "
+                    f"{meant(name, sorted(known))}"
+                )
     _check_kind(entry, faults)
     return objective
 
@@ -203,12 +207,11 @@ def _count(entry: Mapping[str, Any], key: str, least: int, faults: list[str]) ->
 def _measuring(entry: Any, faults: list[str]) -> Measuring:
     if entry is None:
         return Measuring()
-    known = {"json", "csv", "row", "header", "columns", "patterns"}
-    if not isinstance(entry, dict) or not set(entry) <= known:
-        faults.append(
-            "'metrics' takes json and csv (a file, or stdout), row, header, columns and patterns."
-        )
+    known = ("json", "csv", "delimiter", "row", "header", "columns", "patterns")
+    if not isinstance(entry, dict):
+        faults.append(f"'metrics' is {entry!r}; it takes {', '.join(known)}.")
         return Measuring()
+    check_keys(entry, known, "'metrics'", faults)
     patterns = _texts(entry.get("patterns"), "patterns", faults)
     for name, pattern in patterns.items():
         try:
@@ -220,6 +223,10 @@ def _measuring(entry: Any, faults: list[str]) -> Measuring:
     for key in ("json", "csv"):
         if entry.get(key) is not None and not isinstance(entry[key], str):
             faults.append(f"'metrics' has {entry[key]!r} as '{key}'; name a file, or stdout.")
+    delimiter = entry.get("delimiter", ",")
+    if not isinstance(delimiter, str) or len(delimiter) != 1 or delimiter in '"\r\n':
+        faults.append(f"'metrics' has the delimiter {delimiter!r}; write one character.")
+        delimiter = ","
     header, row = entry.get("header", 1), entry.get("row")
     if type(header) is not int or header < 1:
         faults.append(f"'metrics' has the header {header!r}; lines are counted from 1.")
@@ -232,6 +239,7 @@ def _measuring(entry: Any, faults: list[str]) -> Measuring:
     return Measuring(
         json=entry.get("json"),
         csv=entry.get("csv"),
+        delimiter=str(delimiter),
         row=row,
         header=header,
         columns=_flag(entry, "columns", faults),
@@ -247,7 +255,7 @@ def _values(
         return dict.fromkeys(directions)
     if not isinstance(entry, dict):
         entry = dict.fromkeys(list(directions)[:1], entry)
-    if set(entry) != set(directions):
+    if directions and set(entry) != set(directions):
         faults.append(
             f"'value' speaks of {', '.join(map(str, entry))} and 'direction' of "
             f"{', '.join(directions)}; give each name both."

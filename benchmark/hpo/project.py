@@ -100,9 +100,26 @@ def python_objective(file: Path, function: str) -> dict[str, Any]:
     """The objective of a study, with the modules beside the file that it imports.
 
     Raises:
-        StudyError: there is no such file, or it is no Python.
+        StudyError: there is no such file, it is no Python, or it starts a study when imported.
     """
+    _check_guarded(file, function)
     return {"python": f"{file.name}:{function}", "files": sorted(imported_beside(file))}
+
+
+def _check_guarded(file: Path, function: str) -> None:
+    """Each trial imports the file: what starts a study must not run then."""
+    for node in _parsed(file).body:
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef, ast.AsyncFunctionDef, ast.If)):
+            continue
+        for call in (part for part in ast.walk(node) if isinstance(part, ast.Call)):
+            named = call.func.attr if isinstance(call.func, ast.Attribute) else ""
+            named = call.func.id if isinstance(call.func, ast.Name) else named
+            given = {argument.id for argument in call.args if isinstance(argument, ast.Name)}
+            if named == "HPORunner" or (named == "optimize" and function in given):
+                raise StudyError(
+                    f"Each trial imports {file}, which calls {named} in line {call.lineno} each "
+                    "time; put what starts a study below `if __name__ == '__main__':`."
+                )
 
 
 def imported_beside(file: Path) -> set[str]:
@@ -125,16 +142,19 @@ def imported_beside(file: Path) -> set[str]:
     return found
 
 
-def _imports(file: Path) -> set[str]:
+def _parsed(file: Path) -> ast.Module:
     try:
-        parsed = ast.parse(file.read_text(encoding="utf-8-sig"))
+        return ast.parse(file.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
         raise StudyError(f"The objective's file {file} cannot be read: {reason}.") from None
     except (SyntaxError, ValueError) as error:
         raise StudyError(f"The objective's file {file} is no Python: {error}.") from None
+
+
+def _imports(file: Path) -> set[str]:
     names: set[str] = set()
-    for node in ast.walk(parsed):
+    for node in ast.walk(_parsed(file)):
         if isinstance(node, ast.Import):
             names |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:

@@ -13,10 +13,12 @@ import platform
 import signal
 import subprocess
 import tempfile
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.errors import SetupError
+from benchmark.execution.variables import wanted, without_secrets
 from benchmark.hpo import staging
 from benchmark.store.holder import Holder
 from benchmark.tasks import segment
@@ -25,9 +27,19 @@ if TYPE_CHECKING:
     from benchmark.tasks import Run
 
 
-def mark(run: Run, key: str, argv: list[str], variables: dict[str, str], limit_s: float) -> None:
+@dataclass(frozen=True)
+class Hook:
+    """A command, the variables set for it, its limit in seconds, and the secrets it asks for."""
+
+    argv: list[str]
+    variables: dict[str, str]
+    limit_s: float
+    secrets: tuple[str, ...] = ()
+
+
+def mark(run: Run, key: str, hook: Hook) -> None:
     """Say that a trial is about to change something."""
-    said = {"argv": argv, "variables": variables, "limit_s": limit_s}
+    said = asdict(hook)
     said["holder"] = json.loads(Holder.here().to_bytes())
     run.store.put(_path(run, key), json.dumps(said).encode())
 
@@ -41,7 +53,10 @@ def put_back(run: Run, key: str) -> str | None:
     said = json.loads(data)
     with tempfile.TemporaryDirectory(prefix="automl-benchmark-restore-") as folder:
         staging.lay_out(run, Path(folder))
-        fault = _call(said["argv"], said["variables"], float(said["limit_s"]), folder)
+        secrets = tuple(said.get("secrets", ()))
+        fault = _call(
+            Hook(said["argv"], said["variables"], float(said["limit_s"]), secrets), folder
+        )
     if fault is not None:
         return f"The restore hook of trial {key} {fault}; mend it and go on with the study."
     run.store.delete([path])
@@ -67,26 +82,27 @@ def _is_left(data: bytes) -> bool:
     return holder.is_dead or holder.pid == os.getpid()
 
 
-def _call(argv: list[str], variables: dict[str, str], limit_s: float, folder: str) -> str | None:
+def _call(hook: Hook, folder: str) -> str | None:
+    secrets = wanted(os.environ, hook.secrets)
     with tempfile.TemporaryFile() as output:
         try:
             process = subprocess.Popen(
-                argv,
+                hook.argv,
                 cwd=folder,
-                env=os.environ | variables,
+                env=without_secrets(os.environ) | secrets | hook.variables,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
             )
         except OSError as error:
-            return f"cannot be started ({argv[0]}: {error.strerror})"
+            return f"cannot be started ({hook.argv[0]}: {error.strerror})"
         try:
-            code = process.wait(limit_s)
+            code = process.wait(hook.limit_s)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-            return f"took more than {limit_s:g} s"
+            return f"took more than {hook.limit_s:g} s"
         output.seek(0)
         lines = output.read().decode(errors="replace").strip().splitlines()
     return f"ended with the exit code {code} ({lines[-1][:200] if lines else ''})" if code else None

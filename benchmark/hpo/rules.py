@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from benchmark.hpo.expressions import Expression, ExpressionError
+from benchmark.hpo.spelling import check_keys
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,9 +64,10 @@ def read_rule(entry: Any, key: str, default: Rule, faults: list[str]) -> Rule:
         return default
     if isinstance(entry, (str, bool, int, float)):
         entry = {"expression": entry}
-    if not isinstance(entry, dict) or not set(entry) <= set(KEYS):
+    if not isinstance(entry, dict):
         faults.append(f"'{key}' is {entry!r}; write an expression, or {', '.join(KEYS)}.")
         return default
+    check_keys(entry, KEYS, f"'{key}'", faults)
     codes, patterns = _list(entry.get("codes")), _list(entry.get("patterns"))
     if not all(type(code) is int and 0 <= code < 256 for code in codes):
         faults.append(f"'{key}' has the codes {entry['codes']!r}; write whole numbers from 0.")

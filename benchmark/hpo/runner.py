@@ -17,15 +17,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
+import logging
 import os
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.config import load_config
-from benchmark.hpo import control, export, launching
+from benchmark.hpo import control, export, launching, telling
 from benchmark.hpo.listing import study_file
 from benchmark.hpo.project import is_project, python_objective, read_project
 from benchmark.hpo.study import Study
@@ -55,7 +57,8 @@ class Found:
     """A study as it stands when its driver has ended.
 
     `interrupted` and `stopped` say that somebody ended it early; `without_result` are trials whose
-    attempts were lost, which run again when the study goes on.
+    attempts were lost, which run again when the study goes on; `why_stopped` is the limit of the
+    study's own that was reached.
     """
 
     name: str
@@ -64,6 +67,7 @@ class Found:
     interrupted: bool = False
     stopped: bool = False
     without_result: list[Record] = field(default_factory=list)
+    why_stopped: str | None = None
 
     @property
     def records(self) -> list[Record]:
@@ -111,7 +115,7 @@ class HPORunner:
             objective declares them itself by asking the trial.
         name: the study's name; a study of that name in the store goes on.
         config: the configuration, or a path to one; without it batch.config as every command has.
-        on_record: called with each trial's record.
+        on_record: called with each trial's record; without it each has a line on standard error.
         namespace: for deployments that have namespaces (Metaflow); kept, and of no effect here.
         settings: any other key of a study file, such as trials, direction, parallel, algorithm.
     """
@@ -150,7 +154,8 @@ class HPORunner:
             BenchmarkError: the study is wrong, or another process drives it.
         """
         store = self._store()
-        with self._definition(store) as definition:
+        with self._definition(store) as declared:
+            definition = self._unlike_others(store, declared)
             self.name = definition.name
             with launching.taken(
                 store, definition.name, lambda: Study.begin(store, definition)
@@ -181,7 +186,8 @@ class HPORunner:
     def trigger(self) -> launching.Triggered:
         """Begin the study and hand it to a process that runs on when this one has ended."""
         store = self._store()
-        with self._definition(store) as definition:
+        with self._definition(store) as declared:
+            definition = self._unlike_others(store, declared)
             self.name = definition.name
             with launching.taken(store, self.name, lambda: Study.begin(store, definition)):
                 pass
@@ -196,8 +202,15 @@ class HPORunner:
         return Found(chosen, run, definition)
 
     def _driven(self, study: Study) -> Found:
-        method, config = launching.prepared(study.definition, self._config)
-        tuned = launching.drive(study, config, method, self._on_record)
+        method, config = launching.prepared(study.definition, self._config, study.files)
+        for note in (*study.notes, *study.definition.warnings):
+            telling.tell(f"warning: {note}", logging.WARNING)
+        definition = study.definition
+        on_record = self._on_record or (lambda r: telling.tell(telling.line(r, definition)))
+        tuned = launching.drive(study, config, method, on_record)
+        for fault in (tuned.why_stopped, *tuned.faults):
+            if fault:
+                telling.tell(f"Stopped: {fault}", logging.WARNING)
         return Found(
             study.definition.name,
             study.run,
@@ -205,7 +218,25 @@ class HPORunner:
             tuned.interrupted,
             tuned.stopped,
             tuned.without_result,
+            tuned.why_stopped,
         )
+
+    def _unlike_others(self, store: Store, definition: StudyDefinition) -> StudyDefinition:
+        """Under the next free name where nobody chose one and the study of this name is another.
+
+        Who edits an objective and runs it again has begun another study.
+        """
+        if self.name is not None or self._settings.get("name") or not callable(self._objective):
+            return definition
+        base, chosen = definition.name, definition
+        for number in itertools.count(2):
+            if Study.may_begin(store, chosen):
+                break
+            name = f"{base}-{number}"
+            chosen = replace(definition, name=name, source=definition.source | {"name": name})
+        if chosen is not definition:
+            telling.tell(f"The study '{base}' measures another objective; this is '{chosen.name}'.")
+        return chosen
 
     async def _in_thread(self, function: Callable[[], Found]) -> Found:
         task = asyncio.create_task(asyncio.to_thread(function))

@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.hpo.expressions import Expression, ExpressionError
 from benchmark.hpo.space import LARGEST_GRID, Space, SpaceError
+from benchmark.hpo.spelling import check_keys, meant
 from benchmark.hpo.tunables import Tunable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from benchmark.hpo.tunables import Kind
+
+    Declared = list[tuple[Any, str | None]]
 
 KINDS: dict[str, Kind] = {
     "double": "double",
@@ -39,30 +42,41 @@ def read_space(values: Mapping[str, Any]) -> Space:
     """The space of a study file: its keys tunables, layers, forbidden and initial.
 
     Raises:
-        SpaceError: says every fault, a sentence each.
+        SpaceError: says every fault, a line each.
     """
     faults: list[str] = []
     tunables: list[Tunable] = []
     declared = _declared(values, faults)
-    for entry, layer in declared:
-        tunable = _tunable(entry, layer, [t.name for t in tunables], faults)
+    for place, (entry, layer) in enumerate(declared):
+        tunable = _tunable(entry, layer, declared[:place], faults)
         if tunable is not None:
             tunables.append(tunable)
     if not declared and not faults:
         faults.append("The space has no tunables; name one at least under 'tunables'.")
-    forbidden = _forbidden(values.get("forbidden") or [], tunables, faults)
+    forbidden = _forbidden(values.get("forbidden") or [], declared, faults)
     space = Space(tuple(tunables), forbidden)
     if not faults:
         _check_rules(space, faults)
     initial = _initial(values.get("initial") or [], space, faults) if not faults else ()
     if faults:
-        raise SpaceError(" ".join(faults))
+        raise SpaceError("\n".join(faults))
     return Space(space.tunables, forbidden, initial)
 
 
-def _declared(values: Mapping[str, Any], faults: list[str]) -> list[tuple[Any, str | None]]:
+def declared_names(values: Mapping[str, Any]) -> tuple[str, ...]:
+    """The names of all tunables, of those with faults too."""
+    return tuple(_names(_declared(values, [])))
+
+
+def _names(declared: Declared) -> list[str]:
+    """The names of entries, as far as they have one."""
+    named = (entry.get("name") for entry, _ in declared if isinstance(entry, dict))
+    return [name for name in named if isinstance(name, str)]
+
+
+def _declared(values: Mapping[str, Any], faults: list[str]) -> Declared:
     """Every entry with its layer, from `tunables` and from `layers`."""
-    found: list[tuple[Any, str | None]] = []
+    found: Declared = []
     flat = values.get("tunables") or []
     layers = values.get("layers") or {}
     if not isinstance(flat, list):
@@ -80,13 +94,11 @@ def _declared(values: Mapping[str, Any], faults: list[str]) -> list[tuple[Any, s
     return found
 
 
-def _tunable(
-    entry: Any, layer: str | None, earlier: list[str], faults: list[str]
-) -> Tunable | None:
+def _tunable(entry: Any, layer: str | None, before: Declared, faults: list[str]) -> Tunable | None:
     if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
         faults.append(f"A tunable is {entry!r}; give each a 'name' and a 'value_type'.")
         return None
-    name = entry["name"]
+    name, earlier = entry["name"], _names(before)
     begun = len(faults)
 
     def fault(text: str) -> None:
@@ -96,14 +108,13 @@ def _tunable(
         fault("has a name with a space, a brace or '=', or none; choose another.")
     if name in earlier:
         fault("is declared twice; give one of the two another name.")
-    for key in entry:
-        if key not in KEYS:
-            fault(f"has the unknown key '{key}'; a tunable has {', '.join(KEYS)}.")
-    kind = KINDS.get(str(entry.get("value_type")).lower())
+    check_keys(entry, KEYS, f"The tunable '{name}'", faults)
+    told = entry.get("value_type")
+    kind = KINDS.get(str(told).lower())
+    if kind is None and (told is not None or len(faults) == begun):
+        kinds = ("double", "integer", "categorical")
+        fault(f"has the value_type {told!r}; {meant(told, kinds, 'write one of')}")
     if kind is None:
-        fault(
-            f"has the value_type {entry.get('value_type')!r}; write double, integer or categorical."
-        )
         return None
     if kind == "categorical":
         _check_choices(entry, fault)
@@ -112,7 +123,10 @@ def _tunable(
     when = _expression(entry["when"], fault) if entry.get("when") is not None else None
     if when is not None and when.names - set(earlier):
         unknown = sorted(when.names - set(earlier))[0]
-        fault(f"has a condition on '{unknown}', which is no tunable that stands before it.")
+        fault(
+            f"has a condition on '{unknown}', which is no tunable that stands before it; "
+            f"{_mended(unknown, when, before)}"
+        )
     if len(faults) > begun:
         return None
     integer = kind == "integer"
@@ -208,13 +222,21 @@ def _expression(text: Any, fault: Any) -> Expression | None:
         return None
 
 
-def _forbidden(entries: Any, tunables: list[Tunable], faults: list[str]) -> tuple[Expression, ...]:
+def _mended(name: str, rule: Expression, known: Declared) -> str:
+    """What to write in place of a name that is no tunable: a text in quotes, or another name."""
+    lists = [entry.get("choices") for entry, _ in known if isinstance(entry, dict)]
+    if not any(name in choices for choices in lists if isinstance(choices, list)):
+        return meant(name, _names(known))
+    quoted = re.sub(rf"(?<![\w'\"]){re.escape(name)}(?![\w'\"])", f"'{name}'", rule.text)
+    return f'a text stands in single quotes, the whole in double ones: "{quoted}".'
+
+
+def _forbidden(entries: Any, declared: Declared, faults: list[str]) -> tuple[Expression, ...]:
     """Rules as expressions, or as a combination of values `{gc: G1, heap: 512}`."""
     if not isinstance(entries, list):
         faults.append("'forbidden' must be a list of expressions over tunables.")
         return ()
-    names = {tunable.name for tunable in tunables}
-    rules = []
+    rules, names = [], set(_names(declared))
     for entry in entries:
         if isinstance(entry, dict):
             text = " and ".join(f"{name} == {value!r}" for name, value in entry.items())
@@ -226,7 +248,10 @@ def _forbidden(entries: Any, tunables: list[Tunable], faults: list[str]) -> tupl
             continue
         unknown = sorted(rule.names - names)
         if unknown:
-            faults.append(f"'forbidden' speaks of '{unknown[0]}', which is no tunable.")
+            faults.append(
+                f"'forbidden' speaks of '{unknown[0]}', which is no tunable; "
+                f"{_mended(unknown[0], rule, declared)}"
+            )
         elif not rule.names:
             faults.append(f"'forbidden' holds '{rule.text}', which speaks of no tunable.")
         else:

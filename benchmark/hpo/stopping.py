@@ -1,16 +1,22 @@
 """When a study is over before its last trial: time, cost, or no improvement.
 
-    stop: {time: 3600, cost: 5, no_improvement: 30}
+    stop: {time: 3600, cost: 5, no_improvement: 30, failures: 5}
 
 `time` counts the seconds in which trials ran, of all drives together; a pause costs nothing.
-`cost` is the sum of what the objective's expression `cost` gives for each trial.
+`cost` is the sum of what the objective's expression `cost` gives for each trial. `failures` of the
+same message at the start, without one trial that measured something, are a mistake in the study and
+no bad points.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
+
+from benchmark.hpo.spelling import check_keys
+from benchmark.results import Cause
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,7 +25,10 @@ if TYPE_CHECKING:
     from benchmark.hpo.space import Params
     from benchmark.results import Record
 
-KEYS = ("time", "cost", "no_improvement")
+# A label of trials that printed and measured nothing.
+EMPTY = "empty"
+KEYS = ("time", "cost", "no_improvement", "failures")
+FAILURES = 5
 
 
 @dataclass(frozen=True)
@@ -29,17 +38,23 @@ class Stop:
     time_s: float | None = None
     cost: float | None = None
     no_improvement: int | None = None
+    failures: int = FAILURES
 
 
 def read_stop(entry: Any, has_cost: bool, faults: list[str]) -> Stop:
     """The `stop` of a study file."""
     entry = {} if entry is None else entry
-    if not isinstance(entry, dict) or not set(entry) <= set(KEYS):
+    if not isinstance(entry, dict):
         faults.append(f"'stop' is {entry!r}; it takes {', '.join(KEYS)}.")
         return Stop()
+    before = len(faults)
+    check_keys(entry, KEYS, "'stop'", faults)
+    if len(faults) > before:
+        return Stop()
     for key, value in entry.items():
-        whole = key != "no_improvement" or type(value) is int
-        if type(value) not in (int, float) or not 0 < value < 1e12 or not whole:
+        whole = key in ("time", "cost") or type(value) is int
+        never = key == "failures" and value == 0
+        if type(value) not in (int, float) or not (never or 0 < value < 1e12) or not whole:
             faults.append(f"'stop' has {value!r} as '{key}'; write a number above 0.")
             return Stop()
     if "cost" in entry and not has_cost:
@@ -47,7 +62,49 @@ def read_stop(entry: Any, has_cost: bool, faults: list[str]) -> Stop:
             "'stop' has a cost, and nothing says what a trial costs; give the objective a 'cost', "
             "such as '0.34 * hours'."
         )
-    return Stop(entry.get("time"), entry.get("cost"), entry.get("no_improvement"))
+    return Stop(
+        entry.get("time"),
+        entry.get("cost"),
+        entry.get("no_improvement"),
+        entry.get("failures", FAILURES),
+    )
+
+
+@dataclass
+class FirstFailures:
+    """Whether all fails in the same way from the start on; fed with each record as it comes.
+
+    `works` once a trial measured something, or was pruned or ended at a limit: that is a point's.
+    """
+
+    most: int
+    works: bool = False
+    message: str = ""
+    _count: int = 0
+
+    def add(self, record: Record) -> None:
+        failed = record.status == "failure" and record.cause == Cause.FRAMEWORK
+        if not failed and not record.labels.get(EMPTY):
+            self.works = True
+            return
+        same = without_numbers(record.message) == without_numbers(self.message)
+        self._count = self._count + 1 if same else 1
+        self.message = record.message
+
+    @property
+    def why_stop(self) -> str | None:
+        """Why no more trials should begin, in a sentence."""
+        if self.works or not self.most or self._count < self.most:
+            return None
+        return (
+            f"The first {self._count} trials all ended the same way: {self.message.rstrip('.')}. "
+            "Mend that and begin again; stop: {failures: 0} lets a study go on."
+        )
+
+
+def without_numbers(text: str) -> str:
+    """A message without the values of its trial, for comparing."""
+    return re.sub(r"-?\d[\d.e+-]*", "#", text)
 
 
 @dataclass

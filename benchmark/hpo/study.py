@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark import results
-from benchmark.hpo import layering, staging
+from benchmark.errors import ConditionsDifferError
+from benchmark.hpo import layering, origin, staging
 from benchmark.hpo.benchmark_objective import benchmark_cells
 from benchmark.hpo.conditions import more_conditions
 from benchmark.hpo.evaluation import PATH
@@ -25,7 +26,8 @@ from benchmark.hpo.objective import EXTERNAL
 from benchmark.hpo.open_optimizer import OpenOptimizer
 from benchmark.hpo.optimizer import Asked, ExhaustedError, Optimizer, Told
 from benchmark.hpo.order import AFTER
-from benchmark.hpo.stopping import Progress, Stop
+from benchmark.hpo.starting import check_startable
+from benchmark.hpo.stopping import FirstFailures, Progress, Stop
 from benchmark.hpo.study_file import StudyError, define
 from benchmark.hpo.study_store import (
     FOLDER,
@@ -33,6 +35,7 @@ from benchmark.hpo.study_store import (
     check_same,
     journal_path,
     manifest_of,
+    no_study,
     run_name,
     study_names,
 )
@@ -77,7 +80,9 @@ class Study:
         self.worker = worker
         self.exhausted = False
         self._begin_with: list[Params] | None = None
+        self.notes: list[str] = []
         self._progress = Progress(definition.directions)
+        self.first_failures = FirstFailures(definition.stop.failures)
         self._read: set[str] = set()
         kind = OpenOptimizer if definition.is_open else Optimizer
         self.optimizer: Optimizer = kind(
@@ -89,6 +94,8 @@ class Study:
             definition.name,
         )
         self._restore()
+        states = {trial.state.name for trial in self.optimizer.trials()}
+        self.first_failures.works = bool(states & {"COMPLETE", "PRUNED"})
 
     @staticmethod
     def begin(store: Store, definition: StudyDefinition, worker: str | None = None) -> Study:
@@ -101,6 +108,7 @@ class Study:
         """
         name = run_name(definition.name)
         files = staging.gather(definition)
+        check_startable(definition.objective, files, definition.folder)
         present = None
         if store.get(f"{name}/manifest.json") is not None:
             present = Run.open(store, name)
@@ -112,7 +120,25 @@ class Study:
             check_same(present, manifest)
         staging.keep(run, files)
         run.save()
-        return Study(run, definition, worker)
+        study = Study(run, definition, worker)
+        study.notes += origin.changed_outside(run)
+        origin.keep(run, definition, files)
+        return study
+
+    @staticmethod
+    def may_begin(store: Store, definition: StudyDefinition) -> bool:
+        """Whether no study of that name measures something else."""
+        name = run_name(definition.name)
+        if store.get(f"{name}/manifest.json") is None:
+            return True
+        present = Run.open(store, name)
+        more = more_conditions(store, definition, present.manifest.conditions)
+        files = staging.describe(staging.gather(definition))
+        try:
+            check_same(present, manifest_of(definition, files, more))
+        except ConditionsDifferError:
+            return False
+        return True
 
     @staticmethod
     def open(
@@ -127,8 +153,7 @@ class Study:
         """
         path = f"{run_name(name)}/manifest.json"
         if store.get(path) is None:
-            others = ", ".join(study_names(store)) or "none"
-            raise StudyError(f"There is no study '{name}' in {store.url}; it has {others}.")
+            raise StudyError(no_study(name, store))
         run = Run.open(store, run_name(name))
         given = {key: value for key, value in (changes or {}).items() if value is not None}
         known = run.manifest.conditions["study"]
@@ -143,7 +168,15 @@ class Study:
             staging.keep(run, files)
             run = Run(run.name, store, manifest_of(definition, staging.describe(files)))
             run.save()
-        return Study(run, definition, worker)
+        study = Study(run, definition, worker)
+        study.notes += origin.changed(run)
+        return study
+
+    @property
+    def files(self) -> dict[str, Any]:
+        """The files that every trial gets, by name."""
+        kept: dict[str, Any] = self.run.manifest.conditions["files"]
+        return kept
 
     @property
     def left(self) -> int:
@@ -154,9 +187,10 @@ class Study:
     @property
     def why_stop(self) -> str | None:
         """Why no more trials should begin though some are left, in a sentence."""
-        if self.definition.stop == Stop():
-            return None
-        return self.progress.why_stop(self.definition.stop)
+        stop = self.definition.stop
+        if self.first_failures.why_stop or stop == Stop(failures=stop.failures):
+            return self.first_failures.why_stop
+        return self.progress.why_stop(stop)
 
     @property
     def progress(self) -> Progress:
@@ -224,6 +258,7 @@ class Study:
         if isinstance(self.optimizer, OpenOptimizer):
             self.optimizer.suggested(number, labels)
         self.optimizer.tell(number, told)
+        self.first_failures.add(record)
         self._progress.add(record)
         self._read.add(self.run.out_path(record.task))
         return True

@@ -17,6 +17,7 @@ from benchmark.cache import cache_folder
 from benchmark.frameworks import locks
 from benchmark.frameworks.environments import ensure
 from benchmark.frameworks.registry import Framework
+from benchmark.hpo.spelling import check_keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,9 +33,10 @@ def read_environment(entry: Any, faults: list[str]) -> dict[str, Any]:
     """The study's `environment`, with a version specifier as `python`; {} without one."""
     if entry is None:
         return {}
-    if not isinstance(entry, dict) or not set(entry) <= set(KEYS):
+    if not isinstance(entry, dict):
         faults.append(f"'environment' is {entry!r}; it takes python (a version) and packages.")
         return {}
+    check_keys(entry, KEYS, "'environment'", faults)
     packages = entry.get("packages") or []
     if isinstance(packages, dict):
         packages = [f"{name}=={version}" if version else name for name, version in packages.items()]

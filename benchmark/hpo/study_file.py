@@ -8,7 +8,7 @@ All faults are said in one answer, a sentence each.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,8 @@ from benchmark.hpo.documents import StudyError, read_document
 from benchmark.hpo.layering import Layering, read_layering
 from benchmark.hpo.objective_file import directions_of, read_objective
 from benchmark.hpo.space import Space, SpaceError
-from benchmark.hpo.space_file import read_space
+from benchmark.hpo.space_file import declared_names, read_space
+from benchmark.hpo.spelling import check_keys, meant, nearest
 from benchmark.hpo.stopping import Stop, read_stop
 from benchmark.hpo.study_environment import read_environment
 from benchmark.hpo.study_parts import put_in
@@ -43,9 +44,10 @@ KEYS = (
     *("name", "direction", "directions", "algorithm", "seed", "trials", "parallel", "storage"),
     *("tunables", "layers", "forbidden", "initial", "objective", "limits", "pruner"),
     *("tune_layers", "layer_trials", "stop", "default_every", "environment"),
-    *("trials_per_task", "max_parallelism", "resources"),
+    *("trials_per_task", "max_parallelism", "resources", "secrets"),
 )
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}(/[A-Za-z0-9][A-Za-z0-9._-]{0,63})*")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _LIMITS = {"time": 600.0, "memory": 1500, "cores": 1}
 
 
@@ -57,7 +59,9 @@ class StudyDefinition:
     are, and `also` where its parts' are. `default_every` is after how many trials the default runs
     again; `environment` what a Python objective runs in. `max_parallelism` workers share the
     study, each with `trials_per_task` trials before it ends. `resources` has the ranks of an MPI
-    program: numbers, or the names of tunables that give them.
+    program: numbers, or the names of tunables that give them. `secrets` names the variables of the
+    program's environment that the objective and its hooks get although they hold a secret. `file`
+    is what it was read from.
     """
 
     name: str
@@ -83,6 +87,8 @@ class StudyDefinition:
     environment: dict[str, Any] = field(default_factory=dict)
     trials_per_task: int | None = None
     max_parallelism: int | None = None
+    secrets: tuple[str, ...] = ()
+    file: Path | None = None
 
     @property
     def is_open(self) -> bool:
@@ -120,7 +126,7 @@ def read_study(path: str | Path, changes: Mapping[str, Any] | None = None) -> St
     given = {key: value for key, value in (changes or {}).items() if value is not None}
     folder = file.absolute().parent
     values, also = put_in(own_form(read_document(file)) | given, folder)
-    return define(values, folder, str(file), also)
+    return replace(define(values, folder, str(file), also), file=file.absolute())
 
 
 def define(
@@ -132,18 +138,24 @@ def define(
         StudyError: says every fault.
     """
     faults: list[str] = []
-    for key in values:
-        if key not in KEYS:
-            faults.append(f"The key '{key}' is unknown; a study has {', '.join(KEYS)}.")
+    check_keys(values, KEYS, "A study", faults)
     name = values.get("name")
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         faults.append(
             f"'name' is {name!r}; a study's name has letters, digits, '.', '_' and '-', parts "
             "divided by '/'."
         )
+    before = len(faults)
     space = _space(values, faults)
-    directions = directions_of(values, faults)
-    objective = read_objective(values.get("objective"), directions, space.names, faults)
+    has_space = len(faults) == before
+    said = {nearest(key, KEYS) for key in values if key not in KEYS}
+    misspelt = "direction" in said or "directions" in said
+    directions = directions_of(values, [] if misspelt else faults)
+    before = len(faults)
+    tunables = declared_names(values)
+    own = [] if "objective" in said else faults
+    objective = read_objective(values.get("objective"), directions, tunables, own)
+    has_objective = len(faults) == before and own is faults
     algorithm = values.get("algorithm", DEFAULT)
     pruner = values.get("pruner") or {}
     pruner = {"name": pruner} if isinstance(pruner, str) else pruner
@@ -152,19 +164,24 @@ def define(
     if seed is not None and (type(seed) is not int or not 0 <= seed < 2**32):
         faults.append(f"'seed' is {seed!r}; write a whole number from 0 to 2^32-1.")
     limits = _limits(values.get("limits"), faults)
-    resources = _resources(values.get("resources"), space.names, faults)
+    resources = _resources(values.get("resources"), tunables, faults)
     limits["time"] = resources.pop("time_s", limits["time"])
-    stop = read_stop(values.get("stop"), objective.cost is not None, faults)
-    layering = read_layering(values, space, faults)
+    has_cost = objective.cost is not None or not has_objective
+    stop = read_stop(values.get("stop"), has_cost, faults)
+    layering = read_layering(values, space if has_space else None, faults)
     environment = read_environment(values.get("environment"), faults)
-    if environment and not objective.function:
+    if environment and has_objective and not objective.function:
         faults.append("'environment' is for a Python objective; a command brings its own.")
+    secrets = _names(values.get("secrets"), faults)
+    if secrets and objective.benchmark:
+        faults.append("'secrets' of a framework stand in its framework.toml; leave them out here.")
     counts = {key: _positive(values, key, least, faults) for key, least in _COUNTS.items()}
-    more = {key: _positive_if_any(values, key, faults) for key in _COUNTS_IF_ANY}
-    if more["default_every"] and not (space.tunables and space.default() is not None):
+    more: dict[str, Any] = {k: _positive_if_any(values, k, faults) for k in _COUNTS_IF_ANY}
+    without = not (space.tunables and space.default() is not None)
+    if more["default_every"] and has_space and without:
         faults.append("'default_every' needs a 'default' for every tunable.")
     if faults:
-        raise StudyError(f"{place}: {' '.join(faults)}")
+        raise StudyError(_said(place, faults))
     return StudyDefinition(
         name=str(name),
         space=space,
@@ -186,8 +203,16 @@ def define(
         layering=layering,
         stop=stop,
         environment=environment,
+        secrets=secrets,
         **more,
     )
+
+
+def _said(place: str, faults: list[str]) -> str:
+    """One fault as a sentence, several in a line each."""
+    if len(faults) == 1:
+        return f"{place}: {faults[0]}"
+    return "\n".join([f"{place} has {len(faults)} faults:", *(f"- {fault}" for fault in faults)])
 
 
 _COUNTS = {"trials": 20, "parallel": 1}
@@ -207,6 +232,18 @@ def _positive_if_any(values: Mapping[str, Any], key: str, faults: list[str]) -> 
     return value
 
 
+def _names(entry: Any, faults: list[str]) -> tuple[str, ...]:
+    """Names of environment variables, never their values."""
+    names = [entry] if isinstance(entry, str) else entry or []
+    if not isinstance(names, list) or not all(
+        isinstance(name, str) and _VARIABLE.fullmatch(name) for name in names
+    ):
+        # Somebody may have written the secret itself.
+        faults.append("'secrets' takes the names of environment variables, such as [PGPASSWORD].")
+        return ()
+    return tuple(names)
+
+
 def _space(values: Mapping[str, Any], faults: list[str]) -> Space:
     """The declared space; none where a Python objective declares it by asking."""
     entry = values.get("objective")
@@ -218,7 +255,7 @@ def _space(values: Mapping[str, Any], faults: list[str]) -> Space:
     try:
         return read_space(values)
     except SpaceError as error:
-        faults.append(str(error))
+        faults += str(error).splitlines()
         return Space(())
 
 
@@ -232,7 +269,8 @@ def _check_search(
     except AlgorithmError as error:
         faults.append(str(error))
     if not isinstance(pruner, dict) or pruner.get("name", "none") not in PRUNERS:
-        faults.append(f"'pruner' is {pruner!r}; there are {', '.join(PRUNERS)}.")
+        name = pruner.get("name") if isinstance(pruner, dict) else pruner
+        faults.append(f"'pruner' is {name!r}; {meant(name, PRUNERS)}")
         return
     if "name" in pruner:
         try:
@@ -243,14 +281,17 @@ def _check_search(
 
 def _limits(entry: Any, faults: list[str]) -> dict[str, Any]:
     entry = {} if entry is None else entry
-    if not isinstance(entry, dict) or not set(entry) <= set(_LIMITS):
-        faults.append("'limits' takes time (seconds), memory (MB) and cores.")
+    if not isinstance(entry, dict):
+        faults.append(f"'limits' is {entry!r}; it takes time (seconds), memory (MB) and cores.")
         return dict(_LIMITS)
+    check_keys(entry, _LIMITS, "'limits'", faults)
     for key, value in entry.items():
+        if key not in _LIMITS:
+            continue
         whole = key == "time" or type(value) is int
         if type(value) not in (int, float) or not 0 < value < 1e9 or not whole:
             faults.append(f"'limits' has {value!r} as '{key}'; write a number above 0.")
-    return _LIMITS | entry
+    return {key: entry.get(key, least) for key, least in _LIMITS.items()}
 
 
 _RANKS = {"nodes": 1, "ranks_per_node": 1, "threads_per_rank": 1, "gpus_per_rank": 0}
@@ -260,8 +301,13 @@ def _resources(entry: Any, tunables: Sequence[str], faults: list[str]) -> dict[s
     """Of an MPI program: each a whole number, or a tunable's name; empty where it is none."""
     if not entry:
         return {}
-    if not isinstance(entry, dict) or not set(entry) <= {*_RANKS, "time_s"}:
-        faults.append(f"'resources' takes {', '.join(_RANKS)} and time_s.")
+    known = (*_RANKS, "time_s")
+    if not isinstance(entry, dict):
+        faults.append(f"'resources' is {entry!r}; it takes {', '.join(known)}.")
+        return {}
+    before = len(faults)
+    check_keys(entry, known, "'resources'", faults)
+    if len(faults) > before:
         return {}
     for key, value in entry.items():
         if key == "time_s":

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.hpo.documents import StudyError, read_document
+from benchmark.hpo.spelling import check_keys, meant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,12 +49,10 @@ def _layers(entries: list[Any], folder: Path, forbidden: list[Any]) -> dict[str,
         if not isinstance(entry, str):
             raise StudyError(f"'layers' holds {entry!r}; name the files, such as container.yaml.")
         values = read_document(folder / entry)
-        strange = sorted(set(values) - set(LAYER_KEYS))
+        strange: list[str] = []
+        check_keys(values, LAYER_KEYS, f"The layer {entry}", strange)
         if strange:
-            raise StudyError(
-                f"The layer {entry} has the unknown key '{strange[0]}'; a layer has "
-                f"{', '.join(LAYER_KEYS)}."
-            )
+            raise StudyError(" ".join(strange))
         name = str(values.get("name") or Path(entry).stem)
         if name in layers:
             raise StudyError(f"Two layers are named '{name}'; give {entry} another 'name'.")
@@ -75,6 +74,6 @@ def _application(name: Any, folder: Path) -> Path:
                 return file
     known = sorted({f.stem for p in places for f in (p / APPLICATIONS).glob("*.*")})
     raise StudyError(
-        f"There is no application '{name}'; registered are {', '.join(known) or 'none'}: put "
+        f"There is no application '{name}'; {meant(name, known, 'registered are')} Put "
         f"{APPLICATIONS}/{name}.yaml beside the study file or into {places[-1]}."
     )

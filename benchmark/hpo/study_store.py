@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark import __version__
+from benchmark import __version__, results
 from benchmark.errors import ConditionsDifferError
+from benchmark.hpo.spelling import meant
 from benchmark.results import utc_now
 from benchmark.store import FolderStore
 from benchmark.tasks import Manifest
@@ -21,6 +22,7 @@ JOURNAL = "optuna.journal"
 # What may differ when a study goes on: how it is searched and carried, not what is measured.
 _FREE = (
     *("trials", "parallel", "algorithm", "seed", "storage", "initial", "stop", "default_every"),
+    "secrets",
     *("tune_layers", "layer_trials", "trials_per_task", "max_parallelism"),
 )
 
@@ -34,6 +36,11 @@ def study_names(store: Store) -> list[str]:
     end = "/manifest.json"
     paths = [path for path in store.list(FOLDER) if path.endswith(end)]
     return sorted(path.removeprefix(f"{FOLDER}/").removesuffix(end) for path in paths)
+
+
+def no_study(name: str, store: Store) -> str:
+    """The sentence that there is no such study."""
+    return f"There is no study '{name}' in {store.url}; {meant(name, study_names(store))}"
 
 
 def journal_path(store: Store, run: str) -> str:
@@ -84,10 +91,22 @@ def check_same(run: Run, manifest: Manifest) -> None:
     differing = [
         key for key in sorted({*old, *new}) if key not in _FREE and old.get(key) != new.get(key)
     ]
-    differing += [key for key in before if before[key] != now.get(key)]
+    other = _other_files(before.get("files") or {}, now.get("files") or {})
+    differing += [
+        f"files ({', '.join(other)})" if key == "files" else key
+        for key in before
+        if before[key] != now.get(key)
+    ]
     if differing:
+        name = run.name.removeprefix(FOLDER + "/")
+        lost = any(record.status == "success" for record in results.records(run))
         raise ConditionsDifferError(
-            f"The study '{run.name.removeprefix(FOLDER + '/')}' in {run.store.url} was begun with "
-            f"other values of {' and '.join(differing)}; give this one another name, or remove "
-            "that one with studies delete."
+            f"The study '{name}' in {run.store.url} was begun with other values of "
+            f"{' and '.join(differing)}; give this one another name (--name), or remove that one"
+            f"{'' if lost else ', which has no success to lose,'} with studies delete {name}."
         )
+
+
+def _other_files(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """The names of the files that are not in both as they are."""
+    return [name for name in sorted({*before, *now}) if before.get(name) != now.get(name)]

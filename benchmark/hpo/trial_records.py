@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 class Trial:
     """A trial on its way to its record; `seconds` grows with each run of the objective.
 
-    `labels` are what the record says beside metrics: `intermediate`, `distributions` and the like.
+    `labels` are what the record says beside metrics: `intermediate`, `distributions` and the like;
+    `texts` is what was found where a metric belongs and is no number.
     """
 
     task: Task
@@ -29,6 +30,7 @@ class Trial:
     outcome: Outcome
     params: dict[str, Any]
     labels: dict[str, Any] = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
     peak_mb: float | None = None
 
@@ -79,7 +81,7 @@ class Trial:
             values = [value_of(self.definition, name, names) for name in self.definition.directions]
             constraints = [rule.number(names) for rule in objective.constraints]
         except ExpressionError as error:
-            return self.failed(Cause.FRAMEWORK, str(error), metrics)
+            return self.failed(Cause.FRAMEWORK, f"{error}{self._text_in(str(error))}", metrics)
         self.labels |= {"values": values, "constraints": constraints}
         labels = self._labels(metrics)
         metrics |= dict(zip(self.definition.directions, values, strict=True))
@@ -92,6 +94,13 @@ class Trial:
             fit_s=self.seconds,
             **self._facts(),
         )
+
+    def _text_in(self, said: str) -> str:
+        """What stands where a metric belongs that a sentence names."""
+        found = next((name for name in self.texts if f"'{name}'" in said), None)
+        if found is None:
+            return ""
+        return f" '{found}' was measured as {self.texts[found]}, which is no finite number."
 
     def _labels(self, metrics: dict[str, float] | None) -> dict[str, Any]:
         labels = {**self.task.labels, **self.labels}

@@ -16,7 +16,7 @@ from benchmark.hpo.order import InOrder
 
 if TYPE_CHECKING:
     import contextlib
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from benchmark.config import Config
     from benchmark.hpo.study import Study
@@ -60,12 +60,14 @@ def tune(
     on_record: Callable[[Record], None] | None = None,
     *,
     detach: bool = False,
+    ask: Callable[[Sequence[str]], bool] | None = None,
 ) -> Tuned:
     """Run trials until there are as many as the study asks for, each with one outcome.
 
     What is lost (`interrupted`, `infrastructure`) is tried `max_attempts` times. A trial that has
     no result then, or whose setup fails, stops the asking: it is run again when the study goes on.
-    With `detach` Ctrl-C leaves what runs on machines that go on without this process.
+    With `detach` Ctrl-C leaves what runs on machines that go on without this process; without it
+    `ask` is given the method, if it can, and says whether it does.
 
     Raises:
         SetupError: the study's environment cannot be built.
@@ -76,9 +78,18 @@ def tune(
     stop = threading.Event()
     try:
         inner = discovery.load_method(method)(study.run, config)
-        with stoppable(stop), InOrder(inner) as dispatcher:
+        leave = threading.Event()
+        if detach and inner.detachable:
+            leave.set()
+
+        def choose() -> None:
+            silent = leave.is_set() or not inner.detachable or study.run.store.is_lost
+            if ask and not silent and ask([method]):
+                leave.set()
+
+        with stoppable(stop, ask=choose), InOrder(inner) as dispatcher:
             left = _drive(study, config, dispatcher, tuned, stop, on_record)
-            inner.detached = tuned.detached = left and detach and inner.detachable
+            inner.detached = tuned.detached = left and leave.is_set()
     finally:
         _put_back(study, tuned)
     tuned.interrupted = stop.is_set()

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import os
 import secrets
 import sys
 import threading
@@ -20,6 +19,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from benchmark.compute.driving import is_tried_again, stoppable
+from benchmark.cores import bind
 from benchmark.errors import BenchmarkError
 from benchmark.execution.runner import Runner
 from benchmark.hpo import control, tune
@@ -130,7 +130,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     cores = [int(core) for core in options.cores.split(",")] if options.cores else None
     if cores:
-        os.sched_setaffinity(0, cores)
+        bind(cores)
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)

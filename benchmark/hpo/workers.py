@@ -44,6 +44,7 @@ def tune_by_workers(
     workers: dict[int, _Worker] = {}
     cores = slots(config)
     over = False
+    first = study.first_failures
     with stoppable(stop):
         try:
             while not stop.is_set():
@@ -59,6 +60,10 @@ def tune_by_workers(
                     said = heard.get(timeout=_TICK_S)
                     if isinstance(said, Record):
                         _note(said, tuned, on_record)
+                        first.add(said)
+                        if first.why_stop and not over:
+                            over = True
+                            control.say(study.run, "stop")
                         continue
                     del workers[said.place]
                     fault = said.fault()
@@ -72,7 +77,9 @@ def tune_by_workers(
             for worker in workers.values():
                 worker.end()
     tuned.interrupted = stop.is_set()
-    tuned.why_stopped = Study(study.run, study.definition).why_stop
+    if first.why_stop:
+        tuned.stopped = False
+    tuned.why_stopped = first.why_stop or Study(study.run, study.definition).why_stop
     return tuned
 
 

@@ -36,6 +36,9 @@ _OF_A_RUN = re.compile(
     rf"|predictions/{_KEY}\.parquet"
     r"|logs/(?:pass|fail)/[^/]+/[^/]+/\d+\.log"
     r"|jobs/[^/]+\.json"
+    r"|packs/[0-9a-f]{32}\.z"
+    r"|logs/machines/[^/]+\.log|machines/[^/]+\.(?:json|end)"
+    r"|fleet(?:/[^/]+/[^/]+)?\.json|prices\.json"
 )
 _DATASET = re.compile(r"datasets/([^/]+?)((?:\.splits)?\.parquet|\.json)")
 _CODE = re.compile(r"code/[0-9a-f]{8,64}\.tar\.gz")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import queue
 import threading
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from benchmark import results
+from benchmark import packs, results
 from benchmark.compute import discovery, methods
 from benchmark.compute.dispatcher import account
 from benchmark.compute.driving import is_tried_again, stoppable
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from benchmark.tasks import Run, Task
 
 _TICK_S = 0.2
+_PACKINGS = 20
 
 
 @dataclass
@@ -61,14 +63,19 @@ class Summary:
 
 @dataclass(frozen=True)
 class Round:
-    """What the threads of one round share."""
+    """What the threads of one round share.
+
+    `leave`: what can go on without this process is left to do so. `leavable` are the methods at
+    work that can.
+    """
 
     run: Run
     config: Config
     stop: threading.Event
     summary: Summary
     purse: Purse
-    detach: bool
+    leave: threading.Event
+    leavable: set[str] = field(default_factory=set)
     heard: queue.SimpleQueue[Record | None] = field(default_factory=queue.SimpleQueue)
 
 
@@ -80,12 +87,14 @@ def execute(
     on_stop: Callable[[], None] | None = None,
     *,
     detach: bool = False,
+    ask: Callable[[Sequence[str]], bool] | None = None,
 ) -> Summary:
     """Run tasks until each has a result or no attempt left.
 
     `interrupted` and `infrastructure` attempts are made again, `max_attempts` in all. Ctrl-C ends
     what runs as `interrupted` and returns; a second one leaves at once. With `detach` it leaves
-    what runs on machines that go on without this process.
+    what runs on machines that go on without this process; without it `ask` is given the methods
+    that could, and says whether it does.
     """
     summary = Summary()
     tries: Counter[str] = Counter()
@@ -93,11 +102,18 @@ def execute(
     begun = results.attempt_index(run).last
     purse = Purse(config.max_cost, spent(run) if config.max_cost else 0.0)
     stop = threading.Event()
-    with stoppable(stop, on_stop):
+    leave = threading.Event()
+    if detach:
+        leave.set()
+    given = Round(run, config, stop, summary, purse, leave)
+    heard = itertools.count(1)
+    with stoppable(stop, on_stop, lambda: _choose(given, ask)):
         while waiting and not stop.is_set():
             tries.update(task.key for task in waiting)
             again = []
-            for record in _round(Round(run, config, stop, summary, purse, detach), waiting):
+            for record in _round(given, waiting):
+                if not next(heard) % max(packs.FULL, len(tasks) // _PACKINGS):
+                    packs.write(run)
                 # A method may have tried again itself, as AWS does with a machine that was lost.
                 own = record.attempt - begun.get(record.task, 0)
                 ended = stop.is_set() or purse.exceeded
@@ -112,7 +128,22 @@ def execute(
                     on_record(record)
             waiting = [task for task in waiting if task.key in set(again)]
         summary.interrupted = stop.is_set()
+        if not summary.interrupted:
+            packs.write(run)
     return summary
+
+
+def _choose(given: Round, ask: Callable[[Sequence[str]], bool] | None) -> None:
+    """At Ctrl-C: let the user say what becomes of what can be left, unless that is said."""
+    methods = sorted(given.leavable)
+    if (
+        ask
+        and methods
+        and not given.leave.is_set()
+        and not given.run.store.is_lost
+        and ask(methods)
+    ):
+        given.leave.set()
 
 
 def _round(given: Round, tasks: Sequence[Task]) -> Iterator[Record]:
@@ -175,6 +206,8 @@ def _dispatch(name: str, given: Round, left: dict[str, Task]) -> Share:
     rate = method.rate(given.config) if given.purse.limit is not None else None
     share = Share(given.purse, name, rate, list(left.values()))
     with method(given.run, given.config) as dispatcher:
+        if dispatcher.detachable:
+            given.leavable.add(name)
         for portion in _portions(name, dispatcher, share, given.purse):
             if portion:
                 dispatcher.submit(portion)
@@ -184,7 +217,8 @@ def _dispatch(name: str, given: Round, left: dict[str, Task]) -> Share:
                 share.heard(record)
                 if left.pop(record.task, None):
                     given.heard.put(record)
-        leaves = bool(left) and given.stop.is_set() and given.detach
+        given.leavable.discard(name)
+        leaves = bool(left) and given.stop.is_set() and given.leave.is_set()
         dispatcher.detached = leaves and dispatcher.detachable
         given.summary.detached += [name] * dispatcher.detached
     return share

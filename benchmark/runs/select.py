@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from benchmark import results
+from benchmark import packs, results
 from benchmark.errors import BenchmarkError
 from benchmark.results import Cause
 
@@ -84,6 +84,7 @@ def delete(run: Run, tasks: Sequence[Task]) -> int:
         How many of the tasks had a record.
     """
     keys = [task.key for task in tasks]
+    packs.drop(run)
     had = sum(ending.is_result for ending in endings(run, tasks).values())
     results.set_aside(run, keys)
     run.store.delete(run.predictions_path(key) for key in keys)

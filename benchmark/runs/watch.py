@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from benchmark import results
+from benchmark import packs, results
 from benchmark.results import Record
 from benchmark.runs.spending import forecast
 from benchmark.runs.status import RUNNING, WAITING
@@ -112,16 +112,12 @@ class Watch:
 
     def _new_records(self, index: AttemptIndex) -> Iterable[Record]:
         prefix, ending = f"{self._run.name}/out/", ".json"
-        keys = {
-            path.removeprefix(prefix).removesuffix(ending): path
-            for path in self._run.store.list(prefix.rstrip("/"))
-        }
-        paths = [
-            path
-            for key, path in keys.items()
-            if key in self._places and not (key in self._known and self._known[key].is_result)
-        ]
-        for _, data in self._run.store.get_many(paths):
+        found = {}
+        for path, e_tag in self._run.store.listed(prefix.rstrip("/")).items():
+            key = path.removeprefix(prefix).removesuffix(ending)
+            if key in self._places and not (key in self._known and self._known[key].is_result):
+                found[path] = e_tag
+        for _, data in packs.read(self._run, found):
             record = Record.from_bytes(data)
             if record is not None and record.attempt > index.aside.get(record.task, 0):
                 yield record
@@ -130,7 +126,7 @@ class Watch:
         """How open attempts ended that left no result; those still open are read again."""
         opened = [key for key in self._places if key not in self._known and _begun(index, key)]
         paths = [f"{self._run.attempts_path(key)}/{index.last[key]:04d}.json" for key in opened]
-        for _, data in self._run.store.get_many(paths):
+        for _, data in packs.read(self._run, {path: index.listed.get(path) for path in paths}):
             record = Record.from_bytes(data)
             if record is not None:
                 yield record

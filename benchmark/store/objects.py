@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import collections
 import contextlib
 import itertools
@@ -9,14 +10,13 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from benchmark.errors import StoreError
 from benchmark.store.faults import diagnose
 from benchmark.store.patience import Patience
 
 if TYPE_CHECKING:
-    import builtins
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from concurrent.futures import Future
 
@@ -44,6 +44,8 @@ class Store:
 
     `patience_s` is for how long a fault that may pass is tried again; 0 where there are none.
     """
+
+    has_e_tags: ClassVar[bool] = True
 
     def __init__(self, url: str, backend: Any, patience_s: float = 0.0) -> None:
         self.url = url
@@ -89,13 +91,24 @@ class Store:
 
         No more than two rounds of requests are read ahead, so memory does not grow with `paths`.
         """
-        ahead: collections.deque[Future[builtins.list[tuple[str, bytes | None]]]]
+        return self._each(paths, self.get)
+
+    def stored_many(self, paths: Iterable[str]) -> Iterator[tuple[str, Stored | None]]:
+        """As `get_many`, with what names the state of each object."""
+        return self._each(paths, self.stored)
+
+    def _each(self, paths: Iterable[str], read: Callable[[str], _T]) -> Iterator[tuple[str, _T]]:
+        ahead: collections.deque[Future[builtins.list[tuple[str, _T]]]]
         ahead = collections.deque()
+
+        def read_all(paths: Sequence[str]) -> builtins.list[tuple[str, _T]]:
+            return [(path, read(path)) for path in paths]
+
         paths = iter(paths)
         with ThreadPoolExecutor(self._readers, thread_name_prefix="store") as pool:
             try:
                 while batch := list(itertools.islice(paths, self._at_once)):
-                    ahead.append(pool.submit(self._get_each, batch))
+                    ahead.append(pool.submit(read_all, batch))
                     if len(ahead) >= 2 * self._readers:
                         yield from ahead.popleft().result()
                 while ahead:
@@ -103,9 +116,6 @@ class Store:
             finally:
                 for waiting in ahead:
                     waiting.cancel()
-
-    def _get_each(self, paths: Sequence[str]) -> builtins.list[tuple[str, bytes | None]]:
-        return [(path, self.get(path)) for path in paths]
 
     def put(self, path: str, data: bytes) -> None:
         """Write the object, over an older one; durable when this returns."""
@@ -153,27 +163,33 @@ class Store:
 
     def list(self, prefix: str = "") -> list[str]:
         """The paths below a prefix (whole segments), sorted."""
+        return builtins.list(self.listed(prefix))
+
+    def listed(self, prefix: str = "") -> dict[str, str | None]:
+        """The paths below a prefix, sorted, each with the ETag of its state, where there are any.
+
+        Equal ETags of one path mean equal bytes.
+        """
         import obstore
 
         own = (STAGING + "/", LOCKS + "/")
 
-        def read(_: bool) -> list[str]:
+        def read(_: bool) -> dict[str, str | None]:
             try:
-                return [
-                    item["path"]
+                return {
+                    item["path"]: item["e_tag"]
                     for chunk in obstore.list(
                         self._backend, prefix=prefix or None, chunk_size=_BATCH
                     )
                     for item in chunk
                     if not item["path"].startswith(own)
-                ]
+                }
             except FileNotFoundError as error:
                 self._bucket_is_there(error)
-                return []
+                return {}
 
-        paths = self._persist("list", prefix, read)
-        paths.sort()
-        return paths
+        found = self._persist("list", prefix, read)
+        return {path: found[path] for path in sorted(found)}
 
     @contextlib.contextmanager
     def lock(self, name: str, on_lost: Callable[[], None] | None = None) -> Iterator[None]:  # noqa: ARG002
@@ -196,6 +212,11 @@ class Store:
             yield
         finally:
             self._held.discard(name)
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether another has taken a name from this process, so that all is refused here."""
+        return self._lost is not None
 
     def is_locked(self, name: str) -> bool:
         """Whether someone holds the name."""

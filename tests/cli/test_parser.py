@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from benchmark.cli import main
 from benchmark.cli.parser import ALIASES, BY_CAUSE, COMMANDS, NARROWED, TOLD_AS_JSON, parse
 
 ARGUMENTS = {
@@ -71,3 +72,11 @@ def test_what_is_wrong_is_one_sentence(
     assert err.startswith("error: ")
     assert said in err
     assert "--help` shows" in err
+
+
+def test_windows_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.platform", "win32")
+    assert main(["doctor"]) == 2
+    assert "use WSL 2" in capsys.readouterr().err

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import signal
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from batch_double import CONFIGURATION
@@ -17,6 +19,7 @@ from benchmark.compute import dispatcher as interface
 from benchmark.compute.batch.batch import BatchDispatcher
 from benchmark.compute.dispatcher import AutoMLMethods, Dispatcher
 from benchmark.compute.local.local import LocalDispatcher
+from benchmark.compute.metaflow.metaflow import MetaflowDispatcher
 from benchmark.compute.pilot.pilot import PilotDispatcher
 from benchmark.compute.slurm.slurm import SlurmDispatcher
 from benchmark.config import Config
@@ -66,12 +69,16 @@ class Lazy(Dispatcher):
         """Does nothing at all."""
 
 
+needs_metaflow = pytest.mark.skipif(
+    importlib.util.find_spec("metaflow") is None, reason="metaflow is not installed"
+)
 DISPATCHERS = [
     LocalDispatcher,
     Stranger,
     pytest.param(BatchDispatcher, marks=pytest.mark.integration),
     pytest.param(SlurmDispatcher, marks=pytest.mark.integration),
     pytest.param(PilotDispatcher, marks=pytest.mark.integration),
+    pytest.param(MetaflowDispatcher, marks=[pytest.mark.integration, needs_metaflow]),
 ]
 Told = tuple[Plan, Config]
 
@@ -82,7 +89,10 @@ def planned(
     make_plan: Callable[..., Plan],
     make_config: Callable[..., Config],
     folder_store: Store,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Told:
+    monkeypatch.chdir(tmp_path)  # Metaflow keeps its own records where it is started
     callspec = getattr(request.node, "callspec", None)
     method = callspec.params.get("method") if callspec else None
     if method in (SlurmDispatcher, PilotDispatcher):

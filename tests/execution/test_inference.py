@@ -17,7 +17,7 @@ from benchmark.execution.worker import inference
 from benchmark.runs.plan import draft, plan
 from benchmark.store import open_store
 
-MEANS = ("cgroup", "namespace", "subreaper")
+MEANS = ("cgroup", "namespace", "subreaper", "process-group")
 SIZES = ["1", "10", "100", "1000", "10000"]
 TOML = """
 name = "{name}"

@@ -19,6 +19,7 @@ python = ">=3.11,<3.14"
 environment = "random-forest"
 version_of = "numpy"
 preload = ["numpy", "pandas"]
+secrets = ["GIVEN_TOKEN"]
 """
 
 GOOD = """
@@ -125,6 +126,9 @@ ENDURED = {
     + "    except OSError:\n        pass\n    return 1\n",
     "changes-directory": FIT + "    import os\n    os.chdir('/')\n    return 1\n",
     "clobbers-environment": FIT + "    import os\n    os.environ.clear()\n    return 1\n",
+    "sees-its-own-secret-only": FIT
+    + "    import os\n    assert 'PLANTED_TOKEN' not in os.environ\n"
+    + "    assert os.environ['GIVEN_TOKEN'] == 'given'\n    return 1\n",
     "sets-up": "\ndef setup(problem, limits):\n    global up\n"
     + "    up = (problem.target, limits.cores)\n"
     + FIT
@@ -173,7 +177,10 @@ def records(tmp_path_factory):
     codes = {name: GOOD + code for name, code in codes.items()}
     endless = {name: codes.pop(name) for name in ("sleeps", "spins")}
     folder = tmp_path_factory.mktemp("hostile")
-    others, found = executed(folder / "others", codes, "penguins")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PLANTED_TOKEN", "planted")
+        patch.setenv("GIVEN_TOKEN", "given")
+        others, found = executed(folder / "others", codes, "penguins")
     ended, more = executed(folder / "endless", endless, "penguins", hard_limit=3)
     return (others, ended), found | more
 

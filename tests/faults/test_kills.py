@@ -3,6 +3,8 @@
 import os
 
 import pytest
+from killing_studies import faults
+from killing_studies import play as play_studies
 
 from prove.playground import ROLES, Playground, play, schedule
 from prove.program import configure
@@ -17,3 +19,12 @@ def test_fifty_kills(tmp_path):
     assert ground.faults == []
     assert ground.killed.total() == 50
     assert set(ground.killed) == set(ROLES)
+
+
+@pytest.mark.integration
+def test_studies_whose_processes_are_killed(tmp_path):
+    """The form of 200 trials and 30 kills is `python tests/faults/killing_studies.py`."""
+    trials = int(os.environ.get("TRIALS", "60"))
+    kills = play_studies(tmp_path, trials, trials // 6, seed=int(os.environ.get("SEED", "3")))
+    assert faults(tmp_path, trials) == []
+    assert kills.total() >= trials // 8

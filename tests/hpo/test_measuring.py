@@ -18,6 +18,7 @@ CSV = "Throughput, response time ,name\n1.5,2,a\n3.25,4,b\n"
         (Measuring(), "12.123456789012345\n", {"value": 12.123456789012345}),
         (Measuring(csv="stdout"), CSV, {"Throughput": 3.25, "response_time": 4.0}),
         (Measuring(csv="stdout", row=2), CSV, {"Throughput": 1.5, "response_time": 2.0}),
+        (Measuring(csv="stdout", delimiter="\t"), "a\tb\n1\t2\n", {"a": 1.0, "b": 2.0}),
         (Measuring(patterns={"tps": r"tps = ([\d.]+)"}), "tps = 1\ntps = 2.5", {"tps": 2.5}),
     ],
 )
@@ -35,6 +36,8 @@ def test_found(tmp_path: Path, measuring: Measuring, output: str, found: dict[st
         (Measuring(json="../r.json"), "", "left no file"),
         (Measuring(csv="stdout", row=9), CSV, "no row 9"),
         (Measuring(csv="stdout"), "a,b\n", "1 lines"),
+        (Measuring(csv="stdout"), "a;b\n1;2\n", 'the delimiter ";"'),
+        (Measuring(csv="stdout"), "a,b\nx,y\n", "no number in line 2, 'x,y'"),
         (Measuring(patterns={"tps": "tps=(.*)"}), "", "matches 'tps="),
     ],
 )

@@ -62,6 +62,8 @@ def test_layers_name_their_tunables() -> None:
     ("change", "said"),
     [
         ({"value_type": "real"}, "value_type 'real'"),
+        ({"value_type": "integr"}, "did you mean 'integer'?"),
+        ({"uper_bound": 2}, "did you mean 'upper_bound'?"),
         ({"lower_bound": 2}, "lower_bound 2 above the upper_bound 1"),
         ({"lower_bound": None}, "no 'lower_bound'"),
         ({"upper_bound": "a"}, "'a' as 'upper_bound'"),
@@ -106,6 +108,27 @@ def test_rules_that_leave_nothing(rule: str, said: str) -> None:
     free = {"tunables": [X | {"step": None}], "forbidden": [rule]}
     with pytest.raises(SpaceError):
         read_space(free)
+
+
+def test_a_text_without_quotes_is_told_how_it_is_written() -> None:
+    gc = {"name": "gc", "value_type": "categorical", "choices": ["G1", "Z"]}
+    with pytest.raises(SpaceError) as caught:
+        read_space({"tunables": [gc, X | {"when": "gc == G1"}], "forbidden": ["gc == ‘Z’"]})  # noqa: RUF001
+    condition, rule = str(caught.value).splitlines()
+    assert condition.endswith("the whole in double ones: \"gc == 'G1'\".")
+    assert "with straight quotes" in rule
+
+
+def test_a_fault_brings_no_others() -> None:
+    broken = X | {"lower_bound": 2}
+    with pytest.raises(SpaceError) as caught:
+        read_space(
+            {
+                "tunables": [broken, X | {"name": "y", "when": "x > 0.5"}],
+                "forbidden": ["x > 0.7"],
+            }
+        )
+    assert len(str(caught.value).splitlines()) == 1
 
 
 def test_initial_points_are_checked() -> None:

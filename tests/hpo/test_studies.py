@@ -132,12 +132,11 @@ def test_endings(
 
 @pytest.mark.parametrize(
     ("command", "said"),
-    [(["./not-there"], "did not start"), (["plain.txt"], "did not start")],
+    [(["not-there-at-all"], "did not start"), (["/etc/hostname"], "chmod +x")],
 )
 def test_what_cannot_be_started(
-    first: Callable[..., Record], tmp_path: Path, command: list[str], said: str
+    first: Callable[..., Record], command: list[str], said: str
 ) -> None:
-    (tmp_path / "plain.txt").write_text("not executable")
     record = first(command)
     assert record.cause == "framework"
     assert said in record.message
@@ -175,6 +174,12 @@ def test_what_is_on_standard_error_alone_is_no_metric(first: Callable[..., Recor
     record = first(python("import sys; print(1, file=sys.stderr)"))
     assert (record.status, record.cause) == ("failure", "framework")
     assert "nothing on standard output" in record.message
+
+
+def test_a_metric_that_is_a_text(first: Callable[..., Record]) -> None:
+    record = first(python('print(\'{"n": 1, "tps": "812 tx/s"}\')'), objective={"value": "tps"})
+    assert record.cause == "framework"
+    assert "'tps' was measured as \"812 tx/s\", which is no finite number." in record.message
 
 
 def test_a_value_that_divides_by_zero(first: Callable[..., Record]) -> None:
@@ -314,8 +319,19 @@ def test_every_fault_of_a_study_file(tmp_path: Path) -> None:
     file.write_text("name: ../x\ntrials: 0\ntunables: []\nobjective: {}\nseed: a\nfoo: 1\n")
     with pytest.raises(StudyError) as caught:
         read_study(file)
+    lines = str(caught.value).splitlines()
+    assert lines[0].endswith("has 7 faults:")
     for said in ("'../x'", "'trials'", "no tunables", "'objective'", "'seed'", "'foo'"):
-        assert said in str(caught.value)
+        assert sum(said in line for line in lines[1:]) == 1
+    file.write_text("name: s\ndirecton: minimize\nobjectiv: {}\ntunables: [{name: x}]\n")
+    with pytest.raises(StudyError) as caught:
+        read_study(file)
+    said = ["'direction'?", "'objective'?", "value_type None; write one of"]
+    lines = str(caught.value).splitlines()[1:]
+    assert [part in line for part, line in zip(said, lines, strict=True)] == [True] * 3, lines
+    file.write_text("name: s\ntunables:\n- {name: x, when: 'a == 'b''}\n")
+    with pytest.raises(StudyError, match="in double quotes: when:"):
+        read_study(file)
     file.write_text("name: [")
     with pytest.raises(StudyError, match="is not YAML"):
         read_study(file)

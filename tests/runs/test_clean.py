@@ -30,6 +30,15 @@ FOREIGN = [
     "code/script.tar.gz",
     "manifest.json",
 ]
+OF_MACHINES = [
+    "prices.json",
+    "fleet.json",
+    "fleet/automl-benchmark-0f/0f.json",
+    "machines/i-0f.json",
+    "machines/i-0f.end",
+    "logs/machines/i-0f.log",
+    "packs/0123456789abcdef0123456789abcdef.z",
+]
 
 
 @pytest.fixture(params=["folder", "memory", "s3"])
@@ -52,6 +61,7 @@ def worked(plan: Plan) -> None:
             run.store.put(run.log_path(task, passed=passed, attempt=2), b"log")
     results.set_aside(run, [plan.tasks[0].key])
     write_job(run.store, run.name, "h2o-1", [task.key for task in plan.tasks])
+    put(run.store, (f"{run.name}/{path}" for path in OF_MACHINES))
 
 
 def put(store: Store, paths: Iterable[str]) -> None:

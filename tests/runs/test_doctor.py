@@ -37,6 +37,17 @@ def test_a_sound_machine(make_config: MakeConfig, tmp_path: Path) -> None:
     assert not (tmp_path / "store").exists()
 
 
+def test_without_linux_it_says_what_is_not_bound(
+    make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "DEFAULT", "process-group")
+    (found,) = machine.check_sandbox(make_config())
+    assert (found.level, "cores are not bound" in found.message) == ("warning", True)
+    monkeypatch.setenv("PATH", "")
+    (found,) = machine.check_sandbox(make_config())
+    assert (found.level, found.mend) == ("fault", "install ps")
+
+
 def test_exit_codes() -> None:
     line = ("a", "b", "c")
     assert exit_code([ok("a", "b"), warning(*line)]) == 0

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.errors import BenchmarkError
+from benchmark.extras import install
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,8 +54,7 @@ def connect(variables: Mapping[str, str] | None = None) -> Engine:
         from docker.errors import DockerException
     except ImportError:
         raise BenchmarkError(
-            "The package docker (Docker's SDK) is not installed; run "
-            "`pip install 'automl-benchmark[docker]'` or `pip install docker`."
+            f"The package docker (Docker's SDK) is not installed; run `{install('docker')}`."
         ) from None
     url = variables.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
     try:

@@ -15,6 +15,7 @@ import time
 from typing import IO, TYPE_CHECKING
 
 from benchmark.compute.dispatcher import Dispatcher, account
+from benchmark.cores import usable_cores
 from benchmark.errors import BenchmarkError, ConfigError
 from benchmark.execution.scratch import sweep
 from benchmark.results import Cause, Record
@@ -187,7 +188,7 @@ def slots(config: Config) -> list[list[int]]:
     Raises:
         ConfigError: the machine has fewer cores than the configuration asks for.
     """
-    cores = sorted(os.sched_getaffinity(0))
+    cores = usable_cores()
     possible = len(cores) // config.cores
     if possible == 0:
         raise ConfigError(

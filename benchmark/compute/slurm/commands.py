@@ -286,6 +286,7 @@ def call(*command: str, text: str = "") -> str:
             timeout=ANSWER_S,
             check=False,
             env=variables,
+            process_group=0,  # Ctrl-C is this program's to answer, not the command's
         )
     except FileNotFoundError:
         raise ClusterError(

@@ -1,4 +1,4 @@
-"""`python benchmark/execution/worker SOCKET_FD PRELOAD_JSON`: one zygote."""
+"""`python benchmark/execution/worker SOCKET_FD PRELOAD_JSON [MARK]`: one zygote."""
 
 import os
 import sys
@@ -12,4 +12,4 @@ from benchmark.execution.worker import zygote  # noqa: E402
 sys.path.remove(_ROOT)
 
 if __name__ == "__main__":
-    zygote.main(int(sys.argv[1]), sys.argv[2])
+    zygote.main(int(sys.argv[1]), sys.argv[2], sys.argv[3] if len(sys.argv) > 3 else None)

@@ -15,6 +15,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
 from benchmark.execution.worker import linux, trees
 from benchmark.execution.worker.cgroups import Group, surrounding
+from benchmark.execution.worker.crowd import LOOK_S, Crowd
 from benchmark.execution.worker.inference import TIMING
 from benchmark.execution.worker.output import CappedLog, drain
 
@@ -32,6 +33,8 @@ class Keeper:
         self.request = request
         self.lifeline = lifeline
         self.group = Group(request["cgroup"]) if request.get("cgroup") else None
+        self.crowd = Crowd(request["mark"]) if request.get("mark") else None
+        self._parent = os.getppid()
         self._around = None if self.group else surrounding()
         self._killed_before = self._around.oom_kills() if self._around else 0
         self.namespace = bool(request["namespace"])
@@ -114,7 +117,8 @@ class Keeper:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            linux.die_with_parent()
+            if not self.crowd:
+                linux.die_with_parent()
             for fd in ours:
                 os.close(fd)
             if not self.namespace:
@@ -142,13 +146,15 @@ class Keeper:
                 os.close(fd)
         if self.group:
             self.group.enter()
-        os.sched_setaffinity(0, self.request["cores"])
+        if hasattr(os, "sched_setaffinity"):
+            os.sched_setaffinity(0, self.request["cores"])
         body(self.request)
 
     def _watch(self, pid: int, logs: List[CappedLog], status: int, wake: int) -> Ended:
         deadline = self.request["deadline"]
         poll = select.poll()
-        poll.register(self.lifeline, select.POLLHUP | select.POLLRDHUP)
+        # Where hanging up has no event of its own it is read as an end: nothing else comes.
+        poll.register(self.lifeline, select.POLLHUP | getattr(select, "POLLRDHUP", select.POLLIN))
         watched = logs[::-1]
         for fd in (*(log.fd for log in logs), status, wake):
             poll.register(fd, select.POLLIN)
@@ -168,6 +174,8 @@ class Keeper:
             self._note_safe(pid)
             self._weigh(pid)
             self.abandoned = self.abandoned or self.lifeline.fileno() in events
+            if self.crowd and os.getppid() != self._parent:
+                self.abandoned = True
             self.timed_out = time.monotonic() >= deadline
             if self.abandoned or self.timed_out or self.out_of_memory:
                 return Ended(None, None)
@@ -219,6 +227,12 @@ class Keeper:
     def _weigh_by_hand(self, pid: int) -> None:
         """The watchdog: a cheap upper bound often, the exact sum when that comes near the limit."""
         start = time.monotonic()
+        if self.crowd:
+            self.baseline_mb = 0.0
+            self.peak_mb = max(self.peak_mb, self.crowd.memory_mb(pid))
+            self.out_of_memory = self.peak_mb > self.request["memory_mb"]
+            self._weigh_every = max(LOOK_S, 5 * (time.monotonic() - start))
+            return
         pids = [pid] + trees.descendants(pid)
         limit = self.request["memory_mb"]
         baseline = self.baseline_mb or 0.0
@@ -243,7 +257,10 @@ class Keeper:
             os.waitpid(pid, 0)
         if self.group:
             self.group.kill()
-        trees.kill_all(os.getpid())
+        if self.crowd:
+            self.crowd.kill_all([pid])
+        else:
+            trees.kill_all(os.getpid())
 
     def _account(self) -> None:
         if not self.group:
@@ -262,8 +279,9 @@ def keep(
 ) -> None:
     """The keeper's process: never returns."""
     try:
-        linux.die_with_parent(signal.SIGTERM)
-        linux.become_subreaper()
+        if not request.get("mark"):
+            linux.die_with_parent(signal.SIGTERM)
+            linux.become_subreaper()
         keeper = Keeper(request, lifeline)
         answer = keeper.run(body, report)
         if keeper.abandoned and keeper.group:

@@ -11,16 +11,21 @@ import signal
 import socket
 import sys
 import time
-from typing import Any, Dict
+from typing import Any, Dict, Optional
 
 from benchmark.execution.worker import keeper, linux, task, trees
+from benchmark.execution.worker.crowd import Crowd
 
 
-def main(fd: int, preload: str) -> None:
-    """Serve the runner at the other end of the socket `fd` until it hangs up."""
-    linux.die_with_parent(signal.SIGTERM)
+def main(fd: int, preload: str, mark: Optional[str] = None) -> None:
+    """Serve the runner at the other end of the socket `fd` until it hangs up.
+
+    With a `mark` nothing of Linux's is used: processes are known by it.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    linux.become_subreaper()
+    if not mark:
+        linux.die_with_parent(signal.SIGTERM)
+        linux.become_subreaper()
     runner = socket.socket(fileno=fd)
     started = time.monotonic()
     faults: Dict[str, str] = {}
@@ -35,7 +40,7 @@ def main(fd: int, preload: str) -> None:
             "ready": True,
             "import_s": time.monotonic() - started,
             "faults": faults,
-            "namespace": linux.namespace_works(),
+            "namespace": not mark and linux.namespace_works(),
             "python": sys.version.split()[0],
             "memory_mb": trees.anonymous_mb([os.getpid()]),
         },
@@ -57,7 +62,10 @@ def _serve(request: Dict[str, Any], runner: socket.socket) -> Dict[str, Any]:
     os.close(write_end)
     _, status = os.waitpid(pid, 0)
     # Whatever the keeper could not end, being killed itself, has become our child.
-    trees.kill_all(os.getpid())
+    if request.get("mark"):
+        Crowd(request["mark"]).kill_all()
+    else:
+        trees.kill_all(os.getpid())
     os.set_blocking(read_end, False)
     try:
         report = os.read(read_end, 1 << 16)

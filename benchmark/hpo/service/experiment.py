@@ -67,9 +67,7 @@ class Experiment:
             opened.definition.name,
         )
         self._state: State | None = None
-        self._tally = Tally(
-            self.optimizer, opened.terms, opened.definition.trials, alone=opened.alone
-        )
+        self._tally = Tally(self.optimizer, opened.terms, opened.definition, alone=opened.alone)
         self._giving = Giving(self.optimizer, opened, self._tally)
         self._waiting = threading.BoundedSemaphore(MOST_WAITING)
         self._ahead = Ahead(self.optimizer, opened.definition, background)
@@ -87,7 +85,8 @@ class Experiment:
     ) -> list[Given]:
         """New trials, or those whose lease has ended; fewer where budgets or points are used up.
 
-        The same key gives the same trials again. Nothing is given where all are in other hands.
+        The same key gives the same trials again. Nothing is given where all are in other hands, or
+        as many as the experiment declares to be run at once.
 
         Raises:
             PausedError: a client has paused the experiment.
@@ -111,7 +110,7 @@ class Experiment:
                         self._admit()
                         given += self._giving.ended_leases(count, time_s)
                     given += self._new(count - len(given), key, time_s)
-                    if len(given) >= count or not self._tally.has_budget():
+                    if len(given) >= count or not self._tally.has_room():
                         break
                 try:
                     self._ahead.make()
@@ -290,7 +289,7 @@ class Experiment:
     def _new(self, count: int, key: str | None, lease_s: float | None) -> list[Given]:
         """As many new trials as there are suggestions ready and budgets left."""
         given: list[Given] = []
-        while len(given) < count and self._tally.has_budget():
+        while len(given) < count and self._tally.has_room():
             proposal = self._ahead.pop()
             if proposal is None:
                 break

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import struct
 from concurrent import futures
 from typing import TYPE_CHECKING, Any
 
 import grpc
-from google.protobuf.unknown_fields import UnknownFieldSet
 
 from benchmark.errors import BenchmarkError
 from benchmark.hpo.objective import plain
-from benchmark.hpo.service import classic, phrases, views
+from benchmark.hpo.service import classic, phrases, views, wire_numbers
 from benchmark.hpo.service import hpo_pb2 as pb
 from benchmark.hpo.service.classic import PhraseError
 from benchmark.hpo.service.guard import right_of
@@ -40,7 +38,6 @@ METHODS: dict[str, tuple[Any, Any]] = {
 _WRITING = ("NewExperiment", "DeleteExperiment", "UpdateTrialResult", "GenerateNextConfig")
 _THREADS = 64
 _LARGEST = 4 << 20
-_DOUBLE = 1  # the wire type of eight bytes
 _log = logging.getLogger("benchmark.hpo.service")
 _CODES = {
     phrases.EXISTS: grpc.StatusCode.ALREADY_EXISTS,
@@ -174,7 +171,7 @@ class Wire:
                 "trial_number": request.trial,
                 "trial_result": results[request.result],
                 "result_value_type": request.value_type or "double",
-                "result_value": request.value,
+                "result_value": wire_numbers.result(request),
             },
         )
         return pb.ExperimentTrialReply()
@@ -205,9 +202,9 @@ class Wire:
             return pb.RecommendedConfigReply(
                 experiment_name=experiment.terms.experiment,
                 direction=next(iter(definition.directions.values())),
-                optimal_value=pb.RecommendedConfigReply.OptimalValue(
+                optimal_value=wire_numbers.optimum(
+                    best[0]["values"][0],
                     objective_function=str(facts.get("objective_function", "")),
-                    value=best[0]["values"][0],
                     value_type=str(facts.get("value_type", "double")),
                 ),
                 tunables=_configs(best[0]["params"], kinds),
@@ -261,26 +258,11 @@ def _tunable(tunable: Any) -> dict[str, Any]:
     found: dict[str, Any] = {"name": tunable.name, "value_type": tunable.value_type}
     if tunable.choices:
         return found | {"choices": list(tunable.choices)}
-    found["lower_bound"] = _bound(tunable, "lower_bound")
-    found["upper_bound"] = _bound(tunable, "upper_bound")
+    found["lower_bound"] = wire_numbers.bound(tunable, "lower_bound")
+    found["upper_bound"] = wire_numbers.bound(tunable, "upper_bound")
     if tunable.step:
         found["step"] = tunable.step
     return found
-
-
-def _bound(tunable: Any, name: str) -> float | int:
-    """A bound in full precision, also of a client whose bounds are doubles under the same number.
-
-    protobuf keeps a field with another wire type than the declared one as an unknown field.
-    """
-    if tunable.HasField(f"exact_{name}"):
-        return float(getattr(tunable, f"exact_{name}"))
-    number = tunable.DESCRIPTOR.fields_by_name[name].number
-    unknowns: Any = UnknownFieldSet(tunable)
-    for unknown in unknowns:
-        if unknown.field_number == number and unknown.wire_type == _DOUBLE:
-            return float(struct.unpack("<d", struct.pack("<Q", unknown.data))[0])
-    return int(getattr(tunable, name))
 
 
 def _details(experiment: Any) -> Any:
@@ -292,8 +274,7 @@ def _details(experiment: Any) -> Any:
         if tunable.kind == "categorical":
             made.choices.extend(plain(choice) for choice in tunable.choices)
         else:
-            made.lower_bound, made.upper_bound = _int32(tunable.low), _int32(tunable.high)
-            made.exact_lower_bound, made.exact_upper_bound = tunable.low, tunable.high
+            wire_numbers.set_bounds(made, tunable.low, tunable.high)
             made.step = tunable.step or 0.0
         tuneables.append(made)
     return pb.ExperimentDetails(
@@ -306,7 +287,3 @@ def _details(experiment: Any) -> Any:
         started=True,
         **{key: str(facts[key]) for key in texts if key in facts},
     )
-
-
-def _int32(value: float) -> int:
-    return max(-(2**31), min(2**31 - 1, int(value)))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import ipaddress
+import json
 import re
 import time
 from dataclasses import dataclass, field
@@ -33,6 +34,7 @@ _SHORTEST_TOKEN = 16
 _MOST_CLIENTS = 10_000
 # What tells nothing about any experiment.
 _OPEN = re.compile(r"/|/health|/static/[a-z.]+")
+_CODES = {401: "no_token", 403: "forbidden", 413: "too_large", 429: "too_many"}
 _HEADERS = [
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"SAMEORIGIN"),
@@ -139,7 +141,7 @@ class Guard:
         headers = dict(scope["headers"])
         refused = self._refusal(scope, headers)
         if refused is not None:
-            await _answer(send, *refused)
+            await _answer(send, scope["path"], *refused)
             return
         size = 0
 
@@ -192,8 +194,13 @@ def _too_large() -> Refusal:
     return 413, f"The body is larger than {LARGEST_BODY} bytes.", [(b"connection", b"close")]
 
 
-async def _answer(send: Send, status: int, text: str, headers: list[tuple[bytes, bytes]]) -> None:
-    kind = [(b"content-type", b"text/plain; charset=utf-8")]
-    start = {"type": "http.response.start", "status": status, "headers": kind + headers + _HEADERS}
-    await send(start)
-    await send({"type": "http.response.body", "body": text.encode()})
+async def _answer(
+    send: Send, path: str, status: int, text: str, headers: list[tuple[bytes, bytes]]
+) -> None:
+    """The refusal in the words of the wire it is for: `/v1` has JSON, the classic routes text."""
+    kind, body = b"text/plain; charset=utf-8", text
+    if path.startswith("/v1"):
+        kind, body = b"application/json", json.dumps({"error": _CODES[status], "message": text})
+    named = [(b"content-type", kind), *headers, *_HEADERS]
+    await send({"type": "http.response.start", "status": status, "headers": named})
+    await send({"type": "http.response.body", "body": body.encode()})

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x62\x65nchmark/hpo/service/hpo.proto\x12\nhelloworld\"\x19\n\x17NumberExperimentsParams\"\'\n\x16NumberExperimentsReply\x12\r\n\x05\x63ount\x18\x01 \x01(\x05\"\x17\n\x15\x45xperimentsListParams\"*\n\x14\x45xperimentsListReply\x12\x12\n\nexperiment\x18\x01 \x03(\t\"/\n\x14\x45xperimentNameParams\x12\x17\n\x0f\x65xperiment_name\x18\x01 \x01(\t\"\x18\n\x16\x45xperimentDeletedReply\"+\n\x13NewExperimentsReply\x12\x14\n\x0ctrial_number\x18\x01 \x01(\x05\"9\n\x0f\x45xperimentTrial\x12\x17\n\x0f\x65xperiment_name\x18\x01 \x01(\t\x12\r\n\x05trial\x18\x02 \x01(\x05\"\x16\n\x14\x45xperimentTrialReply\"\xcb\x01\n\x15\x45xperimentTrialResult\x12\x17\n\x0f\x65xperiment_name\x18\x01 \x01(\t\x12\r\n\x05trial\x18\x02 \x01(\x05\x12\x38\n\x06result\x18\x03 \x01(\x0e\x32(.helloworld.ExperimentTrialResult.Result\x12\x12\n\nvalue_type\x18\x04 \x01(\t\x12\r\n\x05value\x18\x05 \x01(\x01\"-\n\x06Result\x12\x0b\n\x07SUCCESS\x10\x00\x12\x0b\n\x07\x46\x41ILURE\x10\x01\x12\t\n\x05PRUNE\x10\x02\"\x8d\x04\n\x11\x45xperimentDetails\x12\x17\n\x0f\x65xperiment_name\x18\x01 \x01(\t\x12\x14\n\x0ctotal_trials\x18\x02 \x01(\x05\x12\x17\n\x0fparallel_trials\x18\x03 \x01(\x05\x12\x11\n\tdirection\x18\x04 \x01(\t\x12\x15\n\rhpo_algo_impl\x18\x05 \x01(\t\x12\x15\n\rexperiment_id\x18\x06 \x01(\t\x12\x1a\n\x12objective_function\x18\x07 \x01(\t\x12\x38\n\ttuneables\x18\x08 \x03(\x0b\x32%.helloworld.ExperimentDetails.Tunable\x12\x12\n\nvalue_type\x18\t \x01(\t\x12\x11\n\tslo_class\x18\n \x01(\t\x12\x0f\n\x07started\x18\x0b \x01(\x08\x1a\xe0\x01\n\x07Tunable\x12\x12\n\nvalue_type\x18\x01 \x01(\t\x12\x13\n\x0blower_bound\x18\x02 \x01(\x05\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x13\n\x0bupper_bound\x18\x04 \x01(\x05\x12\x0c\n\x04step\x18\x05 \x01(\x01\x12\x1e\n\x11\x65xact_lower_bound\x18\x66 \x01(\x01H\x00\x88\x01\x01\x12\x1e\n\x11\x65xact_upper_bound\x18h \x01(\x01H\x01\x88\x01\x01\x12\x0f\n\x07\x63hoices\x18j \x03(\tB\x14\n\x12_exact_lower_boundB\x14\n\x12_exact_upper_bound\"c\n\rTunableConfig\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x02\x12\x12\n\nvalue_type\x18\x03 \x01(\t\x12\x13\n\x0b\x65xact_value\x18\x66 \x01(\x01\x12\x0c\n\x04text\x18g \x01(\t\"8\n\x0bTrialConfig\x12)\n\x06\x63onfig\x18\x01 \x03(\x0b\x32\x19.helloworld.TunableConfig\"\x88\x02\n\x16RecommendedConfigReply\x12\x17\n\x0f\x65xperiment_name\x18\x01 \x01(\t\x12\x11\n\tdirection\x18\x02 \x01(\t\x12\x46\n\roptimal_value\x18\x03 \x01(\x0b\x32/.helloworld.RecommendedConfigReply.OptimalValue\x12+\n\x08tunables\x18\x04 \x03(\x0b\x32\x19.helloworld.TunableConfig\x1aM\n\x0cOptimalValue\x12\x1a\n\x12objective_function\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01\x12\x12\n\nvalue_type\x18\x03 \x01(\t2\xb1\x06\n\nHpoService\x12^\n\x11NumberExperiments\x12#.helloworld.NumberExperimentsParams\x1a\".helloworld.NumberExperimentsReply\"\x00\x12X\n\x0f\x45xperimentsList\x12!.helloworld.ExperimentsListParams\x1a .helloworld.ExperimentsListReply\"\x00\x12Q\n\rNewExperiment\x12\x1d.helloworld.ExperimentDetails\x1a\x1f.helloworld.NewExperimentsReply\"\x00\x12Z\n\x10\x44\x65leteExperiment\x12 .helloworld.ExperimentNameParams\x1a\".helloworld.ExperimentDeletedReply\"\x00\x12Y\n\x14GetExperimentDetails\x12 .helloworld.ExperimentNameParams\x1a\x1d.helloworld.ExperimentDetails\"\x00\x12H\n\x0eGetTrialConfig\x12\x1b.helloworld.ExperimentTrial\x1a\x17.helloworld.TrialConfig\"\x00\x12Z\n\x11UpdateTrialResult\x12!.helloworld.ExperimentTrialResult\x1a .helloworld.ExperimentTrialReply\"\x00\x12Y\n\x12GenerateNextConfig\x12 .helloworld.ExperimentNameParams\x1a\x1f.helloworld.NewExperimentsReply\"\x00\x12^\n\x14GetRecommendedConfig\x12 .helloworld.ExperimentNameParams\x1a\".helloworld.RecommendedConfigReply\"\x00\x42\x1d\n\rio.kruize.hpoB\nHpoServiceP\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x62\x65nchmark/hpo/service/hpo.proto\x12\nhelloworld\"\x19\n\x17NumberExperimentsParams\"\'\n\x16NumberExperimentsReply\x12\r\n\x05\x63ount\x18\x01 \x01(\x05\"\x17\n\x15\x45xperimentsListParams\"*\n\x14\x45xperimentsListReply\x12\x12\n\nexperiment\x18\x01 \x03(\t\"/\n\x14\x45xperimentNameParams\x12\x17\n\x0f\x65xperiment_name\x18\x01 \x01(\t\"\x18\n\x16\x45xperimentDeletedReply\"+\n\x13NewExperimentsReply\x12\x14\n\x0ctrial_number\x18\x01 \x01(\x05\"9\n\x0f\x45xperimentTrial\x12\x17\n\x0f\x65xperiment_name\x18\x01 \x01(\t\x12\r\n\x05trial\x18\x02 \x01(\x05\"\x16\n\x14\x45xperimentTrialReply\"\xf5\x01\n\x15\x45xperimentTrialResult\x12\x17\n\x0f\x65xperiment_name\x18\x01 \x01(\t\x12\r\n\x05trial\x18\x02 \x01(\x05\x12\x38\n\x06result\x18\x03 \x01(\x0e\x32(.helloworld.ExperimentTrialResult.Result\x12\x12\n\nvalue_type\x18\x04 \x01(\t\x12\r\n\x05value\x18\x05 \x01(\x02\x12\x18\n\x0b\x65xact_value\x18i \x01(\x01H\x00\x88\x01\x01\"-\n\x06Result\x12\x0b\n\x07SUCCESS\x10\x00\x12\x0b\n\x07\x46\x41ILURE\x10\x01\x12\t\n\x05PRUNE\x10\x02\x42\x0e\n\x0c_exact_value\"\x1d\n\x0c\x44oubleResult\x12\r\n\x05value\x18\x05 \x01(\x01\"\x8d\x04\n\x11\x45xperimentDetails\x12\x17\n\x0f\x65xperiment_name\x18\x01 \x01(\t\x12\x14\n\x0ctotal_trials\x18\x02 \x01(\x05\x12\x17\n\x0fparallel_trials\x18\x03 \x01(\x05\x12\x11\n\tdirection\x18\x04 \x01(\t\x12\x15\n\rhpo_algo_impl\x18\x05 \x01(\t\x12\x15\n\rexperiment_id\x18\x06 \x01(\t\x12\x1a\n\x12objective_function\x18\x07 \x01(\t\x12\x38\n\ttuneables\x18\x08 \x03(\x0b\x32%.helloworld.ExperimentDetails.Tunable\x12\x12\n\nvalue_type\x18\t \x01(\t\x12\x11\n\tslo_class\x18\n \x01(\t\x12\x0f\n\x07started\x18\x0b \x01(\x08\x1a\xe0\x01\n\x07Tunable\x12\x12\n\nvalue_type\x18\x01 \x01(\t\x12\x13\n\x0blower_bound\x18\x02 \x01(\x02\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x13\n\x0bupper_bound\x18\x04 \x01(\x02\x12\x0c\n\x04step\x18\x05 \x01(\x01\x12\x1e\n\x11\x65xact_lower_bound\x18\x66 \x01(\x01H\x00\x88\x01\x01\x12\x1e\n\x11\x65xact_upper_bound\x18h \x01(\x01H\x01\x88\x01\x01\x12\x0f\n\x07\x63hoices\x18j \x03(\tB\x14\n\x12_exact_lower_boundB\x14\n\x12_exact_upper_bound\"7\n\x0bInt32Bounds\x12\x13\n\x0blower_bound\x18\x02 \x01(\x05\x12\x13\n\x0bupper_bound\x18\x04 \x01(\x05\"8\n\x0c\x44oubleBounds\x12\x13\n\x0blower_bound\x18\x02 \x01(\x01\x12\x13\n\x0bupper_bound\x18\x04 \x01(\x01\"c\n\rTunableConfig\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x02\x12\x12\n\nvalue_type\x18\x03 \x01(\t\x12\x13\n\x0b\x65xact_value\x18\x66 \x01(\x01\x12\x0c\n\x04text\x18g \x01(\t\"8\n\x0bTrialConfig\x12)\n\x06\x63onfig\x18\x01 \x03(\x0b\x32\x19.helloworld.TunableConfig\"\x9d\x02\n\x16RecommendedConfigReply\x12\x17\n\x0f\x65xperiment_name\x18\x01 \x01(\t\x12\x11\n\tdirection\x18\x02 \x01(\t\x12\x46\n\roptimal_value\x18\x03 \x01(\x0b\x32/.helloworld.RecommendedConfigReply.OptimalValue\x12+\n\x08tunables\x18\x04 \x03(\x0b\x32\x19.helloworld.TunableConfig\x1a\x62\n\x0cOptimalValue\x12\x1a\n\x12objective_function\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x02\x12\x12\n\nvalue_type\x18\x03 \x01(\t\x12\x13\n\x0b\x65xact_value\x18\x66 \x01(\x01\"\x1e\n\rDoubleOptimum\x12\r\n\x05value\x18\x02 \x01(\x01\x32\xb1\x06\n\nHpoService\x12^\n\x11NumberExperiments\x12#.helloworld.NumberExperimentsParams\x1a\".helloworld.NumberExperimentsReply\"\x00\x12X\n\x0f\x45xperimentsList\x12!.helloworld.ExperimentsListParams\x1a .helloworld.ExperimentsListReply\"\x00\x12Q\n\rNewExperiment\x12\x1d.helloworld.ExperimentDetails\x1a\x1f.helloworld.NewExperimentsReply\"\x00\x12Z\n\x10\x44\x65leteExperiment\x12 .helloworld.ExperimentNameParams\x1a\".helloworld.ExperimentDeletedReply\"\x00\x12Y\n\x14GetExperimentDetails\x12 .helloworld.ExperimentNameParams\x1a\x1d.helloworld.ExperimentDetails\"\x00\x12H\n\x0eGetTrialConfig\x12\x1b.helloworld.ExperimentTrial\x1a\x17.helloworld.TrialConfig\"\x00\x12Z\n\x11UpdateTrialResult\x12!.helloworld.ExperimentTrialResult\x1a .helloworld.ExperimentTrialReply\"\x00\x12Y\n\x12GenerateNextConfig\x12 .helloworld.ExperimentNameParams\x1a\x1f.helloworld.NewExperimentsReply\"\x00\x12^\n\x14GetRecommendedConfig\x12 .helloworld.ExperimentNameParams\x1a\".helloworld.RecommendedConfigReply\"\x00\x42\x1d\n\rio.kruize.hpoB\nHpoServiceP\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -51,21 +51,29 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EXPERIMENTTRIALREPLY']._serialized_start=363
   _globals['_EXPERIMENTTRIALREPLY']._serialized_end=385
   _globals['_EXPERIMENTTRIALRESULT']._serialized_start=388
-  _globals['_EXPERIMENTTRIALRESULT']._serialized_end=591
-  _globals['_EXPERIMENTTRIALRESULT_RESULT']._serialized_start=546
-  _globals['_EXPERIMENTTRIALRESULT_RESULT']._serialized_end=591
-  _globals['_EXPERIMENTDETAILS']._serialized_start=594
-  _globals['_EXPERIMENTDETAILS']._serialized_end=1119
-  _globals['_EXPERIMENTDETAILS_TUNABLE']._serialized_start=895
-  _globals['_EXPERIMENTDETAILS_TUNABLE']._serialized_end=1119
-  _globals['_TUNABLECONFIG']._serialized_start=1121
-  _globals['_TUNABLECONFIG']._serialized_end=1220
-  _globals['_TRIALCONFIG']._serialized_start=1222
-  _globals['_TRIALCONFIG']._serialized_end=1278
-  _globals['_RECOMMENDEDCONFIGREPLY']._serialized_start=1281
-  _globals['_RECOMMENDEDCONFIGREPLY']._serialized_end=1545
-  _globals['_RECOMMENDEDCONFIGREPLY_OPTIMALVALUE']._serialized_start=1468
-  _globals['_RECOMMENDEDCONFIGREPLY_OPTIMALVALUE']._serialized_end=1545
-  _globals['_HPOSERVICE']._serialized_start=1548
-  _globals['_HPOSERVICE']._serialized_end=2365
+  _globals['_EXPERIMENTTRIALRESULT']._serialized_end=633
+  _globals['_EXPERIMENTTRIALRESULT_RESULT']._serialized_start=572
+  _globals['_EXPERIMENTTRIALRESULT_RESULT']._serialized_end=617
+  _globals['_DOUBLERESULT']._serialized_start=635
+  _globals['_DOUBLERESULT']._serialized_end=664
+  _globals['_EXPERIMENTDETAILS']._serialized_start=667
+  _globals['_EXPERIMENTDETAILS']._serialized_end=1192
+  _globals['_EXPERIMENTDETAILS_TUNABLE']._serialized_start=968
+  _globals['_EXPERIMENTDETAILS_TUNABLE']._serialized_end=1192
+  _globals['_INT32BOUNDS']._serialized_start=1194
+  _globals['_INT32BOUNDS']._serialized_end=1249
+  _globals['_DOUBLEBOUNDS']._serialized_start=1251
+  _globals['_DOUBLEBOUNDS']._serialized_end=1307
+  _globals['_TUNABLECONFIG']._serialized_start=1309
+  _globals['_TUNABLECONFIG']._serialized_end=1408
+  _globals['_TRIALCONFIG']._serialized_start=1410
+  _globals['_TRIALCONFIG']._serialized_end=1466
+  _globals['_RECOMMENDEDCONFIGREPLY']._serialized_start=1469
+  _globals['_RECOMMENDEDCONFIGREPLY']._serialized_end=1754
+  _globals['_RECOMMENDEDCONFIGREPLY_OPTIMALVALUE']._serialized_start=1656
+  _globals['_RECOMMENDEDCONFIGREPLY_OPTIMALVALUE']._serialized_end=1754
+  _globals['_DOUBLEOPTIMUM']._serialized_start=1756
+  _globals['_DOUBLEOPTIMUM']._serialized_end=1786
+  _globals['_HPOSERVICE']._serialized_start=1789
+  _globals['_HPOSERVICE']._serialized_end=2606
 # @@protoc_insertion_point(module_scope)

@@ -56,7 +56,7 @@ class ExperimentTrialReply(_message.Message):
     def __init__(self) -> None: ...
 
 class ExperimentTrialResult(_message.Message):
-    __slots__ = ("experiment_name", "trial", "result", "value_type", "value")
+    __slots__ = ("experiment_name", "trial", "result", "value_type", "value", "exact_value")
     class Result(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         SUCCESS: _ClassVar[ExperimentTrialResult.Result]
@@ -70,12 +70,20 @@ class ExperimentTrialResult(_message.Message):
     RESULT_FIELD_NUMBER: _ClassVar[int]
     VALUE_TYPE_FIELD_NUMBER: _ClassVar[int]
     VALUE_FIELD_NUMBER: _ClassVar[int]
+    EXACT_VALUE_FIELD_NUMBER: _ClassVar[int]
     experiment_name: str
     trial: int
     result: ExperimentTrialResult.Result
     value_type: str
     value: float
-    def __init__(self, experiment_name: _Optional[str] = ..., trial: _Optional[int] = ..., result: _Optional[_Union[ExperimentTrialResult.Result, str]] = ..., value_type: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    exact_value: float
+    def __init__(self, experiment_name: _Optional[str] = ..., trial: _Optional[int] = ..., result: _Optional[_Union[ExperimentTrialResult.Result, str]] = ..., value_type: _Optional[str] = ..., value: _Optional[float] = ..., exact_value: _Optional[float] = ...) -> None: ...
+
+class DoubleResult(_message.Message):
+    __slots__ = ("value",)
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    value: float
+    def __init__(self, value: _Optional[float] = ...) -> None: ...
 
 class ExperimentDetails(_message.Message):
     __slots__ = ("experiment_name", "total_trials", "parallel_trials", "direction", "hpo_algo_impl", "experiment_id", "objective_function", "tuneables", "value_type", "slo_class", "started")
@@ -90,14 +98,14 @@ class ExperimentDetails(_message.Message):
         EXACT_UPPER_BOUND_FIELD_NUMBER: _ClassVar[int]
         CHOICES_FIELD_NUMBER: _ClassVar[int]
         value_type: str
-        lower_bound: int
+        lower_bound: float
         name: str
-        upper_bound: int
+        upper_bound: float
         step: float
         exact_lower_bound: float
         exact_upper_bound: float
         choices: _containers.RepeatedScalarFieldContainer[str]
-        def __init__(self, value_type: _Optional[str] = ..., lower_bound: _Optional[int] = ..., name: _Optional[str] = ..., upper_bound: _Optional[int] = ..., step: _Optional[float] = ..., exact_lower_bound: _Optional[float] = ..., exact_upper_bound: _Optional[float] = ..., choices: _Optional[_Iterable[str]] = ...) -> None: ...
+        def __init__(self, value_type: _Optional[str] = ..., lower_bound: _Optional[float] = ..., name: _Optional[str] = ..., upper_bound: _Optional[float] = ..., step: _Optional[float] = ..., exact_lower_bound: _Optional[float] = ..., exact_upper_bound: _Optional[float] = ..., choices: _Optional[_Iterable[str]] = ...) -> None: ...
     EXPERIMENT_NAME_FIELD_NUMBER: _ClassVar[int]
     TOTAL_TRIALS_FIELD_NUMBER: _ClassVar[int]
     PARALLEL_TRIALS_FIELD_NUMBER: _ClassVar[int]
@@ -122,6 +130,22 @@ class ExperimentDetails(_message.Message):
     started: bool
     def __init__(self, experiment_name: _Optional[str] = ..., total_trials: _Optional[int] = ..., parallel_trials: _Optional[int] = ..., direction: _Optional[str] = ..., hpo_algo_impl: _Optional[str] = ..., experiment_id: _Optional[str] = ..., objective_function: _Optional[str] = ..., tuneables: _Optional[_Iterable[_Union[ExperimentDetails.Tunable, _Mapping]]] = ..., value_type: _Optional[str] = ..., slo_class: _Optional[str] = ..., started: bool = ...) -> None: ...
 
+class Int32Bounds(_message.Message):
+    __slots__ = ("lower_bound", "upper_bound")
+    LOWER_BOUND_FIELD_NUMBER: _ClassVar[int]
+    UPPER_BOUND_FIELD_NUMBER: _ClassVar[int]
+    lower_bound: int
+    upper_bound: int
+    def __init__(self, lower_bound: _Optional[int] = ..., upper_bound: _Optional[int] = ...) -> None: ...
+
+class DoubleBounds(_message.Message):
+    __slots__ = ("lower_bound", "upper_bound")
+    LOWER_BOUND_FIELD_NUMBER: _ClassVar[int]
+    UPPER_BOUND_FIELD_NUMBER: _ClassVar[int]
+    lower_bound: float
+    upper_bound: float
+    def __init__(self, lower_bound: _Optional[float] = ..., upper_bound: _Optional[float] = ...) -> None: ...
+
 class TunableConfig(_message.Message):
     __slots__ = ("name", "value", "value_type", "exact_value", "text")
     NAME_FIELD_NUMBER: _ClassVar[int]
@@ -145,14 +169,16 @@ class TrialConfig(_message.Message):
 class RecommendedConfigReply(_message.Message):
     __slots__ = ("experiment_name", "direction", "optimal_value", "tunables")
     class OptimalValue(_message.Message):
-        __slots__ = ("objective_function", "value", "value_type")
+        __slots__ = ("objective_function", "value", "value_type", "exact_value")
         OBJECTIVE_FUNCTION_FIELD_NUMBER: _ClassVar[int]
         VALUE_FIELD_NUMBER: _ClassVar[int]
         VALUE_TYPE_FIELD_NUMBER: _ClassVar[int]
+        EXACT_VALUE_FIELD_NUMBER: _ClassVar[int]
         objective_function: str
         value: float
         value_type: str
-        def __init__(self, objective_function: _Optional[str] = ..., value: _Optional[float] = ..., value_type: _Optional[str] = ...) -> None: ...
+        exact_value: float
+        def __init__(self, objective_function: _Optional[str] = ..., value: _Optional[float] = ..., value_type: _Optional[str] = ..., exact_value: _Optional[float] = ...) -> None: ...
     EXPERIMENT_NAME_FIELD_NUMBER: _ClassVar[int]
     DIRECTION_FIELD_NUMBER: _ClassVar[int]
     OPTIMAL_VALUE_FIELD_NUMBER: _ClassVar[int]
@@ -162,3 +188,9 @@ class RecommendedConfigReply(_message.Message):
     optimal_value: RecommendedConfigReply.OptimalValue
     tunables: _containers.RepeatedCompositeFieldContainer[TunableConfig]
     def __init__(self, experiment_name: _Optional[str] = ..., direction: _Optional[str] = ..., optimal_value: _Optional[_Union[RecommendedConfigReply.OptimalValue, _Mapping]] = ..., tunables: _Optional[_Iterable[_Union[TunableConfig, _Mapping]]] = ...) -> None: ...
+
+class DoubleOptimum(_message.Message):
+    __slots__ = ("value",)
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    value: float
+    def __init__(self, value: _Optional[float] = ...) -> None: ...

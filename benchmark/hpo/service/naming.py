@@ -8,6 +8,8 @@ import re
 from benchmark.hpo.service.errors import InvalidError
 
 LONGEST = 256
+# A slash within a segment of a path, until the name is read out of it.
+SLASH = "\ue000"
 _HASHED = re.compile(r"-[0-9a-f]{16}$")
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 

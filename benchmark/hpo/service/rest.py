@@ -9,6 +9,7 @@ import logging
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import unquote
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -21,6 +22,7 @@ from benchmark.hpo.service import classic, pages, phrases, plots
 from benchmark.hpo.service.classic import PhraseError
 from benchmark.hpo.service.classic_checks import is_empty
 from benchmark.hpo.service.errors import ServiceError
+from benchmark.hpo.service.naming import SLASH
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -52,6 +54,24 @@ class Threads:
         self._patient.shutdown(wait=True)
 
 
+class SegmentsApart:
+    """Keeps the slash of `/v1/experiments/team%2Fone` in its segment, as one sign of the name.
+
+    A server decodes the path before it is matched. The sign is no printable one, which no name has.
+    """
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        raw: bytes = scope.get("raw_path") or b""
+        if raw.startswith(b"/v1/") and b"%" in raw:
+            # As the server decodes a path: bytes that are no UTF-8 become signs of no name.
+            parts = (unquote(part.decode("latin-1")) for part in raw.split(b"/"))
+            scope = scope | {"path": "/".join(part.replace("/", SLASH) for part in parts)}
+        await self._app(scope, receive, send)
+
+
 def make_app(service: Service, before_end: Callable[[], None] = lambda: None) -> FastAPI:
     """The application over a service, which it closes when it ends, after `before_end`."""
     from benchmark.hpo.service.v1 import routes
@@ -73,6 +93,7 @@ def make_app(service: Service, before_end: Callable[[], None] = lambda: None) ->
         redoc_url=None,
         docs_url=None,
     )
+    app.add_middleware(SegmentsApart)
     app.include_router(routes(service, threads))
     _classic(app, service, threads)
     app.add_exception_handler(BenchmarkError, _refused)

@@ -166,7 +166,7 @@ class Service:
 
     def _study(self, experiment: str) -> str:
         """A study's own name may have parts, which an experiment's cannot."""
-        if "/" in experiment and experiment in self._home.names():
+        if "/" in experiment and (experiment in self._held or experiment in self._home.names()):
             return experiment
         return study_of(experiment)
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from benchmark.hpo.optimizer import Optimizer
     from benchmark.hpo.service.terms import Terms
+    from benchmark.hpo.study_file import StudyDefinition
 
 
 @dataclass
@@ -30,13 +31,21 @@ class Counts:
     begun: datetime | None = None
 
 
-class Tally:
-    """The counts of one experiment, for many threads. `trials` is how many may be asked."""
+def declared_parallel(definition: StudyDefinition) -> int | None:
+    """How many trials may run at once; None where the study does not say so."""
+    return definition.parallel if definition.source.get("parallel") else None
 
-    def __init__(self, optimizer: Optimizer, terms: Terms, trials: int, *, alone: bool) -> None:
+
+class Tally:
+    """The counts of one experiment, for many threads."""
+
+    def __init__(
+        self, optimizer: Optimizer, terms: Terms, definition: StudyDefinition, *, alone: bool
+    ) -> None:
         self._optimizer = optimizer
         self._terms = terms
-        self._trials = trials
+        self._trials = definition.trials
+        self._parallel = declared_parallel(definition)
         self._alone = alone
         self._counts = Counts()
         self._walked = 0
@@ -67,11 +76,12 @@ class Tally:
             self._refresh()
             return list(self._keys.get(key, ()))
 
-    def has_budget(self) -> bool:
-        """Whether one more trial may be asked."""
+    def has_room(self) -> bool:
+        """Whether one more trial may be asked now: of the budgets, and beside those that run."""
         with self._turn:
             self._refresh()
-            return self._is_within()
+            full = self._parallel is not None and len(self._running) >= self._parallel
+            return not full and self._is_within()
 
     def is_over(self, *, stopped: bool) -> bool:
         """Whether no more may be asked, and nothing is in a client's hands."""

@@ -7,12 +7,14 @@ import json
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Path, Query
+from pydantic import AfterValidator
 from starlette.responses import HTMLResponse, Response, StreamingResponse
 
 from benchmark.hpo.service import plots, views
 from benchmark.hpo.service import v1_models as models
 from benchmark.hpo.service.endings import Ending
 from benchmark.hpo.service.errors import ExistsError, FinishedError, NotFoundError, PausedError
+from benchmark.hpo.service.naming import SLASH
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -20,7 +22,11 @@ if TYPE_CHECKING:
     from benchmark.hpo.service.rest import Threads
     from benchmark.hpo.service.service import Service
 
-Name = Annotated[str, Path(max_length=256, description="the experiment's name, or its study's")]
+Name = Annotated[
+    str,
+    Path(max_length=256, description="the experiment's name, or its study's; a slash is %2F"),
+    AfterValidator(lambda name: name.replace(SLASH, "/")),
+]
 Number = Annotated[int, Path(ge=0, le=2**31 - 1)]
 Key = Annotated[
     str | None,

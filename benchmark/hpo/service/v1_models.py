@@ -34,7 +34,7 @@ class NewExperiment(Strict):
     algorithm: str = "optuna_tpe"
     seed: Annotated[int, Field(ge=0, lt=2**32)] | None = None
     trials: Annotated[int, Field(ge=1, le=1_000_000)] = 100
-    parallel: Annotated[int, Field(ge=1, le=10_000)] = 1
+    parallel: Annotated[int, Field(ge=1, le=10_000)] | None = None
     pruner: str | dict[str, Any] | None = None
     lease_s: Lease | None = LEASE_S
     max_time_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None

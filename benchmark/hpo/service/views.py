@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from benchmark.hpo.service.endings import ENDED, GIVEN
+from benchmark.hpo.service.tally import declared_parallel
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -28,7 +29,7 @@ def summary(experiment: Experiment) -> dict[str, Any]:
         "directions": dict(definition.directions),
         "tunables": list(definition.space.names),
         "trials": definition.trials,
-        "parallel": definition.parallel,
+        "parallel": declared_parallel(definition),
         "asked": counts.asked,
         "told": counts.told,
         "running": states.count("RUNNING"),

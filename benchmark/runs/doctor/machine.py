@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 import benchmark
 from benchmark.cache import CACHE_VARIABLE, cache_folder
 from benchmark.compute.local.local import slots
+from benchmark.cores import usable_cores
 from benchmark.errors import ConfigError
+from benchmark.execution.sandbox import DEFAULT
 from benchmark.execution.scratch import Scratch
 from benchmark.execution.worker.linux import read_text
 from benchmark.runs.doctor.finding import Finding, fault, ok, warning
@@ -39,7 +41,10 @@ def check_sandbox(config: Config) -> Iterator[Finding]:
     """Which means would hold a task here, found by trying, and how to get a better one."""
     try:
         with Scratch() as scratch:
-            group = scratch.group(config.memory, sorted(os.sched_getaffinity(0))[:1])
+            if DEFAULT == "process-group":
+                yield _process_group()
+                return
+            group = scratch.group(config.memory, usable_cores()[:1])
             if group:
                 group.remove()
     except OSError as error:
@@ -65,6 +70,18 @@ def check_sandbox(config: Config) -> Iterator[Finding]:
         SANDBOX,
         "a subreaper, and a watchdog for memory every 20 ms",
         f"{better}; for a PID namespace allow user namespaces{_why_no_namespace()}",
+    )
+
+
+def _process_group() -> Finding:
+    """The last rung, where there is no Linux."""
+    if not shutil.which("ps"):
+        return fault(SANDBOX, "a task's processes cannot be found without `ps`", "install ps")
+    return warning(
+        SANDBOX,
+        "process groups, and a watchdog by `ps` every 0.1 s; memory counts what processes share in "
+        "each, cores are not bound, and what hides from `ps` is not ended",
+        "for results that others are to compare run on Linux",
     )
 
 
@@ -102,7 +119,7 @@ def _why_no_namespace() -> str:
 
 def check_machine(config: Config) -> Iterator[Finding]:
     """Cores and memory against `parallel` tasks at once."""
-    cores = len(os.sched_getaffinity(0))
+    cores = len(usable_cores())
     memory_mb = _memory_mb()
     free_mb = _available_mb()
     try:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 from benchmark.cli import main
 from benchmark.hpo.service import hpo_pb2 as pb
@@ -172,18 +172,55 @@ def test_refusals(call: Call, method: str, request_: Any, said: tuple[str, str])
     assert call(method, request_) == said
 
 
-def test_bounds_in_full_precision_and_as_doubles_of_the_same_number(call: Call) -> None:
-    exact = pb.ExperimentDetails.Tunable(
-        name="cpu", value_type="double", exact_lower_bound=0.25, exact_upper_bound=0.5
-    )
-    # Another schema's tunable: bounds are doubles under 2 and 4.
-    other = pb.ExperimentDetails.Tunable(name="ram", value_type="double").SerializeToString()
-    other += b"\x11" + struct.pack("<d", 0.125) + b"\x21" + struct.pack("<d", 0.375)
-    tuneables = [exact, pb.ExperimentDetails.Tunable.FromString(other)]
+def version(*fields: tuple[str, int, int]) -> Any:
+    """A message of another version of the contract: names, numbers and types of its fields."""
+    file = descriptor_pb2.FileDescriptorProto(name="other.proto", syntax="proto3")
+    message = file.message_type.add(name="Other")
+    for name, number, kind in fields:
+        message.field.add(name=name, number=number, type=kind, label=1)  # type: ignore[arg-type]
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)  # type: ignore[no-untyped-call]
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName("Other"))
+
+
+FLOAT, DOUBLE, INT32, TEXT = 2, 1, 5, 9
+
+
+@pytest.mark.parametrize("kind", [FLOAT, DOUBLE, INT32])
+def test_bounds_as_every_version_of_the_contract_types_them(call: Call, kind: int) -> None:
+    names = (("value_type", 1, TEXT), ("name", 3, TEXT))
+    other = version(*names, ("lower_bound", 2, kind), ("upper_bound", 4, kind))
+    bounds = (-4, 9) if kind == INT32 else (-0.1, 98.7)
+    sent = other(name="ram", value_type="double", lower_bound=bounds[0], upper_bound=bounds[1])
+    tuneables = [pb.ExperimentDetails.Tunable.FromString(sent.SerializeToString())]
     assert call("NewExperiment", details(tuneables=tuneables)).trial_number == 0
-    found = call("GetExperimentDetails", named()).tuneables
-    bounds = [(one.exact_lower_bound, one.exact_upper_bound) for one in found]
-    assert bounds == [(0.25, 0.5), (0.125, 0.375)]
+    (found,) = call("GetExperimentDetails", named()).tuneables
+    assert (found.exact_lower_bound, found.exact_upper_bound) == bounds
+    shown = other.FromString(found.SerializeToString())
+    if kind != DOUBLE:
+        assert (shown.lower_bound, shown.upper_bound) == (sent.lower_bound, sent.upper_bound)
+
+
+@pytest.mark.parametrize("kind", [FLOAT, DOUBLE])
+def test_results_as_every_version_types_them(call: Call, service: Service, kind: int) -> None:
+    call("NewExperiment", details(total_trials=1))
+    names = (("experiment_name", 1, TEXT), ("trial", 2, INT32), ("value_type", 4, TEXT))
+    other = version(*names, ("value", 5, kind))
+    sent = other(experiment_name=NAME, trial=0, value_type="double", value=98.7)
+    call("UpdateTrialResult", pb.ExperimentTrialResult.FromString(sent.SerializeToString()))
+    with service.use(NAME) as experiment:
+        assert experiment.trial(0).values == [98.7]
+    best = call("GetRecommendedConfig", named()).optimal_value
+    assert version(("value", 2, kind)).FromString(best.SerializeToString()).value == sent.value
+
+
+def test_bounds_in_full_precision(call: Call) -> None:
+    exact = pb.ExperimentDetails.Tunable(
+        name="cpu", value_type="double", exact_lower_bound=0.1234567891, exact_upper_bound=0.5
+    )
+    assert call("NewExperiment", details(tuneables=[exact])).trial_number == 0
+    (found,) = call("GetExperimentDetails", named()).tuneables
+    assert (found.exact_lower_bound, found.exact_upper_bound) == (0.1234567891, 0.5)
 
 
 def test_tokens(service: Service, tmp_path: Path) -> None:

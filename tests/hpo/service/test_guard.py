@@ -45,6 +45,18 @@ def test_tokens_have_their_rights(guarded: TestClient) -> None:
     assert (found.status_code, found.text) == (404, "Experiment not found!")
 
 
+def test_refusals_of_v1_are_json(guarded: TestClient) -> None:
+    refused = guarded.get("/v1/experiments")
+    assert (refused.status_code, refused.json()["error"]) == (401, "no_token")
+    assert refused.headers["www-authenticate"] == "Bearer"
+    refused = guarded.post("/v1/experiments", json={}, headers=bearer(READ))
+    assert (refused.status_code, refused.json()["error"]) == (403, "forbidden")
+    large = {"authorization": f"Bearer {WRITE}", "content-length": str(LARGEST_BODY + 1)}
+    refused = guarded.post("/v1/experiments", content=b"{}", headers=large)
+    assert (refused.status_code, refused.json()["error"]) == (413, "too_large")
+    assert guarded.get("/listexperiments").headers["content-type"].startswith("text/plain")
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

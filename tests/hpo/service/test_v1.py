@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from starlette.testclient import TestClient
@@ -230,6 +231,29 @@ def test_any_name_is_only_a_name(http: Http, name: str) -> None:
         ).status_code
         == 409
     )
+
+
+@pytest.mark.parametrize("name", ["team/one", "../../etc/passwd", "a/best", "/", "a%2Fb"])
+def test_a_slash_of_a_name_is_escaped_in_a_path(http: Http, name: str) -> None:
+    create(http, name=name)
+    place = f"/v1/experiments/{quote(name, safe='')}"
+    assert http.get(place).json()["name"] == name
+    (trial,) = http.post(f"{place}/ask", json={}).json()["trials"]
+    told = http.post(f"{place}/trials/{trial['number']}/tell", json={"value": 1.0})
+    assert told.status_code == 200
+    assert http.get(f"{place}/best").json()["number"] == 0
+    assert http.delete(place).status_code == 204
+    assert http.get(place).status_code == 404
+
+
+def test_as_many_at_once_as_declared(http: Http) -> None:
+    create(http, parallel=2)
+    first = ask(http, count=5)["trials"]
+    assert [trial["number"] for trial in first] == [0, 1]
+    assert ask(http) == {"trials": [], "state": "running"}
+    tell(http, 1, value=1.0)
+    assert [trial["number"] for trial in ask(http, count=5)["trials"]] == [2]
+    assert http.get("/v1/experiments/e").json()["parallel"] == 2
 
 
 def test_a_space_that_is_used_up(http: Http) -> None:

@@ -1,0 +1,40 @@
+"""The environment that a task gets: the program's own, without the secrets in it.
+
+    task = without_secrets(os.environ)
+    task |= wanted(os.environ, ("WANDB_API_KEY",))
+
+A variable holds a secret when its name says so (`…_TOKEN`, `…PASSWORD…`, `AWS_SECRET_ACCESS_KEY`),
+or when its value is a URL with a password in it. What must reach a store or a service is the
+runner's, which is no task and keeps them.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+# TOKENIZERS_PARALLELISM, OLDPWD and SSH_AUTH_SOCK are none.
+_NAME = re.compile(
+    r"SECRET|PASSW(OR)?D|PASSPHRASE|CREDENTIAL|TOKENS?(_|$)|KEYS?(_ID|_BASE64|_DATA)?$"
+    r"|_PWD$|_PASS$|_AUTH$|AUTH_CONFIG|_JWT$|PRIVATE_KEY|CONNECTION_STRING",
+    re.IGNORECASE,
+)
+_URL_WITH_PASSWORD = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#\s:@]*:[^/?#\s]+@", re.IGNORECASE)
+
+
+def is_secret(name: str, value: str) -> bool:
+    """Whether a variable is kept from tasks that do not ask for it."""
+    return bool(_NAME.search(name) or _URL_WITH_PASSWORD.search(value))
+
+
+def without_secrets(variables: Mapping[str, str]) -> dict[str, str]:
+    """The variables but those that hold a secret."""
+    return {name: value for name, value in variables.items() if not is_secret(name, value)}
+
+
+def wanted(variables: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
+    """The secrets that a framework or a study asks for by name, as far as they are set."""
+    return {name: variables[name] for name in names if name in variables}

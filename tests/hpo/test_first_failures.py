@@ -1,0 +1,128 @@
+"""A mistake in a study is told before it has used the study up."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmark.config import Config
+from benchmark.hpo import launching
+from benchmark.hpo.stopping import EMPTY, FirstFailures
+from benchmark.hpo.study import Study
+from benchmark.hpo.study_file import StudyError, define
+from benchmark.results import Cause, Record
+from benchmark.store import Store
+
+Program = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def declared(command: Any, **more: Any) -> dict[str, Any]:
+    bounds = {"lower_bound": 0, "upper_bound": 1}
+    return {
+        "name": "s",
+        "direction": "minimize",
+        "algorithm": "random",
+        "trials": 9,
+        "limits": {"time": 60, "memory": 300},
+        "objective": {"command": command},
+        "tunables": [{"name": "x", "value_type": "double", **bounds}],
+        **more,
+    }
+
+
+def failed(message: str, cause: Cause = Cause.FRAMEWORK) -> Record:
+    return Record("0", "failure", cause=cause, message=message)
+
+
+def test_same_messages_but_for_numbers() -> None:
+    first = FirstFailures(3)
+    for message in ("no x 0.25", "no x 1e-9", "no y", "no y"):
+        first.add(failed(message))
+    assert first.why_stop is None
+    first.add(Record("0", "prune", message="no y", labels={EMPTY: True}))
+    assert "3 trials all ended the same way: no y. Mend" in str(first.why_stop)
+    first.add(Record("1", "success"))
+    assert first.why_stop is None
+
+
+@pytest.mark.parametrize(
+    "works", [Record("0", "prune"), Record("0", "success"), failed("", Cause.TIMEOUT)]
+)
+def test_what_a_point_may_bring_is_no_mistake(works: Record) -> None:
+    first = FirstFailures(1)
+    first.add(works)
+    first.add(failed("no"))
+    assert first.why_stop is None
+    never = FirstFailures(0)
+    never.add(failed("no"))
+    assert never.why_stop is None
+
+
+@pytest.mark.parametrize("more", [{}, {"max_parallelism": 1, "trials_per_task": 2}])
+def test_a_drive_ends_early(folder_store: Store, tmp_path: Path, more: dict[str, Any]) -> None:
+    command = [sys.executable, "-c", "raise SystemExit('no server')"]
+    values = declared(command, stop={"failures": 2}, **more)
+    study = Study.begin(folder_store, define(values, tmp_path))
+    config = Config(cores=1, memory=300, parallel=1)
+    tuned = launching.drive(study, config, "local", None)
+    assert "no server" in str(tuned.why_stopped)
+    assert not tuned.stopped
+    assert 2 <= len(tuned.records) <= 4
+
+
+@pytest.mark.parametrize(
+    ("mode", "text", "said"),
+    [
+        (0o644, "#!/bin/sh", "chmod"),
+        (0o755, "echo 1", "first line"),
+        (None, "", "is not in"),
+    ],
+)
+def test_what_cannot_start_is_refused(
+    folder_store: Store, tmp_path: Path, mode: int | None, text: str, said: str
+) -> None:
+    if mode is not None:
+        (tmp_path / "bench.sh").write_text(text)
+        (tmp_path / "bench.sh").chmod(mode)
+    with pytest.raises(StudyError, match=said):
+        Study.begin(folder_store, define(declared(["./bench.sh"]), tmp_path))
+    if mode is None:
+        with pytest.raises(StudyError, match=r"'bench\.py' is not in"):
+            Study.begin(folder_store, define(declared(["python", "bench.py"]), tmp_path))
+    assert folder_store.list("studies") == []
+
+
+@pytest.mark.integration
+def test_as_a_user(program: Program, tmp_path: Path) -> None:
+    """Stopped, told, and said again when the script has changed."""
+    folder = tmp_path / "work"
+    folder.mkdir(exist_ok=True)
+    script = folder / "bench.sh"
+    script.write_text("#!/bin/sh\nexit 3\n")
+    script.chmod(0o755)
+    (folder / "s.json").write_text(json.dumps(declared(["./bench.sh"], stop={"failures": 2})))
+    ended = program("tune", "s.json", "--json")
+    assert ended.returncode == 1, ended.stderr
+    assert json.loads(ended.stdout)["told"] == 2
+    assert "first 2 trials" in ended.stderr
+    script.write_text("#!/bin/sh\necho 1\n")
+    other = program("tune", "s.json")
+    assert other.returncode == 2
+    assert "files (bench.sh)" in other.stderr
+    assert "no success to lose" in other.stderr
+    gone_on = program("tune", "--resume", "s", "--trials", "3")
+    assert "bench.sh has changed since the study began" in gone_on.stderr
+    shown = json.loads(program("studies", "show", "s", "--json").stdout)
+    assert shown["failures"] == [
+        {"message": "The command ended with the exit code 3.", "trials": 3}
+    ]
+    listed = program("studies").stdout.splitlines()
+    assert listed[0].split() == ["STUDY", "TRIALS", "STATE", "BEST", "LAST", "OBJECTIVE"]
+    assert listed[1].startswith("s ")
+    assert "3/9" in listed[1]

@@ -1,0 +1,30 @@
+"""Stores of each kind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmark.store import Store, open_store
+
+KINDS = ("folder", "memory", "s3")
+
+
+@pytest.fixture(params=KINDS)
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A new store of each kind."""
+    if request.param == "s3":
+        return str(request.getfixturevalue("s3"))
+    return {"folder": str(tmp_path / "store"), "memory": "memory://"}[request.param]
+
+
+@pytest.fixture(params=("folder", "s3"))
+def shared_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A new store of each kind that several processes can share."""
+    return str(request.getfixturevalue("s3") if request.param == "s3" else tmp_path / "store")
+
+
+@pytest.fixture
+def store(url: str) -> Store:
+    return open_store(url)

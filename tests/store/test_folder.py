@@ -1,0 +1,129 @@
+"""What a folder promises beyond the contract of stores."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from writers import kill, start
+
+from benchmark.errors import StoreError
+from benchmark.store import open_store
+
+WRITER = """
+import sys
+from benchmark.store import open_store
+store = open_store(sys.argv[1])
+print("begun", flush=True)
+number = 0
+while True:
+    number += 1
+    store.put("o/replaced", b"%08d" % number * 50_000)
+    store.create(f"o/{number}", b"%08d" % number * 50_000)
+    if number == 3:
+        print("writing", flush=True)
+"""
+
+
+@pytest.mark.parametrize("path", ["../out", "a/../../out", "/etc/out", "a//b", "a/./b", "", "a/"])
+def test_a_folder_refuses_to_write_paths_that_climb_out(tmp_path: Path, path: str) -> None:
+    store = open_store(str(tmp_path / "store"))
+    for write in (store.put, store.create):
+        with pytest.raises(StoreError):
+            write(path, b"x")
+    assert [p for p in tmp_path.rglob("*") if p.is_file()] == []
+
+
+@pytest.mark.parametrize("path", ["../secret", "a/../../secret", "/../secret"])
+def test_a_folder_reads_and_deletes_nothing_outside(tmp_path: Path, path: str) -> None:
+    store = open_store(str(tmp_path / "store"))
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"secret")
+    for use in (lambda: store.get(path), lambda: store.delete([path])):
+        with contextlib.suppress(StoreError):
+            assert use() != b"secret"
+    assert secret.read_bytes() == b"secret"
+
+
+def test_two_folders_see_the_same_objects(tmp_path: Path) -> None:
+    one, other = open_store(str(tmp_path / "s")), open_store(f"file://{tmp_path}/s")
+    one.put("a/b", b"x")
+    assert other.get("a/b") == b"x"
+    assert other.create("a/b", b"y") is False
+
+
+def test_a_file_in_place_of_the_folder_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "store").write_text("in the way")
+    with pytest.raises(StoreError, match=r"cannot be made.*s3_bucket_root"):
+        open_store(str(tmp_path / "store"))
+
+
+def test_a_file_in_place_of_a_folder_below_is_a_sentence(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path / "store"))
+    store.put("run", b"in the way")
+    for write in (store.put, store.create):
+        with pytest.raises(StoreError, match="cannot write 'run/out/a'"):
+            write("run/out/a", b"x")
+
+
+def test_a_killed_writer_leaves_no_half_object(tmp_path: Path) -> None:
+    for _ in range(5):
+        writer = start(WRITER, str(tmp_path / "store"))
+        assert writer.stdout is not None
+        assert [writer.stdout.readline(), writer.stdout.readline()] == ["begun\n", "writing\n"]
+        kill(writer)
+        store = open_store(str(tmp_path / "store"))
+        paths = store.list()
+        assert len(paths) >= 4
+        assert all(path.startswith("o/") for path in paths)
+        for path, data in store.get_many(paths):
+            assert data is not None
+            assert len(data) == 400_000, path
+            assert data == data[:8] * 50_000, path
+        store.delete(paths)
+
+
+def test_the_staging_of_a_killed_writer_goes_when_it_is_old(tmp_path: Path) -> None:
+    open_store(str(tmp_path))
+    old, new = tmp_path / ".staging" / "1-old", tmp_path / ".staging" / "2-new"
+    for staged in (old, new):
+        staged.write_bytes(b"half")
+    os.utime(old, (1, 1))
+    open_store(str(tmp_path))
+    assert not old.exists()
+    assert new.exists()
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 256 kB."""
+    place = tmp_path / "tiny"
+    place.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(place)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if mounted.returncode:
+        pytest.skip(f"a tmpfs cannot be mounted here: {mounted.stderr.strip()}")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+def test_a_full_disk_is_a_sentence_and_keeps_what_was_there(tiny: Path) -> None:
+    store = open_store(str(tiny))
+    store.put("old", b"old")
+    for write in (store.put, store.create):
+        with pytest.raises(StoreError, match="cannot write 'new': No space left on device"):
+            write("new", b"x" * 1_000_000)
+    with pytest.raises(StoreError):
+        store.put("old", b"x" * 1_000_000)
+    assert store.get("old") == b"old"
+    assert store.list() == ["old"]
+    assert list((tiny / ".staging").iterdir()) == []
+    assert store.create("new", b"small") is True
