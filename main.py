@@ -11,7 +11,7 @@ if _OLD or not importlib.util.find_spec("obstore"):
     _own = Path(__file__).resolve().parent / ".venv"
     _python = str(_own / "bin" / "python")
     if Path(sys.prefix).resolve() != _own.resolve() and os.access(_python, os.X_OK):
-        os.execv(_python, [_python, *sys.argv])  # noqa: S606
+        os.execv(_python, [_python, *sys.argv])  # noqa: S606  # nosec B606 # our own
 if _OLD:
     sys.exit(f"Python 3.11 or newer is needed, this is {sys.version.split()[0]}; run `make env`.")
 

@@ -7,6 +7,8 @@ import threading
 from collections import Counter
 from pathlib import Path
 
+import optuna
+
 from benchmark import results
 from benchmark.hpo import Client
 from benchmark.hpo.study import Study
@@ -21,7 +23,7 @@ import time
 
 def objective(trial):
     x = trial.suggest_float("x", 0, 1)
-    time.sleep(0.05)
+    time.sleep(0.1)
     return (x - 0.3) ** 2
 """
 TUNABLES = [
@@ -63,7 +65,7 @@ def run_kills(stage: Stage) -> str:
 
 
 def study_file(folder: Path, trials: int, **more: object) -> Path:
-    """A study of a Python function that takes 50 ms."""
+    """A study of a Python function that takes 0.1 s."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "objective.py").write_text(OBJECTIVE)
     declared = {
@@ -87,7 +89,7 @@ def study_file(folder: Path, trials: int, **more: object) -> Path:
 @row(1, "Study: the same processes killed, the study continued")
 def study_kills(stage: Stage) -> str:
     kills = max(1, stage.kills // 4)
-    trials = 20 * kills + 20
+    trials = 40 * kills + 40
     folder = configure(stage.folder / "study")
     file = study_file(folder, trials)
     ground = Playground(folder, ("tune", str(file)), "studies/proof")
@@ -102,6 +104,7 @@ def study_kills(stage: Stage) -> str:
 
 def check_study(ground: Playground, trials: int) -> None:
     """Each trial has one record, and Optuna's history says the same."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = Study.open(ground.store, "proof")
     records = {int(record.task): record for record in results.records(study.run)}
     check(sorted(records) == list(range(trials)), f"{trials} trials, {len(records)} records")

@@ -46,7 +46,7 @@ def run_main(
     as_root: bool = True,
     before: tuple[str, ...] = (),
     root: Path = ROOT,
-    timeout_s: float = 300,
+    timeout_s: float = 900,
     **variables: str,
 ) -> subprocess.CompletedProcess[str]:
     """main.py in a folder, to its end.

@@ -38,8 +38,6 @@ __all__ = [
     "slurm_double",
 ]
 
-ROOT = Path(__file__).parents[1]
-
 # A shell that runs the tests in the background hands down an ignored Ctrl-C, and they send some.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

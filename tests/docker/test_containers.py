@@ -122,7 +122,7 @@ def planned(tmp_path: Path, work: Path) -> Callable[..., Run]:
             "seeds": [75],
             "cores": 1,
             "memory": 1500,
-            "runtime": 20,
+            "runtime": 30,
             "hard_limit": 300,
             "max_attempts": 1,
         }
