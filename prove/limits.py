@@ -19,7 +19,7 @@ from prove.program import configure, run_main
 from prove.rows import BrokenError, Stage, check, row
 from prove.villains import villains
 
-HARD_LIMIT_S, MEMORY_MB = 10, 500
+HARD_LIMIT_S, MEMORY_MB = 15, 500
 COUNTED = {"framework": 3, "memory": 1, "timeout": 1}
 
 
