@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import shutil
@@ -131,3 +132,29 @@ def test_the_notebook_runs(name: str, tmp_path: Path) -> None:
     notebook.cells.insert(0, path)
     NotebookClient(notebook, timeout=400, resources={"metadata": {"path": str(folder)}}).execute()
     assert any("image/png" in output.get("data", {}) for output in notebook.cells[-1].outputs)
+
+
+@pytest.mark.integration
+def test_sqlite_example_as_a_user(program: Program, tmp_path: Path) -> None:
+    ended = program("tune", str(EXAMPLES / "sqlite"), "--trials", "3", "--json")
+    assert ended.returncode == 0, ended.stderr
+    told = json.loads(ended.stdout)
+    assert (told["told"], told["success"]) == (3, 3)
+    again = program("tune", "--resume", "sqlite", "--trials", "4", "--json")
+    assert json.loads(again.stdout)["told"] == 4
+    assert program("studies", "export", "sqlite", "--output", "out").returncode == 0
+    with (tmp_path / "work" / "out" / "experiment-data.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["trial"] for row in rows] == ["0", "1", "2", "3"]
+    assert rows[0]["journal_mode"] == "DELETE"
+    best = json.loads((tmp_path / "work" / "out" / "best.json").read_text())
+    assert best["values"][0] == max(float(row["value"]) for row in rows)
+    assert program("studies", "delete", "sqlite", "--yes").returncode == 0
+    assert program("studies").stdout == "There are no studies.\n"
+
+
+@pytest.mark.integration
+def test_tree_example_as_a_user(program: Program) -> None:
+    ended = program("tune", str(EXAMPLES / "tree"), "--trials", "2", "--json")
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads(ended.stdout)["success"] == 2

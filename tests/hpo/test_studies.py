@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import signal
@@ -335,32 +334,6 @@ def test_every_fault_of_a_study_file(tmp_path: Path) -> None:
     file.write_text("name: [")
     with pytest.raises(StudyError, match="is not YAML"):
         read_study(file)
-
-
-@pytest.mark.integration
-def test_sqlite_example_as_a_user(program: Program, tmp_path: Path) -> None:
-    ended = program("tune", str(ROOT / "examples" / "sqlite"), "--trials", "3", "--json")
-    assert ended.returncode == 0, ended.stderr
-    told = json.loads(ended.stdout)
-    assert (told["told"], told["success"]) == (3, 3)
-    again = program("tune", "--resume", "sqlite", "--trials", "4", "--json")
-    assert json.loads(again.stdout)["told"] == 4
-    assert program("studies", "export", "sqlite", "--output", "out").returncode == 0
-    with (tmp_path / "work" / "out" / "experiment-data.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    assert [row["trial"] for row in rows] == ["0", "1", "2", "3"]
-    assert rows[0]["journal_mode"] == "DELETE"
-    best = json.loads((tmp_path / "work" / "out" / "best.json").read_text())
-    assert best["values"][0] == max(float(row["value"]) for row in rows)
-    assert program("studies", "delete", "sqlite", "--yes").returncode == 0
-    assert program("studies").stdout == "There are no studies.\n"
-
-
-@pytest.mark.integration
-def test_tree_example_as_a_user(program: Program) -> None:
-    ended = program("tune", str(ROOT / "examples" / "tree"), "--trials", "2", "--json")
-    assert ended.returncode == 0, ended.stderr
-    assert json.loads(ended.stdout)["success"] == 2
 
 
 def test_a_killed_driver_loses_no_trial_and_counts_none_twice(tmp_path: Path) -> None:

@@ -11,11 +11,10 @@ from slurm_double import SlurmDouble
 
 from benchmark import results
 from benchmark.compute import submissions
-from benchmark.compute.arrays import script
 from benchmark.compute.cluster import Pace
 from benchmark.compute.slurm.commands import element
 from benchmark.compute.slurm.slurm import SlurmDispatcher
-from benchmark.config import Config, SlurmOptions
+from benchmark.config import Config
 from benchmark.errors import BenchmarkError
 from benchmark.results import Cause, Record
 from benchmark.runs.execute import execute
@@ -394,11 +393,3 @@ def test_a_whole_run_in_which_the_elements_are_processes(
     summary = execute(plan.run, config, plan.tasks)
     assert summary.causes == {"success": 3}
     assert list((tmp_path / "logs").iterdir()) == []
-
-
-def test_in_an_image_nothing_of_this_machine_is_named_but_the_store() -> None:
-    words = ["-m", SlurmDispatcher.wrapper, "/shared/runs", "default", "job"]
-    lines = script(SlurmOptions(image="/shared/bench.sif", preamble=["module load x"]), words)
-    image = "exec apptainer exec --bind /shared/runs /shared/bench.sif python -m"
-    assert lines.splitlines()[1:3] == ["module load x", "unset PYTHONPATH"]
-    assert lines.splitlines()[3] == f"{image} {SlurmDispatcher.wrapper} /shared/runs default job"
