@@ -33,24 +33,13 @@ from benchmark.errors import SetupError  # noqa: E402
 from benchmark.execution.sandbox import Means, Sandbox  # noqa: E402
 from benchmark.execution.work import Limits, Work  # noqa: E402
 from benchmark.results import Cause  # noqa: E402
+from prove.processes import with_mark  # noqa: E402
 
 NASTY = ROOT / "tests" / "execution" / "nasty.py"
 TREE = 4
 HARD_LIMIT_S = 1.5
 MEMORY_MB = 300
 GREEDY = "a = bytearray(4_000_000_000)"
-
-
-def pids_with(mark: str) -> list[int]:
-    """Living processes that carry the mark on their command line."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            if mark.encode() in entry.read_bytes():
-                found.append(int(entry.parent.name))
-        except OSError:
-            continue
-    return found
 
 
 class Watch(threading.Thread):
@@ -66,7 +55,7 @@ class Watch(threading.Thread):
     def run(self) -> None:
         while True:
             over = self._over.is_set()
-            number = len(pids_with(self._mark))
+            number = len(with_mark(self._mark))
             if number:
                 self.last_seen = time.perf_counter()
                 self.most = max(self.most, number)
@@ -140,12 +129,12 @@ def naive(tries: int) -> None:
                 timeout=HARD_LIMIT_S,
                 check=False,
             )
-        survivors = pids_with(mark)
+        survivors = with_mark(mark)
         left.append(len(survivors))
         for pid in survivors:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        while pids_with(mark):
+        while with_mark(mark):
             pass
     subprocess.run([sys.executable, "-c", GREEDY], check=True)
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024

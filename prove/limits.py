@@ -14,7 +14,8 @@ from benchmark.execution.sandbox import Means, Sandbox
 from benchmark.results import Record
 from benchmark.store import open_store
 from benchmark.tasks import Run
-from perf.limits import NASTY, TREE, lateness, peak_mb, pids_with
+from perf.limits import NASTY, TREE, lateness, peak_mb
+from prove.processes import with_mark
 from prove.program import configure, run_main
 from prove.rows import BrokenError, Stage, check, row
 from prove.villains import villains
@@ -37,7 +38,7 @@ def limits_of_a_run(stage: Stage) -> str:
     folder = configure(stage.folder / "run", **own, **limits)
     done = run_main(folder, "execute-compute", "--dataset", "cpu", "--dataset", "penguins")
     check(done.returncode == 0, f"the run ended with {done.returncode}: {done.stderr[-300:]}")
-    left = pids_with(mark)
+    left = with_mark(mark)
     check(not left, f"{len(left)} processes are left")
     found = records_of(folder)
     causes = {task.partition("/")[0]: record.cause for task, record in found.items()}

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmark.store import Store, open_store
+from prove.processes import groups
 from prove.program import ROOT, environment
 from prove.rows import until
 
@@ -121,8 +122,7 @@ class Playground:
     def groups(self) -> list[str]:
         """Control groups of the run that are still there."""
         scratches = {path.name for path in (self.folder / "tmp").glob("automl-benchmark-*/*")}
-        found = Path("/sys/fs/cgroup").glob("**/automl-*")
-        return [str(g) for g in found if any(name in g.name for name in scratches)]
+        return [str(g) for g in groups() if any(name in g.name for name in scratches)]
 
     def end(self) -> None:
         """Kill every process that is left: whoever could start another first."""

@@ -21,6 +21,7 @@ import pytest
 import yaml
 
 from benchmark.cache import cache_folder
+from prove import processes
 
 pytestmark = pytest.mark.integration
 ROOT = Path(__file__).parents[2]
@@ -140,11 +141,7 @@ def run(planted: Path) -> Iterator[Callable[..., subprocess.CompletedProcess[str
 
     def watch() -> None:
         while not over.wait(0.02):
-            for entry in Path("/proc").glob("[0-9]*/cmdline"):
-                try:
-                    seen.add(entry.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
-                except OSError:
-                    continue
+            seen.update(processes.commands().values())
 
     watcher = threading.Thread(target=watch)
     watcher.start()

@@ -5,10 +5,11 @@ import uuid
 from dataclasses import replace
 from pathlib import Path
 
-from works import command, processes_with, python
+from works import command, python
 
 from benchmark.execution.sandbox import Sandbox
 from benchmark.results import Cause
+from prove.processes import with_mark
 
 HERE = Path(__file__).parent
 NO_LINUX = """
@@ -40,7 +41,7 @@ def test_a_zygote_without_what_only_linux_has(tmp_path):
         outcome = sandbox.run(replace(nasty, python=interpreter))
         assert (outcome.cause, outcome.sandbox) == (Cause.TIMEOUT, "process-group")
         assert b"up" in outcome.log
-        assert processes_with(mark) == []
+        assert with_mark(mark) == {}
         assert sandbox.run(replace(large, python=interpreter)).cause is Cause.MEMORY
         fine = sandbox.run(replace(python("print(1)"), python=interpreter))
         assert (fine.cause, fine.log) == (None, b"1\n")
@@ -59,5 +60,5 @@ os.kill(keeper, signal.SIGKILL)
 """
     with Sandbox(means="process-group") as sandbox:
         assert sandbox.run(python(code)).cause is Cause.INFRASTRUCTURE
-        assert processes_with(mark) == []
+        assert with_mark(mark) == {}
         assert sandbox.run(python("print(1)")).log == b"1\n"

@@ -9,12 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from works import command, groups_of_ours, processes_with, python
+from works import command, python
 
 from benchmark.errors import SetupError
 from benchmark.execution import scratch
 from benchmark.execution.sandbox import Sandbox
 from benchmark.results import Cause
+from prove import processes
+from prove.processes import with_mark
 
 MEANS = ("cgroup", "namespace", "subreaper", "process-group")
 HERE = Path(__file__).parent
@@ -44,7 +46,7 @@ def test_the_nasty_tree_is_gone_at_the_deadline(sandbox):
     )
     assert outcome.cause is Cause.TIMEOUT
     assert b"up" in outcome.log
-    assert processes_with(mark) == []
+    assert with_mark(mark) == {}
 
 
 def test_what_a_task_leaves_behind_goes_with_it(sandbox):
@@ -57,7 +59,7 @@ os._exit(0)
 """
     outcome = sandbox.run(python(code))
     assert (outcome.cause, outcome.code) == (None, 0)
-    assert processes_with(mark) == []
+    assert with_mark(mark) == {}
 
 
 def test_memory_is_a_limit_of_the_tree(sandbox):
@@ -183,7 +185,7 @@ def test_interrupt_ends_the_task_at_once(sandbox):
     started = threading.Event()
 
     def when_up() -> None:
-        while not processes_with(mark):
+        while not with_mark(mark):
             pass
         started.set()
         sandbox.interrupt()
@@ -194,7 +196,7 @@ def test_interrupt_ends_the_task_at_once(sandbox):
     thread.join()
     assert started.is_set()
     assert outcome.cause is Cause.INTERRUPTED
-    assert processes_with(mark) == []
+    assert with_mark(mark) == {}
 
 
 def test_only_the_given_cores(sandbox):
@@ -232,13 +234,13 @@ def test_a_killed_owner_leaves_nothing(means, tmp_path):
         [sys.executable, "-c", OWNER, means, str(HERE / "nasty.py"), mark],
         env=os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)},
     )
-    while len(processes_with(mark)) < 5 and owner.poll() is None:
+    while len(with_mark(mark)) < 5 and owner.poll() is None:
         pass
     assert owner.poll() is None
     before = set(tmp_path.glob("automl-benchmark-*/*"))
     owner.kill()
     owner.wait()
-    while processes_with(mark):
+    while with_mark(mark):
         pass
     subprocess.run(
         [sys.executable, "-c", "from benchmark.execution.scratch import sweep; sweep()"],
@@ -248,7 +250,7 @@ def test_a_killed_owner_leaves_nothing(means, tmp_path):
     assert before
     assert not [path for path in before if path.exists()]
     names = {path.name for path in before}
-    assert not [g for g in groups_of_ours() if any(name in g.name for name in names)]
+    assert not [g for g in processes.groups() if any(name in g.name for name in names)]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
@@ -297,7 +299,7 @@ def test_as_another_user(means, tmp_path):
     if "no namespace" in done.stdout:
         pytest.skip("this kernel gives another user no PID namespace")
     assert "'timed_out': True" in done.stdout
-    assert processes_with(mark) == []
+    assert with_mark(mark) == {}
 
 
 AS_ANOTHER = """

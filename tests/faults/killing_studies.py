@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark import results
+from benchmark.execution.worker.trees import descendants
 from benchmark.hpo.study import Study
 from benchmark.store import open_store
 
@@ -45,19 +46,6 @@ def declared(name: str, trials: int, lines: Path, **more: Any) -> dict[str, Any]
     }
 
 
-def below(pid: int) -> list[int]:
-    """The processes below one, at this moment."""
-    found: list[int] = []
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        try:
-            children = [int(word) for word in task.read_text().split()]
-        except OSError:
-            continue
-        for child in children:
-            found += [child, *below(child)]
-    return found
-
-
 def killed(command: list[str], folder: Path, chance: random.Random, most: int) -> Counter[str]:
     """Run the command and kill a part of it every few trials; how often which, until it ends."""
     counts: Counter[str] = Counter()
@@ -72,7 +60,7 @@ def killed(command: list[str], folder: Path, chance: random.Random, most: int) -
             if left > 0 or counts.total() == most:
                 continue
             left = chance.randint(1, PAUSE)
-            family = below(driver.pid)
+            family = descendants(driver.pid)
             role = chance.choice(["driver", "below", "below"]) if family else "driver"
             try:
                 os.kill(driver.pid if role == "driver" else chance.choice(family), signal.SIGKILL)

@@ -62,14 +62,19 @@ def took_s(told: Mapping[str, Any]) -> float | None:
     return float(told["stoppedAt"] - told["startedAt"]) / 1000
 
 
+def _away_s(told: Mapping[str, Any], moment: float) -> float:
+    """How far the moment is from the time in which AWS's attempt had a container."""
+    return float(max(told["startedAt"] / 1000 - moment, moment - told["stoppedAt"] / 1000, 0))
+
+
 def _ended(task: Task, attempt: Attempt, told: Iterable[Mapping[str, Any]]) -> Record:
     """How it ended by AWS's word; of an attempt that AWS does not know, that it did."""
     begun = datetime.fromisoformat(attempt.begun).timestamp()
-    before = [one for one in told if one.get("startedAt", 0) / 1000 <= begun + _SKEW_S]
-    took = took_s(before[-1]) if before else None
+    near = {away: one for one in told if took_s(one) and (away := _away_s(one, begun)) <= _SKEW_S}
+    one = near[min(near)] if near else {}
+    took = took_s(one)
     if took is None:
         return results.failure(task, Cause.INFRASTRUCTURE, results.NO_TRACE, host=attempt.host)
-    one = before[-1]
     cause, message = cause_of(one)
     if cause.is_result:  # It was not the task's last word, so it is none.
         cause = Cause.INFRASTRUCTURE
