@@ -158,10 +158,11 @@ class Catalogue:
         self._fetch([name for name in self._needed(names) if openml_cache().entry(name) is None])
         left = [name for name in names if name not in self.faults and name not in self.left_out]
         with ThreadPoolExecutor(PARALLEL) as pool:
-            entries = list(pool.map(lambda name: self._entry_if_any(name, refresh), left))
+            entries = list(pool.map(lambda name: self._entry_or_why(name, refresh), left))
         found: dict[str, Entry] = {}
         for name, entry in zip(left, entries, strict=True):
-            if entry is None:
+            if isinstance(entry, DataError):
+                self.faults[name] = str(entry)
                 continue
             wanted = self.type_of(name)
             if wanted is not None and entry.description["type"] != wanted:
@@ -273,17 +274,16 @@ class Catalogue:
             else:
                 jobs.append(Job(name, wanted))
         fetched = fetch(jobs, self._key, self._on_event)
-        self.faults |= fetched.faults
+        self.faults |= {name: fetched.faults[name] for name in names if name in fetched.faults}
         self.left_out |= fetched.others
         for name, kind in fetched.others.items():
             write_whole(_kind_path(name), kind.encode())
 
-    def _entry_if_any(self, name: str, refresh: bool) -> Entry | None:
+    def _entry_or_why(self, name: str, refresh: bool) -> Entry | DataError:
         try:
             return self._entry(name, refresh=refresh)
         except DataError as error:
-            self.faults[name] = str(error)
-            return None
+            return error
 
     def _entry(self, name: str, *, refresh: bool) -> Entry:
         declaration = self._own.get(name)

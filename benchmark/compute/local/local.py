@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from benchmark.config import Config
     from benchmark.tasks import Run, Task
 
-CLOSE_S = 4.0
+# A task ends and says so in a fraction of a second; on a busy machine it may take longer.
+CLOSE_S = 12.0
 _LAME = 3
 
 
