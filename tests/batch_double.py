@@ -385,7 +385,7 @@ def batch(tmp_path: Path, aws: pytest.MonkeyPatch) -> Iterator[BatchDouble]:
     quick = Pace(store_s=0.2, engine_s=0.3, stuck_s=0.5, find_s=1.0, patience_s=20.0)
     aws.setattr(BatchDispatcher, "pace", quick)
     with BatchDouble(folder) as double:
-        for service in ("BATCH", "ECR", "EC2", "PRICING", "LOGS"):
+        for service in ("BATCH", "ECR", "EC2", "PRICING", "CLOUDWATCH_LOGS"):
             aws.setenv(f"AWS_ENDPOINT_URL_{service}", double.endpoint)
         double.make_queue()
         double.setup = double.calls.copy()

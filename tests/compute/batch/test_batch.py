@@ -81,11 +81,13 @@ def told(dispatcher: BatchDispatcher, number: int = 1) -> list[Record]:
 
 
 def began(batch: BatchDouble, plan: Plan) -> Job:
-    """The job that runs, when its task has begun an attempt."""
+    """A job that runs, or an array's child, when its own task has begun an attempt."""
     end = time.monotonic() + PATIENCE_S
     while time.monotonic() < end:
-        if batch.running() and results.attempt_index(plan.run).last:
-            return batch.running()[0]
+        begun = results.attempt_index(plan.run).last
+        for job in batch.running():
+            if plan.tasks[job.index or 0].key in begun:
+                return job
         time.sleep(0.05)
     raise AssertionError("no task has begun")
 
