@@ -64,7 +64,7 @@ def cloud(
     aws.setenv("AWS_DEFAULT_REGION", REGION)
     aws.setenv("AWS_ENDPOINT_URL_S3", proxy.endpoint)
     with CloudDouble(folder) as double:
-        for service in ("BATCH", "ECR", "EC2", "PRICING", "LOGS", "SQS"):
+        for service in ("BATCH", "ECR", "EC2", "PRICING", "CLOUDWATCH_LOGS", "SQS"):
             aws.setenv(f"AWS_ENDPOINT_URL_{service}", double.endpoint)
         double.variables = told_to_machines()
         double.make_queue()

@@ -32,7 +32,7 @@ def cloud(tmp_path: Path, s3: str, aws: pytest.MonkeyPatch) -> Iterator[CloudDou
     folder.mkdir()
     aws.setenv("AWS_REGION", REGION)
     with CloudDouble(folder) as double:
-        for service in ("BATCH", "ECR", "EC2", "PRICING", "LOGS", "SQS", "STS", "IAM"):
+        for service in ("BATCH", "ECR", "EC2", "PRICING", "CLOUDWATCH_LOGS", "SQS", "STS", "IAM"):
             aws.setenv(f"AWS_ENDPOINT_URL_{service}", double.endpoint)
         double.variables = told_to_machines()
         double.make_queue()
