@@ -84,6 +84,7 @@ class Study:
         self._progress = Progress(definition.directions)
         self.first_failures = FirstFailures(definition.stop.failures)
         self._read: set[str] = set()
+        self._has_past = False
         kind = OpenOptimizer if definition.is_open else Optimizer
         self.optimizer: Optimizer = kind(
             definition.space,
@@ -195,16 +196,22 @@ class Study:
     @property
     def progress(self) -> Progress:
         """What the trials have taken and brought so far, those of other workers among them."""
-        prefix = f"{self.run.name}/out"
-        if not self._read or self.worker is not None:
-            new = [path for path in self.run.store.list(prefix) if path not in self._read]
-            for path, data in self.run.store.get_many(new):
-                record = Record.from_bytes(data)
-                if record is not None and record.task.isdigit():
-                    self._progress.add(record)
-                self._read.add(path)
-            self._read.add(prefix)
+        if not self._has_past or self.worker is not None:
+            self._look_back()
         return self._progress
+
+    def _look_back(self) -> None:
+        """Take in the records of the store that are new here, in the order of their ends."""
+        store, found = self.run.store, []
+        new = [path for path in store.list(f"{self.run.name}/out") if path not in self._read]
+        for path, data in store.get_many(new):
+            record = Record.from_bytes(data)
+            if record is not None and record.task.isdigit():
+                found.append(record)
+            self._read.add(path)
+        for record in sorted(found, key=lambda record: record.ended or ""):
+            self._progress.add(record)
+        self._has_past = True
 
     def unfinished(self) -> list[Task]:
         """The trials that were asked and have no record, after telling those that have one.
@@ -259,6 +266,8 @@ class Study:
             self.optimizer.suggested(number, labels)
         self.optimizer.tell(number, told)
         self.first_failures.add(record)
+        if not self._has_past:
+            self._look_back()
         self._progress.add(record)
         self._read.add(self.run.out_path(record.task))
         return True
