@@ -12,6 +12,7 @@ asked and has no record is run again under its own number.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -145,12 +146,13 @@ class Study:
     def open(
         store: Store, name: str, changes: dict[str, Any] | None = None, worker: str | None = None
     ) -> Study:
-        """A study of the store, by its name; `changes` are keys that may differ.
+        """A study of the store, by its name; `changes` are keys that differ from now on.
 
         An `objective` among them measures from now on what a service's clients measured before.
 
         Raises:
             StudyError: there is none, or it has an objective of its own.
+            ConditionsDifferError: with a change it would measure something else.
         """
         path = f"{run_name(name)}/manifest.json"
         if store.get(path) is None:
@@ -168,6 +170,13 @@ class Study:
             files = staging.gather(definition)
             staging.keep(run, files)
             run = Run(run.name, store, manifest_of(definition, staging.describe(files)))
+            run.save()
+        elif definition.source != known:
+            # Workers and drivers elsewhere open it by its name.
+            conditions = run.manifest.conditions | {"study": definition.source}
+            manifest = replace(run.manifest, conditions=conditions)
+            check_same(run, manifest)
+            run = Run(run.name, store, manifest)
             run.save()
         study = Study(run, definition, worker)
         study.notes += origin.changed(run)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from benchmark.config import Config
+from benchmark.errors import ConditionsDifferError
 from benchmark.execution.runner import Runner
 from benchmark.hpo import control
 from benchmark.hpo.study import Study
@@ -100,3 +101,18 @@ def test_who_leads_workers_follows_none_up_that_was_told_to_stop(
     again = Study.open(folder_store, "s")
     assert 1 <= len(again.optimizer.trials()) == len(tuned.records) < 500
     assert again.unfinished() == []
+
+
+def test_workers_know_what_has_changed_for_a_study(
+    folder_store: Store, tmp_path: Path, make_config: Callable[..., Config]
+) -> None:
+    values = declared(trials=1, max_parallelism=1, trials_per_task=2)
+    config = make_config(memory=300, hard_limit=20, parallel=1)
+    study = Study.begin(folder_store, define(values, tmp_path))
+    assert len(tune_by_workers(study, config).records) == 1
+    more = Study.open(folder_store, "s", {"trials": 3})
+    assert len(tune_by_workers(more, config).records) == 2
+    assert Study.open(folder_store, "s").definition.trials == 3
+    with pytest.raises(ConditionsDifferError, match="other values of limits"):
+        Study.open(folder_store, "s", {"limits": {"time": 7, "memory": 300}})
+    assert Study.open(folder_store, "s").definition.time_s == 20
