@@ -105,6 +105,7 @@ class _Worker:
     ) -> None:
         self.place = place
         self.ran = 0
+        self._has_left = False
         self._heard = heard
         root = str(Path(benchmark.__file__).parents[1])
         command = [sys.executable, "-m", "benchmark.hpo.worker"]
@@ -133,7 +134,8 @@ class _Worker:
         code = self._process.wait()
         self._listener.join()
         lines = b"".join(self._errors).decode(errors="replace").strip().splitlines()
-        if code in (0, 1):
+        # An exception that nobody caught ends a process with 1 too.
+        if code == 0 or (code == 1 and self._has_left):
             return None
         return lines[-1] if lines else f"A worker ended with the exit code {code}."
 
@@ -155,6 +157,7 @@ class _Worker:
             record = Record.from_bytes(line)
             if record is not None:
                 self.ran += 1
+                self._has_left |= not record.is_result
                 self._heard.put(record)
         self._heard.put(self)
 

@@ -116,3 +116,24 @@ def test_workers_know_what_has_changed_for_a_study(
     with pytest.raises(ConditionsDifferError, match="other values of limits"):
         Study.open(folder_store, "s", {"limits": {"time": 7, "memory": 300}})
     assert Study.open(folder_store, "s").definition.time_s == 20
+
+
+def test_a_worker_that_crashes_is_a_fault(
+    folder_store: Store,
+    tmp_path: Path,
+    make_config: Callable[..., Config],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "crashing.py").write_text(
+        "from optuna.samplers import RandomSampler\n"
+        "class Sampler(RandomSampler):\n"
+        "    def sample_independent(self, *_):\n"
+        "        raise RuntimeError('no idea')\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    values = declared(trials=3, max_parallelism=1, algorithm="crashing:Sampler")
+    study = Study.begin(folder_store, define(values, tmp_path))
+    config = make_config(memory=300, hard_limit=20, parallel=1)
+    tuned = tune_by_workers(study, config)
+    assert (tuned.records, tuned.faults) == ([], ["RuntimeError: no idea"])
