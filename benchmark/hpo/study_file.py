@@ -108,14 +108,19 @@ class StudyDefinition:
     @property
     def warnings(self) -> list[str]:
         """What may be meant, and seldom goes well."""
-        count = len(self.space.tunables)
+        count, found = len(self.space.tunables), []
+        if self.algorithm == "cmaes" and self.objective.constraints:
+            found.append(
+                "cmaes does not see the constraints, and may search where they are broken; "
+                f"{DEFAULT} does."
+            )
         if self.algorithm in BAYESIAN and count > MANY_TUNABLES:
-            return [
+            found.append(
                 f"{count} tunables with {self.algorithm}: a model over more than {MANY_TUNABLES} "
                 "needs many trials to be better than random points; tune layer by layer, or more "
                 "trials."
-            ]
-        return []
+            )
+        return found
 
 
 def read_study(path: str | Path, changes: Mapping[str, Any] | None = None) -> StudyDefinition:

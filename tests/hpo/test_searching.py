@@ -111,6 +111,13 @@ def test_faults_of_a_search() -> None:
         assert said in str(caught.value)
 
 
+def test_an_algorithm_that_sees_no_constraints_is_told() -> None:
+    objective = {"command": ["true"], "constraints": ["value <= 1"]}
+    definition = define(declared(algorithm="cmaes", objective=objective), Path())
+    assert ["does not see the constraints" in said for said in definition.warnings] == [True]
+    assert define(declared(objective=objective), Path()).warnings == []
+
+
 @pytest.mark.parametrize(
     ("stop", "count", "said"),
     [
