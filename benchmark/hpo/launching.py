@@ -83,6 +83,12 @@ def prepared(
             "with it by `main.py serve`, or say what measures them with --command."
         )
     method = (base.compute or {}).get("*", "local")
+    if definition.max_parallelism and method != "local":
+        raise StudyError(
+            f"The workers of '{definition.name}' run on this machine and its trials would run by "
+            f"{method}; take 'max_parallelism' out, or start tune --resume {definition.name} "
+            "--worker on each machine."
+        )
     config = base.model_copy(
         update={
             "cores": definition.cores,

@@ -14,9 +14,9 @@ import pytest
 from benchmark.config import Config
 from benchmark.errors import ConditionsDifferError
 from benchmark.execution.runner import Runner
-from benchmark.hpo import control
+from benchmark.hpo import control, launching
 from benchmark.hpo.study import Study
-from benchmark.hpo.study_file import define
+from benchmark.hpo.study_file import StudyError, define
 from benchmark.hpo.worker import work, working
 from benchmark.hpo.workers import tune_by_workers
 from benchmark.store import Store
@@ -137,3 +137,10 @@ def test_a_worker_that_crashes_is_a_fault(
     config = make_config(memory=300, hard_limit=20, parallel=1)
     tuned = tune_by_workers(study, config)
     assert (tuned.records, tuned.faults) == ([], ["RuntimeError: no idea"])
+
+
+def test_workers_of_this_machine_are_no_compute_method_s(tmp_path: Path) -> None:
+    definition = define(declared(max_parallelism=2), tmp_path)
+    assert launching.prepared(definition, Config(), {})[0] == "local"
+    with pytest.raises(StudyError, match="by slurm; .* tune --resume s --worker on each"):
+        launching.prepared(definition, Config(compute={"*": "slurm"}), {})
