@@ -16,7 +16,7 @@ from benchmark.compute.driving import stoppable
 from benchmark.compute.local.local import slots
 from benchmark.hpo import control
 from benchmark.hpo.study import Study
-from benchmark.hpo.tune import Tuned
+from benchmark.hpo.tune import Tuned, put_back
 from benchmark.results import Record
 
 if TYPE_CHECKING:
@@ -44,6 +44,8 @@ def tune_by_workers(
     workers: dict[int, _Worker] = {}
     cores = slots(config)
     over = False
+    objective = study.definition.objective
+    within_s = CLOSE_S + (objective.hook_s if objective.restore else 0.0)
     first = study.first_failures
     with stoppable(stop):
         try:
@@ -75,7 +77,8 @@ def tune_by_workers(
             for worker in workers.values():
                 worker.hang_up()
             for worker in workers.values():
-                worker.end()
+                worker.end(within_s)
+            put_back(study, tuned)
     tuned.interrupted = stop.is_set()
     if first.why_stop:
         tuned.stopped = False
@@ -144,10 +147,10 @@ class _Worker:
             with contextlib.suppress(OSError):
                 self._process.stdin.close()
 
-    def end(self) -> None:
-        """Wait until it has ended its trial, and no longer."""
+    def end(self, within_s: float) -> None:
+        """Wait until it has ended its trial and put back what that changed, and no longer."""
         try:
-            self._process.wait(CLOSE_S)
+            self._process.wait(within_s)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -14,7 +16,7 @@ import pytest
 from benchmark.config import Config
 from benchmark.errors import ConditionsDifferError
 from benchmark.execution.runner import Runner
-from benchmark.hpo import control, launching
+from benchmark.hpo import control, launching, restoring, workers
 from benchmark.hpo.study import Study
 from benchmark.hpo.study_file import StudyError, define
 from benchmark.hpo.worker import work, working
@@ -144,3 +146,33 @@ def test_workers_of_this_machine_are_no_compute_method_s(tmp_path: Path) -> None
     assert launching.prepared(definition, Config(), {})[0] == "local"
     with pytest.raises(StudyError, match="by slurm; .* tune --resume s --worker on each"):
         launching.prepared(definition, Config(compute={"*": "slurm"}), {})
+
+
+def test_interrupted_workers_put_back_what_their_trials_changed(
+    folder_store: Store,
+    tmp_path: Path,
+    make_config: Callable[..., Config],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(workers, "CLOSE_S", 0.0)
+    begun, put_back, left = (tmp_path / name for name in ("begun", "put_back", "left"))
+    os.mkfifo(begun)
+    objective = {
+        "command": ["sh", "-c", f"echo > {begun}; sleep 60"],
+        "restore": ["sh", "-c", f"sleep 1; touch {put_back}"],
+    }
+    values = declared(trials=1, max_parallelism=1, objective=objective)
+    study = Study.begin(folder_store, define(values, tmp_path))
+    # Of a process that is over, as a killed worker's.
+    restoring.mark(study.run, "7", restoring.Hook(["touch", str(left)], {}, 5))
+
+    def interrupt() -> None:
+        begun.read_text()
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    tuned = tune_by_workers(study, make_config(memory=300, hard_limit=20, parallel=1))
+    assert (tuned.interrupted, tuned.faults) == (True, [])
+    assert put_back.exists()
+    assert left.exists()
+    assert not folder_store.list("studies/s/unrestored")
