@@ -132,7 +132,7 @@ def read_study(path: str | Path, changes: Mapping[str, Any] | None = None) -> St
     file = Path(path)
     given = {key: value for key, value in (changes or {}).items() if value is not None}
     folder = file.absolute().parent
-    values, also = put_in(own_form(read_document(file)) | given, folder)
+    values, also = put_in(own_form(read_document(file), given), folder)
     return replace(define(values, folder, str(file), also), file=file.absolute())
 
 
@@ -349,10 +349,16 @@ def _resources(entry: Any, tunables: Sequence[str], faults: list[str]) -> dict[s
     return dict(entry) if set(entry) == {"time_s"} else _RANKS | entry
 
 
-def own_form(values: dict[str, Any]) -> dict[str, Any]:
-    """The HPO service's search_space, bare or in its request, and the scripts', in our own keys."""
+def own_form(
+    values: dict[str, Any], changes: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """The HPO service's search_space, bare or in its request, and the scripts', in our own keys.
+
+    `changes`, in our own keys, go over it; an objective among them keeps the file's expression.
+    """
     if isinstance(values.get("search_space"), dict):
         values = values["search_space"]
+    values = values | dict(changes or {})
     if not {"experiment_name", "application_name", "hpo_algo_impl", "ml_algo_impl"} & values.keys():
         return values
     renamed = {
