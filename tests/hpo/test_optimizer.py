@@ -144,6 +144,28 @@ def test_what_breaks_a_constraint_looks_as_bad_as_the_worst() -> None:
     assert sampler.known.losses == [0.0, -1.0, -2.0, -3.0, -4.0, -5.0, -6.0, -7.0, -8.0, 0.0]
 
 
+def test_a_large_countable_space_has_no_duplicate_either(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "stuck.py").write_text(
+        "from optuna.samplers import RandomSampler\n"
+        "class Sampler(RandomSampler):\n"
+        "    def sample_independent(self, study, trial, name, distribution):\n"
+        "        return distribution.low\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    bounds = {"value_type": "integer", "lower_bound": 1, "upper_bound": 400}
+    space = read_space({"tunables": [{"name": name, **bounds} for name in "xy"]})
+    storage = open_storage(str(tmp_path / "journal"))
+    optimizer = Optimizer(space, ["minimize"], "stuck:Sampler", 1, storage, "s")
+    first = optimizer.propose()
+    assert first.params == {"x": 1, "y": 1}
+    other = Optimizer(space, ["minimize"], "stuck:Sampler", 1, storage, "s")
+    asked = [other.ask().params for _ in range(3)]
+    assert len({identity(params) for params in asked}) == 3
+    assert optimizer.was_taken(first)
+
+
 def test_each_ending_as_optuna_has_it(tmp_path: Path) -> None:
     optimizer = make(tmp_path, "optuna_tpe")
     for _ in range(3):
