@@ -79,7 +79,7 @@ def test_a_script_with_positional_arguments(first: Callable[..., Record], tmp_pa
 
 def test_environment_file_and_constraints(first: Callable[..., Record]) -> None:
     text = (
-        "import json, os; p = json.load(open('trial.json'))['params']; "
+        "import json, os; d = json.load(open('trial.json')); p = dict(zip(d['params'], d['x'])); "
         "print(json.dumps({'p99': p['x'], 'same': float(os.environ['GC'] == p['gc'])}))"
     )
     record = first(
