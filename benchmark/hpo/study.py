@@ -160,7 +160,9 @@ class Study:
         run = Run.open(store, run_name(name))
         given = {key: value for key, value in (changes or {}).items() if value is not None}
         known = run.manifest.conditions["study"]
-        definition = define(known | given, Path(), f"Study '{name}'")
+        # A command reports nothing to prune by, as clients do.
+        mine = {key: v for key, v in known.items() if "objective" not in given or key != "pruner"}
+        definition = define(mine | given, Path(), f"Study '{name}'")
         if given.get("objective", known["objective"]) != known["objective"]:
             if known["objective"] != EXTERNAL:
                 raise StudyError(

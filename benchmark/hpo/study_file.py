@@ -173,6 +173,8 @@ def define(
     limits = _limits(values.get("limits"), faults)
     resources = _resources(values.get("resources"), tunables, faults)
     limits["time"] = resources.pop("time_s", limits["time"])
+    if has_objective:
+        _check_kind(objective, pruner, resources, faults)
     told = values.get("objective")
     has_cost = "cost" in told if isinstance(told, dict) else told is None
     stop = read_stop(values.get("stop"), has_cost, faults)
@@ -306,6 +308,23 @@ def _check_search(
             faults.append(str(error))
 
 
+def _check_kind(
+    objective: Objective, pruner: Any, resources: Mapping[str, Any], faults: list[str]
+) -> None:
+    """Keys that the kind of objective would pass over without a word."""
+    kind = "benchmark" if objective.benchmark else "python" if objective.function else "command"
+    prunes = isinstance(pruner, dict) and pruner.get("name", "none") != "none"
+    if prunes and kind != "python" and not objective.is_external:
+        faults.append(
+            f"'pruner' has no effect beside '{kind}', which reports no intermediate values; leave "
+            "it out."
+        )
+    if resources and kind != "command":
+        faults.append(
+            f"'resources' has no effect beside '{kind}', which has no ranks; leave it out."
+        )
+
+
 def _limits(entry: Any, faults: list[str]) -> dict[str, Any]:
     entry = {} if entry is None else entry
     if not isinstance(entry, dict):
@@ -349,9 +368,7 @@ def _resources(entry: Any, tunables: Sequence[str], faults: list[str]) -> dict[s
     return dict(entry) if set(entry) == {"time_s"} else _RANKS | entry
 
 
-def own_form(
-    values: dict[str, Any], changes: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
+def own_form(values: dict[str, Any], changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The HPO service's search_space, bare or in its request, and the scripts', in our own keys.
 
     `changes`, in our own keys, go over it; an objective among them keeps the file's expression.

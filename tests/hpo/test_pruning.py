@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from benchmark.execution.runner import Runner
+from benchmark.hpo.objective import EXTERNAL
 from benchmark.hpo.study import Study
-from benchmark.hpo.study_file import define
+from benchmark.hpo.study_file import StudyError, define
 from benchmark.store import Store
 
 OBJECTIVE = """
@@ -53,3 +54,27 @@ def test_a_bad_trial_ends_early(
     with Runner(study.run) as runner:
         records = [runner.execute(study.ask()[0]) for _ in range(3)]
     assert [record.status for record in records] == ["success", "prune", "prune"]
+
+
+@pytest.mark.parametrize(
+    ("objective", "more", "said"),
+    [
+        ({"command": ["true"]}, {"pruner": "median"}, "'pruner' has no effect beside 'command'"),
+        ("own.py:objective", {"resources": {"nodes": 2}}, "no effect beside 'python'"),
+    ],
+)
+def test_what_would_have_no_effect_is_refused(objective: Any, more: Any, said: str) -> None:
+    values = {"name": "s", "direction": "minimize", "tunables": [X], "objective": objective}
+    with pytest.raises(StudyError, match=said):
+        define(values | more, Path())
+    define(values | {"pruner": "none", "resources": {"time_s": 5}}, Path())
+
+
+def test_a_command_that_takes_over_drops_the_pruner_of_clients(
+    folder_store: Store, tmp_path: Path
+) -> None:
+    values = {"name": "s", "direction": "minimize", "tunables": [X], "pruner": "median"}
+    Study.begin(folder_store, define(values | {"objective": dict(EXTERNAL)}, tmp_path))
+    taken = Study.open(folder_store, "s", {"objective": {"command": "echo 5"}})
+    assert "pruner" not in taken.definition.source
+    assert Study.open(folder_store, "s").definition.objective.argv == ("echo", "5")
