@@ -126,7 +126,7 @@ class Seeing(ModelSampler):
         self,
         known: Known,
         search_space: dict[str, BaseDistribution],
-        seed: int | None,  # noqa: ARG002
+        seed: int | None,
     ) -> dict[str, Any]:
         self.known = known
         return dict.fromkeys(search_space, 0)

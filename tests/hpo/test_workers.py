@@ -144,7 +144,7 @@ def test_a_worker_that_crashes_is_a_fault(
 def test_workers_of_this_machine_are_no_compute_method_s(tmp_path: Path) -> None:
     definition = define(declared(max_parallelism=2), tmp_path)
     assert launching.prepared(definition, Config(), {})[0] == "local"
-    with pytest.raises(StudyError, match="by slurm; .* tune --resume s --worker on each"):
+    with pytest.raises(StudyError, match=r"by slurm; .* tune --resume s --worker on each"):
         launching.prepared(definition, Config(compute={"*": "slurm"}), {})
 
 
