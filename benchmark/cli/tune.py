@@ -13,7 +13,7 @@ from benchmark.cli.session import loaded_configuration, stored_studies
 from benchmark.cli.studies import facts, lines
 from benchmark.errors import BenchmarkError
 from benchmark.hpo import export, launching, worker
-from benchmark.hpo.deploying import in_namespace
+from benchmark.hpo.deploying import in_namespace, is_deployed
 from benchmark.hpo.drift import drift
 from benchmark.hpo.listing import study_file
 from benchmark.hpo.logs import is_told, set_levels
@@ -66,9 +66,29 @@ def tune(options: argparse.Namespace) -> int:
     with launching.taken(store, name, begin) as study:
         if options.mode != TRIGGER:
             return _drive(options, study, base)
-    started = launching.trigger(study.definition, base)
+        if options.confirm is not None:
+            _check_confirm(study.definition, base, options.confirm)
+    started = launching.trigger(study.definition, base, _handed_on(options))
     report(options, started.facts, [started.sentence])
     return 0
+
+
+def _check_confirm(definition: StudyDefinition, base: Config, repeats: int) -> None:
+    """Refuse a verdict that nobody would come to when this process has ended."""
+    if is_deployed(base):
+        raise BenchmarkError(
+            "Workers of a flow come to no verdict; leave --confirm out, and ask for it when they "
+            f"have ended: tune --resume {definition.name} --confirm {repeats}"
+        )
+    check(definition, repeats)
+
+
+def _handed_on(options: argparse.Namespace) -> list[str]:
+    """The options that a driver of its own gets; the study and the configuration have the rest."""
+    told = ["--log-level", options.log_level, "--optuna-log-level", options.optuna_log_level]
+    if options.confirm is not None:
+        told += ["--confirm", str(options.confirm)]
+    return [*told, "--detach"] if options.detach else told
 
 
 def _declared(

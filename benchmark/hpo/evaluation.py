@@ -191,9 +191,10 @@ class TrialEvaluation:
     def _steps(self, definition: StudyDefinition, task: Task, run: Run) -> dict[str, Any]:
         objective = definition.objective
         hooks = {"prepare": objective.prepare, "reset": objective.reset}
+        argv = self._argv(objective.argv, task, run, objective.positional)
         return {
             **{name: self._argv(hook, task, run) if hook else [] for name, hook in hooks.items()},
-            "command": self._argv(objective.argv, task, run, objective.positional),
+            "command": [*_launched(task), *argv],
             "turns": objective.turns,
             "time_s": definition.time_s,
             "hook_s": objective.hook_s,

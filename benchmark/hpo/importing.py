@@ -88,7 +88,16 @@ def read_rows(path: str | Path, mapping: Mapping) -> list[dict[str, Any]]:
 
 
 def import_rows(study: Study, rows: list[dict[str, Any]]) -> Imported:
-    """Tell the rows to the study, each once; what cannot be is skipped with its reason."""
+    """Tell the rows to the study, each once; what cannot be is skipped with its reason.
+
+    Raises:
+        ImportRowsError: the study has no declared tunables, and so no points to find in rows.
+    """
+    if study.definition.is_open:
+        raise ImportRowsError(
+            f"The study '{study.definition.name}' declares no tunables, so that no row's point is "
+            "known; declare them, in a study of another name."
+        )
     outcome = Imported()
     known = {record.labels.get("imported") for record in results.records(study.run)}
     for number, row in enumerate(rows, 1):

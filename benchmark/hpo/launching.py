@@ -83,6 +83,12 @@ def prepared(
             "with it by `main.py serve`, or say what measures them with --command."
         )
     method = (base.compute or {}).get("*", "local")
+    if definition.max_parallelism and method != "local":
+        raise StudyError(
+            f"The workers of '{definition.name}' run on this machine and its trials would run by "
+            f"{method}; take 'max_parallelism' out, or start tune --resume {definition.name} "
+            "--worker on each machine."
+        )
     config = base.model_copy(
         update={
             "cores": definition.cores,
@@ -137,11 +143,13 @@ def drive(
     return tune(study, config, method, on_record, detach=detach, ask=ask)
 
 
-def trigger(definition: StudyDefinition, config: Config) -> Triggered | TriggeredFlow:
+def trigger(
+    definition: StudyDefinition, config: Config, arguments: Sequence[str] = ()
+) -> Triggered | TriggeredFlow:
     """Let a study of the store run on without this process.
 
-    That is a driver in a session of its own, or the workers of a flow where `metaflow` of the
-    configuration names an orchestrator.
+    That is a driver in a session of its own, which gets the `arguments` of `tune` as well, or the
+    workers of a flow where `metaflow` of the configuration names an orchestrator.
 
     Raises:
         BenchmarkError: the orchestrator does not take it.
@@ -162,7 +170,7 @@ def trigger(definition: StudyDefinition, config: Config) -> Triggered | Triggere
     paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
     with log.open("ab") as sink:
         process = subprocess.Popen(
-            [sys.executable, "-c", _DRIVER, "tune", "--resume", name],
+            [sys.executable, "-c", _DRIVER, "tune", "--resume", name, *arguments],
             env=os.environ | variables | {"PYTHONPATH": os.pathsep.join(paths)},
             stdin=subprocess.DEVNULL,
             stdout=sink,

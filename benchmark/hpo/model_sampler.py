@@ -27,7 +27,8 @@ STARTUP = 10
 class Known:
     """Points on the model's side with what they cost; less is better.
 
-    Those under way count as bad as the worst, so that many asked at once do not cluster.
+    Those under way count as bad as the worst, so that many asked at once do not cluster, and so do
+    those that break a constraint.
     """
 
     points: list[dict[str, Any]]
@@ -99,11 +100,13 @@ class ModelSampler(BaseSampler):
             elif past.value is not None:
                 done.append(past)
                 losses[past.number] = sign * float(past.value)
+        worst = max(losses.values(), default=0.0)
+        broken = [past for past in done if any(v > 0 for v in past.constraints.values())]
+        losses |= {past.number: worst for past in broken}
         if self.history is not None and len(done) > self.history:
             best = sorted(done, key=lambda past: losses[past.number])[: self.history // 2]
             chosen = {past.number: past for past in [*best, *done[-self.history // 2 :]]}
             done = list(chosen.values())
-        worst = max(losses.values(), default=0.0)
         return Known(
             points=[
                 {name: inner(search_space[name], past.params[name]) for name in search_space}

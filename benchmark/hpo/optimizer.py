@@ -183,7 +183,7 @@ class Optimizer:
 
     def was_taken(self, proposal: Proposal) -> bool:
         """Whether another process has asked this point meanwhile, where a point is asked once."""
-        if not self._countable:
+        if not self._size:
             return False
         mine = identity(proposal.params)
         return any(
@@ -225,11 +225,8 @@ class Optimizer:
         from optuna.exceptions import UpdateFinishedTrialError
 
         states = self._optuna.trial.TrialState
-        state = {
-            "success": states.COMPLETE,
-            "failure": states.FAIL,
-            "prune": states.PRUNED,
-        }[told.status]
+        ends = {"success": states.COMPLETE, "failure": states.FAIL, "prune": states.PRUNED}
+        state = ends[told.status]
         storage = self.study._storage
         trial_id = storage.get_trial_id_from_study_id_trial_number(self.study._study_id, number)
         if storage.get_trial(trial_id).state.is_finished():
@@ -275,13 +272,18 @@ class Optimizer:
         for _ in range(_TRIES):
             trial = self._shadow.ask()
             params = self._suggested(trial)
-            new = not self._countable or identity(params) not in self._asked
-            if new and self.space.forbidding(params) is None:
+            if self._is_new(params) and self.space.forbidding(params) is None:
                 return trial
             self._shadow.tell(trial, state=self._optuna.trial.TrialState.FAIL)
         if self._countable:
             return self._fixed(self._next_point())
-        return self._fixed(self.space.draw(self._generator))
+        drawn = (self.space.draw(self._generator) for _ in range(_TRIES))
+        found = next(filter(self._is_new, drawn), None)
+        return self._fixed(self.space.draw(self._generator) if found is None else found)
+
+    def _is_new(self, params: Params) -> bool:
+        """Whether the point was not asked yet; where points are uncountable each is as good."""
+        return not self._size or identity(params) not in self._asked
 
     def _suggested(self, trial: optuna.trial.Trial) -> Params:
         return self.space.build(lambda tunable: tunable.suggest(trial))

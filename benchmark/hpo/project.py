@@ -70,7 +70,7 @@ def read_project(folder: Path, store: Store, changes: Mapping[str, Any]) -> Proj
     if "direction" not in values and "directions" not in values:
         values["direction"] = "minimize"
     environment = told.get("environment") or {}
-    if isinstance(environment, dict) and environment.get("packages"):
+    if not isinstance(environment, dict) or any(map(environment.get, ("packages", "python"))):
         values["environment"] = environment
     file = folder / str(told.get("objective_function_file") or OBJECTIVE)
     if values.get("max_parallelism") and not values.get("trials_per_task"):

@@ -128,9 +128,23 @@ def _run(options: argparse.Namespace) -> int:
         export.write(study.run, definition, folder)
         for record in export.best(study.run, definition):
             sys.stdout.write(f"Best: {export.configuration(record)}\n")
+    if study.exhausted:
+        sys.stderr.write("Every point of the space has been tried.\n")
+    if tuned.why_stopped:
+        sys.stderr.write(f"Stopped: {tuned.why_stopped}\n")
+    if tuned.stopped:
+        sys.stderr.write("Stopped by `studies stop`: the same command goes on.\n")
+    if tuned.interrupted:
+        sys.stderr.write("Interrupted: the same command goes on where this stopped.\n")
     for record in tuned.without_result:
         sys.stderr.write(f"Trial {record.task} has no result: {record.message}\n")
-    return 1 if tuned.interrupted or tuned.without_result else 0
+    for fault in tuned.faults:
+        sys.stderr.write(f"{fault}\n")
+    statuses = {record.status for record in export.trial_records(study.run)}
+    failed = bool(statuses) and "success" not in statuses
+    if failed:
+        sys.stderr.write(f"No trial has succeeded; {folder} has what they printed.\n")
+    return int(bool(tuned.interrupted or tuned.without_result or tuned.faults or failed))
 
 
 def _say(record: Record) -> None:

@@ -57,6 +57,10 @@ class Space:
             return None
         return self.build(lambda tunable: tunable.default)
 
+    def typed(self, params: Mapping[str, Any]) -> Params:
+        """An admitted point with its values in the types that their tunables have."""
+        return {t.name: t.typed(params[t.name]) for t in self.tunables if t.name in params}
+
     def fault(self, params: Mapping[str, Any]) -> str | None:
         """What is wrong with a point, in a sentence; None where nothing is."""
         for name in params:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from benchmark.hpo.expressions import Expression, ExpressionError
@@ -151,6 +152,9 @@ def _tunable(entry: Any, layer: str | None, before: Declared, faults: list[str])
     if tunable.has_default and not tunable.admits(tunable.default):
         fault(f"has the default {tunable.default!r}, which is none of its values.")
         return None
+    if tunable.has_default:
+        # A point is told from another by the types of its values too.
+        return replace(tunable, default=tunable.typed(tunable.default))
     return tunable
 
 
@@ -288,4 +292,4 @@ def _initial(entries: Any, space: Space, faults: list[str]) -> tuple[dict[str, A
         fault = space.fault(entry)
         if fault is not None:
             faults.append(f"Initial point {number}: {fault}")
-    return tuple(entries) if not faults else ()
+    return tuple(space.typed(entry) for entry in entries) if not faults else ()

@@ -94,10 +94,11 @@ def lay_out(run: Run, folder: Path) -> None:
 
 
 def lay_out_point(folder: Path, name: str, number: int, params: dict[str, Any]) -> None:
-    """The configuration file `{"trial": …, "params": {…}}`."""
+    """The configuration file `{"trial": …, "x": […], "params": {…}}`: `x` has the values alone."""
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"trial": number, "params": params}, indent=2), encoding="utf-8")
+    point = {"trial": number, "x": list(params.values()), "params": params}
+    path.write_text(json.dumps(point, indent=2), encoding="utf-8")
 
 
 def _path(run: Run, digest: str) -> str:

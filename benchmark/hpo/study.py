@@ -12,6 +12,7 @@ asked and has no record is run again under its own number.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,6 +85,7 @@ class Study:
         self._progress = Progress(definition.directions)
         self.first_failures = FirstFailures(definition.stop.failures)
         self._read: set[str] = set()
+        self._has_past = False
         kind = OpenOptimizer if definition.is_open else Optimizer
         self.optimizer: Optimizer = kind(
             definition.space,
@@ -144,12 +146,13 @@ class Study:
     def open(
         store: Store, name: str, changes: dict[str, Any] | None = None, worker: str | None = None
     ) -> Study:
-        """A study of the store, by its name; `changes` are keys that may differ.
+        """A study of the store, by its name; `changes` are keys that differ from now on.
 
         An `objective` among them measures from now on what a service's clients measured before.
 
         Raises:
             StudyError: there is none, or it has an objective of its own.
+            ConditionsDifferError: with a change it would measure something else.
         """
         path = f"{run_name(name)}/manifest.json"
         if store.get(path) is None:
@@ -157,7 +160,9 @@ class Study:
         run = Run.open(store, run_name(name))
         given = {key: value for key, value in (changes or {}).items() if value is not None}
         known = run.manifest.conditions["study"]
-        definition = define(known | given, Path(), f"Study '{name}'")
+        # A command reports nothing to prune by, as clients do.
+        mine = {key: v for key, v in known.items() if "objective" not in given or key != "pruner"}
+        definition = define(mine | given, Path(), f"Study '{name}'")
         if given.get("objective", known["objective"]) != known["objective"]:
             if known["objective"] != EXTERNAL:
                 raise StudyError(
@@ -167,6 +172,13 @@ class Study:
             files = staging.gather(definition)
             staging.keep(run, files)
             run = Run(run.name, store, manifest_of(definition, staging.describe(files)))
+            run.save()
+        elif definition.source != known:
+            # Workers and drivers elsewhere open it by its name.
+            conditions = run.manifest.conditions | {"study": definition.source}
+            manifest = replace(run.manifest, conditions=conditions)
+            check_same(run, manifest)
+            run = Run(run.name, store, manifest)
             run.save()
         study = Study(run, definition, worker)
         study.notes += origin.changed(run)
@@ -195,16 +207,22 @@ class Study:
     @property
     def progress(self) -> Progress:
         """What the trials have taken and brought so far, those of other workers among them."""
-        prefix = f"{self.run.name}/out"
-        if not self._read or self.worker is not None:
-            new = [path for path in self.run.store.list(prefix) if path not in self._read]
-            for path, data in self.run.store.get_many(new):
-                record = Record.from_bytes(data)
-                if record is not None and record.task.isdigit():
-                    self._progress.add(record)
-                self._read.add(path)
-            self._read.add(prefix)
+        if not self._has_past or self.worker is not None:
+            self._look_back()
         return self._progress
+
+    def _look_back(self) -> None:
+        """Take in the records of the store that are new here, in the order of their ends."""
+        store, found = self.run.store, []
+        new = [path for path in store.list(f"{self.run.name}/out") if path not in self._read]
+        for path, data in store.get_many(new):
+            record = Record.from_bytes(data)
+            if record is not None and record.task.isdigit():
+                found.append(record)
+            self._read.add(path)
+        for record in sorted(found, key=lambda record: record.ended or ""):
+            self._progress.add(record)
+        self._has_past = True
 
     def unfinished(self) -> list[Task]:
         """The trials that were asked and have no record, after telling those that have one.
@@ -259,6 +277,8 @@ class Study:
             self.optimizer.suggested(number, labels)
         self.optimizer.tell(number, told)
         self.first_failures.add(record)
+        if not self._has_past:
+            self._look_back()
         self._progress.add(record)
         self._read.add(self.run.out_path(record.task))
         return True

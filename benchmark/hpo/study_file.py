@@ -108,14 +108,19 @@ class StudyDefinition:
     @property
     def warnings(self) -> list[str]:
         """What may be meant, and seldom goes well."""
-        count = len(self.space.tunables)
+        count, found = len(self.space.tunables), []
+        if self.algorithm == "cmaes" and self.objective.constraints:
+            found.append(
+                "cmaes does not see the constraints, and may search where they are broken; "
+                f"{DEFAULT} does."
+            )
         if self.algorithm in BAYESIAN and count > MANY_TUNABLES:
-            return [
+            found.append(
                 f"{count} tunables with {self.algorithm}: a model over more than {MANY_TUNABLES} "
                 "needs many trials to be better than random points; tune layer by layer, or more "
                 "trials."
-            ]
-        return []
+            )
+        return found
 
 
 def read_study(path: str | Path, changes: Mapping[str, Any] | None = None) -> StudyDefinition:
@@ -127,7 +132,7 @@ def read_study(path: str | Path, changes: Mapping[str, Any] | None = None) -> St
     file = Path(path)
     given = {key: value for key, value in (changes or {}).items() if value is not None}
     folder = file.absolute().parent
-    values, also = put_in(own_form(read_document(file)) | given, folder)
+    values, also = put_in(own_form(read_document(file), given), folder)
     return replace(define(values, folder, str(file), also), file=file.absolute())
 
 
@@ -168,6 +173,8 @@ def define(
     limits = _limits(values.get("limits"), faults)
     resources = _resources(values.get("resources"), tunables, faults)
     limits["time"] = resources.pop("time_s", limits["time"])
+    if has_objective:
+        _check_kind(objective, pruner, resources, faults)
     told = values.get("objective")
     has_cost = "cost" in told if isinstance(told, dict) else told is None
     stop = read_stop(values.get("stop"), has_cost, faults)
@@ -301,6 +308,23 @@ def _check_search(
             faults.append(str(error))
 
 
+def _check_kind(
+    objective: Objective, pruner: Any, resources: Mapping[str, Any], faults: list[str]
+) -> None:
+    """Keys that the kind of objective would pass over without a word."""
+    kind = "benchmark" if objective.benchmark else "python" if objective.function else "command"
+    prunes = isinstance(pruner, dict) and pruner.get("name", "none") != "none"
+    if prunes and kind != "python" and not objective.is_external:
+        faults.append(
+            f"'pruner' has no effect beside '{kind}', which reports no intermediate values; leave "
+            "it out."
+        )
+    if resources and kind != "command":
+        faults.append(
+            f"'resources' has no effect beside '{kind}', which has no ranks; leave it out."
+        )
+
+
 def _limits(entry: Any, faults: list[str]) -> dict[str, Any]:
     entry = {} if entry is None else entry
     if not isinstance(entry, dict):
@@ -344,10 +368,14 @@ def _resources(entry: Any, tunables: Sequence[str], faults: list[str]) -> dict[s
     return dict(entry) if set(entry) == {"time_s"} else _RANKS | entry
 
 
-def own_form(values: dict[str, Any]) -> dict[str, Any]:
-    """The HPO service's search_space, bare or in its request, and the scripts', in our own keys."""
+def own_form(values: dict[str, Any], changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The HPO service's search_space, bare or in its request, and the scripts', in our own keys.
+
+    `changes`, in our own keys, go over it; an objective among them keeps the file's expression.
+    """
     if isinstance(values.get("search_space"), dict):
         values = values["search_space"]
+    values = values | dict(changes or {})
     if not {"experiment_name", "application_name", "hpo_algo_impl", "ml_algo_impl"} & values.keys():
         return values
     renamed = {

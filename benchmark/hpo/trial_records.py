@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from benchmark.hpo.study_file import StudyDefinition
     from benchmark.tasks import Task
 
+# The metric that a command without names prints.
+BARE = "value"
+
 
 @dataclass
 class Trial:
@@ -129,13 +132,17 @@ class Trial:
 def value_of(definition: StudyDefinition, name: str, names: dict[str, Any]) -> float:
     """A direction's value: its expression, the metric of its name, or the only metric there is.
 
+    An expression that is a name alone is that of a number without one.
+
     Raises:
         ExpressionError: there is none.
     """
     expression = definition.objective.values.get(name)
-    if expression is not None:
-        return expression.number(names)
     metrics = {key: value for key, value in names.items() if key not in definition.space.names}
+    if expression is not None:
+        # Who prints a number and nothing else need not say its name.
+        bare = expression.text.isidentifier() and metrics.keys() == {BARE}
+        return expression.number({expression.text: metrics[BARE], **names} if bare else names)
     if name not in metrics and len(metrics) == 1 and len(definition.directions) == 1:
         return float(next(iter(metrics.values())))
     if name not in metrics:

@@ -39,12 +39,13 @@ def main(path: str) -> int:
     frozen = study.trials[-1]
     answer["intermediate"] = {str(k): v for k, v in frozen.intermediate_values.items()}
     answer["user_attrs"] = frozen.user_attrs
+    # Some pruners keep there how far a trial has come, for the trials after it.
+    attrs = frozen.system_attrs.items()
+    answer["system_attrs"] = {k: v for k, v in attrs if k != "fixed_params"}
     if given is None:
         answer["params"] = frozen.params
         to_json = optuna.distributions.distribution_to_json
         answer["distributions"] = {k: to_json(v) for k, v in frozen.distributions.items()}
-        attrs = frozen.system_attrs.items()
-        answer["system_attrs"] = {k: v for k, v in attrs if k != "fixed_params"}
     else:
         answer["fault"] = _unlike(given, frozen.params)
     text = json.dumps(answer, default=str)

@@ -91,7 +91,7 @@ def tune(
             left = _drive(study, config, dispatcher, tuned, stop, on_record)
             inner.detached = tuned.detached = left and leave.is_set()
     finally:
-        _put_back(study, tuned)
+        put_back(study, tuned)
     tuned.interrupted = stop.is_set()
     return tuned
 
@@ -168,7 +168,7 @@ def _next(study: Study, waiting: collections.deque[Task], tuned: Tuned) -> Task 
     return None if tuned.why_stopped else next(iter(study.ask(1)), None)
 
 
-def _put_back(study: Study, tuned: Tuned) -> None:
+def put_back(study: Study, tuned: Tuned) -> None:
     """Run the restore hooks that ended runners of this machine owe."""
     if not study.definition.objective.restore:
         return

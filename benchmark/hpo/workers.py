@@ -16,7 +16,7 @@ from benchmark.compute.driving import stoppable
 from benchmark.compute.local.local import slots
 from benchmark.hpo import control
 from benchmark.hpo.study import Study
-from benchmark.hpo.tune import Tuned
+from benchmark.hpo.tune import Tuned, put_back
 from benchmark.results import Record
 
 if TYPE_CHECKING:
@@ -44,6 +44,8 @@ def tune_by_workers(
     workers: dict[int, _Worker] = {}
     cores = slots(config)
     over = False
+    objective = study.definition.objective
+    within_s = CLOSE_S + (objective.hook_s if objective.restore else 0.0)
     first = study.first_failures
     with stoppable(stop):
         try:
@@ -75,7 +77,8 @@ def tune_by_workers(
             for worker in workers.values():
                 worker.hang_up()
             for worker in workers.values():
-                worker.end()
+                worker.end(within_s)
+            put_back(study, tuned)
     tuned.interrupted = stop.is_set()
     if first.why_stop:
         tuned.stopped = False
@@ -105,6 +108,7 @@ class _Worker:
     ) -> None:
         self.place = place
         self.ran = 0
+        self._has_left = False
         self._heard = heard
         root = str(Path(benchmark.__file__).parents[1])
         command = [sys.executable, "-m", "benchmark.hpo.worker"]
@@ -133,7 +137,8 @@ class _Worker:
         code = self._process.wait()
         self._listener.join()
         lines = b"".join(self._errors).decode(errors="replace").strip().splitlines()
-        if code in (0, 1):
+        # An exception that nobody caught ends a process with 1 too.
+        if code == 0 or (code == 1 and self._has_left):
             return None
         return lines[-1] if lines else f"A worker ended with the exit code {code}."
 
@@ -142,10 +147,10 @@ class _Worker:
             with contextlib.suppress(OSError):
                 self._process.stdin.close()
 
-    def end(self) -> None:
-        """Wait until it has ended its trial, and no longer."""
+    def end(self, within_s: float) -> None:
+        """Wait until it has ended its trial and put back what that changed, and no longer."""
         try:
-            self._process.wait(CLOSE_S)
+            self._process.wait(within_s)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -155,6 +160,7 @@ class _Worker:
             record = Record.from_bytes(line)
             if record is not None:
                 self.ran += 1
+                self._has_left |= not record.is_result
                 self._heard.put(record)
         self._heard.put(self)
 

@@ -23,6 +23,7 @@ from typing import Any
 
 from benchmark import results
 from benchmark.execution.worker.trees import descendants
+from benchmark.hpo import export
 from benchmark.hpo.study import Study
 from benchmark.store import open_store
 
@@ -112,6 +113,11 @@ def faults(folder: Path, trials: int) -> list[str]:
             values = records[trial.number].labels.get("values")
             if values != trial.values:
                 found.append(f"{name}: trial {trial.number}: {trial.values}, record {values}")
+        # What a user is shown as the best, against what the optimizer was told.
+        shown = [record.labels["values"] for record in export.best(study.run, study.definition)]
+        least = min((trial.values for trial in told if trial.values), default=None)
+        if shown != ([] if least is None else [least]):
+            found.append(f"{name}: the best is {shown}, the best that was told {least}")
         ran = set((folder / f"{name}.lines").read_text().split())
         if ran != set(map(str, range(trials // 2))):
             found.append(f"{name}: {len(ran)} numbers were run")

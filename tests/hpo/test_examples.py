@@ -16,7 +16,10 @@ import yaml
 from docker_engine import BASE, Docker
 from nbclient import NotebookClient
 
+from benchmark.hpo.study import Study
 from benchmark.hpo.study_file import read_study
+from benchmark.store import open_store
+from benchmark.tasks import Ranks
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
@@ -31,6 +34,16 @@ def test_each_has_a_readme_and_a_default_for_each_tunable(name: str) -> None:
     assert definition.name == name
     assert definition.space.fault(definition.space.default() or {}) is None
     assert (EXAMPLES / name / "README.md").read_text().startswith("# ")
+
+
+def test_ranks_of_an_allocation(tmp_path: Path) -> None:
+    definition = read_study(EXAMPLES / "mpi" / "study_cluster.yaml")
+    assert definition.space.names == read_study(EXAMPLES / "mpi" / "study.yaml").space.names
+    study = Study.begin(open_store(str(tmp_path / "store")), definition)
+    point = {"nodes": 2, "ranks_per_node": 4, "blocks": 16}
+    (first,) = study.ask()
+    assert first.resources.mpi is None
+    assert study.adopt(point, "test").resources.mpi == Ranks(2, 4)
 
 
 @pytest.mark.parametrize(("name", "trials"), [("quarkus", 2), ("mpi", 2)])

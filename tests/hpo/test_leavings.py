@@ -147,6 +147,16 @@ def test_what_cannot_be_imported(
         read_rows(written(tmp_path, name, content), mapping)
 
 
+def test_a_study_without_declared_tunables_takes_no_rows(
+    folder_store: Store, tmp_path: Path
+) -> None:
+    (tmp_path / "own.py").write_text("def objective(t): return t.suggest_float('x', 0, 1)\n")
+    study = begun(folder_store, tmp_path, objective="own.py:objective")
+    with pytest.raises(ImportRowsError, match="'s' declares no tunables"):
+        import_rows(study, [{"x": 0.5, "value": 1}])
+    assert study.optimizer.trials() == []
+
+
 def test_a_driver_heeds_pause_and_stop(
     folder_store: Store, tmp_path: Path, make_config: Callable[..., Config]
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import optuna
 import pytest
@@ -17,9 +18,13 @@ from benchmark.hpo.algorithms import (
     sampler_of,
 )
 from benchmark.hpo.journal import open_storage
+from benchmark.hpo.model_sampler import Known, ModelSampler
 from benchmark.hpo.optimizer import Asked, ExhaustedError, Optimizer, Told
 from benchmark.hpo.space import identity
 from benchmark.hpo.space_file import read_space
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
 
 SPACE = read_space(
     {
@@ -110,6 +115,55 @@ def test_a_countable_space_is_exhausted_without_a_duplicate(tmp_path: Path, algo
     assert len(asked) == count
     with pytest.raises(ExhaustedError, match=f"All {count} points"):
         optimizer.ask()
+
+
+class Seeing(ModelSampler):
+    """Keeps what a model would be made of."""
+
+    known: Known
+
+    def propose(
+        self,
+        known: Known,
+        search_space: dict[str, BaseDistribution],
+        seed: int | None,
+    ) -> dict[str, Any]:
+        self.known = known
+        return dict.fromkeys(search_space, 0)
+
+
+def test_what_breaks_a_constraint_looks_as_bad_as_the_worst() -> None:
+    sampler = Seeing(1)
+    study = optuna.create_study(direction="maximize", sampler=sampler)
+    for number in range(11):
+        trial = study.ask()
+        trial.suggest_int("n", 0, 9)
+        if number < 10:
+            trial.set_constraint("c", 1.0 if number == 9 else 0.0)
+            study.tell(trial, number)
+    assert sampler.known.losses == [0.0, -1.0, -2.0, -3.0, -4.0, -5.0, -6.0, -7.0, -8.0, 0.0]
+
+
+def test_a_large_countable_space_has_no_duplicate_either(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "stuck.py").write_text(
+        "from optuna.samplers import RandomSampler\n"
+        "class Sampler(RandomSampler):\n"
+        "    def sample_independent(self, study, trial, name, distribution):\n"
+        "        return distribution.low\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    bounds = {"value_type": "integer", "lower_bound": 1, "upper_bound": 400}
+    space = read_space({"tunables": [{"name": name, **bounds} for name in "xy"]})
+    storage = open_storage(str(tmp_path / "journal"))
+    optimizer = Optimizer(space, ["minimize"], "stuck:Sampler", 1, storage, "s")
+    first = optimizer.propose()
+    assert first.params == {"x": 1, "y": 1}
+    other = Optimizer(space, ["minimize"], "stuck:Sampler", 1, storage, "s")
+    asked = [other.ask().params for _ in range(3)]
+    assert len({identity(params) for params in asked}) == 3
+    assert optimizer.was_taken(first)
 
 
 def test_each_ending_as_optuna_has_it(tmp_path: Path) -> None:

@@ -35,6 +35,22 @@ def shell(text: str) -> list[str]:
     return ["sh", "-c", text]
 
 
+def test_ranks_are_launched_beside_hooks_too(
+    folder_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mpirun = tmp_path / "bin" / "mpirun"
+    mpirun.parent.mkdir()
+    mpirun.write_text("#!/bin/sh\necho 7\n")
+    mpirun.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{mpirun.parent}:{os.environ['PATH']}")
+    values = declared({"command": ["echo", "1"], "prepare": ["true"]})
+    values |= {"resources": {"nodes": 1, "ranks_per_node": 2}, "limits": {"time": 20, "cores": 2}}
+    study = Study.begin(folder_store, define(values, tmp_path))
+    with Runner(study.run) as runner:
+        record = runner.execute(study.ask()[0])
+    assert record.labels["values"] == [7.0], record.message
+
+
 @pytest.fixture
 def first(folder_store: Store, tmp_path: Path) -> Callable[..., Record]:
     """The record of the first trial."""

@@ -19,6 +19,8 @@ from nbclient import NotebookClient
 from benchmark.config import Config
 from benchmark.errors import BenchmarkError
 from benchmark.hpo import HPORunner
+from benchmark.hpo.project import read_project
+from benchmark.store import open_store
 
 Program = Callable[..., subprocess.CompletedProcess[str]]
 Make = Callable[..., HPORunner]
@@ -150,6 +152,16 @@ def test_a_directory(runner: Make, tmp_path: Path) -> None:
     assert {len(record.labels["values"]) for record in first.records} == {2}
     assert first.definition.objective.files == ("beside.py",)
     assert runner(folder, trials=1).run().name == "my-study/2"
+
+
+def test_a_directory_s_python_without_packages(tmp_path: Path) -> None:
+    folder = project(tmp_path / "mine", environment={"python": "3.12"})
+    store = open_store(str(tmp_path / "store"))
+    definition = read_project(folder, store, {}).definition
+    assert definition.environment == {"python": "==3.12.*", "packages": []}
+    (tmp_path / "mine" / "config.json").write_text('{"environment": "3.12"}')
+    with pytest.raises(BenchmarkError, match=r"'environment' is '3\.12'"):
+        read_project(folder, store, {})
 
 
 @pytest.mark.integration

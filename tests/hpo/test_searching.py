@@ -8,11 +8,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from benchmark import results
 from benchmark.compute.dispatcher import Dispatcher
 from benchmark.config import Config
 from benchmark.errors import BenchmarkError
@@ -109,6 +111,13 @@ def test_faults_of_a_search() -> None:
         assert said in str(caught.value)
 
 
+def test_an_algorithm_that_sees_no_constraints_is_told() -> None:
+    objective = {"command": ["true"], "constraints": ["value <= 1"]}
+    definition = define(declared(algorithm="cmaes", objective=objective), Path())
+    assert ["does not see the constraints" in said for said in definition.warnings] == [True]
+    assert define(declared(objective=objective), Path()).warnings == []
+
+
 @pytest.mark.parametrize(
     ("stop", "count", "said"),
     [
@@ -122,6 +131,44 @@ def test_stops(
     study = Study.begin(folder_store, define(declared(trials=30, stop=stop), tmp_path))
     assert len(told(study, lambda _: 1.0)) == count
     assert said in str(study.why_stop)
+
+
+@pytest.mark.parametrize("seen", [2, 3])
+def test_a_study_that_goes_on_counts_what_was_before(
+    folder_store: Store, tmp_path: Path, seen: int
+) -> None:
+    """Also where the last record was not told before the driver was killed."""
+    values = declared(trials=30, stop={"time": 30}, tune_layers="one_by_one", layer_trials=3)
+    definition = define(values, tmp_path)
+    study = Study.begin(folder_store, definition)
+    tasks = study.ask(3)
+    for number, task in enumerate(tasks):
+        attempt = results.begin(study.run, task)
+        at = {"begun": f"2026-01-01T00:00:{number}0+00:00"}
+        ended = {"ended": f"2026-01-01T00:00:{number + 1}0+00:00"}
+        labels = task.labels | {"values": [float(number)]}
+        found = Record(task.key, "success", labels=labels, **ended)
+        record = results.settle(study.run, replace(attempt, **at), found)
+        if number < seen:
+            assert study.tell(record)
+    again = Study.open(folder_store, "s")
+    assert again.unfinished() == []
+    assert again.why_stop == "Its 30 s are used up."
+    assert again.progress.best == tasks[0].payload["params"]
+
+
+def test_first_points_in_another_number_type_are_asked_once(
+    folder_store: Store, tmp_path: Path
+) -> None:
+    x = {"name": "x", "value_type": "double", "lower_bound": 0, "upper_bound": 9, "default": 1}
+    n = {"name": "n", "value_type": "integer", "lower_bound": 0, "upper_bound": 9, "default": 2.0}
+    first = [{"x": 3, "n": 4.0}]
+    definition = define(declared(layers={"l": [x, n]}, initial=first, trials=9), tmp_path)
+    asked = [Study.begin(folder_store, definition).ask(2) for _ in range(2)]
+    points = [[task.payload["params"] for task in tasks] for tasks in asked]
+    assert points[0] == [{"x": 1, "n": 2}, {"x": 3, "n": 4}]
+    assert points[1][0] not in points[0]
+    assert points[1][1] not in points[0]
 
 
 def test_the_default_runs_again_against_drift(folder_store: Store, tmp_path: Path) -> None:

@@ -16,9 +16,11 @@ import pytest
 from benchmark import results
 from benchmark.errors import ConditionsDifferError
 from benchmark.execution.runner import Runner
+from benchmark.hpo.expressions import ExpressionError
 from benchmark.hpo.objective import EXTERNAL
 from benchmark.hpo.study import Study
 from benchmark.hpo.study_file import StudyError, define, read_study
+from benchmark.hpo.trial_records import value_of
 from benchmark.results import Record
 from benchmark.store import Store
 
@@ -77,7 +79,7 @@ def test_a_script_with_positional_arguments(first: Callable[..., Record], tmp_pa
 
 def test_environment_file_and_constraints(first: Callable[..., Record]) -> None:
     text = (
-        "import json, os; p = json.load(open('trial.json'))['params']; "
+        "import json, os; d = json.load(open('trial.json')); p = dict(zip(d['params'], d['x'])); "
         "print(json.dumps({'p99': p['x'], 'same': float(os.environ['GC'] == p['gc'])}))"
     )
     record = first(
@@ -311,6 +313,10 @@ def test_the_service_s_search_space_is_taken(tmp_path: Path) -> None:
     file.write_text(json.dumps({"operation": "EXP_TRIAL_GENERATE_NEW", "search_space": space}))
     study = read_study(file, {"objective": {"command": "./measure.sh {cpu}"}})
     assert (study.name, study.trials, study.space.size()) == ("petclinic", 7, 201)
+    for metrics in ({"value": 3.0}, {"transaction_response_time": 3.0, "throughput": 9.0}):
+        assert value_of(study, "value", {"cpu": 1, **metrics}) == 3
+    with pytest.raises(ExpressionError, match="transaction_response_time"):
+        value_of(study, "value", {"cpu": 1, "throughput": 9.0})
 
 
 def test_every_fault_of_a_study_file(tmp_path: Path) -> None:

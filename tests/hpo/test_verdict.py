@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -133,4 +134,14 @@ def test_a_verdict_as_a_user(program: Program, tmp_path: Path) -> None:
     again = program("tune", "--resume", "s", "--confirm", "5", "--json")
     assert again.stderr.count("best: ") == 1
     assert json.loads(again.stdout)["verdict"]["pairs"] == 5
+    handed = program(
+        *("tune", "--resume", "s", "--confirm", "6", "-m", "3", "--json"),
+        *("--log-level", "WARNING", "--trials", "5"),
+    )
+    log = tmp_path / "work" / json.loads(handed.stdout)["log"]
+    end = time.monotonic() + 120
+    while "Verdict on" not in log.read_text() and time.monotonic() < end:
+        time.sleep(0.1)
+    assert "against each other, 6 pairs" in log.read_text()
+    assert "trial 4: " not in log.read_text()
     assert len(program("studies", "report", "s").stdout.splitlines()) == 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -12,10 +14,11 @@ from typing import Any
 import pytest
 
 from benchmark.config import Config
+from benchmark.errors import ConditionsDifferError
 from benchmark.execution.runner import Runner
-from benchmark.hpo import control
+from benchmark.hpo import control, launching, restoring, workers
 from benchmark.hpo.study import Study
-from benchmark.hpo.study_file import define
+from benchmark.hpo.study_file import StudyError, define
 from benchmark.hpo.worker import work, working
 from benchmark.hpo.workers import tune_by_workers
 from benchmark.store import Store
@@ -100,3 +103,76 @@ def test_who_leads_workers_follows_none_up_that_was_told_to_stop(
     again = Study.open(folder_store, "s")
     assert 1 <= len(again.optimizer.trials()) == len(tuned.records) < 500
     assert again.unfinished() == []
+
+
+def test_workers_know_what_has_changed_for_a_study(
+    folder_store: Store, tmp_path: Path, make_config: Callable[..., Config]
+) -> None:
+    values = declared(trials=1, max_parallelism=1, trials_per_task=2)
+    config = make_config(memory=300, hard_limit=20, parallel=1)
+    study = Study.begin(folder_store, define(values, tmp_path))
+    assert len(tune_by_workers(study, config).records) == 1
+    more = Study.open(folder_store, "s", {"trials": 3})
+    assert len(tune_by_workers(more, config).records) == 2
+    assert Study.open(folder_store, "s").definition.trials == 3
+    with pytest.raises(ConditionsDifferError, match="other values of limits"):
+        Study.open(folder_store, "s", {"limits": {"time": 7, "memory": 300}})
+    assert Study.open(folder_store, "s").definition.time_s == 20
+
+
+def test_a_worker_that_crashes_is_a_fault(
+    folder_store: Store,
+    tmp_path: Path,
+    make_config: Callable[..., Config],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "crashing.py").write_text(
+        "from optuna.samplers import RandomSampler\n"
+        "class Sampler(RandomSampler):\n"
+        "    def sample_independent(self, *_):\n"
+        "        raise RuntimeError('no idea')\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    values = declared(trials=3, max_parallelism=1, algorithm="crashing:Sampler")
+    study = Study.begin(folder_store, define(values, tmp_path))
+    config = make_config(memory=300, hard_limit=20, parallel=1)
+    tuned = tune_by_workers(study, config)
+    assert (tuned.records, tuned.faults) == ([], ["RuntimeError: no idea"])
+
+
+def test_workers_of_this_machine_are_no_compute_method_s(tmp_path: Path) -> None:
+    definition = define(declared(max_parallelism=2), tmp_path)
+    assert launching.prepared(definition, Config(), {})[0] == "local"
+    with pytest.raises(StudyError, match=r"by slurm; .* tune --resume s --worker on each"):
+        launching.prepared(definition, Config(compute={"*": "slurm"}), {})
+
+
+def test_interrupted_workers_put_back_what_their_trials_changed(
+    folder_store: Store,
+    tmp_path: Path,
+    make_config: Callable[..., Config],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(workers, "CLOSE_S", 0.0)
+    begun, put_back, left = (tmp_path / name for name in ("begun", "put_back", "left"))
+    os.mkfifo(begun)
+    objective = {
+        "command": ["sh", "-c", f"echo > {begun}; sleep 60"],
+        "restore": ["sh", "-c", f"sleep 1; touch {put_back}"],
+    }
+    values = declared(trials=1, max_parallelism=1, objective=objective)
+    study = Study.begin(folder_store, define(values, tmp_path))
+    # Of a process that is over, as a killed worker's.
+    restoring.mark(study.run, "7", restoring.Hook(["touch", str(left)], {}, 5))
+
+    def interrupt() -> None:
+        begun.read_text()
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    tuned = tune_by_workers(study, make_config(memory=300, hard_limit=20, parallel=1))
+    assert (tuned.interrupted, tuned.faults) == (True, [])
+    assert put_back.exists()
+    assert left.exists()
+    assert not folder_store.list("studies/s/unrestored")
