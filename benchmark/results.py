@@ -111,9 +111,11 @@ class Record:
     baseline_memory_mb: float | None = None
     """What the preloaded interpreter had before the task began."""
     models: int | None = None
-    """As the framework says: how many it evaluated."""
+    """As the framework says: how many it evaluated; those that crashed are left out."""
     leaderboard: list[dict[str, Any]] | None = None
     """The framework's own."""
+    objective: str | None = None
+    """What the framework optimised, in its own words; it need not be the metric that ranks."""
     trajectory: list[list[float]] | None = None
     """The framework's best score over time, `[[seconds, score], …]`, in its own unit."""
     version: str | None = None

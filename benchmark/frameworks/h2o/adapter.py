@@ -43,8 +43,9 @@ PYTHON_MB, HEAP_SHARE, LEAST_HEAP_MB = 400, 0.6, 256
 class Model:
     """The finished AutoML run, and the columns and labels that it was fitted on."""
 
-    def __init__(self, automl, columns, labels):
+    def __init__(self, automl, columns, labels, objective):
         self.automl, self.columns, self.labels = automl, columns, labels
+        self.objective = objective
 
 
 def setup(problem, limits):
@@ -102,7 +103,7 @@ def fit(train, problem, limits):
     automl.train(y=TARGET, training_frame=_sent(data, types, "train.csv"))
     if automl.leader is None:
         raise RuntimeError("H2O built no model within %g s" % limits.runtime_s)
-    return Model(automl, columns, labels)
+    return Model(automl, columns, labels, settings["sort_metric"])
 
 
 def predict(model, frame, problem):
@@ -123,6 +124,7 @@ def describe(model):
     return {
         "models": len(board),
         "leaderboard": board.to_dict("records"),
+        "objective": model.objective,
         "version": h2o.__version__,
     }
 
