@@ -90,6 +90,9 @@ class Record:
     """Every metric by its name; None where it is undefined."""
     labels: dict[str, Any] = field(default_factory=dict)
     """What the task was: framework, dataset, type, seed; of a trial its configuration."""
+    import_s: float | None = None
+    """The framework's libraries imported ahead, once for all tasks of a worker; in no other time
+    but the `overhead_s` of the first of them."""
     setup_s: float | None = None
     """Adapter and data loaded, and the framework's own setup."""
     fit_s: float | None = None

@@ -98,6 +98,7 @@ class BenchmarkEvaluation:
         timing = read_inference(outcome)
         facts: dict[str, Any] = {
             "metric": metric.name,
+            "import_s": outcome.import_s,
             "setup_s": said.get("setup_s"),
             "fit_s": said.get("fit_s"),
             "predict_s": said.get("predict_s"),

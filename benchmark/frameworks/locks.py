@@ -61,8 +61,8 @@ def resolve(framework: Framework, requirements: str, header: str | None = None) 
         arguments = ["pip", "compile", IN, "-o", LOCK, "--generate-hashes", "--no-annotate"]
         arguments += ["--no-python-downloads", "--python", str(interpreter_for(framework.python))]
         arguments += ["--python-version", lowest_minor(framework.python)]
-        for place in places_beside_the_index(framework):
-            arguments += ["--find-links", place]
+        for wheels in places_beside_the_index(framework):
+            arguments += ["--find-links", wheels]
         arguments += ["--universal"] if universal else []
         arguments += ["--overrides", OVERRIDES] if (folder / OVERRIDES).is_file() else []
         arguments += ["--custom-compile-command", header] if header else ["--no-header"]

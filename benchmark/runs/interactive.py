@@ -20,8 +20,8 @@ from benchmark.execution import published
 from benchmark.runs import begin, select, taskfiles
 from benchmark.runs.execute import Summary, execute
 from benchmark.runs.plan import draft, existing
-from benchmark.store import open_store
 from benchmark.runs.taskfiles import Row
+from benchmark.store import open_store
 from benchmark.tasks import Cell, Run, Task
 
 if TYPE_CHECKING:

@@ -69,7 +69,7 @@ _PLAIN = frozenset(
 
 @dataclass(frozen=True)
 class Row:
-    """A task as it is named: the data set by its name or OpenML's number; the type if it is said."""
+    """A task as it is named: the data set by its name or OpenML's number; the type if said."""
 
     framework: str
     dataset: str
@@ -193,7 +193,7 @@ def _row(path: Path, number: int, row: list[Any]) -> Row:
         or type(seed) is not int
     ):
         raise BenchmarkError(
-            f"{path}, task {number} has no framework (text), data set (name or id), type (text) and "
-            "seed (whole number)."
+            f"{path}, task {number} has no framework (text), data set (name or id), type (text) "
+            "and seed (whole number)."
         )
     return Row(framework, str(dataset), seed, kind)

@@ -53,9 +53,7 @@ BESIDE = [
 
 
 @pytest.fixture(params=["folder", "memory"])
-def store(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Store:
+def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     monkeypatch.chdir(tmp_path)
     return open_store(str(tmp_path / "store") if request.param == "folder" else "memory://")
 
