@@ -90,6 +90,9 @@ class Record:
     """Every metric by its name; None where it is undefined."""
     labels: dict[str, Any] = field(default_factory=dict)
     """What the task was: framework, dataset, type, seed; of a trial its configuration."""
+    import_s: float | None = None
+    """The framework's libraries imported ahead, once for all tasks of a worker; in no other time
+    but the `overhead_s` of the first of them."""
     setup_s: float | None = None
     """Adapter and data loaded, and the framework's own setup."""
     fit_s: float | None = None
@@ -111,9 +114,11 @@ class Record:
     baseline_memory_mb: float | None = None
     """What the preloaded interpreter had before the task began."""
     models: int | None = None
-    """As the framework says: how many it evaluated."""
+    """As the framework says: how many it evaluated; those that crashed are left out."""
     leaderboard: list[dict[str, Any]] | None = None
     """The framework's own."""
+    objective: str | None = None
+    """What the framework optimised, in its own words; it need not be the metric that ranks."""
     trajectory: list[list[float]] | None = None
     """The framework's best score over time, `[[seconds, score], …]`, in its own unit."""
     version: str | None = None

@@ -19,6 +19,8 @@ _SHOWN = 20
 
 
 def clean_s3(options: argparse.Namespace) -> int:
+    from benchmark.hpo.deleting import forget
+
     config = configuration(options)
     store = stored(config)
     found = clean.find(store, options.run)
@@ -28,7 +30,7 @@ def clean_s3(options: argparse.Namespace) -> int:
         if not agreed(f"Delete {counted(found.number, 'object')} in {store.url}?"):
             notice("Nothing was deleted.")
             return 1
-    deleted = clean.clean(store, found)
+    deleted = clean.clean(store, found, forget)
     done = f"Deleted {counted(deleted, 'object')}" if deleted else "There is nothing to delete"
     shown = _lines(found, store.url) if options.yes or not found.number else ()
     report(options, _facts(found, store.url, deleted), [*shown, done])

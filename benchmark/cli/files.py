@@ -81,11 +81,11 @@ def get_logs(options: argparse.Namespace) -> int:
 @contextlib.contextmanager
 def _driven(options: argparse.Namespace) -> Iterator[tuple[Config, Run, list[Task]]]:
     """The run and the tasks that file and command line mean, driven by this process alone."""
-    cells = taskfiles.read(Path(options.file_path))
+    rows = taskfiles.read(Path(options.file_path))
     config = configuration(options)
     store = stored(config)
     with driving(store, config.run):
         plan = existing(config, store, narrowing(options))
         meant = {task.key for task in plan.tasks}
-        tasks = select.of_cells(plan.run, cells, options.file_path)
+        tasks = select.of_rows(plan.run, rows, options.file_path)
         yield config, plan.run, [task for task in tasks if task.key in meant]

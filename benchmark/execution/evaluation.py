@@ -98,6 +98,7 @@ class BenchmarkEvaluation:
         timing = read_inference(outcome)
         facts: dict[str, Any] = {
             "metric": metric.name,
+            "import_s": outcome.import_s,
             "setup_s": said.get("setup_s"),
             "fit_s": said.get("fit_s"),
             "predict_s": said.get("predict_s"),
@@ -113,6 +114,7 @@ class BenchmarkEvaluation:
             or run.manifest.frameworks[task.payload["framework"]].get("version"),
             "models": description.get("models"),
             "leaderboard": description.get("leaderboard"),
+            "objective": description.get("objective"),
             "trajectory": description.get("trajectory"),
         }
         if outcome.cause is not None:
@@ -188,11 +190,12 @@ def _described(said: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(description, dict):
         return {}
     models, board = description.get("models"), description.get("leaderboard")
-    version = description.get("version")
+    version, objective = description.get("version"), description.get("objective")
     rows = [row for row in board if isinstance(row, dict)] if isinstance(board, list) else []
     return {
         "models": models if type(models) is int else None,
         "leaderboard": rows[:_LEADERBOARD_ROWS] or None,
+        "objective": str(objective) if objective else None,
         "version": str(version) if version else None,
         "trajectory": _trajectory(description.get("trajectory")),
     }

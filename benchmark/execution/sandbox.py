@@ -215,7 +215,7 @@ class Sandbox:
                 group.remove()
         name: Means = "cgroup" if group else "namespace" if namespace else "subreaper"
         name = "process-group" if self._by_groups else name
-        return self._outcome(work, folder, report, name)
+        return self._outcome(work, folder, report, name, zygote.facts)
 
     def discard_work(self) -> None:
         """Remove what the last Work and its follow-up left on disk."""
@@ -263,7 +263,9 @@ class Sandbox:
             return None, True
         raise SetupError(f"The sandbox means '{self._asked}' does not work on this machine.")
 
-    def _outcome(self, work: Work, folder: Path, report: dict[str, Any], name: str) -> Outcome:
+    def _outcome(
+        self, work: Work, folder: Path, report: dict[str, Any], name: str, facts: dict[str, Any]
+    ) -> Outcome:
         said = _read_json(folder / OUTCOME)
         stage = _read_text(folder / STAGE)
         cause, message = _cause(report, said, work, stage)
@@ -283,12 +285,20 @@ class Sandbox:
             peak_memory_mb=report.get("peak_mb"),
             baseline_memory_mb=report.get("baseline_mb"),
             sandbox=name,
-            log=_read_bytes(self._scratch.folder / "output.log"),
+            log=_faults(facts) + _read_bytes(self._scratch.folder / "output.log"),
             afterwards=afterwards,
             gone=report.get("gone") or time.monotonic(),
             follow_up=lambda more: self._run(more, "follow-up"),
             stdout=_read_bytes(self._scratch.folder / "stdout.log") if work.stdout_apart else b"",
+            import_s=facts.get("import_s"),
         )
+
+
+def _faults(facts: dict[str, Any]) -> bytes:
+    """A line for each module that could not be imported ahead."""
+    said = facts.get("faults", {}).items()
+    lines = [f"{module} could not be imported ahead: {why}\n" for module, why in said]
+    return "".join(lines).encode()
 
 
 def _cause(  # noqa: PLR0911

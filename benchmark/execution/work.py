@@ -55,7 +55,7 @@ class Outcome:
     ended an entry after it had said so stands in `afterwards`. `gone` is when the last process was
     gone, by the clock `time.monotonic()`. `follow_up` runs more Work in the same sandbox, while
     `folder` stays. `stdout` is standard output alone, where the Work asked for it; capped as the
-    log is.
+    log is. `import_s` is what the interpreter took to import its libraries, once for all Work.
     """
 
     folder: Path
@@ -73,6 +73,7 @@ class Outcome:
     gone: float
     follow_up: Callable[[Work], Outcome]
     stdout: bytes = b""
+    import_s: float | None = None
 
 
 class Evaluation(Protocol):

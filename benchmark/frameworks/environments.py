@@ -189,7 +189,7 @@ def _build(
     sync = ["pip", "sync", "--require-hashes", "--no-python-downloads"]
     if minor_version(base) != "3.6":  # uv compiles for Python 3.7 and later only.
         sync.append("--compile-bytecode")
-    for place in _places_beside_the_index(framework):
+    for place in places_beside_the_index(framework):
         sync += ["--find-links", place]
     plain = ["--no-project", "--no-python-downloads"]
     steps = [
@@ -220,7 +220,7 @@ def _build(
     return marker
 
 
-def _places_beside_the_index(framework: Framework) -> list[str]:
+def places_beside_the_index(framework: Framework) -> list[str]:
     """The framework's own page, or what the user's variables name in its place.
 
     uv reads UV_FIND_LINKS by itself, and nothing of pip's.

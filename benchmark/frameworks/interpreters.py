@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 MINORS = tuple(range(14, 5, -1))
 START_S = 20
+_OLDEST_OF_UV = 8
 _PATCHES = range(40)
 _PROGRAM = (
     "import sys, sysconfig, platform\n"
@@ -59,9 +60,12 @@ def interpreter_for(specifier: str) -> Path:
     minors = [minor for minor in MINORS if _is_possible(wanted, minor)]
     example = f"3.{minors[0]}" if minors else specifier.strip("=<>~!.* ")
     shims = f" ({dead[0]} does not start)" if dead else ""
+    get = f"`uv python install {example}` gets one"
+    if minors and minors[0] < _OLDEST_OF_UV:
+        get = f"`pyenv install {example}` or `conda create -n py python={example}` gets one"
     raise SetupError(
         f"No Python {specifier} was found on PATH or in the folders of uv, pyenv, asdf, mise, rye "
-        f"and conda{shims}; where downloads are allowed, `uv python install {example}` gets one."
+        f"and conda{shims}; where downloads are allowed, {get}."
     )
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.errors import SetupError
+from benchmark.frameworks.environments import places_beside_the_index
 from benchmark.frameworks.interpreters import interpreter_for, lowest_minor
 from benchmark.frameworks.uv import run_uv
 
@@ -60,6 +61,8 @@ def resolve(framework: Framework, requirements: str, header: str | None = None) 
         arguments = ["pip", "compile", IN, "-o", LOCK, "--generate-hashes", "--no-annotate"]
         arguments += ["--no-python-downloads", "--python", str(interpreter_for(framework.python))]
         arguments += ["--python-version", lowest_minor(framework.python)]
+        for wheels in places_beside_the_index(framework):
+            arguments += ["--find-links", wheels]
         arguments += ["--universal"] if universal else []
         arguments += ["--overrides", OVERRIDES] if (folder / OVERRIDES).is_file() else []
         arguments += ["--custom-compile-command", header] if header else ["--no-header"]

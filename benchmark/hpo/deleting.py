@@ -10,6 +10,7 @@ from benchmark.hpo.study import journal_path, run_name, study_names
 
 if TYPE_CHECKING:
     from benchmark.hpo.study_file import StudyDefinition
+    from benchmark.store import Store
     from benchmark.tasks import Run
 
 
@@ -24,9 +25,7 @@ def delete(run: Run, definition: StudyDefinition) -> None:
         storage = open_storage(definition.storage)
         if definition.name in optuna.get_all_study_names(storage):
             optuna.delete_study(study_name=definition.name, storage=storage)
-    journal = Path(journal_path(run.store, run.name))
-    for path in (journal, journal.with_name(journal.name + ".lock")):
-        path.unlink(missing_ok=True)
+    forget(run.store, run.name)
     within = [
         f"{run_name(name)}/"
         for name in study_names(run.store)
@@ -40,3 +39,13 @@ def delete(run: Run, definition: StudyDefinition) -> None:
     ]
     run.store.delete(paths)
     run.store.delete([manifest])
+
+
+def forget(store: Store, run: str) -> None:
+    """Delete a study's journal, which lies in the working directory where the store is no folder.
+
+    A benchmark run has none.
+    """
+    journal = Path(journal_path(store, run))
+    for path in (journal, journal.with_name(journal.name + ".lock")):
+        path.unlink(missing_ok=True)

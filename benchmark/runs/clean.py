@@ -23,22 +23,32 @@ from benchmark.store import FolderStore
 from benchmark.tasks import Manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from benchmark.store import Store
 
 MANIFEST = "manifest.json"
-_KEY = r"(?:[^/]+/[^/]+/)?\d+"  # framework/dataset/seed, or the number of a trial
+# framework/dataset/seed, the number of a trial, or a repeat that confirms one
+_KEY = r"(?:[^/]+/[^/]+/\d+|\d+|confirm-\d+-[a-z]+-\d+)"
 _OF_A_RUN = re.compile(
     rf"{re.escape(MANIFEST)}"
     rf"|out/{_KEY}\.json"
     rf"|attempts/{_KEY}/\d+(?:-aside[^/]*)?\.json"
     rf"|predictions/{_KEY}\.parquet"
-    r"|logs/(?:pass|fail)/[^/]+/[^/]+/\d+\.log"
-    r"|jobs/[^/]+\.json"
+    r"|logs/(?:pass|fail)/(?:[^/]+/)?[^/]+/\d+\.log"
+    r"|jobs/[^/]+\.(?:json|log)"
+    r"|pilot/(?:tasks|begun)/[^/]+\.json|pilot/(?:claims|ended)/[^/]+/\d+\.json"
     r"|packs/[0-9a-f]{32}\.z"
     r"|logs/machines/[^/]+\.log|machines/[^/]+\.(?:json|end)"
     r"|fleet(?:/[^/]+/[^/]+)?\.json|prices\.json"
+    # Of a study: Optuna's journal, proposed tasks, the objective's files, words and marks.
+    r"|optuna\.journal(?:\.lock)?"
+    rf"|tasks/{_KEY}\.json"
+    r"|files/[0-9a-f]{64}"
+    r"|(?:origin|control)\.json"
+    r"|workers/[0-9a-f]+\.json"
+    rf"|unrestored/[^/]+/{_KEY}\.json"
+    rf"|references/[^/]+/\d+\.json|(?:references|trials/{_KEY})/predictions/{_KEY}\.parquet"
 )
 _DATASET = re.compile(r"datasets/([^/]+?)((?:\.splits)?\.parquet|\.json)")
 _CODE = re.compile(r"code/[0-9a-f]{8,64}\.tar\.gz")
@@ -90,10 +100,11 @@ def find(store: Store, run: str | None = None) -> Found:
     return found
 
 
-def clean(store: Store, found: Found) -> int:
+def clean(store: Store, found: Found, beside: Callable[[Store, str], None] | None = None) -> int:
     """Delete what was found; returns how many objects. A manifest goes last of its run.
 
-    So a deletion that was cut short can be called again.
+    So a deletion that was cut short can be called again. `beside` deletes what a run, given by its
+    name, has outside of the store; it is called while nobody else drives the run.
 
     Raises:
         StoreError: a process drives a run, or a run has grown since it was found.
@@ -107,6 +118,8 @@ def clean(store: Store, found: Found) -> int:
     for name, paths in found.runs.items():
         with driving(store, name):
             _refuse_growth(store, name, paths)
+            if beside:
+                beside(store, name)
             store.delete(path for path in paths if path != f"{name}/{MANIFEST}")
             store.delete([f"{name}/{MANIFEST}"])
     store.delete([*found.datasets, *found.code])

@@ -63,6 +63,7 @@ COLUMNS = (
     "LIFECYCLE",
     "PRICE_PER_HOUR",
     "COST",
+    "OBJECTIVE",
     *SHAPE,
     "RUN",
     *CONDITIONS,
@@ -171,6 +172,7 @@ def _row(run: Run, number: int, cell: Cell, record: Record | None) -> list[Any]:
         record.host.get("lifecycle", ""),
         _cell(record.host.get("price_per_hour")),
         _cell(record.cost),
+        record.objective or "",
         *tail,
     ]
 

@@ -20,6 +20,7 @@ from benchmark.execution import published
 from benchmark.runs import begin, select, taskfiles
 from benchmark.runs.execute import Summary, execute
 from benchmark.runs.plan import draft, existing
+from benchmark.runs.taskfiles import Row
 from benchmark.store import open_store
 from benchmark.tasks import Cell, Run, Task
 
@@ -77,11 +78,11 @@ def execute_list(
     A task is one of `analysis.generate_tests()`, a classic `[id, model, dataset, type, seed]`, or
     `(framework, dataset, seed)`. A run that is not there yet is planned as it is configured.
     """
-    cells = [_cell(task) for task in tasks]
+    rows = [_row(task) for task in tasks]
     loaded = _loaded(config, keys)
     wanted = draft(loaded)
     with begin.resumed(loaded, wanted) as plan:
-        chosen = select.of_cells(plan.run, cells, "The list")
+        chosen = select.of_rows(plan.run, rows, "The list")
         return _carry_out(loaded, plan.run, chosen, quiet, wanted)
 
 
@@ -95,10 +96,10 @@ def file_compute(
 ) -> Summary:
     """Run the tasks of a file that have no result; with `causes`, those that ended so again."""
     chosen = select.causes_of(causes)
-    cells = taskfiles.read(Path(path))
+    rows = taskfiles.read(Path(path))
     loaded = _loaded(config, keys)
     with _driven(loaded) as run:
-        tasks = select.of_cells(run, cells, str(path))
+        tasks = select.of_rows(run, rows, str(path))
         if chosen is not None:
             tasks = select.again(run, tasks, chosen)
         return _carry_out(loaded, run, tasks, quiet)
@@ -138,9 +139,9 @@ def delete_runs(path: str | Path, *, config: str | None = None, **keys: Any) -> 
 
     Unlike the command it does not ask.
     """
-    cells = taskfiles.read(Path(path))
+    rows = taskfiles.read(Path(path))
     with _driven(_loaded(config, keys)) as run:
-        return select.delete(run, select.of_cells(run, cells, str(path)))
+        return select.delete(run, select.of_rows(run, rows, str(path)))
 
 
 def get_logs(folder: str | Path = "log", *, config: str | None = None, **keys: Any) -> Path:
@@ -218,14 +219,16 @@ def _driven(config: Config) -> Iterator[Run]:
         yield existing(config, store).run
 
 
-def _cell(task: Task | Cell | Sequence[Any]) -> Cell:
+def _row(task: Task | Cell | Sequence[Any]) -> Row:
     if isinstance(task, Cell):
-        return task
+        return Row(task.framework, task.dataset, task.seed)
     row: Sequence[Any] = task if not isinstance(task, Task) else ()
+    kind = None
     if isinstance(task, Task):
-        framework, dataset, seed = (task.labels[key] for key in ("framework", "dataset", "seed"))
+        labels = (task.labels[key] for key in ("framework", "dataset", "type", "seed"))
+        framework, dataset, kind, seed = labels
     elif not isinstance(row, str) and len(row) == 5:
-        _, framework, dataset, _, seed = row
+        _, framework, dataset, kind, seed = row
     elif not isinstance(row, str) and len(row) == 3:
         framework, dataset, seed = row
     else:
@@ -233,7 +236,7 @@ def _cell(task: Task | Cell | Sequence[Any]) -> Cell:
             f"{task!r} is no task; write (framework, dataset, seed), or take one of "
             "analysis.generate_tests()."
         )
-    return Cell(str(framework), str(dataset), int(seed))
+    return Row(str(framework), str(dataset), int(seed), None if kind is None else str(kind))
 
 
 def _carry_out(

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING
 
 from benchmark import packs, results
 from benchmark.errors import BenchmarkError
+from benchmark.frameworks import registry
 from benchmark.results import Cause
+from benchmark.tasks import task_key
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from benchmark.tasks import Cell, Run, Task
+    from benchmark.runs.taskfiles import Row
+    from benchmark.tasks import Run, Task
 
 
 def causes_of(names: Collection[str] | None) -> frozenset[Cause] | None:
@@ -61,20 +64,56 @@ def again(run: Run, tasks: Sequence[Task], causes: frozenset[Cause]) -> list[Tas
     return wanted
 
 
-def of_cells(run: Run, cells: Sequence[Cell], place: str) -> list[Task]:
-    """The run's tasks for the cells of a task file.
+def of_rows(run: Run, rows: Sequence[Row], place: str) -> list[Task]:
+    """The run's tasks that the rows of a task file name, each once.
+
+    A framework may be called by an alias, and a data set by its number at OpenML.
 
     Raises:
-        BenchmarkError: the run has no such task.
+        BenchmarkError: the run has no such task, or has it with another type.
     """
     known = {task.key: task for task in run.tasks}
-    for cell in cells:
-        if cell.key not in known:
+    found: dict[str, Task] = {}
+    names: dict[str, str] = {}
+    for row in rows:
+        named = f"{place} names the task {row.framework:.80}, {row.dataset:.80}, {row.seed!s:.40}"
+        if row.framework not in names:
+            names[row.framework] = _framework(run, row.framework)
+        keys = [task_key(names[row.framework], name, row.seed) for name in _datasets(run, row)]
+        tasks = [known[key] for key in keys if key in known]
+        if not tasks:
+            raise BenchmarkError(f"{named}, which run '{run.name}' does not have.")
+        fitting = [task for task in tasks if row.type in (None, task.labels["type"])]
+        if not fitting:
             raise BenchmarkError(
-                f"{place} names the task {cell.framework:.80}, {cell.dataset:.80}, "
-                f"{cell.seed!s:.40}, which run '{run.name}' does not have."
+                f"{named} as {row.type:.80}, and run '{run.name}' has it as "
+                f"{tasks[0].labels['type']}; mend its type, or leave it out."
             )
-    return [known[cell.key] for cell in cells]
+        if len(fitting) > 1:
+            several = " or ".join(str(task.labels["dataset"]) for task in fitting)
+            raise BenchmarkError(f"{named}, which may be {several}; name one of them.")
+        found[fitting[0].key] = fitting[0]
+    return list(found.values())
+
+
+def _framework(run: Run, name: str) -> str:
+    """Its name in the run, of an alias of the registry's too."""
+    if name in run.manifest.frameworks:
+        return name
+    paths = {path for one in run.manifest.frameworks.values() for path in one.get("paths", ())}
+    plain, at, version = name.partition("@")
+    try:
+        return registry.get(plain, sorted(paths)).name + at + version
+    except BenchmarkError:
+        return name
+
+
+def _datasets(run: Run, row: Row) -> list[str]:
+    """The data set; of a number those that OpenML has under it."""
+    datasets = run.manifest.datasets
+    if row.dataset in datasets or not row.dataset.isdecimal():
+        return [row.dataset]
+    return [name for name, facts in datasets.items() if str(facts.get("openml")) == row.dataset]
 
 
 def delete(run: Run, tasks: Sequence[Task]) -> int:

@@ -12,11 +12,11 @@ import os
 import pickle  # nosec B403 # read by an unpickler that builds lists and texts only
 import pickletools  # nosec B403
 import stat
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.errors import BenchmarkError
-from benchmark.tasks import Cell
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -67,6 +67,16 @@ _PLAIN = frozenset(
 )
 
 
+@dataclass(frozen=True)
+class Row:
+    """A task as it is named: the data set by its name or OpenML's number; the type if said."""
+
+    framework: str
+    dataset: str
+    seed: int
+    type: str | None = None
+
+
 def write(path: Path, tasks: Iterable[Task]) -> int:
     """Write tasks as JSON lines, whole or not at all; returns how many.
 
@@ -85,7 +95,7 @@ def write(path: Path, tasks: Iterable[Task]) -> int:
     return len(lines)
 
 
-def read(path: Path) -> list[Cell]:
+def read(path: Path) -> list[Row]:
     """The tasks of a file, each once, in its order; none of an empty file, as export-failures
     writes it when nothing has failed.
 
@@ -102,7 +112,7 @@ def read(path: Path) -> list[Cell]:
     lines = text.strip().splitlines()
     is_json = bool(lines) and lines[0].lstrip().startswith("{")
     rows = _json_rows(path, lines) if is_json else _pickled_rows(path, data)
-    return list(dict.fromkeys(_cell(path, number, row) for number, row in enumerate(rows, 1)))
+    return list(dict.fromkeys(_row(path, number, row) for number, row in enumerate(rows, 1)))
 
 
 def _bytes(path: Path) -> bytes:
@@ -173,16 +183,17 @@ def _pickled_rows(path: Path, data: bytes) -> list[Any]:
     return [list(row[1:]) for row in rows]
 
 
-def _cell(path: Path, number: int, row: list[Any]) -> Cell:
-    framework, dataset, _, seed = row
+def _row(path: Path, number: int, row: list[Any]) -> Row:
+    framework, dataset, kind, seed = row
     if (
         not isinstance(framework, str)
         or not isinstance(dataset, (str, int))
         or isinstance(dataset, bool)
+        or not isinstance(kind, (str, type(None)))
         or type(seed) is not int
     ):
         raise BenchmarkError(
-            f"{path}, task {number} has no framework (text), data set (name or id) and seed (whole "
-            "number)."
+            f"{path}, task {number} has no framework (text), data set (name or id), type (text) "
+            "and seed (whole number)."
         )
-    return Cell(framework, str(dataset), seed)
+    return Row(framework, str(dataset), seed, kind)

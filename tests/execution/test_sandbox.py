@@ -39,6 +39,14 @@ def test_a_command_that_ends_by_itself(sandbox):
     assert b"said" in outcome.log
 
 
+def test_what_cannot_be_imported_ahead_is_said(sandbox):
+    outcome = sandbox.run(replace(python("print('said')"), preload=("json", "no_such_module")))
+    first, second = outcome.log.decode().splitlines()
+    assert first.startswith("no_such_module could not be imported ahead: ModuleNotFoundError")
+    assert second == "said"
+    assert outcome.import_s > 0
+
+
 def test_the_nasty_tree_is_gone_at_the_deadline(sandbox):
     mark = uuid.uuid4().hex
     outcome = sandbox.run(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -12,6 +15,7 @@ import pytest
 import yaml
 
 from benchmark.config import Config
+from benchmark.frameworks import get
 from benchmark.results import Record
 from benchmark.runs.execute import execute
 from benchmark.runs.plan import draft, plan
@@ -47,6 +51,28 @@ def run_tasks(tmp_path: Path) -> Callable[..., Records]:
         }
 
     return run
+
+
+@pytest.fixture
+def adapter_over(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """Loads an adapter over stand-ins for its framework's modules, each a dict of what it has."""
+
+    def load(name: str, **modules: dict[str, Any]) -> Any:
+        for module, parts in modules.items():
+            stub = ModuleType(module.replace("__", "."))
+            vars(stub).update(parts)
+            monkeypatch.setitem(sys.modules, stub.__name__, stub)
+            parent, _, last = stub.__name__.rpartition(".")
+            if parent:
+                monkeypatch.setattr(sys.modules[parent], last, stub, raising=False)
+        spec = importlib.util.spec_from_file_location("adapter_under_test", get(name).adapter)
+        assert spec is not None
+        assert spec.loader is not None
+        adapter = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(adapter)
+        return adapter
+
+    return load
 
 
 @pytest.fixture(scope="session")

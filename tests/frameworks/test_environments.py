@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmark.errors import SetupError
-from benchmark.frameworks import ensure, environment_hash, get, interpreter_for
+from benchmark.frameworks import ensure, environment_hash, get, interpreter_for, interpreters
 from benchmark.frameworks.environments import is_ready
 
 TOML = 'description = "one small package"\nversion_of = "ThreadPoolCtl"\n'
@@ -114,6 +114,12 @@ def test_the_harness_interpreter_serves_where_it_can() -> None:
 def test_a_missing_version_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SetupError, match=r"No Python ==3.99.\* .*uv python install"):
         interpreter_for("==3.99.*")
+
+
+def test_one_that_uv_does_not_have_is_another_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interpreters, "_candidates", lambda wanted: iter(()))
+    with pytest.raises(SetupError, match=r"`pyenv install 3\.6` or `conda create -n py"):
+        interpreter_for("==3.6.*")
 
 
 def test_a_shim_that_does_not_start_is_passed_over(

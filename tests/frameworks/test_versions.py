@@ -139,6 +139,26 @@ def test_resolving_for_real_and_once(
     assert framework_of("small@3.5.0", [small]) == framework
 
 
+def test_wheels_from_beside_the_index_are_resolved_too(
+    small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def run(arguments: list[str], folder: Path) -> None:
+        asked.extend(arguments)
+        (folder / locks.LOCK).write_text(lock_of("3.5.0"))
+
+    monkeypatch.setattr(locks, "run_uv", run)
+    monkeypatch.delenv("UV_FIND_LINKS", raising=False)
+    monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
+    file = small / "framework.toml"
+    locks.resolve(get("small", [small]), "torch==2.13.0+cpu")
+    assert "--find-links" not in asked
+    file.write_text(file.read_text() + 'find_links = "https://example.org/wheels/"\n')
+    locks.resolve(get("small", [small]), "torch==2.13.0+cpu")
+    assert asked[asked.index("--find-links") + 1] == "https://example.org/wheels/"
+
+
 def test_a_version_that_does_not_exist_is_one_sentence(small: Path) -> None:
     with pytest.raises(BenchmarkError) as caught:
         framework_of("small@99.1", [small])

@@ -14,7 +14,7 @@ import pytest
 
 from benchmark.config import Config, LoadedConfig
 from benchmark.errors import StoreError
-from benchmark.frameworks import registry
+from benchmark.frameworks import environments, locks, registry
 from benchmark.runs.doctor import cluster, configuration, examine, exit_code, machine, storage
 from benchmark.runs.doctor.finding import Finding, fault, misconfigured, ok, warning
 from benchmark.runs.doctor.patience import Asked
@@ -245,10 +245,39 @@ def test_an_interpreter_that_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_pat
 def test_java_where_it_is_needed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     constant = registry.get("constant")
     assert list(machine.check_java({"constant": constant})) == []
-    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
-    [found] = machine.check_java({"water": replace(constant, name="h2o")})
-    assert found.level == "fault"
-    assert "JAVA_HOME" in found.mend
+    search = machine.java_search()
+    monkeypatch.setattr(search, "PLACES", (f"{tmp_path}/jvm/*/bin/java",))
+    monkeypatch.setattr(machine, "java_search", lambda: search)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path / "new"))
+    water = {"water": replace(constant, name="h2o")}
+    for home, version, level, said in (
+        ("new", "21.0.1", "fault", f"{tmp_path}/new/bin/java is 21"),
+        ("jvm/old", "1.8.0_402", "ok", f"Java 8, {tmp_path}/jvm/old/bin/java, for water"),
+    ):
+        java = tmp_path / home / "bin" / "java"
+        java.parent.mkdir(parents=True)
+        java.write_text(f"#!/bin/sh\necho 'openjdk version \"{version}\"' >&2\n")
+        java.chmod(0o755)
+        [found] = machine.check_java(water)
+        assert (found.level, said in found.message) == (level, True), found
+        assert level == "ok" or "openjdk-17-jre-headless" in found.mend
+
+
+def test_another_version_has_an_environment_of_its_own(
+    make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("AUTOML_BENCHMARK_CACHE", str(tmp_path))
+    chosen, wrong = configuration.configured(make_config(frameworks=["constant@0.0.1"]))
+    assert wrong == []
+    monkeypatch.setattr(locks, "resolve", lambda *_: "numpy==0.0.1\n")
+    monkeypatch.setattr(environments, "is_ready", lambda one: one.environment.endswith("@0.0.1"))
+    [found] = configuration.check_environments(chosen)
+    assert (found.subject, "is built" in found.message) == ("constant@0.0.1", True), found
+    monkeypatch.setattr(locks, "resolve", lambda *_: "numpy==0.0.2\n")
+    chosen = {"constant@0.0.3": replace(chosen["constant@0.0.1"], pinned="0.0.3")}
+    [found] = configuration.check_environments(chosen)
+    assert (found.level, "0.0.3 has" in found.message) == ("fault", True), found
 
 
 def test_a_scheduler_that_is_configured_and_not_there(

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
 
 from benchmark import results
+from benchmark.errors import BenchmarkError
 from benchmark.results import Cause
 from benchmark.runs import select
 from benchmark.runs.plan import Plan
+from benchmark.runs.taskfiles import Row
 from benchmark.store import Store
+from benchmark.tasks import Cell, Run
 
 MakePlan = Callable[..., Plan]
 
@@ -42,3 +48,53 @@ def test_an_attempt_without_an_end_counts_as_infrastructure(
     silent, _ = ended(plan, None, Cause.DATA)
     chosen = select.unfinished(plan.run, plan.tasks, frozenset({Cause.INFRASTRUCTURE}))
     assert [task.key for task in chosen] == [silent]
+
+
+@pytest.fixture
+def run(folder_store: Store, make_plan: MakePlan) -> Run:
+    """Of a framework with an alias, on embedded data and on two of OpenML that share a number."""
+    planned = make_plan(folder_store, datasets=("penguins",), frameworks=["random-forest"]).run
+    frame, sets = planned.manifest.frameworks["random-forest"], dict(planned.manifest.datasets)
+    plain = {key: value for key, value in sets["penguins"].items() if key != "openml"}
+    sets["openml-61"] = plain | {"openml": 61}
+    sets["task-59"] = plain | {"openml": 61, "task": 59}
+    sets["task-360"] = plain | {"openml": 61, "task": 360, "type": "regression"}
+    names = ("random-forest", "autosklearn@0.15")
+    manifest = replace(
+        planned.manifest,
+        frameworks=dict.fromkeys(names, frame),
+        datasets=sets,
+        cells=tuple(Cell(name, data, 75) for name in names for data in sets),
+    )
+    return replace(planned, manifest=manifest)
+
+
+@pytest.mark.parametrize(
+    ("row", "key"),
+    [
+        (Row("random-forest", "penguins", 75), "random-forest/penguins/75"),
+        (Row("random-forest", "penguins", 75, "classification"), "random-forest/penguins/75"),
+        (Row("RandomForest", "42585", 75, "classification"), "random-forest/penguins/75"),
+        (Row("auto-sklearn@0.15", "penguins", 75), "autosklearn%400.15/penguins/75"),
+        (Row("random-forest", "61", 75, "regression"), "random-forest/task-360/75"),
+    ],
+)
+def test_a_row_names_a_task(run: Run, row: Row, key: str) -> None:
+    assert [task.key for task in select.of_rows(run, [row, row], "The file")] == [key]
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        (Row("random-forest", "penguins", 75, "regression"), "has it as classification"),
+        (Row("random-forest", "penguins", 75, "clustering"), "75 as clustering, and run"),
+        (Row("random-forest", "61", 75, "classification"), "may be openml-61 or task-59"),
+        (Row("random-forest", "62", 75, "classification"), "does not have"),
+        (Row("nothing", "penguins", 75), "does not have"),
+        (Row("random-forest", "9" * 5000, 75), "does not have"),
+    ],
+)
+def test_a_row_that_names_none_or_several_is_one_sentence(run: Run, row: Row, said: str) -> None:
+    with pytest.raises(BenchmarkError, match=said) as caught:
+        select.of_rows(run, [row], "The file")
+    assert "\n" not in str(caught.value)

@@ -11,7 +11,7 @@ import pytest
 
 from benchmark.errors import BenchmarkError
 from benchmark.runs import taskfiles
-from benchmark.tasks import Cell
+from benchmark.runs.taskfiles import Row
 
 LINE = '{"framework": "h2o", "dataset": "cpu", "type": "regression", "seed": 75}'
 
@@ -19,7 +19,7 @@ LINE = '{"framework": "h2o", "dataset": "cpu", "type": "regression", "seed": 75}
 def test_json_lines_are_read_each_task_once(tmp_path: Path) -> None:
     file = tmp_path / "tasks"
     file.write_text(f"{LINE}\n{LINE}\n" + LINE.replace("75", "85"))
-    assert taskfiles.read(file) == [Cell("h2o", "cpu", 75), Cell("h2o", "cpu", 85)]
+    assert taskfiles.read(file) == [Row("h2o", "cpu", seed, "regression") for seed in (75, 85)]
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
@@ -27,7 +27,10 @@ def test_the_classic_pickle_is_read(tmp_path: Path, protocol: int) -> None:
     file = tmp_path / "tasks"
     rows = [[0, "h2o", 61, "classification", 75], (1, "tpot", "cpu", "regression", 2**31)]
     file.write_bytes(pickle.dumps(rows, protocol))
-    assert taskfiles.read(file) == [Cell("h2o", "61", 75), Cell("tpot", "cpu", 2**31)]
+    assert taskfiles.read(file) == [
+        Row("h2o", "61", 75, "classification"),
+        Row("tpot", "cpu", 2**31, "regression"),
+    ]
 
 
 class Hostile:
@@ -60,6 +63,7 @@ def test_a_hostile_pickle_is_refused_and_not_run(tmp_path: Path, protocol: int) 
         b'{"framework": "a", "dataset": "b", "seed": "x"}',
         b'{"framework": "a", "dataset": "b", "seed": true}',
         b'{"framework": null, "dataset": "b", "seed": 1}',
+        b'{"framework": "a", "dataset": "b", "type": 1, "seed": 1}',
         b'{"framework": "a", "dataset": "b", "seed": 1}\n{',
         b"{" * 100_000,
         pickle.dumps({"a": 1}),

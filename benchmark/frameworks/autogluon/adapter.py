@@ -94,6 +94,7 @@ def describe(model):
     return {
         "models": len(board),
         "leaderboard": board[kept].to_dict("records"),
+        "objective": model.predictor.eval_metric.name,
         "version": autogluon.tabular.__version__,
         "trajectory": model.trajectory,
     }

@@ -45,8 +45,9 @@ OWN_MB, SHORTEST_RUN_S = 500, 10
 class Model:
     """The fitted auto-sklearn, and the columns and labels that it was fitted on."""
 
-    def __init__(self, automl, columns, labels):
+    def __init__(self, automl, columns, labels, objective):
         self.automl, self.columns, self.labels = automl, columns, labels
+        self.objective = objective
 
 
 def fit(train, problem, limits):
@@ -73,7 +74,7 @@ def fit(train, problem, limits):
     fault = outcome.complaint(automl.cv_results_["status"])
     if fault:
         raise RuntimeError(fault)
-    return Model(automl, columns, labels)
+    return Model(automl, columns, labels, own)
 
 
 def predict(model, frame, problem):
@@ -86,7 +87,7 @@ def predict(model, frame, problem):
 
 
 def describe(model):
-    """The runs that were tried; the leaderboard holds those that succeeded."""
+    """The runs that were tried, those that succeeded first, which alone are counted."""
     results = model.automl.cv_results_
     board = [
         {
@@ -97,10 +98,11 @@ def describe(model):
         }
         for place, params in enumerate(results["params"])
     ]
-    board.sort(key=lambda row: (row["status"] != "Success", -row["score"]))
+    board.sort(key=lambda row: (not outcome.succeeded(row["status"]), -row["score"]))
     return {
-        "models": len(board),
+        "models": sum(outcome.succeeded(row["status"]) for row in board),
         "leaderboard": board,
+        "objective": model.objective,
         "version": autosklearn.__version__,
         "trajectory": _trajectory(model.automl),
     }

@@ -53,8 +53,9 @@ USUAL = {"binary": "roc_auc", "multiclass": "log_loss", "regression": "rmse"}
 class Model:
     """The fitted AutoML, the columns and labels that it was fitted on, and its log."""
 
-    def __init__(self, automl, columns, labels, log):
+    def __init__(self, automl, columns, labels, log, objective):
         self.automl, self.columns, self.labels, self.log = automl, columns, labels, log
+        self.objective = objective
 
 
 def fit(train, problem, limits):
@@ -81,7 +82,8 @@ def fit(train, problem, limits):
     automl.fit(X_train=columns.plain(features), y_train=target, **settings)
     if automl.model is None:
         raise RuntimeError("FLAML found no model within %g s" % limits.runtime_s)
-    return Model(automl, columns, labels, _read(LOG))
+    objective = problem.metric if callable(settings["metric"]) else settings["metric"]
+    return Model(automl, columns, labels, _read(LOG), objective)
 
 
 def predict(model, frame, problem):
@@ -114,6 +116,7 @@ def describe(model):
     return {
         "models": len(board),
         "leaderboard": sorted(board, key=lambda row: row["loss"]),
+        "objective": model.objective,
         "version": flaml.__version__,
         "trajectory": trajectory,
     }

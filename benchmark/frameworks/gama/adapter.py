@@ -46,8 +46,9 @@ USUAL = {"binary": "roc_auc", "multiclass": "neg_log_loss", "regression": "neg_m
 class Model:
     """The fitted GAMA, and the columns and labels that it was fitted on."""
 
-    def __init__(self, automl, columns, labels):
+    def __init__(self, automl, columns, labels, objective):
         self.automl, self.columns, self.labels = automl, columns, labels
+        self.objective = objective
 
 
 def fit(train, problem, limits):
@@ -71,7 +72,7 @@ def fit(train, problem, limits):
     automl.fit(columns.plain(features), target)
     if getattr(automl, "model", None) is None:
         raise RuntimeError("GAMA found no pipeline within %g s" % limits.runtime_s)
-    return Model(automl, columns, labels)
+    return Model(automl, columns, labels, settings["scoring"])
 
 
 def predict(model, frame, problem):
@@ -85,7 +86,7 @@ def predict(model, frame, problem):
 
 
 def describe(model):
-    """The pipelines that were evaluated: GAMA shows them only in a private library."""
+    """The pipelines that were tried, from a private library; those that failed are not counted."""
     library = model.automl._evaluation_library
     board = [
         {
@@ -100,4 +101,9 @@ def describe(model):
         key=lambda row: -np.inf if row["score"] is None else row["score"],
         reverse=True,
     )
-    return {"models": len(board), "leaderboard": board, "version": gama.__version__}
+    return {
+        "models": sum(row["error"] is None for row in board),
+        "leaderboard": board,
+        "objective": model.objective,
+        "version": gama.__version__,
+    }

@@ -1,6 +1,7 @@
 """H2O AutoML in a Java process of the task's own, started in setup() and ended with the task."""
 
 import importlib.util
+import os
 import random
 import sys
 import tempfile
@@ -42,8 +43,9 @@ PYTHON_MB, HEAP_SHARE, LEAST_HEAP_MB = 400, 0.6, 256
 class Model:
     """The finished AutoML run, and the columns and labels that it was fitted on."""
 
-    def __init__(self, automl, columns, labels):
+    def __init__(self, automl, columns, labels, objective):
         self.automl, self.columns, self.labels = automl, columns, labels
+        self.objective = objective
 
 
 def setup(problem, limits):
@@ -51,6 +53,7 @@ def setup(problem, limits):
     cores = max(1, int(limits.cores))
     heap_mb = max(LEAST_HEAP_MB, int(HEAP_SHARE * (limits.memory_mb - PYTHON_MB)))
     java.choose()
+    os.environ["DO_NOT_TRACK"] = "1"  # as telemetry=False, which h2o.connect of 2023 does not take
     # From a random port upwards it takes the first pair that is free. Not from the task's seed:
     # the tasks of a seed run side by side.
     base = random.SystemRandom().randrange(20000, 50000, 2)
@@ -72,7 +75,7 @@ def setup(problem, limits):
             "-XX:-UsePerfData",
         ],
     )
-    h2o.connect(server=server, verbose=False, telemetry=False)
+    h2o.connect(server=server, verbose=False)
     h2o.no_progress()
 
 
@@ -100,13 +103,13 @@ def fit(train, problem, limits):
     automl.train(y=TARGET, training_frame=_sent(data, types, "train.csv"))
     if automl.leader is None:
         raise RuntimeError("H2O built no model within %g s" % limits.runtime_s)
-    return Model(automl, columns, labels)
+    return Model(automl, columns, labels, settings["sort_metric"])
 
 
 def predict(model, frame, problem):
     """The leader's labels (for two classes by the threshold of the best F1) and probabilities."""
     sent = _sent(*_sheet(model.columns, frame), "test.csv")
-    table = model.automl.leader.predict(sent).as_data_frame(use_multi_thread=False)
+    table = model.automl.leader.predict(sent).as_data_frame()
     h2o.remove(sent)
     if model.labels is None:
         return frames.numbers_answer(table["predict"])
@@ -117,10 +120,11 @@ def predict(model, frame, problem):
 
 def describe(model):
     """Every model that was built, by the metric, with its training time."""
-    board = get_leaderboard(model.automl, "ALL").as_data_frame(use_multi_thread=False)
+    board = get_leaderboard(model.automl, "ALL").as_data_frame()
     return {
         "models": len(board),
         "leaderboard": board.to_dict("records"),
+        "objective": model.objective,
         "version": h2o.__version__,
     }
 

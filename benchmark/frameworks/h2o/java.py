@@ -11,22 +11,29 @@ OLDEST, NEWEST = 8, 17
 PLACES = ("/usr/lib/jvm/*/bin/java", "/opt/java/*/bin/java", "/opt/*/bin/java")
 
 
+MEND = "install one, for example with `apt-get install openjdk-17-jre-headless`, or set JAVA_HOME"
+
+
 def choose():
     """Set JAVA_HOME to the home of a Java that starts and has a version H2O knows."""
+    path, said = find()
+    if path is None:
+        raise RuntimeError(f"H2O needs {said}; {MEND}")
+    os.environ["JAVA_HOME"] = str(Path(path).resolve().parent.parent)
+
+
+def find():
+    """The path of such a Java and its version; or None and what is needed and was found."""
     seen = []
     for path in _candidates():
         version = _version(path)
         if version is None:
             continue
         if OLDEST <= version <= NEWEST:
-            os.environ["JAVA_HOME"] = str(Path(path).resolve().parent.parent)
-            return
+            return path, f"Java {version}"
         seen.append(f"{path} is {version}")
     found = "; ".join(seen) if seen else "there is none in JAVA_HOME, on PATH or in /usr/lib/jvm"
-    raise RuntimeError(
-        f"H2O needs Java {OLDEST} to {NEWEST} ({found}); install one, for example with "
-        "`apt-get install openjdk-17-jre-headless`, or set JAVA_HOME"
-    )
+    return None, f"Java {OLDEST} to {NEWEST} ({found})"
 
 
 def _candidates():

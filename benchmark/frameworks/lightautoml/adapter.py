@@ -41,8 +41,9 @@ TARGET = "target"
 class Model:
     """The fitted AutoML, and the columns and labels that it was fitted on."""
 
-    def __init__(self, automl, columns, labels):
+    def __init__(self, automl, columns, labels, objective):
         self.automl, self.columns, self.labels = automl, columns, labels
+        self.objective = objective
 
 
 def fit(train, problem, limits):
@@ -68,7 +69,7 @@ def fit(train, problem, limits):
     if columns.categories:
         roles["category"] = columns.categories
     automl.fit_predict(data, roles=roles, verbose=1)
-    return Model(automl, columns, labels)
+    return Model(automl, columns, labels, metric)
 
 
 def predict(model, frame, problem):
@@ -93,4 +94,9 @@ def describe(model):
         for pipe in pipes
         for algorithm in pipe.ml_algos
     ]
-    return {"models": len(board), "leaderboard": board, "version": version("lightautoml")}
+    return {
+        "models": len(board),
+        "leaderboard": board,
+        "objective": model.objective,
+        "version": version("lightautoml"),
+    }

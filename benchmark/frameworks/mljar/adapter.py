@@ -36,8 +36,9 @@ TASKS = {
 class Model:
     """The fitted AutoML, and the columns and labels that it was fitted on."""
 
-    def __init__(self, automl, columns, labels):
+    def __init__(self, automl, columns, labels, objective):
         self.automl, self.columns, self.labels = automl, columns, labels
+        self.objective = objective
 
 
 def fit(train, problem, limits):
@@ -60,7 +61,7 @@ def fit(train, problem, limits):
     automl = AutoML(**settings)
     target = train[problem.target].to_numpy(dtype=float) if regression else labels.codes
     automl.fit(columns.text(features), target)
-    return Model(automl, columns, labels)
+    return Model(automl, columns, labels, settings["eval_metric"])
 
 
 def predict(model, frame, problem):
@@ -79,5 +80,6 @@ def describe(model):
     return {
         "models": len(board),
         "leaderboard": board.to_dict("records"),
+        "objective": model.objective,
         "version": supervised.__version__,
     }

@@ -157,7 +157,7 @@ class Model:
             for weight, entry in zip(weights, search.best, strict=True)
             if weight > 0
         ]
-        self.trajectory = search.trajectory
+        self.trajectory, self.objective = search.trajectory, search.metric
         shares = {entry[1]: weight for weight, entry in zip(weights, search.best, strict=True)}
         self.board = [_row(trial, shares, search.metric) for trial in study.trials]
         self.board.sort(key=lambda row: (row["score"] is None, row["order"]))
@@ -192,8 +192,9 @@ def predict(model, frame, problem):
 def describe(model):
     """The number of trials, each with its validation score and share, best first."""
     return {
-        "models": len(model.board),
+        "models": sum(row["score"] is not None for row in model.board),
         "leaderboard": model.board,
+        "objective": model.objective,
         "version": optuna.__version__,
         "trajectory": model.trajectory,
     }

@@ -58,5 +58,6 @@ def describe(model):
 
     models       how many models were evaluated
     leaderboard  a list of dicts, a row a model
+    objective    the metric that was optimised, in the framework's own words
     """
     return {"models": 1, "leaderboard": None, "version": sklearn.__version__}

@@ -133,6 +133,7 @@ def describe(model):
     return {
         "models": sum(row["score"] is not None for row in board),
         "leaderboard": board,
+        "objective": name,
         "version": tpot.__version__,
         "trajectory": _rising(sorted(points)),
     }

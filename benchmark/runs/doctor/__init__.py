@@ -36,7 +36,9 @@ def examine(loaded: LoadedConfig) -> Iterator[Finding]:
         asked.append(Asked(storage.CREDENTIALS, storage.check_credentials))
         asked.append(Asked(storage.CLOCK, storage.check_clock))
     frameworks, wrong = configuration.configured(config)
-    built = Asked("frameworks", partial(configuration.check_environments, frameworks))
+    built = Asked(
+        "frameworks", partial(configuration.check_environments, frameworks, config.frameworks_path)
+    )
     yield from configuration.check_layers(loaded)
     yield from wrong
     yield from configuration.check_plan(config, frameworks)

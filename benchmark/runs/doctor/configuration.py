@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from benchmark.cache import CACHE_VARIABLE
 from benchmark.compute import discovery, methods
 from benchmark.config import PREFIX
 from benchmark.errors import BenchmarkError, SetupError
-from benchmark.frameworks import environments, registry
+from benchmark.frameworks import environments, registry, versions
 from benchmark.frameworks.uv import find_uv
 from benchmark.runs.doctor.finding import Finding, fault, misconfigured, ok, warning
 from benchmark.runs.plan import check_seams
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from benchmark.config import Config, LoadedConfig
     from benchmark.frameworks.registry import Framework
@@ -61,17 +63,30 @@ def configured(config: Config) -> tuple[dict[str, Framework], list[Finding]]:
         return {n: f for n, f in scan.frameworks.items() if f.tier == 1}, wrong
     for entry in config.frameworks:
         try:
-            name = entry.name.partition("@")[0]
-            found[entry.as_name] = registry.get(name, config.frameworks_path)
+            name, version = versions.split_name(entry.name)
+            framework = registry.get(name, config.frameworks_path)
+            # Another version is resolved with the environments, where there is patience for it.
+            found[entry.as_name] = replace(framework, pinned=version)
         except BenchmarkError as error:
             wrong.append(misconfigured("frameworks", str(error).rstrip(".")))
     return found, wrong
 
 
-def check_environments(frameworks: Mapping[str, Framework]) -> Iterator[Finding]:
+def check_environments(
+    frameworks: Mapping[str, Framework], paths: Sequence[str | Path] = ()
+) -> Iterator[Finding]:
     """Each framework's environment: built, or the interpreter there from which it can be."""
     for label, framework in frameworks.items():
-        if environments.is_ready(framework):
+        built = framework
+        if framework.pinned is not None:
+            name = f"{framework.name}@{framework.pinned}"
+            try:
+                built = versions.framework_of(name, paths)
+            except BenchmarkError as error:
+                mend = "name a version that there is, and see that the package index is reached"
+                yield fault(label, str(error).rstrip("."), mend)
+                continue
+        if environments.is_ready(built):
             yield ok(label, "its environment is built")
             continue
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import shutil
@@ -9,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import benchmark
 from benchmark.cache import CACHE_VARIABLE, cache_folder
@@ -19,6 +20,7 @@ from benchmark.errors import ConfigError
 from benchmark.execution.sandbox import DEFAULT
 from benchmark.execution.scratch import Scratch
 from benchmark.execution.worker.linux import read_text
+from benchmark.frameworks import registry
 from benchmark.runs.doctor.finding import Finding, fault, ok, warning
 from benchmark.runs.doctor.storage import folder_of, is_remote, nearest
 
@@ -188,18 +190,23 @@ def check_java(frameworks: Mapping[str, Framework]) -> Iterator[Finding]:
     needing = [label for label, framework in frameworks.items() if needs_java(framework)]
     if not needing:
         return
-    home = os.environ.get("JAVA_HOME")
-    java = str(Path(home) / "bin" / "java") if home else "java"
-    mend = "install one, such as with `apt-get install default-jre-headless`, or set JAVA_HOME"
-    try:
-        done = subprocess.run(
-            [java, "-version"], capture_output=True, text=True, timeout=START_S, check=True
-        )
-    except (OSError, subprocess.SubprocessError):
-        yield fault(JAVA, f"{java} does not start, and {', '.join(needing)} needs it", mend)
-        return
-    told = (done.stderr or done.stdout).strip().splitlines()
-    yield ok(JAVA, f"{told[0] if told else java}, for {', '.join(needing)}")
+    search = java_search()
+    path, said = search.find()
+    if path is None:
+        yield fault(JAVA, f"{', '.join(needing)} needs {said}", search.MEND)
+    else:
+        yield ok(JAVA, f"{said}, {path}, for {', '.join(needing)}")
+
+
+def java_search() -> Any:
+    """The module by which H2O's adapter finds its Java."""
+    place = registry.FOLDER / "h2o" / "java.py"
+    spec = importlib.util.spec_from_file_location("benchmark_h2o_java", place)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{place} cannot be loaded")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def needs_java(framework: Framework) -> bool:
