@@ -75,6 +75,17 @@ class Experiment:
             with opened.leases.exclusive():
                 self._giving.promise_again()
 
+    def is_current(self) -> bool:
+        """Whether no other server has deleted the study, and founded another of its name."""
+        if self._opened.alone:
+            return True
+        study = self.optimizer.study
+        try:
+            found = study._storage.get_study_id_from_name(self.definition.name)
+        except KeyError:
+            return False
+        return bool(found == study._study_id)
+
     def close(self) -> None:
         """Give the experiment back; suggestions that nobody took are dropped."""
         self._ahead.close()

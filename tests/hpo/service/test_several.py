@@ -1,0 +1,64 @@
+"""Several servers on one database, in this process; and clients that repeat what they sent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmark.hpo.service.endings import Ending
+from benchmark.hpo.service.errors import BusyError, NotFoundError
+from benchmark.hpo.service.homes import DatabaseHome, Opened
+from benchmark.hpo.service.service import Service
+
+DECLARED: dict[str, Any] = {
+    "direction": "minimize",
+    "tunables": [{"name": "x", "value_type": "double", "lower_bound": 0, "upper_bound": 1}],
+    "trials": 20,
+    "algorithm": "random",
+}
+
+
+class SharedHome(DatabaseHome):
+    """As on PostgreSQL: no server believes that it is alone."""
+
+    def open(self, study: str) -> Opened:
+        return replace(super().open(study), alone=False)
+
+
+@pytest.fixture
+def servers(tmp_path: Path) -> Iterator[tuple[Service, Service]]:
+    home = SharedHome(f"sqlite:///{tmp_path}/s.db", None)
+    pair = Service(home), Service(home)
+    yield pair
+    for service in pair:
+        service.close()
+
+
+def test_another_server_founds_an_experiment_anew(servers: tuple[Service, Service]) -> None:
+    one, other = servers
+    one.create("e", DECLARED)
+    with one.use("e") as experiment:
+        experiment.ask()
+        experiment.tell(0, Ending("success", (1.0,)))
+    other.delete("e")
+    with pytest.raises(NotFoundError), one.use("e"):
+        pass
+    other.create("between", DECLARED)  # SQLite gives a free number again
+    other.create("e", DECLARED | {"trials": 3})
+    with one.use("e") as experiment:
+        assert (experiment.definition.trials, experiment.counts().told) == (3, 0)
+        assert [given.number for given in experiment.ask()] == [0]
+        other.delete("e")
+        other.create("late", DECLARED)
+        other.create("e", DECLARED)
+    with pytest.raises(BusyError, match="try again"), one.use("e") as experiment:
+        other.delete("e")
+        other.create("later", DECLARED)
+        other.create("e", DECLARED)
+        raise KeyError
+    with one.use("e") as experiment:
+        assert experiment.counts().asked == 0
