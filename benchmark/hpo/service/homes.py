@@ -128,6 +128,8 @@ class StoreHome(Home):
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        # An experiment that was closed for others goes on with its clients' time.
+        self._leases: dict[str, MemoryLeases] = {}
 
     def names(self) -> list[str]:
         if isinstance(self._store, FolderStore):
@@ -154,7 +156,8 @@ class StoreHome(Home):
             definition, terms = _read(run, study)
             storage = open_storage(definition.storage or journal_path(self._store, run.name))
             close = stack.pop_all()
-        return Opened(definition, terms, storage, MemoryLeases(), run, alone=True, close=close)
+        leases = self._leases.setdefault(study, MemoryLeases())
+        return Opened(definition, terms, storage, leases, run, alone=True, close=close)
 
     def delete(self, study: str) -> None:
         name = run_name(study)
@@ -164,6 +167,7 @@ class StoreHome(Home):
             self._store.delete(paths)
             if isinstance(self._store, FolderStore):
                 shutil.rmtree(self._store.root / name, ignore_errors=True)
+        self._leases.pop(study, None)
 
     def check(self) -> None:
         self._store.get(f"{FOLDER}/{_MANIFEST}")
