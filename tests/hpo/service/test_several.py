@@ -11,6 +11,7 @@ import pytest
 
 from benchmark.hpo.service.endings import Ending
 from benchmark.hpo.service.errors import BusyError, NotFoundError
+from benchmark.hpo.service.experiment import Experiment
 from benchmark.hpo.service.homes import DatabaseHome, Opened
 from benchmark.hpo.service.service import Service
 
@@ -62,3 +63,42 @@ def test_another_server_founds_an_experiment_anew(servers: tuple[Service, Servic
         raise KeyError
     with one.use("e") as experiment:
         assert experiment.counts().asked == 0
+
+
+def test_a_key_is_one_for_each_operation(service: Service) -> None:
+    service.create("e", DECLARED)
+    entries = [({"x": 0.1}, Ending("success", (1.0,))), ({"x": 0.2}, Ending("success", (2.0,)))]
+    with service.use("e") as experiment:
+        assert [given.number for given in experiment.ask(key="k")] == [0]
+        assert experiment.append(entries, "k") == [1, 2]
+        assert experiment.append(entries, "k") == [1, 2]
+        assert experiment.append(entries, "other") == [3, 4]
+        assert [given.number for given in experiment.ask(key="other")] == [5]
+        assert [given.number for given in experiment.ask(key="k")] == [0]
+    service.close()
+
+
+def lent_twice(first: Experiment, second: Experiment) -> None:
+    """A client's lease ends, another is given the trial, and both repeat what they asked."""
+    (lost,) = first.ask(key="a", lease_s=0.0)
+    (given,) = second.ask(key="b")
+    assert (given.number, given.again) == (lost.number, True)
+    (other,) = first.ask(key="a")
+    assert other.number != lost.number
+    assert other.token != given.token
+    (repeated,) = first.ask(key="b")
+    assert (repeated.number, repeated.token) == (given.number, given.token)
+    (lost,) = first.ask(key="c", lease_s=0.0)
+    second.ask()  # no key: nobody has it by one
+    assert first.ask(key="c")[0].number != lost.number
+
+
+def test_a_trial_is_of_the_key_that_had_it_last(
+    service: Service, servers: tuple[Service, Service]
+) -> None:
+    service.create("e", DECLARED)
+    with service.use("e") as experiment:
+        lent_twice(experiment, experiment)
+    servers[0].create("e", DECLARED)
+    with servers[0].use("e") as first, servers[1].use("e") as second:
+        lent_twice(first, second)
