@@ -74,11 +74,13 @@ class Giving:
         return list(itertools.islice((given for given in again if given is not None), count))
 
     def _again(self, number: int, key: str | None, lease_s: float | None) -> Given | None:
-        """Give a trial out once more; None where it was told this very moment."""
+        """Give a trial out once more; None where it is told or not ours."""
         from optuna.exceptions import UpdateFinishedTrialError
 
         trial = stored(self._optimizer, number)
-        if trial.state.is_finished():
+        # Where others drive the study too, a trial that no server gave out is one of theirs.
+        foreign = not self._opened.alone and GIVEN not in trial.user_attrs
+        if trial.state.is_finished() or foreign:
             return None
         token = secrets.token_hex(8)
         kept = {"lease": token, "lease_s": lease_s} | ({"key": key} if key is not None else {})

@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 
+from benchmark.errors import StoreError
 from benchmark.hpo.service.endings import Ending
-from benchmark.hpo.service.errors import BusyError, NotFoundError
+from benchmark.hpo.service.errors import BusyError, ConflictError, NotFoundError
 from benchmark.hpo.service.experiment import Experiment
 from benchmark.hpo.service.homes import DatabaseHome, Opened
 from benchmark.hpo.service.service import Service
+from benchmark.store import Store
 
 DECLARED: dict[str, Any] = {
     "direction": "minimize",
@@ -37,6 +39,29 @@ def servers(tmp_path: Path) -> Iterator[tuple[Service, Service]]:
     yield pair
     for service in pair:
         service.close()
+
+
+def test_one_server_has_a_file_of_sqlite(tmp_path: Path, folder_store: Store) -> None:
+    url = f"sqlite:///{tmp_path}/s.db"
+    service = Service(DatabaseHome(url, folder_store))
+    with pytest.raises(StoreError, match=r"Another server has .*s\.db"):
+        DatabaseHome(url, None)
+    service.create("e", DECLARED)
+    with folder_store.lock("driver-studies/e"), pytest.raises(ConflictError), service.use("e"):
+        pass
+    with service.use("e"):
+        assert folder_store.is_locked("driver-studies/e")
+    service.delete("e")
+    service.close()
+
+
+def test_a_trial_that_another_program_runs_is_not_given_out(
+    servers: tuple[Service, Service],
+) -> None:
+    servers[0].create("e", DECLARED)
+    with servers[0].use("e") as experiment:
+        theirs = experiment.optimizer.ask().number
+        assert [given.number for given in experiment.ask()] == [theirs + 1]
 
 
 def test_another_server_founds_an_experiment_anew(servers: tuple[Service, Service]) -> None:
