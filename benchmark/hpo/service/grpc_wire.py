@@ -35,6 +35,8 @@ METHODS: dict[str, tuple[Any, Any]] = {
     "GenerateNextConfig": (pb.ExperimentNameParams, pb.NewExperimentsReply),
     "GetRecommendedConfig": (pb.ExperimentNameParams, pb.RecommendedConfigReply),
 }
+# Marks what the server said itself, beside what is said where none answers.
+REFUSED = "hpo-refused"
 _WRITING = ("NewExperiment", "DeleteExperiment", "UpdateTrialResult", "GenerateNextConfig")
 _THREADS = 64
 _LARGEST = 4 << 20
@@ -123,6 +125,7 @@ def _guarded(
         except Exception:
             _log.exception("A call failed")
             refused = (grpc.StatusCode.INTERNAL, "The server failed; its log says where.")
+        context.set_trailing_metadata(((REFUSED, "1"),))
         return context.abort(*refused)
 
     return call

@@ -15,6 +15,7 @@ import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 from benchmark.cli import main
+from benchmark.errors import StoreError
 from benchmark.hpo.optimizer import Optimizer
 from benchmark.hpo.service import hpo_pb2 as pb
 from benchmark.hpo.service.grpc_wire import METHODS, SERVICE, start
@@ -281,6 +282,13 @@ def test_the_client_command(
     assert "needs --name" in said("show", code=2)
     monkeypatch.setenv("HPO_PORT", "1")
     assert "No HPO service answers at localhost:1" in said("count", code=2)
+    monkeypatch.setenv("HPO_PORT", str(port))
+
+    def full(_: Service) -> list[str]:
+        raise StoreError("The store is full.")
+
+    monkeypatch.setattr(Service, "names", full)
+    assert said("count", code=2) == "error: The store is full.\n"
 
 
 def test_a_rate(service: Service) -> None:

@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from urllib3.exceptions import ProtocolError
 
 from benchmark.errors import StoreError
+from benchmark.hpo.client import Client, ClientError
+from benchmark.hpo.client import Experiment as RemoteExperiment
+from benchmark.hpo.service import classic
 from benchmark.hpo.service.endings import Ending
 from benchmark.hpo.service.errors import BusyError, ConflictError, NotFoundError
 from benchmark.hpo.service.experiment import Experiment
@@ -127,3 +132,41 @@ def test_a_trial_is_of_the_key_that_had_it_last(
     servers[0].create("e", DECLARED)
     with servers[0].use("e") as first, servers[1].use("e") as second:
         lent_twice(first, second)
+
+
+def test_an_error_that_a_kill_cuts_short_has_ended_the_experiment(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.create("e", DECLARED)
+    with service.use("e") as experiment:
+        experiment.ask()
+
+    def killed(*_: Any) -> bool:
+        raise SystemExit
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Experiment, "tell", killed)
+        with pytest.raises(SystemExit):
+            classic.tell(service, "e", 0, "error", 0.0)
+    with service.use("e") as experiment:
+        assert experiment.state == "stopped"
+    classic.tell(service, "e", 0, "error", 0.0)
+    with service.use("e") as experiment:
+        assert experiment.is_finished
+
+
+def test_a_deletion_whose_answer_was_lost_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = Client("http://127.0.0.1:9")
+    gone = SimpleNamespace(status=404, data=b'{"error": "not_found", "message": "gone"}')
+    answers: list[Any] = [ProtocolError("cut"), gone, gone]
+
+    def request(*_: Any, **__: Any) -> Any:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(client._pool, "request", request)
+    RemoteExperiment(client, "e").delete()
+    with pytest.raises(ClientError, match="gone"):
+        RemoteExperiment(client, "e").delete()
