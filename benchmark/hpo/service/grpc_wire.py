@@ -77,9 +77,7 @@ def start(
     return server, found
 
 
-def _handlers(
-    wire: Wire, tokens: dict[bytes, Right] | None, rate: float
-) -> grpc.GenericRpcHandler:
+def _handlers(wire: Wire, tokens: dict[bytes, Right] | None, rate: float) -> grpc.GenericRpcHandler:
     buckets = Buckets(rate)
     made = {
         name: grpc.unary_unary_rpc_method_handler(
