@@ -30,7 +30,7 @@ def importances(trials: Trials, place: int = 0) -> dict[str, float]:
     values = trials.values(place)
     if len(values) < FEWEST or not everywhere or values.min() == values.max():
         return {}
-    study = optuna.create_study(direction=list(trials.directions.values())[place])
+    study = optuna.create_study(direction=list(trials.definition.directions.values())[place])
     for record, value in zip(trials.good, values, strict=True):
         study.add_trial(
             optuna.trial.create_trial(

@@ -105,7 +105,7 @@ def best(experiment: Experiment) -> list[dict[str, Any]]:
 
 
 def importance(experiment: Experiment) -> dict[str, float]:
-    """The share of each tunable in what the best tenth by the first value has in common (PED-ANOVA).
+    """What each tunable has to do with a first value among the best tenth (PED-ANOVA).
 
     Empty where the successes do not tell: too few, or all alike.
     """
