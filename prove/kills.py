@@ -13,7 +13,7 @@ from benchmark import results
 from benchmark.hpo import Client
 from benchmark.hpo.study import Study
 from benchmark.tasks import Run
-from prove.playground import Playground, play, schedule
+from prove.playground import ROLES, Kill, Playground, play, schedule
 from prove.program import configure
 from prove.rows import Stage, check, row, until
 from prove.server import Server
@@ -86,15 +86,20 @@ def study_file(folder: Path, trials: int, **more: object) -> Path:
     return file
 
 
+def study_schedule(stage: Stage) -> list[Kill]:
+    """A quarter of the kills, and each role once at least."""
+    return schedule(stage.dice("study-kills"), max(len(ROLES), stage.kills // 4))
+
+
 @row(1, "Study: the same processes killed, the study continued")
 def study_kills(stage: Stage) -> str:
-    kills = max(1, stage.kills // 4)
-    trials = 40 * kills + 40
+    kills = study_schedule(stage)
+    trials = 40 * len(kills) + 40
     folder = configure(stage.folder / "study")
     file = study_file(folder, trials)
     ground = Playground(folder, ("tune", str(file)), "studies/proof")
-    play(ground, schedule(stage.dice("study-kills"), kills))
-    check_ground(ground, kills)
+    play(ground, kills)
+    check_ground(ground, len(kills))
     check_study(ground, trials)
     return (
         f"{told(ground.killed)}: {trials} trials, {len(ground.finals())} records, equal to "

@@ -27,6 +27,7 @@ PACKAGES = {
     "gcc": "gcc",
     "postgresql": "pgbench",
     "chromium": "chromium",
+    "curl": "curl",
 }
 # What a package would start by itself is the tests' to start, each on ports of its own.
 _NO_SERVICES = "#!/bin/sh\nexit 101\n"

@@ -194,7 +194,7 @@ def _call(method: str, request: Any) -> Any:
     """
     import grpc
 
-    from benchmark.hpo.service.grpc_wire import METHODS, SERVICE
+    from benchmark.hpo.service.grpc_wire import METHODS, REFUSED, SERVICE
 
     address = f"{os.environ.get('HPO_HOST', 'localhost')}:{os.environ.get('HPO_PORT', '50051')}"
     token = os.environ.get("HPO_TOKEN")
@@ -209,7 +209,8 @@ def _call(method: str, request: Any) -> Any:
             return call(request, timeout=_TIMEOUT_S, metadata=metadata)
         except grpc.RpcError as error:
             said: Any = error
-            if said.code() == grpc.StatusCode.UNAVAILABLE:
+            answered = any(key == REFUSED for key, _ in said.trailing_metadata() or ())
+            if said.code() == grpc.StatusCode.UNAVAILABLE and not answered:
                 raise BenchmarkError(
                     f"No HPO service answers at {address}; start one with `main.py serve`, or set "
                     "HPO_HOST and HPO_PORT."

@@ -13,8 +13,9 @@
         trial.tell((trial.params["x"] - 0.3) ** 2)
     print(experiment.best())
 
-A request that got no answer is tried again for `patience_s`, also over a restart of the server:
-every write has an idempotency key, so that it counts once.
+A request that got no answer is tried again for `patience_s`, also over a restart of the server: a
+founding, an ask, a tell and an append have an idempotency key, so that they count once, and the
+others may be repeated; a deletion that is found to be done is done.
 """
 
 from __future__ import annotations
@@ -102,6 +103,7 @@ class Client:
         headers = self._headers | ({"idempotency-key": key} if key else {})
         data = None if body is None else json.dumps(body).encode()
         ends = time.monotonic() + self._patience_s
+        repeated = False
         while True:
             try:
                 answer = self._pool.request(
@@ -114,9 +116,12 @@ class Client:
             else:
                 if answer.status < 300:
                     return json.loads(answer.data) if answer.data else None
+                if method == "DELETE" and answer.status == 404 and repeated:
+                    return None
                 refused = _refusal(answer.data, answer.status)
                 if answer.status not in _AGAIN or time.monotonic() > ends:
                     raise refused
+            repeated = True
             time.sleep(_PAUSE_S)
 
 

@@ -46,12 +46,13 @@ def best_of(records: list[Record], definition: StudyDefinition) -> list[Record]:
     front = [
         record
         for record, score in zip(good, scores, strict=True)
-        if not any(_dominates(other, score) for other in scores)
+        if not any(dominates(other, score) for other in scores)
     ]
     return front[:1] if len(signs) == 1 else front
 
 
-def _dominates(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+def dominates(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    """Whether one is nowhere more than the other, and somewhere less."""
     return one != other and all(a <= b for a, b in zip(one, other, strict=True))
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -21,7 +22,10 @@ import pytest
 import yaml
 
 from benchmark.cache import cache_folder
+from benchmark.hpo import Client
+from benchmark.hpo.client import ClientError
 from prove import processes
+from prove.server import Server
 
 pytestmark = pytest.mark.integration
 ROOT = Path(__file__).parents[2]
@@ -164,7 +168,8 @@ def run(planted: Path) -> Iterator[Callable[..., subprocess.CompletedProcess[str
         over.set()
         watcher.join()
     assert any("benchmark.execution" in words for words in seen)
-    assert [words for words in seen if WORD in words] == []
+    # What the user types is seen in that command, and in no other.
+    assert [words for words in seen if WORD in words and "--storage" not in words] == []
 
 
 def said_nothing(ended: subprocess.CompletedProcess[str], code: int) -> None:
@@ -240,4 +245,26 @@ def test_a_study(run: Callable[..., subprocess.CompletedProcess[str]], planted: 
         ended = run("tune", "database.yaml")
         assert ended.returncode in (1, 2), ended.stdout
         assert WORD not in ended.stdout + ended.stderr
+    assert written(planted) == []
+
+
+def test_the_service(run: Callable[..., subprocess.CompletedProcess[str]], planted: Path) -> None:
+    tokens = planted / "work" / "tokens"
+    tokens.write_text(f"admin {WORD}-of-a-service\n")
+    said_nothing(run("serve", "--port", "0", "--no-grpc", "--token-file", "tokens"), 2)
+    place = f"postgresql://me:{WORD}-storage@127.0.0.1:9/db"
+    said_nothing(run("serve", "--port", "0", "--no-grpc", "--storage", place), 2)
+    tokens.write_text(f"write {WORD}-of-a-service\n")
+    server = Server(planted / "work", "--token-file", "tokens")
+    server.start()
+    try:
+        client = Client(server.url, token=f"{WORD}-of-a-service")
+        experiment = client.create("e", direction="minimize", tunables=STUDY["tunables"], trials=1)
+        for trial in experiment:
+            trial.tell(1.0)
+        with pytest.raises(ClientError):
+            Client(server.url, token=f"{WORD}-guess").experiment("e")
+    finally:
+        server.kill(signal.SIGTERM)
+    assert WORD not in server.said
     assert written(planted) == []

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from prove.playground import schedule
+from prove.kills import study_schedule
+from prove.playground import ROLES, schedule
 from prove.rows import PROMISES, BrokenError, NotShownError, Row, Stage, played
 from prove.table import markdown
 
@@ -39,6 +40,10 @@ def test_a_seed_has_one_schedule(tmp_path):
         schedule(Stage(tmp_path, seed, 9).dice("kills"), 9) for seed in (1, 1, 2)
     )
     assert first == second != other
+
+
+def test_a_short_form_kills_every_kind_of_process(tmp_path):
+    assert {kill.role for kill in study_schedule(Stage(tmp_path, 1, 12))} == set(ROLES)
 
 
 @pytest.mark.integration

@@ -1,4 +1,4 @@
-"""Which tunables matter: the share of the differences between values that each explains."""
+"""Which tunables matter: the share of each in what the best tenth of the trials has in common."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MOST_SHOWN = 25
 
 
 def importances(trials: Trials, place: int = 0) -> dict[str, float]:
-    """The importance of each tunable for one direction by Optuna's fANOVA (Hutter et al. 2014).
+    """The importance of each tunable for one direction by PED-ANOVA (Watanabe et al. 2023).
 
     Of the tunables that every good trial has; empty where nothing can be said: few trials, or all
     of one value.
@@ -30,7 +30,7 @@ def importances(trials: Trials, place: int = 0) -> dict[str, float]:
     values = trials.values(place)
     if len(values) < FEWEST or not everywhere or values.min() == values.max():
         return {}
-    study = optuna.create_study()
+    study = optuna.create_study(direction=list(trials.definition.directions.values())[place])
     for record, value in zip(trials.good, values, strict=True):
         study.add_trial(
             optuna.trial.create_trial(
@@ -41,7 +41,7 @@ def importances(trials: Trials, place: int = 0) -> dict[str, float]:
                 value=float(value),
             )
         )
-    evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
+    evaluator = optuna.importance.PedAnovaImportanceEvaluator()
     return optuna.importance.get_param_importances(study, evaluator=evaluator)
 
 
@@ -51,8 +51,7 @@ def importance(trials: Trials, shares: dict[str, float]) -> Figure:
     ordered = sorted(shares.items(), key=lambda pair: -pair[1])[:MOST_SHOWN]
     figure = style.sheet(
         "Importance",
-        f"Share of the differences of {style.short(first)} that each tunable explains; "
-        f"{len(trials.good)} trials",
+        f"Share of each tunable in what is best in {style.short(first)}; {len(trials.good)} trials",
         *(9.2, 1.2 + 0.34 * len(ordered)),
     )
     axes = figure.subplots()

@@ -149,10 +149,11 @@ def tell(service: Service, name: str, number: int, result: str, value: float) ->
             ending = Ending("success", (float(value),))
         elif result == "prune":
             ending = Ending("prune")
+        if result == "error":
+            # First: a kill between the two must not leave the experiment running.
+            experiment.set_state("stopped")
         if not experiment.tell(number, ending):
             raise PhraseError(phrases.TRIAL_COMPLETED)
-        if result == "error":
-            experiment.set_state("stopped")
 
 
 def plot(service: Service, name: str, kind: str) -> str:

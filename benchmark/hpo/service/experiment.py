@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 
 State = Literal["running", "paused", "stopped"]
 
-STATE = "service_state"
-MOST_WAITING = 64
+STATE, USED_UP = "service_state", "service_used_up"
+MOST_WAITING = 16
 
 
 class Experiment:
@@ -67,6 +67,7 @@ class Experiment:
             opened.definition.name,
         )
         self._state: State | None = None
+        self._used_up: bool | None = None
         self._tally = Tally(self.optimizer, opened.terms, opened.definition, alone=opened.alone)
         self._giving = Giving(self.optimizer, opened, self._tally)
         self._waiting = threading.BoundedSemaphore(MOST_WAITING)
@@ -74,6 +75,17 @@ class Experiment:
         if opened.alone:
             with opened.leases.exclusive():
                 self._giving.promise_again()
+
+    def is_current(self) -> bool:
+        """Whether no other server has deleted the study, and founded another of its name."""
+        if self._opened.alone:
+            return True
+        study = self.optimizer.study
+        try:
+            found = study._storage.get_study_id_from_name(self.definition.name)
+        except KeyError:
+            return False
+        return bool(found == study._study_id)
 
     def close(self) -> None:
         """Give the experiment back; suggestions that nobody took are dropped."""
@@ -108,13 +120,16 @@ class Experiment:
                         if given:
                             break
                         self._admit()
-                        given += self._giving.ended_leases(count, time_s)
+                        given += self._giving.ended_leases(count, key, time_s)
                     given += self._new(count - len(given), key, time_s)
                     if len(given) >= count or not self._tally.has_room():
                         break
                 try:
                     self._ahead.make()
                 except ExhaustedError:
+                    if not self._used_up:
+                        self._keep(USED_UP, True)
+                    self._used_up = True
                     break
         finally:
             self._waiting.release()
@@ -154,9 +169,9 @@ class Experiment:
     def check(self, ending: Ending) -> None:
         """Refuse an ending that does not fit the study's directions."""
         wanted = len(self.definition.directions)
-        if ending.status == "success" and len(ending.values) != wanted:
+        if (ending.status == "success" or ending.values) and len(ending.values) != wanted:
             raise InvalidError(
-                f"The success has {len(ending.values)} values and the experiment {wanted} "
+                f"The {ending.status} has {len(ending.values)} values and the experiment {wanted} "
                 "directions; give a value for each."
             )
 
@@ -211,7 +226,7 @@ class Experiment:
             self.check(ending)
         with self._opened.leases.exclusive():
             self._tally.look()
-            had = self._tally.of_key(key) if key else []
+            had = self._tally.of_key(key, appended=True) if key else []
             numbers = had + [
                 self._append_one(params, ending, key) for params, ending in entries[len(had) :]
             ]
@@ -229,23 +244,22 @@ class Experiment:
         """
         if self.state == "stopped" and state != "stopped":
             raise ConflictError(f"'{self.terms.experiment}' was stopped, which is for good.")
-        study = self.optimizer.study
-        study._storage.set_study_user_attr(study._study_id, STATE, state)
+        self._keep(STATE, state)
         self._state = state
 
     @property
     def state(self) -> State:
         """Running, paused or stopped, as the clients want it."""
         if self._state is None or not self._opened.alone:
-            study = self.optimizer.study
-            attrs = study._storage.get_study_user_attrs(study._study_id)
-            self._state = attrs.get(STATE, "running")
+            self._state = self._kept().get(STATE, "running")
         return self._state
 
     @property
     def is_finished(self) -> bool:
         """Whether it gives out no trials any more and none is in a client's hands."""
-        return self._tally.is_over(stopped=self.state == "stopped")
+        if self._used_up is None or not (self._used_up or self._opened.alone):
+            self._used_up = self._kept().get(USED_UP, False)
+        return self._tally.is_over(ended=self._used_up or self.state == "stopped")
 
     def counts(self) -> Counts:
         return self._tally.counts()
@@ -264,6 +278,14 @@ class Experiment:
             return stored(self.optimizer, number)
         except KeyError:
             raise self._no_trial(number) from None
+
+    def _keep(self, name: str, value: Any) -> None:
+        study = self.optimizer.study
+        study._storage.set_study_user_attr(study._study_id, name, value)
+
+    def _kept(self) -> dict[str, Any]:
+        study = self.optimizer.study
+        return study._storage.get_study_user_attrs(study._study_id)
 
     def _no_trial(self, number: int) -> NotFoundError:
         return NotFoundError(f"There is no trial {number} in '{self.terms.experiment}'.")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from benchmark.hpo.service.endings import GIVEN, kept_in
+from benchmark.hpo.service.leases import MemoryLeases
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -52,39 +53,44 @@ class Giving:
         self._tally = tally
 
     def earlier(self, key: str, lease_s: float | None) -> list[Given]:
-        """What the same key was given before, with its time begun anew."""
+        """What the same key was given before and has still, with its time begun anew."""
         given = []
         for number in self._tally.of_key(key):
             trial = stored(self._optimizer, number)
             kept = kept_in(trial, GIVEN)
+            if kept.get("key") != key:
+                continue
             if not trial.state.is_finished():
                 self._opened.leases.grant(number, kept["lease"], lease_s)
             params = self._optimizer.params_of(trial)
             given.append(Given(number, params, kept["lease"], kept.get("lease_s"), again=True))
         return given
 
-    def ended_leases(self, count: int, lease_s: float | None) -> list[Given]:
+    def ended_leases(self, count: int, key: str | None, lease_s: float | None) -> list[Given]:
         """Trials whose client has not been heard of for too long, with their configuration."""
         holders = self._opened.leases.holders(self._tally.running())
         free = [number for number, lease in holders.items() if lease is None]
-        again = (self._again(number, lease_s) for number in free)
+        again = (self._again(number, key, lease_s) for number in free)
         return list(itertools.islice((given for given in again if given is not None), count))
 
-    def _again(self, number: int, lease_s: float | None) -> Given | None:
-        """Give a trial out once more; None where it was told this very moment."""
+    def _again(self, number: int, key: str | None, lease_s: float | None) -> Given | None:
+        """Give a trial out once more; None where it is told or not ours."""
         from optuna.exceptions import UpdateFinishedTrialError
 
         trial = stored(self._optimizer, number)
-        if trial.state.is_finished():
+        # Where others drive the study too, a trial that no server gave out is one of theirs.
+        foreign = not self._opened.alone and GIVEN not in trial.user_attrs
+        if trial.state.is_finished() or foreign:
             return None
         token = secrets.token_hex(8)
-        kept = kept_in(trial, GIVEN) | {"lease": token, "lease_s": lease_s}
+        kept = {"lease": token, "lease_s": lease_s} | ({"key": key} if key is not None else {})
         storage = self._optimizer.study._storage
         try:
             storage.set_trial_user_attr(trial._trial_id, GIVEN, kept)
         except UpdateFinishedTrialError:
             return None
         self._opened.leases.grant(number, token, lease_s)
+        self._tally.given_again(number, key)
         return Given(number, self._optimizer.params_of(trial), token, lease_s, again=True)
 
     def take(self, proposal: Proposal, key: str | None, lease_s: float | None) -> Given:
@@ -100,7 +106,10 @@ class Giving:
 
     def promise_again(self) -> None:
         """After a restart each client has its time once more; what none was promised is free."""
+        leases = self._opened.leases
+        if not isinstance(leases, MemoryLeases):
+            return
         for number in self._tally.running():
             kept = kept_in(stored(self._optimizer, number), GIVEN)
             if "lease" in kept:
-                self._opened.leases.grant(number, kept["lease"], kept.get("lease_s"))
+                leases.promise(number, kept["lease"], kept.get("lease_s"))

@@ -14,7 +14,7 @@ from benchmark.hpo.objective import plain
 from benchmark.hpo.service import classic, phrases, views, wire_numbers
 from benchmark.hpo.service import hpo_pb2 as pb
 from benchmark.hpo.service.classic import PhraseError
-from benchmark.hpo.service.guard import right_of
+from benchmark.hpo.service.guard import RATE, Buckets, right_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,6 +35,8 @@ METHODS: dict[str, tuple[Any, Any]] = {
     "GenerateNextConfig": (pb.ExperimentNameParams, pb.NewExperimentsReply),
     "GetRecommendedConfig": (pb.ExperimentNameParams, pb.RecommendedConfigReply),
 }
+# Marks what the server said itself, beside what is said where none answers.
+REFUSED = "hpo-refused"
 _WRITING = ("NewExperiment", "DeleteExperiment", "UpdateTrialResult", "GenerateNextConfig")
 _THREADS = 64
 _LARGEST = 4 << 20
@@ -46,9 +48,13 @@ _CODES = {
 
 
 def start(
-    service: Service, host: str, port: int, tokens: dict[bytes, Right] | None
+    service: Service,
+    host: str,
+    port: int,
+    tokens: dict[bytes, Right] | None,
+    rate: float = RATE,
 ) -> tuple[grpc.Server, int]:
-    """A server that answers when this returns, and its port.
+    """A server that answers when this returns, and its port; `rate` is calls a second of one host.
 
     Raises:
         BenchmarkError: the port cannot be had.
@@ -56,7 +62,7 @@ def start(
     threads = futures.ThreadPoolExecutor(_THREADS, thread_name_prefix="grpc")
     options = [("grpc.max_receive_message_length", _LARGEST), ("grpc.so_reuseport", 0)]
     server = grpc.server(threads, options=options)
-    server.add_generic_rpc_handlers((_handlers(Wire(service), tokens),))
+    server.add_generic_rpc_handlers((_handlers(Wire(service), tokens, rate),))
     shown = f"[{host}]" if ":" in host and not host.startswith("[") else host
     try:
         found = server.add_insecure_port(f"{shown}:{port}")
@@ -71,10 +77,11 @@ def start(
     return server, found
 
 
-def _handlers(wire: Wire, tokens: dict[bytes, Right] | None) -> grpc.GenericRpcHandler:
+def _handlers(wire: Wire, tokens: dict[bytes, Right] | None, rate: float) -> grpc.GenericRpcHandler:
+    buckets = Buckets(rate)
     made = {
         name: grpc.unary_unary_rpc_method_handler(
-            _guarded(getattr(wire, name), tokens, writes=name in _WRITING),
+            _guarded(getattr(wire, name), tokens, buckets, writes=name in _WRITING),
             request_deserializer=request.FromString,
             response_serializer=reply.SerializeToString,
         )
@@ -84,11 +91,18 @@ def _handlers(wire: Wire, tokens: dict[bytes, Right] | None) -> grpc.GenericRpcH
 
 
 def _guarded(
-    method: Callable[[Any], Any], tokens: dict[bytes, Right] | None, *, writes: bool
+    method: Callable[[Any], Any],
+    tokens: dict[bytes, Right] | None,
+    buckets: Buckets,
+    *,
+    writes: bool,
 ) -> Callable[[Any, grpc.ServicerContext], Any]:
-    """The method after its token was looked at, with every fault as a status."""
+    """The method after its rate and token were looked at, with every fault as a status."""
 
     def call(request: Any, context: grpc.ServicerContext) -> Any:
+        if not buckets.take(context.peer().rpartition(":")[0]):
+            too_many = "Too many requests; try again in a second."
+            context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, too_many)
         if tokens is not None:
             told = {key.lower(): value for key, value in context.invocation_metadata() or ()}
             header = told.get("authorization")
@@ -109,6 +123,7 @@ def _guarded(
         except Exception:
             _log.exception("A call failed")
             refused = (grpc.StatusCode.INTERNAL, "The server failed; its log says where.")
+        context.set_trailing_metadata(((REFUSED, "1"),))
         return context.abort(*refused)
 
     return call

@@ -1,4 +1,4 @@
-"""What every request passes before it is served: host, size, rate, token.
+"""What every request passes before it is served: host, origin, size, rate, token.
 
 A token file has a line for each token: its scope (`read` or `write`) and the token itself.
 """
@@ -10,9 +10,11 @@ import hmac
 import ipaddress
 import json
 import re
+import threading
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
 
 from benchmark.errors import BenchmarkError
 from benchmark.hpo.service.errors import TooLargeError
@@ -34,6 +36,7 @@ _SHORTEST_TOKEN = 16
 _MOST_CLIENTS = 10_000
 # What tells nothing about any experiment.
 _OPEN = re.compile(r"/|/health|/static/[a-z.]+")
+_LOOKING = ("GET", "HEAD")
 _CODES = {401: "no_token", 403: "forbidden", 413: "too_large", 429: "too_many"}
 _HEADERS = [
     (b"x-content-type-options", b"nosniff"),
@@ -101,21 +104,27 @@ def _hashed(token: str) -> bytes:
 
 @dataclass
 class Buckets:
-    """A bucket of requests for each client, filled at `rate` a second to a second's worth."""
+    """A bucket of requests for each client, filled at `rate` a second to a second's worth.
+
+    For many threads.
+    """
 
     rate: float = RATE
     clock: Callable[[], float] = time.monotonic
     _kept: dict[str, tuple[float, float]] = field(default_factory=dict)
+    _turn: threading.Lock = field(default_factory=threading.Lock)
 
     def take(self, client: str) -> bool:
         """Whether the client may have one more request now."""
-        now = self.clock()
-        level, seen = self._kept.get(client, (self.rate, now))
-        level = min(self.rate, level + (now - seen) * self.rate)
-        if len(self._kept) > _MOST_CLIENTS:
-            self._kept.clear()
-        self._kept[client] = (max(level - 1.0, 0.0), now)
-        return level >= 1.0
+        with self._turn:
+            now = self.clock()
+            level, seen = self._kept.get(client, (self.rate, now))
+            level = min(self.rate, level + (now - seen) * self.rate)
+            if len(self._kept) > _MOST_CLIENTS:
+                self._kept.clear()
+            granted = level >= 1.0
+            self._kept[client] = (level - granted, now)
+            return granted
 
 
 class Guard:
@@ -164,6 +173,9 @@ class Guard:
         if self._local and not _is_own(headers.get(b"host", b"")):
             # A page of another name that resolves to this machine must not reach the service.
             return 403, "This server answers to localhost only.", []
+        if self._tokens is None and scope["method"] not in _LOOKING and _is_foreign(headers):
+            # A page sends such a request without asking this server first.
+            return 403, "This server takes no requests of other sites' pages without a token.", []
         length = headers.get(b"content-length", b"0")
         if not length.isdigit() or int(length[:20]) > LARGEST_BODY:
             return _too_large()
@@ -179,7 +191,7 @@ class Guard:
         if right is None:
             bearer = [(b"www-authenticate", b"Bearer")]
             return 401, "A token is needed: Authorization: Bearer TOKEN.", bearer
-        if right == "read" and scope["method"] not in ("GET", "HEAD"):
+        if right == "read" and scope["method"] not in _LOOKING:
             return 403, "This token may only read.", []
         return None
 
@@ -188,6 +200,17 @@ def _is_own(host: bytes) -> bool:
     name = host.decode("latin-1")
     name = name.rpartition("]")[0] + "]" if name.startswith("[") else name.partition(":")[0]
     return is_loopback(name)
+
+
+def _is_foreign(headers: dict[bytes, bytes]) -> bool:
+    """Whether a page of another site sends it; what is no browser names no origin."""
+    origin = headers.get(b"origin")
+    if origin is None or headers.get(b"sec-fetch-site") == b"same-origin":
+        return False
+    try:
+        return urlsplit(origin).netloc.lower() != headers.get(b"host", b"").lower()
+    except ValueError:
+        return True
 
 
 def _too_large() -> Refusal:

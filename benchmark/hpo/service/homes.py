@@ -7,12 +7,13 @@ database the definition stands beside the trials too, so that servers without a 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import shutil
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from benchmark.errors import StoreError
 from benchmark.hpo.journal import open_storage
@@ -128,6 +129,8 @@ class StoreHome(Home):
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        # An experiment that was closed for others goes on with its clients' time.
+        self._leases: dict[str, MemoryLeases] = {}
 
     def names(self) -> list[str]:
         if isinstance(self._store, FolderStore):
@@ -149,34 +152,26 @@ class StoreHome(Home):
         if self._store.get(f"{run_name(study)}/{_MANIFEST}") is None:
             raise _missing(study)
         with contextlib.ExitStack() as stack:
-            stack.enter_context(self._driving(study))
+            stack.enter_context(_driving(self._store, study))
             run = Run.open(self._store, run_name(study))
             definition, terms = _read(run, study)
             storage = open_storage(definition.storage or journal_path(self._store, run.name))
             close = stack.pop_all()
-        return Opened(definition, terms, storage, MemoryLeases(), run, alone=True, close=close)
+        leases = self._leases.setdefault(study, MemoryLeases())
+        return Opened(definition, terms, storage, leases, run, alone=True, close=close)
 
     def delete(self, study: str) -> None:
         name = run_name(study)
-        with self._driving(study):
+        with _driving(self._store, study):
             # The manifest first: what a kill leaves then is no study.
             paths = [f"{name}/{_MANIFEST}", *self._store.list(name)]
             self._store.delete(paths)
             if isinstance(self._store, FolderStore):
                 shutil.rmtree(self._store.root / name, ignore_errors=True)
+        self._leases.pop(study, None)
 
     def check(self) -> None:
         self._store.get(f"{FOLDER}/{_MANIFEST}")
-
-    @contextlib.contextmanager
-    def _driving(self, study: str) -> Iterator[None]:
-        try:
-            with self._store.lock(f"driver-{run_name(study)}"):
-                yield
-        except StoreError as error:
-            if self._store.is_locked(f"driver-{run_name(study)}"):
-                raise ConflictError(str(error)) from None
-            raise
 
 
 class DatabaseHome(Home):
@@ -187,6 +182,7 @@ class DatabaseHome(Home):
         self._store = store
         self._shared = url.startswith("postgresql")
         self._storage = open_storage(url)
+        self._lock = _served(url)
         # Optuna hands out a cache over the storage that has the engine.
         backend: Any = getattr(self._storage, "_backend", self._storage)
         self._engine: Any = backend.engine
@@ -241,14 +237,19 @@ class DatabaseHome(Home):
             raise _missing(study)
         definition = define(kept["study"], Path(), f"Experiment '{study}'")
         terms = Terms.from_json(kept["terms"], study)
+        with contextlib.ExitStack() as stack:
+            if self._store is not None and not self._shared:
+                stack.enter_context(_driving(self._store, study))
+            run = self._run(definition, terms)
+            close = stack.pop_all()
         return Opened(
             definition,
             terms,
             self._storage,
             self._leases_of(study),
-            self._run(definition, terms),
+            run,
             alone=not self._shared,
-            close=contextlib.ExitStack(),
+            close=close,
         )
 
     def delete(self, study: str) -> None:
@@ -290,6 +291,17 @@ class DatabaseHome(Home):
         return run
 
 
+@contextlib.contextmanager
+def _driving(store: Store, study: str) -> Iterator[None]:
+    try:
+        with store.lock(f"driver-{run_name(study)}"):
+            yield
+    except StoreError as error:
+        if store.is_locked(f"driver-{run_name(study)}"):
+            raise ConflictError(str(error)) from None
+        raise
+
+
 def _exists(experiment: str) -> ExistsError:
     return ExistsError(f"There is an experiment '{experiment}'; choose another name.")
 
@@ -320,6 +332,26 @@ def _studies_in(folder: Path, prefix: str = "") -> Iterator[str]:
             yield prefix + entry.name
         else:
             yield from _studies_in(Path(entry.path), f"{prefix}{entry.name}/")
+
+
+def _served(url: str) -> BinaryIO | None:
+    """A lock on the file of SQLite, which ends with the process: its leases are in memory."""
+    from sqlalchemy.engine import make_url
+
+    parts = make_url(url)
+    if not parts.drivername.startswith("sqlite") or parts.database in (None, "", ":memory:"):
+        return None
+    try:
+        lock = Path(f"{parts.database}.lock").open("ab")  # noqa: SIM115
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise StoreError(
+            f"Another server has {parts.database}; several servers need PostgreSQL: "
+            "--storage postgresql://…"
+        ) from None
+    except OSError as error:
+        raise StoreError(f"{parts.database}.lock cannot be locked: {error.strerror}.") from None
+    return lock
 
 
 def _without_password(url: str) -> str:

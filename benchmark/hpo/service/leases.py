@@ -60,6 +60,12 @@ class MemoryLeases:
         ends = None if lease_s is None else self._clock() + lease_s
         self._leases[number] = Lease(token, ends)
 
+    def promise(self, number: int, token: str, lease_s: float | None) -> None:
+        """Grant what was granted before this process began; what it granted itself stays."""
+        lease = self._leases.get(number)
+        if lease is None or lease.token != token:
+            self.grant(number, token, lease_s)
+
     def holders(self, running: Iterable[int]) -> dict[int, Lease | None]:
         now = self._clock()
         found: dict[int, Lease | None] = {}

@@ -6,6 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from benchmark.hpo.service.errors import ConflictError
+from benchmark.hpo.service.views import first_loss
 
 if TYPE_CHECKING:
     from benchmark.hpo.service.experiment import Experiment
@@ -41,12 +42,15 @@ def plot(experiment: Experiment, kind: str, theme: Theme = "light") -> str:
             f"The experiment '{experiment.terms.experiment}' has {len(trials)} successes; a plot "
             f"needs {NEEDED}."
         )
-    more = {}
+    more: dict[str, Any] = {}
     several = len(experiment.definition.directions) > 1
     if several and kind != "pareto_front":
         more = {"target": lambda trial: trial.values[0], "target_name": "first value"}
     if not several and kind == "pareto_front":
         raise ConflictError("A front needs two directions; this experiment has one.")
+    if kind == "tunable_importance":
+        evaluator = optuna.importance.PedAnovaImportanceEvaluator()
+        more |= {"evaluator": evaluator, "target": first_loss(experiment)}
     figure = drawing(experiment.optimizer.study, **more)
     if theme == "dark":
         figure.update_layout(template="plotly_dark")

@@ -85,7 +85,7 @@ def serve(options: Options, store_url: str, say: Callable[[str], None]) -> None:
         if options.grpc_port is not None:
             from benchmark.hpo.service.grpc_wire import start
 
-            wire, port = start(service, options.host, options.grpc_port, tokens)
+            wire, port = start(service, options.host, options.grpc_port, tokens, options.rate)
             ending.callback(lambda: wire.stop(grace=5).wait())
             say(f"gRPC: {_shown(options.host)}:{port}")
         say(f"HTTP: http://{_shown(options.host)}:{listening.getsockname()[1]}/")

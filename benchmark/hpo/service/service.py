@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark.errors import BenchmarkError
 from benchmark.hpo.algorithms import ALGORITHMS, PRUNERS, sampler_of
 from benchmark.hpo.objective import EXTERNAL
-from benchmark.hpo.service.errors import InvalidError, NotFoundError
+from benchmark.hpo.service.errors import BusyError, InvalidError, NotFoundError
 from benchmark.hpo.service.experiment import Experiment
 from benchmark.hpo.service.naming import study_of
 from benchmark.hpo.service.records import Recorder
@@ -100,19 +100,21 @@ class Service:
         Raises:
             NotFoundError: there is none.
             ConflictError: another process drives it.
+            BusyError: another server has founded it anew while the block ran.
         """
         study = self._study(experiment)
         held = self._hold(study)
         try:
-            with held.opening:
-                if held.experiment is None:
-                    held.experiment = self._open(study)
-            yield held.experiment
+            yield self._opened(study, held)
         except KeyError as error:
             # Another server has deleted it.
-            if study in self._home.names():
+            if study not in self._home.names():
+                raise NotFoundError(f"There is no experiment '{experiment}'.") from error
+            if held.experiment is None or held.experiment.is_current():
                 raise
-            raise NotFoundError(f"There is no experiment '{experiment}'.") from error
+            raise BusyError(
+                f"The experiment '{experiment}' was founded anew meanwhile; try again."
+            ) from error
         finally:
             self._let_go(study, held)
             self._rest()
@@ -169,6 +171,15 @@ class Service:
         if "/" in experiment and (experiment in self._held or experiment in self._home.names()):
             return experiment
         return study_of(experiment)
+
+    def _opened(self, study: str, held: _Held) -> Experiment:
+        with held.opening:
+            if held.experiment is not None and not held.experiment.is_current():
+                held.experiment.close()
+                held.experiment = None
+            if held.experiment is None:
+                held.experiment = self._open(study)
+            return held.experiment
 
     def _open(self, study: str) -> Experiment:
         opened = self._home.open(study)

@@ -50,7 +50,7 @@ class Tally:
         self._counts = Counts()
         self._walked = 0
         self._running: dict[int, None] = {}
-        self._keys: dict[str, list[int]] = {}
+        self._keys: dict[tuple[str, bool], dict[int, None]] = {}
         self._turn = threading.Lock()
         self.look()
 
@@ -70,11 +70,11 @@ class Tally:
             self._refresh()
             return list(self._running)
 
-    def of_key(self, key: str) -> list[int]:
-        """The trials that a client was given, or has appended, under this key."""
+    def of_key(self, key: str, *, appended: bool = False) -> list[int]:
+        """The trials that a client was ever given, or has appended, under this key."""
         with self._turn:
             self._refresh()
-            return list(self._keys.get(key, ()))
+            return list(self._keys.get((key, appended), ()))
 
     def has_room(self) -> bool:
         """Whether one more trial may be asked now: of the budgets, and beside those that run."""
@@ -83,11 +83,11 @@ class Tally:
             full = self._parallel is not None and len(self._running) >= self._parallel
             return not full and self._is_within()
 
-    def is_over(self, *, stopped: bool) -> bool:
+    def is_over(self, *, ended: bool) -> bool:
         """Whether no more may be asked, and nothing is in a client's hands."""
         with self._turn:
             self._refresh()
-            return (stopped or not self._is_within()) and not self._running
+            return (ended or not self._is_within()) and not self._running
 
     def given(self, number: int, key: str | None) -> None:
         """A new trial is in a client's hands."""
@@ -99,8 +99,12 @@ class Tally:
             self._counts.asked += 1
             self._counts.begun = self._counts.begun or datetime.now()
             self._walked = max(self._walked, number + 1)
-            if key is not None:
-                self._keys.setdefault(key, []).append(number)
+            self._note(number, key)
+
+    def given_again(self, number: int, key: str | None) -> None:
+        """A running trial is in another client's hands now."""
+        with self._turn:
+            self._note(number, key)
 
     def ended(self, number: int, cost: float | None) -> None:
         """A trial was told."""
@@ -128,6 +132,7 @@ class Tally:
     def _walk(self) -> None:
         trials = self._optimizer.trials()
         for running in list(self._running):
+            self._note(running, kept_in(trials[running], GIVEN).get("key"))
             if trials[running].state.is_finished():
                 del self._running[running]
                 self._count_end(trials[running])
@@ -137,8 +142,7 @@ class Tally:
 
     def _count(self, trial: FrozenTrial) -> None:
         given = kept_in(trial, GIVEN)
-        if "key" in given:
-            self._keys.setdefault(given["key"], []).append(trial.number)
+        self._note(trial.number, given.get("key"), appended=given.get("appended", False))
         if given.get("appended"):
             return
         self._counts.asked += 1
@@ -147,6 +151,11 @@ class Tally:
             self._count_end(trial)
         else:
             self._running[trial.number] = None
+
+    def _note(self, number: int, key: str | None, *, appended: bool = False) -> None:
+        """The key of a trial, which is another one when the trial is given out again."""
+        if key is not None:
+            self._keys.setdefault((key, appended), {})[number] = None
 
     def _count_end(self, trial: FrozenTrial) -> None:
         self._counts.told += 1

@@ -161,7 +161,7 @@ def routes(service: Service, threads: Threads) -> APIRouter:  # noqa: PLR0915
 
     @router.get("/experiments/{name}/importance")
     async def importance(name: Name) -> dict[str, float]:
-        """The share of each tunable in the variance of the first value (fANOVA)."""
+        """What each tunable has to do with a first value among the best tenth (PED-ANOVA)."""
         found: dict[str, float] = await threads.patient(using, views.importance, name)
         return found
 

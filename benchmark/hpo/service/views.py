@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from benchmark.hpo.export import dominates
 from benchmark.hpo.service.endings import ENDED, GIVEN
 from benchmark.hpo.service.tally import declared_parallel
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from optuna.trial import FrozenTrial
 
     from benchmark.hpo.service.experiment import Experiment
@@ -102,7 +105,7 @@ def best(experiment: Experiment) -> list[dict[str, Any]]:
 
 
 def importance(experiment: Experiment) -> dict[str, float]:
-    """How much of the first value's variance each tunable explains (fANOVA), from two successes.
+    """What each tunable has to do with a first value among the best tenth (PED-ANOVA).
 
     Empty where the successes do not tell: too few, or all alike.
     """
@@ -113,15 +116,20 @@ def importance(experiment: Experiment) -> dict[str, float]:
     )
     if len({trial.values[0] for trial in successes}) < 2:
         return {}
-    target = None
-    if len(experiment.definition.directions) > 1:
-        target = _first_value
-    found = optuna.importance.get_param_importances(experiment.optimizer.study, target=target)
+    found = optuna.importance.get_param_importances(
+        experiment.optimizer.study,
+        evaluator=optuna.importance.PedAnovaImportanceEvaluator(),
+        target=first_loss(experiment),
+    )
     return {name: float(share) for name, share in found.items()}
 
 
-def _first_value(trial: FrozenTrial) -> float:
-    return float(trial.values[0])
+def first_loss(experiment: Experiment) -> Callable[[FrozenTrial], float] | None:
+    """Of several directions the first value, the less the better: what the evaluator wants."""
+    if len(experiment.definition.directions) == 1:
+        return None
+    sign = 1.0 if next(iter(experiment.definition.directions.values())) == "minimize" else -1.0
+    return lambda trial: sign * trial.values[0]
 
 
 def _front(good: list[FrozenTrial], signs: list[float]) -> list[FrozenTrial]:
@@ -130,13 +138,9 @@ def _front(good: list[FrozenTrial], signs: list[float]) -> list[FrozenTrial]:
     scored.sort(key=lambda pair: (pair[0], pair[1].number))
     front: list[tuple[tuple[float, ...], FrozenTrial]] = []
     for score, trial in scored:
-        if not any(_dominates(other, score) for other, _ in front):
+        if not any(dominates(other, score) for other, _ in front):
             front.append((score, trial))
     return [trial for _, trial in front]
-
-
-def _dominates(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
-    return one != other and all(a <= b for a, b in zip(one, other, strict=True))
 
 
 def _finite(value: float) -> float | None:

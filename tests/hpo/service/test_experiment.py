@@ -11,12 +11,18 @@ import pytest
 
 from benchmark.hpo import export
 from benchmark.hpo.listing import opened
-from benchmark.hpo.service.endings import Ending
-from benchmark.hpo.service.errors import ConflictError, FinishedError, NotFoundError
+from benchmark.hpo.service.endings import Ending, Status
+from benchmark.hpo.service.errors import (
+    ConflictError,
+    FinishedError,
+    InvalidError,
+    NotFoundError,
+)
 from benchmark.hpo.service.experiment import Experiment
 from benchmark.hpo.service.homes import DatabaseHome, Home, MemoryHome, StoreHome
 from benchmark.hpo.service.leases import MemoryLeases
 from benchmark.hpo.service.service import Service
+from benchmark.hpo.service.views import summary
 from benchmark.hpo.study import Study
 from benchmark.store import FolderStore, Store
 
@@ -72,6 +78,53 @@ def test_an_ended_lease_is_given_out_again(service: Service) -> None:
         with pytest.raises(ConflictError, match="another client's now"):
             experiment.heartbeat(0, first.token)
         assert experiment.tell(0, Ending("success", (1.0,)))
+
+
+def test_a_lease_ends_while_the_experiment_is_closed(folder_store: Store) -> None:
+    clock, home = Clock(), StoreHome(folder_store)
+    home._leases["e"] = MemoryLeases(clock)
+    service = Service(home, most_open=1)
+    service.create("e", DECLARED, lease_s=10.0)
+    service.create("f", DECLARED)
+    with service.use("e") as experiment:
+        (first,) = experiment.ask()
+    for now in (9.0, 18.0):
+        clock.now = now
+        with service.use("f"):
+            pass
+    with service.use("e") as experiment:
+        (again,) = experiment.ask()
+    assert (again.number, again.again) == (first.number, True)
+    service.close()
+
+
+def test_a_space_that_is_used_up_is_finished(home: Home) -> None:
+    service = Service(home)
+    service.create("e", DECLARED | {"tunables": TUNABLES[1:]})
+    with service.use("e") as experiment:
+        given = [*experiment.ask(), *experiment.ask()]
+        assert experiment.ask() == []
+        assert summary(experiment)["state"] == "running"
+        for one in given:
+            experiment.tell(one.number, Ending("success", (1.0,)))
+        assert summary(experiment)["state"] == "finished"
+    service.close()
+    service = Service(home)
+    with service.use("e") as experiment:
+        assert experiment.is_finished
+        with pytest.raises(FinishedError):
+            experiment.ask()
+    service.close()
+
+
+@pytest.mark.parametrize("status", ["success", "infeasible"])
+def test_values_are_as_many_as_directions(service: Service, status: Status) -> None:
+    service.create("e", DECLARED)
+    with service.use("e") as experiment:
+        experiment.ask()
+        with pytest.raises(InvalidError, match="2 values"):
+            experiment.tell(0, Ending(status, (1.0, 2.0)))
+        assert experiment.tell(0, Ending(status, (1.0,)))
 
 
 def test_a_restart_goes_on_where_it_stood(home: Home) -> None:

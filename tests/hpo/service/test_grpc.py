@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,8 @@ import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 from benchmark.cli import main
+from benchmark.errors import StoreError
+from benchmark.hpo.optimizer import Optimizer
 from benchmark.hpo.service import hpo_pb2 as pb
 from benchmark.hpo.service.grpc_wire import METHODS, SERVICE, start
 from benchmark.hpo.service.guard import read_tokens
@@ -277,3 +282,45 @@ def test_the_client_command(
     assert "needs --name" in said("show", code=2)
     monkeypatch.setenv("HPO_PORT", "1")
     assert "No HPO service answers at localhost:1" in said("count", code=2)
+    monkeypatch.setenv("HPO_PORT", str(port))
+
+    def full(_: Service) -> list[str]:
+        raise StoreError("The store is full.")
+
+    monkeypatch.setattr(Service, "names", full)
+    assert said("count", code=2) == "error: The store is full.\n"
+
+
+def test_a_rate(service: Service) -> None:
+    server, port = start(service, "127.0.0.1", 0, None, rate=2.0)
+    try:
+        call = calling(port)
+        answers = [call("NumberExperiments", pb.NumberExperimentsParams()) for _ in range(3)]
+    finally:
+        server.stop(0).wait()
+    assert [one.count for one in answers[:2]] == [0, 0]
+    assert answers[2] == ("RESOURCE_EXHAUSTED", "Too many requests; try again in a second.")
+
+
+def test_a_slow_sampler_is_waited_for_by_its_own_clients(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("slow", "other"):
+        call("NewExperiment", details(experiment_name=name, parallel_trials=200, total_trials=200))
+    proposing, go_on = Optimizer.propose, threading.Event()
+
+    def propose(self: Optimizer, *arguments: Any) -> Any:
+        assert self.study.study_name != "slow" or go_on.wait(30)
+        return proposing(self, *arguments)
+
+    monkeypatch.setattr(Optimizer, "propose", propose)
+    with ThreadPoolExecutor(80) as pool:
+        waiting = [pool.submit(call, "GenerateNextConfig", named("slow")) for _ in range(80)]
+        try:
+            answers = [one.result() for one in itertools.islice(as_completed(waiting), 50)]
+            assert call("GenerateNextConfig", named("other")).trial_number > 0
+        finally:
+            go_on.set()
+    refused = [one for one in answers if isinstance(one, tuple)]
+    assert len(refused) >= 40  # some suggestions were ready
+    assert {code for code, _ in refused} == {"UNAVAILABLE"}

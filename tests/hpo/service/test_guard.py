@@ -94,6 +94,11 @@ def test_a_rate() -> None:
     assert buckets.take("b")
     now = 0.5
     assert [buckets.take("a") for _ in range(2)] == [True, False]
+    granted = 0
+    for _ in range(30):
+        now += 0.4
+        granted += buckets.take("a")
+    assert granted == 24  # 2.5 a second where 2 may be
 
 
 @pytest.mark.parametrize(
@@ -103,6 +108,30 @@ def test_a_rate() -> None:
 def test_a_local_server_answers_to_its_own_name(http: TestClient, host: str, code: int) -> None:
     client: Any = TestClient(Guard(http.app, local=True))
     assert client.get("/health", headers={"host": host}).status_code == code
+
+
+@pytest.mark.parametrize(
+    ("headers", "code"),
+    [
+        ({}, 404),
+        ({"origin": "http://localhost:8085"}, 404),
+        ({"origin": "http://evil.example"}, 403),
+        ({"origin": "http://localhost:3000"}, 403),
+        ({"origin": "http://[broken"}, 403),
+        ({"origin": "null"}, 403),
+        ({"origin": "https://proxy.example", "sec-fetch-site": "same-origin"}, 404),
+    ],
+)
+def test_a_page_of_another_site_changes_nothing(
+    http: TestClient, guarded: TestClient, headers: dict[str, str], code: int
+) -> None:
+    named = headers | {"host": "localhost:8085"}
+    for local in (True, False):
+        client: Any = TestClient(Guard(http.app, local=local))
+        assert client.post("/v1/experiments/e/stop", headers=named).status_code == code
+        assert client.get("/health", headers=named).status_code == 200
+    answer = guarded.post("/v1/experiments/e/stop", headers=named | bearer(WRITE))
+    assert answer.status_code == 404
 
 
 def test_no_open_server_by_accident(tmp_path: Path) -> None:

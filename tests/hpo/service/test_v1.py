@@ -191,6 +191,21 @@ def test_importance(http: Http) -> None:
     assert found["x"] > found["gc"]
 
 
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_importance_is_of_what_is_best(http: Http, sign: float) -> None:
+    """The best are wherever `x` is and have G1; the worst have either and their `x` near 1."""
+    first = "minimize" if sign > 0 else "maximize"
+    create(http, direction=None, directions={"a": first, "b": "minimize"})
+    results = []
+    for number in range(60):
+        x, gc = number / 60, "Z" if number % 4 else "G1"
+        value = 2.0 if x > 0.9 else float(gc == "Z")
+        results.append({"params": {"x": x, "gc": gc}, "values": [sign * value, 0.0]})
+    assert http.post("/v1/experiments/e/trials", json={"results": results}).status_code == 201
+    found = http.get("/v1/experiments/e/importance").json()
+    assert found["gc"] > found["x"]
+
+
 def test_events(http: Http) -> None:
     create(http, trials=1)
     ask(http)

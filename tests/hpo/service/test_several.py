@@ -1,0 +1,172 @@
+"""Several servers on one database, in this process; and clients that repeat what they sent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from urllib3.exceptions import ProtocolError
+
+from benchmark.errors import StoreError
+from benchmark.hpo.client import Client, ClientError
+from benchmark.hpo.client import Experiment as RemoteExperiment
+from benchmark.hpo.service import classic
+from benchmark.hpo.service.endings import Ending
+from benchmark.hpo.service.errors import BusyError, ConflictError, NotFoundError
+from benchmark.hpo.service.experiment import Experiment
+from benchmark.hpo.service.homes import DatabaseHome, Opened
+from benchmark.hpo.service.service import Service
+from benchmark.store import Store
+
+DECLARED: dict[str, Any] = {
+    "direction": "minimize",
+    "tunables": [{"name": "x", "value_type": "double", "lower_bound": 0, "upper_bound": 1}],
+    "trials": 20,
+    "algorithm": "random",
+}
+
+
+class SharedHome(DatabaseHome):
+    """As on PostgreSQL: no server believes that it is alone."""
+
+    def open(self, study: str) -> Opened:
+        return replace(super().open(study), alone=False)
+
+
+@pytest.fixture
+def servers(tmp_path: Path) -> Iterator[tuple[Service, Service]]:
+    home = SharedHome(f"sqlite:///{tmp_path}/s.db", None)
+    pair = Service(home), Service(home)
+    yield pair
+    for service in pair:
+        service.close()
+
+
+def test_one_server_has_a_file_of_sqlite(tmp_path: Path, folder_store: Store) -> None:
+    url = f"sqlite:///{tmp_path}/s.db"
+    service = Service(DatabaseHome(url, folder_store))
+    with pytest.raises(StoreError, match=r"Another server has .*s\.db"):
+        DatabaseHome(url, None)
+    service.create("e", DECLARED)
+    with folder_store.lock("driver-studies/e"), pytest.raises(ConflictError), service.use("e"):
+        pass
+    with service.use("e"):
+        assert folder_store.is_locked("driver-studies/e")
+    service.delete("e")
+    service.close()
+
+
+def test_a_trial_that_another_program_runs_is_not_given_out(
+    servers: tuple[Service, Service],
+) -> None:
+    servers[0].create("e", DECLARED)
+    with servers[0].use("e") as experiment:
+        theirs = experiment.optimizer.ask().number
+        assert [given.number for given in experiment.ask()] == [theirs + 1]
+
+
+def test_another_server_founds_an_experiment_anew(servers: tuple[Service, Service]) -> None:
+    one, other = servers
+    one.create("e", DECLARED)
+    with one.use("e") as experiment:
+        experiment.ask()
+        experiment.tell(0, Ending("success", (1.0,)))
+    other.delete("e")
+    with pytest.raises(NotFoundError), one.use("e"):
+        pass
+    other.create("between", DECLARED)  # SQLite gives a free number again
+    other.create("e", DECLARED | {"trials": 3})
+    with one.use("e") as experiment:
+        assert (experiment.definition.trials, experiment.counts().told) == (3, 0)
+        assert [given.number for given in experiment.ask()] == [0]
+        other.delete("e")
+        other.create("late", DECLARED)
+        other.create("e", DECLARED)
+    with pytest.raises(BusyError, match="try again"), one.use("e") as experiment:
+        other.delete("e")
+        other.create("later", DECLARED)
+        other.create("e", DECLARED)
+        raise KeyError
+    with one.use("e") as experiment:
+        assert experiment.counts().asked == 0
+
+
+def test_a_key_is_one_for_each_operation(service: Service) -> None:
+    service.create("e", DECLARED)
+    entries = [({"x": 0.1}, Ending("success", (1.0,))), ({"x": 0.2}, Ending("success", (2.0,)))]
+    with service.use("e") as experiment:
+        assert [given.number for given in experiment.ask(key="k")] == [0]
+        assert experiment.append(entries, "k") == [1, 2]
+        assert experiment.append(entries, "k") == [1, 2]
+        assert experiment.append(entries, "other") == [3, 4]
+        assert [given.number for given in experiment.ask(key="other")] == [5]
+        assert [given.number for given in experiment.ask(key="k")] == [0]
+    service.close()
+
+
+def lent_twice(first: Experiment, second: Experiment) -> None:
+    """A client's lease ends, another is given the trial, and both repeat what they asked."""
+    (lost,) = first.ask(key="a", lease_s=0.0)
+    (given,) = second.ask(key="b")
+    assert (given.number, given.again) == (lost.number, True)
+    (other,) = first.ask(key="a")
+    assert other.number != lost.number
+    assert other.token != given.token
+    (repeated,) = first.ask(key="b")
+    assert (repeated.number, repeated.token) == (given.number, given.token)
+    (lost,) = first.ask(key="c", lease_s=0.0)
+    second.ask()  # no key: nobody has it by one
+    assert first.ask(key="c")[0].number != lost.number
+
+
+def test_a_trial_is_of_the_key_that_had_it_last(
+    service: Service, servers: tuple[Service, Service]
+) -> None:
+    service.create("e", DECLARED)
+    with service.use("e") as experiment:
+        lent_twice(experiment, experiment)
+    servers[0].create("e", DECLARED)
+    with servers[0].use("e") as first, servers[1].use("e") as second:
+        lent_twice(first, second)
+
+
+def test_an_error_that_a_kill_cuts_short_has_ended_the_experiment(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.create("e", DECLARED)
+    with service.use("e") as experiment:
+        experiment.ask()
+
+    def killed(*_: Any) -> bool:
+        raise SystemExit
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Experiment, "tell", killed)
+        with pytest.raises(SystemExit):
+            classic.tell(service, "e", 0, "error", 0.0)
+    with service.use("e") as experiment:
+        assert experiment.state == "stopped"
+    classic.tell(service, "e", 0, "error", 0.0)
+    with service.use("e") as experiment:
+        assert experiment.is_finished
+
+
+def test_a_deletion_whose_answer_was_lost_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = Client("http://127.0.0.1:9")
+    gone = SimpleNamespace(status=404, data=b'{"error": "not_found", "message": "gone"}')
+    answers: list[Any] = [ProtocolError("cut"), gone, gone]
+
+    def request(*_: Any, **__: Any) -> Any:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(client._pool, "request", request)
+    RemoteExperiment(client, "e").delete()
+    with pytest.raises(ClientError, match="gone"):
+        RemoteExperiment(client, "e").delete()

@@ -1,0 +1,60 @@
+"""The walk with curl of the document, taken as it stands there."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+DOCUMENT = Path(__file__).parents[3] / "docs" / "service.md"
+# What is refused fails, and what was answered is kept; the events of a running experiment go on.
+SHELL = """
+set -e
+curl() {
+    case "$*" in */events) timeout -s INT 1 curl -sS "$@" > one || test $? = 124 ;;
+        *) command curl -sS --fail-with-body -m 60 "$@" > one || { cat one >&2; return 1; } ;;
+    esac
+    { cat one; echo; } >> said; cat one
+}
+lease() { sed -n 's/.*"lease":"\\([^"]*\\)".*/\\1/p' said; }
+"""
+
+
+def walks() -> list[str]:
+    """The blocks that a shell runs."""
+    return re.findall(r"```sh\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
+
+
+def taken(walk: str, port: int, folder: Path) -> str:
+    """All that was answered on the way."""
+    script = walk.replace(":8085", f":{port}").replace('"9f…"', "\"'$(lease)'\"")
+    ended = subprocess.run(
+        ["sh", "-c", SHELL + script], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    return (folder / "said").read_text(encoding="utf-8")
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_the_walks(serve: Callable[..., Any], tmp_path: Path) -> None:
+    server = serve("--storage", "memory")
+    modern, classic = walks()
+    (tmp_path / "modern").mkdir()
+    said = taken(modern, server.port, tmp_path / "modern")
+    assert '"again":false}],"state":"running"}' in said
+    assert '{"prune":false}' in said
+    assert '"metrics":{"p99":80.0}' in said
+    assert "event: summary" in said
+    assert '"state":"paused"' in said
+    (tmp_path / "classic").mkdir()
+    said = taken(classic, server.port, tmp_path / "classic")
+    posted = "Result posted successfully!"
+    short = [line for line in said.splitlines() if 0 < len(line) <= len(posted)]
+    assert short[:4] == ["0", posted, "1", posted]
+    assert '[{"tunable_name":"cpu","tunable_value":' in said
+    assert "<html>" in (tmp_path / "classic" / "slice.html").read_text()
