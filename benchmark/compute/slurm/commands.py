@@ -52,7 +52,7 @@ _HOPELESS = re.compile(
     r"Partition(Config|NodeLimit|TimeLimit|Inactive|Down)|BadConstraints|JobHeldAdmin"
     r"|Invalid(Account|QOS)|AccountNotAllowed|QOSNotAllowed|DependencyNeverSatisfied"
     r"|MaxMemPerLimit|JobHoldMaxRequeue|(?i:launch failed requeued held)"
-    r"|(Assoc|QOS)\w*(PerJob|MinCpu|MinGRES|MinMem)\w*|Reservation(Deleted|Invalid)?"
+    r"|(Assoc|QOS)\w*(PerJob|PerNode|MinCpu|MinGRES|MinMem)\w*|Reservation(Deleted|Invalid)"
 )
 _CAUSES = {
     "TIMEOUT": (Cause.TIMEOUT, "Slurm ended the job at its time limit"),
