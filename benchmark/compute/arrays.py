@@ -53,6 +53,7 @@ class ArrayDispatcher(SubmittingDispatcher):
         self._gone: dict[str, float] = {}
         self._cluster: Cluster | None = None
         self._largest: int | None = None
+        self._full: int | None = None
         self._is_adopted = False
         self._hopeless_since: float | None = None
 
@@ -139,15 +140,28 @@ class ArrayDispatcher(SubmittingDispatcher):
             if job is None and time.time() - (one.asked or 0.0) < self.pace.find_s:
                 self._unsure.rotate(-1)
                 continue
-            one = replace(one, job=job) if job else self._sent(cluster, one)
+            try:
+                one = replace(one, job=job) if job else self._sent(cluster, one)
+            except TooManyError:
+                self._unsure.popleft()
+                self._take_back(one)
+                continue
             submissions.save(self.run, one)
             self._unsure.popleft()
             self._live[one.name] = one
 
     def _send_new(self, cluster: Cluster) -> None:
-        """Submit what waits, in arrays of tasks that ask for the same."""
+        """Submit what waits, in arrays of tasks that ask for the same.
+
+        After a refusal that is once a tenth of what was taken has ended: the rest goes in arrays
+        again, and not one by one.
+        """
         if not self._new:
             return
+        if self._full is not None:
+            if self._held() > 0.9 * self._full:
+                return
+            self._full = self._largest = None
         last = results.attempt_index(self.run).last
         while self._new:
             self._largest = self._largest or cluster.largest_array()
@@ -166,22 +180,28 @@ class ArrayDispatcher(SubmittingDispatcher):
                 else:
                     self._take_back(one)
                 raise
-            except TooManyError:
+            except TooManyError as error:
                 self._take_back(one)
                 if len(keys) > 1:
                     self._largest = len(keys) // 2
                     continue
-                if self._live:
+                self._full = self._held()
+                if self._full:
                     return  # There is room again when some of them have ended.
-                raise
+                raise PassingError(str(error)) from None  # Other jobs of this user fill it.
             except ClusterError:
                 self._take_back(one)
                 raise
             submissions.save(self.run, one)
             self._live[one.name] = one
 
+    def _held(self) -> int:
+        """How many elements the batch system has of this driver."""
+        return sum(len(one.indices) for one in (*self._live.values(), *self._unsure))
+
     def _take_back(self, one: Submission) -> None:
-        self._new.extendleft(self._tasks[key] for key in reversed(one.keys) if key in self._tasks)
+        keys = reversed(one.indices)
+        self._new.extendleft(self._tasks[key] for key in keys if key in self._tasks)
         submissions.forget(self.run, one)
 
     def _sent(self, cluster: Cluster, one: Submission) -> Submission:

@@ -1,7 +1,7 @@
 """What a batch system of a cluster must be able to do, for the dispatchers that build on one.
 
-Slurm's is in slurm/commands.py. Another (PBS, LSF, Grid Engine) is a class with these methods, and
-a dispatcher of a few lines that names it:
+Slurm's, for arrays, is in slurm/commands.py. Another (PBS, LSF, Grid Engine) is a class with these
+methods, and a dispatcher of a few lines that names it:
 
     class PbsDispatcher(ArrayDispatcher):
         def cluster(self) -> Cluster:
@@ -17,7 +17,7 @@ from benchmark.compute.waiting import EnginePace
 from benchmark.errors import BenchmarkError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection
 
     from benchmark.results import Cause
     from benchmark.tasks import Ranks
@@ -98,10 +98,6 @@ class Cluster(Protocol):
 
     def cause_of(self, element: Element | None) -> tuple[Cause, str]:
         """Why an element ended that left no word; None is one that nobody knows any more."""
-        ...
-
-    def index(self, variables: Mapping[str, str]) -> str | None:
-        """The element's index, in its own process."""
         ...
 
 

@@ -39,10 +39,16 @@ def launcher(ranks: Ranks, variables: Mapping[str, str]) -> list[str]:
         )
     hosts = hosts[: ranks.nodes]
     named = variables.get(MPI_VARIABLE)
-    if named != "srun" and shutil.which("mpirun"):
+    if named != "srun" and shutil.which("mpirun") and not ranks.gpus_per_rank:
         return _mpirun(ranks, hosts)
     if named != "mpirun" and shutil.which("srun") and "SLURM_JOB_ID" in variables:
         return _srun(ranks, hosts)
+    if ranks.gpus_per_rank:
+        raise SetupError(
+            f"The program asks for {ranks.gpus_per_rank} GPUs a rank, which only srun in a job of "
+            "Slurm gives; use the method slurm with 'mpi' in 'slurm' not mpirun, or leave "
+            "'gpus_per_rank' out."
+        )
     raise SetupError("Neither mpirun nor srun can start an MPI program here; install one.")
 
 

@@ -43,7 +43,7 @@ Means = Literal["cgroup", "namespace", "subreaper", "process-group"]
 WORKER = Path(__file__).parent / "worker"
 START_LIMIT_S = 300.0
 GRACE_S = 15.0
-_THREADS = (
+THREADS = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
     "MKL_NUM_THREADS",
@@ -68,7 +68,7 @@ class Zygote:
         ours, theirs = socket.socketpair()
         self._crowd = crowd
         self._socket = ours
-        variables = dict.fromkeys(_THREADS, str(len(cores)))
+        variables = dict.fromkeys(THREADS, str(len(cores)))
         environment = {
             name: value
             for name, value in without_secrets(os.environ).items()

@@ -43,6 +43,7 @@ def trigger_flow(definition: StudyDefinition, config: Config) -> TriggeredFlow:
         BenchmarkError: the flow is not deployed and must not be, or Metaflow refuses.
     """
     from benchmark.compute.metaflow.deployments import STUDY_FLOW, trigger
+    from benchmark.compute.metaflow.flows import asking
 
     options = config.metaflow
     where = options.orchestrator or "argo_workflows"
@@ -62,7 +63,12 @@ def trigger_flow(definition: StudyDefinition, config: Config) -> TriggeredFlow:
         "workers": definition.max_parallelism or definition.parallel,
     }
     run = trigger(
-        where, values, flow=STUDY_FLOW, deploys=options.deploy, namespace=options.namespace
+        where,
+        values,
+        flow=STUDY_FLOW,
+        deploys=options.deploy,
+        namespace=options.namespace,
+        asks=asking(definition.cores, definition.memory_mb),
     )
     return TriggeredFlow(definition.name, where, run)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.errors import SetupError
 from benchmark.execution.mpi import launcher
+from benchmark.execution.sandbox import THREADS
 from benchmark.execution.work import Limits, Outcome, Work
 from benchmark.hpo import python_objective, restoring, staging, trial_steps
 from benchmark.hpo.measuring import LARGEST, MeasureError
@@ -164,7 +165,9 @@ class TrialEvaluation:
     def _variables(self, definition: StudyDefinition, task: Task) -> dict[str, str]:
         values = self._values(task)
         own = definition.objective.environment
+        mpi = task.resources.mpi
         return {
+            **(dict.fromkeys(THREADS, str(mpi.threads_per_rank)) if mpi else {}),
             "HPO_TRIAL": str(task.payload["trial"]),
             **({"HPO_TARGET": self._host} if self._host else {}),
             **{key: filled(text, values) for key, text in own.items()},

@@ -369,10 +369,12 @@ class Study:
 def _resources(definition: StudyDefinition, params: Params, limit_s: float) -> Resources:
     """What a trial takes; tunables may say how many ranks it has."""
     ranks = {
-        key: int(params.get(value) or 1) if isinstance(value, str) else value
+        key: int(params.get(value) or least) if isinstance(value, str) else value
         for key, value in definition.resources.items()
+        for least in [0 if key == "gpus_per_rank" else 1]
     }
     # One process is no parallel program: it runs beside others in an allocation.
-    mpi = Ranks(**ranks) if ranks and ranks["nodes"] * ranks["ranks_per_node"] > 1 else None
+    is_parallel = ranks and (ranks["nodes"] * ranks["ranks_per_node"] > 1 or ranks["gpus_per_rank"])
+    mpi = Ranks(**ranks) if is_parallel else None
     cores = max(definition.cores, mpi.cores) if mpi else definition.cores
     return Resources(cores, definition.memory_mb, limit_s, limit_s, mpi)

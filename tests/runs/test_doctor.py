@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email.utils
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from slurm_double import SlurmDouble
 
 from benchmark.config import Config, LoadedConfig
 from benchmark.errors import StoreError
@@ -287,6 +289,30 @@ def test_a_scheduler_that_is_configured_and_not_there(
     assert list(machine.check_methods(["local"])) == []
     [found] = cluster.check_cluster(make_config())
     assert (found.level, "sinfo" in found.message) == ("fault", True)
+
+
+def test_the_first_job_has_the_preamble_and_the_flags(
+    make_config: MakeConfig, slurm_double: SlurmDouble, tmp_path: Path
+) -> None:
+    """Python of a module is on the node's PATH only after `module load`."""
+    loaded = tmp_path / "module" / "own-python"
+    loaded.parent.mkdir()
+    loaded.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    loaded.chmod(0o755)
+    srun = slurm_double.root / "bin" / "srun"
+    srun.write_text(
+        f"#!/bin/sh\necho srun $* >> {slurm_double.root}/calls\n"
+        'while [ "$1" != bash ]; do shift; done\nexec "$@"\n'
+    )
+    srun.chmod(0o755)
+    options = {"python": "own-python", "flags": ["--exclude=n9"]}
+    without = list(cluster.check_cluster(make_config(slurm=options)))
+    assert any("does not see own-python" in found.message for found in without)
+    options["preamble"] = ["echo loading", f"export PATH={loaded.parent}:$PATH"]
+    found = list(cluster.check_cluster(make_config(slurm=options)))
+    assert any("a node sees own-python" in one.message for one in found)
+    assert {one.level for one in found} == {"ok", "warning"}  # a partition of the double is down
+    assert "--exclude=n9 bash" in slurm_double.calls("srun")[-1]
 
 
 @pytest.mark.parametrize(("free_gb", "level"), [(100.0, "ok"), (0.9, "warning"), (0.01, "fault")])

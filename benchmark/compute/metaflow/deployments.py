@@ -6,6 +6,7 @@ triggered.pathspec                     # the run in Metaflow
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -20,14 +21,24 @@ STUDY_FLOW = FLOW.with_name("study_flow.py")
 CLASSES = {FLOW: "AutomlBenchmarkTasks", STUDY_FLOW: "AutomlBenchmarkStudy"}
 
 
-def deploy(where: Orchestrator, *, flow: Path = FLOW, namespace: str | None = None) -> Any:
+def deploy(
+    where: Orchestrator,
+    *,
+    flow: Path = FLOW,
+    namespace: str | None = None,
+    asks: str | None = None,
+) -> Any:
     """Create the flow on an orchestrator, a new version where it is there; a DeployedFlow.
+
+    `asks` is what its steps ask for (`asking` of flows.py); else Metaflow's own, 1 CPU and 4 GB.
 
     Raises:
         BenchmarkError: Metaflow refuses; it says why.
     """
     name_user()
-    deployer = _deployer(where, flow)
+    # What the command line names is in place of the variable, and not beside it.
+    others = os.environ.get("METAFLOW_DECOSPECS", "").split()
+    deployer = _deployer(where, flow, **({"decospecs": [asks, *others]} if asks else {}))
     try:
         return deployer.create(**in_namespace(namespace))
     except Exception as error:
@@ -43,11 +54,12 @@ def trigger(
     flow: Path = FLOW,
     deploys: bool = True,
     namespace: str | None = None,
+    asks: str | None = None,
 ) -> Any:
     """Start a run of the deployed flow and return it (a TriggeredRun), without waiting.
 
-    It is deployed first if it is not, unless `deploys` is False; only then `namespace` counts,
-    for a deployed flow has one already.
+    It is deployed first if it is not, unless `deploys` is False; only then `namespace` and `asks`
+    count, for a deployed flow has them already.
 
     Raises:
         BenchmarkError: it is not deployed, or cannot be.
@@ -59,7 +71,7 @@ def trigger(
             raise BenchmarkError(
                 f"The flow {flow.name} is not deployed on {where}; deploy it, or allow that."
             )
-        deployed = deploy(where, flow=flow, namespace=namespace)
+        deployed = deploy(where, flow=flow, namespace=namespace, asks=asks)
     try:
         return deployed.trigger(**values)
     except Exception as error:
@@ -98,10 +110,10 @@ def _deployed(where: Orchestrator, flow: Path) -> Any:
     return kind(deployer=deployer)
 
 
-def _deployer(where: Orchestrator, flow: Path) -> Any:
+def _deployer(where: Orchestrator, flow: Path, **options: Any) -> Any:
     from metaflow import Deployer
 
-    return getattr(Deployer(str(flow), show_output=False), where)()
+    return getattr(Deployer(str(flow), show_output=False, **options), where)()
 
 
 def _said(deployer: Any) -> str:

@@ -8,6 +8,8 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmark.compute.images import RESERVE_MB
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -60,6 +62,14 @@ class Flow:
             if process.returncode != 0:
                 lines = [line for line in executing.stderr.splitlines() if line.strip()]
                 self.said = " ".join(lines[-3:])[-600:] or f"exit code {process.returncode}"
+
+
+def asking(cores: int, memory_mb: int) -> str:
+    """The decorator by which steps ask for a task's cores and memory, with the harness's own.
+
+    On Kubernetes and AWS Batch the larger counts where METAFLOW_DECOSPECS asks too.
+    """
+    return f"resources:cpu={cores},memory={memory_mb + RESERVE_MB}"
 
 
 def in_namespace(namespace: str | None) -> dict[str, Any]:

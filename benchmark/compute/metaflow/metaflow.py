@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, ClassVar
 from benchmark import results
 from benchmark.compute import submissions
 from benchmark.compute.dispatcher import Dispatcher, account
-from benchmark.compute.metaflow.flows import Flow, in_namespace
+from benchmark.compute.metaflow.flows import Flow, asking, in_namespace
+from benchmark.compute.metaflow.lifeline import DRIVER_VARIABLE
 from benchmark.errors import ConfigError
 from benchmark.results import Cause, Record
 
@@ -43,6 +44,7 @@ class MetaflowDispatcher(Dispatcher):
         self._new: list[Task] = []
         self._told: list[Record] = []
         self._flows: list[tuple[Flow, Submission]] = []
+        self._is_first = True
 
     @classmethod
     def check(cls, config: Config) -> None:
@@ -62,6 +64,10 @@ class MetaflowDispatcher(Dispatcher):
             )
 
     def submit(self, tasks: Sequence[Task]) -> None:
+        if self._is_first:  # Flows of a driver that was killed have ended with it.
+            self._is_first = False
+            for one in submissions.load(self.run, METHOD):
+                submissions.forget(self.run, one)
         self._tasks |= {task.key: task for task in tasks}
         self._tell(self._recorded())
         self._new += [task for task in tasks if task.key in self._tasks]
@@ -95,6 +101,8 @@ class MetaflowDispatcher(Dispatcher):
             return
         last = results.attempt_index(self.run).last
         since = {task.key: last.get(task.key, 0) for task in self._new}
+        cores = max(task.resources.cores for task in self._new)
+        memory_mb = max(task.resources.memory_mb for task in self._new)
         self._new.clear()
         one = submissions.begin(self.run, METHOD, self.config.job_name or "automl", since)
         workers = self.config.parallel or max(1, (os.cpu_count() or 1) // self.config.cores)
@@ -106,6 +114,7 @@ class MetaflowDispatcher(Dispatcher):
             "job": one.name,
             "chunk": size,
             "max_workers": workers,
+            "decospecs": [asking(cores, memory_mb)],
             **in_namespace(self.config.metaflow.namespace),
         }
         self._flows.append((Flow(values, _variables()), one))
@@ -139,6 +148,7 @@ def _variables() -> dict[str, str]:
     root = str(Path(benchmark.__file__).parents[1])
     others = os.environ.get("PYTHONPATH", "")
     return {
+        DRIVER_VARIABLE: str(os.getpid()),
         "PYTHONPATH": os.pathsep.join(filter(None, [root, others])),
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
     }

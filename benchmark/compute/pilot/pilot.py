@@ -84,7 +84,17 @@ class PilotDispatcher(WaitingDispatcher):
         checks.check(config, request.cores, request.memory_mb, pilot.time_s)
 
     def submit(self, tasks: Sequence[Task]) -> None:
-        """Take tasks: those in the list of an earlier driver stay there, the others get a new."""
+        """Take tasks: those in the list of an earlier driver stay there, the others get a new.
+
+        Raises:
+            ConfigError: one asks for GPUs, which the workers do not divide.
+        """
+        for ranks in (task.resources.mpi for task in tasks):
+            if ranks and ranks.gpus_per_rank:
+                raise ConfigError(
+                    f"'resources' has {ranks.gpus_per_rank} as 'gpus_per_rank', and 'pilot' "
+                    "divides no GPUs among its workers; use the method slurm, or leave it out."
+                )
         self._tasks |= {task.key: task for task in tasks}
         if not self._is_adopted:
             self._is_adopted = True

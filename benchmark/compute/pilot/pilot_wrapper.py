@@ -124,7 +124,8 @@ class Allocation:
         roomy = [name for name, free in self._free.items() if free >= needed][: mpi.nodes]
         if len(roomy) < mpi.nodes:
             return None
-        ranks = ranks_worker(self.run, tuple(roomy), needed, self.plan.mpi)
+        cores = entry.resources.cores if self._first in roomy else 0
+        ranks = ranks_worker(self.run, tuple(roomy), needed, cores, self.plan.mpi)
         return self._started(ranks)
 
     def _make_room(self, nodes: int, needed: int) -> None:
@@ -145,7 +146,8 @@ class Allocation:
         line = worker.answers.readline()
         held = self._busy.pop(worker, None)
         if line.endswith(b"\n"):
-            self._strikes.subtract(dict(self._strikes))
+            for node in worker.nodes:
+                del self._strikes[node]
             if held:
                 self.lists.end(held[0], lost=b'"error"' in line[:200] and b'"record"' not in line)
             self._release(worker)

@@ -1,6 +1,9 @@
 """A worker's process on its node: a runner that lives on, on cores of its own.
 
-python -m benchmark.compute.pilot.slot STORE RUN CORES
+python -m benchmark.compute.pilot.slot STORE RUN CORES [ranks]
+
+`ranks`: it starts those of MPI programs, by what the batch system says of the allocation. With 0
+cores they are on other nodes, and what starts them needs no core of its own.
 """
 
 from __future__ import annotations
@@ -15,9 +18,12 @@ from benchmark.execution.__main__ import main as run_tasks
 _OF_THE_STEP = ("SLURM_", "PMI_", "PMIX_", "PMI2_", "OMPI_COMM_")
 
 
-def main(url: str, name: str, count: str) -> int:
-    for variable in [name for name in os.environ if name.startswith(_OF_THE_STEP)]:
-        del os.environ[variable]
+def main(url: str, name: str, count: str, kind: str = "") -> int:
+    if kind != "ranks":
+        for variable in [name for name in os.environ if name.startswith(_OF_THE_STEP)]:
+            del os.environ[variable]
+    if count == "0":
+        return run_tasks([url, name, "--serve"])
     with claimed(int(count)) as cores:
         return run_tasks([url, name, "--serve", "--cores", ",".join(map(str, cores))])
 

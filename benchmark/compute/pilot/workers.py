@@ -69,8 +69,7 @@ class Worker:
 
 def local_worker(run: Run, node: str, cores: int, first: str) -> Worker:
     """One for serial tasks; on the allocation's first node without a step of its own."""
-    command = [sys.executable, "-m", "benchmark.compute.pilot.slot"]
-    command += [run.store.url, run.name, str(cores)]
+    command = _slot(run, cores)
     if node != first:
         # The step gets what the allocation has on that node: limits are the sandbox's, per task.
         step = ["srun", "--overlap", "--nodes=1", "--ntasks=1", f"--nodelist={node}", "--mem=0"]
@@ -78,10 +77,15 @@ def local_worker(run: Run, node: str, cores: int, first: str) -> Worker:
     return Worker(command, (node,), 1, {}, is_kept=True)
 
 
-def ranks_worker(run: Run, nodes: tuple[str, ...], places: int, mpi: str) -> Worker:
-    """One for an MPI program with its ranks on `nodes`."""
-    command = [sys.executable, "-m", "benchmark.execution", run.store.url, run.name, "--serve"]
+def ranks_worker(run: Run, nodes: tuple[str, ...], places: int, cores: int, mpi: str) -> Worker:
+    """One for an MPI program with its ranks on `nodes`; its `cores` are on the first node."""
+    command = [*_slot(run, cores), "ranks"]
     variables = {HOSTS_VARIABLE: ",".join(nodes)} if nodes != ("",) else {}
     if mpi != "auto":
         variables[MPI_VARIABLE] = mpi
     return Worker(command, nodes, places, variables, is_kept=False)
+
+
+def _slot(run: Run, cores: int) -> list[str]:
+    module = "benchmark.compute.pilot.slot"
+    return [sys.executable, "-m", module, run.store.url, run.name, str(cores)]

@@ -1,4 +1,4 @@
-"""All that is Slurm's: its commands, what they say, and what its words mean.
+"""All that is Slurm's for arrays: its commands, what they say, and what its words mean.
 
 Slurm = Slurm(options)
     slurm.submit(request, script)        # sbatch
@@ -52,7 +52,7 @@ _HOPELESS = re.compile(
     r"Partition(Config|NodeLimit|TimeLimit|Inactive|Down)|BadConstraints|JobHeldAdmin"
     r"|Invalid(Account|QOS)|AccountNotAllowed|QOSNotAllowed|DependencyNeverSatisfied"
     r"|MaxMemPerLimit|JobHoldMaxRequeue|(?i:launch failed requeued held)"
-    r"|(Assoc|QOS)\w*(PerJob|MinCpu|MinGRES|MinMem)\w*|Reservation(Deleted|Invalid)?"
+    r"|(Assoc|QOS)\w*(PerJob|PerNode|MinCpu|MinGRES|MinMem)\w*|Reservation(Deleted|Invalid)"
 )
 _CAUSES = {
     "TIMEOUT": (Cause.TIMEOUT, "Slurm ended the job at its time limit"),
@@ -190,9 +190,6 @@ class Slurm:
         code = f"exit code {element.code}" if element.code not in ("", "0:0") else ""
         told = ", ".join(dict.fromkeys(part for part in (element.state, reason, code) if part))
         return cause, f"{words} ({told})."
-
-    def index(self, variables: Mapping[str, str]) -> str | None:
-        return variables.get(INDEX_VARIABLE)
 
     def _sbatch(self, options: list[str], script: str) -> str:
         try:

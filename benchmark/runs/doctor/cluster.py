@@ -67,9 +67,10 @@ def _first_job(config: Config) -> Iterator[Finding]:
         looks.append(f"echo store $(test -w {shlex.quote(str(seen))} && echo yes)")
     named = [f"--{name}={value}" for name, value in Slurm(options).chosen().items()]
     small = ["--nodes=1", "--ntasks=1", "--mem=300M", "--time=1", f"--immediate={FIRST_JOB_S}"]
+    script = "\n".join([*options.preamble, *looks])
     begun = time.monotonic()
     try:
-        told = call("srun", "--quiet", *small, *named, "bash", "-c", "; ".join(looks))
+        told = call("srun", "--quiet", *small, *named, *options.flags, "bash", "-c", script)
     except BenchmarkError as error:
         yield warning(
             CLUSTER,

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import importlib.util
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 from services import free_ports
 
+from benchmark.compute import submissions
+from benchmark.compute.metaflow import metaflow as dispatching
 from benchmark.compute.metaflow.chunks import chunks, run_chunk, summary
 from benchmark.compute.metaflow.deployments import STUDY_FLOW
-from benchmark.compute.metaflow.flows import FLOW
+from benchmark.compute.metaflow.flows import FLOW, asking
+from benchmark.compute.metaflow.lifeline import DRIVER_VARIABLE
 from benchmark.compute.metaflow.metaflow import MetaflowDispatcher
 from benchmark.config import Config
 from benchmark.config_keys import MetaflowOptions
@@ -46,6 +50,72 @@ RUN_FACTS = ".metaflow/AutomlBenchmarkTasks/*/_meta/_self.json"
 needs_metaflow = pytest.mark.skipif(
     importlib.util.find_spec("metaflow") is None, reason="metaflow is not installed"
 )
+
+
+def at_work(folder: Path) -> list[bytes]:
+    """The processes that name a folder."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            command = (entry / "cmdline").read_bytes()
+            if str(folder).encode() in command and int(entry.name) != os.getpid():
+                found.append(command)
+    return found
+
+
+class Still:
+    """A flow that is asked for, and runs nothing."""
+
+    asked: ClassVar[list[dict[str, Any]]] = []
+    said, is_alive = "", True
+
+    def __init__(self, options: dict[str, Any], _: dict[str, str]) -> None:
+        self.asked.append(options)
+
+    def stop(self) -> None: ...
+    def join(self) -> None: ...
+
+
+def test_a_flow_asks_for_its_tasks_resources_and_those_before_are_forgotten(
+    make_plan: Callable[..., Plan],
+    make_config: Callable[..., Config],
+    folder_store: Store,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(dispatching, "Flow", Still)
+    monkeypatch.setattr(Still, "asked", [])
+    plan = make_plan(folder_store, cores=2, memory=1500)
+    submissions.begin(plan.run, "metaflow", "automl", {plan.tasks[0].key: 0})
+    with MetaflowDispatcher(plan.run, make_config()) as dispatcher:
+        dispatcher.submit(plan.tasks[:1])
+        dispatcher.completed(0.0)
+        dispatcher.submit(plan.tasks[1:])
+        dispatcher.completed(0.0)
+        held = {key for one in submissions.load(plan.run) for key in one.keys}
+        assert held == {task.key for task in plan.tasks}
+        assert len(submissions.load(plan.run)) == 2
+    assert [one["decospecs"] for one in Still.asked] == [["resources:cpu=2,memory=2524"]] * 2
+
+
+def test_a_flow_ends_with_the_driver_that_started_it() -> None:
+    flow = "import time; from benchmark.compute.metaflow.lifeline import follow; follow()\n"
+    flow += "print(1, flush=True); time.sleep(30); print(2)"
+    driver = (
+        "import os, subprocess, sys\n"
+        f"variables = os.environ | {{{DRIVER_VARIABLE!r}: str(os.getpid())}}\n"
+        f"subprocess.run([sys.executable, '-c', {flow!r}], env=variables)"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", driver],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        cwd=ROOT,
+    )
+    with process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"1\n"
+        process.kill()
+        assert process.stdout.read() == b""  # it was interrupted before it could say more
 
 
 def test_a_chunk_is_run_and_summed_up(make_plan: Callable[..., Plan], folder_store: Store) -> None:
@@ -97,11 +167,15 @@ def test_a_killed_run_is_resumed(tmp_path: Path) -> None:
     end = time.monotonic() + PATIENCE_S
     while len(store.list("default/out")) < 3 and time.monotonic() < end:
         time.sleep(0.1)
-    os.killpg(first.pid, signal.SIGKILL)
+    first.kill()
     first.wait()
+    while at_work(tmp_path) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert at_work(tmp_path) == []  # the flow has ended with its driver
     second = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=PATIENCE_S)  # noqa: PLW1510
     assert second.returncode == 0, second.stderr.decode()[-3000:]
     assert len(store.list("default/out")) == 24
+    assert store.list("default/jobs") == []
     assert list(tmp_path.glob(".metaflow/mf.cards/**/*.html"))
 
 
@@ -189,17 +263,27 @@ def account(aws: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[dict[str, str]]
 @pytest.mark.integration
 @pytest.mark.parametrize("flow", [FLOW, STUDY_FLOW], ids=lambda flow: flow.stem)
 @pytest.mark.parametrize(
-    ("deco", "words", "place"),
+    ("deco", "words", "place", "asked"),
     [
-        ("kubernetes", ("argo-workflows", "create"), ("spec", "templates")),
-        ("batch", ("step-functions", "create"), ("States",)),
+        (
+            "kubernetes",
+            ("argo-workflows", "create"),
+            ("spec", "templates"),
+            ('"cpu": "3.0"', '"memory": "6024.0M"'),
+        ),
+        (
+            "batch",
+            ("step-functions", "create"),
+            ("States",),
+            ('{"Value": "3", "Type": "VCPU"}', '{"Value": "6024", "Type": "MEMORY"}'),
+        ),
     ],
 )
 @pytest.mark.usefixtures("account")
 def test_the_deployed_documents_compile(
-    flow: Path, deco: str, words: tuple[str, ...], place: tuple[str, ...]
+    flow: Path, deco: str, words: tuple[str, ...], place: tuple[str, ...], asked: tuple[str, ...]
 ) -> None:
-    with_image = ("--with", f"{deco}:image=example/bench:1")
+    with_image = ("--with", f"{deco}:image=example/bench:1", "--with", asking(3, 5000))
     done = subprocess.run(
         [sys.executable, flow, *with_image, *words, "--only-json"],
         capture_output=True,
@@ -211,12 +295,13 @@ def test_the_deployed_documents_compile(
     for key in place:
         found = found[key]
     assert "work" in json.dumps(found)
+    assert all(words in json.dumps(found) for words in asked)
 
 
 @needs_metaflow
 @pytest.mark.integration
 def test_a_triggered_study_is_deployed_once_and_only_if_it_may_be(
-    account: dict[str, str], tmp_path: Path
+    account: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On AWS's double, which takes state machines and runs none of them."""
     import boto3
@@ -229,11 +314,13 @@ def test_a_triggered_study_is_deployed_once_and_only_if_it_may_be(
             compute={"*": "metaflow"},
             metaflow=MetaflowOptions(orchestrator="step_functions"),
         )
-        settings = {"direction": "maximize", "trials": 4, "parallel": 3} | more
+        limits = {"memory": 300, "cores": 3}
+        settings = {"direction": "maximize", "trials": 4, "parallel": 3, "limits": limits} | more
         space = [{"name": "x", "value_type": "double", "lower_bound": 0, "upper_bound": 1}]
         objective = {"command": "echo {x}"}
         return HPORunner(objective, space, name=name, config=config, namespace="lab", **settings)
 
+    monkeypatch.setenv("METAFLOW_DECOSPECS", "batch:image=example/bench:1")
     machines = boto3.client("stepfunctions")
     with pytest.raises(BenchmarkError, match="keeps its journal on this machine"):
         runner("alone").trigger()
@@ -248,6 +335,9 @@ def test_a_triggered_study_is_deployed_once_and_only_if_it_may_be(
     place = machine["stateMachineArn"]
     definition = machines.describe_state_machine(stateMachineArn=place)["definition"]
     assert "--namespace=lab" in definition or "--tag lab" in definition
+    asked = json.dumps(json.loads(definition))
+    assert '{"Value": "3", "Type": "VCPU"}' in asked
+    assert '{"Value": "1324", "Type": "MEMORY"}' in asked
     runs = machines.list_executions(stateMachineArn=place)["executions"]
     inputs = [
         json.loads(json.loads(one["input"])["Parameters"])
@@ -256,6 +346,7 @@ def test_a_triggered_study_is_deployed_once_and_only_if_it_may_be(
     ]
     assert sorted(one["study"] for one in inputs) == ["first", "second"]
     assert {one["workers"] for one in inputs} == {3}
+    assert "example/bench" in json.dumps(boto3.client("batch").describe_job_definitions())
     assert triggered.facts["orchestrator"] == "step_functions"
     assert "AutomlBenchmarkStudy/" in triggered.sentence
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from slurm_double import SlurmDouble
@@ -19,6 +20,7 @@ from benchmark.results import Cause, Record
 from benchmark.runs.job_states import job_states
 from benchmark.runs.plan import Plan
 from benchmark.store import Store
+from benchmark.tasks import Ranks
 
 PILOT = {"pilot": {"nodes": 1, "cores": 1, "time_s": 600}, "partition": "main"}
 
@@ -115,3 +117,14 @@ def test_a_task_that_fits_into_no_allocation_is_refused(
     with pytest.raises(BenchmarkError, match="takes 2 cores, and 'pilot' in 'slurm' has 1"):
         PilotDispatcher.check(make_config(slurm=PILOT, cores=2))
     PilotDispatcher.check(make_config(slurm=PILOT))
+
+
+def test_gpus_of_ranks_are_refused(
+    plan: Plan, make_config: Callable[..., Config], slurm_double: SlurmDouble
+) -> None:
+    resources = replace(plan.tasks[0].resources, mpi=Ranks(1, 2, gpus_per_rank=1))
+    with (
+        Quick(plan.run, make_config(slurm=PILOT)) as dispatcher,
+        pytest.raises(BenchmarkError, match="1 as 'gpus_per_rank', and 'pilot' divides no GPUs"),
+    ):
+        dispatcher.submit([replace(plan.tasks[0], resources=resources)])

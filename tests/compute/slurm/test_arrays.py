@@ -12,7 +12,6 @@ from slurm_double import SlurmDouble
 from benchmark import results
 from benchmark.compute import submissions
 from benchmark.compute.cluster import Pace
-from benchmark.compute.slurm.commands import element
 from benchmark.compute.slurm.slurm import SlurmDispatcher
 from benchmark.config import Config
 from benchmark.errors import BenchmarkError
@@ -290,6 +289,45 @@ def test_a_limit_of_submissions_is_kept_until_there_is_room(
         assert [job["size"] for job in slurm_double.jobs()] == [1, 1, 1]
 
 
+def test_a_limit_that_other_jobs_fill_is_waited_for(
+    plan: Plan, config: Config, slurm_double: SlurmDouble
+) -> None:
+    slurm_double.configure(most=0)
+    with Quick(plan.run, config) as dispatcher:
+        dispatcher.submit(plan.tasks)
+        assert dispatcher.completed(timeout_s=0.3) == []
+        slurm_double.configure(most=10)
+        sent(dispatcher, slurm_double)
+    assert [job["size"] for job in slurm_double.jobs()] == [3]
+
+
+def test_after_a_full_queue_the_rest_goes_in_arrays(
+    make_plan: Callable[..., Plan], folder_store: Store, config: Config, slurm_double: SlurmDouble
+) -> None:
+    plan = make_plan(folder_store, DATASETS, seeds=4)
+    slurm_double.configure(most=6)
+    with Quick(plan.run, config) as dispatcher:
+        dispatcher.submit(plan.tasks)
+        sent(dispatcher, slurm_double, 1)
+        assert [job["size"] for job in slurm_double.jobs()] == [6]
+        for number in range(6):
+            slurm_double.set(7, number, "COMPLETED")
+            leave_record(plan, number)
+        sent(dispatcher, slurm_double, 2)
+        assert [job["size"] for job in slurm_double.jobs()] == [6, 6]
+
+
+def test_a_job_that_a_killed_driver_did_not_submit_goes_once_there_is_room(
+    plan: Plan, config: Config, slurm_double: SlurmDouble
+) -> None:
+    submissions.begin(plan.run, "Slurm", "automl", {task.key: 0 for task in plan.tasks})
+    slurm_double.configure(most=2)
+    with Quick(plan.run, config) as dispatcher:
+        dispatcher.submit(plan.tasks)
+        sent(dispatcher, slurm_double, 2)
+        assert [job["size"] for job in slurm_double.jobs()] == [1, 1]
+
+
 def test_what_can_never_start_is_reported(
     plan: Plan, config: Config, slurm_double: SlurmDouble
 ) -> None:
@@ -298,31 +336,6 @@ def test_what_can_never_start_is_reported(
         dispatcher.submit(plan.tasks)
         with pytest.raises(BenchmarkError, match=r"never start.*PartitionTimeLimit"):
             told(dispatcher, 1)
-
-
-@pytest.mark.parametrize(
-    ("reason", "hopeless"),
-    [
-        ("PartitionTimeLimit", True),
-        ("PartitionConfig", True),
-        ("BadConstraints", True),
-        ("InvalidAccount", True),
-        ("AssocMaxCpuPerJobLimit", True),
-        ("QOSMaxMemoryPerJob", True),
-        ("launch failed requeued held", True),
-        ("JobHeldAdmin", True),
-        ("Priority", False),
-        ("Resources", False),
-        ("BeginTime", False),
-        ("JobArrayTaskLimit", False),
-        ("QOSMaxJobsPerUserLimit", False),
-        ("AssocGrpCpuLimit", False),
-        ("ReqNodeNotAvail, UnavailableNodes:n1", False),
-    ],
-)
-def test_which_reasons_to_wait_never_clear(reason: str, hopeless: bool) -> None:
-    assert element("PENDING", reason).is_hopeless is hopeless
-    assert not element("RUNNING", reason).is_hopeless
 
 
 def test_one_that_waits_in_hope_holds_the_others_verdict(
@@ -351,33 +364,6 @@ def test_what_slurm_refuses_is_said_in_its_words(
         with pytest.raises(BenchmarkError, match="Invalid account"):
             told(dispatcher, 1)
     assert submissions.load(plan.run, "Slurm") == []
-
-
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"slurm": {"partition": "nope"}}, "'nope', and the cluster has main, short, closed"),
-        ({"slurm": {"partition": "closed"}}, "closed is down"),
-        ({"slurm": {"partition": "short"}}, "short allows 60 s and a job would ask for 360"),
-        ({"cores": 5}, "5 cores, and the nodes of the partition main have 4"),
-        ({"memory": 7500}, "8524 MB .* have 8000"),
-        ({"s3_bucket_root": "memory://x"}, "no node of the cluster sees"),
-    ],
-)
-def test_what_the_cluster_would_never_start_is_refused(
-    slurm_double: SlurmDouble, make_config: Callable[..., Config], changes: dict, words: str
-) -> None:
-    with pytest.raises(BenchmarkError, match=words):
-        SlurmDispatcher.check(make_config(**changes))
-    SlurmDispatcher.check(make_config())
-
-
-def test_without_slurm_it_is_refused(
-    make_config: Callable[..., Config], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PATH", "/nowhere")
-    with pytest.raises(BenchmarkError, match="sbatch is not on PATH"):
-        SlurmDispatcher.check(make_config())
 
 
 def test_a_whole_run_in_which_the_elements_are_processes(

@@ -7,6 +7,8 @@
 or be on PYTHONPATH, and the store must be reached. A step that is run twice runs no task twice.
 """
 
+import os
+
 from metaflow import FlowSpec, Parameter, card, current, step
 
 
@@ -49,4 +51,8 @@ class AutomlBenchmarkTasks(FlowSpec):
 
 
 if __name__ == "__main__":
+    if "AUTOML_BENCHMARK_DRIVER" in os.environ:
+        from benchmark.compute.metaflow.lifeline import follow
+
+        follow()
     AutomlBenchmarkTasks()
