@@ -80,6 +80,10 @@ class BaremetalDispatcher(WaitingDispatcher):
         checks.check(config)
 
     @classmethod
+    def brings_environments(cls, config: Config) -> bool:  # noqa: ARG003  always
+        return True
+
+    @classmethod
     def rate(cls, config: Config) -> Rate | None:
         """What a task costs on the configured types.
 
