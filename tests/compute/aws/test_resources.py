@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +23,20 @@ KINDS = [
     *("launch template", "launch template", "compute environment", "job queue"),
 ]
 
+EVERYTHING = (
+    *permissions.STORE,
+    *permissions.BATCH,
+    *permissions.IMAGES,
+    *permissions.FLEET,
+    *permissions.CREATE,
+)
+
 
 class Account(AwsDouble):
     """moto, with AWS's own policies and the simulator of permissions, which it does not have."""
 
     denied: frozenset[str] = frozenset()
+    policy: tuple[dict[str, Any], ...] = ({"Action": EVERYTHING, "Resource": "*"},)
 
     def _attachrolepolicy(self, asked: dict[str, Any]) -> str:
         return ""
@@ -49,15 +60,23 @@ class Account(AwsDouble):
         )
 
     def _simulateprincipalpolicy(self, asked: dict[str, Any]) -> str:
+        """An action is asked for every resource; none named means all of them."""
         names = [value for key, value in asked.items() if key.startswith("ActionNames.")]
+        places = [value for key, value in asked.items() if key.startswith("ResourceArns.")] or ["*"]
         members = "".join(
             f"<member><EvalActionName>{name}</EvalActionName><EvalDecision>"
-            f"{'implicitDeny' if name in self.denied else 'allowed'}</EvalDecision></member>"
+            f"{'allowed' if all(self._may(name, one) for one in places) else 'implicitDeny'}"
+            "</EvalDecision></member>"
             for name in names
         )
         return (
             "<SimulatePrincipalPolicyResult><EvaluationResults>"
             f"{members}</EvaluationResults></SimulatePrincipalPolicyResult>"
+        )
+
+    def _may(self, action: str, place: str) -> bool:
+        return action not in self.denied and any(
+            action in one["Action"] and fnmatchcase(place, one["Resource"]) for one in self.policy
         )
 
 
@@ -147,14 +166,29 @@ def test_a_bucket_of_somebody_else_is_a_sentence(site: Site, account: Account) -
 
 
 def test_missing_permissions_are_named_before_anything_is_done(account: Account) -> None:
-    assert permissions.check(Aws(), permissions.STORE + permissions.CREATE) is None
+    config = Config(s3_bucket_root="my-results")
+    assert permissions.check(Aws(), config, permissions.STORE + permissions.CREATE) is None
     account.denied = frozenset(("iam:CreateRole", "batch:CreateJobQueue"))
     with pytest.raises(ConfigError, match=r"may not do batch:CreateJobQueue, iam:CreateRole;"):
-        permissions.check(Aws(), permissions.CREATE)
+        permissions.check(Aws(), config, permissions.CREATE)
     account.fault = lambda name, _: (403, "AccessDenied") if name.startswith("simulate") else None
-    note = permissions.check(Aws(), permissions.CREATE)
+    note = permissions.check(Aws(), config, permissions.CREATE)
     assert note
     assert "iam:SimulatePrincipalPolicy" in note
+
+
+def test_the_policy_of_the_documents_is_enough_and_for_its_own_bucket_only(
+    account: Account,
+) -> None:
+    page = (Path(__file__).parents[3] / "docs/aws.md").read_text()
+    text = page.partition("## The least policy")[2].partition("```json")[2].partition("```")[0]
+    account.policy = tuple(json.loads(text)["Statement"])
+    wanted = permissions.STORE + permissions.BATCH + permissions.IMAGES + permissions.FLEET
+    config = Config(s3_bucket_root="my-results", s3_folder="a/")
+    assert permissions.check(Aws(), config, (*wanted, "iam:PassRole")) is None
+    other = Config(s3_bucket_root="another")
+    with pytest.raises(ConfigError, match="s3:DeleteObject, s3:GetObject, s3:ListBucket, s3:Put"):
+        permissions.check(Aws(), other, wanted)
 
 
 @pytest.mark.integration
