@@ -130,9 +130,9 @@ def _destroyed(options: argparse.Namespace, config: Config) -> int:
 
 
 def _question(site: Site) -> str:
-    from benchmark.compute.aws.resources import resources_of
+    from benchmark.compute.aws.resources import all_of
 
-    there = [one.title for one in resources_of(site) if one.find() and one.is_ours()]
+    there = [one.title for one in all_of(site) if one.find() and one.is_ours()]
     return f"Remove {', '.join(there) or 'nothing'} in {site.aws.region}?"
 
 

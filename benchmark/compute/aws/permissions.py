@@ -37,7 +37,7 @@ FLEET = (
     *("sqs:SendMessage", "sqs:ReceiveMessage", "sqs:DeleteMessage", "ssm:GetParameters"),
 )
 CREATE = (
-    *("s3:CreateBucket", "s3:PutBucketTagging", "s3:PutBucketPublicAccessBlock"),
+    *("s3:CreateBucket", "s3:TagResource", "s3:PutBucketPublicAccessBlock"),
     *("s3:GetBucketTagging", "s3:DeleteBucket"),
     *("ecr:CreateRepository", "ecr:TagResource", "ecr:ListTagsForResource"),
     *("ecr:DeleteRepository", "iam:CreateRole", "iam:GetRole", "iam:TagRole", "iam:ListRoleTags"),
@@ -53,6 +53,7 @@ CREATE = (
     *("batch:DeleteComputeEnvironment", "batch:DescribeComputeEnvironments"),
     *("batch:CreateJobQueue", "batch:UpdateJobQueue", "batch:DeleteJobQueue"),
     *("batch:DescribeJobQueues", "batch:TagResource"),
+    *("batch:DescribeJobDefinitions", "batch:DeregisterJobDefinition"),
 )
 _AT_ONCE = 50
 
