@@ -47,6 +47,7 @@ class Instance:
     root: Path
     launched: float = field(default_factory=time.time)
     ended: float | None = None
+    reason: str = ""
     notice: str | None = None
 
     @property
@@ -92,14 +93,14 @@ class FleetDouble(AwsDouble):
     def take_away(self, one: Instance) -> None:
         """Without a word, as when the hardware fails."""
         with self._lock:
-            self._end(one)
+            self._end(one, "Server.SpotInstanceTermination")
 
     def give_notice(self, one: Instance) -> None:
         one.notice = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
-    def _end(self, one: Instance) -> None:
+    def _end(self, one: Instance, reason: str = "Client.UserInitiatedShutdown") -> None:
         if one.ended is None:
-            one.ended = time.time()
+            one.ended, one.reason = time.time(), reason
         if one.process.poll() is None:
             kill_tree(one.process.pid)
             one.process.wait()
@@ -111,7 +112,7 @@ class FleetDouble(AwsDouble):
                     if (one.root / "down").exists():
                         with contextlib.suppress(ProcessLookupError):
                             os.kill(one.process.pid, signal.SIGTERM)
-                        self._end(one)
+                        self._end(one, "Client.InstanceInitiatedShutdown")
 
     # The interface: EC2
 
@@ -186,7 +187,8 @@ class FleetDouble(AwsDouble):
             items += (
                 f"<item><instanceId>{one.id}</instanceId><instanceType>{one.type}</instanceType>"
                 f"{spot}<instanceState><code>16</code><name>{one.state}</name></instanceState>"
-                f"<launchTime>{at}</launchTime></item>"
+                f"<launchTime>{at}</launchTime><stateReason><code>{one.reason}</code></stateReason>"
+                "</item>"
             )
         return f"<reservationSet><item><instancesSet>{items}</instancesSet></item></reservationSet>"
 

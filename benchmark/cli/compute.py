@@ -55,7 +55,7 @@ def _in_cloud(options: argparse.Namespace, config: Config, used: set[str], data:
     from benchmark.compute.aws.clients import Aws
 
     aws = Aws()
-    _may(aws, options, used)
+    _may(aws, config, options, used)
     facts: dict[str, Any] = {"made": [], "data": [], "images": [], "definitions": []}
     if options.create:
         facts["made"], config = _created(aws, config)
@@ -81,14 +81,14 @@ def _methods(config: Config) -> set[str]:
     return set(methods.methods_of(config, names).methods.values())
 
 
-def _may(aws: Aws, options: argparse.Namespace, used: set[str]) -> None:
+def _may(aws: Aws, config: Config, options: argparse.Namespace, used: set[str]) -> None:
     from benchmark.compute.aws import permissions
 
     needed: tuple[str, ...] = permissions.STORE
     needed += permissions.BATCH + permissions.IMAGES if "batch" in used else ()
     needed += permissions.FLEET if "baremetal" in used else ()
     needed += permissions.CREATE if options.create or options.destroy else ()
-    note = permissions.check(aws, needed)
+    note = permissions.check(aws, config, needed)
     if note:
         notice(f"warning: {note}")
 
@@ -116,7 +116,7 @@ def _destroyed(options: argparse.Namespace, config: Config) -> int:
     from benchmark.compute.aws.resources import Site, destroy
 
     aws = Aws()
-    _may(aws, options, set())
+    _may(aws, config, options, set())
     site = Site(aws, config)
     if not options.yes and not agreed(_question(site)):
         notice("Nothing was removed.")
@@ -130,9 +130,9 @@ def _destroyed(options: argparse.Namespace, config: Config) -> int:
 
 
 def _question(site: Site) -> str:
-    from benchmark.compute.aws.resources import resources_of
+    from benchmark.compute.aws.resources import all_of
 
-    there = [one.title for one in resources_of(site) if one.find() and one.is_ours()]
+    there = [one.title for one in all_of(site) if one.find() and one.is_ours()]
     return f"Remove {', '.join(there) or 'nothing'} in {site.aws.region}?"
 
 

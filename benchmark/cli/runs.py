@@ -51,7 +51,7 @@ def local(options: argparse.Namespace) -> int:
     dataset = found.description["name"]
     with tempfile.TemporaryDirectory(prefix="automl-benchmark-local-") as folder:
         planned = plan(open_store(folder), draft(config, datasets=[dataset]))
-        begin.build_environments(planned.run, planned.tasks, notice)
+        begin.build_environments(planned.run, config, planned.tasks, notice)
         records: list[Record] = []
         summary = execute(planned.run, config, planned.tasks, records.append, _stopping)
         for record in records:
@@ -133,7 +133,7 @@ def _carried(config: Config, run: Run, waiting: Sequence[Task], had: int, detach
     scanned = registry.scan(config.frameworks_path)
     for warning in (*method.warnings, *scanned.warnings, *begin.doubts(run, waiting)):
         notice(f"warning: {warning}")
-    begin.build_environments(run, waiting, notice)
+    begin.build_environments(run, config, waiting, notice)
     with Progress(len(waiting), parallel) as progress:
         ask = question(progress.hidden)
         return execute(run, config, waiting, progress.tell, _stopping, detach=detach, ask=ask)

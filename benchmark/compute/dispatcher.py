@@ -100,6 +100,12 @@ class Dispatcher:
         """Raise a ConfigError for what this method cannot do, before anything is written."""
 
     @classmethod
+    def brings_environments(cls, config: Config) -> bool:  # noqa: ARG003  for those that do
+        """Whether the frameworks' environments are where tasks run, or are made there: the driver
+        builds none."""
+        return False
+
+    @classmethod
     def rate(cls, config: Config) -> Rate | None:  # noqa: ARG003  for those that cost nothing
         """What a task costs here; None where it costs nothing, or nothing that can be told."""
         return None

@@ -98,7 +98,19 @@ def prepared(
             "parallel": definition.max_parallelism or definition.parallel,
         }
     )
-    discovery.load_method(method).check(config)
+    found = discovery.load_method(method)
+    found.check(config)
+    if method == "batch" and base.ecr_repo:
+        raise StudyError(
+            f"'ecr_repo' is {base.ecr_repo}, which has images of frameworks and none for trials; "
+            "name an image's definition in 'job_definition_id' and unset 'ecr_repo', or use "
+            "another method in 'compute'."
+        )
+    if base.max_cost is not None and found.rate(config) is not None:
+        raise StudyError(
+            f"'max_cost' is {base.max_cost:g}, and it does not hold for studies; unset it, and "
+            f"limit '{definition.name}' with stop: {{cost: {base.max_cost:g}}} in its file."
+        )
     if method == "local":
         check_found(definition.objective, files)
     return method, config

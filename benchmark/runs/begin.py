@@ -6,8 +6,9 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from benchmark import results
+from benchmark.compute import discovery, methods
 from benchmark.compute.driving import driving
-from benchmark.errors import BenchmarkError
+from benchmark.errors import BenchmarkError, MethodError
 from benchmark.frameworks import of_entry
 from benchmark.frameworks.building import build_all
 from benchmark.runs import select
@@ -86,11 +87,14 @@ def doubts(run: Run, tasks: Sequence[Task]) -> list[str]:
 
 
 def build_environments(
-    run: Run, tasks: Sequence[Task], report: Callable[[str], None] | None = None
+    run: Run, config: Config, tasks: Sequence[Task], report: Callable[[str], None] | None = None
 ) -> None:
-    """Build what is missing before the clock of any task runs; a failure is the tasks' to tell."""
+    """Build what is missing here before the clock of any task runs; a failure is the tasks' to
+    tell. What runs elsewhere in environments of its own needs none."""
     say = report or str
-    labels = dict.fromkeys(str(task.labels["framework"]) for task in tasks)
+    groups = methods.by_method(run, config, tasks)
+    here = [task for name, group in groups.items() if _builds_here(name, config) for task in group]
+    labels = dict.fromkeys(str(task.labels["framework"]) for task in here)
     frameworks = []
     for label in labels:
         try:
@@ -100,3 +104,10 @@ def build_environments(
     for built in build_all(frameworks, report, verified=False):
         if built.error:
             say(f"warning: {built.error}")
+
+
+def _builds_here(method: str, config: Config) -> bool:
+    try:
+        return not discovery.load_method(method).brings_environments(config)
+    except MethodError:
+        return False  # None of its tasks will run.

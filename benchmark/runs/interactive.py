@@ -245,7 +245,7 @@ def _carry_out(
     """Run what has no result; data that cannot be had is a fault of the summary."""
     waiting = results.without_result(run, tasks)
     if quiet:
-        begin.build_environments(run, waiting)
+        begin.build_environments(run, config, waiting)
         summary = execute(run, config, waiting)
     else:
         # Progress is shown as the commands show it: the one way up, taken only here.
@@ -253,7 +253,7 @@ def _carry_out(
         from benchmark.cli.progress import Progress
 
         notice(choice_of(run, config, waiting).line)
-        begin.build_environments(run, waiting, notice)
+        begin.build_environments(run, config, waiting, notice)
         with Progress(len(waiting), config.parallel or 1) as progress:
             summary = execute(run, config, waiting, progress.tell)
     summary.faults.extend(

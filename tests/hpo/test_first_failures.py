@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from benchmark.compute import discovery
+from benchmark.compute.dispatcher import Dispatcher, Rate
 from benchmark.config import Config
 from benchmark.hpo import launching
 from benchmark.hpo.stopping import EMPTY, FirstFailures
@@ -96,6 +98,34 @@ def test_what_cannot_start_is_refused(
         with pytest.raises(StudyError, match=r"'bench\.py' is not in"):
             Study.begin(folder_store, define(declared(["python", "bench.py"]), tmp_path))
     assert folder_store.list("studies") == []
+
+
+class Paid(Dispatcher):
+    """A method that costs money, and takes every configuration."""
+
+    process = None  # type: ignore[assignment]  # no trial comes so far
+
+    @classmethod
+    def rate(cls, config: Config) -> Rate:
+        return Rate(1.0, 2.0, "a machine")
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"max_cost": 5}, r"'max_cost' is 5, .* limit 's' with stop: \{cost: 5\}"),
+        ({"ecr_repo": "trials"}, "'ecr_repo' is trials, .* none for trials; name"),
+    ],
+)
+def test_what_a_paid_method_would_not_keep_is_refused(
+    keys: dict[str, Any], said: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(discovery, "load_method", lambda _: Paid)
+    definition = define(declared([sys.executable, "-c", ""]), tmp_path)
+    base = Config(compute={"*": "batch"})
+    assert launching.prepared(definition, base, {})[0] == "batch"
+    with pytest.raises(StudyError, match=said):
+        launching.prepared(definition, base.model_copy(update=keys), {})
 
 
 @pytest.mark.integration

@@ -6,12 +6,15 @@ import re
 from typing import TYPE_CHECKING
 
 from benchmark.compute.aws.clients import RefusedError
+from benchmark.compute.aws.resources.site import PREFIX
+from benchmark.compute.submissions import name_part
 from benchmark.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
 
     from benchmark.compute.aws.clients import Aws
+    from benchmark.config import Config
 
 STORE = ("s3:ListBucket", "s3:GetObject", "s3:PutObject", "s3:DeleteObject")
 BATCH = (
@@ -29,12 +32,12 @@ FLEET = (
     *("ec2:CreateFleet", "ec2:RunInstances", "ec2:CreateTags", "ec2:DescribeInstances"),
     *("ec2:TerminateInstances", "ec2:DescribeLaunchTemplateVersions", "ec2:DescribeVpcs"),
     *("ec2:CreateLaunchTemplateVersion", "ec2:DeleteLaunchTemplateVersions"),
-    *("ec2:DescribeInstanceTypes", "ec2:DescribeSpotPriceHistory", "iam:PassRole"),
+    *("ec2:DescribeInstanceTypes", "ec2:DescribeSpotPriceHistory"),
     *("sqs:CreateQueue", "sqs:TagQueue", "sqs:GetQueueAttributes", "sqs:DeleteQueue"),
     *("sqs:SendMessage", "sqs:ReceiveMessage", "sqs:DeleteMessage", "ssm:GetParameters"),
 )
 CREATE = (
-    *("s3:CreateBucket", "s3:PutBucketTagging", "s3:PutBucketPublicAccessBlock"),
+    *("s3:CreateBucket", "s3:TagResource", "s3:PutBucketPublicAccessBlock"),
     *("s3:GetBucketTagging", "s3:DeleteBucket"),
     *("ecr:CreateRepository", "ecr:TagResource", "ecr:ListTagsForResource"),
     *("ecr:DeleteRepository", "iam:CreateRole", "iam:GetRole", "iam:TagRole", "iam:ListRoleTags"),
@@ -50,12 +53,13 @@ CREATE = (
     *("batch:DeleteComputeEnvironment", "batch:DescribeComputeEnvironments"),
     *("batch:CreateJobQueue", "batch:UpdateJobQueue", "batch:DeleteJobQueue"),
     *("batch:DescribeJobQueues", "batch:TagResource"),
+    *("batch:DescribeJobDefinitions", "batch:DeregisterJobDefinition"),
 )
 _AT_ONCE = 50
 
 
-def check(aws: Aws, actions: Sequence[str]) -> str | None:
-    """Refuse where an action is not allowed; a note where AWS does not say.
+def check(aws: Aws, config: Config, actions: Iterable[str]) -> str | None:
+    """Refuse where an action is not allowed on what it is for; a note where AWS does not say.
 
     Raises:
         ConfigError: with every action that is missing.
@@ -63,34 +67,58 @@ def check(aws: Aws, actions: Sequence[str]) -> str | None:
     arn = str(aws.call("sts", "get_caller_identity")["Arn"])
     if arn.endswith(":root"):
         return None
-    wanted = sorted(set(actions))
+    wanted: dict[str, list[str]] = {}
+    for action in sorted(set(actions)):
+        wanted.setdefault(_resource(action, arn, aws.region, config), []).append(action)
     missing: list[str] = []
     try:
-        for start in range(0, len(wanted), _AT_ONCE):
-            told = aws.call(
-                "iam",
-                "simulate_principal_policy",
-                PolicySourceArn=_role(arn),
-                ActionNames=wanted[start : start + _AT_ONCE],
-            )
-            missing += [
-                one["EvalActionName"]
-                for one in told["EvaluationResults"]
-                if one["EvalDecision"] == "explicitDeny"
-                or (one["EvalDecision"] != "allowed" and not _conditional(one))
-            ]
+        for resource, group in wanted.items():
+            for start in range(0, len(group), _AT_ONCE):
+                told = aws.call(
+                    "iam",
+                    "simulate_principal_policy",
+                    PolicySourceArn=_role(arn),
+                    ActionNames=group[start : start + _AT_ONCE],
+                    ResourceArns=[resource],
+                )
+                missing += [
+                    one["EvalActionName"]
+                    for one in told["EvaluationResults"]
+                    if one["EvalDecision"] == "explicitDeny"
+                    or (one["EvalDecision"] != "allowed" and not _conditional(one))
+                ]
     except RefusedError as error:
         return f"Permissions cannot be checked beforehand: {error}"
     if missing:
         raise ConfigError(
-            f"{arn} may not do {', '.join(missing)}; allow it in its policy (docs/aws.md has one), "
-            "or use other credentials."
+            f"{arn} may not do {', '.join(sorted(missing))}; allow it in its policy (docs/aws.md "
+            "has one), or use other credentials."
         )
     return None
 
 
+def _resource(action: str, caller: str, region: str, config: Config) -> str:
+    """What an action is to be done to, as a policy may name it; "*" where it takes no name."""
+    _, partition, _, _, account, _ = caller.split(":", 5)
+    service, _, verb = action.partition(":")
+    prefix = name_part(config.job_name or PREFIX)
+    if service == "s3" and config.store_url.startswith("s3://"):
+        bucket, _, folder = config.store_url[len("s3://") :].partition("/")
+        place = f"/{folder}object" if verb.endswith("Object") else ""
+        return f"arn:{partition}:s3:::{bucket}{place}"
+    if service == "sqs":
+        return f"arn:{partition}:sqs:{region}:{account}:{PREFIX}-queue"
+    if action == "iam:CreateServiceLinkedRole":
+        name = "aws-service-role/spot.amazonaws.com/AWSServiceRoleForEC2Spot"
+        return f"arn:{partition}:iam::{account}:role/{name}"
+    if service == "iam":
+        kind = "instance-profile" if verb.endswith("InstanceProfile") else "role"
+        return f"arn:{partition}:iam::{account}:{kind}/{prefix}-machines"
+    return "*"
+
+
 def _conditional(one: dict[str, object]) -> bool:
-    """Whether the answer hangs on something that was not told, such as a resource."""
+    """Whether the answer hangs on something that was not told, such as a tag."""
     return bool(one.get("MissingContextValues"))
 
 

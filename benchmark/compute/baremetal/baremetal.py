@@ -7,7 +7,6 @@ template version. A driver that was killed finds its fleet again by the token in
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import os
@@ -19,6 +18,7 @@ from benchmark import results
 from benchmark.compute.aws import bundle, prices
 from benchmark.compute.aws.clients import Aws
 from benchmark.compute.baremetal import checks, template
+from benchmark.compute.baremetal.boots import Boots
 from benchmark.compute.baremetal.fleet import Fleet, Ledger
 from benchmark.compute.baremetal.messages import TaskQueue
 from benchmark.compute.baremetal.state import State, in_queue
@@ -32,13 +32,11 @@ from benchmark.results import Cause, Record
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from benchmark.compute.baremetal.fleet import Machine
     from benchmark.compute.dispatcher import Rate
     from benchmark.config import Config
     from benchmark.tasks import Run, Task
 
 _log = logging.getLogger("benchmark.compute")
-_FAILED_BOOTS = 3
 _LONGEST_S = 7 * 24 * 3600
 
 
@@ -72,7 +70,7 @@ class BaremetalDispatcher(WaitingDispatcher):
         self._queue: TaskQueue | None = None
         self._fleet: Fleet | None = None
         self._ledger: Ledger | None = None
-        self._gone: dict[str, bool] = {}
+        self._boots = Boots(run)
         self._start_at = 0.0
         self._pause_s = self.pace.capacity_s
 
@@ -80,6 +78,10 @@ class BaremetalDispatcher(WaitingDispatcher):
     def check(cls, config: Config) -> None:
         """Refuse, with one sentence and without making anything, what EC2 would refuse."""
         checks.check(config)
+
+    @classmethod
+    def brings_environments(cls, config: Config) -> bool:  # noqa: ARG003  always
+        return True
 
     @classmethod
     def rate(cls, config: Config) -> Rate | None:
@@ -248,14 +250,25 @@ class BaremetalDispatcher(WaitingDispatcher):
         return found
 
     def _keep_up(self, aws: Aws) -> None:
-        """As many machines as the tasks need, `cluster_size` at most."""
+        """As many machines as the tasks need, `cluster_size` at most.
+
+        Raises:
+            BenchmarkError: the last ones did not come to work, and none is left.
+        """
         fleet, ledger = self._fleet, self._ledger
         if fleet is None or ledger is None:
             return
         machines = fleet.machines(aws)
         ledger.note(machines)
         live = [one for one in machines if one.live]
-        self._look_at_gone([one for one in machines if not one.live], bool(live))
+        self._boots.look([one for one in machines if not one.live], self._since)
+        if self._boots.hopeless:
+            # What others have begun is let finish.
+            if not live:
+                raise self._boots.error()
+            return
+        if machines and not live:
+            self._send_lost(aws)
         smallest = min(checks.slots(self.config, one) for one in fleet.offers)
         needed = min(self.config.cluster_size, math.ceil(len(self._tasks) / smallest))
         missing = needed - len(live)
@@ -280,29 +293,15 @@ class BaremetalDispatcher(WaitingDispatcher):
         )
         self._pause_s = min(2 * self._pause_s, 10 * self.pace.capacity_s)
 
-    def _look_at_gone(self, machines: Sequence[Machine], others: bool) -> None:
-        """Stop where machine after machine does not come to work.
-
-        Raises:
-            BenchmarkError: the last ones all failed, with what the last said.
-        """
-        said: dict[str, Any] = {}
-        for one in sorted(machines, key=lambda machine: machine.started):
-            if one.id in self._gone:
-                continue
-            data = self.run.store.get(f"{self.run.name}/machines/{one.id}.end")
-            try:
-                said = json.loads(data or b"{}")
-            except ValueError:
-                said = {}
-            self._gone[one.id] = not said or bool(said.get("good"))
-        last = list(self._gone.values())[-_FAILED_BOOTS:]
-        if len(last) == _FAILED_BOOTS and not any(last) and not others:
-            why = str(said.get("message") or "no message").rstrip(".")
-            raise BenchmarkError(
-                f"The machines do not come to work ({said.get('stage', 'boot')}): {why}; see "
-                f"{self.run.name}/logs/machines/ in {self.run.store.url}."
-            )
+    def _send_lost(self, aws: Aws) -> None:
+        """Send again the tasks that neither the queue nor a machine has."""
+        queue = self._queue
+        if queue is None or not queue.is_empty(aws):
+            return
+        self._tell(self._outcomes())
+        if self._tasks:
+            _log.warning("%d tasks are not in the queue; sending them again.", len(self._tasks))
+            queue.send(aws, self._tasks)
 
     def _interrupted(self, left: Mapping[str, Task]) -> None:
         """End the attempts that the machines had under way when they were ended."""

@@ -96,7 +96,12 @@ class Worker:
             return
         wait_s = 0 if self.held else self.job["wait_s"]
         for message in patiently(lambda: self.queue.receive(self.aws, free, wait_s), PATIENCE_S):
-            if message.key in self.held or results.current_record(self.run, message.key):
+            held = self.held.get(message.key)
+            if held and held.id == message.id:
+                # Its time was up while its task ran on; only the new receipt deletes it.
+                self.held[message.key] = message
+                continue
+            if held or results.current_record(self.run, message.key):
                 _say(f"{message.key}: has been done")
                 self._done(message)
                 continue

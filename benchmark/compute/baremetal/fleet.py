@@ -36,13 +36,14 @@ _NO_CAPACITY = (
 
 @dataclass(frozen=True)
 class Machine:
-    """An instance as EC2 describes it. `started` in seconds since 1970."""
+    """An instance as EC2 describes it. `started` in seconds since 1970, `reason` why it ended."""
 
     id: str
     type: str
     lifecycle: str
     state: str
     started: float
+    reason: str = ""
 
     @property
     def live(self) -> bool:
@@ -190,4 +191,5 @@ def _machine(told: dict[str, Any]) -> Machine:
         prices.SPOT if told.get("InstanceLifecycle") == "spot" else prices.ON_DEMAND,
         told["State"]["Name"],
         told["LaunchTime"].timestamp(),
+        str(told.get("StateReason", {}).get("Code", "")),
     )

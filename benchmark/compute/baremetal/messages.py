@@ -21,10 +21,14 @@ _GONE = ("QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue")
 
 @dataclass(frozen=True)
 class Message:
-    """A task that this process has until its time is up, unless it asks for more."""
+    """A task that this process has until its time is up, unless it asks for more.
+
+    `id` is SQS's; the same message has another receipt each time that it is received.
+    """
 
     key: str
     receipt: str
+    id: str
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,15 @@ class TaskQueue:
             lost += [batch[int(one["Id"])].key for one in told.get("Failed", [])]
         return lost
 
+    def is_empty(self, aws: Aws) -> bool:
+        """Whether no message waits, and none is with a machine, in either queue."""
+        counts = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
+        told = [
+            aws.call("sqs", "get_queue_attributes", QueueUrl=url, AttributeNames=list(counts))
+            for url in (self.url, self.dead_url)
+        ]
+        return not any(int(one["Attributes"][name]) for one in told for name in counts)
+
     def done(self, aws: Aws, message: Message, *, dead: bool = False) -> None:
         url = self.dead_url if dead else self.url
         aws.call("sqs", "delete_message", QueueUrl=url, ReceiptHandle=message.receipt)
@@ -109,7 +122,10 @@ class TaskQueue:
             MaxNumberOfMessages=min(most, AT_ONCE),
             WaitTimeSeconds=wait_s,
         )
-        return [Message(one["Body"], one["ReceiptHandle"]) for one in told.get("Messages", [])]
+        return [
+            Message(one["Body"], one["ReceiptHandle"], one["MessageId"])
+            for one in told.get("Messages", [])
+        ]
 
 
 def _batches(all_of: Sequence[Any]) -> Iterator[Sequence[Any]]:

@@ -70,6 +70,10 @@ class BatchDispatcher(SubmittingDispatcher):
         checks.check(config)
 
     @classmethod
+    def brings_environments(cls, config: Config) -> bool:  # noqa: ARG003  always
+        return True
+
+    @classmethod
     def rate(cls, config: Config) -> Rate | None:
         """What a task costs in the queue.
 

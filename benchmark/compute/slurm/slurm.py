@@ -23,5 +23,9 @@ class SlurmDispatcher(ArrayDispatcher):
         """Refuse what the cluster would never start."""
         checks.check(config, config.cores, config.memory + config.slurm.reserve_mb)
 
+    @classmethod
+    def brings_environments(cls, config: Config) -> bool:
+        return config.slurm.image is not None
+
     def cluster(self) -> Cluster:
         return Slurm(self.config.slurm)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from benchmark.compute.aws.resources.machines import SecurityGroup, Template
-from benchmark.compute.aws.resources.queues import Environment, Queue
+from benchmark.compute.aws.resources.queues import Definitions, Environment, Queue
 from benchmark.compute.aws.resources.roles import LinkedRole, MachineRole, Profile, ServiceRole
 from benchmark.compute.aws.resources.site import Resource, Site
 from benchmark.compute.aws.resources.storage import Bucket, Repository
@@ -22,7 +22,7 @@ from benchmark.compute.aws.resources.storage import Bucket, Repository
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Site", "Told", "create", "destroy", "resources_of"]
+__all__ = ["Site", "Told", "all_of", "create", "destroy", "resources_of"]
 
 
 @dataclass(frozen=True)
@@ -57,17 +57,24 @@ def resources_of(site: Site) -> list[Resource]:
     ]
 
 
+def all_of(site: Site) -> list[Resource]:
+    """Those and what was made under other settings, or by a run; `destroy` looks for them."""
+    *others, queue = resources_of(site)
+    other_way = Environment(site, on_demand=not site.config.on_demand)
+    return [*others, other_way, queue, Definitions(site)]
+
+
 def create(site: Site) -> Iterator[Told]:
     """Make what is not there; told one by one, as each is there."""
     for one in resources_of(site):
         found = one.find()
         one_id = one.make()
-        yield Told(one.title, "is there" if found else "made", one_id, one.key)
+        yield Told(one.title, (one.changed or "is there") if found else "made", one_id, one.key)
 
 
 def destroy(site: Site) -> Iterator[Told]:
     """Remove what was made, in the opposite order; what is somebody else's or full stays."""
-    for one in reversed(resources_of(site)):
+    for one in reversed(all_of(site)):
         found = one.find()
         if found is None:
             continue

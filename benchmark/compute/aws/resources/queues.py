@@ -1,4 +1,4 @@
-"""AWS Batch's compute environment and job queue."""
+"""AWS Batch's compute environment, job queue and job definitions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import Any
 
 from benchmark.compute.aws.resources.machines import SecurityGroup, subnets
 from benchmark.compute.aws.resources.roles import Profile, ServiceRole
-from benchmark.compute.aws.resources.site import TAGS, Described, Site
+from benchmark.compute.aws.resources.site import TAG, TAGS, Described, Resource, Site
+from benchmark.errors import BenchmarkError
 
 
 class _OfBatch(Described):
@@ -16,8 +17,25 @@ class _OfBatch(Described):
         told = self.told()
         return str(told["status"]) if told else None
 
-    def _wait_until_made(self) -> None:
+    def _wait_until_valid(self) -> None:
+        """Until it can be used, whoever made it.
+
+        Raises:
+            BenchmarkError: AWS has found it invalid, with its reason.
+        """
         self.site.wait(self.title, lambda: self._status() in ("VALID", "INVALID"))
+        told = self.told() or {}
+        if told.get("status") == "INVALID":
+            why = str(told.get("statusReason") or "no reason").rstrip(".")
+            raise BenchmarkError(
+                f"The {self.title} is invalid: {why}; mend that, remove it with init-compute "
+                "--destroy, and make it anew."
+            )
+
+    def _wait_until_gone(self) -> None:
+        """Where one of the name is being deleted."""
+        if self._status() in ("DELETING", "DELETED"):
+            self.site.wait(self.title, lambda: self.told() is None)
 
     def remove(self) -> str | None:
         if (self.told() or {}).get("state") != "DISABLED":
@@ -43,24 +61,25 @@ class Environment(_OfBatch):
     kind = "compute environment"
     id_key = "computeEnvironmentArn"
 
-    def __init__(self, site: Site) -> None:
-        super().__init__(site, f"{site.prefix}-spot")
-        if site.config.on_demand:
-            self.name = f"{site.prefix}-on-demand"
+    def __init__(self, site: Site, *, on_demand: bool | None = None) -> None:
+        self._on_demand = site.config.on_demand if on_demand is None else on_demand
+        super().__init__(site, f"{site.prefix}-{'on-demand' if self._on_demand else 'spot'}")
 
     def make(self) -> str:
+        self._wait_until_gone()
         found = self.find()
         if found:
+            self._wait_until_valid()
+            self._update()
             return found
-        config = self.site.config
         resources: dict[str, Any] = {
-            "type": "EC2" if config.on_demand else "SPOT",
+            "type": "EC2" if self._on_demand else "SPOT",
             "allocationStrategy": "BEST_FIT_PROGRESSIVE"
-            if config.on_demand
+            if self._on_demand
             else "SPOT_PRICE_CAPACITY_OPTIMIZED",
             "minvCpus": 0,
-            "maxvCpus": config.cluster_size * config.cores,
-            "instanceTypes": config.instance_types or ["optimal"],
+            "maxvCpus": self._most_cores,
+            "instanceTypes": self._types,
             "subnets": subnets(self.site),
             "securityGroupIds": [str(SecurityGroup(self.site).find())],
             "instanceRole": str(Profile(self.site).find()),
@@ -80,8 +99,40 @@ class Environment(_OfBatch):
             computeResources=resources,
             tags=TAGS,
         )
-        self._wait_until_made()
+        self._wait_until_valid()
         return str(made["computeEnvironmentArn"])
+
+    @property
+    def _most_cores(self) -> int:
+        return self.site.config.cluster_size * self.site.config.cores
+
+    @property
+    def _types(self) -> list[str]:
+        return self.site.config.instance_types or ["optimal"]
+
+    def _update(self) -> None:
+        """Follow the configuration where AWS lets a living environment change, and say where not:
+        other instance types need Batch's service-linked role."""
+        if not self.is_ours():
+            return
+        present = self.told()["computeResources"]
+        told = []
+        if present.get("maxvCpus") != self._most_cores:
+            self.aws.call(
+                "batch",
+                "update_compute_environment",
+                computeEnvironment=self.name,
+                computeResources={"maxvCpus": self._most_cores},
+            )
+            self._wait_until_valid()
+            told.append(f"now has {self._most_cores} vCPUs at most")
+        types = present.get("instanceTypes", [])
+        if sorted(types) != sorted(self._types):
+            told.append(
+                f"keeps the instance types {', '.join(types)}; --destroy and --create make it with "
+                f"{', '.join(self._types)}"
+            )
+        self.changed = " and ".join(told) or None
 
     def _disable(self) -> None:
         self.aws.call(
@@ -107,18 +158,26 @@ class Queue(_OfBatch):
         super().__init__(site, site.prefix, "job_queue_id")
 
     def make(self) -> str:
-        if self.find() is None:
-            environment = Environment(self.site).find()
+        self._wait_until_gone()
+        environment = Environment(self.site)
+        order = [{"order": 1, "computeEnvironment": str(environment.find())}]
+        told = self.told()
+        if told is None:
             self.aws.call(
                 "batch",
                 "create_job_queue",
                 jobQueueName=self.name,
                 state="ENABLED",
                 priority=1,
-                computeEnvironmentOrder=[{"order": 1, "computeEnvironment": environment}],
+                computeEnvironmentOrder=order,
                 tags=TAGS,
             )
-            self._wait_until_made()
+        elif self.is_ours() and told["computeEnvironmentOrder"] != order:
+            self.aws.call(
+                "batch", "update_job_queue", jobQueue=self.name, computeEnvironmentOrder=order
+            )
+            self.changed = f"now over {environment.name}"
+        self._wait_until_valid()
         return self.name
 
     def _disable(self) -> None:
@@ -131,3 +190,43 @@ class Queue(_OfBatch):
         found = self.aws.call("batch", "describe_job_queues", jobQueues=[self.name])["jobQueues"]
         there = [one for one in found if one.get("status") != "DELETED"]
         return there[0] if there else None
+
+
+class Definitions(Resource):
+    """The job definitions that were registered for the frameworks; AWS keeps them a while as
+    inactive."""
+
+    kind = "job definitions"
+
+    def __init__(self, site: Site) -> None:
+        super().__init__(site, f"{site.prefix}-*")
+
+    def find(self) -> str | None:
+        return str(len(self._arns())) if self._arns() else None
+
+    def make(self) -> str:
+        """Nothing: each is registered when its framework's image is known."""
+        return self.name
+
+    def is_ours(self) -> bool:
+        return True
+
+    def remove(self) -> str | None:
+        for arn in self._arns():
+            self.aws.call("batch", "deregister_job_definition", jobDefinition=arn)
+        return None
+
+    def _arns(self) -> list[str]:
+        found: list[str] = []
+        more: dict[str, Any] = {}
+        while True:
+            page = self.aws.call("batch", "describe_job_definitions", status="ACTIVE", **more)
+            found += [
+                str(one["jobDefinitionArn"])
+                for one in page["jobDefinitions"]
+                if one["jobDefinitionName"].startswith(self.name[:-1])
+                and TAG in one.get("tags", {})
+            ]
+            if not page.get("nextToken"):
+                return found
+            more = {"nextToken": page["nextToken"]}

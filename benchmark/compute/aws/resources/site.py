@@ -65,7 +65,10 @@ class Site:
 
 
 class Resource:
-    """One thing in the account, by its name. `key` is the configuration's key for its name."""
+    """One thing in the account, by its name. `key` is the configuration's key for its name.
+
+    `changed` says what `make` has changed in one that was there, or could not.
+    """
 
     kind: ClassVar[str]
 
@@ -74,6 +77,7 @@ class Resource:
         self.aws = site.aws
         self.name = name
         self.key = key
+        self.changed: str | None = None
 
     @property
     def title(self) -> str:

@@ -31,26 +31,27 @@ class Bucket(Resource):
         return None if answer is None else self.name
 
     def make(self) -> str:
+        """The tag comes with the bucket, so that one that was made half is known as ours."""
         if self.find() is None:
-            region = self.aws.region
-            place = {"CreateBucketConfiguration": {"LocationConstraint": region}}
-            asked: dict[str, Any] = {} if region == "us-east-1" else place
-            self.aws.call("s3", "create_bucket", Bucket=self.name, **asked)
-            closed = dict.fromkeys(
-                (
-                    *("BlockPublicAcls", "IgnorePublicAcls"),
-                    *("BlockPublicPolicy", "RestrictPublicBuckets"),
-                ),
-                True,
-            )
-            self.aws.call(
-                "s3",
-                "put_public_access_block",
-                Bucket=self.name,
-                PublicAccessBlockConfiguration=closed,
-            )
-            tags = {"TagSet": as_pairs()}
-            self.aws.call("s3", "put_bucket_tagging", Bucket=self.name, Tagging=tags)
+            place: dict[str, Any] = {"Tags": as_pairs()}
+            if self.aws.region != "us-east-1":
+                place["LocationConstraint"] = self.aws.region
+            self.aws.call("s3", "create_bucket", Bucket=self.name, CreateBucketConfiguration=place)
+        elif not self.is_ours():
+            return self.name
+        closed = dict.fromkeys(
+            (
+                *("BlockPublicAcls", "IgnorePublicAcls"),
+                *("BlockPublicPolicy", "RestrictPublicBuckets"),
+            ),
+            True,
+        )
+        self.aws.call(
+            "s3",
+            "put_public_access_block",
+            Bucket=self.name,
+            PublicAccessBlockConfiguration=closed,
+        )
         return self.name
 
     def is_ours(self) -> bool:
