@@ -27,12 +27,11 @@ from typing import get_args
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from figures import figure, heading  # noqa: E402
-
 from benchmark.errors import SetupError  # noqa: E402
 from benchmark.execution.sandbox import Means, Sandbox  # noqa: E402
 from benchmark.execution.work import Limits, Work  # noqa: E402
 from benchmark.results import Cause  # noqa: E402
+from perf.figures import figure, heading  # noqa: E402
 from prove.processes import with_mark  # noqa: E402
 
 NASTY = ROOT / "tests" / "execution" / "nasty.py"

@@ -46,6 +46,18 @@ def test_a_short_form_kills_every_kind_of_process(tmp_path):
     assert {kill.role for kill in study_schedule(Stage(tmp_path, 1, 12))} == set(ROLES)
 
 
+def test_every_promise_has_a_row():
+    done = subprocess.run(
+        [sys.executable, "-m", "prove", "--list"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "study-kills" in done.stdout
+
+
 @pytest.mark.integration
 def test_the_promises_hold(tmp_path):
     table = tmp_path / "table.md"
