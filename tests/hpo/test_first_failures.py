@@ -155,4 +155,4 @@ def test_as_a_user(program: Program, tmp_path: Path) -> None:
     listed = program("studies").stdout.splitlines()
     assert listed[0].split() == ["STUDY", "TRIALS", "STATE", "BEST", "LAST", "OBJECTIVE"]
     assert listed[1].startswith("s ")
-    assert "3/9" in listed[1]
+    assert "3/3" in listed[1]
