@@ -8,7 +8,7 @@ import tempfile
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from benchmark import packs, results
+from benchmark import results
 from benchmark.cli.data import Downloads, warned
 from benchmark.cli.leaving import question
 from benchmark.cli.output import finite, notice, report, tell
@@ -20,7 +20,7 @@ from benchmark.config import TYPES
 from benchmark.errors import BenchmarkError
 from benchmark.frameworks import registry
 from benchmark.runs import begin, select
-from benchmark.runs.execute import Summary, execute
+from benchmark.runs.execute import Summary, execute, finish
 from benchmark.runs.plan import draft, plan
 from benchmark.store import open_store
 
@@ -104,7 +104,7 @@ def carry_out(
         code = _ended(summary)
     else:
         summary, code = Summary(), 0
-        packs.write(run)
+        finish(run)
         there = f"the results of {counted(had, 'task')} are there" if had else "no task is meant"
         notice(f"Run '{run.name}': {there}; nothing to run.")
     code = max(left_out, code)

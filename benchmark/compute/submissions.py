@@ -99,6 +99,17 @@ def forget(run: Run, submission: Submission) -> None:
     run.store.delete([_path(run, submission.name), job_path(run.name, submission.name)])
 
 
+def forget_over(run: Run) -> None:
+    """Remove those of whose tasks each has a result: their driver was killed before it heard."""
+    known = load(run)
+    keys = {key for one in known for key in one.keys}
+    ended = results.outcomes(run, keys) if keys else ()
+    done = {key for key, record in ended if record is not None and record.is_result}
+    for one in known:
+        if done.issuperset(one.keys):
+            forget(run, one)
+
+
 def carried_keys(run: Run) -> set[str]:
     """The tasks that are in jobs which nobody has cancelled."""
     return {key for one in load(run) if not one.cancelled for key in one.keys}

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from benchmark import packs, results
-from benchmark.compute import discovery, methods
+from benchmark.compute import discovery, methods, submissions
 from benchmark.compute.dispatcher import account
 from benchmark.compute.driving import is_tried_again, stoppable
 from benchmark.errors import MethodError
@@ -129,8 +129,14 @@ def execute(
             waiting = [task for task in waiting if task.key in set(again)]
         summary.interrupted = stop.is_set()
         if not summary.interrupted:
-            packs.write(run)
+            finish(run)
     return summary
+
+
+def finish(run: Run) -> None:
+    """What is left to do of a run in which nothing is left to run."""
+    packs.write(run)
+    submissions.forget_over(run)
 
 
 def _choose(given: Round, ask: Callable[[Sequence[str]], bool] | None) -> None:

@@ -152,7 +152,7 @@ def test_a_killed_run_is_resumed(tmp_path: Path) -> None:
     values = {
         "studies": ["starter"],
         "frameworks": ["constant"],
-        "seeds": 3,
+        "seeds": 8,
         "cores": 1,
         "memory": 1000,
         "runtime": 5,
@@ -174,7 +174,7 @@ def test_a_killed_run_is_resumed(tmp_path: Path) -> None:
     assert at_work(tmp_path) == []  # the flow has ended with its driver
     second = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=PATIENCE_S)  # noqa: PLW1510
     assert second.returncode == 0, second.stderr.decode()[-3000:]
-    assert len(store.list("default/out")) == 24
+    assert len(store.list("default/out")) == 64
     assert store.list("default/jobs") == []
     assert list(tmp_path.glob(".metaflow/mf.cards/**/*.html"))
 
