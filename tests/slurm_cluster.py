@@ -358,8 +358,13 @@ def slurm_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlurmClu
 
 
 @pytest.fixture
-def slurm(slurm_cluster: SlurmCluster, monkeypatch: pytest.MonkeyPatch) -> SlurmCluster:
-    """The cluster, with the variables set so that its commands are found."""
+def slurm(slurm_cluster: SlurmCluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[SlurmCluster]:
+    """The cluster, with the variables set so that its commands are found.
+
+    A controller that was killed may find a job of its own running and drain the node for that.
+    """
     for name, value in slurm_cluster.variables.items():
         monkeypatch.setenv(name, value)
-    return slurm_cluster
+    yield slurm_cluster
+    for node in ("n1", "n2", "n3"):
+        slurm_cluster.call("scontrol", "update", f"nodename={node}", "state=resume")

@@ -121,6 +121,10 @@ elif name == "scontrol":
             n, found[0]["id"], n, state, reason, code))
 elif name == "scancel":
     for job in jobs():
+        for n in range(job["size"]):
+            if "%d_%d" % (job["id"], n) in words:
+                job["elements"][n] = ["CANCELLED", "None", "0:15"]
+                save(job)
         if str(job["id"]) in words:
             over = ("COMPLETED", "FAILED", "TIMEOUT")
             job["elements"] = [e if e[0] in over else ["CANCELLED", "None", "0:15"]

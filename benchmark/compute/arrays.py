@@ -233,7 +233,7 @@ class ArrayDispatcher(SubmittingDispatcher):
             elements = present.get(str(one.job), {})
             for key, index in one.indices.items():
                 element = elements.get(index)
-                if element is None or element.is_over:
+                if element is None or element.is_over or element.is_held:
                     if now - self._gone.setdefault(key, now) >= self.pace.settle_s:
                         over.append((one, key, element))
                     continue
@@ -257,6 +257,8 @@ class ArrayDispatcher(SubmittingDispatcher):
         unknown = {str(one.job) for one, _, element in missing if element is None}
         past = cluster.past(unknown) if unknown else {}
         for one, key, element in missing:
+            if element is not None and element.is_held:
+                cluster.cancel_element(str(one.job), one.indices[key])
             kept = element or past.get(str(one.job), {}).get(one.indices[key])
             cause, message = cluster.cause_of(kept)
             log = log_path(self.run, self.options(), one.name)

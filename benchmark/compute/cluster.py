@@ -51,7 +51,8 @@ class Element:
     """An element of a job as the batch system describes it, in its own words.
 
     `is_over`: it has ended and will not start again. `waits`: it has not started. `is_hopeless`: it
-    waits for something that does not come by itself.
+    waits for something that does not come by itself. `is_held`: a node could not start it, and the
+    batch system does not try again.
     """
 
     state: str
@@ -60,6 +61,7 @@ class Element:
     is_over: bool = False
     waits: bool = False
     is_hopeless: bool = False
+    is_held: bool = False
 
 
 Elements = dict[str, dict[int, Element]]
@@ -95,6 +97,8 @@ class Cluster(Protocol):
         ...
 
     def cancel(self, jobs: Collection[str]) -> None: ...
+
+    def cancel_element(self, job: str, index: int) -> None: ...
 
     def cause_of(self, element: Element | None) -> tuple[Cause, str]:
         """Why an element ended that left no word; None is one that nobody knows any more."""

@@ -54,6 +54,7 @@ _HOPELESS = re.compile(
     r"|MaxMemPerLimit|JobHoldMaxRequeue|(?i:launch failed requeued held)"
     r"|(Assoc|QOS)\w*(PerJob|PerNode|MinCpu|MinGRES|MinMem)\w*|Reservation(Deleted|Invalid)"
 )
+_HELD = re.compile(r"(?i)launch failed requeued held|JobHoldMaxRequeue")
 _CAUSES = {
     "TIMEOUT": (Cause.TIMEOUT, "Slurm ended the job at its time limit"),
     "OUT_OF_MEMORY": (Cause.MEMORY, "Slurm ended the job for its memory"),
@@ -180,9 +181,15 @@ class Slurm:
             if "Invalid job id" not in str(error):
                 raise  # What has gone already needs no cancelling.
 
+    def cancel_element(self, job: str, index: int) -> None:
+        self.cancel([f"{job}_{index}"])
+
     def cause_of(self, element: Element | None) -> tuple[Cause, str]:
         if element is None:
             return Cause.INFRASTRUCTURE, "Slurm does not know the job any more."
+        if element.is_held:
+            why = f"A node could not start the job, and Slurm held it ({element.reason})."
+            return Cause.INFRASTRUCTURE, why
         cause, words = _CAUSES.get(
             element.state, (Cause.INFRASTRUCTURE, f"Slurm ended the job as {element.state}")
         )
@@ -253,6 +260,7 @@ def element(state: str, reason: str = "", code: str = "") -> Element:
         is_over=word in _OVER,
         waits=waits,
         is_hopeless=waits and bool(_HOPELESS.fullmatch(reason.strip("()"))),
+        is_held=waits and bool(_HELD.fullmatch(reason.strip("()"))),
     )
 
 

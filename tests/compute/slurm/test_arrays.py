@@ -114,6 +114,19 @@ def test_an_element_that_left_no_record_is_accounted_by_its_state(
     assert ".log" in record.message
 
 
+def test_an_element_that_is_held_after_a_failed_launch_is_cancelled_and_accounted(
+    plan: Plan, config: Config, slurm_double: SlurmDouble
+) -> None:
+    with Quick(plan.run, config) as dispatcher:
+        dispatcher.submit(plan.tasks)
+        sent(dispatcher, slurm_double)
+        slurm_double.set(7, 1, "PENDING", "launch failed requeued held")
+        (record,) = told(dispatcher, 1)
+    assert (record.task, record.cause) == (plan.tasks[1].key, Cause.INFRASTRUCTURE)
+    assert "launch failed requeued held" in record.message
+    assert "scancel 7_1" in slurm_double.calls("scancel")
+
+
 @pytest.mark.parametrize("accounting", [True, False])
 def test_a_job_that_squeue_has_forgotten_is_asked_for_once(
     plan: Plan, config: Config, slurm_double: SlurmDouble, accounting: bool
