@@ -260,9 +260,14 @@ class ArrayDispatcher(SubmittingDispatcher):
             if element is not None and element.is_held:
                 cluster.cancel_element(str(one.job), one.indices[key])
             kept = element or past.get(str(one.job), {}).get(one.indices[key])
+            if kept and not kept.is_over and not kept.is_held and not self._is_long_gone(key):
+                continue  # What is kept of it has not heard of its end yet.
             cause, message = cluster.cause_of(kept)
             log = log_path(self.run, self.options(), one.name)
             self._tell([self._accounted(key, one.since_of(key), cause, f"{message} Log: {log}.")])
+
+    def _is_long_gone(self, key: str) -> bool:
+        return time.monotonic() - self._gone.get(key, 0.0) >= self.pace.stuck_s
 
     def _report_hopeless(
         self, cluster: Cluster, waits: Sequence[Element], moving: bool, now: float

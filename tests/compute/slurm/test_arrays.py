@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from slurm_double import SlurmDouble
+from slurm_driving import DATASETS, Quick, sent, told
 
 from benchmark import results
 from benchmark.compute import submissions
-from benchmark.compute.cluster import Pace
 from benchmark.compute.slurm.slurm import SlurmDispatcher
 from benchmark.config import Config
 from benchmark.errors import BenchmarkError
@@ -19,35 +18,6 @@ from benchmark.results import Cause, Record
 from benchmark.runs.execute import execute
 from benchmark.runs.plan import Plan
 from benchmark.store import Store
-
-DATASETS = ("penguins", "cpu", "concrete")
-
-
-class Quick(SlurmDispatcher):
-    pace = Pace(0.05, 0.05, settle_s=0.1, stuck_s=0.2, find_s=0.2, patience_s=30.0)
-
-
-@pytest.fixture
-def plan(make_plan: Callable[..., Plan], folder_store: Store) -> Plan:
-    return make_plan(folder_store, DATASETS)
-
-
-@pytest.fixture
-def config(make_config: Callable[..., Config], slurm_double: SlurmDouble) -> Config:
-    return make_config(slurm={"partition": "main"})
-
-
-def told(dispatcher: SlurmDispatcher, number: int) -> list[Record]:
-    found: list[Record] = []
-    end = time.monotonic() + 30
-    while len(found) < number and time.monotonic() < end:
-        found += dispatcher.completed(timeout_s=0.5)
-    return found
-
-
-def sent(dispatcher: SlurmDispatcher, double: SlurmDouble, number: int = 1) -> None:
-    while len(double.jobs()) < number:
-        dispatcher.completed(timeout_s=0.05)
 
 
 def leave_record(plan: Plan, number: int) -> None:
@@ -112,19 +82,6 @@ def test_an_element_that_left_no_record_is_accounted_by_its_state(
     assert (record.task, record.cause) == (plan.tasks[1].key, cause)
     assert state in record.message
     assert ".log" in record.message
-
-
-def test_an_element_that_is_held_after_a_failed_launch_is_cancelled_and_accounted(
-    plan: Plan, config: Config, slurm_double: SlurmDouble
-) -> None:
-    with Quick(plan.run, config) as dispatcher:
-        dispatcher.submit(plan.tasks)
-        sent(dispatcher, slurm_double)
-        slurm_double.set(7, 1, "PENDING", "launch failed requeued held")
-        (record,) = told(dispatcher, 1)
-    assert (record.task, record.cause) == (plan.tasks[1].key, Cause.INFRASTRUCTURE)
-    assert "launch failed requeued held" in record.message
-    assert "scancel 7_1" in slurm_double.calls("scancel")
 
 
 @pytest.mark.parametrize("accounting", [True, False])

@@ -1,0 +1,21 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from slurm_double import SlurmDouble
+from slurm_driving import DATASETS
+
+from benchmark.config import Config
+from benchmark.runs.plan import Plan
+from benchmark.store import Store
+
+
+@pytest.fixture
+def plan(make_plan: Callable[..., Plan], folder_store: Store) -> Plan:
+    return make_plan(folder_store, DATASETS)
+
+
+@pytest.fixture
+def config(make_config: Callable[..., Config], slurm_double: SlurmDouble) -> Config:
+    return make_config(slurm={"partition": "main"})
