@@ -41,6 +41,9 @@ __all__ = [
 # A shell that runs the tests in the background hands down an ignored Ctrl-C, and they send some.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+HERE = Path(__file__).parent
+# Where tests start a Docker engine, a Slurm or a PostgreSQL, one for all of them.
+SERVICES = ("compute", "docker", "docs", "execution", "hpo")
 SMALL: dict[str, Any] = {
     "studies": ["starter"],
     "frameworks": ["constant"],
@@ -82,15 +85,26 @@ def program(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     return functools.partial(run_main, work)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Two processes share `make integration`; one of them has all that starts services."""
+    for item in items:
+        folder = item.path.relative_to(HERE).parts[0]
+        item.add_marker(pytest.mark.xdist_group("services" if folder in SERVICES else "own"))
+
+
 def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
     """After `make integration`: a line each of what ran for real here and what did not."""
     if terminalreporter.config.getoption("markexpr") != "integration":
         return
-    ran = [report.nodeid for report in terminalreporter.stats.get("passed", [])]
-    ran += [f"{report.nodeid} (failed)" for report in terminalreporter.stats.get("failed", [])]
+    ran = [_name(report) for report in terminalreporter.stats.get("passed", [])]
+    ran += [f"{_name(report)} (failed)" for report in terminalreporter.stats.get("failed", [])]
     skipped = [
-        f"{report.nodeid} ({report.longrepr[2]})"
+        f"{_name(report)} ({report.longrepr[2]})"
         for report in terminalreporter.stats.get("skipped", [])
     ]
     terminalreporter.write_line(f"Ran for real: {', '.join(ran) or 'nothing'}")
     terminalreporter.write_line(f"Did not run: {', '.join(skipped) or 'nothing'}")
+
+
+def _name(report: pytest.TestReport) -> str:
+    return report.nodeid.removesuffix("@services").removesuffix("@own")
