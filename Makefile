@@ -28,7 +28,7 @@ test: $(VENV)/.ready-dev
 
 integration: $(VENV)/.ready-dev
 	$(BIN)/python tests/system_packages.py
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m integration -rA --color=no
+	$(BIN)/python -m pytest -n 2 --dist loadscope -m integration -rA --color=no
 
 check: $(VENV)/.ready-dev
 	$(BIN)/ruff format --check .

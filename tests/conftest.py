@@ -18,6 +18,8 @@ from proxy import proxy
 from services import aws, s3, seaweed
 from slurm_cluster import slurm, slurm_cluster
 from slurm_double import slurm_double
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from benchmark.config import Config
 from benchmark.runs.plan import Narrowing, Plan, draft, plan
@@ -85,26 +87,28 @@ def program(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     return functools.partial(run_main, work)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+class _Scheduling(LoadScopeScheduling):
+    """A process each for all that starts services and for the files of the other tests."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "services" if Path(file).parts[1] in SERVICES else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> _Scheduling | None:
     """Two processes share `make integration`; one of them has all that starts services."""
-    for item in items:
-        folder = item.path.relative_to(HERE).parts[0]
-        item.add_marker(pytest.mark.xdist_group("services" if folder in SERVICES else "own"))
+    return _Scheduling(config, log) if config.getoption("markexpr") == "integration" else None
 
 
 def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
     """After `make integration`: a line each of what ran for real here and what did not."""
     if terminalreporter.config.getoption("markexpr") != "integration":
         return
-    ran = [_name(report) for report in terminalreporter.stats.get("passed", [])]
-    ran += [f"{_name(report)} (failed)" for report in terminalreporter.stats.get("failed", [])]
+    ran = [report.nodeid for report in terminalreporter.stats.get("passed", [])]
+    ran += [f"{report.nodeid} (failed)" for report in terminalreporter.stats.get("failed", [])]
     skipped = [
-        f"{_name(report)} ({report.longrepr[2]})"
+        f"{report.nodeid} ({report.longrepr[2]})"
         for report in terminalreporter.stats.get("skipped", [])
     ]
     terminalreporter.write_line(f"Ran for real: {', '.join(ran) or 'nothing'}")
     terminalreporter.write_line(f"Did not run: {', '.join(skipped) or 'nothing'}")
-
-
-def _name(report: pytest.TestReport) -> str:
-    return report.nodeid.removesuffix("@services").removesuffix("@own")

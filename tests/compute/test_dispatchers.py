@@ -124,7 +124,7 @@ def test_every_task_is_told_once_and_has_its_record(
         told = all_told(dispatcher, len(plan.tasks))
         assert dispatcher.completed(timeout_s=0.1) == []
     assert Counter(record.task for record in told) == Counter(task.key for task in plan.tasks)
-    assert {record.status for record in told} == {"success"}
+    assert {(record.status, record.message) for record in told} == {("success", "")}
     assert {r.task: r for r in told} == {r.task: r for r in results.records(plan.run)}
     assert results.without_result(plan.run) == []
 
@@ -133,6 +133,7 @@ def test_every_task_is_told_once_and_has_its_record(
 def test_process_returns_when_all_have_records(planned: Told, method: type[Dispatcher]) -> None:
     plan, config = planned
     method.process(interface.Tests(plan.run, config, plan.tasks))
+    assert [record.message for record in results.records(plan.run)] == ["", ""]
     assert results.without_result(plan.run) == []
     assert set(results.attempt_index(plan.run).last.values()) == {1}
 

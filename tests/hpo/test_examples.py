@@ -96,7 +96,7 @@ def test_a_killed_container_is_removed(program: Program, docker: Docker, tmp_pat
     values["limits"]["time"] = 8
     (folder / "study.yaml").write_text(json.dumps(values))
     ended = program("tune", str(folder), "--trials", "1", HPO_IMAGE=BASE, **docker.variables)
-    assert "hard limit of 8 s" in ended.stderr
+    assert "hard limit of 8 s" in ended.stderr, ended.stderr
     assert docker.client.containers.list(all=True) == []
 
 
