@@ -4,9 +4,10 @@
 
 Prints a Markdown table. Environments are built into a folder of their own, which is removed, from
 the packages that uv has in its cache (a first call also downloads). Each framework is run once on
-each of three data sets on two cores; overrun is the largest of `fit_s` less the budget, and the
-share is the median of the wall time without fit, predict, the adapter's own set-up and the timing
-of inference, after a first task that paid for the interpreter's start.
+each of three data sets, or of those that `--dataset` names, on two cores; overrun is the largest of
+`fit_s` less the budget, and the share is the median of the wall time without fit, predict, the
+adapter's own set-up and the timing of inference, after a first task that paid for the interpreter's
+start.
 """
 
 from __future__ import annotations
@@ -53,7 +54,9 @@ class Costs:
     failures: int
 
 
-def measured(framework: registry.Framework, budget_s: float, folder: str) -> Costs:
+def measured(
+    framework: registry.Framework, budget_s: float, datasets: list[str], folder: str
+) -> Costs:
     environment = environments.ensure(framework)
     import_s = environments.verify(framework, environment)
     overruns, shares, failures = [], [], 0
@@ -67,7 +70,7 @@ def measured(framework: registry.Framework, budget_s: float, folder: str) -> Cos
             runtime=max(budget_s, framework.minimum_runtime),
             hard_limit=max(budget_s, framework.minimum_runtime) * 4,
         )
-        made = plan(open_store(folder), draft(config, datasets=DATASETS))
+        made = plan(open_store(folder), draft(config, datasets=datasets))
         with Runner(made.run) as runner:
             for task in made.tasks:
                 begin = time.perf_counter()
@@ -120,7 +123,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("names", nargs="*", help="frameworks (default: tiers 1 and 2)")
     parser.add_argument("--budget", type=float, default=60, help="seconds; 0 runs no task")
+    parser.add_argument("--dataset", action="append", help=f"default: {', '.join(DATASETS)}")
     options = parser.parse_args()
+    datasets = options.dataset or list(DATASETS)
     found = registry.all_frameworks()
     names = options.names or sorted(found, key=lambda name: (found[name].tier, name))
     print(HEAD)
@@ -131,7 +136,7 @@ def main() -> int:
             os.environ[CACHE_VARIABLE] = str(Path(folder, "cache"))
             framework = registry.get(name)
             try:
-                costs = measured(framework, options.budget, str(Path(folder, "store")))
+                costs = measured(framework, options.budget, datasets, str(Path(folder, "store")))
             except BenchmarkError as error:
                 print(error, file=sys.stderr)
                 failed = True
