@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ FLOW = Path(__file__).parent / "scripts" / "tasks_flow.py"
 STOP_S = 15.0
 CARD_S = 120.0
 _TICK_S = 0.2
+_NAMES = ("SUDO_USER", "USERNAME", "USER")  # of which Metaflow takes the first
 
 
 class Flow:
@@ -81,7 +83,10 @@ def in_namespace(namespace: str | None) -> dict[str, Any]:
 
 
 def name_user() -> None:
-    """Metaflow refuses to run for root, whom a container has; it looks at this when loaded."""
-    names = (os.environ.get(name) for name in ("METAFLOW_USER", "USERNAME", "USER"))
+    """Metaflow refuses to run for root, whom a container has, and where nobody is named."""
+    names = (os.environ.get(name) for name in ("METAFLOW_USER", *_NAMES))
     if not any(name and name != "root" for name in names):
         os.environ["METAFLOW_USER"] = "automl-benchmark"
+    settings = sys.modules.get("metaflow.metaflow_config")
+    if settings is not None and settings.USER in (None, "", "root"):  # read when it is loaded
+        settings.USER = os.environ.get("METAFLOW_USER")  # type: ignore[attr-defined]

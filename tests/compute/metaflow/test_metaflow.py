@@ -97,6 +97,21 @@ def test_a_flow_asks_for_its_tasks_resources_and_those_before_are_forgotten(
     assert [one["decospecs"] for one in Still.asked] == [["resources:cpu=2,memory=2524"]] * 2
 
 
+@needs_metaflow
+def test_a_name_is_given_where_metaflow_was_loaded_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("METAFLOW_USER", "SUDO_USER", "USERNAME", "USER"):
+        monkeypatch.setenv(name, "root")
+    program = (
+        "from metaflow.util import get_username; assert get_username() is None\n"
+        "from benchmark.compute.metaflow.flows import name_user; name_user()\n"
+        "print(get_username())"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert said.stdout == "automl-benchmark\n", said.stderr
+
+
 def test_a_flow_ends_with_the_driver_that_started_it() -> None:
     flow = "import time; from benchmark.compute.metaflow.lifeline import follow; follow()\n"
     flow += "print(1, flush=True); time.sleep(30); print(2)"
