@@ -50,6 +50,7 @@ def local(options: argparse.Namespace) -> int:
         found = Catalogue.of(config, downloads.hear).find(options.openml_id, options.type)
     dataset = found.description["name"]
     with tempfile.TemporaryDirectory(prefix="automl-benchmark-local-") as folder:
+        config = config.model_copy(update={"s3_bucket_root": folder, "s3_folder": None})
         planned = plan(open_store(folder), draft(config, datasets=[dataset]))
         begin.build_environments(planned.run, config, planned.tasks, notice)
         records: list[Record] = []

@@ -49,12 +49,13 @@ def setup(options: argparse.Namespace) -> int:
                 notice(f"{built.framework.name}: {built.error}")
             elif built.environment:
                 lines.append(_line(built))
-    if packed:
-        size = pack([built.environment for built in done if built.environment], packed)
+    environments = [built.environment for built in done if built.environment]
+    if packed and environments:
+        size = pack(environments, packed)
         lines.append(
             f'{packed}: {size:g} MB; nodes unpack it with "slurm": {{"cache": "{packed}"}}.'
         )
-    elif options.to:
+    elif options.to and environments:
         lines.append(f'Nodes find them with "slurm": {{"cache": "{os.environ[CACHE_VARIABLE]}"}}.')
     failed = sum(row["error"] is not None for row in rows)
     taken = disk.stored().total_mb

@@ -18,6 +18,7 @@ from benchmark.analysis.amlb_form import COLUMNS, LONGEST_INFO, MEASURES, addres
 from benchmark.errors import BenchmarkError
 from benchmark.execution.metrics import DEFAULT_METRIC, chosen
 from benchmark.execution.worker.inference import BATCHES
+from benchmark.outputs import place_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -37,11 +38,12 @@ def write_amlb(run: Run, path: Path, keys: Collection[str] | None = None) -> dic
     Raises:
         BenchmarkError: the file cannot be written.
     """
-    staged = path.with_name(f".{path.name}.{os.getpid()}")
+    place = place_of(path)
+    staged = place.with_name(f".{place.name}.{os.getpid()}")
     try:
         with staged.open("w", encoding="utf-8", newline="") as file:
             counts = _write(run, file, keys)
-        staged.replace(path)
+        staged.replace(place)
     except OSError as error:
         raise BenchmarkError(
             f"The table cannot be written to {path}: {error.strerror}; choose another path."

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark import results
 from benchmark.execution.metrics import chosen
 from benchmark.execution.worker.inference import BATCHES
+from benchmark.outputs import place_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -77,6 +78,7 @@ def compile_results(run: Run, path: Path, keys: Collection[str] | None = None) -
     A task without a result has an empty STATUS where it was never begun, and `failure` with the
     cause of its last attempt where it was.
     """
+    path = place_of(path)
     cells = run.manifest.cells
     places = {
         cell.key: place for place, cell in enumerate(cells) if keys is None or cell.key in keys

@@ -141,7 +141,13 @@ def _planned_locks(config: Config) -> dict[str, str]:
     """The locks that a run in the store has for versions such as "h2o@3.44.0.3"."""
     if not any("@" in entry.name for entry in config.frameworks or ()):
         return {}
-    data = open_store(config.store_url).get(f"{config.run}/manifest.json")
+    url = config.store_url
+    try:
+        if "://" not in url:
+            Path(url).expanduser().stat()
+    except OSError:
+        return {}  # No folder, no run. What is wrong with it is said when it is to be made.
+    data = open_store(url).get(f"{config.run}/manifest.json")
     try:
         entries = Manifest.from_bytes(data).frameworks.values() if data else ()
     except (ValueError, KeyError, TypeError):

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.errors import BenchmarkError
+from benchmark.outputs import place_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -84,10 +85,11 @@ def write(path: Path, tasks: Iterable[Task]) -> int:
         BenchmarkError: the file cannot be written.
     """
     lines = [json.dumps({key: task.labels[key] for key in _KEYS}) + "\n" for task in tasks]
-    staged = path.with_name(f".{path.name}.{os.getpid()}")
+    place = place_of(path)
+    staged = place.with_name(f".{place.name}.{os.getpid()}")
     try:
         staged.write_text("".join(lines), encoding="utf-8")
-        staged.replace(path)
+        staged.replace(place)
     except OSError as error:
         raise BenchmarkError(f"{path} cannot be written: {error.strerror}.") from error
     finally:

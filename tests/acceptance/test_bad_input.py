@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 from acceptance.conftest import CONFIG, Program, refused, run_main, tree
 
+from benchmark.analysis.report.page import write_page
 from benchmark.compute.driving import driving
+from benchmark.errors import BenchmarkError
 from benchmark.store import open_store
 
 TASK = {"framework": "constant", "dataset": "penguins", "type": "classification", "seed": 75}
@@ -33,6 +35,7 @@ def work(tmp_path: Path) -> Path:
         (["local", "constant", "pengins", "classification", "1"], ["pengins", "penguins"]),
         (["local", "constant", "penguins", "regression", "1"], ["penguins", "regression"]),
         (["local", "constant", "penguins", "clustering", "1"], ["clustering", "classification"]),
+        (["local", "constant@0.0.1", "cpu", "regression", "1"], ["constant@0.0.1"]),
         ([*LOCAL, "abc"], ["'abc'"]),
         ([*LOCAL, "-1"], ["-1"]),
         ([*LOCAL, str(2**40)], [str(2**40)]),
@@ -41,6 +44,7 @@ def work(tmp_path: Path) -> Path:
         (["resume-compute", "--seed", "76"], ["'76'", "75"]),
         (["resume-compute", "--cause", "bad-luck"], ["'bad-luck'", "timeout"]),
         (["resume-compute", "--set", 'frameworks=["constnt"]'], ["constnt", "constant"]),
+        (["resume-compute", "--set", 'frameworks=["constant@0.0.1"]'], ["constant@0.0.1"]),
         (["resume-compute", "--set", 'studies=[[1,"clustering"]]'], ["clustering", "studies"]),
         (["resume-compute", "--set", "runtme=3"], ["'runtme'", "'runtime'"]),
         (["resume-compute", "--set", "runtime"], ["'runtime'", "KEY=VALUE"]),
@@ -189,6 +193,34 @@ def test_on_a_finished_run(
     refused(typed(finished, *arguments), *words)
     assert tree(finished / "runs") == runs
     assert not (finished / "left").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["fetch-results", "--output"],
+        ["fetch-results", "--format", "amlb", "--output"],
+        ["export-failures"],
+    ],
+    ids=" ".join,
+)
+def test_what_is_no_file_is_not_replaced(
+    typed: Program, finished: Path, tmp_path: Path, arguments: list[str]
+) -> None:
+    """A pipe, as /dev/stdout may be one, and a folder; a link leads to its file."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    refused(typed(finished, *arguments, pipe), str(pipe), "no regular file")
+    refused(typed(finished, *arguments, "."), ". is a folder")
+    with pytest.raises(BenchmarkError, match="no regular file"):
+        write_page("page", pipe)
+    assert [(path.name, path.is_fifo()) for path in tmp_path.iterdir()] == [("pipe", True)]
+    link, file = tmp_path / "link", tmp_path / "file"
+    file.write_text("old")
+    link.symlink_to(file)
+    assert typed(finished, *arguments, link).returncode == 0
+    assert link.is_symlink()
+    assert file.read_text() != "old"
 
 
 @pytest.mark.parametrize("command", ["resume-compute", "status", "clean-s3"])

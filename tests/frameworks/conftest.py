@@ -107,6 +107,16 @@ def hard_data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     yield str(folder / "hard.yaml")
 
 
+def fake_java(folder: Path, version: str) -> Path:
+    """A program that says that it is this version, and does nothing else."""
+    folder.mkdir(parents=True, exist_ok=True)
+    java = folder / "java"
+    words = f'openjdk version "{version}"'
+    java.write_text(f"#!/bin/sh\n[ \"$*\" = -version ] && echo '{words}' >&2\n")
+    java.chmod(0o755)
+    return java
+
+
 def hard_frame(rows: int) -> pd.DataFrame:
     """Features of every kind; "größe in µm" holds the signal."""
     random = np.random.default_rng(1)

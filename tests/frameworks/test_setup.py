@@ -226,3 +226,19 @@ def test_setup_writes_one_file(
     assert f'"cache": "{file}"' in done.stdout
     with tarfile.open(file) as archive:
         assert [name for name in archive.getnames() if name.endswith("/.ready")]
+
+
+@pytest.mark.parametrize("place", ["environments.tar", "shared"])
+def test_setup_offers_nothing_where_nothing_was_built(
+    make: Make,
+    program: Callable[..., subprocess.CompletedProcess[str]],
+    tmp_path: Path,
+    place: str,
+) -> None:
+    framework = make("bad")
+    framework.lock.write_text("threadpoolctl==3.8.0 --hash=sha256:" + "0" * 64 + "\n")
+    told = ("--set", f'frameworks_path=["{framework.folder}"]')
+    done = program("setup", "bad", "--to", place, *told)
+    assert done.returncode == 1, done.stderr
+    assert "slurm" not in done.stdout
+    assert not (tmp_path / "work" / "environments.tar").exists()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import json
 import os
+import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from frameworks.conftest import fake_java
 
 from benchmark.execution.worker.trees import descendants
-from benchmark.frameworks import all_frameworks, get
+from benchmark.frameworks import all_frameworks, get, locks
+from prove.program import configure
 
 BASELINES = ("constant", "random-forest", "tuned-random-forest")
 SETS = {"credit-g": "auc", "penguins": "log_loss", "auto-mpg": "rmse"}
@@ -135,6 +140,57 @@ def test_two_h2o_tasks_side_by_side_do_not_meet(run_tasks: Callable[..., Any]) -
     for records in both:
         for record in records.values():
             assert record.status == "success", record.message
+
+
+@pytest.mark.integration
+def test_a_release_beside_an_older_one(
+    program: Callable[..., subprocess.CompletedProcess[str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Both are installed by `setup`, run in one run and have rows of their own in the results."""
+    monkeypatch.setenv("AUTOML_BENCHMARK_CACHE", str(tmp_path / "cache"))
+    # A Java that H2O does not know is passed over, although it is the first.
+    fake_java(tmp_path / "bin", "21.0.1")
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    new, old = both = ["h2o", "h2o@3.44.0.3"]
+    params = {"max_models": 2, "nfolds": 0}
+    work = configure(
+        tmp_path / "work",
+        frameworks=[{"name": name, "params": params} for name in both],
+        memory=3500,
+        runtime=60,
+        hard_limit=900,
+    )
+
+    def main(*arguments: str) -> dict[str, Any]:
+        done = program(*arguments, "--json")
+        assert done.returncode == 0, done.stdout + done.stderr
+        told: dict[str, Any] = json.loads(done.stdout)
+        return told
+
+    built = {row["version"]: row for row in main("setup", *both)["frameworks"]}
+    assert len(built) == 2
+    assert built["3.44.0.3"]["folder"] != built[_locked_h2o()]["folder"]
+    assert main("execute-compute", "--dataset", "penguins")["success"] == 2
+    main("fetch-results")
+    with (work / "compiled_results.csv").open(newline="") as file:
+        rows = {row["MODEL"]: row for row in csv.DictReader(file)}
+    assert set(rows) == set(both)
+    assert [rows[name]["VERSION"] for name in both] == [_locked_h2o(), "3.44.0.3"]
+    assert rows[new]["ENVIRONMENT_HASH"] != rows[old]["ENVIRONMENT_HASH"]
+    for name in both:
+        assert rows[name]["STATUS"] == "success"
+        assert float(rows[name]["LOGLOSS"]) < 0.5  # a constant has more than 1
+    board = main("run-analysis")["leaderboards"]["classification"]
+    assert {row["framework"] for row in board} == set(both)
+    main("setup", "--remove", old)
+    assert [one["name"] for one in main("setup", "--list-size")["environments"]] == [new]
+    main("setup", "--remove", new)
+
+
+def _locked_h2o() -> str:
+    return max(locks.versions(get("h2o").lock.read_text())["h2o"])
 
 
 def _name(pid: int) -> str:

@@ -17,6 +17,7 @@ from benchmark.analysis.figures.saving import DOTS_PER_INCH
 from benchmark.analysis.report.scripting import SCRIPT
 from benchmark.analysis.report.styling import STYLE
 from benchmark.errors import BenchmarkError
+from benchmark.outputs import place_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -71,12 +72,13 @@ def write_page(html: str, path: str | Path) -> Path:
         BenchmarkError: the file cannot be written.
     """
     target = Path(path)
-    staged = target.with_name(f".{target.name}.{os.getpid()}")
+    place = place_of(target)
+    staged = place.with_name(f".{place.name}.{os.getpid()}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             staged.write_text(html, encoding="utf-8", errors="replace")
-            staged.replace(target)
+            staged.replace(place)
         finally:
             staged.unlink(missing_ok=True)
     except OSError as error:

@@ -38,6 +38,8 @@ USUAL = {"binary": "AUC", "multiclass": "logloss", "regression": "RMSE"}
 TARGET = "target"
 # XGBoost's memory lies outside of the heap, and Python and the JVM itself need some as well.
 PYTHON_MB, HEAP_SHARE, LEAST_HEAP_MB = 400, 0.6, 256
+# H2O gives up after 60 s, which a busy machine may need. The hard limit holds in any case.
+START_S = 600
 
 
 class Model:
@@ -54,6 +56,7 @@ def setup(problem, limits):
     heap_mb = max(LEAST_HEAP_MB, int(HEAP_SHARE * (limits.memory_mb - PYTHON_MB)))
     java.choose()
     os.environ["DO_NOT_TRACK"] = "1"  # as telemetry=False, which h2o.connect of 2023 does not take
+    H2OLocalServer._TIME_TO_START = START_S
     # From a random port upwards it takes the first pair that is free. Not from the task's seed:
     # the tasks of a seed run side by side.
     base = random.SystemRandom().randrange(20000, 50000, 2)

@@ -1,4 +1,4 @@
-"""Find a Java that H2O runs on: JAVA_HOME's, PATH's, or one of the system's folders."""
+"""Find a Java that H2O runs on: a variable's, PATH's, or one of the system's folders."""
 
 import os
 import re
@@ -8,6 +8,7 @@ from pathlib import Path
 
 # H2O 3.46 names 8 to 17; others start only with a switch that it warns of.
 OLDEST, NEWEST = 8, 17
+OWN = "H2O_JAVA_HOME"
 PLACES = ("/usr/lib/jvm/*/bin/java", "/opt/java/*/bin/java", "/opt/*/bin/java")
 
 
@@ -15,11 +16,16 @@ MEND = "install one, for example with `apt-get install openjdk-17-jre-headless`,
 
 
 def choose():
-    """Set JAVA_HOME to the home of a Java that starts and has a version H2O knows."""
+    """Put a Java that starts and has a version H2O knows first on PATH.
+
+    There H2O looks before it looks at JAVA_HOME; a variable of its own comes before both.
+    """
     path, said = find()
     if path is None:
         raise RuntimeError(f"H2O needs {said}; {MEND}")
-    os.environ["JAVA_HOME"] = str(Path(path).resolve().parent.parent)
+    os.environ.pop(OWN, None)
+    folders = [str(Path(path).parent), *os.get_exec_path()]
+    os.environ["PATH"] = os.pathsep.join(folders)
 
 
 def find():
@@ -37,12 +43,13 @@ def find():
 
 
 def _candidates():
-    home = os.environ.get("JAVA_HOME")
-    if home:
-        yield str(Path(home, "bin", "java"))
+    for variable in (OWN, "JAVA_HOME"):
+        home = os.environ.get(variable)
+        if home:
+            yield str(Path(home, "bin", "java").absolute())
     found = shutil.which("java")
     if found:
-        yield found
+        yield str(Path(found).absolute())
     for place in PLACES:
         yield from sorted(str(path) for path in Path("/").glob(place.lstrip("/")))
 
