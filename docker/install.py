@@ -1,6 +1,6 @@
 """The steps of the Dockerfile that install something; runs inside the build.
 
-install.py tools | system [PACKAGE ...] | harness | environment | own
+install.py tools | system [PACKAGE ...] | harness | environment | own | service EXTRA ... | program
 
 Two build secrets, both optional: `ca`, a file of certificates, and `installer`, a JSON object of
 variables for pip and uv (an index, a proxy). They are mounted, so no layer holds them.
@@ -14,6 +14,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 from typing import NoReturn
@@ -118,6 +119,26 @@ def own(top: Path = Path("/")) -> None:
             shutil.copy(source, target)
 
 
+def service(extras: list[str]) -> None:
+    """What the HPO service imports, with extras of the program's, in the versions tested."""
+    folder = HOME / "service"
+    _run([UV, "venv", "--quiet", "--no-project", "--python", sys.executable, str(folder)])
+    install = [UV, "pip", "install", "--quiet", "--compile-bytecode"]
+    wanted = [word for extra in extras for word in ("--extra", extra)]
+    constraint = ["--constraint", str(BUILD / "requirements.txt")]
+    python = str(folder / "bin/python")
+    _run([*install, "--python", python, *constraint, *wanted, "-r", str(BUILD / "pyproject.toml")])
+
+
+def program() -> None:
+    """The program itself, as a package with its command, beside what `service` installed."""
+    install = [UV, "pip", "install", "--quiet", "--compile-bytecode", "--no-deps"]
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / "source"
+        shutil.copytree(BUILD, source)
+        _run([*install, "--python", str(HOME / "service/bin/python"), str(source)])
+
+
 def _is_installed(package: str) -> bool:
     asked = ["dpkg-query", "--show", "--showformat", "${db:Status-Status}", package]
     done = subprocess.run(asked, capture_output=True, text=True, check=False)
@@ -155,8 +176,10 @@ def main() -> None:
     _use_secrets()
     step, arguments = sys.argv[1], sys.argv[2:]
     steps = {"tools": tools, "harness": harness, "environment": environment, "own": own}
-    if step == "system":
-        system(arguments)
+    steps |= {"program": program}
+    taking = {"system": system, "service": service}
+    if step in taking:
+        taking[step](arguments)
     else:
         steps[step]()
 

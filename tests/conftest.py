@@ -14,6 +14,7 @@ from _pytest.terminal import TerminalReporter
 from batch_double import batch
 from docker_engine import docker, registry
 from fleet_double import fleet
+from postgres_server import postgres
 from proxy import proxy
 from services import aws, s3, seaweed
 from slurm_cluster import slurm, slurm_cluster
@@ -31,6 +32,7 @@ __all__ = [
     "batch",
     "docker",
     "fleet",
+    "postgres",
     "proxy",
     "registry",
     "s3",

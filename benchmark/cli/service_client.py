@@ -15,6 +15,7 @@ from benchmark.errors import BenchmarkError
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Mapping
 
 _NEEDS = {
     "show": ("name",),
@@ -26,6 +27,7 @@ _NEEDS = {
     "recommended": ("name",),
 }
 _TIMEOUT_S = 60.0
+_PORT = "50051"
 
 
 def client(options: argparse.Namespace) -> int:
@@ -186,6 +188,13 @@ def _tunable(entry: dict[str, Any]) -> dict[str, Any]:
     return entry
 
 
+def address_of(variables: Mapping[str, str]) -> str:
+    """HOST:PORT of the service's gRPC wire."""
+    port = variables.get("HPO_PORT", _PORT)
+    # Beside a Service `hpo` Kubernetes sets HPO_PORT too, to the URL of its first port.
+    return f"{variables.get('HPO_HOST', 'localhost')}:{_PORT if '://' in port else port}"
+
+
 def _call(method: str, request: Any) -> Any:
     """The answer.
 
@@ -196,7 +205,7 @@ def _call(method: str, request: Any) -> Any:
 
     from benchmark.hpo.service.grpc_wire import METHODS, REFUSED, SERVICE
 
-    address = f"{os.environ.get('HPO_HOST', 'localhost')}:{os.environ.get('HPO_PORT', '50051')}"
+    address = address_of(os.environ)
     token = os.environ.get("HPO_TOKEN")
     metadata = (("authorization", f"Bearer {token}"),) if token else None
     with grpc.insecure_channel(address) as channel:

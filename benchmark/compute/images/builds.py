@@ -76,7 +76,7 @@ def ensure_image(
         command += ["--build-arg", f"{key}={value}"]
     for key, value in labels.items():
         command += ["--label", f"{LABEL}.{key}={value}"]
-    secrets, variables = _secrets(os.environ)
+    secrets, variables = secret_options(os.environ)
     command += [*secrets, "--file", "docker/Dockerfile", "-"]
     _build(command, os.environ | engine.variables | variables, context, name, report)
     made = _present(engine, name)
@@ -169,8 +169,8 @@ def _size_mb(image: Any) -> float:
     return round(int(image.attrs["Size"]) / 1e6, 1)
 
 
-def _secrets(variables: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
-    """The options that mount the secrets, and the variable that carries one of them."""
+def secret_options(variables: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
+    """The options of `docker build` that mount the secrets, and the variable that carries one."""
     installer = {key: value for key, value in variables.items() if _INSTALLER.fullmatch(key)}
     # A folder of this machine is none of the build's.
     installer = {key: value for key, value in installer.items() if not _is_folder(value)}

@@ -2,21 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import pwd
-import shutil
-import signal
-import subprocess
-import tempfile
 import threading
-import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from services import free_ports
 
 from benchmark.hpo import Client
 
@@ -24,60 +14,6 @@ pytestmark = pytest.mark.integration
 TUNABLES: list[dict[str, Any]] = [
     {"name": f"x{n}", "value_type": "double", "lower_bound": 0, "upper_bound": 1} for n in range(3)
 ]
-
-
-def _program(name: str) -> str | None:
-    found = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
-    return str(found[-1]) if found else shutil.which(name)
-
-
-@pytest.fixture
-def postgres() -> Iterator[str]:
-    """A PostgreSQL of this test's own; its URL."""
-    initdb, server = _program("initdb"), _program("postgres")
-    if initdb is None or server is None:
-        pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
-    folder = Path(tempfile.mkdtemp(prefix="pg-"))
-    # PostgreSQL refuses to run as root.
-    drop: dict[str, Any] = {}
-    if os.getuid() == 0:
-        nobody = pwd.getpwnam("nobody")
-        drop = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
-        os.chown(folder, nobody.pw_uid, nobody.pw_gid)
-    data, (port,) = folder / "data", free_ports(1)
-    subprocess.run(
-        [initdb, "-D", str(data), "-U", "hpo", "-A", "trust", "--no-sync"],
-        check=True,
-        capture_output=True,
-        cwd=folder,
-        **drop,
-    )
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen(
-            [server, "-D", str(data), "-p", str(port), "-k", str(folder), "-h", "127.0.0.1"],
-            stdout=log,
-            stderr=log,
-            cwd=folder,
-            **drop,
-        )
-    try:
-        _wait(port)
-        yield f"postgresql://hpo@127.0.0.1:{port}/postgres"
-    finally:
-        process.send_signal(signal.SIGINT)  # fast: it does not wait for its clients
-        process.wait(60)
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _wait(port: int) -> None:
-    import psycopg
-
-    for _ in range(300):
-        with contextlib.suppress(psycopg.OperationalError):
-            psycopg.connect(f"postgresql://hpo@127.0.0.1:{port}/postgres").close()
-            return
-        time.sleep(0.1)
-    raise AssertionError("PostgreSQL does not answer")
 
 
 def test_two_servers(serve: Callable[..., Any], postgres: str) -> None:
