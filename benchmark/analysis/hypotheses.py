@@ -161,7 +161,8 @@ def bayesian_signed_rank(
     if not len(differences):
         return None
     # The last one is the prior's.
-    sums = np.append(differences, 0.0)[:, None] + np.append(differences, 0.0)[None, :]
+    with np.errstate(invalid="ignore"):  # Two infinite ones of either sign cancel: alike.
+        sums = np.append(differences, 0.0)[:, None] + np.append(differences, 0.0)[None, :]
     above, below = (sums > 2 * rope).astype(float), (sums < -2 * rope).astype(float)
     strengths = np.append(np.ones(len(differences)), 0.5)
     random = np.random.default_rng(seed)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from benchmark.analysis import comparison, missing
 from benchmark.analysis import export as tables
 from benchmark.analysis.figures import drawn, save
+from benchmark.analysis.figures.fonts import covering
 from benchmark.analysis.report import write_report
 from benchmark.analysis.statistics import study
 from benchmark.analysis.table import TYPES
@@ -54,11 +55,17 @@ def process(
 
     since = None if before is None else (before[0], comparison.against(frame, before[1]))
     studies = studies_of(frame)
-    pictures = drawn(frame, studies, missing.by_cause(frame), shapes_of(frame))
-    files = {name: save(figure, figures, name) for name, figure in pictures}
+    with covering(_drawn_names(frame)) as absent:
+        pictures = drawn(frame, studies, missing.by_cause(frame), shapes_of(frame))
+        files = {name: save(figure, figures, name) for name, figure in pictures}
     images = {name: paths[-1] for name, paths in files.items()}
     written = write_report(frame, studies, images, report, facts, since=since)
     notes = [f"{type.capitalize()}: {note}" for type in studies for note in studies[type].notes]
+    if absent:
+        notes.append(
+            f"Figures have boxes in place of {absent}, since no font of this machine has them; the "
+            "report and the tables have the names."
+        )
     boards = {type: found.board for type, found in studies.items()}
     return Analysis(
         boards,
@@ -69,3 +76,8 @@ def process(
         since[1] if since else None,
         [] if export is None else tables.export(frame, studies, export),
     )
+
+
+def _drawn_names(frame: pd.DataFrame) -> list[str]:
+    columns = [column for column in ("MODEL", "METRIC") if column in frame.columns]
+    return [str(name) for column in columns for name in frame[column].unique()]

@@ -90,7 +90,7 @@ def _is_plain(body: bytes) -> bool:
 
 def _fast(body: bytes, attributes: list[tuple[str, Any]]) -> list[pa.Array]:
     names = [str(place) for place in range(len(attributes))]
-    body = re.sub(rb"[ ]*,[ ]*", b",", body) if b" " in body else body
+    body = re.sub(rb"[ ]*(,|\r?\n|\Z)[ ]*", rb"\1", body).lstrip(b" ") if b" " in body else body
     if not body.strip():
         raise ValueError("it has no rows")
     table = pc_csv.read_csv(

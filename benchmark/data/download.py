@@ -19,7 +19,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-from benchmark.data.cache import write_whole
+from benchmark.data.cache import DataCache, write_whole
 from benchmark.errors import DataError, StoreError
 
 if TYPE_CHECKING:
@@ -55,18 +55,20 @@ def download(
     place = urlsplit(url)
     key = hashlib.sha256(url.encode()).hexdigest()[:24]
     path = folder / key / (PurePosixPath(place.path).name or "data")
-    if path.exists() and not refresh:
+    # Two that fetch at once would write into one part of a file.
+    with DataCache(folder).lock(key):
+        if path.exists() and not refresh:
+            return _checked(path, sha256, url)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            if place.scheme == "s3":
+                _from_s3(url, path)
+            else:
+                _from_http(url, path, patience_s, on_bytes)
+        except DataError:
+            if not path.exists():
+                raise
         return _checked(path, sha256, url)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        if place.scheme == "s3":
-            _from_s3(url, path)
-        else:
-            _from_http(url, path, patience_s, on_bytes)
-    except DataError:
-        if not path.exists():
-            raise
-    return _checked(path, sha256, url)
 
 
 def shown(url: str) -> str:

@@ -17,6 +17,7 @@ import hashlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -45,7 +46,7 @@ class Declaration(BaseModel):
     name: Annotated[str, Field(pattern=_NAME)]
     file: str | None = None
     url: str | None = None
-    openml: int | None = None
+    openml: Annotated[int, Field(gt=0)] | None = None
     train: str | None = None
     test: str | None = None
     target: str
@@ -65,6 +66,37 @@ class Declaration(BaseModel):
     def _one_target(cls, value: Any) -> Any:
         if isinstance(value, list):
             raise ValueError(f"names {len(value)} targets; name one, and leave the others out")
+        return value
+
+    @field_validator("separator")
+    @classmethod
+    def _readable_separator(cls, value: str | None) -> str | None:
+        if value is not None and (not value.isascii() or value in "\r\n\0"):
+            raise ValueError("must be one ASCII character, and no end of line")
+        return value
+
+    @field_validator("file", "train", "test")
+    @classmethod
+    def _path(cls, value: str | None) -> str | None:
+        if value is None:
+            return value
+        if not value or "\0" in value:
+            raise ValueError("is empty or has a zero character; name a file")
+        try:
+            Path(value).expanduser()
+        except RuntimeError:
+            raise ValueError(
+                f'is "{value}", and nobody here has that home; write the whole path'
+            ) from None
+        return value
+
+    @field_validator("url")
+    @classmethod
+    def _parsable_url(cls, value: str | None) -> str | None:
+        try:
+            urlsplit(value or "")
+        except ValueError as error:
+            raise ValueError(f"is no URL ({error})") from None
         return value
 
     @model_validator(mode="after")
@@ -106,7 +138,7 @@ def declared(files: Iterable[str]) -> list[Declaration]:
     """
     found: list[Declaration] = []
     for name in files:
-        found += _of_file(Path(name).expanduser())
+        found += _of_file(name)
     names = [declaration.name for declaration in found]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice:
@@ -140,11 +172,17 @@ def entry(
         return cache.put(_read(declaration, paths, signature, base), key)
 
 
-def _of_file(path: Path) -> list[Declaration]:
+def _of_file(name: str) -> list[Declaration]:
     import yaml
 
     from benchmark import yaml_text
 
+    try:
+        path = Path(name).expanduser()
+    except RuntimeError:
+        raise ConfigError(
+            f"'datasets' names {name}, and nobody here has that home; write the whole path."
+        ) from None
     try:
         values = yaml_text.load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -85,5 +85,12 @@ def test_bayesian_signed_rank_agrees_with_baycomp():
     assert turned.worse == pytest.approx(found.better, abs=0.015)
 
 
+def test_bayesian_signed_rank_of_infinite_scores_on_either_side(recwarn):
+    first, second = np.array([np.inf, 0.0, 0.5]), np.array([0.0, np.inf, 0.5])
+    chances = hypotheses.bayesian_signed_rank(first, second)
+    assert chances.better == pytest.approx(chances.worse, abs=0.03)
+    assert not recwarn.list
+
+
 def test_bayesian_signed_rank_needs_data():
     assert hypotheses.bayesian_signed_rank(np.array([]), np.array([])) is None

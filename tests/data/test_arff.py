@@ -23,11 +23,12 @@ def read(folder: Path, text: str) -> pa.Table:
     [
         "1.5,x\n?,z\n3,?\n",
         "1.5, x\n?, z\n\n3, ?\n",
+        " 1.5 ,x \n ?, z  \r\n3, ? ",
         "1.5,'x'\n?,\"z\"\n% remark\n3,?\n",
         "{0 1.5}\n{0 ?, 1 z}\n{0 3, 1 ?}\n",
         "1.5,x\r\n?,z\r\n3,?\r\n",
     ],
-    ids=["plain", "spaces", "quoted", "sparse", "windows"],
+    ids=["plain", "spaces", "blanks at the ends", "quoted", "sparse", "windows"],
 )
 def test_every_form_gives_the_same_table(tmp_path: Path, body: str) -> None:
     table = read(tmp_path, HEAD + "@DATA\n" + body)

@@ -211,6 +211,12 @@ def test_a_file_that_cannot_be_used_is_a_sentence(
         ("file: s.csv\ntarget: [a, y]", "names 2 targets"),
         ("file: s.csv\ntarget: y\nsplit_column: y", "another column"),
         ("file: s.csv\ntarget: y\nname: ../up", "'name'"),
+        ('file: "s\\0.csv"\ntarget: y', "'file': is empty or has a zero"),
+        ("file: ''\ntarget: y", "'file': is empty or has a zero"),
+        ("openml: -3\ntarget: y", "'openml': Input should be greater than 0"),
+        ("file: ~nobody-of-that-name/s.csv\ntarget: y", "nobody here has that home"),
+        ("file: s.csv\ntarget: y\nseparator: \u00a7", "'separator': must be one ASCII"),
+        ("url: 'http://[::1/s.csv'\ntarget: y", "'url': is no URL"),
         ("file: s.csv\ntarget: y\nname: penguins", "name of another data set"),
         ("file: s.csv\ntarget: y\nname: openml-61", "name of another data set"),
         ("- {file: s.csv, target: y}\n- {file: t.csv, target: y}", 'declares "sales" twice'),
@@ -227,6 +233,23 @@ def test_a_declaration_that_cannot_be_is_a_sentence(
         declare(text)
     assert words in str(caught.value)
     assert "sales.yaml" in str(caught.value) or "sales" in words
+
+
+def test_a_file_of_declarations_in_a_home_that_nobody_has() -> None:
+    with pytest.raises(ConfigError, match="nobody here has that home"):
+        Catalogue([], ["~nobody-of-that-name/sales.yaml"])
+
+
+def test_two_declarations_of_one_url_fetch_it_once(declare: Callable[..., Catalogue]) -> None:
+    with OpenMLServer() as server:
+        server.answers["/s.csv"] = CSV.encode()
+        server.delay_s = 0.3
+        one = f"{{name: one, url: '{server.url}/s.csv', target: y}}"
+        catalogue = declare(f"- {one}\n- {one.replace('one', 'two').replace('y}', 'n}')}\n")
+        found = catalogue.ready(catalogue.names())
+        assert catalogue.faults == {}
+        assert [entry.load().target for entry in found.values()] == ["y", "n"]
+        assert len(server.asked) == 1
 
 
 def test_a_url_is_fetched_once_goes_on_and_is_checked(
