@@ -269,7 +269,7 @@ def ours(words: list[str]) -> None:
 
 def made(words: list[str]) -> None:
     """A target of the Makefile; a variable is one that it heeds, and what it hands on is taken."""
-    told = run(["make", "-n", "-C", str(ROOT), *words])
+    told = run(["make", "-n", "-C", str(ROOT), f"PYTHON={sys.executable}", *words])
     assert told.returncode == 0, told.stderr
     for variable in (word.partition("=")[0] for word in words if "=" in word):
         assert f"$({variable})" in (ROOT / "Makefile").read_text()

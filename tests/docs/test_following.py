@@ -82,7 +82,7 @@ def test_the_start_is_followed(folder: Path) -> None:
     (block,) = section("docs/index.md", "Start")
     benchmark, activate, *lines = block.typed
     assert activate == ". .venv/bin/activate"
-    recipe = shell(f"{benchmark} -n -C {ROOT}", folder)
+    recipe = shell(f"{benchmark} -n -C {ROOT} PYTHON={sys.executable}", folder)
     makes = re.findall(r"main\.py (.*)", recipe)
     assert [line.split()[0] for line in makes] == [
         "resume-compute",
