@@ -1,10 +1,8 @@
-"""What the documents say can be typed: their commands parse, their files are read, their links lead
-somewhere."""
+"""The documents' files are read, their links lead somewhere, their paths and options are there."""
 
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -14,23 +12,11 @@ from typing import Any
 
 import pytest
 import yaml
-from documents import DOCUMENTS, ROOT, Block, blocks, commands, inline
+from documents import DOCUMENTS, ROOT, Block, blocks, codes
 
-from benchmark.cache import CACHE_VARIABLE
-from benchmark.cli.parser import COMMANDS, parse
-from benchmark.config import PREFIX, load_config
-
-# What stands for something else in a command of a sentence.
-PLACEHOLDER = "COMMAND"
-CALLED = [
-    pytest.param(words, id=f"{path.relative_to(ROOT)}: {' '.join(words)}")
-    for path in DOCUMENTS
-    for words in [
-        *(words for block in blocks(path) for words in commands(block.text)),
-        *inline(path),
-    ]
-    if words[:1] != [PLACEHOLDER]
-]
+from benchmark.config import load_config
+from benchmark.hpo import scripts
+from docs.generate import commands
 
 
 def of_language(language: str, holding: str = "") -> list[Any]:
@@ -44,18 +30,6 @@ def of_language(language: str, holding: str = "") -> list[Any]:
 
 
 SETTINGS = [one for one in of_language("json") if '"Version"' not in one.values[0].text]
-
-
-@pytest.mark.parametrize("words", CALLED)
-def test_a_command_is_one_that_the_program_takes(words: list[str]) -> None:
-    if words == ["--version"]:
-        return
-    assert parse(words).command in COMMANDS
-
-
-def test_every_command_is_in_the_documents() -> None:
-    named = {parameter.values[0][0] for parameter in CALLED}
-    assert set(COMMANDS) - named == set()
 
 
 @pytest.mark.parametrize("block", SETTINGS)
@@ -89,6 +63,37 @@ def test_links_lead_somewhere(path: Path) -> None:
             assert (path.parent / link).exists(), link
 
 
+def test_paths_are_there() -> None:
+    """What a sentence names of the program; NAME and pbs are the reader's own."""
+    folders = r"(?:benchmark|docker|docs|examples|perf|prove|tests)/[\w./-]+"
+    named = {code for path in DOCUMENTS for code in codes(path) if re.fullmatch(folders, code)}
+    made = {"perf/results.md"}
+    there = {name for name in named if re.search("NAME|pbs", name) or (ROOT / name).exists()}
+    assert named - there - made == set()
+    assert len(named) > 20
+
+
+def test_options_are_there() -> None:
+    """Those that a sentence names are some program's here."""
+    taken = {
+        option
+        for command in commands.commands().values()
+        for action in command._actions
+        for option in action.option_strings
+    }
+    taken |= set(scripts._parser()._option_string_actions)
+    taken |= set(re.findall(r'"(--[\w-]+)"', (ROOT / "prove" / "__main__.py").read_text()))
+    named = {
+        (path.name, code.split()[0].partition("=")[0])
+        for path in DOCUMENTS
+        for code in codes(path)
+        if re.match(r"--?[a-z]", code)
+    }
+    of_mount = {("clusters.md", "-o")}
+    assert {one for one in named - of_mount if one[1] not in taken} == set()
+    assert len(named) > 40
+
+
 def test_every_page_is_in_the_site() -> None:
     text = (ROOT / "mkdocs.yml").read_text()
     listed = set(re.findall(r": ([\w/-]+\.md)$", text, flags=re.MULTILINE))
@@ -109,57 +114,6 @@ def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
     assert (built.returncode, built.stdout, built.stderr) == (0, "", "")
     pages = "".join(page.read_text() for page in tmp_path.rglob("*.html"))
     assert not re.findall(r'<(?:script|link|img)[^>]* (?:src|href)="?https?://', pages)
-
-
-@pytest.mark.parametrize(
-    "passed_over",
-    [
-        pytest.param({"run-analysis"}, id="quick"),
-        pytest.param(set(), id="whole", marks=pytest.mark.integration),
-    ],
-)
-def test_the_guide_to_own_data_is_followed(tmp_path: Path, passed_over: set[str]) -> None:
-    """A stranger's folder: each file is written and each command run, as they stand."""
-    (tmp_path / "main.py").symlink_to(ROOT / "main.py")
-    for block in blocks(ROOT / "docs" / "own-data.md"):
-        if block.file:
-            (tmp_path / block.file).write_text(block.text)
-        for words in commands(block.text):
-            if words[0] not in passed_over:
-                follow(words, tmp_path)
-    assert len((tmp_path / "compiled_results.csv").read_text().splitlines()) == 3
-    assert (tmp_path / "report.html").exists() != bool(passed_over)
-
-
-@pytest.mark.integration
-def test_the_readme_is_followed(tmp_path: Path) -> None:
-    """The user's own benchmark of the README, in its order, its refusal included."""
-    (tmp_path / "main.py").symlink_to(ROOT / "main.py")
-    own = [block for block in blocks(ROOT / "README.md") if "first" in block.text]
-    (tmp_path / "batch.config").write_text(own[0].text)
-    text = (ROOT / "README.md").read_text()
-    section = text[text.index("## Your own benchmark") : text.index("## Tuning a system")]
-    *taken, refused = commands(section)
-    assert len(taken) == 5
-    for words in taken:
-        follow(words, tmp_path)
-    assert "other conditions" in section
-    assert follow(refused, tmp_path, code=2)
-    assert len((tmp_path / "compiled_results.csv").read_text().splitlines()) == 13
-
-
-def follow(words: list[str], folder: Path, code: int = 0) -> str:
-    ended = subprocess.run(
-        [sys.executable, "main.py", *words],
-        cwd=folder,
-        env={k: v for k, v in os.environ.items() if k == CACHE_VARIABLE or PREFIX not in k},
-        capture_output=True,
-        text=True,
-        stdin=subprocess.DEVNULL,
-        check=False,
-    )
-    assert ended.returncode == code, f"{words}\n{ended.stdout}\n{ended.stderr}"
-    return ended.stdout + ended.stderr
 
 
 def test_citation_and_package_have_one_version() -> None:

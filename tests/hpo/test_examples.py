@@ -108,14 +108,6 @@ def test_a_killed_container_is_removed(program: Program, docker: Docker, tmp_pat
 
 
 @pytest.mark.integration
-def test_sqlite_improves_by_its_own_verdict(program: Program) -> None:
-    ended = program("tune", str(EXAMPLES / "sqlite"), "--confirm", "6", "--json")
-    assert ended.returncode == 0, ended.stderr
-    verdict = json.loads(ended.stdout)["verdict"]
-    assert verdict["says"] == "keep", verdict
-
-
-@pytest.mark.integration
 @pytest.mark.skipif(shutil.which("pgbench") is None, reason="PostgreSQL is not installed")
 def test_postgres_comes_to_a_verdict(program: Program) -> None:
     study = ("tune", str(EXAMPLES / "postgres"), "--trials", "12", "--confirm", "8", "--json")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -10,13 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from documents import commands, section
+
+from benchmark.cli import main
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "service.md"
 # What is refused fails, and what was answered is kept; the events of a running experiment go on.
 SHELL = """
 set -e
 curl() {
-    case "$*" in */events) timeout -s INT 1 curl -sS "$@" > one || test $? = 124 ;;
+    case "$*" in */events)
+            : > one; timeout 60 curl -sS "$@" > one &
+            until grep -q "event: summary" one; do kill -0 $! || return 1; sleep 0.1; done
+            kill $! ;;
         *) command curl -sS --fail-with-body -m 60 "$@" > one || { cat one >&2; return 1; } ;;
     esac
     { cat one; echo; } >> said; cat one
@@ -58,3 +65,47 @@ def test_the_walks(serve: Callable[..., Any], tmp_path: Path) -> None:
     assert short[:4] == ["0", posted, "1", posted]
     assert '[{"tunable_name":"cpu","tunable_value":' in said
     assert "<html>" in (tmp_path / "classic" / "slice.html").read_text()
+
+
+def test_the_client_s_walk(
+    serve: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """With the search space of the walk with curl, and one trial, so that there are no more."""
+    server = serve("--storage", "memory")
+    request = json.loads(walks()[1].partition("-d '")[2].partition("'")[0])
+    request["search_space"]["total_trials"] = 1
+    (tmp_path / "space.json").write_text(json.dumps(request))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HPO_PORT", str(server.grpc_port))
+    (block,) = (one for one in section("docs/service.md", "The classic contract") if one.typed)
+    said = []
+    for words in commands(block.text):
+        assert main(words) == 0, (words, capsys.readouterr())
+        said.append(capsys.readouterr().out)
+    assert "Trial Number: 0" in said[0]
+    assert "cpu" in said[1]
+    assert "-1" in said[3]
+    assert "Optimal Value: 98.7" in said[4]
+
+
+@pytest.mark.skipif(
+    None in (shutil.which("curl"), shutil.which("openssl")), reason="needs curl and openssl"
+)
+def test_tokens_are_made_and_asked_for(serve: Callable[..., Any], tmp_path: Path) -> None:
+    (block,) = section("docs/service.md", "Tokens")
+    make, start, ask = block.typed
+    subprocess.run(["sh", "-ec", make], cwd=tmp_path, check=True)
+    assert (tmp_path / "tokens").stat().st_mode & 0o777 == 0o600
+    tokens = dict(line.split() for line in (tmp_path / "tokens").read_text().splitlines())
+    assert set(tokens) == {"read", "write"}
+    (words,) = commands(start)
+    server = serve(*words[1:])
+    here = ask.replace("HOST:8085", f"127.0.0.1:{server.port}").replace("curl", "curl -sS --fail")
+    for token, is_taken in ((tokens["read"], True), ("x" * 48, False)):
+        ended = subprocess.run(
+            ["sh", "-c", here], env={"TOKEN": token}, capture_output=True, text=True, check=False
+        )
+        assert (ended.returncode == 0) == is_taken, ended.stderr
