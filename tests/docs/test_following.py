@@ -94,7 +94,8 @@ def test_the_start_is_followed(folder: Path) -> None:
     assert (folder / "report.html").exists()
     said = [shell(f"{activate}; {line}", folder) for line in lines]
     assert len(said) == 4
-    assert "8 successes" in said[2] or "8 of 40" in said[2], said[2]
+    assert "quickstart" in said[2]
+    assert "constant" in said[2]
     assert "tree: 20 of 20 trials" in said[3]
 
 
@@ -148,7 +149,7 @@ def test_the_guide_to_tuning_is_followed(folder: Path) -> None:
     pilot = "Pilot: many short tasks, MPI programs"
     meant = {"studies/NAME": "studies/sqlite"}
     (states,) = follow_all("docs/clusters.md", pilot, folder, **meant)
-    assert states.count("JOB_FINISHED") >= 42
+    assert states.count("JOB_FINISHED") >= 30
 
 
 @pytest.mark.integration
