@@ -21,16 +21,15 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aws_double import KEYS, REGION, AwsDouble, RefusalError
+from batch_job import ENDED, Job
 from process_trees import kill_tree, tree_mb
 
 ROOT = Path(__file__).parents[1]
-ENDED = ("SUCCEEDED", "FAILED")
 CONFIGURATION = {"job_queue_id": "bench", "ecr_repo": "registry.example/bench"}
 _STOP_S = 20.0
 _TICK_S = 0.05
@@ -40,77 +39,6 @@ _WEIGH_S = 2.0
 
 def client_error(message: str) -> RefusalError:
     return RefusalError(400, "ClientException", message)
-
-
-@dataclass
-class Job:
-    """A job, or a child of an array, or an array's parent (which has children and no process)."""
-
-    id: str
-    name: str
-    queue: str
-    definition: dict[str, Any]
-    overrides: dict[str, Any]
-    index: int | None = None
-    children: list[Job] = field(default_factory=list)
-    status: str = "RUNNABLE"
-    reason: str | None = None
-    status_reason: str | None = None
-    exit_code: int | None = None
-    attempts: int = 0
-    ended: list[dict[str, Any]] = field(default_factory=list)
-    terminated: str | None = None
-    ends_with: str | None = None
-    process: subprocess.Popen[bytes] | None = None
-    started: float = 0.0
-    stop_at: float = 0.0
-    weighed: float = 0.0
-
-    @property
-    def stream(self) -> str:
-        return f"{self.id.replace(':', '-')}-{self.attempts}.log"
-
-    @property
-    def state(self) -> str:
-        if not self.children:
-            return self.status
-        if any(child.status not in ENDED for child in self.children):
-            return "PENDING"
-        return "FAILED" if any(c.status == "FAILED" for c in self.children) else "SUCCEEDED"
-
-    def told_of_attempt(self) -> dict[str, Any]:
-        """As describe_jobs gives an attempt that has ended; times in milliseconds."""
-        told = self.told()
-        kept = {key: told[key] for key in ("container", "statusReason") if key in told}
-        took_s = time.monotonic() - self.started if self.started else 0.0
-        now = time.time()
-        times = {"startedAt": int((now - took_s) * 1000), "stoppedAt": int(now * 1000)}
-        return kept | times
-
-    def told(self) -> dict[str, Any]:
-        """As list_jobs gives it."""
-        said: dict[str, Any] = {"jobId": self.id, "jobName": self.name, "status": self.state}
-        said |= {"createdAt": 0, "jobQueue": self.queue}
-        said["jobDefinition"] = self.definition["jobDefinitionArn"]
-        container = {}
-        if self.exit_code is not None:
-            container["exitCode"] = self.exit_code
-        if self.reason:
-            container["reason"] = self.reason
-        if self.attempts and self.reason is None:
-            container["logStreamName"] = self.stream
-        if container:
-            said["container"] = container
-        if self.status_reason:
-            said["statusReason"] = self.status_reason
-        if self.terminated is not None:
-            said["isTerminated"] = True
-        if self.index is not None:
-            said["arrayProperties"] = {"index": self.index}
-        if self.children:
-            counts = Counter(child.status for child in self.children)
-            said["arrayProperties"] = {"size": len(self.children), "statusSummary": dict(counts)}
-        return said
 
 
 class BatchDouble(AwsDouble):
@@ -130,7 +58,7 @@ class BatchDouble(AwsDouble):
         super().__exit__()
         for job in self._runnable():
             if job.process and job.process.poll() is None:
-                kill_tree(job.process.pid)
+                self._kill(job)
                 job.process.wait()
 
     def make_queue(self, name: str = "bench", state: str = "ENABLED") -> str:
@@ -155,9 +83,8 @@ class BatchDouble(AwsDouble):
     def lose_host(self, job: Job) -> None:
         """The machine of a running job goes, with everything on it."""
         with self._lock:
-            assert job.process is not None
             job.ends_with = "Host EC2 (instance i-0f00ba4) terminated."
-            kill_tree(job.process.pid)
+            self._kill(job)
 
     def running(self) -> list[Job]:
         with self._lock:
@@ -277,8 +204,8 @@ class BatchDouble(AwsDouble):
         container = job.definition["containerProperties"]
         job.attempts += 1
         job.reason = job.exit_code = job.ends_with = None
-        if container["image"] in self.absent_images:
-            job.reason = f"CannotPullContainerError: manifest for {container['image']} not found"
+        if refused := self._pulled(container["image"]):
+            job.reason = f"CannotPullContainerError: {refused}"
             self._attempt_ended(job, "Task failed to start")
             return
         told = {one["name"]: one["value"] for one in container.get("environment", [])}
@@ -286,10 +213,11 @@ class BatchDouble(AwsDouble):
         told["AWS_BATCH_JOB_ID"] = job.id
         if job.index is not None:
             told["AWS_BATCH_JOB_ARRAY_INDEX"] = str(job.index)
+        command, variables = self._container(job, told)
         with (self.folder / job.stream).open("wb") as output:
             job.process = subprocess.Popen(
-                [sys.executable, str(ROOT / "docker/entrypoint.py"), *job.overrides["command"]],
-                env=_role() | {"PYTHONPATH": str(ROOT)} | told,
+                command,
+                env=variables,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -298,12 +226,29 @@ class BatchDouble(AwsDouble):
             )
         job.status, job.started = "RUNNING", time.monotonic()
 
+    def _pulled(self, image: str) -> str | None:
+        """Why there is no such image; None where there is."""
+        return f"manifest for {image} not found" if image in self.absent_images else None
+
+    def _container(self, job: Job, told: dict[str, str]) -> tuple[list[str], dict[str, str]]:
+        """What runs it to its end, a command and its variables. `told` are the job's own."""
+        command = [sys.executable, str(ROOT / "docker/entrypoint.py"), *job.overrides["command"]]
+        return command, _role() | {"PYTHONPATH": str(ROOT)} | told
+
+    def _kill(self, job: Job) -> None:
+        assert job.process is not None
+        kill_tree(job.process.pid)
+
+    def _bury(self, job: Job) -> None:
+        """A container has ended; `ends_with` is "memory" where it was the kernel."""
+
     def _look_after(self, job: Job) -> None:
         assert job.process is not None
         code = job.process.poll()
         if code is None:
             self._enforce(job)
             return
+        self._bury(job)
         job.process = None
         job.exit_code = code if code >= 0 else 128 - code
         if job.ends_with and job.ends_with.startswith("Host EC2"):
@@ -316,26 +261,28 @@ class BatchDouble(AwsDouble):
         )
 
     def _enforce(self, job: Job) -> None:
-        assert job.process is not None
         now = time.monotonic()
-        needs = job.definition["containerProperties"]["resourceRequirements"]
-        memory = next(int(need["value"]) for need in needs if need["type"] == "MEMORY")
         limit_s = job.definition["timeout"]["attemptDurationSeconds"] * self.time_scale
         if job.terminated is not None and now > job.stop_at:
-            kill_tree(job.process.pid)
+            self._kill(job)
         elif now - job.started > limit_s:
             job.ends_with = "Job attempt duration exceeded timeout"
-            kill_tree(job.process.pid)
+            self._kill(job)
         elif now >= job.weighed + (0.0 if self.container_memory_mb else _WEIGH_S) and self._is_over(
-            job, self.container_memory_mb or memory
+            job
         ):
             job.ends_with = "memory"
-            kill_tree(job.process.pid)
+            self._kill(job)
 
-    def _is_over(self, job: Job, memory_mb: int) -> bool:
+    def _is_over(self, job: Job) -> bool:
         assert job.process is not None
         job.weighed = time.monotonic()
-        return tree_mb(job.process.pid) > memory_mb
+        return tree_mb(job.process.pid) > self._memory_mb(job)
+
+    def _memory_mb(self, job: Job) -> int:
+        needs = job.definition["containerProperties"]["resourceRequirements"]
+        asked = next(int(need["value"]) for need in needs if need["type"] == "MEMORY")
+        return self.container_memory_mb or asked
 
     def _attempt_ended(self, job: Job, status_reason: str) -> None:
         job.status_reason = status_reason
@@ -370,23 +317,29 @@ def _role() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(told)}
 
 
-@pytest.fixture
-def batch(tmp_path: Path, aws: pytest.MonkeyPatch) -> Iterator[BatchDouble]:
-    """A running double with the queue `bench`, and the SDK's variables set for it."""
+@contextlib.contextmanager
+def serving(double: BatchDouble, aws: pytest.MonkeyPatch) -> Iterator[BatchDouble]:
+    """The double with the queue `bench`, and the SDK's variables set for it."""
     from moto.moto_api._internal.models import moto_api_backend
 
-    from benchmark.compute.batch.batch import BatchDispatcher, Pace
-
     moto_api_backend.reset()
-    folder = tmp_path / "containers"
-    folder.mkdir()
+    double.folder.mkdir()
     for name, value in KEYS.items():
         aws.setenv(name, os.environ.get(name, value))
-    quick = Pace(store_s=0.2, engine_s=0.3, stuck_s=0.5, find_s=1.0, patience_s=20.0)
-    aws.setattr(BatchDispatcher, "pace", quick)
-    with BatchDouble(folder) as double:
-        for service in ("BATCH", "ECR", "EC2", "PRICING", "CLOUDWATCH_LOGS"):
+    with double:
+        for service in ("BATCH", "ECR", "EC2", "IAM", "STS", "PRICING", "CLOUDWATCH_LOGS"):
             aws.setenv(f"AWS_ENDPOINT_URL_{service}", double.endpoint)
         double.make_queue()
         double.setup = double.calls.copy()
+        yield double
+
+
+@pytest.fixture
+def batch(tmp_path: Path, aws: pytest.MonkeyPatch) -> Iterator[BatchDouble]:
+    """A running double that drivers of this process look at often."""
+    from benchmark.compute.batch.batch import BatchDispatcher, Pace
+
+    quick = Pace(store_s=0.2, engine_s=0.3, stuck_s=0.5, find_s=1.0, patience_s=20.0)
+    aws.setattr(BatchDispatcher, "pace", quick)
+    with serving(BatchDouble(tmp_path / "containers"), aws) as double:
         yield double

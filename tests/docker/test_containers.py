@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 import signal
 import subprocess
-import sys
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from docker.errors import ContainerError
-from docker_engine import BASE
+from docker_images import PASSWORD, command, variables
 from requests.exceptions import ConnectionError as RequestsConnectionError
 from requests.exceptions import ReadTimeout
 
@@ -23,7 +21,7 @@ from benchmark import results
 from benchmark.compute.dispatcher import account
 from benchmark.compute.images import RESERVE_MB
 from benchmark.compute.jobs import INDEX_VARIABLE, write_job
-from benchmark.config import PREFIX, Config
+from benchmark.config import Config
 from benchmark.frameworks import environment_hash, get
 from benchmark.results import Cause, Record
 from benchmark.runs.plan import Narrowing, draft, plan
@@ -32,82 +30,13 @@ from benchmark.tasks import Run
 
 pytestmark = pytest.mark.integration
 
-ROOT = Path(__file__).parents[2]
-PASSWORD = "not-for-the-history"
-TOML = """description = "an own framework"
-python = "{python}"
-environment = "random-forest"
-version_of = "numpy"
-preload = ["numpy", "pandas"]
-"""
-GREEDY = """
-def fit(train, problem, limits):
-    held = [bytearray(10_000_000) for _ in range(400)]
 
-def predict(model, frame, problem):
-    raise RuntimeError("nothing was taken")
-
-def describe(model):
-    return {}
-"""
-
-
-@pytest.fixture(scope="module")
-def work(docker: Any) -> Path:
-    """A folder with a configuration and two own frameworks; what tests build in is shared."""
-    folder: Path = docker.folder / "work"
-    for name, python in (("greedy", ">=3.11,<3.14"), ("ancient", "==3.6.*")):
-        (folder / "own" / name).mkdir(parents=True)
-        (folder / "own" / name / "framework.toml").write_text(TOML.format(python=python))
-        (folder / "own" / name / "adapter.py").write_text(GREEDY)
-    configuration = {"frameworks": ["constant"], "frameworks_path": [str(folder / "own")]}
-    (folder / "batch.config").write_text(json.dumps(configuration))
-    return folder
-
-
-@pytest.fixture(scope="module")
-def init(docker: Any, work: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """`main.py init-compute --json` with arguments."""
-
-    def call(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            command(*arguments),
-            cwd=work,
-            env=variables(docker),
-            capture_output=True,
-            text=True,
-            timeout=900,
-            check=False,
-        )
-
-    return call
-
-
-def command(*arguments: str) -> list[str]:
-    fixed = ["init-compute", "--json", "--base", BASE, "--network", "host"]
-    return [sys.executable, str(ROOT / "main.py"), *fixed, *arguments]
-
-
-def variables(docker: Any) -> dict[str, str]:
-    """The index comes with a password, unless this machine has an index of its own."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
-    index = f"https://somebody:{PASSWORD}@pypi.org/simple"
-    return {"PIP_INDEX_URL": index, "UV_DEFAULT_INDEX": index} | kept | docker.variables
-
-
-@pytest.fixture(scope="module")
-def image(init: Callable[..., Any]) -> Callable[[str], str]:
-    """The name of a framework's image, built if it is not there."""
-
-    @functools.cache
-    def name(framework: str) -> str:
-        done = init("--framework", framework)
-        assert done.returncode == 0, done.stderr
-        (facts,) = json.loads(done.stdout)
-        print(f"{framework}: {facts['image']} {facts['size_mb']:.0f} MB")
-        return str(facts["image"])
-
-    return name
+@pytest.fixture(autouse=True)
+def none_left(docker: Any) -> Iterator[None]:
+    """The tests of other folders that share the engine look whether theirs are gone."""
+    yield
+    for container in docker.client.containers.list(all=True):
+        container.remove(force=True)
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from batch_double import CONFIGURATION, BatchDouble, Job
+from batch_double import CONFIGURATION, BatchDouble
+from batch_job import Job
 
 from benchmark import results
 from benchmark.compute.batch.batch import BatchDispatcher
