@@ -150,6 +150,14 @@ OTHERS: dict[Section, dict[str, Shown | Parsed]] = {
         "pip install -e '.[service]'": INSTALLS,
         "./main.py serve": Shown(f"{WALK}::test_the_walks"),
     },
+    ("docs/service.md", "Deployment"): {
+        "DOCKER_BUILDKIT=1 docker build -f docker/service/Dockerfile -t automl-benchmark-service "
+        ".": Shown("tests/hpo/service/test_image.py::image"),
+        'docker run -d -p 127.0.0.1:8085:8085 -v hpo:/data -v "$PWD/tokens:/run/secrets/tokens:ro" '
+        "automl-benchmark-service --token-file /run/secrets/tokens": Shown(
+            "tests/hpo/service/test_image.py::test_what_was_told_outlives_a_kill"
+        ),
+    },
     ("docs/user-guide.md", "Quickstart"): {
         command: Shown(f"{FOLLOWING}::test_the_start_is_followed")
         for command in (
@@ -190,7 +198,6 @@ TYPED = sorted(
 # How each program of others is asked which options it takes.
 HELP = {
     "curl": ("curl", "--help", "all"),
-    "docker": ("docker", "run", "--help"),
     "git": ("git", "clone", "-h"),
     "mkdir": ("mkdir", "--help"),
     "sbatch": ("sbatch", "--help"),
@@ -257,6 +264,8 @@ def test_its_program_takes_it(line: str) -> None:
             installed(words)
         elif name == "apt-get":
             assert set(words) - {"install"} <= set(PACKAGES)
+        elif name == "docker":
+            of_docker(words)
         else:
             of_others(program, words)
 
@@ -302,6 +311,16 @@ def installed(words: list[str]) -> None:
         assert words[1] == "-e"
         assert extra is not None
         assert extra[1] is None or extra[1] in project["optional-dependencies"]
+
+
+def of_docker(words: list[str]) -> None:
+    """What stands after an image that is run is for the program in it."""
+    names = [word for word in words if word.startswith("automl-benchmark")]
+    end = words.index(names[0]) if words[0] == "run" else len(words)
+    if names == ["automl-benchmark-service"] and words[0] == "run":
+        ours(["serve", *words[end + 1 :]])
+    if shutil.which("docker"):
+        accepts(("docker", words[0], "--help"), words[:end])
 
 
 def of_others(program: str, words: list[str]) -> None:
