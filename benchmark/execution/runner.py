@@ -65,8 +65,11 @@ class Runner:
         except DataError as error:
             record = results.failure(task, Cause.DATA, str(error))
         except SetupError as error:
-            self._broken[task.environment] = str(error)
-            record = results.failure(task, Cause.SETUP, str(error))
+            if self.interrupted:  # An interpreter that was starting has been ended, too.
+                record = _interrupted(task)
+            else:
+                self._broken[task.environment] = str(error)
+                record = results.failure(task, Cause.SETUP, str(error))
         except Exception as error:
             log = traceback.format_exc().encode()
             record = results.failure(
@@ -107,7 +110,7 @@ class Runner:
 
     def _attempt(self, task: Task) -> tuple[Record, bytes]:
         if self.interrupted:
-            return results.failure(task, Cause.INTERRUPTED, "The task was interrupted."), b""
+            return _interrupted(task), b""
         if task.environment in self._broken:
             raise SetupError(self._broken[task.environment])
         evaluation = self._evaluations.get(task.evaluation)
@@ -115,6 +118,10 @@ class Runner:
             evaluation = self._evaluations[task.evaluation] = load_evaluation(task.evaluation)
         outcome = self.sandbox.run(evaluation.prepare(task, self.run))
         return evaluation.finish(task, self.run, outcome), outcome.log
+
+
+def _interrupted(task: Task) -> Record:
+    return results.failure(task, Cause.INTERRUPTED, "The task was interrupted.")
 
 
 def execute(run: Run, task: Task) -> Record:

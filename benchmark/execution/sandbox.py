@@ -100,12 +100,23 @@ class Zygote:
             )
         bind(cores, self._process.pid)
         self._lines = ours.makefile("rb")
+        self._python, self._log = python, scratch / "zygote.log"
+        self.facts: dict[str, Any] = {}
+
+    def wait(self) -> None:
+        """Until its libraries are imported.
+
+        Raises:
+            SetupError: the interpreter ended before, took too long, or was hung up on.
+        """
         self.facts = self._answer(START_LIMIT_S)
         if not self.facts.get("ready"):
+            self._process.kill()  # Nothing runs below it yet, and an import hears nothing.
             self.close()
-            text = (scratch / "zygote.log").read_text(errors="replace").strip().splitlines()
+            text = self._log.read_text(errors="replace").strip().splitlines()
             raise SetupError(
-                f"The interpreter {python} did not start: {text[-1] if text else 'no message'}"
+                f"The interpreter {self._python} did not start: "
+                f"{text[-1] if text else 'no message'}"
             )
 
     @property
@@ -240,8 +251,15 @@ class Sandbox:
         key = (work.python, work.preload, len(cores))
         if key not in self._zygotes:
             crowd = Crowd(self._scratch.mark()) if self._by_groups else None
-            folder = self._scratch.folder
-            self._zygotes[key] = Zygote(work.python, work.preload, cores, folder, crowd)
+            zygote = Zygote(work.python, work.preload, cores, self._scratch.folder, crowd)
+            self._current = zygote
+            try:
+                if self._closing:
+                    zygote.hang_up()
+                zygote.wait()
+            finally:
+                self._current = None
+            self._zygotes[key] = zygote
         return self._zygotes[key]
 
     def _discard(self, zygote: Zygote) -> None:

@@ -2,11 +2,14 @@
 
 import json
 import os
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from benchmark.config import load_config
+from benchmark.execution import sandbox
 from benchmark.execution.runner import Runner
 from benchmark.results import Cause
 from benchmark.runs.plan import draft, plan
@@ -303,3 +306,18 @@ def test_the_worker_speaks_python_3_6():
         tree = ast.parse(file.read_text(), feature_version=(3, 6))
         for node in ast.walk(tree):
             assert not (isinstance(node, ast.ImportFrom) and node.module == "__future__"), file
+
+
+def test_an_interrupt_while_the_libraries_are_imported(make_plan, folder_store, tmp_path):
+    begun, task = tmp_path / "begun", make_plan(folder_store).tasks[0]
+    importing = tmp_path / "importing.py"
+    importing.write_text(f"open({str(begun)!r}, 'w').close()\nimport time; time.sleep(600)\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sandbox, "WORKER", importing)
+        with Runner(make_plan(folder_store).run) as runner, ThreadPoolExecutor(1) as pool:
+            running = pool.submit(runner.execute, task)
+            while not begun.exists() and not running.done():
+                time.sleep(0.01)
+            runner.interrupt()
+            record = running.result(60)
+    assert (record.cause, record.message) == (Cause.INTERRUPTED, "The task was interrupted.")
