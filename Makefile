@@ -18,9 +18,9 @@ JOBS ?= 3
 .PHONY: benchmark test integration check audit docs prove perf env clean
 
 benchmark: env
-	$(BIN)/python main.py resume-compute --run quickstart
-	$(BIN)/python main.py fetch-results --run quickstart
-	$(BIN)/python main.py run-analysis
+	$(BIN)/python main.py resume-compute --config quickstart --run quickstart
+	$(BIN)/python main.py fetch-results --config quickstart --run quickstart
+	$(BIN)/python main.py run-analysis --config quickstart
 	@echo "Results: compiled_results.csv; figures: figures/; report: report.html"
 
 test: $(VENV)/.ready-dev

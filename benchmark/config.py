@@ -58,6 +58,7 @@ class LoadedConfig(BaseModel):
     file: str | None
 
 
+BUILT_IN = "quickstart"
 _WITH_PREAMBLE = ((), ("preamble",))
 
 
@@ -69,8 +70,8 @@ def load_config(
     """Read the layers and check them.
 
     Args:
-        path: the configuration file; without it `batch.config`, and where there is none the
-            quickstart's values.
+        path: the configuration file, or `quickstart` for its values; without it `batch.config`,
+            and where there is none the quickstart's values.
         overrides: the command line's values, by key; None means not given.
         environment: variables to read `AUTOML_BENCHMARK_<KEY>` from; the process's own by default.
 
@@ -81,7 +82,8 @@ def load_config(
     file = Path(path) if path else Path(DEFAULT_FILE)
     values: dict[str, Any] = {}
     places: dict[str, str] = {}
-    quickstart = not path and not file.exists() and not file.is_symlink()
+    is_absent = not path and not file.exists() and not file.is_symlink()
+    quickstart = is_absent or path == BUILT_IN
     base = QUICKSTART if quickstart else _read(file)
     layers = [
         ("the quickstart" if quickstart else str(file), base),

@@ -331,6 +331,13 @@ def test_quickstart_not_with_a_named_file() -> None:
     assert not load_config("mine.config", environment={}).quickstart
 
 
+def test_the_quickstart_by_its_name_beside_a_file() -> None:
+    Path("batch.config").write_text('{"runtime": 77}')
+    loaded = load_config("quickstart", environment={})
+    assert (loaded.quickstart, loaded.file) == (True, None)
+    assert loaded.values.runtime == QUICKSTART["runtime"]
+
+
 def test_a_dangling_link_is_a_missing_file_not_the_quickstart() -> None:
     Path("batch.config").symlink_to("nowhere")
     refused()

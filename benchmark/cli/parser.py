@@ -128,7 +128,7 @@ def make_parser() -> Parser:
 
 def _configured(command: argparse.ArgumentParser) -> None:
     group = command.add_argument_group("configuration")
-    group.add_argument("--config", metavar="FILE", help="instead of batch.config")
+    group.add_argument("--config", metavar="FILE", help="instead of batch.config; or quickstart")
     group.add_argument("--run", metavar="NAME", help="the run's name (default: default)")
     group.add_argument("--parallel", type=int, metavar="N", help="tasks side by side")
     group.add_argument(

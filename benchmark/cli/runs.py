@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import tempfile
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from benchmark.cli.progress import Progress, counted, line
 from benchmark.cli.session import configuration, is_narrowed, narrowing
 from benchmark.compute.local.local import slots
 from benchmark.compute.methods import choice_of
-from benchmark.config import TYPES
+from benchmark.config import TYPES, Config
 from benchmark.errors import BenchmarkError
 from benchmark.frameworks import registry
 from benchmark.runs import begin, select
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-    from benchmark.config import Config
     from benchmark.results import Record
     from benchmark.tasks import Run, Task
 
@@ -115,7 +115,12 @@ def carry_out(
             "and goes on."
         )
     elif summary.interrupted:
-        notice("Interrupted: resume-compute goes on where this stopped.")
+        name = (
+            ""
+            if run.name == Config.model_fields["run"].default
+            else f" --run {shlex.quote(run.name)}"
+        )
+        notice(f"Interrupted: resume-compute{name} goes on where this stopped.")
     report(options, _facts(run, summary, len(tasks), had) | {"exit_code": code}, [])
     return code
 

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from benchmark.errors import BenchmarkError
-from benchmark.frameworks.registry import FILE, FOLDER, get
+from benchmark.frameworks.registry import FILE, FOLDER, get, plain
 
 TEMPLATE = FOLDER / "template"
 LOCKED_AS = "random-forest"
@@ -24,8 +24,8 @@ def make(name: str, parent: Path) -> Path:
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
         raise BenchmarkError(f'"{name}" is no name of a framework; use letters, digits, . _ -')
-    _check_free(name)
     folder = parent.expanduser() / name
+    _check_free(name, folder.parent)
     if folder.exists():
         raise BenchmarkError(f"{folder} exists already; choose another name or another --path.")
     try:
@@ -40,9 +40,14 @@ def make(name: str, parent: Path) -> Path:
     return folder
 
 
-def _check_free(name: str) -> None:
-    try:
-        taken = get(name)
-    except BenchmarkError:
-        return
-    raise BenchmarkError(f'The name "{name}" is taken by {taken.folder}; choose another.')
+def _check_free(name: str, parent: Path) -> None:
+    """No other framework has the name, in whatever case and with '-' or '_'."""
+    beside = parent.glob(f"*/{FILE}") if parent.is_dir() else ()
+    taken = next((one.parent for one in beside if plain(one.parent.name) == plain(name)), None)
+    if taken is None:
+        try:
+            taken = get(name).folder
+        except BenchmarkError:
+            return
+    if taken != parent / name:
+        raise BenchmarkError(f'The name "{name}" is taken by {taken}; choose another.')

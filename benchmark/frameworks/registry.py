@@ -174,26 +174,24 @@ def get(name: str, extra_paths: Iterable[str | Path] = ()) -> Framework:
     framework = _match(name, result.frameworks)
     if framework is not None:
         return framework
-    names = {_plain(n): f.name for f in result.frameworks.values() for n in (f.name, *f.aliases)}
-    near = difflib.get_close_matches(_plain(name), names, n=1, cutoff=0.6)
+    names = {plain(n): f.name for f in result.frameworks.values() for n in (f.name, *f.aliases)}
+    near = difflib.get_close_matches(plain(name), names, n=1, cutoff=0.6)
     mend = (
         f"did you mean {names[near[0]]}?" if near else f"there are {', '.join(result.frameworks)}."
     )
-    broken = "".join(
-        f" {warning}" for warning in result.warnings if _plain(name) in _plain(warning)
-    )
+    broken = "".join(f" {warning}" for warning in result.warnings if plain(name) in plain(warning))
     raise BenchmarkError(f'There is no framework "{name}"; {mend}{broken}')
 
 
 def _match(name: str, found: dict[str, Framework]) -> Framework | None:
-    wanted = _plain(name)
+    wanted = plain(name)
     for framework in found.values():
-        if wanted in (_plain(framework.name), *map(_plain, framework.aliases)):
+        if wanted in (plain(framework.name), *map(plain, framework.aliases)):
             return framework
     return None
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
     return re.sub(r"[-_\s]", "", name).casefold()
 
 

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -14,7 +15,7 @@ from made_results import grid
 from benchmark.analysis import figures, missing, process
 from benchmark.analysis.comparable import compare
 from benchmark.analysis.processing import shapes_of, studies_of
-from benchmark.analysis.report import write_report
+from benchmark.analysis.report import sections, write_report
 from benchmark.analysis.table import read_results
 from benchmark.errors import BenchmarkError
 
@@ -264,6 +265,15 @@ def test_report_says_when_nothing_can_be_compared(results, tmp_path):
     page = write_report(frame, studies_of(frame), {}, tmp_path / "r.html", {}).read_text()
     assert "Classification: no result can be compared yet." in page
     assert not parsed(page).open
+
+
+def test_pairs_differ_only_where_friedman_shows_that_some_do(results):
+    found = studies_of(read_results(results(datasets=40)))["classification"]
+    assert found.friedman.p < 0.05
+    assert ">yes<" in sections.tests(found)
+    unsure = replace(found, friedman=replace(found.friedman, p=0.06))
+    assert ">yes<" not in sections.tests(unsure)
+    assert "shows no difference" in sections.tests(unsure)
 
 
 def test_a_claim_that_flips_is_marked(results, tmp_path):

@@ -52,6 +52,13 @@ def test_what_is_refused(tmp_path: Path, name: str, words: str) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["there"]
 
 
+def test_a_name_that_another_one_beside_it_has_is_refused(tmp_path: Path) -> None:
+    make("my-boost", tmp_path)
+    with pytest.raises(BenchmarkError, match=r"taken by .*my-boost"):
+        make("My_Boost", tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["my-boost"]
+
+
 def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(BenchmarkError, match="cannot be made"):

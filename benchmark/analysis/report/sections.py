@@ -9,6 +9,7 @@ import pandas as pd
 
 from benchmark.analysis import missing
 from benchmark.analysis.figures.style import DASH, size
+from benchmark.analysis.hypotheses import ALPHA
 from benchmark.analysis.leaderboard import CLASSIC_METRIC, MEAN_COLUMN
 from benchmark.analysis.metrics import shown
 from benchmark.analysis.mixtures import CONDITIONS
@@ -78,7 +79,10 @@ def tests(found: Statistics) -> str:
     rows = pd.DataFrame({"framework": others})
     ranks = found.mean_ranks
     rows["difference"] = [float(ranks[name] - ranks[leader]) for name in others]
-    rows["nemenyi"] = ["yes" if gap > found.difference else "no" for gap in rows["difference"]]
+    # Nemenyi's test is for what Friedman's has shown to differ somewhere (Demsar, JMLR 2006).
+    holds = found.friedman is None or found.friedman.p <= ALPHA
+    far = rows["difference"] > found.difference
+    rows["nemenyi"] = ["yes" if one and holds else "no" for one in far]
     if found.wilcoxon is not None:
         rows["wilcoxon"] = found.wilcoxon.loc[leader, others].to_numpy(float)
     for column in ("better", "alike", "worse"):
@@ -97,6 +101,8 @@ def tests(found: Statistics) -> str:
         if found.friedman
         else ""
     )
+    if not holds:
+        friedman += "It shows no difference, so that none of a pair counts. "
     return (
         f"<h3>Is {escape(leader)} better?</h3>"
         f'<p class="size">{friedman}Critical difference of mean ranks (Nemenyi): '
