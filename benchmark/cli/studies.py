@@ -12,6 +12,7 @@ from benchmark.cli.session import loaded_configuration, stored_studies
 from benchmark.errors import AbsentStoreError, BenchmarkError
 from benchmark.hpo import control, export, listing
 from benchmark.hpo.stopping import EMPTY, without_numbers
+from benchmark.hpo.verdict import known
 from benchmark.store import open_store
 
 if TYPE_CHECKING:
@@ -71,6 +72,10 @@ def _show(options: argparse.Namespace, run: Run, definition: StudyDefinition) ->
         f"{definition.algorithm}; begun {told['begun']}{last}"
     ]
     more += [f"{one['trials']} failed so: {one['message']}" for one in told["failures"][:3]]
+    verdict = known(run, definition)
+    if verdict:
+        told["verdict"] = verdict.facts()
+        more.append(str(verdict))
     first, *rest = lines(run, definition)
     report(options, told, [first, *more, *rest])
     return 0

@@ -17,9 +17,11 @@ from benchmark.analysis.report.page import facts_line, figure, page, write_page
 from benchmark.hpo import export
 from benchmark.hpo.figures import CAPTIONS, Trials, drawn
 from benchmark.hpo.objective import plain
+from benchmark.hpo.verdict import known
 
 if TYPE_CHECKING:
     from benchmark.hpo.study_file import StudyDefinition
+    from benchmark.hpo.verdict import Verdict
     from benchmark.results import Record
     from benchmark.tasks import Run
 
@@ -38,7 +40,7 @@ def write_report(run: Run, definition: StudyDefinition, folder: Path) -> Path:
     images = {name: save(drawing, folder / "figures", name)[1] for name, drawing in drawn(trials)}
     places = {"best": "Best", "figures": "Figures", "trials": "Trials"}
     parts = [
-        _answer(trials),
+        _answer(trials, known(run, definition)),
         facts_line(_conditions(run, definition)),
         _best(trials),
         '<h2 id="figures">Figures</h2>',
@@ -49,16 +51,17 @@ def write_report(run: Run, definition: StudyDefinition, folder: Path) -> Path:
     return write_page(page(title, places, parts), folder / "report.html")
 
 
-def _answer(trials: Trials) -> str:
+def _answer(trials: Trials, verdict: Verdict | None) -> str:
     states = [record.status for record in trials.records]
     counted = (
         f"{len(states)} of {trials.definition.trials} trials: {states.count('success')} "
         f"successes, {states.count('failure')} failures, {states.count('prune')} pruned"
     )
-    return f'<div class="answer"><p class="first">{_found(trials)}</p><p>{counted}.</p></div>'
+    found = _found(trials, verdict)
+    return f'<div class="answer"><p class="first">{found}</p><p>{counted}.</p></div>'
 
 
-def _found(trials: Trials) -> str:
+def _found(trials: Trials, verdict: Verdict | None) -> str:
     """The best in a sentence, beside the first trial (the default where one is declared)."""
     front = export.best_of(trials.records, trials.definition)
     if not front:
@@ -74,10 +77,13 @@ def _found(trials: Trials) -> str:
         return f"{said}."
     base = start.labels["values"][0]
     gain = f", {(value - base) / abs(base):+.1%}" if base else ""
-    return (
-        f"{said}; the default (trial {start.task}) has {number(base)}{gain}. One trial each: "
-        "<code>tune --confirm</code> says whether that is more than noise."
+    more = (
+        escape(str(verdict))
+        if verdict
+        else "<code>tune --confirm</code> says whether that is more than noise."
     )
+    said = f"{said}; the default (trial {start.task}) has {number(base)}{gain}. One trial each: "
+    return said + more
 
 
 def _default(trials: Trials) -> Record | None:

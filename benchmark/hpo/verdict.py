@@ -110,6 +110,19 @@ def rounds(run: Run, definition: StudyDefinition, repeats: int) -> list[Task]:
     return tasks
 
 
+def known(run: Run, definition: StudyDefinition) -> Verdict | None:
+    """The verdict from the pairs that the best has; None where they are too few for one."""
+    best = _best(run, definition)
+    if best is None or len(definition.directions) > 1:
+        return None
+    pairs = 0
+    while pairs < MOST and all(
+        results.current_record(run, _key(best, side, pairs)) for side in (BEST, DEFAULT)
+    ):
+        pairs += 1
+    return judge(run, definition, pairs) if pairs >= FEWEST else None
+
+
 def judge(run: Run, definition: StudyDefinition, repeats: int) -> Verdict:
     """The verdict from the records of `rounds`; what failed on one side counts on neither."""
     best = _best(run, definition)

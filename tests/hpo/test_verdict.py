@@ -134,6 +134,10 @@ def test_a_verdict_as_a_user(program: Program, tmp_path: Path) -> None:
     again = program("tune", "--resume", "s", "--confirm", "5", "--json")
     assert again.stderr.count("best: ") == 1
     assert json.loads(again.stdout)["verdict"]["pairs"] == 5
+    shown = json.loads(program("studies", "show", "s", "--json").stdout)
+    assert shown["verdict"] == json.loads(again.stdout)["verdict"]
+    assert program("studies", "report", "s", "--output", "told").returncode == 0
+    assert "Verdict on trial" in (tmp_path / "work" / "told" / "report.html").read_text()
     handed = program(
         *("tune", "--resume", "s", "--confirm", "6", "-m", "3", "--json"),
         *("--log-level", "WARNING", "--trials", "5"),
