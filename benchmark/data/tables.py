@@ -70,7 +70,13 @@ def read_table(path: Path, reading: Reading) -> pa.Table:
     except (pa.ArrowException, UnicodeDecodeError, OSError, LookupError) as error:
         if _signature(path) != before:
             raise _changed(path) from None
-        raise DataError(f"{path} cannot be read as {kind}: {_reason(error)}.") from None
+        hint = (
+            ' Where it has another separator than "," or another encoding than UTF-8, name them '
+            'as "separator" and "encoding".'
+        )
+        raise DataError(
+            f"{path} cannot be read as {kind}: {_reason(error)}.{hint if kind == 'csv' else ''}"
+        ) from None
     if _signature(path) != before:
         raise _changed(path)
     return retyped(table, reading, str(path))

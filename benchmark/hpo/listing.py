@@ -59,9 +59,9 @@ def state_of(run: Run, definition: StudyDefinition, asked: int) -> str:
     store = run.store
     if store.is_locked(f"driver-{run.name}") or living(store, run.name):
         return "paused" if control.said(store, run.name) == "pause" else "running"
-    if definition.objective.is_external:
-        return "served"
-    return "finished" if asked >= definition.trials else "not running"
+    if asked >= definition.trials:
+        return "finished"
+    return "served" if definition.objective.is_external else "not running"
 
 
 def objective_of(definition: StudyDefinition) -> str:

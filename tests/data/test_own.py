@@ -157,7 +157,12 @@ BAD: dict[str, tuple[str, dict[str, str | bytes], str]] = {
     "no parquet": ("file: s.parquet\ntarget: y", {"s__parquet": b"PAR1 no"}, "as parquet"),
     "no format": ("file: s.dat\ntarget: y", {"s__dat": SMALL}, "says no format"),
     "ragged": ("file: s.csv\ntarget: y", {"s__csv": "a,y\n1,2\n3\n"}, "Expected 2 columns"),
-    "latin": ("file: s.csv\ntarget: y", {"s__csv": "a,y\nü,2\nx,3\n".encode("latin1")}, "encoding"),
+    "latin": (
+        "file: s.csv\ntarget: y",
+        {"s__csv": "a,y\nü,2\nx,3\n".encode("latin1")},
+        "encoding",
+    ),
+    "semicolons": ("file: s.csv\ntarget: y", {"s__csv": "a;y\n1;2,5\n"}, 'as "separator" and'),
     "two columns": (
         "file: s.csv\ntarget: y",
         {"s__csv": "a,a,y\n1,2,3\n4,5,6\n"},
