@@ -33,8 +33,9 @@ def configuration(options: argparse.Namespace, **fixed: Any) -> Config:
     """
     loaded = loaded_configuration(options, **fixed)
     if loaded.quickstart:
+        why = "" if options.config else " (there is no batch.config)"
         notice(
-            "Quickstart (there is no batch.config): the starter suite, light frameworks, "
+            f"Quickstart{why}: the starter suite, light frameworks, "
             f"{loaded.values.runtime:g} s a task, results in {loaded.values.store_url}"
         )
     idle = [key for key in WITHOUT_EFFECT if key in loaded.values.model_fields_set]

@@ -27,7 +27,7 @@ CONFIGURATION, UV = "configuration", "uv"
 
 def check_layers(loaded: LoadedConfig) -> Iterator[Finding]:
     """Where the values come from; names of variables only, for a value may be a key."""
-    place = "the quickstart, for there is no batch.config" if loaded.quickstart else loaded.file
+    place = "the quickstart" if loaded.quickstart else loaded.file
     variables = sorted(
         name for name in os.environ if name.startswith(PREFIX) and name != CACHE_VARIABLE
     )
