@@ -106,8 +106,12 @@ elif name == "sacct":
             if job["name"] == words[words.index("--name") + 1]:
                 print("%d_[0-%d]" % (job["id"], job["size"] - 1))
         elif str(job["id"]) in words[words.index("-j") + 1].split(","):
+            waits = [e[0] == "PENDING" for e in job["elements"]]
             for n, (state, reason, code) in enumerate(job["elements"]):
-                print("%d_%d" % (job["id"], n), state, reason, code, sep="|")
+                if not waits[n]:
+                    print("%d_%d" % (job["id"], n), state, reason, code, sep="|")
+            if any(waits):  # late, as the real one: it names some that have begun long ago
+                print("%d_[0-%d]" % (job["id"], job["size"] - 1), "PENDING", "None", "0:0", sep="|")
 elif name == "scontrol" and words[:2] == ["show", "config"]:
     print("MaxArraySize            = %d\nMaxJobCount             = 10000" % settings["largest"])
     print("JobCompType             = jobcomp/filetxt\nJobCompLoc = %s" % (root / "jobcomp.log"))

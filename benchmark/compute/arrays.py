@@ -260,7 +260,8 @@ class ArrayDispatcher(SubmittingDispatcher):
             if element is not None and element.is_held:
                 cluster.cancel_element(str(one.job), one.indices[key])
             kept = element or past.get(str(one.job), {}).get(one.indices[key])
-            if kept and not kept.is_over and not kept.is_held and not self._is_long_gone(key):
+            is_told = kept is not None and (kept.is_over or kept.is_held)
+            if not is_told and not self._is_long_gone(key):
                 continue  # What is kept of it has not heard of its end yet.
             cause, message = cluster.cause_of(kept)
             log = log_path(self.run, self.options(), one.name)

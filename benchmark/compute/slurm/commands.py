@@ -313,8 +313,10 @@ def call(*command: str, text: str = "") -> str:
 def _accounted(jobs: Collection[str], found: Elements) -> None:
     columns = ("-o", "JobID,State,Reason,ExitCode")
     told = call("sacct", "-X", "-P", "-n", "-D", "-j", ",".join(jobs), *columns)
-    for line in told.splitlines():  # of an element that was requeued the last line counts
-        name, state, reason, code = line.split("|")
+    lines = [line.split("|") for line in told.splitlines()]
+    # "7_[6-15]", those that wait, goes on naming elements that have begun and have a line of their
+    # own. Of an element that was requeued the last line counts.
+    for name, state, reason, code in sorted(lines, key=lambda line: "[" not in line[0]):
         job, _, index = name.partition("_")
         for number in indices(index or "0"):
             found.setdefault(job, {})[number] = element(state, reason, code)
