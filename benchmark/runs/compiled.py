@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import csv
+import functools
 import itertools
+import operator
 import os
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +20,7 @@ from benchmark.outputs import place_of
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from benchmark.execution.metrics import Metric
     from benchmark.results import Record
     from benchmark.tasks import Cell, Run
 
@@ -25,6 +29,7 @@ SHAPE = ("ROWS", "FEATURES", "CLASSES")
 CONDITIONS = ("RUNTIME", "HARD_LIMIT", "CORES", "MEMORY", "SPLIT")
 MOST_POINTS = 50
 _BUFFER = 1 << 20
+_BATCHES = tuple(str(size) for size in BATCHES)
 COLUMNS = (
     *CLASSIC,
     "PROBLEM",
@@ -90,6 +95,7 @@ def compile_results(run: Run, path: Path, keys: Collection[str] | None = None) -
     with tempfile.TemporaryFile(dir=path.parent, buffering=_BUFFER) as spool:
         spans: dict[int, tuple[int, int]] = {}
         line = _Line()
+        rows = _Rows(run)
         writer = csv.writer(line, lineterminator="\n")
 
         end = 0
@@ -97,7 +103,7 @@ def compile_results(run: Run, path: Path, keys: Collection[str] | None = None) -
         def keep(place: int, record: Record | None) -> None:
             nonlocal end
             counts[record.status if record and record.is_result else ""] += 1
-            writer.writerow(_row(run, place, cells[place], record))
+            writer.writerow(rows.row(place, cells[place], record))
             written = spool.write(line.text.encode())
             spans[place] = (end, written)
             end += written
@@ -130,53 +136,80 @@ class _Line:
         self.text = text
 
 
-def _row(run: Run, number: int, cell: Cell, record: Record | None) -> list[Any]:
-    dataset = run.manifest.datasets[cell.dataset]
-    metric = chosen(run.manifest.conditions, dataset["problem"])
-    head = [number, cell.framework, cell.dataset, dataset["type"], cell.seed]
-    conditions = run.manifest.conditions
-    shape = [_cell(dataset.get(name.lower())) for name in SHAPE]
-    tail = [*shape, run.name, *(conditions[name.lower()] for name in CONDITIONS)]
-    if record is None:
-        return head + [""] * (len(COLUMNS) - len(head) - len(tail)) + tail
-    values = record.metrics
-    return [
-        *head,
-        *(_cell(values.get(name)) for name in ("mse", "r2", "log_loss", "f1_weighted")),
-        dataset["problem"],
-        record.status,
-        record.cause or "",
-        _one_line(record.message),
-        metric.name,
-        metric.direction,
-        _cell(values.get(metric.name)),
-        *(_cell(values.get(n)) for n in ("auc", "balanced_accuracy", "accuracy", "rmse", "mae")),
-        *(_cell(value) for value in (record.setup_s, record.fit_s, record.predict_s)),
-        _cell(record.inference_s),
-        _cell(record.total_s),
-        _cell(record.overhead_s),
-        _cell(record.overrun_s),
-        _cell(record.peak_memory_mb),
-        _cell(record.models),
-        record.version or "",
-        record.environment_hash or "",
-        record.dataset_hash or "",
-        record.split_hash or "",
-        record.sandbox or "",
-        record.host.get("name", ""),
-        record.attempt or "",
-        record.log or "",
-        record.begun or "",
-        record.ended or "",
-        *(_cell(record.inference_s_per_row.get(str(size))) for size in BATCHES),
-        _trajectory(record.trajectory),
-        record.host.get("instance_type", ""),
-        record.host.get("lifecycle", ""),
-        _cell(record.host.get("price_per_hour")),
-        _cell(record.cost),
-        record.objective or "",
-        *tail,
-    ]
+@dataclass(frozen=True)
+class _Shared:
+    type: str
+    problem: str
+    metric: Metric
+    tail: list[Any]
+
+
+class _Rows:
+    """Rows of a run's table; what all tasks of a data set share is looked up once."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._shared: dict[str, _Shared] = {}
+
+    def row(self, number: int, cell: Cell, record: Record | None) -> list[Any]:
+        """By the columns; csv writes every digit of a number, and nothing for None."""
+        shared = self._shared.get(cell.dataset)
+        if shared is None:
+            shared = self._shared[cell.dataset] = self._look_up(cell.dataset)
+        head = [number, cell.framework, cell.dataset, shared.type, cell.seed]
+        if record is None:
+            return head + [""] * (len(COLUMNS) - len(head) - len(shared.tail)) + shared.tail
+        values, host = record.metrics, record.host
+        return [
+            *head,
+            *map(values.get, ("mse", "r2", "log_loss", "f1_weighted")),
+            shared.problem,
+            record.status,
+            record.cause or "",
+            _one_line(record.message),
+            shared.metric.name,
+            shared.metric.direction,
+            values.get(shared.metric.name),
+            *map(values.get, ("auc", "balanced_accuracy", "accuracy", "rmse", "mae")),
+            record.setup_s,
+            record.fit_s,
+            record.predict_s,
+            record.inference_s,
+            record.total_s,
+            record.overhead_s,
+            record.overrun_s,
+            record.peak_memory_mb,
+            record.models,
+            record.version,
+            record.environment_hash,
+            record.dataset_hash,
+            record.split_hash,
+            record.sandbox,
+            host.get("name"),
+            record.attempt or "",
+            record.log,
+            record.begun,
+            record.ended,
+            *map(record.inference_s_per_row.get, _BATCHES),
+            _trajectory(record.trajectory),
+            host.get("instance_type"),
+            host.get("lifecycle"),
+            host.get("price_per_hour"),
+            record.cost,
+            record.objective,
+            *shared.tail,
+        ]
+
+    def _look_up(self, name: str) -> _Shared:
+        conditions = self._run.manifest.conditions
+        dataset = self._run.manifest.datasets[name]
+        tail = [
+            *(dataset.get(column.lower()) for column in SHAPE),
+            self._run.name,
+            *(conditions[column.lower()] for column in CONDITIONS),
+        ]
+        problem = dataset["problem"]
+        return _Shared(dataset["type"], problem, chosen(conditions, problem), tail)
 
 
 def _trajectory(points: list[list[float]] | None) -> str:
@@ -184,15 +217,20 @@ def _trajectory(points: list[list[float]] | None) -> str:
     if not points:
         return ""
     if len(points) > MOST_POINTS:
-        step = (len(points) - 1) / (MOST_POINTS - 1)
-        points = [points[round(step * number)] for number in range(MOST_POINTS)]
+        points = list(_choice(len(points))(points))
     flat = tuple(itertools.chain.from_iterable(points))
-    return f"[{','.join(['[%.6g,%.6g]'] * len(points))}]" % flat
+    return _form(len(points)) % flat
 
 
-def _cell(value: float | None) -> str:
-    """Every digit of a number, and nothing for none."""
-    return "" if value is None else repr(value)
+@functools.cache
+def _choice(count: int) -> operator.itemgetter[list[float]]:
+    step = (count - 1) / (MOST_POINTS - 1)
+    return operator.itemgetter(*(round(step * number) for number in range(MOST_POINTS)))
+
+
+@functools.cache
+def _form(count: int) -> str:
+    return f"[{','.join(['[%.6g,%.6g]'] * count)}]"
 
 
 def _one_line(text: str) -> str:

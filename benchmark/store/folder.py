@@ -6,12 +6,14 @@ folder.
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import errno
 import fcntl
 import os
 import secrets
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import quote
@@ -22,12 +24,14 @@ from benchmark.store.holder import Holder
 from benchmark.store.objects import LOCKS, STAGING, Store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from benchmark.store.objects import Stored
 
 _STALE_S = 3600.0
 _TRIES, _BETWEEN_S = 5, 0.05
+_READERS, _AT_ONCE = 4, 12
+_Entries = tuple[list[str], list[str]]
 
 
 class FolderStore(Store):
@@ -48,14 +52,14 @@ class FolderStore(Store):
                 "'s3_bucket_root', or free the place."
             ) from error
         super().__init__(str(self.root), LocalStore(str(self.root)))
-        # Two, for a file server that lets one wait; more only wait for the interpreter.
-        self._readers, self._at_once = 2, 12
+        # A disk and a file server let each wait; more would only wait for the interpreter.
+        self._readers, self._at_once = _READERS, _AT_ONCE
         self._sweep()
 
     def get(self, path: str) -> bytes | None:
         """Read by ourselves: seven times as fast as through obstore for a record's 2 kB."""
         try:
-            data = self._path(path).read_bytes()
+            data = _read(self._path(path))
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             self._is_there("read", path)
             return None
@@ -73,19 +77,36 @@ class FolderStore(Store):
         """By the names alone, without the look at each file that obstore takes."""
         start = self._path(prefix.strip("/")) if prefix else self.root
         skip = len(str(self.root)) + 1
-        paths = []
+        paths: builtins.list[str] = []
         try:
-            for folder, folders, files in os.walk(start, onerror=_raise_unless_gone):
-                if folder == str(self.root):
-                    folders[:] = [name for name in folders if name not in (STAGING, LOCKS)]
-                place = folder[skip:] + "/" if len(folder) > skip else ""
-                paths += [place + name for name in files]
+            files, folders = _entries(str(start))
+            if start == self.root:
+                ours = {str(self.root / name) for name in (STAGING, LOCKS)}
+                folders = [folder for folder in folders if folder not in ours]
+            while True:
+                paths += [file[skip:] for file in files]
+                if not folders:
+                    break
+                files, folders = self._below(folders)
         except OSError as error:
             raise self._failed("list", prefix, error) from error
         if not paths:
             self._is_there("list", prefix)
         paths.sort()
         return paths
+
+    def _below(self, folders: Sequence[str]) -> _Entries:
+        """The files and the folders in all of these; where they are many, several at once."""
+        if len(folders) <= _AT_ONCE:
+            return _all_entries(folders)
+        files: builtins.list[str] = []
+        inner: builtins.list[str] = []
+        with ThreadPoolExecutor(self._readers, thread_name_prefix="store") as pool:
+            parts = (folders[n : n + _AT_ONCE] for n in range(0, len(folders), _AT_ONCE))
+            for some, more in pool.map(_all_entries, parts):
+                files += some
+                inner += more
+        return files, inner
 
     def listed(self, prefix: str = "") -> dict[str, str | None]:
         """Without ETags: they would take the look at each file."""
@@ -217,10 +238,43 @@ class FolderStore(Store):
                     staged.unlink()
 
 
-def _raise_unless_gone(error: OSError) -> None:
-    """A folder that another process removes meanwhile has nothing to list."""
-    if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
-        raise error
+def _entries(folder: str) -> _Entries:
+    """The paths of the files and of the folders in a folder, which may go meanwhile."""
+    files: list[str] = []
+    folders: list[str] = []
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if not entry.is_dir():
+                    files.append(entry.path)
+                elif not entry.is_symlink():
+                    folders.append(entry.path)
+    except (FileNotFoundError, NotADirectoryError):
+        pass  # Another process has removed it: there is nothing to list.
+    return files, folders
+
+
+def _all_entries(folders: Iterable[str]) -> _Entries:
+    files: list[str] = []
+    inner: list[str] = []
+    for folder in folders:
+        some, more = _entries(folder)
+        files += some
+        inner += more
+    return files, inner
+
+
+def _read(path: Path) -> bytes:
+    """The bytes of a small file, with half the system calls that a file object takes."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        size = os.fstat(descriptor).st_size
+        data = os.read(descriptor, size)
+        while len(data) < size and (more := os.read(descriptor, size - len(data))):
+            data += more  # A read may give less than was asked for.
+        return data
+    finally:
+        os.close(descriptor)
 
 
 def _take(file: BinaryIO) -> None:
