@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import functools
 import itertools
-import operator
 import os
 import tempfile
 from dataclasses import dataclass
@@ -217,15 +216,15 @@ def _trajectory(points: list[list[float]] | None) -> str:
     if not points:
         return ""
     if len(points) > MOST_POINTS:
-        points = list(_choice(len(points))(points))
+        points = [points[place] for place in _choice(len(points))]
     flat = tuple(itertools.chain.from_iterable(points))
     return _form(len(points)) % flat
 
 
 @functools.cache
-def _choice(count: int) -> operator.itemgetter[list[float]]:
+def _choice(count: int) -> tuple[int, ...]:
     step = (count - 1) / (MOST_POINTS - 1)
-    return operator.itemgetter(*(round(step * number) for number in range(MOST_POINTS)))
+    return tuple(round(step * number) for number in range(MOST_POINTS))
 
 
 @functools.cache

@@ -1,8 +1,9 @@
 """Suggestions ahead of time: the sampler works while trials run, so that an ask rarely waits.
 
 A result that is told while a suggestion waits makes it old: it is replaced in the background, and
-given out meanwhile rather than letting a client wait. A study with a seed is asked in order, for
-what is computed ahead depends on the clock and would not repeat.
+given out meanwhile rather than letting a client wait. Who tells often asks at once, so the sampler
+begins a moment later, and does not take the interpreter from that ask. A study with a seed is asked
+in order, for what is computed ahead depends on the clock and would not repeat.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from benchmark.hpo.study_file import StudyDefinition
 
 DEEPEST = 8
+_MOMENT_S = 0.02
 # What was told does not change what they propose.
 _WITHOUT_HISTORY = ("random", "grid", "qmc")
 _log = logging.getLogger("benchmark.hpo.service")
@@ -45,6 +47,7 @@ class Ahead:
         self._state = threading.Lock()
         self._busy = False
         self._closed = False
+        self._soon: threading.Timer | None = None
 
     def pop(self) -> Proposal | None:
         """A suggestion that is ready, or None."""
@@ -76,8 +79,11 @@ class Ahead:
         if self._learns:
             with self._state:
                 self._old = sum(p.place not in self._declared for p in self._ready)
-            if self._old:
-                self.think()
+                if not self._old or self._soon is not None or self._closed:
+                    return
+                self._soon = threading.Timer(_MOMENT_S, self._replace)
+                self._soon.daemon = True
+                self._soon.start()
 
     def think(self) -> None:
         """Compute in the background until enough is ready and nothing of it is old."""
@@ -92,9 +98,16 @@ class Ahead:
         """Drop what is ready; nothing is computed any more."""
         self._closed = True
         with self._sampling, self._state:
+            if self._soon is not None:
+                self._soon.cancel()
             for proposal in self._ready:
                 self._optimizer.drop(proposal)
             self._ready.clear()
+
+    def _replace(self) -> None:
+        with self._state:
+            self._soon = None
+        self.think()
 
     def _think(self) -> None:
         try:

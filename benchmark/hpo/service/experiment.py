@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 State = Literal["running", "paused", "stopped"]
 
 STATE, USED_UP = "service_state", "service_used_up"
-MOST_WAITING = 16
+MOST_WAITING = 64
 
 
 class Experiment:

@@ -38,7 +38,7 @@ METHODS: dict[str, tuple[Any, Any]] = {
 # Marks what the server said itself, beside what is said where none answers.
 REFUSED = "hpo-refused"
 _WRITING = ("NewExperiment", "DeleteExperiment", "UpdateTrialResult", "GenerateNextConfig")
-_THREADS = 64
+_THREADS = 256
 _LARGEST = 4 << 20
 _log = logging.getLogger("benchmark.hpo.service")
 _CODES = {

@@ -220,6 +220,21 @@ def test_more_experiments_than_may_be_open(home: Home) -> None:
     service.close()
 
 
+def test_as_many_clients_as_are_common_are_not_turned_away(folder_store: Store) -> None:
+    service = Service(StoreHome(folder_store))
+    service.create("e", DECLARED | {"trials": 96, "parallel": 48})
+
+    def turns(experiment: Experiment) -> int:
+        for _ in range(2):
+            (given,) = experiment.ask()
+            experiment.tell(given.number, Ending("success", (value(given.params),)))
+        return 2
+
+    with service.use("e") as experiment, ThreadPoolExecutor(48) as pool:
+        assert sum(pool.map(turns, [experiment] * 48)) == experiment.counts().told == 96
+    service.close()
+
+
 @pytest.mark.parametrize("algorithm", ["random", "optuna_tpe", "grid"])
 def test_many_threads_on_one_experiment(home: Home, algorithm: str) -> None:
     service = Service(home)

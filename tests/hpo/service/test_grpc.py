@@ -314,8 +314,8 @@ def test_a_slow_sampler_is_waited_for_by_its_own_clients(
         return proposing(self, *arguments)
 
     monkeypatch.setattr(Optimizer, "propose", propose)
-    with ThreadPoolExecutor(80) as pool:
-        waiting = [pool.submit(call, "GenerateNextConfig", named("slow")) for _ in range(80)]
+    with ThreadPoolExecutor(120) as pool:
+        waiting = [pool.submit(call, "GenerateNextConfig", named("slow")) for _ in range(120)]
         try:
             answers = [one.result() for one in itertools.islice(as_completed(waiting), 50)]
             assert call("GenerateNextConfig", named("other")).trial_number > 0
