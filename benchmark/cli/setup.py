@@ -147,9 +147,7 @@ def _sizes(options: argparse.Namespace) -> int:
 
 def _remove(options: argparse.Namespace) -> int:
     paths = configuration(options).frameworks_path
-    removed = []
-    for name in options.remove:
-        removed += disk.remove(_environment_name(name, paths))
+    removed = disk.remove([_environment_name(name, paths) for name in options.remove])
     report(
         options,
         {"removed": [str(one.folder) for one in removed]},

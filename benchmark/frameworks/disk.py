@@ -21,7 +21,7 @@ from benchmark.errors import SetupError
 from benchmark.frameworks.environments import READY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 
 @dataclass(frozen=True)
@@ -67,17 +67,18 @@ def stored() -> Disk:
     return Disk(found, _mb(sum(everything.values())))
 
 
-def remove(name: str) -> list[Stored]:
-    """Remove every environment of a name, such as "h2o" or "h2o@3.44.0.3".
+def remove(names: Sequence[str]) -> list[Stored]:
+    """Remove every environment of these names, such as "h2o" or "h2o@3.44.0.3": all, or none.
 
     Raises:
-        SetupError: there is none, a process runs in it, or it cannot be removed.
+        SetupError: one has none, a process runs in one, or one cannot be removed.
     """
     disk = stored()
-    chosen = [environment for environment in disk.environments if environment.name == name]
-    if not chosen:
-        names = ", ".join(dict.fromkeys(one.name for one in disk.environments)) or "none"
-        raise SetupError(f"{_root()} has no environment '{name}'; it has {names}.")
+    chosen = [environment for environment in disk.environments if environment.name in names]
+    for name in names:
+        if all(environment.name != name for environment in chosen):
+            there = ", ".join(dict.fromkeys(one.name for one in disk.environments)) or "none"
+            raise SetupError(f"{_root()} has no environment '{name}'; it has {there}.")
     for environment in chosen:
         pid = _user_of(environment.folder)
         if pid is not None:

@@ -116,11 +116,14 @@ def test_the_disk_is_counted_and_freed(make: Make) -> None:
     (other.folder / READY).unlink()
     assert [e.built for e in stored().environments] == [True, False]
 
-    assert [e.folder for e in remove("one")] == [one.folder]
+    with pytest.raises(SetupError, match="no environment 'absent'"):
+        remove(["one", "absent"])
+    assert one.folder.exists()
+    assert [e.folder for e in remove(["one"])] == [one.folder]
     assert not one.folder.exists()
     assert [e.name for e in stored().environments] == ["other"]
     with pytest.raises(SetupError, match="no environment 'one'; it has other"):
-        remove("one")
+        remove(["one"])
 
 
 def test_what_another_process_builds_is_not_removed(make: Make) -> None:
@@ -128,7 +131,7 @@ def test_what_another_process_builds_is_not_removed(make: Make) -> None:
     with Path(f"{folder}.lock").open("a") as builder:
         fcntl.flock(builder, fcntl.LOCK_EX)
         with pytest.raises(SetupError, match="is being built by another process"):
-            remove("one")
+            remove(["one"])
     assert folder.is_dir()
 
 
@@ -161,9 +164,9 @@ def test_an_environment_in_use_is_not_removed(make: Make) -> None:
         assert process.stdout is not None
         assert process.stdout.readline() == b"up\n"
         with pytest.raises(SetupError, match=f"process {process.pid} runs in"):
-            remove("one")
+            remove(["one"])
         process.communicate(b"\n")
-    remove("one")
+    remove(["one"])
 
 
 def test_verify_says_which_module(make: Make) -> None:

@@ -25,7 +25,7 @@ from benchmark.hpo.service.errors import ServiceError
 from benchmark.hpo.service.naming import SLASH
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Mapping
 
     from benchmark.hpo.service.service import Service
 
@@ -192,11 +192,18 @@ async def _no_place(request: Request, error: Exception) -> Response:
 async def _unreadable(request: Request, error: Exception) -> Response:
     """Pydantic's findings, without what was sent."""
     assert isinstance(error, RequestValidationError)
-    found = [
-        f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"
-        for fault in error.errors()[:20]
-    ]
+    faults = error.errors()[:20]
+    found = [_finding(fault) for fault in faults]
+    is_json = "json" in request.headers.get("content-type", "")
+    if not is_json and any(fault["loc"] == ("body",) for fault in faults):
+        found.append("send it with the header 'content-type: application/json'")
     return _said(request, 422, "invalid", "; ".join(found))
+
+
+def _finding(fault: Mapping[str, Any]) -> str:
+    if fault["type"] == "json_invalid":
+        return f"The body is no JSON at character {fault['loc'][-1]}: {fault['ctx']['error']}"
+    return f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"
 
 
 async def _failed(request: Request, error: Exception) -> Response:

@@ -277,3 +277,20 @@ def test_a_space_that_is_used_up(http: Http) -> None:
     tell(http, 0, value=1.0)
     tell(http, 1, value=1.0)
     assert ask(http)["state"] == "finished"
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "said"),
+    [
+        ("{'x': 1}", "application/json", "no JSON at character 1: Expecting"),
+        ("{}", "text/plain", "send it with the header 'content-type: application/json'"),
+    ],
+)
+def test_a_body_that_cannot_be_read_is_told_how(
+    http: Http, body: str, kind: str, said: str
+) -> None:
+    create(http)
+    place = "/v1/experiments/e/ask"
+    answer = http.post(place, content=body, headers={"content-type": kind})
+    assert (answer.status_code, answer.json()["error"]) == (422, "invalid")
+    assert said in answer.json()["message"]
