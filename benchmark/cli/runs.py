@@ -53,6 +53,9 @@ def local(options: argparse.Namespace) -> int:
         config = config.model_copy(update={"s3_bucket_root": folder, "s3_folder": None})
         planned = plan(open_store(folder), draft(config, datasets=[dataset]))
         begin.build_environments(planned.run, config, planned.tasks, notice)
+        task = planned.tasks[0]
+        limit = f"{task.resources.hard_limit_s:g} s at most"
+        notice(f"{task.key} begins, with a budget of {config.runtime:g} s and {limit}.")
         records: list[Record] = []
         summary = execute(planned.run, config, planned.tasks, records.append, _stopping)
         for record in records:
