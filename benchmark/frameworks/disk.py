@@ -68,7 +68,9 @@ def stored() -> Disk:
 
 
 def remove(names: Sequence[str]) -> list[Stored]:
-    """Remove every environment of these names, such as "h2o" or "h2o@3.44.0.3": all, or none.
+    """Remove every environment of these names, such as "h2o" or "h2o@3.44.0.3".
+
+    Nothing is removed where a name has none, or a process runs in one.
 
     Raises:
         SetupError: one has none, a process runs in one, or one cannot be removed.

@@ -22,6 +22,7 @@ from benchmark.hpo.service import classic, pages, phrases, plots
 from benchmark.hpo.service.classic import PhraseError
 from benchmark.hpo.service.classic_checks import is_empty
 from benchmark.hpo.service.errors import ServiceError
+from benchmark.hpo.service.experiment import MOST_WAITING
 from benchmark.hpo.service.naming import SLASH
 
 if TYPE_CHECKING:
@@ -39,7 +40,8 @@ class Threads:
 
     def __init__(self) -> None:
         self._quick = ThreadPoolExecutor(16, thread_name_prefix="quick")
-        self._patient = ThreadPoolExecutor(256, thread_name_prefix="patient")
+        # As many as 16 slow experiments may have waiting; a thread is only made where one waits.
+        self._patient = ThreadPoolExecutor(16 * MOST_WAITING, thread_name_prefix="patient")
 
     async def quick(self, call: Callable[..., _T], *arguments: Any, **named: Any) -> _T:
         loop = asyncio.get_running_loop()
