@@ -114,7 +114,7 @@ class Experiment:
             )
         try:
             while True:
-                with self._opened.leases.exclusive():
+                with self._opened.leases.exclusive(), self._tally.still():
                     if not given:
                         given += self._giving.earlier(key, time_s) if key else []
                         if given:

@@ -6,6 +6,7 @@ that they share, and of it only at what is new.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +15,8 @@ from typing import TYPE_CHECKING
 from benchmark.hpo.service.endings import ENDED, GIVEN, kept_in
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from optuna.trial import FrozenTrial
 
     from benchmark.hpo.optimizer import Optimizer
@@ -52,12 +55,24 @@ class Tally:
         self._running: dict[int, None] = {}
         self._keys: dict[tuple[str, bool], dict[int, None]] = {}
         self._turn = threading.Lock()
+        self._still_for: int | None = None
         self.look()
 
     def look(self) -> None:
         """Take in what the storage has, whoever put it there."""
         with self._turn:
             self._walk()
+
+    @contextlib.contextmanager
+    def still(self) -> Iterator[None]:
+        """In it the storage is looked at once for this thread, which keeps other servers out."""
+        if not self._alone:
+            self.look()
+        self._still_for = threading.get_ident()
+        try:
+            yield
+        finally:
+            self._still_for = None
 
     def counts(self) -> Counts:
         with self._turn:
@@ -92,7 +107,8 @@ class Tally:
     def given(self, number: int, key: str | None) -> None:
         """A new trial is in a client's hands."""
         with self._turn:
-            if not self._alone:
+            # Programs that are no servers ask trials too.
+            if not self._alone and number != self._walked:
                 self._walk()
                 return
             self._running[number] = None
@@ -126,7 +142,7 @@ class Tally:
         return (datetime.now() - counts.begun).total_seconds() < terms.max_time_s
 
     def _refresh(self) -> None:
-        if not self._alone:
+        if not self._alone and self._still_for != threading.get_ident():
             self._walk()
 
     def _walk(self) -> None:

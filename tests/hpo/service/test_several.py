@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -67,6 +68,34 @@ def test_a_trial_that_another_program_runs_is_not_given_out(
     with servers[0].use("e") as experiment:
         theirs = experiment.optimizer.ask().number
         assert [given.number for given in experiment.ask()] == [theirs + 1]
+
+
+def test_an_ask_looks_once_at_a_storage_that_others_use(
+    servers: tuple[Service, Service], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    servers[0].create("e", DECLARED)
+    with servers[0].use("e") as one, servers[1].use("e") as other:
+        other.ask()
+        one._ahead.make()
+        look, looks = one.optimizer.trials, []
+
+        def counted() -> list[Any]:
+            found = look()
+            if threading.current_thread() is threading.main_thread():
+                looks.append(len(found))
+                if len(looks) == 1:
+                    other.optimizer.ask()  # after the look: of a program that is no server
+            return found
+
+        monkeypatch.setattr(one.optimizer, "trials", counted)
+        assert [given.number for given in one.ask()] == [2]
+        assert looks == [1, 3]  # once more only as another's trial came between
+        assert one.running() == [0, 1, 2]
+        one._ahead.make()
+        looks[:] = [0]
+        assert [given.number for given in one.ask()] == [3]
+        assert looks == [0, 3]
+        assert one.running() == [0, 1, 2, 3]
 
 
 def test_another_server_founds_an_experiment_anew(servers: tuple[Service, Service]) -> None:
