@@ -56,7 +56,10 @@ MEASUREMENTS = (
     Measurement(
         "frameworks", "frameworks.py", ("--dataset", "credit-g"), None, "an index of packages"
     ),
-    Measurement("optimizers", "optimizers.py", quick=None, needs="the extra perf, hours"),
+    Measurement("optimizers", "optimizers.py", quick=None, needs="the extra perf"),
+    Measurement(
+        "optimizers-slow", "optimizers.py", ("--slow", "--quick"), None, "the extras perf and gp"
+    ),
 )
 
 

@@ -141,7 +141,8 @@ def table(gains: pd.DataFrame) -> list[str]:
 
 def options_of() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="4 functions, 1 seed, no slow ones")
+    parser.add_argument("--quick", action="store_true", help="6 functions, 1 seed")
+    parser.add_argument("--slow", action="store_true", help=f"{' and '.join(SLOW)} too: hours")
     parser.add_argument("--functions", default="1-24", help="as COCO writes them (default: 1-24)")
     parser.add_argument("--dimension", type=int, default=5)
     parser.add_argument("--seeds", type=int, default=3)
@@ -157,7 +158,7 @@ def main() -> int:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     warnings.simplefilter("ignore")
     checkpoints = list(CHECKPOINTS)
-    without = (*OTHERS, *(SLOW if options.quick else ()))
+    without = (*OTHERS, *(() if options.slow else SLOW))
     chosen = options.algorithms or [name for name in ALGORITHMS if name not in without]
     print(
         f"{os.cpu_count()} CPUs, Python {platform.python_version()}, Optuna {optuna.__version__}; "
