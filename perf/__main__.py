@@ -23,7 +23,7 @@ from pathlib import Path
 FOLDER = Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER))
 
-from figures import VARIABLE, Figure, handed_over, heading, loop_s  # noqa: E402
+from figures import VARIABLE, Figure, handed_over, heading, loop_s, processor_ticks  # noqa: E402
 
 TABLE = FOLDER / "results.md"
 HEAD = "| measurement | figure | value | aim | ratio | on |"
@@ -118,8 +118,9 @@ def written(path: Path, rows: dict[str, list[str]], about: str, failures: list[s
         "# Measurements",
         "",
         "Written by `make perf` (`python -m perf`). A missed aim is bold. A ratio above 1 is in",
-        "our favour. A row has its day, the machine's speed then (the seconds that Python took for",
-        "five million additions just before), and `quick` where only the short form ran.",
+        "our favour. A row has its day, the seconds that Python took for five million additions",
+        "just before, the share of the processors that other machines of the host took meanwhile, and",
+        "`quick` where only the short form ran.",
         "",
         f"The last call: {about}.",
         *(f"- {failure}" for failure in failures),
@@ -148,10 +149,11 @@ def main() -> int:
         if options.quick and measurement.quick is None and not asked_for:
             continue
         print(f"\n== {measurement.name}", flush=True)
-        quick = ", quick" if options.quick else ""
-        on = f"{datetime.now(UTC):%Y-%m-%d}, {loop_s():.2f} s{quick}"
-        started = time.monotonic()
+        on = f"{datetime.now(UTC):%Y-%m-%d}, {loop_s():.2f} s"
+        started, before = time.monotonic(), processor_ticks()
         figures, code = measured(measurement, options.quick)
+        taken, ticks = (now - then for now, then in zip(processor_ticks(), before, strict=True))
+        on += f", {taken / max(1, ticks):.0%}{', quick' if options.quick else ''}"
         print(f"({time.monotonic() - started:.0f} s)", flush=True)
         if figures:
             rows[measurement.name] = [row(measurement.name, one, on) for one in figures]
