@@ -119,7 +119,7 @@ def written(path: Path, rows: dict[str, list[str]], about: str, failures: list[s
         "",
         "Written by `make perf` (`python -m perf`). A missed aim is bold. A ratio above 1 is in",
         "our favour. A row has its day, the seconds that Python took for five million additions",
-        "just before, the share of the processors that other machines of the host took meanwhile, and",
+        "just before, the share of the processors that the host gave to others meanwhile, and",
         "`quick` where only the short form ran.",
         "",
         f"The last call: {about}.",
