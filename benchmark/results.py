@@ -278,15 +278,29 @@ def attempt_index(run: Run) -> AttemptIndex:
     return AttemptIndex(last, aside, listed)
 
 
+@dataclass(frozen=True)
+class Survey:
+    """What listings say of a run: its records by path, and its attempts."""
+
+    records: dict[str, str | None]
+    attempts: AttemptIndex
+
+
+def survey(run: Run) -> Survey:
+    """Two listings, no reads."""
+    index = attempt_index(run)  # first: what is set aside meanwhile has no record any more
+    return Survey(run.store.listed(f"{run.name}/out"), index)
+
+
 def records(run: Run) -> Iterator[Record]:
     """Every valid record of the run, in no order."""
-    return _records(run, attempt_index(run))
+    return _records(run, survey(run))
 
 
-def _records(run: Run, index: AttemptIndex) -> Iterator[Record]:
-    for _, data in packs.read(run, run.store.listed(f"{run.name}/out")):
+def _records(run: Run, found: Survey) -> Iterator[Record]:
+    for _, data in packs.read(run, found.records):
         record = Record.from_bytes(data)
-        if record is not None and record.attempt > index.aside.get(record.task, 0):
+        if record is not None and record.attempt > found.attempts.aside.get(record.task, 0):
             yield record
 
 
@@ -296,19 +310,22 @@ def without_result(run: Run, tasks: Iterable[Task] | None = None) -> list[Task]:
     return [task for task in (run.tasks if tasks is None else tasks) if task.key not in done]
 
 
-def outcomes(run: Run, keys: Collection[str]) -> Iterator[tuple[str, Record | None]]:
+def outcomes(
+    run: Run, keys: Collection[str], found: Survey | None = None
+) -> Iterator[tuple[str, Record | None]]:
     """Of each of the tasks that was ever begun: its record, or how its last attempt ended.
 
     One at a time, in no order, so that a run of any size fits into memory; None where an attempt
-    left no end.
+    left no end. `found` is what was listed already.
     """
-    index = attempt_index(run)
+    found = found or survey(run)
     done = set()
-    for record in _records(run, index):
+    for record in _records(run, found):
         if record.task in keys:
             done.add(record.task)
             yield record.task, record
-    for key, ended in _ends(run, (key for key in keys if key not in done), index):
+    left = (key for key in keys if key not in done)
+    for key, ended in _ends(run, left, found.attempts):
         # A result whose record has gone or is damaged is none: the task is run again.
         yield key, None if ended is None or ended.is_result else ended
 

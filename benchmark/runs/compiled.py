@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import functools
 import itertools
+import json
 import os
 import tempfile
 from dataclasses import dataclass
@@ -15,9 +17,11 @@ from benchmark import results
 from benchmark.execution.metrics import chosen
 from benchmark.execution.worker.inference import BATCHES
 from benchmark.outputs import place_of
+from benchmark.runs.forks import beside, processes
+from benchmark.store import FolderStore
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator
 
     from benchmark.execution.metrics import Metric
     from benchmark.results import Record
@@ -27,6 +31,8 @@ CLASSIC = ("ID", "MODEL", "DATASET_ID", "TYPE", "SEED", "MSE", "R2_SCORE", "LOGL
 SHAPE = ("ROWS", "FEATURES", "CLASSES")
 CONDITIONS = ("RUNTIME", "HARD_LIMIT", "CORES", "MEMORY", "SPLIT")
 MOST_POINTS = 50
+MANY = 5_000
+MOST_PROCESSES = 4
 _BUFFER = 1 << 20
 _BATCHES = tuple(str(size) for size in BATCHES)
 COLUMNS = (
@@ -83,47 +89,114 @@ def compile_results(run: Run, path: Path, keys: Collection[str] | None = None) -
     cause of its last attempt where it was.
     """
     path = place_of(path)
-    cells = run.manifest.cells
     places = {
-        cell.key: place for place, cell in enumerate(cells) if keys is None or cell.key in keys
+        cell.key: place
+        for place, cell in enumerate(run.manifest.cells)
+        if keys is None or cell.key in keys
     }
-    counts = {"success": 0, "failure": 0, "": 0}
+    found = results.survey(run)
     staged = path.with_name(f".{path.name}.{os.getpid()}")
-    # Outcomes come in the order of their keys and rows stand in that of the manifest. They wait in
-    # a file, so that a run of any size takes little memory, trajectories and all.
-    with tempfile.TemporaryFile(dir=path.parent, buffering=_BUFFER) as spool:
-        spans: dict[int, tuple[int, int]] = {}
-        line = _Line()
-        rows = _Rows(run)
-        writer = csv.writer(line, lineterminator="\n")
-
-        end = 0
-
-        def keep(place: int, record: Record | None) -> None:
-            nonlocal end
-            counts[record.status if record and record.is_result else ""] += 1
-            writer.writerow(rows.row(place, cells[place], record))
-            written = spool.write(line.text.encode())
-            spans[place] = (end, written)
-            end += written
-
-        for key, record in results.outcomes(run, places):
-            told = record or results.failure(key, results.Cause.INFRASTRUCTURE, results.NO_TRACE)
-            keep(places[key], told)
-        for place in places.values():
-            if place not in spans:
-                keep(place, None)
-        spool.flush()
+    with contextlib.ExitStack() as held:
+        parts = [
+            held.enter_context(_Part(run, part, found, path.parent)) for part in _parts(run, places)
+        ]
+        own, *others = parts
+        answers = [held.enter_context(beside(other.filled)) for other in others]
+        own.fill()
+        for other, answer in zip(others, answers, strict=True):
+            other.take(answer())
         try:
             with staged.open("wb") as file:
                 file.write((",".join(COLUMNS) + "\n").encode())
-                for place in places.values():
-                    offset, length = spans[place]
-                    file.write(os.pread(spool.fileno(), length, offset))
+                for part in parts:
+                    file.writelines(part.lines())
             staged.replace(path)
         finally:
             staged.unlink(missing_ok=True)
-    return counts
+    return {result: sum(part.counts[result] for part in parts) for result in own.counts}
+
+
+def _parts(run: Run, places: dict[str, int]) -> list[dict[str, int]]:
+    """The tasks in pieces of one length, one for each process that is worth its while.
+
+    A client of S3 has threads, and its packs are read once for all.
+    """
+    several = len(places) >= MANY and isinstance(run.store, FolderStore)
+    count = min(processes(), MOST_PROCESSES) if several else 1
+    length = max(1, -(-len(places) // count))
+    items = iter(places.items())
+    return [dict(itertools.islice(items, length)) for _ in range(count)]
+
+
+class _Part:
+    """Rows of some tasks, in a file that has no name and in the order of their outcomes.
+
+    Rows stand in the order of the manifest in the end. Until then they are not in memory, so that
+    a run of any size takes little of it, trajectories and all.
+    """
+
+    def __init__(
+        self, run: Run, places: dict[str, int], found: results.Survey, folder: Path
+    ) -> None:
+        self.counts = {"success": 0, "failure": 0, "": 0}
+        self._run = run
+        self._places = places
+        records = {path: found.records.get(path) for path in map(run.out_path, places)}
+        listed = {path: e_tag for path, e_tag in records.items() if path in found.records}
+        self._found = results.Survey(listed, found.attempts)
+        self._spans: dict[int, tuple[int, int]] = {}
+        self._spool = tempfile.TemporaryFile(dir=folder, buffering=_BUFFER)  # noqa: SIM115
+
+    def __enter__(self) -> _Part:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._spool.close()
+
+    def fill(self) -> None:
+        """Write the rows."""
+        line, rows, end = _Line(), _Rows(self._run), 0
+        writer = csv.writer(line, lineterminator="\n")
+        cells = self._run.manifest.cells
+
+        def keep(place: int, record: Record | None) -> None:
+            nonlocal end
+            self.counts[record.status if record and record.is_result else ""] += 1
+            writer.writerow(rows.row(place, cells[place], record))
+            written = self._spool.write(line.text.encode())
+            self._spans[place] = (end, written)
+            end += written
+
+        for key, record in results.outcomes(self._run, self._places, self._found):
+            told = record or results.failure(key, results.Cause.INFRASTRUCTURE, results.NO_TRACE)
+            keep(self._places[key], told)
+        for place in self._places.values():
+            if place not in self._spans:
+                keep(place, None)
+        self._spool.flush()
+
+    def filled(self) -> bytes:
+        """Write the rows in another process; what `take` needs there to read them here."""
+        self.fill()
+        spans = [span for place in self._places.values() for span in self._spans[place]]
+        return json.dumps([self.counts, spans]).encode()
+
+    def take(self, told: bytes | None) -> None:
+        """What another process wrote; where it could not, the rows are written now."""
+        if told is None:
+            self._spool.truncate(0)
+            self._spool.seek(0)
+            self.fill()
+            return
+        self.counts, spans = json.loads(told)
+        pairs = zip(spans[::2], spans[1::2], strict=True)
+        self._spans = dict(zip(self._places.values(), pairs, strict=True))
+
+    def lines(self) -> Iterator[bytes]:
+        """In the order of the manifest."""
+        for place in self._places.values():
+            offset, length = self._spans[place]
+            yield os.pread(self._spool.fileno(), length, offset)
 
 
 class _Line:
