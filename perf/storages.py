@@ -180,7 +180,7 @@ def row(name: str, where: str, counts: list[int], trials: int, cost: float) -> N
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--workers", type=int, nargs="*", default=[1, 4, 16, 32], metavar="N")
-    parser.add_argument("--trials", type=int, default=400, help="a cell, all together")
+    parser.add_argument("--trials", type=int, default=160, help="a cell, all together")
     parser.add_argument("--cost", type=float, default=0.1, help="of the machine, an hour")
     parser.add_argument("--quick", action="store_true", help="64 trials a cell")
     parser.add_argument("--only", choices=("journal", "SQLite", "PostgreSQL"))
