@@ -278,29 +278,15 @@ def attempt_index(run: Run) -> AttemptIndex:
     return AttemptIndex(last, aside, listed)
 
 
-@dataclass(frozen=True)
-class Survey:
-    """What listings say of a run: its records by path, and its attempts."""
-
-    records: dict[str, str | None]
-    attempts: AttemptIndex
-
-
-def survey(run: Run) -> Survey:
-    """Two listings, no reads."""
-    index = attempt_index(run)  # first: what is set aside meanwhile has no record any more
-    return Survey(run.store.listed(f"{run.name}/out"), index)
-
-
 def records(run: Run) -> Iterator[Record]:
     """Every valid record of the run, in no order."""
-    return _records(run, survey(run))
+    return _records(run, attempt_index(run), run.store.listed(f"{run.name}/out"))
 
 
-def _records(run: Run, found: Survey) -> Iterator[Record]:
-    for _, data in packs.read(run, found.records):
+def _records(run: Run, index: AttemptIndex, found: Mapping[str, str | None]) -> Iterator[Record]:
+    for _, data in packs.read(run, found):
         record = Record.from_bytes(data)
-        if record is not None and record.attempt > found.attempts.aside.get(record.task, 0):
+        if record is not None and record.attempt > index.aside.get(record.task, 0):
             yield record
 
 
@@ -311,21 +297,24 @@ def without_result(run: Run, tasks: Iterable[Task] | None = None) -> list[Task]:
 
 
 def outcomes(
-    run: Run, keys: Collection[str], found: Survey | None = None
+    run: Run, keys: Collection[str], index: AttemptIndex | None = None
 ) -> Iterator[tuple[str, Record | None]]:
-    """Of each of the tasks that was ever begun: its record, or how its last attempt ended.
+    """Of each of the tasks that was ever begun: its record, or how its last attempt ended, or None.
 
-    One at a time, in no order, so that a run of any size fits into memory; None where an attempt
-    left no end. `found` is what was listed already.
+    One at a time, in no order, so that a run of any size fits into memory. With an `index` that is
+    made already nothing is listed: a record of each is tried.
     """
-    found = found or survey(run)
+    if index is None:
+        index = attempt_index(run)
+        found = run.store.listed(f"{run.name}/out")
+    else:
+        found = dict.fromkeys(map(run.out_path, keys))
     done = set()
-    for record in _records(run, found):
+    for record in _records(run, index, found):
         if record.task in keys:
             done.add(record.task)
             yield record.task, record
-    left = (key for key in keys if key not in done)
-    for key, ended in _ends(run, left, found.attempts):
+    for key, ended in _ends(run, (key for key in keys if key not in done), index):
         # A result whose record has gone or is damaged is none: the task is run again.
         yield key, None if ended is None or ended.is_result else ended
 
@@ -348,10 +337,7 @@ def _ends(
 
 
 def earlier_ends(run: Run) -> Iterator[Record]:
-    """How all attempts ended that others of their task have followed: what outcomes() leaves out.
-
-    What was set aside is among them.
-    """
+    """How the attempts ended that outcomes() leaves out: others have followed, or a mark."""
     index = attempt_index(run)
     prefix = f"{run.name}/attempts/"
     paths = {}

@@ -94,12 +94,11 @@ def compile_results(run: Run, path: Path, keys: Collection[str] | None = None) -
         for place, cell in enumerate(run.manifest.cells)
         if keys is None or cell.key in keys
     }
-    found = results.survey(run)
+    pieces = _pieces(run, places)
+    index = results.attempt_index(run) if len(pieces) > 1 else None
     staged = path.with_name(f".{path.name}.{os.getpid()}")
     with contextlib.ExitStack() as held:
-        parts = [
-            held.enter_context(_Part(run, part, found, path.parent)) for part in _parts(run, places)
-        ]
+        parts = [held.enter_context(_Part(run, piece, index, path.parent)) for piece in pieces]
         own, *others = parts
         answers = [held.enter_context(beside(other.filled)) for other in others]
         own.fill()
@@ -116,7 +115,7 @@ def compile_results(run: Run, path: Path, keys: Collection[str] | None = None) -
     return {result: sum(part.counts[result] for part in parts) for result in own.counts}
 
 
-def _parts(run: Run, places: dict[str, int]) -> list[dict[str, int]]:
+def _pieces(run: Run, places: dict[str, int]) -> list[dict[str, int]]:
     """The tasks in pieces of one length, one for each process that is worth its while.
 
     A client of S3 has threads, and its packs are read once for all.
@@ -136,14 +135,12 @@ class _Part:
     """
 
     def __init__(
-        self, run: Run, places: dict[str, int], found: results.Survey, folder: Path
+        self, run: Run, places: dict[str, int], index: results.AttemptIndex | None, folder: Path
     ) -> None:
         self.counts = {"success": 0, "failure": 0, "": 0}
         self._run = run
         self._places = places
-        records = {path: found.records.get(path) for path in map(run.out_path, places)}
-        listed = {path: e_tag for path, e_tag in records.items() if path in found.records}
-        self._found = results.Survey(listed, found.attempts)
+        self._index = index
         self._spans: dict[int, tuple[int, int]] = {}
         self._spool = tempfile.TemporaryFile(dir=folder, buffering=_BUFFER)  # noqa: SIM115
 
@@ -167,7 +164,7 @@ class _Part:
             self._spans[place] = (end, written)
             end += written
 
-        for key, record in results.outcomes(self._run, self._places, self._found):
+        for key, record in results.outcomes(self._run, self._places, self._index):
             told = record or results.failure(key, results.Cause.INFRASTRUCTURE, results.NO_TRACE)
             keep(self._places[key], told)
         for place in self._places.values():
