@@ -264,53 +264,49 @@ class AttemptIndex:
     listed: dict[str, str | None]
 
 
-def attempt_index(run: Run) -> AttemptIndex:
-    """One listing, no reads."""
-    prefix = f"{run.name}/attempts/"
+def attempt_index(run: Run, frameworks: Iterable[str] | None = None) -> AttemptIndex:
+    """Listings, no reads; of the tasks of some frameworks, or of all."""
+    skip = len(f"{run.name}/attempts/")
     last: dict[str, int] = {}
     aside: dict[str, int] = {}
-    listed = run.store.listed(prefix)
+    listed = _listed(run, "attempts", frameworks)
     for path in listed:
-        key, _, name = path[len(prefix) :].rpartition("/")
+        key, _, name = path[skip:].rpartition("/")
         number, is_aside = _parse(name)
         target = aside if is_aside else last
         target[key] = max(number, target.get(key, 0))
     return AttemptIndex(last, aside, listed)
 
 
-def records(run: Run) -> Iterator[Record]:
-    """Every valid record of the run, in no order."""
-    return _records(run, attempt_index(run), run.store.listed(f"{run.name}/out"))
+def _listed(run: Run, part: str, frameworks: Iterable[str] | None) -> dict[str, str | None]:
+    places = [""] if frameworks is None else [f"{name}/" for name in frameworks]
+    found = (run.store.listed(f"{run.name}/{part}/{place}") for place in places)
+    return {path: e_tag for listed in found for path, e_tag in listed.items()}
 
 
-def _records(run: Run, index: AttemptIndex, found: Mapping[str, str | None]) -> Iterator[Record]:
-    for _, data in packs.read(run, found):
+def records(run: Run, frameworks: Iterable[str] | None = None) -> Iterator[Record]:
+    """Every valid record of the run, or of some frameworks in it, in no order."""
+    return _records(run, attempt_index(run, frameworks), frameworks)
+
+
+def _records(run: Run, index: AttemptIndex, frameworks: Iterable[str] | None) -> Iterator[Record]:
+    for _, data in packs.read(run, _listed(run, "out", frameworks)):
         record = Record.from_bytes(data)
         if record is not None and record.attempt > index.aside.get(record.task, 0):
             yield record
 
 
-def without_result(run: Run, tasks: Iterable[Task] | None = None) -> list[Task]:
-    """The tasks that have no record: what resume runs."""
-    done = {record.task for record in records(run)}
-    return [task for task in (run.tasks if tasks is None else tasks) if task.key not in done]
-
-
 def outcomes(
-    run: Run, keys: Collection[str], index: AttemptIndex | None = None
+    run: Run, keys: Collection[str], frameworks: Iterable[str] | None = None
 ) -> Iterator[tuple[str, Record | None]]:
     """Of each of the tasks that was ever begun: its record, or how its last attempt ended, or None.
 
-    One at a time, in no order, so that a run of any size fits into memory. With an `index` that is
-    made already nothing is listed: a record of each is tried.
+    One at a time, in no order, so that a run of any size fits into memory. Listed is all, or what
+    is of `frameworks`.
     """
-    if index is None:
-        index = attempt_index(run)
-        found = run.store.listed(f"{run.name}/out")
-    else:
-        found = dict.fromkeys(map(run.out_path, keys))
+    index = attempt_index(run, frameworks)
     done = set()
-    for record in _records(run, index, found):
+    for record in _records(run, index, frameworks):
         if record.task in keys:
             done.add(record.task)
             yield record.task, record

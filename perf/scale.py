@@ -28,7 +28,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 import services  # noqa: E402
 from figures import figure  # noqa: E402
 
-from benchmark import packs, results  # noqa: E402
+from benchmark import bulk, packs, results  # noqa: E402
 from benchmark.config import Config  # noqa: E402
 from benchmark.results import Record, utc_now  # noqa: E402
 from benchmark.runs.compiled import compile_results  # noqa: E402
@@ -131,7 +131,7 @@ def perform(stage: str, url: str, tasks: int, folder: Path) -> int:
     if stage == "naive":
         return boto3_loop(planned.run)
     if stage == "resume":
-        left = results.without_result(planned.run, planned.tasks)
+        left = bulk.without_result(planned.run, planned.tasks)
         return len(planned.tasks) - len(left)
     if stage in ("status", "watch"):
         return counted(stage, planned)

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 
-from benchmark import results
+from benchmark import bulk, results
 from benchmark.compute.dispatcher import account
 from benchmark.results import Cause, Record
 from benchmark.runs.plan import Plan
@@ -38,7 +38,7 @@ def record_of(run: Run, task: Task) -> Record | None:
 
 
 def is_done(run: Run, task: Task) -> bool:
-    return task.key not in {other.key for other in results.without_result(run)}
+    return task.key not in {other.key for other in bulk.without_result(run)}
 
 
 RESULTS = [Cause.FRAMEWORK, Cause.TIMEOUT, Cause.MEMORY]
@@ -229,8 +229,8 @@ def test_setting_aside_twice_and_what_was_never_begun(run: Run, task: Task) -> N
 def test_without_result_keeps_the_order_asked(run: Run) -> None:
     done = run.tasks[1]
     results.settle(run, results.begin(run, done), success(done))
-    assert results.without_result(run) == [task for task in run.tasks if task != done]
-    assert results.without_result(run, [run.tasks[2], run.tasks[1]]) == [run.tasks[2]]
+    assert bulk.without_result(run) == [task for task in run.tasks if task != done]
+    assert bulk.without_result(run, [run.tasks[2], run.tasks[1]]) == [run.tasks[2]]
 
 
 def test_the_last_attempt_counts_also_without_an_end(run: Run, task: Task) -> None:

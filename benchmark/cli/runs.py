@@ -9,7 +9,7 @@ import tempfile
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from benchmark import results
+from benchmark import bulk
 from benchmark.cli.data import Downloads, warned
 from benchmark.cli.leaving import question
 from benchmark.cli.output import finite, notice, report, tell
@@ -101,7 +101,7 @@ def carry_out(
 
     `left_out` is the code that data sets which cannot be had have led to already.
     """
-    waiting = results.without_result(run, tasks)
+    waiting = bulk.without_result(run, tasks)
     had = len(tasks) - len(waiting)
     if waiting:
         summary = _carried(config, run, waiting, had, options.detach)

@@ -6,19 +6,17 @@ import contextlib
 import csv
 import functools
 import itertools
-import json
 import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark import results
+from benchmark import bulk, results
 from benchmark.execution.metrics import chosen
 from benchmark.execution.worker.inference import BATCHES
 from benchmark.outputs import place_of
-from benchmark.runs.forks import beside, processes
-from benchmark.store import FolderStore
+from benchmark.results import Cause
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -31,8 +29,7 @@ CLASSIC = ("ID", "MODEL", "DATASET_ID", "TYPE", "SEED", "MSE", "R2_SCORE", "LOGL
 SHAPE = ("ROWS", "FEATURES", "CLASSES")
 CONDITIONS = ("RUNTIME", "HARD_LIMIT", "CORES", "MEMORY", "SPLIT")
 MOST_POINTS = 50
-MANY = 5_000
-MOST_PROCESSES = 4
+RESULTS = ("success", "failure", "")
 _BUFFER = 1 << 20
 _BATCHES = tuple(str(size) for size in BATCHES)
 COLUMNS = (
@@ -94,54 +91,36 @@ def compile_results(run: Run, path: Path, keys: Collection[str] | None = None) -
         for place, cell in enumerate(run.manifest.cells)
         if keys is None or cell.key in keys
     }
-    pieces = _pieces(run, places)
-    index = results.attempt_index(run) if len(pieces) > 1 else None
     staged = path.with_name(f".{path.name}.{os.getpid()}")
     with contextlib.ExitStack() as held:
-        parts = [held.enter_context(_Part(run, piece, index, path.parent)) for piece in pieces]
-        own, *others = parts
-        answers = [held.enter_context(beside(other.filled)) for other in others]
-        own.fill()
-        for other, answer in zip(others, answers, strict=True):
-            other.take(answer())
+        parts = [
+            held.enter_context(_Part(piece, places, path.parent))
+            for piece in bulk.pieces(run, places)
+        ]
+        told = bulk.folded(parts, _Part.filled)
+        spans: dict[int, tuple[int, int, int]] = {}
+        for part, (_, numbers) in zip(parts, told, strict=True):
+            spans.update(part.spans(numbers))
         try:
             with staged.open("wb") as file:
                 file.write((",".join(COLUMNS) + "\n").encode())
-                for part in parts:
-                    file.writelines(part.lines())
+                # In the order of the manifest; a row is read by where it lies.
+                file.writelines(os.pread(*spans[place]) for place in places.values())
             staged.replace(path)
         finally:
             staged.unlink(missing_ok=True)
-    return {result: sum(part.counts[result] for part in parts) for result in own.counts}
-
-
-def _pieces(run: Run, places: dict[str, int]) -> list[dict[str, int]]:
-    """The tasks in pieces of one length, one for each process that is worth its while.
-
-    A client of S3 has threads, and its packs are read once for all.
-    """
-    several = len(places) >= MANY and isinstance(run.store, FolderStore)
-    count = min(processes(), MOST_PROCESSES) if several else 1
-    length = max(1, -(-len(places) // count))
-    items = iter(places.items())
-    return [dict(itertools.islice(items, length)) for _ in range(count)]
+    return {result: sum(counts[result] for counts, _ in told) for result in RESULTS}
 
 
 class _Part:
-    """Rows of some tasks, in a file that has no name and in the order of their outcomes.
+    """Rows of some tasks in a file that has no name, in the order in which their outcomes came.
 
-    Rows stand in the order of the manifest in the end. Until then they are not in memory, so that
-    a run of any size takes little of it, trajectories and all.
+    So that a run of any size takes little memory, trajectories and all.
     """
 
-    def __init__(
-        self, run: Run, places: dict[str, int], index: results.AttemptIndex | None, folder: Path
-    ) -> None:
-        self.counts = {"success": 0, "failure": 0, "": 0}
-        self._run = run
+    def __init__(self, piece: bulk.Piece, places: dict[str, int], folder: Path) -> None:
+        self._piece = piece
         self._places = places
-        self._index = index
-        self._spans: dict[int, tuple[int, int]] = {}
         self._spool = tempfile.TemporaryFile(dir=folder, buffering=_BUFFER)  # noqa: SIM115
 
     def __enter__(self) -> _Part:
@@ -150,50 +129,37 @@ class _Part:
     def __exit__(self, *_: object) -> None:
         self._spool.close()
 
-    def fill(self) -> None:
-        """Write the rows."""
-        line, rows, end = _Line(), _Rows(self._run), 0
+    def filled(self) -> tuple[dict[str, int], list[int]]:
+        """Write the rows; how many have which result, and of each its place and length."""
+        counts = dict.fromkeys(RESULTS, 0)
+        numbers: list[int] = []
+        line, rows = _Line(), _Rows(self._piece.run)
         writer = csv.writer(line, lineterminator="\n")
-        cells = self._run.manifest.cells
+        cells = self._piece.run.manifest.cells
+        # Another process may have begun, and it shares the file.
+        self._spool.seek(0)
 
-        def keep(place: int, record: Record | None) -> None:
-            nonlocal end
-            self.counts[record.status if record and record.is_result else ""] += 1
+        def keep(key: str, record: Record | None) -> None:
+            counts[record.status if record and record.is_result else ""] += 1
+            place = self._places[key]
             writer.writerow(rows.row(place, cells[place], record))
-            written = self._spool.write(line.text.encode())
-            self._spans[place] = (end, written)
-            end += written
+            numbers.extend((place, self._spool.write(line.text.encode())))
 
-        for key, record in results.outcomes(self._run, self._places, self._index):
-            told = record or results.failure(key, results.Cause.INFRASTRUCTURE, results.NO_TRACE)
-            keep(self._places[key], told)
-        for place in self._places.values():
-            if place not in self._spans:
-                keep(place, None)
+        left = set(self._piece.keys)
+        for key, record in self._piece.outcomes():
+            left.discard(key)
+            keep(key, record or results.failure(key, Cause.INFRASTRUCTURE, results.NO_TRACE))
+        for key in left:
+            keep(key, None)
         self._spool.flush()
+        return counts, numbers
 
-    def filled(self) -> bytes:
-        """Write the rows in another process; what `take` needs there to read them here."""
-        self.fill()
-        spans = [span for place in self._places.values() for span in self._spans[place]]
-        return json.dumps([self.counts, spans]).encode()
-
-    def take(self, told: bytes | None) -> None:
-        """What another process wrote; where it could not, the rows are written now."""
-        if told is None:
-            self._spool.truncate(0)
-            self._spool.seek(0)
-            self.fill()
-            return
-        self.counts, spans = json.loads(told)
-        pairs = zip(spans[::2], spans[1::2], strict=True)
-        self._spans = dict(zip(self._places.values(), pairs, strict=True))
-
-    def lines(self) -> Iterator[bytes]:
-        """In the order of the manifest."""
-        for place in self._places.values():
-            offset, length = self._spans[place]
-            yield os.pread(self._spool.fileno(), length, offset)
+    def spans(self, numbers: list[int]) -> Iterator[tuple[int, tuple[int, int, int]]]:
+        """Of each place the file, the length and the offset of its row."""
+        lengths = numbers[1::2]
+        offsets = itertools.accumulate(lengths, initial=0)
+        for place, length, offset in zip(numbers[::2], lengths, offsets, strict=False):
+            yield place, (self._spool.fileno(), length, offset)
 
 
 class _Line:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark import results
+from benchmark import bulk
 from benchmark.compute.driving import driving
 from benchmark.compute.methods import choice_of
 from benchmark.config import load_config
@@ -243,7 +243,7 @@ def _carry_out(
     config: Config, run: Run, tasks: Sequence[Task], quiet: bool, wanted: Draft | None = None
 ) -> Summary:
     """Run what has no result; data that cannot be had is a fault of the summary."""
-    waiting = results.without_result(run, tasks)
+    waiting = bulk.without_result(run, tasks)
     if quiet:
         begin.build_environments(run, config, waiting)
         summary = execute(run, config, waiting)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-from benchmark import results
+from benchmark import bulk, results
 from benchmark.runs import spending
 from benchmark.runs.spending import forecast
 
@@ -51,30 +52,26 @@ class Status:
 def status(run: Run, tasks: Sequence[Task] | None = None) -> Status:
     """Read the records and the open attempts of a run."""
     chosen = list(run.tasks if tasks is None else tasks)
-    framework_of = {task.key: task.labels["framework"] for task in chosen}
+    wanted = Counter(str(task.labels["framework"]) for task in chosen)
     driven = run.store.is_locked(f"driver-{run.name}")
-    words: Counter[str] = Counter()
-    frameworks: dict[str, Counter[str]] = {name: Counter() for name in framework_of.values()}
     took = ran = 0.0
     costs: list[float] = []
     results_cost: list[float] = []
-    for key, record in results.outcomes(run, framework_of):
-        if record is None:
-            word = RUNNING if driven else str(results.Cause.INFRASTRUCTURE)
-        else:
-            word = str(record.cause or record.status)
-            if record.is_result and record.total_s is not None:
-                took += record.total_s
-                ran += 1
-            if record.cost is not None:
-                costs.append(record.cost)
-                if record.is_result:
-                    results_cost.append(record.cost)
-        words[word] += 1
-        frameworks[framework_of.pop(key)][word] += 1
-    words[WAITING] = len(framework_of)
-    for name in framework_of.values():
-        frameworks[name][WAITING] += 1
+    words: Counter[str] = Counter()
+    frameworks = {name: Counter[str]() for name in wanted}
+    parts = bulk.pieces(run, [task.key for task in chosen])
+    for told in bulk.folded(parts, partial(_counted, driven)):
+        took += told["took"]
+        ran += told["ran"]
+        costs += told["costs"]
+        results_cost += told["results_cost"]
+        for name, counts in told["words"].items():
+            frameworks[name].update(counts)
+            words.update(counts)
+    for name, number in wanted.items():
+        if waiting := number - frameworks[name].total():
+            frameworks[name][WAITING] = waiting
+    words[WAITING] = len(chosen) - words.total()
     spent = spending.total(run, costs)
     return Status(
         run=run.name,
@@ -90,3 +87,32 @@ def status(run: Run, tasks: Sequence[Task] | None = None) -> Status:
         spent=spent,
         forecast=forecast(spent, results_cost, len(chosen)),
     )
+
+
+def _counted(driven: bool, piece: bulk.Piece) -> dict[str, Any]:
+    """Of tasks that were begun: by framework how many are what, and their times and costs."""
+    words: dict[str, Counter[str]] = defaultdict(Counter)
+    took, ran = 0.0, 0
+    costs: list[float] = []
+    results_cost: list[float] = []
+    framework_of = {cell.key: cell.framework for cell in piece.run.manifest.cells}
+    for key, record in piece.outcomes():
+        if record is None:
+            word = RUNNING if driven else str(results.Cause.INFRASTRUCTURE)
+        else:
+            word = str(record.cause or record.status)
+            if record.is_result and record.total_s is not None:
+                took += record.total_s
+                ran += 1
+            if record.cost is not None:
+                costs.append(record.cost)
+                if record.is_result:
+                    results_cost.append(record.cost)
+        words[framework_of[key]][word] += 1
+    return {
+        "words": words,
+        "took": took,
+        "ran": ran,
+        "costs": costs,
+        "results_cost": results_cost,
+    }

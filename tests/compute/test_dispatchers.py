@@ -13,7 +13,7 @@ import pytest
 from batch_double import CONFIGURATION
 from slurm_cluster import SMALL_CLUSTER
 
-from benchmark import results
+from benchmark import bulk, results
 from benchmark.compute import discovery
 from benchmark.compute import dispatcher as interface
 from benchmark.compute.batch.batch import BatchDispatcher
@@ -126,7 +126,7 @@ def test_every_task_is_told_once_and_has_its_record(
     assert Counter(record.task for record in told) == Counter(task.key for task in plan.tasks)
     assert {(record.status, record.message) for record in told} == {("success", "")}
     assert {r.task: r for r in told} == {r.task: r for r in results.records(plan.run)}
-    assert results.without_result(plan.run) == []
+    assert bulk.without_result(plan.run) == []
 
 
 @pytest.mark.parametrize("method", DISPATCHERS)
@@ -134,7 +134,7 @@ def test_process_returns_when_all_have_records(planned: Told, method: type[Dispa
     plan, config = planned
     method.process(interface.Tests(plan.run, config, plan.tasks))
     assert [record.message for record in results.records(plan.run)] == ["", ""]
-    assert results.without_result(plan.run) == []
+    assert bulk.without_result(plan.run) == []
     assert set(results.attempt_index(plan.run).last.values()) == {1}
 
 
@@ -145,7 +145,7 @@ def test_only_the_submitted_tasks_are_run(planned: Told, method: type[Dispatcher
         dispatcher.submit(plan.tasks[:1])
         told = all_told(dispatcher, 1)
     assert [record.task for record in told] == [plan.tasks[0].key]
-    assert results.without_result(plan.run) == plan.tasks[1:]
+    assert bulk.without_result(plan.run) == plan.tasks[1:]
 
 
 @pytest.mark.parametrize("method", DISPATCHERS)
@@ -279,7 +279,7 @@ def test_two_methods_side_by_side_and_one_raises(
         unlucky = record.task.startswith("unlucky/")
         assert record.status == ("failure" if unlucky else "success")
         assert ("on fire" in record.message) == unlucky
-    waiting = results.without_result(plan.run)
+    waiting = bulk.without_result(plan.run)
     assert {task.labels["framework"] for task in waiting} == {"unlucky"}
 
 

@@ -41,7 +41,7 @@ from benchmark.tasks import Run
 BatchDispatcher.pace = Pace(store_s=1.0, engine_s=1.0, find_s=1.0, patience_s=400.0)
 BaremetalDispatcher.pace = pace()
 run = Run.open(open_store(sys.argv[1]), "default")
-waiting = results.without_result(run)
+waiting = bulk.without_result(run)
 summary = execute(run, load_config(sys.argv[2]).values, waiting)
 print(dict(summary.causes), summary.faults)
 """

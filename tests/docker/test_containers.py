@@ -17,7 +17,7 @@ from docker_images import PASSWORD, command, variables
 from requests.exceptions import ConnectionError as RequestsConnectionError
 from requests.exceptions import ReadTimeout
 
-from benchmark import results
+from benchmark import bulk, results
 from benchmark.compute.dispatcher import account
 from benchmark.compute.images import RESERVE_MB
 from benchmark.compute.jobs import INDEX_VARIABLE, write_job
@@ -203,7 +203,7 @@ def test_the_limit_of_a_container_that_is_too_small_loses_nothing(
     ended = account(run, task, Cause.INFRASTRUCTURE, "OOMKilled", since=0)
     assert ended.attempt == 1
     assert ended.cause is Cause.INFRASTRUCTURE
-    assert task in results.without_result(run)
+    assert task in bulk.without_result(run)
 
 
 def test_a_container_that_is_killed_leaves_the_attempt_open(
@@ -226,7 +226,7 @@ def test_a_container_that_is_killed_leaves_the_attempt_open(
     last = results.last_attempt(run, "random-forest/penguins/75")
     assert last is not None
     assert last[1] is None
-    assert run.task("random-forest/penguins/75") in results.without_result(run)
+    assert run.task("random-forest/penguins/75") in bulk.without_result(run)
 
 
 def test_images_are_pushed_once(

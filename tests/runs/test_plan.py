@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ from benchmark import results
 from benchmark.config import Config
 from benchmark.errors import BenchmarkError, ConditionsDifferError, ConfigError
 from benchmark.results import Cause, Record
-from benchmark.runs import compiled
 from benchmark.runs.compiled import CLASSIC, COLUMNS, compile_results
 from benchmark.runs.plan import Narrowing, Plan, draft, existing, plan
 from benchmark.store import Store
@@ -212,35 +210,6 @@ def test_every_task_is_a_row_of_the_table(
     assert told[0] == [0.0, 0.5]
     assert told[-1] == [133.0, 0.899]
     assert [path.name for path in tmp_path.iterdir() if "table" in path.name] == ["table.csv"]
-
-
-@pytest.mark.parametrize("fails", [False, True])
-def test_a_table_that_several_processes_write_is_the_same(
-    folder_store: Store,
-    make_plan: MakePlan,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    fails: bool,
-) -> None:
-    run = make_plan(folder_store, ("penguins", "cpu"), seeds=[1, 2, 3, 4]).run
-    for number, task in enumerate(run.tasks[:-2]):
-        told = results.failure(task, Cause.MEMORY if number % 3 else Cause.SETUP, f"much, {number}")
-        results.settle(run, results.begin(run, task), told)
-    alone = compile_results(run, tmp_path / "alone.csv")
-    assert alone == {"success": 0, "failure": 4, "": 4}
-    monkeypatch.setattr(compiled, "MANY", 1)
-    monkeypatch.setattr(compiled, "processes", lambda: 3)
-    own, filled = os.getpid(), compiled._Part.filled
-
-    def filled_elsewhere(part: compiled._Part) -> bytes:
-        assert os.getpid() != own
-        told = filled(part)
-        assert not fails
-        return told
-
-    monkeypatch.setattr(compiled._Part, "filled", filled_elsewhere)
-    assert compile_results(run, tmp_path / "several.csv") == alone
-    assert (tmp_path / "several.csv").read_bytes() == (tmp_path / "alone.csv").read_bytes()
 
 
 def test_the_table_is_written_whole_or_not_at_all(

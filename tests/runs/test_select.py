@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from benchmark import results
+from benchmark import bulk, results
 from benchmark.errors import BenchmarkError
 from benchmark.results import Cause
 from benchmark.runs import select
@@ -35,7 +35,7 @@ def test_again_sets_results_aside_and_nothing_else(
     late, lost, broken = ended(plan, Cause.TIMEOUT, Cause.INFRASTRUCTURE, Cause.FRAMEWORK)
     causes = frozenset({Cause.TIMEOUT, Cause.INFRASTRUCTURE})
     assert [task.key for task in select.again(plan.run, plan.tasks, causes)] == [late, lost]
-    without = [task.key for task in results.without_result(plan.run, plan.tasks)]
+    without = [task.key for task in bulk.without_result(plan.run, plan.tasks)]
     assert without == [late, lost]
     assert results.current_record(plan.run, broken) is not None
     assert select.again(plan.run, plan.tasks, frozenset({Cause.TIMEOUT})) == []

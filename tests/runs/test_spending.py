@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from benchmark import results
+from benchmark import bulk, results
 from benchmark.compute import discovery
 from benchmark.compute.dispatcher import Dispatcher, Rate
 from benchmark.config import Config
@@ -91,10 +91,10 @@ def test_money_of_an_earlier_execution_counts(
     plan: Plan, make_config: Callable[..., Config], paid: type[PaidDispatcher]
 ) -> None:
     execute(plan.run, make_config(max_cost=2.5), plan.tasks)
-    left = results.without_result(plan.run)
+    left = bulk.without_result(plan.run)
     summary = execute(plan.run, make_config(max_cost=2.5), left)
     assert not summary.records
-    assert len(results.without_result(plan.run)) == 2
+    assert len(bulk.without_result(plan.run)) == 2
 
 
 def test_machines_that_cost_more_than_their_tasks_end_it(

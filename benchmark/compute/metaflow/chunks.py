@@ -14,7 +14,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from benchmark import results
+from benchmark import bulk, results
 from benchmark.compute.cores import claimed
 from benchmark.compute.jobs import job_path
 from benchmark.errors import BenchmarkError
@@ -35,7 +35,7 @@ def chunks(url: str, name: str, job: str, size: int) -> list[list[str]]:
     """
     run = Run.open(open_store(url), name)
     if job == EVERYTHING:
-        keys = [task.key for task in results.without_result(run)]
+        keys = [task.key for task in bulk.without_result(run)]
     else:
         data = run.store.get(job_path(name, job))
         if data is None:

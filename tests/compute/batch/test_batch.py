@@ -11,7 +11,7 @@ import pytest
 from batch_double import CONFIGURATION, BatchDouble
 from batch_job import Job
 
-from benchmark import results
+from benchmark import bulk, results
 from benchmark.compute.batch.batch import BatchDispatcher
 from benchmark.config import Config
 from benchmark.errors import BenchmarkError
@@ -291,7 +291,7 @@ def test_a_container_that_takes_too_much_memory_ends_as_memory(
         (record,) = told(dispatcher)
     assert (record.cause, record.attempt) == (Cause.MEMORY, 1)
     assert "OutOfMemoryError" in record.message
-    assert results.without_result(plan.run) == []
+    assert bulk.without_result(plan.run) == []
 
 
 def test_a_kill_before_the_task_began_is_no_result(
@@ -329,7 +329,7 @@ def test_a_job_that_the_user_ends_is_interrupted(
         batch.client().terminate_job(jobId=job.id, reason="too dear")
         (record,) = told(dispatcher)
     assert record.cause is Cause.INTERRUPTED
-    assert len(results.without_result(plan.run)) == 1
+    assert len(bulk.without_result(plan.run)) == 1
 
 
 def test_a_lost_host_is_tried_again_by_aws_and_counts_once(

@@ -34,7 +34,7 @@ url, config = sys.argv[1:]
 BatchDispatcher.pace = Pace(store_s=0.5, engine_s=0.5, find_s=1.0, patience_s=60.0)
 run = Run.open(open_store(url), "default")
 from benchmark import results
-waiting = results.without_result(run)
+waiting = bulk.without_result(run)
 summary = execute(run, load_config(config).values, waiting)
 print(dict(summary.causes), summary.faults)
 """

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.runs.forks import beside, processes
+from benchmark.forks import beside, processes
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks are for Linux")
 
@@ -65,7 +65,7 @@ def test_nothing_is_left_where_nobody_waits(tmp_path: Path) -> None:
 def test_a_fork_ends_with_the_process(tmp_path: Path) -> None:
     program = (
         "import os, sys, time\n"
-        "from benchmark.runs.forks import beside\n"
+        "from benchmark.forks import beside\n"
         "def work():\n"
         "    print(os.getpid(), flush=True)\n"
         "    time.sleep(600)\n"
