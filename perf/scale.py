@@ -194,7 +194,8 @@ def show(what: str, kind: str, tasks: int, found: dict[str, float]) -> None:
         flush=True,
     )
     where = f"{what} of {tasks:,} tasks, {kind}"
-    figure(where, found["seconds"], "s", aim=aim if tasks == FULL else None)
+    aimed = tasks == FULL and what.partition(",")[0] in ("plan", "resume", "compile")
+    figure(where, found["seconds"], "s", aim=aim if aimed else None)
     figure(f"{where}, peak", found["peak_mb"], "MB", aim=MEMORY_AIM_MB)
 
 
