@@ -23,6 +23,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
+import optuna  # noqa: E402
 from figures import figure  # noqa: E402
 from slurm_cluster import SMALL_CLUSTER, SlurmCluster, missing  # noqa: E402
 
@@ -106,6 +107,7 @@ def main() -> int:
     parser.add_argument("--method", action="append", choices=METHODS)
     options = parser.parse_args()
     chosen = options.method or METHODS
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         os.chdir(folder)
