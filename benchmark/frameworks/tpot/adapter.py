@@ -40,6 +40,8 @@ USUAL = {
     "regression": "neg_root_mean_squared_error",
 }
 OWN_MB = 500
+# More are not recorded, and a pipeline takes 10 ms to be put into words.
+ROWS = 200
 
 
 class Model:
@@ -118,21 +120,22 @@ def describe(model):
     for row in table.to_dict("records"):
         score, ended = row.get(name), row.get("Completed Timestamp")
         finished = isinstance(score, (int, float)) and np.isfinite(score)
-        board.append(
+        board.append((float(score) if finished else None, row))
+        if finished and ended is not None:
+            points.append([float(ended) - model.begin, float(score)])
+    board.sort(key=lambda entry: -np.inf if entry[0] is None else entry[0], reverse=True)
+    return {
+        "models": sum(score is not None for score, _ in board),
+        "leaderboard": [
             {
                 "model": " ".join(str(row.get("Instance")).split())[:300],
-                "score": float(score) if finished else None,
+                "score": score,
                 "metric": name,
                 "generation": row.get("Generation"),
                 "error": row.get("Eval Error"),
             }
-        )
-        if finished and ended is not None:
-            points.append([float(ended) - model.begin, float(score)])
-    board.sort(key=lambda row: -np.inf if row["score"] is None else row["score"], reverse=True)
-    return {
-        "models": sum(row["score"] is not None for row in board),
-        "leaderboard": board,
+            for score, row in board[:ROWS]
+        ],
         "objective": name,
         "version": tpot.__version__,
         "trajectory": _rising(sorted(points)),
