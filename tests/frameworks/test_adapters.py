@@ -15,7 +15,7 @@ from benchmark.frameworks import get
 
 ALL = ["constant", "random-forest", "tuned-random-forest"]
 FORESTS = ALL[1:]
-LIMITS = SimpleNamespace(runtime_s=6.0, cores=1, memory_mb=1500)
+LIMITS = SimpleNamespace(runtime_s=60.0, cores=1, memory_mb=1500)
 
 
 def adapter(name: str) -> ModuleType:
