@@ -146,6 +146,7 @@ def options_of() -> argparse.Namespace:
     parser.add_argument("--functions", default="1-24", help="as COCO writes them (default: 1-24)")
     parser.add_argument("--dimension", type=int, default=5)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--trials", type=int, nargs="+", default=list(CHECKPOINTS), metavar="N")
     parser.add_argument("--algorithms", nargs="*", default=None, metavar="NAME")
     options = parser.parse_args()
     if options.quick:
@@ -157,7 +158,7 @@ def main() -> int:
     options = options_of()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     warnings.simplefilter("ignore")
-    checkpoints = list(CHECKPOINTS)
+    checkpoints = sorted(options.trials)
     without = (*OTHERS, *(() if options.slow else SLOW))
     chosen = options.algorithms or [name for name in ALGORITHMS if name not in without]
     print(
