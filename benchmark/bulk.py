@@ -4,8 +4,9 @@
 
 Listing and reading 100,000 small files, and what is made of them, is work for the processor. So the
 tasks of a run in a folder are cut into pieces by framework, and each but the first is folded in a
-forked process into something that JSON can carry. A store over the network has threads, is waited
-for more than it is worked on, and has packs that are best read once for all: there it is one piece.
+forked process into something that JSON can carry. A folder is listed and read without obstore,
+whose threads would not live in a fork. A store over the network has such threads, is waited for
+more than it is worked on, and has packs that are best read once for all: there it is one piece.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import contextlib
 import itertools
 import json
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from benchmark import results
@@ -77,15 +79,16 @@ def pieces(run: Run, keys: Iterable[str]) -> list[Piece]:
 def folded(parts: Sequence[Any], fold: Callable[[Any], Any]) -> list[Any]:
     """What `fold` makes of each part, as JSON carries it; what fails in a fork is done here."""
     with contextlib.ExitStack() as held:
-        answers = [
-            held.enter_context(beside(lambda part=part: json.dumps(fold(part)).encode()))  # type: ignore[misc]
-            for part in parts[1:]
-        ]
+        answers = [held.enter_context(beside(partial(_told, fold, part))) for part in parts[1:]]
         made = [fold(part) for part in parts[:1]]
         for part, answer in zip(parts[1:], answers, strict=True):
             told = answer()
             made.append(fold(part) if told is None else json.loads(told))
     return made
+
+
+def _told(fold: Callable[[Any], Any], part: Any) -> bytes:
+    return json.dumps(fold(part)).encode()
 
 
 def done_of(piece: Piece) -> list[str]:

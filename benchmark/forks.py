@@ -31,12 +31,18 @@ def processes() -> int:
 
 @contextlib.contextmanager
 def beside(work: Callable[[], bytes]) -> Iterator[Callable[[], bytes | None]]:
-    """Begin `work` in a fork; what is yielded waits for its answer, None where it failed."""
+    """Begin `work` in a fork; what is yielded waits for its answer.
+
+    The answer is None where the work failed there, or where no process could be had.
+    """
     reading, writing = os.pipe()
-    with warnings.catch_warnings():
-        # Python 3.12 on warns of the threads that libraries have, which hold no lock of ours.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        pid = os.fork()
+    try:
+        pid = _fork()
+    except OSError:
+        os.close(reading)
+        os.close(writing)
+        yield lambda: None
+        return
     if pid == 0:
         os.close(reading)
         _answer(work, writing)
@@ -57,6 +63,13 @@ def beside(work: Callable[[], bytes]) -> Iterator[Callable[[], bytes | None]]:
         if not ended:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
+
+
+def _fork() -> int:
+    with warnings.catch_warnings():
+        # Python 3.12 on warns of the threads that libraries have, which hold no lock of ours.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return os.fork()
 
 
 def _answer(work: Callable[[], bytes], writing: int) -> NoReturn:

@@ -149,6 +149,8 @@ def options_of() -> argparse.Namespace:
     parser.add_argument("--trials", type=int, nargs="+", default=list(CHECKPOINTS), metavar="N")
     parser.add_argument("--algorithms", nargs="*", default=None, metavar="NAME")
     options = parser.parse_args()
+    if min(options.trials) < 1:
+        parser.error(f"--trials {min(options.trials)}: give numbers from 1 on")
     if options.quick:
         options.functions, options.seeds = "1,6,8,15,20,23", 1
     return options

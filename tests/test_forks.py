@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -43,6 +44,17 @@ def test_what_fails_there_is_to_be_done_here(
     with beside(work) as answer:  # type: ignore[arg-type]
         assert answer() is None
     assert capfd.readouterr() == ("", "")
+
+
+def test_without_another_process_it_is_done_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused() -> int:
+        raise BlockingIOError(errno.EAGAIN, "no process left")
+
+    monkeypatch.setattr(os, "fork", refused)
+    open_before = len(list(Path("/proc/self/fd").iterdir()))
+    with beside(broken) as answer:
+        assert answer() is None
+    assert len(list(Path("/proc/self/fd").iterdir())) == open_before
 
 
 def test_nothing_is_left_where_nobody_waits(tmp_path: Path) -> None:

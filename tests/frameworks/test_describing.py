@@ -11,6 +11,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.decomposition import PCA
+from sklearn.ensemble import ExtraTreesClassifier
+from sklearn.feature_selection import SelectFromModel
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import FeatureUnion, Pipeline
+from sklearn.preprocessing import StandardScaler
 
 from benchmark.execution.evaluation import _described
 
@@ -106,6 +112,37 @@ def test_autosklearn_counts_no_run_that_failed(adapter_over: Adapter) -> None:
     told = adapter.describe(adapter.Model(automl, None, None, "log_loss"))
     assert (told["models"], told["objective"]) == (2, "log_loss")
     assert [row["status"] for row in told["leaderboard"]][:2] == [further, "Success"]
+
+
+def test_tpot_names_pipelines_by_their_steps(adapter_over: Adapter) -> None:
+    adapter = adapter_over(
+        "tpot",
+        tpot={"__version__": "1.1", "TPOTClassifier": None, "TPOTRegressor": None},
+        dask={},
+        dask__distributed={"Client": None, "LocalCluster": None, "default_client": None},
+    )
+    chosen = SelectFromModel(ExtraTreesClassifier())
+    union = FeatureUnion([("pca", PCA()), ("all", StandardScaler())])
+    long = Pipeline([("chosen", chosen), ("union", union), ("model", LogisticRegression())])
+    graph = SimpleNamespace(graph=SimpleNamespace(nodes=["PCA_1", "LogisticRegression_1"]))
+    table = pd.DataFrame(
+        {
+            "score": [0.5, np.nan, 0.7],
+            "Instance": [graph, PCA(), Pipeline([("inner", long)])],
+            "Completed Timestamp": [3.0, None, 2.0],
+        }
+    )
+    automl = SimpleNamespace(evaluated_individuals=table, objective_names=["score"])
+    told = adapter.describe(adapter.Model(automl, None, None, None, 1.0))
+    assert (told["models"], told["trajectory"]) == (2, [[1.0, 0.7]])
+    assert [(row["score"], row["model"]) for row in told["leaderboard"]] == [
+        (
+            0.7,
+            "SelectFromModel(ExtraTreesClassifier) > (PCA + StandardScaler) > LogisticRegression",
+        ),
+        (0.5, "graph(LogisticRegression_1, PCA_1)"),
+        (None, "PCA"),
+    ]
 
 
 def test_the_objective_reaches_the_record() -> None:

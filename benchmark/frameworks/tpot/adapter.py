@@ -146,7 +146,7 @@ def _words(step):
     """The names of a pipeline's steps; scikit-learn's own words take half a second a pipeline."""
     graph = getattr(step, "graph", None)
     if hasattr(graph, "nodes"):
-        return " > ".join(sorted(str(node) for node in graph.nodes))
+        return "graph(%s)" % ", ".join(sorted(str(node) for node in graph.nodes))
     steps = getattr(step, "steps", None)
     if steps:
         return " > ".join(_words(part) for _, part in steps)
