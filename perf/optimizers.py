@@ -11,18 +11,22 @@ extra perf: `.venv/bin/python -m pip install -e '.[perf]'`.
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import os
 import platform
+import signal
 import sys
 import time
 import warnings
-from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
+# One thread each, so that as many as there are cores can run side by side.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import optuna  # noqa: E402
 import pandas as pd  # noqa: E402
@@ -47,13 +51,15 @@ PLAIN = "plain Optuna"
 # Grid has no steps to go by here; the other two take minutes a run.
 OTHERS = ("grid",)
 SLOW = ("gp", "optuna_skopt")
+TELL_S = 20.0
 
 Best = dict[int, float]
 
 
-def problems(suite: str, functions: str, dimension: int) -> Iterator[Any]:
+def suite_of(name: str, functions: str, dimension: int) -> Any:
+    """The problems of a suite, to iterate over."""
     chosen = f"dimensions:{dimension} instance_indices:1 function_indices:{functions}"
-    yield from cocoex.Suite(suite, "", chosen)
+    return cocoex.Suite(name, "", chosen)
 
 
 def space_of(problem: Any) -> list[dict[str, Any]]:
@@ -105,23 +111,84 @@ def plain(problem: Any, trials: int, seed: int) -> Iterator[float]:
         yield value
 
 
-def best_of(values: Iterator[float], checkpoints: list[int]) -> Best:
-    found = list(values)
-    return {count: min(found[:count]) for count in checkpoints if found}
+@dataclass(frozen=True)
+class Job:
+    """One optimizer on one function with one seed; `checkpoints` in trials, the last is the end."""
+
+    optimizer: str
+    suite: str
+    function: int
+    dimension: int
+    seed: int
+    checkpoints: tuple[int, ...]
 
 
-def measured(
-    optimizer: str, suite: str, options: argparse.Namespace, checkpoints: list[int]
-) -> Iterator[tuple[int, str, int, float]]:
-    """Checkpoint, problem, seed and the best value so far."""
-    for problem in problems(suite, options.functions, options.dimension):
-        for seed in range(options.seeds):
-            body: Callable[..., Iterator[float]] = plain
-            arguments: tuple[Any, ...] = (problem, checkpoints[-1], seed)
-            if optimizer != PLAIN:
-                body, arguments = ours, (optimizer, *arguments)
-            for count, value in best_of(body(*arguments), checkpoints).items():
-                yield count, problem.id, seed, value
+def played(job: Job) -> tuple[Job, Best, float]:
+    """The best value so far at each checkpoint, and the seconds that it took."""
+    started = time.perf_counter()
+    # A problem lives as long as its suite, and until the next one of it is taken.
+    suite = suite_of(job.suite, str(job.function), job.dimension)
+    problem = suite.get_problem(0)
+    if job.optimizer == PLAIN:
+        values = list(plain(problem, job.checkpoints[-1], job.seed))
+    else:
+        values = list(ours(job.optimizer, problem, job.checkpoints[-1], job.seed))
+    best = {count: min(values[:count]) for count in job.checkpoints if values}
+    return job, best, time.perf_counter() - started
+
+
+def quiet() -> None:
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    warnings.simplefilter("ignore")
+
+
+def begin_worker() -> None:
+    """Ctrl-C is for the one that hands out; it ends the others."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    quiet()
+
+
+def available(names: Sequence[str]) -> list[str]:
+    """Those whose libraries are here; what the others need is printed."""
+    found = []
+    suite = suite_of("bbob", "1", 2)
+    for name in names:
+        try:
+            next(ours(name, suite.get_problem(0), 1, 0))
+        except AlgorithmError as error:
+            print(f"{name} is left out: {error}")
+        else:
+            found.append(name)
+    return found
+
+
+def jobs_of(options: argparse.Namespace, optimizers: Sequence[str]) -> list[Job]:
+    """In an order in which what is done at any moment can be ranked: function after function."""
+    numbers = [one.id_function for one in suite_of("bbob", options.functions, options.dimension)]
+    checkpoints = tuple(sorted(options.trials))
+    return [
+        Job(optimizer, suite, number, options.dimension, seed, checkpoints)
+        for number in numbers
+        for suite in SUITES
+        for seed in range(options.seeds)
+        for optimizer in optimizers
+    ]
+
+
+def results(jobs: list[Job], processes: int) -> list[tuple[Job, Best, float]]:
+    """Of all jobs; of those that were done where Ctrl-C comes first."""
+    done = []
+    with multiprocessing.get_context("spawn").Pool(processes, begin_worker) as pool:
+        try:
+            for result in pool.imap(played, jobs):
+                done.append(result)
+                job, _, took_s = result
+                if job.seed == 0 and took_s > TELL_S:
+                    what = f"{job.suite} f{job.function}, {job.optimizer}"
+                    print(f"{len(done)}/{len(jobs)} {what}: {took_s:.0f} s", flush=True)
+        except KeyboardInterrupt:
+            print(f"interrupted: {len(done)} of {len(jobs)} are done, and ranked")
+    return done
 
 
 def table(gains: pd.DataFrame) -> list[str]:
@@ -143,48 +210,66 @@ def options_of() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="6 functions, 1 seed")
     parser.add_argument("--slow", action="store_true", help=f"{' and '.join(SLOW)} too: hours")
-    parser.add_argument("--functions", default="1-24", help="as COCO writes them (default: 1-24)")
+    parser.add_argument("--functions", help="as COCO writes them (default: 1-24, quick: 6 of them)")
     parser.add_argument("--dimension", type=int, default=5)
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, help="default: 3, quick: 1")
     parser.add_argument("--trials", type=int, nargs="+", default=list(CHECKPOINTS), metavar="N")
     parser.add_argument("--algorithms", nargs="*", default=None, metavar="NAME")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="at once (default: cores)")
     options = parser.parse_args()
+    for name in ("jobs", "seeds"):
+        if (getattr(options, name) or 1) < 1:
+            parser.error(f"--{name} {getattr(options, name)}: give a number from 1 on")
     if min(options.trials) < 1:
         parser.error(f"--trials {min(options.trials)}: give numbers from 1 on")
-    if options.quick:
-        options.functions, options.seeds = "1,6,8,15,20,23", 1
+    functions, seeds = ("1,6,8,15,20,23", 1) if options.quick else ("1-24", 3)
+    options.functions = options.functions or functions
+    options.seeds = seeds if options.seeds is None else options.seeds
     return options
 
 
 def main() -> int:
     options = options_of()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    warnings.simplefilter("ignore")
+    quiet()
     checkpoints = sorted(options.trials)
     without = (*OTHERS, *(() if options.slow else SLOW))
     chosen = options.algorithms or [name for name in ALGORITHMS if name not in without]
     print(
         f"{os.cpu_count()} CPUs, Python {platform.python_version()}, Optuna {optuna.__version__}; "
-        f"functions {options.functions}, dimension {options.dimension}, {options.seeds} seeds"
+        f"functions {options.functions}, dimension {options.dimension}, {options.seeds} seeds, "
+        f"{options.jobs} at once"
     )
+    optimizers = [*available(chosen), PLAIN]
+    done = results(jobs_of(options, optimizers), options.jobs)
     for suite in SUITES:
-        scores: dict[int, dict[str, dict[tuple[str, int], float]]] = defaultdict(dict)
-        for name in (*chosen, PLAIN):
-            started = time.perf_counter()
-            try:
-                for count, problem, seed, value in measured(name, suite, options, checkpoints):
-                    scores[count].setdefault(name, {})[problem, seed] = -value
-            except AlgorithmError as error:
-                print(f"{name} is left out: {error}")
-                continue
-            print(f"{suite:>12} {name:>24} {time.perf_counter() - started:8.1f} s", flush=True)
+        for name in optimizers:
+            took = [
+                took_s for job, _, took_s in done if (job.suite, job.optimizer) == (suite, name)
+            ]
+            if took:
+                print(f"{suite:>12} {name:>24} {sum(took) / len(took):8.1f} s a run")
         for count in checkpoints:
-            print(f"\n{suite}, {count} trials: mean rank, wins")
-            for name, rank in ranks(seed_means(pd.DataFrame(scores[count]))).mean().items():
+            gains = gains_of(done, suite, count, optimizers)
+            if gains.empty:
+                continue
+            functions = gains.index.get_level_values(0).nunique()
+            print(f"\n{suite}, {count} trials, {functions} functions: mean rank, wins")
+            for name, rank in ranks(seed_means(gains)).mean().items():
                 figure(f"{suite}, {count} trials, {name}", rank, "mean rank")
-            print("\n".join(table(pd.DataFrame(scores[count]))), flush=True)
+            print("\n".join(table(gains)), flush=True)
         print()
     return 0
+
+
+def gains_of(
+    done: list[tuple[Job, Best, float]], suite: str, count: int, optimizers: Sequence[str]
+) -> pd.DataFrame:
+    """Functions and seeds x optimizers, more is better; only what every optimizer has played."""
+    scores: dict[str, dict[tuple[int, int], float]] = {name: {} for name in optimizers}
+    for job, best, _ in done:
+        if job.suite == suite and count in best:
+            scores[job.optimizer][job.function, job.seed] = -best[count]
+    return pd.DataFrame(scores, columns=list(optimizers)).dropna()
 
 
 if __name__ == "__main__":
