@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 EXTERNAL = {"external": True}
 HOST = "host"
 HOOK_S = 60.0
+# The start of the interpreter that plays the hooks, on a busy machine.
+_STEPS_S = 30.0
 PLACE = re.compile(r"\{([^{}\s]+)\}")
 
 
@@ -63,6 +65,16 @@ class Objective:
     def turns(self) -> int:
         """How often a trial runs the command."""
         return self.warmups + self.repeats
+
+    @property
+    def hooks_s(self) -> float:
+        """What all its hooks may take together.
+
+        Each has its own limit, kept by what plays them in the sandbox; that one's start is none of
+        theirs, and must not end one of them early.
+        """
+        hooks = bool(self.prepare) + bool(self.reset) * self.turns + bool(self.restore)
+        return self.hook_s * hooks + (_STEPS_S if self.prepare or self.reset else 0.0)
 
     @property
     def words(self) -> tuple[str, ...]:

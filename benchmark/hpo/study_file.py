@@ -47,9 +47,6 @@ KEYS = (
     *("tune_layers", "layer_trials", "stop", "default_every", "environment"),
     *("trials_per_task", "max_parallelism", "resources", "secrets"),
 )
-STEPS_S = 30.0
-"""The start of the interpreter that plays the hooks, and what it writes, on a busy machine."""
-
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}(/[A-Za-z0-9][A-Za-z0-9._-]{0,63})*")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PASSWORD = re.compile(r"(^|&)\w*(password|passwd|pwd|secret|token)=", re.IGNORECASE)
@@ -102,16 +99,8 @@ class StudyDefinition:
 
     @property
     def total_s(self) -> float:
-        """What one trial may take: every run of the objective, with its hooks.
-
-        Each has a limit of its own, kept by what plays them in the sandbox; that one's own start
-        must not end a hook early, and say the wrong limit.
-        """
-        objective = self.objective
-        hooks = bool(objective.prepare) + bool(objective.reset) * objective.turns
-        hooks += bool(objective.restore)
-        steps_s = STEPS_S if objective.prepare or objective.reset else 0.0
-        return self.time_s * objective.turns + objective.hook_s * hooks + steps_s
+        """What one trial may take: every run of the objective, with its hooks."""
+        return self.time_s * self.objective.turns + self.objective.hooks_s
 
     @property
     def warnings(self) -> list[str]:
