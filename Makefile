@@ -23,11 +23,14 @@ benchmark: env
 	$(BIN)/python main.py run-analysis --config quickstart
 	@echo "Results: compiled_results.csv; figures: figures/; report: report.html"
 
+# Hundreds of tests start the program; where Python is told to write no bytecode each would compile it.
 test: $(VENV)/.ready-dev
+	$(BIN)/python -m compileall -q benchmark prove tests
 	$(BIN)/python -m pytest -n $(JOBS) -m "not integration"
 
 integration: $(VENV)/.ready-dev
 	$(BIN)/python tests/system_packages.py
+	$(BIN)/python -m compileall -q benchmark prove tests
 	$(BIN)/python -m pytest -n 2 --dist loadscope -m integration -rA --color=no
 
 check: $(VENV)/.ready-dev

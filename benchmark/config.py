@@ -116,8 +116,16 @@ def _read(file: Path) -> dict[str, Any]:
         raise ConfigError(
             f"There is no configuration file {file}; copy batch.config.default to it."
         ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"The configuration file {file} cannot be read: {error}.") from None
+    except IsADirectoryError:
+        raise ConfigError(
+            f"The configuration file {file} is a folder; name the file in it."
+        ) from None
+    except OSError as error:
+        raise ConfigError(
+            f"The configuration file {file} cannot be read: {error.strerror}."
+        ) from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"The configuration file {file} is no UTF-8 text: {error}.") from None
     if not text.strip():
         raise ConfigError(
             f"The configuration file {file} is empty; copy batch.config.default to it, or remove "
@@ -178,6 +186,9 @@ def _sentence(error: ValidationError, places: Mapping[str, str], file: str) -> s
             name = str(fault["loc"][-1])
             within = tuple(map(str, fault["loc"][1:-1]))
             sentences.append(f"{place}: '{key}': {_unknown_inside(name, key, within)}")
+        elif fault["type"] == "missing":
+            outer = "".join(f"[{json.dumps(part)}]" for part in fault["loc"][1:-1])
+            sentences.append(f"{place}: '{key}{outer}' has no '{fault['loc'][-1]}'; add it.")
         elif fault["loc"][-1] == "[key]":
             allowed = fault.get("ctx", {}).get("expected", "other keys")
             found = json.dumps(fault["input"], default=str)[:80]

@@ -296,12 +296,12 @@ def test_json_that_is_no_object_is_refused(text: str, kind: str) -> None:
 
 def test_a_folder_in_place_of_the_file_is_refused() -> None:
     Path("batch.config").mkdir()
-    assert "batch.config cannot be read" in refused()
+    assert "batch.config is a folder" in refused()
 
 
 def test_bytes_that_are_no_text_are_refused() -> None:
     Path("batch.config").write_bytes(b'{"job_name": "\xff\xfe"}')
-    assert "batch.config cannot be read" in refused()
+    assert "batch.config is no UTF-8 text" in refused()
 
 
 def test_a_byte_order_mark_is_no_fault() -> None:

@@ -51,7 +51,7 @@ def download_data(options: argparse.Namespace) -> int:
     for name, kind in catalogue.left_out.items():
         notice(f"{name}: left out, for it is for {kind}")
     for name, reason in catalogue.faults.items():
-        notice(f"error: {_with_name(name, reason)}")
+        notice(f"error: {with_name(name, reason)}")
     total = {
         "datasets": facts,
         "left_out": catalogue.left_out,
@@ -69,7 +69,7 @@ def warned(wanted: Draft) -> int:
     for note in wanted.notes:
         notice(f"warning: {note}")
     for name, reason in wanted.faults.items():
-        notice(f"warning: {_with_name(name, reason)} It is left out.")
+        notice(f"warning: {with_name(name, reason)} It is left out.")
     return 1 if wanted.faults else 0
 
 
@@ -167,7 +167,7 @@ def _lines(said: dict[str, Any]) -> list[str]:
     return [", ".join(parts), *found]
 
 
-def _with_name(name: str, reason: str) -> str:
+def with_name(name: str, reason: str) -> str:
     return (
         reason if name in reason or name.removeprefix("study ") in reason else f"{name}: {reason}"
     )

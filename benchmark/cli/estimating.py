@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from benchmark.cli.output import report
+from benchmark.cli.data import with_name
+from benchmark.cli.output import notice, report
 from benchmark.cli.progress import counted
 from benchmark.cli.session import configuration, narrowing
 from benchmark.compute import methods
 from benchmark.data import Catalogue
-from benchmark.errors import ConfigError, StoreError
+from benchmark.errors import ConfigError, DataError, StoreError
 from benchmark.runs import material
 from benchmark.runs.estimate import estimate
 from benchmark.runs.plan import chosen_frameworks, narrowed
@@ -32,7 +33,12 @@ def show_estimate(options: argparse.Namespace) -> int:
     config = configuration(options)
     frameworks = {name: entry["name"] for name, entry in chosen_frameworks(config).items()}
     chosen = methods.methods_of(config, frameworks).methods
-    names = Catalogue.of(config, lambda _: None).names()
+    catalogue = Catalogue.of(config, lambda _: None)
+    names = catalogue.names()
+    if not names:
+        raise DataError(material.why_none(catalogue))
+    for name, reason in catalogue.faults.items():
+        notice(f"warning: {with_name(name, reason)}")
     cells = generate_tests(list(frameworks), names, material.seeds(config))
     cells = narrowed(cells, narrowing(options))
     store = _store(config)
@@ -40,8 +46,8 @@ def show_estimate(options: argparse.Namespace) -> int:
     past = [Run.open(store, name) for name in options.past or ()] if store else []
     already = spent(present) if present else 0.0
     found = estimate(config, cells, chosen, present, past, already)
-    report(options, _facts(found), _lines(found))
-    return 0
+    report(options, _facts(found) | {"faults": catalogue.faults}, _lines(found))
+    return 1 if catalogue.faults else 0
 
 
 def _store(config: Config) -> Store | None:
@@ -100,7 +106,9 @@ def _lines(found: Estimate) -> Iterator[str]:
 
 
 def _range(hours: Range) -> str:
-    return f"{hours.likely:.1f} ({hours.low:.1f} to {hours.high:.1f})"
+    """Hours with as many digits as a small run needs."""
+    digits = 1 if hours.likely >= 1 else 2
+    return f"{hours.likely:.{digits}f} ({hours.low:.{digits}f} to {hours.high:.{digits}f})"
 
 
 def _usd(cost: Range) -> str:

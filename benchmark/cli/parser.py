@@ -11,7 +11,7 @@ from benchmark import __version__
 from benchmark.cli import study_arguments
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 COMMANDS = {
     "local": ("runs:local", "run one task on this machine and print its record"),
@@ -67,6 +67,16 @@ TOLD_AS_JSON = tuple(name for name in COMMANDS if name != "completion")
 class Parser(argparse.ArgumentParser):
     """Says what is wrong in one sentence, without the usage before it."""
 
+    commands: Mapping[str, Parser]
+    """Of the program's own parser: each command's."""
+
+    def refuse(self, strangers: Sequence[str]) -> NoReturn:
+        """Say of what is not known which option of this command it is like."""
+        typed = next((word for word in strangers if word.startswith("-")), "").partition("=")[0]
+        near = difflib.get_close_matches(typed, self._option_string_actions, n=1)
+        mend = f"; did you mean {near[0]}?" if near else ""
+        self.error(f"unrecognized arguments: {' '.join(strangers)}{mend}")
+
     def error(self, message: str) -> NoReturn:
         stop = "" if message.endswith("?") else "."
         wrong = f"{message[0].upper()}{message[1:]}".rstrip(".")
@@ -76,7 +86,10 @@ class Parser(argparse.ArgumentParser):
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = make_parser()
-    return parser.parse_args(_with_plain_name(parser, list(arguments)))
+    options, strangers = parser.parse_known_args(_with_plain_name(parser, list(arguments)))
+    if strangers:
+        parser.commands[options.command].refuse(strangers)
+    return options
 
 
 def _with_plain_name(parser: Parser, arguments: list[str]) -> list[str]:
@@ -123,6 +136,7 @@ def make_parser() -> Parser:
         _special(name, command)
         _of_compute(name, command)
         study_arguments.add(name, command)
+    parser.commands = commands.choices
     return parser
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import tempfile
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,7 @@ from benchmark.cli.data import Downloads, warned
 from benchmark.cli.leaving import question
 from benchmark.cli.output import finite, notice, report, tell
 from benchmark.cli.progress import Progress, counted, line
-from benchmark.cli.session import configuration, is_narrowed, narrowing
+from benchmark.cli.session import again, configuration, is_narrowed, narrowing
 from benchmark.compute.local.local import slots
 from benchmark.compute.methods import choice_of
 from benchmark.config import TYPES, Config
@@ -114,16 +113,12 @@ def carry_out(
     code = max(left_out, code)
     if summary.detached:
         notice(
-            f"Left to run by {', '.join(sorted(summary.detached))}: resume-compute waits for it "
-            "and goes on."
+            f"Left to run by {', '.join(sorted(summary.detached))}: "
+            f"`{again(options, 'resume-compute')}` waits for it and goes on."
         )
     elif summary.interrupted:
-        name = (
-            ""
-            if run.name == Config.model_fields["run"].default
-            else f" --run {shlex.quote(run.name)}"
-        )
-        notice(f"Interrupted: resume-compute{name} goes on where this stopped.")
+        command = again(options, "resume-compute")
+        notice(f"Interrupted: `{command}` goes on where this stopped.")
     report(options, _facts(run, summary, len(tasks), had) | {"exit_code": code}, [])
     return code
 

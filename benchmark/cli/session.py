@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,6 +60,18 @@ def narrowing(options: argparse.Namespace) -> Narrowing:
     from benchmark.runs.plan import Narrowing
 
     return Narrowing(options.framework, options.dataset, options.seed)
+
+
+def again(options: argparse.Namespace, command: str) -> str:
+    """The command line that goes on with this one's run, under the same conditions."""
+    words = [command]
+    for flag, values in (
+        ("config", [options.config]),
+        ("run", [options.run]),
+        ("set", options.set),
+    ):
+        words += [word for value in values if value for word in (f"--{flag}", value)]
+    return shlex.join(words)
 
 
 def is_narrowed(options: argparse.Namespace) -> bool:

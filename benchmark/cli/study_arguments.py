@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentTypeError
 from typing import TYPE_CHECKING
 
 from benchmark.hpo.logs import LEVELS
@@ -9,10 +10,25 @@ from benchmark.hpo.logs import LEVELS
 if TYPE_CHECKING:
     import argparse
 
+_LAST_PORT = 65535
 CLIENT_VERBS = (
     *("count", "list", "show", "new", "delete", "config", "result", "next"),
     "recommended",
 )
+
+
+def _port(text: str) -> int:
+    """A port's number."""
+    if not text.isdecimal() or int(text) > _LAST_PORT:
+        raise ArgumentTypeError(f"'{text}' is no port; write a number from 0 to {_LAST_PORT}")
+    return int(text)
+
+
+def _count(text: str) -> int:
+    """How many: 1 or more."""
+    if not text.isdecimal() or int(text) < 1:
+        raise ArgumentTypeError(f"'{text}' is no count; write a whole number from 1 on")
+    return int(text)
 
 
 def add(name: str, command: argparse.ArgumentParser) -> None:
@@ -23,7 +39,7 @@ def add(name: str, command: argparse.ArgumentParser) -> None:
         _of_studies(command)
     if name == "dashboard":
         command.add_argument("study", nargs="?", metavar="STUDY", help="its name")
-        command.add_argument("--port", type=int, default=8080, help="default: 8080; 0: any free")
+        command.add_argument("--port", type=_port, default=8080, help="default: 8080; 0: any free")
     if name == "serve":
         _of_service(command)
 
@@ -57,7 +73,7 @@ def _of_tune(command: argparse.ArgumentParser) -> None:
         metavar="N",
         help="at the end set best and default against each other in N interleaved pairs",
     )
-    command.add_argument("--trials", type=int, metavar="N", help="how many in all")
+    command.add_argument("--trials", type=_count, metavar="N", help="how many in all")
     for flag, default, text in (
         ("--log-level", "INFO", "what is told; WARNING leaves out the line of each trial"),
         ("--optuna-log-level", "WARNING", "what Optuna tells"),
@@ -73,7 +89,7 @@ def _of_tune(command: argparse.ArgumentParser) -> None:
         "--worker", action="store_true", help="with --resume: be one of the study's workers"
     )
     command.add_argument(
-        "--trials-per-task", type=int, metavar="N", help="a worker ends after N trials"
+        "--trials-per-task", type=_count, metavar="N", help="a worker ends after N trials"
     )
     command.add_argument("--algorithm", metavar="NAME", help="such as optuna_tpe or random")
     command.add_argument(
@@ -127,8 +143,8 @@ def _of_service(command: argparse.ArgumentParser) -> None:
         choices=CLIENT_VERBS,
         help="what the client does; HPO_HOST and HPO_PORT say where (localhost, 50051)",
     )
-    command.add_argument("--port", type=int, default=8085, help="of HTTP (default: 8085)")
-    command.add_argument("--grpc-port", type=int, default=50051, help="of gRPC (default: 50051)")
+    command.add_argument("--port", type=_port, default=8085, help="of HTTP (default: 8085)")
+    command.add_argument("--grpc-port", type=_port, default=50051, help="of gRPC (default: 50051)")
     command.add_argument("--no-grpc", action="store_true", help="HTTP only")
     command.add_argument(
         "--host", default="127.0.0.1", help="the address to listen on (default: 127.0.0.1)"

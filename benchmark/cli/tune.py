@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import nullcontext
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ from benchmark.store import open_store
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
 
     from benchmark.config import Config
     from benchmark.hpo.study_file import StudyDefinition
@@ -45,14 +47,19 @@ def tune(options: argparse.Namespace) -> int:
         raise BenchmarkError(f"'{options.folder}' is one argument too many; only new takes two.")
     set_levels(options.log_level, options.optuna_log_level)
     base = loaded_configuration(options).values
-    store = open_store(base.store_url) if options.study else stored_studies(base)
+
+    @cache
+    def opened() -> Store:
+        return open_store(base.store_url) if options.study else stored_studies(base)
+
     changes = {key: getattr(options, key) for key in ("name", "trials", "algorithm", "parallel")}
     if options.objective_command:
         changes["objective"] = {"command": options.objective_command}
     base = in_namespace(base, options.namespace)
     if options.namespace and (base.compute or {}).get("*") != "metaflow":
         notice(f"The namespace '{options.namespace}' says nothing to this compute method.")
-    definition = _declared(options, store, changes)
+    definition = _declared(options, opened, changes)
+    store = opened()
     if definition is None and options.resume not in study_names(store):
         raise StudyError(no_study(options.resume, store))
     name = definition.name if definition else options.resume
@@ -92,9 +99,12 @@ def _handed_on(options: argparse.Namespace) -> list[str]:
 
 
 def _declared(
-    options: argparse.Namespace, store: Store, changes: dict[str, Any]
+    options: argparse.Namespace, opened: Callable[[], Store], changes: dict[str, Any]
 ) -> StudyDefinition | None:
-    """The study that a file or a directory declares; None where one of the store goes on."""
+    """The study that a file or a directory declares; None where one of the store goes on.
+
+    The store is opened, and with that made, only where there is something to begin.
+    """
     if options.study is None:
         if options.resume is None:
             raise BenchmarkError("Name a study file, or --resume NAME to go on with a study.")
@@ -102,12 +112,12 @@ def _declared(
     if options.resume is not None:
         if options.name not in (None, options.resume):
             raise BenchmarkError(f"The study that goes on is '{options.resume}'; leave --name out.")
-        if options.resume not in study_names(store):
-            raise StudyError(no_study(options.resume, store))
+        if options.resume not in study_names(opened()):
+            raise StudyError(no_study(options.resume, opened()))
         changes["name"] = options.resume
     path = Path(options.study)
     if path.is_dir() and is_project(path):
-        project = read_project(path, store, changes)
+        project = read_project(path, opened(), changes)
         if project.ignored:
             notice(f"Of config.json these say nothing here: {', '.join(project.ignored)}")
         return project.definition

@@ -204,6 +204,13 @@ def _without_target(name: str, target: str, columns: list[str]) -> str:
             f'Data set {name} names {len(parts)} targets ("{target}"); name one of them and leave '
             "the others out."
         )
+    mark = next((mark for mark in ";\t|," if len(columns) == 1 and mark in columns[0]), None)
+    if mark is not None:
+        sign = json.dumps(mark)
+        return (
+            f'Data set {name} has one column, "{columns[0][:100]}"; if {sign} divides its columns, '
+            f'declare "separator": {sign}.'
+        )
     return f'Data set {name} has no column "{target}" for the target; {shown}'
 
 

@@ -2,8 +2,9 @@
 
 table = read_table(Path("sales.csv"), Reading(columns={"zip": "category"}))
 
-Types are inferred as Arrow does. In a column of text only an empty field is missing: "NA" and
-"None" stay what they are, unless `missing` lists them.
+Types are inferred as Arrow does: "NA" and "NaN" are gaps in a column that holds numbers otherwise.
+In a column of text only an empty field is missing: "NA" and "None" stay what they are, unless
+`missing` lists them.
 """
 
 from __future__ import annotations

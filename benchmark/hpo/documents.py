@@ -25,7 +25,8 @@ def read_document(file: Path) -> dict[str, Any]:
         text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
-        raise StudyError(f"The study file {file} cannot be read: {reason}.") from None
+        mend = "; name a file that is there" if isinstance(error, FileNotFoundError) else ""
+        raise StudyError(f"The study file {file} cannot be read: {reason}{mend}.") from None
     values = _json(text, file) if file.suffix == ".json" else _yaml(text, file)
     if not isinstance(values, dict):
         raise StudyError(f"The study file {file} must hold keys and values; write name: first.")

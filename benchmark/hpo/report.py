@@ -77,13 +77,11 @@ def _found(trials: Trials, verdict: Verdict | None) -> str:
         return f"{said}."
     base = start.labels["values"][0]
     gain = f", {(value - base) / abs(base):+.1%}" if base else ""
-    more = (
-        escape(str(verdict))
-        if verdict
-        else "<code>tune --confirm</code> says whether that is more than noise."
-    )
-    said = f"{said}; the default (trial {start.task}) has {number(base)}{gain}. One trial each: "
-    return said + more
+    said = f"{said}; the default (trial {start.task}) has {number(base)}{gain}"
+    if verdict:
+        return f"{said}, in one trial each. {escape(str(verdict))}"
+    confirm = "<code>tune --confirm</code> says whether that is more than noise"
+    return f"{said}. One trial each: {confirm}."
 
 
 def _default(trials: Trials) -> Record | None:
@@ -98,7 +96,8 @@ def _conditions(run: Run, definition: StudyDefinition) -> dict[str, object]:
     return {
         "direction": ", ".join(f"{n} {d}" for n, d in definition.directions.items()),
         "algorithm": definition.algorithm,
-        "limits": f"{definition.time_s:g} s, {definition.memory_mb} MB, {definition.cores} cores",
+        "limits": f"{definition.time_s:g} s, {definition.memory_mb} MB, {definition.cores} "
+        f"core{'s' if definition.cores != 1 else ''}",
         "repeats": objective.repeats,
         "store": run.store.url,
     }

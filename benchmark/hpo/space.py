@@ -75,7 +75,7 @@ class Space:
             if active and not tunable.admits(params[tunable.name]):
                 return (
                     f"The point has {params[tunable.name]!r} for '{tunable.name}', which is none "
-                    "of its values."
+                    f"of its values; they are {tunable.words}."
                 )
         rule = self.forbidding(params)
         return None if rule is None else f"The point is forbidden by '{rule.text}'."

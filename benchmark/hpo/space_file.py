@@ -150,7 +150,10 @@ def _tunable(entry: Any, layer: str | None, before: Declared, faults: list[str])
         layer=entry.get("layer", layer),
     )
     if tunable.has_default and not tunable.admits(tunable.default):
-        fault(f"has the default {tunable.default!r}, which is none of its values.")
+        fault(
+            f"has the default {tunable.default!r}, which is none of its values; they are "
+            f"{tunable.words}."
+        )
         return None
     if tunable.has_default:
         # A point is told from another by the types of its values too.

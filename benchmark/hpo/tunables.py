@@ -51,6 +51,16 @@ class Tunable:
             return int((high - low) // _decimal(self.step or 1)) + 1
         return None if self.step is None else int((high - low) // _decimal(self.step)) + 1
 
+    @property
+    def words(self) -> str:
+        """Its values as a sentence names them."""
+        if self.kind == "categorical":
+            shown = ", ".join(repr(choice) for choice in self.choices[:10])
+            return shown + (" \u2026" if len(self.choices) > 10 else "")
+        step = f" in steps of {self.step}" if self.step is not None else ""
+        whole = "whole numbers " if self.kind == "integer" else ""
+        return f"{whole}from {self.low} to {self.high}{step}"
+
     def at(self, place: int) -> Value:
         """The n-th value of a countable tunable, from 0."""
         if self.kind == "categorical":

@@ -33,7 +33,7 @@ def had(catalogue: Catalogue, names: Iterable[str]) -> dict[str, Entry]:
     """
     found = catalogue.ready(sorted(set(names)))
     if not found:
-        raise DataError(_why_none(catalogue))
+        raise DataError(why_none(catalogue))
     return found
 
 
@@ -80,7 +80,7 @@ def examples(found: Mapping[str, Entry]) -> Iterator[Dataset]:
         yield entry.load()
 
 
-def _why_none(catalogue: Catalogue) -> str:
+def why_none(catalogue: Catalogue) -> str:
     if catalogue.faults:
         name, reason = next(iter(catalogue.faults.items()))
         others = len(catalogue.faults) - 1

@@ -163,6 +163,11 @@ BAD: dict[str, tuple[str, dict[str, str | bytes], str]] = {
         "encoding",
     ),
     "semicolons": ("file: s.csv\ntarget: y", {"s__csv": "a;y\n1;2,5\n"}, 'as "separator" and'),
+    "semicolons alone": (
+        "file: s.csv\ntarget: y",
+        {"s__csv": "a;y\n1;2\n2;3\n"},
+        'declare "separator": ";"',
+    ),
     "two columns": (
         "file: s.csv\ntarget: y",
         {"s__csv": "a,a,y\n1,2,3\n4,5,6\n"},

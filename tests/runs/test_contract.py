@@ -84,7 +84,7 @@ def test_what_depends_on_more_than_the_seed_is_worth_a_note(plain: Path) -> None
         ("def describe(model):", "def described(model):", "no function describe()"),
         ("def fit(train, problem, limits):", "def fit(train):", "fit() must take 3 arguments"),
         ("import sklearn\n", "import sklearn\nimport benchmark.data\n", "imports from benchmark"),
-        ("import sklearn\n", "import sklearn (\n", "cannot be read"),
+        ("import sklearn\n", "import sklearn (\n", "it is no Python at line"),
     ],
 )
 def test_an_adapter_that_cannot_work_is_not_run(

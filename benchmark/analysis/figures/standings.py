@@ -143,7 +143,7 @@ def elo(found: Statistics, looks: Mapping[str, style.Look]) -> Figure:
     figure = style.sheet(
         f"{found.type.capitalize()}: Elo",
         "400 points are odds of 10 to 1 of being better on a data set; lines: 95 % intervals; "
-        "\u221e: better on all",
+        "arrows: without end, as of who is better on all",
         *(8.6, 1.75 + 0.34 * max(len(names), 3)),
     )
     axes = figure.subplots()
@@ -156,7 +156,7 @@ def elo(found: Statistics, looks: Mapping[str, style.Look]) -> Figure:
     room = 0.06 * ((high - low) or 200.0)
     edges = (low - room, high + room)
     for place, name in enumerate(names):
-        _rating(axes, place, np.clip(values[place], *edges), looks[name])
+        _rating(axes, place, values[place], edges, looks[name])
         transform = axes.get_yaxis_transform()
         text = number(values[place][0], ".0f")
         axes.text(1.02, place, text, transform=transform, **style.small(style.INK))
@@ -166,8 +166,19 @@ def elo(found: Statistics, looks: Mapping[str, style.Look]) -> Figure:
     return style.laid_out(figure)
 
 
-def _rating(axes: Axes, place: int, values: NDArray[np.float64], look: style.Look) -> None:
-    """A rating and its interval; what lies beyond the edge ends there."""
-    rating, low, high = values
+def _rating(
+    axes: Axes,
+    place: int,
+    values: NDArray[np.float64],
+    edges: tuple[float, float],
+    look: style.Look,
+) -> None:
+    """A rating and its interval; what has no end has an arrow at the edge."""
+    rating, low, high = np.clip(values, *edges)
     axes.hlines(place, low, high, color=look.colour, linewidth=2.2, zorder=2)
-    axes.plot(rating, place, look.mark, color=look.colour, markersize=8, zorder=3)
+    for edge, mark in zip(edges, "<>", strict=True):
+        sign = -1.0 if mark == "<" else 1.0
+        if np.isinf(values).any() and sign * np.inf in values:
+            axes.plot(edge, place, mark, color=look.colour, markersize=6, zorder=2)
+    if np.isfinite(values[0]):
+        axes.plot(rating, place, look.mark, color=look.colour, markersize=8, zorder=3)

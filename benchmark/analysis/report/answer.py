@@ -56,20 +56,20 @@ def _how_sure(found: Statistics) -> str:
     if found.friedman is not None and found.friedman.p > ALPHA:
         said = [f"No difference is shown (Friedman p = {found.friedman.p:.2g})."]
     elif names:
-        said = [f"Not told apart from it at {ALPHA} (Nemenyi): {listed(names)}."]
+        said = [f"Not told apart from {escape(leader)} at {ALPHA} (Nemenyi): {listed(names)}."]
     else:
-        said = [f"It differs from every other framework at {ALPHA} (Nemenyi)."]
+        said = [f"{escape(leader)} differs from every other framework at {ALPHA} (Nemenyi)."]
     low, high = (found.sensitivity.interval[end][leader] for end in ("low", "high"))
     if pd.notna(low):
         places = f"place {low}" if low == high else f"places {low} to {high}"
-        said.append(f"Over resampled data sets it takes {places} (95 %).")
+        said.append(f"Over resampled data sets {escape(leader)} takes {places} (95 %).")
     rivals = found.mean_ranks.drop(leader).dropna()
     if len(rivals):
         rival = str(rivals.idxmin())
         better = found.extra["better"][rival]
         if pd.notna(better):
             said.append(
-                f"It is practically better than {escape(rival)} with probability "
+                f"{escape(leader)} is practically better than {escape(rival)} with probability "
                 f"{better:.0%} (Bayesian signed rank, differences within 1 % of the scale count as "
                 "none)."
             )

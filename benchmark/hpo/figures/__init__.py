@@ -35,8 +35,8 @@ __all__ = [
 
 CAPTIONS = {
     "history": "Every trial's value in the order in which it was asked, and the best until then.",
-    "importance": "How much each tunable has to do with being among the best tenth of the trials "
-    "(PED-ANOVA over the trials of this study; with few trials a guess).",
+    "importance": "How much each tunable has to do with being among the best of the trials, a "
+    "tenth or ten of them (PED-ANOVA over the trials of this study; with few trials a guess).",
     "slice": "The value against each tunable alone; later trials are darker.",
     "parallel_coordinates": "A line for each trial through its tunables; dark lines are good.",
     "contour": "The value over the two most important tunables, between the trials' points.",

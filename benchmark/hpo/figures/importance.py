@@ -1,10 +1,11 @@
-"""Which tunables matter: the share of each in what the best tenth of the trials has in common."""
+"""Which tunables matter: the share of each in what the best of the trials have in common."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from benchmark.analysis.figures import style
+from benchmark.hpo.important import evaluator, good_share
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -41,17 +42,17 @@ def importances(trials: Trials, place: int = 0) -> dict[str, float]:
                 value=float(value),
             )
         )
-    evaluator = optuna.importance.PedAnovaImportanceEvaluator()
-    return optuna.importance.get_param_importances(study, evaluator=evaluator)
+    return optuna.importance.get_param_importances(study, evaluator=evaluator(len(values)))
 
 
 def importance(trials: Trials, shares: dict[str, float]) -> Figure:
     """Bars, the most important on top."""
-    first = next(iter(trials.directions))
+    first, count = next(iter(trials.directions)), len(trials.good)
     ordered = sorted(shares.items(), key=lambda pair: -pair[1])[:MOST_SHOWN]
     figure = style.sheet(
         "Importance",
-        f"Share of each tunable in what is best in {style.short(first)}; {len(trials.good)} trials",
+        f"Share of each tunable in being among the best {round(good_share(count) * count)} "
+        f"of {count} trials in {style.short(first)}",
         *(9.2, 1.2 + 0.34 * len(ordered)),
     )
     axes = figure.subplots()

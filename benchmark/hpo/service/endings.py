@@ -57,6 +57,13 @@ def told_of(ending: Ending, key: str | None) -> Told:
     )
 
 
+def status_of(trial: FrozenTrial) -> str:
+    """How a trial ended, in the words of the service."""
+    words = {"COMPLETE": "success", "FAIL": "failure", "PRUNED": "prune"}
+    kept = kept_in(trial, ENDED).get("status")
+    return str(kept or words.get(trial.state.name, trial.state.name.lower()))
+
+
 def is_same(trial: FrozenTrial, ending: Ending) -> bool:
     """Whether the trial ended just so."""
     told = told_of(ending, None)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from benchmark.hpo.optimizer import ExhaustedError, Optimizer
 from benchmark.hpo.service.ahead import Ahead
-from benchmark.hpo.service.endings import ENDED, GIVEN, is_same, kept_in, told_of
+from benchmark.hpo.service.endings import ENDED, GIVEN, is_same, kept_in, status_of, told_of
 from benchmark.hpo.service.errors import (
     BusyError,
     ConflictError,
@@ -162,8 +162,7 @@ class Experiment:
             return False
         raise ConflictError(
             f"Trial {number} of '{self.terms.experiment}' has ended as "
-            f"{kept_in(trial, ENDED).get('status') or trial.state.name.lower()} already; the first "
-            "result counts."
+            f"{status_of(trial)} already; the first result counts."
         )
 
     def check(self, ending: Ending) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
+from benchmark.hpo.important import evaluator
 from benchmark.hpo.service.errors import ConflictError
 from benchmark.hpo.service.views import first_loss
 
@@ -49,8 +50,7 @@ def plot(experiment: Experiment, kind: str, theme: Theme = "light") -> str:
     if not several and kind == "pareto_front":
         raise ConflictError("A front needs two directions; this experiment has one.")
     if kind == "tunable_importance":
-        evaluator = optuna.importance.PedAnovaImportanceEvaluator()
-        more |= {"evaluator": evaluator, "target": first_loss(experiment)}
+        more |= {"evaluator": evaluator(len(trials)), "target": first_loss(experiment)}
     figure = drawing(experiment.optimizer.study, **more)
     if theme == "dark":
         figure.update_layout(template="plotly_dark")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import difflib
 import json
 import logging
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +25,7 @@ from benchmark.hpo.service.classic_checks import is_empty
 from benchmark.hpo.service.errors import ServiceError
 from benchmark.hpo.service.experiment import MOST_WAITING
 from benchmark.hpo.service.naming import SLASH
+from benchmark.hpo.service.v1_models import KEYS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
@@ -186,13 +188,19 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 async def _no_place(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    if request.url.path.startswith("/v1") and error.status_code in (404, 405):
+        if error.status_code == 404:
+            text = f"There is nothing at {request.url.path}; /openapi.json has the paths."
+            return _said(request, 404, "not_found", text)
+        text = f"{request.method} is not for {request.url.path}; /openapi.json says what is."
+        return _said(request, 405, "invalid", text)
     if error.status_code in (404, 405):
         return _said(request, error.status_code, "not_found", phrases.NO_PLACE)
     return _said(request, error.status_code, "invalid", str(error.detail))
 
 
 async def _unreadable(request: Request, error: Exception) -> Response:
-    """Pydantic's findings, without what was sent."""
+    """Pydantic's findings, with a value where that is a short one of its own."""
     assert isinstance(error, RequestValidationError)
     faults = error.errors()[:20]
     found = [_finding(fault) for fault in faults]
@@ -205,7 +213,17 @@ async def _unreadable(request: Request, error: Exception) -> Response:
 def _finding(fault: Mapping[str, Any]) -> str:
     if fault["type"] == "json_invalid":
         return f"The body is no JSON at character {fault['loc'][-1]}: {fault['ctx']['error']}"
-    return f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"
+    place = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(str(fault["loc"][-1]), KEYS, n=1)
+        return f"{place} is no key; " + (
+            f"did you mean '{near[0]}'?" if near else "/openapi.json has them"
+        )
+    if fault["type"] == "missing":
+        return f"{place} is missing"
+    if isinstance(fault.get("input"), (bool, int, float, str)):
+        return f"{place} is {str(fault['input'])[:80]!r}: {fault['msg']}"
+    return f"{place}: {fault['msg']}"
 
 
 async def _failed(request: Request, error: Exception) -> Response:

@@ -161,7 +161,7 @@ def routes(service: Service, threads: Threads) -> APIRouter:  # noqa: PLR0915
 
     @router.get("/experiments/{name}/importance")
     async def importance(name: Name) -> dict[str, float]:
-        """What each tunable has to do with a first value among the best tenth (PED-ANOVA)."""
+        """What each tunable has to do with a first value among the best (PED-ANOVA)."""
         found: dict[str, float] = await threads.patient(using, views.importance, name)
         return found
 

@@ -142,3 +142,7 @@ class Refusal(BaseModel):
 
     error: str
     message: str
+
+
+KEYS = sorted({name for model in Strict.__subclasses__() for name in model.model_fields})
+"""Every key that a body can have."""

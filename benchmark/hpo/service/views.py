@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from benchmark.hpo.export import dominates
+from benchmark.hpo.important import evaluator
 from benchmark.hpo.service.endings import ENDED, GIVEN
 from benchmark.hpo.service.tally import declared_parallel
 
@@ -105,7 +106,7 @@ def best(experiment: Experiment) -> list[dict[str, Any]]:
 
 
 def importance(experiment: Experiment) -> dict[str, float]:
-    """What each tunable has to do with a first value among the best tenth (PED-ANOVA).
+    """What each tunable has to do with a first value among the best (PED-ANOVA).
 
     Empty where the successes do not tell: too few, or all alike.
     """
@@ -118,7 +119,7 @@ def importance(experiment: Experiment) -> dict[str, float]:
         return {}
     found = optuna.importance.get_param_importances(
         experiment.optimizer.study,
-        evaluator=optuna.importance.PedAnovaImportanceEvaluator(),
+        evaluator=evaluator(len(successes)),
         target=first_loss(experiment),
     )
     return {name: float(share) for name, share in found.items()}
