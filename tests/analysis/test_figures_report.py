@@ -16,6 +16,7 @@ from benchmark.analysis import figures, missing, process
 from benchmark.analysis.comparable import compare
 from benchmark.analysis.processing import shapes_of, studies_of
 from benchmark.analysis.report import sections, write_report
+from benchmark.analysis.statistics import study
 from benchmark.analysis.table import read_results
 from benchmark.errors import BenchmarkError
 
@@ -201,6 +202,15 @@ def test_infinite_scores_are_counted_at_the_edge(results, datasets, infinite):
     shown = figures.looks(frame["MODEL"])
     figure = rendered(figures.score_boxes(compare(frame, "regression"), shown))
     assert f"\u25c2 {min(infinite, datasets // 2)}" in texts(figure)
+
+
+def test_a_rating_without_end_has_an_arrow(results):
+    frame = read_results(results(frameworks=("constant", "a"), datasets=4))
+    found = study(frame, "classification")
+    assert found.extra["elo"]["constant"] == -np.inf
+    (axes,) = figures.elo(found, figures.looks(frame["MODEL"])).axes
+    # The line at 1000, the other's mark, and an arrow in place of a mark at a finite rating.
+    assert sorted(line.get_marker() for line in axes.lines) == ["<", "None", "o"]
 
 
 def test_failures_stand_beside_the_boxes_and_by_cause(results):

@@ -143,7 +143,7 @@ def elo(found: Statistics, looks: Mapping[str, style.Look]) -> Figure:
     figure = style.sheet(
         f"{found.type.capitalize()}: Elo",
         "400 points are odds of 10 to 1 of being better on a data set; lines: 95 % intervals; "
-        "arrows: without end, as of who is better on all",
+        "arrows: no end, as of who wins on all",
         *(8.6, 1.75 + 0.34 * max(len(names), 3)),
     )
     axes = figure.subplots()
@@ -178,7 +178,7 @@ def _rating(
     axes.hlines(place, low, high, color=look.colour, linewidth=2.2, zorder=2)
     for edge, mark in zip(edges, "<>", strict=True):
         sign = -1.0 if mark == "<" else 1.0
-        if np.isinf(values).any() and sign * np.inf in values:
+        if sign * np.inf in values:
             axes.plot(edge, place, mark, color=look.colour, markersize=6, zorder=2)
     if np.isfinite(values[0]):
         axes.plot(rating, place, look.mark, color=look.colour, markersize=8, zorder=3)
