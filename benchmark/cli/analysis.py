@@ -37,6 +37,7 @@ def run_analysis(options: argparse.Namespace) -> int:
         from benchmark.analysis.table import read_results
 
         frame = _narrowed(options, paths, read_results(paths, merge=options.merge))
+        notice(f"Comparing {counted(len(frame), 'result')}; figures go to {options.figures}/.")
         before = (options.against, _older(options)) if options.against else None
         found = processing.process(
             *(frame, options.figures, options.report, {}), before=before, export=options.export

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.cli.output import notice, report
+from benchmark.cli.progress import counted
 from benchmark.cli.session import configuration
 from benchmark.errors import BenchmarkError
 from benchmark.frameworks import environments, registry
@@ -76,10 +77,15 @@ def _new(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from benchmark.runs.contract import contract
+    from benchmark.runs.contract import DATASETS, contract
 
     told = []
-    for check in contract(_named(options)):
+    framework = _named(options)
+    notice(
+        f"Building the environment of {framework.name} where there is none yet; then it runs "
+        f"{counted(2 * len(DATASETS), 'task')}, which takes a minute or more."
+    )
+    for check in contract(framework):
         told.append(check)
         if not options.json:
             print(f"{SIGNS[check.state]} {check.name}: {check.message}", flush=True)
