@@ -215,7 +215,8 @@ def _finding(fault: Mapping[str, Any]) -> str:
         return f"The body is no JSON at character {fault['loc'][-1]}: {fault['ctx']['error']}"
     place = ".".join(str(part) for part in fault["loc"])
     if fault["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(str(fault["loc"][-1]), KEYS, n=1)
+        name = str(fault["loc"][-1])
+        near = [] if name in KEYS else difflib.get_close_matches(name, KEYS, n=1)
         return f"{place} is no key; " + (
             f"did you mean '{near[0]}'?" if near else "/openapi.json has them"
         )

@@ -225,7 +225,10 @@ def test_events(http: Http) -> None:
         ({"forbidden": ["__import__('os')"]}, "forbidden"),
         ({"trials": 0}, "trials"),
         ({"name": "a\nb"}, "cannot be shown"),
-        ({"surprise": 1}, "surprise"),
+        ({"surprise": 1}, "surprise is no key; /openapi.json has them"),
+        ({"trails": 1}, "trails is no key; did you mean 'trials'?"),
+        ({"direction": "up"}, "direction is 'up'"),
+        ({"count": 1}, "count is no key; /openapi.json has them"),
     ],
 )
 def test_experiments_that_are_refused(http: Http, changes: dict[str, Any], said: str) -> None:
@@ -294,3 +297,21 @@ def test_a_body_that_cannot_be_read_is_told_how(
     answer = http.post(place, content=body, headers={"content-type": kind})
     assert (answer.status_code, answer.json()["error"]) == (422, "invalid")
     assert said in answer.json()["message"]
+
+
+def test_a_path_and_a_method_that_are_not_there(http: Http) -> None:
+    absent = http.get("/v1/experiment")
+    assert (absent.status_code, absent.json()["error"]) == (404, "not_found")
+    assert "/v1/experiment;" in absent.json()["message"]
+    refused = http.put("/v1/experiments")
+    assert (refused.status_code, refused.json()["error"]) == (405, "invalid")
+    assert refused.json()["message"].startswith("PUT is not for /v1/experiments;")
+
+
+def test_a_value_out_of_range_is_told_with_the_range(http: Http) -> None:
+    create(http)
+    result = {"params": {"x": 5, "gc": "G1"}, "status": "success", "value": 1.0}
+    answer = http.post("/v1/experiments/e/trials", json={"results": [result]})
+    assert answer.status_code == 422
+    assert "has 5 for 'x'" in answer.json()["message"]
+    assert "from 0 to 1" in answer.json()["message"]
