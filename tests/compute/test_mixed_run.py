@@ -32,7 +32,7 @@ sys.path[:0] = [sys.argv[3]]
 from fleet_double import pace
 from benchmark.compute.baremetal.baremetal import BaremetalDispatcher
 from benchmark.compute.batch.batch import BatchDispatcher, Pace
-from benchmark import results
+from benchmark import bulk
 from benchmark.config import load_config
 from benchmark.runs.execute import execute
 from benchmark.store import open_store

@@ -24,6 +24,7 @@ SEEDS = [1, 2, 3, 4, 5]
 PATIENCE_S = 400.0
 DRIVER = """
 import sys
+from benchmark import bulk
 from benchmark.compute.batch.batch import BatchDispatcher, Pace
 from benchmark.config import load_config
 from benchmark.runs.execute import execute
@@ -33,7 +34,6 @@ from benchmark.tasks import Run
 url, config = sys.argv[1:]
 BatchDispatcher.pace = Pace(store_s=0.5, engine_s=0.5, find_s=1.0, patience_s=60.0)
 run = Run.open(open_store(url), "default")
-from benchmark import results
 waiting = bulk.without_result(run)
 summary = execute(run, load_config(config).values, waiting)
 print(dict(summary.causes), summary.faults)
