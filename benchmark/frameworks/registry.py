@@ -12,6 +12,7 @@ import hashlib
 import re
 import tomllib
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.extensions import FRAMEWORKS, extensions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 FOLDER = Path(__file__).parent
 SHARED = FOLDER / "shared"
@@ -197,14 +198,10 @@ def plain(name: str) -> str:
 
 def _read(file: Path, environments: dict[str, Path], *, needs_lock: bool = True) -> Framework:
     try:
-        values = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        status = file.stat()
+    except OSError as error:
         raise BenchmarkError(f"{file} cannot be read: {error}.") from None
-    values.setdefault("name", file.parent.name)
-    values.setdefault("environment", values["name"])
-    _check(values, file)
-    for key in ("aliases", "preload", "packages", "secrets"):
-        values[key] = tuple(values.get(key, ()))
+    values = _declared(file, status.st_ino, status.st_size, status.st_mtime_ns)
     folder = environments.get(values["environment"], file.parent)
     if values["environment"] == values["name"]:
         folder = file.parent
@@ -215,6 +212,24 @@ def _read(file: Path, environments: dict[str, Path], *, needs_lock: bool = True)
         if not needed.is_file():
             raise BenchmarkError(f"{file} needs {needed}, which is missing.")
     return framework
+
+
+@lru_cache(maxsize=256)
+def _declared(file: Path, *_: int) -> Mapping[str, Any]:
+    """What a file says, checked; kept until its identity, length or time is another.
+
+    Each task looks its framework up, and all files of all frameworks for that.
+    """
+    try:
+        values = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BenchmarkError(f"{file} cannot be read: {error}.") from None
+    values.setdefault("name", file.parent.name)
+    values.setdefault("environment", values["name"])
+    _check(values, file)
+    for key in ("aliases", "preload", "packages", "secrets"):
+        values[key] = tuple(values.get(key, ()))
+    return values
 
 
 def _check(values: dict[str, Any], file: Path) -> None:
