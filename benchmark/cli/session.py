@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 # The keys of what is still to come.
 WITHOUT_EFFECT: tuple[str, ...] = ()
 _DEFAULTS = Config().model_dump()
+_OF_A_RUN = (
+    *("frameworks", "studies", "datasets", "seeds", "split", "metric", "frameworks_path"),
+    *("s3_bucket_root", "s3_folder"),
+    *("cores", "memory", "runtime", "hard_limit", "max_attempts", "compute", "max_cost"),
+)
 
 
 def configuration(options: argparse.Namespace, **fixed: Any) -> Config:
@@ -63,14 +68,19 @@ def narrowing(options: argparse.Namespace) -> Narrowing:
 
 
 def again(options: argparse.Namespace, command: str) -> str:
-    """The command line that goes on with this one's run, under the same conditions."""
+    """The command line that goes on with this one's run: the same conditions, tasks and money.
+
+    Of --set only what a run is known by is told: any other key may hold a secret.
+    """
     words = [command]
-    for flag, values in (
-        ("config", [options.config]),
-        ("run", [options.run]),
-        ("set", options.set),
-    ):
-        words += [word for value in values if value for word in (f"--{flag}", value)]
+    kept = [pair for pair in options.set if pair.partition("=")[0] in _OF_A_RUN]
+    told = {"config": options.config, "run": options.run, "set": kept}
+    names = ("max_cost", "framework", "dataset", "seed", "cause")
+    told |= {name: getattr(options, name, None) for name in names}
+    for name, values in told.items():
+        for value in values if isinstance(values, list) else [values]:
+            if value is not None:
+                words += [f"--{name.replace('_', '-')}", str(value)]
     return shlex.join(words)
 
 

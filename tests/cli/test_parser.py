@@ -6,6 +6,7 @@ import pytest
 
 from benchmark.cli import main
 from benchmark.cli.parser import ALIASES, BY_CAUSE, COMMANDS, NARROWED, TOLD_AS_JSON, parse
+from benchmark.cli.session import again
 
 ARGUMENTS = {
     "local": ["constant", "penguins", "classification", "1"],
@@ -80,3 +81,13 @@ def test_windows_is_refused(
     monkeypatch.setattr("sys.platform", "win32")
     assert main(["doctor"]) == 2
     assert "use WSL 2" in capsys.readouterr().err
+
+
+def test_what_goes_on_says_no_secret_and_keeps_tasks_and_money() -> None:
+    typed = ["resume-compute", "--config", "my run.config", "--set", "runtime=6"]
+    typed += ["--set", "openml_api_key=0planted", "--dataset", "penguins", "--max-cost", "5"]
+    options = parse(typed)
+    assert again(options, "resume-compute") == (
+        "resume-compute --config 'my run.config' --set runtime=6 --max-cost 5.0 --dataset penguins"
+    )
+    assert again(parse(["execute-compute"]), "resume-compute") == "resume-compute"
