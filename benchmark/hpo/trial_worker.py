@@ -36,7 +36,8 @@ def main(path: str) -> int:
         answer["values"] = [None if value is None else _finite(value) for value in values]
     except optuna.TrialPruned as error:
         answer = {"status": "prune", "message": str(error)}
-    frozen = study.trials[-1]
+    # Not `study.trials`, which copies all of them.
+    frozen = study.get_trials(deepcopy=False)[-1]
     answer["intermediate"] = {str(k): v for k, v in frozen.intermediate_values.items()}
     answer["user_attrs"] = frozen.user_attrs
     # Some pruners keep there how far a trial has come, for the trials after it.
@@ -59,7 +60,9 @@ def _study(request: dict[str, Any]) -> Any:
     import optuna
 
     pruner = dict(request["pruner"])
+    storage = optuna.storages.InMemoryStorage()
     study = optuna.create_study(
+        storage=storage,
         study_name=request["study"],
         directions=request["directions"],
         pruner=getattr(optuna.pruners, pruner.pop("class"))(**pruner),
@@ -68,10 +71,13 @@ def _study(request: dict[str, Any]) -> Any:
     states = optuna.trial.TrialState
     from_json = optuna.distributions.json_to_distribution
     past = {trial["number"]: trial for trial in request["history"]}
+    place = storage.get_study_id_from_name(request["study"])
+    untold = optuna.trial.create_trial(state=states.FAIL)
     for number in range(request["number"]):
         told = past.get(number)
         if told is None:
-            study.add_trial(optuna.trial.create_trial(state=states.FAIL))
+            # Straight into the storage: a trial's number is how many there were before it.
+            storage.create_new_trial(place, template_trial=untold)
             continue
         attrs = dict(told["system_attrs"])
         if told["constraints"]:
