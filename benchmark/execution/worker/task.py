@@ -55,6 +55,8 @@ def _settle_in(request: Dict[str, Any]) -> None:
     os.chdir(work)
     os.environ.update(request.get("env") or {})
     os.environ["TMPDIR"] = temporary
+    # Else joblib takes /dev/shm, where a task that is ended leaves its folder.
+    os.environ["JOBLIB_TEMP_FOLDER"] = temporary
     tempfile.tempdir = None
     seed = request["seed"]
     random.seed(seed)
