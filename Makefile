@@ -29,7 +29,7 @@ test: $(VENV)/.ready-dev
 	$(BIN)/python -m pytest -n $(JOBS) -m "not integration"
 
 integration: $(VENV)/.ready-dev
-	$(BIN)/python tests/system_packages.py
+	$(BIN)/python -m tests.support.system_packages
 	$(BIN)/python -m compileall -q benchmark prove tests
 	$(BIN)/python -m pytest -n 2 --dist loadscope -m integration -rA --color=no
 
@@ -38,10 +38,10 @@ check: $(VENV)/.ready-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/bandit -q -c pyproject.toml -r benchmark main.py
-	$(BIN)/python tests/audit.py
+	$(BIN)/python -m tests.support.audit
 
 audit: $(VENV)/.ready-dev
-	$(BIN)/python tests/audit.py
+	$(BIN)/python -m tests.support.audit
 
 docs: $(VENV)/.ready-dev
 	$(BIN)/python -m docs.generate

@@ -16,18 +16,16 @@ from dataclasses import replace
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), *(str(ROOT / name) for name in ("tests", "tests/faults", "perf"))]
+sys.path[:0] = [str(ROOT), str(ROOT / "perf")]
 
-import aws_double  # noqa: E402
-import batch_double  # noqa: E402
 import scale  # noqa: E402
-import services  # noqa: E402
 from figures import figure  # noqa: E402
-from proxy import FaultyProxy  # noqa: E402
 
 from benchmark.compute.batch.batch import BatchDispatcher  # noqa: E402
 from benchmark.runs.plan import existing  # noqa: E402
 from benchmark.store import open_store  # noqa: E402
+from tests.support import aws_double, batch_double, services  # noqa: E402
+from tests.support.proxy import FaultyProxy  # noqa: E402
 
 TASKS = 10_080
 AIM_CALLS, AIM_RATIO, AIM_STATUS_S, AIM_REQUESTS = 30, 5, 5.0, 120

@@ -21,11 +21,10 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+sys.path.insert(0, str(ROOT))
 
 import optuna  # noqa: E402
 from figures import figure  # noqa: E402
-from slurm_cluster import SMALL_CLUSTER, SlurmCluster, missing  # noqa: E402
 
 from benchmark.compute import discovery  # noqa: E402
 from benchmark.compute.dispatcher import Dispatcher  # noqa: E402
@@ -33,6 +32,7 @@ from benchmark.config import Config  # noqa: E402
 from benchmark.hpo.study import Study  # noqa: E402
 from benchmark.hpo.study_file import define  # noqa: E402
 from benchmark.store import open_store  # noqa: E402
+from tests.support.slurm_cluster import SMALL_CLUSTER, SlurmCluster, missing  # noqa: E402
 
 PLACES = {"slurm": 6, "pilot": 6, "local": 1, "metaflow": len(os.sched_getaffinity(0))}
 ON_A_CLUSTER = ("slurm", "pilot")

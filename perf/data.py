@@ -24,14 +24,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+sys.path.insert(0, str(ROOT))
 
 import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
 import pyarrow as pa  # noqa: E402
 import pyarrow.parquet as pq  # noqa: E402
 from figures import figure  # noqa: E402
-from openml_server import OpenMLServer  # noqa: E402
 
 from benchmark.config import Config  # noqa: E402
 from benchmark.data import Dataset, embedded_names, load  # noqa: E402
@@ -40,6 +39,7 @@ from benchmark.data.fetch import PARALLEL, Job, fetch  # noqa: E402
 from benchmark.execution.worker.trees import descendants  # noqa: E402
 from benchmark.runs.plan import draft, plan  # noqa: E402
 from benchmark.store import open_store  # noqa: E402
+from tests.support.openml_server import OpenMLServer  # noqa: E402
 
 TOML = """
 name = "reader"

@@ -2,7 +2,7 @@
 
     .venv/bin/python perf/limits.py --tries 10
 
-The tree is tests/execution/nasty.py: a child, a setsid child, a daemon and their parent, all deaf
+The tree is tests/support/nasty.py: a child, a setsid child, a daemon and their parent, all deaf
 to SIGTERM. `late` is how long after the deadline the last of them was seen in /proc, from outside;
 the clock starts when the sandbox is asked, so the start of the task is in it.
 """
@@ -34,7 +34,7 @@ from benchmark.results import Cause  # noqa: E402
 from perf.figures import figure, heading  # noqa: E402
 from prove.processes import with_mark  # noqa: E402
 
-NASTY = ROOT / "tests" / "execution" / "nasty.py"
+NASTY = ROOT / "tests" / "support" / "nasty.py"
 TREE = 4
 HARD_LIMIT_S = 1.5
 MEMORY_MB = 300

@@ -23,9 +23,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+sys.path.insert(0, str(ROOT))
 
-import services  # noqa: E402
 from figures import figure  # noqa: E402
 
 from benchmark import bulk, packs, results  # noqa: E402
@@ -37,6 +36,7 @@ from benchmark.runs.status import status  # noqa: E402
 from benchmark.runs.watch import Watch  # noqa: E402
 from benchmark.store import Store, open_store  # noqa: E402
 from benchmark.tasks import Cell, Run  # noqa: E402
+from tests.support import services  # noqa: E402
 
 SETS = 16
 SEEDS = 10

@@ -11,14 +11,6 @@ from typing import Any
 
 import pytest
 from _pytest.terminal import TerminalReporter
-from batch_double import batch
-from docker_engine import docker, registry
-from fleet_double import fleet
-from postgres_server import postgres
-from proxy import proxy
-from services import aws, s3, seaweed
-from slurm_cluster import slurm, slurm_cluster
-from slurm_double import slurm_double
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
@@ -26,6 +18,14 @@ from benchmark.config import Config
 from benchmark.runs.plan import Narrowing, Plan, draft, plan
 from benchmark.store import Store, open_store
 from prove.program import run_main
+from tests.support.batch_double import batch
+from tests.support.docker_engine import docker, registry
+from tests.support.fleet_double import fleet
+from tests.support.postgres_server import postgres
+from tests.support.proxy import proxy
+from tests.support.services import aws, s3, seaweed
+from tests.support.slurm_cluster import slurm, slurm_cluster
+from tests.support.slurm_double import slurm_double
 
 __all__ = [
     "aws",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import audit
 import pytest
+
+from tests.support import audit
 
 
 def test_the_report(capsys: pytest.CaptureFixture[str]) -> None:

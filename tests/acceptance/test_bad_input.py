@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from acceptance.conftest import CONFIG, Program, refused, run_main, tree
 
 from benchmark.analysis.report.page import write_page
 from benchmark.compute.driving import driving
 from benchmark.errors import BenchmarkError
 from benchmark.store import open_store
+from tests.acceptance.conftest import CONFIG, Program, refused, run_main, tree
 
 TASK = {"framework": "constant", "dataset": "penguins", "type": "classification", "seed": 75}
 LOCAL = ("local", "constant", "penguins", "classification")

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from acceptance.conftest import CONFIG, run_main
 
 from benchmark.store import open_store
+from tests.acceptance.conftest import CONFIG, run_main
 
 ONLY = ("--dataset", "penguins", "--dataset", "cpu")
 FRAMEWORKS = [

@@ -7,9 +7,9 @@ import json
 from pathlib import Path
 
 import pytest
-from acceptance.conftest import Program, refused
 
 from benchmark.cli import COMMANDS
+from tests.acceptance.conftest import Program, refused
 
 GRID = ["--set", 'frameworks=["constant"]', "--set", 'studies=["starter"]']
 GRID += ["--set", "runtime=5", "--set", "hard_limit=60"]

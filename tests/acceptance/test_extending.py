@@ -13,9 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from documents import Block
-from documents import blocks as blocks_of
-from plugins import FRAMEWORKS, install, install_example
+
+from tests.support.documents import Block
+from tests.support.documents import blocks as blocks_of
+from tests.support.plugins import FRAMEWORKS, install, install_example
 
 ROOT = Path(__file__).parents[2]
 GUIDE = ROOT / "docs" / "extending.md"

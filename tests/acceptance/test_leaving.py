@@ -12,7 +12,8 @@ import termios
 from pathlib import Path
 
 import pytest
-from slurm_double import SlurmDouble
+
+from tests.support.slurm_double import SlurmDouble
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = {

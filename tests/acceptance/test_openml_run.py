@@ -7,9 +7,8 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from openml_server import OpenMLServer
-
 from benchmark.cache import cache_folder
+from tests.support.openml_server import OpenMLServer
 
 KEY = "7planted8key9of0another1test"
 Program = Callable[..., subprocess.CompletedProcess[str]]

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from acceptance.conftest import ROOT, Program, refused, run_main, tree
+
+from tests.acceptance.conftest import ROOT, Program, refused, run_main, tree
 
 
 def facts(ended: subprocess.CompletedProcess[str]) -> Any:

@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from acceptance.conftest import ROOT, run_main
 
 from benchmark.store import open_store
+from tests.acceptance.conftest import ROOT, run_main
 
 SHOWN, LEFT, CURSOR = b"\x1b[?1049h", b"\x1b[?1049l", b"\x1b[?25h"
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from made_results import grid, results
 
 from benchmark.analysis.comparison import against, lines
 from benchmark.errors import BenchmarkError
+from tests.support.made_results import grid, results
 
 
 def run(shift=0.0, seeds=5, datasets=8, failing=(), metric="auc", spread=0.01):

@@ -4,12 +4,12 @@ import re
 
 import numpy as np
 import pytest
-from made_results import INF, grid, results
 
 from benchmark.analysis.processing import studies_of
 from benchmark.analysis.report import write_report
 from benchmark.analysis.statistics import study
 from benchmark.analysis.table import read_results
+from tests.support.made_results import INF, grid, results
 
 
 def found_in(tmp_path, **shape):

@@ -4,7 +4,6 @@ import math
 
 import pandas as pd
 import pytest
-from made_results import grid, results
 
 from benchmark.analysis.amlb_form import COLUMNS, to_amlb
 from benchmark.analysis.comparable import compare
@@ -12,6 +11,7 @@ from benchmark.analysis.export import export, latex, markdown, tidy
 from benchmark.analysis.processing import studies_of
 from benchmark.analysis.table import read_results
 from benchmark.errors import BenchmarkError
+from tests.support.made_results import grid, results
 
 ODD = "50%_more & $x\\y$|z"
 

@@ -10,7 +10,6 @@ from html.parser import HTMLParser
 import numpy as np
 import pandas as pd
 import pytest
-from made_results import grid
 
 from benchmark.analysis import figures, missing, process
 from benchmark.analysis.comparable import compare
@@ -19,6 +18,7 @@ from benchmark.analysis.report import sections, write_report
 from benchmark.analysis.statistics import study
 from benchmark.analysis.table import read_results
 from benchmark.errors import BenchmarkError
+from tests.support.made_results import grid
 
 HOSTILE = '</script><script>alert("1")</script>&$x^$'
 EACH_TYPE = ("CriticalDifference", "ScaledScores", "Elo", "WinMatrix", "Pareto")

@@ -1,12 +1,12 @@
 """Names in any script are drawn in a font that has them, or it is said that none has."""
 
 import pytest
-from made_results import grid
 from matplotlib import font_manager
 from matplotlib.figure import Figure
 
 from benchmark.analysis import process
 from benchmark.analysis.figures import fonts, save
+from tests.support.made_results import grid
 
 USUAL = "DejaVu Sans"
 

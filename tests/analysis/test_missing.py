@@ -1,9 +1,9 @@
 """What is missing, by framework and cause."""
 
 import pandas as pd
-from made_results import grid, results
 
 from benchmark.analysis import missing
+from tests.support.made_results import grid, results
 
 
 def test_causes_are_counted_and_told_with_a_mend():

@@ -1,11 +1,11 @@
 """Results of different conditions are refused, or told apart by name."""
 
 import pytest
-from made_results import grid
 
 from benchmark.analysis.processing import studies_of
 from benchmark.analysis.table import read_results
 from benchmark.errors import BenchmarkError
+from tests.support.made_results import grid
 
 
 def two(tmp_path, **changes):

@@ -5,11 +5,11 @@ import shutil
 import subprocess
 
 import pytest
-from made_results import grid
 
 from benchmark.analysis.processing import studies_of
 from benchmark.analysis.report import write_report
 from benchmark.analysis.table import read_results
+from tests.support.made_results import grid
 
 BROWSER = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None

@@ -2,7 +2,6 @@
 
 import pandas as pd
 import pytest
-from made_results import INF, results
 
 from benchmark.analysis import ranking
 from benchmark.analysis.comparable import compare
@@ -10,6 +9,7 @@ from benchmark.analysis.leaderboard import leaderboard
 from benchmark.analysis.metrics import direction
 from benchmark.analysis.statistics import study
 from benchmark.errors import BenchmarkError
+from tests.support.made_results import INF, results
 
 
 def board(frame, type="classification"):

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from made_results import grid
 
 from benchmark.analysis import figures
 from benchmark.analysis.report.records import records
 from benchmark.analysis.trajectories import MOST_TASKS, reached, share, told
 from benchmark.errors import BenchmarkError
+from tests.support.made_results import grid
 
 TIMES = np.array([0.5, 1.0, 2.0, 4.0, 9.0])
 

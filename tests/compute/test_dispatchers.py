@@ -10,8 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from batch_double import CONFIGURATION
-from slurm_cluster import SMALL_CLUSTER
 
 from benchmark import bulk, results
 from benchmark.compute import discovery
@@ -28,6 +26,8 @@ from benchmark.results import Cause, Record
 from benchmark.runs.execute import execute
 from benchmark.runs.plan import Plan
 from benchmark.store import Store
+from tests.support.batch_double import CONFIGURATION
+from tests.support.slurm_cluster import SMALL_CLUSTER
 
 
 @AutoMLMethods("constant")

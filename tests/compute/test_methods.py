@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from plugins import DISPATCHERS, install, install_example
 
 from benchmark.compute import discovery, methods
 from benchmark.compute.dispatcher import Dispatcher
@@ -18,6 +17,7 @@ from benchmark.results import Cause
 from benchmark.runs.execute import execute
 from benchmark.runs.plan import Plan
 from benchmark.store import Store
+from tests.support.plugins import DISPATCHERS, install, install_example
 
 SOURCE = """
 from benchmark.compute.dispatcher import AutoMLMethods, Dispatcher

@@ -14,22 +14,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aws_double import REGION
-from batch_double import BatchDouble
-from fleet_double import FleetDouble, told_to_machines
-from proxy import FaultyProxy
 
 from benchmark import results
 from benchmark.runs.plan import Plan
 from benchmark.runs.spending import machines_paid
 from benchmark.store import open_store
+from tests.support.aws_double import REGION
+from tests.support.batch_double import BatchDouble
+from tests.support.fleet_double import FleetDouble, told_to_machines
+from tests.support.proxy import FaultyProxy
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 1500.0
 DRIVER = """
 import sys
-sys.path[:0] = [sys.argv[3]]
-from fleet_double import pace
+from tests.support.fleet_double import pace
 from benchmark.compute.baremetal.baremetal import BaremetalDispatcher
 from benchmark.compute.batch.batch import BatchDispatcher, Pace
 from benchmark import bulk
@@ -75,7 +74,7 @@ def cloud(
 def driver(url: str, config: Path) -> Iterator[subprocess.Popen[str]]:
     """A driver in a process of its own, which is gone when the block ends."""
     process = subprocess.Popen(
-        [sys.executable, "-c", DRIVER, url, str(config), str(ROOT / "tests")],
+        [sys.executable, "-c", DRIVER, url, str(config)],
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         text=True,

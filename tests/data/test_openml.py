@@ -17,12 +17,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from openml_server import RECORDED, Fault, OpenMLServer
 
 from benchmark.data import Catalogue, load, split
 from benchmark.data.fetch import Fetched, Job, fetch, openml_cache
 from benchmark.errors import ConfigError, DataError
 from benchmark.execution.worker.trees import descendants
+from tests.support.openml_server import RECORDED, Fault, OpenMLServer
 
 KEY = "0planted1key2of3a4test5"
 TASKS = {

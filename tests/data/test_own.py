@@ -11,11 +11,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from openml_server import Fault, OpenMLServer
 
 from benchmark.data import Catalogue, Dataset, tables
 from benchmark.data.cache import Entry
 from benchmark.errors import ConfigError, DataError
+from tests.support.openml_server import Fault, OpenMLServer
 
 CSV = "n,word,flag,day,zip,y\n" + "".join(
     f"{n},{'NA' if n % 3 else 'None'},{'true' if n % 2 else 'false'},"

@@ -1,5 +1,5 @@
 """The images that the tests of one engine share."""
 
-from docker_images import image, init, work
+from tests.support.docker_images import image, init, work
 
 __all__ = ["image", "init", "work"]

@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 from docker.errors import ContainerError
-from docker_images import PASSWORD, command, variables
 from requests.exceptions import ConnectionError as RequestsConnectionError
 from requests.exceptions import ReadTimeout
 
@@ -27,6 +26,7 @@ from benchmark.results import Cause, Record
 from benchmark.runs.plan import Narrowing, draft, plan
 from benchmark.store import open_store
 from benchmark.tasks import Run
+from tests.support.docker_images import PASSWORD, command, variables
 
 pytestmark = pytest.mark.integration
 

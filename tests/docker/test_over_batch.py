@@ -15,16 +15,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from batch_containers import ContainerBatch
-from batch_double import serving
-from batch_job import Job
-from docker_images import LET_GO, PLACE, variables
 
 from benchmark import results
 from benchmark.compute.jobs import INDEX_VARIABLE, own_key
 from benchmark.results import Cause
 from benchmark.store import Store, open_store
 from benchmark.tasks import Run
+from tests.support.batch_containers import ContainerBatch
+from tests.support.batch_double import serving
+from tests.support.batch_job import Job
+from tests.support.docker_images import LET_GO, PLACE, variables
 
 pytestmark = pytest.mark.integration
 

@@ -15,10 +15,10 @@ import tomllib
 from dataclasses import dataclass
 
 import pytest
-from documents import DOCUMENTS, ROOT, blocks, calls, codes
-from system_packages import PACKAGES
 
 from benchmark.cli.parser import COMMANDS, parse
+from tests.support.documents import DOCUMENTS, ROOT, blocks, calls, codes
+from tests.support.system_packages import PACKAGES
 
 Section = tuple[str, str]
 

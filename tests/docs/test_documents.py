@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 import yaml
-from documents import DOCUMENTS, ROOT, Block, blocks, codes
 
 from benchmark.config import load_config
 from benchmark.hpo import scripts
 from docs.generate import commands
+from tests.support.documents import DOCUMENTS, ROOT, Block, blocks, codes
 
 
 def of_language(language: str, holding: str = "") -> list[Any]:

@@ -11,7 +11,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from documents import ROOT, blocks, commands, section
 
 from benchmark.cache import CACHE_VARIABLE
 from benchmark.config import PREFIX
@@ -20,6 +19,7 @@ from benchmark.hpo.study_file import read_study
 from benchmark.store import open_store
 from prove.program import FOREST, configure
 from prove.villains import villains
+from tests.support.documents import ROOT, blocks, commands, section
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from documents import ROOT
+from tests.support.documents import ROOT
 
 PACKAGE = ROOT / "benchmark"
 # What a prompt asks for by `from benchmark import compute`; docs/decisions.md says why.

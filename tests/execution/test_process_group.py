@@ -5,13 +5,12 @@ import uuid
 from dataclasses import replace
 from pathlib import Path
 
-from works import command, python
-
 from benchmark.execution.sandbox import Sandbox
 from benchmark.results import Cause
 from prove.processes import with_mark
+from tests.support.works import command, python
 
-HERE = Path(__file__).parent
+NASTY = Path(__file__).parents[1] / "support" / "nasty.py"
 NO_LINUX = """
 import builtins, ctypes, os, runpy, select, sys
 del os.sched_setaffinity, os.sched_getaffinity, select.POLLRDHUP
@@ -35,7 +34,7 @@ def test_a_zygote_without_what_only_linux_has(tmp_path):
     )
     interpreter.chmod(0o755)
     mark = uuid.uuid4().hex
-    nasty = command(sys.executable, str(HERE / "nasty.py"), mark, hard_limit_s=3, memory_mb=500)
+    nasty = command(sys.executable, str(NASTY), mark, hard_limit_s=3, memory_mb=500)
     large = python("a = bytearray(4_000_000_000)", memory_mb=100)
     with Sandbox(means="process-group") as sandbox:
         outcome = sandbox.run(replace(nasty, python=interpreter))

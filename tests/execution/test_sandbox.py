@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from works import command, python
 
 from benchmark.errors import SetupError
 from benchmark.execution import scratch
@@ -17,10 +16,11 @@ from benchmark.execution.sandbox import Sandbox
 from benchmark.results import Cause
 from prove import processes
 from prove.processes import with_mark
+from tests.support.works import command, python
 
 MEANS = ("cgroup", "namespace", "subreaper", "process-group")
-HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
+ROOT = Path(__file__).parents[2]
+NASTY = ROOT / "tests" / "support" / "nasty.py"
 
 
 @pytest.fixture(params=MEANS)
@@ -50,7 +50,7 @@ def test_what_cannot_be_imported_ahead_is_said(sandbox):
 def test_the_nasty_tree_is_gone_at_the_deadline(sandbox):
     mark = uuid.uuid4().hex
     outcome = sandbox.run(
-        command(sys.executable, str(HERE / "nasty.py"), mark, hard_limit_s=1.5, memory_mb=500)
+        command(sys.executable, str(NASTY), mark, hard_limit_s=1.5, memory_mb=500)
     )
     assert outcome.cause is Cause.TIMEOUT
     assert b"up" in outcome.log
@@ -239,7 +239,7 @@ with Sandbox(means=sys.argv[1]) as sandbox:
 def test_a_killed_owner_leaves_nothing(means, tmp_path):
     mark = uuid.uuid4().hex
     owner = subprocess.Popen(
-        [sys.executable, "-c", OWNER, means, str(HERE / "nasty.py"), mark],
+        [sys.executable, "-c", OWNER, means, str(NASTY), mark],
         env=os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)},
     )
     while len(with_mark(mark)) < 5 and owner.poll() is None:
@@ -274,7 +274,7 @@ def test_as_another_user(means, tmp_path):
     for name in ("benchmark/__init__.py", "benchmark/execution/__init__.py"):
         (copied / name).write_bytes((ROOT / name).read_bytes())
     subprocess.run(["cp", "-r", str(ROOT / "benchmark/execution/worker"), str(package)], check=True)
-    (copied / "nasty.py").write_bytes((HERE / "nasty.py").read_bytes())
+    (copied / "nasty.py").write_bytes(NASTY.read_bytes())
     subprocess.run(["chmod", "-R", "a+rX", str(copied)], check=True)
     for parent in [copied, *copied.parents][:-1]:
         if parent.stat().st_uid == 0 and parent != Path("/tmp"):

@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from storage import OPERATIONS, refusal
 
 from benchmark.store import open_store
+from tests.support.storage import OPERATIONS, refusal
 
 ROOT = Path(__file__).parents[2]
 

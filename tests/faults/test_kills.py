@@ -3,12 +3,12 @@
 import os
 
 import pytest
-from killing_studies import faults
-from killing_studies import play as play_studies
 
 from prove.playground import ROLES, Playground, play, schedule
 from prove.program import configure
 from prove.rows import Stage
+from tests.support.killing_studies import faults
+from tests.support.killing_studies import play as play_studies
 
 
 @pytest.mark.integration

@@ -9,12 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from storage import OPERATIONS, refusal, until
 
 from benchmark.errors import StoreError
 from benchmark.store import lease, open_store
 from benchmark.store.holder import Holder
 from prove.proxy import FaultyProxy
+from tests.support.storage import OPERATIONS, refusal, until
 
 ROOT = Path(__file__).parents[2]
 

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from services import SECRET, Seaweed, free_ports
-from storage import OPERATIONS, refusal
 
 from benchmark.store import open_store
 from benchmark.store.bucket import open_bucket
 from prove.proxy import FaultyProxy
+from tests.support.services import SECRET, Seaweed, free_ports
+from tests.support.storage import OPERATIONS, refusal
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)

@@ -15,7 +15,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from storage import OPERATIONS, refusal, until
 
 from benchmark import results
 from benchmark.runs.plan import Plan
@@ -23,6 +22,7 @@ from benchmark.store import open_store, patience
 from benchmark.store.bucket import open_bucket
 from benchmark.tasks import Run
 from prove.proxy import FaultyProxy
+from tests.support.storage import OPERATIONS, refusal, until
 
 ROOT = Path(__file__).parents[2]
 

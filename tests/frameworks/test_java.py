@@ -7,9 +7,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from frameworks.conftest import fake_java
 
 from benchmark.runs.doctor.machine import java_search
+from tests.frameworks.conftest import fake_java
 
 
 @pytest.mark.parametrize("variable", ["JAVA_HOME", "H2O_JAVA_HOME", None])

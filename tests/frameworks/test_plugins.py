@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from plugins import FRAMEWORKS, PACKAGE, install, install_example
 
 from benchmark.extensions import extensions
 from benchmark.frameworks import get, scan
+from tests.support.plugins import FRAMEWORKS, PACKAGE, install, install_example
 
 
 def test_a_package_brings_a_framework_and_is_not_imported(

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from frameworks.conftest import fake_java
 
 from benchmark.execution.worker.trees import descendants
 from benchmark.frameworks import all_frameworks, get, locks
 from prove.program import configure
+from tests.frameworks.conftest import fake_java
 
 BASELINES = ("constant", "random-forest", "tuned-random-forest")
 SETS = {"credit-g": "auc", "penguins": "log_loss", "auto-mpg": "rmse"}

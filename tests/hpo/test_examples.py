@@ -13,13 +13,13 @@ from pathlib import Path
 import nbformat
 import pytest
 import yaml
-from docker_engine import BASE, Docker
 from nbclient import NotebookClient
 
 from benchmark.hpo.study import Study
 from benchmark.hpo.study_file import read_study
 from benchmark.store import open_store
 from benchmark.tasks import Ranks
+from tests.support.docker_engine import BASE, Docker
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"

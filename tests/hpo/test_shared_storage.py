@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from services import free_ports
 
 from benchmark.config import Config
 from benchmark.hpo.study import Study
 from benchmark.hpo.study_file import define
 from benchmark.hpo.tune import tune
 from benchmark.store import open_store
+from tests.support.services import free_ports
 
 ROOT = Path(__file__).parents[2]
 

@@ -12,7 +12,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from slurm_double import SlurmDouble
 
 from benchmark.config import Config, LoadedConfig
 from benchmark.errors import StoreError
@@ -21,6 +20,7 @@ from benchmark.runs.doctor import cluster, configuration, examine, exit_code, ma
 from benchmark.runs.doctor.finding import Finding, fault, misconfigured, ok, warning
 from benchmark.runs.doctor.patience import Asked
 from benchmark.store import FolderStore, Store, open_store
+from tests.support.slurm_double import SlurmDouble
 
 MakeConfig = Callable[..., Config]
 SECRET = "wJalrXUtnFEMIsecretKEY"

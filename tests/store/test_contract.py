@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from writers import kill, start
 
 from benchmark.errors import StoreError
 from benchmark.store import Store, open_store
 from benchmark.store.bucket import BucketStore
+from tests.support.writers import kill, start
 
 
 def test_what_was_put_is_got(store: Store) -> None:

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from writers import kill, start
 
 from benchmark.errors import StoreError
 from benchmark.store import open_store
+from tests.support.writers import kill, start
 
 WRITER = """
 import sys

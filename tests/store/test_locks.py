@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from writers import kill, start
 
 from benchmark.errors import StoreError
 from benchmark.store import Store, open_store
+from tests.support.writers import kill, start
 
 HOLDER = """
 import sys

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aws_double import REGION
-from batch_double import BatchDouble
-from fleet_double import FleetDouble, told_to_machines
+
+from tests.support.aws_double import REGION
+from tests.support.batch_double import BatchDouble
+from tests.support.fleet_double import FleetDouble, told_to_machines
 
 pytestmark = pytest.mark.integration  # a program's start for each
 

@@ -9,11 +9,11 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from aws_double import KEYS, REGION, AwsDouble
 
 from benchmark.compute.aws.registry import login
 from benchmark.compute.images import builds, engine
 from benchmark.errors import BenchmarkError
+from tests.support.aws_double import KEYS, REGION, AwsDouble
 
 ECR = f"123456789012.dkr.ecr.{REGION}.amazonaws.com/bench"
 

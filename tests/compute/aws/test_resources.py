@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aws_double import KEYS, REGION, AwsDouble
 
 from benchmark.compute.aws import permissions
 from benchmark.compute.aws.clients import Aws
 from benchmark.compute.aws.resources import Site, create, destroy, resources_of
 from benchmark.config import Config
 from benchmark.errors import BenchmarkError, ConfigError
+from tests.support.aws_double import KEYS, REGION, AwsDouble
 
 KINDS = [
     *("bucket", "repository", "service-linked role", "service-linked role", "role", "role"),

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fleet_double import FleetDouble
 
 from benchmark import results
 from benchmark.compute.baremetal.baremetal import BaremetalDispatcher
@@ -19,6 +18,7 @@ from benchmark.results import Cause, Record
 from benchmark.runs.execute import execute
 from benchmark.runs.plan import Plan
 from benchmark.store import open_store
+from tests.support.fleet_double import FleetDouble
 
 PATIENCE_S = 90.0
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from fleet_double import FleetDouble
 
 from benchmark import results
 from benchmark.compute.aws.clients import Aws
@@ -18,6 +17,7 @@ from benchmark.config import Config
 from benchmark.errors import BenchmarkError
 from benchmark.runs.plan import Plan
 from benchmark.store import Store, open_store
+from tests.support.fleet_double import FleetDouble
 
 ITSELF, TAKEN = "Client.InstanceInitiatedShutdown", "Server.SpotInstanceTermination"
 NO_STORE = 'mkdir -p "$AUTOML_ROOT"; shutdown -h now; exit 1\n'

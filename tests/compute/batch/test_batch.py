@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from batch_double import CONFIGURATION, BatchDouble
-from batch_job import Job
 
 from benchmark import bulk, results
 from benchmark.compute.batch.batch import BatchDispatcher
@@ -19,6 +17,8 @@ from benchmark.results import Cause, Record
 from benchmark.runs.execute import execute
 from benchmark.runs.plan import Plan
 from benchmark.store import Store
+from tests.support.batch_double import CONFIGURATION, BatchDouble
+from tests.support.batch_job import Job
 
 pytestmark = pytest.mark.integration  # a minute of containers as processes
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from batch_double import BatchDouble
 
 from benchmark.compute.batch.batch import BatchDispatcher
 from benchmark.compute.batch.image import image_tag
 from benchmark.config import Config
 from benchmark.errors import ConfigError
+from tests.support.batch_double import BatchDouble
 
 MANIFEST = '{"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json"}'
 ECR = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/bench"

@@ -12,11 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from batch_double import CONFIGURATION, BatchDouble
 
 from benchmark import results
 from benchmark.runs.plan import Plan
 from benchmark.store import open_store
+from tests.support.batch_double import CONFIGURATION, BatchDouble
 
 ROOT = Path(__file__).parents[3]
 DATASETS = ("penguins", "cpu", "concrete", "auto-mpg", "diabetes-progression")

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from services import free_ports
 
 from benchmark.compute import submissions
 from benchmark.compute.metaflow import metaflow as dispatching
@@ -32,6 +31,7 @@ from benchmark.hpo.study import Study
 from benchmark.hpo.study_file import read_study
 from benchmark.runs.plan import Plan
 from benchmark.store import Store, open_store
+from tests.support.services import free_ports
 
 ROOT = Path(__file__).parents[3]
 PATIENCE_S = 400.0

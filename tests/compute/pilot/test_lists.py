@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from slurm_double import SlurmDouble
 
 from benchmark import results
 from benchmark.compute.cluster import Pace
@@ -21,6 +20,7 @@ from benchmark.runs.job_states import job_states
 from benchmark.runs.plan import Plan
 from benchmark.store import Store
 from benchmark.tasks import Ranks
+from tests.support.slurm_double import SlurmDouble
 
 PILOT = {"pilot": {"nodes": 1, "cores": 1, "time_s": 600}, "partition": "main"}
 

@@ -3,12 +3,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from slurm_double import SlurmDouble
-from slurm_driving import DATASETS
 
 from benchmark.config import Config
 from benchmark.runs.plan import Plan
 from benchmark.store import Store
+from tests.support.slurm_double import SlurmDouble
+from tests.support.slurm_driving import DATASETS
 
 
 @pytest.fixture

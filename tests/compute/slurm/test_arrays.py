@@ -6,8 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from slurm_double import SlurmDouble
-from slurm_driving import DATASETS, Quick, sent, told
 
 from benchmark import results
 from benchmark.compute import submissions
@@ -18,6 +16,8 @@ from benchmark.results import Cause, Record
 from benchmark.runs.execute import execute
 from benchmark.runs.plan import Plan
 from benchmark.store import Store
+from tests.support.slurm_double import SlurmDouble
+from tests.support.slurm_driving import DATASETS, Quick, sent, told
 
 
 def leave_record(plan: Plan, number: int) -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from slurm_double import SlurmDouble
-from slurm_driving import Quick, sent, told
-
 from benchmark.config import Config
 from benchmark.results import Cause
 from benchmark.runs.plan import Plan
+from tests.support.slurm_double import SlurmDouble
+from tests.support.slurm_driving import Quick, sent, told
 
 
 class Patient(Quick):

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from slurm_double import SlurmDouble
 
 from benchmark.compute.slurm.commands import element
 from benchmark.compute.slurm.slurm import SlurmDispatcher
 from benchmark.config import Config
 from benchmark.errors import BenchmarkError
+from tests.support.slurm_double import SlurmDouble
 
 
 @pytest.mark.parametrize(

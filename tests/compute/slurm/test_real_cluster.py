@@ -14,11 +14,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from slurm_cluster import SMALL_CLUSTER, SlurmCluster, missing
 
 from benchmark import results
 from benchmark.store import open_store
 from benchmark.tasks import Run
+from tests.support.slurm_cluster import SMALL_CLUSTER, SlurmCluster, missing
 
 pytestmark = [pytest.mark.integration, pytest.mark.skipif(bool(missing()), reason=missing())]
 ROOT = Path(__file__).parents[3]

@@ -12,8 +12,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from deployments import DOCKERFILE, FOLDER, ROOT, compose, entrypoint, health_check, instructions
-from deployments import manifests as read_manifests
 from kubernetes import client as kubernetes
 from starlette.testclient import TestClient
 
@@ -24,6 +22,16 @@ from benchmark.hpo.service.homes import MemoryHome
 from benchmark.hpo.service.rest import make_app
 from benchmark.hpo.service.server import Options, ServeError, check
 from benchmark.hpo.service.service import Service
+from tests.support.deployments import (
+    DOCKERFILE,
+    FOLDER,
+    ROOT,
+    compose,
+    entrypoint,
+    health_check,
+    instructions,
+)
+from tests.support.deployments import manifests as read_manifests
 
 DEFAULTS = parse(["serve"])
 PORTS = {DEFAULTS.port, DEFAULTS.grpc_port}

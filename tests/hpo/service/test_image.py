@@ -12,17 +12,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import deployments
-import postgres_server
 import pytest
 from docker.errors import ContainerError
-from docker_engine import BASE, Docker
 from requests.exceptions import ConnectionError as RequestsConnectionError
 from requests.exceptions import ReadTimeout
-from services import free_ports
 
 from benchmark.compute.images.builds import secret_options
 from benchmark.hpo import Client
+from tests.support import deployments, postgres_server
+from tests.support.docker_engine import BASE, Docker
+from tests.support.services import free_ports
 
 pytestmark = pytest.mark.integration
 TOKEN = "w" * 24

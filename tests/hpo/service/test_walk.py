@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from documents import commands, section
 
 from benchmark.cli import main
+from tests.support.documents import commands, section
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "service.md"
 # What is refused fails, and what was answered is kept; the events of a running experiment go on.

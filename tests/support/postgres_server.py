@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from services import free_ports
+
+from tests.support.services import free_ports
 
 USER = "hpo"
 

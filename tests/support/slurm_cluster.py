@@ -22,7 +22,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from services import free_ports
+
+from tests.support.services import free_ports
 
 PATIENCE_S = 60.0
 # What fits on the nodes below: `slurm` of the configuration.

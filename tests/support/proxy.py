@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from services import Seaweed
 
 from prove.proxy import FaultyProxy
+from tests.support.services import Seaweed
 
 
 @pytest.fixture

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from docker_engine import BASE
 
 from benchmark.config import PREFIX
+from tests.support.docker_engine import BASE
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 # Where and of what images are built here.
 PLACE = ("--base", BASE, "--network", "host")
 PASSWORD = "not-for-the-history"

@@ -25,11 +25,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aws_double import KEYS, REGION, AwsDouble, RefusalError
-from batch_job import ENDED, Job
-from process_trees import kill_tree, tree_mb
 
-ROOT = Path(__file__).parents[1]
+from tests.support.aws_double import KEYS, REGION, AwsDouble, RefusalError
+from tests.support.batch_job import ENDED, Job
+from tests.support.process_trees import kill_tree, tree_mb
+
+ROOT = Path(__file__).parents[2]
 CONFIGURATION = {"job_queue_id": "bench", "ecr_repo": "registry.example/bench"}
 _STOP_S = 20.0
 _TICK_S = 0.05

@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
-PACKAGE = Path(__file__).parent / "plugin_package"
+PACKAGE = Path(__file__).parents[1] / "plugin_package"
 FRAMEWORKS = "automl_benchmark.frameworks"
 DISPATCHERS = "automl_benchmark.dispatchers"
 

@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable
 
 import pytest
-from services import SECRET
 
 from benchmark.errors import StoreError
 from benchmark.store import Store
+from tests.support.services import SECRET
 
 OPERATIONS: dict[str, Callable[[Store], object]] = {
     "read 'run/a'": lambda store: store.get("run/a"),

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import time
 
-from slurm_double import SlurmDouble
-
 from benchmark.compute.cluster import Pace
 from benchmark.compute.slurm.slurm import SlurmDispatcher
 from benchmark.results import Record
+from tests.support.slurm_double import SlurmDouble
 
 DATASETS = ("penguins", "cpu", "concrete")
 

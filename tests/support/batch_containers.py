@@ -11,9 +11,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from batch_double import BatchDouble
-from batch_job import Job
-from docker_engine import Docker
+from tests.support.batch_double import BatchDouble
+from tests.support.batch_job import Job
+from tests.support.docker_engine import Docker
 
 LABEL = "aws-batch-double"
 # The credentials of a container's role, as the SDK's own variables.

@@ -1,4 +1,4 @@
-"""Known vulnerabilities of the packages in requirements.txt: `python tests/audit.py`.
+"""Known vulnerabilities of the packages in requirements.txt: `python -m tests.support.audit`.
 
 pip-audit asks PyPI's JSON API. Of a package that it does not find there it ends well all the same;
 here that is said, so that no silence is taken for an audit. Exit code 1 where one is vulnerable.
@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-REQUIREMENTS = Path(__file__).parents[1] / "requirements.txt"
+REQUIREMENTS = Path(__file__).parents[2] / "requirements.txt"
 PATIENCE_S = 120
 
 

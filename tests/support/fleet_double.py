@@ -23,8 +23,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aws_double import REGION, AwsDouble, RefusalError
-from process_trees import kill_tree
+
+from tests.support.aws_double import REGION, AwsDouble, RefusalError
+from tests.support.process_trees import kill_tree
 
 _TICK_S = 0.1
 _SHUTDOWN = """#!/bin/sh

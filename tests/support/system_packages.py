@@ -1,6 +1,6 @@
 """Install what the integration tests take from Debian; says what it could not.
 
-    .venv/bin/python tests/system_packages.py
+    .venv/bin/python -m tests.support.system_packages
 
 A test whose program is missing says so and does not run: make integration ends with a line on it.
 """
