@@ -3,6 +3,8 @@
 # make integration what needs root, apt and heavy installs
 # make check       ruff, mypy, bandit, pip-audit where PyPI's JSON API is reachable
 # make docs        the reference from the code, and the site into site/
+# make coverage    branch coverage of the default tests, processes that they start included
+# make soak        the long tests: dozens of kills, every framework's environment
 # make prove       the seven promises, faults injected for real; ARGS="--seed 1" plays them again
 # make perf        all measurements into perf/results.md; PERF="--quick" or "--only overhead"
 
@@ -14,8 +16,10 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 VENV ?= .venv
 BIN := $(VENV)/bin
 JOBS ?= 3
+# Lanes of integration tests at once; most of their time is waiting.
+LANES ?= 4
 
-.PHONY: benchmark test integration check audit docs prove perf env clean
+.PHONY: benchmark test integration check audit docs soak coverage prove perf env clean
 
 benchmark: env
 	$(BIN)/python main.py resume-compute --config quickstart --run quickstart
@@ -31,7 +35,7 @@ test: $(VENV)/.ready-dev
 integration: $(VENV)/.ready-dev
 	$(BIN)/python -m tests.support.system_packages
 	$(BIN)/python -m compileall -q benchmark prove tests
-	$(BIN)/python -m pytest -n 2 --dist loadscope -m integration -rA --color=no
+	$(BIN)/python -m tests.support.lanes --jobs $(LANES)
 
 check: $(VENV)/.ready-dev
 	$(BIN)/ruff format --check .
@@ -46,6 +50,16 @@ audit: $(VENV)/.ready-dev
 docs: $(VENV)/.ready-dev
 	$(BIN)/python -m docs.generate
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs --quiet build --strict
+
+soak: $(VENV)/.ready-dev
+	$(BIN)/python -m tests.support.system_packages
+	$(BIN)/python -m pytest -m soak --color=no $(ARGS)
+
+coverage: $(VENV)/.ready-dev
+	$(BIN)/python -m coverage erase
+	$(BIN)/python -m coverage run -m pytest -n $(JOBS) -m "not integration"
+	$(BIN)/python -m coverage combine --quiet
+	$(BIN)/python -m coverage report
 
 prove: $(VENV)/.ready-dev
 	$(BIN)/python -m prove $(ARGS)

@@ -11,8 +11,6 @@ from typing import Any
 
 import pytest
 from _pytest.terminal import TerminalReporter
-from xdist.remote import Producer
-from xdist.scheduler import LoadScopeScheduling
 
 from benchmark.config import Config
 from benchmark.runs.plan import Narrowing, Plan, draft, plan
@@ -45,9 +43,6 @@ __all__ = [
 # A shell that runs the tests in the background hands down an ignored Ctrl-C, and they send some.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-HERE = Path(__file__).parent
-# Where tests start a Docker engine, a Slurm or a PostgreSQL, one for all of them.
-SERVICES = ("compute", "docker", "docs", "execution", "hpo")
 SMALL: dict[str, Any] = {
     "studies": ["starter"],
     "frameworks": ["constant"],
@@ -89,28 +84,29 @@ def program(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     return functools.partial(run_main, work)
 
 
-class _Scheduling(LoadScopeScheduling):
-    """A process each for all that starts services and for the files of the other tests."""
-
-    def _split_scope(self, nodeid: str) -> str:
-        file = nodeid.partition("::")[0]
-        return "services" if Path(file).parts[1] in SERVICES else file
-
-
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> _Scheduling | None:
-    """Two processes share `make integration`; one of them has all that starts services."""
-    return _Scheduling(config, log) if config.getoption("markexpr") == "integration" else None
-
-
 def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
-    """After `make integration`: a line each of what ran for real here and what did not."""
-    if terminalreporter.config.getoption("markexpr") != "integration":
-        return
-    ran = [report.nodeid for report in terminalreporter.stats.get("passed", [])]
-    ran += [f"{report.nodeid} (failed)" for report in terminalreporter.stats.get("failed", [])]
-    skipped = [
-        f"{report.nodeid} ({report.longrepr[2]})"
-        for report in terminalreporter.stats.get("skipped", [])
+    """End `make test` with what did not run and why, and `make soak` with a table of its tests."""
+    expression = terminalreporter.config.getoption("markexpr")
+    if expression == "soak":
+        _soak_table(terminalreporter)
+    elif expression == "not integration":
+        skipped = [f"{one.nodeid} ({one.longrepr[2]})" for one in _of(terminalreporter, "skipped")]
+        others = "the integration tests (make integration), the long ones (make soak, make prove)"
+        terminalreporter.write_line(f"Did not run: {'; '.join([*skipped, others])}")
+
+
+def _soak_table(terminalreporter: TerminalReporter) -> None:
+    rows = [
+        (one.nodeid, outcome, f"{one.duration:.0f}")
+        for outcome in ("passed", "failed", "error")
+        for one in _of(terminalreporter, outcome)
+        if one.when == "call" or outcome != "passed"
     ]
-    terminalreporter.write_line(f"Ran for real: {', '.join(ran) or 'nothing'}")
-    terminalreporter.write_line(f"Did not run: {', '.join(skipped) or 'nothing'}")
+    rows += [(one.nodeid, one.longrepr[2], "") for one in _of(terminalreporter, "skipped")]
+    terminalreporter.write_line("| test | outcome | seconds |\n|---|---|---|")
+    for row in sorted(rows):
+        terminalreporter.write_line(f"| {' | '.join(row)} |")
+
+
+def _of(terminalreporter: TerminalReporter, outcome: str) -> list[Any]:
+    return list(terminalreporter.stats.get(outcome, []))
