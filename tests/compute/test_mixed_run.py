@@ -140,6 +140,7 @@ def test_frameworks_go_to_their_methods_in_one_run(
 
 
 @pytest.mark.integration
+@pytest.mark.soak
 def test_300_tasks_with_machines_lost_a_store_out_of_reach_and_the_driver_killed_twice(
     s3: str,
     cloud: CloudDouble,

@@ -1,4 +1,4 @@
-"""Every task keeps one outcome, whatever is killed."""
+"""Every task keeps one outcome, whatever is killed; the short form is a row of `make prove`."""
 
 import os
 
@@ -12,6 +12,7 @@ from tests.support.killing_studies import play as play_studies
 
 
 @pytest.mark.integration
+@pytest.mark.soak
 def test_fifty_kills(tmp_path):
     stage = Stage(tmp_path, int(os.environ.get("SEED", "1")), 50)
     ground = Playground(configure(tmp_path / "ground", seeds=50))
@@ -22,6 +23,7 @@ def test_fifty_kills(tmp_path):
 
 
 @pytest.mark.integration
+@pytest.mark.soak
 def test_studies_whose_processes_are_killed(tmp_path):
     """The form of 200 trials and 30 kills is `python tests/faults/killing_studies.py`."""
     trials = int(os.environ.get("TRIALS", "60"))

@@ -30,6 +30,15 @@ def of_tier(tier: int) -> list[str]:
     return [one.name for one in found if one.tier == tier and one.name not in BASELINES]
 
 
+# The framework that stands for all in `make integration`; the others are tried by `make soak`.
+ONE = "flaml"
+
+
+def one_and_the_others(tier: int) -> list[Any]:
+    marks = {name: () if name == ONE else pytest.mark.soak for name in of_tier(tier)}
+    return [pytest.param(name, marks=mark) for name, mark in marks.items()]
+
+
 def shortest(framework: str) -> float:
     return max(10.0, get(framework).minimum_runtime)
 
@@ -66,7 +75,7 @@ def test_the_tiers_are_whole() -> None:
 
 
 @pytest.mark.integration
-@pytest.mark.parametrize("framework", of_tier(1))
+@pytest.mark.parametrize("framework", one_and_the_others(1))
 def test_tier_one_beats_the_constant(run_tasks: Callable[..., Any], framework: str) -> None:
     records = run_tasks(["constant", framework], list(SETS), runtime=shortest(framework))
     for name, metric in SETS.items():
@@ -79,7 +88,7 @@ def test_tier_one_beats_the_constant(run_tasks: Callable[..., Any], framework: s
 
 
 @pytest.mark.integration
-@pytest.mark.parametrize("framework", of_tier(1))
+@pytest.mark.parametrize("framework", one_and_the_others(1))
 def test_the_hard_frame(run_tasks: Callable[..., Any], hard_data: str, framework: str) -> None:
     """A success that beats the constant, or a failure of the framework with a sentence."""
     runtime = shortest(framework)
@@ -94,9 +103,14 @@ def test_the_hard_frame(run_tasks: Callable[..., Any], hard_data: str, framework
 
 
 @pytest.mark.integration
-def test_one_class_in_train(run_tasks: Callable[..., Any], hard_data: str) -> None:
+@pytest.mark.parametrize(
+    "frameworks", [[ONE], pytest.param(of_tier(1), marks=pytest.mark.soak)], ids=["one", "all"]
+)
+def test_one_class_in_train(
+    run_tasks: Callable[..., Any], hard_data: str, frameworks: list[str]
+) -> None:
     """Nothing can be learnt: a success without skill, or a failure that says so."""
-    names = ["constant", *of_tier(1)]
+    names = ["constant", *frameworks]
     changes = {"datasets": [hard_data], "runtime": 60, "split": "openml", "seeds": [0]}
     for (framework, _), record in run_tasks(names, ["hard-one-class"], **changes).items():
         if record.status != "success":
@@ -105,6 +119,7 @@ def test_one_class_in_train(run_tasks: Callable[..., Any], hard_data: str) -> No
 
 
 @pytest.mark.integration
+@pytest.mark.soak
 @pytest.mark.parametrize("framework", of_tier(2))
 def test_tier_two_runs(run_tasks: Callable[..., Any], framework: str) -> None:
     records = run_tasks(["constant", framework], ["credit-g"], runtime=shortest(framework))
@@ -116,6 +131,7 @@ def test_tier_two_runs(run_tasks: Callable[..., Any], framework: str) -> None:
 
 
 @pytest.mark.integration
+@pytest.mark.soak
 def test_auto_sklearn_without_a_model_is_a_failure(run_tasks: Callable[..., Any]) -> None:
     """Where no inner run ends well it keeps a dummy and says nothing."""
     # No support vector machine is done with 22,000 rows in two seconds; the dummy may be.
@@ -143,6 +159,7 @@ def test_two_h2o_tasks_side_by_side_do_not_meet(run_tasks: Callable[..., Any]) -
 
 
 @pytest.mark.integration
+@pytest.mark.soak
 def test_a_release_beside_an_older_one(
     program: Callable[..., subprocess.CompletedProcess[str]],
     tmp_path: Path,

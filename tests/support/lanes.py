@@ -79,7 +79,7 @@ class Lane:
                 elif left_out is not None:
                     self.skipped[name] = left_out.get("message", "")
                 else:
-                    self.passed.append(name)
+                    self.passed.append(f"{name} ({float(case.get('time', 0)):.0f} s)")
 
     def counts(self) -> str:
         return f"{len(self.passed)} passed, {len(self.failed)} failed, {len(self.skipped)} skipped"

@@ -80,7 +80,9 @@ def mutated(generator: random.Random) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "count", [300, pytest.param(10_000, marks=pytest.mark.integration)], ids=["few", "many"]
+    "count",
+    [300, pytest.param(10_000, marks=[pytest.mark.integration, pytest.mark.soak])],
+    ids=["few", "many"],
 )
 @pytest.mark.filterwarnings("ignore")
 def test_mutated_bodies(http: TestClient, count: int) -> None:

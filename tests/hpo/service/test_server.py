@@ -44,6 +44,7 @@ def test_a_kill(serve: Serve) -> None:
 
 
 @pytest.mark.integration
+@pytest.mark.soak
 def test_fifty_kills(serve: Serve) -> None:
     killed_service(serve(), [19 * kill for kill in range(1, 51)], trials=1000)
 
@@ -89,7 +90,9 @@ def classic(url: str, name: str, trials: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "trials", [10, pytest.param(100, marks=pytest.mark.integration)], ids=["few", "many"]
+    "trials",
+    [10, pytest.param(100, marks=[pytest.mark.integration, pytest.mark.soak])],
+    ids=["few", "many"],
 )
 def test_five_classic_clients_at_once(serve: Serve, trials: int) -> None:
     server = serve("--no-grpc")
