@@ -93,6 +93,8 @@ def evaluate(  # noqa: PLR0917
         truth: n labels or numbers.
         predictions: n labels or numbers.
         probabilities: n rows of k, or None if the framework gives none (log_loss and auc are None).
+            Metrics take them as they are: a row is not scaled to sum to 1, which would turn equal
+            probabilities of two rows into different ones.
         probability_classes: the k labels of its columns; `classes` by default. A class that is
             missing has the probability 0.
 
@@ -114,13 +116,12 @@ def evaluate(  # noqa: PLR0917
 def _classification(
     actual: NDArray[np.int64], predicted: NDArray[np.int64], table: NDArray[np.float64] | None
 ) -> dict[str, float | None]:
-    from sklearn.metrics import accuracy_score, f1_score, log_loss, recall_score
+    from sklearn.metrics import accuracy_score, f1_score, recall_score
 
     present = np.unique(actual)
     common: dict[str, Any] = {"zero_division": 0.0}
-    loss = None if table is None else log_loss(actual, table, labels=np.arange(table.shape[1]))
     return {
-        "log_loss": None if loss is None else float(loss),
+        "log_loss": None if table is None else _log_loss(actual, table),
         "auc": None if table is None else _auc(actual, table, present),
         "f1_weighted": float(f1_score(actual, predicted, average="weighted", **common)),
         # The mean recall over the classes that occur, as balanced_accuracy_score has it, but
@@ -132,10 +133,25 @@ def _classification(
     }
 
 
+def _log_loss(actual: NDArray[np.int64], table: NDArray[np.float64]) -> float:
+    """scikit-learn's `log_loss`, also where a probability exceeds 1 by rounding (it refuses those).
+
+    It clips to [eps, 1 - eps] and does not scale rows that do not sum to 1; it only warns of them.
+    """
+    eps = np.finfo(np.float64).eps
+    own = table[np.arange(len(actual)), actual].clip(eps, 1 - eps)
+    return float(-np.log(own).mean())
+
+
 def _auc(
     actual: NDArray[np.int64], table: NDArray[np.float64], present: NDArray[np.int64]
 ) -> float | None:
-    """The area under the curve by ranks (the Mann-Whitney statistic), of many classes at once."""
+    """The area under the curve by ranks (the Mann-Whitney statistic), of many classes at once.
+
+    Of more than two classes it is scikit-learn's `multi_class="ovr"`, the mean of one class against
+    the rest, over the classes that occur. scikit-learn refuses rows whose sum is off by more than
+    0.00001; here they count as they are, up to SUM_TOLERANCE.
+    """
     from scipy.stats import rankdata
 
     if len(present) < 2:
@@ -167,12 +183,10 @@ def _regression(truth: NDArray[np.float64], predictions: ArrayLike) -> dict[str,
         raise UnusablePredictions(
             f"The predictions reach {np.abs(predicted).max():.3g}, too far to square the error."
         )
-    return {
-        "rmse": float(np.sqrt(mse)),
-        "mse": mse,
-        "mae": float(mean_absolute_error(truth, predicted)),
-        "r2": float(r2_score(truth, predicted)) if len(truth) > 1 else None,
-    }
+    with np.errstate(over="ignore"):
+        r2 = float(r2_score(truth, predicted)) if len(truth) > 1 else None
+    mae = float(mean_absolute_error(truth, predicted))
+    return {"rmse": float(np.sqrt(mse)), "mse": mse, "mae": mae, "r2": r2}
 
 
 def _codes(values: ArrayLike, labels: Sequence[str], what: str) -> NDArray[np.int64]:
@@ -202,7 +216,9 @@ def aligned_probabilities(
     labels: Sequence[str],
     rows: int,
 ) -> NDArray[np.float64]:
-    """The probabilities (n x k, sums of 1) with a column for every class, in the classes' order.
+    """The probabilities (n x k) as given, with a column for every class in the classes' order.
+
+    Sums may be off by SUM_TOLERANCE and values may be negative by ROUNDING.
 
     Raises:
         UnusablePredictions: the shape, the values, the labels or the sums are wrong.
@@ -239,8 +255,8 @@ def aligned_probabilities(
             f"The probabilities of row {row} sum to {sums[row]:.6g}; they must sum to 1."
         )
     table = np.zeros((rows, len(labels)))
-    table[:, [labels.index(name) for name in names]] = given.clip(0.0, None)
-    return table / table.sum(axis=1, keepdims=True)  # type: ignore[no-any-return]
+    table[:, [labels.index(name) for name in names]] = given
+    return table
 
 
 def _check_length(length: int, rows: int, what: str) -> None:

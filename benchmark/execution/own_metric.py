@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.errors import ConfigError
-from benchmark.execution.metrics import METRICS, aligned_probabilities
+from benchmark.execution.metrics import METRICS, ROUNDING, aligned_probabilities
 from benchmark.execution.work import Limits, Work
 from benchmark.results import Cause
 
@@ -85,8 +85,10 @@ def call(
     """The function's value on a task's predictions."""
     table = None
     if answer.probabilities is not None:
-        table = aligned_probabilities(
-            answer.probabilities, answer.names, answer.classes or (), len(answer.truth)
+        table = bounded(
+            aligned_probabilities(
+                answer.probabilities, answer.names, answer.classes or (), len(answer.truth)
+            )
         )
     predictions = answer.predictions
     if answer.classes is not None:
@@ -95,6 +97,18 @@ def call(
         predictions = np.array([str(value) for value in predictions.tolist()], dtype=object)
     data = (answer.truth, predictions, table, answer.classes)
     return _called(own, data, memory_mb, run, _CALLED_WITH)[0]
+
+
+def bounded(table: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Probabilities that scikit-learn's functions accept: within 0…1, sums off by rounding only.
+
+    Rows that already sum to 1 within ROUNDING stay as they are, so that ties stay ties.
+    """
+    inside = table.clip(0.0, 1.0)
+    sums = inside.sum(axis=1, keepdims=True)
+    sums[abs(sums - 1) <= ROUNDING] = 1.0
+    scaled: NDArray[np.float64] = inside / sums
+    return scaled
 
 
 def brief(conditions: Any) -> Any:

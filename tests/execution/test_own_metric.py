@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmark.analysis.comparison import compare
@@ -241,3 +242,12 @@ def test_adapters_are_told_a_built_in_metric_and_the_own_name(make_config, folde
         planned = plan(folder_store, wanted)
         with Runner(planned.run) as runner:
             assert runner.execute(planned.tasks[0]).leaderboard == [expected]
+
+
+def test_probabilities_are_those_given_where_their_sum_is_right():
+    given = np.array([[0.1, 0.2, 0.7], [0.7, 0.2, 0.1], [0.4999, 0.3, 0.2], [1 + 1e-7, 0, -1e-7]])
+    table = own_metric.bounded(given)
+    assert table[:2].tolist() == given[:2].tolist()
+    assert table.sum(axis=1) == pytest.approx(1, abs=1e-15)
+    assert table[2].tolist() == (given[2] / given[2].sum()).tolist()
+    assert table[3].tolist() == [1, 0, 0]
