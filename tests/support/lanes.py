@@ -46,7 +46,7 @@ LANES: dict[str, tuple[str, ...]] = {
     "documents": ("docs", "analysis", "hpo/service/test_page.py"),
 }
 SELECTED = "integration and not soak"
-END_S = 60.0
+END_S = 120.0
 
 
 @dataclass
