@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import signal
 import subprocess
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,26 @@ def program(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     work = tmp_path / "work"
     work.mkdir()
     return functools.partial(run_main, work)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None]:
+    """Cache pytest's rewritten test modules even if Python is told to write no bytecode.
+
+    Without the cache every xdist worker rewrites every assertion of every test file again.
+    """
+    writes_none, sys.dont_write_bytecode = sys.dont_write_bytecode, False
+    try:
+        return (yield)
+    finally:
+        sys.dont_write_bytecode = writes_none
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Integration tests wait for installs and clusters; each may take as long as a slow one."""
+    for item in items:
+        if item.get_closest_marker("integration") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(2700))
 
 
 def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 GUIDE = ROOT / "docs" / "extending.md"
 
 
-def blocks() -> list[Block]:
+def blocks() -> tuple[Block, ...]:
     return blocks_of(GUIDE)
 
 

@@ -6,6 +6,7 @@ program prints is `text`.
 
 from __future__ import annotations
 
+import functools
 import re
 import shlex
 from dataclasses import dataclass
@@ -52,7 +53,9 @@ class Block:
         return str(self.document.relative_to(ROOT)), self.heading
 
 
-def blocks(document: Path) -> list[Block]:
+@functools.cache
+def blocks(document: Path) -> tuple[Block, ...]:
+    """The document's fenced blocks, in order."""
     told = []
     text = document.read_text()
     found = list(_BLOCK.finditer(text))
@@ -67,7 +70,7 @@ def blocks(document: Path) -> list[Block]:
         name = named[1] if named else None
         above = [one[1] for one in headings if one.start() < match.start("text")]
         told.append(Block(document, match["language"], match["text"], name, above[-1]))
-    return told
+    return tuple(told)
 
 
 def section(document: str, heading: str) -> list[Block]:
