@@ -2,16 +2,18 @@
 
 Optuna's own lock is a file that outlives a killed holder (30 s of waiting for all), and a line that
 was torn by a kill makes the next append unreadable for good. Here the kernel holds the lock, so it
-ends with its holder, and whoever takes it cuts a torn tail first.
+ends with its holder, and whoever takes it cuts a torn tail first: a torn line, and the lines of an
+append that is incomplete (see journal_file.py).
 """
 
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from benchmark.errors import StoreError
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
 _BLOCK = 65536
+BATCH = "batch"
+"""In a line of a journal: where its append begins, of which it is not the last line."""
 
 
 class FlockLock:
@@ -52,30 +56,41 @@ class FlockLock:
 
 
 def cut_torn_tail(journal: Path) -> int:
-    """Cut what stands after the last newline: an append that nobody was told had succeeded.
+    """Cut the end of an incomplete append: nobody was told that it had succeeded.
 
     Returns:
         How many bytes were cut.
     """
     with journal.open("r+b", buffering=0) as file:
-        size = end = file.seek(0, os.SEEK_END)
-        if size:
-            file.seek(size - 1)
-            if file.read(1) == b"\n":
-                return 0
-        while end > 0:
-            start = max(0, end - _BLOCK)
-            file.seek(start)
-            block = file.read(end - start)
-            place = block.rfind(b"\n")
-            if place >= 0:
-                end = start + place + 1
-                break
-            end = start
+        size = file.seek(0, os.SEEK_END)
+        end = _line_begin(file, size)
+        if end:
+            last = _line_begin(file, end - 1)
+            file.seek(last)
+            end = _batch_begin(file.read(end - last), end)
         if end < size:
             file.truncate(end)
             os.fsync(file.fileno())
         return size - end
+
+
+def _line_begin(file: IO[bytes], end: int) -> int:
+    """Where the line begins in which the byte before `end` stands; `end` after a newline."""
+    while end > 0:
+        start = max(0, end - _BLOCK)
+        file.seek(start)
+        place = file.read(end - start).rfind(b"\n")
+        if place >= 0:
+            return start + place + 1
+        end = start
+    return 0
+
+
+def _batch_begin(line: bytes, end: int) -> int:
+    """Where the append begins of which the line is one but not the last; else `end`."""
+    if f'"{BATCH}":'.encode() not in line:
+        return end
+    return int(json.loads(line).get(BATCH, end))
 
 
 def open_storage(place: str) -> BaseStorage:
@@ -87,17 +102,14 @@ def open_storage(place: str) -> BaseStorage:
     if "://" in place:
         return _database(place)
     from optuna.storages import JournalStorage
-    from optuna.storages.journal import JournalFileBackend
-    from optuna.storages.journal._file import BaseJournalFileLock
 
-    class Lock(FlockLock, BaseJournalFileLock):
-        """The same, as Optuna's backend wants it typed."""
+    from benchmark.hpo.journal_file import JournalFile
 
     path = Path(place)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # A torn last line is read over; the first append cuts it.
-        return JournalStorage(JournalFileBackend(str(path), lock_obj=Lock(path)))
+        return JournalStorage(JournalFile(path))
     except (OSError, ValueError) as error:
         raise StoreError(f"The study journal {path} cannot be opened: {error}.") from None
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
     from benchmark.hpo.space import Params, Space
+    from benchmark.hpo.trial_write import Admit, TrialWrite
 
 Direction = Literal["minimize", "maximize"]
 Status = Literal["success", "failure", "prune"]
@@ -220,29 +221,31 @@ class Optimizer:
             self._open.add(number)
         return Asked(number, proposal.params)
 
-    def tell(self, number: int, told: Told) -> bool:
-        """End a trial; False where it had ended before, and nothing changes."""
-        from optuna.exceptions import UpdateFinishedTrialError
+    def tell(self, number: int, told: Told, admit: Admit | None = None) -> bool:
+        """End a trial in one write; False where it had ended before, and nothing changes.
+
+        `admit` is called with the trial before the write, and may raise to prevent it.
+        """
+        from benchmark.hpo.trial_write import TrialWrite
 
         states = self._optuna.trial.TrialState
         ends = {"success": states.COMPLETE, "failure": states.FAIL, "prune": states.PRUNED}
-        state = ends[told.status]
+        write = TrialWrite(
+            state=ends[told.status],
+            values=told.values if told.status == "success" else None,
+            intermediate=told.intermediate,
+            user_attrs=told.attrs | ({"metrics": told.metrics} if told.metrics else {}),
+            system_attrs={_CONSTRAINTS: list(told.constraints)} if told.constraints else {},
+        )
+        return self.write(number, write, admit)
+
+    def write(self, number: int, write: TrialWrite, admit: Admit | None = None) -> bool:
+        """Write to a trial that has not ended; False where it has, and nothing changes."""
+        from benchmark.hpo.trial_write import write_trial
+
         storage = self.study._storage
         trial_id = storage.get_trial_id_from_study_id_trial_number(self.study._study_id, number)
-        if storage.get_trial(trial_id).state.is_finished():
-            return False
-        attrs = told.attrs | ({"metrics": told.metrics} if told.metrics else {})
-        values = list(told.values) if told.status == "success" else None
-        try:
-            for step, value in told.intermediate.items():
-                storage.set_trial_intermediate_value(trial_id, step, value)
-            if told.constraints:
-                storage.set_trial_system_attr(trial_id, _CONSTRAINTS, list(told.constraints))
-            for key, found in attrs.items():
-                storage.set_trial_user_attr(trial_id, key, found)
-            return bool(storage.set_trial_state_values(trial_id, state, values))
-        except UpdateFinishedTrialError:
-            return False
+        return write_trial(storage, trial_id, write, admit)
 
     def begin_with(self) -> list[Params]:
         """The points of the default and of `initial` that were not asked yet."""
@@ -251,13 +254,6 @@ class Optimizer:
         self._learn()
         new = {identity(point): point for point in points if identity(point) not in self._asked}
         return list(new.values())
-
-    def mark(self, number: int, key: str, value: Any) -> None:
-        """A user attribute of a trial that has not ended; one that has keeps those it has."""
-        storage = self.study._storage
-        trial_id = storage.get_trial_id_from_study_id_trial_number(self.study._study_id, number)
-        if not storage.get_trial(trial_id).state.is_finished():
-            storage.set_trial_user_attr(trial_id, key, value)
 
     def _given(self, params: Params) -> optuna.trial.Trial:
         fault = self.space.fault(params)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark.hpo.expressions import Expression, ExpressionError
 from benchmark.hpo.space import LARGEST_GRID, Space, SpaceError
 from benchmark.hpo.spelling import check_keys, meant
-from benchmark.hpo.tunables import Tunable
+from benchmark.hpo.tunables import LARGEST, Tunable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -187,7 +187,7 @@ def _check_bounds(entry: Mapping[str, Any], kind: str, fault: Any) -> None:
             continue
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             fault(f"has {value!r} as '{key}'; write a number.")
-        elif not math.isfinite(value) or abs(value) > 1e300:
+        elif not abs(value) <= LARGEST:
             fault(f"has {value!r} as '{key}'; write a finite number.")
         elif kind == "integer" and value != int(value):
             fault(f"is an integer and has {value!r} as '{key}'; write a whole number.")

@@ -270,9 +270,8 @@ class Study:
             constraints=tuple(labels.get("constraints") or ()),
             intermediate={int(k): v for k, v in (labels.get("intermediate") or {}).items()},
             metrics=dict(record.metrics),
+            attrs={IMPORTED: labels[IMPORTED]} if labels.get(IMPORTED) else {},
         )
-        if labels.get(IMPORTED):
-            self.optimizer.mark(number, IMPORTED, labels[IMPORTED])
         if isinstance(self.optimizer, OpenOptimizer):
             self.optimizer.suggested(number, labels)
         self.optimizer.tell(number, told)

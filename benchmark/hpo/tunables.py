@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 Kind = Literal["double", "integer", "categorical"]
 Value = bool | int | float | str | None
+LARGEST = 1e300
+"""Of a number; the width of a range beyond it is no float any more."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ class Tunable:
             )
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             return False
-        if not math.isfinite(value) or (self.kind == "integer" and value != int(value)):
+        if not abs(value) <= LARGEST or (self.kind == "integer" and value != int(value)):
             return False
         if not _decimal(self.low) <= _decimal(value) <= _decimal(self.high):
             return False

@@ -10,6 +10,10 @@ from pathlib import Path
 import optuna
 
 from benchmark.hpo.journal import cut_torn_tail, open_storage
+from benchmark.hpo.optimizer import Optimizer, Told
+from benchmark.hpo.space_file import read_space
+
+X = {"name": "x", "value_type": "double", "lower_bound": 0, "upper_bound": 1}
 
 _HOLDER = """
 import sys
@@ -55,3 +59,68 @@ def test_a_killed_holder_blocks_nobody(tmp_path: Path) -> None:
         holder.send_signal(signal.SIGKILL)
     study = optuna.create_study(storage=storage, study_name="s")
     assert study.ask().number == 0
+
+
+def ended(place: Path) -> tuple[int, int]:
+    """Write a study with one trial that ended in several lines; where these begin and end."""
+    optimizer = Optimizer(
+        read_space({"tunables": [X]}), ["minimize"], "random", 1, open_storage(str(place)), "s"
+    )
+    optimizer.ask()
+    begin = place.stat().st_size
+    told = Told("success", (1.0,), (-1.0,), {0: 0.5, 1: 0.25}, {"m": 2.0}, {"told": '{"batch":9}'})
+    assert optimizer.tell(0, told)
+    return begin, place.stat().st_size
+
+
+def facts(place: Path) -> tuple[str, dict[int, float], set[str], set[str], list[float] | None]:
+    (trial,) = optuna.load_study(storage=open_storage(str(place)), study_name="s").trials
+    attrs = set(trial.user_attrs), set(trial.system_attrs)
+    return (trial.state.name, trial.intermediate_values, *attrs, trial.values)
+
+
+NOTHING = ("RUNNING", {}, set[str](), set[str](), None)
+WHOLE = ("COMPLETE", {0: 0.5, 1: 0.25}, {"metrics", "told"}, {"constraints"}, [1.0])
+
+
+def test_a_kill_at_any_byte_leaves_all_of_an_ending_or_nothing(tmp_path: Path) -> None:
+    place, hurt = tmp_path / "journal", tmp_path / "hurt"
+    begin, end = ended(place)
+    data = place.read_bytes()
+    assert data[begin:end].count(b"\n") == 6
+    newlines = [at + 1 for at in range(begin, end) if data[at : at + 1] == b"\n"]
+    for cut in sorted({*range(begin, end, 41), *newlines, end - 1, end}):
+        hurt.write_bytes(data[:cut])
+        assert facts(hurt) == (WHOLE if cut == end else NOTHING), cut
+        # The next append cuts what is incomplete, and all that follows is read as it was written.
+        study = optuna.load_study(storage=open_storage(str(hurt)), study_name="s")
+        study.set_user_attr("next", 1)
+        assert hurt.read_bytes().startswith(data[: end if cut == end else begin] + b'{"op_code":2')
+        assert facts(hurt) == (WHOLE if cut == end else NOTHING), cut
+
+
+def test_a_reader_goes_on_after_an_incomplete_append_was_cut(tmp_path: Path) -> None:
+    place = tmp_path / "journal"
+    begin, end = ended(place)
+    data = place.read_bytes()
+    lines = data[begin:end].splitlines(keepends=True)
+    place.write_bytes(data[:begin] + b"".join(lines[:3]))
+    reader = optuna.load_study(storage=open_storage(str(place)), study_name="s")
+    assert reader.trials[0].user_attrs == {}
+    writer = optuna.load_study(storage=open_storage(str(place)), study_name="s")
+    for number in range(5):
+        writer.set_user_attr(f"attribute {number} of the study", number)
+    reader.set_user_attr("mine", 1)
+    assert len(reader.user_attrs) == 6
+    reader.tell(0, 3.0)
+    assert writer.trials[0].values == [3.0]
+
+
+def test_the_lines_are_read_by_optuna_itself(tmp_path: Path) -> None:
+    place = tmp_path / "journal"
+    ended(place)
+    backend = optuna.storages.journal.JournalFileBackend(str(place))
+    (trial,) = optuna.load_study(
+        storage=optuna.storages.JournalStorage(backend), study_name="s"
+    ).trials
+    assert (trial.values, trial.intermediate_values) == ([1.0], {0: 0.5, 1: 0.25})

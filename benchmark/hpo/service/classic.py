@@ -152,7 +152,11 @@ def tell(service: Service, name: str, number: int, result: str, value: float) ->
         if result == "error":
             # First: a kill between the two must not leave the experiment running.
             experiment.set_state("stopped")
-        if not experiment.tell(number, ending):
+        try:
+            first = experiment.tell(number, ending)
+        except ConflictError:
+            first = False
+        if not first:
             raise PhraseError(phrases.TRIAL_COMPLETED)
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 Status = Literal["success", "failure", "prune", "infeasible"]
 
-GIVEN, ENDED = "service", "told"
+GIVEN, ENDED, STEPS = "service", "told", "steps"
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ def kept_in(trial: FrozenTrial, name: str) -> dict[str, Any]:
     return found
 
 
-def told_of(ending: Ending, key: str | None) -> Told:
+def told_of(ending: Ending) -> Told:
     """As the optimizer is told; an infeasible point with values is a point that breaks a rule."""
     status, constraints = ending.status, ending.constraints
     kept: dict[str, Any] = {"status": status}
@@ -42,8 +42,9 @@ def told_of(ending: Ending, key: str | None) -> Told:
         kept["cost"] = ending.cost
     if ending.message:
         kept["message"] = ending.message
-    if key is not None:
-        kept["key"] = key
+    if ending.intermediate:
+        # Beside these the trial has the steps that were reported while it ran.
+        kept[STEPS] = sorted(ending.intermediate)
     if status == "infeasible":
         status = "success" if ending.values else "failure"
         constraints = constraints or (1.0,)
@@ -65,10 +66,18 @@ def status_of(trial: FrozenTrial) -> str:
 
 
 def is_same(trial: FrozenTrial, ending: Ending) -> bool:
-    """Whether the trial ended just so."""
-    told = told_of(ending, None)
+    """Whether the trial ended just so, to the last value."""
+    told = told_of(ending)
+    kept = {"status": told.status} | kept_in(trial, ENDED)
+    wanted = {"status": told.status} | told.attrs.get(ENDED, {})
+    values = trial.values if trial.state.name == "COMPLETE" else None
+    reported = trial.intermediate_values
     names = {"success": "COMPLETE", "failure": "FAIL", "prune": "PRUNED"}
-    values = tuple(trial.values or ()) if trial.state.name == "COMPLETE" else ()
-    status = kept_in(trial, ENDED).get("status", told.status)
-    infeasible = "infeasible" in (status, ending.status) and status != ending.status
-    return trial.state.name == names[told.status] and values == told.values and not infeasible
+    return (
+        trial.state.name == names[told.status]
+        and tuple(values or ()) == told.values
+        and tuple(trial.system_attrs.get("constraints") or ()) == told.constraints
+        and (trial.user_attrs.get("metrics") or {}) == told.metrics
+        and {s: reported.get(s) for s in kept.get(STEPS, told.intermediate)} == told.intermediate
+        and all(kept.get(key) == wanted.get(key) for key in ("status", "cost", "message"))
+    )

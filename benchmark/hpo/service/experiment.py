@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from benchmark.hpo.optimizer import ExhaustedError, Optimizer
 from benchmark.hpo.service.ahead import Ahead
-from benchmark.hpo.service.endings import ENDED, GIVEN, is_same, kept_in, status_of, told_of
+from benchmark.hpo.service.endings import GIVEN, is_same, kept_in, status_of, told_of
 from benchmark.hpo.service.errors import (
     BusyError,
     ConflictError,
@@ -25,6 +25,7 @@ from benchmark.hpo.service.errors import (
 )
 from benchmark.hpo.service.giving import Giving, stored
 from benchmark.hpo.service.tally import Tally
+from benchmark.hpo.space import identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -138,17 +139,24 @@ class Experiment:
             raise self._finished()
         return given
 
-    def tell(self, number: int, ending: Ending, key: str | None = None) -> bool:
+    def tell(self, number: int, ending: Ending, lease: str | None = None) -> bool:
         """End a trial; False where the same was told before.
+
+        With the token of its lease a trial is ended only while no other client has it.
 
         Raises:
             NotFoundError: there is no such trial.
             InvalidError: the ending does not fit the study.
-            ConflictError: the trial ended otherwise before.
+            ConflictError: the trial ended otherwise before, or another client has it now.
         """
         self.check(ending)
+
+        def admit(trial: FrozenTrial) -> None:
+            if lease is not None and kept_in(trial, GIVEN).get("lease") != lease:
+                raise self._anothers(number)
+
         try:
-            first = self.optimizer.tell(number, told_of(ending, key))
+            first = self.optimizer.tell(number, told_of(ending), admit)
         except KeyError:
             raise self._no_trial(number) from None
         if first:
@@ -158,11 +166,11 @@ class Experiment:
             self._on_told(self, number)
             return True
         trial = self.trial(number)
-        if (key is not None and kept_in(trial, ENDED).get("key") == key) or is_same(trial, ending):
+        if is_same(trial, ending):
             return False
         raise ConflictError(
-            f"Trial {number} of '{self.terms.experiment}' has ended as "
-            f"{status_of(trial)} already; the first result counts."
+            f"Trial {number} of '{self.terms.experiment}' has ended as {status_of(trial)} with "
+            "another content already; the first result counts."
         )
 
     def check(self, ending: Ending) -> None:
@@ -184,10 +192,7 @@ class Experiment:
         trial = self._unfinished(number)
         lease_s: float | None = kept_in(trial, GIVEN).get("lease_s")
         if not self._opened.leases.renew(number, token, lease_s):
-            raise ConflictError(
-                f"Trial {number} of '{self.terms.experiment}' is another client's now; end it "
-                "here and ask for a new one."
-            )
+            raise self._anothers(number)
         return lease_s
 
     def report(self, number: int, step: int, value: float) -> bool:
@@ -196,16 +201,15 @@ class Experiment:
         Raises:
             NotFoundError, ConflictError: there is no such trial, or it has ended.
         """
-        from optuna.exceptions import UpdateFinishedTrialError
-
         from benchmark.hpo.algorithms import pruner_of
+        from benchmark.hpo.trial_write import TrialWrite
 
-        trial = self._unfinished(number)
-        storage = self.optimizer.study._storage
         try:
-            storage.set_trial_intermediate_value(trial._trial_id, step, value)
-        except UpdateFinishedTrialError:
-            raise self._ended(number) from None
+            first = self.optimizer.write(number, TrialWrite(intermediate={step: value}))
+        except KeyError:
+            raise self._no_trial(number) from None
+        if not first:
+            raise self._ended(number)
         chosen = dict(self.definition.pruner)
         if not chosen or len(self.definition.directions) > 1:
             return False
@@ -217,6 +221,7 @@ class Experiment:
 
         Raises:
             InvalidError: a point is none of the space's; then nothing is appended.
+            ConflictError: other results were appended with the same key.
         """
         for place, (params, ending) in enumerate(entries):
             fault = self.definition.space.fault(params)
@@ -226,6 +231,7 @@ class Experiment:
         with self._opened.leases.exclusive():
             self._tally.look()
             had = self._tally.of_key(key, appended=True) if key else []
+            self._check_repeated(had, entries)
             numbers = had + [
                 self._append_one(params, ending, key) for params, ending in entries[len(had) :]
             ]
@@ -300,6 +306,12 @@ class Experiment:
             f"Trial {number} of '{self.terms.experiment}' has ended already; ask for a new one."
         )
 
+    def _anothers(self, number: int) -> ConflictError:
+        return ConflictError(
+            f"Trial {number} of '{self.terms.experiment}' is another client's now; end it "
+            "here and ask for a new one."
+        )
+
     def _admit(self) -> None:
         state = self.state
         if state == "paused":
@@ -320,10 +332,25 @@ class Experiment:
             given.append(self._giving.take(proposal, key, lease_s))
         return given
 
+    def _check_repeated(self, had: list[int], entries: Sequence[tuple[Params, Ending]]) -> None:
+        """Refuse entries that are not those that were appended with the same key."""
+        typed = {tunable.name: tunable.typed for tunable in self.definition.space.tunables}
+        trials = [self.trial(number) for number in had]
+        if len(had) > len(entries) or not all(
+            identity(self.optimizer.params_of(trial))
+            == identity({name: typed[name](value) for name, value in params.items()})
+            and is_same(trial, ending)
+            for trial, (params, ending) in zip(trials, entries, strict=False)
+        ):
+            raise ConflictError(
+                "The idempotency key was sent with other results before; send a new key with new "
+                "results."
+            )
+
     def _append_one(self, params: Params, ending: Ending, key: str | None) -> int:
         import optuna
 
-        told = told_of(ending, key)
+        told = told_of(ending)
         states = optuna.trial.TrialState
         state = {"success": states.COMPLETE, "failure": states.FAIL, "prune": states.PRUNED}
         by_name = {tunable.name: tunable for tunable in self.definition.space.tunables}

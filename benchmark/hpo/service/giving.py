@@ -75,7 +75,7 @@ class Giving:
 
     def _again(self, number: int, key: str | None, lease_s: float | None) -> Given | None:
         """Give a trial out once more; None where it is told or not ours."""
-        from optuna.exceptions import UpdateFinishedTrialError
+        from benchmark.hpo.trial_write import TrialWrite
 
         trial = stored(self._optimizer, number)
         # Where others drive the study too, a trial that no server gave out is one of theirs.
@@ -84,10 +84,7 @@ class Giving:
             return None
         token = secrets.token_hex(8)
         kept = {"lease": token, "lease_s": lease_s} | ({"key": key} if key is not None else {})
-        storage = self._optimizer.study._storage
-        try:
-            storage.set_trial_user_attr(trial._trial_id, GIVEN, kept)
-        except UpdateFinishedTrialError:
+        if not self._optimizer.write(number, TrialWrite(user_attrs={GIVEN: kept})):
             return None
         self._opened.leases.grant(number, token, lease_s)
         self._tally.given_again(number, key)

@@ -13,6 +13,7 @@ LONGEST_LEASE_S = 30 * 86400.0
 class Terms:
     """`facts` is what a client declared for its own use. A trial's cost is in the client's unit.
 
+    `key` and `request` are the idempotency key of the founding and a hash of what it declared.
     `lease_s` is for how long a trial is its client's alone, unless the ask says otherwise; None:
     until it is told. `max_time_s` counts from the first ask, `max_cost` what the tells said.
     """
@@ -24,6 +25,7 @@ class Terms:
     max_cost: float | None = None
     facts: dict[str, Any] = field(default_factory=dict)
     key: str | None = None
+    request: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from fastapi import APIRouter, Header, Path, Query
+from fastapi import APIRouter, Depends, Header, Path, Query, Request
 from pydantic import AfterValidator
 from starlette.responses import HTMLResponse, Response, StreamingResponse
 
 from benchmark.hpo.service import plots, views
 from benchmark.hpo.service import v1_models as models
 from benchmark.hpo.service.endings import Ending
-from benchmark.hpo.service.errors import ExistsError, FinishedError, NotFoundError, PausedError
+from benchmark.hpo.service.errors import (
+    ConflictError,
+    ExistsError,
+    FinishedError,
+    InvalidError,
+    NotFoundError,
+    PausedError,
+)
 from benchmark.hpo.service.naming import SLASH
 
 if TYPE_CHECKING:
@@ -53,7 +61,7 @@ _FOR_STATE = {"pause": "paused", "resume": "running", "stop": "stopped"}
 
 def routes(service: Service, threads: Threads) -> APIRouter:  # noqa: PLR0915
     """The routes over a service."""
-    router = APIRouter(prefix="/v1", responses=_REFUSALS)
+    router = APIRouter(prefix="/v1", responses=_REFUSALS, dependencies=[Depends(_known_parameters)])
 
     def using(call: Any, name: str, *arguments: Any) -> Any:
         with service.use(name) as experiment:
@@ -61,7 +69,10 @@ def routes(service: Service, threads: Threads) -> APIRouter:  # noqa: PLR0915
 
     @router.post("/experiments", status_code=201)
     async def create(body: models.NewExperiment, key: Key = None) -> dict[str, Any]:
-        """Found an experiment; with the same key again the one that was founded is answered."""
+        """Found an experiment. The same key and body again answer the one that was founded.
+
+        The same key with another body is 409.
+        """
         found: dict[str, Any] = await threads.quick(_create, service, body, key)
         return found
 
@@ -92,10 +103,13 @@ def routes(service: Service, threads: Threads) -> APIRouter:  # noqa: PLR0915
         return await threads.patient(using, _ask, name, body or models.Ask(), key)
 
     @router.post("/experiments/{name}/trials/{number}/tell")
-    async def tell(name: Name, number: Number, body: models.Tell, key: Key = None) -> models.Told:
-        """End a trial. The same ending once more changes nothing; another one is refused."""
+    async def tell(name: Name, number: Number, body: models.Tell, _: Key = None) -> models.Told:
+        """End a trial. The same content again changes nothing (200); another one is 409.
+
+        An `Idempotency-Key` is accepted and changes nothing: the content decides.
+        """
         first = await threads.quick(
-            using, lambda experiment: experiment.tell(number, _ending(body), key), name
+            using, lambda experiment: experiment.tell(number, _ending(body), body.lease), name
         )
         return models.Told(number=number, repeated=not first)
 
@@ -117,7 +131,7 @@ def routes(service: Service, threads: Threads) -> APIRouter:  # noqa: PLR0915
 
     @router.post("/experiments/{name}/trials", status_code=201)
     async def append(name: Name, body: models.Append, key: Key = None) -> models.Appended:
-        """Tell results without an ask, one or many."""
+        """Tell results without an ask, one or many; the same key and results again count once."""
         entries = [(dict(result.params), _ending(result)) for result in body.results]
         numbers = await threads.patient(
             using, lambda experiment: experiment.append(entries, key), name
@@ -219,6 +233,18 @@ def routes(service: Service, threads: Threads) -> APIRouter:  # noqa: PLR0915
     return router
 
 
+async def _known_parameters(request: Request) -> None:
+    """Refuse query parameters that the route does not have, or that stand twice."""
+    known = [field.alias for field in request.scope["route"].dependant.query_params]
+    names = [name for name, _ in request.query_params.multi_items()]
+    for name in names:
+        if name not in known:
+            shown = f"it has {', '.join(known)}" if known else "it has none"
+            raise InvalidError(f"query.{name[:80]} is no parameter of {request.url.path}; {shown}.")
+        if names.count(name) > 1:
+            raise InvalidError(f"query.{name} is given {names.count(name)} times; give it once.")
+
+
 def _event(summary: dict[str, Any]) -> bytes:
     return b"event: summary\ndata: " + json.dumps(summary).encode() + b"\n\n"
 
@@ -231,12 +257,20 @@ def _create(service: Service, body: models.NewExperiment, key: str | None) -> di
         if value not in (None, [])
     }
     terms = {field: getattr(body, field) for field in own[1:]}
+    request = None if key is None else hashlib.sha256(body.model_dump_json().encode()).hexdigest()
     try:
-        service.create(body.name, values, key=key, **terms)
+        service.create(body.name, values, key=key, request=request, **terms)
     except ExistsError:
         with service.use(body.name) as experiment:
-            if key is None or experiment.terms.key != key:
+            founded = experiment.terms
+            if key is None or founded.key != key:
                 raise
+            # An experiment of an earlier version has no hash.
+            if founded.request not in (None, request):
+                raise ConflictError(
+                    f"The experiment '{body.name}' was founded with this idempotency key and "
+                    "another body; send the same body, or a new name with a new key."
+                ) from None
             return views.summary(experiment)
     with service.use(body.name) as experiment:
         return views.summary(experiment)
@@ -273,7 +307,7 @@ def _ask(experiment: Any, body: models.Ask, key: str | None) -> models.Asked:
     return models.Asked(trials=trials, state="running")
 
 
-def _ending(body: models.Tell) -> Ending:
+def _ending(body: models.Outcome) -> Ending:
     values = body.values if body.values is not None else []
     if body.value is not None and not values:
         values = [body.value]

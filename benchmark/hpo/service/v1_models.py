@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+import re
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from benchmark.hpo.service.terms import LEASE_S, LONGEST_LEASE_S
 
@@ -12,13 +13,23 @@ Direction = Literal["minimize", "maximize"]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Value = bool | int | Number | str | None
 Lease = Annotated[float, Field(gt=0, le=LONGEST_LEASE_S)]
-Count = Annotated[int, Field(ge=1)]
+LeaseToken = Annotated[str, Field(min_length=1, max_length=64)]
+_LAST_STEP = 2**31 - 1
+
+
+def _step(text: object) -> object:
+    """The number that a key of a JSON object stands for, if it is written as JSON writes it."""
+    return int(text) if isinstance(text, str) and re.fullmatch(r"0|[1-9]\d{0,9}", text) else text
+
+
+Step = Annotated[int, Field(ge=0, le=_LAST_STEP)]
+StepKey = Annotated[Step, BeforeValidator(_step)]
 
 
 class Strict(BaseModel):
-    """A key that is not known is a fault, not a wish that nobody hears."""
+    """Unknown keys are refused; `true`, `"1"` and `1.0` do not stand for the number 1."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class NewExperiment(Strict):
@@ -66,7 +77,7 @@ class Asked(BaseModel):
     state: str
 
 
-class Tell(Strict):
+class Outcome(Strict):
     """How a trial ended. A success has a value for each direction."""
 
     status: Literal["success", "failure", "prune", "infeasible"] = "success"
@@ -74,9 +85,21 @@ class Tell(Strict):
     values: Annotated[list[Number], Field(max_length=100)] | None = None
     metrics: Annotated[dict[str, Number], Field(max_length=1000)] = {}
     constraints: Annotated[list[Number], Field(max_length=100)] = []
-    intermediate: Annotated[dict[int, Number], Field(max_length=10_000)] = {}
+    intermediate: Annotated[dict[StepKey, Number], Field(max_length=10_000)] = {}
     cost: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     message: Annotated[str, Field(max_length=10_000)] = ""
+
+    @model_validator(mode="after")
+    def _one_of(self) -> Self:
+        if self.value is not None and self.values:
+            raise ValueError("'value' and 'values' are both given; give one of them")
+        return self
+
+
+class Tell(Outcome):
+    """How a trial ended; with its `lease` only if no other client has it by now."""
+
+    lease: LeaseToken | None = None
 
 
 class Told(BaseModel):
@@ -86,7 +109,7 @@ class Told(BaseModel):
     repeated: bool
 
 
-class Result(Tell):
+class Result(Outcome):
     """A result that was measured without an ask."""
 
     params: dict[str, Value]
@@ -107,7 +130,7 @@ class Appended(BaseModel):
 class Heartbeat(Strict):
     """Who has the lease begins its time anew."""
 
-    lease: Annotated[str, Field(min_length=1, max_length=64)]
+    lease: LeaseToken
 
 
 class Renewed(BaseModel):
@@ -119,7 +142,7 @@ class Renewed(BaseModel):
 class Report(Strict):
     """An intermediate value."""
 
-    step: Annotated[int, Field(ge=0, le=2**31 - 1)]
+    step: Step
     value: Number
 
 
@@ -144,5 +167,9 @@ class Refusal(BaseModel):
     message: str
 
 
-KEYS = sorted({name for model in Strict.__subclasses__() for name in model.model_fields})
+def _keys(model: type[BaseModel]) -> set[str]:
+    return set(model.model_fields).union(*map(_keys, model.__subclasses__()))
+
+
+KEYS = sorted(_keys(Strict))
 """Every key that a body can have."""

@@ -1,0 +1,177 @@
+"""Write several facts of a trial at once, in every storage that a study can have.
+
+Optuna ends a trial in several writes: each attribute, each step, then the state. Two writers at
+once, or a kill between two of the writes, leave a trial that mixes two endings. Here they are one
+write, made only while the trial is unfinished:
+
+    in memory      one turn of the storage's lock
+    journal file   one append under the file's lock, cut by the next writer if it is incomplete
+    database       one transaction, which first claims the trial's row if it is unfinished
+
+Written for Optuna 5.0, of which it uses private names.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, cast
+
+from optuna.storages import InMemoryStorage, JournalStorage, RDBStorage
+from optuna.storages._rdb import models
+from optuna.storages._rdb.storage import _create_scoped_session
+from optuna.storages.journal._storage import JournalOperation
+from optuna.trial import TrialState
+from sqlalchemy import delete, insert, update
+
+from benchmark.hpo.journal_file import JournalFile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from optuna.storages import BaseStorage
+    from optuna.trial import FrozenTrial
+    from sqlalchemy import CursorResult
+
+    Admit = Callable[[FrozenTrial], None]
+
+_UNFINISHED = (TrialState.RUNNING, TrialState.WAITING)
+
+
+@dataclass(frozen=True)
+class TrialWrite:
+    """What to write; a `state` ends the trial, and `values` are those of its directions."""
+
+    state: TrialState | None = None
+    values: Sequence[float] | None = None
+    intermediate: dict[int, float] = field(default_factory=dict)
+    user_attrs: dict[str, Any] = field(default_factory=dict)
+    system_attrs: dict[str, Any] = field(default_factory=dict)
+
+
+def write_trial(
+    storage: BaseStorage, trial_id: int, write: TrialWrite, admit: Admit | None = None
+) -> bool:
+    """Write all of it, or nothing where the trial has ended: then False.
+
+    `admit` is called with the trial as it is before the write, and may raise to prevent it.
+
+    Raises:
+        KeyError: there is no such trial.
+    """
+    # Optuna wraps a database in a cache, which keeps finished trials only.
+    inner = getattr(storage, "_backend", None)
+    if isinstance(inner, RDBStorage):
+        return _in_database(inner, trial_id, write, admit)
+    if isinstance(storage, RDBStorage):
+        return _in_database(storage, trial_id, write, admit)
+    if isinstance(storage, JournalStorage) and isinstance(inner, JournalFile):
+        return _in_journal(storage, inner, trial_id, write, admit)
+    if isinstance(storage, InMemoryStorage):
+        return _in_memory(storage, trial_id, write, admit)
+    raise TypeError(f"{type(storage).__name__} cannot write several facts of a trial at once.")
+
+
+def _in_memory(
+    storage: InMemoryStorage, trial_id: int, write: TrialWrite, admit: Admit | None
+) -> bool:
+    with storage._lock:
+        trial = storage.get_trial(trial_id)
+        if trial.state.is_finished():
+            return False
+        if admit:
+            admit(trial)
+        for step, value in write.intermediate.items():
+            storage.set_trial_intermediate_value(trial_id, step, value)
+        for key, found in write.user_attrs.items():
+            storage.set_trial_user_attr(trial_id, key, found)
+        for key, found in write.system_attrs.items():
+            storage.set_trial_system_attr(trial_id, key, found)
+        if write.state is not None:
+            storage.set_trial_state_values(trial_id, write.state, write.values)
+    return True
+
+
+def _in_journal(
+    storage: JournalStorage,
+    journal: JournalFile,
+    trial_id: int,
+    write: TrialWrite,
+    admit: Admit | None,
+) -> bool:
+    with storage._thread_lock, journal.locked():
+        storage._sync_with_backend()
+        trial = storage._replay_result.get_trial(trial_id)
+        if trial.state.is_finished():
+            return False
+        if admit:
+            admit(trial)
+        common = {"worker_id": storage._replay_result.worker_id, "trial_id": trial_id}
+        journal.append_whole([{**log, **common} for log in _logs(write)])
+        storage._sync_with_backend()
+    return True
+
+
+def _logs(write: TrialWrite) -> Iterator[dict[str, Any]]:
+    """The lines of the journal; the state comes last, because it ends the trial."""
+    for step, value in write.intermediate.items():
+        operation = JournalOperation.SET_TRIAL_INTERMEDIATE_VALUE
+        yield {"op_code": operation, "step": step, "intermediate_value": value}
+    for key, found in write.user_attrs.items():
+        yield {"op_code": JournalOperation.SET_TRIAL_USER_ATTR, "user_attr": {key: found}}
+    for key, found in write.system_attrs.items():
+        yield {"op_code": JournalOperation.SET_TRIAL_SYSTEM_ATTR, "system_attr": {key: found}}
+    if write.state is not None:
+        yield {
+            "op_code": JournalOperation.SET_TRIAL_STATE_VALUES,
+            "state": write.state,
+            "values": None if write.values is None else list(write.values),
+            "datetime_complete": datetime.now(UTC).isoformat(timespec="microseconds"),
+        }
+
+
+def _in_database(
+    storage: RDBStorage, trial_id: int, write: TrialWrite, admit: Admit | None
+) -> bool:
+    with _create_scoped_session(storage.scoped_session) as session:
+        # Before anything is read: of two writers the second waits here for the end of the first.
+        claim = (
+            update(models.TrialModel)
+            .where(models.TrialModel.trial_id == trial_id)
+            .where(models.TrialModel.state.in_(_UNFINISHED))
+            .values(state=models.TrialModel.state)
+            .execution_options(synchronize_session=False)
+        )
+        claimed = cast("CursorResult[Any]", session.execute(claim)).rowcount
+        trial = models.TrialModel.find_or_raise_by_id(trial_id, session)
+        if not claimed:
+            return False
+        if admit:
+            admit(storage._build_frozen_trial_from_trial_model(trial))
+        steps = models.TrialIntermediateValueModel
+        if write.intermediate:
+            rows = [
+                {"trial_id": trial_id, "step": step, **_stored(value)}
+                for step, value in write.intermediate.items()
+            ]
+            session.execute(
+                delete(steps).where(steps.trial_id == trial_id, steps.step.in_(write.intermediate))
+            )
+            session.execute(insert(steps), rows)
+        for model, attrs in (
+            (models.TrialUserAttributeModel, write.user_attrs),
+            (models.TrialSystemAttributeModel, write.system_attrs),
+        ):
+            for key, found in attrs.items():
+                storage._set_trial_attr_without_commit(session, model, trial_id, key, found)
+        for objective, value in enumerate(write.values or ()):
+            storage._set_trial_value_without_commit(session, trial, objective, value)
+        if write.state is not None:
+            trial.state = write.state
+            trial.datetime_complete = datetime.now()
+    return True
+
+
+def _stored(value: float) -> dict[str, Any]:
+    stored, kind = models.TrialIntermediateValueModel.intermediate_value_to_stored_repr(value)
+    return {"intermediate_value": stored, "intermediate_value_type": kind}
