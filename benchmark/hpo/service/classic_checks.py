@@ -24,14 +24,21 @@ LARGEST = 10**6
 
 
 def keys(
-    body: dict[str, Any], required: tuple[str, ...], optional: tuple[str, ...] = ()
+    body: dict[str, Any],
+    required: tuple[str, ...],
+    optional: tuple[str, ...] = (),
+    own_phrases: tuple[str, ...] = (),
 ) -> list[str]:
-    """Missing, unknown and empty keys."""
+    """Missing, unknown and empty keys; an empty text in `own_phrases` is its own check's matter."""
     faults = [phrases.REQUIRED.format(key) for key in required if key not in body]
     unknown = [f"'{key}'" for key in body if key not in (*required, *optional)]
     if unknown:
         faults.append(phrases.UNKNOWN.format(", ".join(unknown)[:200]))
-    if any(is_empty(body[key]) for key in body if key in (*required, *optional)):
+    if any(
+        is_empty(body[key]) and not (key in own_phrases and isinstance(body[key], str))
+        for key in body
+        if key in (*required, *optional)
+    ):
         faults.append(phrases.EMPTY)
     return faults
 
@@ -70,7 +77,7 @@ def search_space(space: Any) -> str:
 
 def result(body: dict[str, Any]) -> str:
     """What is wrong with a result, apart from what the experiment knows."""
-    faults = keys(body, RESULT, ("operation",))
+    faults = keys(body, RESULT, ("operation",), ("trial_result", "result_value_type"))
     if faults:
         return ", ".join(faults)
     number, value = body["trial_number"], body["result_value"]

@@ -47,11 +47,22 @@ def test_the_same_key_is_the_same_trial(http: Http) -> None:
 
 def test_a_key_founds_an_experiment_once(http: Http) -> None:
     body = {"name": "e", "direction": "minimize", "tunables": TUNABLES}
-    answers = [
-        http.post("/v1/experiments", json=body, headers={"idempotency-key": key}).status_code
-        for key in ("a", "a", "b")
+
+    def founded(key: str, **changes: Any) -> int:
+        headers = {"idempotency-key": key}
+        return http.post("/v1/experiments", json=body | changes, headers=headers).status_code
+
+    assert [founded(key) for key in ("a", "a", "b")] == [201, 201, 409]
+    others: list[dict[str, Any]] = [
+        {"trials": 7},
+        {"direction": "maximize"},
+        {"tunables": TUNABLES[:1]},
+        {"facts": {"a": 1}},
+        {"lease_s": None},
     ]
-    assert answers == [201, 201, 409]
+    assert [founded("a", **other) for other in others] == [409] * len(others)
+    # What is left out is its default: the same body.
+    assert founded("a", trials=100) == 201
 
 
 def test_endings_are_told_apart(http: Http) -> None:
@@ -83,8 +94,19 @@ def test_a_result_counts_once(http: Http) -> None:
     assert tell(http, 0, "k", value=1.0).json()["repeated"] is False
     assert tell(http, 0, "k", value=1.0).json()["repeated"] is True
     assert tell(http, 0, value=1.0).json()["repeated"] is True
-    other = tell(http, 0, value=2.0)
-    assert (other.status_code, other.json()["error"]) == (409, "conflict")
+    others: list[dict[str, Any]] = [
+        {"value": 2.0},
+        {"value": 1.0, "metrics": {"a": 1.0}},
+        {"value": 1.0, "cost": 1.0},
+        {"value": 1.0, "constraints": [0.0]},
+        {"value": 1.0, "intermediate": {"0": 1.0}},
+        {"value": 1.0, "message": "late"},
+        {"status": "failure"},
+    ]
+    for other in others:
+        for key in ("k", None):
+            answer = tell(http, 0, key, **other)
+            assert (answer.status_code, answer.json()["error"]) == (409, "conflict")
     assert tell(http, 7, value=1.0).status_code == 404
 
 
@@ -138,6 +160,10 @@ def test_results_without_an_ask(http: Http) -> None:
     for _ in range(2):
         answer = http.post(place, json={"results": results}, headers=key)
         assert answer.json() == {"numbers": [0, 1]}
+    changed = [results[0] | {"value": 4.0}, results[0] | {"params": {"x": 0.75, "gc": "Z"}}]
+    for other in ([changed[0], results[1]], [changed[1], results[1]], results[:1]):
+        answer = http.post(place, json={"results": other}, headers=key)
+        assert (answer.status_code, answer.json()["error"]) == (409, "conflict")
     assert ask(http)["trials"][0]["number"] == 2
     wrong = http.post(place, json={"results": [{"params": {"x": 7, "gc": "Z"}, "value": 1.0}]})
     assert wrong.status_code == 422
