@@ -188,6 +188,8 @@ def main() -> int:
     trials = 64 if options.quick else options.trials
     import optuna
 
+    from benchmark.removal import clear
+
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     print(
         f"{os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}, Python "
@@ -197,7 +199,7 @@ def main() -> int:
     print(f"{'':>22} {heads} {'enough':>8} {'$ per 1,000':>12}")
     with contextlib.ExitStack() as held:
         folder = Path(tempfile.mkdtemp(prefix="storages-"))
-        held.callback(shutil.rmtree, folder)
+        held.callback(clear, folder)
         places = [
             ("journal", str(folder / "direct.journal"), str(folder / "proxied.journal")),
             ("SQLite", f"sqlite:///{folder}/direct.db", f"sqlite:///{folder}/proxied.db"),

@@ -30,6 +30,7 @@ from benchmark.execution.variables import wanted, without_secrets
 from benchmark.execution.work import Outcome
 from benchmark.execution.worker.crowd import VARIABLE, Crowd
 from benchmark.execution.worker.task import OUTCOME, STAGE
+from benchmark.removal import remove_tree
 from benchmark.results import Cause
 
 if TYPE_CHECKING:
@@ -172,6 +173,7 @@ class Sandbox:
             raise SetupError("The sandbox means 'process-group' needs the program ps; install it.")
         self._scratch = Scratch()
         self._zygotes: dict[tuple[Path, tuple[str, ...], int], Zygote] = {}
+        self._places: list[Path] = []
         self._current: Zygote | None = None
         self._closing = False
 
@@ -191,9 +193,8 @@ class Sandbox:
 
     def _run(self, work: Work, place: str) -> Outcome:
         cores = self.cores[: work.limits.cores]
-        folder = self._scratch.folder / place
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
+        folder = self._scratch.work_folder(place)
+        self._places.append(folder)
         payload = work.inputs(folder)
         zygote = self._zygote(work, cores)
         group, namespace = self._means(zygote, work, cores)
@@ -230,8 +231,9 @@ class Sandbox:
 
     def discard_work(self) -> None:
         """Remove what the last Work and its follow-up left on disk."""
-        for place in ("work", "follow-up"):
-            shutil.rmtree(self._scratch.folder / place, ignore_errors=True)
+        for folder in self._places:
+            remove_tree(folder)
+        self._places.clear()
 
     def interrupt(self) -> None:
         """End the Work that runs, and refuse more; from any thread or a signal handler."""

@@ -2,6 +2,10 @@
 
 The runner holds a lock on its folder while it lives; whoever can take the lock of a folder knows
 that its runner is gone, ends the control groups and marked processes it noted, and removes it.
+
+Tasks of the same user may be able to write here, so nothing is believed: the root is a folder of
+this user's that nobody else can open, links are never followed, and only folders of our own form
+are removed.
 """
 
 from __future__ import annotations
@@ -10,26 +14,56 @@ import contextlib
 import fcntl
 import json
 import os
-import shutil
+import re
+import stat
 import tempfile
 from pathlib import Path
 from typing import IO
 
-from benchmark.execution.worker.cgroups import PREFIX, Group, create
+from benchmark.errors import SetupError
+from benchmark.execution.worker.cgroups import PREFIX, Group, create, hierarchies
 from benchmark.execution.worker.crowd import Crowd
+from benchmark.removal import OPEN_FOLDER, remove_tree
 
-_LOCK = "lock"
+LOCK = "lock"
 _GROUPS = "groups"
 _MARK = "mark"
+_LARGEST_NOTE = 1 << 14
+# A runner's folder, or a shared one such as "parts-4f2a…-holdout-75".
+_FORM = re.compile(r"[a-z0-9_]{8}|[a-z]+-.+")
 
 
 def scratch_root() -> Path:
-    """The folder of this user's scratch folders; refused where somebody else owns it."""
-    root = Path(tempfile.gettempdir()) / f"automl-benchmark-{os.getuid()}"
-    root.mkdir(mode=0o700, exist_ok=True)
-    if root.stat().st_uid != os.getuid():
-        raise PermissionError(f"{root} belongs to another user; set TMPDIR to a folder of your own")
+    """The folder of this user's scratch folders, made where it is not there.
+
+    TMPDIR may be a link. The folder in it may not, and is this user's alone.
+
+    Raises:
+        SetupError: something else is in its place.
+    """
+    # Below the real folder: a link that changes later leads nowhere else.
+    root = Path(os.path.realpath(tempfile.gettempdir())) / f"automl-benchmark-{os.getuid()}"
+    with contextlib.suppress(FileExistsError):
+        root.mkdir(mode=0o700)
+    fault = _fault(root.lstat())
+    if fault:
+        raise SetupError(
+            f"The scratch folder {root} {fault}; remove it, or set TMPDIR to a folder of your own."
+        )
     return root
+
+
+def _fault(facts: os.stat_result) -> str | None:
+    """Why a folder cannot be a scratch root of this user."""
+    if stat.S_ISLNK(facts.st_mode):
+        return "is a link"
+    if not stat.S_ISDIR(facts.st_mode):
+        return "is not a folder"
+    if facts.st_uid != os.geteuid():
+        return f"belongs to another user ({facts.st_uid})"
+    if facts.st_mode & 0o077:
+        return f"is open to other users (mode {stat.S_IMODE(facts.st_mode):03o})"
+    return None
 
 
 class Scratch:
@@ -55,59 +89,132 @@ class Scratch:
         name = f"{PREFIX}{self.folder.name}-{self._count}"
         group = create(name, memory_mb, cores)
         if group:
-            (self.folder / _GROUPS).write_text(json.dumps(group.folders))
+            self._note(_GROUPS, json.dumps(group.folders))
         return group
 
     def mark(self) -> str:
         """A mark for the processes of one zygote (see worker/crowd.py), noted for a sweep."""
         self._count += 1
-        (self.folder / _MARK).touch()
+        self._note(_MARK, "")
         return f"{self.folder.name}-{self._count}"
+
+    def work_folder(self, name: str) -> Path:
+        """A new folder for one Work, under another name where the last one cannot be removed."""
+        folder = self.folder / name
+        why = remove_tree(folder)
+        while why or not _made(folder):
+            self._count += 1
+            folder, why = self.folder / f"{name}-{self._count}", None
+        return folder
 
     def close(self) -> None:
         _remove(self.folder)
         self._lock.close()
-        _remove_empty_root()
+        _remove_empty_root(self.folder.parent)
+
+    def _note(self, name: str, text: str) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+        with open(os.open(self.folder / name, flags, 0o600), "w") as file:  # noqa: PTH123
+            file.write(text)
 
 
 def sweep() -> int:
     """Remove what runners that are gone have left: their groups with what runs in them, folders.
 
+    Never raises: what cannot be removed stays, and `doctor` names it.
+
     Returns:
         How many were removed.
     """
     removed = 0
-    try:
-        folders = list(scratch_root().iterdir())
-    except FileNotFoundError:
-        return 0  # Another process has just removed the empty root.
-    for folder in folders:
-        with contextlib.suppress(FileNotFoundError):
-            if not folder.is_dir():
-                folder.unlink(missing_ok=True)
-                continue
-            lock = _lock(folder)
+    with contextlib.suppress(SetupError, FileNotFoundError):
+        root = scratch_root()
+        for folder in _folders(root):
+            lock = lock_of(folder, wait=False)
             if lock:
                 with lock:
-                    _remove(folder)
-                removed += 1
-    _remove_empty_root()
+                    removed += _remove(folder) is None
+        _remove_empty_root(root)
     return removed
+
+
+def left_behind() -> list[str]:
+    """What is in the scratch root and belongs to no living runner, after a sweep: each with why.
+
+    Raises:
+        SetupError: the scratch root is not this user's own folder.
+    """
+    root = scratch_root()
+    with contextlib.suppress(FileNotFoundError):
+        ours = {folder.name for folder in _folders(root)}
+        found = []
+        for place in sorted(root.iterdir()):
+            if place.name not in ours:
+                found.append(f"{ascii(str(place))[1:-1]}: it is not a folder of ours")
+                continue
+            lock = lock_of(place, wait=False)
+            if lock:
+                with lock:
+                    why = _remove(place)
+                found += [why] if why else []
+            elif not _is_regular(place / LOCK):
+                found.append(f"{place}: its lock is not a regular file")
+        _remove_empty_root(root)
+        return found
+    return []
 
 
 def discard(folder: Path) -> None:
     """Remove a folder of the scratch root unless somebody holds its lock."""
-    lock = _lock(folder)
+    lock = lock_of(folder, wait=False)
     if lock:
         with lock:
             _remove(folder)
-    _remove_empty_root()
+    _remove_empty_root(folder.parent)
 
 
-def _remove_empty_root() -> None:
+def lock_of(folder: Path, wait: bool, shared: bool = False) -> IO[bytes] | None:
+    """The lock of a folder; None where it is held (and not waited for), or is no lock of ours."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        if _fault(folder.parent.lstat()):
+            return None
+        inside = os.open(folder, OPEN_FOLDER)
+    except OSError:
+        return None  # It has gone, or a link is in its place.
+    try:
+        file = os.fdopen(os.open(LOCK, flags, 0o600, dir_fd=inside), "ab")
+    except OSError:
+        return None  # A link or a folder is in the lock's place.
+    finally:
+        os.close(inside)
+    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+    try:
+        if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            fcntl.flock(file, kind if wait else kind | fcntl.LOCK_NB)
+            return file
+    except BlockingIOError:
+        pass
+    file.close()
+    return None
+
+
+def _folders(root: Path) -> list[Path]:
+    """The folders in the scratch root that are of our form, and this user's."""
+    found = []
+    for folder in root.iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            facts = folder.lstat()
+            ours = stat.S_ISDIR(facts.st_mode) and facts.st_uid == os.geteuid()
+            if ours and _FORM.fullmatch(folder.name):
+                found.append(folder)
+    return found
+
+
+def _remove_empty_root(root: Path) -> None:
     """Nothing of ours stays in the temporary folder when nobody runs."""
     with contextlib.suppress(OSError):
-        scratch_root().rmdir()
+        root.rmdir()
 
 
 def _locked_folder() -> tuple[Path, IO[bytes]]:
@@ -117,41 +224,46 @@ def _locked_folder() -> tuple[Path, IO[bytes]]:
             folder = Path(tempfile.mkdtemp(prefix="", dir=scratch_root()))
         except FileNotFoundError:
             continue  # Another process has just removed the empty root.
-        lock = _lock(folder)
-        if lock and folder.exists() and (folder / _LOCK).exists():
+        lock = lock_of(folder, wait=False)
+        if lock and folder.exists() and (folder / LOCK).exists():
             return folder, lock
 
 
-def _lock(folder: Path) -> IO[bytes] | None:
+def _made(folder: Path) -> bool:
     try:
-        file = (folder / _LOCK).open("ab")
+        folder.mkdir(mode=0o700)
+    except FileExistsError:
+        return False
+    return True
+
+
+def _remove(folder: Path) -> str | None:
+    """End what runs for a folder of the scratch root and remove it; why something stayed."""
+    try:
+        fault = _fault(folder.parent.lstat())
     except FileNotFoundError:
         return None
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
-        return None
-    return file
-
-
-def _remove(folder: Path) -> None:
+    if fault:
+        return f"{folder.parent} {fault}"
     for group in _noted_groups(folder):
         group.kill()
         group.remove()
-    if (folder / _MARK).exists():
+    if _is_regular(folder / _MARK):
         Crowd(f"{folder.name}-").kill_all()
-    shutil.rmtree(folder, ignore_errors=True)
+    return remove_tree(folder)
 
 
 def _noted_groups(folder: Path) -> list[Group]:
     """The group that the runner noted, and any other with its name."""
-    try:
-        noted = json.loads((folder / _GROUPS).read_text())
-    except (OSError, ValueError):
-        return []
+    noted = _read_note(folder / _GROUPS)
+    own = re.compile(re.escape(f"{PREFIX}{folder.name}-") + r"\d+")
+    mounts = tuple(f"{mount}/" for mount in hierarchies().values())
+    for path in noted.values():
+        # A note that names another place is not the runner's.
+        if not os.path.realpath(path).startswith(mounts):
+            return []
     groups = []
-    for member in {name for path in noted.values() for name in _siblings(path, folder.name)}:
+    for member in {name for path in noted.values() for name in _siblings(path, own)}:
         paths = {kind: str(Path(path).parent / member) for kind, path in noted.items()}
         groups.append(
             Group({kind: path for kind, path in paths.items() if Path(path).is_dir()} or paths)
@@ -159,6 +271,32 @@ def _noted_groups(folder: Path) -> list[Group]:
     return groups
 
 
-def _siblings(path: str, scratch: str) -> list[str]:
+def _read_note(path: Path) -> dict[str, str]:
+    """A note's JSON; {} where it is not such as a runner writes."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                return {}
+            noted = json.loads(file.read(_LARGEST_NOTE))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    known = {"memory", "cpuset", "unified"}
+    if not isinstance(noted, dict) or not {"memory", "unified"} & noted.keys():
+        return {}
+    paths = {kind: path for kind, path in noted.items() if isinstance(path, str)}
+    return paths if paths.keys() == noted.keys() <= known else {}
+
+
+def _is_regular(path: Path) -> bool:
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except OSError:
+        return False
+
+
+def _siblings(path: str, own: re.Pattern[str]) -> list[str]:
     parent = Path(path).parent
-    return [entry.name for entry in parent.glob(f"{PREFIX}{scratch}-*")] if parent.is_dir() else []
+    if not parent.is_dir():
+        return []
+    return [entry.name for entry in parent.iterdir() if own.fullmatch(entry.name)]

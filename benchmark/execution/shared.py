@@ -13,16 +13,16 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import secrets
 from collections import OrderedDict
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from benchmark.execution.scratch import discard, scratch_root
+from benchmark.execution.scratch import LOCK, discard, lock_of, scratch_root
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-_LOCK = "lock"
 _READY = "ready"
 _MOST_HELD = 8
 _MOST_HELD_BYTES = 1 << 30
@@ -74,19 +74,33 @@ class SharedFolders:
 
 
 def _locked(name: str) -> tuple[Path, IO[bytes]]:
-    """The folder, held; made again if it was removed while we waited for it."""
+    """The folder, held; made again if it was removed while we waited for it.
+
+    What is no folder of ours, or has no lock of ours, stays: this process gets one of its own.
+    """
+    folder = scratch_root() / name
     while True:
-        folder = scratch_root() / name
         try:
-            folder.mkdir(exist_ok=True)
-            lock = (folder / _LOCK).open("ab")
+            folder.mkdir(mode=0o700, exist_ok=True)
+        except FileExistsError:
+            folder = _another(name)
+            continue
         except FileNotFoundError:
-            continue  # Another process has just removed it, or the empty root.
-        fcntl.flock(lock, fcntl.LOCK_SH)
+            scratch_root()  # Another process has just removed the empty root.
+            continue
+        lock = lock_of(folder, wait=True, shared=True)
+        if lock is None:
+            if folder.is_symlink() or (folder.is_dir() and (folder / LOCK).exists()):
+                folder = _another(name)
+            continue
         with contextlib.suppress(FileNotFoundError):
-            if (folder / _LOCK).stat().st_ino == os.fstat(lock.fileno()).st_ino:
+            if (folder / LOCK).stat().st_ino == os.fstat(lock.fileno()).st_ino:
                 return folder, lock
         lock.close()
+
+
+def _another(name: str) -> Path:
+    return scratch_root() / f"{name}-{secrets.token_hex(4)}"
 
 
 def _built(folder: Path, build: Callable[[Path], None]) -> None:

@@ -10,7 +10,6 @@ import fcntl
 import json
 import os
 import re
-import shutil
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING
 from benchmark.cache import cache_folder
 from benchmark.errors import SetupError
 from benchmark.frameworks.environments import READY
+from benchmark.removal import clear
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -95,11 +95,13 @@ def remove(names: Sequence[str]) -> list[Stored]:
 def _remove(folder: Path) -> None:
     """Under the lock of whoever builds it, which stays: a builder may be waiting for it."""
     ruin = folder.with_name(f".{folder.name}.{os.getpid()}")
+    if folder.is_symlink():
+        raise SetupError(f"{folder} is a link, which is not followed; remove the link itself.")
     try:
         with Path(f"{folder}.lock").open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             folder.rename(ruin)
-            shutil.rmtree(ruin)
+            clear(ruin)
     except BlockingIOError:
         raise SetupError(f"{folder} is being built by another process; wait for it.") from None
     except OSError as error:

@@ -12,7 +12,6 @@ import json
 import os
 import platform
 import re
-import shutil
 import subprocess
 import time
 from contextlib import contextmanager
@@ -25,6 +24,7 @@ from benchmark.cache import CACHE_VARIABLE, cache_folder
 from benchmark.errors import SetupError
 from benchmark.frameworks.interpreters import interpreter_for, minor_version
 from benchmark.frameworks.uv import clean_variables, run_uv
+from benchmark.removal import clear
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -183,8 +183,10 @@ def _build(
             f"Building the environment {framework.environment} in {folder}; that may take a "
             "minute or two."
         )
-    if folder.exists():
-        shutil.rmtree(folder)
+    try:
+        clear(folder)
+    except OSError as error:
+        raise SetupError(f"{folder} cannot be built anew: {error.strerror}.") from None
     python = str(folder / "bin" / "python")
     sync = ["pip", "sync", "--require-hashes", "--no-python-downloads"]
     if minor_version(base) != "3.6":  # uv compiles for Python 3.7 and later only.

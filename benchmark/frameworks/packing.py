@@ -12,7 +12,6 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-import shutil
 import sys
 import tarfile
 import tempfile
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.errors import SetupError
+from benchmark.removal import clear
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -68,7 +68,7 @@ def unpacked(file: Path) -> Path:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not folder.is_dir():
                 staged = folder.with_suffix(".staged")
-                shutil.rmtree(staged, ignore_errors=True)
+                clear(staged)
                 with tarfile.open(file) as archive:
                     archive.extractall(staged, filter="tar")  # nosec B202 # filtered
                 staged.rename(folder)

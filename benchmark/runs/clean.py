@@ -197,6 +197,8 @@ def _remove_empty_folders(store: Store, found: Found) -> None:
     if not isinstance(store, FolderStore):
         return
     for top in [*found.runs, "datasets", "code"]:
+        if (store.root / top).resolve() != store.root.resolve() / top:
+            continue  # A link lies on the way.
         for folder, _, _ in os.walk(store.root / top, topdown=False):
             _remove_if_empty(Path(folder))
     for name in found.runs:

@@ -48,6 +48,7 @@ _BY_ERRNO = {
     errno.EROFS: "mount it writable, or choose another place with 's3_bucket_root'",
     errno.EMFILE: "raise the limit on open files (ulimit -n)",
     errno.ENAMETOOLONG: "choose shorter names",
+    errno.ELOOP: "remove the link that is on the way; links are not followed",
     errno.EIO: "check the disk",
     errno.ESTALE: "mount it anew",
 }

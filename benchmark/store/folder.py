@@ -11,7 +11,9 @@ import contextlib
 import errno
 import fcntl
 import os
+import re
 import secrets
+import stat
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,6 +21,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import quote
 
 from benchmark.errors import StoreError
+from benchmark.removal import OPEN_FOLDER
 from benchmark.store.faults import diagnose
 from benchmark.store.holder import Holder
 from benchmark.store.objects import LOCKS, STAGING, Store
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
 _STALE_S = 3600.0
 _TRIES, _BETWEEN_S = 5, 0.05
 _READERS, _AT_ONCE = 4, 12
+# A staged file of a process, see _staged.
+_STAGED = re.compile(r"[0-9]+-[0-9a-z]+")
 _Entries = tuple[list[str], list[str]]
 
 
@@ -129,16 +134,41 @@ class FolderStore(Store):
         return True
 
     def delete(self, paths: Iterable[str]) -> None:
+        """By folders that are opened one below the other, so that no link leads elsewhere."""
         path = ""
         for path in paths:
             target = self._path(path)
             try:
-                target.unlink(missing_ok=True)
-            except (NotADirectoryError, IsADirectoryError):
+                folder = self._open_folder(target.parent)
+                try:
+                    os.unlink(target.name, dir_fd=folder)
+                finally:
+                    os.close(folder)
+            except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
                 continue
             except OSError as error:
                 raise self._failed("delete", path, error) from error
         self._is_there("delete", path)
+
+    def _open_folder(self, place: Path) -> int:
+        """Open a folder of the store.
+
+        Raises:
+            OSError: it is not there, or a link lies on the way below the store's own folder.
+        """
+        folder = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        for part in place.relative_to(self.root).parts:
+            try:
+                inner = os.open(part, OPEN_FOLDER, dir_fd=folder)
+            except NotADirectoryError:
+                facts = os.stat(part, dir_fd=folder, follow_symlinks=False)
+                if stat.S_ISLNK(facts.st_mode):
+                    raise OSError(errno.ELOOP, f"'{part}' is a link") from None
+                raise
+            finally:
+                os.close(folder)
+            folder = inner
+        return folder
 
     @contextlib.contextmanager
     def lock(self, name: str, on_lost: Callable[[], None] | None = None) -> Iterator[None]:  # noqa: ARG002
@@ -229,13 +259,17 @@ class FolderStore(Store):
     def _sweep(self) -> None:
         """Remove what a killed writer left in the staging folder."""
         try:
-            left = list(self._staging.iterdir())
+            folder = self._open_folder(self._staging)
         except OSError as error:
             raise self._failed("list", STAGING, error) from error
-        for staged in left:
-            with contextlib.suppress(OSError):  # another process may sweep as well
-                if time.time() - staged.stat().st_mtime > _STALE_S:
-                    staged.unlink()
+        try:
+            for name in filter(_STAGED.fullmatch, os.listdir(folder)):  # noqa: PTH208 # an open one
+                with contextlib.suppress(OSError):  # another process may sweep as well
+                    facts = os.stat(name, dir_fd=folder, follow_symlinks=False)
+                    if stat.S_ISREG(facts.st_mode) and time.time() - facts.st_mtime > _STALE_S:
+                        os.unlink(name, dir_fd=folder)
+        finally:
+            os.close(folder)
 
 
 def _entries(folder: str) -> _Entries:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
 import subprocess
 import sys
 import tarfile
@@ -22,6 +21,7 @@ from benchmark.frameworks.building import build_all
 from benchmark.frameworks.disk import remove, stored
 from benchmark.frameworks.environments import READY, verify
 from benchmark.frameworks.packing import pack, unpacked
+from benchmark.removal import clear
 
 Make = Callable[..., Framework]
 TOML = 'description = "{name}"\nversion_of = "{version_of}"\npreload = ["{preload}"]\n'
@@ -191,7 +191,7 @@ def test_a_packed_environment_runs_where_it_is_unpacked(
     built = ensure(framework)
     file = tmp_path / "shared" / "environments.tar.gz"
     pack([built, built], file)
-    shutil.rmtree(tmp_path / "cache")
+    clear(tmp_path / "cache")
     job = script(SlurmOptions(cache=str(file)), ["-m", "benchmark.frameworks.packing", str(file)])
     told = [
         subprocess.run(["bash"], input=job, capture_output=True, text=True, check=True).stdout

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from benchmark.config import Config
 from benchmark.hpo.study import Study
 from benchmark.hpo.study_file import define
 from benchmark.hpo.tune import tune
+from benchmark.removal import clear
 from benchmark.store import open_store
 from tests.support.services import free_ports
 
@@ -63,7 +65,8 @@ def postgres() -> Iterator[str]:
         yield f"postgresql://tuner@127.0.0.1:{port}/postgres"
     finally:
         run([*control, "-m", "immediate", "stop"])
-        shutil.rmtree(folder, ignore_errors=True)
+        os.chown(folder, os.geteuid(), -1)
+        clear(folder)
 
 
 @pytest.mark.integration

@@ -12,10 +12,12 @@ import pytest
 
 from benchmark.errors import StoreError
 from benchmark.store import open_store
+from benchmark.store.objects import STAGING
 from tests.support.writers import kill, start
 
 WRITER = """
 import sys
+from benchmark.store.objects import STAGING
 from benchmark.store import open_store
 store = open_store(sys.argv[1])
 print("begun", flush=True)
@@ -127,3 +129,40 @@ def test_a_full_disk_is_a_sentence_and_keeps_what_was_there(tiny: Path) -> None:
     assert store.list() == ["old"]
     assert list((tiny / ".staging").iterdir()) == []
     assert store.create("new", b"small") is True
+
+
+def test_nothing_is_deleted_through_a_link(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path / "store"))
+    home = tmp_path / "home"
+    (home / "inner").mkdir(parents=True)
+    for file in ("letter", "inner/letter"):
+        (home / file).touch()
+    (tmp_path / "store" / "runs").symlink_to(home)
+    store.put("real/a", b"")
+    for path in ("runs/letter", "runs/inner/letter"):
+        with pytest.raises(StoreError, match="links are not followed"):
+            store.delete(["real/a", path])
+    assert sorted(path.name for path in home.rglob("*")) == ["inner", "letter", "letter"]
+    assert store.get("real/a") is None
+
+
+@pytest.mark.parametrize("planted", ["the folder", "a file", "another name"])
+def test_the_sweep_of_the_staging_folder_follows_no_link(tmp_path: Path, planted: str) -> None:
+    root, home = tmp_path / "store", tmp_path / "home"
+    home.mkdir()
+    letter = home / f"1-{'0' * 16}"
+    letter.touch()
+    os.utime(letter, (0, 0))
+    if planted == "the folder":
+        root.mkdir()
+        (root / STAGING).symlink_to(home)
+        with pytest.raises(StoreError, match="links are not followed"):
+            open_store(str(root))
+    else:
+        (root / STAGING).mkdir(parents=True)
+        name = letter.name if planted == "a file" else "letter"
+        place = root / STAGING / name
+        place.symlink_to(letter)
+        open_store(str(root))
+        assert place.is_symlink()
+    assert letter.exists()

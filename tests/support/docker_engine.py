@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 
 from benchmark.compute.images.engine import Engine, connect
+from benchmark.removal import clear
 
 BASE = "automl-benchmark-base:bookworm"
 PACKAGES = {
@@ -78,7 +79,7 @@ def docker() -> Iterator[Docker]:
                 found.client.close()
     finally:
         _unmount(folder)
-        shutil.rmtree(folder)
+        clear(folder)
         for group in _groups() - groups:
             for path in (*sorted(group.rglob("*/"), reverse=True), group):
                 path.rmdir()

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from benchmark.removal import clear
 from tests.support.services import free_ports
 
 USER = "hpo"
@@ -60,7 +61,8 @@ def serving(password: str | None = None) -> Iterator[int]:
     finally:
         process.send_signal(signal.SIGINT)  # fast: it does not wait for its clients
         process.wait(60)
-        shutil.rmtree(folder, ignore_errors=True)
+        os.chown(folder, os.geteuid(), -1)
+        clear(folder)
 
 
 @pytest.fixture

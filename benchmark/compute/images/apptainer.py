@@ -9,12 +9,12 @@ Its steps are those of the Dockerfile (docker/install.py), in one image for all 
 from __future__ import annotations
 
 import io
-import shutil
 import tarfile
 from typing import TYPE_CHECKING
 
 from benchmark.compute.images.context import DEFAULT_BASE, HERE
 from benchmark.errors import BenchmarkError
+from benchmark.removal import clear
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,7 +71,7 @@ def write(images: Sequence[Image], folder: Path, base: str = DEFAULT_BASE) -> Pa
     packages = {"libgomp1", *(package for image in images for package in image.packages)}
     names = []
     try:
-        shutil.rmtree(build, ignore_errors=True)
+        clear(build)
         for image in images:
             with tarfile.open(fileobj=io.BytesIO(image.context())) as archive:
                 archive.extractall(build, filter="data")

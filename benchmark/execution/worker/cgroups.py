@@ -62,10 +62,11 @@ class Group:
 
     def pids(self) -> List[int]:
         found: Set[int] = set()
-        for folder in self.folders.values():
-            found.update(
-                int(pid) for pid in read_text(os.path.join(folder, "cgroup.procs")).split()
-            )
+        for top in self.folders.values():
+            for folder in _tree(top):
+                found.update(
+                    int(pid) for pid in read_text(os.path.join(folder, "cgroup.procs")).split()
+                )
         return sorted(found - {0})
 
     def kill(self, patience_s: float = 5.0) -> bool:
@@ -88,24 +89,37 @@ class Group:
             time.sleep(0.002)
 
     def remove(self, patience_s: float = 2.0) -> bool:
-        """Remove the group: True if it is gone in time."""
+        """Remove the group, with those that a task made in it: True if it is gone in time."""
         end = time.monotonic() + patience_s
-        for folder in self.folders.values():
-            while os.path.isdir(folder):
-                try:
-                    os.rmdir(folder)
-                except FileNotFoundError:
-                    break
-                except OSError as error:
-                    if error.errno != errno.EBUSY or time.monotonic() > end:
-                        return False
-                    time.sleep(0.002)
+        for top in self.folders.values():
+            for folder in reversed(_tree(top)):
+                while os.path.isdir(folder):
+                    try:
+                        os.rmdir(folder)
+                    except FileNotFoundError:
+                        break
+                    except OSError as error:
+                        if error.errno != errno.EBUSY or time.monotonic() > end:
+                            return False
+                        time.sleep(0.002)
         return True
+
+
+def _tree(top: str) -> List[str]:
+    """A group's folder and those of the groups in it, each after the one that it is in."""
+    found = [top]
+    for folder in found:
+        try:
+            with os.scandir(folder) as entries:
+                found += [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
+        except OSError:
+            continue
+    return found
 
 
 def surrounding() -> Optional[Group]:
     """The group that this process is in, such as its container's, to be read; None without one."""
-    mounts = _hierarchies()
+    mounts = hierarchies()
     kind = "memory" if "memory" in mounts else "unified"
     if kind not in mounts:
         return None
@@ -116,11 +130,11 @@ def surrounding() -> Optional[Group]:
 
 def create(name: str, memory_mb: float, cores: List[int]) -> Optional[Group]:
     """Make a group with limits, or None where this process may not."""
-    hierarchies, own = _hierarchies(), _own_paths()
-    if "memory" in hierarchies:
-        return _create_v1(name, memory_mb, cores, hierarchies, own)
-    if "unified" in hierarchies:
-        return _create_v2(name, memory_mb, cores, hierarchies["unified"], own.get("unified", "/"))
+    mounts, own = hierarchies(), _own_paths()
+    if "memory" in mounts:
+        return _create_v1(name, memory_mb, cores, mounts, own)
+    if "unified" in mounts:
+        return _create_v2(name, memory_mb, cores, mounts["unified"], own.get("unified", "/"))
     return None
 
 
@@ -187,7 +201,7 @@ def _create_v2(
         path = path.rpartition("/")[0]
 
 
-def _hierarchies() -> Dict[str, str]:
+def hierarchies() -> Dict[str, str]:
     """Where each controller's hierarchy is mounted."""
     found: Dict[str, str] = {}
     for line in read_text("/proc/self/mountinfo").splitlines():

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import shutil
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +22,7 @@ from benchmark.hpo.service.naming import is_hashed
 from benchmark.hpo.service.terms import Terms
 from benchmark.hpo.study import FOLDER, journal_path, manifest_of, run_name, study_names
 from benchmark.hpo.study_file import StudyDefinition, define
+from benchmark.removal import remove_tree
 from benchmark.store import FolderStore
 from benchmark.tasks import Manifest, Run
 
@@ -167,7 +167,7 @@ class StoreHome(Home):
             paths = [f"{name}/{_MANIFEST}", *self._store.list(name)]
             self._store.delete(paths)
             if isinstance(self._store, FolderStore):
-                shutil.rmtree(self._store.root / name, ignore_errors=True)
+                remove_tree(self._store.root / name)
         self._leases.pop(study, None)
 
     def check(self) -> None:
