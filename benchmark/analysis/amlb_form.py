@@ -8,11 +8,13 @@ turned; a failure has no result, and `info` says why, the cause first.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchmark.execution.worker.inference import BATCHES
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
 
 FIXED = (
@@ -28,11 +30,14 @@ MEASURES = {
     **{"r2": "r2", "rmse": "rmse"},
 }
 COLUMNS = (*FIXED, *MEASURES, *(f"infer_batch_size_df_{size}" for size in BATCHES))
+# Written only where a metric of the user's own is better when larger: its name does not say so.
+DIRECTION = "metric_direction"
 LONGEST_INFO = 500
 # Where compiled results have the same thing, by AMLB's name of it.
 _ALIKE = {
     **{"version": "VERSION", "duration": "TOTAL_S", "training_duration": "FIT_S"},
     **{"predict_duration": "PREDICT_S", "models_count": "MODELS", "mode": "MODE"},
+    **{"params": "PARAMS", "app_version": "HARNESS"},
     **{"acc": "ACCURACY", "balacc": "BALANCED_ACCURACY", "f1_weighted": "F1_SCORE"},
     **{"logloss": "LOGLOSS", "mae": "MAE", "mse": "MSE", "r2": "R2_SCORE", "rmse": "RMSE"},
 }
@@ -54,6 +59,22 @@ def address(dataset: str) -> str:
     return dataset
 
 
+def parameters(framework: Mapping[str, Any]) -> str:
+    """A framework's parameters as AMLB writes them, a Python literal; "" for none.
+
+    Args:
+        framework: its entry in a run's manifest.
+    """
+    return repr(framework["params"]) if framework.get("params") else ""
+
+
+def needs_direction(metric: str) -> bool:
+    """Whether a reader must be told that larger values of a metric are better."""
+    from benchmark.analysis.metrics import known_direction
+
+    return not metric.startswith("neg_") and known_direction(metric) != 1
+
+
 def to_amlb(frame: pd.DataFrame) -> pd.DataFrame:
     """Results in AMLB's columns, a row for every task that was begun.
 
@@ -70,16 +91,16 @@ def to_amlb(frame: pd.DataFrame) -> pd.DataFrame:
     failed = result.isna()
     problem = _text(rows, "PROBLEM")
     table = {
-        "id": rows["DATASET_ID"].astype(str).map(address),
+        "id": _own(rows, "AMLB_ID", rows["DATASET_ID"].astype(str).map(address)),
         "task": rows["DATASET_ID"],
         "framework": rows["MODEL"],
         "constraint": _constraints(rows),
-        "fold": _folds(frame, rows),
+        "fold": rows["SEED"],
         "type": problem.where(problem != "", rows["TYPE"]),
         "result": result,
         "metric": metric,
         "utc": _text(rows, "ENDED").str[:19],
-        "seed": rows["SEED"],
+        "seed": _own(rows, "AMLB_SEED", rows["SEED"].astype(str)),
         "info": _info(rows).where(failed, ""),
         "auc": rows["AUC"].where(problem == "binary") if "AUC" in rows.columns else "",
     }
@@ -91,7 +112,11 @@ def to_amlb(frame: pd.DataFrame) -> pd.DataFrame:
         column = f"INFERENCE_S_{size}"
         present = column in rows.columns
         table[f"infer_batch_size_df_{size}"] = rows[column] * size if present else ""
-    return pd.DataFrame(table, index=rows.index).reindex(columns=list(COLUMNS), fill_value="")
+    columns = list(COLUMNS)
+    if any(needs_direction(name) for name in metric.unique() if name):
+        table[DIRECTION] = pd.Series("maximize", index=rows.index)
+        columns.append(DIRECTION)
+    return pd.DataFrame(table, index=rows.index).reindex(columns=columns, fill_value="")
 
 
 def _result(rows: pd.DataFrame) -> tuple[pd.Series[float], pd.Series[str]]:
@@ -131,12 +156,10 @@ def _constraints(rows: pd.DataFrame) -> pd.Series[str] | str:
     return pairs.map(names)
 
 
-def _folds(frame: pd.DataFrame, rows: pd.DataFrame) -> pd.Series[int]:
-    """AMLB counts folds from 0; a seed's is its place among the run's, unless it is a fold."""
-    if "SPLIT" in rows.columns and (rows["SPLIT"] == "openml").all():
-        return rows["SEED"]
-    places = {seed: place for place, seed in enumerate(frame["SEED"].unique())}
-    return rows["SEED"].map(places)
+def _own(rows: pd.DataFrame, column: str, ours: pd.Series[str]) -> pd.Series[str]:
+    """What a file of AMLB's form said, for rows that were read from one."""
+    text = _text(rows, column)
+    return text.where(text != "", ours)
 
 
 def _info(rows: pd.DataFrame) -> pd.Series[str]:

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from benchmark.analysis import imputation, ranking
-from benchmark.analysis.metrics import canonical, direction
+from benchmark.analysis.metrics import SIGNS, canonical, direction
 from benchmark.errors import BenchmarkError
 
 if TYPE_CHECKING:
@@ -214,11 +214,10 @@ def _told(rows: pd.DataFrame) -> dict[str, int]:
     if not {"METRIC", "METRIC_DIRECTION"} <= set(rows.columns):
         return {}
     pairs = rows[["METRIC", "METRIC_DIRECTION"]].drop_duplicates()
-    signs = {"maximize": 1, "minimize": -1}
     return {
-        canonical(str(metric)): signs[word]
+        canonical(str(metric)): SIGNS[word]
         for metric, word in pairs.itertuples(index=False)
-        if word in signs
+        if word in SIGNS
     }
 
 

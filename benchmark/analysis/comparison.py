@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from benchmark.analysis import imputation
+from benchmark.analysis.cells import check_names
 from benchmark.analysis.comparable import compare
 from benchmark.analysis.hypotheses import ROPE
 from benchmark.analysis.mixtures import CONDITIONS
@@ -56,6 +57,8 @@ def against(now: pd.DataFrame, before: pd.DataFrame, tolerance: float = ROPE) ->
     Raises:
         BenchmarkError: the two have no task in common, or a data set is scored by two metrics.
     """
+    for column in ("MODEL", "DATASET_ID"):
+        check_names([*now[column], *before[column]], column, "Of the two runs")
     parts = [_paired(now, before, type) for type in TYPES if _has(now, type) and _has(before, type)]
     pairs = pd.concat([part for part in parts if len(part)]) if any(map(len, parts)) else None
     if pairs is None:

@@ -15,6 +15,14 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from benchmark.analysis.amlb import NEEDED, from_amlb, is_amlb
+from benchmark.analysis.cells import (
+    check_directions,
+    check_names,
+    check_scores,
+    first_row,
+    numbers,
+    seeds,
+)
 from benchmark.analysis.mixtures import checked
 from benchmark.errors import BenchmarkError
 
@@ -31,7 +39,7 @@ NUMBERS = (
 LIMITS = ("RUNTIME", "HARD_LIMIT", "CORES", "MEMORY")
 STATUSES = ("success", "failure", "")
 KEY = ["MODEL", "DATASET_ID", "TYPE", "SEED"]
-_MISSING = ("", "nan", "none", "null", "na")
+DIRECTIONS = ("maximize", "minimize", "")
 
 
 def read_results(path: str | Path | Sequence[str | Path], *, merge: bool = False) -> pd.DataFrame:
@@ -48,8 +56,9 @@ def read_results(path: str | Path | Sequence[str | Path], *, merge: bool = False
 
     Raises:
         BenchmarkError: a file is missing or no such table, lacks a classic column, has no row,
-            a task twice, an unknown type or status, text where a number belongs, or results that
-            cannot be compared with each other.
+            a task or column twice, an unknown type or status, text where a number belongs, an
+            impossible score, names that differ by white space only, or results that cannot be
+            compared with each other.
     """
     paths = [path] if isinstance(path, str | Path) else list(path)
     frames = [_read_one(Path(each)) for each in paths]
@@ -59,6 +68,10 @@ def read_results(path: str | Path | Sequence[str | Path], *, merge: bool = False
         frame = pd.concat(frames, ignore_index=True)
         texts = [column for column in frame.columns if frame[column].dtype.kind not in "fi"]
         frame[texts] = frame[texts].fillna("")
+    for column in ("MODEL", "DATASET_ID", "METRIC"):
+        if column in frame.columns:
+            check_names(frame[column], column, source)
+    check_directions(frame, source)
     frame = checked(frame, source, merge=merge)
     twice = frame.duplicated(KEY)
     if twice.any():
@@ -69,8 +82,9 @@ def read_results(path: str | Path | Sequence[str | Path], *, merge: bool = False
 
 def _read_one(path: Path) -> pd.DataFrame:
     frame = _read(path)
+    names: dict[str, str] = {}
     if is_amlb(frame.columns):
-        frame = from_amlb(frame, path)
+        frame, names = from_amlb(frame, path)
     missing = [column for column in CLASSIC if column not in frame.columns]
     if missing:
         raise BenchmarkError(
@@ -82,17 +96,21 @@ def _read_one(path: Path) -> pd.DataFrame:
     _check_words(frame, path)
     for column in frame.columns:
         if column in NUMBERS or column.startswith("INFERENCE_S_"):
-            frame[column] = _numbers(frame[column], path)
+            frame[column] = numbers(frame[column].rename(names.get(column, column)), path)
     for column in LIMITS:
         if column in frame.columns:
             frame[column] = frame[column].str.removesuffix(".0")  # 3600.0 and 3600 are one budget
-    frame["SEED"] = _seeds(frame["SEED"], path)
+    frame["SEED"] = seeds(frame["SEED"], path, names.get("SEED", "SEED"))
+    check_scores(frame, path, names)
     return frame
 
 
 def _read(path: Path) -> pd.DataFrame:
     try:
-        return pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        # Read as a row, so that pandas does not rename a column that is there twice.
+        frame = pd.read_csv(
+            path, dtype=str, keep_default_na=False, encoding="utf-8-sig", header=None
+        )
     except FileNotFoundError:
         raise BenchmarkError(
             f"There are no results at {path}; run fetch-results to write them."
@@ -104,49 +122,30 @@ def _read(path: Path) -> pd.DataFrame:
     except (OSError, UnicodeDecodeError, pd.errors.ParserError) as error:
         reason = " ".join(str(error).split())
         raise BenchmarkError(f"{path} cannot be read as CSV: {reason}.") from None
+    header = frame.iloc[0]
+    frame = frame.iloc[1:].reset_index(drop=True).set_axis(header.to_list(), axis=1)
+    twice = header[header.duplicated()]
+    if len(twice):
+        raise BenchmarkError(
+            f'{path} has the column "{twice.iloc[0]}" twice; keep the one that is right.'
+        )
+    return frame
 
 
 def _check_words(frame: pd.DataFrame, path: str | Path) -> None:
     for column in ("MODEL", "DATASET_ID"):
-        empty = frame[column].str.strip() == ""
-        if empty.any():
-            raise BenchmarkError(f"{path}: row {_row(empty)} has no {column}; name it.")
+        nameless = frame[column].str.strip() == ""
+        if nameless.any():
+            raise BenchmarkError(f"{path}: row {first_row(nameless)} has no {column}; name it.")
     allowed: dict[str, tuple[str, ...]] = {"TYPE": TYPES}
-    if "STATUS" in frame.columns:
-        allowed["STATUS"] = STATUSES
+    optional = {"STATUS": STATUSES, "METRIC_DIRECTION": DIRECTIONS}
+    allowed |= {column: words for column, words in optional.items() if column in frame.columns}
     for column, words in allowed.items():
         wrong = ~frame[column].isin(words)
         if wrong.any():
             value = frame.loc[wrong, column].iloc[0]
             known = ", ".join(word or "empty" for word in words)
             raise BenchmarkError(
-                f'{path}: {column} is "{value}" in row {_row(wrong)}; it must be one of: {known}.'
+                f'{path}: {column} is "{value}" in row {first_row(wrong)}; it must be one of: '
+                f"{known}."
             )
-
-
-def _numbers(texts: pd.Series[str], path: str | Path) -> pd.Series[float]:
-    empty = texts.str.strip().str.lower().isin(_MISSING)
-    numbers = pd.to_numeric(texts.mask(empty), errors="coerce").astype(float)
-    wrong = numbers.isna() & ~empty
-    if wrong.any():
-        raise BenchmarkError(
-            f'{path}: {texts.name} is "{texts[wrong].iloc[0]}" in row {_row(wrong)}; '
-            "it must be a number or empty."
-        )
-    return numbers
-
-
-def _seeds(texts: pd.Series[str], path: str | Path) -> pd.Series[int]:
-    numbers = _numbers(texts, path)
-    wrong = numbers.isna() | (numbers % 1 != 0)
-    if wrong.any():
-        raise BenchmarkError(
-            f'{path}: SEED is "{texts[wrong].iloc[0]}" in row {_row(wrong)}; '
-            "it must be a whole number."
-        )
-    return numbers.astype("int64")
-
-
-def _row(wrong: pd.Series[bool]) -> int:
-    """The first wrong row as people count them: from 1, without the header."""
-    return int(wrong.to_numpy().argmax()) + 1

@@ -4,7 +4,8 @@
 
 The columns are those of AMLB's scoreboard: the fixed ones, the metrics, then the times of batches.
 AMLB's conventions: a result is larger where it is better, so a loss stands as `neg_logloss` with
-its sign turned; a failure has no result, and `info` says why, the cause first.
+its sign turned; a failure has no result, and `info` says why, the cause first. A fold is the task's
+seed, which is OpenML's fold in a run with `"split": "openml"`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,16 @@ import os
 from typing import TYPE_CHECKING, Any, TextIO
 
 from benchmark import results
-from benchmark.analysis.amlb_form import COLUMNS, LONGEST_INFO, MEASURES, address, constraint
+from benchmark.analysis.amlb_form import (
+    COLUMNS,
+    DIRECTION,
+    LONGEST_INFO,
+    MEASURES,
+    address,
+    constraint,
+    needs_direction,
+    parameters,
+)
 from benchmark.errors import BenchmarkError
 from benchmark.execution.metrics import DEFAULT_METRIC, chosen
 from benchmark.execution.worker.inference import BATCHES
@@ -56,28 +66,22 @@ def write_amlb(run: Run, path: Path, keys: Collection[str] | None = None) -> dic
 
 def _write(run: Run, file: TextIO, keys: Collection[str] | None) -> dict[str, int]:
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    signs = _signs(run)
+    told = (
+        ["maximize"] if any(sign > 0 and needs_direction(m) for m, sign in signs.values()) else []
+    )
+    writer.writerow([*COLUMNS, *(DIRECTION for _ in told)])
     meant = run.manifest.cells
     cells = {cell.key: cell for cell in meant if keys is None or cell.key in keys}
-    folds = _folds(run)
-    signs = _signs(run)
     counts = {"success": 0, "failure": 0, "": 0}
     for key, record in results.outcomes(run, cells):
-        told = record or results.failure(key, results.Cause.INFRASTRUCTURE, results.NO_TRACE)
+        ended = record or results.failure(key, results.Cause.INFRASTRUCTURE, results.NO_TRACE)
         cell = cells[key]
-        if told.is_result:
-            counts[told.status] += 1
-        writer.writerow(_row(run, cell, folds[cell.seed], told, signs))
+        if ended.is_result:
+            counts[ended.status] += 1
+        writer.writerow([*_row(run, cell, ended, signs), *told])
     counts[""] = len(cells) - sum(counts.values())
     return counts
-
-
-def _folds(run: Run) -> dict[int, int]:
-    """AMLB counts folds from 0; a seed's is its place among the run's, which growth keeps."""
-    seeds = list(dict.fromkeys(cell.seed for cell in run.manifest.cells))
-    if run.manifest.conditions.get("split") == "openml":
-        return {seed: seed for seed in seeds}
-    return {seed: place for place, seed in enumerate(seeds)}
 
 
 def _signs(run: Run) -> dict[str, tuple[str, int]]:
@@ -89,9 +93,7 @@ def _signs(run: Run) -> dict[str, tuple[str, int]]:
     return found
 
 
-def _row(
-    run: Run, cell: Cell, fold: int, record: Record, signs: dict[str, tuple[str, int]]
-) -> list[Any]:
+def _row(run: Run, cell: Cell, record: Record, signs: dict[str, tuple[str, int]]) -> list[Any]:
     manifest = run.manifest
     problem = manifest.datasets[cell.dataset]["problem"]
     metric, sign = signs[problem]
@@ -103,13 +105,13 @@ def _row(
         cell.dataset,
         cell.framework,
         constraint(manifest.conditions["runtime"], manifest.conditions["cores"]),
-        fold,
+        cell.seed,
         problem,
         _number(None if score is None else sign * score),
         named if sign == 1 else f"neg_{named}",
         "",
         record.version or "",
-        _params(manifest.frameworks[cell.framework]),
+        parameters(manifest.frameworks[cell.framework]),
         manifest.harness,
         (record.ended or "")[:19],
         *(_number(value) for value in (record.total_s, record.fit_s, record.predict_s)),
@@ -119,10 +121,6 @@ def _row(
         *(_number(_measure(record, amlb, problem)) for amlb in MEASURES),
         *(_number(_batch(record, size)) for size in BATCHES),
     ]
-
-
-def _params(framework: dict[str, Any]) -> str:
-    return repr(framework["params"]) if framework.get("params") else ""
 
 
 def _measure(record: Record, amlb: str, problem: str) -> float | None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark import bulk, results
+from benchmark.analysis.amlb_form import parameters
 from benchmark.execution.metrics import chosen
 from benchmark.execution.worker.inference import BATCHES
 from benchmark.outputs import place_of
@@ -75,6 +76,8 @@ COLUMNS = (
     *SHAPE,
     "RUN",
     *CONDITIONS,
+    "HARNESS",
+    "PARAMS",
 )
 
 
@@ -185,6 +188,7 @@ class _Rows:
     def __init__(self, run: Run) -> None:
         self._run = run
         self._shared: dict[str, _Shared] = {}
+        self._params = {name: parameters(entry) for name, entry in run.manifest.frameworks.items()}
 
     def row(self, number: int, cell: Cell, record: Record | None) -> list[Any]:
         """By the columns; csv writes every digit of a number, and nothing for None."""
@@ -192,8 +196,9 @@ class _Rows:
         if shared is None:
             shared = self._shared[cell.dataset] = self._look_up(cell.dataset)
         head = [number, cell.framework, cell.dataset, shared.type, cell.seed]
+        tail = [*shared.tail, self._params[cell.framework]]
         if record is None:
-            return head + [""] * (len(COLUMNS) - len(head) - len(shared.tail)) + shared.tail
+            return head + [""] * (len(COLUMNS) - len(head) - len(tail)) + tail
         values, host = record.metrics, record.host
         return [
             *head,
@@ -232,7 +237,7 @@ class _Rows:
             host.get("price_per_hour"),
             record.cost,
             record.objective,
-            *shared.tail,
+            *tail,
         ]
 
     def _look_up(self, name: str) -> _Shared:
@@ -242,6 +247,7 @@ class _Rows:
             *(dataset.get(column.lower()) for column in SHAPE),
             self._run.name,
             *(conditions[column.lower()] for column in CONDITIONS),
+            self._run.manifest.harness,
         ]
         problem = dataset["problem"]
         return _Shared(dataset["type"], problem, chosen(conditions, problem), tail)

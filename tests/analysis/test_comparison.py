@@ -95,6 +95,14 @@ def test_nothing_in_common_and_other_metrics_are_told():
         against(run(metric="log_loss"), run())
 
 
+def test_names_that_differ_by_white_space_only_are_told():
+    for column, name in (("MODEL", "tool "), ("DATASET_ID", " d3"), ("DATASET_ID", "d\u00a03")):
+        now = run()
+        now[column] = now[column].replace(name.replace("\u00a0", "").strip(), name)
+        with pytest.raises(BenchmarkError, match=f"Of the two runs: the {column} .* white space"):
+            against(now, run())
+
+
 def test_tasks_without_a_result_are_not_compared():
     now = run()
     late = (now["MODEL"] == "tool") & (now["SEED"] == 0)

@@ -73,7 +73,7 @@ def test_amlb_form_says_the_same(frame, tmp_path):
     assert set(amlb["CAUSE"]) == {"", "timeout"}
     kept = frame[frame["MODEL"] != "constant"]
     assert compare(amlb, "regression").counts.equals(compare(kept, "regression").counts)
-    assert compare(amlb, "regression").metric_of["d1"] == "neg_rmse"
+    assert compare(amlb, "regression").metric_of["d1"] == "rmse"
 
 
 def test_losses_turn_their_sign_and_budgets_have_names():
@@ -83,6 +83,6 @@ def test_losses_turn_their_sign_and_budgets_have_names():
     assert list(rows[0]) == list(COLUMNS)
     assert (rows[0]["metric"], rows[0]["result"]) == ("neg_logloss", -0.25)
     assert (rows[0]["id"], rows[0]["constraint"]) == ("openml.org/t/3", "1h8c")
-    assert [row["fold"] for row in rows] == [0, 1]
+    assert [row["fold"] for row in rows] == [1, 7]
     assert rows[1]["info"] == "memory: Too much."
     assert math.isnan(rows[1]["result"])

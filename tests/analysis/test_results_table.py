@@ -71,6 +71,33 @@ def test_byte_order_mark_is_no_part_of_the_first_column(tmp_path):
         ([HEADER, "0,,d,regression,1,2,,,"], "has no MODEL"),
         ([HEADER, *["0,a,d,regression,1,2,,,"] * 2], "the task a/d/regression/1 twice"),
         ([HEADER, "0,a,d,regression,1,2,,,", "0,a,d,regression,1,2,,,,,,"], "as CSV"),
+        ([HEADER + ",MSE", "0,a,d,regression,1,2,,,,3"], 'the column "MSE" twice'),
+        ([HEADER, f"0,a,d,regression,{2**63},2,,,"], f'SEED is "{2**63}" in row 1'),
+        ([HEADER, "0,a,d,classification,1,,,,5"], "F1_SCORE (f1_weighted) is 5.0 in row 1"),
+        ([HEADER, "0,a,d,classification,1,,,-0.1,0.5"], "LOGLOSS (log_loss) is -0.1 in row 1"),
+        ([HEADER, "0,a,d,regression,1,-2,,,"], "MSE is -2.0 in row 1, which is impossible"),
+        ([HEADER, "0,a,d,regression,1,2,1.5,,"], "R2_SCORE is 1.5 in row 1"),
+        ([HEADER + ",AUC", "0,a,d,classification,1,,,,0.5,1.01"], "AUC is 1.01 in row 1"),
+        ([HEADER + ",ACCURACY", "0,a,d,classification,1,,,,0.5,-1"], "ACCURACY is -1.0 in row 1"),
+        ([HEADER + ",RMSE,MAE", "0,a,d,regression,1,2,,,,1,-inf"], "MAE is -inf in row 1"),
+        ([HEADER + ",METRIC,SCORE", "0,a,d,classification,1,,,,,auc,7"], "SCORE (auc) is 7.0"),
+        ([HEADER + ",METRIC,SCORE", "0,a,d,classification,1,,,,,mcc,-7"], "SCORE (mcc) is -7.0"),
+        (
+            [HEADER + ",METRIC,METRIC_DIRECTION", "0,a,d,classification,1,,,,1,auc,minimize"],
+            'METRIC_DIRECTION is "minimize" for auc, which is to be maximized',
+        ),
+        (
+            [HEADER + ",METRIC,METRIC_DIRECTION", "0,a,d,classification,1,,,,1,auc,higher"],
+            'METRIC_DIRECTION is "higher" in row 1',
+        ),
+        (
+            [
+                HEADER + ",METRIC,METRIC_DIRECTION",
+                "0,a,d,classification,1,,,,1,mine,minimize",
+                "1,b,d,classification,1,,,,1,mine,maximize",
+            ],
+            'METRIC_DIRECTION is "maximize" for mine, which is to be minimized',
+        ),
     ],
 )
 def test_unusable_results_are_told_in_one_sentence(tmp_path, lines, words):
@@ -96,3 +123,41 @@ def test_bytes_that_are_no_text_are_told(tmp_path):
     path.write_bytes(b"\xff\xfe\x00ID")
     with pytest.raises(BenchmarkError, match="cannot be read"):
         read_results(path)
+
+
+@pytest.mark.parametrize("second", ["a ", " a", "\u00a0a", "a\u200b", "\ta"])
+@pytest.mark.parametrize("column", ["MODEL", "DATASET_ID"])
+def test_names_that_differ_by_white_space_only_are_refused(tmp_path, column, second):
+    rows = [
+        f"{number},{name if column == 'MODEL' else 'x'},{name if column != 'MODEL' else 'd'},"
+        "regression,1,2,,,"
+        for number, name in enumerate(["a", second])
+    ]
+    with pytest.raises(BenchmarkError, match=f"the {column} .* differ by white space only"):
+        read_results(write(tmp_path, HEADER, *rows))
+
+
+def test_names_are_compared_over_all_files(tmp_path):
+    paths = [tmp_path / "one.csv", tmp_path / "two.csv"]
+    for path, name in zip(paths, ("auto gluon", "autogluon"), strict=True):
+        path.write_text(f"{HEADER}\n0,{name},d,regression,1,2,,,\n")
+    with pytest.raises(BenchmarkError, match="'auto gluon' and 'autogluon' differ"):
+        read_results(paths)
+
+
+def test_scores_at_the_ends_of_their_range_and_beyond_by_rounding_are_read(tmp_path):
+    path = write(
+        tmp_path,
+        HEADER + ",METRIC,METRIC_DIRECTION,SCORE",
+        f"0,a,d,classification,1,,,inf,{1 + 2**-52!r},auc,maximize,0",
+        "1,b,d,classification,1,,,0,0,auc,maximize,1",
+        "2,a,e,regression,1,0,-inf,,,mine,maximize,-5",
+        "3,b,e,regression,1,inf,1,,,mine,maximize,7",
+    )
+    assert len(read_results(path)) == 4
+
+
+def test_a_seed_keeps_every_digit(tmp_path):
+    seed = 2**53 + 1
+    frame = read_results(write(tmp_path, HEADER, f"0,a,d,regression,{seed},2,,,"))
+    assert frame["SEED"].tolist() == [seed]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -49,7 +50,7 @@ def run(folder_store: Store, make_plan: MakePlan) -> Run:
                 status="success",
                 metrics={
                     **{"auc": score, "log_loss": score, "rmse": score, "mse": score**2},
-                    "f1_weighted": score,
+                    **{"f1_weighted": score, "gain": score, "cost": score, "brier": -score},
                 },
                 fit_s=2.5,
                 total_s=3.0,
@@ -80,7 +81,8 @@ def test_columns_and_conventions(run: Run, tmp_path: Path) -> None:
         assert set(row) == set(COLUMNS)
         assert row["type"] == problem
         assert row["constraint"] == "5s1c"
-        assert row["fold"] == str(list(dict.fromkeys(c.seed for c in cells)).index(cell.seed))
+        assert row["fold"] == row["seed"] == str(cell.seed)
+        assert row["app_version"] == run.manifest.harness
         if place < 3:
             assert row["result"] == ""
             continue
@@ -149,9 +151,71 @@ def test_the_form_of_a_table_is_that_of_the_run(run: Run, tmp_path: Path) -> Non
     ours, theirs = rows_of(tmp_path / "table.csv"), rows_of(tmp_path / "run.csv")
     assert set(ours) == set(theirs)
     for task, row in ours.items():
-        unknown = {"params", "app_version"}
-        for column in set(row) - unknown:
+        for column in row:
             assert _alike(row[column], theirs[task][column]), (task, column)
+
+
+def test_folds_do_not_depend_on_which_tasks_are_written(run: Run, tmp_path: Path) -> None:
+    write_amlb(run, tmp_path / "all.csv")
+    late = [cell.key for cell in run.manifest.cells if cell.seed == 85]
+    write_amlb(run, tmp_path / "late.csv", late)
+    whole, part = rows_of(tmp_path / "all.csv"), rows_of(tmp_path / "late.csv")
+    assert {row["fold"] for row in part.values()} == {"85"}
+    assert all(whole[task] == row for task, row in part.items())
+
+
+@pytest.mark.parametrize("openml", [False, True])
+def test_what_is_written_reads_back_the_same(run: Run, tmp_path: Path, openml: bool) -> None:
+    manifest = run.manifest
+    frameworks = manifest.frameworks | {
+        "random-forest": manifest.frameworks["random-forest"] | {"params": {"depth": 3, "a": "b"}}
+    }
+    conditions = manifest.conditions | ({"split": "openml"} if openml else {})
+    manifest = replace(manifest, frameworks=frameworks, conditions=conditions)
+    run = Run(run.name, run.store, manifest)
+    write_amlb(run, tmp_path / "amlb.csv")
+    compile_results(run, tmp_path / "classic.csv")
+    amlb, classic = read_results(tmp_path / "amlb.csv"), read_results(tmp_path / "classic.csv")
+    keys = ["MODEL", "DATASET_ID", "SEED"]
+    amlb, classic = amlb.set_index(keys), classic[classic["STATUS"] != ""].set_index(keys)
+    assert set(amlb.index) == set(classic.index)
+    classic = classic.loc[amlb.index]
+    same = ["TYPE", "PROBLEM", "STATUS", "CAUSE", "MESSAGE", "METRIC", "METRIC_DIRECTION"]
+    same += ["SCORE", "MSE", "RMSE", "LOGLOSS", "F1_SCORE", "VERSION", "PARAMS", "HARNESS"]
+    same += ["FIT_S", "TOTAL_S"]
+    for column in same:
+        one, two = (frame[column].astype(object).fillna("").tolist() for frame in (amlb, classic))
+        assert one == two, column
+    again = to_amlb(read_results(tmp_path / "amlb.csv"))
+    again.to_csv(tmp_path / "again.csv", index=False)
+    one, two = rows_of(tmp_path / "amlb.csv"), rows_of(tmp_path / "again.csv")
+    assert set(one) == set(two)
+    for task, row in one.items():
+        for column in row:
+            assert _alike(row[column], two[task][column]), (task, column)
+
+
+@pytest.mark.parametrize(
+    ("metric", "way", "written"),
+    [
+        ("gain", "maximize", "gain"),
+        ("cost", "minimize", "neg_cost"),
+        ("brier", "maximize", "brier"),
+    ],
+)
+def test_a_metric_of_ones_own_keeps_its_direction(
+    run: Run, tmp_path: Path, metric: str, way: str, written: str
+) -> None:
+    own = {"name": metric, "direction": way, "needs_probabilities": False}
+    conditions = run.manifest.conditions | {"metric": {"regression": own}}
+    run = Run(run.name, run.store, replace(run.manifest, conditions=conditions))
+    write_amlb(run, tmp_path / "r.csv")
+    assert {row["metric"] for row in rows_of(tmp_path / "r.csv").values()} >= {written, "auc"}
+    frame = read_results(tmp_path / "r.csv")
+    rows = frame[(frame["TYPE"] == "regression") & (frame["STATUS"] == "success")]
+    assert set(rows["METRIC_DIRECTION"]) == {way}
+    assert (rows["SCORE"].abs() == rows["RMSE"]).all()
+    assert (rows["SCORE"] < 0).all() == (metric == "brier")
 
 
 def _alike(one: str, two: str) -> bool:
