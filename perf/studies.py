@@ -1,10 +1,15 @@
-"""The program's own share of a trial, and how an ask slows down as a study grows.
+"""The program's own share of a trial, how an ask slows down as a study grows, and how often a
+verdict is wrong.
 
     .venv/bin/python perf/studies.py --quick
+    .venv/bin/python perf/studies.py --only verdicts
 
 The share is wall time less ask, tell and the objective, with an objective that does nothing, in the
 sandbox; beside it the same objective in plain Optuna. With 8 at once it is the time that passes for
 a trial, so that it says what the machine spends. The trials that start zygotes are left out.
+
+A verdict is wrong where it says "keep" of a best that is the default itself; beside it the t-test
+on the pairs' differences, which it was before, and what share of true improvements it finds.
 """
 
 from __future__ import annotations
@@ -28,8 +33,10 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+import numpy as np  # noqa: E402
 import optuna  # noqa: E402
 from figures import figure  # noqa: E402
+from scipy import stats  # noqa: E402
 
 from benchmark.execution.runner import Runner  # noqa: E402
 from benchmark.hpo.algorithms import ALGORITHMS, AlgorithmError  # noqa: E402
@@ -38,6 +45,7 @@ from benchmark.hpo.optimizer import Optimizer, Told  # noqa: E402
 from benchmark.hpo.space_file import read_space  # noqa: E402
 from benchmark.hpo.study import Study  # noqa: E402
 from benchmark.hpo.study_file import define  # noqa: E402
+from benchmark.hpo.verdict import ALPHA, compare  # noqa: E402
 from benchmark.store import open_store  # noqa: E402
 
 NAMES = "abcde"
@@ -224,11 +232,63 @@ def asks(sizes: list[int], repeats: int, folder: Path) -> None:
             figure(*last, "ms")
 
 
+PAIRS = range(2, 11)
+DRAWS: dict[str, Callable[[np.random.Generator, Any], Any]] = {
+    "normal": lambda dice, size: dice.normal(size=size),
+    "whole units (sd 1)": lambda dice, size: np.round(dice.normal(size=size)),
+    "whole units (sd 0.4)": lambda dice, size: np.round(dice.normal(scale=0.4, size=size)),
+    "heavy tails (Cauchy)": lambda dice, size: dice.standard_cauchy(size=size),
+    "skewed, whole units": lambda dice, size: np.round(dice.lognormal(1, 1, size=size)),
+    "20 % fail": lambda dice, size: np.where(
+        dice.random(size) < 0.2, np.nan, dice.normal(size=size)
+    ),
+}
+
+
+def t_keeps(best: Any, default: Any) -> bool:
+    """What the t-test said, equal differences being no noise at all, and failures left out."""
+    differences = (best - default)[~np.isnan(best - default)]
+    if len(differences) < 2 or differences.mean() >= 0:
+        return False
+    if differences.min() == differences.max():
+        return True
+    return bool(stats.ttest_1samp(differences, 0.0).pvalue < ALPHA)
+
+
+def kept(best: Any, default: Any) -> bool:
+    pairs = [
+        (None if np.isnan(one) else float(one), None if np.isnan(other) else float(other))
+        for one, other in zip(best, default, strict=True)
+    ]
+    return compare(pairs, smaller=True).says == "keep"
+
+
+def verdicts(repeats: int) -> None:
+    """Shares of "keep" among so many verdicts a cell, best and default alike or one apart."""
+    worst = 0.0
+    for gain, name in ((0.0, "false keep (%)"), (2.0, "true keep, 2 better (%)")):
+        print(f"\n{name:>24} " + " ".join(f"{pairs:>12d}" for pairs in PAIRS) + "  pairs")
+        for noise, draw in DRAWS.items():
+            for test, keeps in (("", kept), ("t-test before", t_keeps)):
+                cells = []
+                for pairs in PAIRS:
+                    dice = np.random.default_rng((pairs, len(noise)))
+                    drawn = draw(dice, (repeats, 2, pairs))
+                    count = sum(keeps(best - gain, default) for best, default in drawn)
+                    interval = stats.binomtest(count, repeats).proportion_ci()
+                    cells.append(f"{100 * count / repeats:5.2f} <{100 * interval.high:5.2f}")
+                    if not gain and not test:
+                        worst = max(worst, count / repeats)
+                print(f"{test or noise:>24} " + " ".join(cells), flush=True)
+    name = "false verdicts, worst of all noises and 2 to 10 pairs"
+    figure(name, 100 * worst, "%", aim=50 * ALPHA)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--trials", type=int, default=200, help="a row (default: 200)")
     parser.add_argument("--quick", action="store_true", help="40 trials; asks at 100 and 1,000")
-    parser.add_argument("--only", choices=("shares", "asks"))
+    parser.add_argument("--only", choices=("shares", "asks", "verdicts"))
     options = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     print(
@@ -236,9 +296,11 @@ def main() -> int:
         f"{platform.python_version()}, Optuna {optuna.__version__}"
     )
     with tempfile.TemporaryDirectory(prefix="studies-") as folder:
-        if options.only != "asks":
+        if options.only in (None, "verdicts"):
+            verdicts(1000 if options.quick else 4000)
+        if options.only in (None, "shares"):
             shares(40 if options.quick else options.trials, Path(folder))
-        if options.only != "shares":
+        if options.only in (None, "asks"):
             sizes = [100, 1000] if options.quick else [100, 1000, 5000]
             asks(sizes, 3 if options.quick else 7, Path(folder))
     return 0

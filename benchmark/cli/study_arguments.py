@@ -71,7 +71,7 @@ def _of_tune(command: argparse.ArgumentParser) -> None:
         "--confirm",
         type=int,
         metavar="N",
-        help="at the end set best and default against each other in N interleaved pairs",
+        help="at the end set best and default against each other in N pairs, 6 or more",
     )
     command.add_argument("--trials", type=_count, metavar="N", help="how many in all")
     for flag, default, text in (

@@ -23,7 +23,7 @@ from benchmark.hpo.study import Study, study_names
 from benchmark.hpo.study_file import StudyError, read_study
 from benchmark.hpo.study_store import no_study
 from benchmark.hpo.telling import ending, line
-from benchmark.hpo.verdict import CONFIRM, check
+from benchmark.hpo.verdict import CONFIRM, check, doubt
 from benchmark.store import open_store
 
 if TYPE_CHECKING:
@@ -87,7 +87,15 @@ def _check_confirm(definition: StudyDefinition, base: Config, repeats: int) -> N
             "Workers of a flow come to no verdict; leave --confirm out, and ask for it when they "
             f"have ended: tune --resume {definition.name} --confirm {repeats}"
         )
+    _check_repeats(definition, repeats)
+
+
+def _check_repeats(definition: StudyDefinition, repeats: int) -> None:
+    """Refuse what cannot be judged, and warn of too few pairs, before any trial is run for it."""
     check(definition, repeats)
+    doubtful = doubt(repeats)
+    if doubtful:
+        notice(f"warning: {doubtful}")
 
 
 def _handed_on(options: argparse.Namespace) -> list[str]:
@@ -128,7 +136,7 @@ def _drive(options: argparse.Namespace, study: Study, base: Config) -> int:
     definition = study.definition
     method, config = launching.prepared(definition, base, study.files)
     if options.confirm is not None:
-        check(definition, options.confirm)
+        _check_repeats(definition, options.confirm)
     for warning in (*study.notes, *definition.warnings):
         notice(f"warning: {warning}")
     had = len(study.optimizer.trials())
