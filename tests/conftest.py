@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import signal
 import subprocess
 import sys
@@ -13,7 +14,8 @@ from typing import Any
 import pytest
 from _pytest.terminal import TerminalReporter
 
-from benchmark.config import Config
+from benchmark.cli import main
+from benchmark.config import PREFIX, Config
 from benchmark.runs.plan import Narrowing, Plan, draft, plan
 from benchmark.store import Store, open_store
 from prove.program import run_main
@@ -83,6 +85,29 @@ def program(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     work = tmp_path / "work"
     work.mkdir()
     return functools.partial(run_main, work)
+
+
+@pytest.fixture
+def typed(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs a command in a folder as `program` does, but in this process, without its start."""
+    for name in [name for name in os.environ if name.startswith(PREFIX)]:
+        if name != f"{PREFIX}CACHE":
+            monkeypatch.delenv(name)
+    monkeypatch.setattr(sys, "stdin", None)
+
+    def run(folder: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        monkeypatch.chdir(folder)
+        capfd.readouterr()
+        try:
+            code = main([str(argument) for argument in arguments])
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        out, err = capfd.readouterr()
+        return subprocess.CompletedProcess(arguments, code, out, err)
+
+    return run
 
 
 @pytest.hookimpl(wrapper=True)

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from benchmark.cli import main
-from benchmark.config import PREFIX
 from benchmark.store.objects import LOCKS
 from prove.program import ROOT, run_main
+from tests.support.made_once import copy_of
 
 __all__ = ["ROOT", "run_main"]
 
@@ -30,30 +27,8 @@ CONFIG: dict[str, Any] = {
     "hard_limit": 60,
     "max_attempts": 1,
     "compute": {"*": "local"},
+    "parallel": 1,  # Each runner is a process that imports what measures.
 }
-
-
-@pytest.fixture
-def typed(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """The same in this process: for a table of many that end before any work begins."""
-    for name in [name for name in os.environ if name.startswith(PREFIX)]:
-        if name != f"{PREFIX}CACHE":
-            monkeypatch.delenv(name)
-    monkeypatch.setattr(sys, "stdin", None)
-
-    def run(folder: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-        monkeypatch.chdir(folder)
-        capfd.readouterr()
-        try:
-            code = main([str(argument) for argument in arguments])
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-        out, err = capfd.readouterr()
-        return subprocess.CompletedProcess(arguments, code, out, err)
-
-    return run
 
 
 def refused(ended: subprocess.CompletedProcess[str], *words: str) -> None:
@@ -70,14 +45,17 @@ def refused(ended: subprocess.CompletedProcess[str], *words: str) -> None:
         assert word in lines[0], lines[0]
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a batch.config and a run of constant on penguins and cpu."""
-    folder = tmp_path_factory.mktemp("finished")
+def execute(folder: Path) -> None:
     (folder / "batch.config").write_text(json.dumps(CONFIG))
     ended = run_main(folder, "execute-compute", "--dataset", "penguins", "--dataset", "cpu")
     assert ended.returncode == 0, ended.stderr
-    return folder
+    assert "2 successes" in ended.stderr
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a batch.config and a run of constant on penguins and cpu: the module's copy."""
+    return copy_of(tmp_path_factory, "finished", execute)
 
 
 def tree(folder: Path) -> dict[str, bytes]:

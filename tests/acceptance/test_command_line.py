@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import json
 from pathlib import Path
 
@@ -73,7 +74,11 @@ def test_a_store_that_cannot_be_written(program: Program, work: Path) -> None:
     refused(program("execute-compute", *SMALL), "runs", "s3_bucket_root")
 
 
-def test_a_run_from_its_start_to_its_report(program: Program, work: Path) -> None:
+def test_a_run_from_its_start_to_its_report(typed: Program, tmp_path: Path) -> None:
+    """In this process; test_reports.py and others start each of these commands as a user would."""
+    work = tmp_path / "work"
+    work.mkdir()
+    program = functools.partial(typed, work)
     first = program("execute-compute", *SMALL)
     assert first.returncode == 0, first.stderr
     assert "1 success" in first.stderr
@@ -108,7 +113,7 @@ def test_a_run_from_its_start_to_its_report(program: Program, work: Path) -> Non
         ("1", "cpu", "success"),
     ]
 
-    analysed = program("perform-analysis")
+    analysed = program("perform-analysis", "--dataset", "cpu")
     assert analysed.returncode == 0, analysed.stderr
     assert list((work / "figures").glob("*.png"))
     assert "<html" in (work / "report.html").read_text(encoding="utf-8").lower()

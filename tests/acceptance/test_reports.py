@@ -65,7 +65,7 @@ def test_a_narrowed_table_keeps_its_ids(typed: Program, finished: Path) -> None:
         assert ids("--dataset", name) == {name: number}
 
 
-def test_analysis_compiles_what_it_needs(finished: Path) -> None:
+def test_analysis_compiles_what_it_needs(typed: Program, finished: Path) -> None:
     """Without a table, of a named run, narrowed; with a home that nobody can write to."""
     table = finished / "compiled_results.csv"
     table.unlink(missing_ok=True)
@@ -77,10 +77,10 @@ def test_analysis_compiles_what_it_needs(finished: Path) -> None:
     assert "matplotlib" not in ended.stderr.lower()
     assert "2 tasks of run 'default'" in ended.stderr
     table.write_text(table.read_text().replace(",default,", ",other,"))
-    again = run_main(finished, "run-analysis", "--run", "default", "--dataset", "penguins")
+    again = typed(finished, "run-analysis", "--run", "default", "--dataset", "penguins")
     assert again.returncode == 0, again.stderr
     assert ",other," not in table.read_text()
-    assert run_main(finished, "run-analysis", "--run", "gone").returncode == 2
+    assert typed(finished, "run-analysis", "--run", "gone").returncode == 2
 
 
 def test_analysis_against_another_run(typed: Program, finished: Path) -> None:

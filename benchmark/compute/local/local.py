@@ -89,7 +89,8 @@ class LocalDispatcher(Dispatcher):
             sweep()
 
     def _feed(self) -> None:
-        while self._waiting and self._free:
+        idle = sum(runner.task is None for runner in self._runners)
+        for _ in range(min(len(self._waiting) - idle, len(self._free))):
             slot = self._free.pop(0)
             runner = _RunnerProcess(self.run, self._cores[slot], slot)
             self._runners.append(runner)
