@@ -17,6 +17,10 @@ class StoreError(BenchmarkError):
     """The store cannot be reached, read or written."""
 
 
+class NewerRecordError(StoreError):
+    """A record in the store was written by a later version of the program, and stays as it is."""
+
+
 class AbsentStoreError(StoreError):
     """The folder of a store is not there, so nothing is in it."""
 

@@ -19,6 +19,7 @@ import zlib
 from typing import TYPE_CHECKING
 
 from benchmark.errors import StoreError
+from benchmark.layout import ATTEMPTS, OUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -97,11 +98,11 @@ def _folder(run: Run) -> str:
 def _wanted(run: Run) -> dict[str, str]:
     """The states of all records and attempts, but for the last attempts of tasks with a record:
     these say what the record says."""
-    out, attempts = f"{run.name}/out", f"{run.name}/attempts"
-    records, tried = run.store.listed(out), run.store.listed(attempts)
-    last = {path.rpartition("/")[0]: path for path in tried}
+    records = run.store.listed(f"{run.name}/{OUT}")
+    tried = run.store.listed(f"{run.name}/{ATTEMPTS}")
+    last = {place.key: path for path in tried if (place := run.attempt_of(path))}
     for path in records:
-        tried.pop(last.get(attempts + path[len(out) :].removesuffix(".json"), ""), None)
+        tried.pop(last.get(run.key_of(path) or "", ""), None)
     return {path: e_tag for path, e_tag in (records | tried).items() if e_tag}
 
 
@@ -109,7 +110,7 @@ def _has_ended(data: bytes) -> bool:
     """Whether it will stay as it is: an attempt that goes on is overwritten by its end."""
     try:
         return "status" in json.loads(data)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         return False
 
 

@@ -10,53 +10,26 @@ absent, so that a late worker's record cannot slip into the new generation.
 
 from __future__ import annotations
 
+import hashlib
 import json
-import os
-import platform
 import secrets
 from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from benchmark import packs
+from benchmark.errors import StoreError
+from benchmark.layout import ATTEMPTS, OUT, PREDICTIONS
+from benchmark.record import Cause, Record, failure, host_facts, utc_now
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
+    from benchmark.layout import AttemptPlace
     from benchmark.tasks import Run, Task
 
-_ASIDE = "-aside"
+__all__ = ["Attempt", "AttemptIndex", "Cause", "Record", "failure", "host_facts", "utc_now"]
+
 NO_TRACE = "The attempt was begun and left no trace of its end."
-
-
-class Cause(StrEnum):
-    """Why a task has no success. The first three are results, the others are not."""
-
-    FRAMEWORK = "framework"
-    TIMEOUT = "timeout"
-    MEMORY = "memory"
-    DATA = "data"
-    SETUP = "setup"
-    INTERRUPTED = "interrupted"
-    INFRASTRUCTURE = "infrastructure"
-
-    @property
-    def is_result(self) -> bool:
-        return self in (Cause.FRAMEWORK, Cause.TIMEOUT, Cause.MEMORY)
-
-    @property
-    def is_retried(self) -> bool:
-        """Tried again by itself, up to max_attempts."""
-        return self in (Cause.INTERRUPTED, Cause.INFRASTRUCTURE)
-
-
-def utc_now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
-
-
-def host_facts() -> dict[str, Any]:
-    return {"name": platform.node(), "machine": platform.machine(), "cpus": os.cpu_count()}
 
 
 @dataclass(frozen=True)
@@ -72,128 +45,14 @@ class Attempt:
     host: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Record:
-    """How an attempt ended. In `out/` it is the task's record. Times are in seconds."""
-
-    task: str
-    """The task's key: `framework/dataset/seed`, or the number of a trial."""
-    status: str
-    """`success` or `failure`; of a trial also `prune`."""
-    cause: Cause | None = None
-    """Why it is no success."""
-    message: str = ""
-    """A sentence on the cause, or on what was cut short."""
-    metric: str | None = None
-    """The metric that ranks."""
-    metrics: dict[str, float | None] = field(default_factory=dict)
-    """Every metric by its name; None where it is undefined."""
-    labels: dict[str, Any] = field(default_factory=dict)
-    """What the task was: framework, dataset, type, seed; of a trial its configuration."""
-    import_s: float | None = None
-    """The framework's libraries imported ahead, once for all tasks of a worker; in no other time
-    but the `overhead_s` of the first of them."""
-    setup_s: float | None = None
-    """Adapter and data loaded, and the framework's own setup."""
-    fit_s: float | None = None
-    """In the worker."""
-    predict_s: float | None = None
-    """In the worker."""
-    total_s: float | None = None
-    """From the attempt's begin until its end; of a success the sum of the other five."""
-    overhead_s: float | None = None
-    """What is neither setup, fit, predict nor inference: the harness's own."""
-    inference_s: float | None = None
-    """What timing the inference took."""
-    inference_s_per_row: dict[str, float] = field(default_factory=dict)
-    """By how many rows were predicted at once."""
-    overrun_s: float | None = None
-    """How much longer than its budget the fit took."""
-    peak_memory_mb: float | None = None
-    """Anonymous and shared memory of the whole tree beyond the baseline."""
-    baseline_memory_mb: float | None = None
-    """What the preloaded interpreter had before the task began."""
-    models: int | None = None
-    """As the framework says: how many it evaluated; those that crashed are left out."""
-    leaderboard: list[dict[str, Any]] | None = None
-    """The framework's own."""
-    objective: str | None = None
-    """What the framework optimised, in its own words; it need not be the metric that ranks."""
-    trajectory: list[list[float]] | None = None
-    """The framework's best score over time, `[[seconds, score], …]`, in its own unit."""
-    version: str | None = None
-    """As the framework says."""
-    environment_hash: str | None = None
-    """Of adapter and lock."""
-    dataset_hash: str | None = None
-    """Of the data's content."""
-    split_hash: str | None = None
-    """Of the rows of train and test."""
-    sandbox: str | None = None
-    """The means that held the task."""
-    host: dict[str, Any] = field(default_factory=dict)
-    """The machine: its name, cores, and in a cloud its type and price."""
-    cost: float | None = None
-    """USD; None where the machine's price is not known."""
-    attempt: int = 0
-    """The number of the attempt, from 1."""
-    log: str | None = None
-    """Where its log is in the store."""
-    begun: str | None = None
-    """UTC."""
-    ended: str | None = None
-    """UTC."""
-
-    @property
-    def is_result(self) -> bool:
-        return self.status != "failure" or (self.cause is not None and self.cause.is_result)
-
-    def to_bytes(self) -> bytes:
-        return json.dumps(asdict(self), ensure_ascii=False, allow_nan=True).encode()
-
-    @staticmethod
-    def from_bytes(data: bytes | None) -> Record | None:
-        """The record, or None where the bytes are none: an unreadable record counts as absent.
-
-        Fields that a newer version of the program has added are passed over.
-        """
-        try:
-            values = _parsed(data or b"")
-            values["cause"] = Cause(values["cause"]) if values["cause"] else None
-            known = Record.__dataclass_fields__
-            if values.keys() != known.keys():
-                return Record(**{name: value for name, value in values.items() if name in known})
-            # Of 100,000 records the constructor of a frozen class takes a second.
-            record = object.__new__(Record)
-            record.__dict__.update(values)
-            return record
-        except (ValueError, TypeError, KeyError, AttributeError):
-            return None
-
-
-def _parsed(data: bytes) -> Any:
-    import orjson
-
-    try:
-        return orjson.loads(data)
-    except ValueError:  # a score may be NaN or infinite, which strict JSON has not
-        return json.loads(data)
-
-
-def failure(task: Task | str, cause: Cause, message: str, **facts: Any) -> Record:
-    key, labels = (task, {}) if isinstance(task, str) else (task.key, task.labels)
-    return Record(task=key, status="failure", cause=cause, message=message, labels=labels, **facts)
-
-
 def begin(run: Run, task: Task, host: Mapping[str, Any] | None = None) -> Attempt:
     """Begin an attempt; its number is one more than any attempt's or mark's of this task."""
-    prefix = run.attempts_path(task.key)
-    number = max((number for number, _ in _numbers(run, task.key)), default=0) + 1
+    number = max((place.number for place in _places(run, task.key)), default=0) + 1
     while True:
         attempt = Attempt(task.key, number, utc_now(), dict(host or host_facts()))
         # No two writers may write the same bytes: by them the store knows its own lost reply.
         begun = json.dumps(asdict(attempt) | {"nonce": secrets.token_hex(8)}).encode()
-        if run.store.create(f"{prefix}/{number:04d}.json", begun):
+        if run.store.create(run.attempt_path(task.key, number), begun):
             return attempt
         number += 1
 
@@ -203,56 +62,107 @@ def settle(run: Run, attempt: Attempt, record: Record) -> Record:
 
     Returns:
         The task's record where it has one now (perhaps of another delivery), else `record`.
+
+    Raises:
+        NewerRecordError: the task has a record that this version of the program cannot read.
     """
     record = replace(
         record, attempt=attempt.number, begun=attempt.begun, ended=record.ended or utc_now()
     )
     data = record.to_bytes()
-    final = record
-    if record.is_result:
-        final = _create_record(run, record, data)
-    run.store.put(f"{run.attempts_path(record.task)}/{attempt.number:04d}.json", data)
+    final, kept = _create_record(run, record, data) if record.is_result else (record, True)
+    if record.predictions and not kept:
+        # They are of this attempt, and no record will ever name them.
+        run.store.delete([record.predictions])
+        data = replace(record, predictions=None, predictions_sha256=None).to_bytes()
+    run.store.put(run.attempt_path(record.task, attempt.number), data)
     return final
 
 
-def _create_record(run: Run, record: Record, data: bytes) -> Record:
+def _create_record(run: Run, record: Record, data: bytes) -> tuple[Record, bool]:
+    """The task's record, and whether it is this one."""
     aside = _last_aside(run, record.task)
     path = run.out_path(record.task)
     if record.attempt < aside:
-        return record
+        return record, False
     if run.store.create(path, data):
-        return record
-    existing = Record.from_bytes(run.store.get(path))
+        return record, True
+    existing = record_at(run, path, run.store.get(path))
     if existing is not None and existing.attempt > aside:
-        return existing
+        return existing, existing == record
     run.store.put(path, data)
-    return record
+    return record, True
+
+
+def record_at(run: Run, path: str, data: bytes | None) -> Record | None:
+    """The record of the task whose place `path` is; anything else there counts as absent.
+
+    What is there and is no such record is named once, in the log.
+
+    Raises:
+        NewerRecordError: a later version of the program wrote it.
+    """
+    record = Record.from_bytes(data)
+    if record is not None and record.task == run.key_of(path):
+        return record
+    if data is not None:
+        run.store.ignore(path, "is no record of its task")
+    return None
+
+
+def predictions(run: Run, record: Record) -> bytes | None:
+    """The predictions of a record, as parquet; None where none are kept.
+
+    Raises:
+        StoreError: they are not the ones that the record was measured on.
+    """
+    data = run.store.get(record.predictions or run.predictions_path(record.task))
+    found = hashlib.sha256(data or b"").hexdigest()
+    if record.predictions_sha256 is not None and found != record.predictions_sha256:
+        raise StoreError(
+            f"{record.predictions} in {run.store.url} is {'missing' if data is None else 'not'} "
+            f"what the record of {record.task} was measured on; put it back, or run the task again "
+            "with --overwrite."
+        )
+    return data
 
 
 def set_aside(run: Run, keys: Iterable[str]) -> None:
     """Start a new generation of tasks: their records go, and late ones of old attempts too."""
     for key in keys:
-        number = max((number for number, _ in _numbers(run, key)), default=0) + 1
+        number = max((place.number for place in _places(run, key)), default=0) + 1
         while not run.store.create(
-            f"{run.attempts_path(key)}/{number:04d}{_ASIDE}.json",
+            run.attempt_path(key, number, aside=True),
             json.dumps({"task": key, "number": number, "aside": utc_now()}).encode(),
         ):
             number += 1
-        run.store.delete([run.out_path(key)])
+        run.store.delete([run.out_path(key), *_kept_predictions(run, key)])
 
 
-def _numbers(run: Run, key: str) -> list[tuple[int, bool]]:
-    """(number, whether it is a mark) of each attempt of a task."""
-    return [_parse(path.rpartition("/")[2]) for path in run.store.list(run.attempts_path(key))]
+def _kept_predictions(run: Run, key: str) -> list[str]:
+    """Those of all attempts, and of a version that kept one file for a task."""
+    return [run.predictions_path(key), *run.store.list(f"{run.name}/{PREDICTIONS}/{key}")]
 
 
-def _parse(name: str) -> tuple[int, bool]:
-    number, aside, _ = name.removesuffix(".json").partition(_ASIDE)
-    return int(number), bool(aside)
+def _places(run: Run, key: str) -> list[AttemptPlace]:
+    """The attempts and marks of a task."""
+    return list(_attempts(run, run.store.list(run.attempts_path(key))).values())
+
+
+def _attempts(run: Run, paths: Iterable[str]) -> dict[str, AttemptPlace]:
+    """Where the path of an attempt leads; what else lies among them is named once."""
+    found = {}
+    for path in paths:
+        place = run.attempt_of(path)
+        if place is None:
+            run.store.ignore(path, "is no attempt")
+        else:
+            found[path] = place
+    return found
 
 
 def _last_aside(run: Run, key: str) -> int:
-    return max((number for number, aside in _numbers(run, key) if aside), default=0)
+    return max((place.number for place in _places(run, key) if place.aside), default=0)
 
 
 @dataclass(frozen=True)
@@ -266,21 +176,17 @@ class AttemptIndex:
 
 def attempt_index(run: Run, frameworks: Iterable[str] | None = None) -> AttemptIndex:
     """Listings, no reads; of the tasks of some frameworks, or of all."""
-    skip = len(f"{run.name}/attempts/")
     last: dict[str, int] = {}
     aside: dict[str, int] = {}
-    listed = _listed(run, "attempts", frameworks)
-    for path in listed:
-        key, _, name = path[skip:].rpartition("/")
-        number, is_aside = _parse(name)
+    listed = _listed(run, ATTEMPTS, frameworks)
+    for key, number, is_aside in _attempts(run, listed).values():
         target = aside if is_aside else last
         target[key] = max(number, target.get(key, 0))
     return AttemptIndex(last, aside, listed)
 
 
 def _listed(run: Run, part: str, frameworks: Iterable[str] | None) -> dict[str, str | None]:
-    places = [""] if frameworks is None else [f"{name}/" for name in frameworks]
-    found = (run.store.listed(f"{run.name}/{part}/{place}") for place in places)
+    found = map(run.store.listed, run.below(part, frameworks))
     return {path: e_tag for listed in found for path, e_tag in listed.items()}
 
 
@@ -290,8 +196,8 @@ def records(run: Run, frameworks: Iterable[str] | None = None) -> Iterator[Recor
 
 
 def _records(run: Run, index: AttemptIndex, frameworks: Iterable[str] | None) -> Iterator[Record]:
-    for _, data in packs.read(run, _listed(run, "out", frameworks)):
-        record = Record.from_bytes(data)
+    for path, data in packs.read(run, _listed(run, OUT, frameworks)):
+        record = record_at(run, path, data)
         if record is not None and record.attempt > index.aside.get(record.task, 0):
             yield record
 
@@ -310,74 +216,82 @@ def outcomes(
         if record.task in keys:
             done.add(record.task)
             yield record.task, record
-    for key, ended in _ends(run, (key for key in keys if key not in done), index):
+    for key, ended in ends(run, (key for key in keys if key not in done), index):
         # A result whose record has gone or is damaged is none: the task is run again.
         yield key, None if ended is None or ended.is_result else ended
 
 
 def last_attempts(run: Run, keys: Iterable[str]) -> dict[str, Record | None]:
     """How the last attempt of each task ended; None where it began and left no end."""
-    return dict(_ends(run, keys, attempt_index(run)))
+    return dict(ends(run, keys, attempt_index(run)))
 
 
-def _ends(
-    run: Run, keys: Iterable[str], index: AttemptIndex
-) -> Iterator[tuple[str, Record | None]]:
+def ends(run: Run, keys: Iterable[str], index: AttemptIndex) -> Iterator[tuple[str, Record | None]]:
+    """How the last attempt of each task in this generation ended; None of one that is open."""
     paths = {
-        f"{run.attempts_path(key)}/{index.last[key]:04d}.json": key
+        run.attempt_path(key, index.last[key]): key
         for key in keys
         if key in index.last and index.last[key] > index.aside.get(key, 0)
     }
     for path, data in packs.read(run, {path: index.listed.get(path) for path in paths}):
-        yield paths[path], Record.from_bytes(data)
+        yield paths[path], _end_of(paths[path], data)
+
+
+def _end_of(key: str, data: bytes | None) -> Record | None:
+    """How an attempt of this task ended; None while it is open, or where it says nothing."""
+    ended = Record.from_bytes(data)
+    return ended if ended is not None and ended.task == key else None
 
 
 def earlier_ends(run: Run) -> Iterator[Record]:
     """How the attempts ended that outcomes() leaves out: others have followed, or a mark."""
     index = attempt_index(run)
-    prefix = f"{run.name}/attempts/"
-    paths = {}
-    for path, e_tag in index.listed.items():
-        key, _, name = path[len(prefix) :].rpartition("/")
-        number, is_aside = _parse(name)
-        if not is_aside and (number < index.last[key] or number < index.aside.get(key, 0)):
-            paths[path] = e_tag
-    for _, data in packs.read(run, paths):
-        record = Record.from_bytes(data)
-        if record is not None:
-            yield record
+    places = {
+        path: place
+        for path, place in _attempts(run, index.listed).items()
+        if not place.aside
+        and (place.number < index.last[place.key] or place.number < index.aside.get(place.key, 0))
+    }
+    for path, data in packs.read(run, {path: index.listed[path] for path in places}):
+        ended = _end_of(places[path].key, data)
+        if ended is not None:
+            yield ended
 
 
 def last_attempt(run: Run, key: str) -> tuple[Attempt, Record | None] | None:
     """A task's last attempt in this generation, and how it ended; None while it is open."""
-    numbers = _numbers(run, key)
-    last = max((number for number, aside in numbers if not aside), default=0)
-    if last <= max((number for number, aside in numbers if aside), default=0):
+    places = _places(run, key)
+    last = max((place.number for place in places if not place.aside), default=0)
+    if last <= max((place.number for place in places if place.aside), default=0):
         return None
     return _attempt(run, key, last)
 
 
 def unended(run: Run, key: str) -> list[Attempt]:
     """The attempts of a task that left no end, and that others have followed."""
-    numbers = sorted(number for number, aside in _numbers(run, key) if not aside)
+    numbers = sorted(place.number for place in _places(run, key) if not place.aside)
     found = (_attempt(run, key, number) for number in numbers[:-1])
     return [attempt for attempt, ended in found if ended is None]
 
 
 def _attempt(run: Run, key: str, number: int) -> tuple[Attempt, Record | None]:
     """An attempt, and how it ended; None while it is open."""
-    data = run.store.get(f"{run.attempts_path(key)}/{number:04d}.json")
-    ended = Record.from_bytes(data)
+    data = run.store.get(run.attempt_path(key, number))
+    ended = _end_of(key, data)
+    begun, host = None, None
     try:
         told = json.loads(data or b"{}")
-        return Attempt(key, number, told.get("begun") or utc_now(), told.get("host") or {}), ended
-    except (ValueError, AttributeError):
-        return Attempt(key, number, utc_now()), ended
+        begun, host = told.get("begun"), told.get("host")
+    except (ValueError, AttributeError, RecursionError):
+        run.store.ignore(run.attempt_path(key, number), "is no attempt")
+    begun = begun if isinstance(begun, str) else utc_now()
+    return Attempt(key, number, begun, host if isinstance(host, dict) else {}), ended
 
 
 def current_record(run: Run, key: str) -> Record | None:
     """The task's record, or None: one of an earlier generation counts as absent."""
-    record = Record.from_bytes(run.store.get(run.out_path(key)))
+    path = run.out_path(key)
+    record = record_at(run, path, run.store.get(path))
     return record if record and record.attempt > _last_aside(run, key) else None
 
 
@@ -388,10 +302,10 @@ def current_records(
 
     `aside` are the last marks (of `attempt_index`), where whoever asks has them.
     """
-    present = set(run.store.list(f"{run.name}/out"))
+    present = set(run.store.list(f"{run.name}/{OUT}"))
     paths = [path for key in keys if (path := run.out_path(key)) in present]
     if not paths:
         return []
     marks = attempt_index(run).aside if aside is None else aside
-    found = (Record.from_bytes(data) for _, data in run.store.get_many(paths))
+    found = (record_at(run, path, data) for path, data in run.store.get_many(paths))
     return [one for one in found if one and one.attempt > marks.get(one.task, 0)]

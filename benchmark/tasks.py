@@ -7,16 +7,14 @@ in the manifest, so results under other conditions cannot mix.
 
 from __future__ import annotations
 
-import functools
-import hashlib
 import json
 import random
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, unquote
 
 from benchmark.errors import BenchmarkError, StoreError
+from benchmark.layout import Layout, task_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -137,7 +135,7 @@ class Manifest:
 
 
 @dataclass(frozen=True)
-class Run:
+class Run(Layout):
     """A run in its store: the manifest, the tasks, and where each of their objects lies."""
 
     name: str
@@ -168,7 +166,7 @@ class Run:
             ) from error
 
     def save(self) -> None:
-        self.store.put(f"{self.name}/manifest.json", self.manifest.to_bytes())
+        self.store.put(self.manifest_path, self.manifest.to_bytes())
 
     @cached_property
     def tasks(self) -> list[Task]:
@@ -228,19 +226,6 @@ class Run:
             labels["fold"] = cell.seed
         return labels
 
-    def task_path(self, key: str) -> str:
-        """Where a task lies that was proposed while the run went on."""
-        return f"{self.name}/tasks/{key}.json"
-
-    def out_path(self, key: str) -> str:
-        return f"{self.name}/out/{key}.json"
-
-    def attempts_path(self, key: str) -> str:
-        return f"{self.name}/attempts/{key}"
-
-    def predictions_path(self, key: str) -> str:
-        return f"{self.name}/predictions/{key}.parquet"
-
     def log_path(self, task: Task, *, passed: bool, attempt: int) -> str:
         outcome = "pass" if passed else "fail"
         if task.key.count("/") != 2:
@@ -248,26 +233,6 @@ class Run:
         framework, dataset, seed = task.key.split("/")
         place = f"{dataset}-{task.labels.get('type', 'task')}-{seed}"
         return f"{self.name}/logs/{outcome}/{framework}/{place}/{attempt}.log"
-
-
-@functools.lru_cache(maxsize=4096)
-def segment(name: str) -> str:
-    """A name as one safe path segment: percent-encoded, never '.', '..', hidden or too long."""
-    encoded = quote(name, safe="-_.~ ".strip())
-    if encoded.startswith("."):
-        encoded = "%2E" + encoded[1:]
-    if len(encoded) > 120:
-        encoded = encoded[:100] + "~" + hashlib.sha256(name.encode()).hexdigest()[:16]
-    return encoded
-
-
-def task_key(framework: str, dataset: str, seed: int) -> str:
-    return f"{segment(framework)}/{segment(dataset)}/{seed}"
-
-
-def shown(key: str) -> str:
-    """A key for people: unquoted."""
-    return unquote(key)
 
 
 def seeds_of(seeds: int | list[int]) -> list[int]:

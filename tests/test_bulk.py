@@ -17,7 +17,9 @@ from benchmark.runs.status import status
 from benchmark.store import Store
 from benchmark.tasks import Run
 
-FRAMEWORKS = ["constant", *({"name": "constant", "as": f"constant-{n}"} for n in range(4))]
+# Labels that are encoded in paths: version, parameters, Unicode, a percent sign.
+LABELS = ("h2o@3.44.0.3", "tpot (3600)", "ünï+雪", "100%/..")
+FRAMEWORKS = ["constant", *({"name": "constant", "as": label} for label in LABELS)]
 
 
 @pytest.fixture

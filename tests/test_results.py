@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import pytest
 
 from benchmark import bulk, results
 from benchmark.compute.dispatcher import account
+from benchmark.errors import NewerRecordError, StoreError
 from benchmark.results import Cause, Record
 from benchmark.runs.plan import Plan
 from benchmark.store import Store, open_store
@@ -128,7 +130,8 @@ def test_settling_at_once_has_one_record(run: Run, task: Task) -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"{", b"[]", b"null", b'"x"', b"\xff", b"{}", b'{"task": 1}']
+    "data",
+    [b"", b"{", b"[]", b"null", b'"x"', b"\xff", b"{}", b'{"task": 1}', b"[" * 100_000],
 )
 def test_an_unreadable_record_counts_as_absent_and_is_replaced(
     run: Run, task: Task, data: bytes
@@ -137,6 +140,135 @@ def test_an_unreadable_record_counts_as_absent_and_is_replaced(
     assert list(results.records(run)) == []
     assert results.current_record(run, task.key) is None
     assert not is_done(run, task)
+    record = results.settle(run, results.begin(run, task), success(task))
+    assert record_of(run, task) == record
+
+
+def with_predictions(run: Run, attempt: results.Attempt, score: float) -> Record:
+    """A success as the evaluation leaves it: its predictions are in the store already."""
+    path, data = run.predictions_path(attempt.task, attempt.number), f"{score}".encode()
+    run.store.put(path, data)
+    digest = hashlib.sha256(data).hexdigest()
+    record = Record(attempt.task, "success", metrics={"auc": score})
+    return replace(record, predictions=path, predictions_sha256=digest)
+
+
+@pytest.mark.parametrize("late", ["second", "first", "other generation"])
+def test_the_predictions_are_those_of_the_record(run: Run, task: Task, late: str) -> None:
+    attempts = [results.begin(run, task), results.begin(run, task)]
+    if late == "first":
+        attempts.reverse()
+    if late == "other generation":
+        results.set_aside(run, [task.key])
+        attempts = [results.begin(run, task), attempts[0]]
+    record = results.settle(run, attempts[0], with_predictions(run, attempts[0], 1.333))
+    results.settle(run, attempts[1], with_predictions(run, attempts[1], 1.605))
+    kept = record_of(run, task)
+    assert kept == record
+    assert results.predictions(run, record) == b"1.333"
+    assert run.store.list(f"{run.name}/predictions") == [record.predictions]
+
+
+def test_settling_again_leaves_one_file_of_predictions(run: Run, task: Task) -> None:
+    for score in (0.1, 0.2, 0.3):
+        attempt = results.begin(run, task)
+        results.settle(run, attempt, with_predictions(run, attempt, score))
+    assert run.store.list(f"{run.name}/predictions") == [run.predictions_path(task.key, 1)]
+    (ended,) = (end for _, end in results.ends(run, [task.key], results.attempt_index(run)))
+    assert ended is not None
+    assert (ended.attempt, ended.predictions) == (3, None)
+    results.set_aside(run, [task.key])
+    assert run.store.list(f"{run.name}/predictions") == []
+
+
+@pytest.mark.parametrize("damage", [b"0.9", b"", None])
+def test_other_predictions_than_the_records_are_refused(
+    run: Run, task: Task, damage: bytes | None
+) -> None:
+    attempt = results.begin(run, task)
+    record = results.settle(run, attempt, with_predictions(run, attempt, 0.5))
+    assert record.predictions is not None
+    if damage is None:
+        run.store.delete([record.predictions])
+    else:
+        run.store.put(record.predictions, damage)
+    with pytest.raises(StoreError, match="measured on; put it back"):
+        results.predictions(run, record)
+
+
+def test_predictions_of_an_earlier_version_are_read(run: Run, task: Task) -> None:
+    """They had one name for all attempts, which no record knew."""
+    record = results.settle(run, results.begin(run, task), success(task))
+    assert results.predictions(run, record) is None
+    run.store.put(f"{run.name}/predictions/constant/penguins/1.parquet", b"old")
+    assert results.predictions(run, record) == b"old"
+    results.set_aside(run, [task.key])
+    assert run.store.list(f"{run.name}/predictions") == []
+
+
+NEWER = [{"format": 2}, {"format": 99, "status": "odd", "cause": None}, {"cause": "quota"}]
+
+
+@pytest.mark.parametrize("newer", NEWER)
+def test_a_record_of_a_later_version_is_named_and_stays(
+    run: Run, task: Task, newer: dict[str, object]
+) -> None:
+    waiting = results.begin(run, task)
+    path = run.out_path(task.key)
+    data = json.dumps(json.loads(success(task).to_bytes()) | {"attempt": 2} | newer).encode()
+    run.store.put(path, data)
+    for act in (
+        lambda: list(results.records(run)),
+        lambda: bulk.without_result(run),
+        lambda: results.current_record(run, task.key),
+        lambda: results.current_records(run, [task.key]),
+        lambda: results.settle(run, waiting, success(task)),
+        lambda: account(run, task, Cause.INFRASTRUCTURE, "gone"),
+    ):
+        with pytest.raises(NewerRecordError, match=r"constant/penguins/1 has the (format|cause)"):
+            act()
+    assert run.store.get(path) == data
+
+
+@pytest.mark.parametrize(
+    "name", ["0001.txt", "x.json", "deep/0001.json", "0001.json/x", "-1.json", "1_0.json"]
+)
+def test_a_foreign_file_among_attempts_is_named_once(
+    run: Run, task: Task, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = f"{run.attempts_path(task.key)}/{name}"
+    run.store.put(path, b"mine")
+    record = results.settle(run, results.begin(run, task), success(task))
+    assert record_of(run, task) == record
+    assert is_done(run, task)
+    said = [line for line in caplog.messages if path in line]
+    assert len(said) == (0 if name == "deep/0001.json" else 1)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"task": "constant/cpu/1"},
+        {"status": "odd"},
+        {"metrics": 5},
+        {"metrics": {"auc": "high"}},
+        {"labels": []},
+        {"attempt": "1"},
+        {"host": None},
+        {"trajectory": [[1.0]]},
+        {"total_s": True},
+        {"cause": ["framework"]},
+    ],
+)
+def test_a_record_that_is_not_sound_is_named_once_and_absent(
+    run: Run, task: Task, change: dict[str, object], caplog: pytest.LogCaptureFixture
+) -> None:
+    values = json.loads(success(task).to_bytes()) | {"attempt": 1} | change
+    run.store.put(run.out_path(task.key), json.dumps(values).encode())
+    assert not is_done(run, task)
+    assert list(results.records(run)) == []
+    assert results.current_record(run, task.key) is None
+    assert [run.out_path(task.key) in line for line in caplog.messages] == [True]
     record = results.settle(run, results.begin(run, task), success(task))
     assert record_of(run, task) == record
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from benchmark.errors import BenchmarkError
-from benchmark.store import Store, open_store
+from benchmark.store import Store
 from benchmark.tasks import (
     Cell,
     Manifest,
@@ -19,9 +18,6 @@ from benchmark.tasks import (
     Task,
     generate_tests,
     seeds_of,
-    segment,
-    shown,
-    task_key,
 )
 
 CONDITIONS = {
@@ -33,20 +29,6 @@ CONDITIONS = {
     "metric": {"binary": "auc"},
 }
 FACTS: dict[str, Any] = {"type": "classification", "problem": "binary", "target": "y", "hash": "0"}
-NAMES = [
-    "a/b",
-    "..",
-    ".",
-    ".hidden",
-    "/",
-    "../../etc",
-    "ünï—雪",
-    "x" * 300,
-    "雪" * 300,
-    "100%",
-    "a%2Fb",
-]
-NAMES += ["h2o@3.44", "a b", "a\\b", "a\nb", "a#1", "a?b", "a:b", "~", "%", "%2E%2E"]
 
 
 def manifest_of(*cells: Cell) -> Manifest:
@@ -58,51 +40,6 @@ def manifest_of(*cells: Cell) -> Manifest:
         created="2026-01-01T00:00:00+00:00",
         harness="0",
     )
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_a_segment_is_one_safe_short_segment(name: str) -> None:
-    encoded = segment(name)
-    assert encoded
-    assert "/" not in encoded
-    assert "\\" not in encoded
-    assert not encoded.startswith(".")
-    assert len(encoded.encode()) <= 120
-    assert encoded.isascii()
-    assert encoded.isprintable()
-    assert " " not in encoded
-
-
-def test_segments_of_different_names_differ() -> None:
-    names = [*NAMES, "x" * 299, "x" * 301, "x" * 299 + "y", "a%252Fb", "A/b"]
-    assert len({segment(name) for name in names}) == len(names)
-
-
-@pytest.mark.parametrize("name", [name for name in NAMES if len(name) < 300])
-def test_a_segment_is_shown_as_the_name_it_was(name: str) -> None:
-    assert shown(segment(name)) == name
-
-
-def test_a_plain_name_stays_as_it_is() -> None:
-    assert (
-        task_key("tuned-random-forest", "credit_g.v1", 75) == "tuned-random-forest/credit_g.v1/75"
-    )
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_a_key_has_three_segments_and_works_in_a_folder(tmp_path: Path, name: str) -> None:
-    key = task_key(name, name, 1)
-    assert len(key.split("/")) == 3
-    cell = Cell(name, name, 1)
-    run = Run("r", open_store(str(tmp_path / "store")), manifest_of(cell))
-    for path in (
-        run.out_path(key),
-        run.predictions_path(key),
-        run.log_path(run.task(key), passed=True, attempt=1),
-    ):
-        assert run.store.create(path, b"x") is True
-        assert path in run.store.list("r")
-    assert [p.name for p in tmp_path.iterdir()] == ["store"]
 
 
 def test_keys_do_not_change_when_the_grid_grows() -> None:

@@ -73,7 +73,7 @@ def counted(number: int, noun: str) -> str:
 
 def line(record: Record) -> str:
     """A record in one line."""
-    from benchmark.tasks import shown
+    from benchmark.layout import shown
 
     seconds = f" ({record.total_s:.1f} s)" if record.total_s is not None else ""
     if record.status == "success":

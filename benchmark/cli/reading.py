@@ -11,8 +11,9 @@ from benchmark.cli.progress import counted
 from benchmark.cli.session import chosen, configuration, stored
 from benchmark.compute.local.local import slots
 from benchmark.errors import BenchmarkError, ConfigError
+from benchmark.layout import shown
 from benchmark.runs.status import status
-from benchmark.tasks import Run, shown
+from benchmark.tasks import Run
 
 if TYPE_CHECKING:
     import argparse

@@ -13,7 +13,7 @@ import json
 from typing import TYPE_CHECKING
 
 from benchmark.errors import BenchmarkError
-from benchmark.tasks import segment
+from benchmark.layout import segment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

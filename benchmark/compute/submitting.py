@@ -13,6 +13,7 @@ from benchmark import results
 from benchmark.compute import submissions
 from benchmark.compute.dispatcher import account
 from benchmark.compute.waiting import WaitingDispatcher
+from benchmark.layout import OUT
 from benchmark.results import Cause
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class SubmittingDispatcher(WaitingDispatcher):
         others = {one.name: set(one.keys) - self._heard for one in known}
         keys = {key for some in others.values() for key in some}
         paths = {self.run.out_path(key): key for key in keys}
-        present = set(self.run.store.list(f"{self.run.name}/out")) if keys else set()
+        present = set(self.run.store.list(f"{self.run.name}/{OUT}")) if keys else set()
         unheard = {key for path, key in paths.items() if path not in present}
         for one in known:
             if not others[one.name] & unheard:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from benchmark.errors import DataError, SetupError
@@ -10,6 +12,7 @@ from benchmark.execution import metrics, own_metric
 from benchmark.execution.answer import read_answer, read_inference
 from benchmark.execution.shared_tables import SharedTables
 from benchmark.execution.work import Limits, Outcome, Work
+from benchmark.layout import dataset_path
 from benchmark.results import Cause, Record, failure
 
 if TYPE_CHECKING:
@@ -21,13 +24,6 @@ if TYPE_CHECKING:
 
 _LEADERBOARD_ROWS = 200
 _TRAJECTORY_POINTS = 1000
-
-
-def dataset_path(name: str) -> str:
-    """Where a data set lies in the store, without its ending."""
-    from benchmark.tasks import segment
-
-    return f"datasets/{segment(name)}"
 
 
 class BenchmarkEvaluation:
@@ -99,10 +95,10 @@ class BenchmarkEvaluation:
         facts: dict[str, Any] = {
             "metric": metric.name,
             "import_s": outcome.import_s,
-            "setup_s": said.get("setup_s"),
-            "fit_s": said.get("fit_s"),
-            "predict_s": said.get("predict_s"),
-            "overrun_s": _overrun(said.get("fit_s"), task.resources.runtime_s),
+            "setup_s": _seconds(said, "setup_s"),
+            "fit_s": _seconds(said, "fit_s"),
+            "predict_s": _seconds(said, "predict_s"),
+            "overrun_s": _overrun(_seconds(said, "fit_s"), task.resources.runtime_s),
             "inference_s": timing.total_s,
             "inference_s_per_row": timing.s_per_row,
             "peak_memory_mb": outcome.peak_memory_mb,
@@ -141,13 +137,17 @@ class BenchmarkEvaluation:
                 return failure(task, value.cause, value.message, metrics=values, **facts)
             values = values | {metric.name: value.number}
             notes += [value.message] if value.message else []
-        run.store.put(run.predictions_path(task.key), answer.to_parquet())
+        predictions = answer.to_parquet()
+        path = run.predictions_path(task.key, outcome.attempt)
+        run.store.put(path, predictions)
         return Record(
             task=task.key,
             status="success",
             message=" ".join(notes),
             metrics=values,
             labels=task.labels,
+            predictions=path,
+            predictions_sha256=hashlib.sha256(predictions).hexdigest(),
             **facts,
         )
 
@@ -166,10 +166,17 @@ class BenchmarkEvaluation:
 
 def _loaded(run: Run, name: str, expected: str) -> Dataset:
     """The data set from the store, if it is what the run was planned with."""
-    from benchmark.data.packed import unpack
+    from benchmark.data.packed import TABLE, unpack
 
-    path = dataset_path(name)
-    dataset = unpack(name, lambda ending: run.store.get(path + ending))
+    dataset = None
+    for path in (dataset_path(name, expected), dataset_path(name)):
+        get = partial(_object, run, path)
+        try:
+            dataset = dataset or unpack(name, get)
+        except DataError as error:
+            raise DataError(
+                f"{path}{TABLE} in {run.store.url} cannot be used: {error} Delete it and resume."
+            ) from None
     if dataset is None:
         raise DataError(f"The data set '{name}' is not in {run.store.url}; run download-data.")
     if dataset.hash != expected:
@@ -178,6 +185,18 @@ def _loaded(run: Run, name: str, expected: str) -> Dataset:
             f"'{run.name}' was planned with {expected}; start another with --run NAME."
         )
     return dataset
+
+
+def _object(run: Run, path: str, ending: str) -> bytes | None:
+    return run.store.get(path + ending)
+
+
+def _seconds(said: dict[str, Any], name: str) -> float | None:
+    """A time that the task reports, if it is one."""
+    value = said.get(name)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return value if math.isfinite(value) else None
 
 
 def _overrun(fit_s: float | None, runtime_s: float) -> float | None:

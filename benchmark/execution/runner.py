@@ -59,7 +59,7 @@ class Runner:
         attempt = results.begin(self.run, task, self._host)
         log = b""
         try:
-            record, log = self._attempt(task)
+            record, log = self._attempt(task, attempt.number)
         except StoreError:
             raise
         except DataError as error:
@@ -108,7 +108,7 @@ class Runner:
                 evaluation.close()
         self.sandbox.close()
 
-    def _attempt(self, task: Task) -> tuple[Record, bytes]:
+    def _attempt(self, task: Task, number: int) -> tuple[Record, bytes]:
         if self.interrupted:
             return _interrupted(task), b""
         if task.environment in self._broken:
@@ -117,6 +117,7 @@ class Runner:
         if evaluation is None:
             evaluation = self._evaluations[task.evaluation] = load_evaluation(task.evaluation)
         outcome = self.sandbox.run(evaluation.prepare(task, self.run))
+        outcome = replace(outcome, attempt=number)
         return evaluation.finish(task, self.run, outcome), outcome.log
 
 

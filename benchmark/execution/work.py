@@ -56,6 +56,7 @@ class Outcome:
     gone, by the clock `time.monotonic()`. `follow_up` runs more Work in the same sandbox, while
     `folder` stays. `stdout` is standard output alone, where the Work asked for it; capped as the
     log is. `import_s` is what the interpreter took to import its libraries, once for all Work.
+    `attempt` is the number of the task's attempt; what `finish` stores carries it in its name.
     """
 
     folder: Path
@@ -74,6 +75,7 @@ class Outcome:
     follow_up: Callable[[Work], Outcome]
     stdout: bytes = b""
     import_s: float | None = None
+    attempt: int = 0
 
 
 class Evaluation(Protocol):

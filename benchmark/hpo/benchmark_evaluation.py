@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import statistics
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +19,8 @@ from benchmark.execution.evaluation import BenchmarkEvaluation
 from benchmark.hpo import benchmark_material as material
 from benchmark.hpo.study_file import StudyDefinition, define
 from benchmark.hpo.trial_records import Trial
+from benchmark.layout import segment
 from benchmark.results import Cause, Record
-from benchmark.tasks import segment
 
 if TYPE_CHECKING:
     from benchmark.execution.work import Outcome, Work
@@ -74,7 +75,7 @@ class BenchmarkTrialEvaluation:
                 scores[name] = self._score(run, one, inner, value)
             if not self._left:
                 break
-            outcome = outcome.follow_up(self._work())
+            outcome = replace(outcome.follow_up(self._work()), attempt=outcome.attempt)
         direction = next(iter(definition.directions))
         return trial.measured([scores | {direction: statistics.fmean(scores.values())}])
 

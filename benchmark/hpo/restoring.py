@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING
 from benchmark.errors import SetupError
 from benchmark.execution.variables import wanted, without_secrets
 from benchmark.hpo import staging
+from benchmark.layout import segment
 from benchmark.store.holder import Holder
-from benchmark.tasks import segment
 
 if TYPE_CHECKING:
     from benchmark.tasks import Run

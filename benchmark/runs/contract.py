@@ -13,6 +13,7 @@ import tempfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from benchmark import results
 from benchmark.config import Config
 from benchmark.errors import BenchmarkError, SetupError
 from benchmark.execution import metrics
@@ -226,7 +227,7 @@ def _repeated(run: Run, found: dict[tuple[Any, Any], Record]) -> Check:
 def _predictions(run: Run, record: Record) -> Any:
     import pyarrow.parquet
 
-    data = run.store.get(run.predictions_path(record.task)) or b""
+    data = results.predictions(run, record) or b""
     table: pyarrow.Table = pyarrow.parquet.read_table(io.BytesIO(data))
     return table
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from benchmark import results
 from benchmark.compute.pilot.lists import Lists
 from benchmark.compute.submissions import carried_keys
+from benchmark.layout import TASKS
 from benchmark.results import Cause
 
 if TYPE_CHECKING:
@@ -60,8 +61,8 @@ def _state(record: Record | None, *, begun: bool, held: bool, alive: bool) -> st
 
 def _proposed(run: Run) -> list[str]:
     """The trials of a study."""
-    prefix = f"{run.name}/tasks/"
-    keys = [p[len(prefix) :].removesuffix(".json") for p in run.store.list(f"{run.name}/tasks")]
+    found = (run.key_of(path) for path in run.store.list(f"{run.name}/{TASKS}"))
+    keys = [key for key in found if key is not None]
     return sorted(keys, key=lambda key: (len(key), key))
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from benchmark import packs, results
 from benchmark.errors import BenchmarkError
 from benchmark.frameworks import registry
+from benchmark.layout import task_key
 from benchmark.results import Cause
-from benchmark.tasks import task_key
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -126,7 +126,6 @@ def delete(run: Run, tasks: Sequence[Task]) -> int:
     packs.drop(run)
     had = sum(ending.is_result for ending in endings(run, tasks).values())
     results.set_aside(run, keys)
-    run.store.delete(run.predictions_path(key) for key in keys)
     run.store.delete(path for path, _ in logs(run, tasks))
     return had
 

@@ -16,14 +16,14 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from benchmark import packs, results
-from benchmark.results import Record
+from benchmark.layout import OUT
 from benchmark.runs.spending import forecast
 from benchmark.runs.status import RUNNING, WAITING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from benchmark.results import AttemptIndex
+    from benchmark.results import AttemptIndex, Record
     from benchmark.tasks import Run, Task
 
 SUCCESS = "success"
@@ -111,25 +111,21 @@ class Watch:
                 del self._known[key]
 
     def _new_records(self, index: AttemptIndex) -> Iterable[Record]:
-        prefix, ending = f"{self._run.name}/out/", ".json"
         found = {}
-        for path, e_tag in self._run.store.listed(prefix.rstrip("/")).items():
-            key = path.removeprefix(prefix).removesuffix(ending)
+        for path, e_tag in self._run.store.listed(f"{self._run.name}/{OUT}").items():
+            key = self._run.key_of(path)
             if key in self._places and not (key in self._known and self._known[key].is_result):
                 found[path] = e_tag
-        for _, data in packs.read(self._run, found):
-            record = Record.from_bytes(data)
+        for path, data in packs.read(self._run, found):
+            record = results.record_at(self._run, path, data)
             if record is not None and record.attempt > index.aside.get(record.task, 0):
                 yield record
 
     def _new_ends(self, index: AttemptIndex) -> Iterable[Record]:
         """How open attempts ended that left no result; those still open are read again."""
         opened = [key for key in self._places if key not in self._known and _begun(index, key)]
-        paths = [f"{self._run.attempts_path(key)}/{index.last[key]:04d}.json" for key in opened]
-        for _, data in packs.read(self._run, {path: index.listed.get(path) for path in paths}):
-            record = Record.from_bytes(data)
-            if record is not None:
-                yield record
+        ends = results.ends(self._run, opened, index)
+        return (record for _, record in ends if record is not None)
 
     def _standing(
         self, index: AttemptIndex, failures: tuple[Record, ...], driven: bool

@@ -6,6 +6,7 @@ import builtins
 import collections
 import contextlib
 import itertools
+import logging
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +29,7 @@ _BATCH = 1000
 # must carry them all in the time of silence that is allowed (30 s: 2.7 Mbit/s).
 _PARTS = 2
 _T = TypeVar("_T")
+_log = logging.getLogger("benchmark.store")
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ class Store:
         self._guard = threading.Lock()
         self._held: set[str] = set()
         self._lost: str | None = None
+        self._ignored: set[str] = set()
         # get_many's threads, and how many objects each reads before it hands them over.
         self._readers, self._at_once = _PARALLEL, 1
 
@@ -190,6 +193,12 @@ class Store:
 
         found = self._persist("list", prefix, read)
         return {path: found[path] for path in sorted(found)}
+
+    def ignore(self, path: str, why: str) -> None:
+        """Name an object that counts as absent, once, in the log."""
+        if path not in self._ignored:
+            self._ignored.add(path)
+            _log.warning("warning: %s in %s %s and counts as absent.", path, self.url, why)
 
     @contextlib.contextmanager
     def lock(self, name: str, on_lost: Callable[[], None] | None = None) -> Iterator[None]:  # noqa: ARG002

@@ -140,7 +140,7 @@ def test_a_task_leaves_its_record(
     assert json.loads(printed)["task"] == key
     assert made.status == "success", made.message
     assert made.metrics["rmse"] is not None
-    assert run.store.list(f"{run.name}/predictions") == [run.predictions_path(key)]
+    assert run.store.list(f"{run.name}/predictions") == [made.predictions]
     print(f"{framework}: sandbox {made.sandbox}, total {made.total_s:.1f} s")
 
 

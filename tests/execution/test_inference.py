@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmark import results
 from benchmark.config import Config
 from benchmark.errors import SetupError
 from benchmark.execution.runner import Runner
@@ -126,7 +127,7 @@ def test_whatever_ends_the_timing_leaves_a_success(records, name):
     assert ENDINGS[name][1] in record.message
     assert list(record.inference_s_per_row) == ([] if name == "hangs" else SIZES[:2])
     assert record.metrics["accuracy"] is not None
-    assert run.store.get(run.predictions_path(record.task)) is not None
+    assert results.predictions(run, record) is not None
 
 
 @pytest.mark.parametrize("name", [*ENDINGS, "well"])

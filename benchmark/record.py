@@ -1,0 +1,237 @@
+"""The record of a task, as it is written and read.
+
+Record.from_bytes(record.to_bytes()) == record
+Record.from_bytes(b"{")                         # None: what is no record counts as absent
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import platform
+import re
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from datetime import UTC, datetime
+from enum import StrEnum
+from types import NoneType
+from typing import TYPE_CHECKING, Any
+
+from benchmark.errors import NewerRecordError
+
+if TYPE_CHECKING:
+    from benchmark.tasks import Task
+
+FORMAT = 1
+"""What a program must know to read the record; higher once a field means something else."""
+STATUSES = ("success", "failure", "prune")
+
+
+class Cause(StrEnum):
+    """Why a task has no success. The first three are results, the others are not."""
+
+    FRAMEWORK = "framework"
+    TIMEOUT = "timeout"
+    MEMORY = "memory"
+    DATA = "data"
+    SETUP = "setup"
+    INTERRUPTED = "interrupted"
+    INFRASTRUCTURE = "infrastructure"
+
+    @property
+    def is_result(self) -> bool:
+        return self in (Cause.FRAMEWORK, Cause.TIMEOUT, Cause.MEMORY)
+
+    @property
+    def is_retried(self) -> bool:
+        """Tried again by itself, up to max_attempts."""
+        return self in (Cause.INTERRUPTED, Cause.INFRASTRUCTURE)
+
+
+def utc_now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def host_facts() -> dict[str, Any]:
+    return {"name": platform.node(), "machine": platform.machine(), "cpus": os.cpu_count()}
+
+
+@dataclass(frozen=True)
+class Record:
+    """How an attempt ended. In `out/` it is the task's record. Times are in seconds."""
+
+    task: str
+    """The task's key: `framework/dataset/seed`, or the number of a trial."""
+    status: str
+    """`success` or `failure`; of a trial also `prune`."""
+    cause: Cause | None = None
+    """Why it is no success."""
+    message: str = ""
+    """A sentence on the cause, or on what was cut short."""
+    metric: str | None = None
+    """The metric that ranks."""
+    metrics: dict[str, float | None] = field(default_factory=dict)
+    """Every metric by its name; None where it is undefined."""
+    labels: dict[str, Any] = field(default_factory=dict)
+    """What the task was: framework, dataset, type, seed; of a trial its configuration."""
+    import_s: float | None = None
+    """The framework's libraries imported ahead, once for all tasks of a worker; in no other time
+    but the `overhead_s` of the first of them."""
+    setup_s: float | None = None
+    """Adapter and data loaded, and the framework's own setup."""
+    fit_s: float | None = None
+    """In the worker."""
+    predict_s: float | None = None
+    """In the worker."""
+    total_s: float | None = None
+    """From the attempt's begin until its end; of a success the sum of the other five."""
+    overhead_s: float | None = None
+    """What is neither setup, fit, predict nor inference: the harness's own."""
+    inference_s: float | None = None
+    """What timing the inference took."""
+    inference_s_per_row: dict[str, float] = field(default_factory=dict)
+    """By how many rows were predicted at once."""
+    overrun_s: float | None = None
+    """How much longer than its budget the fit took."""
+    peak_memory_mb: float | None = None
+    """Anonymous and shared memory of the whole tree beyond the baseline."""
+    baseline_memory_mb: float | None = None
+    """What the preloaded interpreter had before the task began."""
+    models: int | None = None
+    """As the framework says: how many it evaluated; those that crashed are left out."""
+    leaderboard: list[dict[str, Any]] | None = None
+    """The framework's own."""
+    objective: str | None = None
+    """What the framework optimised, in its own words; it need not be the metric that ranks."""
+    trajectory: list[list[float]] | None = None
+    """The framework's best score over time, `[[seconds, score], …]`, in its own unit."""
+    version: str | None = None
+    """As the framework says."""
+    environment_hash: str | None = None
+    """Of adapter and lock."""
+    dataset_hash: str | None = None
+    """Of the data's content."""
+    split_hash: str | None = None
+    """Of the rows of train and test."""
+    sandbox: str | None = None
+    """The means that held the task."""
+    host: dict[str, Any] = field(default_factory=dict)
+    """The machine: its name, cores, and in a cloud its type and price."""
+    cost: float | None = None
+    """USD; None where the machine's price is not known."""
+    attempt: int = 0
+    """The number of the attempt, from 1."""
+    log: str | None = None
+    """Where its log is in the store."""
+    predictions: str | None = None
+    """Where its predictions are in the store; of a success only."""
+    predictions_sha256: str | None = None
+    """Of the bytes that lie there."""
+    begun: str | None = None
+    """UTC."""
+    ended: str | None = None
+    """UTC."""
+
+    @property
+    def is_result(self) -> bool:
+        return self.status != "failure" or (self.cause is not None and self.cause.is_result)
+
+    def to_bytes(self) -> bytes:
+        values = {"format": FORMAT} | asdict(self)
+        return json.dumps(values, ensure_ascii=False, allow_nan=True).encode()
+
+    @staticmethod
+    def from_bytes(data: bytes | None) -> Record | None:
+        """The record, or None where the bytes are no record: it counts as absent.
+
+        Fields of a later version that say more of the same are ignored.
+
+        Raises:
+            NewerRecordError: a later version wrote it, and this one cannot tell what it says.
+        """
+        try:
+            values = _parsed(data or b"")
+            written = values.pop("format", 1)
+            cause = values["cause"]
+            if type(written) is not int:
+                return None
+            if written > FORMAT:
+                raise NewerRecordError(_newer(values, f"the format {written}"))
+            if type(cause) is str and cause not in _CAUSES and _WORD.fullmatch(cause):
+                raise NewerRecordError(_newer(values, f"the cause '{cause}'"))
+            values["cause"] = Cause(cause) if cause else None
+            if tuple(values) != _NAMES:
+                values = _BLANK | {name: {} for name in _MAPPINGS} | values
+                values = {name: values[name] for name in _NAMES}
+            if not _is_sound(values):
+                return None
+            # Of 100,000 records the constructor of a frozen class takes a second.
+            record = object.__new__(Record)
+            record.__dict__.update(values)
+            return record
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            return None
+
+
+def _parsed(data: bytes) -> Any:
+    import orjson
+
+    try:
+        return orjson.loads(data)
+    except ValueError:  # a score may be NaN or infinite, which strict JSON has not
+        return json.loads(data)
+
+
+def _newer(values: dict[str, Any], what: str) -> str:
+    return (
+        f"The record of the task {values.get('task')!s:.200} has {what}, which this version of "
+        "the program does not know; use the version that wrote it. Nothing of it was changed."
+    )
+
+
+_CAUSES = frozenset(map(str, Cause))
+_WORD = re.compile(r"[a-z][a-z_-]{0,40}")
+_NUMBER = frozenset((int, float))
+_NUMBER_OR_NONE = frozenset((int, float, NoneType))
+_TYPES: dict[str, tuple[type, ...]] = {
+    **{kind.__name__: (kind,) for kind in (str, int, dict, list, Cause)},
+    "float": (int, float),
+    "None": (NoneType,),
+}
+
+
+def _kinds(annotation: str) -> frozenset[type]:
+    """The types of a field's values: of "dict[str, Any] | None" dict and None."""
+    plain = re.sub(r"\[.*\]", "", annotation)
+    return frozenset(kind for name in plain.split(" | ") for kind in _TYPES[name])
+
+
+_KINDS = {field.name: _kinds(str(field.type)) for field in fields(Record)}
+_NAMES = tuple(_KINDS)
+_SOUND: set[tuple[type, ...]] = set()
+_MAPPINGS = tuple(name for name, kinds in _KINDS.items() if dict in kinds)
+_BLANK = {field.name: field.default for field in fields(Record) if field.default is not MISSING}
+
+
+def _is_sound(values: dict[str, Any]) -> bool:
+    """Whether every field has its type, down to the numbers that tables and figures take."""
+    types = tuple(map(type, values.values()))
+    if types not in _SOUND:
+        if any(kind not in _KINDS[name] for name, kind in zip(values, types, strict=True)):
+            return False
+        _SOUND.add(types)  # Few combinations occur, and looking each field up takes longer.
+    points, board = values["trajectory"] or (), values["leaderboard"] or ()
+    return (
+        values["status"] in STATUSES
+        and _NUMBER_OR_NONE.issuperset(map(type, values["metrics"].values()))
+        and _NUMBER.issuperset(map(type, values["inference_s_per_row"].values()))
+        and {list}.issuperset(map(type, points))
+        and {2}.issuperset(map(len, points))
+        and _NUMBER.issuperset(map(type, itertools.chain.from_iterable(points)))
+        and {dict}.issuperset(map(type, board))
+    )
+
+
+def failure(task: Task | str, cause: Cause, message: str, **facts: Any) -> Record:
+    key, labels = (task, {}) if isinstance(task, str) else (task.key, task.labels)
+    return Record(task=key, status="failure", cause=cause, message=message, labels=labels, **facts)
