@@ -19,7 +19,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.cache import CACHE_VARIABLE
-from benchmark.data.packed import DESCRIPTION, ENDINGS, description_of, pack, unpack
+from benchmark.data.packed import (
+    DESCRIPTION,
+    ENDINGS,
+    TABLE,
+    damage,
+    description_of,
+    pack,
+    unpack,
+)
 from benchmark.errors import DataError
 
 if TYPE_CHECKING:
@@ -50,7 +58,11 @@ class Entry:
         return dataset
 
     def objects(self) -> dict[str, bytes]:
-        """What the store keeps, by ending; the description is the last."""
+        """What the store keeps, by ending; the description is the last.
+
+        Raises:
+            DataError: it has gone from the cache, or is damaged.
+        """
         if not isinstance(self.source, DataCache):
             return pack(self.source)
         return self.source.objects(self.name)
@@ -76,8 +88,34 @@ class DataCache:
         return unpack(name, lambda ending: self._read(name, ending))
 
     def objects(self, name: str) -> dict[str, bytes]:
+        """Table, folds and description as they were written.
+
+        Raises:
+            DataError: they are damaged, and gone from now on.
+        """
+        with self.lock(name):
+            objects = self._whole(name)
+            if objects is None:
+                self.drop(name)
+                raise DataError(
+                    f"The copy of data set {name} in {self.folder} was damaged and has been "
+                    "removed; start the command again, and it is made again."
+                )
+            return objects
+
+    def is_whole(self, name: str) -> bool:
+        """Whether its files are the ones that were written."""
+        return self._whole(name) is not None
+
+    def _whole(self, name: str) -> dict[str, bytes] | None:
         found = {ending: self._read(name, ending) for ending in ENDINGS}
-        return {ending: content for ending, content in found.items() if content is not None}
+        objects = {ending: content for ending, content in found.items() if content is not None}
+        try:
+            description = description_of(name, objects.get(DESCRIPTION, b""))
+        except DataError:
+            return None
+        whole = TABLE in objects and damage(description, objects) is None
+        return objects if whole else None
 
     def put(self, dataset: Dataset, name: str | None = None) -> Entry:
         """Write a data set.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -23,6 +23,8 @@ from benchmark.errors import DataError
 
 MOST_COLUMNS = 20_000
 LEVELS_KEY = b"benchmark.levels"
+EARLIER_HASH = "hash_without_levels"
+"""What earlier versions took for the hash, where it differs: without the levels of categories."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,11 +95,13 @@ class Dataset:
         if len(names) < 2:
             raise DataError(f"Data set {name} has no column but its target; add features.")
         normal = pa.table(columns)
-        digest = _content_hash(normal, target, type)
         if folds is not None:
             folds = _whole_folds(name, folds.kept(present.to_numpy(zero_copy_only=False)))
-            digest = hashlib.sha256(f"{digest} {folds.digest()}".encode()).hexdigest()[:16]
+        digest = _content_hash(normal, target, type, folds)
+        earlier = _content_hash(normal, target, type, folds, levels=False)
         facts: dict[str, Any] = {"name": name, "type": type, "target": target, "hash": digest}
+        if earlier != digest:
+            facts[EARLIER_HASH] = earlier
         facts |= {"rows": normal.num_rows, "features": normal.num_columns - 1}
         facts["folds"] = folds.count if folds is not None else None
         dataset = cls(name, type, target, normal, digest, (description or {}) | facts, folds)  # type: ignore[arg-type]
@@ -139,6 +143,9 @@ class Dataset:
             return cls(name, kind, target, table, digest, description, folds)  # type: ignore[arg-type]
         dataset = cls.of(name, kind, target, table, description, folds)
         wanted = description.get("hash")
+        if wanted and wanted == dataset.description.get(EARLIER_HASH):
+            dataset.description["hash"] = wanted
+            return replace(dataset, hash=wanted)
         if wanted and wanted != dataset.hash:
             raise DataError(
                 f"Data set {name} has the hash {dataset.hash} and its description says {wanted}; "
@@ -289,8 +296,13 @@ def _numbers_of(name: str, goal: pa.Array) -> pa.Array:
     return numbers
 
 
-def _content_hash(table: pa.Table, target: str, kind: str) -> str:
-    """sha256 (16 hex digits) of types and values, whatever the encoding of levels and nulls."""
+def _content_hash(
+    table: pa.Table, target: str, kind: str, folds: Folds | None, *, levels: bool = True
+) -> str:
+    """sha256 (16 hex digits) of types, values, levels and folds, whatever the encoding of nulls.
+
+    Levels that are the sorted values and have no order add nothing.
+    """
     digest = hashlib.sha256(json.dumps([kind, target, table.num_rows]).encode())
     for name in table.column_names:
         array = table.column(name).combine_chunks()
@@ -300,10 +312,24 @@ def _content_hash(table: pa.Table, target: str, kind: str) -> str:
         if category:
             for part in _text_parts(array):
                 digest.update(part)
+            if levels:
+                digest.update(_levels_part(array))
         else:
             filled = array.fill_null(0).to_numpy(zero_copy_only=False)
             digest.update(filled.astype(filled.dtype.newbyteorder("<")).tobytes())
-    return digest.hexdigest()[:16]
+    found = digest.hexdigest()[:16]
+    if folds is not None:
+        found = hashlib.sha256(f"{found} {folds.digest()}".encode()).hexdigest()[:16]
+    return found
+
+
+def _levels_part(array: pa.DictionaryArray) -> bytes:
+    """The levels in their order and whether that means something; nothing for the usual ones."""
+    levels = array.dictionary.to_pylist()
+    used = [levels[code] for code in array.indices.drop_null().unique().to_pylist()]
+    if not array.type.ordered and levels == sorted(used):
+        return b""
+    return json.dumps(["levels", levels, array.type.ordered]).encode()
 
 
 def _text_parts(array: pa.DictionaryArray) -> tuple[bytes, bytes]:

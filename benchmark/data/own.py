@@ -167,7 +167,8 @@ def entry(
     signature = _signature(declaration, paths, base)
     with cache.lock(key):
         present = cache.entry(key)
-        if present and present.description.get("signature") == signature:
+        fresh = present and present.description.get("signature") == signature
+        if present and fresh and cache.is_whole(key):
             return present
         return cache.put(_read(declaration, paths, signature, base), key)
 

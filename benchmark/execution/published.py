@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
-from benchmark.data.packed import DESCRIPTION
-from benchmark.execution.evaluation import dataset_path
+from benchmark.data.packed import DESCRIPTION, TABLE
+from benchmark.layout import dataset_path
 
 if TYPE_CHECKING:
     from benchmark.data.cache import Entry
@@ -24,14 +23,14 @@ def facts_of(entry: Entry) -> dict[str, Any]:
 
 
 def publish(store: Store, name: str, entry: Entry) -> None:
-    """Put a data set into the store unless it is there already, by its hash."""
-    path = dataset_path(name)
-    present = store.get(path + DESCRIPTION)
-    if present is not None:
-        try:
-            if json.loads(present).get("hash") == entry.description["hash"]:
-                return
-        except ValueError:
-            pass  # A broken description is written anew.
+    """Put a data set into the store, by its hash; what is there already is never replaced.
+
+    Raises:
+        DataError: this machine's copy is damaged.
+    """
+    path = dataset_path(name, entry.description["hash"])
+    present = store.list(dataset_path(name))
+    if {path + TABLE, path + DESCRIPTION} <= set(present):
+        return
     for ending, content in entry.objects().items():
-        store.put(path + ending, content)
+        store.create(path + ending, content)

@@ -142,7 +142,7 @@ def _as_in_pandas(column: pa.ChunkedArray) -> pa.Array:
         )
     if array.null_count == 0:
         return array
-    wide = array if pa.types.is_float32(array.type) else array.cast(pa.float64())
+    wide = array if pa.types.is_float32(array.type) else array.cast(pa.float64(), safe=False)
     return _masked(wide.to_numpy(zero_copy_only=False), array)
 
 

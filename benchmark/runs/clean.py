@@ -34,7 +34,7 @@ _OF_A_RUN = re.compile(
     rf"{re.escape(MANIFEST)}"
     rf"|out/{_KEY}\.json"
     rf"|attempts/{_KEY}/\d+(?:-aside[^/]*)?\.json"
-    rf"|predictions/{_KEY}\.parquet"
+    rf"|predictions/{_KEY}(?:/\d+)?\.parquet"
     r"|logs/(?:pass|fail)/(?:[^/]+/)?[^/]+/\d+\.log"
     r"|jobs/[^/]+\.(?:json|log)"
     r"|pilot/(?:tasks|begun)/[^/]+\.json|pilot/(?:claims|ended)/[^/]+/\d+\.json"
@@ -48,11 +48,11 @@ _OF_A_RUN = re.compile(
     r"|(?:origin|control)\.json"
     r"|workers/[0-9a-f]+\.json"
     rf"|unrestored/[^/]+/{_KEY}\.json"
-    rf"|references/[^/]+/\d+\.json|(?:references|trials/{_KEY})/predictions/{_KEY}\.parquet"
+    rf"|references/[^/]+/\d+\.json|(?:references|trials/{_KEY})/predictions/{_KEY}(?:/\d+)?\.parquet"
 )
-_DATASET = re.compile(r"datasets/([^/]+?)((?:\.splits)?\.parquet|\.json)")
+_DATASET = re.compile(r"datasets/([^/]+/[0-9a-f]{16}|[^/]+?)((?:\.splits)?\.parquet|\.json)")
 _CODE = re.compile(r"code/[0-9a-f]{8,64}\.tar\.gz")
-_OTHER_STORE = re.compile(r"(.+/)datasets/[^/]+\.parquet")
+_OTHER_STORE = re.compile(r"(.+/)datasets/(?:[^/]+/[0-9a-f]{16}|[^/]+)\.parquet")
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING, Any
 import benchmark
 from benchmark.compute import methods
 from benchmark.data import sources
+from benchmark.data.datasets import EARLIER_HASH
 from benchmark.errors import BenchmarkError, ConditionsDifferError, ConfigError
 from benchmark.execution import own_metric, published
 from benchmark.frameworks import entry_of, framework_of, registry
+from benchmark.layout import task_key
 from benchmark.results import utc_now
 from benchmark.runs import material
 from benchmark.store import open_store
-from benchmark.tasks import Cell, Manifest, Run, generate_tests, task_key
+from benchmark.tasks import Cell, Manifest, Run, generate_tests
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -113,11 +115,12 @@ def plan(store: Store, wanted: Draft, *, anew: bool = False) -> Plan:
     added = 0
     if not anew and store.get(f"{wanted.name}/manifest.json") is not None:
         present = Run.open(store, wanted.name)
-        manifest = _grown(present, manifest)
+        manifest = _grown(present, _as_hashed_then(present, wanted))
         added = len(manifest.cells) - len(present.manifest.cells)
     run = Run(wanted.name, store, manifest)
     for name, entry in wanted.datasets.items():
-        published.publish(store, name, entry)
+        if manifest.datasets[name]["hash"] == entry.description["hash"]:
+            published.publish(store, name, entry)
     run.save()
     return Plan(run, [run.task_of(cell) for cell in wanted.manifest.cells], added)
 
@@ -213,6 +216,16 @@ def narrowed(cells: tuple[Cell, ...], narrowing: Narrowing) -> tuple[Cell, ...]:
         and (narrowing.datasets is None or cell.dataset in narrowing.datasets)
         and (narrowing.seeds is None or cell.seed in narrowing.seeds)
     )
+
+
+def _as_hashed_then(run: Run, wanted: Draft) -> Manifest:
+    """The wanted manifest, with the hashes that an earlier version took of the same data."""
+    datasets = dict(wanted.manifest.datasets)
+    for name, entry in wanted.datasets.items():
+        then = run.manifest.datasets.get(name, {}).get("hash")
+        if then is not None and then == entry.description.get(EARLIER_HASH):
+            datasets[name] = datasets[name] | {"hash": then}
+    return replace(wanted.manifest, datasets=datasets)
 
 
 def _grown(run: Run, wanted: Manifest) -> Manifest:

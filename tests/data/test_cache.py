@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
 import multiprocessing
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from benchmark.data import load
+from benchmark.data import Dataset, load
 from benchmark.data.cache import DataCache, write_whole
+from benchmark.data.folds import Folds
 from benchmark.errors import DataError
 
 
@@ -42,6 +46,43 @@ def test_damage_is_found(tmp_path: Path) -> None:
     assert cache.entry("cpu") is None
     (tmp_path / "cpu.json").write_text(json.dumps([1]))
     assert cache.entry("cpu") is None
+
+
+@pytest.mark.parametrize("ending", [".parquet", ".splits.parquet", ".json"])
+@pytest.mark.parametrize("damage", ["cut", "changed", "gone"])
+def test_what_is_damaged_is_not_given_away_and_is_made_again(
+    tmp_path: Path, ending: str, damage: str
+) -> None:
+    cache = DataCache(tmp_path)
+    table = pa.table({"a": [1, 2, 3, 4], "y": [1.0, 2.0, 3.0, 4.0]})
+    dataset = Dataset.of("t", "regression", "y", table, folds=Folds.of_numbers([0, 1, 0, 1]))
+    entry = cache.put(dataset)
+    whole = entry.objects()
+    assert cache.is_whole("t")
+    file = tmp_path / f"t{ending}"
+    content = file.read_bytes()
+    file.write_bytes({"cut": content[:-5], "changed": b"!" + content[1:], "gone": b""}[damage])
+    if damage == "gone":
+        file.unlink()
+    assert not cache.is_whole("t")
+    with pytest.raises(DataError, match=r"copy of data set t in .* was damaged and has been remov"):
+        entry.objects()
+    assert cache.entry("t") is None
+    assert cache.put(dataset).objects() == whole
+
+
+def test_a_table_that_another_writer_wrote_alike_is_good(tmp_path: Path) -> None:
+    """Other bytes of the same content, as another version of the library writes them."""
+    cache = DataCache(tmp_path)
+    cache.put(load("penguins"))
+    sink = io.BytesIO()
+    table = pq.read_table(tmp_path / "penguins.parquet")
+    pq.write_table(table, sink, compression="snappy")
+    (tmp_path / "penguins.parquet").write_bytes(sink.getvalue())
+    found = cache.load("penguins")
+    assert found is not None
+    assert found.hash == load("penguins").hash
+    assert found.table.equals(load("penguins").table)
 
 
 def test_a_folder_that_takes_nothing(tmp_path: Path) -> None:

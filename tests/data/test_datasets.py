@@ -6,6 +6,7 @@ import pyarrow as pa
 import pytest
 
 from benchmark.data import Dataset, embedded_names, find, load, of_studies
+from benchmark.data.datasets import EARLIER_HASH
 from benchmark.errors import DataError
 
 
@@ -57,7 +58,7 @@ def test_the_hash_is_of_the_content_and_not_of_its_encoding() -> None:
     plain = pa.table({"a": ["x", "y", "x"], "y": ["p", "q", None]})
     coded = pa.table(
         {
-            "a": pa.DictionaryArray.from_arrays([1, 0, 1], ["y", "x"]),
+            "a": pa.DictionaryArray.from_arrays(pa.array([0, 1, 0], pa.int8()), ["x", "y"]),
             "y": pa.array(["p", "q", None]).dictionary_encode(),
         }
     )
@@ -72,6 +73,40 @@ def test_the_hash_is_of_the_content_and_not_of_its_encoding() -> None:
     ):
         hashes.add(Dataset.of("t", "classification", "y", other).hash)
     assert len(hashes) == 5
+
+
+LEVELS = {
+    "usual": (["x", "y"], False),
+    "other order": (["y", "x"], False),
+    "ordered": (["x", "y"], True),
+    "ordered the other way": (["y", "x"], True),
+    "one that never occurs": (["x", "y", "z"], False),
+    "another that never occurs": (["w", "x", "y"], False),
+}
+
+
+def of_levels(levels: list[str], ordered: bool) -> Dataset:
+    codes = [levels.index(value) for value in ("x", "y", "x")]
+    column = pa.DictionaryArray.from_arrays(codes, levels, ordered=ordered)
+    return Dataset.of("t", "classification", "y", pa.table({"a": column, "y": ["p", "q", "p"]}))
+
+
+def test_the_hash_is_of_levels_and_their_order_too() -> None:
+    made = {name: of_levels(*levels) for name, levels in LEVELS.items()}
+    assert len({dataset.hash for dataset in made.values()}) == len(LEVELS)
+    usual = made.pop("usual")
+    assert EARLIER_HASH not in usual.description
+    assert {one.description[EARLIER_HASH] for one in made.values()} == {usual.hash}
+
+
+@pytest.mark.parametrize("name", LEVELS)
+def test_a_description_with_the_hash_of_an_earlier_version_is_read(name: str) -> None:
+    dataset = of_levels(*LEVELS[name])
+    earlier = dataset.description.get(EARLIER_HASH, dataset.hash)
+    facts = {"name": "t", "type": "classification", "target": "y", "hash": earlier}
+    again = Dataset.from_parquet(dataset.to_parquet(), facts)
+    assert (again.hash, again.description["hash"]) == (earlier, earlier)
+    assert again.table.equals(dataset.table)
 
 
 def test_rows_without_a_target_are_dropped_and_classes_are_sorted_text() -> None:

@@ -321,3 +321,18 @@ def test_a_draft_of_bad_and_good_sets_leaves_the_bad_out(
     declare(text.replace("s.csv", "u.csv"))
     with pytest.raises(DataError, match=r"t\.csv.*1 more"):
         draft(make_config(studies=[], datasets=[path]))
+
+
+@pytest.mark.parametrize("damage", [b"", b"PAR1 and nothing", None])
+def test_a_damaged_copy_is_made_again_from_the_files(
+    declare: Callable[..., Catalogue], tmp_path: Path, damage: bytes | None
+) -> None:
+    catalogue = declare("file: s.csv\ntarget: y\n", s__csv=CSV)
+    whole = catalogue.ready(["sales"])["sales"].objects()
+    (copy,) = (tmp_path / "cache/datasets/own").glob("sales~*.parquet")
+    if damage is None:
+        copy.unlink()
+    else:
+        copy.write_bytes(damage)
+    assert catalogue.ready(["sales"])["sales"].objects() == whole
+    assert catalogue.faults == {}

@@ -56,7 +56,8 @@ def worked(plan: Plan) -> None:
         results.settle(run, results.begin(run, task), lost)
         ended = results.failure(task, Cause.TIMEOUT, "It took too long.")
         results.settle(run, results.begin(run, task), ended)
-        run.store.put(run.predictions_path(task.key), b"table")
+        run.store.put(run.predictions_path(task.key, 2), b"table")
+        run.store.put(run.predictions_path(task.key), b"of an earlier version")
         for passed in (True, False):
             run.store.put(run.log_path(task, passed=passed, attempt=2), b"log")
     results.set_aside(run, [plan.tasks[0].key])
