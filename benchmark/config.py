@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from benchmark import json_text
 from benchmark.cache import CACHE_VARIABLE
 from benchmark.config_keys import (
     TYPES,
@@ -132,20 +133,12 @@ def _read(file: Path) -> dict[str, Any]:
             "it for the quickstart."
         )
     try:
-        values = json.loads(text, object_pairs_hook=_unique)
+        values = json_text.load(text)
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"{file} is not JSON: {error}; mend that place.") from None
     if not isinstance(values, dict):
         raise ConfigError(f"{file} holds a {type(values).__name__}; it must be a JSON object.")
     return values
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    keys = [key for key, _ in pairs]
-    for key in keys:
-        if keys.count(key) > 1:
-            raise ValueError(f"the key {json.dumps(key)} stands twice")
-    return dict(pairs)
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
@@ -154,8 +147,10 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
         if not variable.startswith(PREFIX) or variable == CACHE_VARIABLE:
             continue
         try:
-            value = json.loads(text) if text else None
-        except ValueError:
+            value = json_text.load(text) if text else None
+        except json_text.RepeatedKeyError as error:
+            raise ConfigError(f"{variable} is not JSON: {error}; remove one of them.") from None
+        except (ValueError, RecursionError):
             value = text
         field = Config.model_fields.get(variable[len(PREFIX) :].lower())
         if field is not None and field.annotation in (str, str | None) and value is not None:

@@ -1,6 +1,12 @@
-"""YAML from people: plain values only, and no more of them than a file's length promises.
+"""YAML from people, by the core schema of YAML 1.2: plain values only, and each key once.
 
-    load("a: [1, 2]")            # {"a": [1, 2]}
+    load("a: [1, 2]")                           # {"a": [1, 2]}
+    load("[on, off, 0644, 12:30, 1_000]")       # texts, each as it is written
+    load("[true, 1e-5, 0o644, 0x1F, ~]")        # [True, 1e-05, 420, 31, None]
+
+YAML 1.1, which PyYAML reads, makes truth values of `on` and `no`, 420 of `0644`, 750 of `12:30` and
+a date of `2026-01-31`; here these are texts. A number that begins with a superfluous 0 is a text
+too, because its reader cannot know whether it is one (`0644` is 644 by the letter of 1.2).
 
 An alias costs a word and stands for all that it names; a few lines of them unfold to billions of
 values as soon as somebody walks over them. Who needs that many writes them down.
@@ -8,20 +14,35 @@ values as soon as somebody walks over them. Who needs that many writes them down
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from benchmark.json_text import BYTE_ORDER_MARK
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
 LARGEST = 1_000_000
+
+_NULL = r"~|null|Null|NULL|"
+_BOOL = r"true|True|TRUE|false|False|FALSE"
+_INT = r"[-+]?(0|[1-9][0-9]*)|0o[0-7]+|0x[0-9a-fA-F]+"
+_FLOAT = (
+    r"[-+]?(\.[0-9]+|(0|[1-9][0-9]*)(\.[0-9]*)?)([eE][-+]?[0-9]+)?"
+    r"|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"
+)
 
 
 def load(text: str) -> Any:
     """The values of a document.
 
     Raises:
-        yaml.YAMLError: it is none, an alias names what it stands in, or they unfold to too much.
+        yaml.YAMLError: it is none, a key stands twice, an alias names what it stands in, or they
+            unfold to too much.
     """
-    loader = yaml.SafeLoader(text)
+    loader = _Loader(text.removeprefix(BYTE_ORDER_MARK))
     try:
         node = loader.get_single_node()
         if node is None:
@@ -31,6 +52,87 @@ def load(text: str) -> Any:
         return loader.construct_document(node)
     finally:
         loader.dispose()
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML's parser with the scalars of YAML 1.2, and `<<` of 1.1."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        if isinstance(node, yaml.MappingNode):  # A tag such as !!map may stand before anything.
+            self._check_keys(node)
+        return super().construct_mapping(node, deep=deep)
+
+    def _check_keys(self, node: yaml.MappingNode) -> None:
+        """Refuse a key that stands twice; what `<<` brings gives way, as everywhere."""
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            # 1 and "1" would be one key of the JSON that is kept, 1 and 0x1 one of the mapping.
+            value = key.value if key.tag == _MERGE else str(self.construct_object(key))
+            if seen & {key.value, value}:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key '{key.value}' stands twice", key.start_mark
+                )
+            seen |= {key.value, value}
+
+
+# Tables of its own: the parent's are those of YAML 1.1.
+_Loader.yaml_implicit_resolvers = {}
+_Loader.yaml_constructors = {}
+_MERGE = "tag:yaml.org,2002:merge"
+
+
+def _scalar(pattern: str, made: Callable[[str], Any]) -> Callable[[_Loader, yaml.Node], Any]:
+    """The value of a scalar that has the pattern, as a tag such as !!int may say of any text."""
+
+    def construct(_: _Loader, node: yaml.Node) -> Any:
+        text = str(node.value)
+        problem = f"'{text[:40]}' is not {node.tag.rpartition(':')[2]}"
+        if re.fullmatch(pattern, text) is not None:
+            try:
+                return made(text)
+            except ValueError:
+                problem = f"'{text[:40]}…' has too many digits"
+        raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+
+    return construct
+
+
+def _number(text: str) -> float:
+    sign, _, name = text.lower().rpartition(".")
+    return float(sign + name) if name in ("inf", "nan") else float(text)
+
+
+def _text(loader: _Loader, node: yaml.ScalarNode) -> str:
+    """A text; escapes such as "\\ud83d\\ude00", as JSON writes them, are one character."""
+    text = str(loader.construct_scalar(node))
+    try:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16")
+    except UnicodeDecodeError:
+        raise yaml.constructor.ConstructorError(
+            None, None, "half of a surrogate pair is no text", node.start_mark
+        ) from None
+
+
+def _resolve(kind: str, pattern: str, first: str, made: Callable[[str], Any]) -> None:
+    """Let plain scalars that begin with one of `first` be of a kind where they have its pattern."""
+    tag = f"tag:yaml.org,2002:{kind}"
+    whole = re.compile(rf"(?:{pattern})\Z")
+    _Loader.add_implicit_resolver(tag, whole, [*first, *([""] if kind == "null" else [])])
+    _Loader.add_constructor(tag, _scalar(pattern, made))
+
+
+_resolve("null", _NULL, "~nN", lambda _: None)
+_resolve("bool", _BOOL, "tTfF", lambda text: text.lower() == "true")
+_resolve("int", _INT, "-+0123456789", lambda text: int(text, 0))
+_resolve("float", _FLOAT, "-+.0123456789", _number)
+_Loader.add_implicit_resolver(_MERGE, re.compile(r"<<\Z"), ["<"])
+_Loader.add_constructor("tag:yaml.org,2002:str", _text)
+for _kind in ("seq", "map"):
+    _tag = f"tag:yaml.org,2002:{_kind}"
+    _Loader.add_constructor(_tag, yaml.SafeLoader.yaml_constructors[_tag])
+_Loader.add_constructor(None, yaml.SafeLoader.yaml_constructors[None])
 
 
 def _unfolded(node: yaml.Node, known: dict[int, float]) -> float:

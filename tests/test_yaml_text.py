@@ -1,11 +1,15 @@
-"""YAML that unfolds to more than it says, and what stays allowed."""
+"""YAML by the core schema of 1.2, each key once, and nothing that unfolds without end."""
 
 from __future__ import annotations
 
+import json
+import math
 from pathlib import Path
 
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from benchmark import yaml_text
 from benchmark.data import Catalogue
@@ -39,6 +43,79 @@ def test_what_unfolds_without_end_is_refused(text: str, tmp_path: Path) -> None:
         Catalogue([], [str(file)]).names()
 
 
-def test_tags_build_nothing() -> None:
-    with pytest.raises(yaml.YAMLError, match="python/object"):
-        yaml_text.load("!!python/object/apply:os.system ['true']")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "!!python/object/apply:os.system ['true']",
+        *("!!timestamp 2026-01-31", "!!binary aGk=", "!!set {a, b}", "!!bool yes", "!!int 1_0"),
+        *("!!float 12:30", "!!int [1]", "9" * 5000),
+    ],
+)
+def test_tags_build_nothing_but_plain_values(text: str) -> None:
+    with pytest.raises(yaml.YAMLError):
+        yaml_text.load(text)
+
+
+TEXTS = (
+    *("on", "off", "yes", "no", "Yes", "OFF", "y", "n", "0644", "-0755", "007", "00.5", "12:30"),
+    *("1:2:3", "190:20:30.15", "1_000", "0b101", "2026-01-31", "2026-01-31T10:00:00Z", "1.2.3"),
+    *("=", "0o8", "0xG", "1e", ".", "tRUE", "nUll", "nan", "inf", "1 000", "0-1"),
+)
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_what_only_yaml_1_1_reads_otherwise_is_text(text: str) -> None:
+    assert yaml_text.load(f"a: {text}") == {"a": text}
+    assert yaml_text.load(f"{text}: 1") == {text: 1}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        *(("1e-5", 1e-5), ("1e5", 1e5), ("-.5", -0.5), ("5.", 5.0), ("1.50", 1.5), ("+3", 3)),
+        *(("0", 0), ("0.0", 0.0), ("0o644", 420), ("0x1F", 31), ("-12", -12), (".inf", math.inf)),
+        *(("true", True), ("False", False), ("null", None), ("~", None), ("", None)),
+        *(("'1'", "1"), ('"true"', "true"), ("!!str 12", "12"), ("12345678901234567890123",) * 2),
+    ],
+)
+def test_core_schema(text: str, value: object) -> None:
+    if text == value:
+        value = int(text)
+    (found,) = yaml_text.load(f"- {text}")
+    assert (type(found), found) == (type(value), value)
+
+
+@pytest.mark.parametrize(
+    "text", ["a: 1\na: 2", "x: {a: 1, b: 2, a: 1}", "{1: a, '1': b}", "{0x1: a, 1: b}", "on:\non:"]
+)
+def test_a_key_stands_once(text: str, tmp_path: Path) -> None:
+    with pytest.raises(yaml.YAMLError, match="stands twice"):
+        yaml_text.load(text)
+    file = tmp_path / "s.yaml"
+    file.write_text(text)
+    with pytest.raises(StudyError, match="stands twice"):
+        read_document(file)
+    with pytest.raises(ConfigError, match="stands twice"):
+        Catalogue([], [str(file)]).names()
+
+
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
+
+
+@given(st.dictionaries(st.text(), SCALARS | st.lists(SCALARS, max_size=3), max_size=4))
+@settings(max_examples=100, deadline=None)
+def test_json_is_yaml(values: dict[str, object]) -> None:
+    """JSON quotes every text, so that any reader of YAML reads the same."""
+    text = json.dumps(values, allow_nan=False) if _is_finite(values) else "{}"
+    assert repr(yaml_text.load(text)) == repr(json.loads(text))
+
+
+def _is_finite(values: dict[str, object]) -> bool:
+    return "Infinity" not in json.dumps(values)
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_key(tmp_path: Path) -> None:
+    assert yaml_text.load("\ufeffa: 1") == {"a": 1}
+    for name, text in (("s.yaml", "name: x"), ("s.json", '{"name": "x"}')):
+        (tmp_path / name).write_text(text, encoding="utf-8-sig")
+        assert read_document(tmp_path / name) == {"name": "x"}

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from benchmark import json_text
 from benchmark.cli.output import notice
 from benchmark.config import Config, load_config
 from benchmark.errors import AbsentStoreError, ConfigError, StoreError
@@ -146,6 +146,8 @@ def _pair(text: str) -> tuple[str, Any]:
     if not equals:
         raise ConfigError(f"--set takes KEY=VALUE, and '{text}' has no '='.")
     try:
-        return key, json.loads(value)
-    except ValueError:
+        return key, json_text.load(value)
+    except json_text.RepeatedKeyError as error:
+        raise ConfigError(f"--set {key} is not JSON: {error}; remove one of them.") from None
+    except (ValueError, RecursionError):
         return key, value

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
+from benchmark import json_text
 from benchmark.errors import BenchmarkError
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def read_document(file: Path) -> dict[str, Any]:
 
 def _json(text: str, file: Path) -> Any:
     try:
-        return json.loads(text)
+        return json_text.load(text)
     except (ValueError, RecursionError) as error:
         raise StudyError(f"The study file {file} is not JSON: {error}.") from None
 

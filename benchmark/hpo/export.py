@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from benchmark.hpo.study_file import StudyDefinition
+    from benchmark.hpo.tunables import Tunable
     from benchmark.results import Record
     from benchmark.tasks import Run
 
@@ -57,24 +58,54 @@ def dominates(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
 
 
 def table(records: list[Record], definition: StudyDefinition) -> str:
-    """experiment-data.csv: trial, state, values, tunables, metrics, seconds, cause, message."""
+    """experiment-data.csv: trial, state, values, tunables, metrics, steps, seconds, cause, message.
+
+    A metric with the name of another column is headed `metric.NAME`. Of a trial without a success
+    the metrics are those that it had measured. The column `steps` is there where trials reported.
+    """
     directions = list(definition.directions)
+    declared = {tunable.name: tunable for tunable in definition.space.tunables}
     names = tunable_names(records, definition)
-    metrics = list(dict.fromkeys(name for r in records for name in r.metrics))
+    metrics = list(dict.fromkeys(name for r in records for name in (*r.metrics, *_texts(r))))
     metrics = [name for name in metrics if name not in directions]
+    steps = ["steps"] if any(record.labels.get("intermediate") for record in records) else []
     sink = io.StringIO()
     writer = csv.writer(sink, lineterminator="\n")
-    head = ["trial", "state", *directions, *names, *metrics]
-    writer.writerow([*head, "feasible", "seconds", "cause", "message"])
+    head = ["trial", "state", *directions, *names]
+    tail = ["feasible", "seconds", *steps, "cause", "message"]
+    headed = [f"metric.{name}" if name in (*head, *tail) else name for name in metrics]
+    writer.writerow([*head, *headed, *tail])
     for record in records:
-        params = record.labels.get("params") or {}
+        params, texts = record.labels.get("params") or {}, _texts(record)
         row: list[Any] = [record.task, record.status]
         row += [_cell(record.metrics.get(name)) for name in directions]
-        row += [plain(params.get(name)) for name in names]
-        row += [_cell(record.metrics.get(name)) for name in metrics]
+        row += [
+            _choice(declared.get(name), params[name]) if name in params else "" for name in names
+        ]
+        row += [_cell(record.metrics.get(name)) or texts.get(name, "") for name in metrics]
         row += [plain(is_feasible(record)), _cell(record.total_s)]
+        row += [
+            json.dumps(record.labels["intermediate"]) if record.labels.get("intermediate") else ""
+        ] * len(steps)
         writer.writerow([*row, record.cause or "", " ".join(record.message.split())])
     return sink.getvalue()
+
+
+def _texts(record: Record) -> dict[str, str]:
+    """The attributes that a Python objective set and that are no metrics, as a cell has them."""
+    attrs = record.labels.get("user_attrs") or {}
+    return {
+        name: value if isinstance(value, str) else json.dumps(value)
+        for name, value in attrs.items()
+        if name not in record.metrics
+    }
+
+
+def _choice(tunable: Tunable | None, value: Any) -> str:
+    """A value as a cell has it; as JSON where another choice has the same text (1 and "1")."""
+    text = plain(value)
+    choices = () if tunable is None else tunable.choices
+    return json.dumps(value) if [plain(c) for c in choices].count(text) > 1 else text
 
 
 def tunable_names(records: list[Record], definition: StudyDefinition) -> list[str]:

@@ -20,10 +20,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark import results
+from benchmark import json_text, results
 from benchmark.errors import BenchmarkError
 from benchmark.hpo.expressions import ExpressionError
-from benchmark.hpo.measuring import finite_number
+from benchmark.hpo.measuring import cell_number, finite_number
 from benchmark.hpo.objective import plain
 from benchmark.hpo.trial_records import value_of
 from benchmark.results import Cause, Record
@@ -39,7 +39,7 @@ STATE = "state"
 STATES = {"success": "success", "complete": "success", "failure": "failure", "fail": "failure"}
 STATES |= {"error": "failure", "prune": "prune", "pruned": "prune"}
 # What an export of ours has beside tunables and metrics.
-_OURS = ("trial", STATE, "feasible", "seconds", "cause", "message")
+_OURS = ("trial", STATE, "feasible", "seconds", "steps", "cause", "message")
 
 
 class ImportRowsError(BenchmarkError):
@@ -48,6 +48,10 @@ class ImportRowsError(BenchmarkError):
 
 class _RowError(Exception):
     """Why one row is skipped."""
+
+
+class _Cell(str):
+    """A cell of a CSV, which has no types; a JSON string is a text and nothing else."""
 
 
 @dataclass(frozen=True)
@@ -131,8 +135,9 @@ class _Facts:
         if not self._state:
             raise _RowError(f"its state is {row[STATE]!r}; there are {', '.join(STATES)}")
         skipped = (*definition.space.names, *_OURS)
-        numbers = {name: finite_number(value) for name, value in row.items() if name not in skipped}
+        numbers = {name: _number(value) for name, value in row.items() if name not in skipped}
         self._metrics = {name: value for name, value in numbers.items() if value is not None}
+        self._others = numbers.keys() - self._metrics.keys()
         self._values: list[float] = []
         self._constraints: list[float] = []
         if self._state == "success":
@@ -155,8 +160,9 @@ class _Facts:
         try:
             for name in self._definition.directions:
                 told = self._metrics.get(name)
-                found = value_of(self._definition, name, names) if told is None else told
-                self._values.append(found)
+                if told is None:
+                    told = value_of(self._definition, name, names, self._others)
+                self._values.append(told)
             rules = self._definition.objective.constraints
             self._constraints = [rule.number(names) for rule in rules]
         except ExpressionError as error:
@@ -169,6 +175,12 @@ def _params(definition: StudyDefinition, row: dict[str, Any]) -> Params:
 
     def value_in(tunable: Tunable) -> Value:
         told = row.get(tunable.name)
+        if tunable.name in row and tunable.kind == "categorical":
+            found = _choices(tunable, told)
+            if len(found) == 1:
+                return found[0]
+            if found:
+                raise _RowError(f"'{tunable.name}' is {told!r}, as {len(found)} choices are")
         if told is None or told == "":
             if not tunable.has_default:
                 raise _RowError(f"it has no '{tunable.name}', which has no default either")
@@ -182,14 +194,27 @@ def _params(definition: StudyDefinition, row: dict[str, Any]) -> Params:
     return params
 
 
+def _choices(tunable: Tunable, told: Any) -> list[Value]:
+    """The choices that a JSON value, or a cell's text, may mean.
+
+    Where choices look alike in a cell (1 and "1"), the cell is one of them as JSON.
+    """
+    if not isinstance(told, _Cell):
+        return [tunable.typed(told)] if tunable.admits(told) else []
+    alike = [c for c in tunable.choices if told in (plain(c), str(c))]
+    exact = [c for c in tunable.choices if told == json.dumps(c)]
+    return alike if len(alike) == 1 else exact or alike
+
+
+def _number(told: Any) -> float | None:
+    return cell_number(told) if isinstance(told, _Cell) else finite_number(told)
+
+
 def _typed(tunable: Tunable, told: Any) -> Value:
-    """A cell's text, or a JSON value, as the tunable declares it."""
+    """A number as the tunable declares it."""
     if tunable.kind == "categorical":
-        for choice in tunable.choices:
-            if told == choice or str(told) in (plain(choice), str(choice)):
-                return choice
         raise _RowError(f"'{tunable.name}' is {told!r}, which is none of its choices")
-    number = finite_number(told)
+    number = _number(told)
     if number is None:
         raise _RowError(f"'{tunable.name}' is {told!r}, which is no number")
     nearest = tunable.typed(number)
@@ -201,12 +226,26 @@ def _typed(tunable: Tunable, told: Any) -> Value:
 
 def _csv(text: str, file: Path) -> list[dict[str, Any]]:
     try:
-        rows = list(csv.DictReader(io.StringIO(text), skipinitialspace=True))
+        header, *lines = csv.reader(io.StringIO(text), skipinitialspace=True, strict=True)
     except csv.Error as error:
         raise ImportRowsError(f"The file {file} is no CSV: {error}.") from None
+    except ValueError:
+        header, lines = [], []
+    names = [name.strip() for name in header]
+    twice = [name for name in names if name and names.count(name) > 1]
+    if twice:
+        raise ImportRowsError(f"The header of {file} has '{twice[0]}' twice; rename one of them.")
+    rows = []
+    for number, line in enumerate((line for line in lines if line), 1):
+        if any(line[len(names) :]):
+            raise ImportRowsError(
+                f"Row {number} of {file} has {len(line)} cells and the header {len(names)}; give "
+                "each column a name."
+            )
+        rows.append({name: _Cell(cell) for name, cell in zip(names, line, strict=False) if name})
     if not rows:
         raise ImportRowsError(f"The file {file} has no rows below its header.")
-    return [{name.strip(): cell for name, cell in row.items() if name} for row in rows]
+    return rows
 
 
 def _renamed(row: dict[str, Any], mapping: Mapping) -> dict[str, Any]:
@@ -218,7 +257,7 @@ def _renamed(row: dict[str, Any], mapping: Mapping) -> dict[str, Any]:
 
 def _json(text: str, file: Path, mapping: Mapping) -> list[Any]:
     try:
-        values = json.loads(text)
+        values = json_text.load(text)
     except (ValueError, RecursionError) as error:
         raise ImportRowsError(f"The file {file} is not JSON: {error}.") from None
     rows = values if mapping.rows is None else _search(mapping.rows, values)

@@ -2,9 +2,10 @@
 
     Measuring(json="result.json").read(folder, stdout)    # {"throughput": 812.5, …}
 
-Without a source, the last line of standard output that is a JSON object of numbers, or a number
-alone (the metric `value`). Values keep their full precision. Warnings on standard error are in the
-log and change nothing here.
+Without a source, the last JSON value on standard output: an object of numbers, or a number alone
+(the metric `value`). That value decides: one without a finite number is a failure, whatever was
+printed before it. JSON strings, booleans and null are not numbers. Values keep their full
+precision. Warnings on standard error are in the log and change nothing here.
 """
 
 from __future__ import annotations
@@ -16,14 +17,19 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from benchmark import json_text
 from benchmark.errors import BenchmarkError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 STDOUT = "stdout"
+# The metric that a number alone is.
+BARE = "value"
 LARGEST = 64 * 2**20
 _DELIMITERS = (";", "\t", "|", ",")
+_DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+_OPENING = {"}": "{", "]": "["}
 
 
 class MeasureError(BenchmarkError):
@@ -61,30 +67,31 @@ class Measuring:
         Raises:
             MeasureError: a file is missing or broken, or nothing is found.
         """
-        found: dict[str, float] = {}
         texts = {} if texts is None else texts
-        if self.json is not None:
-            text = _text(folder, stdout, self.json)
-            in_lines = self.json == STDOUT
-            found |= _last_line(text, texts) if in_lines else _object(text, self.json, texts)
+        stdout = stdout.removeprefix(json_text.BYTE_ORDER_MARK)
+        found: dict[str, Any] = {}
+        if self.json == STDOUT or not (self.json or self.csv or self.patterns):
+            _join(found, _last_value(stdout))
+        elif self.json is not None:
+            _join(found, _object(_text(folder, stdout, self.json), self.json))
         if self.csv is not None:
-            found |= self._row(_text(folder, stdout, self.csv), self.csv, texts)
+            _join(found, self._row(_text(folder, stdout, self.csv), self.csv))
         for name, pattern in self.patterns.items():
             matches = list(re.finditer(pattern, stdout, re.MULTILINE))
             if not matches:
                 raise MeasureError(
                     f"Standard output has nothing that matches '{pattern}' for '{name}'."
                 )
-            number = finite_number(matches[-1].group(1))
+            number = cell_number(matches[-1].group(1))
             if number is None:
-                raise MeasureError(f"'{matches[-1].group(1)}' for '{name}' is no finite number.")
-            found[name] = number
-        if self.json is None and self.csv is None and not self.patterns:
-            found = _last_line(stdout, texts)
-        return found
+                raise MeasureError(f"'{matches[-1].group(1)}' for '{name}' is not a finite number.")
+            _join(found, {name: number})
+        numbers = {name: finite_number(value) for name, value in found.items()}
+        texts |= {name: _shown(found[name]) for name, number in numbers.items() if number is None}
+        return {name: number for name, number in numbers.items() if number is not None}
 
-    def _row(self, text: str, place: str, texts: dict[str, str]) -> dict[str, float]:
-        """The numbers of a line by the header's names, spaces in them as underscores."""
+    def _row(self, text: str, place: str) -> dict[str, Any]:
+        """The cells of a line by the header's names, spaces in them as underscores."""
         lines = text.splitlines()
         while lines and not lines[-1].strip():
             lines.pop()
@@ -98,26 +105,43 @@ class Measuring:
         header, line = lines[self.header - 1], lines[row - 1]
         names, values = (_cells(text, place, self.delimiter) for text in (header, line))
         names = [re.sub(r"\W+", "_", name.strip()) for name in names]
-        cells = dict(zip(names, values, strict=False))
+        cells = self._named(names, values, place)
         if self.columns:
             cells |= {f"column_{n}": value for n, value in enumerate(values)}
-        for name, cell in cells.items():
-            if finite_number(cell) is None:
-                texts[name] = json.dumps(cell.strip()[:80], ensure_ascii=False)
-        found = {name: finite_number(text) for name, text in cells.items()}
-        numbers = {name: number for name, number in found.items() if number is not None}
+        found = {name: _number_or_text(cell) for name, cell in cells.items()}
+        if any(isinstance(value, float) for value in found.values()):
+            return found
         other = next((mark for mark in _DELIMITERS if mark in header and len(names) == 1), None)
-        if not numbers and other is not None and other != self.delimiter:
+        if other is not None and other != self.delimiter:
             raise MeasureError(
                 f"'{place}' has one column only, '{header.strip()[:80]}'; if {other!r} divides its "
                 f"columns, give 'metrics' the delimiter {json.dumps(other)}."
             )
-        if not numbers:
+        raise MeasureError(
+            f"'{place}' has no number in line {row}, '{line.strip()[:80]}'; its columns are "
+            f"{', '.join(names)}."
+        )
+
+    def _named(self, names: list[str], values: list[str], place: str) -> dict[str, str]:
+        """The cells by name. With `columns` a name that stands twice is known by its places only.
+
+        Raises:
+            MeasureError: a name stands twice, or the row has more cells than the header.
+        """
+        whole = [*names, *(f"column_{n}" for n in range(len(values) if self.columns else 0))]
+        twice = {name for name in names if name and whole.count(name) > 1}
+        if twice and not self.columns:
             raise MeasureError(
-                f"'{place}' has no number in line {row}, '{line.strip()[:80]}'; its columns are "
-                f"{', '.join(names)}."
+                f"The header of '{place}' has '{min(twice)}' twice; rename one, or give 'metrics' "
+                "columns: true, which names columns by their places (column_0, column_1)."
             )
-        return numbers
+        if not self.columns and any(value.strip() for value in values[len(names) :]):
+            raise MeasureError(
+                f"'{place}' has {len(values)} cells in a row and {len(names)} in the header; give "
+                "each column a name, or 'metrics' the right delimiter."
+            )
+        pairs = zip(names, values, strict=False)
+        return {name: value for name, value in pairs if name and name not in twice}
 
 
 def _cells(line: str, place: str, delimiter: str) -> list[str]:
@@ -137,66 +161,136 @@ def _text(folder: Path, stdout: str, place: str) -> str:
             raise MeasureError(f"The command left no file '{place}'.")
         if path.stat().st_size > LARGEST:
             raise MeasureError(f"The file '{place}' is larger than {LARGEST // 2**20} MB.")
-        return path.read_text(encoding="utf-8", errors="replace")
+        return path.read_text(encoding="utf-8-sig", errors="replace")
     except OSError as error:
         raise MeasureError(f"The file '{place}' cannot be read: {error.strerror}.") from None
 
 
-def _object(text: str, place: str, texts: dict[str, str]) -> dict[str, float]:
+def _join(found: dict[str, Any], more: dict[str, Any]) -> None:
+    """Add what another source holds.
+
+    Raises:
+        MeasureError: both have the name.
+    """
+    for name in found.keys() & more.keys():
+        raise MeasureError(f"'{name}' is measured twice, by two of the sources in 'metrics'.")
+    found |= more
+
+
+def _object(text: str, place: str) -> dict[str, Any]:
     try:
-        values = json.loads(text)
+        found = _leaves(json_text.load(text), f"The file '{place}'")
     except (ValueError, RecursionError) as error:
         raise MeasureError(f"The file '{place}' is not JSON: {error}.") from None
-    found = _numbers(values, texts)
-    if not found:
-        raise MeasureError(f"The file '{place}' holds no numbers by name.")
+    if all(finite_number(value) is None for value in found.values()):
+        raise MeasureError(f"The file '{place}' holds no finite numbers by name.")
     return found
 
 
-def _last_line(stdout: str, texts: dict[str, str]) -> dict[str, float]:
-    lines = stdout.strip().splitlines()
-    for line in reversed(lines):
-        try:
-            values = json.loads(line)
-        except (ValueError, RecursionError):
-            continue
-        strange: dict[str, str] = {}
-        found = _numbers(values, strange)
-        if found:
-            texts |= strange
-            return found
+def _last_value(stdout: str) -> dict[str, Any]:
+    """What the last JSON value on standard output holds, by name.
+
+    Raises:
+        MeasureError: there is none, it is broken, or it has no finite number.
+    """
+    lines = [line.rstrip() for line in re.split(r"\r\n|\n|\r", stdout)]
+    while lines and not lines[-1]:
+        lines.pop()
     if not lines:
         raise MeasureError("The command printed nothing on standard output.")
-    raise MeasureError(
-        f"No line of standard output is a JSON object of numbers or a number; the last is "
-        f"'{lines[-1].strip()[:120]}'."
-    )
+    text = _last_text(lines)
+    if text is None:
+        raise MeasureError(
+            "No line of standard output is a JSON object of numbers or a number; the last is "
+            f"'{lines[-1].strip()[:120]}'."
+        )
+    last = f"The last JSON value on standard output, '{' '.join(text.split())[:120]}',"
+    try:
+        number = cell_number(text)
+        found = _leaves(json_text.load(text) if number is None else number, last)
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, json_text.RepeatedKeyError):
+            raise MeasureError(f"{last} cannot be used: {error}.") from None
+        found = {}
+    if all(finite_number(value) is None for value in found.values()):
+        raise MeasureError(f"{last} has no finite number.")
+    return found
 
 
-def _numbers(values: Any, texts: dict[str, str], prefix: str = "") -> dict[str, float]:
-    """The finite numbers of a JSON value; those of inner objects as `outer_inner`.
+def _last_text(lines: list[str]) -> str | None:
+    """The text of the last JSON value, also of a broken object: a line, or lines from a bracket
+    alone in its line to the one that closes it."""
+    for place in reversed(range(len(lines))):
+        text = lines[place].strip()
+        if lines[place] in _OPENING:
+            begins = (n for n in reversed(range(place)) if lines[n] == _OPENING[text])
+            text = "\n".join(lines[next(begins, place) : place + 1])
+        elif lines[place] == "{":
+            # Nothing closes it.
+            text = "\n".join(lines[place:])
+        if _is_json(text) or re.match(r'\{\s*"', text):
+            return text
+    return None
 
-    What is no number is noted in `texts`, by its name.
+
+def _is_json(line: str) -> bool:
+    """Whether a line is a JSON value, or a number as other languages print it (`nan`, `.5`)."""
+    try:
+        float(line)
+    except ValueError:
+        pass
+    else:
+        return True
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError) as error:
+        return isinstance(error, RecursionError)
+    return True
+
+
+def _leaves(values: Any, place: str, name: str | None = None) -> dict[str, Any]:
+    """The values of a JSON value that are no objects; those of inner objects as `outer_inner`.
+
+    Raises:
+        MeasureError: two of them have the same name.
     """
     if not isinstance(values, dict):
-        number = finite_number(values)
-        if number is None:
-            shown = "a list" if isinstance(values, list) else json.dumps(values)[:80]
-            texts[prefix or "value"] = shown
-            return {}
-        return {prefix or "value": number}
-    found: dict[str, float] = {}
+        return {BARE if name is None else name: values}
+    found: dict[str, Any] = {}
     for key, value in values.items():
-        found |= _numbers(value, texts, f"{prefix}_{key}" if prefix else str(key))
+        inner = _leaves(value, place, key if name is None else f"{name}_{key}")
+        for twice in found.keys() & inner.keys():
+            raise MeasureError(
+                f"{place} has '{twice}' twice, because inner objects are joined as outer_inner; "
+                "rename one of the two."
+            )
+        found |= inner
     return found
+
+
+def _shown(value: Any) -> str:
+    """What stands where a number belongs, as a sentence quotes it."""
+    if isinstance(value, list):
+        return "a list"
+    return json.dumps(value.strip() if isinstance(value, str) else value, ensure_ascii=False)[:80]
+
+
+def _number_or_text(cell: str) -> float | str:
+    number = cell_number(cell)
+    return cell if number is None else number
+
+
+def cell_number(text: str) -> float | None:
+    """The finite number that a text is in decimal notation, or None."""
+    return finite_number(float(text)) if _DECIMAL.fullmatch(text.strip()) else None
 
 
 def finite_number(value: Any) -> float | None:
-    """The finite number that a cell or a JSON value is, or None."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+    """The finite number that a JSON value is, or None; a string or a boolean is not one."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     try:
         number = float(value)
-    except (ValueError, OverflowError):
+    except OverflowError:
         return None
     return number if math.isfinite(number) else None

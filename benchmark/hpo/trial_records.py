@@ -7,17 +7,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from benchmark.hpo.expressions import ExpressionError
+from benchmark.hpo.measuring import BARE
 from benchmark.results import Cause, Record, failure
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from benchmark.execution.work import Outcome
     from benchmark.hpo.study_file import StudyDefinition
     from benchmark.tasks import Task
-
-# The metric that a command without names prints.
-BARE = "value"
 
 
 @dataclass
@@ -81,7 +79,10 @@ class Trial:
             why = objective.prune.of_metrics(names)
             if why is not None:
                 return self.pruned(why, metrics)
-            values = [value_of(self.definition, name, names) for name in self.definition.directions]
+            values = [
+                value_of(self.definition, name, names, self.texts)
+                for name in self.definition.directions
+            ]
             constraints = [rule.number(names) for rule in objective.constraints]
         except ExpressionError as error:
             return self.failed(Cause.FRAMEWORK, f"{error}{self._text_in(str(error))}", metrics)
@@ -129,10 +130,13 @@ class Trial:
         }
 
 
-def value_of(definition: StudyDefinition, name: str, names: dict[str, Any]) -> float:
+def value_of(
+    definition: StudyDefinition, name: str, names: dict[str, Any], texts: Collection[str] = ()
+) -> float:
     """A direction's value: its expression, the metric of its name, or the only metric there is.
 
-    An expression that is a name alone is that of a number without one.
+    An expression that is a name alone is that of a number without one. `texts` are the names of
+    what was measured beside the metrics and is not a number: with any, no metric is the only one.
 
     Raises:
         ExpressionError: there is none.
@@ -141,9 +145,9 @@ def value_of(definition: StudyDefinition, name: str, names: dict[str, Any]) -> f
     metrics = {key: value for key, value in names.items() if key not in definition.space.names}
     if expression is not None:
         # Who prints a number and nothing else need not say its name.
-        bare = expression.text.isidentifier() and metrics.keys() == {BARE}
+        bare = expression.text.isidentifier() and metrics.keys() == {BARE} and not texts
         return expression.number({expression.text: metrics[BARE], **names} if bare else names)
-    if name not in metrics and len(metrics) == 1 and len(definition.directions) == 1:
+    if name not in metrics and len(metrics) == 1 and len(definition.directions) == 1 and not texts:
         return float(next(iter(metrics.values())))
     if name not in metrics:
         raise ExpressionError(
