@@ -10,13 +10,12 @@ import shlex
 from typing import TYPE_CHECKING, Any
 
 from benchmark import results
-from benchmark.hpo.objective import plain
+from benchmark.hpo.objective import plain, told_apart
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from benchmark.hpo.study_file import StudyDefinition
-    from benchmark.hpo.tunables import Tunable
     from benchmark.results import Record
     from benchmark.tasks import Run
 
@@ -64,7 +63,7 @@ def table(records: list[Record], definition: StudyDefinition) -> str:
     the metrics are those that it had measured. The column `steps` is there where trials reported.
     """
     directions = list(definition.directions)
-    declared = {tunable.name: tunable for tunable in definition.space.tunables}
+    choices = {tunable.name: tunable.choices for tunable in definition.space.tunables}
     names = tunable_names(records, definition)
     metrics = list(dict.fromkeys(name for r in records for name in (*r.metrics, *_texts(r))))
     metrics = [name for name in metrics if name not in directions]
@@ -80,15 +79,19 @@ def table(records: list[Record], definition: StudyDefinition) -> str:
         row: list[Any] = [record.task, record.status]
         row += [_cell(record.metrics.get(name)) for name in directions]
         row += [
-            _choice(declared.get(name), params[name]) if name in params else "" for name in names
+            told_apart(params[name], choices.get(name, ())) if name in params else ""
+            for name in names
         ]
         row += [_cell(record.metrics.get(name)) or texts.get(name, "") for name in metrics]
         row += [plain(is_feasible(record)), _cell(record.total_s)]
-        row += [
-            json.dumps(record.labels["intermediate"]) if record.labels.get("intermediate") else ""
-        ] * len(steps)
+        row += [_steps(record) for _ in steps]
         writer.writerow([*row, record.cause or "", " ".join(record.message.split())])
     return sink.getvalue()
+
+
+def _steps(record: Record) -> str:
+    reported = record.labels.get("intermediate")
+    return json.dumps(reported) if reported else ""
 
 
 def _texts(record: Record) -> dict[str, str]:
@@ -99,13 +102,6 @@ def _texts(record: Record) -> dict[str, str]:
         for name, value in attrs.items()
         if name not in record.metrics
     }
-
-
-def _choice(tunable: Tunable | None, value: Any) -> str:
-    """A value as a cell has it; as JSON where another choice has the same text (1 and "1")."""
-    text = plain(value)
-    choices = () if tunable is None else tunable.choices
-    return json.dumps(value) if [plain(c) for c in choices].count(text) > 1 else text
 
 
 def tunable_names(records: list[Record], definition: StudyDefinition) -> list[str]:

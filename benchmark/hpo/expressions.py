@@ -51,6 +51,25 @@ def _modulo(left: Any, right: Any) -> Any:
     return left % right
 
 
+def same(one: Any, other: Any) -> bool:
+    """Whether two values are equal and of one kind: 1 is 1.0, and neither true nor "1"."""
+    return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
+
+
+def _holds(value: Any, among: Any) -> bool:
+    """Whether a value is in a list, or a text in a text."""
+    if isinstance(among, list):
+        return any(same(value, one) for one in among)
+    return bool(value in among)
+
+
+def _truth(value: Any) -> bool:
+    """Whether a value counts as true; a text does not say so, for 'off' would be true as well."""
+    if isinstance(value, str):
+        raise ExpressionError(f"the text '{value[:40]}' is neither true nor false; compare it")
+    return bool(value)
+
+
 _BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -63,17 +82,17 @@ _BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
 _UNARY: dict[type[ast.unaryop], Callable[[Any], Any]] = {
     ast.USub: operator.neg,
     ast.UAdd: operator.pos,
-    ast.Not: operator.not_,
+    ast.Not: lambda value: not _truth(value),
 }
 _COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
-    ast.Eq: operator.eq,
-    ast.NotEq: operator.ne,
+    ast.Eq: same,
+    ast.NotEq: lambda left, right: not same(left, right),
     ast.Lt: operator.lt,
     ast.LtE: operator.le,
     ast.Gt: operator.gt,
     ast.GtE: operator.ge,
-    ast.In: lambda left, right: left in right,
-    ast.NotIn: lambda left, right: left not in right,
+    ast.In: _holds,
+    ast.NotIn: lambda left, right: not _holds(left, right),
 }
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "abs": abs,
@@ -180,7 +199,7 @@ class Expression:
             ExpressionError: it is something else.
         """
         value = self.value(names)
-        if isinstance(value, (bool, int, float)):
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
             try:
                 number = float(value)
             except OverflowError:
@@ -191,7 +210,12 @@ class Expression:
 
     def is_true(self, names: Mapping[str, Any]) -> bool:
         """Whether it holds with these names."""
-        return bool(self.value(names))
+        try:
+            return _truth(self.value(names))
+        except ExpressionError as error:
+            if str(error).startswith("The expression"):
+                raise
+            raise ExpressionError(f"The expression '{self.text}' cannot hold: {error}.") from None
 
 
 def _shown(node: ast.AST) -> str:
@@ -217,11 +241,11 @@ def _evaluate(node: ast.expr, names: Mapping[str, Any]) -> Any:  # noqa: PLR0911
             last: Any = None
             for value in node.values:
                 last = _evaluate(value, names)
-                if bool(last) is isinstance(node.op, ast.Or):
+                if _truth(last) is isinstance(node.op, ast.Or):
                     return last
             return last
         case ast.IfExp():
-            chosen = node.body if _evaluate(node.test, names) else node.orelse
+            chosen = node.body if _truth(_evaluate(node.test, names)) else node.orelse
             return _evaluate(chosen, names)
         case ast.Compare():
             left = _evaluate(node.left, names)

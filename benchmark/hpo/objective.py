@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ from benchmark.hpo.measuring import Measuring
 from benchmark.hpo.rules import Rule
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from benchmark.hpo.benchmark_objective import BenchmarkObjective
     from benchmark.hpo.expressions import Expression
@@ -92,3 +93,9 @@ def plain(value: Any) -> str:
     if value is None:
         return ""
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def told_apart(value: Any, choices: Sequence[Any]) -> str:
+    """A choice as a command reads it; as JSON where another one has the same text (1 and "1")."""
+    text = plain(value)
+    return json.dumps(value) if [plain(one) for one in choices].count(text) > 1 else text

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from benchmark.hpo.optimizer import Asked, Optimizer
+from benchmark.hpo.trial_worker import exact_choices
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -53,6 +54,7 @@ class OpenOptimizer(Optimizer):
         trial = storage.get_trial(trial_id)
         if trial.state.is_finished():
             return
+        exact_choices()
         from_json = self._optuna.distributions.json_to_distribution
         for name, text in (labels.get("distributions") or {}).items():
             if name not in trial.params:

@@ -26,6 +26,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from benchmark.hpo.algorithms import GRID, sampler_of
+from benchmark.hpo.expressions import same
 from benchmark.hpo.space import LARGEST_GRID, SpaceError, identity
 
 if TYPE_CHECKING:
@@ -392,4 +393,4 @@ class Optimizer:
 
 def _agrees(point: Params, held: Params) -> bool:
     """Whether the point has the held values, as far as those tunables are active in it."""
-    return all(point[name] == value for name, value in held.items() if name in point)
+    return all(same(point[name], value) for name, value in held.items() if name in point)

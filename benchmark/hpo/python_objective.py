@@ -6,6 +6,8 @@ into the sandbox with the past trials, and what it suggested comes back with the
 
 from __future__ import annotations
 
+import contextlib
+import json
 import math
 import sys
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.hpo import study_environment, trial_worker
 from benchmark.hpo.algorithms import PRUNERS, portable_sampler
+from benchmark.hpo.measuring import LARGEST
 from benchmark.results import Cause, Record
 
 if TYPE_CHECKING:
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
     from benchmark.tasks import Run, Task
 
 REQUEST = "trial-request.json"
+# What a record keeps of a trial, however it ended.
+KEPT = ("intermediate", "user_attrs", "params", "distributions", "system_attrs")
 # What the worker imports takes longer than many an objective.
 PRELOAD = ("optuna", "numpy.random")
 
@@ -104,41 +109,50 @@ def argv(python: Path) -> list[str]:
 def measured(trial: Trial) -> dict[str, float] | Record:
     """The values and the numbers among the user's attributes; or the record of one without."""
     outcome = trial.outcome
+    answer = _answer(outcome.folder)
+    said = _notes(outcome.folder) if answer is None else answer
+    # Whatever ended the trial: its point and what it reported are kept.
+    for key in KEPT:
+        if said.get(key):
+            trial.labels[key] = said[key]
+    trial.params |= said.get("params") or {}
+    metrics = _metrics(said)
     if outcome.cause is not None:
-        return trial.failed(outcome.cause, outcome.message)
+        return trial.failed(outcome.cause, outcome.message, metrics)
     output = outcome.log.decode(errors="replace")
     if outcome.code:
         why = trial.definition.objective.failure.of_output(output)
         lines = output.strip().splitlines()
         last = f": {lines[-1].strip()[:300]}" if lines else "."
-        return trial.failed(Cause.FRAMEWORK, why or f"The objective failed{last}")
-    answer = _answer(outcome.folder)
+        return trial.failed(Cause.FRAMEWORK, why or f"The objective failed{last}", metrics)
     if answer is None:
-        return trial.failed(Cause.FRAMEWORK, "The objective ended without an answer.")
-    for key in ("intermediate", "user_attrs", "params", "distributions", "system_attrs"):
-        if answer.get(key):
-            trial.labels[key] = answer[key]
-    trial.params |= answer.get("params") or {}
+        return trial.failed(Cause.FRAMEWORK, "The objective ended without an answer.", metrics)
     if answer.get("fault"):
-        return trial.failed(Cause.FRAMEWORK, str(answer["fault"]))
+        return trial.failed(Cause.FRAMEWORK, str(answer["fault"]), metrics)
     if answer.get("status") == "prune":
-        return trial.pruned(answer.get("message") or "The objective pruned it.")
-    return _values(trial, answer)
+        return trial.pruned(answer.get("message") or "The objective pruned it.", metrics)
+    return _values(trial, answer, metrics)
 
 
-def _values(trial: Trial, answer: dict[str, Any]) -> dict[str, float] | Record:
+def _values(
+    trial: Trial, answer: dict[str, Any], metrics: dict[str, float]
+) -> dict[str, float] | Record:
     values, names = answer.get("values"), list(trial.definition.directions)
     if not isinstance(values, list) or len(values) != len(names):
         count = len(values) if isinstance(values, list) else 0
         said = f"The objective returned {count} values; {len(names)} are needed."
-        return trial.failed(Cause.FRAMEWORK, said)
+        return trial.failed(Cause.FRAMEWORK, said, metrics)
     for value in values:
         if not _is_number(value):
             said = f"The objective returned {value!r}, which is no finite number."
-            return trial.failed(Cause.FRAMEWORK, said)
-    told = answer.get("user_attrs") or {}
-    metrics = {str(key): float(value) for key, value in told.items() if _is_number(value)}
+            return trial.failed(Cause.FRAMEWORK, said, metrics)
     return metrics | dict(zip(names, map(float, values), strict=True))
+
+
+def _metrics(said: dict[str, Any]) -> dict[str, float]:
+    """The numbers among the user's attributes."""
+    attrs = said.get("user_attrs") or {}
+    return {str(key): float(value) for key, value in attrs.items() if _is_number(value)}
 
 
 def _is_number(value: Any) -> bool:
@@ -149,3 +163,22 @@ def _answer(folder: Path) -> dict[str, Any] | None:
     from benchmark.hpo.evaluation import read_answer
 
     return read_answer(folder, trial_worker.ANSWER)
+
+
+def _notes(folder: Path) -> dict[str, Any]:
+    """What a trial that was killed had said until then, as an answer has it."""
+    path = folder / trial_worker.NOTES
+    try:
+        with path.open("rb") as file:
+            lines = [] if path.is_symlink() else file.read(LARGEST).splitlines()
+    except OSError:
+        return {}
+    found: dict[str, dict[str, Any]] = {key: {} for key in KEPT}
+    for line in lines:
+        # The last line may be torn, and the trial could have written anything.
+        with contextlib.suppress(ValueError, TypeError, KeyError, RecursionError):
+            kind, key, value = json.loads(line)
+            if kind == "params":
+                value, found["distributions"][key] = value
+            found[kind][key] = value
+    return found

@@ -171,7 +171,7 @@ def _check_choices(entry: Mapping[str, Any], fault: Any) -> None:
     elif any(isinstance(c, float) and not math.isfinite(c) for c in choices):
         fault("has a choice that is not finite; leave it out.")
     elif len({(type(c), c) for c in choices}) < len(choices):
-        fault("names a choice twice; name each once.")
+        fault("names a choice twice; name each once, and versions such as 1.10 in quotes.")
     for key in ("lower_bound", "upper_bound", "step", "log"):
         if entry.get(key) not in (None, False):
             fault(f"is categorical and has '{key}'; leave it out, or make it a number.")
@@ -271,14 +271,27 @@ def _check_rules(space: Space, faults: list[str]) -> None:
     import itertools
     import random
 
-    if not space.forbidden and all(tunable.when is None for tunable in space.tunables):
+    rules = [*space.forbidden, *(t.when for t in space.tunables if t.when is not None)]
+    if not rules:
         return
+    for tunable in space.tunables:
+        alike = next((c for c in tunable.choices if tunable.choices_like(c) != [c]), None)
+        rule = next((rule for rule in rules if tunable.name in rule.names), None)
+        if alike is not None and rule is not None:
+            faults.append(
+                f"'{rule.text}' is on '{tunable.name}', of whose choices "
+                f"{' and '.join(map(repr, tunable.choices_like(alike)))} are equal; leave one out, "
+                "or write texts in quotes."
+            )
+            return
     try:
         size = space.size()
         if size is not None and size <= LARGEST_GRID:
             if not any(True for _ in space.points()):
-                rules = ", ".join(f"'{rule.text}'" for rule in space.forbidden)
-                faults.append(f"Every point of the space is forbidden by {rules}; loosen these.")
+                forbidden = ", ".join(f"'{rule.text}'" for rule in space.forbidden)
+                faults.append(
+                    f"Every point of the space is forbidden by {forbidden}; loosen these."
+                )
             return
         generator = random.Random(0)  # noqa: S311  # nosec B311 # points
         for _ in itertools.repeat(None, _TESTED_POINTS):

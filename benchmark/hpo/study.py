@@ -63,6 +63,8 @@ __all__ = [
 ]
 
 IMPORTED = "imported"
+# Attributes of a trial in Optuna's storage that this program sets.
+_OWN = (IMPORTED, "metrics", "service", "told")
 WORKER = "worker"
 DRIFT = "drift"
 BENCHMARK_PATH = "benchmark.hpo.benchmark_evaluation:BenchmarkTrialEvaluation"
@@ -270,7 +272,7 @@ class Study:
             constraints=tuple(labels.get("constraints") or ()),
             intermediate={int(k): v for k, v in (labels.get("intermediate") or {}).items()},
             metrics=dict(record.metrics),
-            attrs={IMPORTED: labels[IMPORTED]} if labels.get(IMPORTED) else {},
+            attrs=_attrs_of(labels),
         )
         if isinstance(self.optimizer, OpenOptimizer):
             self.optimizer.suggested(number, labels)
@@ -363,6 +365,13 @@ class Study:
                         f"Trial {number} of '{self.definition.name}' cannot be restored, because "
                         f"an earlier one is missing in {self.run.store.url}."
                     )
+
+
+def _attrs_of(labels: dict[str, Any]) -> dict[str, Any]:
+    """The attributes of a trial in Optuna's storage: those that a Python objective set, and ours."""
+    own = labels.get("user_attrs") or {}
+    imported = {IMPORTED: labels[IMPORTED]} if labels.get(IMPORTED) else {}
+    return {name: value for name, value in own.items() if name not in _OWN} | imported
 
 
 def _resources(definition: StudyDefinition, params: Params, limit_s: float) -> Resources:

@@ -16,51 +16,129 @@ from pathlib import Path
 from typing import Any
 
 ANSWER = "trial-answer.json"
+NOTES = "trial-notes.jsonl"
 
 
 def main(path: str) -> int:
     import optuna
 
+    folder = Path.cwd()
     request = json.loads(Path(path).read_text(encoding="utf-8"))
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = _study(request)
+    exact_choices()
+    study = _study(request, folder / NOTES)
     given = request["params"]
     if given is not None:
         study.enqueue_trial(given)
     trial = study.ask()
     objective = _load(request["function"])
-    answer: dict[str, Any] = {"status": "success", "values": None}
+    answer: dict[str, Any] = {"status": "failure", "values": None}
     try:
         returned = objective(trial)
         values = list(returned) if isinstance(returned, (list, tuple)) else [returned]
         answer["values"] = [None if value is None else _finite(value) for value in values]
+        answer["status"] = "success"
     except optuna.TrialPruned as error:
-        answer = {"status": "prune", "message": str(error)}
-    # Not `study.trials`, which copies all of them.
-    frozen = study.get_trials(deepcopy=False)[-1]
-    answer["intermediate"] = {str(k): v for k, v in frozen.intermediate_values.items()}
-    answer["user_attrs"] = frozen.user_attrs
-    # Some pruners keep there how far a trial has come, for the trials after it.
-    attrs = frozen.system_attrs.items()
-    answer["system_attrs"] = {k: v for k, v in attrs if k != "fixed_params"}
-    if given is None:
-        answer["params"] = frozen.params
-        to_json = optuna.distributions.distribution_to_json
-        answer["distributions"] = {k: to_json(v) for k, v in frozen.distributions.items()}
-    else:
-        answer["fault"] = _unlike(given, frozen.params)
-    text = json.dumps(answer, default=str)
-    Path(ANSWER + ".tmp").write_text(text, encoding="utf-8")
-    Path(ANSWER + ".tmp").rename(ANSWER)
+        answer |= {"status": "prune", "message": str(error)}
+    finally:
+        # Also of one that raised: its point and what it reported are known.
+        # Not `study.trials`, which copies all of them.
+        frozen = study.get_trials(deepcopy=False)[-1]
+        answer["intermediate"] = {str(k): v for k, v in frozen.intermediate_values.items()}
+        answer["user_attrs"] = frozen.user_attrs
+        # Some pruners keep there how far a trial has come, for the trials after it.
+        attrs = frozen.system_attrs.items()
+        answer["system_attrs"] = {k: v for k, v in attrs if k != "fixed_params"}
+        if given is None:
+            answer["params"] = frozen.params
+            to_json = optuna.distributions.distribution_to_json
+            answer["distributions"] = {k: to_json(v) for k, v in frozen.distributions.items()}
+        else:
+            answer["fault"] = _unlike(given, frozen.params)
+        (folder / (ANSWER + ".tmp")).write_text(_json(answer), encoding="utf-8")
+        (folder / (ANSWER + ".tmp")).rename(folder / ANSWER)
     return 0
 
 
-def _study(request: dict[str, Any]) -> Any:
+def _json(value: Any) -> str:
+    """A value as JSON; what JSON does not know as its text, keys among it."""
+    try:
+        return json.dumps(value, default=str)
+    except (TypeError, ValueError):
+        if not isinstance(value, dict):
+            return json.dumps(str(value))
+        pairs = (f"{json.dumps(str(key))}: {_json(inner)}" for key, inner in value.items())
+        return "{" + ", ".join(pairs) + "}"
+
+
+def _noting(place: Path) -> Any:
+    """A storage in memory that notes in a file what the trial under way says of itself.
+
+    A trial that is killed leaves no answer; its notes have all it said until then.
+    """
+    import optuna
+
+    file = place.open("w", encoding="utf-8", buffering=1)
+
+    def note(kind: str, key: Any, value: Any) -> None:
+        file.write(_json([kind, str(key), value]) + "\n")
+
+    class Noting(optuna.storages.InMemoryStorage):
+        def set_trial_param(
+            self, trial_id: int, param_name: str, param_value_internal: float, distribution: Any
+        ) -> None:
+            super().set_trial_param(trial_id, param_name, param_value_internal, distribution)
+            value = distribution.to_external_repr(param_value_internal)
+            text = optuna.distributions.distribution_to_json(distribution)
+            note("params", param_name, [value, text])
+
+        def set_trial_intermediate_value(
+            self, trial_id: int, step: int, intermediate_value: float
+        ) -> None:
+            super().set_trial_intermediate_value(trial_id, step, intermediate_value)
+            note("intermediate", step, intermediate_value)
+
+        def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
+            super().set_trial_user_attr(trial_id, key, value)
+            note("user_attrs", key, value)
+
+        def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
+            super().set_trial_system_attr(trial_id, key, value)
+            if key != "fixed_params":
+                note("system_attrs", key, value)
+
+    return Noting()
+
+
+def exact_choices() -> None:
+    """Let Optuna's categoricals tell apart what Python holds equal: 0 and false; 1, 1.0 and true.
+
+    A categorical keeps a choice by its place, and looks that up by ==. It looks for a choice of the
+    value's own type first from now on.
+    """
+    from optuna.distributions import CategoricalDistribution
+
+    general: Any = CategoricalDistribution.to_internal_repr
+    if getattr(general, "exact", False):
+        return
+
+    def exact(self: CategoricalDistribution, value: Any) -> float:
+        for place, choice in enumerate(self.choices):
+            if type(choice) is type(value) and choice == value:
+                return place
+        return float(general(self, value))
+
+    vars(exact)["exact"] = True
+    patched: Any = CategoricalDistribution
+    patched.to_internal_repr = exact
+
+
+def _study(request: dict[str, Any], notes: Path) -> Any:
     """A study in memory with the past trials under their numbers, which pruners go by."""
     import optuna
 
     pruner = dict(request["pruner"])
-    storage = optuna.storages.InMemoryStorage()
+    storage = _noting(notes)
     study = optuna.create_study(
         storage=storage,
         study_name=request["study"],
@@ -113,7 +191,8 @@ def _unlike(given: dict[str, Any], suggested: dict[str, Any]) -> str | None:
                 f"The objective suggests '{name}', which the study does not declare; add it to "
                 "'tunables'."
             )
-        if value != given[name]:
+        other = isinstance(value, bool) != isinstance(given[name], bool)
+        if other or value != given[name]:
             return (
                 f"The objective suggests '{name}' from another range than the study declares, so "
                 f"that {given[name]!r} became {value!r}; declare the same."

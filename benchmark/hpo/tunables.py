@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
-from benchmark.hpo.expressions import Expression
+from benchmark.hpo.expressions import Expression, same
+from benchmark.hpo.trial_worker import exact_choices
 
 if TYPE_CHECKING:
     import random
@@ -73,11 +74,8 @@ class Tunable:
     def typed(self, value: Any) -> Value:
         """A sampler's value as it was declared: an int, a float exact to its step, a choice."""
         if self.kind == "categorical":
-            return next(
-                choice
-                for choice in self.choices
-                if choice == value and isinstance(choice, bool) == isinstance(value, bool)
-            )
+            found = self.choices_like(value)
+            return next((c for c in found if type(c) is type(value)), found[0])
         if self.step is not None:
             low, step = _decimal(self.low), _decimal(self.step)
             value = low + round((_decimal(value) - low) / step) * step
@@ -87,10 +85,7 @@ class Tunable:
     def admits(self, value: Any) -> bool:
         """Whether this is one of its values."""
         if self.kind == "categorical":
-            return any(
-                choice == value and isinstance(choice, bool) == isinstance(value, bool)
-                for choice in self.choices
-            )
+            return bool(self.choices_like(value))
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             return False
         if not abs(value) <= LARGEST or (self.kind == "integer" and value != int(value)):
@@ -100,6 +95,10 @@ class Tunable:
         step = self.step if self.step is not None else (1 if self.kind == "integer" else None)
         return step is None or (_decimal(value) - _decimal(self.low)) % _decimal(step) == 0
 
+    def choices_like(self, value: Any) -> list[Value]:
+        """The choices that a value is: several where a number is written as 1 and as 1.0."""
+        return [choice for choice in self.choices if same(choice, value)]
+
     def distribution(self) -> BaseDistribution:
         """The same as Optuna's distribution. A step and a log go together by rounding (typed)."""
         from optuna.distributions import (
@@ -108,6 +107,7 @@ class Tunable:
             IntDistribution,
         )
 
+        exact_choices()
         if self.kind == "categorical":
             return CategoricalDistribution(self.choices)
         low, high = self._reach()
@@ -121,6 +121,7 @@ class Tunable:
     def suggest(self, trial: Trial) -> Value:
         """Ask a trial of Optuna's for a value."""
         if self.kind == "categorical":
+            exact_choices()
             return self.typed(trial.suggest_categorical(self.name, self.choices))
         low, high = self._reach()
         if self.kind == "integer":

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from benchmark.hpo.export import is_feasible, tunable_names
-from benchmark.hpo.objective import plain
+from benchmark.hpo.objective import told_apart
+from benchmark.hpo.space import identity
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,17 +25,27 @@ LONGEST_TICK = 12
 
 @dataclass(frozen=True)
 class Axis:
-    """A tunable on an axis: numbers stand where they are, choices side by side from 0."""
+    """A tunable on an axis: numbers stand where they are, choices side by side from 0.
+
+    `choices` are their labels; those that differ by type only (1 and "1") are labelled as JSON.
+    """
 
     name: str
-    choices: tuple[str, ...] = ()
+    values: tuple[Any, ...] = ()
     log: bool = False
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        return tuple(told_apart(value, self.values) for value in self.values)
 
     def place(self, value: Any) -> float:
         """Where a value stands; NaN for one that a trial does not have."""
-        if value is None and not self.choices:
+        if value is None and not self.values:
             return math.nan
-        return float(self.choices.index(plain(value))) if self.choices else float(value)
+        if not self.values:
+            return float(value)
+        key = identity({self.name: value})
+        return float([identity({self.name: one}) for one in self.values].index(key))
 
     def label(self, axes: Axes, side: Literal["x", "y"]) -> None:
         """Scale and ticks of one side of a panel."""
@@ -93,12 +104,13 @@ class Trials:
                 continue
             tunable = declared.get(name)
             if tunable and tunable.kind == "categorical":
-                axes.append(Axis(name, tuple(plain(choice) for choice in tunable.choices)))
+                axes.append(Axis(name, tunable.choices))
             elif all(type(value) in (int, float) for value in told):
                 log = tunable.log if tunable else False
                 axes.append(Axis(name, log=log and all(value > 0 for value in told)))
             else:
-                axes.append(Axis(name, tuple(dict.fromkeys(plain(value) for value in told))))
+                found = {identity({name: value}): value for value in told}
+                axes.append(Axis(name, tuple(found.values())))
         return axes
 
     def better(self, one: float, other: float, place: int = 0) -> bool:
