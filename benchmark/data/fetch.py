@@ -125,7 +125,7 @@ def openml_cache() -> DataCache:
 def server() -> str:
     """The OpenML server of the client's own configuration file, without importing the client."""
     try:
-        text = _client_configuration().read_text(encoding="utf-8")
+        text = _client_configuration().read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         return SERVER
     except (OSError, UnicodeDecodeError) as error:

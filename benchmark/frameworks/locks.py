@@ -32,7 +32,7 @@ def requirements_of(framework: Framework) -> str:
     """
     path = framework.environment_folder / IN
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise SetupError(
             f"{framework.name} needs {path} for this, which cannot be read: {error}."

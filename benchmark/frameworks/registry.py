@@ -221,7 +221,7 @@ def _declared(file: Path, *_: int) -> Mapping[str, Any]:
     Each task looks its framework up, and all files of all frameworks for that.
     """
     try:
-        values = tomllib.loads(file.read_text(encoding="utf-8"))
+        values = tomllib.loads(file.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise BenchmarkError(f"{file} cannot be read: {error}.") from None
     values.setdefault("name", file.parent.name)

@@ -1,9 +1,10 @@
 """Trials that wait for others: a dispatcher that holds a task back until those have ended.
 
+waiting = study.unfinished()        # asked before, by a driver that was killed
 first = study.ask(1)
 later = study.ask(4, after=[task.key for task in first])
 with InOrder(LocalDispatcher(study.run, config)) as dispatcher:
-    dispatcher.submit([*later, *first])
+    dispatcher.submit([*waiting, *later, *first])
     for record in dispatcher.completed(timeout_s=60):
         study.tell(record)
 """

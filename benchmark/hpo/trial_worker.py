@@ -71,10 +71,11 @@ def _json(value: Any) -> str:
         return "{" + ", ".join(pairs) + "}"
 
 
-def _noting(place: Path) -> Any:
+def _noting(place: Path, is_open: bool) -> Any:
     """A storage in memory that notes in a file what the trial under way says of itself.
 
-    A trial that is killed leaves no answer; its notes have all it said until then.
+    A trial that is killed leaves no answer; its notes have all it said until then. The point is
+    noted where the trial itself chooses it.
     """
     import optuna
 
@@ -88,9 +89,10 @@ def _noting(place: Path) -> Any:
             self, trial_id: int, param_name: str, param_value_internal: float, distribution: Any
         ) -> None:
             super().set_trial_param(trial_id, param_name, param_value_internal, distribution)
-            value = distribution.to_external_repr(param_value_internal)
-            text = optuna.distributions.distribution_to_json(distribution)
-            note("params", param_name, [value, text])
+            if is_open:
+                value = distribution.to_external_repr(param_value_internal)
+                text = optuna.distributions.distribution_to_json(distribution)
+                note("params", param_name, [value, text])
 
         def set_trial_intermediate_value(
             self, trial_id: int, step: int, intermediate_value: float
@@ -138,7 +140,7 @@ def _study(request: dict[str, Any], notes: Path) -> Any:
     import optuna
 
     pruner = dict(request["pruner"])
-    storage = _noting(notes)
+    storage = _noting(notes, request["params"] is None)
     study = optuna.create_study(
         storage=storage,
         study_name=request["study"],

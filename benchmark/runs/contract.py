@@ -100,7 +100,7 @@ def _names(requirements: str) -> set[str]:
 def _adapter(framework: Framework) -> Check:
     name = "adapter.py"
     try:
-        tree = ast.parse(framework.adapter.read_text(encoding="utf-8"))
+        tree = ast.parse(framework.adapter.read_text(encoding="utf-8-sig"))
     except SyntaxError as error:
         return Check("wrong", name, f"it is no Python at line {error.lineno}: {error.msg}")
     except (OSError, ValueError) as error:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmark import json_text
 from benchmark.errors import BenchmarkError
 from benchmark.outputs import place_of
 
@@ -108,7 +109,7 @@ def read(path: Path) -> list[Row]:
     if not data.strip():
         return []
     try:
-        text = data.decode("utf-8")
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
         text = ""
     lines = text.strip().splitlines()
@@ -147,7 +148,7 @@ def _json_rows(path: Path, lines: list[str]) -> list[Any]:
     rows = []
     for number, line in enumerate(lines, 1):
         try:
-            row = json.loads(line)
+            row = json_text.load(line)
             rows.append([row["framework"], row["dataset"], row.get("type"), row["seed"]])
         except (ValueError, TypeError, KeyError, RecursionError, AttributeError) as error:
             raise BenchmarkError(

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from benchmark import yaml_text
 from benchmark.config import load_config
 from benchmark.hpo import scripts
 from docs.generate import commands
@@ -45,7 +46,7 @@ def test_a_study_is_one_that_the_program_takes(block: Block, tmp_path: Path) -> 
     from benchmark.hpo.study_file import define
 
     (tmp_path / "bench.sh").write_text("#!/bin/sh\n")
-    values = yaml.safe_load(block.text)
+    values = yaml_text.load(block.text)
     study = define({"name": "told", **values}, tmp_path, block.document.name)
     assert len(study.space.tunables) == len(values["tunables"])
 

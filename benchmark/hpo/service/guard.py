@@ -56,7 +56,7 @@ def read_tokens(file: Path) -> dict[bytes, Right]:
         TokenError: says the line, never what stands in it.
     """
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no text"
         raise TokenError(f"The token file {file} cannot be read: {reason}.") from None

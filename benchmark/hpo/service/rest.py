@@ -17,7 +17,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 
-from benchmark import __version__
+from benchmark import __version__, json_text
 from benchmark.errors import BenchmarkError
 from benchmark.hpo.service import classic, pages, phrases, plots
 from benchmark.hpo.service.classic import PhraseError
@@ -157,9 +157,12 @@ def _parsed(request: Request, body: bytes) -> Any:
     if kind != "application/json":
         raise PhraseError(phrases.CONTENT_TYPE)
     try:
-        return json.loads(body.decode("utf-8"), parse_constant=_no_constant)
+        return json.loads(
+            body.decode("utf-8"), parse_constant=_no_constant, object_pairs_hook=json_text.unique
+        )
     except (ValueError, RecursionError) as error:
         said = error.msg if isinstance(error, json.JSONDecodeError) else "it cannot be read"
+        said = str(error) if isinstance(error, json_text.RepeatedKeyError) else said
         raise PhraseError(phrases.NO_JSON + said) from None
 
 

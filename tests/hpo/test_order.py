@@ -1,0 +1,89 @@
+"""A driver loop of one's own: the one in the guide, killed and run again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from benchmark import results
+from benchmark.compute.local import local
+from benchmark.hpo.study import Study
+from benchmark.results import Record
+from benchmark.store import open_store
+from tests.support.documents import ROOT, blocks
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from benchmark.config import Config
+    from benchmark.tasks import Run, Task
+
+STUDY = """
+name: db
+direction: minimize
+trials: 9
+algorithm: random
+objective: {command: "echo {x}"}
+tunables: [{name: x, value_type: double, lower_bound: 0, upper_bound: 1}]
+"""
+
+
+class Kill(BaseException):
+    """The process ends here."""
+
+
+class Settling:
+    """A dispatcher whose tasks have a record as soon as they are waited for."""
+
+    most = 1000
+    order: list[str] = []  # noqa: RUF012  # shared on purpose
+
+    def __init__(self, run: Run, config: Config) -> None:
+        self.run = run
+        self.config = config
+        self._waiting: list[Task] = []
+
+    def submit(self, tasks: Sequence[Task]) -> None:
+        self._waiting += tasks
+
+    def completed(self, timeout_s: float) -> list[Record]:
+        assert timeout_s > 0
+        if Settling.most == 0:
+            raise Kill
+        Settling.most -= 1
+        task = self._waiting.pop()
+        Settling.order.append(task.key)
+        labels = {**task.labels, "values": [task.payload["params"]["x"]], "constraints": []}
+        record = Record(task.key, "success", metric="value", metrics={"value": 1}, labels=labels)
+        return [results.settle(self.run, results.begin(self.run, task), record)]
+
+    def close(self) -> None:
+        self._waiting = []
+
+
+@pytest.mark.parametrize("most", [0, 1, 3])
+def test_the_guides_loop_forgets_no_trial_of_a_killed_run(
+    most: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (block,) = (
+        block
+        for block in blocks(ROOT / "docs/studies.md")
+        if block.language == "python" and "InOrder" in block.text
+    )
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "db.yaml").write_text(STUDY)
+    monkeypatch.setattr(local, "LocalDispatcher", Settling)
+    monkeypatch.setattr(Settling, "most", most)
+    monkeypatch.setattr(Settling, "order", [])
+    with pytest.raises(Kill):
+        exec(compile(block.text, "docs/studies.md", "exec"), {})
+    assert len(Settling.order) == most
+    Settling.most = 1000
+    exec(compile(block.text, "docs/studies.md", "exec"), {})
+    assert sorted(Settling.order) == [str(number) for number in range(8)]
+    assert Settling.order.index("0") < min(map(Settling.order.index, "123"))
+    study = Study.open(open_store("runs"), "db")
+    assert study.unfinished() == []
+    assert {trial.state.name for trial in study.optimizer.trials()} == {"COMPLETE"}
