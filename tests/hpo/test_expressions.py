@@ -16,6 +16,12 @@ from benchmark.hpo.expressions import Expression, ExpressionError
         ("not 0 < x <= 3", {"x": 3}, False),
         ("max(a, -b) ** 2 if on == true else log2(8)", {"a": 2, "b": 5, "on": True}, 4.0),
         ("7 // 2 + 7 % 4", {}, 6),
+        ("[a == 1, a == true, a == '1', a != 1.0]", {"a": 1.0}, [True, False, False, False]),
+        (
+            "[a == 1, a == true, a in [1, 0], a not in [1, true]]",
+            {"a": True},
+            [False, True] + [False] * 2,
+        ),
     ],
 )
 def test_value(text: str, names: dict[str, object], value: object) -> None:
@@ -62,7 +68,7 @@ def test_missing_name_is_named() -> None:
         expression.number({"p99": 1})
 
 
-@pytest.mark.parametrize("text", ["'a'", "1e308 * 10", "x - x"])
+@pytest.mark.parametrize("text", ["'a'", "1e308 * 10", "x - x", "true", "x > 1", "null"])
 def test_number_is_finite(text: str) -> None:
     with pytest.raises(ExpressionError, match="no finite number"):
         Expression(text).number({"x": float("inf")})

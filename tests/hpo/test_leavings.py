@@ -9,6 +9,7 @@ import sys
 import threading
 import urllib.request
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,55 @@ def test_an_export_comes_back_by_import_into_a_changed_space(
     assert [r.metrics.get("p99") for r in export.trial_records(new.run)] == [7.0, None]
 
 
+CHOICES: list[Any] = [0, False, 1, True, 1.0, "1", "true", "", None]
+ALIKE = {"name": "c", "value_type": "categorical", "choices": CHOICES, "default": "true"}
+
+
+def test_choices_of_other_types_are_other_choices_in_an_export_and_its_import(
+    folder_store: Store, tmp_path: Path
+) -> None:
+    command = {"command": ["true"]}
+    old = begun(folder_store, tmp_path, ALIKE, name="old", objective=command)
+    rows = [{"c": choice, "value": float(place)} for place, choice in enumerate(CHOICES)]
+    assert import_rows(old, rows) == Imported(told=9)
+    file = written(tmp_path, "rows.json", rows)
+    text = export.table(export.trial_records(old.run), old.definition)
+    table = written(tmp_path, "table.csv", text)
+    for name, place in (("json", file), ("csv", table)):
+        new = begun(folder_store, tmp_path, ALIKE, name=name, objective=command)
+        assert import_rows(new, read_rows(place, Mapping())) == Imported(told=9)
+        found = [record.labels["params"]["c"] for record in export.trial_records(new.run)]
+        assert repr(found) == repr(CHOICES)
+        assert repr([t.params["c"] for t in new.optimizer.trials()]) == repr(CHOICES)
+
+
+@pytest.mark.parametrize("told", ['"256"', "true", '"x"', "null"])
+def test_a_json_text_is_no_number(folder_store: Store, tmp_path: Path, told: str) -> None:
+    row = f'[{{"x": {told}, "value": 1}}, {{"x": 0.5, "value": {told}}}]'
+    study = begun(folder_store, tmp_path, X)
+    outcome = import_rows(study, read_rows(written(tmp_path, "a.json", row), Mapping()))
+    assert (outcome.told, [number for number, _ in outcome.skipped]) == (0, [1, 2])
+
+
+def test_a_row_with_something_else_has_no_only_metric(folder_store: Store, tmp_path: Path) -> None:
+    rows: list[dict[str, Any]] = [{"x": 0.5, "loss": None, "epoch": 3}, {"x": 0.5, "epoch": 3}]
+    outcome = import_rows(begun(folder_store, tmp_path, X), rows)
+    assert (outcome.told, [number for number, _ in outcome.skipped]) == (1, [1])
+
+
+def test_what_an_export_has_twice_has_two_names(folder_store: Store, tmp_path: Path) -> None:
+    study = begun(folder_store, tmp_path, X)
+    import_rows(study, [{"x": 0.5, "value": 1}])
+    (record,) = export.trial_records(study.run)
+    metrics = {**record.metrics, "x": 2.0, "message": 3.0, "trial": 4.0}
+    text = export.table([replace(record, metrics=metrics)], study.definition)
+    (row,) = csv.DictReader(text.splitlines())
+    assert (row["x"], row["metric.x"]) == ("0.5", "2.0")
+    assert (row["metric.message"], row["metric.trial"], row["trial"]) == ("3.0", "4.0", "0")
+    header = text.splitlines()[0].split(",")
+    assert len(set(header)) == len(header)
+
+
 def test_a_row_is_imported_once_and_survives_a_lost_journal(
     folder_store: Store, tmp_path: Path
 ) -> None:
@@ -134,6 +184,11 @@ def test_json_of_any_shape_by_paths(folder_store: Store, tmp_path: Path) -> None
     [
         ("a.csv", "x,value\n", Mapping(), "no rows"),
         ("a.csv", "x\n1\n", Mapping(paths={"x": "cpu"}), "no column 'cpu'"),
+        ("a.csv", "x,value,x\n1,2,3\n", Mapping(), "has 'x' twice"),
+        ("a.csv", " x ,value,x\n1,2,3\n", Mapping(), "has 'x' twice"),
+        ("a.csv", "x,value\n1,2\n1,2,3\n", Mapping(), "Row 2 of"),
+        ("a.csv", "", Mapping(), "no rows"),
+        ("a.json", '[{"x": 1, "x": 2}]', Mapping(), 'the key "x" stands twice'),
         ("a.json", "{", Mapping(), "is not JSON"),
         ("a.json", "[]", Mapping(), "--rows"),
         ("a.json", '{"a": 1}', Mapping(rows="a["), "no JMESPath"),
@@ -145,6 +200,14 @@ def test_what_cannot_be_imported(
 ) -> None:
     with pytest.raises(ImportRowsError, match=said.replace("[", r"\[")):
         read_rows(written(tmp_path, name, content), mapping)
+
+
+@pytest.mark.parametrize("content", ["x,value\n0.5,1\n", '[{"x": 0.5, "value": 1}]'])
+def test_a_byte_order_mark_is_skipped(tmp_path: Path, content: str) -> None:
+    file = tmp_path / ("a.json" if content.startswith("[") else "a.csv")
+    file.write_text(content, encoding="utf-8-sig")
+    (row,) = read_rows(file, Mapping())
+    assert list(row) == ["x", "value"]
 
 
 def test_a_study_without_declared_tunables_takes_no_rows(

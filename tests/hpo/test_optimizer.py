@@ -107,6 +107,38 @@ def test_a_seed_repeats_a_serial_study(tmp_path: Path, algorithm: str) -> None:
     assert points[0] == points[1]
 
 
+ALIKE: list[Any] = [0, False, 1, True, 1.0, "1", None]
+
+
+@pytest.mark.parametrize("algorithm", ["grid", "optuna_tpe_multivariate", "nsga2", "hyperopt"])
+@pytest.mark.parametrize("kept", ["journal", "sqlite"])
+@pytest.mark.filterwarnings("ignore")
+def test_choices_that_python_holds_equal_are_apart(
+    tmp_path: Path, algorithm: str, kept: str
+) -> None:
+    """In the storage too: another process reads each point as it was asked."""
+    c = {"name": "c", "value_type": "categorical", "choices": ALIKE, "default": True}
+    d = {"name": "d", "value_type": "categorical", "choices": [False, 0], "default": 0}
+    space = read_space({"tunables": [c, d]})
+    place = f"sqlite:///{tmp_path}/db" if kept == "sqlite" else str(tmp_path / "journal")
+    asked: list[Asked] = []
+    for end in (8, 14):
+        optimizer = Optimizer(space, ["minimize"], algorithm, 3, open_storage(place), "s")
+        assert repr(optimizer.running()) == "[]"
+        for first in optimizer.begin_with():
+            asked.append(optimizer.ask(first))
+            assert repr(asked[0].params) == "{'c': True, 'd': 0}"
+            optimizer.tell(asked[-1].number, Told("success", (0.0,)))
+        while len(asked) < end:
+            asked.append(optimizer.ask())
+            worth = float(ALIKE.index(asked[-1].params["c"]))
+            optimizer.tell(asked[-1].number, Told("success", (worth,)))
+    assert len({identity(one.params) for one in asked}) == 14
+    storage = open_storage(place)
+    study = optuna.load_study(study_name="s", storage=storage)
+    assert [repr(trial.params) for trial in study.trials] == [repr(one.params) for one in asked]
+
+
 @pytest.mark.parametrize("algorithm", ["optuna_tpe", "grid"])
 def test_a_countable_space_is_exhausted_without_a_duplicate(tmp_path: Path, algorithm: str) -> None:
     optimizer = make(tmp_path, algorithm)

@@ -30,6 +30,72 @@ def test_choices_keep_their_types() -> None:
     assert not gc.admits("1")
 
 
+ALIKE = [0, False, 1, True, 1.0, "1", "true", None, ""]
+
+
+def test_choices_that_python_holds_equal_are_apart() -> None:
+    tunables = [
+        {"name": "c", "value_type": "categorical", "choices": ALIKE, "default": True},
+        {"name": "n", "value_type": "categorical", "choices": [2.0, 3], "default": 2},
+    ]
+    space = read_space({"tunables": tunables, "initial": [{"c": False, "n": 3.0}]})
+    c, n = space.tunables
+    assert len(list(space.points())) == 2 * len(ALIKE)
+    assert c.default is True
+    assert space.initial[0]["c"] is False
+    for place, choice in enumerate(ALIKE):
+        assert repr(c.typed(choice)) == repr(c.at(place)) == repr(choice)
+        distribution = c.distribution()
+        assert distribution.to_internal_repr(choice) == place
+    assert not c.admits("0")
+    assert not n.admits(True)
+    assert not n.admits("3")
+    assert [repr(n.default), repr(space.initial[0]["n"])] == ["2.0", "3"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "holds"),
+    [
+        ("c == 0", [0]),
+        ("c == false", [False]),
+        ("c != true", [0, False, 1, "1", "true", None]),
+        ("c in [1, 'true']", [1, "true"]),
+        ("c not in [False, '1', null]", [0, 1, True, "true"]),
+        ({"c": True}, [True]),
+        ({"c": "1"}, ["1"]),
+        ({"c": None}, [None]),
+    ],
+)
+def test_rules_tell_types_apart(rule: Any, holds: list[Any]) -> None:
+    choices = [0, False, 1, True, "1", "true", None]
+    c = {"name": "c", "value_type": "categorical", "choices": choices}
+    space = read_space({"tunables": [c], "forbidden": [rule]})
+    left = [point["c"] for point in space.points()]
+    gone = [one for one in choices if repr(one) not in map(repr, left)]
+    assert repr(gone) == repr(holds)
+    if isinstance(rule, str):
+        r = {**R, "when": rule}
+        points = list(read_space({"tunables": [c, r]}).points())
+        active = {repr(point["c"]): None for point in points if "r" in point}
+        assert list(active) == list(map(repr, holds))
+
+
+@pytest.mark.parametrize("more", [{"forbidden": ["c == 1"]}, {"forbidden": [{"c": 1.0}]}])
+def test_a_rule_cannot_tell_1_from_1_0(more: dict[str, Any]) -> None:
+    c = {"name": "c", "value_type": "categorical", "choices": [1, 1.0, 2]}
+    with pytest.raises(SpaceError, match=r"of whose choices 1 and 1\.0 are equal"):
+        read_space({"tunables": [c], **more})
+    with pytest.raises(SpaceError, match=r"of whose choices 1 and 1\.0 are equal"):
+        read_space({"tunables": [c, {**R, "when": "c == 2"}]})
+
+
+def test_a_text_is_no_condition() -> None:
+    c = {"name": "c", "value_type": "categorical", "choices": ["on", "off"]}
+    for when in ("c", "not c", "c and true", "1 if c else 0"):
+        with pytest.raises(SpaceError, match="neither true nor false; compare it"):
+            read_space({"tunables": [c, {**R, "when": when}]})
+
+
 def test_conditions_and_rules() -> None:
     space = read_space({"tunables": [GC, R], "forbidden": ["r == 2", {"gc": "Z"}]})
     assert list(space.points()) == [

@@ -18,8 +18,17 @@ LINE = '{"framework": "h2o", "dataset": "cpu", "type": "regression", "seed": 75}
 
 def test_json_lines_are_read_each_task_once(tmp_path: Path) -> None:
     file = tmp_path / "tasks"
-    file.write_text(f"{LINE}\n{LINE}\n" + LINE.replace("75", "85"))
+    lines = f"{LINE}\n{LINE}\n" + LINE.replace("75", "85")
+    file.write_text(lines, encoding="utf-8-sig")
     assert taskfiles.read(file) == [Row("h2o", "cpu", seed, "regression") for seed in (75, 85)]
+
+
+@pytest.mark.parametrize("line", ['{"seed": 1, "seed": 2}', '{"framework": "a", "framework": "b"}'])
+def test_a_key_stands_once_in_a_line(tmp_path: Path, line: str) -> None:
+    file = tmp_path / "failed.json"
+    file.write_text(line + "\n")
+    with pytest.raises(BenchmarkError, match="stands twice"):
+        taskfiles.read(file)
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))

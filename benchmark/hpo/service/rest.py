@@ -215,7 +215,10 @@ async def _unreadable(request: Request, error: Exception) -> Response:
 
 def _finding(fault: Mapping[str, Any]) -> str:
     if fault["type"] == "json_invalid":
-        return f"The body is no JSON at character {fault['loc'][-1]}: {fault['ctx']['error']}"
+        said = fault["ctx"]["error"]
+        if "stands twice" in said:
+            return f"The body has an object in which {said}"
+        return f"The body is no JSON at character {fault['loc'][-1]}: {said}"
     place = ".".join(str(part) for part in fault["loc"])
     if fault["type"] == "extra_forbidden":
         name = str(fault["loc"][-1])

@@ -260,7 +260,8 @@ def test_questions_that_are_refused(
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"{", b'{"a": NaN}', b"\xff\xfe", b"[" * 100_000, b"9" * 5000]
+    "body",
+    [b"", b"{", b'{"a": NaN}', b"\xff\xfe", b"[" * 100_000, b"9" * 5000, b'{"a": 1, "a": 2}'],
 )
 def test_no_json(http: Http, body: bytes) -> None:
     answer = http.post(

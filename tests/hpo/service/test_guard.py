@@ -74,6 +74,12 @@ def test_token_files_that_are_refused(tmp_path: Path, text: str, said: str) -> N
     assert WRITE not in str(caught.value)
 
 
+def test_a_byte_order_mark_is_no_part_of_a_right(tmp_path: Path) -> None:
+    file = tmp_path / "tokens"
+    file.write_text(f"read {READ}\n", encoding="utf-8-sig")
+    assert list(read_tokens(file).values()) == ["read"]
+
+
 def test_a_body_that_is_too_large(http: TestClient) -> None:
     client = TestClient(Guard(http.app))
     data = b" " * (LARGEST_BODY + 1)

@@ -36,6 +36,36 @@ def tell(http: Http, number: int, key: str | None = None, **body: Any) -> Any:
     return http.post(f"/v1/experiments/e/trials/{number}/tell", json=body, headers=headers)
 
 
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("", '{"name": "e", "name": "f", "direction": "minimize"}'),
+        ("", '{"name": "e", "direction": "minimize", "tunables": [{"name": "x", "name": "y"}]}'),
+        ("/e/trials/0/tell", '{"value": 1, "value": 2}'),
+        ("/e/trials/0/tell", '{"value": 1, "metrics": {"p99": 1, "p99": 2}}'),
+    ],
+)
+def test_a_key_stands_once_in_a_body(http: Http, path: str, body: str) -> None:
+    create(http)
+    ask(http)
+    headers = {"content-type": "application/json"}
+    answer = http.post(f"/v1/experiments{path}", content=body, headers=headers)
+    assert answer.status_code == 422
+    assert "stands twice" in answer.json()["message"]
+    assert tell(http, 0, value=2.0).json() == {"number": 0, "repeated": False}
+
+
+def test_choices_are_of_their_types(http: Http) -> None:
+    choices = [0, False, 1, True, "1", None]
+    create(http, algorithm="grid", tunables=[{**TUNABLES[1], "choices": choices}])
+    given = [trial["params"]["gc"] for trial in ask(http, count=6)["trials"]]
+    assert sorted(map(repr, given)) == sorted(map(repr, choices))
+    body = {"results": [{"params": {"gc": choice}, "value": 1} for choice in choices]}
+    (*numbers,) = http.post("/v1/experiments/e/trials", json=body).json()["numbers"]
+    shown = [http.get(f"/v1/experiments/e/trials/{number}").json() for number in numbers]
+    assert repr([trial["params"]["gc"] for trial in shown]) == repr(choices)
+
+
 def test_the_same_key_is_the_same_trial(http: Http) -> None:
     create(http)
     first = ask(http, "k1", count=3)

@@ -1,0 +1,165 @@
+"""A Python objective's trial keeps what it said of itself, however it ended."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmark.execution.work import Outcome
+from benchmark.hpo import export, python_objective, telling, trial_worker
+from benchmark.hpo.study import Study
+from benchmark.hpo.study_file import define
+from benchmark.hpo.trial_records import Trial
+from benchmark.results import Cause, Record
+from benchmark.store import Store
+
+OBJECTIVE = """
+import math, os, optuna
+def objective(trial):
+    os.makedirs("elsewhere")
+    os.chdir("elsewhere")
+    x = trial.suggest_float("x", 0, 1)
+    c = trial.suggest_categorical("c", [0, False, 1, True, 1.0, "1"])
+    n = trial.suggest_int("n", 2, 2)
+    trial.set_user_attr("size", 12)
+    trial.set_user_attr("device", "gpu")
+    trial.set_user_attr("odd", {(1, 2): object})
+    for step in (1, 2):
+        trial.report(x / step, step)
+    END
+"""
+ENDS = {
+    "raised": ("raise RuntimeError('boom')", None, 1, "framework", "boom"),
+    "left": ("raise SystemExit(3)", None, 3, "framework", "The objective failed"),
+    "not finite": ("return math.nan", None, 0, "framework", "no finite number"),
+    "pruned": ("raise optuna.TrialPruned('bad')", None, 0, None, "bad"),
+    "too long": ("KILLED", Cause.TIMEOUT, None, "timeout", "too long"),
+    "too large": ("KILLED", Cause.MEMORY, None, "memory", "too long"),
+    "crashed": ("KILLED", None, -11, "framework", "The objective failed"),
+}
+
+
+def worked(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, end: str, params: dict[str, Any] | None
+) -> None:
+    """What the sandbox does, in this process."""
+    (folder / "own.py").write_text(OBJECTIVE.replace("END", end.replace("KILLED", "raise Killed")))
+    request: dict[str, Any] = {
+        **{"study": "s", "number": 0, "params": params, "function": "own.py:objective"},
+        **{"directions": ["minimize"], "pruner": {"class": "NopPruner"}},
+        **{"sampler": None, "history": []},
+    }
+    (folder / python_objective.REQUEST).write_text(json.dumps(request))
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setitem(sys.modules, "objective", None)
+    with contextlib.suppress(RuntimeError, SystemExit, NameError):
+        trial_worker.main(python_objective.REQUEST)
+    monkeypatch.undo()
+    if end == "KILLED":
+        (folder / trial_worker.ANSWER).unlink()
+        with (folder / trial_worker.NOTES).open("ab") as file:
+            file.write(b'["user_attrs", "siz')
+
+
+def outcome(folder: Path, cause: Cause | None, code: int | None) -> Outcome:
+    return Outcome(
+        folder=folder,
+        said={},
+        cause=cause,
+        message="It took too long." if cause else "",
+        code=code,
+        stage=None,
+        wall_s=1.0,
+        peak_memory_mb=None,
+        baseline_memory_mb=None,
+        sandbox="none",
+        log=b"Traceback\nRuntimeError: boom\n",
+        afterwards="",
+        gone=0.0,
+        follow_up=lambda _: pytest.fail("no follow-up"),
+    )
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_an_open_study_learns_the_point(
+    name: str, folder_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end, cause, code, caused, said = ENDS[name]
+    (tmp_path / "own.py").write_text(OBJECTIVE)
+    values = {"name": "s", "direction": "minimize", "objective": "own.py:objective"}
+    study = Study.begin(folder_store, define(values, tmp_path))
+    (task,) = study.ask()
+    work = tmp_path / "work"
+    work.mkdir()
+    worked(work, monkeypatch, end, None)
+    record = python_objective.measured(
+        Trial(task, study.definition, outcome(work, cause, code), {})
+    )
+    assert isinstance(record, Record)
+    assert (record.status, record.cause) == ("failure" if caused else "prune", caused)
+    assert said in record.message
+    kept = json.loads(record.to_bytes())["labels"]
+    x, c = kept["params"]["x"], kept["params"]["c"]
+    assert kept["params"] == {"x": x, "c": c, "n": 2}
+    assert kept["intermediate"] == {"1": x, "2": x / 2}
+    assert kept["user_attrs"]["size"] == 12
+    assert record.metrics == {"size": 12.0}
+
+    assert study.tell(record)
+    (trial,) = study.optimizer.trials()
+    assert trial.state.name == ("FAIL" if caused else "PRUNED")
+    assert (trial.params, type(trial.params["c"])) == (kept["params"], type(c))
+    assert trial.intermediate_values == {1: x, 2: x / 2}
+    assert trial.user_attrs["device"] == "gpu"
+    assert f"x={x} c={c}" in telling.line(record, study.definition)
+    (row,) = csv.DictReader(io.StringIO(export.table([record], study.definition)))
+    assert (row["x"], row["n"], row["size"], row["device"]) == (str(x), "2", "12.0", "gpu")
+    assert json.loads(row["steps"]) == kept["intermediate"]
+
+
+def test_a_killed_trial_keeps_the_declared_point(
+    tmp_path: Path, folder_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not the part of it that the objective had asked for."""
+    (tmp_path / "own.py").write_text(OBJECTIVE)
+    tunables = [
+        {"name": "x", "value_type": "double", "lower_bound": 0, "upper_bound": 1},
+        {"name": "c", "value_type": "categorical", "choices": [False, 0], "default": 0},
+        {"name": "late", "value_type": "integer", "lower_bound": 1, "upper_bound": 3},
+    ]
+    values: dict[str, Any] = {"name": "s", "direction": "minimize", "tunables": tunables}
+    values |= {"objective": "own.py:objective", "seed": 1}
+    study = Study.begin(folder_store, define(values, tmp_path))
+    (task,) = study.ask()
+    work = tmp_path / "work"
+    work.mkdir()
+    params = task.payload["params"]
+    worked(work, monkeypatch, "KILLED", params)
+    trial = Trial(task, study.definition, outcome(work, Cause.TIMEOUT, None), dict(params))
+    record = python_objective.measured(trial)
+    assert isinstance(record, Record)
+    assert record.labels["params"] == params
+    assert record.labels["intermediate"] == {"1": params["x"], "2": params["x"] / 2}
+
+
+@pytest.mark.parametrize("notes", ["", '[1]\nnull\n[[], 1, 2]\n["params", 1, 2]\n{}\n', "\x00"])
+def test_notes_are_not_trusted(notes: str, tmp_path: Path) -> None:
+    (tmp_path / trial_worker.NOTES).write_text(notes)
+    assert not any(python_objective._notes(tmp_path).values())
+    assert not any(python_objective._notes(tmp_path / "none").values())
+
+
+@pytest.mark.parametrize(
+    ("given", "suggested"), [(True, 1), (0, False), (1.0, True), ("1", 1), (1, "1")]
+)
+def test_a_suggestion_of_another_type_is_another_value(given: Any, suggested: Any) -> None:
+    assert "from another range" in str(trial_worker._unlike({"c": given}, {"c": suggested}))
+    assert trial_worker._unlike({"c": given}, {"c": given}) is None
