@@ -368,7 +368,7 @@ class Study:
 
 
 def _attrs_of(labels: dict[str, Any]) -> dict[str, Any]:
-    """The attributes of a trial in Optuna's storage: those that a Python objective set, and ours."""
+    """What Optuna keeps of a trial: the attributes that a Python objective set, and ours."""
     own = labels.get("user_attrs") or {}
     imported = {IMPORTED: labels[IMPORTED]} if labels.get(IMPORTED) else {}
     return {name: value for name, value in own.items() if name not in _OWN} | imported

@@ -58,7 +58,7 @@ def rows(count: int) -> list[dict[str, Any]]:
         row = {
             "x": x,
             "pool": pool,
-            ODD: generator.choice(["<i>", "true"]),
+            ODD: generator.choice(["<i>", True]),
             "g1": 4,
             "p99": 100 * x,
         }

@@ -109,7 +109,7 @@ def test_repeats_count_with_the_median(first: Callable[..., Record], tmp_path: P
     [
         ("print('garbage')", "failure", "framework", "garbage"),
         ("", "prune", None, "printed nothing"),
-        ("print('nan')", "failure", "framework", "No line"),
+        ("print('nan')", "failure", "framework", "has no finite number"),
         ("raise SystemExit('broken pipe here')", "failure", "framework", "broken pipe here"),
         ("raise SystemExit(3)", "prune", None, "exit code 3"),
         ("x = bytearray(900 << 20); print(1)", "failure", "memory", "300 MB"),
