@@ -3,188 +3,353 @@
 table = read_arff(Path("iris.arff"))
 
 Nominal attributes become dictionary columns with the declared levels in their order, also those
-that do not occur; dates become timestamps. Plain dense files go through Arrow's CSV reader, which
-takes hundreds of megabytes a second; quotes, escapes and sparse rows go through liac-arff.
+that do not occur; dates become timestamps. Whole numbers of an INTEGER attribute, and those beyond
+2^53 of any, are int64 or uint64. Plain dense files go through Arrow's CSV reader, which takes
+hundreds of megabytes a second; quotes, escapes, comments and sparse rows are split here. As in
+Weka, blanks and tabs may stand between all parts, and values may be divided by tabs.
 """
 
 from __future__ import annotations
 
+import gzip
 import io
 import re
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pc_csv
 
+from benchmark.data import exact
 from benchmark.errors import DataError
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
-_NUMBERS = ("NUMERIC", "REAL")
-_KIND = rb"(?i)^(\s*@attribute\s+(?:'[^']*'|\"[^\"]*\"|\S+)\s+)%s\b.*$"
-_DATE, _INTEGER = re.compile(_KIND % b"date"), re.compile(_KIND % b"integer")
+_QUOTED = r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'"
+_ATTRIBUTE = re.compile(rf"(?i)@attribute\s+({_QUOTED}|[^\s{{'\"][^\s{{]*)\s*(.*)$", re.ASCII)
+_LEVEL = re.compile(rf"\s*({_QUOTED}|[^\s,{{}}'\"]*)\s*(,|\}}|$)", re.ASCII)
+_CELL = re.compile(rf"({_QUOTED}|[^,\t{{}}'\"]*?)(?:\s*,\s*|[ ]*\t\s*|\s*$)", re.ASCII)
+_PAIR = re.compile(rf"\s*(\d+)\s+({_QUOTED}|[^,{{}}'\"]*?)\s*(,|$)", re.ASCII)
+_DATE = re.compile(rf"(?i)date(?:\s+({_QUOTED}|\S+))?\s*$")
+_ESCAPE = re.compile(r"\\([0-7]{1,3}|u[0-9a-fA-F]{4}|.)", re.DOTALL)
+_ESCAPED = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
+_COMMENT = re.compile(rf"((?:{_QUOTED}|[^'\"])*?)\s%.*$")
+_NUMERIC = ("numeric", "real", "integer")
+_ISO = re.compile(r"yyyy-MM-dd(?:[T ]HH:mm(?::ss(?:\.S+)?)?)?(?:XXX|X|Z)?")
+_DATE_PARTS = {"yyyy": "%Y", "yy": "%y", "MM": "%m", "dd": "%d", "HH": "%H", "mm": "%M"}
+_DATE_PARTS |= {"ss": "%S"}
+_BLANKS = " \t\f\v"
 _MOST_CELLS = 2_000_000_000
 
 
-def read_arff(path: Path) -> pa.Table:
+@dataclass(frozen=True)
+class _Attribute:
+    """`kind` is "numeric", "real", "integer", "string", "date" or "nominal"."""
+
+    name: str
+    kind: str
+    levels: tuple[str, ...] = ()
+    format: str = "yyyy-MM-dd'T'HH:mm:ss"
+
+
+def read_arff(
+    path: Path,
+    encoding: str | None = None,
+    missing: Collection[str] = (),
+    text: Collection[str] = (),
+) -> pa.Table:
     """The table of an ARFF file.
+
+    Args:
+        encoding: UTF-8 or, with its byte order mark, UTF-16 where nothing is given.
+        missing: words that mean missing, besides "?".
+        text: attributes whose values are wanted as they are written, whatever their kind.
 
     Raises:
         DataError: it is no ARFF, or breaks off, or its values contradict its header.
-        OSError: it cannot be read.
+        OSError, UnicodeDecodeError, LookupError: it cannot be read, or not in this encoding.
     """
-    content = path.read_bytes()
-    start = re.search(rb"(?im)^[ \t]*@data[^\n]*(?:\n|\Z)", content)
+    content = _utf8(path, encoding)
+    start = re.search(rb"(?im)^[ \t]*@data\b[^\n]*(?:\n|\Z)", content)
     if start is None:
         raise DataError(f"{path.name} has no @data line, so it is no whole ARFF file.")
-    declared, body = content[: start.end()], content[start.end() :]
-    header = _readable(declared)
-    attributes = _attributes(header, path)
+    attributes = _attributes(content[: start.start()].decode("utf-8"), path.name)
+    body = content[start.end() :]
+    gaps = ["?", *missing]
     try:
-        columns = _fast(body, attributes) if _is_plain(body) else _slow(header, body, attributes)
-    except (pa.ArrowException, ValueError, IndexError, KeyError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())[:200]
+        if _is_plain(body):
+            columns = _fast(body, attributes, gaps, text)
+        else:
+            columns = _slow(body.decode("utf-8"), attributes, gaps, text)
+    except (pa.ArrowException, ValueError, IndexError) as error:
+        reason = " ".join(str(error).split())[:200].rstrip(".")
         raise DataError(f"{path.name} is no valid ARFF: {reason}.") from None
-    for place in _places(_DATE, declared):
-        columns[place] = _as_date(columns[place], path.name, attributes[place][0])
-    for place in _places(_INTEGER, declared):
-        columns[place] = _whole(columns[place])
-    return pa.Table.from_arrays(columns, names=[name for name, _ in attributes])
+    return pa.Table.from_arrays(columns, names=[one.name for one in attributes])
 
 
-def _readable(header: bytes) -> bytes:
-    """As liac-arff can read it: it knows no dates, and cuts 1.5 in an INTEGER down to 1."""
-    lines = (line.rstrip(b"\r\n") for line in header.splitlines(keepends=True))
-    lines = (_INTEGER.sub(rb"\1REAL", _DATE.sub(rb"\1STRING", line)) for line in lines)
-    return b"".join(line + b"\n" for line in lines)
+def _utf8(path: Path, encoding: str | None) -> bytes:
+    """The content in UTF-8, without a byte order mark, every line ended by one line feed."""
+    content = path.read_bytes()
+    if content[:2] == b"\x1f\x8b":
+        content = gzip.decompress(content)
+    if encoding is None and content[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        encoding = "utf-16"
+    if encoding is not None:
+        content = content.decode(encoding).encode("utf-8")
+    content = content.removeprefix(b"\xef\xbb\xbf")
+    if b"\r" in content:
+        content = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    return content
 
 
-def _places(kind: re.Pattern[bytes], header: bytes) -> set[int]:
-    """Which attributes the header declares as this kind."""
-    lines = [line for line in header.splitlines() if line.strip().lower().startswith(b"@attribute")]
-    return {place for place, line in enumerate(lines) if kind.match(line)}
+def _attributes(header: str, file: str) -> list[_Attribute]:
+    found: list[_Attribute] = []
+    for number, line in enumerate(header.split("\n"), 1):
+        text = line.strip()
+        word = text.split(None, 1)[0].lower() if text else ""
+        if not text or word.startswith("%") or word == "@relation":
+            continue
+        match = _ATTRIBUTE.match(text)
+        attribute = _attribute(_unquoted(match[1]), match[2]) if match else None
+        if attribute is None:
+            raise DataError(
+                f'{file} has no valid ARFF header: line {number} is "{text[:80]}"; an attribute is '
+                "numeric, real, integer, string, a date or {its levels}."
+            )
+        if any(attribute.name == other.name for other in found):
+            raise DataError(f'{file} declares the attribute "{attribute.name}" twice.')
+        found.append(attribute)
+    if not found:
+        raise DataError(f"{file} has no valid ARFF header: it declares no @attribute.")
+    return found
 
 
-def _attributes(header: bytes, path: Path) -> list[tuple[str, Any]]:
-    import arff
+def _attribute(name: str, kind: str) -> _Attribute | None:
+    """An attribute of what stands after its name; None where that is no kind."""
+    if kind.startswith("{"):
+        levels = _levels(kind)
+        return None if levels is None else _Attribute(name, "nominal", levels)
+    kind = kind.partition("%")[0].strip()
+    if kind.lower() in (*_NUMERIC, "string"):
+        return _Attribute(name, kind.lower())
+    date = _DATE.match(kind)
+    if date is None:
+        return None
+    default = _Attribute(name, "date")
+    return _Attribute(name, "date", format=_unquoted(date[1])) if date[1] else default
 
-    try:
-        # The generator form reads the header and no row.
-        attributes: list[tuple[str, Any]] = arff.ArffDecoder().decode(
-            header.decode("utf-8"), return_type=arff.DENSE_GEN
-        )["attributes"]
-    except (arff.ArffException, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise DataError(f"{path.name} has no valid ARFF header: {reason}") from None
-    if not attributes:
-        raise DataError(f"{path.name} declares no @attribute.")
-    return attributes
+
+def _levels(text: str) -> tuple[str, ...] | None:
+    """The levels between braces, each once; None where they are not whole."""
+    levels: dict[str, None] = {}
+    place = 1
+    while match := _LEVEL.match(text, place):
+        if match[1] not in ("", "?"):
+            levels[_unquoted(match[1])] = None
+        place = match.end()
+        if match[2] == "}":
+            rest = text[place:].strip()
+            return tuple(levels) if not rest or rest.startswith("%") else None
+        if match[2] == "":
+            break
+    return None
+
+
+def _unquoted(text: str) -> str:
+    return _ESCAPE.sub(_character, text[1:-1]) if text[:1] in ("'", '"') else text
+
+
+def _character(match: re.Match[str]) -> str:
+    code = match[1]
+    if code[0] == "u" and len(code) == 5:
+        return chr(int(code[1:], 16))
+    return chr(int(code, 8)) if code[0] in "01234567" else _ESCAPED.get(code, code)
 
 
 def _is_plain(body: bytes) -> bool:
     return not re.search(rb"['\"\\{}%\t]", body)
 
 
-def _fast(body: bytes, attributes: list[tuple[str, Any]]) -> list[pa.Array]:
-    names = [str(place) for place in range(len(attributes))]
-    body = re.sub(rb"[ ]*(,|\r?\n|\Z)[ ]*", rb"\1", body).lstrip(b" ") if b" " in body else body
+def _fast(
+    body: bytes, attributes: list[_Attribute], gaps: list[str], text: Collection[str]
+) -> list[pa.Array]:
+    body = re.sub(rb"[ ]*(,|\n|\Z)[ ]*", rb"\1", body).lstrip(b" ") if b" " in body else body
     if not body.strip():
         raise ValueError("it has no rows")
-    table = pc_csv.read_csv(
+    places = range(len(attributes))
+    numeric = [
+        n for n in places if attributes[n].kind in _NUMERIC and attributes[n].name not in text
+    ]
+    table = _split(body, attributes, gaps, numeric)
+    columns = [column.combine_chunks() for column in table.columns]
+    inexact = [
+        n
+        for n in numeric
+        if pc.any(pc.greater_equal(pc.abs(columns[n]), exact.EXACT_FLOAT)).as_py()
+    ]
+    if inexact:
+        again = _split(body, attributes, gaps, [n for n in numeric if n not in inexact])
+        for n in inexact:
+            columns[n] = again.column(n).combine_chunks()
+    return [_typed(columns[n], attributes[n], text) for n in places]
+
+
+def _split(
+    body: bytes, attributes: list[_Attribute], gaps: list[str], numeric: Collection[int]
+) -> pa.Table:
+    """The rows, of which the attributes at `numeric` are floats and all others text."""
+    kinds = {str(n): pa.float64() if n in numeric else pa.string() for n in range(len(attributes))}
+    return pc_csv.read_csv(
         io.BytesIO(body),
-        read_options=pc_csv.ReadOptions(column_names=names, block_size=1 << 24),
+        read_options=pc_csv.ReadOptions(column_names=list(kinds), block_size=1 << 24),
         parse_options=pc_csv.ParseOptions(quote_char=False, ignore_empty_lines=True),
         convert_options=pc_csv.ConvertOptions(
-            column_types={
-                name: pa.float64() if kind in _NUMBERS else pa.string()
-                for name, (_, kind) in zip(names, attributes, strict=True)
-            },
-            null_values=["?"],
+            column_types=kinds,
+            null_values=[*gaps, ""],
             strings_can_be_null=True,
             quoted_strings_can_be_null=False,
         ),
     )
-    return [
-        _typed(column.combine_chunks(), kind, name)
-        for column, (name, kind) in zip(table.columns, attributes, strict=True)
+
+
+def _slow(
+    body: str, attributes: list[_Attribute], gaps: list[str], text: Collection[str]
+) -> list[pa.Array]:
+    lines = [
+        line
+        for line in (line.strip(_BLANKS) for line in body.split("\n"))
+        if line and line[0] != "%"
     ]
+    if not lines:
+        raise ValueError("it has no rows")
+    sparse = lines[0].startswith("{")
+    if sparse:
+        if len(lines) * len(attributes) > _MOST_CELLS:
+            raise ValueError(f"it would have {len(lines)} x {len(attributes)} cells")
+        columns = _sparse(lines, attributes)
+    else:
+        columns = [list(cells) for cells in zip(*_rows(lines, len(attributes)), strict=True)]
+    arrays = [pa.array(cells, pa.string()) for cells in columns]
+    words = gaps[1:]
+    arrays = [exact.without_words(array, words) for array in arrays] if words else arrays
+    return [_typed(a, attribute, text) for a, attribute in zip(arrays, attributes, strict=True)]
 
 
-def _typed(column: pa.Array, kind: Any, name: str) -> pa.Array:
-    if not isinstance(kind, list):
+def _rows(lines: list[str], width: int) -> Iterator[list[str | None]]:
+    for line in lines:
+        row = _cells(line)
+        if row is None and (comment := _COMMENT.match(line)):
+            row = _cells(comment[1].rstrip())
+        if row is not None and len(row) != width and (comment := _COMMENT.match(line)):
+            row = _cells(comment[1].rstrip())
+        if row is None:
+            raise ValueError(f'the row "{line[:80]}" has a quote or a brace that is not closed')
+        if len(row) != width:
+            raise ValueError(f'Expected {width} columns, got {len(row)}: "{line[:80]}"')
+        yield row
+
+
+def _cells(line: str) -> list[str | None] | None:
+    """The values of a dense row; None where its quotes or braces do not fit."""
+    found: list[str | None] = []
+    place = 0
+    while True:
+        match = _CELL.match(line, place)
+        if match is None:
+            return None
+        found.append(_value(match[1]))
+        if match.end() == len(line):
+            # A row that ends in a comma has an empty value after it.
+            return [*found, None] if line[match.end(1) :].strip() else found
+        place = match.end()
+
+
+def _value(text: str) -> str | None:
+    """What a value is; an unquoted "?" is missing, a quoted one is that text."""
+    return None if text in ("?", "") else _unquoted(text)
+
+
+def _sparse(lines: list[str], attributes: list[_Attribute]) -> list[list[str | None]]:
+    """What a sparse row leaves out is 0, and of a nominal attribute the first level."""
+    zeros = [
+        (one.levels[0] if one.levels else None) if one.kind == "nominal" else "0"
+        for one in attributes
+    ]
+    zeros = [
+        "" if one.kind == "string" else zero for one, zero in zip(attributes, zeros, strict=True)
+    ]
+    columns: list[list[str | None]] = [[zero] * len(lines) for zero in zeros]
+    for row, line in enumerate(lines):
+        inner = re.fullmatch(r"\{(.*)\}(?:\s%.*)?", line)
+        if inner is None:
+            raise ValueError(f'the sparse row "{line[:80]}" is not in braces')
+        place, text = 0, inner[1].strip()
+        while place < len(text):
+            match = _PAIR.match(text, place)
+            if match is None or int(match[1]) >= len(attributes):
+                raise ValueError(f'the sparse row "{line[:80]}" has no "attribute value" there')
+            columns[int(match[1])][row] = _value(match[2])
+            place = match.end()
+    return columns
+
+
+def _typed(column: pa.Array, attribute: _Attribute, text: Collection[str]) -> pa.Array:
+    """The column in the attribute's kind; it is float64 already, or text."""
+    if attribute.kind == "nominal":
+        return _nominal(column, attribute)
+    if attribute.name in text or attribute.kind == "string":
         return column
-    levels = pa.array([str(level) for level in kind], pa.string())
-    text = pc.utf8_trim_whitespace(column)
-    codes = pc.index_in(text, levels)
-    stranger = pc.and_(text.is_valid(), codes.is_null())
+    if attribute.kind == "date":
+        return _date(column, attribute)
+    place = f'attribute "{attribute.name}"'
+    found = exact.numbers(column, place) if pa.types.is_string(column.type) else column
+    if attribute.kind == "integer":
+        return _whole(found)
+    large = pc.any(
+        pc.greater_equal(pc.abs(found.cast(pa.float64(), safe=False)), exact.EXACT_FLOAT)
+    )
+    return found if large.as_py() else found.cast(pa.float64())
+
+
+def _nominal(column: pa.Array, attribute: _Attribute) -> pa.Array:
+    levels = pa.array(attribute.levels, pa.string())
+    codes = pc.index_in(column, levels)
+    stranger = pc.and_(column.is_valid(), codes.is_null())
     if pc.any(stranger).as_py():
-        value = text.filter(stranger)[0].as_py()
-        raise ValueError(f'"{value}" is no level of the attribute "{name}"')
+        # Blanks within quotes belong to a value; of those around it not every program knows.
+        trimmed = pc.index_in(exact.trim(column), pc.utf8_trim_whitespace(levels))
+        codes = pc.if_else(stranger, trimmed, codes)
+        stranger = pc.and_(column.is_valid(), codes.is_null())
+    if pc.any(stranger).as_py():
+        value = column.filter(stranger)[0].as_py()
+        raise ValueError(f'"{value}" is no level of the attribute "{attribute.name}"')
     return pa.DictionaryArray.from_arrays(codes, levels)
 
 
 def _whole(column: pa.Array) -> pa.Array:
     """As int64 where every value is a whole number; some files write 1.5 in an INTEGER."""
+    if not pa.types.is_floating(column.type):
+        return column
     same = pc.all(pc.equal(column, pc.floor(column))).as_py()
-    return column.cast(pa.int64()) if same is not False else column
+    small = pc.all(pc.less(pc.abs(column), exact.EXACT_FLOAT)).as_py()
+    return column.cast(pa.int64()) if same is not False and small is not False else column
 
 
-def _slow(header: bytes, body: bytes, attributes: list[tuple[str, Any]]) -> list[pa.Array]:
-    import arff
-
-    sparse = body.lstrip().startswith(b"{")
-    text = (header + body).decode("utf-8")
+def _date(column: pa.Array, attribute: _Attribute) -> pa.Array:
+    form = attribute.format.replace("'", "")
     try:
-        data = arff.ArffDecoder().decode(
-            text, encode_nominal=True, return_type=arff.COO if sparse else arff.DENSE
-        )["data"]
-    except arff.ArffException as error:
-        raise ValueError(str(error)) from None
-    if sparse:
-        return _sparse(data, body, attributes)
-    rows = zip(*data, strict=True)
-    columns = list(rows)
-    if not columns:
-        raise ValueError("it has no rows")
-    return [_coded(list(v), kind) for v, (_, kind) in zip(columns, attributes, strict=True)]
-
-
-def _coded(values: list[Any], kind: Any) -> pa.Array:
-    if isinstance(kind, list):
-        levels = pa.array([str(level) for level in kind], pa.string())
-        return pa.DictionaryArray.from_arrays(pa.array(values, pa.int32()), levels)
-    if kind in _NUMBERS:
-        return pa.array(values, pa.float64(), from_pandas=True)
-    return pa.array(values, pa.string())
-
-
-def _sparse(data: Any, body: bytes, attributes: list[tuple[str, Any]]) -> list[pa.Array]:
-    """What a sparse row leaves out is 0, and of a nominal attribute the first level."""
-    lines = (line.strip() for line in body.splitlines())
-    rows = sum(1 for line in lines if line and not line.startswith(b"%"))
-    if rows * len(attributes) > _MOST_CELLS:
-        raise ValueError(f"it would have {rows} x {len(attributes)} cells")
-    values, row_of, column_of = data
-    row_places, column_places = np.asarray(row_of, np.int64), np.asarray(column_of, np.int64)
-    order = np.argsort(column_places, kind="stable")
-    ends = np.searchsorted(column_places[order], np.arange(len(attributes) + 1))
-    columns = []
-    for place, (_, kind) in enumerate(attributes):
-        mine = order[ends[place] : ends[place + 1]]
-        cells: list[Any] = [0 if kind != "STRING" else ""] * rows
-        for cell in mine:
-            cells[row_places[cell]] = values[cell]
-        columns.append(_coded(cells, kind))
-    return columns
-
-
-def _as_date(column: pa.Array, file: str, name: str) -> pa.Array:
-    try:
-        return column.cast(pa.timestamp("us"))
+        if _ISO.fullmatch(form):
+            return exact.dates(column)
+        pattern = re.sub("|".join(_DATE_PARTS), lambda part: _DATE_PARTS[part[0]], form)
+        if re.search(r"[A-Za-z]", re.sub(r"%[YymdHMS]|T", "", pattern)):
+            raise pa.ArrowInvalid("unknown parts")
+        return pc.strptime(exact.trim(column), format=pattern, unit="us")
     except pa.ArrowException:
-        raise DataError(
-            f'The date attribute "{name}" of {file} is not in the form 2026-01-31 12:00:00.'
+        example = column.drop_null()[0].as_py() if column.null_count < len(column) else ""
+        raise ValueError(
+            f'the date attribute "{attribute.name}" holds "{example}" and is declared as '
+            f'"{attribute.format}", which cannot be read together; write 2026-01-31T12:00:00'
         ) from None

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.cache import CACHE_VARIABLE
+from benchmark.data.datasets import READER
 from benchmark.data.packed import (
     DESCRIPTION,
     ENDINGS,
@@ -43,6 +44,11 @@ class Entry:
     name: str
     description: dict[str, Any]
     source: DataCache | Dataset
+
+    @property
+    def outdated(self) -> bool:
+        """Whether an older reader has read it, which may have read it otherwise."""
+        return self.description.get("reader") != READER
 
     def load(self) -> Dataset:
         """The data set itself.

@@ -27,7 +27,7 @@ _MEANS_MISSING = ("?", "NA", "N/A", "NaN", "nan", "None", "null", "NULL", "-", "
 def findings(dataset: Dataset, mode: str = "holdout", seed: int = 0) -> list[str]:
     """Sentences on what may be wrong, the worst first; `mode` and `seed` as the run splits."""
     codes = {name: _codes(dataset.table.column(name)) for name in dataset.table.column_names}
-    found = _copies(dataset, codes)
+    found = [*dataset.description.get("notes", ()), *_copies(dataset, codes)]
     found += _common_rows(dataset, codes, mode, seed)
     found += _classes(dataset)
     empty = [n for n in dataset.features if dataset.table.column(n).null_count == _rows(dataset)]

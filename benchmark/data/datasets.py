@@ -18,9 +18,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from benchmark.data import exact, targets
 from benchmark.data.folds import Folds
 from benchmark.errors import DataError
 
+_TEXTS = (
+    *(pa.types.is_boolean, pa.types.is_string, pa.types.is_large_string),
+    pa.types.is_string_view,
+)
+# What another one has read is read again.
+READER = 2
 MOST_COLUMNS = 20_000
 LEVELS_KEY = b"benchmark.levels"
 EARLIER_HASH = "hash_without_levels"
@@ -79,21 +86,25 @@ class Dataset:
         if target not in names:
             raise DataError(_without_target(name, target, names))
         columns = {c: _normal(table.column(c), f'column "{c}" of {name}') for c in names}
-        goal = columns[target]
+        goal, raw = columns[target], _whole(table.column(target))
         if not len(goal):
             raise DataError(f"Data set {name} has no rows; it needs at least two.")
         present = goal.is_valid()
         if not pc.any(present).as_py():
             raise DataError(f'The target "{target}" of data set {name} is missing in every row.')
         columns = {c: column.filter(present) for c, column in columns.items()}
-        goal = columns[target]
-        columns[target] = (
-            _classes_of(name, goal) if type == "classification" else _numbers_of(name, goal)
+        goal, raw = columns[target], raw.filter(present)
+        goal = columns[target] = (
+            targets.classes_of(name, raw)
+            if type == "classification"
+            else targets.numbers_of(name, target, goal)
         )
         if len(goal) < 2:
             raise DataError(f"Data set {name} has one row with a target; it needs at least two.")
         if len(names) < 2:
             raise DataError(f"Data set {name} has no column but its target; add features.")
+        notes = targets.notes(raw, goal, len(present) - len(goal))
+        notes += _infinite({c: column for c, column in columns.items() if c != target})
         normal = pa.table(columns)
         if folds is not None:
             folds = _whole_folds(name, folds.kept(present.to_numpy(zero_copy_only=False)))
@@ -104,6 +115,9 @@ class Dataset:
             facts[EARLIER_HASH] = earlier
         facts |= {"rows": normal.num_rows, "features": normal.num_columns - 1}
         facts["folds"] = folds.count if folds is not None else None
+        known = list((description or {}).get("notes", ()))
+        facts["reader"] = READER
+        facts["notes"] = list(dict.fromkeys(known + notes))
         dataset = cls(name, type, target, normal, digest, (description or {}) | facts, folds)  # type: ignore[arg-type]
         classes = dataset.classes
         dataset.description.update(
@@ -135,7 +149,7 @@ class Dataset:
         levels = json.loads((table.schema.metadata or {}).get(LEVELS_KEY, b"{}"))
         for column, (values, ordered) in levels.items():
             place = table.column_names.index(column)
-            restored = _with_levels(table.column(place), values, ordered)
+            restored = targets.with_levels(table.column(place), values, ordered=ordered)
             table = table.set_column(place, column, restored)
         if sealed and sealed == hashlib.sha256(content).hexdigest():
             table = table.replace_schema_metadata(None).combine_chunks()
@@ -231,69 +245,59 @@ def _whole_folds(name: str, folds: Folds) -> Folds:
 def _normal(column: pa.ChunkedArray, place: str) -> pa.Array:
     """The column as integers, floats or a dictionary of strings; in one piece."""
     kind = column.type
-    array = column.combine_chunks()
-    if isinstance(array, pa.ChunkedArray):
-        array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], kind)
+    array = _whole(column)
     is_ = pa.types
     if is_.is_dictionary(kind):
         return _category(array, place)
-    if is_.is_boolean(kind) or is_.is_string(kind) or is_.is_large_string(kind):
-        return array.cast(pa.string()).dictionary_encode()
-    if is_.is_string_view(kind):
+    if any(test(kind) for test in _TEXTS):
         return array.cast(pa.string()).dictionary_encode()
     if is_.is_integer(kind):
         return array
     if is_.is_timestamp(kind) or is_.is_date(kind):
-        seconds = array.cast(pa.timestamp("us"), safe=False).cast(pa.int64())
-        return pc.divide(seconds.cast(pa.float64(), safe=False), 1e6)
+        return exact.seconds(array)
+    if is_.is_decimal(kind) and kind.scale <= 0:
+        return exact.numbers(array.cast(pa.string()), place)
     if is_.is_floating(kind) or is_.is_decimal(kind) or is_.is_null(kind):
         keep = is_.is_float32(kind) or is_.is_float64(kind)
         numbers = array if keep else array.cast(pa.float64())
         return pc.if_else(pc.is_nan(numbers), pa.scalar(None, numbers.type), numbers)
-    raise DataError(f"The {place} holds {kind}; use numbers, text, booleans or dates.")
+    raise DataError(
+        f"The {place} holds {kind}; use numbers, text, booleans or dates, or leave it out with "
+        '"ignore" in "columns".'
+    )
+
+
+def _whole(column: pa.ChunkedArray) -> pa.Array:
+    array = column.combine_chunks()
+    if isinstance(array, pa.ChunkedArray):
+        return pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], column.type)
+    return array
+
+
+def _infinite(features: dict[str, pa.Array]) -> list[str]:
+    """A note on infinite values, where there are any."""
+    counts = {
+        name: pc.sum(pc.is_inf(column)).as_py() or 0
+        for name, column in features.items()
+        if pa.types.is_floating(column.type)
+    }
+    names = [f'"{name}"' for name, count in counts.items() if count]
+    total = sum(counts.values())
+    values = "1 infinite value" if total == 1 else f"{total} infinite values"
+    shown = f"{', '.join(names[:5])}{' …' if len(names) > 5 else ''}"
+    return [f"{values} among the features, in {shown}"] if names else []
 
 
 def _category(array: pa.DictionaryArray, place: str) -> pa.DictionaryArray:
     """The same levels as strings, in the same order; levels that are alike as text are one."""
     try:
-        levels = array.dictionary.cast(pa.string())
+        levels = exact.as_text(array.dictionary)
     except pa.ArrowException:
         raise DataError(f"The {place} holds categories of {array.type.value_type}.") from None
     # A missing value may be coded as a level that is null: there must be one way only.
     unique = levels.drop_null().unique()
     codes = pc.index_in(levels, unique).take(array.indices)
     return pa.DictionaryArray.from_arrays(codes, unique, ordered=array.type.ordered)
-
-
-def _with_levels(column: pa.ChunkedArray, levels: list[str], ordered: bool) -> pa.DictionaryArray:
-    values = pa.array(levels, pa.string())
-    codes = pc.index_in(column.cast(pa.string()), values).combine_chunks()
-    return pa.DictionaryArray.from_arrays(codes, values, ordered=ordered)
-
-
-def _classes_of(name: str, goal: pa.Array) -> pa.DictionaryArray:
-    if pa.types.is_floating(goal.type) and pc.all(pc.equal(goal, pc.floor(goal))).as_py():
-        goal = goal.cast(pa.int64(), safe=False)
-    labels = goal.cast(pa.string())
-    classes = sorted(labels.unique().to_pylist())
-    if len(classes) < 2:
-        raise DataError(
-            f'Data set {name} has the one class "{classes[0]}"; a classification needs two.'
-        )
-    return _with_levels(pa.chunked_array([labels]), classes, ordered=False)
-
-
-def _numbers_of(name: str, goal: pa.Array) -> pa.Array:
-    if pa.types.is_dictionary(goal.type):
-        example = goal[0].as_py()
-        raise DataError(
-            f'The regression target of data set {name} is not numeric (it holds "{example}"); '
-            'make it numbers, or the type "classification".'
-        )
-    numbers = goal.cast(pa.float64(), safe=False)
-    if not pc.all(pc.is_finite(numbers)).as_py():
-        raise DataError(f"The regression target of data set {name} holds an infinite value.")
-    return numbers
 
 
 def _content_hash(

@@ -14,6 +14,7 @@ import shutil
 import time
 import urllib.error
 import urllib.request
+from email.utils import parsedate_to_datetime
 from http.client import HTTPException
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -58,7 +59,7 @@ def download(
     # Two that fetch at once would write into one part of a file.
     with DataCache(folder).lock(key):
         if path.exists() and not refresh:
-            return _checked(path, sha256, url)
+            return _kept(path, sha256, url)
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             if place.scheme == "s3":
@@ -68,13 +69,27 @@ def download(
         except DataError:
             if not path.exists():
                 raise
-        return _checked(path, sha256, url)
+        return _kept(path, sha256, url)
 
 
 def shown(url: str) -> str:
     """A URL without user, password and query."""
     place = urlsplit(url)
     return urlunsplit((place.scheme, place.netloc.rpartition("@")[2], place.path, "", ""))
+
+
+def retry_after_s(header: str | None) -> float:
+    """Seconds that a `Retry-After` asks to wait, a number or a date; 0 without one."""
+    if header is None:
+        return 0.0
+    try:
+        return max(0.0, float(header))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, parsedate_to_datetime(header).timestamp() - time.time())
+    except ValueError:
+        return 0.0
 
 
 def _request(url: str) -> urllib.request.Request:
@@ -89,17 +104,34 @@ def _request(url: str) -> urllib.request.Request:
     return request
 
 
-def _checked(path: Path, sha256: str | None, url: str) -> Path:
-    if sha256:
+def checked(path: Path, sha256: str | None, name: str) -> Path:
+    """The path of a file that has this hash, where one is given.
+
+    Raises:
+        DataError: it has another.
+    """
+    if sha256 is None:
+        return path
+    try:
         with path.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
-        if found != sha256.lower():
-            path.unlink()
-            raise DataError(
-                f'{shown(url)} has the sha256 {found[:16]}… and "sha256" says {sha256[:16]}…; '
-                "mend the one or the other."
-            )
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}.") from None
+    if found != sha256.lower():
+        raise DataError(
+            f'{name} has the sha256 {found[:16]}… and "sha256" is {sha256[:16]}…; fix the one or '
+            "the other."
+        )
     return path
+
+
+def _kept(path: Path, sha256: str | None, url: str) -> Path:
+    """The downloaded file, which goes if it is not the one that is wanted."""
+    try:
+        return checked(path, sha256, shown(url))
+    except DataError:
+        path.unlink(missing_ok=True)
+        raise
 
 
 def _from_s3(url: str, path: Path) -> None:
@@ -124,19 +156,21 @@ def _from_http(
     end = time.monotonic() + patience_s
     pause = _FIRST_PAUSE_S
     while True:
+        asked = 0.0
         try:
             _once(url, path, on_bytes)
             return
         except urllib.error.HTTPError as error:
             reason = f"the server answers {error.code} {error.reason}"
             last = error.code in _FINAL
+            asked = retry_after_s(error.headers.get("Retry-After"))
         except (OSError, HTTPException) as error:
             inner = getattr(error, "reason", error)
             reason = str(getattr(inner, "strerror", None) or inner)[:120]
             last = False
-        if last or time.monotonic() + pause > end:
+        if last or time.monotonic() + max(pause, asked) > end:
             raise DataError(f"{shown(url)} cannot be had: {reason}; check it and try again.")
-        time.sleep(pause)
+        time.sleep(max(pause, asked))
         pause = min(2 * pause, 10.0)
 
 

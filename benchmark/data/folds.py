@@ -73,9 +73,10 @@ class Folds:
 
     @classmethod
     def of_numbers(cls, numbers: Iterable[int]) -> Folds:
-        """A cross-validation: `numbers[row]` is the fold in which the row tests."""
+        """A cross-validation: `numbers[row]` is the fold in which the row tests, -1 none."""
         of_row = np.asarray(numbers)
-        parts = [np.where(of_row == fold, TEST, TRAIN) for fold in np.unique(of_row)]
+        tested = np.unique(of_row[of_row >= 0])
+        parts = [np.where(of_row == fold, TEST, TRAIN) for fold in tested]
         return cls(np.stack(parts).astype(np.int8), len(parts))
 
     @property

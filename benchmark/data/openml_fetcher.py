@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.data.cache import DataCache
+from benchmark.data.download import retry_after_s
 from benchmark.data.openml_faults import explained, is_passing
 from benchmark.errors import DataError
 
@@ -66,6 +67,7 @@ class Fetcher:
         end = time.monotonic() + self.request["patience_s"]
         pause = _FIRST_PAUSE_S
         while True:
+            _received.retry_after_s = 0.0
             try:
                 event = self._once(job)
                 break
@@ -74,9 +76,11 @@ class Fetcher:
                 break
             except Exception as error:
                 event = {"fault": explained(error, name, _server())}
-                if not is_passing(error) or time.monotonic() + pause > end:
+                asked = _received.retry_after_s
+                if not is_passing(error) or time.monotonic() + max(pause, asked) > end:
                     break
-            time.sleep(pause * random.uniform(0.7, 1.3))  # noqa: S311  # nosec B311 # a pause
+            wanted = pause * random.uniform(0.7, 1.3)  # noqa: S311  # nosec B311 # a pause
+            time.sleep(max(wanted, asked))
             pause = min(2 * pause, _LONGEST_PAUSE_S)
         _received.end()
         self.tell(name, **event)
@@ -89,7 +93,8 @@ class Fetcher:
             found: dict[str, Any] = openml_source.members(number)
             return found
         with self.cache.lock(job["name"]):
-            if self.cache.entry(job["name"]) is not None:
+            present = self.cache.entry(job["name"])
+            if present is not None and not present.outdated:
                 return {"done": True}
             other = openml_source.other_type(kind, int(number), job.get("type"))
             if other:
@@ -101,9 +106,10 @@ class Fetcher:
 
 
 class _Received(threading.local):
-    """The bytes that this thread has received, told now and then."""
+    """The bytes that this thread has received, told now and then; and how long it shall wait."""
 
     tell: Any = None
+    retry_after_s = 0.0
     number = 0
     told = 0
 
@@ -139,6 +145,11 @@ class _WatchedSocketIO(socket.SocketIO):
         return number
 
 
+def _note_retry_after(response: Any, *_: Any, **__: Any) -> None:
+    """Keep for how long a server that is too busy asks to be left alone."""
+    _received.retry_after_s = retry_after_s(response.headers.get("Retry-After"))
+
+
 def _leave_with_the_program() -> None:
     """Its end of our input stays open while it lives; nothing is fetched for nobody."""
     sys.stdin.read()
@@ -160,6 +171,11 @@ def main() -> None:
     _WatchedSocketIO.silence_s = request["silence_s"]
     socket.SocketIO = _WatchedSocketIO  # type: ignore[misc]
     import openml
+    import requests
+
+    # The client makes a session for each request, and none of its own.
+    hooks: Any = {"response": [_note_retry_after]}
+    requests.sessions.default_hooks = lambda: hooks  # type: ignore[attr-defined]  # replaced here
 
     openml.config.set_root_cache_directory(request["cache"])
     openml.config.set_retry_policy("human", 1)

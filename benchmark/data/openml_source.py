@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ import pyarrow.parquet as pq
 from benchmark.data.arff import read_arff
 from benchmark.data.datasets import Dataset, natural_type
 from benchmark.data.folds import FoldKey, Folds
+from benchmark.data.parquet import read_parquet
 from benchmark.errors import DataError
 
 if TYPE_CHECKING:
@@ -96,7 +98,8 @@ def dataset(name: str, kind: str, number: int) -> Dataset:
                 f"OpenML data set {number} names no target; declare one in a file of 'datasets', "
                 f'with "openml: {number}" and "target".'
             )
-    table = _without_ignored(_table(data), data, target)
+    text = {target} if wanted == "classification" else set()
+    table = _without_ignored(_table(data, target, text), data, target)
     if wanted is None:
         wanted = natural_type(table, target)
     folds = _folds(task, table.num_rows, name) if kind == "task" else None
@@ -107,6 +110,7 @@ def dataset(name: str, kind: str, number: int) -> Dataset:
         "title": f"{data.name}, version {data.version}",
         "licence": str(data.licence) if data.licence else None,
         "md5": data.md5_checksum,
+        "notes": _status_notes(data),
     }
     return Dataset.of(name, wanted, target, table, facts, folds)
 
@@ -126,13 +130,15 @@ def _with_file(number: int) -> OpenMLDataset:
     import openml
 
     data = openml.datasets.get_dataset(number, download_data=True)
-    for _ in range(2):
-        path = Path(str(data.parquet_file or data.data_file))
-        if _is_whole(path, data.md5_checksum):
-            return data
-        path.unlink()
-        data = openml.datasets.get_dataset(number, download_data=True)
-    raise openml.exceptions.OpenMLHashException(f"The file of data set {number} is damaged.")
+    path = Path(str(data.parquet_file or data.data_file))
+    if _is_whole(path, data.md5_checksum):
+        return data
+    path.unlink()
+    data = openml.datasets.get_dataset(number, download_data=True)
+    path = Path(str(data.parquet_file or data.data_file))
+    if not data.parquet_file and not _is_whole(path, data.md5_checksum):
+        raise openml.exceptions.OpenMLHashException(f"The file of data set {number} is damaged.")
+    return data
 
 
 def _is_whole(path: Path, md5: str | None) -> bool:
@@ -148,15 +154,34 @@ def _is_whole(path: Path, md5: str | None) -> bool:
         return hashlib.file_digest(file, "md5").hexdigest() == md5
 
 
-def _table(data: OpenMLDataset) -> pa.Table:
+def _table(data: OpenMLDataset, target: str, text: set[str]) -> pa.Table:
+    """Of the parquet file, or of the ARFF where there is no parquet that can be read."""
     if data.parquet_file:
-        return pq.read_table(data.parquet_file).replace_schema_metadata(None)
-    path = Path(str(data.data_file))
+        try:
+            return read_parquet(Path(data.parquet_file), {target})
+        except (pa.ArrowException, OSError, ValueError):
+            Path(data.parquet_file).unlink()
+    # Of openml 0.15; the public way to the ARFF is a variable for the whole process.
+    from openml.datasets.functions import _get_dataset_arff
+
+    path = Path(str(data.data_file or _get_dataset_arff(data)))
     try:
-        return read_arff(path)
-    except DataError as error:
+        return read_arff(path, text=text)
+    except (DataError, UnicodeDecodeError) as error:
         named = f"OpenML data set {data.dataset_id}"
         raise DataError(str(error).replace(path.name, named)) from None
+
+
+def _status_notes(data: OpenMLDataset) -> list[str]:
+    """A note where OpenML has deactivated a data set; the client keeps its status in no field."""
+    import openml
+
+    folder = Path(openml.config.get_cache_directory()) / "datasets" / str(data.dataset_id)
+    described = (folder / "description.xml").read_text(encoding="utf-8")
+    status = re.search(r"<oml:status>\s*([^<\s]*)", described)
+    if status is None or status[1] == "active":
+        return []
+    return [f"OpenML's status of data set {data.dataset_id} is {status[1]}"]
 
 
 def _without_ignored(table: pa.Table, data: OpenMLDataset, target: str) -> pa.Table:

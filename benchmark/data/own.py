@@ -7,14 +7,16 @@
 
 In place of `file`: `url` (http, https, s3; with `sha256` if wanted), `openml` (a data set's id, for
 another target or type), or `train` and `test` (two files). `split_column` names a column of
-"train" and "test" or of fold numbers. `columns` sets kinds by name, `format`, `separator`,
-`decimal`, `encoding` and `missing` say how to read. A file may hold a list of declarations.
+"train" and "test" or of fold numbers (-1 always trains). `columns` sets kinds by name; `format`,
+`separator`, `decimal`, `encoding` and `missing` say how to read. A file may hold a list of
+declarations.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -23,11 +25,13 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from benchmark.cache import cache_folder
+from benchmark.data import exact
 from benchmark.data.cache import DataCache, Entry
-from benchmark.data.datasets import Dataset, natural_type
-from benchmark.data.download import SCHEMES, download, shown
+from benchmark.data.datasets import READER, Dataset, natural_type
+from benchmark.data.download import SCHEMES, checked, download, shown
 from benchmark.data.folds import Folds
-from benchmark.data.tables import Reading, read_table, retyped
+from benchmark.data.kinds import Reading, retyped, with_target, without_missing
+from benchmark.data.tables import format_of, read_table
 from benchmark.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -46,7 +50,7 @@ class Declaration(BaseModel):
     name: Annotated[str, Field(pattern=_NAME)]
     file: str | None = None
     url: str | None = None
-    openml: Annotated[int, Field(gt=0)] | None = None
+    openml: Annotated[int, Field(gt=0, lt=10**9, strict=True)] | None = None
     train: str | None = None
     test: str | None = None
     target: str
@@ -54,8 +58,8 @@ class Declaration(BaseModel):
     split_column: str | None = None
     format: Literal["csv", "parquet", "arff"] | None = None
     separator: Annotated[str, Field(min_length=1, max_length=1)] | None = None
-    decimal: Literal[".", ","] = "."
-    encoding: str = "utf-8"
+    decimal: Literal[".", ","] | None = None
+    encoding: str | None = None
     missing: tuple[str, ...] | None = None
     columns: dict[str, Kind] = {}
     sha256: Annotated[str, Field(pattern="^[0-9a-fA-F]{64}$")] | None = None
@@ -110,6 +114,11 @@ class Declaration(BaseModel):
                 f"names {' and '.join(given) or 'no source'}; name one of file, url, openml, or "
                 "train and test"
             )
+        unused = [key for key in self._without_meaning() if getattr(self, key) is not None]
+        if unused:
+            raise ValueError(
+                f"names {given[0]}, for which '{unused[0]}' means nothing; leave it out"
+            )
         if self.split_column and self.train:
             raise ValueError("has split files and 'split_column'; leave one of them out")
         if self.split_column == self.target:
@@ -117,6 +126,11 @@ class Declaration(BaseModel):
         if self.url is not None and self.url.partition(":")[0] not in SCHEMES:
             raise ValueError(f"has a URL that is none of {', '.join(SCHEMES)}")
         return self
+
+    def _without_meaning(self) -> tuple[str, ...]:
+        if self.openml is not None:
+            return ("format", "separator", "decimal", "encoding", "sha256")
+        return ("sha256",) if self.train else ()
 
     @property
     def reading(self) -> Reading:
@@ -127,6 +141,9 @@ class Declaration(BaseModel):
             self.encoding,
             self.missing,
             dict(self.columns),
+            self.target,
+            self.type,
+            frozenset(filter(None, (self.target, self.split_column))),
         )
 
 
@@ -224,7 +241,8 @@ def _files(
         sha256 = declaration.sha256
         return [download(declaration.url, folder, sha256, refresh=refresh, on_bytes=on_bytes)]
     names = [declaration.file, declaration.train, declaration.test]
-    return [_within(declaration, name) for name in names if name]
+    paths = [_within(declaration, name) for name in names if name]
+    return [checked(path, declaration.sha256, str(path)) for path in paths]
 
 
 def _within(declaration: Declaration, name: str) -> Path:
@@ -243,7 +261,8 @@ def _within(declaration: Declaration, name: str) -> Path:
 
 
 def _signature(declaration: Declaration, paths: list[Path], base: Dataset | None) -> str:
-    said: list[Any] = [json.loads(declaration.model_dump_json()), base.hash if base else None]
+    said: list[Any] = [READER, json.loads(declaration.model_dump_json())]
+    said.append(base.hash if base else None)
     for path in paths:
         try:
             status = path.stat()
@@ -256,16 +275,24 @@ def _signature(declaration: Declaration, paths: list[Path], base: Dataset | None
 def _read(
     declaration: Declaration, paths: list[Path], signature: str, base: Dataset | None
 ) -> Dataset:
+    reading = declaration.reading
     if base is not None:
-        tables = [retyped(base.table, declaration.reading, f"OpenML data set {declaration.openml}")]
+        given = without_missing(base.table, declaration.missing or ())
+        tables = [retyped(given, reading, f"OpenML data set {declaration.openml}")]
     else:
-        tables = [read_table(path, declaration.reading) for path in paths]
+        tables = [read_table(path, reading) for path in paths]
+    text = [format_of(path, reading) == "csv" for path in paths]
+    if not all(text):
+        pairs = zip(tables, text, strict=True)
+        tables = [with_target(table, reading)[0] if csv else table for table, csv in pairs]
     table, folds = _with_folds(declaration, tables)
+    table, notes = with_target(table, reading) if text and all(text) else (table, [])
     wanted = declaration.type or natural_type(table, declaration.target)
     source = shown(declaration.url) if declaration.url else ", ".join(path.name for path in paths)
     if base is not None:
         source = str(base.description.get("source"))
-    facts = {"source": source, "licence": declaration.licence, "signature": signature}
+    facts: dict[str, Any] = {"source": source, "licence": declaration.licence}
+    facts |= {"signature": signature, "notes": notes, "declared_split": folds is not None}
     return Dataset.of(declaration.name, wanted, declaration.target, table, facts, folds)
 
 
@@ -293,18 +320,32 @@ def _with_folds(declaration: Declaration, tables: list[pa.Table]) -> tuple[pa.Ta
 
 
 def _folds_of(column: pa.ChunkedArray, label: str, name: str) -> Folds:
-    values = column.cast(pa.string()) if pa.types.is_dictionary(column.type) else column
-    if values.null_count:
-        raise DataError(f'The split column "{label}" of data set {name} has missing values.')
-    said = values.to_pylist()
-    if pa.types.is_integer(values.type) and len(set(said)) > 1:
-        return Folds.of_numbers(said)
-    words = [str(value).strip().lower() for value in said]
+    place = f'The split column "{label}" of data set {name}'
+    if column.null_count:
+        raise DataError(f"{place} has missing values.")
+    values = exact.as_text(column.combine_chunks()).to_pylist()
+    if all(re.fullmatch(r"[+-]?\d{1,9}", value) for value in values):
+        return _numbered([int(value) for value in values], place)
+    words = [value.strip().lower() for value in values]
     if set(words) != {"train", "test"}:
         odd = next(iter(sorted(set(words) - {"train", "test"})), words[0])
         raise DataError(
-            f'The split column "{label}" of data set {name} holds "{odd}"; it takes "train" and '
-            '"test", or whole fold numbers.'
+            f'{place} holds "{odd}"; it takes "train" and "test", or whole fold numbers.'
         )
     rows = {word: [row for row, value in enumerate(words) if value == word] for word in set(words)}
     return Folds.of_rows(len(words), [((0, 0), rows["train"], rows["test"])], name)
+
+
+def _numbered(numbers: list[int], place: str) -> Folds:
+    """Fold numbers as scikit-learn's PredefinedSplit takes them: -1 is never tested."""
+    found = set(numbers)
+    if found == {0, 1}:
+        raise DataError(
+            f"{place} holds 0 and 1, which may be two folds or mark the rows of a test part; write "
+            '"train" and "test", or number two folds 1 and 2.'
+        )
+    if min(found) < -1:
+        raise DataError(f"{place} holds {min(found)}; folds are numbered from 0, and -1 trains.")
+    if len(found) < 2:
+        raise DataError(f"{place} holds {min(found)} in every row; it takes two folds or more.")
+    return Folds.of_numbers(numbers)

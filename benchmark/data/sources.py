@@ -155,7 +155,7 @@ class Catalogue:
     def ready(self, names: Iterable[str], *, refresh: bool = False) -> dict[str, Entry]:
         """The data sets that can be had of these; the others are in `faults` or `left_out`."""
         names = list(dict.fromkeys(names))
-        self._fetch([name for name in self._needed(names) if openml_cache().entry(name) is None])
+        self._fetch(self._needed(names))
         left = [name for name in names if name not in self.faults and name not in self.left_out]
         with ThreadPoolExecutor(PARALLEL) as pool:
             entries = list(pool.map(lambda name: self._entry_or_why(name, refresh), left))
@@ -265,25 +265,37 @@ class Catalogue:
         return list(dict.fromkeys(needed))
 
     def _fetch(self, names: list[str]) -> None:
+        """Fetch what is not in the cache; what an older program has read is read again."""
+        entries = {name: openml_cache().entry(name) for name in names}
         jobs = []
-        for name in names:
+        for name, entry in entries.items():
+            if entry is not None and not entry.outdated:
+                continue
             wanted = self.type_of(name)
             known = _kind_path(name).read_text() if _kind_path(name).exists() else None
             if wanted is not None and known is not None and known != wanted:
                 self.left_out[name] = known
             else:
                 jobs.append(Job(name, wanted))
-        fetched = fetch(jobs, self._key, self._on_event)
+        new = [job for job in jobs if entries[job.name] is None]
+        old = [job for job in jobs if entries[job.name] is not None]
+        fetched = fetch(new, self._key, self._on_event)
+        again = fetch(old, self._key, self._on_event, patience_s=0.0)
+        self.notes += [f"{fault} It is as it was last read." for fault in again.faults.values()]
         self.faults |= {name: fetched.faults[name] for name in names if name in fetched.faults}
         self.left_out |= fetched.others
         for name, kind in fetched.others.items():
             write_whole(_kind_path(name), kind.encode())
 
     def _entry_or_why(self, name: str, refresh: bool) -> Entry | DataError:
+        """The entry, or what stops it and no other data set."""
         try:
             return self._entry(name, refresh=refresh)
         except DataError as error:
             return error
+        except Exception as error:
+            said = " ".join(str(error).split())[:200]
+            return DataError(f"{name} cannot be read ({type(error).__name__}: {said}).")
 
     def _entry(self, name: str, *, refresh: bool) -> Entry:
         declaration = self._own.get(name)

@@ -128,9 +128,13 @@ def own(dataset: Dataset, seed: int) -> Split:
     return Split.of(*dataset.folds.rows_of(seed))
 
 
-def fold_count(mode: str, folds: int | None) -> int | None:
-    """How many seeds a data set with `folds` folds of its own has; None for any number."""
-    return folds if mode == "openml" else None
+def has_fold(mode: str, seed: int, rows: int, folds: int | None) -> bool:
+    """Whether a data set with so many rows, and `folds` folds of its own, has a seed's fold."""
+    if mode == "holdout":
+        return True
+    if mode == "openml" and folds is not None:
+        return seed < folds
+    return seed % CV_FOLDS < min(CV_FOLDS, rows)
 
 
 def _labels(dataset: Dataset) -> NDArray[np.int32]:

@@ -4,71 +4,79 @@ table = read_table(Path("sales.csv"), Reading(columns={"zip": "category"}))
 
 Types are inferred as Arrow does: "NA" and "NaN" are gaps in a column that holds numbers otherwise.
 In a column of text only an empty field is missing: "NA" and "None" stay what they are, unless
-`missing` lists them.
+`missing` lists them. What parquet says of its own columns counts: an index that pandas stored is
+no column, a category is one, also of numbers.
 """
 
 from __future__ import annotations
 
 import stat
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pc_csv
-import pyarrow.parquet as pq
 
+from benchmark.data import exact
 from benchmark.data.arff import read_arff
+from benchmark.data.kinds import (
+    Reading,
+    plain_numbers,
+    retyped,
+    without_levels,
+    without_missing,
+)
+from benchmark.data.parquet import read_parquet
 from benchmark.errors import DataError
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
 FORMATS = ("csv", "parquet", "arff")
-KINDS = ("number", "integer", "category", "boolean", "date", "text", "ignore")
-_SUFFIXES = {".csv": "csv", ".tsv": "csv", ".txt": "csv", ".gz": "csv", ".parquet": "parquet"}
+_SUFFIXES = {".csv": "csv", ".tsv": "csv", ".txt": "csv", ".parquet": "parquet"}
 _SUFFIXES |= {".pq": "parquet", ".arff": "arff"}
+# What says how a file is written, and the formats for which it can.
+_KEYS = {"separator": ("csv",), "decimal": ("csv",), "encoding": ("csv", "arff")}
 _ARCHIVES = {
     b"PK\x03\x04": "a zip archive",
     b"7z\xbc\xaf": "a 7z archive",
     b"Rar!": "a rar archive",
 }
 _BLOCK = 1 << 26
+_AS_TEXT = ("category", "text", "integer", "boolean", "date")
 
 
-@dataclass(frozen=True)
-class Reading:
-    """How a file is to be read; `columns` has kinds by name."""
-
-    format: str | None = None
-    separator: str | None = None
-    decimal: str = "."
-    encoding: str = "utf-8"
-    missing: tuple[str, ...] | None = None
-    columns: dict[str, str] = field(default_factory=dict)
+def format_of(path: Path, reading: Reading) -> str | None:
+    """The format that is declared, or that the file's ending says."""
+    name = path.with_suffix("") if path.suffix.lower() == ".gz" else path
+    implied = "csv" if name != path and not name.suffix else _SUFFIXES.get(name.suffix.lower())
+    return reading.format or implied
 
 
 def read_table(path: Path, reading: Reading) -> pa.Table:
-    """The table of a file.
+    """The table of a file; of CSV the target is text, for `with_target`.
 
     Raises:
-        DataError: it is not there, empty, an archive, not of its format, or it changed meanwhile.
+        DataError: it is not there, empty, an archive, not of its format, or it changed meanwhile;
+            or a key of the declaration means nothing for its format.
     """
     before = _looked_at(path)
-    kind = reading.format or _SUFFIXES.get(path.suffix.lower())
+    kind = format_of(path, reading)
     if kind is None:
         raise DataError(
             f"{path} has the ending '{path.suffix}', which says no format; add \"format\" with one "
             f"of {', '.join(FORMATS)}."
         )
+    for key, formats in _KEYS.items():
+        if getattr(reading, key) is not None and kind not in formats:
+            raise DataError(
+                f'{path} is {kind}, for which "{key}" means nothing (it is for '
+                f"{' and '.join(formats)}); remove it."
+            )
     try:
-        if kind == "csv":
-            table = _read_csv(path, reading)
-        elif kind == "parquet":
-            table = pq.read_table(path).replace_schema_metadata(None)
-        else:
-            table = read_arff(path)
-    except (pa.ArrowException, UnicodeDecodeError, OSError, LookupError) as error:
+        table = _read(path, kind, reading)
+    except (pa.ArrowException, UnicodeError, OSError, EOFError, LookupError) as error:
         if _signature(path) != before:
             raise _changed(path) from None
         hint = (
@@ -80,7 +88,19 @@ def read_table(path: Path, reading: Reading) -> pa.Table:
         ) from None
     if _signature(path) != before:
         raise _changed(path)
+    if kind == "parquet" and reading.missing:
+        table = without_missing(table, reading.missing)
     return retyped(table, reading, str(path))
+
+
+def _read(path: Path, kind: str, reading: Reading) -> pa.Table:
+    if kind == "csv":
+        return _read_csv(path, reading)
+    if kind == "parquet":
+        return read_parquet(path, {*reading.named, *reading.columns})
+    text = {reading.target} if reading.type == "classification" and reading.target else set()
+    table = read_arff(path, reading.encoding, reading.missing or (), text)
+    return without_levels(table, reading.missing or ())
 
 
 def _looked_at(path: Path) -> tuple[int, ...]:
@@ -120,74 +140,71 @@ def _reason(error: Exception) -> str:
 
 
 def _read_csv(path: Path, reading: Reading) -> pa.Table:
-    separator = reading.separator or ("\t" if path.suffix.lower() == ".tsv" else ",")
-    missing = list(reading.missing) if reading.missing is not None else None
-    usual = pc_csv.ConvertOptions().null_values
-    table = pc_csv.read_csv(
-        pa.input_stream(str(path), compression="detect"),
-        read_options=pc_csv.ReadOptions(block_size=_BLOCK, encoding=reading.encoding),
-        parse_options=pc_csv.ParseOptions(delimiter=separator, newlines_in_values=True),
-        convert_options=pc_csv.ConvertOptions(
-            null_values=usual if missing is None else [*missing, ""],
-            strings_can_be_null=missing is not None,
-            decimal_point=reading.decimal,
-            column_types={
-                name: pa.string()
-                for name, kind in reading.columns.items()
-                if kind in ("category", "text")
-            },
-        ),
-    )
+    as_text = {name for name, kind in reading.columns.items() if kind in _AS_TEXT}
+    as_text |= {reading.target} if reading.target else set()
+    table = _parsed(path, reading, as_text)
+    for place, name in enumerate(table.column_names):
+        if pa.types.is_binary(table.column(place).type):
+            raise DataError(
+                f'The column "{name}" of {path} is not {reading.encoding or "utf-8"}; add '
+                '"encoding", such as "latin-1".'
+            )
+    if len(set(table.column_names)) == table.num_columns:
+        table = _exact(path, reading, table)
     for place, name in enumerate(table.column_names):
         column = table.column(place)
-        if pa.types.is_binary(column.type):
-            raise DataError(
-                f'The column "{name}" of {path} is not {reading.encoding}; add "encoding", such as '
-                '"latin-1".'
-            )
         if pa.types.is_string(column.type):
-            empty = pc.equal(column, "")
-            full = pc.if_else(empty, pa.scalar(None, pa.string()), column)
-            table = table.set_column(place, name, full)
+            table = table.set_column(place, name, exact.without_words(column, [""]))
     return table
 
 
-def retyped(table: pa.Table, reading: Reading, place: str) -> pa.Table:
-    """The table with the kinds that are asked for; `place` is where it comes from.
+def _parsed(path: Path, reading: Reading, as_text: Collection[str], only: Any = None) -> pa.Table:
+    named = path.with_suffix("") if path.suffix.lower() == ".gz" else path
+    separator = reading.separator or ("\t" if named.suffix.lower() == ".tsv" else ",")
+    usual = list(exact.MISSING_NUMBERS)
+    return pc_csv.read_csv(
+        pa.input_stream(str(path), compression="detect"),
+        read_options=pc_csv.ReadOptions(
+            block_size=_BLOCK, encoding=reading.encoding or _encoding(path)
+        ),
+        parse_options=pc_csv.ParseOptions(delimiter=separator, newlines_in_values=True),
+        convert_options=pc_csv.ConvertOptions(
+            null_values=usual if reading.missing is None else [*reading.missing, ""],
+            strings_can_be_null=reading.missing is not None,
+            decimal_point=reading.decimal or ".",
+            # Not "1" and "0": beside a "true" they are other text.
+            true_values=["true", "True", "TRUE"],
+            false_values=["false", "False", "FALSE"],
+            column_types={name: pa.string() for name in as_text},
+            include_columns=only,
+        ),
+    )
+
+
+def _encoding(path: Path) -> str:
+    """UTF-16 where the file begins with its byte order mark, as Excel's "Unicode text" does."""
+    with pa.input_stream(str(path), compression="detect") as file:
+        return "utf-16" if file.read(2) in (b"\xff\xfe", b"\xfe\xff") else "utf-8"
+
+
+def _exact(path: Path, reading: Reading, table: pa.Table) -> pa.Table:
+    """With whole numbers beyond 2^53 exact where the reader has made floats of them.
 
     Raises:
-        DataError: a column is not there, or holds what its kind cannot.
+        DataError: nothing here holds them, and the column is not declared a "number".
     """
-    strangers = sorted(set(reading.columns) - set(table.column_names))
-    if strangers:
-        raise DataError(
-            f'{place} has no column "{strangers[0]}", which "columns" names; it has '
-            f"{', '.join(table.column_names[:10])}{' …' if table.num_columns > 10 else ''}."
-        )
-    for name, kind in reading.columns.items():
-        number = table.column_names.index(name)
-        if kind == "ignore":
-            table = table.remove_column(number)
-            continue
-        try:
-            table = table.set_column(number, name, _as_kind(table.column(number), kind))
-        except pa.ArrowException as error:
-            raise DataError(
-                f'The column "{name}" of {place} cannot be read as {kind}: {_reason(error)}.'
-            ) from None
+    large = [
+        name
+        for name in table.column_names
+        if pa.types.is_floating(table.schema.field(name).type)
+        and reading.columns.get(name) not in ("number", "ignore")
+        and pc.any(pc.greater_equal(pc.abs(table.column(name)), exact.EXACT_FLOAT)).as_py()
+    ]
+    if not large:
+        return table
+    again = _parsed(path, reading, large, large)
+    for name in large:
+        text = plain_numbers(again.column(name).combine_chunks(), reading)
+        found = exact.numbers(text, f'column "{name}" of {path.name}')
+        table = table.set_column(table.column_names.index(name), name, found)
     return table
-
-
-def _as_kind(column: pa.ChunkedArray, kind: str) -> Any:
-    if kind in ("category", "text"):
-        dictionary = pa.types.is_dictionary(column.type)
-        return column if dictionary else column.cast(pa.string()).dictionary_encode()
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(pa.string())
-    types = {
-        "number": pa.float64(),
-        "integer": pa.int64(),
-        "boolean": pa.bool_(),
-        "date": pa.timestamp("us"),
-    }
-    return column.cast(types[kind])

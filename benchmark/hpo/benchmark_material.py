@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.data import embedded_suite, sources
+from benchmark.data.splits import has_fold
 from benchmark.errors import BenchmarkError, DataError
 from benchmark.execution import own_metric, published
 from benchmark.frameworks import ensure, entry_of, framework_of, of_entry
@@ -43,6 +44,7 @@ def gathered(store: Store, objective: BenchmarkObjective) -> dict[str, Any]:
     seeds = objective.seeds if isinstance(objective.seeds, int) else list(objective.seeds)
     if objective.split != "holdout" and isinstance(seeds, int):
         seeds = list(range(seeds))
+    _check_folds(datasets, seeds_of(seeds), objective.split)
     return {
         "framework": entry_of(framework, objective.params),
         "constant": entry_of(framework_of(CONSTANT), {}),
@@ -52,6 +54,16 @@ def gathered(store: Store, objective: BenchmarkObjective) -> dict[str, Any]:
         "split": objective.split,
         "metric": dict(objective.metric),
     }
+
+
+def _check_folds(datasets: dict[str, dict[str, Any]], seeds: list[int], split: str) -> None:
+    for name, facts in datasets.items():
+        for seed in seeds:
+            if not has_fold(split, seed, facts["rows"], facts.get("folds")):
+                raise StudyError(
+                    f"The data set '{name}' of the benchmark has no fold for the seed {seed} with "
+                    f"the split {split}; set 'seeds' lower."
+                )
 
 
 def build(run: Run, report: Callable[[str], None] | None = None) -> None:

@@ -64,9 +64,13 @@ def read_benchmark(
     if not isinstance(datasets, list) or not datasets or not all(map(_is_text, datasets)):
         faults.append(f"'benchmark' has the datasets {datasets!r}; write a list of names.")
     seeds = entry.get("seeds", 1)
-    many = isinstance(seeds, list) and bool(seeds) and all(type(seed) is int for seed in seeds)
-    if not many and (type(seeds) is not int or seeds < 1):
-        faults.append(f"'benchmark' has the seeds {seeds!r}; write how many, or a list.")
+    listed = isinstance(seeds, list) and bool(seeds)
+    many = listed and all(type(seed) is int and 0 <= seed < 2**32 for seed in seeds)
+    if not many and (type(seeds) is not int or not 1 <= seeds <= 1000):
+        faults.append(
+            f"'benchmark' has the seeds {seeds!r}; write how many, from 1 to 1000, or a list of "
+            "whole numbers from 0 to 2^32-1."
+        )
     params, metric = entry.get("params", {}), entry.get("metric", {})
     if not isinstance(params, dict) or not isinstance(metric, dict):
         faults.append("'benchmark' takes 'params' and 'metric' as keys and values.")

@@ -7,6 +7,7 @@ keyword, and return what is of use in place of printing it; `quiet=True` hides t
 from __future__ import annotations
 
 import contextlib
+import operator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -236,7 +237,11 @@ def _row(task: Task | Cell | Sequence[Any]) -> Row:
             f"{task!r} is no task; write (framework, dataset, seed), or take one of "
             "analysis.generate_tests()."
         )
-    return Row(str(framework), str(dataset), int(seed), None if kind is None else str(kind))
+    try:
+        number = operator.index(seed)
+    except TypeError:
+        raise BenchmarkError(f"{task!r} has the seed {seed!r}; write a whole number.") from None
+    return Row(str(framework), str(dataset), number, None if kind is None else str(kind))
 
 
 def _carry_out(
@@ -252,6 +257,8 @@ def _carry_out(
         from benchmark.cli.output import notice
         from benchmark.cli.progress import Progress
 
+        for note in wanted.notes if wanted else ():
+            notice(f"warning: {note}")
         notice(choice_of(run, config, waiting).line)
         begin.build_environments(run, config, waiting, notice)
         with Progress(len(waiting), config.parallel or 1) as progress:

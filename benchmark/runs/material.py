@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmark.data.splits import fold_count
+from benchmark.data.splits import has_fold
 from benchmark.errors import ConfigError, DataError
 from benchmark.tasks import seeds_of
 
@@ -45,27 +45,45 @@ def with_folds(
     Raises:
         ConfigError: no data set has any of the folds.
     """
-    folds = {
-        name: fold_count(split, entry.description.get("folds")) for name, entry in found.items()
-    }
     kept = []
     beyond: dict[str, set[int]] = {}
     for cell in cells:
         if cell.dataset not in found:
             continue
-        count = folds[cell.dataset]
-        if count is not None and cell.seed >= count:
-            beyond.setdefault(cell.dataset, set()).add(cell.seed)
-        else:
+        said = found[cell.dataset].description
+        if has_fold(split, cell.seed, said["rows"], said.get("folds")):
             kept.append(cell)
+        else:
+            beyond.setdefault(cell.dataset, set()).add(cell.seed)
     notes = tuple(
-        f"{name} has {folds[name]} folds of its own; of the seeds, "
+        f"{name} has {_folds_of(found[name], split)}; of the seeds, "
         f"{', '.join(map(str, sorted(seeds)))} name none and are left out"
         for name, seeds in beyond.items()
     )
     if not kept:
         raise ConfigError(f"No seed names a fold that is there: {notes[0]}; set 'seeds' lower.")
     return tuple(kept), notes
+
+
+def _folds_of(entry: Entry, split: str) -> str:
+    own, rows = entry.description.get("folds"), entry.description["rows"]
+    if split == "openml" and own is not None:
+        return f"{own} fold{'' if own == 1 else 's'} of its own"
+    return f"{rows} rows and so {rows} folds"
+
+
+def data_notes(found: Mapping[str, Entry], split: str) -> tuple[str, ...]:
+    """A line for each data set of which something is not as one would expect."""
+    lines = []
+    for name, entry in found.items():
+        notes = list(entry.description.get("notes", ()))
+        if entry.description.get("declared_split") and split != "openml":
+            notes.append(
+                f'its own split is not followed with "split": "{split}", but with "openml"'
+            )
+        if notes:
+            lines.append(f"{name}: {'; '.join(notes)}")
+    return tuple(lines)
 
 
 def examples(found: Mapping[str, Entry]) -> Iterator[Dataset]:

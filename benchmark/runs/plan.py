@@ -101,7 +101,7 @@ def draft(
         created=utc_now(),
         harness=benchmark.__version__,
     )
-    notes = (*catalogue.notes, *notes)
+    notes = (*catalogue.notes, *notes, *material.data_notes(had, config.split))
     return Draft(config.run, manifest, had, dict(catalogue.faults), notes)
 
 

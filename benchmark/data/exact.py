@@ -1,0 +1,150 @@
+"""Text, numbers and dates without loss: what a file holds is read as it is, or refused.
+
+as_text(pa.array([1.0, 1.5]))                       # ["1", "1.5"]: equal where values are equal
+numbers(pa.array(["9007199254740993"]), "x")        # int64, exact; float64 where that loses nothing
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pc_csv
+
+from benchmark.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+EXACT_FLOAT = 2.0**53
+# The words that Arrow's CSV reader takes for a missing number.
+MISSING_NUMBERS: tuple[str, ...] = tuple(pc_csv.ConvertOptions().null_values)
+_INTEGERS = (pa.int64(), pa.uint64())
+_MANY_DIGITS = r"\d[\d.]{15,}"
+
+
+def as_text(array: pa.Array) -> pa.Array:
+    """The text of each value; whole floats have no fraction, NaN is missing."""
+    if not pa.types.is_floating(array.type):
+        return array.cast(pa.string())
+    wide = array if not pa.types.is_float16(array.type) else array.cast(pa.float32())
+    wide = pc.if_else(pc.is_nan(wide), pa.scalar(None, wide.type), wide)
+    whole = pc.and_(pc.equal(wide, pc.floor(wide)), pc.less(pc.abs(wide), 2.0**63))
+    digits = pc.if_else(whole, wide, pa.scalar(None, wide.type)).cast(pa.int64())
+    return pc.if_else(whole, digits.cast(pa.string()), wide.cast(pa.string()))
+
+
+def numbers(text: pa.Array, place: str) -> pa.Array:
+    """The numbers that text holds: int64 or uint64 where all are whole, else float64.
+
+    Raises:
+        DataError: a whole number has more digits than either holds.
+        pyarrow.ArrowInvalid: something is not a number.
+    """
+    trimmed = trim(text)
+    for kind in _INTEGERS:
+        try:
+            return trimmed.cast(kind)
+        except pa.ArrowInvalid:
+            continue
+    found = trimmed.cast(pa.float64())
+    lost = next(_inexact(_whole(trimmed)), None)
+    if lost is not None:
+        raise DataError(
+            f"The {place} holds {lost}, which neither 64 bits nor a floating-point number hold "
+            'exactly; declare the column as "category" or "ignore", or as "number" for the nearest '
+            "floating-point number."
+        )
+    return found
+
+
+def are_numbers(text: pa.Array) -> bool:
+    """Whether every value that is there is a number."""
+    try:
+        trim(text).cast(pa.float64())
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def number_mask(text: pa.Array) -> list[bool]:
+    """For each text, whether it is a number."""
+
+    def is_number(value: str) -> bool:
+        try:
+            float(value)
+        except ValueError:
+            return False
+        return "_" not in value
+
+    return [is_number(value) for value in text.to_pylist()]
+
+
+def trim(text: pa.Array) -> pa.Array:
+    return pc.utf8_trim_whitespace(text)
+
+
+def without_words(text: pa.Array, words: Iterable[str]) -> pa.Array:
+    """Missing where the text is one of the words."""
+    hit = pc.is_in(text, pa.array(list(words), pa.string()))
+    return pc.if_else(hit, pa.scalar(None, text.type), text)
+
+
+def lost_digits(values: pa.Array, numbers: pa.Array) -> str | None:
+    """The first value that its float64 does not hold; of text the digits beyond the 17th count."""
+    kind = values.type
+    if pa.types.is_integer(kind):
+        # A float beyond the integers' range cannot be cast back; it is not exact either.
+        back = numbers.cast(pa.decimal128(38, 0), safe=False)
+        differing = pc.not_equal(back, values.cast(pa.decimal128(38, 0)))
+        lost = values.filter(pc.fill_null(differing, fill_value=False))
+        return str(lost[0].as_py()) if len(lost) else None
+    if pa.types.is_decimal(kind):
+        return next(_inexact(values.cast(pa.string())), None)
+    if pa.types.is_string(kind):
+        long = pc.match_substring_regex(values, _MANY_DIGITS)
+        return next(_inexact(values.filter(pc.fill_null(long, fill_value=False))), None)
+    return None
+
+
+def dates(text: pa.Array) -> pa.Array:
+    """Timestamps of ISO 8601 texts; one with a zone is an instant, one without is in UTC.
+
+    Raises:
+        pyarrow.ArrowInvalid: a text is not one, or only some have a zone.
+    """
+    trimmed = trim(text)
+    for unit in ("us", "ns"):
+        for zone in (None, "UTC"):
+            try:
+                return trimmed.cast(pa.timestamp(unit, zone))
+            except pa.ArrowInvalid:
+                continue
+    return trimmed.cast(pa.timestamp("us"))
+
+
+def seconds(array: pa.Array) -> pa.Array:
+    """Seconds since 1970 of dates and timestamps of any unit."""
+    kind = array.type
+    per_second = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
+    if pa.types.is_date32(kind):
+        return pc.multiply(array.cast(pa.int32()).cast(pa.float64()), 86_400.0)
+    factor = 1_000 if pa.types.is_date64(kind) else per_second[kind.unit]
+    return pc.divide(array.cast(pa.int64()).cast(pa.float64(), safe=False), float(factor))
+
+
+def _whole(text: pa.Array) -> pa.Array:
+    whole = pc.match_substring_regex(text, r"^[+-]?\d{16,}$")
+    return text.filter(pc.fill_null(whole, fill_value=False))
+
+
+def _inexact(text: pa.Array) -> Iterator[str]:
+    """Those whose digits are not the shortest that name their float."""
+    for value in text.unique().to_pylist():
+        try:
+            if Decimal(value) != Decimal(repr(float(value))):
+                yield value
+        except (ValueError, InvalidOperation):
+            continue  # A hexadecimal number: it is exact.

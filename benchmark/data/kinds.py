@@ -1,0 +1,234 @@
+"""The kinds of columns: those that a declaration asks for, and those of a target.
+
+table = retyped(table, Reading(columns={"zip": "category", "day": "date"}), "sales.csv")
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from benchmark.data import exact, targets
+from benchmark.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a file is to be read; `columns` has kinds by name.
+
+    `named` are columns that are wanted even if they are an index. The labels of a classification
+    (`type`) are read as they are written.
+    """
+
+    format: str | None = None
+    separator: str | None = None
+    decimal: str | None = None
+    encoding: str | None = None
+    missing: tuple[str, ...] | None = None
+    columns: dict[str, str] = field(default_factory=dict)
+    target: str | None = None
+    type: str | None = None
+    named: frozenset[str] = frozenset()
+
+
+def plain_numbers(text: pa.Array, reading: Reading) -> pa.Array:
+    """Text of numbers with a point, and missing where a word stands for a missing number."""
+    if reading.missing is None:
+        text = exact.without_words(text, exact.MISSING_NUMBERS)
+    return pc.replace_substring(text, ",", ".") if reading.decimal == "," else text
+
+
+def _whole(column: pa.ChunkedArray) -> pa.Array:
+    array = column.combine_chunks()
+    return pa.concat_arrays(array.chunks) if isinstance(array, pa.ChunkedArray) else array
+
+
+def without_missing(table: pa.Table, words: Collection[str]) -> pa.Table:
+    """Missing where a typed value is one of the words; a number where a word names it."""
+    for place, name in enumerate(table.column_names):
+        column = table.column(place)
+        kind = column.type
+        if pa.types.is_dictionary(kind):
+            continue
+        if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+            column = column.cast(pa.string())
+        if pa.types.is_string(column.type):
+            column = exact.without_words(column, words)
+        elif pa.types.is_integer(kind) or pa.types.is_floating(kind):
+            gaps = pa.array(_as_numbers(words, kind), kind)
+            column = pc.if_else(pc.is_in(column, gaps), pa.scalar(None, kind), column)
+        table = table.set_column(place, name, column)
+    return without_levels(table, words)
+
+
+def _as_numbers(words: Collection[str], kind: pa.DataType) -> list[Any]:
+    found = []
+    for word in words:
+        try:
+            number = pa.array([word]).cast(kind)[0].as_py()
+        except pa.ArrowInvalid:
+            continue  # A word that is no number of this kind is none of its values.
+        found.append(number)
+    return found
+
+
+def without_levels(table: pa.Table, words: Collection[str]) -> pa.Table:
+    """Categories without the levels that mean missing."""
+    if not words:
+        return table
+    for place, name in enumerate(table.column_names):
+        if not pa.types.is_dictionary(table.schema.field(place).type):
+            continue
+        array = table.column(place).combine_chunks()
+        text = exact.as_text(array.dictionary)
+        if not set(text.to_pylist()) & set(words):
+            continue
+        kept = exact.without_words(text, words)
+        levels = kept.drop_null()
+        codes = pc.index_in(kept, levels, skip_nulls=True).take(array.indices)
+        ordered = array.type.ordered
+        new = pa.DictionaryArray.from_arrays(codes, levels, ordered=ordered)
+        table = table.set_column(place, name, new)
+    return table
+
+
+def with_target(table: pa.Table, reading: Reading) -> tuple[pa.Table, list[str]]:
+    """The text of a CSV's target as labels, as numbers, or as dates for a regression; and notes.
+
+    Labels are text as they are written. Where no type is asked for, numbers are a regression. A
+    word such as "NA" is missing among numbers, also where these are labels.
+    """
+    target = reading.target
+    if table.column_names.count(target) != 1 or target in reading.columns:
+        return table, []
+    place = table.column_names.index(target)
+    text = _whole(table.column(place))
+    if not pa.types.is_string(text.type):
+        return table, []
+    plain = plain_numbers(text, reading)
+    column, notes = text, list[str]()
+    if exact.are_numbers(plain):
+        if reading.type == "classification":
+            column = pc.if_else(plain.is_null(), pa.scalar(None, pa.string()), text)
+        else:
+            column, notes = _numbers(plain)
+    elif reading.type == "regression":
+        # Where it is neither, the data set names a text that is not a number.
+        with contextlib.suppress(pa.ArrowInvalid):
+            column = exact.dates(text)
+    return table.set_column(place, target, column), notes
+
+
+def _numbers(text: pa.Array) -> tuple[pa.Array, list[str]]:
+    """Numbers of a regression target; what they lose of their digits is noted."""
+    trimmed = exact.trim(text)
+    floats = trimmed.cast(pa.float64())
+    notes = targets.lost(trimmed, floats)
+    return (floats, notes) if notes else (exact.numbers(trimmed, "target"), notes)
+
+
+def retyped(table: pa.Table, reading: Reading, place: str) -> pa.Table:
+    """The table with the kinds that are asked for; `place` is where it comes from.
+
+    Raises:
+        DataError: a column is not there, or holds what its kind cannot.
+    """
+    strangers = sorted(set(reading.columns) - set(table.column_names))
+    if strangers:
+        raise DataError(
+            f'{place} has no column "{strangers[0]}", which "columns" names; it has '
+            f"{', '.join(table.column_names[:10])}{' …' if table.num_columns > 10 else ''}."
+        )
+    for name, kind in reading.columns.items():
+        number = table.column_names.index(name)
+        if kind == "ignore":
+            table = table.remove_column(number)
+            continue
+        try:
+            column = _as_kind(_whole(table.column(number)), kind, reading)
+        except (pa.ArrowException, ValueError) as error:
+            reason = " ".join(str(error).split())[:240].rstrip(".")
+            raise DataError(
+                f'The column "{name}" of {place} cannot be read as {kind}: {reason}.'
+            ) from None
+        table = table.set_column(number, name, column)
+    return table
+
+
+def _as_kind(column: pa.Array, kind: str, reading: Reading) -> pa.Array:
+    if kind in ("category", "text"):
+        dictionary = pa.types.is_dictionary(column.type)
+        return column if dictionary else exact.as_text(column).dictionary_encode()
+    if pa.types.is_dictionary(column.type):
+        column = exact.as_text(column.dictionary).take(column.indices)
+    if pa.types.is_string(column.type):
+        column = exact.trim(plain_numbers(column, reading))
+    return {"number": _number, "integer": _integer, "boolean": _boolean, "date": _date}[kind](
+        column
+    )
+
+
+def _number(column: pa.Array) -> pa.Array:
+    return column.cast(pa.float64(), safe=False)
+
+
+def _integer(column: pa.Array) -> pa.Array:
+    if pa.types.is_string(column.type):
+        column = exact.numbers(column, "column")
+        if (
+            pa.types.is_floating(column.type)
+            and pc.max(pc.abs(column)).as_py() >= exact.EXACT_FLOAT
+        ):
+            raise ValueError("a float such as 1e20 may have lost digits of a whole number")
+    return column if pa.types.is_uint64(column.type) else column.cast(pa.int64())
+
+
+def _boolean(column: pa.Array) -> pa.Array:
+    if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
+        odd = column.filter(pc.invert(pc.is_in(column, pa.array([0, 1]).cast(column.type))))
+        odd = odd.drop_null()
+        if len(odd):
+            raise ValueError(f"it holds {odd[0].as_py()}, and of numbers only 0 and 1 are booleans")
+    return column.cast(pa.bool_())
+
+
+def _date(column: pa.Array) -> pa.Array:
+    """Timestamps of ISO 8601, also of its forms without dashes, or of seconds since 1970."""
+    kind = column.type
+    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+        return column
+    if pa.types.is_null(kind):
+        return column.cast(pa.timestamp("us"))
+    numeric = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+    if not numeric and not pa.types.is_string(kind):
+        raise ValueError(f"it holds {kind}, which is not a date")
+    text = exact.as_text(column) if numeric else column
+    given = text.drop_null()
+    if not len(given) or not exact.are_numbers(given):
+        return exact.dates(text)
+    return _dates_of_numbers(text, given)
+
+
+def _dates_of_numbers(text: pa.Array, given: pa.Array) -> pa.Array:
+    """Years, days such as 20260131, or seconds since 1970; which of them, all digits must agree."""
+    lengths = set(pc.utf8_length(given).to_pylist())
+    if pc.all(pc.match_substring_regex(given, r"^\d+$")).as_py():
+        if lengths == {4}:
+            return exact.dates(pc.binary_join_element_wise(text, "01-01", "-"))
+        if lengths == {8}:
+            parts = [pc.utf8_slice_codeunits(text, *ends) for ends in ((0, 4), (4, 6), (6, 8))]
+            return exact.dates(pc.binary_join_element_wise(*parts, "-"))
+        if lengths <= {9, 10}:
+            return text.cast(pa.int64()).cast(pa.timestamp("s"))
+    raise ValueError(
+        f"it holds numbers such as {given[0].as_py()}, which are neither years, nor days such as "
+        "20260131, nor seconds since 1970; write dates as 2026-01-31 or 2026-01-31T12:00:00, or "
+        'declare "number"'
+    )
