@@ -240,11 +240,8 @@ def _slow(
 
 def _rows(lines: list[str], width: int) -> Iterator[list[str | None]]:
     for line in lines:
-        row = _cells(line)
-        if row is None and (comment := _COMMENT.match(line)):
-            row = _cells(comment[1].rstrip())
-        if row is not None and len(row) != width and (comment := _COMMENT.match(line)):
-            row = _cells(comment[1].rstrip())
+        comment = _COMMENT.match(line) if "%" in line else None
+        row = _cells(comment[1].rstrip() if comment else line)
         if row is None:
             raise ValueError(f'the row "{line[:80]}" has a quote or a brace that is not closed')
         if len(row) != width:
