@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+import signal
 import threading
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import optuna
 
 from benchmark import results
 from benchmark.hpo import Client
+from benchmark.hpo.client import ClientError, Trial
 from benchmark.hpo.study import Study
+from benchmark.results import Record
+from benchmark.store import open_store
 from benchmark.tasks import Run
 from prove.playground import ROLES, Kill, Playground, play, schedule
 from prove.program import configure
@@ -113,13 +119,28 @@ def check_study(ground: Playground, trials: int) -> None:
     study = Study.open(ground.store, "proof")
     records = {int(record.task): record for record in results.records(study.run)}
     check(sorted(records) == list(range(trials)), f"{trials} trials, {len(records)} records")
-    history = {trial.number: trial.values for trial in study.optimizer.trials()}
-    found = {number: record.labels.get("values") for number, record in records.items()}
+    history = {
+        trial.number: (
+            trial.values,
+            study.optimizer.params_of(trial),
+            trial.intermediate_values,
+            trial.user_attrs.get("metrics"),
+        )
+        for trial in study.optimizer.trials()
+    }
+    found = {number: contents(record) for number, record in records.items()}
     check(history == found, "Optuna's history and the records differ")
     check(study.unfinished() == [], "trials are unfinished")
 
 
-@row(1, "HPO service: SIGKILL of the server, eight clients ask and tell and try again")
+def contents(record: Record) -> tuple[Any, ...]:
+    """What a trial's record holds: values, point, steps and metrics."""
+    labels = record.labels
+    steps = {int(step): value for step, value in (labels.get("intermediate") or {}).items()}
+    return labels.get("values"), labels["params"], steps, record.metrics
+
+
+@row(1, "HPO service: SIGKILL of the server; two clients tell each trial at once, and try again")
 def service_kills(stage: Stage) -> str:
     kills = max(1, stage.kills // 4)
     trials, dice = 25 * kills + 50, stage.dice("service-kills")
@@ -132,20 +153,49 @@ def service_kills(stage: Stage) -> str:
         server.kill()
 
 
+def ending(number: int, teller: int) -> dict[str, Any]:
+    """What a client tells of a trial: every part of it says which trial and whose it is."""
+    value = number + teller / 4
+    return {
+        "status": "success",
+        "values": [value],
+        "metrics": {"m": value, f"of {teller}": value},
+        "constraints": [-value, -1.0] if teller else [-value],
+        "intermediate": {"0": value, str(1 + teller): value},
+        "cost": value,
+        "message": f"client {teller}",
+    }
+
+
+def tell_twice(trial: Trial) -> int:
+    """Two clients tell the trial at once, each another ending; which of them was not refused."""
+    accepted: list[int] = []
+
+    def tell(teller: int) -> None:
+        try:
+            trial.tell(**ending(trial.number, teller))
+            accepted.append(teller)
+        except ClientError as error:
+            check(error.status == 409, f"trial {trial.number}: {error}")
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(tell, (0, 1)))
+    check(len(accepted) == 1, f"trial {trial.number}: {len(accepted)} of two tells were accepted")
+    return accepted[0]
+
+
 def killed_service(server: Server, moments: list[int], trials: int, clients: int = 8) -> str:
-    """Kill the server when so many results are told; every told result must be there once."""
+    """Kill the server when so many results are told; each trial is the ending that was accepted."""
     client = Client(server.url, patience_s=120)
     client.create("e", direction="minimize", tunables=TUNABLES, trials=trials, algorithm="random")
-    told: list[tuple[int, float]] = []
+    told: dict[int, int] = {}
     faults: list[BaseException] = []
 
     def work() -> None:
         mine = Client(server.url, patience_s=120)
         try:
             for trial in mine.experiment("e"):
-                value = sum(trial.params.values())
-                trial.tell(value)
-                told.append((trial.number, value))
+                told[trial.number] = tell_twice(trial)
         except BaseException as error:
             faults.append(error)
 
@@ -162,11 +212,24 @@ def killed_service(server: Server, moments: list[int], trials: int, clients: int
     found = client.experiment("e").trials(limit=10_000)
     numbers = [trial["number"] for trial in found]
     check(numbers == list(range(trials)), f"{trials} trials, {len(numbers)} in the service")
-    check(all(trial["status"] == "success" for trial in found), "a trial is no success")
-    values = {trial["number"]: trial["values"][0] for trial in found}
     check(len(told) == trials, f"{len(told)} results were acknowledged of {trials} trials")
-    check(dict(told) == values, "what was told is not what is there")
+    for trial in found:
+        wanted = ending(trial["number"], told[trial["number"]])
+        differing = [key for key in wanted if trial[key] != wanted[key]]
+        check(not differing, f"trial {trial['number']} is not what was told: {differing}")
+    server.kill(signal.SIGTERM)
+    store = open_store(str(server.folder / "runs"))
+    for trial in found:
+        record = Record.from_bytes(store.get(f"studies/e/out/{trial['number']}.json"))
+        check(record is not None, f"trial {trial['number']} has no record")
+        assert record is not None
+        held = contents(record)
+        wanted = ending(trial["number"], told[trial["number"]])
+        steps = {int(step): value for step, value in wanted["intermediate"].items()}
+        metrics = wanted["metrics"] | {"value": wanted["values"][0]}
+        same = held == (wanted["values"], trial["params"], steps, metrics)
+        check(same, f"the record of trial {trial['number']} is not what was told")
     return (
-        f"{len(moments)} kills: {trials} trials, {len(told)} results acknowledged to {clients} "
-        "clients, each there once"
+        f"{len(moments)} kills: {trials} trials, each told twice at once, one of two accepted; "
+        "trials and records equal to it in every value"
     )

@@ -15,7 +15,7 @@ class Server:
     """`main.py serve` in a folder; killed and started anew on the same ports and data."""
 
     def __init__(self, folder: Path, *arguments: str) -> None:
-        self._folder, self._arguments = folder, arguments
+        self.folder, self._arguments = folder, arguments
         self.port, self.grpc_port, self.said = 0, 0, ""
         self.process: subprocess.Popen[str] | None = None
 
@@ -23,7 +23,7 @@ class Server:
         ports = ["--port", str(self.port), "--grpc-port", str(self.grpc_port)]
         self.process = subprocess.Popen(
             [sys.executable, str(ROOT / "main.py"), "serve", *ports, *self._arguments],
-            cwd=self._folder,
+            cwd=self.folder,
             stderr=subprocess.PIPE,
             text=True,
         )
