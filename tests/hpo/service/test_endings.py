@@ -43,9 +43,14 @@ class SharedHome(DatabaseHome):
         return replace(super().open(study), alone=False)
 
 
-@pytest.fixture(params=["store", "database", "shared", "memory"])
+POSTGRES = pytest.param("postgres", marks=pytest.mark.integration)
+
+
+@pytest.fixture(params=["store", "database", "shared", "memory", POSTGRES])
 def home(request: pytest.FixtureRequest, folder_store: Store) -> Home:
     assert isinstance(folder_store, FolderStore)
+    if request.param == "postgres":
+        return DatabaseHome(request.getfixturevalue("postgres"), None)
     url = f"sqlite:///{folder_store.root}/s.db"
     kinds = {
         "store": lambda: StoreHome(folder_store),
