@@ -1,5 +1,11 @@
 """The errors that users see: one sentence with the value, the place and the mend."""
 
+import re
+
+LONGEST_TEXT = 2000
+# Tabs and ends of lines are left; a lone surrogate has no UTF-8 form.
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+
 
 class BenchmarkError(Exception):
     """Base of all errors that end a command with one sentence and exit code 2."""
@@ -39,3 +45,9 @@ class MethodError(BenchmarkError):
 
 class ConditionsDifferError(BenchmarkError):
     """A run exists with results under other conditions."""
+
+
+def plain_text(text: str, most: int = LONGEST_TEXT) -> str:
+    """The text without control characters and lone surrogates, cut after `most` characters."""
+    cut = text if len(text) <= most else text[:most] + "…"
+    return _CONTROL.sub("\ufffd", cut)

@@ -17,7 +17,7 @@ from enum import StrEnum
 from types import NoneType
 from typing import TYPE_CHECKING, Any
 
-from benchmark.errors import NewerRecordError
+from benchmark.errors import NewerRecordError, plain_text
 
 if TYPE_CHECKING:
     from benchmark.tasks import Task
@@ -138,7 +138,8 @@ class Record:
 
     def to_bytes(self) -> bytes:
         values = {"format": FORMAT} | asdict(self)
-        return json.dumps(values, ensure_ascii=False, allow_nan=True).encode()
+        text = json.dumps(values, ensure_ascii=False, allow_nan=True)
+        return text.encode("utf-8", "replace")  # a lone surrogate has no UTF-8 form
 
     @staticmethod
     def from_bytes(data: bytes | None) -> Record | None:
@@ -234,4 +235,5 @@ def _is_sound(values: dict[str, Any]) -> bool:
 
 def failure(task: Task | str, cause: Cause, message: str, **facts: Any) -> Record:
     key, labels = (task, {}) if isinstance(task, str) else (task.key, task.labels)
-    return Record(task=key, status="failure", cause=cause, message=message, labels=labels, **facts)
+    facts |= {"cause": cause, "message": plain_text(message), "labels": labels}
+    return Record(task=key, status="failure", **facts)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import io
-import json
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from benchmark.execution import metrics
+from benchmark.execution.task_files import TaskFileError, read_left, read_object
 from benchmark.execution.worker.inference import BATCHES, TIMING
 from benchmark.execution.worker.task import PREDICTIONS
 
@@ -19,6 +18,12 @@ if TYPE_CHECKING:
 
     from benchmark.data import Dataset, Split
     from benchmark.execution.work import Outcome
+
+
+# Of a file of predictions: at least, and more for every row (a label may be long).
+_PREDICTIONS_BYTES, _ROW_BYTES = 2**26, 2**12
+_TIMING_BYTES = 2**16
+_LONGEST_S = 1e9
 
 
 @dataclass(frozen=True)
@@ -75,12 +80,17 @@ def read_answer(dataset: Dataset, split: Split, outcome: Outcome) -> Answer:
     import numpy as np
     import pyarrow
 
-    try:
-        with pyarrow.OSFile(str(outcome.folder / PREDICTIONS), "rb") as source:
-            table = pyarrow.ipc.open_file(source).read_all()
-    except (OSError, pyarrow.ArrowInvalid) as error:
-        raise metrics.UnusablePredictions(f"The predictions cannot be read: {error}") from error
     names = outcome.said.get("classes")
+    most = _PREDICTIONS_BYTES + len(split.test) * (_ROW_BYTES + 16 * len(names or ()))
+    try:
+        data = read_left(outcome.folder / PREDICTIONS, most)
+        if data is None:
+            raise metrics.UnusablePredictions("It left no predictions.")
+        table = pyarrow.ipc.open_file(pyarrow.BufferReader(data)).read_all()
+        table.validate(full=True)
+    except (OSError, MemoryError, pyarrow.ArrowException, TaskFileError) as error:
+        raise metrics.UnusablePredictions(f"The predictions cannot be read: {error}") from error
+    _check_form(table, len(names or ()))
     probabilities = None
     if names is not None:
         columns = [table.column(f"p{n}").to_numpy() for n in range(len(names))]
@@ -101,6 +111,29 @@ def read_answer(dataset: Dataset, split: Split, outcome: Outcome) -> Answer:
     )
 
 
+def _check_form(table: pyarrow.Table, classes: int) -> None:
+    """That the table is what the worker writes: a prediction and the probabilities, none missing.
+
+    Raises:
+        UnusablePredictions: it is not.
+    """
+    from pyarrow import types
+
+    if table.column_names != ["prediction", *(f"p{n}" for n in range(classes))]:
+        raise metrics.UnusablePredictions("The predictions' file has other columns than it names.")
+    for field, column in zip(table.schema, table.columns, strict=True):
+        form = field.type
+        usual = types.is_float64(form)
+        if field.name == "prediction":
+            numeric = types.is_floating(form) or types.is_integer(form) or types.is_boolean(form)
+            usual = numeric or types.is_string(form)
+        if not usual or column.null_count:
+            raise metrics.UnusablePredictions(
+                f"The predictions' column {field.name} is of type {form} with {column.null_count} "
+                "values missing."
+            )
+
+
 @dataclass(frozen=True)
 class InferenceTimes:
     """Seconds per row by batch size, seconds of the timing in all, and what cut it ("")."""
@@ -113,19 +146,20 @@ class InferenceTimes:
 def read_inference(outcome: Outcome) -> InferenceTimes:
     """The inference times that the worker had measured by the time it ended."""
     try:
-        told = json.loads((outcome.folder / TIMING).read_bytes())
+        told = read_object(outcome.folder / TIMING, _TIMING_BYTES)
+        if told is None:
+            return InferenceTimes({}, None, outcome.afterwards)
         since = float(told["since"])
         found = {str(size): told["s_per_row"].get(str(size)) for size in BATCHES}
-    except FileNotFoundError:
-        return InferenceTimes({}, None, outcome.afterwards)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (TaskFileError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
         return InferenceTimes({}, None, "Its times cannot be read.")
-    times = {size: float(s) for size, s in found.items() if _is_time(s)}
-    if _is_time(told.get("total_s")):
+    times = {size: float(s) for size, s in found.items() if is_time(s)}
+    if is_time(told.get("total_s")):
         return InferenceTimes(times, float(told["total_s"]), "")
     cut = str(told.get("cut") or outcome.afterwards)
     return InferenceTimes(times, max(0.0, outcome.gone - since), cut)
 
 
-def _is_time(value: Any) -> bool:
-    return type(value) in (int, float) and math.isfinite(value) and value >= 0
+def is_time(value: Any) -> bool:
+    """Whether it is a number of seconds."""
+    return type(value) in (int, float) and 0 <= value < _LONGEST_S

@@ -7,9 +7,9 @@ import math
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from benchmark.errors import DataError, SetupError
+from benchmark.errors import DataError, SetupError, plain_text
 from benchmark.execution import metrics, own_metric
-from benchmark.execution.answer import read_answer, read_inference
+from benchmark.execution.answer import is_time, read_answer, read_inference
 from benchmark.execution.shared_tables import SharedTables
 from benchmark.execution.work import Limits, Outcome, Work
 from benchmark.layout import dataset_path
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 _LEADERBOARD_ROWS = 200
 _TRAJECTORY_POINTS = 1000
+_TIMES = ("setup_s", "fit_s", "predict_s")
+# What the worker may call the cause of a failure.
+_CAUSES = (Cause.FRAMEWORK, Cause.MEMORY, Cause.SETUP)
 
 
 class BenchmarkEvaluation:
@@ -86,8 +89,8 @@ class BenchmarkEvaluation:
 
     def finish(self, task: Task, run: Run, outcome: Outcome) -> Record:
         """The record: metrics from the saved predictions, or why there are none."""
-        said = outcome.said
-        description = _described(said)
+        said, fault = _checked(outcome.said)
+        description, notes = _described(said, outcome.afterwards)
         problem = run.manifest.datasets[task.payload["dataset"]]["problem"]
         metric = metrics.chosen(run.manifest.conditions, problem)
         own = metrics.own_metric(run.manifest.conditions, problem)
@@ -115,9 +118,8 @@ class BenchmarkEvaluation:
         }
         if outcome.cause is not None:
             return failure(task, outcome.cause, outcome.message, **facts)
-        if said.get("status") != "success":
-            cause = Cause(said.get("cause", Cause.FRAMEWORK))
-            return failure(task, cause, str(said.get("message", "")), **facts)
+        if fault is not None:
+            return failure(task, *fault, **facts)
         dataset = self._dataset(task, run)
         split = self._parts(task, run, dataset).split
         facts["split_hash"] = split.hash
@@ -129,7 +131,8 @@ class BenchmarkEvaluation:
         if metric.needs_probabilities and answer.probabilities is None:
             message = f"It gave no probabilities, which the task's metric {metric.name} needs."
             return failure(task, Cause.FRAMEWORK, message, **facts)
-        notes = [f"Inference timing was cut: {timing.cut}"] if timing.cut else []
+        if timing.cut and "description" in said:
+            notes.append(f"Inference timing was cut: {timing.cut}")
         if own is not None:
             memory_mb = task.resources.memory_mb
             value = own_metric.call(own, answer, memory_mb, outcome.follow_up)
@@ -143,7 +146,7 @@ class BenchmarkEvaluation:
         return Record(
             task=task.key,
             status="success",
-            message=" ".join(notes),
+            message=plain_text(" ".join(notes)),
             metrics=values,
             labels=task.labels,
             predictions=path,
@@ -203,21 +206,62 @@ def _overrun(fit_s: float | None, runtime_s: float) -> float | None:
     return None if fit_s is None else max(0.0, fit_s - runtime_s)
 
 
-def _described(said: dict[str, Any]) -> dict[str, Any]:
-    """What describe() returned, as far as it has the form that was asked for."""
-    description = said.get("description")
-    if not isinstance(description, dict):
-        return {}
-    models, board = description.get("models"), description.get("leaderboard")
-    version, objective = description.get("version"), description.get("objective")
+def _checked(said: dict[str, Any]) -> tuple[dict[str, Any], tuple[Cause, str] | None]:
+    """What the task reported if it has the worker's form, and why it is no success.
+
+    A task can have written anything there: what has another form is a failure of the framework.
+    """
+    status, cause, message = (said.get(name) for name in ("status", "cause", "message"))
+    if not said:
+        return {}, (Cause.FRAMEWORK, "It left no outcome.")
+    if status == "failure" and isinstance(message, str) and cause in _CAUSES:
+        return {}, (Cause(str(cause)), message)
+    classes = said.get("classes")
+    wrong = [name for name in _TIMES if not is_time(said.get(name))]
+    wrong += ["status"] * (status != "success")
+    if classes is not None and not _is_texts(classes):
+        wrong.append("classes")
+    if wrong:
+        named = ", ".join(f"{name}: {said.get(name)!r:.80}" for name in wrong)
+        return {}, (Cause.FRAMEWORK, f"What the task left is not an outcome ({named}).")
+    return said, None
+
+
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(each, str) for each in value)
+
+
+def _described(said: dict[str, Any], afterwards: str) -> tuple[dict[str, Any], list[str]]:
+    """What of describe()'s report has the form that was asked for, and notes on the rest.
+
+    A report that fails takes nothing from the result.
+    """
+    if said.get("status") != "success":
+        return {}, []
+    if "description" not in said:
+        return {}, [f"describe() did not return. {afterwards}".rstrip()]
+    told = said["description"]
+    if not isinstance(told, dict):
+        return {}, [f"describe() returned {told!r:.80}, not a dict."]
+    if "fault" in told:
+        return {}, [f"describe() failed: {told['fault']}."]
+    board = told.get("leaderboard")
     rows = [row for row in board if isinstance(row, dict)] if isinstance(board, list) else []
-    return {
-        "models": models if type(models) is int else None,
+    found = {
+        "models": told.get("models") if type(told.get("models")) is int else None,
         "leaderboard": rows[:_LEADERBOARD_ROWS] or None,
-        "objective": str(objective) if objective else None,
-        "version": str(version) if version else None,
-        "trajectory": _trajectory(description.get("trajectory")),
+        "objective": _text(told.get("objective")),
+        "version": _text(told.get("version")),
+        "trajectory": _trajectory(told.get("trajectory")),
     }
+    odd = [name for name, value in found.items() if value is None and told.get(name)]
+    return found, [
+        f"describe() returned {name} {told[name]!r:.80}, which is unusable." for name in odd
+    ]
+
+
+def _text(value: Any) -> str | None:
+    return str(value) if value and isinstance(value, str | int | float) else None
 
 
 def _trajectory(points: Any) -> list[list[float]] | None:

@@ -35,6 +35,7 @@ LIMIT_S = 60.0
 LARGEST_SOURCE = 256 * 1024
 _TRIED_WITH = ("numpy", "pyarrow")
 _CALLED_WITH = (*_TRIED_WITH, "sklearn.metrics")
+_NOT_IN_JSON = ("nan", "inf", "-inf")
 _SAMPLE = 1000
 
 
@@ -253,9 +254,13 @@ def _called(
         fault = str(said.get("message", ""))
         return Value(None, f"{subject} {fault}; mend the function.", Cause.SETUP), None
     number = said.get("value")
-    if number is not None and math.isnan(number):
+    if number in _NOT_IN_JSON:
+        number = float(number)
+    if isinstance(number, float) and math.isnan(number):
         return Value(None, f"{subject} returned NaN."), None
-    return Value(number), said["hash"]
+    if number is not None and not isinstance(number, float):
+        return Value(None, f"{subject} left {number!r:.80} as its value.", Cause.SETUP), None
+    return Value(number), said.get("hash")
 
 
 def _write_data(data: Any, path: Path) -> None:

@@ -26,10 +26,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from benchmark.cores import bind, usable_cores
 from benchmark.errors import SetupError
 from benchmark.execution.scratch import Scratch
+from benchmark.execution.task_files import TaskFileError, read_left, read_object
 from benchmark.execution.variables import wanted, without_secrets
 from benchmark.execution.work import Outcome
 from benchmark.execution.worker.crowd import VARIABLE, Crowd
-from benchmark.execution.worker.task import OUTCOME, STAGE
+from benchmark.execution.worker.task import BEFORE_FIT, OUTCOME, STAGE, STAGES
 from benchmark.removal import remove_tree
 from benchmark.results import Cause
 
@@ -44,6 +45,8 @@ Means = Literal["cgroup", "namespace", "subreaper", "process-group"]
 WORKER = Path(__file__).parent / "worker"
 START_LIMIT_S = 300.0
 GRACE_S = 15.0
+LARGEST_OUTCOME = 2**24
+LARGEST_OUTPUT = 2**23
 THREADS = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -52,6 +55,9 @@ THREADS = (
     "LOKY_MAX_CPU_COUNT",
 )
 DEFAULT: Means | None = None if sys.platform.startswith("linux") else "process-group"
+# How the message of an attempt begins that may have been ended by its own framework.
+KILLED = "The task was killed"
+KEEPER_GONE = "The process that kept the task ended without a message."
 _OUR_KILLS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -286,8 +292,8 @@ class Sandbox:
     def _outcome(
         self, work: Work, folder: Path, report: dict[str, Any], name: str, facts: dict[str, Any]
     ) -> Outcome:
-        said = _read_json(folder / OUTCOME)
-        stage = _read_text(folder / STAGE)
+        said = _said(folder / OUTCOME) if work.is_worker else {}
+        stage = _stage(folder / STAGE) if work.is_worker else None
         cause, message = _cause(report, said, work, stage)
         afterwards = _cause(report, {}, work, stage)[1] if said and cause is None else ""
         if self._closing and "code" not in report:
@@ -305,11 +311,11 @@ class Sandbox:
             peak_memory_mb=report.get("peak_mb"),
             baseline_memory_mb=report.get("baseline_mb"),
             sandbox=name,
-            log=_faults(facts) + _read_bytes(self._scratch.folder / "output.log"),
+            log=_faults(facts) + _output(self._scratch.folder / "output.log"),
             afterwards=afterwards,
             gone=report.get("gone") or time.monotonic(),
             follow_up=lambda more: self._run(more, "follow-up"),
-            stdout=_read_bytes(self._scratch.folder / "stdout.log") if work.stdout_apart else b"",
+            stdout=_output(self._scratch.folder / "stdout.log") if work.stdout_apart else b"",
             import_s=facts.get("import_s"),
         )
 
@@ -342,38 +348,48 @@ def _cause(  # noqa: PLR0911
             f"It was ended at the hard limit of {work.limits.hard_limit_s:g} s{where}."
         )
     if "code" not in report:
-        return Cause.INFRASTRUCTURE, report.get(
-            "broken", "The process that kept the task ended without a word."
-        )
+        return Cause.INFRASTRUCTURE, report.get("broken", KEEPER_GONE)
     number = report.get("signal")
-    if number in _OUR_KILLS:
+    if number in _OUR_KILLS and not report.get("own_signal"):
         return Cause.INFRASTRUCTURE, (
-            f"The task was killed from outside{where} ({signal.Signals(number).name})."
+            f"{KILLED}{where} by {_signal_name(number)}, from outside or by a process that it "
+            "started."
         )
-    if number is not None:
-        return Cause.FRAMEWORK, f"It crashed{where} ({signal.Signals(number).name})."
-    if "argv" in work.entry or "script" in work.entry:
+    if number is None and not work.is_worker:
         return None, ""
-    return Cause.FRAMEWORK, f"It ended by itself{where} (exit code {report['code']})."
+    cause = Cause.SETUP if stage in BEFORE_FIT else Cause.FRAMEWORK
+    if number is None:
+        return cause, f"It ended by itself{where} (exit code {report['code']})."
+    verb = "killed itself" if report.get("own_signal") else "crashed"
+    return cause, f"It {verb}{where} ({_signal_name(number)})."
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def _signal_name(number: int) -> str:
     try:
-        value = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return value if isinstance(value, dict) else {}
+        return signal.Signals(number).name
+    except ValueError:  # a real-time signal
+        return f"signal {number}"
 
 
-def _read_bytes(path: Path) -> bytes:
+def _said(path: Path) -> dict[str, Any]:
+    """What the worker wrote, {} where nothing; anything else is a failure of the framework."""
     try:
-        return path.read_bytes()
-    except OSError:
-        return b""
+        return read_object(path, LARGEST_OUTCOME, exact="classes") or {}
+    except TaskFileError as error:
+        message = f"What the task left is not an outcome: {error}"
+        return {"status": "failure", "cause": Cause.FRAMEWORK.value, "message": message}
 
 
-def _read_text(path: Path) -> str | None:
+def _stage(path: Path) -> str | None:
     try:
-        return path.read_text()[:64]
-    except (OSError, ValueError):
+        text = (read_left(path, 64, cut=True) or b"").decode()
+    except (TaskFileError, ValueError):
         return None
+    return text if text in STAGES else None
+
+
+def _output(path: Path) -> bytes:
+    try:
+        return read_left(path, LARGEST_OUTPUT, cut=True) or b""
+    except TaskFileError as error:
+        return f"{error}\n".encode()

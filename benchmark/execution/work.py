@@ -46,6 +46,11 @@ class Work:
     stdout_apart: bool = False
     secrets: tuple[str, ...] = ()
 
+    @property
+    def is_worker(self) -> bool:
+        """Whether it is code of ours around an adapter or a metric, which writes an outcome."""
+        return "argv" not in self.entry and "script" not in self.entry
+
 
 @dataclass(frozen=True)
 class Outcome:

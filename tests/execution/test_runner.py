@@ -116,6 +116,63 @@ FAILING = {
         "framework",
         "",
     ),
+    "kills-itself": (
+        FIT + "    import os, signal\n    os.kill(os.getpid(), signal.SIGKILL)\n",
+        "framework",
+        "killed itself during fit (SIGKILL)",
+    ),
+    "ends-its-group": (
+        FIT + "    import os, signal\n    os.killpg(0, signal.SIGTERM)\n",
+        "framework",
+        "killed itself during fit (SIGTERM)",
+    ),
+    "leaves-with-a-text": (
+        FIT + "    raise SystemExit('there is no licence')\n",
+        "framework",
+        "SystemExit: there is no licence",
+    ),
+    "speaks-in-surrogates": (
+        FIT + "    raise RuntimeError('odd \\ud800 and \\x1b[31m red')\n",
+        "framework",
+        "odd \ufffd and \ufffd[31m red",
+    ),
+    "exits-at-import": ("import os\nos._exit(3)\n", "setup", "during import (exit code 3)"),
+    "leaves-at-import": ("raise SystemExit('no key')\n", "setup", "SystemExit: no key"),
+    "has-no-fit": ("del fit\n", "setup", "no function fit()"),
+    "exits-in-setup": (
+        "\ndef setup(problem, limits):\n    import os\n    os._exit(0)\n",
+        "setup",
+        "during setup",
+    ),
+}
+
+# What a task leaves in place of the worker's outcome; test_task_files.py has more.
+FAILING |= {
+    "leaves-a-pipe": (
+        FIT + "    import os\n    os.mkfifo('outcome.json')\n    os._exit(0)\n",
+        "framework",
+        "outcome.json is not a regular file",
+    ),
+    "leaves-no-predictions": (
+        FIT + "    import json, os\n"
+        "    said = {'status': 'success', 'setup_s': 1, 'fit_s': 1, 'predict_s': 1}\n"
+        "    json.dump(said, open('outcome.json', 'w'))\n    os.mkfifo('predictions.arrow')\n"
+        "    os._exit(0)\n",
+        "framework",
+        "predictions.arrow is not a regular file",
+    ),
+}
+
+# A result stands, whatever becomes of its report: a note says what.
+REPORTS = {
+    "raises": ("    raise ValueError('no idea')\n", "describe() failed: ValueError: no idea."),
+    "exits": ("    import os; os._exit(1)\n", "describe() did not return. It ended by itself"),
+    "kills-itself": (
+        "    import os; os.kill(os.getpid(), 9)\n",
+        "did not return. It killed itself during describe (SIGKILL).",
+    ),
+    "takes-4-gb": ("    return bytearray(4_000_000_000)\n", "did not return. It took more than"),
+    "returns-a-list": ("    return ['what', 'is']\n", "returned ['what', 'is'], not a dict."),
 }
 
 ENDURED = {
@@ -143,11 +200,11 @@ ENDURED = {
     + "    way = [[s / 100, float(s)] for s in range(2500)]\n"
     + "    odd = [[0.5, float('nan')], ['x', 1], [1]]\n"
     + "    return {'trajectory': odd + way, 'models': np.int64(3)}\n",
-    "describes-a-list": "\ndef describe(model):\n    return ['what', 'is', 'this']\n",
-    "describes-oddly": "\ndef describe(model):\n"
-    + "    return {'models': 'many', 'leaderboard': {'a': 1}, 'version': 3}\n",
-    "describes-badly": "\ndef describe(model):\n    raise ValueError('no idea')\n",
-}
+    "describes-nothing": "\ndel describe\n",
+    "describes-in-odd-forms": "\ndef describe(model):\n"
+    + "    row = {('a', 1): np.float32(0.5), 'b': float('nan'), 'c': np.arange(2), 'd': object}\n"
+    + "    return {'models': 1, 'leaderboard': [row], 'version': '\\ud800'}\n",
+} | {f"report-{name}": f"\ndef describe(model):\n{code}" for name, (code, _) in REPORTS.items()}
 
 
 def executed(folder: Path, codes: dict[str, str], dataset: str, hard_limit: float = 60):
@@ -202,6 +259,23 @@ def test_what_is_odd_but_works_is_a_success(records, name):
     record = records[1][name]
     assert record.status == "success", record.message
     assert record.metrics["accuracy"] is not None
+
+
+@pytest.mark.parametrize("name", REPORTS)
+def test_a_report_that_fails_is_a_note(records, name):
+    record = records[1][f"report-{name}"]
+    assert REPORTS[name][1] in record.message
+    assert record.metrics["log_loss"] == pytest.approx(records[1]["well"].metrics["log_loss"])
+    assert record.models is None
+
+
+def test_a_report_in_odd_forms_is_kept_plain(records):
+    record = records[1]["describes-in-odd-forms"]
+    assert record.leaderboard == [
+        {"('a', 1)": 0.5, "b": None, "c": [0, 1], "d": "<class 'object'>"}
+    ]
+    assert (record.models, record.version, record.message) == (1, "\ufffd", "")
+    assert "no attribute 'describe'" in records[1]["describes-nothing"].message
 
 
 def test_every_task_left_one_record_and_a_log(records):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -146,6 +147,105 @@ def test_tpot_names_pipelines_by_their_steps(adapter_over: Adapter) -> None:
 
 
 def test_the_objective_reaches_the_record() -> None:
-    said = {"description": {"models": 3, "objective": "neg_log_loss"}}
-    assert _described(said)["objective"] == "neg_log_loss"
-    assert _described({"description": {"models": 3}})["objective"] is None
+    said = {"status": "success", "description": {"models": 3, "objective": "neg_log_loss"}}
+    assert _described(said, "")[0]["objective"] == "neg_log_loss"
+    assert _described(said | {"description": {"models": 3}}, "")[0]["objective"] is None
+
+
+def problem_of(kind: str, **params: Any) -> SimpleNamespace:
+    metric = "rmse" if kind == "regression" else "log_loss"
+    return SimpleNamespace(
+        type=kind, target="y", metric=metric, seed=1, categorical=[], params=params
+    )
+
+
+@pytest.mark.parametrize(("kind", "trials"), [("regression", 1), ("binary", 3)])
+def test_optuna_with_trials_that_were_never_begun(
+    adapter_over: Adapter, kind: str, trials: int
+) -> None:
+    """The points to try first are among the trials from the start, and may never get a turn."""
+    adapter = adapter_over("optuna", lightgbm={})
+    random = np.random.default_rng(1)
+    frame = pd.DataFrame({"x": random.random(60), "z": random.random(60)})
+    frame["y"] = frame["x"] if kind == "regression" else np.where(frame["x"] > 0.5, "b", "a")
+    params = {"models": ["linear", "neighbours", "extra-trees"], "n_trials": trials, "folds": 2}
+    limits = SimpleNamespace(runtime_s=600.0, cores=1, memory_mb=1000)
+    model = adapter.fit(frame, problem_of(kind, **params), limits)
+    told = adapter.describe(model)
+    assert told["models"] == len(told["leaderboard"]) == trials
+    assert all(row["seconds"] >= 0 for row in told["leaderboard"])
+    assert len(adapter.predict(model, frame[["x", "z"]], problem_of(kind))["predictions"]) == 60
+    # A model that is there is not lost to what cannot be reported.
+    model.study = None
+    assert len(adapter.predict(model, frame[["x", "z"]], problem_of(kind))["predictions"]) == 60
+
+
+def test_optuna_reports_trials_that_did_not_end(adapter_over: Adapter) -> None:
+    adapter = adapter_over("optuna", lightgbm={})
+    study = adapter.optuna.create_study(direction="maximize")
+    study.enqueue_trial({"model": "linear"})
+    study.ask()
+    study.enqueue_trial({"model": "neighbours"})
+    study.add_trial(adapter.optuna.trial.create_trial(value=0.5))
+    state = SimpleNamespace(study=study, shares={1: 1.0}, trajectory=[(1.0, -2.0)])
+    told = adapter.describe(SimpleNamespace(**vars(state), objective="rmse"))
+    assert (told["models"], told["trajectory"]) == (1, [[1.0, 2.0]])
+    assert [(row["state"], row["seconds"] is None) for row in told["leaderboard"]] == [
+        ("complete", False),
+        ("running", True),
+    ]
+
+
+def test_autogluon_keeps_its_model_without_a_leaderboard(adapter_over: Adapter) -> None:
+    class Predictor:
+        """Fitted, and unable to make a leaderboard."""
+
+        def __init__(self, **settings: Any) -> None:
+            self.eval_metric = SimpleNamespace(name="rmse")
+
+        def fit(self, data: Any, **settings: Any) -> None:
+            """Has a model then."""
+
+        def model_names(self) -> list[str]:
+            return ["a"]
+
+        def leaderboard(self) -> Any:
+            raise KeyError("score_val")
+
+    tabular = {"TabularPredictor": Predictor, "__version__": "1.6"}
+    adapter = adapter_over("autogluon", autogluon={}, autogluon__tabular=tabular)
+    limits = SimpleNamespace(runtime_s=10, cores=1, memory_mb=1000)
+    model = adapter.fit(pd.DataFrame({"x": [1.0], "y": [1.0]}), problem_of("regression"), limits)
+    with pytest.raises(KeyError):
+        adapter.describe(model)
+    columns = ["model", "score_val", "eval_metric", "fit_time", "pred_time_val", "stack_level"]
+    board = pd.DataFrame(
+        [["a", 0.5, "r", 1.0, 0.1, 1], ["b", 0.7, "r", 1.0, 0.1, 2]], columns=columns
+    )
+    board = board.assign(fit_order=[1, 2], fit_time_marginal=1.0, pred_time_val_marginal=0.5)
+    model.fit_s, model.predictor.leaderboard = 2.0, lambda: board
+    assert adapter.describe(model)["trajectory"] == [[1.5, 0.5], [2.0, 0.7]]
+
+
+def test_flaml_keeps_its_model_without_a_log(
+    adapter_over: Adapter, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    class AutoML:
+        """Fitted, without the log that it was asked for."""
+
+        model = object()
+
+        def fit(self, **settings: Any) -> None:
+            """Has a model then."""
+
+    monkeypatch.chdir(tmp_path)
+    adapter = adapter_over("flaml", flaml={"AutoML": AutoML, "__version__": "2.7"})
+    limits = SimpleNamespace(runtime_s=10, cores=1, memory_mb=1000)
+    frame = pd.DataFrame({"x": [1.0], "y": [1.0]})
+    model = adapter.fit(frame, problem_of("regression"), limits)
+    with pytest.raises(FileNotFoundError):
+        adapter.describe(model)
+    entry = {"learner": "rf", "validation_loss": 0.5, "trial_time": 1.0, "sample_size": 1}
+    line = json.dumps(entry | {"config": {}, "wall_clock_time": 2.0})
+    (tmp_path / "flaml.log").write_text(f'{line}\n{{"curr_best_record_id": 0}}\n')
+    assert adapter.describe(model)["trajectory"] == [[2.0, 0.5]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -109,6 +109,30 @@ def test_a_dummy_alone_is_no_result_of_auto_sklearn() -> None:
     assert outcome.complaint(["Crash", "Success"]) is None
     assert "(2 crash, 1 timeout)" in outcome.complaint(["Crash", "Crash", "Timeout"])
     assert "none ended" in outcome.complaint([])
+
+
+class Searched:
+    """A fitted auto-sklearn whose table of runs cannot be made."""
+
+    def __init__(self, *models: str) -> None:
+        self.models = [(0.5, type(name, (), {})()) for name in models]
+
+    @property
+    def cv_results_(self) -> dict[str, list[str]]:
+        raise NotImplementedError("StatusType.STOP")
+
+    def get_models_with_weights(self) -> list[tuple[float, object]]:
+        return self.models
+
+
+def test_auto_sklearn_without_its_table_is_judged_by_its_ensemble() -> None:
+    outcome = load(registry.FOLDER / "autosklearn" / "outcome.py")
+    known = SimpleNamespace(cv_results_={"status": ["Crash"]})
+    assert "(1 crash)" in outcome.complaint_of(known)
+    pipeline = Searched("MyDummyClassifier", "SimpleClassificationPipeline")
+    assert outcome.complaint_of(pipeline) is None
+    assert "none ended" in outcome.complaint_of(Searched("MyDummyClassifier"))
+    assert "none ended" in outcome.complaint_of(Searched())
 
 
 def test_ensemble_selection_beats_the_best_single() -> None:

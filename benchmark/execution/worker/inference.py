@@ -1,6 +1,6 @@
 """How long a model takes per row, in batches of 1, 10, 100, 1,000 and 10,000 rows.
 
-Measured when the task's outcome is written, so that whatever ends the task here (the hard limit,
+Measured when the task's outcome is safe, so that whatever ends the task here (the hard limit,
 memory, a crash, an interrupt) leaves it a success with the times that were had by then.
 
 The rule. A batch is rows of the test frame, drawn with replacement (seeded), in memory, dtypes
@@ -18,8 +18,6 @@ import statistics
 import time
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Tuple
 
-from benchmark.execution.worker.cgroups import Group
-
 TIMING = "inference.json"
 BATCHES = (1, 10, 100, 1000, 10000)
 REPEATS = 5
@@ -33,12 +31,11 @@ Point = NamedTuple("Point", [("rows", int), ("seconds", float)])
 def measure(request: Dict[str, Any], frame: Any, predict_s: float, call: Any) -> None:
     """Time `call(batch)` and write what was measured to TIMING after every batch size.
 
-    The file's existence tells the keeper that the outcome is safe. `predict_s` is how long the
-    whole test frame took. Never raises: a fault of the model's is noted in the file.
+    `predict_s` is how long the whole test frame took. Never raises: a fault of the model's is noted
+    in the file.
     """
     timing: Dict[str, Any] = {"since": time.monotonic(), "s_per_row": {}}
-    group = Group(request["cgroup"]) if request.get("cgroup") else None
-    if not len(frame) or (group and group.oom_kills()):
+    if not len(frame):
         return
     path = os.path.join(request["work"], TIMING)
     _write(path, timing)

@@ -16,10 +16,18 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional
 from benchmark.execution.worker import linux, trees
 from benchmark.execution.worker.cgroups import Group, surrounding
 from benchmark.execution.worker.crowd import LOOK_S, Crowd
-from benchmark.execution.worker.inference import TIMING
 from benchmark.execution.worker.output import CappedLog, drain
 
+# What a task leaves in its folder: its outcome stands, and the signal that it sent to itself.
+SAFE = "outcome.safe"
+OWN_SIGNAL = "own-signal"
 TICK_S = 0.02
+# For so long whoever ends a task from outside may take to reach its keeper or runner, too.
+_SENDER_S = 0.3
+_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+# Where hanging up has no event of its own it is read as an end: nothing else comes.
+_HUNG_UP = select.POLLHUP | getattr(select, "POLLRDHUP", select.POLLIN)
+_KNOWS_SENDERS = hasattr(signal, "sigtimedwait")
 _WEIGH_S = 0.1
 _NEAR = 0.7
 
@@ -43,7 +51,8 @@ class Keeper:
         self.out_of_memory = False
         self.peak_mb = 0.0
         self.baseline_mb: Optional[float] = None
-        self._safe = os.path.join(request["work"], TIMING)
+        self.own_signal = False
+        self._safe = os.path.join(request["work"], SAFE)
         self._safe_peak_mb: Optional[float] = None
         self._cache_mb = 0.0
         self._weighed = 0.0
@@ -63,7 +72,10 @@ class Keeper:
         quiet: Dict[str, Any] = {"warn_on_full_buffer": False} if sys.version_info >= (3, 7) else {}
         signal.set_wakeup_fd(wake_write, **quiet)
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        signal.signal(signal.SIGTERM, self._abandon)
+        if _KNOWS_SENDERS:
+            signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+        else:
+            signal.signal(signal.SIGTERM, self._abandon)
         log = CappedLog(self.request["output"], read_end)
         logs, ends = [log], [write_end]
         if self.request.get("stdout"):
@@ -79,6 +91,7 @@ class Keeper:
             os.close(fd)
         ended = self._watch(pid, logs, status_read, wake_read)
         wall_s = time.monotonic() - started
+        self._seek_sender(ended)
         self._note_kill_from_around(ended)
         self._kill(pid)
         killed_s = time.monotonic() - started
@@ -93,6 +106,7 @@ class Keeper:
             "timed_out": self.timed_out,
             "out_of_memory": self.out_of_memory,
             "abandoned": self.abandoned,
+            "own_signal": self.own_signal,
             "safe": self._safe_peak_mb is not None,
             "peak_mb": round(peak_mb, 2),
             "baseline_mb": self.baseline_mb,
@@ -103,6 +117,25 @@ class Keeper:
 
     def _abandon(self, *_: Any) -> None:
         self.abandoned = True
+
+    def _heed_sigterm(self) -> None:
+        """Give up when told to end, unless it is the task that says so."""
+        told = signal.sigtimedwait([signal.SIGTERM], 0) if _KNOWS_SENDERS else None
+        if told and told.si_pid not in trees.descendants(os.getpid()):
+            self.abandoned = True
+
+    def _seek_sender(self, ended: Ended) -> None:
+        """Who ended the task by a signal: itself, or somebody who ends its keeper or runner too."""
+        if ended.signal not in _OUTSIDE:
+            return
+        note = linux.read_head(os.path.join(self.request["work"], OWN_SIGNAL), 8)
+        self.own_signal = note == b"%d" % ended.signal
+        end = time.monotonic() + _SENDER_S
+        lifeline = select.poll()
+        lifeline.register(self.lifeline, _HUNG_UP)
+        while not (self.own_signal or self.abandoned) and time.monotonic() < end:
+            self.abandoned = bool(lifeline.poll(TICK_S * 1000)) or os.getppid() != self._parent
+            self._heed_sigterm()
 
     def _fork(
         self, body: Callable[[Dict[str, Any]], None], outputs: List[int], status: int, ours: Any
@@ -117,6 +150,8 @@ class Keeper:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            if _KNOWS_SENDERS:
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
             if not self.crowd:
                 linux.die_with_parent()
             for fd in ours:
@@ -153,8 +188,7 @@ class Keeper:
     def _watch(self, pid: int, logs: List[CappedLog], status: int, wake: int) -> Ended:
         deadline = self.request["deadline"]
         poll = select.poll()
-        # Where hanging up has no event of its own it is read as an end: nothing else comes.
-        poll.register(self.lifeline, select.POLLHUP | getattr(select, "POLLRDHUP", select.POLLIN))
+        poll.register(self.lifeline, _HUNG_UP)
         watched = logs[::-1]
         for fd in (*(log.fd for log in logs), status, wake):
             poll.register(fd, select.POLLIN)
@@ -173,6 +207,7 @@ class Keeper:
                 return ended
             self._note_safe(pid)
             self._weigh(pid)
+            self._heed_sigterm()
             self.abandoned = self.abandoned or self.lifeline.fileno() in events
             if self.crowd and os.getppid() != self._parent:
                 self.abandoned = True
@@ -193,7 +228,8 @@ class Keeper:
 
     def _note_safe(self, pid: int) -> None:
         """From when the outcome is safe, what the task takes is no longer the framework's peak."""
-        if self._safe_peak_mb is None and os.path.exists(self._safe):
+        adapter = "adapter" in self.request["entry"]
+        if adapter and self._safe_peak_mb is None and os.path.exists(self._safe):
             if not self.group:
                 self._weigh_by_hand(pid)
             self._account()

@@ -3,6 +3,7 @@
 import hashlib
 import importlib
 import importlib.util
+import math
 import numbers
 import sys
 import traceback
@@ -19,7 +20,7 @@ def score(payload: Dict[str, Any]) -> Dict[str, Any]:
     """
     try:
         found = _Function(payload["function"], payload.get("source"))
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         traceback.print_exc()
         return _fault("cannot be loaded: " + _sentence(error))
     if payload.get("hash") not in (None, found.hash):
@@ -28,7 +29,7 @@ def score(payload: Dict[str, Any]) -> Dict[str, Any]:
         return {"status": "success", "hash": found.hash}
     try:
         value = found.value(*_arguments(payload))
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         traceback.print_exc()
         return _fault("raised " + _sentence(error))
     return _checked(value, found.hash)
@@ -37,7 +38,10 @@ def score(payload: Dict[str, Any]) -> Dict[str, Any]:
 def _checked(value: Any, digest: str) -> Dict[str, Any]:
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         return _fault("returned %s and no number" % _kind(value))
-    return {"status": "success", "hash": digest, "value": float(value)}
+    number = float(value)
+    # JSON has no form for NaN and infinity.
+    plain = number if math.isfinite(number) else str(number)
+    return {"status": "success", "hash": digest, "value": plain}
 
 
 class _Function:

@@ -2,23 +2,32 @@
 
 import importlib.util
 import json
+import math
 import os
 import random
 import runpy
+import signal
 import site
 import sys
 import tempfile
 import time
 import traceback
 from types import SimpleNamespace
-from typing import Any, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional
 
 from benchmark.execution.worker import frames, inference, scoring
+from benchmark.execution.worker.cgroups import Group
+from benchmark.execution.worker.keeper import OWN_SIGNAL, SAFE
 
 OUTCOME = "outcome.json"
 STAGE = "stage"
 PREDICTIONS = "predictions.arrow"
+# In the first two nothing of the framework's models has run.
+BEFORE_FIT = ("import", "setup")
+STAGES = (*BEFORE_FIT, "fit", "predict", "describe", "inference", "the metric")
 _MESSAGE = 2000
+# Of what describe() returns: rows of its leaderboard, levels, bytes.
+_ROWS, _LEVELS, _DESCRIPTION = 200, 20, 1 << 23
 
 
 def perform(request: Dict[str, Any]) -> None:
@@ -37,10 +46,12 @@ def perform(request: Dict[str, Any]) -> None:
             _perform_adapter(request)
         code = 0
     except SystemExit as error:
-        code = error.code if isinstance(error.code, int) else 1
+        code = _exit_code(error)
+        if code and not isinstance(error.code, int):
+            _fail(request, error)
+            code = 0
     except BaseException as error:
-        traceback.print_exc()
-        _write(request, _fault(error))
+        _fail(request, error)
         code = 0
     finally:
         _flush()
@@ -58,12 +69,36 @@ def _settle_in(request: Dict[str, Any]) -> None:
     # Else joblib takes /dev/shm, where a task that is ended leaves its folder.
     os.environ["JOBLIB_TEMP_FOLDER"] = temporary
     tempfile.tempdir = None
+    _note_own_signals(os.path.join(request["work"], OWN_SIGNAL))
     seed = request["seed"]
     random.seed(seed)
     if "numpy" in sys.modules:
         sys.modules["numpy"].random.seed(seed % 2**32)
     if "torch" in sys.modules:
         sys.modules["torch"].manual_seed(seed)
+
+
+def _note_own_signals(path: str) -> None:
+    """Have this process leave a note before it ends itself by a signal, as none has a sender."""
+    if sys.version_info < (3, 8):
+        return
+    own = os.getpid()
+    aims = {"os.kill": (own, -own, 0, -1), "os.killpg": (own, 0)}
+    fatal = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+    def hook(event: str, arguments: Any) -> None:
+        if event not in ("os.kill", "os.killpg", "signal.pthread_kill"):
+            return
+        target, number = arguments
+        if number not in fatal or target not in aims.get(event, (target,)):
+            return
+        try:
+            with open(path, "w") as file:
+                file.write(str(int(number)))
+        except OSError as error:
+            sys.stderr.write("%s cannot be written: %s\n" % (path, error))
+
+    sys.addaudithook(hook)
 
 
 def _execute(request: Dict[str, Any]) -> None:
@@ -94,7 +129,7 @@ def _run_script(entry: Dict[str, Any]) -> None:
     try:
         runpy.run_path(entry["script"], run_name="__main__")
     except SystemExit as error:
-        code = error.code if isinstance(error.code, int) else int(error.code is not None)
+        code = _exit_code(error)
         if code and not isinstance(error.code, int):
             sys.stderr.write("%s\n" % error.code)
     except BaseException:
@@ -105,20 +140,22 @@ def _run_script(entry: Dict[str, Any]) -> None:
 
 
 def _perform_adapter(request: Dict[str, Any]) -> None:
+    """Fit and predict, then write the result; what comes after that cannot undo it."""
     payload = request["payload"]
     problem = SimpleNamespace(**payload["problem"])
     limits = SimpleNamespace(**payload["limits"])
     times: Dict[str, float] = {}
     clock = time.monotonic()
-    _stage(request, "setup")
-    try:
-        adapter = load_adapter(request["entry"]["adapter"])
-    except Exception as error:
-        traceback.print_exc()
-        message = "The adapter cannot be imported: " + _sentence(error)
-        _write(request, {"status": "failure", "cause": "setup", "message": message})
+    _stage(request, "import")
+    adapter = _guarded(
+        request, "The adapter cannot be imported", lambda: load_adapter(request["entry"]["adapter"])
+    )
+    if adapter is None:
         return
-    if hasattr(adapter, "setup") and not _set_up(request, adapter, problem, limits):
+    _stage(request, "setup")
+    if hasattr(adapter, "setup") and not _guarded(
+        request, "The adapter's setup() failed", lambda: (adapter.setup(problem, limits),)
+    ):
         return
     train = frames.read_train(payload, problem.target, problem.categorical)
     clock = _lap(times, "setup_s", clock)
@@ -130,36 +167,52 @@ def _perform_adapter(request: Dict[str, Any]) -> None:
     clock = _lap(times, "setup_s", clock)
     answer = adapter.predict(model, frame, problem)
     clock = _lap(times, "predict_s", clock)
-    _stage(request, "describe")
     classes = _write_predictions(answer, os.path.join(request["work"], PREDICTIONS))
     outcome: Dict[str, Any] = {"status": "success", "classes": classes}
     outcome.update(times)
-    try:
-        outcome["description"] = adapter.describe(model)
-    except Exception as error:
-        outcome["description"] = {"fault": _sentence(error)}
     _write(request, outcome)
+    group = Group(request["cgroup"]) if request.get("cgroup") else None
+    if group and group.oom_kills():
+        return
+    with open(os.path.join(request["work"], SAFE), "w"):
+        _stage(request, "describe")
+    _describe(request, adapter, model, outcome)
     _stage(request, "inference")
     inference.measure(
         request, frame, times["predict_s"], lambda batch: adapter.predict(model, batch, problem)
     )
 
 
-def _set_up(request: Dict[str, Any], adapter: Any, problem: Any, limits: Any) -> bool:
-    """Call the adapter's own setup; what it starts runs on, what it returns is not used.
+def _guarded(request: Dict[str, Any], what: str, step: Callable[[], Any]) -> Any:
+    """The step's result; None where it failed, which says nothing about the framework's models.
 
-    A setup that raises says nothing about the framework's models, so the task has no result.
+    What it starts runs on. The task then has no result, and the cause `setup`.
     """
     try:
-        adapter.setup(problem, limits)
+        return step()
     except MemoryError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         traceback.print_exc()
-        message = "The adapter's setup() failed: " + _sentence(error)
+        message = "%s: %s" % (what, _sentence(error))
         _write(request, {"status": "failure", "cause": "setup", "message": message})
-        return False
-    return True
+        return None
+
+
+def _describe(request: Dict[str, Any], adapter: Any, model: Any, outcome: Dict[str, Any]) -> None:
+    """Add what the adapter reports of its search, or why there is nothing of it."""
+    try:
+        description = adapter.describe(model)
+        if isinstance(description, dict) and isinstance(description.get("leaderboard"), list):
+            description = dict(description, leaderboard=description["leaderboard"][:_ROWS])
+        description = _plain(description, _LEVELS)
+        size = len(json.dumps(description))
+        if size > _DESCRIPTION:
+            raise ValueError("it returned %d bytes, more than %d" % (size, _DESCRIPTION))
+    except BaseException as error:
+        traceback.print_exc()
+        description = {"fault": _sentence(error)}
+    _write(request, dict(outcome, description=description))
 
 
 def load_adapter(path: str) -> Any:
@@ -170,6 +223,9 @@ def load_adapter(path: str) -> Any:
     module = importlib.util.module_from_spec(spec)
     sys.modules["framework_adapter"] = module
     spec.loader.exec_module(module)
+    for name in ("fit", "predict"):
+        if not callable(getattr(module, name, None)):
+            raise AttributeError("it has no function %s()" % name)
     return module
 
 
@@ -208,9 +264,17 @@ def _write_predictions(answer: Dict[str, Any], path: str) -> Optional[List[str]]
     return classes
 
 
-def _fault(error: BaseException) -> Dict[str, Any]:
+def _fail(request: Dict[str, Any], error: BaseException) -> None:
+    """Write the error as the outcome, unless a result is safe already."""
+    traceback.print_exc()
+    if os.path.exists(os.path.join(request["work"], SAFE)):
+        return
     cause = "memory" if isinstance(error, MemoryError) else "framework"
-    return {"status": "failure", "cause": cause, "message": _sentence(error)}
+    _write(request, {"status": "failure", "cause": cause, "message": _sentence(error)})
+
+
+def _exit_code(error: SystemExit) -> int:
+    return error.code if isinstance(error.code, int) else int(error.code is not None)
 
 
 def _sentence(error: BaseException) -> str:
@@ -231,14 +295,30 @@ def _stage(request: Dict[str, Any], name: str) -> None:
 
 def _write(request: Dict[str, Any], outcome: Dict[str, Any]) -> None:
     path = os.path.join(request["work"], OUTCOME)
-    with open(path + ".tmp", "w", encoding="utf-8", errors="replace") as file:
-        json.dump(outcome, file, default=_plain)
+    text = json.dumps(outcome, allow_nan=False)
+    with open(path + ".tmp", "w") as file:
+        file.write(text)
     os.rename(path + ".tmp", path)
 
 
-def _plain(value: Any) -> Any:
-    """numpy's numbers and arrays as Python's, anything else as its text."""
-    return value.tolist() if hasattr(value, "tolist") else str(value)
+def _plain(value: Any, levels: int) -> Any:
+    """What JSON has a form for: numpy's numbers and arrays as Python's, NaN and infinity as null,
+    anything else as its text."""
+    if hasattr(value, "tolist") and not isinstance(value, type):
+        value = value.tolist()
+    if value is None or isinstance(value, (bool, int)):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict) and levels:
+        return {_plain_key(key): _plain(part, levels - 1) for key, part in value.items()}
+    if isinstance(value, (list, tuple)) and levels:
+        return [_plain(part, levels - 1) for part in value]
+    return str(value)[:_MESSAGE]
+
+
+def _plain_key(key: Any) -> str:
+    return str(key)[:_MESSAGE]
 
 
 def _flush() -> None:

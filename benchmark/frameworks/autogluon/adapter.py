@@ -37,11 +37,11 @@ LABEL = "target"
 
 
 class Model:
-    """The predictor, and the columns and labels that it was fitted on."""
+    """The predictor, the columns and labels that it was fitted on, and how long that took."""
 
-    def __init__(self, predictor, columns, labels, trajectory):
+    def __init__(self, predictor, columns, labels, fit_s):
         self.predictor, self.columns, self.labels = predictor, columns, labels
-        self.trajectory = trajectory
+        self.fit_s = fit_s
 
 
 def fit(train, problem, limits):
@@ -74,7 +74,7 @@ def fit(train, problem, limits):
     predictor.fit(data, **settings)
     if not predictor.model_names():
         raise RuntimeError("AutoGluon trained no model within %g s" % limits.runtime_s)
-    return Model(predictor, columns, labels, _trajectory(predictor, time.time() - begin))
+    return Model(predictor, columns, labels, time.time() - begin)
 
 
 def predict(model, frame, problem):
@@ -96,15 +96,14 @@ def describe(model):
         "leaderboard": board[kept].to_dict("records"),
         "objective": model.predictor.eval_metric.name,
         "version": autogluon.tabular.__version__,
-        "trajectory": model.trajectory,
+        "trajectory": _trajectory(board, model.fit_s),
     }
 
 
-def _trajectory(predictor, total):
+def _trajectory(board, total):
     """The best validation score after each model, by the order and seconds of their fits."""
-    board = predictor.leaderboard().sort_values("fit_order")
     seconds, best, points = 0.0, None, []
-    for row in board.itertuples():
+    for row in board.sort_values("fit_order").itertuples():
         seconds = min(total, seconds + row.fit_time_marginal + row.pred_time_val_marginal)
         if best is None or row.score_val > best:
             best = row.score_val

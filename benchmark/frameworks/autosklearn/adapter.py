@@ -71,7 +71,7 @@ def fit(train, problem, limits):
     target = train[problem.target].to_numpy(dtype=float) if regression else labels.codes
     automl = (AutoSklearnRegressor if regression else AutoSklearnClassifier)(**settings)
     automl.fit(_category_frame(columns, features), target)
-    fault = outcome.complaint(automl.cv_results_["status"])
+    fault = outcome.complaint_of(automl)
     if fault:
         raise RuntimeError(fault)
     return Model(automl, columns, labels, own)

@@ -51,7 +51,7 @@ USUAL = {"binary": "roc_auc", "multiclass": "log_loss", "regression": "rmse"}
 
 
 class Model:
-    """The fitted AutoML, the columns and labels that it was fitted on, and its log."""
+    """The fitted AutoML, the columns and labels that it was fitted on, and where its log is."""
 
     def __init__(self, automl, columns, labels, log, objective):
         self.automl, self.columns, self.labels, self.log = automl, columns, labels, log
@@ -83,7 +83,7 @@ def fit(train, problem, limits):
     if automl.model is None:
         raise RuntimeError("FLAML found no model within %g s" % limits.runtime_s)
     objective = problem.metric if callable(settings["metric"]) else settings["metric"]
-    return Model(automl, columns, labels, _read(LOG), objective)
+    return Model(automl, columns, labels, settings["log_file_name"], objective)
 
 
 def predict(model, frame, problem):
@@ -99,6 +99,7 @@ def predict(model, frame, problem):
 
 def describe(model):
     """The configurations in the log, best first, and how the least loss fell."""
+    log = _read(model.log)
     board = [
         {
             "model": entry["learner"],
@@ -107,10 +108,10 @@ def describe(model):
             "rows": entry["sample_size"],
             "params": entry["config"],
         }
-        for entry in model.log
+        for entry in log
     ]
     trajectory = []
-    for entry in model.log:
+    for entry in log:
         if not trajectory or entry["validation_loss"] < trajectory[-1][1]:
             trajectory.append([entry["wall_clock_time"], entry["validation_loss"]])
     return {

@@ -112,7 +112,8 @@ class Search:
                 study.enqueue_trial(params)
         while time.monotonic() < self.end or not self.best:
             study.optimize(self.objective, n_trials=1, catch=(ValueError, FloatingPointError))
-            done = len(study.trials)
+            # Those that were enqueued and not begun are among the trials as well.
+            done = sum(trial.state.is_finished() for trial in study.trials)
             if done == self.trials or (not self.best and done >= len(FIRST) + 8):
                 break
         if not self.best:
@@ -127,8 +128,7 @@ class Search:
 
     def _keep(self, score, number, table, fitted):
         if not self.best or score > self.best[0][0]:
-            own = scoring.in_its_own_unit(self.metric, score)
-            self.trajectory.append([time.monotonic() - self.begin, own])
+            self.trajectory.append((time.monotonic() - self.begin, score))
         self.best.append((score, number, table[self.rows], fitted))
         self.best.sort(key=lambda entry: (-entry[0], entry[1]))
         del self.best[KEPT:]
@@ -145,7 +145,7 @@ class Search:
 
 
 class Model:
-    """What predictions need, without the training data, and what is told of the search."""
+    """What predictions need, without the training data, and what describe() reports from."""
 
     def __init__(self, search, study, weights):
         self.columns, self.labels = search.columns, search.labels
@@ -157,12 +157,8 @@ class Model:
             for weight, entry in zip(weights, search.best, strict=True)
             if weight > 0
         ]
-        self.trajectory, self.objective = search.trajectory, search.metric
-        shares = {entry[1]: weight for weight, entry in zip(weights, search.best, strict=True)}
-        self.board = [_row(trial, shares, search.metric) for trial in study.trials]
-        self.board.sort(key=lambda row: (row["score"] is None, row["order"]))
-        for row in self.board:
-            del row["order"]
+        self.trajectory, self.objective, self.study = search.trajectory, search.metric, study
+        self.shares = {entry[1]: weight for weight, entry in zip(weights, search.best, strict=True)}
 
 
 def fit(train, problem, limits):
@@ -190,13 +186,18 @@ def predict(model, frame, problem):
 
 
 def describe(model):
-    """The number of trials, each with its validation score and share, best first."""
+    """The trials that were begun, each with its validation score and share, best first."""
+    begun = [trial for trial in model.study.trials if trial.datetime_start is not None]
+    begun.sort(key=lambda trial: (trial.value is None, -(trial.value or 0.0)))
     return {
-        "models": sum(row["score"] is not None for row in model.board),
-        "leaderboard": model.board,
+        "models": sum(trial.value is not None for trial in begun),
+        "leaderboard": [_row(trial, model.shares, model.objective) for trial in begun],
         "objective": model.objective,
         "version": optuna.__version__,
-        "trajectory": model.trajectory,
+        "trajectory": [
+            [seconds, scoring.in_its_own_unit(model.objective, score)]
+            for seconds, score in model.trajectory
+        ],
     }
 
 
@@ -223,14 +224,13 @@ def _folds(y, labels, wanted, seed):
 
 def _row(trial, shares, metric):
     finished = trial.value is not None
-    seconds = (trial.datetime_complete - trial.datetime_start).total_seconds()
+    ended = trial.datetime_complete
     return {
-        "order": -trial.value if finished else 0.0,
         "model": trial.params.get("model"),
         "score": scoring.in_its_own_unit(metric, trial.value) if finished else None,
         "metric": metric,
         "weight": shares.get(trial.number, 0.0),
         "state": trial.state.name.lower(),
-        "seconds": round(seconds, 3),
+        "seconds": ended and round((ended - trial.datetime_start).total_seconds(), 3),
         "params": {k.partition(".")[2]: v for k, v in trial.params.items() if "." in k},
     }
