@@ -264,17 +264,17 @@ def last_attempt(run: Run, key: str) -> tuple[Attempt, Record | None] | None:
     last = max((place.number for place in places if not place.aside), default=0)
     if last <= max((place.number for place in places if place.aside), default=0):
         return None
-    return _attempt(run, key, last)
+    return attempt_at(run, key, last)
 
 
 def unended(run: Run, key: str) -> list[Attempt]:
     """The attempts of a task that left no end, and that others have followed."""
     numbers = sorted(place.number for place in _places(run, key) if not place.aside)
-    found = (_attempt(run, key, number) for number in numbers[:-1])
+    found = (attempt_at(run, key, number) for number in numbers[:-1])
     return [attempt for attempt, ended in found if ended is None]
 
 
-def _attempt(run: Run, key: str, number: int) -> tuple[Attempt, Record | None]:
+def attempt_at(run: Run, key: str, number: int) -> tuple[Attempt, Record | None]:
     """An attempt, and how it ended; None while it is open."""
     data = run.store.get(run.attempt_path(key, number))
     ended = _end_of(key, data)

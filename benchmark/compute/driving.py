@@ -5,13 +5,19 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+
+from benchmark import results
+from benchmark.execution.work import SUSPECT
+from benchmark.results import Cause
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from benchmark.results import Record
     from benchmark.store import Store
+    from benchmark.tasks import Run
 
 
 def driving(store: Store, run: str) -> contextlib.AbstractContextManager[None]:
@@ -77,3 +83,25 @@ def is_tried_again(record: Record, tries: int, max_attempts: int) -> bool:
     """Whether an attempt was lost for a cause outside the task, and there is one left."""
     lost = record.cause is not None and record.cause.is_retried
     return lost and tries < max_attempts
+
+
+def final_record(run: Run, record: Record, attempts: int) -> Record:
+    """The record of a task for which no attempt is left.
+
+    Where each of several attempts was killed in the same way inside the sandbox, it is the task
+    that does it: a failure of the framework, and no reason to leave out its data set for all.
+    """
+    if attempts < 2 or record.cause is not Cause.INFRASTRUCTURE:
+        return record
+    if not record.message.startswith(SUSPECT):
+        return record
+    last = results.last_attempt(run, record.task)
+    if last is None:
+        return record
+    numbers = range(last[0].number - attempts + 1, last[0].number + 1)
+    for number in numbers:
+        ended = results.attempt_at(run, record.task, number)[1]
+        if ended is None or (ended.cause, ended.message) != (record.cause, record.message):
+            return record
+    message = f"In each of {attempts} attempts: {record.message}"
+    return results.settle(run, last[0], replace(record, cause=Cause.FRAMEWORK, message=message))

@@ -12,10 +12,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from benchmark import results
-from benchmark.errors import DataError, SetupError, StoreError
+from benchmark.errors import BenchmarkError, DataError, SetupError, StoreError
 from benchmark.execution import billing
 from benchmark.execution.sandbox import Means, Sandbox
-from benchmark.execution.work import Evaluation, load_evaluation
+from benchmark.execution.work import UNUSABLE, Evaluation, load_evaluation
 from benchmark.results import Cause, Record
 
 if TYPE_CHECKING:
@@ -118,7 +118,14 @@ class Runner:
             evaluation = self._evaluations[task.evaluation] = load_evaluation(task.evaluation)
         outcome = self.sandbox.run(evaluation.prepare(task, self.run))
         outcome = replace(outcome, attempt=number)
-        return evaluation.finish(task, self.run, outcome), outcome.log
+        try:
+            return evaluation.finish(task, self.run, outcome), outcome.log
+        except (BenchmarkError, OSError):
+            raise
+        except Exception as error:
+            message = f"{UNUSABLE}: {type(error).__name__}: {error}"
+            record = results.failure(task, Cause.INFRASTRUCTURE, message, sandbox=outcome.sandbox)
+            return record, outcome.log + traceback.format_exc().encode()
 
 
 def _interrupted(task: Task) -> Record:

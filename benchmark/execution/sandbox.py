@@ -28,7 +28,7 @@ from benchmark.errors import SetupError
 from benchmark.execution.scratch import Scratch
 from benchmark.execution.task_files import TaskFileError, read_left, read_object
 from benchmark.execution.variables import wanted, without_secrets
-from benchmark.execution.work import Outcome
+from benchmark.execution.work import KEEPER_GONE, KEEPER_KILLED, KILLED, Outcome
 from benchmark.execution.worker.crowd import VARIABLE, Crowd
 from benchmark.execution.worker.task import BEFORE_FIT, OUTCOME, STAGE, STAGES
 from benchmark.removal import remove_tree
@@ -55,9 +55,6 @@ THREADS = (
     "LOKY_MAX_CPU_COUNT",
 )
 DEFAULT: Means | None = None if sys.platform.startswith("linux") else "process-group"
-# How the message of an attempt begins that may have been ended by its own framework.
-KILLED = "The task was killed"
-KEEPER_GONE = "The process that kept the task ended without a message."
 _OUR_KILLS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -348,7 +345,9 @@ def _cause(  # noqa: PLR0911
             f"It was ended at the hard limit of {work.limits.hard_limit_s:g} s{where}."
         )
     if "code" not in report:
-        return Cause.INFRASTRUCTURE, report.get("broken", KEEPER_GONE)
+        status = report.get("keeper_status")
+        gone = f"{KEEPER_GONE}." if status is None else f"{KEEPER_KILLED} (status {status})."
+        return Cause.INFRASTRUCTURE, report.get("broken", gone)
     number = report.get("signal")
     if number in _OUR_KILLS and not report.get("own_signal"):
         return Cause.INFRASTRUCTURE, (

@@ -14,6 +14,14 @@ if TYPE_CHECKING:
     from benchmark.tasks import Run, Task
 
 
+# How the message of an attempt begins that the task's own processes may have ended.
+KILLED = "The task was killed"
+KEEPER_KILLED = "The process that kept the task was killed"
+KEEPER_GONE = "The process that kept the task ended without a message"
+UNUSABLE = "What the task left could not be used"
+SUSPECT = (KILLED, KEEPER_KILLED, KEEPER_GONE, UNUSABLE)
+
+
 @dataclass(frozen=True)
 class Limits:
     """What binds the whole process tree. Seconds and MB; `cores` is how many."""

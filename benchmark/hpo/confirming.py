@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from benchmark import results
 from benchmark.compute import discovery
-from benchmark.compute.driving import is_tried_again, stoppable
+from benchmark.compute.driving import final_record, is_tried_again, stoppable
 from benchmark.hpo.verdict import Verdict, check, judge, rounds
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def _measured(
             if record.task != task.key:
                 continue
             if not is_tried_again(record, tries[record.task], attempts):
-                return record
+                return final_record(dispatcher.run, record, tries[task.key])
             tries[task.key] += 1
             dispatcher.submit([task])
     return None

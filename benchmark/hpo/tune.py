@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from benchmark.compute import discovery
 from benchmark.compute.driving import driving as driving_one
-from benchmark.compute.driving import is_tried_again, stoppable
+from benchmark.compute.driving import final_record, is_tried_again, stoppable
 from benchmark.errors import SetupError
 from benchmark.hpo import control, python_objective, restoring
 from benchmark.hpo.order import InOrder
@@ -130,14 +130,16 @@ def _drive(  # noqa: PLR0917
             ended = running.pop(record.task, None)
             if ended is None:
                 continue
-            if study.tell(record):
-                tuned.records.append(record)
-                if on_record:
-                    on_record(record)
-            elif is_tried_again(record, tries[record.task], config.max_attempts):
+            if is_tried_again(record, tries[record.task], config.max_attempts):
                 waiting.append(ended)
+                continue
+            last = final_record(study.run, record, tries[record.task])
+            if study.tell(last):
+                tuned.records.append(last)
+                if on_record:
+                    on_record(last)
             else:
-                tuned.without_result.append(record)
+                tuned.without_result.append(last)
     return bool(running)
 
 

@@ -18,7 +18,7 @@ import threading
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from benchmark.compute.driving import is_tried_again, stoppable
+from benchmark.compute.driving import final_record, is_tried_again, stoppable
 from benchmark.cores import bind
 from benchmark.errors import BenchmarkError
 from benchmark.execution.runner import Runner
@@ -101,11 +101,14 @@ def work(
             break
         tries[task.key] += 1
         record = runner.execute(task)
+        if is_tried_again(record, tries[record.task], max_attempts):
+            continue
+        record = final_record(study.run, record, tries[record.task])
         if study.tell(record):
             done += 1
             if on_record:
                 on_record(record)
-        elif not is_tried_again(record, tries[record.task], max_attempts):
+        else:
             left.append(record)
     return left
 

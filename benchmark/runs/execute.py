@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from benchmark import packs, results
 from benchmark.compute import discovery, methods, submissions
 from benchmark.compute.dispatcher import account
-from benchmark.compute.driving import is_tried_again, stoppable
+from benchmark.compute.driving import final_record, is_tried_again, stoppable
 from benchmark.errors import MethodError
 from benchmark.results import Cause, Record
 from benchmark.runs.spending import Purse, Share, spent
@@ -115,17 +115,16 @@ def execute(
                 if not next(heard) % max(packs.FULL, len(tasks) // _PACKINGS):
                     packs.write(run)
                 # A method may have tried again itself, as AWS does with a machine that was lost.
-                own = record.attempt - begun.get(record.task, 0)
+                own = max(record.attempt - begun.get(record.task, 0), tries[record.task])
                 ended = stop.is_set() or purse.exceeded
-                if (
-                    is_tried_again(record, max(own, tries[record.task]), config.max_attempts)
-                    and not ended
-                ):
+                tried_again = is_tried_again(record, own, config.max_attempts)
+                if tried_again and not ended:
                     again.append(record.task)
                     continue
-                summary.records[record.task] = record
+                final = record if tried_again else final_record(run, record, own)
+                summary.records[final.task] = final
                 if on_record:
-                    on_record(record)
+                    on_record(final)
             waiting = [task for task in waiting if task.key in set(again)]
         summary.interrupted = stop.is_set()
         if not summary.interrupted:

@@ -112,7 +112,7 @@ def test_a_server_of_prepare_serves_every_run(first: Callable[..., Record], tmp_
         ({"reset": shell("sleep 60"), "hook_time": 0.5}, "timeout", "its limit of 0.5 s"),
         ({"prepare": ["true"], "command": shell("sleep 60")}, "timeout", "limit of 1 s"),
         ({"prepare": ["true"], "command": shell("yes")}, "timeout", "limit of 1 s"),
-        ({"command": shell("kill -9 $$")}, "infrastructure", "killed from outside"),
+        ({"command": shell("kill -9 $$")}, "infrastructure", "killed by SIGKILL"),
     ],
 )
 def test_restore_runs_whatever_happens(

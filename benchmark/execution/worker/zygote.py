@@ -76,7 +76,7 @@ def _serve(request: Dict[str, Any], runner: socket.socket) -> Dict[str, Any]:
     if report:
         answer.update(json.loads(report.decode()))
     else:
-        answer["broken"] = "The task's keeper was killed (status %d)." % status
+        answer["keeper_status"] = status
     return answer
 
 
