@@ -176,3 +176,105 @@ def test_batches_do_not_change_the_forest() -> None:
     whole = RandomForestRegressor(37, random_state=5).fit(x.to_numpy("float32"), frame["y"])
     predictions = module.predict(model, x, problem)["predictions"]
     assert np.allclose(predictions, whole.predict(x.to_numpy("float32")))
+
+
+class Clock:
+    """A time that passes as forests grow: a second for each tree and each feature that it tries."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, module: ModuleType) -> None:
+        self.now = 0.0
+        clock, forest = self, module.forest
+
+        class Slow:
+            def fit(self, x: Any, y: Any) -> Any:
+                before = len(getattr(self, "estimators_", ()))
+                grown = super().fit(x, y)  # type: ignore[misc]  # of the forest beside this one
+                clock.now += (len(self.estimators_) - before) * self.max_features  # type: ignore[attr-defined]
+                return grown
+
+        for name in ("RandomForestRegressor", "RandomForestClassifier"):
+            kind = getattr(forest, name)
+            patch.setattr(forest, name, type(name, (Slow, kind), {}))
+        told = SimpleNamespace(monotonic=lambda: clock.now)
+        patch.setattr(module, "time", told)
+        patch.setattr(forest, "time", told)
+
+
+def additive(kind: str) -> pd.DataFrame:
+    """40 features, of which two say everything, so that trees must try many at each split."""
+    random = np.random.default_rng(3)
+    x = random.normal(size=(400, 40))
+    signal = 3 * x[:, 0] + 2 * np.maximum(x[:, 1], 0) + random.normal(size=400) / 2
+    frame = pd.DataFrame(x, columns=[f"f{n}" for n in range(40)])
+    frame["y"] = signal + 20 if kind == "regression" else np.where(signal > 1, "b", "a")
+    return frame
+
+
+# The default is slow with numbers (all features), and fast with classes (their root).
+TUNED = [("regression", 3600.0, 14), ("binary", 1200.0, 5), ("multiclass", 1200.0, 5)]
+
+
+@pytest.mark.parametrize(("kind", "runtime_s", "least"), TUNED)
+def test_a_forest_is_tuned_on_rows_and_trees_that_all_values_share(
+    monkeypatch: pytest.MonkeyPatch, kind: str, runtime_s: float, least: int
+) -> None:
+    """Few trees leave rows in every bag, for which scikit-learn says 0: slow values had more."""
+    module = adapter("tuned-random-forest")
+    Clock(monkeypatch, module)
+    frame = additive(kind)
+    train, test = frame[:300], frame[300:]
+    problem = regression_problem(n_estimators=100)
+    problem.type, problem.metric = kind, "rmse" if kind == "regression" else "log_loss"
+    limits = SimpleNamespace(runtime_s=runtime_s, cores=1, memory_mb=1500)
+    model = module.fit(train, problem, limits)
+    board = module.describe(model)["leaderboard"]
+    assert len({row["trees"] for row in board}) == 1
+    assert len(board) >= 4
+    assert board[0]["max_features"] >= least, board
+    answer = module.predict(model, test.drop(columns=["y"]), problem)
+    if kind == "regression":
+        # With 1 feature at a split it is 2.75, with 5 it is 1.9.
+        assert np.sqrt(np.mean((answer["predictions"] - test["y"]) ** 2)) < 1.2
+
+
+@pytest.mark.parametrize("target", ["y", "zeros", "constant"])
+def test_rows_in_every_bag_are_left_out(target: str) -> None:
+    """Also where the forest predicts 0 of rows that it has not seen."""
+    from sklearn.ensemble import RandomForestRegressor
+
+    module, frame = adapter("tuned-random-forest"), noise(200)
+    values = {
+        "y": frame["y"],
+        "zeros": np.where(frame["a"] > 0.5, frame["y"], 0.0),
+        "constant": 0.0,
+    }
+    frame["y"] = values[target]
+    forest = RandomForestRegressor(3, oob_score=True, random_state=1)
+    with pytest.warns(UserWarning, match="do not have OOB"):
+        forest.fit(frame[list("abcd")], frame["y"])
+    seen = np.zeros(200, dtype=int)
+    for bag in forest.estimators_samples_:
+        seen[np.unique(bag)] += 1
+    known = module._out_of_bag(forest)
+    assert (known == (seen < 3)).all()
+    assert 30 < (~known).sum() < 90
+    assert len(forest.estimators_) == 3
+
+
+def test_what_is_tuned_is_not_taken_from_params() -> None:
+    module = adapter("tuned-random-forest")
+    with pytest.raises(ValueError, match="max_features is what is tuned"):
+        module.fit(noise(50), regression_problem(max_features=2), LIMITS)
+
+
+def test_a_score_that_is_undefined_is_no_score() -> None:
+    module = adapter("tuned-random-forest")
+    grown = SimpleNamespace(oob_decision_function_=np.full((9, 2), 0.5))
+    data = SimpleNamespace(y=np.zeros(9, dtype=int))
+    problem = SimpleNamespace(type="binary", metric="auc")
+    with pytest.warns(Warning, match="Only one class"):
+        assert module._score(data, problem, grown) is None
+    grown.oob_decision_function_ = np.zeros((9, 2))
+    assert module._score(data, problem, grown) is None
+    grown.oob_decision_function_ = np.full((9, 2), np.nan)
+    assert module._score(data, problem, grown) is None

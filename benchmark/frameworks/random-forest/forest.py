@@ -90,11 +90,12 @@ class Model:
         self.models, self.leaderboard = models, leaderboard
 
 
-def grow(data, problem, limits, deadline, params):
+def grow(data, problem, limits, deadline, params, *, look=None):
     """A forest of 2000 trees (or the parameter n_estimators), fewer where a limit is near.
 
     It grows in batches, each at most twice what there is, for as long as the next one is
     foreseen to end before `deadline` (time.monotonic()) and within MEMORY_SHARE of the memory.
+    With `look`, a function of the forest, batches are whole ones and it is called after each.
     """
     params = dict(params)
     trees = int(params.pop("n_estimators", TREES))
@@ -114,14 +115,17 @@ def grow(data, problem, limits, deadline, params):
         forest.n_estimators = grown + batch
         forest.fit(data.x, data.y)
         grown += batch
+        if look:
+            look(forest)
         now = time.monotonic()
         per_tree = (now - begin) / grown
         nodes = sum(tree.tree_.node_count for tree in forest.estimators_)
         bytes_per_tree = nodes * (NODE_BYTES + 8 * outputs) / grown
         by_time = int((deadline - now) / per_tree / 1.2)
         by_memory = int(room / bytes_per_tree) - grown
-        batch = min(max(grown, FIRST_BATCH), trees - grown, by_time, by_memory)
-        if batch < 1:
+        whole = min(max(grown, FIRST_BATCH), trees - grown)
+        batch = min(whole, by_time, by_memory)
+        if batch < 1 or (look and batch < whole):
             break
     return forest
 
