@@ -18,6 +18,8 @@ import threading
 import warnings
 from typing import TYPE_CHECKING, NoReturn
 
+from benchmark.cores import usable_cores
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -26,7 +28,7 @@ def processes() -> int:
     """How many could work side by side, this one among them."""
     if sys.platform != "linux" or threading.active_count() > 1:
         return 1
-    return len(os.sched_getaffinity(0))
+    return len(usable_cores())
 
 
 @contextlib.contextmanager

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+NOT_BEGUN = "not begun"
+NOT_PLANNED = "not in the results"
 NO_RESULT_CAUSES = ("data", "setup", "interrupted", "infrastructure")
 USUAL_METRIC = {"classification": "F1_SCORE", "regression": "RMSE"}
 MEANT = {
@@ -41,6 +43,7 @@ class Comparison:
 
     `gains` has rows (data set, seed) and a column per framework, NaN where it failed. `counts` has
     a row per framework, also of those left out: `tasks`, `results`, `failures`, `successes`.
+    `left_out` has a row per framework, data set and cause for which seeds were left out for all.
     `metric_of` names the metric by data set. `ran` is shaped as `gains`: whether the task has a
     result; True throughout unless all rows were asked for.
     """
@@ -51,6 +54,7 @@ class Comparison:
     metric_of: dict[str, str]
     notes: tuple[str, ...]
     ran: pd.DataFrame
+    left_out: pd.DataFrame
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -95,8 +99,9 @@ def compare(
     if all_rows:
         gains = pd.DataFrame(grid.gains, grid.index, names)
         ran = pd.DataFrame(grid.result, grid.index, names)
-        return Comparison(type, gains, grid.counts, grid.metric_of, (), ran)
-    gains = _comparable(grid, notes)
+        return Comparison(type, gains, grid.counts, grid.metric_of, (), ran, _left_out(grid, rows))
+    left_out = _left_out(grid, rows)
+    gains = _comparable(grid, left_out, notes)
     imputed = imputation.by_constant(gains)
     notes += [
         f"{_count(number, 'missing result')} imputed by {MEANT[source]}."
@@ -110,7 +115,8 @@ def compare(
     kept = set(gains.index.get_level_values(0))
     metric_of = {name: word for name, word in grid.metric_of.items() if name in kept}
     ran = pd.DataFrame(True, gains.index, gains.columns)
-    return Comparison(type, gains, grid.counts, metric_of or grid.metric_of, tuple(notes), ran)
+    metric_of = metric_of or grid.metric_of
+    return Comparison(type, gains, grid.counts, metric_of, tuple(notes), ran, left_out)
 
 
 @dataclass(frozen=True)
@@ -230,7 +236,30 @@ def _column(rows: pd.DataFrame, metric: str) -> pd.Series[float]:
     return values
 
 
-def _comparable(grid: _Grid, notes: list[str]) -> pd.DataFrame:
+def _left_out(grid: _Grid, rows: pd.DataFrame) -> pd.DataFrame:
+    """Where a framework that has results has none: framework, data set, cause, number of seeds."""
+    columns = ["framework", "dataset", "cause"]
+    place, column = np.nonzero(~grid.result & grid.result.any(axis=0))
+    cause = rows["CAUSE"] if "CAUSE" in rows.columns else pd.Series("", index=rows.index)
+    idle = cause.isin(NO_RESULT_CAUSES) | (rows.get("STATUS", cause) == "")
+    known = {
+        (str(model), str(dataset), seed): str(why) or NOT_BEGUN
+        for model, dataset, seed, why in zip(
+            *(rows.loc[idle, name] for name in ("MODEL", "DATASET_ID", "SEED")),
+            cause[idle],
+            strict=True,
+        )
+    }
+    found = []
+    for row, number in zip(place, column, strict=True):
+        dataset, seed = grid.index[int(row)]
+        name = grid.frameworks[number]
+        found.append((name, dataset, known.get((name, str(dataset), seed), NOT_PLANNED)))
+    table = pd.DataFrame(found, columns=columns, dtype=object)
+    return table.groupby(columns, as_index=False).size().rename(columns={"size": "seeds"})
+
+
+def _comparable(grid: _Grid, left_out: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
     """The rows on which every framework that has any result has one."""
     ran = np.asarray(grid.result.any(axis=0), dtype=bool)
     idle = [name for name, any_result in zip(grid.frameworks, ran, strict=True) if not any_result]
@@ -243,11 +272,21 @@ def _comparable(grid: _Grid, notes: list[str]) -> pd.DataFrame:
         notes.append(
             f"{_count(int((~whole).sum()), 'pair')} of data set and seed left out for all "
             f"frameworks, since {_count(open_tasks, 'task')} there "
-            f"{'has' if open_tasks == 1 else 'have'} no result."
+            f"{'has' if open_tasks == 1 else 'have'} no result: {_pairs(left_out)}."
         )
     kept = [name for name, kept in zip(grid.frameworks, ran, strict=True) if kept]
     names = pd.Index(kept, name="framework", dtype=object)
     return pd.DataFrame(grid.gains[whole][:, ran], grid.index[whole], names)
+
+
+def _pairs(left_out: pd.DataFrame) -> str:
+    """`flaml on adult (2 infrastructure), h2o on adult (1 not begun)`."""
+    pairs = left_out.groupby(["framework", "dataset"], sort=True)
+    told = []
+    for (framework, dataset), part in pairs:
+        causes = ", ".join(f"{row.seeds} {row.cause}" for row in part.itertuples())
+        told.append(f"{framework} on {dataset} ({causes})")
+    return _listed(told)
 
 
 def _listed(names: Sequence[str]) -> str:

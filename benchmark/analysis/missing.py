@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import pandas as pd
 
-from benchmark.analysis.comparable import NO_RESULT_CAUSES, USUAL_METRIC
+from benchmark.analysis.comparable import NO_RESULT_CAUSES, NOT_BEGUN, USUAL_METRIC
 
-NEVER = "not begun"
 UNKNOWN = "unknown"
 NO_SCORE = "no score"
-_MEND = f"run resume-compute for what is {NEVER}, and for {', '.join(NO_RESULT_CAUSES)}"
+_MEND = f"run resume-compute for what is {NOT_BEGUN}, and for {', '.join(NO_RESULT_CAUSES)}"
 
 
 def by_cause(frame: pd.DataFrame) -> pd.DataFrame:
@@ -18,7 +17,7 @@ def by_cause(frame: pd.DataFrame) -> pd.DataFrame:
     A failure without a cause is `unknown`. Tasks that were never begun are not counted.
     """
     rows = _without_score(frame)
-    return _counted(frame, rows[rows["CAUSE"] != NEVER])
+    return _counted(frame, rows[rows["CAUSE"] != NOT_BEGUN])
 
 
 def all_missing(frame: pd.DataFrame) -> pd.DataFrame:
@@ -47,7 +46,9 @@ def sentences(frame: pd.DataFrame) -> list[str]:
         causes = ", ".join(f"{count:,} {cause}" for cause, count in row[row > 0].items())
         tasks = "1 task" if row.sum() == 1 else f"{int(row.sum()):,} tasks"
         said.append(f"{name} has no score on {tasks}: {causes}.")
-    if any(cause in table.columns and table[cause].any() for cause in (NEVER, *NO_RESULT_CAUSES)):
+    if any(
+        cause in table.columns and table[cause].any() for cause in (NOT_BEGUN, *NO_RESULT_CAUSES)
+    ):
         said.append(f"To fill them, {_MEND}; the rest are results.")
     return said
 
@@ -59,7 +60,7 @@ def _without_score(frame: pd.DataFrame) -> pd.DataFrame:
     if "STATUS" in frame.columns:
         status = frame["STATUS"]
         cause = cause.mask((status == "failure") & (cause == ""), UNKNOWN)
-        cause = cause.mask(status == "", NEVER).mask(status == "success", "")
+        cause = cause.mask(status == "", NOT_BEGUN).mask(status == "success", "")
         if "SCORE" in frame.columns:
             cause = cause.mask((status == "success") & frame["SCORE"].isna(), NO_SCORE)
     else:

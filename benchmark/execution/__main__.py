@@ -16,7 +16,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, get_args
 
-from benchmark.cores import bind, usable_cores
+from benchmark.cores import bind, bindable_cores
 from benchmark.errors import BenchmarkError
 from benchmark.execution.core_claims import claimed
 from benchmark.execution.runner import Runner
@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 @contextlib.contextmanager
 def _cores(options: argparse.Namespace, run: Run) -> Iterator[list[int] | None]:
     """The cores of this process: those that it is given, or some of a host that others share."""
-    available = usable_cores()
+    available = bindable_cores()
     with contextlib.ExitStack() as held:
         cores = None
         if options.cores:

@@ -55,6 +55,9 @@ THREADS = (
     "LOKY_MAX_CPU_COUNT",
 )
 DEFAULT: Means | None = None if sys.platform.startswith("linux") else "process-group"
+# Sets of strings have one order in every zygote and in all that tasks start: an interpreter's hash
+# seed is fixed at its start, so it cannot be each task's own.
+HASH_SEED = "0"
 _OUR_KILLS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -78,14 +81,13 @@ class Zygote:
             for name, value in without_secrets(os.environ).items()
             if not name.startswith("PYTHON")
         }
-        environment |= variables | {"TMPDIR": str(scratch)}
+        environment |= variables | {"TMPDIR": str(scratch), "PYTHONHASHSEED": HASH_SEED}
         if crowd:
             # Apple's frameworks end a fork that uses them, unless they are told not to.
             quiet = {"OBJC_DISABLE_INITIALIZE_FORK_SAFETY": "YES"}
             environment |= {VARIABLE: crowd.mark} | (quiet if sys.platform == "darwin" else {})
         argv: list[str | Path] = [
             python,
-            "-E",
             "-s",
             WORKER,
             str(theirs.fileno()),

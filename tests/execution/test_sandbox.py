@@ -261,6 +261,24 @@ def after_start(sandbox, act):
     return outcome
 
 
+@pytest.mark.parametrize("entry", ["script", "argv", "child"])
+def test_sets_of_strings_have_one_order(tmp_path, entry):
+    """In each interpreter, in a process that it starts, and whatever this one's hash seed is."""
+    script = tmp_path / "script.py"
+    show = "print({'a', 'b', 'c', 'd', 'e'}, hash('x'))"
+    again = f"import subprocess,sys; subprocess.run([sys.executable, '-c', {show!r}])"
+    script.write_text(again if entry == "child" else show)
+    work = python(show)
+    if entry != "argv":
+        work = replace(work, entry={"script": str(script), "arguments": []})
+    logs = set()
+    for _ in range(2):
+        with Sandbox(cores=[min(os.sched_getaffinity(0))]) as made:
+            logs.add(made.run(work).log)
+    assert len(logs) == 1
+    assert logs.pop().startswith(b"{")
+
+
 def test_a_missing_command_is_said(sandbox):
     outcome = sandbox.run(command("/no/such/program"))
     assert outcome.code == 127

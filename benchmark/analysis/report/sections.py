@@ -67,6 +67,7 @@ def leaderboard(found: Statistics) -> str:
             leaders=board["rank"].eq(1).fillna(False).tolist(),
         )
         + (f'<ul class="notes">{notes}</ul>' if notes else "")
+        + _left_out(comparison.left_out)
     )
 
 
@@ -198,6 +199,18 @@ def failures(frame: pd.DataFrame) -> str:
         + table(summary, {"MODEL": "Framework", "tasks": "all"}, formats)
         + _each(frame)
         + f'<ul class="notes">{_mend(frame)}</ul>'
+    )
+
+
+def _left_out(pairs: pd.DataFrame) -> str:
+    """Where the data sets and seeds that are left out for all have no result, and why."""
+    if pairs.empty:
+        return ""
+    names = {"framework": "Framework", "dataset": "Data set", "cause": "Cause", "seeds": "Seeds"}
+    return (
+        "<details><summary>Frameworks and data sets without a result</summary>"
+        + table(pairs.iloc[:MOST_LISTED], names, {"seeds": ",d"})
+        + "</details>"
     )
 
 

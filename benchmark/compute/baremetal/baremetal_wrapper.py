@@ -23,6 +23,7 @@ from benchmark.compute.baremetal.messages import Message, TaskQueue
 from benchmark.compute.faults import patiently
 from benchmark.compute.local.local import LocalDispatcher
 from benchmark.config import Config
+from benchmark.cores import usable_cores, usable_memory_mb
 from benchmark.errors import BenchmarkError
 from benchmark.execution.instance import Instance
 from benchmark.store import open_store
@@ -78,13 +79,13 @@ class Worker:
         """The run's own limits, and as many tasks side by side as this machine holds."""
         conditions = self.run.manifest.conditions
         cores, memory_mb = conditions["cores"], conditions["memory"]
-        machine_mb = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**20
-        most = min(len(os.sched_getaffinity(0)) // cores, machine_mb // memory_mb)
+        machine_cores, machine_mb = len(usable_cores()), usable_memory_mb()
+        most = min(machine_cores // cores, machine_mb // memory_mb)
         if self.job["parallel"]:
             most = min(most, self.job["parallel"])
         if most < 1:
             raise BenchmarkError(
-                f"This machine has {len(os.sched_getaffinity(0))} cores and {machine_mb} MB, and a "
+                f"This machine has {machine_cores} cores and {machine_mb} MB, and a "
                 f"task takes {cores} and {memory_mb}; name larger 'instance_types'."
             )
         limits = {key: conditions[key] for key in ("runtime", "hard_limit")}

@@ -15,7 +15,7 @@ import time
 from typing import IO, TYPE_CHECKING
 
 from benchmark.compute.dispatcher import Dispatcher, account
-from benchmark.cores import usable_cores
+from benchmark.cores import cpu_quota, usable_cores, usable_memory_mb
 from benchmark.errors import BenchmarkError, ConfigError
 from benchmark.execution.scratch import sweep
 from benchmark.results import Cause, Record
@@ -48,7 +48,7 @@ class LocalDispatcher(Dispatcher):
     def check(cls, config: Config) -> None:
         """Refuse more cores or memory than this machine has."""
         parallel = len(slots(config))
-        machine_mb = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**20
+        machine_mb = usable_memory_mb()
         if parallel * config.memory > machine_mb:
             raise ConfigError(
                 f"'memory' is {config.memory} MB, which for {parallel} at a time is more than this "
@@ -194,17 +194,22 @@ def slots(config: Config) -> list[list[int]]:
     possible = len(cores) // config.cores
     if possible == 0:
         raise ConfigError(
-            f"'cores' is {config.cores}, but this machine offers {len(cores)}; set 'cores' to "
-            f"{len(cores)} or less."
+            f"'cores' is {config.cores}, but this machine offers {len(cores)}{_by_quota()}; set "
+            f"'cores' to {len(cores)} or less."
         )
     parallel = config.parallel or possible
     if parallel > possible:
         raise ConfigError(
             f"'parallel' is {parallel} and 'cores' {config.cores}, which takes "
-            f"{parallel * config.cores} cores of this machine's {len(cores)}; set 'parallel' to "
-            f"{possible} or less."
+            f"{parallel * config.cores} cores of this machine's {len(cores)}{_by_quota()}; set "
+            f"'parallel' to {possible} or less."
         )
     return [cores[n * config.cores : (n + 1) * config.cores] for n in range(parallel)]
+
+
+def _by_quota() -> str:
+    quota = cpu_quota()
+    return "" if quota is None else f" (its CPU quota is {quota:g})"
 
 
 def _package_root() -> str:

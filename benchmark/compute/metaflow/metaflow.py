@@ -18,6 +18,7 @@ from benchmark.compute import submissions
 from benchmark.compute.dispatcher import Dispatcher, account
 from benchmark.compute.metaflow.flows import Flow, asking, in_namespace
 from benchmark.compute.metaflow.lifeline import DRIVER_VARIABLE
+from benchmark.cores import usable_cores
 from benchmark.errors import ConfigError
 from benchmark.results import Cause, Record
 
@@ -105,7 +106,7 @@ class MetaflowDispatcher(Dispatcher):
         memory_mb = max(task.resources.memory_mb for task in self._new)
         self._new.clear()
         one = submissions.begin(self.run, METHOD, self.config.job_name or "automl", since)
-        workers = self.config.parallel or max(1, (os.cpu_count() or 1) // self.config.cores)
+        workers = self.config.parallel or max(1, len(usable_cores()) // self.config.cores)
         size = min(self.chunk, -(-len(since) // workers))
         size = max(size, -(-len(since) // LARGEST_FOREACH))
         values = {

@@ -12,13 +12,15 @@ import errno
 import os
 import signal
 import time
-from typing import Dict, List, NamedTuple, Optional, Set
+from typing import Dict, List, NamedTuple, Optional, Set, Tuple
 
 from benchmark.execution.worker.linux import read_text
 
 PREFIX = "automl-"
 _MB = 1024 * 1024
 
+# What the groups around a process let it have: CPU time in whole cores' worth, and memory.
+Allowance = NamedTuple("Allowance", [("cores", float), ("memory_mb", float)])
 Usage = NamedTuple("Usage", [("anonymous_mb", float), ("cache_mb", float), ("peak_mb", float)])
 
 
@@ -39,12 +41,6 @@ class Group:
         """How many processes of the group the kernel has killed for memory."""
         name = "memory.oom_control" if self.version == 1 else "memory.events"
         return _numbers(os.path.join(self._memory, name)).get("oom_kill", 0)
-
-    def limit_mb(self) -> float:
-        """What the kernel lets the group have; infinite without a limit."""
-        name = "memory.limit_in_bytes" if self.version == 1 else "memory.max"
-        text = read_text(os.path.join(self._memory, name)).strip()
-        return int(text) / _MB if text.isdigit() else float("inf")
 
     def usage(self) -> Usage:
         """Anonymous and shared memory now, file cache now, and the kernel's peak of both."""
@@ -128,6 +124,48 @@ def surrounding() -> Optional[Group]:
     return Group({kind: folder if os.path.isdir(folder) else mounts[kind]})
 
 
+def allowance(process: str = "/proc/self") -> Allowance:
+    """The least of all limits on the path of this process's groups; infinite where there is none.
+
+    Such as `docker --cpus`, limits of Kubernetes, and a service's `CPUQuota` and `MemoryMax`.
+    """
+    mounts = _mounts(process + "/mountinfo")
+    own = _own_paths(process + "/cgroup")
+    cores = memory_mb = float("inf")
+    for kind in ("cpu", "memory", "unified"):
+        for folder in _path(*mounts[kind], own=own.get(kind, "/")) if kind in mounts else []:
+            cores = min(cores, _quota(folder, kind == "unified"))
+            name = "memory.max" if kind == "unified" else "memory.limit_in_bytes"
+            text = read_text(os.path.join(folder, name)).strip()
+            memory_mb = min(memory_mb, int(text) / _MB) if text.isdigit() else memory_mb
+    return Allowance(cores, memory_mb)
+
+
+def _path(mount: str, root: str, own: str) -> List[str]:
+    """The folders of the group and of those above it, as far as they can be seen from here.
+
+    A container sees its own group as the root, whatever its path is called outside.
+    """
+    if root != "/" and (own + "/").startswith(root + "/"):
+        own = own[len(root) :]
+    parts = [part for part in own.split("/") if part]
+    if ".." in parts or not os.path.isdir(os.path.join(mount, *parts)):
+        parts = []
+    return [os.path.join(mount, *parts[:end]) for end in range(len(parts), -1, -1)]
+
+
+def _quota(folder: str, unified: bool) -> float:
+    """How many cores' time the group may take of each period."""
+    if unified:
+        fields = read_text(os.path.join(folder, "cpu.max")).split()
+    else:
+        names = ("cpu.cfs_quota_us", "cpu.cfs_period_us")
+        fields = [read_text(os.path.join(folder, name)).strip() for name in names]
+    if len(fields) == 2 and all(field.isdigit() and int(field) for field in fields):
+        return int(fields[0]) / int(fields[1])
+    return float("inf")
+
+
 def create(name: str, memory_mb: float, cores: List[int]) -> Optional[Group]:
     """Make a group with limits, or None where this process may not."""
     mounts, own = hierarchies(), _own_paths()
@@ -203,23 +241,29 @@ def _create_v2(
 
 def hierarchies() -> Dict[str, str]:
     """Where each controller's hierarchy is mounted."""
-    found: Dict[str, str] = {}
-    for line in read_text("/proc/self/mountinfo").splitlines():
+    return {kind: mount for kind, (mount, _) in _mounts("/proc/self/mountinfo").items()}
+
+
+def _mounts(mountinfo: str) -> Dict[str, Tuple[str, str]]:
+    """Of each controller the mount point, and which group is its root there."""
+    found: Dict[str, Tuple[str, str]] = {}
+    for line in read_text(mountinfo).splitlines():
         left, _, right = line.partition(" - ")
-        mount, kind = left.split()[4], right.split()[0]
+        root, mount = left.split()[3:5]
+        kind = right.split()[0]
         if kind == "cgroup2":
-            found.setdefault("unified", mount)
+            found.setdefault("unified", (mount, root))
         elif kind == "cgroup":
             for option in right.split()[2].split(","):
-                if option in ("memory", "cpuset"):
-                    found.setdefault(option, mount)
+                if option in ("memory", "cpuset", "cpu"):
+                    found.setdefault(option, (mount, root))
     return found
 
 
-def _own_paths() -> Dict[str, str]:
+def _own_paths(cgroup: str = "/proc/self/cgroup") -> Dict[str, str]:
     """This process's group in each hierarchy."""
     found: Dict[str, str] = {}
-    for line in read_text("/proc/self/cgroup").splitlines():
+    for line in read_text(cgroup).splitlines():
         _, controllers, path = line.split(":", 2)
         for controller in controllers.split(",") if controllers else ["unified"]:
             found[controller] = path

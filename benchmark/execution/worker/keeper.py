@@ -14,7 +14,7 @@ import time
 from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
 from benchmark.execution.worker import linux, trees
-from benchmark.execution.worker.cgroups import Group, surrounding
+from benchmark.execution.worker.cgroups import Group, allowance, surrounding
 from benchmark.execution.worker.crowd import LOOK_S, Crowd
 from benchmark.execution.worker.output import CappedLog, drain
 
@@ -256,7 +256,7 @@ class Keeper:
         """
         if not self._around or ended.signal != signal.SIGKILL:
             return
-        promised = self._around.limit_mb() >= self.request["memory_mb"]
+        promised = allowance().memory_mb >= self.request["memory_mb"]
         if promised and self._around.oom_kills() > self._killed_before:
             self.out_of_memory = True
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import benchmark
 from benchmark.cache import CACHE_VARIABLE, cache_folder
 from benchmark.compute.local.local import slots
-from benchmark.cores import usable_cores
+from benchmark.cores import cpu_quota, usable_cores, usable_memory_mb
 from benchmark.errors import ConfigError
 from benchmark.execution.sandbox import DEFAULT
 from benchmark.execution.scratch import Scratch
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 SANDBOX, MACHINE, JAVA = "sandbox", "machine", "java"
 START_S = 10.0
-_MB = 2**20
 _GB = 2**30
 # What a place needs so that a run does not end on a full disk, GB: a fault below the first.
 CACHE, SCRATCH, STORE = "disk of the cache", "disk of the scratch", "disk of the store"
@@ -121,8 +120,9 @@ def _why_no_namespace() -> str:
 
 def check_machine(config: Config) -> Iterator[Finding]:
     """Cores and memory against `parallel` tasks at once."""
+    yield from _check_quota()
     cores = len(usable_cores())
-    memory_mb = _memory_mb()
+    memory_mb = usable_memory_mb()
     free_mb = _available_mb()
     try:
         parallel = len(slots(config))
@@ -141,19 +141,26 @@ def check_machine(config: Config) -> Iterator[Finding]:
         yield ok(MACHINE, said)
 
 
-def _memory_mb() -> int:
-    """The machine's, or less where a control group (a container's) allows less."""
-    whole = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    for path in ("memory.max", "memory/memory.limit_in_bytes"):
-        text = read_text(f"/sys/fs/cgroup/{path}").strip()
-        if text.isdigit():
-            whole = min(whole, int(text))
-    return whole // _MB
+def _check_quota() -> Iterator[Finding]:
+    """A quota that is no whole number of cores."""
+    quota = cpu_quota()
+    if quota is None:
+        return
+    whole = len(usable_cores())
+    said = f"a CPU quota of {quota:g} cores counts as {whole}"
+    if quota < 1:
+        mend = "give the container a core at least, for times measured here are not comparable"
+        yield warning(MACHINE, f"{said}, which is given less time than a core has", mend)
+    elif quota != whole:
+        yield warning(MACHINE, said, "give the container a whole number of cores")
+    else:
+        yield ok(MACHINE, said)
 
 
 def _available_mb() -> int:
     found = re.search(r"^MemAvailable:\s+(\d+) kB", read_text("/proc/meminfo"), re.MULTILINE)
-    return int(found[1]) // 1024 if found else _memory_mb()
+    usable = usable_memory_mb()
+    return min(int(found[1]) // 1024, usable) if found else usable
 
 
 def check_disks(config: Config) -> Iterator[Finding]:
