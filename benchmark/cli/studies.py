@@ -11,6 +11,7 @@ from benchmark.cli.output import agreed, notice, report
 from benchmark.cli.session import loaded_configuration, stored_studies
 from benchmark.errors import AbsentStoreError, BenchmarkError
 from benchmark.hpo import control, export, listing
+from benchmark.hpo.objective import told_apart
 from benchmark.hpo.stopping import EMPTY, without_numbers
 from benchmark.hpo.verdict import known
 from benchmark.store import open_store
@@ -215,11 +216,15 @@ def lines(run: Run, definition: StudyDefinition) -> list[str]:
         f"{told['success']} successes, {told['failure']} failures, {told['prune']} pruned"
         + ("" if told["word"] == "go" else f"; it was told to {told['word']}"),
     ]
+    choices = {tunable.name: tunable.choices for tunable in definition.space.tunables}
     for one in told["best"]:
         values = zip(definition.directions, one["values"], strict=True)
         said = ", ".join(f"{name} {value!r}" for name, value in values)
         found.append(f"best: trial {one['trial']}: {said}")
-        found += [f"  {name} = {value}" for name, value in one["params"].items()]
+        found += [
+            f"  {name} = {told_apart(value, choices.get(name, ()), str)}"
+            for name, value in one["params"].items()
+        ]
     return found
 
 

@@ -129,6 +129,11 @@ class TrialEvaluation:
                 staging.lay_out(run, folder)
             except StudyError as error:
                 raise SetupError(str(error)) from None
+            # A result that lies among the study's files is none of this trial's.
+            for name in objective.measuring.files:
+                path = folder / name
+                if path.is_file() and path.resolve().is_relative_to(folder.resolve()):
+                    path.unlink()
             place = objective.config_file or CONFIG_FILE
             staging.lay_out_point(folder, place, number, params)
             if request:

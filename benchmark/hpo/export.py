@@ -65,7 +65,9 @@ def table(records: list[Record], definition: StudyDefinition) -> str:
     directions = list(definition.directions)
     choices = {tunable.name: tunable.choices for tunable in definition.space.tunables}
     names = tunable_names(records, definition)
-    metrics = list(dict.fromkeys(name for r in records for name in (*r.metrics, *_texts(r))))
+    metrics = list(
+        dict.fromkeys(name for r in records for name in (*r.metrics, *text_attributes(r)))
+    )
     metrics = [name for name in metrics if name not in directions]
     steps = ["steps"] if any(record.labels.get("intermediate") for record in records) else []
     sink = io.StringIO()
@@ -75,7 +77,7 @@ def table(records: list[Record], definition: StudyDefinition) -> str:
     headed = [f"metric.{name}" if name in (*head, *tail) else name for name in metrics]
     writer.writerow([*head, *headed, *tail])
     for record in records:
-        params, texts = record.labels.get("params") or {}, _texts(record)
+        params, texts = record.labels.get("params") or {}, text_attributes(record)
         row: list[Any] = [record.task, record.status]
         row += [_cell(record.metrics.get(name)) for name in directions]
         row += [
@@ -94,7 +96,7 @@ def _steps(record: Record) -> str:
     return json.dumps(reported) if reported else ""
 
 
-def _texts(record: Record) -> dict[str, str]:
+def text_attributes(record: Record) -> dict[str, str]:
     """The attributes that a Python objective set and that are no metrics, as a cell has them."""
     attrs = record.labels.get("user_attrs") or {}
     return {

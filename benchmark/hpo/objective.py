@@ -11,7 +11,7 @@ from benchmark.hpo.measuring import Measuring
 from benchmark.hpo.rules import Rule
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from benchmark.hpo.benchmark_objective import BenchmarkObjective
     from benchmark.hpo.expressions import Expression
@@ -95,7 +95,8 @@ def plain(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def told_apart(value: Any, choices: Sequence[Any]) -> str:
-    """A choice as a command reads it; as JSON where another one has the same text (1 and "1")."""
+def told_apart(value: Any, choices: Sequence[Any], shown: Callable[[Any], str] = plain) -> str:
+    """A choice as it is shown; as JSON where another one has the same text (1 and "1")."""
     text = plain(value)
-    return json.dumps(value) if [plain(one) for one in choices].count(text) > 1 else text
+    alike = [plain(one) for one in choices].count(text) > 1
+    return json.dumps(value) if alike else shown(value)

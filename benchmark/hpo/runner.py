@@ -92,12 +92,27 @@ class Found:
         return next((one["values"][0] for one in self.best), None)
 
     def frame(self) -> pd.DataFrame:
-        """A row for each trial: its number, state, values, tunables, metrics, seconds."""
+        """A row for each trial: its number, state, values, tunables, metrics, seconds.
+
+        Tunables and attributes have the values and types of the records; None where there is none.
+        """
         import io
 
         import pandas as pd
 
-        return pd.read_csv(io.StringIO(export.table(self.records, self.definition)))
+        records = self.records
+        found = pd.read_csv(io.StringIO(export.table(records, self.definition)))
+        choices = {t.name for t in self.definition.space.tunables if t.choices}
+        for name in export.tunable_names(records, self.definition):
+            values = [(record.labels.get("params") or {}).get(name) for record in records]
+            kinds = {type(value) for value in values if value is not None}
+            apart = name in choices or len(kinds) > 1
+            found[name] = pd.Series(values, dtype=object) if apart else pd.Series(values)
+        for name in {name for record in records for name in export.text_attributes(record)}:
+            texts = [export.text_attributes(record).get(name) for record in records]
+            if name in found and not any(name in record.metrics for record in records):
+                found[name] = pd.Series(texts, dtype=object)
+        return found
 
     def report(self, folder: str | Path) -> Path:
         """Write the report with its figures into a folder; returns the HTML file."""

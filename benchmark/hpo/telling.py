@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from benchmark.hpo import export
 from benchmark.hpo.logs import is_told
+from benchmark.hpo.objective import told_apart
 
 if TYPE_CHECKING:
     from benchmark.hpo.study_file import StudyDefinition
@@ -17,7 +18,11 @@ if TYPE_CHECKING:
 
 def line(record: Record, definition: StudyDefinition) -> str:
     """A trial in a line: number, how it ended, what it measured or why not, its point."""
-    params = " ".join(f"{k}={v}" for k, v in (record.labels.get("params") or {}).items())
+    choices = {tunable.name: tunable.choices for tunable in definition.space.tunables}
+    params = " ".join(
+        f"{name}={told_apart(value, choices.get(name, ()), str)}"
+        for name, value in (record.labels.get("params") or {}).items()
+    )
     ended = record.cause or record.status
     return f"trial {record.task}: {ended}: {ending(record, definition)} [{params}]"
 

@@ -6,7 +6,7 @@ import statistics
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from benchmark.hpo.expressions import ExpressionError
+from benchmark.hpo.expressions import ExpressionError, same
 from benchmark.hpo.measuring import BARE
 from benchmark.results import Cause, Record, failure
 
@@ -71,7 +71,13 @@ class Trial:
                 name: statistics.stdev(found[name] for found in runs) for name in metrics
             }
             self.labels["runs"] = [dict(found) for found in runs]
-        names = {**self.params, **metrics}
+        unclear = {
+            name
+            for name in metrics.keys() & self.params.keys()
+            if not same(metrics[name], self.params[name])
+        }
+        both = {**self.params, **metrics}
+        names = {name: value for name, value in both.items() if name not in unclear}
         try:
             why = objective.failure.of_metrics(names)
             if why is not None:
@@ -85,7 +91,13 @@ class Trial:
             ]
             constraints = [rule.number(names) for rule in objective.constraints]
         except ExpressionError as error:
-            return self.failed(Cause.FRAMEWORK, f"{error}{self._text_in(str(error))}", metrics)
+            said = f"{error}{self._text_in(str(error))}"
+            for name in sorted(name for name in unclear if f"'{name}'" in said):
+                said += (
+                    f" '{name}' is {self.params[name]!r} as a tunable and was measured as "
+                    f"{metrics[name]:g}; give one of the two another name."
+                )
+            return self.failed(Cause.FRAMEWORK, said, metrics)
         self.labels |= {"values": values, "constraints": constraints}
         labels = self._labels(metrics)
         metrics |= dict(zip(self.definition.directions, values, strict=True))
@@ -116,7 +128,7 @@ class Trial:
         rule = self.definition.objective.cost
         if rule is None:
             return None
-        names = {**self.params, **metrics, "seconds": self.seconds, "hours": self.seconds / 3600}
+        names = {**metrics, **self.params, "seconds": self.seconds, "hours": self.seconds / 3600}
         try:
             return rule.number(names)
         except ExpressionError:

@@ -19,6 +19,7 @@ from benchmark.config import Config
 from benchmark.hpo import control, dashboard, export, listing
 from benchmark.hpo.deleting import delete
 from benchmark.hpo.importing import Imported, ImportRowsError, Mapping, import_rows, read_rows
+from benchmark.hpo.runner import Found
 from benchmark.hpo.study import Study, study_names
 from benchmark.hpo.study_file import define
 from benchmark.hpo.tune import tune
@@ -106,6 +107,8 @@ def test_choices_of_other_types_are_other_choices_in_an_export_and_its_import(
     old = begun(folder_store, tmp_path, ALIKE, name="old", objective=command)
     rows = [{"c": choice, "value": float(place)} for place, choice in enumerate(CHOICES)]
     assert import_rows(old, rows) == Imported(told=9)
+    found = list(Found("old", old.run, old.definition).frame()["c"])
+    assert repr(found) == repr(CHOICES)
     file = written(tmp_path, "rows.json", rows)
     text = export.table(export.trial_records(old.run), old.definition)
     table = written(tmp_path, "table.csv", text)
@@ -115,6 +118,17 @@ def test_choices_of_other_types_are_other_choices_in_an_export_and_its_import(
         found = [record.labels["params"]["c"] for record in export.trial_records(new.run)]
         assert repr(found) == repr(CHOICES)
         assert repr([t.params["c"] for t in new.optimizer.trials()]) == repr(CHOICES)
+
+
+def test_a_frame_has_the_types_of_the_records(folder_store: Store, tmp_path: Path) -> None:
+    mode = {"name": "mode", "value_type": "categorical", "choices": ["0644", "12", "true", "NA"]}
+    study = begun(folder_store, tmp_path, mode, HEAP, objective={"command": ["true"]})
+    rows = [{"mode": mode, "heap": 64, "value": 1} for mode in ("0644", "12", "true", "NA")]
+    assert import_rows(study, rows).told == 4
+    frame = Found("s", study.run, study.definition).frame()
+    assert list(frame["mode"]) == ["0644", "12", "true", "NA"]
+    assert frame["heap"].dtype == frame["trial"].dtype == "int64"
+    assert list(frame["value"]) == [1.0] * 4
 
 
 @pytest.mark.parametrize("told", ['"256"', "true", '"x"', "null"])

@@ -10,6 +10,7 @@ import pytest
 
 from benchmark.errors import BenchmarkError
 from benchmark.hpo.figures import Trials, drawn, importances
+from benchmark.hpo.figures.trials import Axis
 from benchmark.hpo.importing import import_rows
 from benchmark.hpo.report import write_report
 from benchmark.hpo.study import Study
@@ -105,6 +106,12 @@ def test_what_makes_the_difference_is_important(folder_store: Store) -> None:
     # g1 is not in every trial, so that nothing can be said of it beside the others.
     assert set(shares) == {"x", "pool", ODD}
     assert max(shares, key=lambda name: shares[name]) == "x"
+
+
+def test_choices_of_other_types_have_places_of_their_own() -> None:
+    axis = Axis("c", (0, False, "0", "false", "x", None))
+    assert [axis.place(value) for value in axis.values] == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]
+    assert axis.choices == ("0", "false", '"0"', '"false"', "x", "")
 
 
 def test_all_of_one_value(folder_store: Store) -> None:
