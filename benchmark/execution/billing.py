@@ -1,7 +1,8 @@
 """What a task's time costs: the price of its machine and its share of it. Money is USD.
 
 `{run}/prices.json` is written by the dispatcher before the tasks start, for a container may not
-ask for prices: `{"c5.xlarge": {"spot": 0.07, "on-demand": 0.17, "vcpus": 4, "memory_mb": 8192}}`.
+ask for prices: `{"c5.xlarge": {"spot": 0.07, "on-demand": 0.17, "zones": {"eu-west-1a": 0.07},
+"vcpus": 4, "memory_mb": 8192}}`. A spot machine costs what its own zone does.
 """
 
 from __future__ import annotations
@@ -33,7 +34,10 @@ def machine_facts(run: Run, variables: Mapping[str, str] | None = None) -> dict[
     except ValueError:
         return facts
     lifecycle = facts.get("lifecycle", "on-demand")
-    price = offer.get("spot" if lifecycle == "spot" else "on-demand")
+    price = offer.get("on-demand")
+    if lifecycle == "spot":
+        zones = offer.get("zones") or {}
+        price = zones.get(facts.get("zone"), max(zones.values(), default=offer.get("spot")))
     known = {key: offer[key] for key in ("vcpus", "memory_mb") if key in offer}
     return facts | known | ({"price_per_hour": price} if price is not None else {})
 

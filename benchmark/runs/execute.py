@@ -213,7 +213,7 @@ def _dispatch(name: str, given: Round, left: dict[str, Task]) -> Share:
     with method(given.run, given.config) as dispatcher:
         if dispatcher.detachable:
             given.leavable.add(name)
-        for portion in _portions(name, dispatcher, share, given.purse):
+        for portion in _portions(dispatcher, share, given.purse):
             if portion:
                 dispatcher.submit(portion)
             if given.stop.is_set() or not left:
@@ -226,17 +226,16 @@ def _dispatch(name: str, given: Round, left: dict[str, Task]) -> Share:
         leaves = bool(left) and given.stop.is_set() and given.leave.is_set()
         dispatcher.detached = leaves and dispatcher.detachable
         given.summary.detached += [name] * dispatcher.detached
+    share.paid(dispatcher.paid())  # What its machines have cost until the last of them was ended.
     return share
 
 
-def _portions(
-    name: str, dispatcher: Dispatcher, share: Share, purse: Purse
-) -> Iterator[Sequence[Task]]:
+def _portions(dispatcher: Dispatcher, share: Share, purse: Purse) -> Iterator[Sequence[Task]]:
     """What may be submitted, time and again; ends when no more can be paid for."""
     portion: Sequence[Task] = share.first()
     while not (share.over or purse.exceeded):
         yield portion
-        purse.machines(name, dispatcher.paid())
+        share.paid(dispatcher.paid())
         portion = share.more()
 
 

@@ -1,40 +1,59 @@
 """Money: what a run has cost, and a purse that lets no more tasks start than it can pay for.
 
-Amounts are USD. What is spent is the sum over all attempts that have ended, or what the machines
-have cost where a dispatcher starts its own, whichever is more.
+Amounts are USD. What is spent is the sum over all attempts that have ended. Where a dispatcher
+starts machines of its own it is what these have cost, or the attempts on them, whichever is more.
 """
 
 from __future__ import annotations
 
 import json
+import logging
+import math
+import secrets
 import threading
 from typing import TYPE_CHECKING
 
 from benchmark import results
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from benchmark.compute.dispatcher import Rate
     from benchmark.results import Record
     from benchmark.tasks import Run, Task
 
+_log = logging.getLogger("benchmark.runs")
 # The harness's own time about a task: the start of a container, data, predictions.
 OVERHEAD_S = 300.0
 
 
 def spent(run: Run) -> float:
     """What the run has cost so far."""
-    outcomes = results.outcomes(run, {task.key for task in run.tasks})
-    return total(run, [r.cost for _, r in outcomes if r and r.cost is not None]) or 0.0
+    costs: dict[str, float] = {}
+    for _, record in results.outcomes(run, {task.key for task in run.tasks}):
+        if record is not None:
+            add(costs, record)
+    return total(run, costs) or 0.0
 
 
-def total(run: Run, last: Sequence[float]) -> float | None:
-    """What the run has cost, by what the last attempts of its tasks did; None for nothing known."""
+def add(costs: dict[str, float], record: Record) -> None:
+    """Add what an attempt has cost to its machine's, or to "" where that is not known."""
+    if record.cost is not None:
+        machine = str(record.host.get("instance", ""))
+        costs[machine] = costs.get(machine, 0.0) + record.cost
+
+
+def total(run: Run, last: Mapping[str, float]) -> float | None:
+    """What the run has cost, by what the last attempts of its tasks did on each machine; None for
+    nothing known."""
     machines = machines_paid(run)
     if not last and not machines:
         return None
-    return max(sum(last) + sum(one.cost or 0.0 for one in results.earlier_ends(run)), machines)
+    costs = dict(last)
+    for ended in results.earlier_ends(run):
+        add(costs, ended)
+    on_them = sum(costs.pop(name, 0.0) for name in machines)
+    return sum(costs.values()) + max(on_them, sum(machines.values()))
 
 
 def forecast(so_far: float | None, done: Sequence[float], tasks: int) -> float | None:
@@ -44,16 +63,19 @@ def forecast(so_far: float | None, done: Sequence[float], tasks: int) -> float |
     return so_far + max(0, tasks - len(done)) * sum(done) / len(done)
 
 
-def machines_paid(run: Run) -> float:
-    """What the machines have cost that dispatchers started for this run, by their ledgers."""
-    total = 0.0
+def machines_paid(run: Run) -> dict[str, float]:
+    """What each machine has cost that dispatchers started for this run, by their ledgers."""
+    paid: dict[str, float] = {}
     paths = [path for path in run.store.list(f"{run.name}/machines") if path.endswith(".json")]
-    for _, data in run.store.get_many(paths):
+    for path, data in run.store.get_many(paths):
         try:
-            total += float(json.loads(data or b"{}").get("cost", 0.0))
-        except (ValueError, TypeError, AttributeError):
-            continue  # A ledger that was cut by a kill; its dispatcher writes it anew.
-    return total
+            cost = float(json.loads(data or b"{}").get("cost", 0.0))
+        except (ValueError, TypeError, AttributeError, RecursionError):
+            run.store.ignore(path, "is no page of a ledger")
+            continue
+        if math.isfinite(cost):
+            paid[path.rpartition("/")[2].removesuffix(".json")] = cost
+    return paid
 
 
 class Purse:
@@ -69,7 +91,7 @@ class Purse:
 
     @property
     def total(self) -> float:
-        """Spent before, and since then by each method: its attempts or its machines."""
+        """Spent before, and since then by each share: its attempts or its machines."""
         names = self._machines.keys() | self._attempts.keys()
         return self.spent + sum(
             max(self._machines.get(n, 0.0), self._attempts.get(n, 0.0)) for n in names
@@ -87,25 +109,29 @@ class Purse:
             self._reserved += amount
             return True
 
-    def settle(self, method: str, reserved: float, paid: float) -> None:
+    def settle(self, share: str, reserved: float, paid: float) -> None:
         with self._guard:
             self._reserved -= reserved
-            self._attempts[method] = self._attempts.get(method, 0.0) + paid
+            self._attempts[share] = self._attempts.get(share, 0.0) + paid
 
-    def machines(self, method: str, paid: float) -> None:
+    def machines(self, share: str, paid: float) -> None:
         with self._guard:
-            self._machines[method] = paid
+            self._machines[share] = paid
 
 
 class Share:
-    """The tasks of one method, handed out while the worst of what is under way can be paid.
+    """The tasks of one method in one round, handed out while the worst under way can be paid.
 
     Without a limit, or where a task costs nothing, all are handed out at once. What a finished
-    task did not use is handed out again, in portions, so that an engine is not asked for each.
+    task did not use is handed out again, in portions, so that an engine is not asked for each. A
+    task whose cost is not known has cost the worst.
     """
 
     def __init__(self, purse: Purse, method: str, rate: Rate | None, tasks: Sequence[Task]) -> None:
-        self._purse, self._method, self._rate = purse, method, rate
+        self._purse, self._rate = purse, rate
+        self._method = method
+        # Each round has a dispatcher, and perhaps machines, of its own.
+        self._name = f"{method}-{secrets.token_hex(4)}"
         self._waiting = list(tasks)
         self._reserved: dict[str, float] = {}
         self._portion = 1
@@ -136,7 +162,20 @@ class Share:
         return []
 
     def heard(self, record: Record) -> None:
-        self._purse.settle(self._method, self._reserved.pop(record.task, 0.0), record.cost or 0.0)
+        reserved = self._reserved.pop(record.task, 0.0)
+        cost = record.cost
+        if cost is None:
+            cost = reserved
+            if reserved:
+                _log.warning(
+                    "warning: The cost of %s by %s is not known; it counts as the worst, %.2f USD.",
+                    *(record.task, self._method, reserved),
+                )
+        self._purse.settle(self._name, reserved, cost)
+
+    def paid(self, machines: float) -> None:
+        """What the machines of this round have cost by now."""
+        self._purse.machines(self._name, machines)
 
     def _worst(self, task: Task) -> float:
         if self._rate is None:
@@ -156,5 +195,5 @@ class Share:
 
     def _give_back(self, tasks: Sequence[Task]) -> None:
         for task in tasks:
-            self._purse.settle(self._method, self._reserved.pop(task.key), 0.0)
+            self._purse.settle(self._name, self._reserved.pop(task.key), 0.0)
         self._waiting = [*tasks, *self._waiting]

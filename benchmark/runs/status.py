@@ -55,7 +55,7 @@ def status(run: Run, tasks: Sequence[Task] | None = None) -> Status:
     wanted = Counter(str(task.labels["framework"]) for task in chosen)
     driven = run.store.is_locked(f"driver-{run.name}")
     took = ran = 0.0
-    costs: list[float] = []
+    costs: Counter[str] = Counter()
     results_cost: list[float] = []
     words: Counter[str] = Counter()
     frameworks = {name: Counter[str]() for name in wanted}
@@ -63,7 +63,7 @@ def status(run: Run, tasks: Sequence[Task] | None = None) -> Status:
     for told in bulk.folded(parts, partial(_counted, driven)):
         took += told["took"]
         ran += told["ran"]
-        costs += told["costs"]
+        costs.update(told["costs"])
         results_cost += told["results_cost"]
         for name, counts in told["words"].items():
             frameworks[name].update(counts)
@@ -93,7 +93,7 @@ def _counted(driven: bool, piece: bulk.Piece) -> dict[str, Any]:
     """Of tasks that were begun: by framework how many are what, and their times and costs."""
     words: dict[str, Counter[str]] = defaultdict(Counter)
     took, ran = 0.0, 0
-    costs: list[float] = []
+    costs: dict[str, float] = {}
     results_cost: list[float] = []
     framework_of = {cell.key: cell.framework for cell in piece.run.manifest.cells}
     for key, record in piece.outcomes():
@@ -104,10 +104,9 @@ def _counted(driven: bool, piece: bulk.Piece) -> dict[str, Any]:
             if record.is_result and record.total_s is not None:
                 took += record.total_s
                 ran += 1
-            if record.cost is not None:
-                costs.append(record.cost)
-                if record.is_result:
-                    results_cost.append(record.cost)
+            spending.add(costs, record)
+            if record.cost is not None and record.is_result:
+                results_cost.append(record.cost)
         words[framework_of[key]][word] += 1
     return {
         "words": words,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -13,6 +14,7 @@ from benchmark.compute import discovery
 from benchmark.compute.dispatcher import Dispatcher, Rate
 from benchmark.config import Config
 from benchmark.results import Cause, Record
+from benchmark.runs import spending
 from benchmark.runs.estimate import estimate
 from benchmark.runs.execute import execute
 from benchmark.runs.plan import Plan
@@ -27,7 +29,7 @@ DATASETS = ("penguins", "cpu", "concrete", "auto-mpg")
 class PaidDispatcher(Dispatcher):
     """Each task takes an hour of a machine that costs `price`; tells what it was given."""
 
-    price = 1.0
+    price: float | None = 1.0
     machines = 0.0
     given: ClassVar[list[int]] = []
 
@@ -118,7 +120,91 @@ def test_the_status_says_what_is_spent_and_what_all_will_cost(plan: Plan) -> Non
     found = status(plan.run)
     assert (found.spent, found.forecast) == (4.5, 8.5)
     plan.run.store.put(f"{plan.run.name}/machines/i-1.json", b'{"cost": 6.0}')
-    assert status(plan.run).spent == 6.0
+    assert status(plan.run).spent == 10.5
+
+
+@pytest.mark.parametrize(
+    ("machines", "attempts", "all_together"),
+    [
+        ({"i-1": 10.0}, {"i-1": 4.0, "i-batch": 5.0}, 15.0),
+        ({"i-1": 4.0, "i-2": 6.0}, {"i-1": 6.0, "i-batch": 5.0}, 15.0),
+        ({"i-1": 1.0}, {"i-1": 3.0, "": 2.0}, 5.0),
+        ({}, {"i-1": 3.0, "i-2": 2.0}, 5.0),
+        ({"i-1": 3.0}, {}, 3.0),
+    ],
+)
+def test_machines_and_the_attempts_of_other_methods_add_up(
+    plan: Plan, machines: dict[str, float], attempts: dict[str, float], all_together: float
+) -> None:
+    """Twice each attempt's half: one that ended without a result, and the last."""
+    for name, cost in machines.items():
+        path = f"{plan.run.name}/machines/{name}.json"
+        plan.run.store.put(path, json.dumps({"cost": cost}).encode())
+    for task, (name, cost) in zip(plan.tasks, attempts.items(), strict=False):
+        facts: dict[str, Any] = {"host": {"instance": name} if name else {}, "cost": cost / 2}
+        lost = results.failure(task, Cause.INTERRUPTED, "gone", **facts)
+        results.settle(plan.run, results.begin(plan.run, task), lost)
+        results.settle(
+            plan.run, results.begin(plan.run, task), Record(task.key, "success", **facts)
+        )
+    assert spent(plan.run) == all_together
+    assert status(plan.run).spent == all_together
+
+
+def test_a_new_round_keeps_what_the_machines_of_the_one_before_have_cost(
+    plan: Plan, make_config: Callable[..., Config], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Losing(PaidDispatcher):
+        """Its fleet costs 3 USD; it loses each task in the first round."""
+
+        rounds: ClassVar[list[int]] = []
+        machines, price = 3.0, 0.1
+
+        def __init__(self, *given: Any) -> None:
+            super().__init__(*given)
+            self.rounds.append(1)
+
+        def completed(self, timeout_s: float) -> list[Record]:
+            if len(self.rounds) > 1:
+                return super().completed(timeout_s)
+            task = self.waiting.pop(0)
+            lost = results.failure(task, Cause.INFRASTRUCTURE, "lost", cost=0.1)
+            return [results.settle(self.run, results.begin(self.run, task), lost)]
+
+    monkeypatch.setattr(discovery, "load_method", lambda name: Losing)
+    purses: list[spending.Purse] = []
+    make = spending.Purse
+    monkeypatch.setattr(
+        "benchmark.runs.execute.Purse", lambda *given: purses.append(make(*given)) or purses[-1]
+    )
+    summary = execute(plan.run, make_config(max_cost=50, max_attempts=3), plan.tasks)
+    assert (len(Losing.rounds), summary.causes["success"]) == (2, 4)
+    assert purses[0].total == 6.0
+
+
+@pytest.mark.parametrize("price", [None, 0.0, 0.75])
+def test_an_unknown_price_is_the_worst_and_a_known_one_itself(
+    plan: Plan,
+    make_config: Callable[..., Config],
+    paid: type[PaidDispatcher],
+    price: float | None,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    # A task costs at most 1.0 USD, and two are begun at once.
+    paid.price = price
+    summary = execute(plan.run, make_config(max_cost=2.2), plan.tasks)
+    assert len(summary.records) == {None: 2, 0.0: 4, 0.75: 2}[price]
+    said = [
+        line for line in caplog.messages if "is not known; it counts as the worst, 1.00" in line
+    ]
+    assert len(said) == (2 if price is None else 0)
+
+
+@pytest.mark.parametrize("page", [b"", b"{", b"[]", b'{"cost": "x"}', b'{"cost": NaN}', b"7"])
+def test_a_page_that_is_cut_costs_nothing_and_stops_nothing(plan: Plan, page: bytes) -> None:
+    plan.run.store.put(f"{plan.run.name}/machines/i-1.json", page)
+    plan.run.store.put(f"{plan.run.name}/machines/i-2.json", b'{"cost": 2.0}')
+    assert status(plan.run).spent == 2.0
 
 
 def test_a_run_without_prices_has_no_cost(plan: Plan) -> None:

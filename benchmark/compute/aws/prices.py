@@ -2,12 +2,13 @@
 
 for offer in offers(aws, ["c5.xlarge", "m5.large"]):
     offer.spot                       # USD an hour, the cheapest zone's; None where unknown
+    offer.worst("spot", "eu-west-1a")  # that zone's
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from benchmark.execution import billing
 from benchmark.tasks import Resources
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from benchmark.compute.aws.clients import Aws
     from benchmark.config import Config
@@ -40,10 +41,18 @@ class Offer:
     architecture: str = "x86_64"
     spot: float | None = None
     on_demand: float | None = None
+    zones: Mapping[str, float] = field(default_factory=dict)
+    """The spot price in each zone."""
 
     def price(self, lifecycle: str) -> float | None:
-        """For a machine of that lifecycle; a spot machine costs no more than one on demand."""
+        """The least for a machine of that lifecycle, in the cheapest zone."""
         return self.spot if lifecycle == SPOT else self.on_demand
+
+    def worst(self, lifecycle: str, zone: str | None = None) -> float | None:
+        """For a machine in that zone; where it is not known in the dearest."""
+        if lifecycle != SPOT or not self.zones:
+            return self.price(lifecycle)
+        return self.zones.get(zone or "", max(self.zones.values()))
 
     def fits(self, cores: int, memory_mb: int) -> bool:
         return self.vcpus >= cores and self.memory_mb >= memory_mb
@@ -67,26 +76,31 @@ def offers(aws: Aws, types: Sequence[str], *, on_demand: bool = False) -> list[O
             shape.vcpus,
             shape.memory_mb,
             shape.architecture,
-            spot.get(shape.instance_type),
+            min(spot.get(shape.instance_type, {}).values(), default=None),
             _on_demand_price(aws, shape.instance_type) if on_demand else None,
+            spot.get(shape.instance_type, {}),
         )
         for shape in shapes
     ]
 
 
 def rate_of(found: Iterable[Offer], config: Config, lifecycle: str) -> Rate | None:
-    """What a task costs by its share of the machines that it fits."""
+    """What a task costs by its share of the machines that it fits: the least in the cheapest zone,
+    the most in the dearest."""
     resources = resources_of(config)
     prices: dict[str, float] = {}
+    most = 0.0
     for one in found:
-        price = one.price(lifecycle)
+        price, worst = one.price(lifecycle), one.worst(lifecycle)
         if price is not None and one.fits(config.cores, config.memory):
-            prices[one.instance_type] = price * billing.share(one.vcpus, one.memory_mb, resources)
+            share = billing.share(one.vcpus, one.memory_mb, resources)
+            prices[one.instance_type] = price * share
+            most = max(most, (worst or price) * share)
     if not prices:
         return None
     ordered = sorted(prices, key=lambda name: prices[name])
     named = ", ".join(ordered[:4]) + (f" and {len(ordered) - 4} more" if len(ordered) > 4 else "")
-    return Rate(prices[ordered[0]], prices[ordered[-1]], f"{named}, {lifecycle}")
+    return Rate(prices[ordered[0]], most, f"{named}, {lifecycle}")
 
 
 def write_prices(run: Run, found: Iterable[Offer]) -> None:
@@ -95,6 +109,7 @@ def write_prices(run: Run, found: Iterable[Offer]) -> None:
         one.instance_type: {
             SPOT: one.spot,
             ON_DEMAND: one.on_demand,
+            "zones": dict(one.zones),
             "vcpus": one.vcpus,
             "memory_mb": one.memory_mb,
         }
@@ -132,9 +147,9 @@ def _shapes(aws: Aws, types: Sequence[str]) -> Iterator[Offer]:
     yield from found.values()
 
 
-def _spot_prices(aws: Aws, types: Sequence[str]) -> dict[str, float]:
-    """The last price of each type, in the zone where it is lowest."""
-    found: dict[str, float] = {}
+def _spot_prices(aws: Aws, types: Sequence[str]) -> dict[str, dict[str, float]]:
+    """The last price of each type, by zone."""
+    found: dict[str, dict[str, float]] = {}
     for start in range(0, len(types), _TYPES_AT_ONCE):
         more: dict[str, Any] = {}
         while True:
@@ -147,8 +162,9 @@ def _spot_prices(aws: Aws, types: Sequence[str]) -> dict[str, float]:
                 **more,
             )
             for one in page["SpotPriceHistory"]:
-                name, price = one["InstanceType"], float(one["SpotPrice"])
-                found[name] = min(price, found.get(name, price))
+                zones = found.setdefault(one["InstanceType"], {})
+                # The newest comes first.
+                zones.setdefault(str(one.get("AvailabilityZone", "")), float(one["SpotPrice"]))
             if not page.get("NextToken"):
                 break
             more = {"NextToken": page["NextToken"]}

@@ -6,6 +6,7 @@ Each carries the fleet's token as a tag, so that one whose start was never answe
 from __future__ import annotations
 
 import json
+import logging
 import secrets
 import time
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from benchmark.compute.aws.prices import Offer
     from benchmark.tasks import Run
 
+_log = logging.getLogger("benchmark.compute")
 TAG = "automl-benchmark"
 LIVE = ("pending", "running")
 # What may be otherwise in a minute, or in another zone.
@@ -44,6 +46,7 @@ class Machine:
     state: str
     started: float
     reason: str = ""
+    zone: str | None = None
 
     @property
     def live(self) -> bool:
@@ -134,11 +137,13 @@ class Ledger:
         self._run = run
         self._offers = {one.instance_type: one for one in offers}
         self._pages: dict[str, dict[str, Any]] = {}
+        self._before: dict[str, float] = {}
         self._written = 0.0
 
     @property
     def paid(self) -> float:
-        return sum(float(page["cost"]) for page in self._pages.values())
+        """USD since this driver took the machines over; the pages hold what they cost in all."""
+        return sum(float(page["cost"]) - self._before[n] for n, page in self._pages.items())
 
     def note(self, machines: Sequence[Machine], every_s: float = 60.0) -> None:
         """Bring it up to date; written when a machine has come or gone, and now and then."""
@@ -146,6 +151,7 @@ class Ledger:
         for one in machines:
             page = self._pages.get(one.id) or self._page(one)
             changed |= one.id not in self._pages
+            self._before.setdefault(one.id, float(page["cost"]))
             if page["ended"] is None:
                 page["cost"] = page["price_per_hour"] * (time.time() - one.started) / 3600
                 if not one.live:
@@ -168,17 +174,34 @@ class Ledger:
             present = None
         if isinstance(present, dict):
             return present
-        offer = self._offers.get(one.type)
-        price = offer.price(one.lifecycle) if offer else None
+        price = self._price(one)
         return {
             "instance": one.id,
             "instance_type": one.type,
             "lifecycle": one.lifecycle,
-            "price_per_hour": price or 0.0,
+            "price_per_hour": price,
             "started": datetime.fromtimestamp(one.started, UTC).isoformat(timespec="seconds"),
             "ended": None,
             "cost": 0.0,
         }
+
+    def _price(self, one: Machine) -> float:
+        """USD an hour; of a machine without a known price the most that any of the fleet costs."""
+        offer = self._offers.get(one.type)
+        price = offer.worst(one.lifecycle, one.zone) if offer else None
+        if price is None:
+            known = [
+                offer.worst(lifecycle) or 0.0
+                for offer in self._offers.values()
+                for lifecycle in (prices.SPOT, prices.ON_DEMAND)
+            ]
+            price = max(known, default=0.0)
+            _log.warning(
+                "The price of %s (%s, %s) is not known; it is counted as %s.",
+                *(one.id, one.type, one.lifecycle),
+                f"{price:g} USD an hour, the most of the fleet" if price else "nothing",
+            )
+        return price
 
     def _path(self, name: str) -> str:
         return f"{self._run.name}/machines/{name}.json"
@@ -192,4 +215,5 @@ def _machine(told: dict[str, Any]) -> Machine:
         told["State"]["Name"],
         told["LaunchTime"].timestamp(),
         str(told.get("StateReason", {}).get("Code", "")),
+        told.get("Placement", {}).get("AvailabilityZone"),
     )
