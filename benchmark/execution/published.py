@@ -32,5 +32,11 @@ def publish(store: Store, name: str, entry: Entry) -> None:
     present = store.list(dataset_path(name))
     if {path + TABLE, path + DESCRIPTION} <= set(present):
         return
-    for ending, content in entry.objects().items():
+    objects = entry.objects()
+    for ending, content in objects.items():
         store.create(path + ending, content)
+    plain = dataset_path(name)
+    # In a folder also by its name, for people: no task reads a table without a description. One
+    # that has its description is an earlier version's, and runs of then read it.
+    if "://" not in store.url and plain + DESCRIPTION not in present:
+        store.put(plain + TABLE, objects[TABLE])

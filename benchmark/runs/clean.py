@@ -85,13 +85,15 @@ def find(store: Store, run: str | None = None) -> Found:
             )
         ours = {run}
     pairs = set() if run else _datasets(store, paths)
+    # In a folder the last table of a name lies beside those that are named by their content.
+    last = {f"datasets/{pair.partition('/')[0]}.parquet" for pair in pairs if "/" in pair}
     found = Found({name: [] for name in sorted(ours)}, [], [], [])
     for path in paths:
         owner = _owner(path, ours)
         dataset = _DATASET.fullmatch(path)
         if owner is not None:
             found.runs[owner].append(path)
-        elif dataset and dataset[1] in pairs:
+        elif path in last or (dataset and dataset[1] in pairs):
             found.datasets.append(path)
         elif run is None and _CODE.fullmatch(path):
             found.code.append(path)

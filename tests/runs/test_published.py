@@ -107,7 +107,11 @@ def test_planning_another_run_leaves_the_data_of_the_first(
     assert len(set(hashes)) == 3
     found = find(folder_store)
     assert found.left == []
-    assert len(found.datasets) == 6
+    # Description and table of each, and the last table by its name alone.
+    assert len(found.datasets) == 7
+    assert folder_store.get(f"{dataset_path('mine')}.parquet") == folder_store.get(
+        dataset_path("mine", hashes[-1]) + ".parquet"
+    )
 
 
 def test_what_is_published_is_not_written_again(
