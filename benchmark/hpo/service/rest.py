@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import difflib
-import json
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -17,9 +16,9 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 
-from benchmark import __version__, json_text
+from benchmark import __version__
 from benchmark.errors import BenchmarkError
-from benchmark.hpo.service import classic, pages, phrases, plots
+from benchmark.hpo.service import bodies, classic, pages, phrases, plots
 from benchmark.hpo.service.classic import PhraseError
 from benchmark.hpo.service.classic_checks import is_empty
 from benchmark.hpo.service.errors import ServiceError
@@ -157,18 +156,9 @@ def _parsed(request: Request, body: bytes) -> Any:
     if kind != "application/json":
         raise PhraseError(phrases.CONTENT_TYPE)
     try:
-        return json.loads(
-            body.decode("utf-8"), parse_constant=_no_constant, object_pairs_hook=json_text.unique
-        )
-    except (ValueError, RecursionError) as error:
-        said = error.msg if isinstance(error, json.JSONDecodeError) else "it cannot be read"
-        said = str(error) if isinstance(error, json_text.RepeatedKeyError) else said
-        raise PhraseError(phrases.NO_JSON + said) from None
-
-
-def _no_constant(_: str) -> None:
-    """JSON has neither NaN nor infinities."""
-    raise ValueError("not a number")
+        return bodies.parse(body)
+    except bodies.BodyError as error:
+        raise PhraseError(phrases.NO_JSON + error.msg) from None
 
 
 def _parameters(request: Request, *names: str) -> list[str]:

@@ -8,13 +8,12 @@ import json
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request
-from fastapi.routing import APIRoute
 from pydantic import AfterValidator
 from starlette.responses import HTMLResponse, Response, StreamingResponse
 
-from benchmark import json_text
 from benchmark.hpo.service import plots, views
 from benchmark.hpo.service import v1_models as models
+from benchmark.hpo.service.bodies import BodyRoute
 from benchmark.hpo.service.endings import Ending
 from benchmark.hpo.service.errors import (
     ConflictError,
@@ -27,7 +26,7 @@ from benchmark.hpo.service.errors import (
 from benchmark.hpo.service.naming import SLASH
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine
+    from collections.abc import AsyncIterator
 
     from benchmark.hpo.service.rest import Threads
     from benchmark.hpo.service.service import Service
@@ -61,33 +60,13 @@ _SILENCE_S = 15.0
 _FOR_STATE = {"pause": "paused", "resume": "running", "stop": "stopped"}
 
 
-class _UniqueKeysRoute(APIRoute):
-    """Reads bodies in which each key stands once; of two values one would be lost."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        handle = super().get_route_handler()
-
-        async def handled(request: Request) -> Response:
-            return await handle(_UniqueKeysRequest(request.scope, request.receive))
-
-        return handled
-
-
-class _UniqueKeysRequest(Request):
-    async def json(self) -> Any:
-        try:
-            return json.loads(await self.body(), object_pairs_hook=json_text.unique)
-        except json_text.RepeatedKeyError as error:
-            raise json.JSONDecodeError(str(error), "", 0) from None
-
-
 def routes(service: Service, threads: Threads) -> APIRouter:  # noqa: PLR0915
     """The routes over a service."""
     router = APIRouter(
         prefix="/v1",
         responses=_REFUSALS,
         dependencies=[Depends(_known_parameters)],
-        route_class=_UniqueKeysRoute,
+        route_class=BodyRoute,
     )
 
     def using(call: Any, name: str, *arguments: Any) -> Any:

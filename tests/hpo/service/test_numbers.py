@@ -114,3 +114,29 @@ def test_one_of_value_and_values(http: TestClient) -> None:
     assert code == 422
     assert "give one of them" in said["message"]
     assert state(http) == before
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b'{"value":1,"value":2}', 'the key "value" stands twice'),
+        (b'{"value":1,"metrics":{"a":1,"a":1}}', 'the key "a" stands twice'),
+        (b'{"value":1,"intermediate":{"1":1,"1":2}}', 'the key "1" stands twice'),
+        (b'{"value":NaN}', "JSON has no NaN"),
+        (b'{"value":1' + b"0" * 5000 + b"}", "too many digits"),
+        (b'{"value":1,"message":"\\ud800"}', "half of a surrogate pair"),
+        (b'{"value":1,"message":"\xff"}', "character 22: it is not UTF-8"),
+        (b"[" * 100_000, "nested too deeply"),
+        ('{"value":1}'.encode("utf-16"), "not UTF-8"),
+    ],
+)
+def test_bodies_that_are_not_exact_json(http: TestClient, body: bytes, said: str) -> None:
+    before = state(http)
+    headers = {"content-type": "application/json"}
+    answer = http.post("/v1/experiments/e/trials/0/tell", content=body, headers=headers)
+    assert (answer.status_code, answer.json()["error"]) == (422, "invalid")
+    assert said in answer.json()["message"]
+    classic = http.post("/experiment_trials", content=body, headers=headers)
+    assert classic.status_code == 400
+    assert classic.text.startswith("Invalid JSON structure: ")
+    assert state(http) == before

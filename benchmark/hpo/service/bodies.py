@@ -1,0 +1,73 @@
+"""The JSON of a request's body: read exactly, or refused with a sentence."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from fastapi.routing import APIRoute
+from starlette.requests import Request
+
+from benchmark import json_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from starlette.responses import Response
+
+
+class BodyError(json.JSONDecodeError):
+    """A body that cannot be read; the position is 0 where it is not known."""
+
+
+def parse(body: bytes) -> Any:
+    """The value of a body.
+
+    Raises:
+        BodyError: it is no JSON, has a key twice or half a character, or is nested too deeply.
+    """
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise BodyError("it is not UTF-8", "", error.start) from None
+    try:
+        value = json.loads(text, parse_constant=_refuse, object_pairs_hook=json_text.unique)
+        if "\\u" in text:
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except json.JSONDecodeError as error:
+        raise BodyError(error.msg, "", error.pos) from None
+    except RecursionError:
+        raise BodyError("it is nested too deeply", "", 0) from None
+    except UnicodeEncodeError:
+        raise BodyError("a text has half of a surrogate pair", "", 0) from None
+    except json_text.RepeatedKeyError as error:
+        raise BodyError(str(error), "", 0) from None
+    except ValueError as error:
+        said = str(error) if isinstance(error, _ConstantError) else "a number has too many digits"
+        raise BodyError(said, "", 0) from None
+    return value
+
+
+class _ConstantError(ValueError):
+    """JSON has neither NaN nor infinities."""
+
+
+def _refuse(constant: str) -> Any:
+    raise _ConstantError(f"JSON has no {constant}")
+
+
+class _Exact(Request):
+    async def json(self) -> Any:
+        return parse(await self.body())
+
+
+class BodyRoute(APIRoute):
+    """A route whose body is read by `parse`."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def handle_exact(request: Request) -> Response:
+            return await handle(_Exact(request.scope, request.receive))
+
+        return handle_exact
