@@ -29,6 +29,7 @@ BARE = "value"
 LARGEST = 64 * 2**20
 _DELIMITERS = (";", "\t", "|", ",")
 _DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+_NO_NUMBERS = "nan|inf|infinity|null|none|n/a|na|error|failed|undefined"
 _OPENING = {"}": "{", "]": "["}
 
 
@@ -82,9 +83,11 @@ class Measuring:
                 raise MeasureError(
                     f"Standard output has nothing that matches '{pattern}' for '{name}'."
                 )
-            number = cell_number(matches[-1].group(1))
-            if number is None:
-                raise MeasureError(f"'{matches[-1].group(1)}' for '{name}' is not a finite number.")
+            last = matches[-1]
+            number = cell_number(last.group(1))
+            said = last.group(1) if number is None else _unmatched(stdout, last)
+            if number is None or said is not None:
+                raise MeasureError(f"'{said}' for '{name}' is not a finite number.")
             _join(found, {name: number})
         numbers = {name: finite_number(value) for name, value in found.items()}
         texts |= {name: _shown(found[name]) for name, number in numbers.items() if number is None}
@@ -164,6 +167,17 @@ def _text(folder: Path, stdout: str, place: str) -> str:
         return path.read_text(encoding="utf-8-sig", errors="replace")
     except OSError as error:
         raise MeasureError(f"The file '{place}' cannot be read: {error.strerror}.") from None
+
+
+def _unmatched(stdout: str, last: re.Match[str]) -> str | None:
+    """What stands for a number after the last match, such as `loss=nan` where loss=([0-9.]+) had
+    matched before: the pattern does not see it, and an older number would count."""
+    label = re.search(r"\S+(?=\s*$)", stdout[last.start() : last.start(1)])
+    if label is None:
+        return None
+    later = re.compile(rf"{re.escape(label.group())}\s*([-+]?(?:{_NO_NUMBERS})\b)", re.IGNORECASE)
+    found = later.search(stdout, last.end())
+    return None if found is None else found.group(1)
 
 
 def _join(found: dict[str, Any], more: dict[str, Any]) -> None:

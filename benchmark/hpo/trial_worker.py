@@ -60,15 +60,15 @@ def main(path: str) -> int:
     return 0
 
 
-def _json(value: Any) -> str:
+def _json(value: Any, depth: int = 2) -> str:
     """A value as JSON; what JSON does not know as its text, keys among it."""
     try:
         return json.dumps(value, default=str)
-    except (TypeError, ValueError):
-        if not isinstance(value, dict):
-            return json.dumps(str(value))
-        pairs = (f"{json.dumps(str(key))}: {_json(inner)}" for key, inner in value.items())
-        return "{" + ", ".join(pairs) + "}"
+    except (TypeError, ValueError, RecursionError):
+        if isinstance(value, dict) and depth:
+            pairs = (f"{json.dumps(str(k))}: {_json(v, depth - 1)}" for k, v in value.items())
+            return "{" + ", ".join(pairs) + "}"
+        return json.dumps(str(value) if depth else f"a {type(value).__name__}")
 
 
 def _noting(place: Path, is_open: bool) -> Any:

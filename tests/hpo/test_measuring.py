@@ -90,6 +90,26 @@ def test_the_last_row_and_the_last_match_decide(tmp_path: Path, cell: str) -> No
 
 
 @pytest.mark.parametrize(
+    ("pattern", "output", "said"),
+    [
+        (r"loss=([\d.]+)", "epoch 1 loss=0.5\nepoch 2 loss=nan\n", "nan"),
+        (r"loss:\s+([\d.]+)", "loss: 0.5\nloss:    -inf\n", "-inf"),
+        (r"^(?:step \d+ )?tps = ([\d.]+)", "step 1 tps = 5\nstep 2 tps = NaN\n", "NaN"),
+        (r'"p99": ([\d.]+)', '{"p99": 5}\n{"p99": null}\n', "null"),
+    ],
+)
+def test_what_a_pattern_does_not_see_decides_too(
+    tmp_path: Path, pattern: str, output: str, said: str
+) -> None:
+    source = Measuring(patterns={"m": pattern})
+    with pytest.raises(MeasureError, match=f"'{said}' for 'm' is not a finite number"):
+        source.read(tmp_path, output)
+    # Before the last match it counts for nothing.
+    first, second = output.splitlines()
+    assert source.read(tmp_path, f"{second}\n{first}\nnan\nloss=nano\n") in ({"m": 0.5}, {"m": 5})
+
+
+@pytest.mark.parametrize(
     ("measuring", "output", "name"),
     [
         (Measuring(csv="stdout"), "value,value\n1,2\n", "value"),

@@ -31,6 +31,9 @@ def objective(trial):
     trial.set_user_attr("size", 12)
     trial.set_user_attr("device", "gpu")
     trial.set_user_attr("odd", {(1, 2): object})
+    loop = []
+    loop.append(loop)
+    trial.set_user_attr("loop", loop)
     for step in (1, 2):
         trial.report(x / step, step)
     END
