@@ -6,6 +6,7 @@ A trial is asked without a point. The study's sampler goes into the sandbox with
 
 from __future__ import annotations
 
+import contextlib
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +61,9 @@ class OpenOptimizer(Optimizer):
             if name not in trial.params:
                 distribution = from_json(text)
                 inner = distribution.to_internal_repr(labels["params"][name])
-                storage.set_trial_param(trial_id, name, inner, distribution)
+                # A storage has one list of choices for a name. Trials that ran at the same time may
+                # have used two; then the value is in the record only.
+                with contextlib.suppress(ValueError):
+                    storage.set_trial_param(trial_id, name, inner, distribution)
         for key, value in (labels.get("system_attrs") or {}).items():
             storage.set_trial_system_attr(trial_id, key, value)

@@ -85,9 +85,16 @@ def _noting(place: Path, is_open: bool) -> Any:
         file.write(_json([kind, str(key), value]) + "\n")
 
     class Noting(optuna.storages.InMemoryStorage):
+        # The distributions of past trials: the study's own storage takes no other kind or choices.
+        known: dict[str, Any] = {}  # noqa: RUF012  # there is one storage
+
         def set_trial_param(
             self, trial_id: int, param_name: str, param_value_internal: float, distribution: Any
         ) -> None:
+            if param_name in self.known:
+                optuna.distributions.check_distribution_compatibility(
+                    self.known[param_name], distribution
+                )
             super().set_trial_param(trial_id, param_name, param_value_internal, distribution)
             if is_open:
                 value = distribution.to_external_repr(param_value_internal)
@@ -163,6 +170,7 @@ def _study(request: dict[str, Any], notes: Path) -> Any:
         if told["constraints"]:
             attrs["constraints"] = told["constraints"]
         distributions = {k: from_json(v) for k, v in told["distributions"].items()}
+        storage.known = distributions | storage.known
         study.add_trial(
             optuna.trial.create_trial(
                 state=states[told["state"]],

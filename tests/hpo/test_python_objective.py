@@ -7,9 +7,11 @@ import csv
 import io
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
 
 from benchmark.execution.work import Outcome
@@ -50,14 +52,18 @@ ENDS = {
 
 
 def worked(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, end: str, params: dict[str, Any] | None
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    end: str,
+    params: dict[str, Any] | None,
+    history: Sequence[dict[str, Any]] = (),
 ) -> None:
     """What the sandbox does, in this process."""
     (folder / "own.py").write_text(OBJECTIVE.replace("END", end.replace("KILLED", "raise Killed")))
     request: dict[str, Any] = {
         **{"study": "s", "number": 0, "params": params, "function": "own.py:objective"},
         **{"directions": ["minimize"], "pruner": {"class": "NopPruner"}},
-        **{"sampler": None, "history": []},
+        **{"sampler": None, "history": list(history), "number": len(history)},
     }
     (folder / python_objective.REQUEST).write_text(json.dumps(request))
     monkeypatch.chdir(folder)
@@ -166,3 +172,37 @@ def test_notes_are_not_trusted(notes: str, tmp_path: Path) -> None:
 def test_a_suggestion_of_another_type_is_another_value(given: Any, suggested: Any) -> None:
     assert "from another range" in str(trial_worker._unlike({"c": given}, {"c": suggested}))
     assert trial_worker._unlike({"c": given}, {"c": given}) is None
+
+
+def test_other_choices_of_one_name_end_no_study(folder_store: Store, tmp_path: Path) -> None:
+    """Optuna keeps one list for a name; trials that run at the same time may have used two."""
+    (tmp_path / "own.py").write_text(OBJECTIVE)
+    values = {"name": "s", "direction": "minimize", "objective": "own.py:objective"}
+    study = Study.begin(folder_store, define(values, tmp_path))
+    lists: list[list[Any]] = [["a", 1], [True, "b"]]
+    for task, choices in zip(study.ask(2), lists, strict=True):
+        distribution = optuna.distributions.CategoricalDistribution(choices)
+        text = optuna.distributions.distribution_to_json(distribution)
+        labels = {"params": {"c": choices[0]}, "distributions": {"c": text}}
+        assert study.tell(Record(task.key, "failure", Cause.FRAMEWORK, labels=labels))
+    trials = study.optimizer.trials()
+    assert [(trial.state.name, trial.params) for trial in trials] == [
+        ("FAIL", {"c": "a"}),
+        ("FAIL", {}),
+    ]
+
+
+def test_a_later_trial_may_not_use_other_choices(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    distribution = optuna.distributions.CategoricalDistribution(["a", "b"])
+    past: dict[str, Any] = {
+        **{"number": 0, "state": "FAIL", "values": None, "params": {"c": "a"}},
+        "distributions": {"c": optuna.distributions.distribution_to_json(distribution)},
+        **{"intermediate": {}, "system_attrs": {}, "constraints": []},
+    }
+    with pytest.raises(ValueError, match="dynamic value space"):
+        worked(tmp_path, monkeypatch, "return 1", None, [past])
+    answer = json.loads((tmp_path / trial_worker.ANSWER).read_text())
+    assert answer["status"] == "failure"
+    assert list(answer["params"]) == ["x"]
