@@ -27,8 +27,10 @@ from tests.support.proxy import proxy
 from tests.support.services import aws, s3, seaweed
 from tests.support.slurm_cluster import slurm, slurm_cluster
 from tests.support.slurm_double import slurm_double
+from tests.support.warm import _kept, warm
 
 __all__ = [
+    "_kept",
     "aws",
     "batch",
     "docker",
@@ -41,6 +43,7 @@ __all__ = [
     "slurm",
     "slurm_cluster",
     "slurm_double",
+    "warm",
 ]
 
 # A shell that runs the tests in the background hands down an ignored Ctrl-C, and they send some.
@@ -83,7 +86,7 @@ def make_plan(make_config: Callable[..., Config]) -> Callable[..., Plan]:
 def program(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Runs main.py in an empty working directory, `tmp_path/work`, as a user would."""
     work = tmp_path / "work"
-    work.mkdir()
+    work.mkdir(exist_ok=True)
     return functools.partial(run_main, work)
 
 
@@ -110,6 +113,16 @@ def typed(
     return run
 
 
+@pytest.fixture
+def command(
+    typed: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs a command in `tmp_path/work` as `program` does, but in this process."""
+    work = tmp_path / "work"
+    work.mkdir(exist_ok=True)
+    return functools.partial(typed, work)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None]:
     """Cache pytest's rewritten test modules even if Python is told to write no bytecode.
@@ -127,7 +140,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Integration tests wait for installs and clusters; each may take as long as a slow one."""
     for item in items:
         if item.get_closest_marker("integration") and not item.get_closest_marker("timeout"):
-            item.add_marker(pytest.mark.timeout(2700))
+            limit_s = 14400 if item.get_closest_marker("soak") else 2700
+            item.add_marker(pytest.mark.timeout(limit_s))
 
 
 def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:

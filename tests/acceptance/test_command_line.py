@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import functools
 import json
 from pathlib import Path
 
@@ -74,12 +73,9 @@ def test_a_store_that_cannot_be_written(program: Program, work: Path) -> None:
     refused(program("execute-compute", *SMALL), "runs", "s3_bucket_root")
 
 
-def test_a_run_from_its_start_to_its_report(typed: Program, tmp_path: Path) -> None:
+def test_a_run_from_its_start_to_its_report(command: Program, work: Path) -> None:
     """In this process; test_reports.py and others start each of these commands as a user would."""
-    work = tmp_path / "work"
-    work.mkdir()
-    program = functools.partial(typed, work)
-    first = program("execute-compute", *SMALL)
+    first = command("execute-compute", *SMALL)
     assert first.returncode == 0, first.stderr
     assert "1 success" in first.stderr
     out = sorted(path for path in (work / "runs").rglob("out/**/*.json"))
@@ -87,25 +83,25 @@ def test_a_run_from_its_start_to_its_report(typed: Program, tmp_path: Path) -> N
     assert len(before) == 1
 
     refused(
-        program("execute-compute", *SMALL), "'default'", "resume-compute", "--run", "--overwrite"
+        command("execute-compute", *SMALL), "'default'", "resume-compute", "--run", "--overwrite"
     )
-    resumed = program("resume_compute", *SMALL)
+    resumed = command("resume_compute", *SMALL)
     assert resumed.returncode == 0
     assert "nothing to run" in resumed.stderr
     assert [path.read_bytes() for path in out] == before
 
-    told = program("status", "--json")
+    told = command("status", "--json")
     assert told.returncode == 0
     status = json.loads(told.stdout)
     assert (status["tasks"], status["success"], status["without_result"]) == (1, 1, 0)
     assert status["by_framework"] == {"constant": {"success": 1}}
 
-    grown = program("resume-compute", *GRID, "--dataset", "cpu")
+    grown = command("resume-compute", *GRID, "--dataset", "cpu")
     assert grown.returncode == 0, grown.stderr
-    refused(program("resume-compute", *SMALL, "--set", "runtime=6"), "'runtime'", "--run")
+    refused(command("resume-compute", *SMALL, "--set", "runtime=6"), "'runtime'", "--run")
 
-    refused(program("fetch-results", "--output", "no/such/folder/t.csv"), "no/such/folder/t.csv")
-    assert program("fetch-results").returncode == 0
+    refused(command("fetch-results", "--output", "no/such/folder/t.csv"), "no/such/folder/t.csv")
+    assert command("fetch-results").returncode == 0
     with (work / "compiled_results.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [(row["ID"], row["DATASET_ID"], row["STATUS"]) for row in rows] == [
@@ -113,11 +109,11 @@ def test_a_run_from_its_start_to_its_report(typed: Program, tmp_path: Path) -> N
         ("1", "cpu", "success"),
     ]
 
-    analysed = program("perform-analysis", "--dataset", "cpu")
+    analysed = command("perform-analysis", "--dataset", "cpu")
     assert analysed.returncode == 0, analysed.stderr
     assert list((work / "figures").glob("*.png"))
     assert "<html" in (work / "report.html").read_text(encoding="utf-8").lower()
 
-    again = program("execute-compute", *SMALL, "--overwrite")
+    again = command("execute-compute", *SMALL, "--overwrite")
     assert again.returncode == 0, again.stderr
     assert "1 success" in again.stderr

@@ -27,6 +27,7 @@ def test_from_download_data_to_the_leaderboard_and_again_offline(
         "memory": 1500,
         "runtime": 5,
         "hard_limit": 60,
+        "parallel": 1,
         "openml_api_key": KEY,
     }
     (work / "batch.config").write_text(json.dumps(config))

@@ -65,7 +65,7 @@ def test_a_narrowed_table_keeps_its_ids(typed: Program, finished: Path) -> None:
         assert ids("--dataset", name) == {name: number}
 
 
-def test_analysis_compiles_what_it_needs(typed: Program, finished: Path) -> None:
+def test_analysis_compiles_what_it_needs(typed: Program, finished: Path, undrawn: None) -> None:
     """Without a table, of a named run, narrowed; with a home that nobody can write to."""
     table = finished / "compiled_results.csv"
     table.unlink(missing_ok=True)
@@ -83,7 +83,7 @@ def test_analysis_compiles_what_it_needs(typed: Program, finished: Path) -> None
     assert typed(finished, "run-analysis", "--run", "gone").returncode == 2
 
 
-def test_analysis_against_another_run(typed: Program, finished: Path) -> None:
+def test_analysis_against_another_run(typed: Program, finished: Path, undrawn: None) -> None:
     """A change is told on every door; exit code 1 only where it was asked for."""
     assert typed(finished, "fetch-results", "--output", "now.csv").returncode == 0
     fields = ("SCORE", "RMSE", "AUC", "LOGLOSS")
@@ -114,7 +114,9 @@ def test_analysis_against_another_run(typed: Program, finished: Path) -> None:
     refused(typed(finished, *words[:4], "gone"), "no run 'gone'", "default")
 
 
-def test_several_files_are_told_apart_with_merge(typed: Program, finished: Path) -> None:
+def test_several_files_are_told_apart_with_merge(
+    typed: Program, finished: Path, undrawn: None
+) -> None:
     assert typed(finished, "fetch-results", "--output", "one.csv").returncode == 0
     other = (finished / "one.csv").read_text().replace(",5.0,60.0,", ",9.0,60.0,")
     (finished / "two.csv").write_text(other.replace(",default,", ",longer,"))
@@ -165,18 +167,31 @@ def test_a_log_on_a_full_disk_ends_no_run(finished: Path) -> None:
     )
 
 
-@pytest.mark.parametrize(("answer", "code"), [("n", 1), ("y", 0)])
-def test_clean_s3_shows_and_asks(finished: Path, answer: str, code: int) -> None:
-    """On a terminal, with a run of its own to lose."""
-    name = f"asked-{answer}"
-    assert run_main(finished, "resume-compute", "--run", name, "--dataset", "cpu").returncode == 0
-    (finished / "runs" / name / "notes.txt").write_text("mine")
+def test_clean_s3_shows_and_asks(typed: Program, finished: Path) -> None:
+    """On a terminal, with a run of its own to lose: kept after a no, deleted after a yes."""
+    run = finished / "runs" / "asked"
+    assert typed(finished, "resume-compute", "--run", "asked", "--dataset", "cpu").returncode == 0
+    (run / "notes.txt").write_text("mine")
+    before = tree(run)
+    kept = cleaned(finished, "n")
+    assert kept.returncode == 1, kept.stderr
+    assert "Nothing was deleted" in kept.stderr
+    assert tree(run) == before
+    deleted = cleaned(finished, "y")
+    assert deleted.returncode == 0, deleted.stderr
+    assert "Nothing was deleted" not in deleted.stderr
+    assert list(tree(run)) == ["notes.txt"]
+    assert (finished / "runs/default/manifest.json").exists()
+
+
+def cleaned(folder: Path, answer: str) -> subprocess.CompletedProcess[str]:
+    """The end of `clean-s3` whose question was answered; it has listed what is to be deleted."""
     ours, theirs = pty.openpty()
     os.write(ours, f"{answer}\n".encode())
     try:
         ended = subprocess.run(
-            [sys.executable, ROOT / "main.py", "clean-s3", "--run", name],
-            cwd=finished,
+            [sys.executable, ROOT / "main.py", "clean-s3", "--run", "asked"],
+            cwd=folder,
             stdin=theirs,
             capture_output=True,
             text=True,
@@ -185,10 +200,6 @@ def test_clean_s3_shows_and_asks(finished: Path, answer: str, code: int) -> None
     finally:
         os.close(ours)
         os.close(theirs)
-    assert ended.returncode == code, ended.stderr
-    assert f"run '{name}': 5 objects" in ended.stderr
-    assert f"{name}/notes.txt" in ended.stderr
-    left = tree(finished / "runs" / name)
-    assert (list(left) == ["notes.txt"]) == (answer == "y")
-    assert ("Nothing was deleted" in ended.stderr) == (answer == "n")
-    assert (finished / "runs/default/manifest.json").exists()
+    assert "run 'asked': 5 objects" in ended.stderr
+    assert "asked/notes.txt" in ended.stderr
+    return ended

@@ -54,6 +54,7 @@ CONFIG: dict[str, Any] = {
     "hard_limit": 60,
     "max_attempts": 1,
     "compute": {"*": "local"},
+    "parallel": 1,
     "openml_api_key": f"{WORD}-openml-config",
     "repo_ssh_key": f"/keys/{WORD}-repo",
     "slurm": {"preamble": [f"export PROXY_PASSWORD={WORD}-preamble"]},

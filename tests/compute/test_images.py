@@ -177,8 +177,8 @@ def test_init_compute_without_docker_is_one_sentence(program, tmp_path):
     assert done.stdout == ""
 
 
-def test_init_compute_names_the_nearest_framework(program):
-    done = program("init-compute", "--framework", "constnat")
+def test_init_compute_names_the_nearest_framework(command):
+    done = command("init-compute", "--framework", "constnat")
     assert done.returncode == 2
     assert "did you mean constant?" in done.stderr
 

@@ -146,7 +146,7 @@ def test_an_interrupt_during_the_timing_keeps_the_success(means, tmp_path):
     with Runner(made.run, one_core(), means) as runner:
 
         def interrupt() -> None:
-            while not mark.exists() and not ended.is_set():
+            while not mark.exists() and not ended.wait(0.002):
                 pass
             runner.interrupt()
 

@@ -36,7 +36,7 @@ def bias(truth, predictions, probabilities, classes):
 
 
 @pytest.fixture(autouse=True)
-def _in_a_folder(tmp_path, monkeypatch):
+def _in_a_folder(tmp_path, monkeypatch, warm):
     monkeypatch.chdir(tmp_path)
     Path("mine.py").write_text(COST)
 

@@ -65,14 +65,16 @@ def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
         make("mine", tmp_path / "file")
 
 
-def test_locking_keeps_what_need_not_change(program: Program, tmp_path: Path) -> None:
+def test_locking_keeps_what_need_not_change(
+    program: Program, command: Program, tmp_path: Path
+) -> None:
     """A lock is written for a folder that has none, then stays as it is."""
     folder = tmp_path / "work" / "small"
     folder.mkdir()
     (folder / "framework.toml").write_text('description = "x"\nversion_of = "threadpoolctl"\n')
     (folder / "adapter.py").write_text("pass\n")
     (folder / "requirements.in").write_text("threadpoolctl<3.6\n")
-    assert "requirements.lock, which is missing" in program("frameworks", "check", "small").stderr
+    assert "requirements.lock, which is missing" in command("frameworks", "check", "small").stderr
     ended = program("frameworks", "lock", "small", "--json")
     assert ended.returncode == 0, ended.stderr
     assert json.loads(ended.stdout)["packages"] == 1
@@ -80,7 +82,7 @@ def test_locking_keeps_what_need_not_change(program: Program, tmp_path: Path) ->
     assert locks.versions(first) == {"threadpoolctl": {"3.5.0"}}
     assert str(tmp_path) not in first
     (folder / "requirements.in").write_text("threadpoolctl\n")
-    assert program("frameworks", "lock", "small").returncode == 0
+    assert command("frameworks", "lock", "small").returncode == 0
     assert (folder / "requirements.lock").read_text() == first
 
 
@@ -95,8 +97,8 @@ def test_locking_keeps_what_need_not_change(program: Program, tmp_path: Path) ->
         (["make", "x"], "make"),
     ],
 )
-def test_wrong_use_is_one_sentence(program: Program, arguments: list[str], words: str) -> None:
-    ended = program("frameworks", *arguments)
+def test_wrong_use_is_one_sentence(command: Program, arguments: list[str], words: str) -> None:
+    ended = command("frameworks", *arguments)
     assert ended.returncode == 2
     assert words in ended.stderr
     assert "Traceback" not in ended.stderr

@@ -283,25 +283,25 @@ def test_the_dashboard_shows_the_study(folder_store: Store, tmp_path: Path) -> N
     assert names == ["team/a"]
 
 
-def test_the_commands_as_a_user(program: Program, tmp_path: Path) -> None:
+def test_the_commands_as_a_user(program: Program, command: Program, tmp_path: Path) -> None:
     work = tmp_path / "work"
     written(work, "s.json", declared(X, HEAP))
     written(work, "known.csv", "x, heap, p99\n0.5, 64, 3\n0.25, 128, 4\n0.3, 65, 4\n")
-    ended = program("studies", "import", "s.json", "known.csv", "--map", "value=p99")
+    ended = command("studies", "import", "s.json", "known.csv", "--map", "value=p99")
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout == "s: 2 of 3 rows imported, 0 known before, 1 skipped\n"
     assert "row 3 is skipped: The point has 65" in ended.stderr
-    assert program("studies", "pause", "s").returncode == 0
-    assert "(told to pause)" in program("studies").stdout
-    told = json.loads(program("studies", "show", "s", "--json").stdout)
+    assert command("studies", "pause", "s").returncode == 0
+    assert "(told to pause)" in command("studies").stdout
+    told = json.loads(command("studies", "show", "s", "--json").stdout)
     assert (told["imported"], told["told"], told["word"]) == (2, 0, "pause")
-    assert program("studies", "best", "s", "--format", "env").stdout == "x=0.5\nheap=64\n"
-    assert program("studies", "export", "s", "--output", "out").returncode == 0
+    assert command("studies", "best", "s", "--format", "env").stdout == "x=0.5\nheap=64\n"
+    assert command("studies", "export", "s", "--output", "out").returncode == 0
     with (work / "out" / "experiment-data.csv").open() as file:
         assert [row["value"] for row in csv.DictReader(file)] == ["3.0", "4.0"]
-    refused = program("studies", "show", "t")
+    refused = command("studies", "show", "t")
     assert (refused.returncode, refused.stderr[:5]) == (2, "error")
-    assert program("studies", "import", "s").returncode == 2
-    assert program("studies", "delete", "s", "--yes").returncode == 0
-    assert program("studies").stdout == "There are no studies.\n"
+    assert command("studies", "import", "s").returncode == 2
+    assert command("studies", "delete", "s", "--yes").returncode == 0
+    assert command("studies").stdout == "There are no studies.\n"
     assert program("dashboard").returncode == 2

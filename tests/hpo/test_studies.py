@@ -51,7 +51,7 @@ def python(text: str) -> list[str]:
 
 
 @pytest.fixture
-def first(folder_store: Store, tmp_path: Path) -> Callable[..., Record]:
+def first(folder_store: Store, tmp_path: Path, warm: None) -> Callable[..., Record]:
     """The record of the first trial of a study, told as well."""
 
     def run(command: Any, **more: Any) -> Record:

@@ -222,7 +222,7 @@ def test_nothing_to_confirm(folder_store: Store) -> None:
         check(several.definition, 2)
 
 
-def test_a_verdict_as_a_user(program: Program, tmp_path: Path) -> None:
+def test_a_verdict_as_a_user(program: Program, command: Program, tmp_path: Path) -> None:
     text = "import sys, random; print(int(sys.argv[1]) + random.random() / 10)"
     values = {
         "name": "s",
@@ -246,9 +246,9 @@ def test_a_verdict_as_a_user(program: Program, tmp_path: Path) -> None:
     assert "warning" not in again.stderr
     verdict = json.loads(again.stdout)["verdict"]
     assert (verdict["pairs"], verdict["says"], verdict["p"]) == (6, "keep", 0.03125)
-    shown = json.loads(program("studies", "show", "s", "--json").stdout)
+    shown = json.loads(command("studies", "show", "s", "--json").stdout)
     assert shown["verdict"] == json.loads(again.stdout)["verdict"]
-    assert program("studies", "report", "s", "--output", "told").returncode == 0
+    assert command("studies", "report", "s", "--output", "told").returncode == 0
     assert "Verdict on trial" in (tmp_path / "work" / "told" / "report.html").read_text()
     handed = program(
         *("tune", "--resume", "s", "--confirm", "7", "-m", "3", "--json"),
@@ -260,4 +260,4 @@ def test_a_verdict_as_a_user(program: Program, tmp_path: Path) -> None:
         time.sleep(0.1)
     assert "against each other, 7 pairs" in log.read_text()
     assert "trial 4: " not in log.read_text()
-    assert len(program("studies", "report", "s").stdout.splitlines()) == 1
+    assert len(command("studies", "report", "s").stdout.splitlines()) == 1

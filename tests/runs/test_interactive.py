@@ -25,6 +25,7 @@ CONFIG = {
     "memory": 1500,
     "runtime": 5,
     "hard_limit": 60,
+    "parallel": 1,
 }
 PENGUINS = ("constant", "penguins", 75)
 

@@ -310,16 +310,16 @@ def test_the_command_makes_sends_and_removes(
 
 
 def test_a_run_from_the_making_of_its_bucket_to_its_removal(
-    account: Account, program: Callable[..., Any], tmp_path: Path
+    account: Account, typed: Callable[..., Any], tmp_path: Path
 ) -> None:
-    (tmp_path / "work/batch.config").write_text(
+    (tmp_path / "batch.config").write_text(
         '{"s3_bucket_root": "my-results", "studies": ["starter"], "frameworks": ["constant"],'
         ' "seeds": [75], "compute": {"*": "local"}, "cores": 1, "memory": 1500, "runtime": 5,'
         ' "hard_limit": 60}'
     )
 
     def told(*words: str) -> dict[str, Any]:
-        done = program(*words, "--json")
+        done = typed(tmp_path, *words, "--json")
         assert done.returncode == 0, done.stderr
         facts: dict[str, Any] = json.loads(done.stdout)
         return facts
@@ -329,7 +329,7 @@ def test_a_run_from_the_making_of_its_bucket_to_its_removal(
     assert told("execute-compute", "--dataset", "cpu")["success"] == 1
     assert told("status", "--dataset", "cpu")["success"] == 1
     told("fetch-results")
-    assert "cpu" in (tmp_path / "work/compiled_results.csv").read_text()
+    assert "cpu" in (tmp_path / "compiled_results.csv").read_text()
     told("clean-s3", "--yes")
     told("init-compute", "--destroy", "--yes")
     assert account.client("s3").list_buckets()["Buckets"] == []

@@ -321,7 +321,11 @@ def test_what_cannot_work_is_one_sentence_before_anything_is_made(
 
 
 def test_the_estimate_is_of_the_prices_of_now(
-    fleet: FleetDouble, s3: str, program: Callable[..., Any], tmp_path: Path
+    fleet: FleetDouble,
+    s3: str,
+    program: Callable[..., Any],
+    command: Callable[..., Any],
+    tmp_path: Path,
 ) -> None:
     bucket, folder = s3.removeprefix("s3://").split("/", 1)
     values = {
@@ -347,6 +351,6 @@ def test_the_estimate_is_of_the_prices_of_now(
     assert flaml["cost"]["likely"] == pytest.approx(0.18 * flaml["tasks"])
     assert flaml["cost"]["high"] == pytest.approx(0.36 * flaml["tasks"] * 4500 / 3600)
     assert constant["cost"] is None
-    told = program("estimate").stdout
+    told = command("estimate").stdout
     assert "baremetal: c5.xlarge, m5.large, spot" in told
     assert "'max_cost' is 1 USD: the run may stop before its end." in told

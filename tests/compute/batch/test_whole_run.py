@@ -95,6 +95,7 @@ def test_the_command_runs_a_task_over_batch(
     s3: str,
     batch: BatchDouble,
     program: Callable[..., subprocess.CompletedProcess[str]],
+    command: Callable[..., subprocess.CompletedProcess[str]],
     tmp_path: Path,
 ) -> None:
     bucket, folder = s3.removeprefix("s3://").split("/", 1)
@@ -116,7 +117,7 @@ def test_the_command_runs_a_task_over_batch(
     facts = json.loads(done.stdout)
     assert (facts["tasks"], facts["success"]) == (1, 1)
     batch.client().update_job_queue(jobQueue="bench", state="DISABLED")
-    refused = program("resume-compute", "--dataset", "penguins")
+    refused = command("resume-compute", "--dataset", "penguins")
     assert refused.returncode == 2
     assert "queue bench is disabled" in refused.stderr
     assert batch.calls["submitjob"] == 1
