@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 ALPHA = 0.05
 ROPE = 0.01
 SAMPLES = 10_000
+# Up to so many differences the signed-rank distribution is exact; the normal one is close beyond.
+MOST_EXACT = 128
+# Differences that are equal but for rounding are ties.
+_DECIMALS = 12
 
 
 @dataclass(frozen=True)
@@ -97,11 +101,8 @@ def groups(mean_ranks: pd.Series[float], difference: float) -> list[tuple[str, .
 def wilcoxon_holm(scores: pd.DataFrame) -> pd.DataFrame | None:
     """p of every pair by Wilcoxon's signed ranks, adjusted by Holm; a symmetric table.
 
-    Pratt's treatment of ties: a pair that ties on every data set has p = 1. None with fewer than
-    two frameworks or data sets.
+    A pair that ties on every data set has p = 1. None with fewer than two frameworks or data sets.
     """
-    from scipy.stats import wilcoxon
-
     names = list(scores.columns)
     values = scores.to_numpy(float)
     if len(names) < 2 or len(scores) < 2:
@@ -109,15 +110,57 @@ def wilcoxon_holm(scores: pd.DataFrame) -> pd.DataFrame | None:
     upper = np.triu_indices(len(names), 1)
     raw = np.ones(len(upper[0]))
     for place, (first, second) in enumerate(zip(*upper, strict=True)):
-        difference = _differences(values[:, first], values[:, second])
-        if difference.any():
-            exact = len(difference) <= 50 and np.unique(np.abs(difference)).size == len(difference)
-            method = "exact" if exact and difference.all() else "asymptotic"
-            raw[place] = wilcoxon(difference, zero_method="pratt", method=method).pvalue
+        raw[place] = signed_rank(_differences(values[:, first], values[:, second])).two_sided
     table = np.full((len(names), len(names)), np.nan)
     table[upper] = holm(raw)
     table.T[upper] = table[upper]
     return pd.DataFrame(table, names, names)
+
+
+@dataclass(frozen=True)
+class Wilcoxon:
+    """p of Wilcoxon's signed-rank test.
+
+    `two_sided` is of any difference, `less` of differences below 0 (one-sided), `least` the
+    smallest `less` that as many differences can have.
+    """
+
+    two_sided: float
+    less: float
+    least: float
+
+
+def signed_rank(differences: NDArray[np.float64]) -> Wilcoxon:
+    """Wilcoxon's test with its exact distribution, ties and zeros included.
+
+    Every difference is as likely to have either sign; all 2^n choices of signs are counted, with
+    average ranks for ties and Pratt's treatment of zeros (ranked, then left out). Beyond MOST_EXACT
+    differences that are not 0 the normal distribution is taken, with the variance that the ties
+    leave. Without any such difference p is 1.
+    """
+    from scipy.stats import norm, rankdata
+
+    values = np.where(np.isfinite(differences), np.round(differences, _DECIMALS), differences)
+    counted = values != 0
+    # Average ranks are multiples of 1/2.
+    ranks = np.rint(2 * rankdata(np.abs(values)))[counted].astype(np.int64)
+    count, total = len(ranks), int(ranks.sum())
+    if not count:
+        return Wilcoxon(1.0, 1.0, 1.0)
+    positive = int(ranks[values[counted] > 0].sum())
+    if count > MOST_EXACT:
+        z = (positive - total / 2) / (np.sqrt((ranks.astype(float) ** 2).sum()) / 2)
+        below, above = float(norm.cdf(z)), float(norm.sf(z))
+    else:
+        chances = np.zeros(total + 1)
+        chances[0] = 1.0
+        reached = 0
+        for rank in np.sort(ranks):
+            reached += int(rank)
+            chances[rank : reached + 1] += chances[: reached + 1 - rank].copy()
+            chances[: reached + 1] /= 2
+        below, above = float(chances[: positive + 1].sum()), float(chances[positive:].sum())
+    return Wilcoxon(min(1.0, 2 * min(below, above)), min(1.0, below), 0.5**count)
 
 
 def holm(p: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,8 +1,12 @@
 """The tests of differences: against published values, scipy, and cases that are clear."""
 
+import itertools
+
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import stats
 
 from benchmark.analysis import hypotheses, ranking
@@ -94,3 +98,89 @@ def test_bayesian_signed_rank_of_infinite_scores_on_either_side(recwarn):
 
 def test_bayesian_signed_rank_needs_data():
     assert hypotheses.bayesian_signed_rank(np.array([]), np.array([])) is None
+
+
+@pytest.mark.parametrize(
+    ("differences", "p"),
+    [
+        ([0.1] * 5, 0.0625),
+        ([0.9 - 0.8, 0.8 - 0.7, 0.7 - 0.6, 0.3 - 0.2, 0.4 - 0.3], 0.0625),
+        ([1, -1, 1, 1], 0.625),
+        ([0.0, 0.0, 2.0, 2.0], 0.5),
+        ([3.0], 1.0),
+        ([0.0, 1e-17], 1.0),
+        ([np.inf, np.inf, np.inf, np.inf, np.inf, -1.0], 0.0625),
+    ],
+)
+def test_signed_rank_of_equal_differences_is_exact(differences, p):
+    assert hypotheses.signed_rank(np.array(differences)).two_sided == pytest.approx(p, abs=1e-12)
+
+
+def enumerated(differences):
+    """(two-sided, less) over all choices of signs of the differences that are not 0."""
+    ranks = stats.rankdata(np.abs(differences))[differences != 0]
+    own = ranks[differences[differences != 0] > 0].sum()
+    sums = np.array(
+        [np.dot(signs, ranks) for signs in itertools.product((0, 1), repeat=len(ranks))]
+    )
+    below, above = (sums <= own + 1e-9).mean(), (sums >= own - 1e-9).mean()
+    return min(1.0, 2 * min(below, above)), below
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.integers(-4, 4), min_size=1, max_size=9))
+def test_signed_rank_equals_enumeration_with_ties_and_zeros(values):
+    differences = np.array(values, dtype=float)
+    found = hypotheses.signed_rank(differences)
+    assert (found.two_sided, found.less) == pytest.approx(enumerated(differences), abs=1e-12)
+    assert found.less >= found.least - 1e-15
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.floats(-9, 9), min_size=2, max_size=40, unique_by=lambda x: round(abs(x), 6)))
+def test_signed_rank_equals_scipys_exact_one_without_ties(values):
+    differences = np.array([value for value in values if round(abs(value), 6)])
+    if len(differences):
+        found = hypotheses.signed_rank(differences)
+        for p, side in ((found.two_sided, "two-sided"), (found.less, "less")):
+            expected = stats.wilcoxon(differences, method="exact", alternative=side).pvalue
+            assert p == pytest.approx(expected, abs=1e-12)
+
+
+def test_signed_rank_of_many_is_scipys_normal_one():
+    random = np.random.default_rng(4)
+    differences = random.integers(-6, 8, 400).astype(float)
+    expected = stats.wilcoxon(differences, zero_method="pratt", method="asymptotic").pvalue
+    assert hypotheses.signed_rank(differences).two_sided == pytest.approx(expected, rel=1e-9)
+    near = random.normal(0.05, 1, hypotheses.MOST_EXACT)
+    exact = hypotheses.signed_rank(near).two_sided
+    assert exact == pytest.approx(stats.wilcoxon(near, method="asymptotic").pvalue, abs=0.005)
+
+
+TABLES = st.integers(3, 6).flatmap(
+    lambda columns: st.lists(
+        st.lists(st.integers(0, 5), min_size=columns, max_size=columns), min_size=2, max_size=12
+    )
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(TABLES)
+def test_ranks_and_friedman_are_scipys(values):
+    table = pd.DataFrame(values, dtype=float)
+    ranks = ranking.ranks(table)
+    assert ranks.to_numpy().tolist() == stats.rankdata(-table, axis=1).tolist()
+    found = hypotheses.friedman(ranks)
+    if (ranks.nunique(axis=1) == 1).all():
+        assert found is None
+    else:
+        expected = stats.friedmanchisquare(*table.to_numpy().T)
+        assert (found.statistic, found.p) == pytest.approx(tuple(expected), abs=1e-9)
+
+
+@pytest.mark.parametrize(("frameworks", "datasets"), [(2, 10), (5, 20), (10, 39)])
+def test_nemenyi_agrees_with_scipys_studentized_range(frameworks, datasets):
+    difference = hypotheses.critical_difference(frameworks, datasets)
+    error = np.sqrt(frameworks * (frameworks + 1) / (12 * datasets))
+    p = stats.studentized_range.sf(difference / error, frameworks, np.inf)
+    assert p == pytest.approx(0.05, abs=1e-6)
