@@ -2,6 +2,7 @@
 
     python perf/analysis.py                 # 26,000 records: aim < 20 s, statistics < 5 s, < 1 GB
     python perf/analysis.py --million       # and 1,000,000 records: statistics < 60 s
+    python perf/analysis.py --false-alarms  # only: how many unchanged releases fail, aim <= 5 %
 
 The records have 13 frameworks, 100 data sets, 10 folds and 2 budgets, failures among them, and are
 written as compiled results first; reading that file is part of the time.
@@ -90,7 +91,11 @@ def generated(frameworks: int, datasets: int, folds: int, budgets: int) -> pd.Da
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--million", action="store_true", help="1,000,000 records as well")
+    parser.add_argument("--false-alarms", action="store_true", help="of --fail-on-regression, only")
     options = parser.parse_args()
+    if options.false_alarms:
+        false_alarms()
+        return 0
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         small = folder / "small.csv"
@@ -105,6 +110,61 @@ def main() -> int:
             statistics(large, "1,000,000 records", 60)
             print(f"{'peak memory':>40} {_peak_mb():8.0f} MB")
     return 0
+
+
+def false_alarms(releases: int = 200) -> None:
+    """How many unchanged releases --fail-on-regression takes for worse, and worse ones it finds.
+
+    Two runs differ by noise alone: normal, of heavy tails and rounded to two digits, in turn; a
+    task fails with a chance of 3 %. A worse release is lower by a twentieth of the scale.
+    """
+    from benchmark.analysis.comparison import against
+
+    random = np.random.default_rng(11)
+    for frameworks, datasets, seeds in ((3, 8, 3), (8, 8, 1), (2, 3, 5), (1, 104, 3), (5, 40, 3)):
+        failed, found = 0, 0
+        for number in range(releases):
+            before = _release(random, frameworks, datasets, seeds, number % 3)
+            same = _release(random, frameworks, datasets, seeds, number % 3)
+            worse = _release(random, frameworks, datasets, seeds, number % 3, lower=0.02)
+            failed += bool(against(same, before).regressions)
+            found += bool(against(worse, before).regressions)
+        what = f"{frameworks} frameworks, {datasets} data sets, {seeds} seeds"
+        print(f"{what:>40} {failed / releases:8.1%} fail unchanged, {found / releases:8.1%} worse")
+        figure(f"{what}: unchanged releases that fail", failed / releases, "", aim=0.05)
+
+
+def _release(  # noqa: PLR0917
+    random: np.random.Generator,
+    frameworks: int,
+    datasets: int,
+    seeds: int,
+    kind: int,
+    lower: float = 0.0,
+) -> pd.DataFrame:
+    """Results of a constant predictor (0.5), a best framework (0.9) and `frameworks` between."""
+    grid = pd.MultiIndex.from_product([range(frameworks + 2), range(datasets), range(seeds)])
+    framework, dataset, seed = (np.asarray(grid.get_level_values(n)) for n in range(3))
+    size = len(grid)
+    noise = random.normal(0, 0.02, size) if kind != 1 else 0.01 * random.standard_t(2, size)
+    fixed = framework < 2
+    score = np.where(fixed, 0.5 + 0.4 * framework, (0.75 - lower + noise).clip(0, 1))
+    if kind == 2:
+        score = score.round(2)
+    ended = fixed | (random.random(size) >= 0.03)
+    names = np.array(["constant", "best", *(f"f{number}" for number in range(frameworks))])
+    return pd.DataFrame(
+        {
+            "MODEL": names[framework],
+            "DATASET_ID": np.array([f"d{number}" for number in range(datasets)])[dataset],
+            "TYPE": "classification",
+            "SEED": seed,
+            "STATUS": np.where(ended, "success", "failure"),
+            "CAUSE": np.where(ended, "", "timeout"),
+            "METRIC": "auc",
+            "SCORE": np.where(ended, score, np.nan),
+        }
+    )
 
 
 def statistics(path: Path, what: str, aim_s: float) -> None:

@@ -6,6 +6,18 @@
 The release check of a framework's author. Tasks are paired by framework, data set and seed. A
 change is in scaled score, where the older run's constant predictor (or its worst framework) has 0
 and its best has 1 on every data set and seed.
+
+A regression is judged by framework, so that of unchanged releases at most 5 % have any. Where
+nothing has changed, the older and the newer score of a task are as likely to be exchanged, which
+gives two exact tests for each framework:
+
+- scores: Wilcoxon's signed ranks of its changes, one-sided; the mean change must exceed the
+  tolerance as well;
+- failures: new failures against mended ones, each as likely as the other (McNemar).
+
+The p of all tests that can reach 5 % at all are adjusted together by Holm. Apart from these, a
+framework that had scores and has none any more has regressed. One data set is never judged alone:
+among hundreds some look worse by chance.
 """
 
 from __future__ import annotations
@@ -19,7 +31,7 @@ import pandas as pd
 from benchmark.analysis import imputation
 from benchmark.analysis.cells import check_names
 from benchmark.analysis.comparable import compare
-from benchmark.analysis.hypotheses import ROPE
+from benchmark.analysis.hypotheses import ALPHA, ROPE, holm, signed_rank
 from benchmark.analysis.mixtures import CONDITIONS
 from benchmark.analysis.table import TYPES
 from benchmark.errors import BenchmarkError
@@ -28,6 +40,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 DRAWS = 2000
+MOST_LOWER = 5
 
 
 @dataclass(frozen=True)
@@ -35,9 +48,10 @@ class Change:
     """What changed from one run to another.
 
     `frameworks` has by framework `change`, `low`, `high` (95 %, data sets resampled), `datasets`,
-    `new_failures` and `mended`. `datasets` has the columns `framework`, `dataset`, `type`,
-    `change`, `low`, `high` (95 % by Student's t over seeds, NaN with one seed) and `seeds`.
-    `regressions` and `notes` are sentences.
+    `new_failures`, `mended`, `scored` (tasks with a score before), and the adjusted `p` of worse
+    scores and `p_failures` of more failures (1 where there is nothing to judge). `datasets` has the
+    columns `framework`, `dataset`, `type`, `change`, `low`, `high` (95 % by Student's t over seeds,
+    NaN with one seed) and `seeds`. `regressions` and `notes` are sentences.
     """
 
     frameworks: pd.DataFrame
@@ -67,11 +81,11 @@ def against(now: pd.DataFrame, before: pd.DataFrame, tolerance: float = ROPE) ->
             "compared; name a run of the same frameworks and data sets."
         )
     datasets = _by_dataset(pairs)
-    frameworks = _by_framework(pairs, datasets)
+    frameworks = _by_framework(pairs, datasets).join(_tested(pairs))
     return Change(
         frameworks,
         datasets,
-        tuple(_regressions(frameworks, datasets, tolerance)),
+        tuple(_regressions(frameworks, tolerance)),
         tuple(_notes(now, before)),
     )
 
@@ -86,7 +100,8 @@ def lines(found: Change) -> list[str]:
             f"{name}: {change} over {_count(row['datasets'], 'data set')}, "
             f"{_count(row['new_failures'], 'new failure')}, {row['mended']:.0f} mended"
         )
-    return [*said, *(f"regression: {text}" for text in found.regressions), *found.notes]
+    said += [f"regression: {text}" for text in found.regressions]
+    return [*said, *_lower(found.datasets), *found.notes]
 
 
 def _count(number: float, noun: str) -> str:
@@ -98,7 +113,11 @@ def _has(frame: pd.DataFrame, type: str) -> bool:
 
 
 def _paired(now: pd.DataFrame, before: pd.DataFrame, type: str) -> pd.DataFrame:
-    """A row per task in both: `new` and `old` scaled gain, NaN where it failed."""
+    """A row per task in both: `new` and `old` scaled gain, NaN where it failed, and `even`.
+
+    `even` is the change on the mean of both runs' scales, for tests: on the older run's alone its
+    noise would make changes for the better and for the worse unequal where nothing has changed.
+    """
     old, new = compare(before, type, all_rows=True), compare(now, type, all_rows=True)
     common = sorted(set(old.metric_of) & set(new.metric_of))
     for name in common:
@@ -114,6 +133,10 @@ def _paired(now: pd.DataFrame, before: pd.DataFrame, type: str) -> pd.DataFrame:
         when: gains.loc[index, names].sub(zero, axis=0).div(span, axis=0)
         for when, gains in (("old", old.gains), ("new", new.gains))
     }
+    gains = [run.gains.loc[index, names] for run in (old, new)]
+    spans = (_scale(gains[0])[1] + _scale(gains[1])[1]) / 2
+    with np.errstate(invalid="ignore"):
+        scaled["even"] = (gains[1] - gains[0]).mask(gains[0] == gains[1], 0.0).div(spans, axis=0)
     table = pd.DataFrame({when: values.stack(future_stack=True) for when, values in scaled.items()})
     table.index = table.index.set_names(["dataset", "seed", "framework"])
     ran = old.ran.loc[index, names] & new.ran.loc[index, names]
@@ -149,6 +172,7 @@ def _by_framework(pairs: pd.DataFrame, datasets: pd.DataFrame) -> pd.DataFrame:
     failed = {
         "new_failures": pairs["new"].isna() & pairs["old"].notna(),
         "mended": pairs["new"].notna() & pairs["old"].isna(),
+        "scored": pairs["old"].notna(),
     }
     table = pd.DataFrame(
         {name: rows.groupby(pairs["framework"]).sum().astype(int) for name, rows in failed.items()}
@@ -157,7 +181,7 @@ def _by_framework(pairs: pd.DataFrame, datasets: pd.DataFrame) -> pd.DataFrame:
     for name in table.index:
         changes = datasets.loc[datasets["framework"] == name, "change"].to_numpy(float)
         table.loc[name, ["change", "low", "high"]] = _interval(changes)
-    return table[["change", "low", "high", "datasets", "new_failures", "mended"]]
+    return table[["change", "low", "high", "datasets", "new_failures", "mended", "scored"]]
 
 
 def _interval(changes: NDArray[np.float64]) -> list[float]:
@@ -172,35 +196,66 @@ def _interval(changes: NDArray[np.float64]) -> list[float]:
     return [float(changes.mean()), float(low), float(high)]
 
 
-def _regressions(frameworks: pd.DataFrame, datasets: pd.DataFrame, tolerance: float) -> list[str]:
-    said = []
-    for name, change, high in _worse(frameworks.reset_index(), tolerance):
-        said.append(f"{name[0]} got worse by {-change:.3f} of the scale (at least {-high:.3f}).")
-    for name, change, high in _worse(datasets, tolerance):
-        said.append(
-            f"{name[0]} got worse on {name[1]} by {-change:.3f} of the scale "
-            f"(at least {-high:.3f})."
+def _tested(pairs: pd.DataFrame) -> pd.DataFrame:
+    """`p` and `p_failures` by framework, adjusted together for how many are judged."""
+    from scipy.stats import binom
+
+    scored = pairs.dropna(subset=["even"])
+    moved = scored[scored["even"] != 0].groupby("framework")["dataset"].nunique()
+    tests = {}
+    for framework, rows in scored.groupby("framework"):
+        means = rows.groupby(["type", "dataset"])["even"].mean().to_numpy()
+        found = signed_rank(means)
+        if found.least * len(moved) > ALPHA:  # Too few data sets to find anything: by task.
+            found = signed_rank(rows["even"].to_numpy())
+        tests[framework, "p"] = (found.less, found.least)
+    for framework, rows in pairs.groupby("framework"):
+        new, mended = (
+            int((rows[one].isna() & rows[other].notna()).sum())
+            for one, other in (("new", "old"), ("old", "new"))
         )
-    for framework, failures in frameworks["new_failures"].items():
-        if failures:
-            tasks = "task" if failures == 1 else "tasks"
-            said.append(f"{framework} fails on {failures:,} {tasks} that it had a score on.")
+        chance = binom.sf(new - 1, new + mended, 0.5) if new else 1.0
+        tests[framework, "p_failures"] = (float(chance), 0.5 ** (new + mended))
+    able = [test for test, (_, least) in tests.items() if least <= ALPHA]
+    adjusted = dict(zip(able, holm(np.array([tests[test][0] for test in able])), strict=True))
+    names = pd.Index(sorted(set(pairs["framework"])), name="framework")
+    columns = ["p", "p_failures"]
+    values = [[adjusted.get((name, column), 1.0) for column in columns] for name in names]
+    return pd.DataFrame(values, names, columns)
+
+
+def _regressions(frameworks: pd.DataFrame, tolerance: float) -> list[str]:
+    said = []
+    worse = frameworks[(frameworks["p"] <= ALPHA) & (frameworks["change"] < -tolerance)]
+    for name, row in worse.sort_values("change").iterrows():
+        said.append(
+            f"{name} got worse by {-row['change']:.3f} of the scale (p = {row['p']:.2g}, adjusted)."
+        )
+    for name, row in frameworks.iterrows():
+        failures = int(row["new_failures"])
+        text = f"{name} fails on {_count(failures, 'task')} that it had a score on"
+        if failures and failures == row["scored"]:
+            said.append(f"{text}.")
+        elif row["p_failures"] <= ALPHA:
+            said.append(
+                f"{text}, and {row['mended']:,.0f} mended (p = {row['p_failures']:.2g}, adjusted)."
+            )
     return said
 
 
-def _worse(table: pd.DataFrame, tolerance: float) -> list[tuple[tuple[str, ...], float, float]]:
-    """The rows whose whole interval lies below no change, and whose change is beyond tolerance."""
-    worse = table[(table["high"] < 0) & (table["change"] < -tolerance)].sort_values("change")
-    owners = [column for column in ("framework", "dataset") if column in worse.columns]
-    return [
-        (tuple(str(value) for value in owner), float(change), float(high))
-        for owner, change, high in zip(
-            worse[owners].itertuples(index=False, name=None),
-            worse["change"],
-            worse["high"],
-            strict=True,
+def _lower(datasets: pd.DataFrame) -> list[str]:
+    """What to look at: data sets whose whole interval lies below no change, the worst first."""
+    rows = datasets[(datasets["high"] < 0) & (datasets["change"] < -ROPE)].sort_values("change")
+    shown = rows.head(MOST_LOWER)
+    said = [
+        f"lower, not judged alone: {framework} on {dataset} by {-change:.3f}"
+        for framework, dataset, change in zip(
+            shown["framework"], shown["dataset"], shown["change"].to_numpy(float), strict=True
         )
     ]
+    if len(rows) > MOST_LOWER:
+        said.append(f"lower, not judged alone: {len(rows) - MOST_LOWER:,} more data sets")
+    return said
 
 
 def _notes(now: pd.DataFrame, before: pd.DataFrame) -> list[str]:

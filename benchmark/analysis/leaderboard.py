@@ -62,7 +62,7 @@ def other_scales(frame: pd.DataFrame, comparison: Comparison) -> pd.DataFrame:
     What a run has not the baselines or the metric for is missing.
     """
     table = pd.DataFrame(index=comparison.gains.columns)
-    old = scaling.amlb_2019(imputation.by_forest(comparison.gains).gains)
+    old = scaling.amlb_2019(imputation.by_amlb_2019(comparison.gains).gains)
     new = scaling.amlb_2024(comparison.means)
     table["amlb_2019"] = float("nan") if old is None else ranking.seed_means(old).mean()
     table["amlb_2024"] = float("nan") if new is None else new.median()

@@ -249,7 +249,7 @@ def _special(name: str, command: argparse.ArgumentParser) -> None:
         command.add_argument(
             "--fail-on-regression",
             action="store_true",
-            help="exit code 1 where something got worse than in --against",
+            help="exit code 1 where a framework got worse than in --against",
         )
         command.add_argument(
             "--export",

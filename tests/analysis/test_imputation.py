@@ -26,9 +26,23 @@ def test_by_constant_takes_the_seed_then_the_mean_then_the_worst():
     assert found.filled == {"constant": 3, "worst": 3}
 
 
-def test_by_forest_leaves_a_hopeless_framework_missing():
-    gains = table(forest=[0.5, 0.6, 0.7, 0.8], a=[NAN, 0.9, NAN, NAN])
+def test_by_forest_fills_every_gap():
+    gains = table(forest=[0.5, 0.6, NAN, NAN], a=[NAN, 0.9, 0.7, 0.4], b=[NAN, NAN, 0.3, NAN])
     found = imputation.by_forest(gains)
+    assert found.gains["a"].tolist() == [0.5, 0.9, 0.7, 0.4]
+    assert found.gains["b"].tolist() == [0.5, 0.6, 0.3, 0.3]
+    assert found.gains["random-forest"].tolist() == [0.5, 0.6, 0.3, 0.3]
+    assert found.filled == {"random-forest": 3, "worst": 3}
+
+
+def test_by_forest_takes_its_mean_where_the_seed_has_none():
+    gains = table(forest=[0.5, NAN, 0.7, 0.8], a=[NAN, NAN, NAN, NAN])
+    assert imputation.by_forest(gains).gains["a"].tolist() == [0.5, 0.5, 0.7, 0.8]
+
+
+def test_the_rule_of_2019_leaves_a_hopeless_framework_missing():
+    gains = table(forest=[0.5, 0.6, 0.7, 0.8], a=[NAN, 0.9, NAN, NAN])
+    found = imputation.by_amlb_2019(gains)
     assert found.gains["a"].tolist()[:2] == [0.5, 0.9]
     assert found.gains["a"].iloc[2:].isna().all()
     assert found.filled == {"random-forest": 1}
@@ -37,6 +51,7 @@ def test_by_forest_leaves_a_hopeless_framework_missing():
 def test_by_forest_does_nothing_without_one():
     gains = table(a=[NAN, 0.9, NAN, NAN])
     assert imputation.by_forest(gains).gains is gains
+    assert imputation.by_amlb_2019(gains).gains is gains
 
 
 def test_by_worst_takes_the_data_sets():

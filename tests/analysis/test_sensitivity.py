@@ -32,6 +32,20 @@ def test_a_claim_that_rests_on_the_counting_of_failures_flips():
     assert stated[1].flips == ()
 
 
+def test_a_framework_is_ranked_where_it_failed_under_every_rule_that_imputes():
+    # `fragile` fails throughout on half of the data sets: not to be ranked on the others alone.
+    gains = table(
+        **{"constant": [0.5] * 8, "random-forest": [0.7] * 8},
+        fragile=[0.9, NAN] * 4,
+        solid=[0.8] * 8,
+    )
+    found = sensitivity(gains)
+    assert found.rests_on == {"constant": 8, "random forest": 8, "worst": 8, "drop": 4}
+    assert found.places.loc["fragile", "random forest"] == 2
+    assert found.mean_ranks.loc["fragile", "random forest"] == (1 + 2.5) / 2
+    assert found.places.loc["solid", "random forest"] == 1
+
+
 def test_without_failures_nothing_flips():
     gains = table(a=[0.9] * 6, b=[0.8] * 6)
     found = sensitivity(gains)

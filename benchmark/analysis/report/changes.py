@@ -17,9 +17,15 @@ HEADINGS = {
     **{"framework": "Framework", "dataset": "Data set", "type": "Type", "change": "Change"},
     **{"interval": "95 %", "datasets": "Data sets", "seeds": "Seeds"},
     **{"new_failures": "New failures", "mended": "Mended"},
+    **{"p": "p (worse)", "p_failures": "p (more failures)"},
 }
+BY_FRAMEWORK = (
+    *("framework", "change", "interval", "p", "datasets"),
+    *("new_failures", "mended", "p_failures"),
+)
 MOST_LISTED = 2_000
 FORMATS = {
+    **{"p": ".2g", "p_failures": ".2g"},
     **{"change": "+.3f", "datasets": ",d", "seeds": ",d", "new_failures": ",d", "mended": ",d"},
 }
 
@@ -46,10 +52,11 @@ def changes(change: Change, name: str) -> str:
         '<p class="size">On the tasks that both runs have. A change is in scaled score: 0 is the '
         "older run's constant predictor, 1 its best framework on the same data set and seed. "
         "Intervals over frameworks resample data sets, those of a data set are Student's t over "
-        "seeds.</p>"
-        + (f"<ul>{items}</ul>" if items else "<p>Nothing got worse.</p>")
+        "seeds. Regressions are judged by framework: p of worse scores and of more failures, "
+        "adjusted for all that are judged (Holm).</p>"
+        + (f"<ul>{items}</ul>" if items else "<p>No framework got worse.</p>")
         + table(
-            frameworks[["framework", "change", "interval", "datasets", "new_failures", "mended"]],
+            frameworks[list(BY_FRAMEWORK)],
             HEADINGS,
             FORMATS,
         )
