@@ -144,14 +144,13 @@ def tell(service: Service, name: str, number: int, result: str, value: float) ->
     with using(service, name) as experiment:
         if _trial(experiment, number).state.is_finished():
             raise PhraseError(phrases.TRIAL_COMPLETED)
-        ending = Ending("failure", message=f"The client told {result}.")
+        # One write: a kill cannot leave the experiment running, nor a refused tell stop it.
+        stops = result == "error"
+        ending = Ending("failure", message=f"The client told {result}.", stops=stops)
         if result == "success":
             ending = Ending("success", (float(value),))
         elif result == "prune":
             ending = Ending("prune")
-        if result == "error":
-            # First: a kill between the two must not leave the experiment running.
-            experiment.set_state("stopped")
         try:
             first = experiment.tell(number, ending)
         except ConflictError:

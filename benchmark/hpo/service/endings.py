@@ -12,12 +12,15 @@ if TYPE_CHECKING:
 
 Status = Literal["success", "failure", "prune", "infeasible"]
 
-GIVEN, ENDED, STEPS = "service", "told", "steps"
+GIVEN, ENDED, STEPS, STOPS = "service", "told", "steps", "stops"
 
 
 @dataclass(frozen=True)
 class Ending:
-    """How a client says that a trial ended: a value for each direction on success."""
+    """How a client says that a trial ended: a value for each direction on success.
+
+    One that `stops` ends the experiment with its trial.
+    """
 
     status: Status
     values: tuple[float, ...] = ()
@@ -26,6 +29,7 @@ class Ending:
     intermediate: dict[int, float] = field(default_factory=dict)
     cost: float | None = None
     message: str = ""
+    stops: bool = False
 
 
 def kept_in(trial: FrozenTrial, name: str) -> dict[str, Any]:
@@ -42,6 +46,8 @@ def told_of(ending: Ending) -> Told:
         kept["cost"] = ending.cost
     if ending.message:
         kept["message"] = ending.message
+    if ending.stops:
+        kept[STOPS] = True
     if ending.intermediate:
         # Beside these the trial has the steps that were reported while it ran.
         kept[STEPS] = sorted(ending.intermediate)
@@ -79,5 +85,5 @@ def is_same(trial: FrozenTrial, ending: Ending) -> bool:
         and tuple(trial.system_attrs.get("constraints") or ()) == told.constraints
         and (trial.user_attrs.get("metrics") or {}) == told.metrics
         and {s: reported.get(s) for s in kept.get(STEPS, told.intermediate)} == told.intermediate
-        and all(kept.get(key) == wanted.get(key) for key in ("status", "cost", "message"))
+        and all(kept.get(key) == wanted.get(key) for key in ("status", "cost", "message", STOPS))
     )

@@ -161,7 +161,7 @@ class Experiment:
             raise self._no_trial(number) from None
         if first:
             self._opened.leases.release(number)
-            self._tally.ended(number, ending.cost)
+            self._tally.ended(number, ending)
             self._ahead.told()
             self._on_told(self, number)
             return True
@@ -254,7 +254,9 @@ class Experiment:
 
     @property
     def state(self) -> State:
-        """Running, paused or stopped, as the clients want it."""
+        """Running, paused or stopped, as the clients want it or an ending did."""
+        if self._tally.counts().stopped:
+            return "stopped"
         if self._state is None or not self._opened.alone:
             self._state = self._kept().get(STATE, "running")
         return self._state

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from benchmark.hpo.service.endings import ENDED, GIVEN, kept_in
+from benchmark.hpo.service.endings import ENDED, GIVEN, STOPS, kept_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,18 +20,20 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
     from benchmark.hpo.optimizer import Optimizer
+    from benchmark.hpo.service.endings import Ending
     from benchmark.hpo.service.terms import Terms
     from benchmark.hpo.study_file import StudyDefinition
 
 
 @dataclass
 class Counts:
-    """What the budgets look at."""
+    """What the budgets look at; `stopped` by a trial's ending."""
 
     asked: int = 0
     told: int = 0
     cost: float = 0.0
     begun: datetime | None = None
+    stopped: bool = False
 
 
 def declared_parallel(definition: StudyDefinition) -> int | None:
@@ -122,14 +124,15 @@ class Tally:
         with self._turn:
             self._note(number, key)
 
-    def ended(self, number: int, cost: float | None) -> None:
+    def ended(self, number: int, ending: Ending) -> None:
         """A trial was told."""
         if not self._alone:
             return
         with self._turn:
             if self._running.pop(number, 0) is None:
                 self._counts.told += 1
-                self._counts.cost += cost or 0.0
+                self._counts.cost += ending.cost or 0.0
+                self._counts.stopped |= ending.stops
 
     def _is_within(self) -> bool:
         counts, terms = self._counts, self._terms
@@ -175,4 +178,6 @@ class Tally:
 
     def _count_end(self, trial: FrozenTrial) -> None:
         self._counts.told += 1
-        self._counts.cost += kept_in(trial, ENDED).get("cost") or 0.0
+        kept = kept_in(trial, ENDED)
+        self._counts.cost += kept.get("cost") or 0.0
+        self._counts.stopped |= kept.get(STOPS, False)

@@ -17,6 +17,7 @@ from benchmark.hpo.service.errors import ConflictError
 from benchmark.hpo.service.experiment import Experiment
 from benchmark.hpo.service.homes import DatabaseHome, Home, MemoryHome, Opened, StoreHome
 from benchmark.hpo.service.service import Service
+from benchmark.hpo.service.tally import Tally
 from benchmark.hpo.service.views import trial_view
 from benchmark.results import Record
 from benchmark.store import FolderStore, Store
@@ -189,6 +190,22 @@ def test_a_tell_with_a_lease_is_refused_once_another_has_the_trial(experiment: E
     experiment.ask()
     # Without its token the first result counts, whoever tells it.
     assert experiment.tell(third.number, FIRST)
+
+
+def test_an_ending_stops_the_experiment_only_where_it_counts(experiment: Experiment) -> None:
+    stopping = Ending("failure", message="The client told error.", stops=True)
+    first, second = (one.number for one in experiment.ask(2))
+    assert experiment.tell(first, FIRST)
+    with pytest.raises(ConflictError):
+        experiment.tell(first, stopping)
+    assert experiment.state == "running"
+    assert experiment.tell(second, stopping)
+    assert (experiment.state, experiment.is_finished) == ("stopped", True)
+    with pytest.raises(ConflictError, match="for good"):
+        experiment.set_state("running")
+    # It is read again from the trials alone.
+    again = Tally(experiment.optimizer, experiment.terms, experiment.definition, alone=True)
+    assert again.counts().stopped
 
 
 def test_what_was_reported_stays_beside_the_ending(experiment: Experiment) -> None:

@@ -15,12 +15,14 @@ from urllib3.exceptions import ProtocolError
 from benchmark.errors import StoreError
 from benchmark.hpo.client import Client, ClientError
 from benchmark.hpo.client import Experiment as RemoteExperiment
+from benchmark.hpo.optimizer import Optimizer
 from benchmark.hpo.service import classic
 from benchmark.hpo.service.endings import Ending
 from benchmark.hpo.service.errors import BusyError, ConflictError, NotFoundError
 from benchmark.hpo.service.experiment import Experiment
-from benchmark.hpo.service.homes import DatabaseHome, Opened
+from benchmark.hpo.service.homes import DatabaseHome, Opened, StoreHome
 from benchmark.hpo.service.service import Service
+from benchmark.hpo.service.tally import Tally
 from benchmark.store import Store
 
 DECLARED: dict[str, Any] = {
@@ -163,9 +165,10 @@ def test_a_trial_is_of_the_key_that_had_it_last(
         lent_twice(first, second)
 
 
-def test_an_error_that_a_kill_cuts_short_has_ended_the_experiment(
-    service: Service, monkeypatch: pytest.MonkeyPatch
+def test_an_error_that_a_kill_cuts_short_is_there_whole_or_not_at_all(
+    folder_store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    service = Service(StoreHome(folder_store))
     service.create("e", DECLARED)
     with service.use("e") as experiment:
         experiment.ask()
@@ -173,15 +176,17 @@ def test_an_error_that_a_kill_cuts_short_has_ended_the_experiment(
     def killed(*_: Any) -> bool:
         raise SystemExit
 
-    with monkeypatch.context() as patch:
-        patch.setattr(Experiment, "tell", killed)
-        with pytest.raises(SystemExit):
-            classic.tell(service, "e", 0, "error", 0.0)
-    with service.use("e") as experiment:
-        assert experiment.state == "stopped"
-    classic.tell(service, "e", 0, "error", 0.0)
-    with service.use("e") as experiment:
-        assert experiment.is_finished
+    for place, name, state in ((Optimizer, "tell", "running"), (Tally, "ended", "stopped")):
+        with monkeypatch.context() as patch:
+            patch.setattr(place, name, killed)
+            with pytest.raises(SystemExit):
+                classic.tell(service, "e", 0, "error", 0.0)
+        service.close()
+        service = Service(StoreHome(folder_store))
+        with service.use("e") as experiment:
+            assert experiment.state == state
+            assert experiment.is_finished == (state == "stopped")
+    service.close()
 
 
 def test_a_deletion_whose_answer_was_lost_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
