@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark.errors import SetupError
 from benchmark.execution.mpi import launcher
 from benchmark.execution.sandbox import THREADS
+from benchmark.execution.task_files import TaskFileError, read_left
 from benchmark.execution.work import Limits, Outcome, Work
 from benchmark.hpo import python_objective, restoring, staging, trial_steps
 from benchmark.hpo.measuring import LARGEST, MeasureError
@@ -277,12 +278,9 @@ def _launched(task: Task) -> list[str]:
 
 def read_answer(folder: Path, name: str) -> dict[str, Any] | None:
     """What a worker of ours in the sandbox wrote; None where that cannot be trusted or read."""
-    path = folder / name
     try:
-        if path.is_symlink() or path.stat().st_size > LARGEST:
-            return None
-        values = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
+        values = json.loads(read_left(folder / name, LARGEST) or b"")
+    except (TaskFileError, ValueError, RecursionError):
         return None
     return values if isinstance(values, dict) else None
 
@@ -290,8 +288,8 @@ def read_answer(folder: Path, name: str) -> dict[str, Any] | None:
 def _printed(path: Path) -> str:
     """What a run in the sandbox printed; nothing where the trial has put something else there."""
     try:
-        return "" if path.is_symlink() else path.read_text(errors="replace")
-    except OSError:
+        return (read_left(path, LARGEST, cut=True) or b"").decode(errors="replace")
+    except TaskFileError:
         return ""
 
 

@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmark.execution.task_files import TaskFileError, read_left
 from benchmark.hpo import study_environment, trial_worker
 from benchmark.hpo.algorithms import PRUNERS, portable_sampler
 from benchmark.hpo.measuring import LARGEST
@@ -167,11 +168,9 @@ def _answer(folder: Path) -> dict[str, Any] | None:
 
 def _notes(folder: Path) -> dict[str, Any]:
     """What a trial that was killed had said until then, as an answer has it."""
-    path = folder / trial_worker.NOTES
     try:
-        with path.open("rb") as file:
-            lines = [] if path.is_symlink() else file.read(LARGEST).splitlines()
-    except OSError:
+        lines = (read_left(folder / trial_worker.NOTES, LARGEST, cut=True) or b"").splitlines()
+    except TaskFileError:
         return {}
     found: dict[str, dict[str, Any]] = {key: {} for key in KEPT}
     for line in lines:

@@ -19,6 +19,10 @@ from benchmark.execution.answer import read_answer, read_inference
 from benchmark.execution.evaluation import _checked, _described
 from benchmark.execution.metrics import UnusablePredictions
 from benchmark.execution.worker import task
+from benchmark.hpo import python_objective, trial_worker
+from benchmark.hpo.evaluation import _printed
+from benchmark.hpo.evaluation import read_answer as read_trial_answer
+from benchmark.hpo.measuring import LARGEST
 from benchmark.results import Cause, Record, failure
 
 TIMES = {"setup_s": 1, "fit_s": 1.5, "predict_s": 0}
@@ -230,3 +234,14 @@ def test_unusable_times_are_no_times(text: str, tmp_path: Path) -> None:
     (tmp_path / "inference.json").write_text(text)
     outcome: Any = SimpleNamespace(folder=tmp_path, afterwards="", gone=0.0)
     assert read_inference(outcome).cut == "Its times cannot be read."
+
+
+@pytest.mark.parametrize("name", ["a pipe", "a folder", "a link", "40 GB", "brackets"])
+def test_what_a_trial_left_is_read_as_a_tasks_files_are(name: str, tmp_path: Path) -> None:
+    LEFT[name][0](tmp_path / "file")
+    assert read_trial_answer(tmp_path, "file") is None
+    LEFT[name][0](tmp_path / trial_worker.NOTES)
+    assert not any(python_objective._notes(tmp_path).values())
+    printed = _printed(tmp_path / "file")
+    assert len(printed) <= LARGEST
+    assert printed == "" or name in ("40 GB", "brackets")
