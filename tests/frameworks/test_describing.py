@@ -180,6 +180,26 @@ def test_optuna_with_trials_that_were_never_begun(
     assert len(adapter.predict(model, frame[["x", "z"]], problem_of(kind))["predictions"]) == 60
 
 
+@pytest.mark.parametrize(
+    ("kind", "metric", "own"), [("regression", "r2", "rmse"), ("binary", "auc", "log_loss")]
+)
+def test_optuna_scores_all_trials_by_one_metric(
+    adapter_over: Adapter, kind: str, metric: str, own: str
+) -> None:
+    """Of one value, or of one class in the validation rows, R2 and AUC have none."""
+    adapter = adapter_over("optuna", lightgbm={})
+    frame = pd.DataFrame({"x": np.arange(40.0), "y": [1.0] * 40})
+    if kind == "binary":
+        frame["y"] = ["a"] * 39 + ["b"]
+    problem = problem_of(kind, models=["neighbours"], n_trials=1, folds=1)
+    problem.seed = 2
+    problem.metric = metric
+    model = adapter.fit(frame, problem, SimpleNamespace(runtime_s=600.0, cores=1, memory_mb=1000))
+    told = adapter.describe(model)
+    assert (told["objective"], told["leaderboard"][0]["metric"]) == (own, own)
+    assert told["leaderboard"][0]["score"] >= 0
+
+
 def test_optuna_reports_trials_that_did_not_end(adapter_over: Adapter) -> None:
     adapter = adapter_over("optuna", lightgbm={})
     study = adapter.optuna.create_study(direction="maximize")

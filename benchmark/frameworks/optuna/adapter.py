@@ -75,6 +75,7 @@ class Search:
         self.frame.room_bytes /= len(self.folds)
         self.best = []  # (score, trial's number, validation predictions, models of the folds)
         self.rows = np.concatenate([valid for _, valid in self.folds])
+        self.metric = self.frame.metric = scoring.defined(self.metric, self.y[self.rows])
         self.trajectory = []
 
     def objective(self, trial):

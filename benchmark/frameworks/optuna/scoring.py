@@ -26,6 +26,13 @@ def known_metric(problem):
     return problem.metric if problem.metric in OF_CLASSES else usual
 
 
+def defined(metric, truth):
+    """The metric, or one that has a value where this has none: all trials are scored alike."""
+    if len(np.unique(truth)) > 1:
+        return metric
+    return {"auc": "log_loss", "r2": "rmse"}.get(metric, metric)
+
+
 def score(metric, truth, predicted):
     """Of codes and a table of probabilities, or of numbers. NaN where it is undefined."""
     if metric in OF_NUMBERS:
