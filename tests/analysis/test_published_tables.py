@@ -12,8 +12,10 @@ import pandas as pd
 import pytest
 
 from benchmark.analysis import imputation, ranking, scaling
+from benchmark.analysis.amlb_form import to_amlb
 from benchmark.analysis.comparable import compare
 from benchmark.analysis.table import read_results
+from benchmark.errors import BenchmarkError
 
 ROOT = Path(__file__).parents[3] / "shared" / "oracles"
 TABLES = Path(os.environ.get("PUBLISHED_TABLES", ROOT)) / "amlb2019" / "tables" / "1h"
@@ -102,3 +104,34 @@ def test_mean_ranks(gains):
         **{"h2oautoml": 1.486, "autosklearn": 2.314, "tpot": 3.086},
         **{"tunedrandomforest": 3.286, "autoweka": 4.818},
     }
+
+
+def test_what_is_read_is_written_as_it_was(raw, gains, tmp_path):
+    frame = read_results(TABLES / "all_results.csv")
+    written = to_amlb(frame)
+    losses = written["metric"].str.startswith("neg_")
+    assert set(written["metric"]) == {"auc", "neg_logloss"}
+    assert written["result"].where(~losses, -written["result"]).equals(raw["result"])
+    for column in ("id", "task", "framework", "fold", "type", "seed", "params", "version", "mode"):
+        ours = written[column].astype(str).replace("", "nan")
+        texts = pd.read_csv(TABLES / "all_results.csv", dtype=str)[column].fillna("nan")
+        assert ours.tolist() == texts.tolist(), column
+    written.to_csv(tmp_path / "results.csv", index=False)
+    again = compare(read_results(tmp_path / "results.csv"), "classification", all_rows=True)
+    assert again.gains.equals(gains)
+
+
+def test_a_loss_is_read_the_same_with_its_name_its_sign_or_without_either(raw, gains, tmp_path):
+    names = raw["type"].map({"binary": "auc", "multiclass": "logloss"})
+    losses = names == "logloss"
+    negated = raw.assign(
+        metric=names.mask(losses, "neg_logloss"), result=raw["result"].mask(losses, -raw["result"])
+    )
+    for number, table in enumerate([raw.assign(metric=names), negated]):
+        path = tmp_path / f"{number}.csv"
+        table.to_csv(path, index=False)
+        assert compare(read_results(path), "classification", all_rows=True).gains.equals(gains)
+    wrong = tmp_path / "wrong.csv"
+    negated.assign(metric=names).to_csv(wrong, index=False)
+    with pytest.raises(BenchmarkError, match="a loss cannot be negative"):
+        read_results(wrong)
