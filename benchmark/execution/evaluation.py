@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from benchmark.cache import cache_folder
+from benchmark.data.embedded_suite import FOLDER as EMBEDDED
 from benchmark.errors import DataError, SetupError, plain_text
 from benchmark.execution import metrics, own_metric
 from benchmark.execution.answer import is_time, read_answer, read_inference
@@ -14,6 +17,7 @@ from benchmark.execution.shared_tables import SharedTables
 from benchmark.execution.work import Limits, Outcome, Work
 from benchmark.layout import dataset_path
 from benchmark.results import Cause, Record, failure
+from benchmark.store import FolderStore
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -85,10 +89,18 @@ class BenchmarkEvaluation:
             seed=task.payload["seed"],
             inputs=inputs,
             secrets=framework.secrets,
+            shared=(parts.features, parts.target),
+            hidden=_with_targets(run),
         )
 
     def finish(self, task: Task, run: Run, outcome: Outcome) -> Record:
-        """The record: metrics from the saved predictions, or why there are none."""
+        """The record: metrics from the saved predictions, or why there are none.
+
+        Raises:
+            DataError: the files that the task was given have been changed meanwhile.
+        """
+        if outcome.cause not in (Cause.INTERRUPTED, Cause.INFRASTRUCTURE):
+            self._check(task, run, outcome)
         said, fault = _checked(outcome.said)
         description, notes = _described(said, outcome.afterwards)
         problem = run.manifest.datasets[task.payload["dataset"]]["problem"]
@@ -158,6 +170,20 @@ class BenchmarkEvaluation:
         """Let go of the tables; the last process that does removes their files."""
         self._tables.close()
 
+    def _check(self, task: Task, run: Run, outcome: Outcome) -> None:
+        """Nobody is blamed for a result from files that some task has written to.
+
+        A file that root has mapped on a tmpfs may change without a trace but its content.
+        """
+        name = task.payload["dataset"]
+        self._tables.check(
+            name,
+            run.manifest.datasets[name]["hash"],
+            run.manifest.conditions["split"],
+            task.payload["seed"],
+            thoroughly=not outcome.apart and os.geteuid() == 0,
+        )
+
     def _dataset(self, task: Task, run: Run) -> Dataset:
         name = task.payload["dataset"]
         expected = run.manifest.datasets[name]["hash"]
@@ -200,6 +226,14 @@ def _seconds(said: dict[str, Any], name: str) -> float | None:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     return value if math.isfinite(value) else None
+
+
+def _with_targets(run: Run) -> tuple[Path, ...]:
+    """Folders of ours that hold the targets of the test rows: data sets and earlier predictions."""
+    cached = cache_folder()
+    store = run.store
+    own = [store.root / "datasets", store.root / run.name] if isinstance(store, FolderStore) else []
+    return (EMBEDDED, cached / "datasets", cached / "openml", *own)
 
 
 def _overrun(fit_s: float | None, runtime_s: float) -> float | None:

@@ -6,17 +6,25 @@
 A folder lies in the scratch root; who uses it holds a shared lock on it, so that the last one to
 let go removes it, and the sweep those of killed runners. Builders take turns: the tables that they
 hold in memory meanwhile would else be as many as there are runners.
+
+Where tasks are not set apart (worker/linux.py) they can write to these files. So a builder notes
+what each file is: without a right to write, its owner has to change its mode first, which sets its
+time of change. Root needs no right, and a mapped file of a tmpfs keeps its times; for that case
+there is a hash, too. A folder that has changed is put aside and built again.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
+import json
 import os
 import secrets
 from collections import OrderedDict
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 from benchmark.execution.scratch import LOCK, discard, lock_of, scratch_root
 
@@ -28,11 +36,41 @@ _MOST_HELD = 8
 _MOST_HELD_BYTES = 1 << 30
 
 
+class _File(NamedTuple):
+    """What a file was when it was built: which one, its size in bytes, its times, its content."""
+
+    inode: int
+    size: int
+    modified_ns: int
+    changed_ns: int
+    hash: str
+
+    @classmethod
+    def of(cls, path: Path, hash: str = "") -> _File:
+        facts = path.lstat()
+        return cls(facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns, hash)
+
+    def is_at(self, path: Path, thoroughly: bool) -> bool:
+        try:
+            same = _File.of(path, self.hash) == self
+            return same and (not thoroughly or _hash(path) == self.hash)
+        except OSError:
+            return False
+
+
+@dataclass(frozen=True)
+class _Held:
+    folder: Path
+    lock: IO[bytes]
+    size: int
+    files: dict[str, _File]
+
+
 class SharedFolders:
     """What this process holds, the latest last; older ones go when they are many or large."""
 
     def __init__(self) -> None:
-        self._held: OrderedDict[str, tuple[Path, IO[bytes], int]] = OrderedDict()
+        self._held: OrderedDict[str, _Held] = OrderedDict()
 
     def __enter__(self) -> SharedFolders:
         return self
@@ -42,24 +80,48 @@ class SharedFolders:
 
     def hold(self, name: str, build: Callable[[Path], None]) -> Path:
         """The folder of this name, built by `build` unless another process has built it."""
-        if name not in self._held:
+        if name in self._held and not self.is_intact(name):
+            self.put_aside(name)
+        while name not in self._held:
             folder, lock = _locked(name)
             try:
-                _built(folder, build)
+                files = _built(folder, build)
             except BaseException:
                 lock.close()
                 discard(folder)
                 raise
-            size = sum(file.stat().st_size for file in folder.iterdir())
-            self._held[name] = (folder, lock, size)
+            size = sum(file.size for file in files.values())
+            self._held[name] = _Held(folder, lock, size, files)
+            if not self.is_intact(name):
+                self.put_aside(name)
         self._held.move_to_end(name)
-        return self._held[name][0]
+        return self._held[name].folder
+
+    def is_intact(self, name: str, thoroughly: bool = False) -> bool:
+        """Whether the files of a held folder are as they were built; `thoroughly` by content."""
+        held = self._held[name]
+        return all(
+            file.is_at(held.folder / place, thoroughly) for place, file in held.files.items()
+        )
+
+    def put_aside(self, name: str) -> None:
+        """Let go of a folder that has changed; the next one to ask for it builds it anew.
+
+        Other processes may still map its files, so it goes when they have let go as well.
+        """
+        held = self._held.pop(name)
+        aside = held.folder.with_name(f"changed-{secrets.token_hex(8)}")
+        # Else another process has done so, and may have built it anew.
+        if _is_lock_of(held.folder, held.lock):
+            held.folder.rename(aside)
+        held.lock.close()
+        discard(aside)
 
     def let_go(self, keep: int = 2) -> None:
         """Forget the older folders beyond what is worth keeping; the `keep` latest stay."""
         while len(self._held) > keep and (
             len(self._held) > _MOST_HELD
-            or sum(size for _, _, size in self._held.values()) > _MOST_HELD_BYTES
+            or sum(held.size for held in self._held.values()) > _MOST_HELD_BYTES
         ):
             self._drop(next(iter(self._held)))
 
@@ -68,9 +130,9 @@ class SharedFolders:
             self._drop(name)
 
     def _drop(self, name: str) -> None:
-        folder, lock, _ = self._held.pop(name)
-        lock.close()
-        discard(folder)
+        held = self._held.pop(name)
+        held.lock.close()
+        discard(held.folder)
 
 
 def _locked(name: str) -> tuple[Path, IO[bytes]]:
@@ -93,23 +155,56 @@ def _locked(name: str) -> tuple[Path, IO[bytes]]:
             if folder.is_symlink() or (folder.is_dir() and (folder / LOCK).exists()):
                 folder = _another(name)
             continue
-        with contextlib.suppress(FileNotFoundError):
-            if (folder / LOCK).stat().st_ino == os.fstat(lock.fileno()).st_ino:
-                return folder, lock
+        if _is_lock_of(folder, lock):
+            return folder, lock
         lock.close()
+
+
+def _is_lock_of(folder: Path, lock: IO[bytes]) -> bool:
+    try:
+        return (folder / LOCK).lstat().st_ino == os.fstat(lock.fileno()).st_ino
+    except OSError:
+        return False
 
 
 def _another(name: str) -> Path:
     return scratch_root() / f"{name}-{secrets.token_hex(4)}"
 
 
-def _built(folder: Path, build: Callable[[Path], None]) -> None:
-    if (folder / _READY).exists():
-        return
+def _built(folder: Path, build: Callable[[Path], None]) -> dict[str, _File]:
+    """The folder's files as they were built, now or by another process."""
+    files = _noted(folder)
+    if files is not None:
+        return files
     with _turn():
-        if not (folder / _READY).exists():
+        files = _noted(folder)
+        if files is None:
             build(folder)
-            (folder / _READY).touch()
+            files = {}
+            for path in folder.iterdir():
+                if path.name != LOCK:
+                    path.chmod(0o400)
+                    files[path.name] = _File.of(path, _hash(path))
+            staged = folder / f"{_READY}.{os.getpid()}"
+            staged.write_text(json.dumps(files))
+            staged.replace(folder / _READY)
+    return files
+
+
+def _noted(folder: Path) -> dict[str, _File] | None:
+    """What the builder noted; of a note that cannot be read, files that are nowhere."""
+    try:
+        noted = json.loads((folder / _READY).read_bytes())
+        return {name: _File(*facts) for name, facts in noted.items()}
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+        return {f"{_READY}/": _File(0, 0, 0, 0, "")}
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "blake2b").hexdigest()
 
 
 @contextlib.contextmanager

@@ -22,6 +22,7 @@ import pyarrow as pa
 from benchmark.data.datasets import Dataset
 from benchmark.data.folds import Folds
 from benchmark.data.splits import Split, split
+from benchmark.errors import DataError
 from benchmark.execution.shared import SharedFolders
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class SharedTables:
 
     def __init__(self) -> None:
         self._folders = SharedFolders()
-        self._open: dict[Path, Dataset] = {}
+        self._open: dict[tuple[Path, int], Dataset] = {}
 
     def __enter__(self) -> SharedTables:
         return self
@@ -72,12 +73,17 @@ class SharedTables:
             _write_arrow(dataset.table, folder / _TABLE)
 
         self._folders.let_go()
-        folder = self._folders.hold(f"data-{hash}", build)
+        folder = self._folders.hold(_data_name(hash), build)
         _release()
-        self._open = {path: held for path, held in self._open.items() if path.exists()}
-        if folder not in self._open:
-            self._open[folder] = _mapped(name, hash, folder)
-        return self._open[folder]
+        self._open = {
+            (path, inode): held
+            for (path, inode), held in self._open.items()
+            if path.exists() and (path / _TABLE).stat().st_ino == inode
+        }
+        key = (folder, (folder / _TABLE).stat().st_ino)
+        if key not in self._open:
+            self._open[key] = _mapped(name, hash, folder)
+        return self._open[key]
 
     def parts(self, dataset: Dataset, mode: str, seed: int) -> Parts:
         """The files of a split, written once on this machine.
@@ -96,15 +102,42 @@ class SharedTables:
             target = table.select([dataset.target]).take(pa.array(part.train))
             _write_arrow(target, folder / _TARGET)
 
-        folder = self._folders.hold(f"parts-{dataset.hash}-{mode}-{seed}", build)
+        folder = self._folders.hold(_parts_name(dataset.hash, mode, seed), build)
         _release()
         with np.load(folder / _ROWS) as rows:
             part = Split.of(rows["train"], rows["test"])
         return Parts(folder / _FEATURES, folder / _TARGET, part)
 
+    def check(self, name: str, hash: str, mode: str, seed: int, thoroughly: bool) -> None:
+        """Whether a task was given what was built; what has changed is built anew for the next.
+
+        Raises:
+            DataError: a file is not as it was when it was given to the task.
+        """
+        changed = [
+            held
+            for held in (_data_name(hash), _parts_name(hash, mode, seed))
+            if not self._folders.is_intact(held, thoroughly)
+        ]
+        for held in changed:
+            self._folders.put_aside(held)
+        if changed:
+            raise DataError(
+                f"The files of the data set '{name}' that tasks of this machine share were changed "
+                "while the task ran; the next attempt gets new ones."
+            )
+
     def close(self) -> None:
         self._open.clear()
         self._folders.close()
+
+
+def _data_name(hash: str) -> str:
+    return f"data-{hash}"
+
+
+def _parts_name(hash: str, mode: str, seed: int) -> str:
+    return f"parts-{hash}-{mode}-{seed}"
 
 
 def _release() -> None:

@@ -41,7 +41,9 @@ class Work:
     the entry reads into the work folder that it is given, and returns the entry's payload.
     `stdout_apart` keeps what it prints on standard output by itself as well: the log holds that and
     its errors. `environment` comes on top of the runner's own, of which `secrets` names the
-    variables that a task has only when it asks for them (see variables.py).
+    variables that a task has only when it asks for them (see variables.py). Where the machine has
+    the means, the entry can read and not change the files `shared`, which lie outside of its work
+    folder, and sees nothing in the folders `hidden`.
     """
 
     python: Path
@@ -53,6 +55,8 @@ class Work:
     environment: dict[str, str] = field(default_factory=dict)
     stdout_apart: bool = False
     secrets: tuple[str, ...] = ()
+    shared: tuple[Path, ...] = ()
+    hidden: tuple[Path, ...] = ()
 
     @property
     def is_worker(self) -> bool:
@@ -68,7 +72,8 @@ class Outcome:
     ended an entry after it had said so stands in `afterwards`. `gone` is when the last process was
     gone, by the clock `time.monotonic()`. `follow_up` runs more Work in the same sandbox, while
     `folder` stays. `stdout` is standard output alone, where the Work asked for it; capped as the
-    log is. `import_s` is what the interpreter took to import its libraries, once for all Work.
+    log is. `apart` is whether it was kept from other tasks' files (see Work). `import_s` is what
+    the interpreter took to import its libraries, once for all Work.
     `attempt` is the number of the task's attempt; what `finish` stores carries it in its name.
     """
 
@@ -89,6 +94,7 @@ class Outcome:
     stdout: bytes = b""
     import_s: float | None = None
     attempt: int = 0
+    apart: bool = False
 
 
 class Evaluation(Protocol):

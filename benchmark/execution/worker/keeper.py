@@ -160,6 +160,8 @@ class Keeper:
                 os.close(status)
                 self._become_task(body, outputs)
             linux.mount_own_proc()
+            if self.request.get("apart"):
+                linux.set_apart(linux.Apart(**self.request["apart"]))
             task = os.fork()
             if task == 0:
                 os.close(status)

@@ -3,13 +3,34 @@
 import ctypes
 import os
 import signal
+from typing import List, NamedTuple, Optional
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 CLONE_NEWNS = 0x00020000
+CLONE_NEWIPC = 0x08000000
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWPID = 0x20000000
-MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REC, MS_PRIVATE = 2, 4, 8, 1 << 14, 1 << 18
+MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT = 1, 2, 4, 8, 32
+MS_BIND, MS_REC, MS_PRIVATE, MS_RELATIME = 1 << 12, 1 << 14, 1 << 18, 1 << 21
+# A mount's flags that a remount in a user namespace has to repeat; relatime has another value.
+_KEPT_FLAGS, _ST_RELATIME = MS_NOSUID | MS_NODEV | MS_NOEXEC | 1 << 10 | 1 << 11, 1 << 12
+PR_CAPBSET_DROP, _CAPABILITY_VERSION = 24, 0x20080522
+# What would let root look below a mount: by handle, as a module, by its own device, by unmounting.
+_DAC_READ_SEARCH, _SYS_MODULE, _SYS_RAWIO, _SYS_ADMIN, _MKNOD = 2, 16, 17, 21, 27
+_SHM = "/dev/shm"  # noqa: S108  # nosec B108 # a new one
+_MODE_SHM = "mode=1777,size=%dm"
+
+Apart = NamedTuple(
+    "Apart",
+    [
+        ("hidden", List[str]),
+        ("work", str),
+        ("readable", List[str]),
+        ("memory_mb", float),
+        ("trusted", bool),
+    ],
+)
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -77,8 +98,85 @@ def mount_own_proc() -> None:
     _checked(_libc.mount(b"proc", b"/proc", b"proc", flags, None), "mount(/proc)")
 
 
+def set_apart(apart: Apart) -> None:
+    """After mount_own_proc: IPC objects and /dev/shm of its own, and only its own files to be seen.
+
+    `hidden` are folders that look empty but for `work`, which can be written, and the files
+    `readable`, which cannot. The rights to undo this are given up; a `trusted` task of root's, the
+    study's own command, keeps them.
+    """
+    _checked(_libc.unshare(CLONE_NEWIPC), "unshare(CLONE_NEWIPC)")
+    flags = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+    kept = [(path, os.open(path, flags), path != apart.work) for path in _kept(apart)]
+    for folder in apart.hidden:
+        _mount(b"tmpfs", folder, b"tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700,size=1m")
+    for path, source, read_only in kept:
+        _stand_in(path, read_only)
+        _mount(b"/proc/self/fd/%d" % source, path, None, MS_BIND)
+        if read_only:
+            facts = os.statvfs(path).f_flag
+            same = facts & _KEPT_FLAGS | (MS_RELATIME if facts & _ST_RELATIME else 0)
+            _mount(b"none", path, None, MS_REMOUNT | MS_BIND | MS_RDONLY | same)
+        os.close(source)
+    same = MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC
+    for folder in apart.hidden:
+        _mount(b"none", folder, None, same)
+    if os.path.isdir(_SHM):
+        size = _MODE_SHM % max(1, apart.memory_mb)
+        _mount(b"tmpfs", _SHM, b"tmpfs", MS_NOSUID | MS_NODEV, size)
+    os.chdir(apart.work or "/")  # What this process was in lies below a mount.
+    if os.geteuid() != 0 or not apart.trusted:
+        _give_up_rights()
+
+
+def _kept(apart: Apart) -> List[str]:
+    return apart.readable + ([apart.work] if apart.work else [])
+
+
+def _stand_in(path: str, file: bool) -> None:
+    """Something to mount on, where the path lies in a hidden folder."""
+    if os.path.exists(path):
+        return
+    os.makedirs(os.path.dirname(path) if file else path, 0o700, exist_ok=True)
+    if file:
+        os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o400))
+
+
+def _mount(source: bytes, target: str, kind: Optional[bytes], flags: int, data: str = "") -> None:
+    done = _libc.mount(source, os.fsencode(target), kind, flags, data.encode() or None)
+    _checked(done, "mount(%s)" % target)
+
+
+def _give_up_rights() -> None:
+    """Of a user namespace's, all; of root's, those that undo what is mounted."""
+    if os.geteuid() != 0:
+        left = [0, 0, 0, 0, 0, 0]
+    else:
+        gone = (_DAC_READ_SEARCH, _SYS_MODULE, _SYS_RAWIO, _SYS_ADMIN, _MKNOD)
+        for number in gone:
+            _checked(_libc.prctl(PR_CAPBSET_DROP, number, 0, 0, 0), "prctl(PR_CAPBSET_DROP)")
+        mask = 0xFFFFFFFF
+        for number in gone:
+            mask &= ~(1 << number)
+        have = (ctypes.c_uint32 * 6)()
+        header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION, 0)
+        _checked(_libc.capget(header, have), "capget")
+        # Two groups of effective, permitted and inheritable ones; those above are in the first.
+        left = [value & mask if place < 3 else value for place, value in enumerate(have)]
+    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION, 0)
+    _checked(_libc.capset(header, (ctypes.c_uint32 * 6)(*left)), "capset")
+
+
 def namespace_works() -> bool:
     """Whether this process may make PID namespaces with a /proc of their own: found by trying."""
+    return namespaces().process_ids
+
+
+Namespaces = NamedTuple("Namespaces", [("process_ids", bool), ("apart", bool)])
+
+
+def namespaces() -> Namespaces:
+    """Whether PID namespaces with their own /proc work, and in them set_apart: found by trying."""
     pid = os.fork()
     if pid == 0:
         code = 1
@@ -88,12 +186,15 @@ def namespace_works() -> bool:
             if inner == 0:
                 try:
                     mount_own_proc()
-                    code = 0 if os.getpid() == 1 else 1
+                    code = 2 if os.getpid() == 1 else 1
+                    set_apart(Apart(["/dev"], "", ["/dev/null"], 1, False))
+                    code = 0
                 finally:
                     os._exit(code)
-            code = 0 if os.waitpid(inner, 0)[1] == 0 else 1
+            code = os.waitpid(inner, 0)[1] >> 8
         except OSError:
             code = 1
         finally:
             os._exit(code)
-    return os.waitpid(pid, 0)[1] == 0
+    code = os.waitpid(pid, 0)[1]
+    return Namespaces(code in (0, 2 << 8), code == 0)

@@ -34,13 +34,15 @@ def main(fd: int, preload: str, mark: Optional[str] = None) -> None:
             importlib.import_module(module)
         except Exception as error:
             faults[module] = "%s: %s" % (type(error).__name__, error)
+    works = linux.Namespaces(False, False) if mark else linux.namespaces()
     _send(
         runner,
         {
             "ready": True,
             "import_s": time.monotonic() - started,
             "faults": faults,
-            "namespace": not mark and linux.namespace_works(),
+            "namespace": works.process_ids,
+            "apart": works.apart,
             "python": sys.version.split()[0],
             "memory_mb": trees.anonymous_mb([os.getpid()]),
         },
