@@ -204,7 +204,7 @@ class Sandbox:
         payload = work.inputs(folder)
         zygote = self._zygote(work, cores)
         group, namespace = self._means(zygote, work, cores)
-        apart = self._apart(work, folder) if namespace and zygote.facts["apart"] else None
+        apart = namespace and zygote.facts["apart"]
         request = {
             "entry": work.entry,
             "payload": payload,
@@ -217,7 +217,7 @@ class Sandbox:
             "seed": work.seed,
             "env": wanted(os.environ, work.secrets) | work.environment,
             "namespace": namespace,
-            "apart": apart,
+            "apart": work.apart(folder, self._scratch.folder.parent) if apart else None,
             "cgroup": group.folders if group else None,
             "mark": zygote.mark,
         }
@@ -235,28 +235,7 @@ class Sandbox:
                 group.remove()
         name: Means = "cgroup" if group else "namespace" if namespace else "subreaper"
         name = "process-group" if self._by_groups else name
-        return replace(
-            self._outcome(work, folder, report, name, zygote.facts), apart=apart is not None
-        )
-
-    def _apart(self, work: Work, folder: Path) -> dict[str, Any]:
-        """What linux.set_apart does for it: of the scratch root it sees its own folder."""
-        used = [Path(str(path)) for path in (work.python, *work.entry.values(), folder)]
-        places = {Path(os.path.realpath(path)) for path in work.hidden}
-        hidden = [
-            str(place)
-            for place in sorted(places)
-            if place.is_dir()
-            and places.isdisjoint(place.parents)
-            and not any(path.is_relative_to(place) for path in used)
-        ]
-        return {
-            "hidden": [*hidden, str(self._scratch.folder.parent)],
-            "work": str(folder),
-            "readable": [str(path) for path in work.shared],
-            "memory_mb": work.limits.memory_mb,
-            "trusted": "adapter" not in work.entry and "metric" not in work.entry,
-        }
+        return replace(self._outcome(work, folder, report, name, zygote.facts), apart=apart)
 
     def discard_work(self) -> None:
         """Remove what the last Work and its follow-up left on disk."""

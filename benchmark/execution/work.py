@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -62,6 +63,27 @@ class Work:
     def is_worker(self) -> bool:
         """Whether it is code of ours around an adapter or a metric, which writes an outcome."""
         return "argv" not in self.entry and "script" not in self.entry
+
+    def apart(self, folder: Path, scratch: Path) -> dict[str, Any]:
+        """What linux.set_apart does for it: in the scratch root it sees its own `folder` only."""
+        named = [str(path) for path in (self.python, *self.entry.values(), folder)]
+        used = [Path(path) for name in named for path in (name, os.path.realpath(name))]
+        used.append(Path(os.path.realpath(self.python.parent)))
+        places = {Path(os.path.realpath(place)) for place in self.hidden}
+        hidden = [
+            str(place)
+            for place in sorted(places)
+            if place.is_dir()
+            and places.isdisjoint(place.parents)
+            and not any(path.is_relative_to(place) for path in used)
+        ]
+        return {
+            "hidden": [*hidden, str(scratch)],
+            "work": str(folder),
+            "readable": [str(path) for path in self.shared],
+            "memory_mb": self.limits.memory_mb,
+            "trusted": not self.is_worker,
+        }
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import mmap
 import multiprocessing
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ import pytest
 from benchmark.data import Dataset, cv, embedded_names, holdout, load
 from benchmark.errors import DataError
 from benchmark.execution import shared
+from benchmark.execution.scratch import scratch_root
 from benchmark.execution.shared_tables import SharedTables
 from benchmark.execution.worker import frames
 
@@ -182,3 +185,132 @@ def test_large_tables_go_when_others_come(
             folders.hold(name, lambda folder: (folder / "table").write_bytes(bytes(80)))
         left = sorted(path.name for path in next(own_scratch.iterdir()).iterdir())
         assert left == ["b", "c", "d"]
+
+
+def zero(path: Path) -> None:
+    path.chmod(0o600)
+    with path.open("r+b") as file:
+        file.write(bytes(100))
+
+
+def zero_and_set_the_times_back(path: Path) -> None:
+    facts = path.stat()
+    zero(path)
+    path.chmod(facts.st_mode)
+    os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+
+
+def map_and_zero(path: Path) -> None:
+    path.chmod(0o600)
+    with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as pages:
+        pages[:100] = bytes(100)
+
+
+def another_in_its_place(path: Path) -> None:
+    copy = path.with_name("copy")
+    copy.write_bytes(path.read_bytes())
+    copy.replace(path)
+
+
+CHANGES = [
+    zero,
+    zero_and_set_the_times_back,
+    map_and_zero,
+    another_in_its_place,
+    lambda path: os.truncate(path, 10),
+    Path.unlink,
+]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("file", ["features.arrow", "rows.npz", "table.arrow"])
+def test_a_change_is_seen_and_the_next_one_gets_new_files(
+    tables: SharedTables, own_scratch: Path, change: Callable[[Path], None], file: str
+) -> None:
+    dataset = load("cpu")
+    check = ("cpu", dataset.hash, "holdout", SEED, False)
+    before = tables.parts(mapped(tables, dataset), "holdout", SEED)
+    tables.check(*check)
+    content = before.features.read_bytes()
+    (found,) = own_scratch.rglob(file)
+    change(found)
+    with pytest.raises(DataError, match=r"'cpu' .* were changed while the task ran"):
+        tables.check(*check)
+    again = mapped(tables, dataset)
+    assert again.table.equals(dataset.table)
+    after = tables.parts(again, "holdout", SEED)
+    assert after.features.read_bytes() == content
+    tables.check(*check)
+
+
+def test_what_changed_between_tasks_is_built_anew_without_a_word(tables: SharedTables) -> None:
+    dataset = load("cpu")
+    parts = tables.parts(mapped(tables, dataset), "holdout", SEED)
+    content = parts.features.read_bytes()
+    zero(parts.features)
+    after = tables.parts(mapped(tables, dataset), "holdout", SEED)
+    assert after.features.read_bytes() == content
+
+
+def test_a_change_that_leaves_no_trace_is_seen_by_the_content(tables: SharedTables) -> None:
+    """As by root on a tmpfs: here the file's facts are noted again after it."""
+    dataset = load("cpu")
+    parts = tables.parts(mapped(tables, dataset), "holdout", SEED)
+    zero(parts.features)
+    held = tables._folders._held[f"parts-{dataset.hash}-holdout-{SEED}"]
+    noted = held.files["features.arrow"]
+    held.files["features.arrow"] = shared._File.of(parts.features, noted.hash)
+    tables.check("cpu", dataset.hash, "holdout", SEED, False)
+    with pytest.raises(DataError, match="were changed"):
+        tables.check("cpu", dataset.hash, "holdout", SEED, True)
+
+
+def test_files_that_another_process_has_found_changed_are_left_to_it(own_scratch: Path) -> None:
+    def build(folder: Path) -> None:
+        (folder / "table").write_text("whole")
+
+    with shared.SharedFolders() as one, shared.SharedFolders() as other:
+        folder = one.hold("table-x", build)
+        assert other.hold("table-x", build) == folder
+        zero(folder / "table")
+        assert (one.hold("table-x", build) / "table").read_text() == "whole"
+        assert not other.is_intact("table-x")
+        assert (other.hold("table-x", build) / "table").read_text() == "whole"
+        assert one.is_intact("table-x")
+        assert len(list(folder.parent.iterdir())) == 1
+    assert list(own_scratch.iterdir()) == []
+
+
+@pytest.mark.parametrize("note", ["", "[]", '{"table": 7}', '{"table": [1, 2]}', "[" * 100_000])
+def test_a_note_that_cannot_be_read_is_a_change(own_scratch: Path, note: str) -> None:
+    def build(folder: Path) -> None:
+        (folder / "table").write_text("whole")
+
+    with shared.SharedFolders() as one, shared.SharedFolders() as other:
+        folder = one.hold("table-x", build)
+        (folder / "ready").write_text(note)
+        (folder / "table").chmod(0o600)
+        (folder / "table").write_text("half")
+        assert (other.hold("table-x", build) / "table").read_text() == "whole"
+
+
+@pytest.mark.parametrize("planted", ["link", "file", "lock"])
+def test_what_is_planted_in_a_shared_folders_place_stops_nobody(
+    own_scratch: Path, planted: str
+) -> None:
+    home = own_scratch / "home"
+    home.mkdir()
+    place = scratch_root() / "table-x"
+    if planted == "link":
+        place.symlink_to(home)
+    elif planted == "file":
+        place.touch()
+    else:
+        place.mkdir()
+        (place / "lock").symlink_to(home / "lock")
+    with shared.SharedFolders() as folders:
+        folder = folders.hold("table-x", lambda folder: (folder / "table").touch())
+        assert folder != place
+        assert (folder / "table").exists()
+    assert list(home.iterdir()) == []
+    assert os.path.lexists(place)
