@@ -19,6 +19,7 @@ from benchmark.hpo import python_objective, restoring, staging, trial_steps
 from benchmark.hpo.measuring import LARGEST, MeasureError
 from benchmark.hpo.name_lease import NameLease
 from benchmark.hpo.objective import HOST, filled, plain
+from benchmark.hpo.patterns import PatternError
 from benchmark.hpo.stopping import EMPTY
 from benchmark.hpo.study_file import StudyDefinition, StudyError, define
 from benchmark.hpo.trial_records import Trial
@@ -91,6 +92,8 @@ class TrialEvaluation:
                 record = self._of_function(trial, run)
             else:
                 record = self._of_command(trial, run)
+        except PatternError as error:
+            record = trial.failed(Cause.FRAMEWORK, str(error))
         finally:
             fault = restoring.put_back(run, task.key) if definition.objective.restore else None
             self.close()

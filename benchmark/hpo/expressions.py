@@ -6,6 +6,9 @@
 Numbers, texts, names, arithmetic, comparisons, `and`, `or`, `not`, `in`, `a if b else c`, and the
 functions of FUNCTIONS. Nothing else is admitted, so an expression can neither import nor reach
 into an object.
+
+Its time and memory are bounded by what it is: LONGEST characters, DEEPEST levels, no loops, and no
+number or text on the way to its value that is larger than a float or 10,000 characters.
 """
 
 from __future__ import annotations
@@ -21,9 +24,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 LONGEST = 2000
+DEEPEST = 250
 QUOTES = "'\"`\u2018\u2019\u201c\u201d"
 _LARGEST_POWER = 1000
 _LONGEST_TEXT = 10_000
+_LARGEST_BITS = 1024  # of a whole number; a float has as many
+_MOST_DIGITS = 400  # that a float may be rounded to, on either side of its point
 
 
 class ExpressionError(BenchmarkError):
@@ -32,6 +38,8 @@ class ExpressionError(BenchmarkError):
 
 def _power(base: Any, exponent: Any) -> Any:
     """Floats, so that a power cannot grow into a number of a million digits."""
+    if not isinstance(base, (int, float)) or not isinstance(exponent, (int, float)):
+        raise ExpressionError("only numbers have a power")
     if abs(exponent) > _LARGEST_POWER:
         raise ExpressionError(f"the exponent {exponent} is beyond {_LARGEST_POWER}")
     return float(base) ** exponent
@@ -70,6 +78,13 @@ def _truth(value: Any) -> bool:
     return bool(value)
 
 
+def _round(number: Any, digits: Any = None) -> Any:
+    """To few digits only: a whole number is rounded by a power of ten of as many."""
+    if isinstance(digits, int) and abs(digits) > _MOST_DIGITS:
+        raise ExpressionError(f"{digits} digits to round to are beyond {_MOST_DIGITS}")
+    return round(number, digits)
+
+
 _BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -98,7 +113,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "abs": abs,
     "min": min,
     "max": max,
-    "round": round,
+    "round": _round,
     "sqrt": math.sqrt,
     "log": math.log,
     "log2": math.log2,
@@ -132,6 +147,11 @@ class Expression:
             raise ExpressionError(
                 f"'{text}' is no expression ({reason}); write one such as {example}."
             ) from None
+        if _depth(self._tree) > DEEPEST:
+            raise ExpressionError(
+                f"The expression '{text[:40]}…' is nested more than {DEEPEST} levels deep, which "
+                "is not admitted; name a part of it."
+            )
         called = {
             node.func.id
             for node in ast.walk(self._tree)
@@ -169,9 +189,14 @@ class Expression:
             good = isinstance(node, allowed)
         if not good:
             raise ExpressionError(
-                f"The expression '{self.text}' uses {_shown(node)}, which is not admitted; use "
-                f"numbers, names, operators and {', '.join(FUNCTIONS)}."
+                f"The expression '{self.text}' uses {self._shown(node)}, which is not admitted; "
+                f"use numbers, names, operators and {', '.join(FUNCTIONS)}."
             )
+
+    def _shown(self, node: ast.AST) -> str:
+        """From the text itself: to write a tree down again takes a deep stack."""
+        text = ast.get_source_segment(self.text.strip(), node) or type(node).__name__
+        return f"'{text[:60]}'"
 
     def value(self, names: Mapping[str, Any]) -> Any:
         """The value with these names.
@@ -218,23 +243,32 @@ class Expression:
             raise ExpressionError(f"The expression '{self.text}' cannot hold: {error}.") from None
 
 
-def _shown(node: ast.AST) -> str:
-    text = ast.unparse(node) if isinstance(node, ast.expr) else type(node).__name__
-    return f"'{text[:60]}'"
+def _depth(tree: ast.AST) -> int:
+    level, depth = [tree], 0
+    while level:
+        level = [child for node in level for child in ast.iter_child_nodes(node)]
+        depth += 1
+    return depth
+
+
+def _small(value: Any) -> Any:
+    """The value, unless what is done with it could take long."""
+    if isinstance(value, int) and value.bit_length() > _LARGEST_BITS:
+        raise ExpressionError("a number grows too large")
+    if isinstance(value, str) and len(value) > _LONGEST_TEXT:
+        raise ExpressionError("a text grows too long")
+    return value
 
 
 def _evaluate(node: ast.expr, names: Mapping[str, Any]) -> Any:  # noqa: PLR0911, PLR0912
     match node:
         case ast.Constant():
-            return node.value
+            return _small(node.value)
         case ast.Name():
-            return names[node.id] if node.id in names else _WORDS[node.id]
+            return _small(names[node.id]) if node.id in names else _WORDS[node.id]
         case ast.BinOp():
             left, right = _evaluate(node.left, names), _evaluate(node.right, names)
-            result = _BINARY[type(node.op)](left, right)
-            if isinstance(result, str) and len(result) > _LONGEST_TEXT:
-                raise ExpressionError("a text grows too long")
-            return result
+            return _small(_BINARY[type(node.op)](left, right))
         case ast.UnaryOp():
             return _UNARY[type(node.op)](_evaluate(node.operand, names))
         case ast.BoolOp():
@@ -256,7 +290,7 @@ def _evaluate(node: ast.expr, names: Mapping[str, Any]) -> Any:  # noqa: PLR0911
                 left = right
             return True
         case ast.Call(func=ast.Name(id=name)):
-            return FUNCTIONS[name](*(_evaluate(argument, names) for argument in node.args))
+            return _small(FUNCTIONS[name](*(_evaluate(argument, names) for argument in node.args)))
         case ast.List() | ast.Tuple() | ast.Set():
             return [_evaluate(element, names) for element in node.elts]
-    raise ExpressionError(f"{_shown(node)} is not admitted")
+    raise ExpressionError(f"{type(node).__name__} is not admitted")

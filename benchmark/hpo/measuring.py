@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark import json_text
 from benchmark.errors import BenchmarkError
+from benchmark.hpo.patterns import Found, last
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,6 +68,7 @@ class Measuring:
 
         Raises:
             MeasureError: a file is missing or broken, or nothing is found.
+            PatternError: a pattern takes too long.
         """
         texts = {} if texts is None else texts
         stdout = stdout.removeprefix(json_text.BYTE_ORDER_MARK)
@@ -78,16 +80,15 @@ class Measuring:
         if self.csv is not None:
             _join(found, self._row(_text(folder, stdout, self.csv), self.csv))
         for name, pattern in self.patterns.items():
-            matches = list(re.finditer(pattern, stdout, re.MULTILINE))
-            if not matches:
+            found_last = last(pattern, stdout)
+            if found_last is None:
                 raise MeasureError(
                     f"Standard output has nothing that matches '{pattern}' for '{name}'."
                 )
-            last = matches[-1]
-            number = cell_number(last.group(1))
-            said = last.group(1) if number is None else _unmatched(stdout, last)
+            number = cell_number(found_last.text)
+            said = found_last.text if number is None else _unmatched(stdout, found_last)
             if number is None or said is not None:
-                raise MeasureError(f"'{said}' for '{name}' is not a finite number.")
+                raise MeasureError(f"'{(said or '')[:80]}' for '{name}' is not a finite number.")
             _join(found, {name: number})
         numbers = {name: finite_number(value) for name, value in found.items()}
         texts |= {name: _shown(found[name]) for name, number in numbers.items() if number is None}
@@ -169,15 +170,15 @@ def _text(folder: Path, stdout: str, place: str) -> str:
         raise MeasureError(f"The file '{place}' cannot be read: {error.strerror}.") from None
 
 
-def _unmatched(stdout: str, last: re.Match[str]) -> str | None:
+def _unmatched(stdout: str, found: Found) -> str | None:
     """What stands for a number after the last match, such as `loss=nan` where loss=([0-9.]+) had
     matched before: the pattern does not see it, and an older number would count."""
-    label = re.search(r"\S+(?=\s*$)", stdout[last.start() : last.start(1)])
-    if label is None:
+    words = stdout[found.start : found.group_start].split()
+    if not words:
         return None
-    later = re.compile(rf"{re.escape(label.group())}\s*([-+]?(?:{_NO_NUMBERS})\b)", re.IGNORECASE)
-    found = later.search(stdout, last.end())
-    return None if found is None else found.group(1)
+    later = re.compile(rf"{re.escape(words[-1])}\s*([-+]?(?:{_NO_NUMBERS})\b)", re.IGNORECASE)
+    match = later.search(stdout, found.end)
+    return None if match is None else match.group(1)
 
 
 def _join(found: dict[str, Any], more: dict[str, Any]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -10,6 +9,7 @@ from benchmark.hpo.benchmark_objective import read_benchmark
 from benchmark.hpo.measuring import Measuring
 from benchmark.hpo.objective import EXTERNAL, HOOK_S, HOST, PLACE, Objective, plain
 from benchmark.hpo.optimizer import Direction
+from benchmark.hpo.patterns import PatternError, check
 from benchmark.hpo.rules import (
     FAILURE_PATTERNS,
     PRUNE_PATTERNS,
@@ -215,11 +215,10 @@ def _measuring(entry: Any, faults: list[str]) -> Measuring:
     patterns = _texts(entry.get("patterns"), "patterns", faults)
     for name, pattern in patterns.items():
         try:
-            good = re.compile(pattern).groups >= 1
-        except re.error:
-            good = False
-        if not good:
-            faults.append(f"The pattern of '{name}' is '{pattern}'; it needs a group ( ).")
+            if check(pattern) < 1:
+                faults.append(f"The pattern of '{name}' is '{pattern}'; it needs a group ( ).")
+        except PatternError as error:
+            faults.append(f"The pattern of '{name}' cannot be used: {error}")
     for key in ("json", "csv"):
         if entry.get(key) is not None and not isinstance(entry[key], str):
             faults.append(f"'metrics' has {entry[key]!r} as '{key}'; name a file, or stdout.")

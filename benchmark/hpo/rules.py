@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from benchmark.hpo.expressions import Expression, ExpressionError
+from benchmark.hpo.patterns import PatternError, check, first
 from benchmark.hpo.spelling import check_keys
 
 if TYPE_CHECKING:
@@ -38,11 +39,19 @@ class Rule:
         return f"It ended with the exit code {code}." if code in self.codes else None
 
     def of_output(self, output: str) -> str | None:
-        """Why the output makes it so: the first line that a pattern is found in."""
+        """Why the output makes it so: the first line that a pattern is found in.
+
+        Raises:
+            PatternError: a pattern takes too long.
+        """
         for pattern in self.patterns:
-            found = re.search(pattern, output)
-            if found is not None:
-                begin = output.rfind("\n", 0, found.start()) + 1
+            if pattern in PRUNE_PATTERNS + FAILURE_PATTERNS:  # ours take no time
+                match = re.search(pattern, output)
+                span = match and match.span()
+            else:
+                span = first(pattern, output)
+            if span is not None:
+                begin = output.rfind("\n", 0, span[0]) + 1
                 line = output[begin:].partition("\n")[0].strip()
                 return f"Its output says '{line[:200]}'."
         return None
@@ -73,8 +82,9 @@ def read_rule(entry: Any, key: str, default: Rule, faults: list[str]) -> Rule:
         faults.append(f"'{key}' has the codes {entry['codes']!r}; write whole numbers from 0.")
         codes = []
     for pattern in patterns:
-        if not _is_pattern(pattern):
-            faults.append(f"'{key}' has the pattern {pattern!r}, which is no regular expression.")
+        fault = _pattern_fault(pattern)
+        if fault:
+            faults.append(f"'{key}' has a pattern that cannot be used: {fault}")
             patterns = []
     if not isinstance(entry.get("empty", False), bool):
         faults.append(f"'{key}' has {entry['empty']!r} as 'empty'; write true or false.")
@@ -113,9 +123,11 @@ def _list(entry: Any) -> list[Any]:
     return entry if isinstance(entry, list) else [entry]
 
 
-def _is_pattern(text: Any) -> bool:
+def _pattern_fault(text: Any) -> str | None:
+    if not isinstance(text, str):
+        return f"{text!r} is not a text."
     try:
-        re.compile(text)
-    except (re.error, TypeError):
-        return False
-    return True
+        check(text)
+    except PatternError as error:
+        return str(error)
+    return None

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from benchmark.hpo.expressions import Expression, ExpressionError
+from benchmark.hpo.expressions import LONGEST, Expression, ExpressionError
 
 
 @pytest.mark.parametrize(
@@ -45,6 +47,13 @@ def test_value(text: str, names: dict[str, object], value: object) -> None:
         "import os",
         "",
         "(" * 400,
+        "x" + ".a" * 900,
+        "x" + ".a" * 240,
+        "x" + "[0]" * 600,
+        "-" * 1900 + "1",
+        "not " * 400 + "1",
+        "abs(" * 90 + "1" + "+1" * 200 + ")" * 90,
+        "f" + "()" * 900,
         "1+" * 1500 + "1",
     ],
 )
@@ -72,3 +81,58 @@ def test_missing_name_is_named() -> None:
 def test_number_is_finite(text: str) -> None:
     with pytest.raises(ExpressionError, match="no finite number"):
         Expression(text).number({"x": float("inf")})
+
+
+BOUNDED = [
+    "round(1, -999999999)",
+    "round(123, -401)",
+    "9" * 400 + " * 1",
+    "floor(1e308) * floor(1e308)",
+    "floor(1e308) + floor(1e308)",
+    "abs(0 - " + "9" * 1500 + ")",
+    "max(" + "9" * 1500 + ", 1)",
+    "x + x",
+    "y * 1",
+    "'2' ** 2",
+]
+
+
+@pytest.mark.parametrize("text", BOUNDED)
+def test_what_could_grow_is_refused(text: str) -> None:
+    names = {"x": "a" * 6_000, "y": 10**4000}
+    with pytest.raises(ExpressionError, match="has no value here"):
+        Expression(text).value(names)
+    with pytest.raises(ExpressionError):
+        Expression(text).number(names)
+
+
+def test_what_is_deep_within_the_bound_has_its_value() -> None:
+    assert Expression("1" + "+1" * 240).value({}) == 241
+    assert Expression("abs(" * 60 + "-1" + ")" * 60).value({}) == 1
+    assert Expression("round(2.675, 2)").value({}) == 2.67
+    assert Expression("round(1234, -2)").value({}) == 1200
+
+
+_atoms = st.sampled_from(["x", "y", "1", "-2.5", "1e308", "'a'", "true", "null", "9" * 60])
+_operators = st.sampled_from([*"+-*/%<", "**", "//", "in"])
+_texts = st.recursive(
+    _atoms,
+    lambda inner: st.one_of(
+        st.builds("({} {} {})".format, inner, _operators, inner),
+        st.builds("{}({}, {})".format, st.sampled_from(["round", "max", "log"]), inner, inner),
+        st.builds("{}({})".format, st.sampled_from(["floor", "exp", "sqrt", "ceil"]), inner),
+        st.builds("({} if {} else [{}])".format, inner, inner, inner),
+    ),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(_texts, st.sampled_from([0, -3, 1e300, 10**300, "text", True, None, float("nan")]))
+def test_any_expression_has_a_value_or_a_sentence(text: str, x: object) -> None:
+    try:
+        value = Expression(text).value({"x": x, "y": 7})
+    except ExpressionError as error:
+        assert len(str(error)) < 3 * LONGEST
+    else:
+        assert len(repr(value)) < 20_000

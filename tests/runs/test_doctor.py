@@ -15,6 +15,7 @@ import pytest
 
 from benchmark.config import Config, LoadedConfig
 from benchmark.errors import StoreError
+from benchmark.execution.scratch import scratch_root
 from benchmark.frameworks import environments, locks, registry
 from benchmark.runs.doctor import cluster, configuration, examine, exit_code, machine, storage
 from benchmark.runs.doctor.finding import Finding, fault, misconfigured, ok, warning
@@ -48,6 +49,29 @@ def test_without_linux_it_says_what_is_not_bound(
     monkeypatch.setenv("PATH", "")
     (found,) = machine.check_sandbox(make_config())
     assert (found.level, found.mend) == ("fault", "install ps")
+
+
+def test_what_no_run_can_remove_is_named(
+    make_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    root = scratch_root()
+    for name in ("a", "b", "c", "d"):
+        (root / name).touch()
+    (root / "abcdefgh").mkdir()
+    found, *more = machine.check_sandbox(make_config())
+    assert (found.level, found.subject) == ("warning", "sandbox")
+    assert f"what cannot be removed: {root}/a: it is not a folder of ours" in found.message
+    assert found.message.endswith(" and 1 more")
+    assert more
+    assert not (root / "abcdefgh").exists()
+    for name in ("a", "b", "c", "d"):
+        (root / name).unlink()
+    root.rmdir()
+    root.symlink_to(tmp_path)
+    (fault,) = machine.check_sandbox(make_config())
+    assert fault.level == "fault"
+    assert f"The scratch folder {root} is a link; remove it" in fault.message
 
 
 def test_exit_codes() -> None:

@@ -16,9 +16,9 @@ import benchmark
 from benchmark.cache import CACHE_VARIABLE, cache_folder
 from benchmark.compute.local.local import slots
 from benchmark.cores import cpu_quota, usable_cores, usable_memory_mb
-from benchmark.errors import ConfigError
+from benchmark.errors import ConfigError, SetupError
 from benchmark.execution.sandbox import DEFAULT
-from benchmark.execution.scratch import Scratch
+from benchmark.execution.scratch import Scratch, left_behind
 from benchmark.execution.worker.linux import read_text
 from benchmark.frameworks import registry
 from benchmark.runs.doctor.finding import Finding, fault, ok, warning
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 SANDBOX, MACHINE, JAVA = "sandbox", "machine", "java"
 START_S = 10.0
+_MOST_LEFT = 3
 _GB = 2**30
 # What a place needs so that a run does not end on a full disk, GB: a fault below the first.
 CACHE, SCRATCH, STORE = "disk of the cache", "disk of the scratch", "disk of the store"
@@ -41,6 +42,7 @@ NEEDED_GB = {CACHE: (0.5, 5.0), STORE: (0.1, 1.0), SCRATCH: (0.2, 2.0)}
 def check_sandbox(config: Config) -> Iterator[Finding]:
     """Which means would hold a task here, found by trying, and how to get a better one."""
     try:
+        yield from _left_behind()
         with Scratch() as scratch:
             if DEFAULT == "process-group":
                 yield _process_group()
@@ -48,6 +50,9 @@ def check_sandbox(config: Config) -> Iterator[Finding]:
             group = scratch.group(config.memory, usable_cores()[:1])
             if group:
                 group.remove()
+    except SetupError as error:
+        yield fault(SANDBOX, str(error))
+        return
     except OSError as error:
         yield fault(
             SANDBOX,
@@ -72,6 +77,18 @@ def check_sandbox(config: Config) -> Iterator[Finding]:
         "a subreaper, and a watchdog for memory every 20 ms",
         f"{better}; for a PID namespace allow user namespaces{_why_no_namespace()}",
     )
+
+
+def _left_behind() -> Iterator[Finding]:
+    """What tasks and killed runners have left and no run can remove."""
+    left = left_behind()
+    if left:
+        more = f" and {len(left) - _MOST_LEFT} more" if len(left) > _MOST_LEFT else ""
+        yield warning(
+            SANDBOX,
+            f"what cannot be removed: {'; '.join(left[:_MOST_LEFT])}{more}",
+            "look at it, and remove it by hand (unmount it, chattr -i, or as its owner)",
+        )
 
 
 def _process_group() -> Finding:

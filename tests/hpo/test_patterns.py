@@ -1,0 +1,115 @@
+"""Patterns of studies: Python's own expressions, in a process that a budget ends."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from benchmark.hpo import patterns
+from benchmark.hpo.measuring import MeasureError, Measuring
+from benchmark.hpo.patterns import PatternError, check, first, last
+from benchmark.hpo.rules import Rule, read_rule
+
+TEXT = "step 1 loss=0.5\nstep 2 loss=0.25\nü done\n"
+
+
+@pytest.fixture(autouse=True)
+def budget(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(patterns, "BUDGET_S", 0.3)
+    yield
+    assert first("a", "a") == (0, 1)  # whatever it was, the next one is served
+
+
+def test_what_is_found() -> None:
+    assert last(r"^step \d+ loss=([0-9.]+)$", TEXT) == (16, 28, 32, "0.25")
+    assert last(r"loss=(x)?", TEXT) is None
+    assert last("absent(.)", TEXT) is None
+    assert first("loss", TEXT) == (7, 11)
+    assert first("ü|ä", TEXT) == (33, 34)
+    assert first("^step 2", TEXT) is None
+    assert (check("(a)(b)"), check("")) == (2, 0)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text"),
+    [
+        ("(a+)+$", "a" * 40 + "b"),
+        ("(a|aa)+$", "a" * 60 + "b"),
+        ("(.*)*x", "a" * 40),
+        (r"\d*\d*\d*\d*x", "1" * 3000),
+        (r"(?=(a+))*b|(a?){60}a{60}x", "a" * 60),
+    ],
+)
+def test_what_never_ends_is_ended(pattern: str, text: str) -> None:
+    with pytest.raises(PatternError, match=re.escape(f"The pattern '{pattern}' takes more than")):
+        first(pattern, text)
+    with pytest.raises(PatternError):
+        Rule(patterns=(pattern,)).of_output(text)
+    with pytest.raises(PatternError):
+        Measuring(patterns={"x": f"({pattern})"}).read(Path(), text)
+
+
+@pytest.mark.parametrize(
+    "pattern", ["(", "a{2", "*", "(?P<1>a)", "(?<=a+)b", "[z-a]", "(" * 500, "a" * 1001]
+)
+def test_what_is_no_pattern_is_refused_when_read(pattern: str) -> None:
+    if pattern == "a{2":
+        assert check(pattern) == 0  # Python takes it for its characters
+        return
+    with pytest.raises(PatternError, match=r"not a regular expression|characters"):
+        check(pattern)
+    faults: list[str] = []
+    read_rule({"patterns": [pattern]}, "prune", Rule(), faults)
+    assert len(faults) == 1
+
+
+def test_a_pattern_that_is_no_text_is_a_fault() -> None:
+    faults: list[str] = []
+    read_rule({"patterns": [7]}, "prune", Rule(), faults)
+    assert faults == ["'prune' has a pattern that cannot be used: 7 is not a text."]
+
+
+def test_a_matcher_that_is_ended_from_outside_is_started_again() -> None:
+    assert first("a", "ba") == (1, 2)
+    process = patterns._matcher._process
+    assert process is not None
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert first("a", "ba") == (1, 2)
+
+
+def test_threads_and_large_texts() -> None:
+    found: list[object] = []
+    text = "x" * 2_000_000 + "loss=7"
+    threads = [
+        threading.Thread(target=lambda: found.append(last("loss=(.)", text))) for _ in range(4)
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(patterns, "BUDGET_S", 60)
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert found == [(2_000_000, 2_000_005, 2_000_006, "7")] * 4
+
+
+def test_what_matches_nothing_is_said() -> None:
+    with pytest.raises(MeasureError, match="nothing that matches 'loss=x"):
+        Measuring(patterns={"loss": "loss=x(.)"}).read(Path(), TEXT)
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.text(st.characters(codec="utf-8"), max_size=60), st.sampled_from(["a", "(b|a)c?", r"\w+"])
+)
+def test_it_is_pythons_own(text: str, pattern: str) -> None:
+    match = re.search(pattern, text)
+    assert first(pattern, text) == (match.span() if match else None)
