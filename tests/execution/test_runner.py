@@ -413,6 +413,14 @@ def damaging(deed: str) -> str:
     return f"{SHARED}{TRY}    try: {deed}\n    except OSError: return problem\n    return problem\n"
 
 
+@pytest.fixture
+def own_scratch(tmp_path, monkeypatch):
+    """What is damaged here is shared with no other test's runner."""
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+
+
+@pytest.mark.usefixtures("own_scratch")
 def test_a_task_cannot_change_the_input_of_another(tmp_path):
     codes = {name: GOOD + damaging(deed) for name, deed in DAMAGE.items()} | {"well": GOOD}
     _, found = executed(tmp_path, codes, "penguins")
@@ -422,6 +430,7 @@ def test_a_task_cannot_change_the_input_of_another(tmp_path):
     assert len({record.metrics["log_loss"] for record in found.values()}) == 1
 
 
+@pytest.mark.usefixtures("own_scratch")
 def test_where_it_can_nobody_is_blamed(tmp_path):
     codes = {name: GOOD + damaging(deed) for name, deed in DAMAGE.items()} | {"well": GOOD}
     _, found = executed(tmp_path, codes, "penguins", means="subreaper")
