@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 """What a program must know to read the record; higher once a field means something else."""
 STATUSES = ("success", "failure", "prune")
+FAILURE, NOT_RUN, INTERRUPTED = "failure", "not run", "interrupted"
 
 
 class Cause(StrEnum):
@@ -41,6 +42,13 @@ class Cause(StrEnum):
     @property
     def is_result(self) -> bool:
         return self in (Cause.FRAMEWORK, Cause.TIMEOUT, Cause.MEMORY)
+
+    @property
+    def outcome(self) -> str:
+        """`failure` is the framework's; what the infrastructure did `not run` or `interrupted`."""
+        if self.is_result:
+            return FAILURE
+        return INTERRUPTED if self is Cause.INTERRUPTED else NOT_RUN
 
     @property
     def is_retried(self) -> bool:
@@ -135,6 +143,11 @@ class Record:
     @property
     def is_result(self) -> bool:
         return self.status != "failure" or (self.cause is not None and self.cause.is_result)
+
+    @property
+    def outcome(self) -> str:
+        """`success`, `failure`, `not run` or `interrupted`; of a trial also `prune`."""
+        return self.cause.outcome if self.status == FAILURE and self.cause else self.status
 
     def to_bytes(self) -> bytes:
         values = {"format": FORMAT} | asdict(self)

@@ -175,10 +175,9 @@ def _outcomes(
         return np.ones(len(rows), dtype=bool), gains.isna().to_numpy()
     status = rows["STATUS"].to_numpy(object)
     failure = status == "failure"
-    idle = np.zeros(len(rows), dtype=bool)
     if "CAUSE" in rows.columns:
-        idle = rows["CAUSE"].isin(NO_RESULT_CAUSES).to_numpy()
-    result = (status != "") & ~(failure & idle)
+        failure &= ~rows["CAUSE"].isin(NO_RESULT_CAUSES).to_numpy()
+    result = (status == "success") | failure
     return result, failure | ((status == "success") & gains.isna().to_numpy())
 
 
@@ -197,7 +196,7 @@ def _judged(
     signs = per_set.map({name: direction(name, told) for name in sorted(per_set.unique())})
     gains = values * rows["DATASET_ID"].map(signs).astype(float)
     if "STATUS" in rows.columns:
-        gains = gains.mask(rows["STATUS"] == "failure")
+        gains = gains.mask(rows["STATUS"] != "success")
     return gains.astype(float), {str(name): str(word) for name, word in per_set.items()}
 
 

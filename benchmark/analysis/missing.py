@@ -59,7 +59,8 @@ def _without_score(frame: pd.DataFrame) -> pd.DataFrame:
     cause = cause.astype(object)
     if "STATUS" in frame.columns:
         status = frame["STATUS"]
-        cause = cause.mask((status == "failure") & (cause == ""), UNKNOWN)
+        ended = ~status.isin(["success", ""])
+        cause = cause.mask(ended & (cause == ""), UNKNOWN)
         cause = cause.mask(status == "", NOT_BEGUN).mask(status == "success", "")
         if "SCORE" in frame.columns:
             cause = cause.mask((status == "success") & frame["SCORE"].isna(), NO_SCORE)

@@ -23,6 +23,7 @@ from benchmark.analysis.cells import (
     numbers,
     seeds,
 )
+from benchmark.analysis.comparable import NO_RESULT_CAUSES
 from benchmark.analysis.mixtures import checked
 from benchmark.errors import BenchmarkError
 
@@ -37,7 +38,7 @@ NUMBERS = (
     *("SETUP_S", "INFERENCE_S", "OVERRUN_S", "ROWS", "FEATURES", "CLASSES"),
 )
 LIMITS = ("RUNTIME", "HARD_LIMIT", "CORES", "MEMORY")
-STATUSES = ("success", "failure", "")
+STATUSES = ("success", "failure", "not run", "interrupted", "")
 KEY = ["MODEL", "DATASET_ID", "TYPE", "SEED"]
 DIRECTIONS = ("maximize", "minimize", "")
 
@@ -94,6 +95,7 @@ def _read_one(path: Path) -> pd.DataFrame:
     if frame.empty:
         raise BenchmarkError(f"{path} has no rows; run fetch-results once tasks have finished.")
     _check_words(frame, path)
+    frame = _with_outcomes(frame)
     for column in frame.columns:
         if column in NUMBERS or column.startswith("INFERENCE_S_"):
             frame[column] = numbers(frame[column].rename(names.get(column, column)), path)
@@ -130,6 +132,15 @@ def _read(path: Path) -> pd.DataFrame:
             f'{path} has the column "{twice.iloc[0]}" twice; keep the one that is right.'
         )
     return frame
+
+
+def _with_outcomes(frame: pd.DataFrame) -> pd.DataFrame:
+    """Earlier versions wrote `failure` for what the infrastructure did, too."""
+    if not {"STATUS", "CAUSE"} <= set(frame.columns):
+        return frame
+    lost = (frame["STATUS"] == "failure") & frame["CAUSE"].isin(NO_RESULT_CAUSES)
+    words = frame["CAUSE"].where(frame["CAUSE"] == "interrupted", "not run")
+    return frame.assign(STATUS=frame["STATUS"].mask(lost, words))
 
 
 def _check_words(frame: pd.DataFrame, path: str | Path) -> None:

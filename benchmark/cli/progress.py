@@ -8,11 +8,12 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, Self
 
 from benchmark.cli.output import notice
+from benchmark.record import Cause
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
-    from benchmark.results import Record
+    from benchmark.record import Record
 
 
 class Progress:
@@ -71,6 +72,27 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
+def outcomes(success: int, causes: Mapping[str, int]) -> str:
+    """'4 successes, 2 failed (1 memory, 1 timeout), 3 not run (3 setup), 1 interrupted'."""
+    groups: dict[str, list[tuple[str, int]]] = {"failed": [], "not run": [], "interrupted": []}
+    for cause, number in causes.items():
+        groups[_word(Cause(cause))].append((cause, number))
+    said = [successes(success)]
+    for word, parts in groups.items():
+        total = sum(number for _, number in parts)
+        named = ", ".join(f"{number} {cause}" for cause, number in parts if cause != word)
+        said += [f"{total} {word}" + (f" ({named})" if named else "")] if total else []
+    return ", ".join(said)
+
+
+def successes(number: int) -> str:
+    return f"{number} success{'' if number == 1 else 'es'}"
+
+
+def _word(cause: Cause) -> str:
+    return "failed" if cause.is_result else cause.outcome
+
+
 def line(record: Record) -> str:
     """A record in one line."""
     from benchmark.layout import shown
@@ -81,9 +103,9 @@ def line(record: Record) -> str:
         values = {name: record.metrics.get(str(name)) for name in names}
         shown_metrics = [f"{name} {v:.4g}" for name, v in values.items() if v is not None]
         return f"{shown(record.task)}: {', '.join(shown_metrics)}{seconds}"
-    return (
-        f"{shown(record.task)}: failed, {record.cause}: {' '.join(record.message.split())}{seconds}"
-    )
+    word = _word(record.cause) if record.cause else "failed"
+    cause = f", {record.cause}" if str(record.cause) != word else ""
+    return f"{shown(record.task)}: {word}{cause}: {' '.join(record.message.split())}{seconds}"
 
 
 def _bar() -> Any:

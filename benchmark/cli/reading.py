@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.cli.output import report
-from benchmark.cli.progress import counted
+from benchmark.cli.progress import counted, outcomes, successes
 from benchmark.cli.session import chosen, configuration, stored
 from benchmark.compute.local.local import slots
 from benchmark.errors import BenchmarkError, ConfigError
@@ -38,7 +38,7 @@ def show_status(options: argparse.Namespace) -> int:
         watch(plan)
         return 0
     found = status(plan.run, plan.tasks)
-    facts = asdict(found) | {"without_result": found.without_result}
+    facts = asdict(found) | {"failed": found.failed, "without_result": found.without_result}
     report(options, facts, _lines(found, config))
     return 0
 
@@ -66,7 +66,7 @@ def fetch_results(options: argparse.Namespace) -> int:
         raise BenchmarkError(f"No task of run '{plan.run.name}' is meant; {path} was not written.")
     counts = write_results(plan, path, options.format)
     words = (
-        f"{path}: {counts['success']} success, {counts['failure']} failure, "
+        f"{path}: {successes(counts['success'])}, {counts['failure']} failed, "
         f"{counts['']} without result, of {counted(sum(counts.values()), 'task')}"
     )
     facts = {
@@ -101,9 +101,12 @@ def write_results(plan: Plan, path: Path, form: str = "classic") -> dict[str, in
 def _lines(found: Status, config: Config) -> Iterator[str]:
     state = "running" if found.running_now else "not running"
     yield f"Run '{found.run}' in {found.store} ({state})"
-    yield f"  {found.tasks} tasks: {found.success} success, {found.without_result} without result"
-    for cause, number in found.causes.items():
-        yield f"  {number} {cause}"
+    yield (
+        f"  {counted(found.tasks, 'task')}: {successes(found.success)}, {found.failed} failed, "
+        f"{found.without_result} without result"
+    )
+    if found.causes:
+        yield f"  {outcomes(found.success, found.causes)}"
     yield f"  {found.running} running, {found.waiting} waiting"
     parallel = _parallel(config)
     if found.mean_s is not None and found.without_result and parallel:

@@ -12,7 +12,7 @@ from benchmark import bulk
 from benchmark.cli.data import Downloads, warned
 from benchmark.cli.leaving import question
 from benchmark.cli.output import finite, notice, report, tell
-from benchmark.cli.progress import Progress, counted, line
+from benchmark.cli.progress import Progress, counted, line, outcomes
 from benchmark.cli.session import again, configuration, is_narrowed, narrowing
 from benchmark.compute.local.local import slots
 from benchmark.compute.methods import choice_of
@@ -154,7 +154,7 @@ def _facts(run: Run, summary: Summary, tasks: int, had: int) -> dict[str, Any]:
         "ran": len(summary.records),
         "success": causes.pop("success", 0),
         "causes": dict(causes.most_common()),
-        "without_success": summary.hopeless,
+        "without_success": sorted([*summary.hopeless, *summary.never_run]),
         "faults": list(dict.fromkeys(summary.faults)),
         "interrupted": summary.interrupted,
         "detached": sorted(summary.detached),
@@ -162,9 +162,14 @@ def _facts(run: Run, summary: Summary, tasks: int, had: int) -> dict[str, Any]:
 
 
 def _ended(summary: Summary) -> int:
-    notice(f"Done: {_told(summary)}")
+    causes = summary.causes
+    notice(f"Done: {outcomes(causes.pop('success', 0), causes)}")
     for name in summary.hopeless:
         notice(f"warning: {name} failed on every task; see get-logs")
+    for name in summary.never_run:
+        notice(
+            f"warning: {name} was not run on any task; see get-logs, and resume-compute tries it"
+        )
     for fault in dict.fromkeys(summary.faults):
         notice(f"warning: {fault}")
     return 0 if summary.all_have_results and not summary.faults else 1
@@ -173,12 +178,3 @@ def _ended(summary: Summary) -> int:
 def _stopping() -> None:
     """From a signal handler: straight to the descriptor."""
     os.write(2, b"\nStopping; Ctrl-C again leaves at once.\n")
-
-
-def _told(summary: Summary) -> str:
-    """'4 successes, 2 failures (1 memory, 1 timeout)'."""
-    causes = summary.causes
-    good = causes.pop("success", 0)
-    bad = ", ".join(f"{number} {cause}" for cause, number in causes.most_common())
-    words = f"{good} success{'' if good == 1 else 'es'}"
-    return f"{words}, {counted(causes.total(), 'failure')} ({bad})" if bad else words

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark import results
 from benchmark.cli.output import tell
-from benchmark.cli.progress import counted, line
+from benchmark.cli.progress import counted, line, outcomes
 from benchmark.runs.status import RUNNING, WAITING
 from benchmark.runs.watch import RECENT_S, SUCCESS, Watch, looks
 
@@ -144,14 +144,17 @@ class Screen:
         yield _grid(standing, options.max_width, rows)
         if recent:
             yield Text()
-            yield Text(f"The last of {counted(_failed(standing), 'failure')}:", style="bold")
+            yield Text(f"The last of {_without_success(standing)}:", style="bold")
             for record in recent:
                 style = "yellow" if record.is_result else "red"
                 yield Text(line(record), style=style, no_wrap=True, overflow="ellipsis")
 
 
-def _failed(standing: Standing) -> int:
-    return sum(n for word, n in standing.words.items() if word not in (SUCCESS, RUNNING, WAITING))
+def _without_success(standing: Standing) -> str:
+    """'2 failed, 1 not run'."""
+    words = standing.words.items()
+    causes = {word: n for word, n in words if word not in (SUCCESS, RUNNING, WAITING)}
+    return outcomes(0, causes).partition(", ")[2]
 
 
 def _grid(standing: Standing, width: int, rows: int) -> RenderableType:
@@ -203,7 +206,7 @@ def _style(cell: Counter[str]) -> str:
 
 
 def _cell(cell: Counter[str]) -> Text:
-    """Such as `7/10 !2`: seven of ten have a result, two failures among all."""
+    """Such as `7/10 !2`: seven of ten have a result, two of all failed or were not run."""
     from rich.text import Text
 
     failed = sum(n for word, n in cell.items() if word not in (SUCCESS, RUNNING, WAITING))

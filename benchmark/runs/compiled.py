@@ -85,8 +85,8 @@ def compile_results(run: Run, path: Path, keys: Collection[str] | None = None) -
     """Write the table, whole or not at all; returns how many have which result, "" for none.
 
     `keys` are the tasks whose rows are wanted; without it all. An ID stays the task's position.
-    A task without a result has an empty STATUS where it was never begun, and `failure` with the
-    cause of its last attempt where it was.
+    A task without a result has an empty STATUS where it was never begun; where it was, `not run` or
+    `interrupted` with the cause of its last attempt. `failure` is the framework's alone.
     """
     path = place_of(path)
     places = {
@@ -204,7 +204,7 @@ class _Rows:
             *head,
             *map(values.get, ("mse", "r2", "log_loss", "f1_weighted")),
             shared.problem,
-            record.status,
+            record.outcome,
             record.cause or "",
             _one_line(record.message),
             shared.metric.name,

@@ -14,6 +14,7 @@ from benchmark.compute import discovery, methods, submissions
 from benchmark.compute.dispatcher import account
 from benchmark.compute.driving import final_record, is_tried_again, stoppable
 from benchmark.errors import MethodError
+from benchmark.record import FAILURE, NOT_RUN
 from benchmark.results import Cause, Record
 from benchmark.runs.spending import Purse, Share, spent
 
@@ -47,14 +48,22 @@ class Summary:
 
     @property
     def hopeless(self) -> list[str]:
-        """The frameworks, by their names in the results, without any success here."""
-        named = {str(r.labels.get("framework", "")) for r in self.records.values()}
-        good = {
-            str(r.labels.get("framework", ""))
-            for r in self.records.values()
-            if r.status == "success" or r.cause is Cause.INTERRUPTED
-        }
-        return sorted(named - good - {""})
+        """The frameworks, by their names in the results, that failed on every task here."""
+        return sorted(name for name, outcomes in self._outcomes.items() if outcomes == {FAILURE})
+
+    @property
+    def never_run(self) -> list[str]:
+        """The frameworks none of whose tasks could be run, for reasons that are not theirs."""
+        return sorted(name for name, outcomes in self._outcomes.items() if outcomes == {NOT_RUN})
+
+    @property
+    def _outcomes(self) -> dict[str, set[str]]:
+        """How the tasks of each framework ended; a study's tasks have none."""
+        found: dict[str, set[str]] = {}
+        for record in self.records.values():
+            if name := str(record.labels.get("framework", "")):
+                found.setdefault(name, set()).add(record.outcome)
+        return found
 
     @property
     def all_have_results(self) -> bool:

@@ -41,6 +41,11 @@ class Status:
     forecast: float | None = None
 
     @property
+    def failed(self) -> int:
+        """How many tasks the frameworks failed on."""
+        return sum(n for cause, n in self.causes.items() if results.Cause(cause).is_result)
+
+    @property
     def without_result(self) -> int:
         return self.tasks - sum(
             number

@@ -65,7 +65,7 @@ def test_named_columns_where_they_fit() -> None:
     first = next(line for line in lines if line.startswith("tool-00"))
     assert first.split()[1:] == ["9/12", "3/4", "!2", "3/4", "3/4"]
     assert lines[-1] == "tool/d1/1: failed, timeout: Ended after 60 s. (60.0 s)"
-    assert lines[-2] == "The last of 2 failures:"
+    assert lines[-2] == "The last of 1 failed (1 timeout), 1 not run (1 setup):"
 
 
 @pytest.mark.parametrize(("width", "height"), [(60, 24), (100, 30), (200, 50)])

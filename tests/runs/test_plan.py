@@ -195,7 +195,14 @@ def test_every_task_is_a_row_of_the_table(
     assert [row[0] for row in rows] == ["0", "1", "2", "3", "4", "5"]
     assert [f"{row[1]}/{row[2]}/{row[4]}" for row in rows] == [task.key for task in run.tasks]
     table = [dict(zip(header, row, strict=True)) for row in rows]
-    assert [row["STATUS"] for row in table] == ["success", *["failure"] * 4, ""]
+    assert [row["STATUS"] for row in table] == [
+        "success",
+        "failure",
+        "not run",
+        "not run",
+        "failure",
+        "",
+    ]
     causes = ["", "timeout", "setup", "infrastructure", "memory", ""]
     assert [row["CAUSE"] for row in table] == causes
     assert float(table[0]["MSE"]) == 0.1 + 0.2

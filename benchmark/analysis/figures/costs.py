@@ -176,7 +176,7 @@ def limits_of(frame: pd.DataFrame, column: str) -> list[float]:
 
 
 def failures(absent: pd.DataFrame) -> Figure:
-    """Failed tasks by framework and cause.
+    """Tasks without a score by framework and cause: failed, or not run.
 
     Args:
         absent: counts with a row per framework and a column per cause, see `missing.by_cause`.
@@ -185,7 +185,7 @@ def failures(absent: pd.DataFrame) -> Figure:
     counts = counts.loc[counts.sum(axis=1).sort_values(ascending=False, kind="stable").index]
     names = [str(name) for name in counts.index]
     figure = style.sheet(
-        "Failures by cause",
+        "Tasks without a score by cause",
         f"{int(absent.to_numpy().sum()):,} tasks ended without a score",
         *(8.6, 2.3 + 0.34 * max(len(names), 3)),
     )

@@ -185,10 +185,10 @@ def other_scales(found: Statistics) -> str:
 
 
 def failures(frame: pd.DataFrame) -> str:
-    """Every failure with its message and log; what was never begun is counted."""
+    """What failed or was not run, with message and log; what was never begun is counted."""
     counts = missing.all_missing(frame)
     counts = counts[counts.sum(axis=1) > 0]
-    heading = '<h2 id="failures">Failures</h2>'
+    heading = '<h2 id="failures">Failures and tasks not run</h2>'
     if counts.empty:
         return f"{heading}<p>None.</p>"
     counts["tasks"] = counts.sum(axis=1)
@@ -222,21 +222,22 @@ def _mend(frame: pd.DataFrame) -> str:
 def _each(frame: pd.DataFrame) -> str:
     if "STATUS" not in frame.columns:
         return ""
-    rows = frame[frame["STATUS"] == "failure"]
+    rows = frame[~frame["STATUS"].isin(["success", ""])]
     if rows.empty:
         return ""
-    columns = ["MODEL", "DATASET_ID", "SEED", "CAUSE", "MESSAGE", "LOG"]
+    columns = ["MODEL", "DATASET_ID", "SEED", "STATUS", "CAUSE", "MESSAGE", "LOG"]
     rows = rows.reindex(columns=columns, fill_value="").astype(object).fillna("")
     rows = rows.loc[:, [column for column in columns if (rows[column].astype(str) != "").any()]]
     cut = f" (the first {MOST_LISTED:,})" if len(rows) > MOST_LISTED else ""
     opened = " open" if len(rows) <= 20 else ""
     names = {
-        **{"MODEL": "Framework", "DATASET_ID": "Data set", "SEED": "Seed", "CAUSE": "Cause"},
+        **{"MODEL": "Framework", "DATASET_ID": "Data set", "SEED": "Seed"},
+        **{"STATUS": "Outcome", "CAUSE": "Cause"},
         **{"MESSAGE": "Message", "LOG": "Log in the store"},
     }
     return (
         f"<details{opened}><summary>All {len(rows):,} with their messages{cut}</summary>"
-        + filter_box("each-failure", "failures")
+        + filter_box("each-failure", "tasks")
         + table(rows.iloc[:MOST_LISTED], names, {}, identity="each-failure")
         + "</details>"
     )

@@ -1,0 +1,152 @@
+"""A failure is the framework's: the end of a run, status, tables and statistics count alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from benchmark import results
+from benchmark.analysis import missing
+from benchmark.analysis.comparable import compare
+from benchmark.analysis.table import read_results
+from benchmark.cli import runs
+from benchmark.cli.progress import line, outcomes
+from benchmark.cli.reading import _lines, write_results
+from benchmark.compute import discovery
+from benchmark.compute.dispatcher import Dispatcher
+from benchmark.config import Config
+from benchmark.record import Cause, Record
+from benchmark.runs.compiled import compile_results
+from benchmark.runs.execute import Summary, execute
+from benchmark.runs.plan import Plan
+from benchmark.runs.status import status
+from benchmark.store import Store
+
+LABELS = ("constant", "good", "lost")
+CAUSES = (Cause.TIMEOUT, Cause.FRAMEWORK, Cause.SETUP, Cause.DATA, Cause.INTERRUPTED, Cause.MEMORY)
+
+
+@pytest.fixture
+def plan(folder_store: Store, make_plan: Callable[..., Plan]) -> Plan:
+    """`constant` failed thrice and lost three, `good` has all, `lost` none, by no fault of its."""
+    frameworks = [{"name": "constant", "as": label} for label in LABELS]
+    planned = make_plan(folder_store, ("cpu",), frameworks=frameworks, seeds=list(range(6)))
+    for task in planned.tasks:
+        seed, label = int(task.labels["seed"]), task.labels["framework"]
+        record = Record(task.key, "success", metric="rmse", labels=task.labels)
+        record.metrics.update(rmse=2.0 + seed, mse=4.0, r2=0.5, mae=1.0)
+        if label == "constant":
+            record = results.failure(task, CAUSES[seed], "It ended.")
+        if label == "lost":
+            record = results.failure(task, Cause.INFRASTRUCTURE, "The machine went.")
+        results.settle(planned.run, results.begin(planned.run, task), record)
+    return planned
+
+
+def test_all_count_alike(plan: Plan, make_config: Callable[..., Config], tmp_path: Path) -> None:
+    found = status(plan.run)
+    assert (found.success, found.failed, found.without_result) == (6, 3, 9)
+    lines = list(_lines(found, make_config()))
+    assert lines[1] == "  18 tasks: 6 successes, 3 failed, 9 without result"
+    assert lines[2].startswith("  6 successes, 3 failed (")
+    assert lines[2].endswith(", 1 interrupted")
+    assert "8 not run (6 infrastructure, " in lines[2]
+    counts = write_results(plan, tmp_path / "r.csv")
+    assert counts == {"success": 6, "failure": 3, "": 9}
+    table = read_results(tmp_path / "r.csv")
+    assert table["STATUS"].value_counts().to_dict() == {
+        "success": 6,
+        "not run": 8,
+        "failure": 3,
+        "interrupted": 1,
+    }
+    judged = compare(table, "regression").counts
+    assert judged["failures"].to_dict() == {"constant": 3, "good": 0, "lost": 0}
+    assert missing.by_cause(table).loc["lost"].to_dict()["infrastructure"] == 6
+
+
+def test_a_table_of_an_earlier_version_counts_alike(plan: Plan, tmp_path: Path) -> None:
+    compile_results(plan.run, tmp_path / "new.csv")
+    frame = pd.read_csv(tmp_path / "new.csv", dtype=str, keep_default_na=False)
+    frame["STATUS"] = frame["STATUS"].replace(["not run", "interrupted"], "failure")
+    frame.to_csv(tmp_path / "old.csv", index=False)
+    new, old = read_results(tmp_path / "new.csv"), read_results(tmp_path / "old.csv")
+    pd.testing.assert_frame_equal(old, new)
+
+
+class Idle(Dispatcher):
+    """Returns without a record of anything."""
+
+    @classmethod
+    def process(cls, tests: Any) -> None:
+        pass
+
+
+def test_a_method_that_returns_nothing_is_no_failure_of_the_frameworks(
+    folder_store: Store,
+    make_plan: Callable[..., Plan],
+    make_config: Callable[..., Config],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(discovery, "load_method", lambda name: Idle)
+    planned = make_plan(folder_store)
+    summary = execute(planned.run, make_config(), planned.tasks)
+    assert (summary.hopeless, summary.never_run) == ([], ["constant"])
+    assert runs._ended(summary) == 1
+    said = capsys.readouterr().err
+    assert "Done: 0 successes, 2 not run (2 infrastructure)" in said
+    assert "constant was not run on any task" in said
+    assert "failed" not in said
+
+
+@pytest.mark.parametrize(
+    ("causes", "hopeless", "never_run"),
+    [
+        ([Cause.TIMEOUT, Cause.MEMORY], ["f"], []),
+        ([Cause.SETUP, Cause.DATA], [], ["f"]),
+        ([Cause.FRAMEWORK, Cause.INFRASTRUCTURE], [], []),
+        ([Cause.INTERRUPTED], [], []),
+        ([Cause.SETUP, Cause.INTERRUPTED], [], []),
+        ([Cause.TIMEOUT, None], [], []),
+    ],
+)
+def test_who_failed_on_every_task(
+    causes: list[Cause | None], hopeless: list[str], never_run: list[str]
+) -> None:
+    summary = Summary()
+    for number, cause in enumerate(causes):
+        status = "failure" if cause else "success"
+        key = f"f/d/{number}"
+        summary.records[key] = Record(key, status, cause, labels={"framework": "f"})
+    assert (summary.hopeless, summary.never_run) == (hopeless, never_run)
+
+
+@pytest.mark.parametrize(
+    ("success", "causes", "words"),
+    [
+        (1, {}, "1 success"),
+        (0, {"timeout": 2, "setup": 1, "memory": 1}, "3 failed (2 timeout, 1 memory), 1 not run"),
+        (2, {"interrupted": 2}, "2 successes, 2 interrupted"),
+        (0, {"data": 1, "infrastructure": 4}, "0 successes, 5 not run (1 data, 4 infrastructure)"),
+    ],
+)
+def test_outcomes_in_words(success: int, causes: dict[str, int], words: str) -> None:
+    assert words in outcomes(success, causes)
+
+
+@pytest.mark.parametrize(
+    ("cause", "words"),
+    [
+        (Cause.TIMEOUT, "f/d/1: failed, timeout: Why."),
+        (Cause.SETUP, "f/d/1: not run, setup: Why."),
+        (Cause.INFRASTRUCTURE, "f/d/1: not run, infrastructure: Why."),
+        (Cause.INTERRUPTED, "f/d/1: interrupted: Why."),
+    ],
+)
+def test_a_line_says_whose_fault_it_was(cause: Cause, words: str) -> None:
+    assert line(Record("f/d/1", "failure", cause, "Why.")) == words
