@@ -15,6 +15,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.routing import Match
 
 from benchmark import __version__
 from benchmark.errors import BenchmarkError
@@ -185,11 +186,26 @@ async def _no_place(request: Request, error: Exception) -> Response:
         if error.status_code == 404:
             text = f"There is nothing at {request.url.path}; /openapi.json has the paths."
             return _said(request, 404, "not_found", text)
-        text = f"{request.method} is not for {request.url.path}; /openapi.json says what is."
-        return _said(request, 405, "invalid", text)
-    if error.status_code in (404, 405):
-        return _said(request, error.status_code, "not_found", phrases.NO_PLACE)
+        allowed = _allowed(request)
+        text = f"{request.method} is not for {request.url.path}; it takes {allowed}."
+        return _said(request, 405, "invalid", text, allow=allowed)
+    if error.status_code == 405:
+        return _said(request, 405, "not_found", phrases.NO_PLACE, allow=_allowed(request))
+    if error.status_code == 404:
+        return _said(request, 404, "not_found", phrases.NO_PLACE)
     return _said(request, error.status_code, "invalid", str(error.detail))
+
+
+def _allowed(request: Request) -> str:
+    """The methods that the path has, over all of its routes."""
+    routes = request.app.router.routes
+    return ", ".join(
+        method
+        for method in ("GET", "POST", "DELETE")
+        if any(
+            route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes
+        )
+    )
 
 
 async def _unreadable(request: Request, error: Exception) -> Response:
@@ -228,8 +244,9 @@ async def _failed(request: Request, error: Exception) -> Response:
     return _said(request, 500, "failed", "The server failed; its log says where.")
 
 
-def _said(request: Request, status: int, code: str, text: str) -> Response:
-    headers = {"retry-after": "1"} if status == 503 else {}
+def _said(request: Request, status: int, code: str, text: str, **headers: str) -> Response:
+    if status == 503:
+        headers["retry-after"] = "1"
     if request.url.path.startswith("/v1"):
         return JSONResponse({"error": code, "message": text}, status, headers)
     return PlainTextResponse(text, status, headers)

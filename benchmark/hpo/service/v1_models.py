@@ -15,11 +15,12 @@ Value = bool | int | Number | str | None
 Lease = Annotated[float, Field(gt=0, le=LONGEST_LEASE_S)]
 LeaseToken = Annotated[str, Field(min_length=1, max_length=64)]
 _LAST_STEP = 2**31 - 1
+_WHOLE = "^(0|[1-9][0-9]{0,9})$"
 
 
 def _step(text: object) -> object:
     """The number that a key of a JSON object stands for, if it is written as JSON writes it."""
-    return int(text) if isinstance(text, str) and re.fullmatch(r"0|[1-9]\d{0,9}", text) else text
+    return int(text) if isinstance(text, str) and re.fullmatch(_WHOLE, text) else text
 
 
 Step = Annotated[int, Field(ge=0, le=_LAST_STEP)]
@@ -85,7 +86,10 @@ class Outcome(Strict):
     values: Annotated[list[Number], Field(max_length=100)] | None = None
     metrics: Annotated[dict[str, Number], Field(max_length=1000)] = {}
     constraints: Annotated[list[Number], Field(max_length=100)] = []
-    intermediate: Annotated[dict[StepKey, Number], Field(max_length=10_000)] = {}
+    intermediate: Annotated[
+        dict[StepKey, Number],
+        Field(max_length=10_000, json_schema_extra={"propertyNames": {"pattern": _WHOLE}}),
+    ] = {}
     cost: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     message: Annotated[str, Field(max_length=10_000)] = ""
 

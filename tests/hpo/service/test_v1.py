@@ -361,7 +361,19 @@ def test_a_path_and_a_method_that_are_not_there(http: Http) -> None:
     assert "/v1/experiment;" in absent.json()["message"]
     refused = http.put("/v1/experiments")
     assert (refused.status_code, refused.json()["error"]) == (405, "invalid")
-    assert refused.json()["message"].startswith("PUT is not for /v1/experiments;")
+    assert refused.json()["message"] == "PUT is not for /v1/experiments; it takes GET, POST."
+    allowed = {
+        "/v1/experiments": "GET, POST",
+        "/v1/experiments/e": "GET, DELETE",
+        "/v1/experiments/e/trials": "GET, POST",
+        "/v1/experiments/e/trials/0": "GET",
+        "/v1/experiments/team%2Fone/trials/0/tell": "POST",
+        "/experiment_trials": "GET, POST",
+        "/health": "GET",
+    }
+    for path, methods in allowed.items():
+        answer = http.patch(path)
+        assert (answer.status_code, answer.headers["allow"]) == (405, methods)
 
 
 def test_a_value_out_of_range_is_told_with_the_range(http: Http) -> None:
