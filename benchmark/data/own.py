@@ -27,7 +27,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from benchmark.cache import cache_folder
 from benchmark.data import exact
 from benchmark.data.cache import DataCache, Entry
-from benchmark.data.datasets import READER, Dataset, natural_type
+from benchmark.data.datasets import Dataset, natural_type
 from benchmark.data.download import SCHEMES, checked, download, shown
 from benchmark.data.folds import Folds
 from benchmark.data.kinds import Reading, retyped, with_target, without_missing
@@ -185,7 +185,7 @@ def entry(
     with cache.lock(key):
         present = cache.entry(key)
         fresh = present and present.description.get("signature") == signature
-        if present and fresh and cache.is_whole(key):
+        if present and fresh and not present.outdated and cache.is_whole(key):
             return present
         return cache.put(_read(declaration, paths, signature, base), key)
 
@@ -261,8 +261,7 @@ def _within(declaration: Declaration, name: str) -> Path:
 
 
 def _signature(declaration: Declaration, paths: list[Path], base: Dataset | None) -> str:
-    said: list[Any] = [READER, json.loads(declaration.model_dump_json())]
-    said.append(base.hash if base else None)
+    said: list[Any] = [json.loads(declaration.model_dump_json()), base.hash if base else None]
     for path in paths:
         try:
             status = path.stat()

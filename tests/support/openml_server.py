@@ -38,12 +38,15 @@ class Fault:
     """What goes wrong with a path that contains the key, the next `times` times.
 
     `kind`: "down" (an error page with 503), "cut" (the connection ends in the middle), "silent"
-    (nothing comes for `seconds`), "slow" (the answer comes after `seconds`), "wrong" (other bytes).
+    (nothing comes for `seconds`), "slow" (the answer comes after `seconds`), "wrong" (other bytes),
+    "busy" (429, come back after `seconds`), "refused" (412 with OpenML's error `code`; without a
+    code a page instead).
     """
 
     kind: str
     times: int = 10**9
     seconds: float = 30.0
+    code: int | None = None
 
 
 class OpenMLServer:
@@ -246,6 +249,13 @@ class _Handler(BaseHTTPRequestHandler):
         if fault and fault.kind == "down":
             self._send(503, b"<html><body>Service Unavailable</body></html>", body=body)
             return
+        if fault and fault.kind == "busy":
+            self._send(429, b"<p>Too Many", body=body, retry_after=f"{fault.seconds:g}")
+            return
+        if fault and fault.kind == "refused":
+            page = b"<p>Precondition" if fault.code is None else _error(fault.code, "Refused")
+            self._send(412, page, body=body)
+            return
         given = parse_qs(url.query).get("api_key", [None])[0]
         if given is not None and server.key is not None and given != server.key:
             self._send(412, _error(103, "Authentication failed"), body=body)
@@ -258,8 +268,18 @@ class _Handler(BaseHTTPRequestHandler):
             content = content[:-20] + b"0" * 20
         self._send(200, content, body=body, cut=bool(fault and fault.kind == "cut"))
 
-    def _send(self, status: int, content: bytes, *, body: bool, cut: bool = False) -> None:
+    def _send(
+        self,
+        status: int,
+        content: bytes,
+        *,
+        body: bool,
+        cut: bool = False,
+        retry_after: str | None = None,
+    ) -> None:
         self.send_response(status)
+        if retry_after is not None:
+            self.send_header("Retry-After", retry_after)
         self.send_header("Content-Type", "text/xml; charset=utf-8")
         self.send_header("Content-Length", str(len(content)))
         self.send_header("ETag", f'"{hashlib.md5(content).hexdigest()}"')
