@@ -177,6 +177,22 @@ def test_refusals(call: Call, method: str, request_: Any, said: tuple[str, str])
     assert call(method, request_) == said
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf"), 1e301])
+def test_what_is_no_finite_number_changes_nothing(call: Call, value: float) -> None:
+    call("NewExperiment", details())
+    if abs(value) != 1e301:
+        refused = call("UpdateTrialResult", result(0, value=value))
+        assert refused == ("INVALID_ARGUMENT", "Value and value type do not match!")
+    for key in ("exact_lower_bound", "exact_upper_bound", "step"):
+        bounds = {"exact_lower_bound": 0.0, "exact_upper_bound": 1.0, key: value}
+        made = pb.ExperimentDetails.Tunable(name="x", value_type="double", **bounds)
+        code, said = call("NewExperiment", details(experiment_name="y", tuneables=[made]))
+        assert code == "INVALID_ARGUMENT"
+        assert f"as '{key.removeprefix('exact_')}'" in said
+    assert call("NumberExperiments", pb.NumberExperimentsParams()).count == 1
+    assert call("UpdateTrialResult", result(0)) == pb.ExperimentTrialReply()
+
+
 def version(*fields: tuple[str, int, int]) -> Any:
     """A message of another version of the contract: names, numbers and types of its fields."""
     file = descriptor_pb2.FileDescriptorProto(name="other.proto", syntax="proto3")
