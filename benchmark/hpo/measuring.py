@@ -31,6 +31,7 @@ LARGEST = 64 * 2**20
 _DELIMITERS = (";", "\t", "|", ",")
 _DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _NO_NUMBERS = "nan|inf|infinity|null|none|n/a|na|error|failed|undefined"
+_LONGEST_LABEL = 80
 _OPENING = {"}": "{", "]": "["}
 
 
@@ -173,12 +174,14 @@ def _text(folder: Path, stdout: str, place: str) -> str:
 def _unmatched(stdout: str, found: Found) -> str | None:
     """What stands for a number after the last match, such as `loss=nan` where loss=([0-9.]+) had
     matched before: the pattern does not see it, and an older number would count."""
-    words = stdout[found.start : found.group_start].split()
-    if not words:
+    begin = max(found.start, found.group_start - _LONGEST_LABEL)
+    label = re.search(r"(\w+)(\W*)$", stdout[begin : found.group_start])
+    if label is None:
         return None
-    later = re.compile(rf"{re.escape(words[-1])}\s*([-+]?(?:{_NO_NUMBERS})\b)", re.IGNORECASE)
-    match = later.search(stdout, found.end)
-    return None if match is None else match.group(1)
+    marks = [re.escape(mark) for mark in label[2] if not mark.isspace()]
+    wanted = r"\s*".join([rf"\b{re.escape(label[1])}", *marks, rf"([-+]?(?:{_NO_NUMBERS})\b)"])
+    later = re.compile(wanted, re.IGNORECASE).search(stdout, found.end)
+    return None if later is None else later.group(1)
 
 
 def _join(found: dict[str, Any], more: dict[str, Any]) -> None:
