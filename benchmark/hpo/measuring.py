@@ -32,6 +32,8 @@ _DELIMITERS = (";", "\t", "|", ",")
 _DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _NO_NUMBERS = "nan|inf|infinity|null|none|n/a|na|error|failed|undefined"
 _LONGEST_LABEL = 80
+# Each is looked at together with the lines that it may close.
+_MOST_BRACKETS = 20
 _OPENING = {"}": "{", "]": "["}
 
 
@@ -238,17 +240,25 @@ def _last_value(stdout: str) -> dict[str, Any]:
 def _last_text(lines: list[str]) -> str | None:
     """The text of the last JSON value, also of a broken object: a line, or lines from a bracket
     alone in its line to the one that closes it."""
+    tries = _MOST_BRACKETS
     for place in reversed(range(len(lines))):
         text = lines[place].strip()
-        if lines[place] in _OPENING:
-            begins = (n for n in reversed(range(place)) if lines[n] == _OPENING[text])
-            text = "\n".join(lines[next(begins, place) : place + 1])
-        elif lines[place] == "{":
-            # Nothing closes it.
-            text = "\n".join(lines[place:])
+        if lines[place] in ("{", *_OPENING):
+            tries -= 1
+            if tries < 0:
+                raise MeasureError("Standard output has too many brackets alone in their lines.")
+            text = "\n".join(_bracketed(lines, place))
         if _is_json(text) or re.match(r'\{\s*"', text):
             return text
     return None
+
+
+def _bracketed(lines: list[str], place: int) -> list[str]:
+    """The lines that a bracket alone in its line closes; of one that nothing closes, the rest."""
+    if lines[place] == "{":
+        return lines[place:]
+    begins = (n for n in range(place - 1, -1, -1) if lines[n] == _OPENING[lines[place]])
+    return lines[next(begins, place) : place + 1]
 
 
 def _is_json(line: str) -> bool:

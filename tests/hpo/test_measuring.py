@@ -134,6 +134,12 @@ def test_a_name_that_stands_twice_is_refused(
     assert f"'{name}'" in str(caught.value) or f'"{name}"' in str(caught.value)
 
 
+@pytest.mark.parametrize("line", ["}", "{", "]"])
+def test_brackets_without_end_take_no_time(tmp_path: Path, line: str) -> None:
+    with pytest.raises(MeasureError, match="too many brackets"):
+        Measuring().read(tmp_path, f"{line}\n" * 10**5)
+
+
 def test_columns_tell_apart_what_has_one_name(tmp_path: Path) -> None:
     found = Measuring(csv="stdout", columns=True).read(tmp_path, "a,b,a\n1,2,3\n")
     assert found == {"b": 2.0, "column_0": 1.0, "column_1": 2.0, "column_2": 3.0}
