@@ -118,12 +118,23 @@ class Manifest:
 
     @staticmethod
     def from_bytes(data: bytes) -> Manifest:
-        values = json.loads(data)
+        try:
+            values = json.loads(data)
+        except RecursionError:
+            raise ValueError("it is nested too deeply") from None
         if values["version"] != MANIFEST_VERSION:
             raise BenchmarkError(
                 f"The manifest has version {values['version']} and this program reads "
                 f"{MANIFEST_VERSION}; use the version of the program that made the run."
             )
+        for part in ("conditions", "frameworks", "datasets"):
+            if not isinstance(values[part], dict):
+                raise TypeError(f"'{part}' is no JSON object")
+        for part in ("frameworks", "datasets"):
+            if not all(isinstance(one, dict) for one in values[part].values()):
+                raise TypeError(f"'{part}' does not hold JSON objects")
+        if not all([type(part) for part in cell] == [str, str, int] for cell in values["tasks"]):
+            raise TypeError("'tasks' holds something else than framework, data set and seed")
         return Manifest(
             conditions=values["conditions"],
             frameworks=values["frameworks"],

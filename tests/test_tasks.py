@@ -137,6 +137,15 @@ def test_a_missing_task_is_a_sentence(folder_store: Store) -> None:
         b"\xff\xfe",
         b'{"version": 1}',
         b'{"version": 99}',
+        b"[" * 100_000,
+        manifest_of(Cell("f", "x", 2)).to_bytes().replace(b'["f", "x", 2]', b'["f", "x", "2"]'),
+        manifest_of(Cell("f", "x", 2))
+        .to_bytes()
+        .replace(b'{"binary": "auc"}}', b'{}}, "z": 1')
+        .replace(b'"conditions": {', b'"conditions": 5, "y": {'),
+        manifest_of(Cell("f", "x", 2))
+        .to_bytes()
+        .replace(b'"datasets": {"x":', b'"datasets": {"y": 1, "x":'),
         manifest_of(Cell("f", "x", 2)).to_bytes()[:-30],
         manifest_of(Cell("f", "x", 2)).to_bytes().replace(b'["f", "x", 2]', b'["f"]'),
         manifest_of(Cell("f", "x", 2)).to_bytes().replace(b'["f", "x", 2]', b"7"),

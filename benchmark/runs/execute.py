@@ -6,7 +6,7 @@ import itertools
 import queue
 import threading
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from benchmark import packs, results
@@ -14,6 +14,7 @@ from benchmark.compute import discovery, methods, submissions
 from benchmark.compute.dispatcher import account
 from benchmark.compute.driving import final_record, is_tried_again, stoppable
 from benchmark.errors import MethodError
+from benchmark.layout import OUT
 from benchmark.record import FAILURE, NOT_RUN
 from benchmark.results import Cause, Record
 from benchmark.runs.spending import Purse, Share, spent
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 _TICK_S = 0.2
 _PACKINGS = 20
+_GONE = "Its record has gone from the store."
 
 
 @dataclass
@@ -119,7 +121,7 @@ def execute(
     with stoppable(stop, on_stop, lambda: _choose(given, ask)):
         while waiting and not stop.is_set():
             tries.update(task.key for task in waiting)
-            again = []
+            again: set[str] = set()
             for record in _round(given, waiting):
                 if not next(heard) % max(packs.FULL, len(tasks) // _PACKINGS):
                     packs.write(run)
@@ -128,17 +130,35 @@ def execute(
                 ended = stop.is_set() or purse.exceeded
                 tried_again = is_tried_again(record, own, config.max_attempts)
                 if tried_again and not ended:
-                    again.append(record.task)
+                    again.add(record.task)
                     continue
                 final = record if tried_again else final_record(run, record, own)
                 summary.records[final.task] = final
                 if on_record:
                     on_record(final)
-            waiting = [task for task in waiting if task.key in set(again)]
+            waiting = [task for task in waiting if task.key in again]
         summary.interrupted = stop.is_set()
+        if not run.store.is_lost:
+            _counted_from_store(run, summary)
         if not summary.interrupted:
             finish(run)
     return summary
+
+
+def _counted_from_store(run: Run, summary: Summary) -> None:
+    """Take back the results whose records have gone meanwhile: the store is what counts."""
+    present = set(run.store.list(f"{run.name}/{OUT}"))
+    heard = summary.records.items()
+    gone = [key for key, one in heard if one.is_result and run.out_path(key) not in present]
+    for key in gone:
+        summary.records[key] = replace(
+            summary.records[key], status=FAILURE, cause=Cause.INFRASTRUCTURE, message=_GONE
+        )
+    if gone:
+        summary.faults.append(
+            f"The records of {len(gone)} tasks have gone from {run.store.url}, such as {gone[0]}; "
+            "run them again with resume-compute."
+        )
 
 
 def finish(run: Run) -> None:

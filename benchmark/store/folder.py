@@ -36,6 +36,8 @@ _TRIES, _BETWEEN_S = 5, 0.05
 _READERS, _AT_ONCE = 4, 12
 # A staged file of a process, see _staged.
 _STAGED = re.compile(r"[0-9]+-[0-9a-z]+")
+# A loop of links, a socket, a pipe or a device.
+_NO_FILE = (errno.ELOOP, errno.ENXIO, errno.ENODEV)
 _Entries = tuple[list[str], list[str]]
 
 
@@ -69,6 +71,9 @@ class FolderStore(Store):
             self._is_there("read", path)
             return None
         except OSError as error:
+            if error.errno in _NO_FILE:
+                self.ignore(path, "is no regular file")
+                return None
             raise self._failed("read", path, error) from error
         return data
 
@@ -279,13 +284,20 @@ def _entries(folder: str) -> _Entries:
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
-                if not entry.is_dir():
+                if not _is_folder(entry):
                     files.append(entry.path)
                 elif not entry.is_symlink():
                     folders.append(entry.path)
     except (FileNotFoundError, NotADirectoryError):
         pass  # Another process has removed it: there is nothing to list.
     return files, folders
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # A link that leads to itself; who reads it ignores it.
+        return False
 
 
 def _all_entries(folders: Iterable[str]) -> _Entries:
@@ -300,9 +312,14 @@ def _all_entries(folders: Iterable[str]) -> _Entries:
 
 def _read(path: Path) -> bytes:
     """The bytes of a small file, with half the system calls that a file object takes."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
-        size = os.fstat(descriptor).st_size
+        facts = os.fstat(descriptor)
+        if stat.S_ISDIR(facts.st_mode):
+            raise IsADirectoryError
+        if not stat.S_ISREG(facts.st_mode):  # A pipe would keep us waiting, a device has no end.
+            raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
+        size = facts.st_size
         data = os.read(descriptor, size)
         while len(data) < size and (more := os.read(descriptor, size - len(data))):
             data += more  # A read may give less than was asked for.

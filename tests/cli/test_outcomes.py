@@ -104,6 +104,42 @@ def test_a_method_that_returns_nothing_is_no_failure_of_the_frameworks(
     assert "failed" not in said
 
 
+class Forgetful(Dispatcher):
+    """Settles every task, and then the folder of the records goes."""
+
+    @classmethod
+    def process(cls, tests: Any) -> None:
+        for task in tests:
+            record = Record(task.key, "success", labels=task.labels)
+            results.settle(tests.run, results.begin(tests.run, task), record)
+
+
+@pytest.mark.parametrize("kept", [0, 1, 2])
+def test_the_end_is_counted_from_the_store(
+    folder_store: Store,
+    make_plan: Callable[..., Plan],
+    make_config: Callable[..., Config],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    kept: int,
+) -> None:
+    monkeypatch.setattr(discovery, "load_method", lambda name: Forgetful)
+    planned = make_plan(folder_store)
+    run, heard = planned.run, list[Record]()
+
+    def lose(record: Record) -> None:
+        heard.append(record)
+        if len(heard) == 2:
+            folder_store.delete([run.out_path(task.key) for task in planned.tasks[kept:]])
+
+    summary = execute(run, make_config(), planned.tasks, lose)
+    assert len(heard) == 2
+    assert summary.causes["success"] == kept == status(run).success
+    assert runs._ended(summary) == (0 if kept == 2 else 1)
+    said = capsys.readouterr().err
+    assert ("have gone from" in said) == (kept < 2)
+
+
 @pytest.mark.parametrize(
     ("causes", "hopeless", "never_run"),
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -166,3 +167,33 @@ def test_the_sweep_of_the_staging_folder_follows_no_link(tmp_path: Path, planted
         open_store(str(root))
         assert place.is_symlink()
     assert letter.exists()
+
+
+@pytest.mark.parametrize("kind", ["pipe", "loop", "socket", "device"])
+def test_what_is_no_file_counts_as_absent_and_is_named_once(
+    tmp_path: Path, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = open_store(str(tmp_path / "store"))
+    store.put("r/out/a.json", b"1")
+    odd = tmp_path / "store/r/out/b.json"
+    with contextlib.ExitStack() as held:
+        if kind == "pipe":
+            os.mkfifo(odd)
+        elif kind == "loop":
+            odd.symlink_to(odd)
+        elif kind == "device":
+            odd.symlink_to("/dev/zero")
+        else:
+            listening = held.enter_context(socket.socket(socket.AF_UNIX))
+            here = held.enter_context(contextlib.chdir(odd.parent))  # its name may not be long
+            assert here is None
+            listening.bind(odd.name)
+        assert store.list("r") == ["r/out/a.json", "r/out/b.json"]
+        for _ in range(2):
+            assert dict(store.get_many(store.list("r"))) == {
+                "r/out/a.json": b"1",
+                "r/out/b.json": None,
+            }
+    assert [("r/out/b.json" in line) for line in caplog.messages] == [True]
+    store.put("r/out/b.json", b"2")
+    assert store.get("r/out/b.json") == b"2"
