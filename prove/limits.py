@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import secrets
 from pathlib import Path
 from typing import get_args
@@ -103,3 +104,45 @@ def causes_are_told(stage: Stage) -> str:
         f"{len(expected)} tasks, {len(rows)} rows, each with its cause in record, CSV, status "
         f"({', '.join(f'{n} {c}' for c, n in COUNTED.items())}) and report"
     )
+
+
+@row(
+    2, "Links, deep and closed folders, memory left behind, shared files emptied; links as the root"
+)
+def harm_to_others(stage: Stage) -> str:
+    home, scratch, mark = stage.folder / "home", stage.folder / "tmp", secrets.token_hex(8)
+    (home / "documents").mkdir(parents=True)
+    (home / "documents" / "letter").write_text("dear")
+    home.chmod(0o700)
+    scratch.mkdir()
+    own = villains(
+        stage.folder, "plant", "damage", "well", nasty=str(NASTY), mark=mark, home=str(home)
+    )
+    folder = configure(stage.folder / "run", **own, parallel=1, max_attempts=1)
+    command = ("execute-compute", "--dataset", "cpu", "--dataset", "penguins")
+    done = run_main(folder, *command, TMPDIR=str(scratch))
+    check(done.returncode in (0, 1), f"the run ended with {done.returncode}: {done.stderr[-300:]}")
+    found = records_of(folder)
+    check(len(found) == 6, f"6 tasks, {len(found)} records")
+    apart = not any("were changed" in record.message for record in found.values())
+    for task, record in found.items():
+        blamed = record.cause == "framework" and not task.startswith("plant")
+        check(not blamed, f"{task} is blamed: {record.message}")
+        well = record.status == "success" or not task.startswith("well")
+        check(well, f"{task} ended as {record.cause}: {record.message}")
+    left = Path("/dev/shm", mark)
+    if left.exists():
+        left.unlink()
+        check(not apart, "a task's file stays in /dev/shm")
+    root = next(iter(scratch.glob("automl-benchmark-*")), None)
+    stays = len(list(root.iterdir())) if root else 0
+    check(not (apart and stays), f"{stays} files stay in the scratch root")
+    if root:
+        root.rename(scratch / "aside")
+    (scratch / f"automl-benchmark-{os.getuid()}").symlink_to(home)
+    done = run_main(folder, "execute-compute", "--run", "linked", TMPDIR=str(scratch))
+    check("is a link" in done.stderr + done.stdout, f"a link as the root: {done.stderr[-300:]}")
+    kept = sorted(path.name for path in home.rglob("*"))
+    check(kept == ["documents", "letter"], f"the home folder has {kept}")
+    means = "tasks set apart" if apart else "tasks not set apart, changes seen"
+    return f"{means}: 6 tasks, 6 records, nobody blamed, the home folder as it was"

@@ -14,8 +14,14 @@ version_of = "numpy"
 preload = ["numpy", "pandas"]
 """
 ADAPTER = """
-import os, subprocess, sys, threading, time
+import glob, os, subprocess, sys, threading, time
 import numpy as np
+
+def try_to(do, *arguments):
+    try:
+        do(*arguments)
+    except OSError:
+        pass
 
 def fit(train, problem, limits):
     deed = problem.params["deed"]
@@ -31,6 +37,24 @@ def fit(train, problem, limits):
         os.waitpid(child, 0) if child else time.sleep(600)
     if deed == "sleep":
         time.sleep(600)
+    if deed == "plant":
+        with open("/dev/shm/" + problem.params["mark"], "w") as file:
+            file.write("left")
+        work, home = os.getcwd(), problem.params["home"]
+        os.makedirs("closed/inner")
+        os.chmod("closed", 0)
+        for _ in range(1500):
+            os.mkdir("deep")
+            os.chdir("deep")
+        os.chdir(work)
+        for place in ("link", "../link", "../../link", "../../abcdefgh"):
+            try_to(os.symlink, home, place)
+        try_to(os.rename, work, work + "-moved")
+        try_to(os.symlink, home, work)
+    if deed == "damage":
+        for file in glob.glob("../../*/*.*"):
+            try_to(os.chmod, file, 0o600)
+            try_to(os.truncate, file, 0)
     if deed == "work":
         time.sleep(problem.params["seconds"])
     return deed
