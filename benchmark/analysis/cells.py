@@ -63,17 +63,23 @@ def seeds(texts: pd.Series[str], source: object, name: str) -> pd.Series[int]:
     Raises:
         BenchmarkError: a cell is no such number.
     """
-    stripped = texts.str.strip()
-    wrong = ~stripped.map(lambda text: bool(_WHOLE.fullmatch(text)))
+    found = {text: _whole(text) for text in texts.unique()}
+    wrong = texts.map(lambda text: found[text] is None)
     if not wrong.any():
-        found = stripped.map(lambda text: int(text.partition(".")[0]))
-        wrong = found.map(lambda number: abs(number) > _LARGEST)
-        if not wrong.any():
-            return found.astype("int64")
+        return texts.map(found).astype("int64")
     raise BenchmarkError(
         f'{source}: {name} is "{texts[wrong].iloc[0]}" in row {first_row(wrong)}; '
         "it must be a whole number of at most 64 bits."
     )
+
+
+def _whole(text: str) -> int | None:
+    """A whole number of 64 bits, or None for anything else; a float writes 7 as 7.0."""
+    stripped = text.strip()
+    if not _WHOLE.fullmatch(stripped):
+        return None
+    number = int(stripped.partition(".")[0])
+    return number if abs(number) <= _LARGEST else None
 
 
 def check_scores(frame: pd.DataFrame, source: object, names: Mapping[str, str]) -> None:

@@ -6,6 +6,7 @@ is better. Where a test cannot be computed its function returns None.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -152,15 +153,30 @@ def signed_rank(differences: NDArray[np.float64]) -> Wilcoxon:
         z = (positive - total / 2) / (np.sqrt((ranks.astype(float) ** 2).sum()) / 2)
         below, above = float(norm.cdf(z)), float(norm.sf(z))
     else:
-        chances = np.zeros(total + 1)
-        chances[0] = 1.0
-        reached = 0
-        for rank in np.sort(ranks):
-            reached += int(rank)
-            chances[rank : reached + 1] += chances[: reached + 1 - rank].copy()
-            chances[: reached + 1] /= 2
-        below, above = float(chances[: positive + 1].sum()), float(chances[positive:].sum())
+        below = _at_most(ranks, positive)
+        above = _at_most(ranks, total - positive)  # The distribution is symmetric.
     return Wilcoxon(min(1.0, 2 * min(below, above)), min(1.0, below), 0.5**count)
+
+
+def _at_most(ranks: NDArray[np.int64], most: int) -> float:
+    """The chance that the sum of ranks, each counted with a chance of 1/2, is at most `most`."""
+    total = int(ranks.sum())
+    if 2 * most < total:
+        return float(_lower_half(np.sort(ranks).tobytes())[most])
+    return 1.0 if most >= total else 1.0 - _at_most(ranks, total - most - 1)
+
+
+@functools.lru_cache(maxsize=16)
+def _lower_half(ranks: bytes) -> NDArray[np.float64]:
+    """By sums up to half of all: the chance of at most that. Without ties one serves all pairs."""
+    steps = np.frombuffer(ranks, dtype=np.int64)
+    chances = np.zeros(int(steps.sum()) // 2 + 1)
+    chances[0] = 1.0
+    for rank in steps:
+        chances *= 0.5
+        chances[rank:] += chances[: max(len(chances) - rank, 0)].copy()
+    sums: NDArray[np.float64] = chances.cumsum()
+    return sums
 
 
 def holm(p: NDArray[np.float64]) -> NDArray[np.float64]:
