@@ -141,7 +141,10 @@ def _import(options: argparse.Namespace) -> int:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     if options.name is None or options.file is None:
         raise BenchmarkError("Name the study (or its file) and the data: studies import NAME FILE.")
-    paths = dict(_pair(text) for text in options.map)
+    pairs = [_pair(text) for text in options.map]
+    paths = dict(pairs)
+    if len(paths) < len(pairs):
+        raise BenchmarkError("--map gives a name twice; give each name one path.")
     rows = read_rows(options.file, Mapping(options.rows, paths))
     store = open_store(loaded_configuration(options).values.store_url)
     path = listing.study_file(Path(options.name)) if Path(options.name).exists() else None

@@ -59,6 +59,7 @@ def work(tmp_path: Path) -> Path:
         (["resume-compute", "--set", 'frameworks=[{"nam": "x"}]'], ["frameworks", "has no 'name'"]),
         (["serve", "--port", "99999"], ["--port", "'99999'", "0 to 65535"]),
         (["tune", "--trials", "-1", "study.yaml"], ["--trials", "'-1'", "from 1 on"]),
+        (["studies", "import", "s", "f.csv", "--map", "x=a", "--map", "x=b"], ["a name twice"]),
         (["tune", "nowhere.yaml"], ["nowhere.yaml", "name a file that is there"]),
         (["resume-compute", "--run", "../up"], ["'run'", "../up"]),
         (["resume-compute", "--run", "a/../b"], ["'run'", "a/../b"]),
