@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import secrets
+import time
 from pathlib import Path
 from typing import get_args
 
@@ -146,3 +147,36 @@ def harm_to_others(stage: Stage) -> str:
     check(kept == ["documents", "letter"], f"the home folder has {kept}")
     means = "tasks set apart" if apart else "tasks not set apart, changes seen"
     return f"{means}: 6 tasks, 6 records, nobody blamed, the home folder as it was"
+
+
+ENDLESS: dict[str, dict[str, object]] = {
+    "metric": {"metrics": {"patterns": {"y": "((a+)+)$"}}},
+    "rule": {"failure": {"patterns": ["(a|aa)+$"]}, "value": "1"},
+    "value": {"value": "round(1, -999999999)"},
+    "constraint": {"value": "1", "constraints": ["round(7, -999999999) <= 1"]},
+    "steps": {"value": "x" + ".a" * 900},
+}
+
+
+@row(2, "Studies whose patterns and expressions would take for ever or all memory")
+def endless_expressions(stage: Stage) -> str:
+    folder = configure(stage.folder / "run")
+    longest = 0.0
+    for name, parts in ENDLESS.items():
+        study = {
+            "name": name,
+            "direction": "minimize",
+            "trials": 1,
+            "limits": {"time": 20, "memory": 300},
+            "tunables": [{"name": "x", "value_type": "double", "lower_bound": 0, "upper_bound": 1}],
+            "objective": {"command": ["echo", "a" * 60 + "b"], **parts},
+        }
+        (folder / f"{name}.yaml").write_text(json.dumps(study))
+        begin = time.monotonic()
+        done = run_main(folder, "tune", f"{name}.yaml", timeout_s=300)
+        longest = max(longest, time.monotonic() - begin)
+        said = done.stdout + done.stderr
+        check("Traceback" not in said, f"{name}: {said[-300:]}")
+        check(name == "steps" or done.returncode != 2, f"{name} was refused: {said[-300:]}")
+        check(name != "steps" or done.returncode == 2, f"{name} ended with {done.returncode}")
+    return f"{len(ENDLESS)} studies, each ended with a sentence, the longest after {longest:.0f} s"
