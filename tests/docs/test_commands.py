@@ -75,7 +75,10 @@ FOLLOWED: dict[Section, str] = {
     ("docs/tuning.md", "Data that you have already"): f"{FOLLOWING}::test_data_are_imported",
 }
 OTHERS: dict[Section, dict[str, Shown | Parsed]] = {
-    ("CONTRIBUTING.md", "Contributing"): {"make check": CI, "make test": CI, "make docs": CI},
+    ("CONTRIBUTING.md", "Contributing"): {
+        **{"make check": CI, "make test": CI, "make docs": CI},
+        "make coverage": Parsed("it runs the tests themselves, under a tracer"),
+    },
     ("README.md", "AutoML benchmark"): {
         "make benchmark": Shown(f"{FOLLOWING}::test_the_start_is_followed"),
         "make test": CI,
