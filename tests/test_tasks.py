@@ -125,6 +125,9 @@ def test_a_missing_task_is_a_sentence(folder_store: Store) -> None:
         run.task("f/x/3")
 
 
+WHOLE = manifest_of(Cell("f", "x", 2)).to_bytes()
+
+
 @pytest.mark.parametrize(
     "data",
     [
@@ -138,17 +141,13 @@ def test_a_missing_task_is_a_sentence(folder_store: Store) -> None:
         b'{"version": 1}',
         b'{"version": 99}',
         b"[" * 100_000,
-        manifest_of(Cell("f", "x", 2)).to_bytes().replace(b'["f", "x", 2]', b'["f", "x", "2"]'),
-        manifest_of(Cell("f", "x", 2))
-        .to_bytes()
-        .replace(b'{"binary": "auc"}}', b'{}}, "z": 1')
-        .replace(b'"conditions": {', b'"conditions": 5, "y": {'),
-        manifest_of(Cell("f", "x", 2))
-        .to_bytes()
-        .replace(b'"datasets": {"x":', b'"datasets": {"y": 1, "x":'),
-        manifest_of(Cell("f", "x", 2)).to_bytes()[:-30],
-        manifest_of(Cell("f", "x", 2)).to_bytes().replace(b'["f", "x", 2]', b'["f"]'),
-        manifest_of(Cell("f", "x", 2)).to_bytes().replace(b'["f", "x", 2]', b"7"),
+        WHOLE.replace(b'["f", "x", 2]', b'["f", "x", "2"]'),
+        WHOLE.replace(b'"conditions": {', b'"conditions": 5, "other": {'),
+        WHOLE.replace(b'"datasets": {', b'"datasets": {"y": 1, '),
+        WHOLE.replace(b'"frameworks": {', b'"frameworks": {"y": [], '),
+        WHOLE[:-30],
+        WHOLE.replace(b'["f", "x", 2]', b'["f"]'),
+        WHOLE.replace(b'["f", "x", 2]', b"7"),
     ],
 )
 def test_a_broken_manifest_is_a_sentence(folder_store: Store, data: bytes) -> None:
