@@ -42,7 +42,7 @@ LANES: dict[str, tuple[str, ...]] = {
         "hpo/service/test_server.py",
     ),
     "s3": ("acceptance", "runs", "store", "data"),
-    "faults": ("faults", "prove"),
+    "faults": ("faults", "prove", "test_cores.py"),
     "documents": ("docs", "analysis", "hpo/service/test_page.py"),
 }
 SELECTED = "integration and not soak"
