@@ -38,5 +38,5 @@ def publish(store: Store, name: str, entry: Entry) -> None:
     plain = dataset_path(name)
     # In a folder also by its name, for people: no task reads a table without a description. One
     # that has its description is an earlier version's, and runs of then read it.
-    if "://" not in store.url and plain + DESCRIPTION not in present:
+    if "://" not in store.url and store.get(plain + DESCRIPTION) is None:
         store.put(plain + TABLE, objects[TABLE])

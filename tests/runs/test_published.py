@@ -162,6 +162,23 @@ def test_a_store_of_an_earlier_version_is_read(earlier: Run) -> None:
     assert found.left == []
 
 
+def test_another_run_with_other_data_leaves_an_earlier_store_as_it_is(
+    folder_store: Store, make_config: Callable[..., Config], own: Callable[[str], Path]
+) -> None:
+    first = draft(make_config(run="a", datasets=[str(own(CSV))], studies=[]))
+    data = first.datasets["mine"].load()
+    run = Run("a", folder_store, first.manifest)
+    run.save()
+    for ending, content in pack(data).items():
+        folder_store.put(f"datasets/mine{ending}", content)
+    before = dict(folder_store.get_many(folder_store.list()))
+    config = make_config(run="b", datasets=[str(own(CSV + "9,9,9.5\n"))], studies=[])
+    other = plan(folder_store, draft(config)).run
+    after = dict(folder_store.get_many(folder_store.list()))
+    assert {path: after[path] for path in before} == before
+    assert (data_of(run), data_of(other) == data.hash) == (data.hash, False)
+
+
 def test_a_run_of_an_earlier_version_grows(
     earlier: Run, make_config: Callable[..., Config]
 ) -> None:
