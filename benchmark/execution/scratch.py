@@ -15,6 +15,7 @@ import fcntl
 import json
 import os
 import re
+import secrets
 import stat
 import tempfile
 from pathlib import Path
@@ -250,7 +251,19 @@ def _remove(folder: Path) -> str | None:
         group.remove()
     if _is_regular(folder / _MARK):
         Crowd(f"{folder.name}-").kill_all()
-    return remove_tree(folder)
+    return remove_tree(_out_of_reach(folder))
+
+
+def _out_of_reach(folder: Path) -> Path:
+    """A shared folder under a name that nobody asks for, so that none is entered half removed."""
+    if "-" not in folder.name:
+        return folder
+    aside = folder.with_name(f"gone-{secrets.token_hex(8)}")
+    try:
+        folder.rename(aside)
+    except OSError:
+        return folder  # Removing it will say what is wrong with it.
+    return aside
 
 
 def _noted_groups(folder: Path) -> list[Group]:

@@ -15,10 +15,11 @@ import pytest
 
 from benchmark.data import Dataset, cv, embedded_names, holdout, load
 from benchmark.errors import DataError
-from benchmark.execution import shared
+from benchmark.execution import scratch, shared
 from benchmark.execution.scratch import scratch_root
 from benchmark.execution.shared_tables import SharedTables
 from benchmark.execution.worker import frames
+from benchmark.removal import remove_tree
 
 SEED = 3
 
@@ -314,3 +315,25 @@ def test_what_is_planted_in_a_shared_folders_place_stops_nobody(
         assert (folder / "table").exists()
     assert list(home.iterdir()) == []
     assert os.path.lexists(place)
+
+
+@pytest.mark.parametrize("gone", ["lock", "nothing", "ready"])
+def test_a_table_that_is_being_removed_is_not_entered(
+    own_scratch: Path, monkeypatch: pytest.MonkeyPatch, gone: str
+) -> None:
+    """Another process begins at any moment of the removal, and has a table of its own."""
+    build = lambda folder: (folder / "table").write_text("whole")  # noqa: E731
+    later = shared.SharedFolders()
+
+    def removing(folder: Path) -> str | None:
+        (folder / gone).unlink(missing_ok=True)
+        later.hold("table-x", build)
+        return remove_tree(folder)
+
+    with shared.SharedFolders() as folders:
+        folders.hold("table-x", build)
+        monkeypatch.setattr(scratch, "remove_tree", removing)
+    with later:
+        monkeypatch.setattr(scratch, "remove_tree", remove_tree)
+        assert (later.hold("table-x", build) / "table").read_text() == "whole"
+    assert list(own_scratch.iterdir()) == []
