@@ -38,8 +38,8 @@ LANES: dict[str, tuple[str, ...]] = {
         *("hpo/test_shared_storage.py", "compute/metaflow"),
     ),
     "service": (
-        *("hpo/service/test_fuzz.py", "hpo/service/test_postgres.py"),
-        "hpo/service/test_server.py",
+        *("hpo/service/test_endings.py", "hpo/service/test_fuzz.py"),
+        *("hpo/service/test_postgres.py", "hpo/service/test_server.py"),
     ),
     "s3": ("acceptance", "runs", "store", "data"),
     "faults": ("faults", "prove", "test_cores.py"),
