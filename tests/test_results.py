@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -167,6 +168,15 @@ def test_the_predictions_are_those_of_the_record(run: Run, task: Task, late: str
     assert kept == record
     assert results.predictions(run, record) == b"1.333"
     assert run.store.list(f"{run.name}/predictions") == [record.predictions]
+
+
+def test_settling_one_delivery_twice_keeps_its_predictions(run: Run, task: Task) -> None:
+    """Even if the record differs from itself, as one with a score that is not a number does."""
+    attempt = results.begin(run, task)
+    record = replace(with_predictions(run, attempt, 0.5), metrics={"auc": 0.5, "own": math.nan})
+    results.settle(run, attempt, record)
+    again = results.settle(run, attempt, replace(record, ended="later"))
+    assert results.predictions(run, again) == b"0.5"
 
 
 def test_settling_again_leaves_one_file_of_predictions(run: Run, task: Task) -> None:
