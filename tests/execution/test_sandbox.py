@@ -15,6 +15,7 @@ from benchmark.errors import SetupError
 from benchmark.execution import scratch
 from benchmark.execution.sandbox import Sandbox
 from benchmark.execution.work import KEEPER_KILLED, KILLED
+from benchmark.execution.worker import linux
 from benchmark.execution.worker.trees import descendants
 from benchmark.results import Cause
 from prove import processes
@@ -538,6 +539,13 @@ def test_what_the_entry_needs_is_not_hidden(tmp_path):
     elsewhere = work.apart(Path("/elsewhere/runner/work"), Path("/elsewhere"))
     assert elsewhere["hidden"] == [str(tmp_path), "/elsewhere"]
     assert elsewhere["trusted"]
+
+
+def test_means_that_end_who_tries_them_do_not_work(monkeypatch):
+    """As a filter of system calls may do."""
+    monkeypatch.setattr(linux, "new_pid_namespace", lambda: None)
+    monkeypatch.setattr(linux, "mount_own_proc", lambda: os.kill(os.getpid(), signal.SIGKILL))
+    assert linux.namespaces() == (False, False)
 
 
 def test_an_adapter_cannot_undo_what_sets_it_apart(tmp_path):

@@ -191,7 +191,9 @@ def namespaces() -> Namespaces:
                     code = 0
                 finally:
                     os._exit(code)
-            code = os.waitpid(inner, 0)[1] >> 8
+            status = os.waitpid(inner, 0)[1]
+            # A filter of system calls may kill who tries.
+            code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else 1
         except OSError:
             code = 1
         finally:
