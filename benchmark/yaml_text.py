@@ -64,17 +64,17 @@ class _Loader(yaml.SafeLoader):
 
     def _check_keys(self, node: yaml.MappingNode) -> None:
         """Refuse a key that stands twice; what `<<` brings gives way, as everywhere."""
-        seen: set[str] = set()
+        seen: set[Any] = set()
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode):
                 continue
-            # 1 and "1" would be one key of the JSON that is kept, 1 and 0x1 one of the mapping.
-            value = key.value if key.tag == _MERGE else str(self.construct_object(key))
-            if seen & {key.value, value}:
+            # 1 and "1" would be one key of the JSON that is kept; 1, 1.0 and true of the mapping.
+            value = key.value if key.tag == _MERGE else self.construct_object(key)
+            if seen & {key.value, str(value), value}:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"the key '{key.value}' stands twice", key.start_mark
                 )
-            seen |= {key.value, value}
+            seen |= {key.value, str(value), value}
 
 
 # Tables of its own: the parent's are those of YAML 1.1.

@@ -86,7 +86,11 @@ def test_core_schema(text: str, value: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["a: 1\na: 2", "x: {a: 1, b: 2, a: 1}", "{1: a, '1': b}", "{0x1: a, 1: b}", "on:\non:"]
+    "text",
+    [
+        *("a: 1\na: 2", "x: {a: 1, b: 2, a: 1}", "{1: a, '1': b}", "{0x1: a, 1: b}", "on:\non:"),
+        *("{1: a, 1.0: b}", "{true: a, 1: b}", "{0.0: a, false: b}"),
+    ],
 )
 def test_a_key_stands_once(text: str, tmp_path: Path) -> None:
     with pytest.raises(yaml.YAMLError, match="stands twice"):
