@@ -154,7 +154,7 @@ def _facts(run: Run, summary: Summary, tasks: int, had: int) -> dict[str, Any]:
         "ran": len(summary.records),
         "success": causes.pop("success", 0),
         "causes": dict(causes.most_common()),
-        "without_success": sorted([*summary.hopeless, *summary.never_run]),
+        "without_success": summary.without_success,
         "faults": list(dict.fromkeys(summary.faults)),
         "interrupted": summary.interrupted,
         "detached": sorted(summary.detached),
@@ -170,6 +170,11 @@ def _ended(summary: Summary) -> int:
         notice(
             f"warning: {name} was not run on any task; see get-logs, and resume-compute tries it"
         )
+    for name in summary.without_success:
+        if name not in (*summary.hopeless, *summary.never_run):
+            notice(
+                f"warning: {name} failed on some tasks and was not run on the others; see get-logs"
+            )
     for fault in dict.fromkeys(summary.faults):
         notice(f"warning: {fault}")
     return 0 if summary.all_have_results and not summary.faults else 1

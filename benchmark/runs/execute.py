@@ -15,7 +15,7 @@ from benchmark.compute.dispatcher import account
 from benchmark.compute.driving import final_record, is_tried_again, stoppable
 from benchmark.errors import MethodError
 from benchmark.layout import OUT
-from benchmark.record import FAILURE, NOT_RUN
+from benchmark.record import FAILURE, INTERRUPTED, NOT_RUN
 from benchmark.results import Cause, Record
 from benchmark.runs.spending import Purse, Share, spent
 
@@ -57,6 +57,12 @@ class Summary:
     def never_run(self) -> list[str]:
         """The frameworks none of whose tasks could be run, for reasons that are not theirs."""
         return sorted(name for name, outcomes in self._outcomes.items() if outcomes == {NOT_RUN})
+
+    @property
+    def without_success(self) -> list[str]:
+        """The frameworks without any success here, unless a task of theirs was interrupted."""
+        good = {"success", INTERRUPTED}
+        return sorted(name for name, outcomes in self._outcomes.items() if not outcomes & good)
 
     @property
     def _outcomes(self) -> dict[str, set[str]]:

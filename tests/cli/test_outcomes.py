@@ -141,18 +141,25 @@ def test_the_end_is_counted_from_the_store(
 
 
 @pytest.mark.parametrize(
-    ("causes", "hopeless", "never_run"),
+    ("causes", "hopeless", "never_run", "said"),
     [
-        ([Cause.TIMEOUT, Cause.MEMORY], ["f"], []),
-        ([Cause.SETUP, Cause.DATA], [], ["f"]),
-        ([Cause.FRAMEWORK, Cause.INFRASTRUCTURE], [], []),
-        ([Cause.INTERRUPTED], [], []),
-        ([Cause.SETUP, Cause.INTERRUPTED], [], []),
-        ([Cause.TIMEOUT, None], [], []),
+        ([Cause.TIMEOUT, Cause.MEMORY], ["f"], [], "f failed on every task"),
+        ([Cause.SETUP, Cause.DATA], [], ["f"], "f was not run on any task"),
+        (
+            *([Cause.FRAMEWORK, Cause.INFRASTRUCTURE], [], []),
+            "f failed on some tasks and was not run on the others",
+        ),
+        ([Cause.INTERRUPTED], [], [], ""),
+        ([Cause.SETUP, Cause.INTERRUPTED], [], [], ""),
+        ([Cause.TIMEOUT, None], [], [], ""),
     ],
 )
 def test_who_failed_on_every_task(
-    causes: list[Cause | None], hopeless: list[str], never_run: list[str]
+    causes: list[Cause | None],
+    hopeless: list[str],
+    never_run: list[str],
+    said: str,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     summary = Summary()
     for number, cause in enumerate(causes):
@@ -160,6 +167,12 @@ def test_who_failed_on_every_task(
         key = f"f/d/{number}"
         summary.records[key] = Record(key, status, cause, labels={"framework": "f"})
     assert (summary.hopeless, summary.never_run) == (hopeless, never_run)
+    assert summary.without_success == (["f"] if said else [])
+    runs._ended(summary)
+    warnings = [line for line in capsys.readouterr().err.splitlines() if "warning" in line]
+    assert [line.removeprefix("warning: ").partition(";")[0] for line in warnings] == (
+        [said] if said else []
+    )
 
 
 @pytest.mark.parametrize(
