@@ -50,8 +50,8 @@ def remove_tree(folder: Path) -> str | None:
         return _reason([str(folder.parent)], error.strerror)
     try:
         facts = os.stat(folder.name, dir_fd=parent, follow_symlinks=False)
-        wrong = _refusal(facts)
-        return _reason([str(folder)], wrong) if wrong else _remove(folder, parent)
+        fault = fault_of(facts)
+        return _reason([str(folder)], f"it {fault}") if fault else _remove(folder, parent)
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -71,14 +71,14 @@ def clear(folder: Path) -> None:
         raise OSError(errno.ENOTEMPTY, why)
 
 
-def _refusal(facts: os.stat_result) -> str | None:
-    """Why a folder is not to be removed, by what it is and who owns it."""
+def fault_of(facts: os.stat_result) -> str | None:
+    """Why a path is not a folder of this user's, such as "is a link"; None if it is one."""
     if stat.S_ISLNK(facts.st_mode):
-        return "it is a link"
+        return "is a link"
     if not stat.S_ISDIR(facts.st_mode):
-        return "it is not a folder"
+        return "is not a folder"
     if facts.st_uid != os.geteuid():
-        return f"it belongs to another user ({facts.st_uid})"
+        return f"belongs to another user ({facts.st_uid})"
     return None
 
 

@@ -24,7 +24,7 @@ from typing import IO
 from benchmark.errors import SetupError
 from benchmark.execution.worker.cgroups import PREFIX, Group, create, hierarchies
 from benchmark.execution.worker.crowd import Crowd
-from benchmark.removal import OPEN_FOLDER, remove_tree
+from benchmark.removal import OPEN_FOLDER, fault_of, remove_tree
 
 LOCK = "lock"
 _GROUPS = "groups"
@@ -56,15 +56,10 @@ def scratch_root() -> Path:
 
 def _fault(facts: os.stat_result) -> str | None:
     """Why a folder cannot be a scratch root of this user."""
-    if stat.S_ISLNK(facts.st_mode):
-        return "is a link"
-    if not stat.S_ISDIR(facts.st_mode):
-        return "is not a folder"
-    if facts.st_uid != os.geteuid():
-        return f"belongs to another user ({facts.st_uid})"
-    if facts.st_mode & 0o077:
+    fault = fault_of(facts)
+    if fault is None and facts.st_mode & 0o077:
         return f"is open to other users (mode {stat.S_IMODE(facts.st_mode):03o})"
-    return None
+    return fault
 
 
 class Scratch:
@@ -206,8 +201,7 @@ def _folders(root: Path) -> list[Path]:
     for folder in root.iterdir():
         with contextlib.suppress(FileNotFoundError):
             facts = folder.lstat()
-            ours = stat.S_ISDIR(facts.st_mode) and facts.st_uid == os.geteuid()
-            if ours and _FORM.fullmatch(folder.name):
+            if fault_of(facts) is None and _FORM.fullmatch(folder.name):
                 found.append(folder)
     return found
 
