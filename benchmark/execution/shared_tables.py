@@ -124,7 +124,7 @@ class SharedTables:
         if changed:
             raise DataError(
                 f"The files of the data set '{name}' that tasks of this machine share were changed "
-                "while the task ran; the next attempt gets new ones."
+                "while the task ran; resume-compute gives it new ones."
             )
 
     def close(self) -> None:

@@ -437,7 +437,7 @@ def test_where_it_can_nobody_is_blamed(tmp_path):
     assert found.pop("well").status == "success"
     assert {record.cause for record in found.values()} == {Cause.DATA}
     for record in found.values():
-        assert "were changed while the task ran; the next attempt gets new ones" in record.message
+        assert "were changed while the task ran; resume-compute gives it new ones" in record.message
 
 
 PEEK = """
