@@ -84,6 +84,8 @@ def read_arff(
             columns = _fast(body, attributes, gaps, text)
         else:
             columns = _slow(body.decode("utf-8"), attributes, gaps, text)
+    except DataError as error:
+        raise DataError(f"{path.name}: {error}") from None
     except (pa.ArrowException, ValueError, IndexError) as error:
         reason = " ".join(str(error).split())[:200].rstrip(".")
         raise DataError(f"{path.name} is no valid ARFF: {reason}.") from None

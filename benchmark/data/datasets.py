@@ -27,7 +27,7 @@ _TEXTS = (
     pa.types.is_string_view,
 )
 # What another one has read is read again.
-READER = 2
+READER = 3
 MOST_COLUMNS = 20_000
 LEVELS_KEY = b"benchmark.levels"
 EARLIER_HASH = "hash_without_levels"

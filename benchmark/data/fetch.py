@@ -12,7 +12,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -33,10 +33,14 @@ _ROOT = Path(__file__).parents[2]
 
 @dataclass(frozen=True)
 class Job:
-    """`task-N`, `openml-N` or `study-ID`; `type` skips one that is for something else."""
+    """`task-N`, `openml-N` or `study-ID`; `type` skips one that is for something else.
+
+    With `file` the file of `openml-N` is fetched and not read.
+    """
 
     name: str
     type: str | None = None
+    file: bool = False
 
 
 @dataclass
@@ -77,7 +81,7 @@ def fetch(
         "parallel": max(1, min(parallel, len(jobs))),
         "patience_s": patience_s,
         "silence_s": silence_s,
-        "jobs": [{"name": job.name, "type": job.type} for job in jobs],
+        "jobs": [asdict(job) for job in jobs],
     }
     with tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(

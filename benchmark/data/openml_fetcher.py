@@ -5,8 +5,9 @@
 It is a process of its own because the client needs three seconds to be imported, makes folders in
 the home directory, logs to the root logger, keeps its key in a module, and waits without end for a
 silent server. The request is `{"key", "cache", "place", "parallel", "patience_s", "silence_s",
-"jobs"}`; a job is `{"name": "task-59", "type": null}` or `{"name": "study-135"}`. Events have the
-job's `name` and one of `bytes`, `done`, `members`, `other` (it is of another type) and `fault`.
+"jobs"}`; a job is `{"name": "task-59", "type": null}` or `{"name": "study-135"}`, or, with
+`file`, only the file of a data set. Events have the job's `name` and one of `bytes`, `done`,
+`members`, `other` (it is of another type) and `fault`.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from typing import Any
 from benchmark.data.cache import DataCache
 from benchmark.data.download import retry_after_s
 from benchmark.data.openml_faults import explained, is_passing
+from benchmark.data.openml_file import OpenMLFile
 from benchmark.errors import DataError
 
 _FIRST_PAUSE_S = 0.5
@@ -92,6 +94,11 @@ class Fetcher:
         if kind == "study":
             found: dict[str, Any] = openml_source.members(number)
             return found
+        if job.get("file"):
+            with self.cache.lock(f"data-{number}"):
+                if OpenMLFile.kept(self.cache.folder, int(number)) is None:
+                    openml_source.file(int(number)).keep(self.cache.folder)
+            return {"done": True}
         with self.cache.lock(job["name"]):
             present = self.cache.entry(job["name"])
             if present is not None and not present.outdated:

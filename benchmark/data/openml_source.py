@@ -1,4 +1,4 @@
-"""OpenML's studies, tasks and data sets through the client, as data sets of this program.
+"""OpenML's studies, tasks and data sets through the client, as data sets of this program or files.
 
 Only the fetcher's process imports this. Files are read from the client's cache by our own readers,
 because the client's frames lose types (whole numbers become uint8, levels an order).
@@ -18,11 +18,12 @@ import pyarrow.parquet as pq
 from benchmark.data.arff import read_arff
 from benchmark.data.datasets import Dataset, natural_type
 from benchmark.data.folds import FoldKey, Folds
+from benchmark.data.openml_file import OpenMLFile, without_ignored
 from benchmark.data.parquet import read_parquet
 from benchmark.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from openml.datasets import OpenMLDataset
     from openml.tasks import OpenMLSupervisedTask, OpenMLTask
@@ -99,7 +100,7 @@ def dataset(name: str, kind: str, number: int) -> Dataset:
                 f'with "openml: {number}" and "target".'
             )
     text = {target} if wanted == "classification" else set()
-    table = _without_ignored(_table(data, target, text), data, target)
+    table = without_ignored(_table(data, target, text), _ignored(data), {target})
     if wanted is None:
         wanted = natural_type(table, target)
     folds = _folds(task, table.num_rows, name) if kind == "task" else None
@@ -113,6 +114,14 @@ def dataset(name: str, kind: str, number: int) -> Dataset:
         "notes": _status_notes(data),
     }
     return Dataset.of(name, wanted, target, table, facts, folds)
+
+
+def file(number: int) -> OpenMLFile:
+    """The file of a data set, which need not have a default target."""
+    data = _with_file(number)
+    is_parquet = _parquet(data) is not None
+    path = Path(str(data.parquet_file)) if is_parquet else _arff(data)
+    return OpenMLFile.of(number, path.absolute(), _ignored(data), _status_notes(data))
 
 
 def _type_of(task: OpenMLTask, number: int) -> str:
@@ -156,20 +165,33 @@ def _is_whole(path: Path, md5: str | None) -> bool:
 
 def _table(data: OpenMLDataset, target: str, text: set[str]) -> pa.Table:
     """Of the parquet file, or of the ARFF where there is no parquet that can be read."""
-    if data.parquet_file:
-        try:
-            return read_parquet(Path(data.parquet_file), {target})
-        except (pa.ArrowException, OSError, ValueError):
-            Path(data.parquet_file).unlink()
-    # Of openml 0.15; the public way to the ARFF is a variable for the whole process.
-    from openml.datasets.functions import _get_dataset_arff
-
-    path = Path(str(data.data_file or _get_dataset_arff(data)))
+    table = _parquet(data, {target})
+    if table is not None:
+        return table
+    path = _arff(data)
     try:
         return read_arff(path, text=text)
     except (DataError, UnicodeDecodeError) as error:
         named = f"OpenML data set {data.dataset_id}"
         raise DataError(str(error).replace(path.name, named)) from None
+
+
+def _parquet(data: OpenMLDataset, named: Collection[str] = ()) -> pa.Table | None:
+    """The table of the parquet file; None, and no such file, where that cannot be read."""
+    if not data.parquet_file:
+        return None
+    try:
+        return read_parquet(Path(data.parquet_file), named)
+    except (pa.ArrowException, OSError, ValueError):
+        Path(data.parquet_file).unlink()
+        return None
+
+
+def _arff(data: OpenMLDataset) -> Path:
+    # Of openml 0.15; the public way to the ARFF is a variable for the whole process.
+    from openml.datasets.functions import _get_dataset_arff
+
+    return Path(str(data.data_file or _get_dataset_arff(data)))
 
 
 def _status_notes(data: OpenMLDataset) -> list[str]:
@@ -184,18 +206,9 @@ def _status_notes(data: OpenMLDataset) -> list[str]:
     return [f"OpenML's status of data set {data.dataset_id} is {status[1]}"]
 
 
-def _without_ignored(table: pa.Table, data: OpenMLDataset, target: str) -> pa.Table:
-    """Without row ids and what OpenML says to ignore."""
-    said = [data.row_id_attribute, *(data.ignore_attribute or [])]
-    ignored: set[str] = set()
-    for name in said:
-        if name in table.column_names:
-            ignored.add(str(name))
-        elif name:
-            ignored.update(part.strip(" \"'") for part in str(name).split(","))
-    return table.drop_columns(
-        [name for name in table.column_names if name in ignored and name != target]
-    )
+def _ignored(data: OpenMLDataset) -> list[str]:
+    """The row id and what OpenML says to ignore."""
+    return [str(name) for name in (data.row_id_attribute, *(data.ignore_attribute or [])) if name]
 
 
 def _folds(task: OpenMLSupervisedTask, rows: int, name: str) -> Folds | None:

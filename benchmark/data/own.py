@@ -30,12 +30,14 @@ from benchmark.data.cache import DataCache, Entry
 from benchmark.data.datasets import Dataset, natural_type
 from benchmark.data.download import SCHEMES, checked, download, shown
 from benchmark.data.folds import Folds
-from benchmark.data.kinds import Reading, retyped, with_target, without_missing
+from benchmark.data.kinds import Reading, with_target
 from benchmark.data.tables import format_of, read_table
 from benchmark.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+    from benchmark.data.openml_file import OpenMLFile
 
 Kind = Literal["number", "integer", "category", "boolean", "date", "text", "ignore"]
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
@@ -165,14 +167,14 @@ def declared(files: Iterable[str]) -> list[Declaration]:
 
 def entry(
     declaration: Declaration,
-    base: Dataset | None = None,
+    base: OpenMLFile | None = None,
     *,
     refresh: bool = False,
     on_bytes: Callable[[int], None] | None = None,
 ) -> Entry:
     """The declared data set, from the cache while neither declaration nor files have changed.
 
-    `base` is the OpenML data set that the declaration names, where it names one.
+    `base` is the file of the OpenML data set that the declaration names, where it names one.
 
     Raises:
         DataError: it cannot be had, or is unusable.
@@ -260,8 +262,8 @@ def _within(declaration: Declaration, name: str) -> Path:
     return full
 
 
-def _signature(declaration: Declaration, paths: list[Path], base: Dataset | None) -> str:
-    said: list[Any] = [json.loads(declaration.model_dump_json()), base.hash if base else None]
+def _signature(declaration: Declaration, paths: list[Path], base: OpenMLFile | None) -> str:
+    said: list[Any] = [json.loads(declaration.model_dump_json()), base.identity if base else None]
     for path in paths:
         try:
             status = path.stat()
@@ -272,14 +274,10 @@ def _signature(declaration: Declaration, paths: list[Path], base: Dataset | None
 
 
 def _read(
-    declaration: Declaration, paths: list[Path], signature: str, base: Dataset | None
+    declaration: Declaration, paths: list[Path], signature: str, base: OpenMLFile | None
 ) -> Dataset:
     reading = declaration.reading
-    if base is not None:
-        given = without_missing(base.table, declaration.missing or ())
-        tables = [retyped(given, reading, f"OpenML data set {declaration.openml}")]
-    else:
-        tables = [read_table(path, reading) for path in paths]
+    tables = [base.read(reading)] if base else [read_table(path, reading) for path in paths]
     text = [format_of(path, reading) == "csv" for path in paths]
     if not all(text):
         pairs = zip(tables, text, strict=True)
@@ -289,7 +287,7 @@ def _read(
     wanted = declaration.type or natural_type(table, declaration.target)
     source = shown(declaration.url) if declaration.url else ", ".join(path.name for path in paths)
     if base is not None:
-        source = str(base.description.get("source"))
+        source, notes = base.source, [*base.notes]
     facts: dict[str, Any] = {"source": source, "licence": declaration.licence}
     facts |= {"signature": signature, "notes": notes, "declared_split": folds is not None}
     return Dataset.of(declaration.name, wanted, declaration.target, table, facts, folds)

@@ -22,6 +22,7 @@ from benchmark.data import embedded_suite, own
 from benchmark.data.cache import Entry, write_whole
 from benchmark.data.embedded_suite import FOLDER, SUITES
 from benchmark.data.fetch import PARALLEL, PATIENCE_S, Job, fetch, openml_cache
+from benchmark.data.openml_file import OpenMLFile
 from benchmark.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -155,7 +156,8 @@ class Catalogue:
     def ready(self, names: Iterable[str], *, refresh: bool = False) -> dict[str, Entry]:
         """The data sets that can be had of these; the others are in `faults` or `left_out`."""
         names = list(dict.fromkeys(names))
-        self._fetch(self._needed(names))
+        self._fetch([n for n in names if n not in self._own and is_reference(n)])
+        self._fetch_files([self._own[name] for name in names if name in self._own])
         left = [name for name in names if name not in self.faults and name not in self.left_out]
         with ThreadPoolExecutor(PARALLEL) as pool:
             entries = list(pool.map(lambda name: self._entry_or_why(name, refresh), left))
@@ -253,17 +255,6 @@ class Catalogue:
                     self.faults[f"study {study}"] = fault
         return members
 
-    def _needed(self, names: Iterable[str]) -> list[str]:
-        """The names that come from OpenML, also those below a declaration."""
-        needed = []
-        for name in names:
-            declaration = self._own.get(name)
-            if declaration is not None:
-                needed += [f"openml-{declaration.openml}"] if declaration.openml else []
-            elif is_reference(name):
-                needed.append(name)
-        return list(dict.fromkeys(needed))
-
     def _fetch(self, names: list[str]) -> None:
         """Fetch what is not in the cache; what an older program has read is read again."""
         entries = {name: openml_cache().entry(name) for name in names}
@@ -287,6 +278,19 @@ class Catalogue:
         for name, kind in fetched.others.items():
             write_whole(_kind_path(name), kind.encode())
 
+    def _fetch_files(self, declarations: Iterable[Declaration]) -> None:
+        """Fetch the OpenML files that declarations read and that are not here yet."""
+        numbers = {one.name: one.openml for one in declarations if one.openml is not None}
+        folder = openml_cache().folder
+        missing = [n for n in dict.fromkeys(numbers.values()) if not OpenMLFile.kept(folder, n)]
+        jobs = [Job(f"openml-{number}", file=True) for number in missing]
+        faults = fetch(jobs, self._key, self._on_event).faults
+        self.faults |= {
+            name: faults[f"openml-{number}"]
+            for name, number in numbers.items()
+            if f"openml-{number}" in faults
+        }
+
     def _entry_or_why(self, name: str, refresh: bool) -> Entry | DataError:
         """The entry, or what stops it and no other data set."""
         try:
@@ -300,9 +304,11 @@ class Catalogue:
     def _entry(self, name: str, *, refresh: bool) -> Entry:
         declaration = self._own.get(name)
         if declaration is not None:
-            base = self._base(declaration)
             entry = own.entry(
-                declaration, base, refresh=refresh, on_bytes=lambda n: self._tell(name, bytes=n)
+                declaration,
+                _base(declaration),
+                refresh=refresh,
+                on_bytes=lambda n: self._tell(name, bytes=n),
             )
             self._tell(name, done=True)
             return entry
@@ -320,13 +326,19 @@ class Catalogue:
         if self._on_event:
             self._on_event({"name": name} | event)
 
-    def _base(self, declaration: Declaration) -> Dataset | None:
-        if declaration.openml is None:
-            return None
-        name = f"openml-{declaration.openml}"
-        if name in self.faults:
-            raise DataError(self.faults[name])
-        return load(name)
+
+def _base(declaration: Declaration) -> OpenMLFile | None:
+    """The file of the OpenML data set that a declaration names, where it names one."""
+    number = declaration.openml
+    if number is None:
+        return None
+    file = OpenMLFile.kept(openml_cache().folder, number)
+    if file is None:
+        raise DataError(
+            f"The file of OpenML data set {number} has gone from the cache; start the command "
+            "again, and it is fetched again."
+        )
+    return file
 
 
 def _kind_path(name: str) -> Path:

@@ -44,6 +44,8 @@ _ARCHIVES = {
     b"Rar!": "a rar archive",
 }
 _BLOCK = 1 << 26
+# Of ARFF, whose header has a kind for the others: what no number of that kind has to hold.
+_AS_WRITTEN = ("category", "text", "number", "ignore")
 _AS_TEXT = ("category", "text", "integer", "boolean", "date")
 
 
@@ -98,7 +100,8 @@ def _read(path: Path, kind: str, reading: Reading) -> pa.Table:
         return _read_csv(path, reading)
     if kind == "parquet":
         return read_parquet(path, {*reading.named, *reading.columns})
-    text = {reading.target} if reading.type == "classification" and reading.target else set()
+    text = {name for name, kind in reading.columns.items() if kind in _AS_WRITTEN}
+    text |= {reading.target} if reading.type == "classification" and reading.target else set()
     table = read_arff(path, reading.encoding, reading.missing or (), text)
     return without_levels(table, reading.missing or ())
 
