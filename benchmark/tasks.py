@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from benchmark.errors import BenchmarkError, StoreError
+from benchmark.errors import BenchmarkError, ConfigError, StoreError
 from benchmark.layout import Layout, task_key
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 MANIFEST_VERSION = 1
 BENCHMARK_EVALUATION = "benchmark.execution.evaluation:BenchmarkEvaluation"
 CLASSIC_SEED = 1400
+CLASSIC_SEEDS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,15 +251,23 @@ def seeds_of(seeds: int | list[int]) -> list[int]:
     """The seeds of a configuration: n means the first n distinct values of the classic generator.
 
     The classic ten are the first ten of `numpy.random.RandomState(1400).randint(1000)`.
+
+    Raises:
+        ConfigError: it is a number of which the generator has not as many values.
     """
     if isinstance(seeds, list):
         return list(seeds)
+    if seeds > CLASSIC_SEEDS:
+        raise ConfigError(
+            f"'seeds' is {seeds}, and there are {CLASSIC_SEEDS} classic seeds; write a number from "
+            f"1 to {CLASSIC_SEEDS}, or list the seeds."
+        )
     import numpy as np
 
     generator = np.random.RandomState(CLASSIC_SEED)
     chosen: dict[int, None] = {}
     while len(chosen) < seeds:
-        chosen[int(generator.randint(1000))] = None
+        chosen[int(generator.randint(CLASSIC_SEEDS))] = None
     return list(chosen)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmark.errors import BenchmarkError
+from benchmark.errors import BenchmarkError, ConfigError
 from benchmark.store import Store
 from benchmark.tasks import (
     Cell,
@@ -77,6 +77,12 @@ def test_the_classic_seeds() -> None:
 
 def test_every_possible_number_of_seeds_ends() -> None:
     assert sorted(seeds_of(1000)) == list(range(1000))
+
+
+@pytest.mark.parametrize("number", [1001, 5000, 10**9])
+def test_more_seeds_than_there_are_is_refused(number: int) -> None:
+    with pytest.raises(ConfigError, match=f"'seeds' is {number}, and there are 1000"):
+        seeds_of(number)
 
 
 def test_a_list_of_seeds_is_taken_as_it_is() -> None:
