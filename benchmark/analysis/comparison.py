@@ -204,7 +204,10 @@ def _tested(pairs: pd.DataFrame) -> pd.DataFrame:
     moved = scored[scored["even"] != 0].groupby("framework")["dataset"].nunique()
     tests = {}
     for framework, rows in scored.groupby("framework"):
-        means = rows.groupby(["type", "dataset"])["even"].mean().to_numpy()
+        with np.errstate(invalid="ignore"):
+            means = rows.groupby(["type", "dataset"])["even"].mean()
+        # Infinitely better on one seed and infinitely worse on another is neither.
+        means = means.fillna(0.0).to_numpy()
         found = signed_rank(means)
         if found.least * len(moved) > ALPHA:  # Too few data sets to find anything: by task.
             found = signed_rank(rows["even"].to_numpy())

@@ -126,6 +126,25 @@ def test_unchanged_releases_do_not_fail():
         assert not any("regression" in text for text in lines(found))
 
 
+def test_infinitely_bad_scores_are_compared():
+    """R² of a model that diverged; on one data set the change has no mean then."""
+    runs = [
+        results(
+            [
+                (name, f"d{number}", seed, -np.inf if (name, number, seed) == bad else 0.5 + shift)
+                for number in range(3)
+                for seed in range(2)
+                for name, shift in (("tool", 0.1), ("best", 0.2))
+            ],
+            metric="r2",
+        )
+        for bad in (("tool", 0, 0), ("tool", 0, 1))
+    ]
+    found = against(*runs)
+    assert found.regressions == ()
+    assert found.frameworks["p"].tolist() == [1.0, 1.0]
+
+
 def test_exchanging_the_runs_turns_the_test_round():
     random = np.random.default_rng(1)
     for _ in range(2):
