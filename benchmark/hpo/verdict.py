@@ -39,6 +39,7 @@ ALPHA = 0.05
 FEWEST, MOST = 2, 1000
 # The fewest pairs whose least p, 2 / 2^n, is below ALPHA.
 ENOUGH = 6
+_ROUNDING = 1e-12
 BEST, DEFAULT = "best", "default"
 CONFIRM = "confirm"
 
@@ -190,8 +191,11 @@ def compare(
     `smaller` values are better, or larger ones; the best broke a constraint in `broken` repeats.
     """
     losses = [tuple(_loss(value, smaller) for value in pair) for pair in pairs]
-    # Two failures are alike: infinity less infinity is no number.
-    found = [0.0 if best == default else best - default for best, default in losses]
+    # Values that differ by rounding only are equal, and so are two failures (both infinite).
+    found = [
+        0.0 if math.isclose(best, default, rel_tol=_ROUNDING) else best - default
+        for best, default in losses
+    ]
     p, gained = signed_rank(found)
     failures = [sum(pair[side] is None for pair in pairs) for side in (0, 1)]
     is_better = gained and p < ALPHA

@@ -112,6 +112,7 @@ FAILED: Pairs = [(None, 9.0)]
         ([(3, 4)] * 2, "Only 2 pairs differ"),
         ([(3, 4)] * 5 + [(3, 3)] * 5, "Only 5 pairs differ"),
         ([(3, 3)] * 8, "Only 0 pairs differ"),
+        ([(0.3, 0.1 + 0.2)] * 8, "Only 0 pairs differ"),
         ([(3, 9)] * 4 + [(9, 3)] * 4, "may be noise"),
         ([(9, 3), (9.1, 3), (9, 3.1)] * 2, "worse than the default"),
         (FAILED * 7 + [(3.0, 9.0)] * 3, "It failed in 7 of 10 repeats."),
