@@ -102,7 +102,11 @@ class _Matcher:
         self._owner = 0
 
     def ask(self, request: dict[str, Any]) -> dict[str, Any] | None:
-        """The answer, or None where it did not come within the budget."""
+        """The answer, or None where it did not come within the budget.
+
+        Raises:
+            BenchmarkError: the process cannot be started, for which no pattern is to blame.
+        """
         with self._lock:
             if self._owner != os.getpid():  # A fork has its own.
                 self._process, self._owner = None, os.getpid()
@@ -131,7 +135,15 @@ class _Matcher:
                 start_new_session=True,
             )
             # Its start is no part of the budget of a pattern.
-            self._exchange(self._process, {"what": "groups", "pattern": "", "text": ""}, _START_S)
+            try:
+                nothing = {"what": "groups", "pattern": "", "text": ""}
+                self._exchange(self._process, nothing, _START_S)
+            except (OSError, EOFError):
+                self._end(self._process)
+                raise BenchmarkError(
+                    f"The process that matches patterns does not start ({sys.executable}); check "
+                    "the memory and the process limits of this machine."
+                ) from None
         return self._process
 
     def _exchange(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmark.errors import BenchmarkError
 from benchmark.hpo import patterns
 from benchmark.hpo.measuring import MeasureError, Measuring
 from benchmark.hpo.patterns import PatternError, check, first, last
@@ -84,6 +86,22 @@ def test_a_matcher_that_is_ended_from_outside_is_started_again() -> None:
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     assert first("a", "ba") == (1, 2)
+
+
+def test_a_matcher_that_does_not_start_is_no_fault_of_a_pattern(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    matcher = patterns._Matcher()
+    monkeypatch.setattr(patterns, "_matcher", matcher)
+    with monkeypatch.context() as broken:
+        broken.setattr(sys, "executable", "/bin/false")
+        for _ in range(2):
+            with pytest.raises(BenchmarkError, match="does not start") as raised:
+                first("a", "a")
+            assert not isinstance(raised.value, PatternError)
+    assert first("a", "a") == (0, 1)
+    assert matcher._process is not None
+    matcher._end(matcher._process)
 
 
 def test_threads_and_large_texts() -> None:
