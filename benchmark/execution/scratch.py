@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import IO
 
 from benchmark.errors import SetupError
+from benchmark.execution.task_files import TaskFileError, read_left
 from benchmark.execution.worker.cgroups import PREFIX, Group, create, hierarchies
 from benchmark.execution.worker.crowd import Crowd
 from benchmark.removal import OPEN_FOLDER, fault_of, remove_tree
@@ -281,12 +282,8 @@ def _noted_groups(folder: Path) -> list[Group]:
 def _read_note(path: Path) -> dict[str, str]:
     """A note's JSON; {} where it is not such as a runner writes."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                return {}
-            noted = json.loads(file.read(_LARGEST_NOTE))
-    except (OSError, ValueError, RecursionError):
+        noted = json.loads(read_left(path, _LARGEST_NOTE) or b"")
+    except (TaskFileError, ValueError, RecursionError):
         return {}
     known = {"memory", "cpuset", "unified"}
     if not isinstance(noted, dict) or not {"memory", "unified"} & noted.keys():

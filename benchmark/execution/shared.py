@@ -27,11 +27,13 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 from benchmark.execution.scratch import LOCK, discard, lock_of, scratch_root
+from benchmark.execution.task_files import TaskFileError, read_left
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _READY = "ready"
+_LARGEST_NOTE = 1 << 16
 _MOST_HELD = 8
 _MOST_HELD_BYTES = 1 << 30
 
@@ -194,11 +196,11 @@ def _built(folder: Path, build: Callable[[Path], None]) -> dict[str, _File]:
 def _noted(folder: Path) -> dict[str, _File] | None:
     """What the builder noted; of a note that cannot be read, files that are nowhere."""
     try:
-        noted = json.loads((folder / _READY).read_bytes())
-        return {name: _File(*facts) for name, facts in noted.items()}
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+        note = read_left(folder / _READY, _LARGEST_NOTE)
+        if note is None:
+            return None
+        return {name: _File(*facts) for name, facts in json.loads(note).items()}
+    except (TaskFileError, ValueError, TypeError, AttributeError, RecursionError):
         return {f"{_READY}/": _File(0, 0, 0, 0, "")}
 
 

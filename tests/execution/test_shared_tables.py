@@ -282,14 +282,22 @@ def test_files_that_another_process_has_found_changed_are_left_to_it(own_scratch
     assert list(own_scratch.iterdir()) == []
 
 
-@pytest.mark.parametrize("note", ["", "[]", '{"table": 7}', '{"table": [1, 2]}', "[" * 100_000])
-def test_a_note_that_cannot_be_read_is_a_change(own_scratch: Path, note: str) -> None:
+@pytest.mark.parametrize(
+    "note", ["", "[]", '{"table": 7}', '{"table": [1, 2]}', "[" * 100_000, None]
+)
+def test_a_note_that_cannot_be_read_is_a_change(own_scratch: Path, note: str | None) -> None:
+    """None: it is a pipe, which must not be waited for."""
+
     def build(folder: Path) -> None:
         (folder / "table").write_text("whole")
 
     with shared.SharedFolders() as one, shared.SharedFolders() as other:
         folder = one.hold("table-x", build)
-        (folder / "ready").write_text(note)
+        if note is None:
+            (folder / "ready").unlink()
+            os.mkfifo(folder / "ready")
+        else:
+            (folder / "ready").write_text(note)
         (folder / "table").chmod(0o600)
         (folder / "table").write_text("half")
         assert (other.hold("table-x", build) / "table").read_text() == "whole"
