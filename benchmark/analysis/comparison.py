@@ -207,8 +207,7 @@ def _tested(pairs: pd.DataFrame) -> pd.DataFrame:
         with np.errstate(invalid="ignore"):
             means = rows.groupby(["type", "dataset"])["even"].mean()
         # Infinitely better on one seed and infinitely worse on another is neither.
-        means = means.fillna(0.0).to_numpy()
-        found = signed_rank(means)
+        found = signed_rank(means.fillna(0.0).to_numpy())
         if found.least * len(moved) > ALPHA:  # Too few data sets to find anything: by task.
             found = signed_rank(rows["even"].to_numpy())
         tests[framework, "p"] = (found.less, found.least)
