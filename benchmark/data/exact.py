@@ -40,7 +40,7 @@ def numbers(text: pa.Array, place: str) -> pa.Array:
     """The numbers that text holds: int64 or uint64 where all are whole, else float64.
 
     Raises:
-        DataError: a whole number has more digits than either holds.
+        DataError: a whole number beyond 2^53 is beside fractions, or is beyond 64 bits.
         pyarrow.ArrowInvalid: something is not a number.
     """
     trimmed = trim(text)
@@ -53,9 +53,9 @@ def numbers(text: pa.Array, place: str) -> pa.Array:
     lost = next(_inexact(_whole(trimmed)), None)
     if lost is not None:
         raise DataError(
-            f"The {place} holds {lost}, which neither 64 bits nor a floating-point number hold "
-            'exactly; declare the column as "category" or "ignore", or as "number" for the nearest '
-            "floating-point number."
+            f"The {place} holds {lost}, of which a floating-point number loses digits, and not "
+            'only whole numbers of 64 bits; declare the column as "category" or "ignore", or as '
+            '"number" for the nearest floating-point numbers.'
         )
     return found
 

@@ -292,7 +292,7 @@ class Catalogue:
         }
 
     def _entry_or_why(self, name: str, refresh: bool) -> Entry | DataError:
-        """The entry, or what stops it and no other data set."""
+        """The entry, or the error of this data set, which stops no other one."""
         try:
             return self._entry(name, refresh=refresh)
         except DataError as error:

@@ -171,9 +171,9 @@ class BenchmarkEvaluation:
         self._tables.close()
 
     def _check(self, task: Task, run: Run, outcome: Outcome) -> None:
-        """Nobody is blamed for a result from files that some task has written to.
+        """Refuse a result from shared files that a task has changed.
 
-        A file that root has mapped on a tmpfs may change without a trace but its content.
+        Root can change a mapped file of a tmpfs so that only its content shows it.
         """
         name = task.payload["dataset"]
         self._tables.check(

@@ -250,7 +250,7 @@ def _remove(folder: Path) -> str | None:
 
 
 def _out_of_reach(folder: Path) -> Path:
-    """A shared folder under a name that nobody asks for, so that none is entered half removed."""
+    """Rename a shared folder before its removal, so that no process opens it half removed."""
     if "-" not in folder.name:
         return folder
     aside = folder.with_name(f"gone-{secrets.token_hex(8)}")

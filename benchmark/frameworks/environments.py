@@ -186,7 +186,9 @@ def _build(
     try:
         clear(folder)
     except OSError as error:
-        raise SetupError(f"{folder} cannot be built anew: {error.strerror}.") from None
+        raise SetupError(
+            f"{folder} cannot be rebuilt, because it cannot be removed: {error.strerror}."
+        ) from None
     python = str(folder / "bin" / "python")
     sync = ["pip", "sync", "--require-hashes", "--no-python-downloads"]
     if minor_version(base) != "3.6":  # uv compiles for Python 3.7 and later only.

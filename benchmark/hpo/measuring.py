@@ -246,7 +246,10 @@ def _last_text(lines: list[str]) -> str | None:
         if lines[place] in ("{", *_OPENING):
             tries -= 1
             if tries < 0:
-                raise MeasureError("Standard output has too many brackets alone in their lines.")
+                raise MeasureError(
+                    "Standard output has too many brackets alone in their lines; print the result "
+                    "in one line of JSON."
+                )
             text = "\n".join(_bracketed(lines, place))
         if _is_json(text) or re.match(r'\{\s*"', text):
             return text

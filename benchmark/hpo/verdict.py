@@ -113,7 +113,7 @@ def check(definition: StudyDefinition, repeats: int) -> None:
 
 
 def doubt(repeats: int) -> str | None:
-    """What is to be said before so few pairs are run; None where they may be enough."""
+    """A warning that so few pairs cannot prove anything; None for ENOUGH or more."""
     if repeats >= ENOUGH:
         return None
     return (
