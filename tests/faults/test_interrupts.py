@@ -41,7 +41,7 @@ def status(ground, typed):
 
 @pytest.mark.parametrize(
     ("ground", "number"),
-    [(2, signal.SIGINT), (1, signal.SIGTERM), (1, signal.SIGHUP)],
+    [(2, signal.SIGINT), (2, signal.SIGTERM), (2, signal.SIGHUP)],
     indirect=["ground"],
 )
 def test_it_ends_cleanly(ground, status, number):
