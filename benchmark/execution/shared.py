@@ -154,7 +154,7 @@ def _locked(name: str) -> tuple[Path, IO[bytes]]:
             continue
         lock = lock_of(folder, wait=True, shared=True)
         if lock is None:
-            if folder.is_symlink() or (folder.is_dir() and (folder / LOCK).exists()):
+            if folder.is_symlink() or (folder.is_dir() and os.path.lexists(folder / LOCK)):
                 folder = _another(name)
             continue
         if _is_lock_of(folder, lock):
