@@ -112,7 +112,9 @@ class SharedFolders:
         Other processes may still map its files, so it goes when they have let go as well.
         """
         held = self._held.pop(name)
-        aside = held.folder.with_name(f"changed-{secrets.token_hex(8)}")
+        # A name by which all processes that hold this folder find it, to remove it as the last.
+        inode = os.fstat(held.lock.fileno()).st_ino
+        aside = held.folder.with_name(f"changed-{inode:016x}")
         # Else another process has done so, and may have built it anew.
         if _is_lock_of(held.folder, held.lock):
             held.folder.rename(aside)
