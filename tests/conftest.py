@@ -48,6 +48,8 @@ __all__ = [
 
 # A shell that runs the tests in the background hands down an ignored Ctrl-C, and they send some.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# And nohup an ignored SIGHUP.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 SMALL: dict[str, Any] = {
     "studies": ["starter"],

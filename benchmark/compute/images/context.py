@@ -33,6 +33,7 @@ _STEPS = ("docker/Dockerfile", "docker/install.py", "pre-requirements.txt", "req
 _BUILDERS = (
     "cache.py",
     "errors.py",
+    "removal.py",
     *(f"frameworks/{n}.py" for n in ("environments", "interpreters", "uv")),
 )
 _PACKAGES = ("__init__.py", "frameworks/__init__.py")
