@@ -86,7 +86,7 @@ class Dataset:
         if target not in names:
             raise DataError(_without_target(name, target, names))
         columns = {c: _normal(table.column(c), f'column "{c}" of {name}') for c in names}
-        goal, raw = columns[target], _whole(table.column(target))
+        goal, raw = columns[target], exact.combined(table.column(target))
         if not len(goal):
             raise DataError(f"Data set {name} has no rows; it needs at least two.")
         present = goal.is_valid()
@@ -245,7 +245,7 @@ def _whole_folds(name: str, folds: Folds) -> Folds:
 def _normal(column: pa.ChunkedArray, place: str) -> pa.Array:
     """The column as integers, floats or a dictionary of strings; in one piece."""
     kind = column.type
-    array = _whole(column)
+    array = exact.combined(column)
     is_ = pa.types
     if is_.is_dictionary(kind):
         return _category(array, place)
@@ -265,13 +265,6 @@ def _normal(column: pa.ChunkedArray, place: str) -> pa.Array:
         f"The {place} holds {kind}; use numbers, text, booleans or dates, or leave it out with "
         '"ignore" in "columns".'
     )
-
-
-def _whole(column: pa.ChunkedArray) -> pa.Array:
-    array = column.combine_chunks()
-    if isinstance(array, pa.ChunkedArray):
-        return pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], column.type)
-    return array
 
 
 def _infinite(features: dict[str, pa.Array]) -> list[str]:

@@ -25,6 +25,14 @@ _INTEGERS = (pa.int64(), pa.uint64())
 _MANY_DIGITS = r"\d[\d.]{15,}"
 
 
+def combined(column: pa.ChunkedArray) -> pa.Array:
+    """The column in one piece."""
+    array = column.combine_chunks()
+    if isinstance(array, pa.ChunkedArray):
+        return pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], column.type)
+    return array
+
+
 def as_text(array: pa.Array) -> pa.Array:
     """The text of each value; whole floats have no fraction, NaN is missing."""
     if not pa.types.is_floating(array.type):

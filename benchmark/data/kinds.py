@@ -45,11 +45,6 @@ def plain_numbers(text: pa.Array, reading: Reading) -> pa.Array:
     return pc.replace_substring(text, ",", ".") if reading.decimal == "," else text
 
 
-def _whole(column: pa.ChunkedArray) -> pa.Array:
-    array = column.combine_chunks()
-    return pa.concat_arrays(array.chunks) if isinstance(array, pa.ChunkedArray) else array
-
-
 def without_missing(table: pa.Table, words: Collection[str]) -> pa.Table:
     """Missing where a typed value is one of the words; a number where a word names it."""
     for place, name in enumerate(table.column_names):
@@ -109,7 +104,7 @@ def with_target(table: pa.Table, reading: Reading) -> tuple[pa.Table, list[str]]
     if table.column_names.count(target) != 1 or target in reading.columns:
         return table, []
     place = table.column_names.index(target)
-    text = _whole(table.column(place))
+    text = exact.combined(table.column(place))
     if not pa.types.is_string(text.type):
         return table, []
     plain = plain_numbers(text, reading)
@@ -152,7 +147,7 @@ def retyped(table: pa.Table, reading: Reading, place: str) -> pa.Table:
             table = table.remove_column(number)
             continue
         try:
-            column = _as_kind(_whole(table.column(number)), kind, reading)
+            column = _as_kind(exact.combined(table.column(number)), kind, reading)
         except (pa.ArrowException, ValueError) as error:
             reason = " ".join(str(error).split())[:240].rstrip(".")
             raise DataError(
