@@ -17,7 +17,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 JOBS ?= 3
 # Lanes of integration tests at once; most of their time is waiting.
-LANES ?= 4
+LANES ?= 3
 
 .PHONY: benchmark test integration check audit docs soak coverage prove perf env clean
 

@@ -160,7 +160,7 @@ def summary(lanes: Sequence[Lane]) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser("lanes", description=__doc__.partition("\n")[0])
     parser.add_argument("lanes", nargs="*", metavar="LANE", help=f"of {', '.join(LANES)}")
-    parser.add_argument("--jobs", type=int, default=4, help="lanes at once (default: 4)")
+    parser.add_argument("--jobs", type=int, default=3, help="lanes at once (default: 3)")
     options = parser.parse_args()
     if strangers := set(options.lanes) - set(LANES):
         parser.error(f"no lane '{min(strangers)}'; the lanes are {', '.join(LANES)}")

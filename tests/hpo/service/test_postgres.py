@@ -16,8 +16,11 @@ TUNABLES: list[dict[str, Any]] = [
 ]
 
 
-def test_two_servers(serve: Callable[..., Any], postgres: str) -> None:
-    trials, clients = 2000, 16
+@pytest.mark.parametrize(
+    "trials", [200, pytest.param(2000, marks=pytest.mark.soak)], ids=["few", "many"]
+)
+def test_two_servers(serve: Callable[..., Any], postgres: str, trials: int) -> None:
+    clients = 16
     servers = [serve("--no-grpc", "--storage", postgres) for _ in range(2)]
     urls = [server.url for server in servers]
     founded = Client(urls[0]).create(
