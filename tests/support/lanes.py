@@ -28,8 +28,8 @@ from xml.etree import ElementTree
 ROOT = Path(__file__).parents[2]
 # The longest first, so that none of them is left to run alone at the end.
 LANES: dict[str, tuple[str, ...]] = {
-    "docker": ("docker", "hpo/service/test_image.py", "hpo/test_examples.py", "execution"),
     "slurm": ("compute/slurm", "compute/test_dispatchers.py"),
+    "docker": ("docker", "hpo/service/test_image.py", "hpo/test_examples.py", "execution"),
     "aws": ("compute/aws", "compute/baremetal", "compute/batch", "compute/test_mixed_run.py"),
     "frameworks": ("frameworks",),
     "studies": (
