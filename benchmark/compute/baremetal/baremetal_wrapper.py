@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from benchmark.results import Record
 
 PATIENCE_S = 300.0
+# EC2 takes a machine away two minutes after its notice.
+CLOSE_S = 60.0
 _TICK_S = 1.0
 
 
@@ -57,6 +59,7 @@ class Worker:
         _say(f"{slots} at a time, tasks of run '{self.run.name}'")
         try:
             with LocalDispatcher(self.run, config) as pool:
+                pool.close_s = CLOSE_S
                 self._pull(pool, slots)
         finally:
             # The pool has ended its tasks as interrupted by now, so that others may begin them.

@@ -26,13 +26,15 @@ if TYPE_CHECKING:
     from benchmark.config import Config
     from benchmark.tasks import Run, Task
 
-# A task ends and says so in a fraction of a second; on a busy machine it may take longer.
-CLOSE_S = 12.0
 _LAME = 3
 
 
 class LocalDispatcher(Dispatcher):
     """`parallel` tasks side by side on disjoint cores; a dead runner is replaced."""
+
+    # How long `close` waits for the runners to end their tasks and to record that they did: a
+    # fraction of a second, on a busy machine longer.
+    close_s = 12.0
 
     def __init__(self, run: Run, config: Config) -> None:
         super().__init__(run, config)
@@ -77,7 +79,7 @@ class LocalDispatcher(Dispatcher):
         try:
             for runner in self._runners:
                 runner.hang_up()
-            end = time.monotonic() + CLOSE_S
+            end = time.monotonic() + self.close_s
             for runner in self._runners:
                 runner.wait(max(0.0, end - time.monotonic()))
         finally:
