@@ -114,7 +114,9 @@ def _alike(classes: list[str]) -> list[str]:
     for name in classes:
         groups.setdefault(_without_form(name), []).append(name)
     twins = [names for names in groups.values() if len(names) > 1]
-    return [f"{_quoted(sorted(names))} are different classes" for names in twins[:1]]
+    shown = "; ".join(_quoted(sorted(names)) for names in twins[:_MOST_NAMED])
+    more = "; …" if len(twins) > _MOST_NAMED else ""
+    return [f"{shown}{more} are different classes"] if twins else []
 
 
 def _without_form(name: str) -> str:

@@ -319,6 +319,11 @@ NOTED: dict[str, tuple[dict[str, Any], str, str]] = {
         "classification",
         '"01", "1", "1.0" are different classes',
     ),
+    "alike, several": (
+        {"a": [1, 2, 3, 4, 5, 6], "y": ["Yes", "1", "x", "yes", "1.0", "z"]},
+        "classification",
+        '"Yes", "yes"; "1", "1.0" are different classes',
+    ),
     "blanks": (
         {"a": [1, 2, 3], "y": ["u", "u ", "v"]},
         "classification",
