@@ -113,7 +113,7 @@ def two_versions(stage: Stage) -> str:
     shutil.copy(ROOT / "main.py", newer)
     with (newer / "benchmark/__init__.py").open("a") as file:
         file.write(VERSION)
-    module = newer / "benchmark/results.py"
+    module = newer / "benchmark/record.py"
     old = '    ended: str | None = None\n    """UTC."""\n'
     text = module.read_text()
     check(text.count(old) == 1, "the record's last field is not where it was")
