@@ -109,7 +109,7 @@ def test_a_run_from_its_start_to_its_report(command: Program, work: Path) -> Non
         ("1", "cpu", "success"),
     ]
 
-    analysed = command("perform-analysis", "--dataset", "cpu")
+    analysed = command("perform-analysis")
     assert analysed.returncode == 0, analysed.stderr
     assert list((work / "figures").glob("*.png"))
     assert "<html" in (work / "report.html").read_text(encoding="utf-8").lower()

@@ -273,8 +273,8 @@ def state_of(pid: int) -> str:
 
 
 def until(true: Callable[[], bool]) -> None:
-    """Wait for something that another process does; five minutes are for a machine at its limit."""
-    end = time.monotonic() + 300
+    """Wait for something that another process does, at most a minute."""
+    end = time.monotonic() + 60
     while not true():
         assert time.monotonic() < end
         time.sleep(0.02)
