@@ -157,10 +157,10 @@ class Catalogue:
         """The data sets that can be had of these; the others are in `faults` or `left_out`."""
         names = list(dict.fromkeys(names))
         self._fetch([n for n in names if n not in self._own and is_reference(n)])
-        self._fetch_files([self._own[name] for name in names if name in self._own])
+        files = self._fetch_files([self._own[name] for name in names if name in self._own])
         left = [name for name in names if name not in self.faults and name not in self.left_out]
         with ThreadPoolExecutor(PARALLEL) as pool:
-            entries = list(pool.map(lambda name: self._entry_or_why(name, refresh), left))
+            entries = list(pool.map(lambda name: self._entry_or_why(name, files, refresh), left))
         found: dict[str, Entry] = {}
         for name, entry in zip(left, entries, strict=True):
             if isinstance(entry, DataError):
@@ -278,8 +278,8 @@ class Catalogue:
         for name, kind in fetched.others.items():
             write_whole(_kind_path(name), kind.encode())
 
-    def _fetch_files(self, declarations: Iterable[Declaration]) -> None:
-        """Fetch the OpenML files that declarations read and that are not here yet."""
+    def _fetch_files(self, declarations: Iterable[Declaration]) -> dict[int, OpenMLFile | None]:
+        """The OpenML files that declarations read, by id, fetched where they are not here yet."""
         numbers = {one.name: one.openml for one in declarations if one.openml is not None}
         folder = openml_cache().folder
         missing = [n for n in dict.fromkeys(numbers.values()) if not OpenMLFile.kept(folder, n)]
@@ -290,23 +290,26 @@ class Catalogue:
             for name, number in numbers.items()
             if f"openml-{number}" in faults
         }
+        return {number: OpenMLFile.kept(folder, number) for number in numbers.values()}
 
-    def _entry_or_why(self, name: str, refresh: bool) -> Entry | DataError:
+    def _entry_or_why(
+        self, name: str, files: dict[int, OpenMLFile | None], refresh: bool
+    ) -> Entry | DataError:
         """The entry, or the error of this data set, which stops no other one."""
         try:
-            return self._entry(name, refresh=refresh)
+            return self._entry(name, files, refresh=refresh)
         except DataError as error:
             return error
         except Exception as error:
             said = " ".join(str(error).split())[:200]
             return DataError(f"{name} cannot be read ({type(error).__name__}: {said}).")
 
-    def _entry(self, name: str, *, refresh: bool) -> Entry:
+    def _entry(self, name: str, files: dict[int, OpenMLFile | None], *, refresh: bool) -> Entry:
         declaration = self._own.get(name)
         if declaration is not None:
             entry = own.entry(
                 declaration,
-                _base(declaration),
+                _base(declaration, files),
                 refresh=refresh,
                 on_bytes=lambda n: self._tell(name, bytes=n),
             )
@@ -327,12 +330,12 @@ class Catalogue:
             self._on_event({"name": name} | event)
 
 
-def _base(declaration: Declaration) -> OpenMLFile | None:
+def _base(declaration: Declaration, files: dict[int, OpenMLFile | None]) -> OpenMLFile | None:
     """The file of the OpenML data set that a declaration names, where it names one."""
     number = declaration.openml
     if number is None:
         return None
-    file = OpenMLFile.kept(openml_cache().folder, number)
+    file = files[number]
     if file is None:
         raise DataError(
             f"The file of OpenML data set {number} has gone from the cache; start the command "

@@ -156,9 +156,11 @@ def test_what_the_client_has_needs_no_network(
 
 
 def test_a_damaged_file_is_fetched_again(
-    place: OpenMLServer, declare: Callable[..., Catalogue]
+    place: OpenMLServer, declare: Callable[..., Catalogue], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sets = {"labels": "openml: 922, target: y", "other": "openml: 922, target: n"}
+    # The one that finds the damage comes first.
+    sets = {"other": "openml: 922, target: n", "labels": "openml: 922, target: y"}
+    monkeypatch.setattr("benchmark.data.sources.PARALLEL", 1)
     before = loaded(declare(**sets))
     file = OpenMLFile.kept(openml_cache().folder, 922)
     assert file is not None
