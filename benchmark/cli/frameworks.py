@@ -10,6 +10,7 @@ from benchmark.cli.progress import counted
 from benchmark.cli.session import configuration
 from benchmark.errors import BenchmarkError
 from benchmark.frameworks import environments, registry
+from benchmark.frameworks.framework import FOLDER
 
 if TYPE_CHECKING:
     import argparse
@@ -102,7 +103,7 @@ def _lock(options: argparse.Namespace) -> int:
 
     framework = _named(options, needs_lock=False)
     folder = framework.environment_folder
-    if folder.is_relative_to(registry.FOLDER):
+    if folder.is_relative_to(FOLDER):
         raise BenchmarkError(f"{folder} came with the program; its lock is not made here.")
     text = locks.resolve(
         framework, locks.requirements_of(framework), "main.py frameworks lock FOLDER"

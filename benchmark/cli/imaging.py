@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.cli.output import notice
 from benchmark.errors import BenchmarkError
-from benchmark.frameworks import framework_of, registry
+from benchmark.frameworks import get, registry
 from benchmark.runs.plan import chosen_frameworks
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def _chosen(options: argparse.Namespace, config: Config) -> list[Framework]:
     if not names:
         entries = chosen_frameworks(config).values()
         names = [f"{e['name']}@{e['version']}" if "lock" in e else e["name"] for e in entries]
-    return [framework_of(str(name), config.frameworks_path) for name in dict.fromkeys(names)]
+    return [get(str(name), config.frameworks_path) for name in dict.fromkeys(names)]
 
 
 def _prepared(

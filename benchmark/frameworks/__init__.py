@@ -6,8 +6,8 @@ frameworks.ensure(frameworks.get("RandomForest")).python      # the interpreter 
 """
 
 from benchmark.frameworks.environments import Environment, ensure, environment_hash, interpreter_for
-from benchmark.frameworks.registry import Framework, Scan, all_frameworks, get, scan
-from benchmark.frameworks.versions import entry_of, framework_of, of_entry
+from benchmark.frameworks.framework import Framework
+from benchmark.frameworks.registry import Scan, all_frameworks, entry_of, get, of_entry, scan
 
 __all__ = [
     "Environment",
@@ -17,7 +17,6 @@ __all__ = [
     "ensure",
     "entry_of",
     "environment_hash",
-    "framework_of",
     "get",
     "interpreter_for",
     "of_entry",

@@ -16,7 +16,7 @@ from benchmark.frameworks.environments import Environment, ensure, verify
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from benchmark.frameworks.registry import Framework
+    from benchmark.frameworks.framework import Framework
 
 SIDE_BY_SIDE = 2
 

@@ -29,7 +29,7 @@ from benchmark.removal import clear
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from benchmark.frameworks.registry import Framework
+    from benchmark.frameworks.framework import Framework
 
 READY = ".ready"
 IMPORT_S = 300

@@ -17,7 +17,7 @@ from benchmark.frameworks.interpreters import interpreter_for, lowest_minor
 from benchmark.frameworks.uv import run_uv
 
 if TYPE_CHECKING:
-    from benchmark.frameworks.registry import Framework
+    from benchmark.frameworks.framework import Framework
 
 IN = "requirements.in"
 LOCK = "requirements.lock"

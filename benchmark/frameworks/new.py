@@ -7,7 +7,8 @@ import shutil
 from pathlib import Path
 
 from benchmark.errors import BenchmarkError
-from benchmark.frameworks.registry import FILE, FOLDER, get, plain
+from benchmark.frameworks.framework import FOLDER
+from benchmark.frameworks.registry import FILE, get, plain
 
 TEMPLATE = FOLDER / "template"
 LOCKED_AS = "random-forest"

@@ -8,7 +8,6 @@ for warning in scan(["~/my-frameworks"]).warnings:
 from __future__ import annotations
 
 import difflib
-import hashlib
 import re
 import tomllib
 from dataclasses import dataclass, fields
@@ -18,75 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.errors import BenchmarkError
 from benchmark.extensions import FRAMEWORKS, extensions
+from benchmark.frameworks.framework import FOLDER, Framework
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
-FOLDER = Path(__file__).parent
-SHARED = FOLDER / "shared"
 FILE = "framework.toml"
 _NOT_KEYS = ("folder", "environment_folder", "lock_file", "pinned")
-
-
-@dataclass(frozen=True)
-class Framework:
-    """A framework as its framework.toml describes it.
-
-    `python` is a version specifier; `environment` names the framework whose requirements it shares,
-    and `environment_folder` is where they are; `preload` are the modules that a server imports
-    once; `packages` are Debian's that an image of it needs; `find_links` is a page of wheels that
-    its lock needs beside the registry; `secrets` names variables that it gets although they hold a
-    secret; a `deterministic` one promises the same predictions for the same seed where no time
-    limit ends it; `minimum_runtime` is in seconds; `version_of` is the distribution whose version
-    is reported; a `light` framework is part of the quickstart. `lock_file` and `pinned` are set
-    where another version was asked for ("h2o@3.44.0.3", see versions.py).
-    """
-
-    name: str
-    folder: Path
-    description: str
-    version_of: str
-    environment_folder: Path
-    environment: str = ""
-    aliases: tuple[str, ...] = ()
-    python: str = ">=3.11"
-    tier: int = 3
-    preload: tuple[str, ...] = ()
-    packages: tuple[str, ...] = ()
-    secrets: tuple[str, ...] = ()
-    find_links: str = ""
-    deterministic: bool = False
-    minimum_runtime: float = 0.0
-    light: bool = False
-    lock_file: Path | None = None
-    pinned: str | None = None
-
-    @property
-    def adapter(self) -> Path:
-        """The file that the worker loads."""
-        return self.folder / "adapter.py"
-
-    @property
-    def lock(self) -> Path:
-        """The hashed requirements of its environment."""
-        return self.lock_file or self.environment_folder / "requirements.lock"
-
-    @property
-    def adapter_hash(self) -> str:
-        """sha256 (16 hex digits) of its Python files, its environment's folder's, the shared."""
-        digest = hashlib.sha256()
-        shared = [SHARED] if self.folder.parent == FOLDER else []
-        for folder in dict.fromkeys((self.folder, self.environment_folder, *shared)):
-            for file in sorted(folder.glob("*.py")):
-                content = file.read_bytes()
-                digest.update(f"{folder.name}/{file.name} {len(content)}\n".encode() + content)
-        return digest.hexdigest()[:16]
-
-    @property
-    def content_hash(self) -> str:
-        """What makes two versions of it different: adapter and lock, as 16 hex digits."""
-        content = self.adapter_hash.encode() + self.lock.read_bytes()
-        return hashlib.sha256(content).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -156,18 +93,62 @@ def all_frameworks(extra_paths: Iterable[str | Path] = ()) -> dict[str, Framewor
     return scan(extra_paths).frameworks
 
 
-def get(name: str, extra_paths: Iterable[str | Path] = ()) -> Framework:
+def get(
+    name: str,
+    extra_paths: Iterable[str | Path] = (),
+    known_locks: Mapping[str, str] | None = None,
+) -> Framework:
     """The framework of this name or alias; case, '-' and '_' do not matter.
 
-    With "@" and a version it is that version, whose requirements are resolved if they are not yet.
+    With "@" and a version it is that version: with its lock in `known_locks` (text by name),
+    or else with requirements that are resolved once on this machine.
 
     Raises:
         BenchmarkError: there is none; the sentence names the nearest, or what is broken.
+        SetupError: there is no such version, or no set of packages that fits it.
     """
-    if "@" in name:
-        from benchmark.frameworks.versions import framework_of
+    base, version = split_name(name)
+    framework = _named(base, extra_paths)
+    if version is None:
+        return framework
+    from benchmark.frameworks import versions
 
-        return framework_of(name, extra_paths)
+    return versions.pinned(framework, version, known_locks or {})
+
+
+def entry_of(
+    framework: Framework, params: dict[str, Any], paths: Sequence[str | Path] = ()
+) -> dict[str, Any]:
+    """The entry of a framework in a run's manifest; `of_entry` finds it again."""
+    entry: dict[str, Any] = {
+        "name": framework.name,
+        "params": params,
+        "environment": framework.content_hash,
+    }
+    if framework.pinned:
+        lock = framework.lock.read_text(encoding="utf-8")
+        entry |= {"version": framework.pinned, "lock": lock}
+    if paths:
+        entry["paths"] = [str(Path(path).expanduser().absolute()) for path in paths]
+    return entry
+
+
+def of_entry(entry: Mapping[str, Any]) -> Framework:
+    """The framework that an entry of a run's manifest names, in the version that it was planned."""
+    paths = entry.get("paths", ())
+    if "lock" not in entry:
+        return get(str(entry["name"]), paths)
+    name = f"{entry['name']}@{entry['version']}"
+    return get(name, paths, {name: str(entry["lock"])})
+
+
+def split_name(name: str) -> tuple[str, str | None]:
+    """'h2o@3.44.0.3' as ('h2o', '3.44.0.3'); without '@' the version is None."""
+    base, at, version = name.partition("@")
+    return base, version if at else None
+
+
+def _named(name: str, extra_paths: Iterable[str | Path]) -> Framework:
     framework = _match(name, scan(extra_paths, installed=False).frameworks)
     if framework is not None:
         return framework

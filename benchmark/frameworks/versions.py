@@ -10,65 +10,27 @@ import hashlib
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from benchmark.cache import cache_folder
 from benchmark.errors import BenchmarkError, SetupError
 from benchmark.frameworks import locks
-from benchmark.frameworks.registry import Framework, get
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping
+
+    from benchmark.frameworks.framework import Framework
 
 
-def split_name(name: str) -> tuple[str, str | None]:
-    """'h2o@3.44.0.3' as ('h2o', '3.44.0.3'); without '@' the version is None."""
-    plain, at, version = name.partition("@")
-    return plain, version if at else None
+def pinned(framework: Framework, version: str, known_locks: Mapping[str, str]) -> Framework:
+    """The framework with that version; `3.5` is `3.5.0`, and the lock says how it is written.
 
-
-def framework_of(
-    name: str, paths: Iterable[str | Path] = (), known: Mapping[str, str] | None = None
-) -> Framework:
-    """The framework of a name with or without a version; `known` locks are by name and version.
+    A lock that `known_locks` has for "name@version" is taken; otherwise one is resolved.
 
     Raises:
-        BenchmarkError: there is no such framework.
-        SetupError: there is no such version, or nothing that fits together with it.
+        BenchmarkError: this is not a version.
+        SetupError: it does not exist, or no set of packages fits it.
     """
-    plain, version = split_name(name)
-    framework = get(plain, paths)
-    return framework if version is None else _pinned(framework, version, known or {})
-
-
-def entry_of(
-    framework: Framework, params: dict[str, Any], paths: Sequence[str | Path] = ()
-) -> dict[str, Any]:
-    """What a run's manifest says of a framework; `of_entry` finds it again."""
-    entry: dict[str, Any] = {
-        "name": framework.name,
-        "params": params,
-        "environment": framework.content_hash,
-    }
-    if framework.pinned:
-        lock = framework.lock.read_text(encoding="utf-8")
-        entry |= {"version": framework.pinned, "lock": lock}
-    if paths:
-        entry["paths"] = [str(Path(path).expanduser().absolute()) for path in paths]
-    return entry
-
-
-def of_entry(entry: Mapping[str, Any]) -> Framework:
-    """The framework that an entry of a run's manifest names, in the version that it was planned."""
-    paths = entry.get("paths", ())
-    if "lock" not in entry:
-        return get(str(entry["name"]), paths)
-    name = f"{entry['name']}@{entry['version']}"
-    return framework_of(name, paths, {name: str(entry["lock"])})
-
-
-def _pinned(framework: Framework, version: str, known: Mapping[str, str]) -> Framework:
-    """The framework with that version; `3.5` is `3.5.0`, and the lock says how it is written."""
     from packaging.version import InvalidVersion, Version
 
     try:
@@ -78,15 +40,11 @@ def _pinned(framework: Framework, version: str, known: Mapping[str, str]) -> Fra
             f'"{framework.name}@{version}" names no version; write one such as '
             f"{framework.name}@{_present(framework) or '1.2.3'}."
         ) from None
-    planned = {split_name(name): lock for name, lock in known.items()}
-    lock = next(
-        (
-            lock
-            for (name, other), lock in planned.items()
-            if name == framework.name and Version(other or "0") == wanted
-        ),
-        None,
-    )
+    lock = None
+    for key, text in known_locks.items():
+        name, _, other = key.partition("@")
+        if name == framework.name and Version(other or "0") == wanted:
+            lock = text
     lock = lock or _resolved(framework, str(wanted))
     found = locks.versions(lock).get(locks.canonical(framework.version_of), set())
     if {Version(one) for one in found} != {wanted}:
@@ -96,9 +54,9 @@ def _pinned(framework: Framework, version: str, known: Mapping[str, str]) -> Fra
         )
     path = _folder() / f"{hashlib.sha256(lock.encode()).hexdigest()[:16]}.lock"
     _write(path, lock)
-    pinned = max(found)
-    environment = f"{framework.environment}@{pinned}"
-    return replace(framework, environment=environment, lock_file=path, pinned=pinned)
+    written = max(found)
+    environment = f"{framework.environment}@{written}"
+    return replace(framework, environment=environment, lock_file=path, pinned=written)
 
 
 def _resolved(framework: Framework, version: str) -> str:

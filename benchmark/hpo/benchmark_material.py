@@ -12,7 +12,7 @@ from benchmark.data import embedded_suite, sources
 from benchmark.data.splits import has_fold
 from benchmark.errors import BenchmarkError, DataError
 from benchmark.execution import own_metric, published
-from benchmark.frameworks import ensure, entry_of, framework_of, of_entry
+from benchmark.frameworks import ensure, entry_of, get, of_entry
 from benchmark.hpo.benchmark_objective import benchmark_cells
 from benchmark.hpo.documents import StudyError
 from benchmark.tasks import Cell, Manifest, Run, seeds_of
@@ -34,7 +34,7 @@ def gathered(store: Store, objective: BenchmarkObjective) -> dict[str, Any]:
             data set cannot be had.
     """
     own_metric.check_names(objective.metric)
-    framework = framework_of(objective.framework)
+    framework = get(objective.framework)
     if objective.runtime_s < framework.minimum_runtime:
         raise StudyError(
             f"The benchmark's runtime is {objective.runtime_s:g} s, and {framework.name} needs at "
@@ -47,7 +47,7 @@ def gathered(store: Store, objective: BenchmarkObjective) -> dict[str, Any]:
     _check_folds(datasets, seeds_of(seeds), objective.split)
     return {
         "framework": entry_of(framework, objective.params),
-        "constant": entry_of(framework_of(CONSTANT), {}),
+        "constant": entry_of(get(CONSTANT), {}),
         "datasets": datasets,
         "seeds": seeds_of(seeds),
         "runtime": objective.runtime_s,

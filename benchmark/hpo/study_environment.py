@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark.cache import cache_folder
 from benchmark.frameworks import locks
 from benchmark.frameworks.environments import ensure
-from benchmark.frameworks.registry import Framework
+from benchmark.frameworks.framework import Framework
 from benchmark.hpo.spelling import check_keys
 
 if TYPE_CHECKING:

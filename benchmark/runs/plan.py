@@ -17,7 +17,7 @@ from benchmark.data import sources
 from benchmark.data.datasets import EARLIER_HASH
 from benchmark.errors import BenchmarkError, ConditionsDifferError, ConfigError
 from benchmark.execution import own_metric, published
-from benchmark.frameworks import entry_of, framework_of, registry
+from benchmark.frameworks import entry_of, get, registry
 from benchmark.layout import task_key
 from benchmark.results import utc_now
 from benchmark.runs import material
@@ -177,7 +177,7 @@ def chosen_frameworks(
     frameworks: dict[str, dict[str, Any]] = {}
     for label, name, params in chosen:
         try:
-            framework = framework_of(name, config.frameworks_path, locks)
+            framework = get(name, config.frameworks_path, locks)
         except BenchmarkError as error:
             raise ConfigError(f"'frameworks': {error}") from None
         if config.runtime < framework.minimum_runtime:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmark.frameworks import registry
+from benchmark.frameworks import framework
 
 
 def load(path: Path) -> ModuleType:
@@ -25,7 +25,7 @@ def load(path: Path) -> ModuleType:
 
 @pytest.fixture(scope="module")
 def frames() -> ModuleType:
-    return load(registry.SHARED / "frames.py")
+    return load(framework.SHARED / "frames.py")
 
 
 FRAME = pd.DataFrame(
@@ -105,7 +105,7 @@ def test_numbers_answer(frames: ModuleType) -> None:
 
 
 def test_a_dummy_alone_is_no_result_of_auto_sklearn() -> None:
-    outcome = load(registry.FOLDER / "autosklearn" / "outcome.py")
+    outcome = load(framework.FOLDER / "autosklearn" / "outcome.py")
     assert outcome.complaint(["Crash", "Success"]) is None
     assert "(2 crash, 1 timeout)" in outcome.complaint(["Crash", "Crash", "Timeout"])
     assert "none ended" in outcome.complaint([])
@@ -126,7 +126,7 @@ class Searched:
 
 
 def test_auto_sklearn_without_its_table_is_judged_by_its_ensemble() -> None:
-    outcome = load(registry.FOLDER / "autosklearn" / "outcome.py")
+    outcome = load(framework.FOLDER / "autosklearn" / "outcome.py")
     known = SimpleNamespace(cv_results_={"status": ["Crash"]})
     assert "(1 crash)" in outcome.complaint_of(known)
     pipeline = Searched("MyDummyClassifier", "SimpleClassificationPipeline")
@@ -136,7 +136,7 @@ def test_auto_sklearn_without_its_table_is_judged_by_its_ensemble() -> None:
 
 
 def test_ensemble_selection_beats_the_best_single() -> None:
-    blending = load(registry.FOLDER / "optuna" / "blending.py")
+    blending = load(framework.FOLDER / "optuna" / "blending.py")
     truth = np.array([0.0, 1.0, 2.0, 3.0])
     off = np.array([0.5, 0.5, -0.5, -0.5])
     tables = [truth + off, truth - 1.2 * off, truth + 9]
@@ -167,7 +167,7 @@ def test_ensemble_selection_beats_the_best_single() -> None:
     ],
 )
 def test_a_better_prediction_scores_higher(metric: str, good: Any, bad: Any) -> None:
-    scoring = load(registry.FOLDER / "optuna" / "scoring.py")
+    scoring = load(framework.FOLDER / "optuna" / "scoring.py")
     truth = np.array([0, 1]) if np.ndim(good) == 2 else np.array([0.0, 1.0])
     better = scoring.score(metric, truth, np.array(good))
     worse = scoring.score(metric, truth, np.array(bad))

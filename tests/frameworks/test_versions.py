@@ -11,7 +11,7 @@ import pytest
 from benchmark.cache import cache_folder
 from benchmark.config import Config
 from benchmark.errors import BenchmarkError, ConfigError, SetupError
-from benchmark.frameworks import framework_of, get, locks, of_entry, versions
+from benchmark.frameworks import get, locks, of_entry, registry, versions
 from benchmark.runs.plan import Narrowing, chosen_frameworks, draft, plan
 from benchmark.store import open_store
 
@@ -44,7 +44,7 @@ def lock_of(version: str) -> str:
     ],
 )
 def test_names_with_versions(name: str, parts: tuple[str, str | None]) -> None:
-    assert versions.split_name(name) == parts
+    assert registry.split_name(name) == parts
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_the_pin_is_replaced_and_the_rest_stays(before: str, after: str | None) 
 
 def test_a_lock_that_is_known_resolves_nothing(small: Path) -> None:
     known = {"small@3.5.0": lock_of("3.5.0")}
-    framework = framework_of("small@3.5.0", [small], known)
+    framework = get("small@3.5.0", [small], known)
     assert framework.lock.read_text() == lock_of("3.5.0")
     assert framework.environment == "small@3.5.0"
     assert framework.lock.is_relative_to(cache_folder())
@@ -88,7 +88,7 @@ def test_a_bad_name_is_one_sentence(small: Path, name: str, words: str) -> None:
 
 def test_a_lock_with_another_version_is_refused(small: Path) -> None:
     with pytest.raises(SetupError, match=r"small@3\.5\.0 has threadpoolctl 3\.4\.0"):
-        framework_of("small@3.5.0", [small], {"small@3.5.0": lock_of("3.4.0")})
+        get("small@3.5.0", [small], {"small@3.5.0": lock_of("3.4.0")})
 
 
 def test_the_manifest_holds_the_lock_and_a_resume_takes_it(
@@ -131,12 +131,12 @@ def test_the_manifest_holds_the_lock_and_a_resume_takes_it(
 def test_resolving_for_real_and_once(
     small: Path, monkeypatch: pytest.MonkeyPatch, make_config: Callable[..., Config]
 ) -> None:
-    framework = framework_of("small@3.5.0", [small])
+    framework = get("small@3.5.0", [small])
     assert locks.versions(framework.lock.read_text()) == {ONE: {"3.5.0"}}
     assert "--hash=sha256:" in framework.lock.read_text()
     assert str(cache_folder()) not in framework.lock.read_text()
     monkeypatch.setattr(locks, "resolve", lambda *_: pytest.fail("it was resolved again"))
-    assert framework_of("small@3.5.0", [small]) == framework
+    assert get("small@3.5.0", [small]) == framework
 
 
 def test_wheels_from_beside_the_index_are_resolved_too(
@@ -161,7 +161,7 @@ def test_wheels_from_beside_the_index_are_resolved_too(
 
 def test_a_version_that_does_not_exist_is_one_sentence(small: Path) -> None:
     with pytest.raises(BenchmarkError) as caught:
-        framework_of("small@99.1", [small])
+        get("small@99.1", [small])
     assert "small@99.1" in str(caught.value)
     assert "no version of threadpoolctl==99.1" in str(caught.value)
     assert "\n" not in str(caught.value)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark.compute.aws.clients import RefusedError
 from benchmark.compute.images import images_of, repository_name
 from benchmark.errors import BenchmarkError, ConfigError
-from benchmark.frameworks import framework_of, registry
+from benchmark.frameworks import get, registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -27,7 +27,7 @@ def image_tag(config: Config, name: str) -> str:
     Raises:
         ConfigError: the framework can have no image.
     """
-    framework = framework_of(name, config.frameworks_path)
+    framework = get(name, config.frameworks_path)
     found = registry.scan(config.frameworks_path).frameworks
     images, faults = images_of([framework], found, config.frameworks_path)
     if not images:

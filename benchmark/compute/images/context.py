@@ -22,7 +22,7 @@ from benchmark.frameworks.interpreters import lowest_minor
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from benchmark.frameworks.registry import Framework
+    from benchmark.frameworks.framework import Framework
 
 PACKAGE = Path(benchmark.__file__).absolute().parent
 ROOT = PACKAGE.parent

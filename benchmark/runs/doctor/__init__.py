@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from benchmark.config import Config, LoadedConfig
-    from benchmark.frameworks.registry import Framework
+    from benchmark.frameworks.framework import Framework
 
 __all__ = ["Finding", "Level", "examine", "exit_code"]
 

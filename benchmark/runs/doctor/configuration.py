@@ -10,7 +10,7 @@ from benchmark.cache import CACHE_VARIABLE
 from benchmark.compute import discovery, methods
 from benchmark.config import PREFIX
 from benchmark.errors import BenchmarkError, SetupError
-from benchmark.frameworks import environments, registry, versions
+from benchmark.frameworks import environments, registry
 from benchmark.frameworks.uv import find_uv
 from benchmark.runs.doctor.finding import Finding, fault, misconfigured, ok, warning
 from benchmark.runs.plan import check_seams
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from benchmark.config import Config, LoadedConfig
-    from benchmark.frameworks.registry import Framework
+    from benchmark.frameworks.framework import Framework
 
 CONFIGURATION, UV = "configuration", "uv"
 
@@ -63,7 +63,7 @@ def configured(config: Config) -> tuple[dict[str, Framework], list[Finding]]:
         return {n: f for n, f in scan.frameworks.items() if f.tier == 1}, wrong
     for entry in config.frameworks:
         try:
-            name, version = versions.split_name(entry.name)
+            name, version = registry.split_name(entry.name)
             framework = registry.get(name, config.frameworks_path)
             # Another version is resolved with the environments, where there is patience for it.
             found[entry.as_name] = replace(framework, pinned=version)
@@ -81,7 +81,7 @@ def check_environments(
         if framework.pinned is not None:
             name = f"{framework.name}@{framework.pinned}"
             try:
-                built = versions.framework_of(name, paths)
+                built = registry.get(name, paths)
             except BenchmarkError as error:
                 mend = "name a version that there is, and see that the package index is reached"
                 yield fault(label, str(error).rstrip("."), mend)

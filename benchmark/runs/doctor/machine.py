@@ -20,7 +20,7 @@ from benchmark.errors import ConfigError, SetupError
 from benchmark.execution.sandbox import DEFAULT
 from benchmark.execution.scratch import Scratch, left_behind
 from benchmark.execution.worker.linux import read_text
-from benchmark.frameworks import registry
+from benchmark.frameworks.framework import FOLDER
 from benchmark.runs.doctor.finding import Finding, fault, ok, warning
 from benchmark.runs.doctor.storage import folder_of, is_remote, nearest
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from benchmark.config import Config
-    from benchmark.frameworks.registry import Framework
+    from benchmark.frameworks.framework import Framework
 
 SANDBOX, MACHINE, JAVA = "sandbox", "machine", "java"
 START_S = 10.0
@@ -224,7 +224,7 @@ def check_java(frameworks: Mapping[str, Framework]) -> Iterator[Finding]:
 
 def java_search() -> Any:
     """The module by which H2O's adapter finds its Java."""
-    place = registry.FOLDER / "h2o" / "java.py"
+    place = FOLDER / "h2o" / "java.py"
     spec = importlib.util.spec_from_file_location("benchmark_h2o_java", place)
     if spec is None or spec.loader is None:
         raise ImportError(f"{place} cannot be loaded")

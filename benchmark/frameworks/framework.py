@@ -1,0 +1,71 @@
+"""A framework as its framework.toml describes it, and what identifies its code and environment."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+FOLDER = Path(__file__).parent
+SHARED = FOLDER / "shared"
+
+
+@dataclass(frozen=True)
+class Framework:
+    """A framework as its framework.toml describes it.
+
+    `python` is a version specifier; `environment` names the framework whose requirements it shares,
+    and `environment_folder` is where they are; `preload` are the modules that a server imports
+    once; `packages` are Debian's that an image of it needs; `find_links` is a page of wheels that
+    its lock needs beside the registry; `secrets` names variables that it gets although they hold a
+    secret; a `deterministic` one promises the same predictions for the same seed where no time
+    limit ends it; `minimum_runtime` is in seconds; `version_of` is the distribution whose version
+    is reported; a `light` framework is part of the quickstart. `lock_file` and `pinned` are set
+    where another version was asked for ("h2o@3.44.0.3", see versions.py).
+    """
+
+    name: str
+    folder: Path
+    description: str
+    version_of: str
+    environment_folder: Path
+    environment: str = ""
+    aliases: tuple[str, ...] = ()
+    python: str = ">=3.11"
+    tier: int = 3
+    preload: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()
+    find_links: str = ""
+    deterministic: bool = False
+    minimum_runtime: float = 0.0
+    light: bool = False
+    lock_file: Path | None = None
+    pinned: str | None = None
+
+    @property
+    def adapter(self) -> Path:
+        """The file that the worker loads."""
+        return self.folder / "adapter.py"
+
+    @property
+    def lock(self) -> Path:
+        """The hashed requirements of its environment."""
+        return self.lock_file or self.environment_folder / "requirements.lock"
+
+    @property
+    def adapter_hash(self) -> str:
+        """sha256 (16 hex digits) of its Python files, its environment's folder's, the shared."""
+        digest = hashlib.sha256()
+        shared = [SHARED] if self.folder.parent == FOLDER else []
+        for folder in dict.fromkeys((self.folder, self.environment_folder, *shared)):
+            for file in sorted(folder.glob("*.py")):
+                content = file.read_bytes()
+                digest.update(f"{folder.name}/{file.name} {len(content)}\n".encode() + content)
+        return digest.hexdigest()[:16]
+
+    @property
+    def content_hash(self) -> str:
+        """What makes two versions of it different: adapter and lock, as 16 hex digits."""
+        content = self.adapter_hash.encode() + self.lock.read_bytes()
+        return hashlib.sha256(content).hexdigest()[:16]
