@@ -18,7 +18,7 @@ import threading
 import warnings
 from typing import TYPE_CHECKING, NoReturn
 
-from benchmark.cores import usable_cores
+from benchmark.execution.cores import usable_cores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -38,7 +38,7 @@ def opened(where: str) -> Any:
     """The storage of an address: a path, a database's URL, or `grpc:PORT`."""
     import optuna
 
-    from benchmark.hpo.journal import open_storage
+    from benchmark.hpo.storage import open_storage
 
     if where.startswith("grpc:"):
         return optuna.storages.GrpcStorageProxy(host="127.0.0.1", port=int(where[5:]))

@@ -40,9 +40,9 @@ from scipy import stats  # noqa: E402
 
 from benchmark.execution.runner import Runner  # noqa: E402
 from benchmark.hpo.algorithms import ALGORITHMS, AlgorithmError  # noqa: E402
-from benchmark.hpo.journal import open_storage  # noqa: E402
 from benchmark.hpo.optimizer import Optimizer, Told  # noqa: E402
 from benchmark.hpo.space_file import read_space  # noqa: E402
+from benchmark.hpo.storage import open_storage  # noqa: E402
 from benchmark.hpo.study import Study  # noqa: E402
 from benchmark.hpo.study_file import define  # noqa: E402
 from benchmark.hpo.verdict import ALPHA, compare  # noqa: E402

@@ -7,44 +7,25 @@
     analysis.download_data()            # their data sets into the store
     analysis.analysis_suite()           # compiles the run's results, then `process`
 
-Light to import: pandas and matplotlib are loaded by `process`, and what walks over a run, which
-stands in benchmark.runs.interactive, when it is first asked for.
+Light to import: `process` loads pandas and matplotlib when it is called. The other functions are
+those of `benchmark.api`, which lies above the drivers and is loaded by name when one is first used.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    import pandas as pd
+    from benchmark.analysis.processing import Analysis
 
-    from benchmark.analysis.comparison import Change
-    from benchmark.analysis.statistics import Statistics
-    from benchmark.runs.interactive import analysis_suite, download_data, generate_tests
-
-__all__ = ["Analysis", "analysis_suite", "download_data", "generate_tests", "process"]
-
-
-@dataclass(frozen=True)
-class Analysis:
-    """What `process` found and wrote.
-
-    `leaderboards` by task type, `figures` and `report` the files written, in `notes` what was
-    imputed or left out, a sentence each, and all statistics by task type in `studies`. `change` is
-    what changed since an older run, `tables` the files for papers, where those were asked for.
-    """
-
-    leaderboards: dict[str, pd.DataFrame]
-    figures: list[Path]
-    report: Path
-    notes: list[str]
-    studies: dict[str, Statistics] = field(default_factory=dict)
-    change: Change | None = None
-    tables: list[Path] = field(default_factory=list)
+_ELSEWHERE = {
+    "Analysis": "benchmark.analysis.processing",
+    **dict.fromkeys(("analysis_suite", "download_data", "generate_tests"), "benchmark.api"),
+}
 
 
 def process(
@@ -82,12 +63,10 @@ def process(
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
+    if name not in _ELSEWHERE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from benchmark.runs import interactive
-
-    return getattr(interactive, name)
+    return getattr(importlib.import_module(_ELSEWHERE[name]), name)
 
 
 def __dir__() -> list[str]:
-    return list(__all__)
+    return [*_ELSEWHERE, "process"]

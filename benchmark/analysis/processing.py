@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from benchmark.analysis import comparison, missing
@@ -18,8 +19,26 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from benchmark.analysis import Analysis
+    from benchmark.analysis.comparison import Change
     from benchmark.analysis.statistics import Statistics
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What `process` found and wrote.
+
+    `leaderboards` by task type, `figures` and `report` the files written, in `notes` what was
+    imputed or left out, a sentence each, and all statistics by task type in `studies`. `change` is
+    what changed since an older run, `tables` the files for papers, where those were asked for.
+    """
+
+    leaderboards: dict[str, pd.DataFrame]
+    figures: list[Path]
+    report: Path
+    notes: list[str]
+    studies: dict[str, Statistics] = field(default_factory=dict)
+    change: Change | None = None
+    tables: list[Path] = field(default_factory=list)
 
 
 def studies_of(frame: pd.DataFrame) -> dict[str, Statistics]:
@@ -51,8 +70,6 @@ def process(
 
     `before` is an older run's name and its results.
     """
-    from benchmark.analysis import Analysis
-
     since = None if before is None else (before[0], comparison.against(frame, before[1]))
     studies = studies_of(frame)
     with covering(_drawn_names(frame)) as absent:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from benchmark.analysis import Analysis
+    from benchmark.analysis.processing import Analysis
 
 COMPILED = "compiled_results.csv"
 MATPLOTLIB = "MPLCONFIGDIR"

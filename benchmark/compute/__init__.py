@@ -1,34 +1,22 @@
-"""Where tasks run: one interface, a folder per method. Also the door for a Python prompt.
+"""Where tasks run: one interface, a folder per method.
 
-from benchmark import compute
+    from benchmark import compute
 
-compute.run_full(runtime=60).causes           # a Counter: success, timeout, …
-compute.resume()
-compute.execute_list([("constant", "penguins", 75)])
-compute.export_failures("left.jsonl")
-compute.fetch_results()                       # a pandas frame, a row a task
+    compute.run_full(runtime=60).causes           # a Counter: success, timeout, …
+    compute.resume()
+    compute.execute_list([("constant", "penguins", 75)])
+    compute.fetch_results()                       # a pandas frame, a row per task
 
-These functions stand in benchmark.runs.interactive; they are loaded when they are first asked for,
-so that this package stays below the drivers.
+The functions are those of `benchmark.api`, which lies above the drivers: it is loaded by name when
+one of them is first used, so that this package imports nothing above it.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import importlib
+from typing import Any
 
-if TYPE_CHECKING:
-    from benchmark.runs.interactive import (
-        delete_runs,
-        execute_list,
-        export_failures,
-        fetch_results,
-        file_compute,
-        get_logs,
-        resume,
-        run_full,
-    )
-
-__all__ = [
+_OF_API = (
     "delete_runs",
     "execute_list",
     "export_failures",
@@ -37,16 +25,14 @@ __all__ = [
     "get_logs",
     "resume",
     "run_full",
-]
+)
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
+    if name not in _OF_API:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from benchmark.runs import interactive
-
-    return getattr(interactive, name)
+    return getattr(importlib.import_module("benchmark.api"), name)
 
 
 def __dir__() -> list[str]:
-    return list(__all__)
+    return list(_OF_API)

@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmark.cores import usable_cores
+from benchmark.execution.cores import usable_cores
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,9 +16,9 @@ import sys
 import threading
 from typing import TYPE_CHECKING, get_args
 
-from benchmark.cores import bind, bindable_cores
 from benchmark.errors import BenchmarkError
 from benchmark.execution.core_claims import claimed
+from benchmark.execution.cores import bind, bindable_cores
 from benchmark.execution.runner import Runner
 from benchmark.execution.sandbox import Means
 from benchmark.store import open_store

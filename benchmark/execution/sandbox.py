@@ -24,8 +24,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from benchmark.cores import bind, usable_cores
 from benchmark.errors import SetupError
+from benchmark.execution.cores import bind, usable_cores
 from benchmark.execution.scratch import Scratch
 from benchmark.execution.task_files import TaskFileError, read_left, read_object
 from benchmark.execution.variables import wanted, without_secrets

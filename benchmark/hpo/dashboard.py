@@ -12,7 +12,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from benchmark.errors import BenchmarkError
 from benchmark.extras import install
-from benchmark.hpo.journal import open_storage
+from benchmark.hpo.storage import open_storage
 from benchmark.hpo.study import journal_path
 
 if TYPE_CHECKING:

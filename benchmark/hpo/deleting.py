@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmark.hpo.journal import open_storage
+from benchmark.hpo.storage import open_storage
 from benchmark.hpo.study import journal_path, run_name, study_names
 
 if TYPE_CHECKING:

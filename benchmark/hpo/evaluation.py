@@ -16,7 +16,7 @@ from benchmark.execution.sandbox import THREADS
 from benchmark.execution.task_files import TaskFileError, read_left
 from benchmark.execution.work import Limits, Outcome, Work
 from benchmark.hpo import python_objective, restoring, staging, trial_steps
-from benchmark.hpo.measuring import LARGEST, MeasureError
+from benchmark.hpo.measuring import LARGEST, MeasureError, read_answer
 from benchmark.hpo.name_lease import NameLease
 from benchmark.hpo.objective import HOST, filled, plain
 from benchmark.hpo.patterns import PatternError
@@ -277,15 +277,6 @@ def _launched(task: Task) -> list[str]:
     """What starts the ranks of an MPI program; nothing for any other."""
     mpi = task.resources.mpi
     return launcher(mpi, os.environ) if mpi else []
-
-
-def read_answer(folder: Path, name: str) -> dict[str, Any] | None:
-    """What a worker of ours in the sandbox wrote; None where that cannot be trusted or read."""
-    try:
-        values = json.loads(read_left(folder / name, LARGEST) or b"")
-    except (TaskFileError, ValueError, RecursionError):
-        return None
-    return values if isinstance(values, dict) else None
 
 
 def _printed(path: Path) -> str:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark import json_text
 from benchmark.errors import BenchmarkError
+from benchmark.execution.task_files import TaskFileError, read_left
 from benchmark.hpo.patterns import Found, last
 
 if TYPE_CHECKING:
@@ -325,3 +326,12 @@ def finite_number(value: Any) -> float | None:
     except OverflowError:
         return None
     return number if math.isfinite(number) else None
+
+
+def read_answer(folder: Path, name: str) -> dict[str, Any] | None:
+    """What a worker of ours in the sandbox wrote; None where that cannot be trusted or read."""
+    try:
+        values = json.loads(read_left(folder / name, LARGEST) or b"")
+    except (TaskFileError, ValueError, RecursionError):
+        return None
+    return values if isinstance(values, dict) else None

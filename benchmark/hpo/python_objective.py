@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark.execution.task_files import TaskFileError, read_left
 from benchmark.hpo import study_environment, trial_worker
 from benchmark.hpo.algorithms import PRUNERS, portable_sampler
-from benchmark.hpo.measuring import LARGEST
+from benchmark.hpo.measuring import LARGEST, read_answer
 from benchmark.results import Cause, Record
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def argv(python: Path) -> list[str]:
 def measured(trial: Trial) -> dict[str, float] | Record:
     """The values and the numbers among the user's attributes; or the record of one without."""
     outcome = trial.outcome
-    answer = _answer(outcome.folder)
+    answer = read_answer(outcome.folder, trial_worker.ANSWER)
     said = _notes(outcome.folder) if answer is None else answer
     # Whatever ended the trial: its point and what it reported are kept.
     for key in KEPT:
@@ -158,12 +158,6 @@ def _metrics(said: dict[str, Any]) -> dict[str, float]:
 
 def _is_number(value: Any) -> bool:
     return type(value) in (int, float) and math.isfinite(value)
-
-
-def _answer(folder: Path) -> dict[str, Any] | None:
-    from benchmark.hpo.evaluation import read_answer
-
-    return read_answer(folder, trial_worker.ANSWER)
 
 
 def _notes(folder: Path) -> dict[str, Any]:

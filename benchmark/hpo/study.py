@@ -22,13 +22,13 @@ from benchmark.hpo import layering, origin, staging
 from benchmark.hpo.benchmark_objective import benchmark_cells
 from benchmark.hpo.conditions import more_conditions
 from benchmark.hpo.evaluation import PATH
-from benchmark.hpo.journal import open_storage
 from benchmark.hpo.objective import EXTERNAL
 from benchmark.hpo.open_optimizer import OpenOptimizer
 from benchmark.hpo.optimizer import Asked, ExhaustedError, Optimizer, Told
 from benchmark.hpo.order import AFTER
 from benchmark.hpo.starting import check_startable
 from benchmark.hpo.stopping import FirstFailures, Progress, Stop
+from benchmark.hpo.storage import open_storage
 from benchmark.hpo.study_file import StudyError, define
 from benchmark.hpo.study_store import (
     FOLDER,

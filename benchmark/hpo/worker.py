@@ -19,8 +19,8 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from benchmark.compute.driving import final_record, is_tried_again, stoppable
-from benchmark.cores import bind
 from benchmark.errors import BenchmarkError
+from benchmark.execution.cores import bind
 from benchmark.execution.runner import Runner
 from benchmark.hpo import control, tune
 from benchmark.hpo.name_lease import NameLease

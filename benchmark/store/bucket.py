@@ -6,7 +6,6 @@ shared files, single sign-on, the role of a container or an instance.
 
 from __future__ import annotations
 
-import contextlib
 import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,11 +13,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from benchmark.errors import StoreError
-from benchmark.store.lease import Lease, holder_of
-from benchmark.store.objects import Store
+from benchmark.store.lease import LeasedStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from obstore.store import ClientConfig, S3Config, S3Credential
 
@@ -34,7 +32,7 @@ _MEND = (
 )
 
 
-class BucketStore(Store):
+class BucketStore(LeasedStore):
     """Objects below a prefix of a bucket."""
 
     def replace(
@@ -53,27 +51,6 @@ class BucketStore(Store):
                 return found.e_tag if found and found.data == data else None
 
         return self._persist("write", path, write, patience_s)
-
-    @contextlib.contextmanager
-    def lock(self, name: str, on_lost: Callable[[], None] | None = None) -> Iterator[None]:
-        def lost(sentence: str) -> None:
-            self._lost = sentence
-            if on_lost:
-                on_lost()
-
-        lease = Lease(self, name, lost)
-        holder = lease.take()
-        if holder is not None:
-            raise StoreError(self._driven(name, f"{holder} (one that has died is let go in 60 s)"))
-        try:
-            yield
-        finally:
-            lease.give_back()
-            if self._lost:
-                raise StoreError(self._lost)
-
-    def is_locked(self, name: str) -> bool:
-        return holder_of(self, name) is not None
 
 
 def open_bucket(

@@ -8,23 +8,24 @@ differ. Where holder and taker can see each other's processes, a dead holder's g
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import secrets
 import threading
 import time
+from abc import abstractmethod
 from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from benchmark.errors import StoreError
 from benchmark.store.holder import Holder
-from benchmark.store.objects import LOCKS
+from benchmark.store.objects import LOCKS, Store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-    from benchmark.store.bucket import BucketStore
-    from benchmark.store.objects import Store, Stored
+    from benchmark.store.objects import Stored
 
 RENEW_S = 10.0
 STALE_S = 60.0
@@ -62,7 +63,7 @@ class Lease:
 
     def __init__(
         self,
-        store: BucketStore,
+        store: LeasedStore,
         name: str,
         on_lost: Callable[[str], None],
     ) -> None:
@@ -138,6 +139,37 @@ class Lease:
             return False
         self._e_tag = e_tag
         return True
+
+
+class LeasedStore(Store):
+    """A store without locks of its own, in which a lock is a lease."""
+
+    @abstractmethod
+    def replace(
+        self, path: str, data: bytes, e_tag: str | None, patience_s: float | None = None
+    ) -> str | None:
+        """Write over just that state of the object; the new ETag, or None if it has changed."""
+
+    @contextlib.contextmanager
+    def lock(self, name: str, on_lost: Callable[[], None] | None = None) -> Iterator[None]:
+        def lost(sentence: str) -> None:
+            self._lost = sentence
+            if on_lost:
+                on_lost()
+
+        lease = Lease(self, name, lost)
+        holder = lease.take()
+        if holder is not None:
+            raise StoreError(self._driven(name, f"{holder} (one that has died is let go in 60 s)"))
+        try:
+            yield
+        finally:
+            lease.give_back()
+            if self._lost:
+                raise StoreError(self._lost)
+
+    def is_locked(self, name: str) -> bool:
+        return holder_of(self, name) is not None
 
 
 def _read(found: Stored) -> Holder | None:

@@ -21,8 +21,8 @@ from benchmark.execution.metrics import UnusablePredictions
 from benchmark.execution.worker import task
 from benchmark.hpo import python_objective, trial_worker
 from benchmark.hpo.evaluation import _printed
-from benchmark.hpo.evaluation import read_answer as read_trial_answer
 from benchmark.hpo.measuring import LARGEST
+from benchmark.hpo.measuring import read_answer as read_trial_answer
 from benchmark.results import Cause, Record, failure
 
 TIMES = {"setup_s": 1, "fit_s": 1.5, "predict_s": 0}

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import optuna
 
-from benchmark.hpo.journal import cut_torn_tail, open_storage
+from benchmark.hpo.journal import cut_torn_tail
 from benchmark.hpo.optimizer import Optimizer, Told
 from benchmark.hpo.space_file import read_space
+from benchmark.hpo.storage import open_storage
 
 X = {"name": "x", "value_type": "double", "lower_bound": 0, "upper_bound": 1}
 

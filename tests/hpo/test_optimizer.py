@@ -17,11 +17,11 @@ from benchmark.hpo.algorithms import (
     pruner_of,
     sampler_of,
 )
-from benchmark.hpo.journal import open_storage
 from benchmark.hpo.model_sampler import Known, ModelSampler
 from benchmark.hpo.optimizer import Asked, ExhaustedError, Optimizer, Told
 from benchmark.hpo.space import identity
 from benchmark.hpo.space_file import read_space
+from benchmark.hpo.storage import open_storage
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution

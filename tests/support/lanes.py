@@ -41,8 +41,8 @@ LANES: dict[str, tuple[str, ...]] = {
         *("hpo/service/test_endings.py", "hpo/service/test_fuzz.py"),
         *("hpo/service/test_postgres.py", "hpo/service/test_server.py"),
     ),
-    "s3": ("acceptance", "runs", "store", "data"),
-    "faults": ("faults", "prove", "test_cores.py"),
+    "s3": ("acceptance", "runs", "store", "data", "test_api.py"),
+    "faults": ("faults", "prove"),
     "documents": ("docs", "analysis", "hpo/service/test_page.py"),
 }
 SELECTED = "integration and not soak"

@@ -23,8 +23,8 @@ from benchmark.compute.baremetal.messages import Message, TaskQueue
 from benchmark.compute.faults import patiently
 from benchmark.compute.local.local import LocalDispatcher
 from benchmark.config import Config
-from benchmark.cores import usable_cores, usable_memory_mb
 from benchmark.errors import BenchmarkError
+from benchmark.execution.cores import usable_cores, usable_memory_mb
 from benchmark.execution.instance import Instance
 from benchmark.store import open_store
 from benchmark.tasks import Run

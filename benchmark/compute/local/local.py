@@ -15,8 +15,8 @@ import time
 from typing import IO, TYPE_CHECKING
 
 from benchmark.compute.dispatcher import Dispatcher, account
-from benchmark.cores import cpu_quota, usable_cores, usable_memory_mb
 from benchmark.errors import BenchmarkError, ConfigError
+from benchmark.execution.cores import cpu_quota, usable_cores, usable_memory_mb
 from benchmark.execution.scratch import sweep
 from benchmark.results import Cause, Record
 

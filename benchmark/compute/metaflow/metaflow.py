@@ -18,8 +18,8 @@ from benchmark.compute import submissions
 from benchmark.compute.dispatcher import Dispatcher, account
 from benchmark.compute.metaflow.flows import Flow, asking, in_namespace
 from benchmark.compute.metaflow.lifeline import DRIVER_VARIABLE
-from benchmark.cores import usable_cores
 from benchmark.errors import ConfigError
+from benchmark.execution.cores import usable_cores
 from benchmark.results import Cause, Record
 
 if TYPE_CHECKING:

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from benchmark.errors import StoreError
-from benchmark.hpo.journal import open_storage
 from benchmark.hpo.service.errors import ConflictError, ExistsError, NotFoundError
 from benchmark.hpo.service.leases import Leases, MemoryLeases
 from benchmark.hpo.service.naming import is_hashed
 from benchmark.hpo.service.terms import Terms
+from benchmark.hpo.storage import open_storage
 from benchmark.hpo.study import FOLDER, journal_path, manifest_of, run_name, study_names
 from benchmark.hpo.study_file import StudyDefinition, define
 from benchmark.removal import remove_tree

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import difflib
 import logging
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from fastapi import FastAPI, Request
@@ -23,8 +20,8 @@ from benchmark.hpo.service import bodies, classic, pages, phrases, plots
 from benchmark.hpo.service.classic import PhraseError
 from benchmark.hpo.service.classic_checks import is_empty
 from benchmark.hpo.service.errors import ServiceError
-from benchmark.hpo.service.experiment import MOST_WAITING
 from benchmark.hpo.service.naming import SLASH
+from benchmark.hpo.service.threads import Threads
 from benchmark.hpo.service.v1_models import KEYS
 
 if TYPE_CHECKING:
@@ -32,30 +29,8 @@ if TYPE_CHECKING:
 
     from benchmark.hpo.service.service import Service
 
-_T = TypeVar("_T")
 _log = logging.getLogger("benchmark.hpo.service")
 DESCRIPTION = "Ask for trials, tell how they ended; nothing that was acknowledged is lost."
-
-
-class Threads:
-    """Where the blocking calls run: those that may wait for a sampler do not hold up the others."""
-
-    def __init__(self) -> None:
-        self._quick = ThreadPoolExecutor(16, thread_name_prefix="quick")
-        # As many as 16 slow experiments may have waiting; a thread is only made where one waits.
-        self._patient = ThreadPoolExecutor(16 * MOST_WAITING, thread_name_prefix="patient")
-
-    async def quick(self, call: Callable[..., _T], *arguments: Any, **named: Any) -> _T:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._quick, partial(call, *arguments, **named))
-
-    async def patient(self, call: Callable[..., _T], *arguments: Any, **named: Any) -> _T:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._patient, partial(call, *arguments, **named))
-
-    def close(self) -> None:
-        self._quick.shutdown(wait=True)
-        self._patient.shutdown(wait=True)
 
 
 class SegmentsApart:

@@ -28,8 +28,8 @@ from benchmark.hpo.service.naming import SLASH
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from benchmark.hpo.service.rest import Threads
     from benchmark.hpo.service.service import Service
+    from benchmark.hpo.service.threads import Threads
 
 Name = Annotated[
     str,

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import benchmark
 from benchmark.cache import CACHE_VARIABLE, cache_folder
 from benchmark.compute.local.local import slots
-from benchmark.cores import cpu_quota, usable_cores, usable_memory_mb
 from benchmark.errors import ConfigError, SetupError
+from benchmark.execution.cores import cpu_quota, usable_cores, usable_memory_mb
 from benchmark.execution.sandbox import DEFAULT
 from benchmark.execution.scratch import Scratch, left_behind
 from benchmark.execution.worker.linux import read_text

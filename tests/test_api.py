@@ -16,7 +16,7 @@ from benchmark.errors import BenchmarkError, ConfigError
 from benchmark.results import Cause
 from benchmark.tasks import Cell
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 CONFIG = {
     "studies": ["starter"],
     "frameworks": ["constant"],

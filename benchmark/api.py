@@ -1,7 +1,15 @@
-"""What the command line does, for a Python prompt: `benchmark.compute`, `benchmark.analysis`.
+"""The commands as functions, for a Python prompt, a script or a notebook.
 
-They read batch.config as the commands do (`config="FILE"` for another), take any of its keys as a
-keyword, and return what is of use in place of printing it; `quiet=True` hides the progress too.
+    from benchmark import api
+
+    api.run_full(runtime=60).causes               # a Counter: success, timeout, …
+    api.resume()
+    api.fetch_results()                           # a pandas frame, a row per task
+    api.analysis_suite().leaderboards["classification"]
+
+They read batch.config as the commands do (`config="FILE"` for another), accept each of its keys as
+a keyword, and return a value where the command prints; `quiet=True` hides the progress as well.
+`benchmark.compute` and `benchmark.analysis` offer the same functions.
 """
 
 from __future__ import annotations
@@ -30,9 +38,25 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from benchmark.analysis import Analysis
+    from benchmark.analysis.processing import Analysis
     from benchmark.config import Config
     from benchmark.runs.plan import Draft, Plan
+
+__all__ = [
+    "Downloaded",
+    "Summary",
+    "analysis_suite",
+    "delete_runs",
+    "download_data",
+    "execute_list",
+    "export_failures",
+    "fetch_results",
+    "file_compute",
+    "generate_tests",
+    "get_logs",
+    "resume",
+    "run_full",
+]
 
 
 def run_full(
@@ -253,7 +277,6 @@ def _carry_out(
         begin.build_environments(run, config, waiting)
         summary = execute(run, config, waiting)
     else:
-        # Progress is shown as the commands show it: the one way up, taken only here.
         from benchmark.cli.output import notice
         from benchmark.cli.progress import Progress
 

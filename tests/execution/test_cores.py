@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from benchmark import cores
 from benchmark.compute.local.local import LocalDispatcher, slots
 from benchmark.config import Config
 from benchmark.errors import ConfigError
+from benchmark.execution import cores
 from benchmark.execution.worker.cgroups import PREFIX, Allowance, allowance
 from benchmark.runs.doctor.machine import check_machine
 
 INF = float("inf")
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 V1 = {"cpu": "cpu,cpuacct", "memory": "memory"}
 
 
@@ -209,7 +209,7 @@ for folder in json.loads(sys.argv[1]):
     with open(folder + "/cgroup.procs", "w") as file: file.write("0")
 from benchmark.compute.local.local import slots
 from benchmark.config import Config
-from benchmark.cores import cpu_quota, usable_memory_mb
+from benchmark.execution.cores import cpu_quota, usable_memory_mb
 print(cpu_quota(), len(slots(Config(cores=1))), usable_memory_mb())
 """
 
