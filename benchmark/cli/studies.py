@@ -219,7 +219,8 @@ def lines(run: Run, definition: StudyDefinition) -> list[str]:
         f"{told['success']} successes, {told['failure']} failures, {told['prune']} pruned"
         + ("" if told["word"] == "go" else f"; it was told to {told['word']}"),
     ]
-    choices = {tunable.name: tunable.choices for tunable in definition.space.tunables}
+    asked = export.trial_records(run) if definition.is_open else []
+    choices = export.choices(asked, definition)
     for one in told["best"]:
         values = zip(definition.directions, one["values"], strict=True)
         said = ", ".join(f"{name} {value!r}" for name, value in values)

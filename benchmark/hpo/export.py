@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
+import math
 import re
 import shlex
 from typing import TYPE_CHECKING, Any
@@ -63,7 +65,7 @@ def table(records: list[Record], definition: StudyDefinition) -> str:
     the metrics are those that it had measured. The column `steps` is there where trials reported.
     """
     directions = list(definition.directions)
-    choices = {tunable.name: tunable.choices for tunable in definition.space.tunables}
+    alike = choices(records, definition)
     names = tunable_names(records, definition)
     metrics = list(
         dict.fromkeys(name for r in records for name in (*r.metrics, *text_attributes(r)))
@@ -81,7 +83,7 @@ def table(records: list[Record], definition: StudyDefinition) -> str:
         row: list[Any] = [record.task, record.status]
         row += [_cell(record.metrics.get(name)) for name in directions]
         row += [
-            told_apart(params[name], choices.get(name, ())) if name in params else ""
+            told_apart(params[name], alike.get(name, ())) if name in params else ""
             for name in names
         ]
         row += [_cell(record.metrics.get(name)) or texts.get(name, "") for name in metrics]
@@ -93,7 +95,11 @@ def table(records: list[Record], definition: StudyDefinition) -> str:
 
 def _steps(record: Record) -> str:
     reported = record.labels.get("intermediate")
-    return json.dumps(reported) if reported else ""
+    finite = {
+        step: value if math.isfinite(value) else str(value)
+        for step, value in (reported or {}).items()
+    }
+    return json.dumps(finite, allow_nan=False) if finite else ""
 
 
 def text_attributes(record: Record) -> dict[str, str]:
@@ -110,6 +116,23 @@ def tunable_names(records: list[Record], definition: StudyDefinition) -> list[st
     """The tunables as declared, then those that an objective named by itself."""
     found = (name for record in records for name in record.labels.get("params") or {})
     return list(dict.fromkeys([*definition.space.names, *found]))
+
+
+def choices(records: list[Record], definition: StudyDefinition) -> dict[str, tuple[Any, ...]]:
+    """The choices of each categorical tunable: those declared, or those that objectives asked."""
+    found = {tunable.name: tunable.choices for tunable in definition.space.tunables}
+    asked: dict[str, dict[tuple[type, Any], None]] = {}
+    known: set[tuple[str, str]] = set()
+    for record in records if definition.is_open else ():
+        distributions = (record.labels.get("distributions") or {}).items()
+        new = {(name, text) for name, text in distributions} - known
+        known |= new
+        for name, text in sorted(new):
+            # The objective's process wrote it, and could have written anything.
+            with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError):
+                own = json.loads(text)["attributes"].get("choices", ())
+                asked.setdefault(name, {}).update(((type(one), one), None) for one in own)
+    return found | {name: tuple(one for _, one in own) for name, own in asked.items()}
 
 
 def configuration(record: Record) -> dict[str, Any]:

@@ -95,8 +95,13 @@ def plain(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def told_apart(value: Any, choices: Sequence[Any], shown: Callable[[Any], str] = plain) -> str:
+def cell(value: Any) -> str:
+    """A value in a table: as `plain` has it, and None as null, for an empty cell is no value."""
+    return "null" if value is None else plain(value)
+
+
+def told_apart(value: Any, choices: Sequence[Any], shown: Callable[[Any], str] = cell) -> str:
     """A choice as it is shown; as JSON where another one has the same text (1 and "1")."""
-    text = plain(value)
-    alike = [plain(one) for one in choices].count(text) > 1
-    return json.dumps(value) if alike else shown(value)
+    text = shown(value)
+    alike = sum(text in (plain(one), shown(one)) for one in choices) > 1
+    return json.dumps(value) if alike else text

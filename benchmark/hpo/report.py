@@ -16,7 +16,7 @@ from benchmark.analysis.report.html import filter_box, listed, number, table
 from benchmark.analysis.report.page import facts_line, figure, page, write_page
 from benchmark.hpo import export
 from benchmark.hpo.figures import CAPTIONS, Trials, drawn
-from benchmark.hpo.objective import plain
+from benchmark.hpo.objective import told_apart
 from benchmark.hpo.verdict import known
 
 if TYPE_CHECKING:
@@ -112,11 +112,14 @@ def _best(trials: Trials) -> str:
     defaults = {t.name: t for t in trials.definition.space.tunables if t.has_default}
     if len(trials.directions) > 1:
         return heading + table(_rows(trials, front), HEADINGS, _formats(trials), identity="front")
+    alike = export.choices(trials.records, trials.definition)
     rows = [
         {
             "Tunable": name,
-            "Best": plain(value),
-            "Default": plain(defaults[name].default) if name in defaults else "",
+            "Best": told_apart(value, alike.get(name, ())),
+            "Default": told_apart(defaults[name].default, alike.get(name, ()))
+            if name in defaults
+            else "",
         }
         for name, value in front[0].labels["params"].items()
     ]
@@ -143,12 +146,16 @@ def _every(trials: Trials) -> str:
 
 def _rows(trials: Trials, records: list[Record]) -> pd.DataFrame:
     names = export.tunable_names(trials.records, trials.definition)
+    alike = export.choices(trials.records, trials.definition)
     rows: list[dict[str, Any]] = []
     for record in records:
         params = record.labels.get("params") or {}
         row: dict[str, Any] = {"trial": int(record.task), "state": record.cause or record.status}
         row |= {name: record.metrics.get(name) for name in trials.directions}
-        row |= {f"{name} ": plain(params.get(name)) for name in names}
+        row |= {
+            f"{name} ": told_apart(params[name], alike.get(name, ())) if name in params else ""
+            for name in names
+        }
         row |= {"seconds": record.total_s, "MESSAGE": record.message}
         rows.append(row)
     frame = pd.DataFrame(rows)

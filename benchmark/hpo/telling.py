@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def line(record: Record, definition: StudyDefinition) -> str:
     """A trial in a line: number, how it ended, what it measured or why not, its point."""
-    choices = {tunable.name: tunable.choices for tunable in definition.space.tunables}
+    choices = export.choices([record], definition)
     params = " ".join(
         f"{name}={told_apart(value, choices.get(name, ()), str)}"
         for name, value in (record.labels.get("params") or {}).items()

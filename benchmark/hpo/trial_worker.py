@@ -36,8 +36,10 @@ def main(path: str) -> int:
     try:
         returned = objective(trial)
         values = list(returned) if isinstance(returned, (list, tuple)) else [returned]
-        answer["values"] = [None if value is None else _finite(value) for value in values]
-        answer["status"] = "success"
+        answer["fault"] = next((said for value in values if (said := _no_number(value))), None)
+        if answer["fault"] is None:
+            answer["values"] = [None if value is None else _finite(value) for value in values]
+            answer["status"] = "success"
     except optuna.TrialPruned as error:
         answer |= {"status": "prune", "message": str(error)}
     finally:
@@ -54,7 +56,7 @@ def main(path: str) -> int:
             to_json = optuna.distributions.distribution_to_json
             answer["distributions"] = {k: to_json(v) for k, v in frozen.distributions.items()}
         else:
-            answer["fault"] = _unlike(given, frozen.params)
+            answer["fault"] = _unlike(given, frozen.params) or answer.get("fault")
         (folder / (ANSWER + ".tmp")).write_text(_json(answer), encoding="utf-8")
         (folder / (ANSWER + ".tmp")).rename(folder / ANSWER)
     return 0
@@ -63,12 +65,19 @@ def main(path: str) -> int:
 def _json(value: Any, depth: int = 2) -> str:
     """A value as JSON; what JSON does not know as its text, keys among it."""
     try:
-        return json.dumps(value, default=str)
+        return json.dumps(value, default=_plain)
     except (TypeError, ValueError, RecursionError):
         if isinstance(value, dict) and depth:
             pairs = (f"{json.dumps(str(k))}: {_json(v, depth - 1)}" for k, v in value.items())
             return "{" + ", ".join(pairs) + "}"
         return json.dumps(str(value) if depth else f"a {type(value).__name__}")
+
+
+def _plain(value: Any) -> Any:
+    """A number of numpy's as Python's own; anything else that JSON does not know as its text."""
+    if type(value).__module__ == "numpy" and getattr(value, "shape", None) == ():
+        return value.item()
+    return str(value)
 
 
 def _noting(place: Path, is_open: bool) -> Any:
@@ -208,6 +217,24 @@ def _unlike(given: dict[str, Any], suggested: dict[str, Any]) -> str | None:
                 f"that {given[name]!r} became {value!r}; declare the same."
             )
     return None
+
+
+def _no_number(value: Any) -> str | None:
+    """Why a returned value is not a measurement, in a sentence: a boolean and a text are none."""
+    if value is None:  # counted by the program, which knows how many values there should be
+        return None
+    dtype = str(getattr(value, "dtype", ""))
+    kinds = {"a boolean": (bool,), "a text": (str, bytes, bytearray), "complex": (complex,)}
+    kind = next((name for name, types in kinds.items() if isinstance(value, types)), None)
+    if kind is None and "bool" in dtype:
+        kind = "a boolean"
+    if kind is None and "complex" in dtype:
+        kind = "complex"
+    if kind is None and not (hasattr(value, "__float__") or hasattr(value, "__index__")):
+        kind = f"of the type {type(value).__name__}"
+    if kind is None:
+        return None
+    return f"The objective returned {str(value)[:100]!r}, which is {kind}; return a number."
 
 
 def _finite(value: Any) -> Any:

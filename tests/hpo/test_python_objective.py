@@ -206,3 +206,81 @@ def test_a_later_trial_may_not_use_other_choices(
     answer = json.loads((tmp_path / trial_worker.ANSWER).read_text())
     assert answer["status"] == "failure"
     assert list(answer["params"]) == ["x"]
+
+
+OPEN = {"name": "s", "direction": "minimize", "objective": "own.py:objective"}
+
+
+def of_open(folder: Path, store: Store, monkeypatch: pytest.MonkeyPatch, end: str) -> Any:
+    """A study whose objective names its tunables, and what came of its first trial."""
+    (folder / "own.py").write_text(OBJECTIVE)
+    study = Study.begin(store, define(OPEN, folder))
+    (task,) = study.ask()
+    work = folder / "work"
+    work.mkdir()
+    worked(work, monkeypatch, end, None)
+    trial = Trial(task, study.definition, outcome(work, None, 0), {})
+    return study, python_objective.measured(trial)
+
+
+@pytest.mark.parametrize(
+    ("returned", "kind"),
+    [
+        ("True", "'True', which is a boolean"),
+        ("'0.5'", "'0.5', which is a text"),
+        ("b'1'", "which is a text"),
+        ("__import__('numpy').bool_(True)", "'True', which is a boolean"),
+        ("{}", "which is of the type dict"),
+        ("1j", "which is complex"),
+        ("__import__('numpy').array(['1'])[0]", "'1', which is a text"),
+    ],
+)
+def test_what_is_returned_and_is_no_number(
+    returned: str, kind: str, tmp_path: Path, folder_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, record = of_open(tmp_path, folder_store, monkeypatch, f"return {returned}")
+    assert isinstance(record, Record)
+    assert (record.status, record.cause) == ("failure", Cause.FRAMEWORK)
+    assert kind in record.message
+    assert "values" not in record.labels
+
+
+@pytest.mark.parametrize(
+    "returned", ["1", "0.5", "__import__('numpy').float32(0.5)", "__import__('numpy').int64(3)"]
+)
+def test_numbers_of_other_libraries_are_numbers(
+    returned: str, tmp_path: Path, folder_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end = f"trial.set_user_attr('one', {returned}); return {returned}"
+    _, found = of_open(tmp_path, folder_store, monkeypatch, end)
+    assert not isinstance(found, Record)
+    assert found["value"] == found["one"]
+
+
+def test_choices_of_an_open_study_are_shown_apart(folder_store: Store, tmp_path: Path) -> None:
+    choices = (1, "1", None, "None", True, "x")
+    (tmp_path / "own.py").write_text(OBJECTIVE)
+    definition = define(OPEN, tmp_path)
+    text = optuna.distributions.distribution_to_json(
+        optuna.distributions.CategoricalDistribution(choices)
+    )
+    labels = [{"params": {"c": one}, "distributions": {"c": text}} for one in choices]
+    records = [Record(str(n), "prune", labels=one) for n, one in enumerate(labels)]
+    lines = [telling.line(record, definition).partition("[")[2] for record in records]
+    assert lines == ["c=1]", 'c="1"]', "c=null]", 'c="None"]', "c=True]", "c=x]"]
+    cells = [row["c"] for row in csv.DictReader(io.StringIO(export.table(records, definition)))]
+    assert cells == ["1", '"1"', "null", "None", "true", "x"]
+
+
+def test_reported_steps_are_strict_json(folder_store: Store, tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(OBJECTIVE)
+    steps = {"1": 0.5, "2": float("nan"), "3": float("-inf")}
+    record = Record("0", "prune", labels={"params": {}, "intermediate": steps})
+    table = export.table([record], define(OPEN, tmp_path))
+    (row,) = csv.DictReader(io.StringIO(table))
+
+    def refuse(name: str) -> None:
+        pytest.fail(f"{name} is not JSON")
+
+    found = json.loads(row["steps"], parse_constant=refuse)
+    assert found == {"1": 0.5, "2": "nan", "3": "-inf"}

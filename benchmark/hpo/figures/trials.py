@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from benchmark.hpo.export import is_feasible, tunable_names
-from benchmark.hpo.objective import told_apart
+from benchmark.hpo.objective import plain, told_apart
 from benchmark.hpo.space import identity
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Axis:
 
     @property
     def choices(self) -> tuple[str, ...]:
-        return tuple(told_apart(value, self.values) for value in self.values)
+        return tuple(told_apart(value, self.values, plain) for value in self.values)
 
     def place(self, value: Any) -> float:
         """Where a value stands; NaN for one that a trial does not have."""
