@@ -136,7 +136,7 @@ OTHERS: dict[Section, dict[str, Shown | Parsed]] = {
         "python $FLOW argo-workflows trigger --store_url s3://bucket/bench/ "
         "--run_name default": Parsed("it needs a Kubernetes with Argo Workflows"),
     },
-    ("docs/promises.md", "The promises, proven"): {
+    ("docs/promises.md", "Evidence for the promises"): {
         "make prove": Shown("tests/prove/test_prove.py::test_the_promises_hold"),
         'make prove ARGS="--seed 1 --markdown table.md"': Shown(
             "tests/prove/test_prove.py::test_the_promises_hold"
