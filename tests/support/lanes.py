@@ -25,6 +25,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
 
+from benchmark.removal import remove_tree
+
 ROOT = Path(__file__).parents[2]
 # The longest first, so that none of them is left to run alone at the end.
 LANES: dict[str, tuple[str, ...]] = {
@@ -91,7 +93,10 @@ def start(name: str, logs: Path) -> Lane:
     command = [sys.executable, "-m", "pytest", "-m", SELECTED, "-rA", "--color=no"]
     # A test that hangs fails, and its lane goes on and ends what it started.
     command += ["--timeout-method=signal", "-o", "faulthandler_timeout=0"]
-    command += ["-p", "no:cacheprovider", f"--junitxml={log.with_suffix('.xml')}", *paths]
+    # Each lane has a folder of its own: pytest closes a shared one to other users as it starts,
+    # also to the databases and daemons that another lane's tests started in it.
+    command += ["-p", "no:cacheprovider", f"--basetemp={logs / name}"]
+    command += [f"--junitxml={log.with_suffix('.xml')}", *paths]
     with log.open("wb") as out:
         process = subprocess.Popen(
             command,
@@ -166,8 +171,13 @@ def main() -> int:
         parser.error(f"no lane '{min(strangers)}'; the lanes are {', '.join(LANES)}")
     if options.jobs < 1:
         parser.error(f"--jobs is {options.jobs}; pass 1 or more")
-    with tempfile.TemporaryDirectory(prefix="lanes-") as folder:
-        lanes = run(options.lanes or list(LANES), Path(folder), options.jobs)
+    folder = Path(tempfile.mkdtemp(prefix="lanes-"))
+    try:
+        lanes = run(options.lanes or list(LANES), folder, options.jobs)
+    finally:
+        # Tests leave trees of any depth, which shutil.rmtree cannot remove.
+        if why := remove_tree(folder):
+            print(f"Left behind: {why}")
     print(summary(lanes))
     return int(any(lane.broken for lane in lanes))
 

@@ -181,12 +181,16 @@ class SlurmCluster:
             daemon.kill()
             daemon.wait()
 
+    def freeze(self, name: str, number: int = signal.SIGSTOP) -> None:
+        """Stop a node's jobs where they are, or with SIGCONT let them go on."""
+        for pid in self._steps(name):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+
     def lose_node(self, name: str) -> None:
         """As a machine that is switched off: its daemon, and all that runs on it."""
         self.kill(name)
-        for pid in self._steps(name):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        self.freeze(name, signal.SIGKILL)
 
     def call(self, *command: str) -> str:
         """The output of a command of Slurm's."""

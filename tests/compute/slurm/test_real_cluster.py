@@ -133,6 +133,15 @@ def has_begun_on(node: str) -> bool:
     return False
 
 
+def frozen_at_work(cluster: SlurmCluster, node: str) -> bool:
+    """Stop a node in the middle of a task; without one it goes on."""
+    cluster.freeze(node)
+    if has_begun_on(node):
+        return True
+    cluster.freeze(node, signal.SIGCONT)
+    return False
+
+
 def idle(cluster: SlurmCluster, work: Path) -> None:
     """Nothing of the run is left: no job, no process."""
     until(lambda: not cluster.call("squeue", "-h"), work)
@@ -158,7 +167,7 @@ def test_a_run_in_which_everything_dies_once(
         until(lambda: count(tmp_path) >= 3, tmp_path)
         if method == "slurm":
             cancel_youngest(slurm, tmp_path)
-        until(lambda: has_begun_on("n3"), tmp_path)
+        until(lambda: frozen_at_work(slurm, "n3"), tmp_path)
         slurm.lose_node("n3")
         until(lambda: count(tmp_path) >= 8, tmp_path)
     slurm.kill("slurmctld")
