@@ -44,6 +44,7 @@ def serve(options: argparse.Namespace) -> int:
         token_file=Path(options.token_file) if options.token_file else None,
         insecure=options.insecure,
         rate=options.rate,
+        trusted_proxies=tuple(options.trusted_proxy),
     )
     run(told, loaded_configuration(options).values.store_url, notice)
     return 0

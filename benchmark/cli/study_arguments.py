@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+import math
 from argparse import ArgumentTypeError
 from typing import TYPE_CHECKING
 
@@ -22,6 +24,27 @@ def _port(text: str) -> int:
     if not text.isdecimal() or int(text) > _LAST_PORT:
         raise ArgumentTypeError(f"'{text}' is no port; write a number from 0 to {_LAST_PORT}")
     return int(text)
+
+
+def _rate(text: str) -> float:
+    """Requests a second: below 1 a bucket never holds one."""
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = math.nan
+    if not rate >= 1:
+        raise ArgumentTypeError(f"'{text}' is no rate; write requests a second, 1 or more")
+    return rate
+
+
+def _network(text: str) -> str:
+    """An IP address or a network of them."""
+    try:
+        return str(ipaddress.ip_network(text))
+    except ValueError:
+        raise ArgumentTypeError(
+            f"'{text}' is no address; write one like 10.0.0.7, or a network like 10.0.0.0/8"
+        ) from None
 
 
 def _count(text: str) -> int:
@@ -162,7 +185,15 @@ def _of_service(command: argparse.ArgumentParser) -> None:
         "--insecure", action="store_true", help="listen beyond this machine without tokens"
     )
     command.add_argument(
-        "--rate", type=float, default=5000.0, help="requests a second of one address (5000)"
+        "--rate", type=_rate, default=5000.0, help="requests a second of one address (5000)"
+    )
+    command.add_argument(
+        "--trusted-proxy",
+        action="append",
+        default=[],
+        type=_network,
+        metavar="ADDRESS",
+        help="a proxy, or a network of them, whose X-Forwarded-For is believed; may be repeated",
     )
     group = command.add_argument_group("serve client")
     group.add_argument("--name", help="the experiment")

@@ -68,6 +68,9 @@ class BodyRoute(APIRoute):
         handle = super().get_route_handler()
 
         async def handle_exact(request: Request) -> Response:
-            return await handle(_Exact(request.scope, request.receive))
+            exact = _Exact(request.scope, request.receive)
+            # FastAPI makes "400, cannot be parsed" of all that happens while it reads a body.
+            await exact.body()
+            return await handle(exact)
 
         return handle_exact

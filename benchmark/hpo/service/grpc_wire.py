@@ -40,6 +40,7 @@ REFUSED = "hpo-refused"
 _WRITING = ("NewExperiment", "DeleteExperiment", "UpdateTrialResult", "GenerateNextConfig")
 _THREADS = 256
 _LARGEST = 4 << 20
+_REST_S, _HELLO_S = 600.0, 10.0
 _log = logging.getLogger("benchmark.hpo.service")
 _CODES = {
     phrases.EXISTS: grpc.StatusCode.ALREADY_EXISTS,
@@ -52,15 +53,25 @@ def start(
     host: str,
     port: int,
     tokens: dict[bytes, Right] | None,
+    *,
     rate: float = RATE,
+    most: int = 1024,
 ) -> tuple[grpc.Server, int]:
-    """A server that answers when this returns, and its port; `rate` is calls a second of one host.
+    """A server that answers when this returns, and its port.
+
+    `rate` is calls a second of one host, `most` the connections at once.
 
     Raises:
         BenchmarkError: the port cannot be had.
     """
     threads = futures.ThreadPoolExecutor(_THREADS, thread_name_prefix="grpc")
-    options = [("grpc.max_receive_message_length", _LARGEST), ("grpc.so_reuseport", 0)]
+    options = [
+        ("grpc.max_receive_message_length", _LARGEST),
+        ("grpc.so_reuseport", 0),
+        ("grpc.max_allowed_incoming_connections", most),
+        ("grpc.max_connection_idle_ms", int(1e3 * _REST_S)),
+        ("grpc.server_handshake_timeout_ms", int(1e3 * _HELLO_S)),
+    ]
     server = grpc.server(threads, options=options)
     server.add_generic_rpc_handlers((_handlers(Wire(service), tokens, rate),))
     shown = f"[{host}]" if ":" in host and not host.startswith("[") else host

@@ -14,7 +14,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import unquote_to_bytes, urlsplit
 
 from benchmark.errors import BenchmarkError
 from benchmark.hpo.service.errors import TooLargeError
@@ -37,7 +37,7 @@ _MOST_CLIENTS = 10_000
 # What tells nothing about any experiment.
 _OPEN = re.compile(r"/|/health|/static/[a-z.]+")
 _LOOKING = ("GET", "HEAD")
-_CODES = {401: "no_token", 403: "forbidden", 413: "too_large", 429: "too_many"}
+_CODES = {400: "invalid", 401: "no_token", 403: "forbidden", 413: "too_large", 429: "too_many"}
 _HEADERS = [
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"SAMEORIGIN"),
@@ -176,6 +176,10 @@ class Guard:
         if self._tokens is None and scope["method"] not in _LOOKING and _is_foreign(headers):
             # A page sends such a request without asking this server first.
             return 403, "This server takes no requests of other sites' pages without a token.", []
+        for name in ("raw_path", "query_string"):
+            if not _is_utf8(scope.get(name) or b""):
+                part = "path" if name == "raw_path" else "query"
+                return 400, f"The request's {part} is not UTF-8, percent-encoded.", []
         length = headers.get(b"content-length", b"0")
         if not length.isdigit() or int(length[:20]) > LARGEST_BODY:
             return _too_large()
@@ -194,6 +198,14 @@ class Guard:
         if right == "read" and scope["method"] not in _LOOKING:
             return 403, "This token may only read.", []
         return None
+
+
+def _is_utf8(encoded: bytes) -> bool:
+    try:
+        unquote_to_bytes(encoded).decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _is_own(host: bytes) -> bool:

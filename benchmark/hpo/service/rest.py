@@ -11,6 +11,7 @@ from urllib.parse import unquote
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Match
 
@@ -78,6 +79,7 @@ def make_app(service: Service, before_end: Callable[[], None] = lambda: None) ->
     app.add_exception_handler(BenchmarkError, _refused)
     app.add_exception_handler(HTTPException, _no_place)
     app.add_exception_handler(RequestValidationError, _unreadable)
+    app.add_exception_handler(ClientDisconnect, _gone)
     app.add_exception_handler(Exception, _failed)
     return app
 
@@ -152,7 +154,8 @@ async def _refused(request: Request, error: Exception) -> Response:
     status = error.status if isinstance(error, ServiceError) else 503
     if not isinstance(error, ServiceError):
         _log.warning("%s", error)
-    return _said(request, status, getattr(error, "code", "unavailable"), str(error))
+    closing = {"connection": "close"} if status == 413 else {}
+    return _said(request, status, getattr(error, "code", "unavailable"), str(error), **closing)
 
 
 async def _no_place(request: Request, error: Exception) -> Response:
@@ -212,6 +215,11 @@ def _finding(fault: Mapping[str, Any]) -> str:
     if isinstance(fault.get("input"), (bool, int, float, str)):
         return f"{place} is {str(fault['input'])[:80]!r}: {fault['msg']}"
     return f"{place}: {fault['msg']}"
+
+
+async def _gone(_: Request, __: Exception) -> Response:
+    """The client has hung up before its body was whole; nobody reads this answer."""
+    return Response(status_code=400)
 
 
 async def _failed(request: Request, error: Exception) -> Response:

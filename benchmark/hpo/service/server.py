@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import logging
+import os
 import signal
 import socket
 import sys
+import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +26,10 @@ if TYPE_CHECKING:
 
 # A sampler computes in a thread beside those that answer: each step of theirs would wait 5 ms.
 _SWITCH_S = 0.0005
+_log = logging.getLogger("benchmark.hpo.service")
+# Requests under way may end, then what no acknowledged result depends on is cut off.
+_GRACE_S, _LAST_S = 4, 9.0
+_MOST_FAULTS = 1000
 
 
 class ServeError(BenchmarkError):
@@ -39,6 +47,7 @@ class Options:
     token_file: Path | None = None
     insecure: bool = False
     rate: float = RATE
+    trusted_proxies: tuple[str, ...] = ()
 
 
 def home_of(storage: str | None, store_url: str) -> Home:
@@ -66,13 +75,12 @@ def check(options: Options) -> None:
 
 
 def serve(options: Options, store_url: str, say: Callable[[str], None]) -> None:
-    """Serve until SIGTERM or Ctrl-C; what is under way then is finished and answered.
+    """Serve until SIGTERM or Ctrl-C; requests under way then have 4 s to be finished and answered.
 
     Raises:
         BenchmarkError: the tokens, the storage or a port cannot be had.
     """
-    import uvicorn
-
+    from benchmark.hpo.service.connections import Limits, Server, most_connections
     from benchmark.hpo.service.rest import make_app
 
     check(options)
@@ -80,30 +88,49 @@ def serve(options: Options, store_url: str, say: Callable[[str], None]) -> None:
     listening = _listen(options.host, options.port)
     service = Service(home_of(options.storage, store_url))
     local = tokens is None and not options.insecure
+    last = threading.Timer(_LAST_S, _cut_off)
+    last.daemon = True
+
+    def on_end() -> None:
+        service.ending.set()
+        last.start()
+
     with contextlib.ExitStack() as ending:
         app = Guard(make_app(service, ending.close), tokens, options.rate, local=local)
+        most = most_connections(1 if options.grpc_port is None else 2)
         if options.grpc_port is not None:
             from benchmark.hpo.service.grpc_wire import start
 
-            wire, port = start(service, options.host, options.grpc_port, tokens, options.rate)
-            ending.callback(lambda: wire.stop(grace=5).wait())
+            wire, port = start(
+                service, options.host, options.grpc_port, tokens, rate=options.rate, most=most
+            )
+            ending.callback(lambda: wire.stop(grace=2).wait())
             say(f"gRPC: {_shown(options.host)}:{port}")
         say(f"HTTP: http://{_shown(options.host)}:{listening.getsockname()[1]}/")
-        config = uvicorn.Config(
+        server = Server(
             app,
+            Limits(most=most),
+            on_end,
             log_config=None,
             access_log=False,
             server_header=False,
             lifespan="on",
-            timeout_keep_alive=75,
-            timeout_graceful_shutdown=30,
-            http="httptools",
+            timeout_graceful_shutdown=_GRACE_S,
+            proxy_headers=bool(options.trusted_proxies),
+            forwarded_allow_ips=list(options.trusted_proxies),
         )
         sys.setswitchinterval(_SWITCH_S)
         signal.signal(signal.SIGTERM, _interrupt)
         # uvicorn raises the signal anew after an end that was in order.
+        ending.callback(last.cancel)
         with contextlib.suppress(KeyboardInterrupt):
-            uvicorn.Server(config).run(sockets=[listening])
+            server.run(sockets=[listening])
+
+
+def _cut_off() -> None:
+    """A sampler may compute for minutes; what was acknowledged is in the storage."""
+    _log.warning("The server ends with calls under way, which took longer than %g s.", _LAST_S)
+    os._exit(0)
 
 
 def _interrupt(*_: Any) -> None:
@@ -132,9 +159,37 @@ def _shown(host: str) -> str:
     return f"[{host}]" if ":" in host and not host.startswith("[") else host
 
 
+class Seldom(logging.Filter):
+    """Passes the first lines about the same fault in a while, and counts the others."""
+
+    def __init__(
+        self, most: int = 5, each_s: float = 10.0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        super().__init__()
+        self._most, self._each_s, self._clock = most, each_s, clock
+        self._seen: dict[tuple[str, int, str], tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        fault = (record.name, record.lineno, str(record.msg).partition("\n")[0])
+        now = self._clock()
+        since, count = self._seen.get(fault, (now, 0))
+        if now - since >= self._each_s:
+            if count > self._most:
+                more = f"; {count - self._most} more like it before"
+                record.msg = f"{record.getMessage()}{more}"
+                record.args = ()
+            since, count = now, 0
+        if len(self._seen) > _MOST_FAULTS:
+            self._seen.clear()
+        self._seen[fault] = (since, count + 1)
+        return count < self._most
+
+
 def quieten() -> None:
     """Optuna tells every study on standard error; a signal to end must not be eaten by a pool."""
     import optuna
 
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(Seldom())
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)

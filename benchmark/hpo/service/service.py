@@ -63,6 +63,8 @@ class Service:
         # A slow sampler waits here for itself alone, as long as there are threads.
         self._background = ThreadPoolExecutor(_SAMPLERS, thread_name_prefix="sampler")
         self._recorder = Recorder()
+        self.ending = threading.Event()
+        """Set when the server is about to end: answers that go on stop."""
 
     def create(self, experiment: str, values: dict[str, Any], **terms: Any) -> str:
         """Found an experiment; returns its study's name.

@@ -219,7 +219,7 @@ def routes(service: Service, threads: Threads) -> APIRouter:  # noqa: PLR0915
         async def stream() -> AsyncIterator[bytes]:
             told, quiet = first, 0.0
             yield _event(told)
-            while told["state"] not in ("finished", "stopped"):
+            while told["state"] not in ("finished", "stopped") and not service.ending.is_set():
                 await asyncio.sleep(_LOOK_S)
                 try:
                     now = await threads.quick(using, views.summary, name)

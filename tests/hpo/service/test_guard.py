@@ -90,7 +90,16 @@ def test_a_body_that_is_too_large(http: TestClient) -> None:
         for _ in range(9):
             yield b" " * (LARGEST_BODY // 8)
 
-    assert client.post("/experiment_trials", content=parts(), headers=kind).status_code == 413
+    for path in ("/experiment_trials", "/v1/experiments", "/v1/experiments/e/ask"):
+        answer = client.post(path, content=parts(), headers=kind)
+        assert (answer.status_code, answer.headers["connection"]) == (413, "close")
+
+
+@pytest.mark.parametrize("path", ["/v1/experiments/%ff", "/v1/experiments?after=%c3%28", "/%fe"])
+def test_a_path_or_query_that_is_not_utf_8(http: TestClient, path: str) -> None:
+    answer = TestClient(Guard(http.app)).get(path)
+    assert answer.status_code == 400
+    assert "is not UTF-8" in answer.text
 
 
 def test_a_rate() -> None:

@@ -39,6 +39,32 @@ def test_a_server_from_start_to_end(serve: Serve, tmp_path: Path) -> None:
     assert list(client.experiments()) == ["e"]
 
 
+def test_streams_end_with_the_server(serve: Serve) -> None:
+    server = serve("--no-grpc")
+    Client(server.url).create("e", direction="minimize", tunables=TUNABLES)
+    with urllib.request.urlopen(f"{server.url}/v1/experiments/e/events", timeout=60) as stream:
+        assert stream.readline() == b"event: summary\n"
+        assert server.kill(signal.SIGTERM) == 0
+        # A stream that is cut off has no last chunk, which raises.
+        assert stream.read().startswith(b"data: ")
+    assert server.said == ""
+
+
+@pytest.mark.parametrize("trusted", [False, True])
+def test_a_forwarded_address_is_believed_of_trusted_proxies(serve: Serve, trusted: bool) -> None:
+    server = serve("--no-grpc", "--rate", "1", *(["--trusted-proxy", "127.0.0.0/8"] * trusted))
+    refused = 0
+    for number in range(8):
+        headers = {"x-forwarded-for": f"10.0.0.{number}"}
+        request = urllib.request.Request(f"{server.url}/v1/experiments", headers=headers)
+        try:
+            urllib.request.urlopen(request, timeout=60).close()
+        except urllib.error.HTTPError as error:
+            assert error.code == 429
+            refused += 1
+    assert bool(refused) is not trusted
+
+
 def test_a_kill(serve: Serve) -> None:
     killed_service(serve(), [10], trials=30, clients=4)
 
@@ -127,3 +153,6 @@ def test_wrong_use(serve: Serve, program: Callable[..., Any]) -> None:
     ended = program("serve", "--host", "0.0.0.0", "--no-grpc")
     assert ended.returncode == 2
     assert "--token-file" in ended.stderr
+    for option, value in (("--rate", "0.5"), ("--rate", "nan"), ("--trusted-proxy", "proxy")):
+        ended = program("serve", option, value)
+        assert (ended.returncode, f"'{value}' is no " in ended.stderr) == (2, True)
