@@ -24,6 +24,7 @@ COMMANDS = {
         "analysis:run_analysis",
         "statistics, figures into ./figures/, and the report",
     ),
+    "replay": ("replay:replay", "what stored results would have cost with an early stop"),
     "file-compute": ("files:file_compute", "run the tasks of a task file that have no result"),
     "export-failures": ("files:export_failures", "write the tasks without a result to a file"),
     "delete-runs": ("files:delete_runs", "delete the results of the tasks in a task file"),
@@ -135,6 +136,8 @@ def make_parser() -> Parser:
             )
         _special(name, command)
         _of_compute(name, command)
+        if name == "replay":
+            _of_replay(command)
         study_arguments.add(name, command)
     parser.commands = commands.choices
     return parser
@@ -265,6 +268,41 @@ def _special(name: str, command: argparse.ArgumentParser) -> None:
         command.add_argument(
             "--watch", action="store_true", help="stay, and show the run as it goes on"
         )
+
+
+def _of_replay(command: argparse.ArgumentParser) -> None:
+    command.add_argument("results", metavar="RESULTS", help="compiled results, or AMLB's file")
+    command.add_argument(
+        "--until",
+        required=True,
+        metavar="QUESTION",
+        help="stop when it is answered: best, top:K, order (of all pairs) or against:NAME",
+    )
+    command.add_argument(
+        "--alpha",
+        type=float,
+        default=0.05,
+        metavar="A",
+        help="chance that any claim is wrong (default: %(default)s)",
+    )
+    command.add_argument(
+        "--margin",
+        type=float,
+        default=0.01,
+        metavar="M",
+        help="frameworks are practically equal if one wins a share of the data sets within M "
+        "of one half (default: %(default)s)",
+    )
+    command.add_argument(
+        "--orders",
+        type=int,
+        default=200,
+        metavar="N",
+        help="random orders of the data sets (default: %(default)s)",
+    )
+    command.add_argument(
+        "--seed", type=int, default=0, metavar="S", help="of the orders (default: %(default)s)"
+    )
 
 
 def _of_compute(name: str, command: argparse.ArgumentParser) -> None:

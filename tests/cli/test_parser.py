@@ -13,6 +13,7 @@ ARGUMENTS = {
     "file-compute": ["tasks"],
     "export-failures": ["tasks"],
     "delete-runs": ["tasks"],
+    "replay": ["results.csv", "--until", "best"],
     "completion": ["bash"],
 }
 
