@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import secrets
+import sys
 import time
 from pathlib import Path
 from typing import get_args
@@ -13,7 +14,8 @@ from typing import get_args
 from benchmark import results
 from benchmark.errors import SetupError
 from benchmark.execution.sandbox import Means, Sandbox
-from benchmark.results import Record
+from benchmark.execution.work import Limits, Work
+from benchmark.results import Cause, Record
 from benchmark.store import open_store
 from benchmark.tasks import Run
 from perf.limits import NASTY, TREE, lateness, peak_mb
@@ -71,6 +73,37 @@ def limits_by_means(stage: Stage) -> str:
         told.append(
             f"{means}: {TREE} processes gone {late:.3f} s after the limit, {peak:.0f} MB of 300"
         )
+    return "; ".join(told)
+
+
+WRITES = {
+    "a memfd": "import os; f = open(os.memfd_create('prove'), 'wb')",
+    "a file in /dev/shm": "import os; f = open('/dev/shm/MARK', 'wb'); os.unlink(f.name)",
+}
+
+
+@row(2, "2 GB in a memfd and in a file of /dev/shm, mapped nowhere, on each means that there is")
+def shared_memory_by_means(stage: Stage) -> str:
+    told = []
+    for means in get_args(Means):
+        peaks = []
+        try:
+            with Sandbox([0], means) as sandbox:
+                for what, begin in WRITES.items():
+                    code = begin.replace("MARK", secrets.token_hex(8))
+                    code += "\nfor _ in range(2000): f.write(bytes([1]) * 2**20)"
+                    entry = {"argv": [sys.executable, "-c", code]}
+                    limits = Limits(60, MEMORY_MB, 1)
+                    outcome = sandbox.run(Work(Path(sys.executable), entry, limits))
+                    over = outcome.cause is Cause.MEMORY
+                    check(over, f"{means}: 2 GB in {what} ended as {outcome.cause}")
+                    peaks.append(outcome.peak_memory_mb or 0.0)
+        except SetupError as error:
+            told.append(f"{means}: not here ({error})")
+            continue
+        least = min(peaks)
+        check(least >= MEMORY_MB, f"{means}: a peak of {least:.0f} MB under {MEMORY_MB}")
+        told.append(f"{means}: ended at most at {max(peaks):.0f} MB of {MEMORY_MB}")
     return "; ".join(told)
 
 

@@ -62,6 +62,11 @@ class Crowd:
             total += max(0.0, one.resident_mb - (max(inherited) if same and inherited else 0.0))
         return total
 
+    @property
+    def pids(self) -> List[int]:
+        """The processes that were there at the last look."""
+        return list(self._known)
+
     def kill_all(self, roots: Iterable[int] = (), patience_s: float = 5.0) -> bool:
         """SIGKILL all of them until there is none left: True if so in time.
 

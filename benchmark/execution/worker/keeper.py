@@ -17,6 +17,7 @@ from benchmark.execution.worker import linux, trees
 from benchmark.execution.worker.cgroups import Group, allowance, surrounding
 from benchmark.execution.worker.crowd import LOOK_S, Crowd
 from benchmark.execution.worker.output import CappedLog, drain
+from benchmark.execution.worker.shared_memory import SharedMemory, send_view
 
 # What a task leaves in its folder: its outcome stands, and the signal that it sent to itself.
 SAFE = "outcome.safe"
@@ -44,6 +45,7 @@ class Keeper:
         self.crowd = Crowd(request["mark"]) if request.get("mark") else None
         self._parent = os.getppid()
         self._around = None if self.group else surrounding()
+        self._shared = None if self.group else SharedMemory(request["work"])
         self._killed_before = self._around.oom_kills() if self._around else 0
         self.namespace = bool(request["namespace"])
         self.abandoned = False
@@ -93,6 +95,7 @@ class Keeper:
         wall_s = time.monotonic() - started
         self._seek_sender(ended)
         self._note_kill_from_around(ended)
+        self._note_left()
         self._kill(pid)
         killed_s = time.monotonic() - started
         self._note_safe(pid)
@@ -143,9 +146,15 @@ class Keeper:
         """Fork the task; in a namespace by way of its init. Returns our child's pid."""
         if self.namespace:
             linux.new_pid_namespace()
+        inside, outside = socket.socketpair()
         pid = os.fork()
         if pid:
+            inside.close()
+            with outside:
+                if self._shared and self.request.get("apart"):
+                    self._shared.receive(outside)
             return pid
+        outside.close()
         try:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -156,12 +165,13 @@ class Keeper:
                 linux.die_with_parent()
             for fd in ours:
                 os.close(fd)
+            if self._shared:
+                self._shared.close()
             if not self.namespace:
+                inside.close()
                 os.close(status)
                 self._become_task(body, outputs)
-            linux.mount_own_proc()
-            if self.request.get("apart"):
-                linux.set_apart(linux.Apart(**self.request["apart"]))
+            self._move_in(inside)
             task = os.fork()
             if task == 0:
                 os.close(status)
@@ -172,6 +182,15 @@ class Keeper:
         finally:
             os._exit(127)
         return 0
+
+    def _move_in(self, channel: socket.socket) -> None:
+        """As the init of a namespace: see its processes and, set apart, its files alone."""
+        linux.mount_own_proc()
+        if self.request.get("apart"):
+            linux.set_apart(linux.Apart(**self.request["apart"]))
+            if self._shared:
+                send_view(channel)
+        channel.close()
 
     def _become_task(self, body: Callable[[Dict[str, Any]], None], outputs: List[int]) -> None:
         """`outputs`: where errors go and, where that is apart, standard output; else both."""
@@ -267,25 +286,36 @@ class Keeper:
         start = time.monotonic()
         if self.crowd:
             self.baseline_mb = 0.0
-            self.peak_mb = max(self.peak_mb, self.crowd.memory_mb(pid))
+            resident = self.crowd.memory_mb(pid)
+            unmapped = self._shared.unmapped_mb(self.crowd.pids) if self._shared else 0.0
+            self.peak_mb = max(self.peak_mb, resident + unmapped)
             self.out_of_memory = self.peak_mb > self.request["memory_mb"]
             self._weigh_every = max(LOOK_S, 5 * (time.monotonic() - start))
             return
         pids = [pid] + trees.descendants(pid)
         limit = self.request["memory_mb"]
         baseline = self.baseline_mb or 0.0
-        near = trees.resident_mb(pids) > baseline + _NEAR * limit
+        shared = self._shared.at_least_mb() if self._shared else 0.0
+        near = trees.resident_mb(pids) + shared > baseline + _NEAR * limit
         if self.baseline_mb is None or near or start - self._last_exact > _WEIGH_S:
             exact = trees.anonymous_mb(pids)
             self._last_exact = start
             if self.baseline_mb is None:
                 self.baseline_mb = round(exact, 2)
+            exact += self._shared.unmapped_mb(pids) if self._shared else 0.0
             self.peak_mb = max(self.peak_mb, exact - (self.baseline_mb or 0.0))
             self.out_of_memory = self.peak_mb > limit
         cost = time.monotonic() - start
         self._weigh_every = max(0.005 if near else TICK_S, 3 * cost)
 
     _last_exact = 0.0
+
+    def _note_left(self) -> None:
+        """What a task that has ended left in shared memory, such as when its /dev/shm was full."""
+        if self._shared and self._safe_peak_mb is None:
+            pids = [] if self.crowd else trees.descendants(os.getpid())
+            self.peak_mb = max(self.peak_mb, self._shared.unmapped_mb(pids))
+            self.out_of_memory = self.out_of_memory or self.peak_mb > self.request["memory_mb"]
 
     def _kill(self, pid: int) -> None:
         """End the whole tree, by every means at hand."""

@@ -18,7 +18,7 @@ _KEPT_FLAGS, _ST_RELATIME = MS_NOSUID | MS_NODEV | MS_NOEXEC | 1 << 10 | 1 << 11
 PR_CAPBSET_DROP, _CAPABILITY_VERSION = 24, 0x20080522
 # What would let root look below a mount: by handle, as a module, by its own device, by unmounting.
 _DAC_READ_SEARCH, _SYS_MODULE, _SYS_RAWIO, _SYS_ADMIN, _MKNOD = 2, 16, 17, 21, 27
-_SHM = "/dev/shm"  # noqa: S108  # nosec B108 # a new one
+_SHM = "/dev/shm"  # noqa: S108  # nosec B108 # one of its own
 _MODE_SHM = "mode=1777,size=%dm"
 
 Apart = NamedTuple(
@@ -108,7 +108,12 @@ def set_apart(apart: Apart) -> None:
     _checked(_libc.unshare(CLONE_NEWIPC), "unshare(CLONE_NEWIPC)")
     flags = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
     kept = [(path, os.open(path, flags), path != apart.work) for path in _kept(apart)]
+    if os.path.isdir(_SHM):
+        # More than it may take, so that the watchdog sees that it took too much.
+        size = _MODE_SHM % (1.1 * apart.memory_mb + 16)
+        _mount(b"tmpfs", _SHM, b"tmpfs", MS_NOSUID | MS_NODEV, size)
     for folder in apart.hidden:
+        os.makedirs(folder, 0o700, exist_ok=True)  # It may have been in /dev/shm.
         _mount(b"tmpfs", folder, b"tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700,size=1m")
     for path, source, read_only in kept:
         _stand_in(path, read_only)
@@ -121,9 +126,6 @@ def set_apart(apart: Apart) -> None:
     same = MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC
     for folder in apart.hidden:
         _mount(b"none", folder, None, same)
-    if os.path.isdir(_SHM):
-        size = _MODE_SHM % max(1, apart.memory_mb)
-        _mount(b"tmpfs", _SHM, b"tmpfs", MS_NOSUID | MS_NODEV, size)
     os.chdir(apart.work or "/")  # What this process was in lies below a mount.
     if os.geteuid() != 0 or not apart.trusted:
         _give_up_rights()

@@ -47,12 +47,18 @@ def resident_mb(pids: List[int]) -> float:
 
 
 def anonymous_mb(pids: List[int]) -> float:
-    """Anonymous and shared memory of the processes, a page shared by n counted 1/n in each."""
+    """Anonymous and shared memory of the processes, a page shared by n counted 1/n in each.
+
+    Of a process that made itself undumpable its owner sees the whole pages alone.
+    """
     total = 0
     for pid in pids:
-        for line in read_text("/proc/%d/smaps_rollup" % pid).splitlines():
-            if line.startswith(("Pss_Anon:", "Pss_Shmem:")):
-                total += int(line.split()[1])
+        names = ("Pss_Anon:", "Pss_Shmem:")
+        text = read_text("/proc/%d/smaps_rollup" % pid)
+        if not text:
+            names = ("RssAnon:", "RssShmem:")
+            text = read_text("/proc/%d/status" % pid)
+        total += sum(int(line.split()[1]) for line in text.splitlines() if line.startswith(names))
     return total / 1024.0
 
 
