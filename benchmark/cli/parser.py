@@ -13,38 +13,65 @@ from benchmark.cli import study_arguments
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-COMMANDS = {
-    "local": ("runs:local", "run one task on this machine and print its record"),
-    "execute-compute": ("runs:execute_compute", "run every task from scratch"),
-    "resume-compute": ("runs:resume_compute", "run the tasks that have no result"),
-    "status": ("reading:show_status", "where the run stands"),
-    "estimate": ("estimating:show_estimate", "tasks, hours and cost before launch"),
-    "fetch-results": ("reading:fetch_results", "compile the records to compiled_results.csv"),
-    "run-analysis": (
-        "analysis:run_analysis",
-        "statistics, figures into ./figures/, and the report",
-    ),
-    "replay": ("replay:replay", "what stored results would have cost with an early stop"),
-    "file-compute": ("files:file_compute", "run the tasks of a task file that have no result"),
-    "export-failures": ("files:export_failures", "write the tasks without a result to a file"),
-    "delete-runs": ("files:delete_runs", "delete the results of the tasks in a task file"),
-    "get-logs": ("files:get_logs", "download the logs to ./log/"),
-    "download-data": ("data:download_data", "put the data sets of the studies into the store"),
-    "clean-s3": ("clean:clean_s3", "delete everything of this program's in the store"),
-    "init-compute": (
-        "compute:init_compute",
-        "prepare where tasks run: images; on AWS all it needs",
-    ),
-    "refresh-compute": ("compute:refresh_compute", "the same without the data"),
-    "frameworks": ("frameworks:frameworks", "list the frameworks; new, check or lock one"),
-    "setup": ("setup:setup", "build frameworks' environments, say their size, remove them"),
-    "tune": ("tune:tune", "run a study: find a better configuration of any system"),
-    "studies": ("studies:studies", "list, show, export, import, pause, stop and delete studies"),
-    "dashboard": ("dashboard:dashboard", "look at a study in the browser, with optuna-dashboard"),
-    "serve": ("serve:serve", "the HPO service: any program asks and tells, over HTTP and gRPC"),
-    "doctor": ("doctor:doctor", "check configuration, store and machine, and say how to mend"),
-    "completion": ("completing:completion", "print what completes these commands in a shell"),
+GROUPS: dict[str, dict[str, tuple[str, str]]] = {
+    "Run a benchmark": {
+        "execute-compute": ("runs:execute_compute", "run every task from scratch"),
+        "resume-compute": ("runs:resume_compute", "run the tasks that have no result"),
+        "file-compute": ("files:file_compute", "run the tasks of a task file that have no result"),
+        "local": ("runs:local", "run one task on this machine and print its record"),
+        "status": ("reading:show_status", "show the progress of the run"),
+        "estimate": ("estimating:show_estimate", "forecast tasks, hours and cost"),
+        "download-data": ("data:download_data", "put the data sets of the studies into the store"),
+    },
+    "Results": {
+        "fetch-results": ("reading:fetch_results", "compile the records to compiled_results.csv"),
+        "run-analysis": (
+            "analysis:run_analysis",
+            "compute statistics, draw figures, write the report",
+        ),
+        "replay": ("replay:replay", "show what stored results cost with an early stop"),
+        "export-failures": ("files:export_failures", "write the tasks without a result to a file"),
+        "get-logs": ("files:get_logs", "download the logs to ./log/"),
+    },
+    "Tune a system": {
+        "tune": ("tune:tune", "run a study: find a better configuration of any system"),
+        "studies": (
+            "studies:studies",
+            "list, show, export, import, pause, stop and delete studies",
+        ),
+        "dashboard": ("dashboard:dashboard", "open a study in the browser, with optuna-dashboard"),
+        "serve": ("serve:serve", "serve trials to other programs over HTTP and gRPC"),
+    },
+    "Frameworks and machines": {
+        "frameworks": ("frameworks:frameworks", "list the frameworks; create, check or lock one"),
+        "setup": ("setup:setup", "build, measure or remove the environments of frameworks"),
+        "init-compute": ("compute:init_compute", "prepare images and, on AWS, the resources"),
+        "refresh-compute": (
+            "compute:refresh_compute",
+            "prepare the same without the data sets",
+        ),
+    },
+    "Maintenance": {
+        "doctor": ("doctor:doctor", "check configuration, store and machine"),
+        "delete-runs": ("files:delete_runs", "delete the results of the tasks in a task file"),
+        "clean-s3": ("clean:clean_s3", "delete everything that this program has in the store"),
+        "completion": ("completing:completion", "print a completion script for bash or zsh"),
+    },
 }
+COMMANDS = {name: command for group in GROUPS.values() for name, command in group.items()}
+_HELP = "\n".join(
+    [
+        "usage: main.py COMMAND [options]\n",
+        "Compare AutoML frameworks, or tune any system; one record for each evaluation.\n",
+        *(
+            f"{title}:\n" + "".join(f"  {name:18}{text}\n" for name, (_, text) in group.items())
+            for title, group in GROUPS.items()
+        ),
+        "`main.py COMMAND --help` shows the options of a command, `main.py --version`",
+        "the version. Without a batch.config the program runs the quickstart: the",
+        "embedded starter suite, light frameworks, a short budget, results in ./runs.\n",
+    ]
+)
 ALIASES = {"perform-analysis": "run-analysis"}
 NARROWED = (
     *("execute-compute", "resume-compute", "file-compute", "status", "fetch-results"),
@@ -68,8 +95,12 @@ TOLD_AS_JSON = tuple(name for name in COMMANDS if name != "completion")
 class Parser(argparse.ArgumentParser):
     """Says what is wrong in one sentence, without the usage before it."""
 
-    commands: Mapping[str, Parser]
+    commands: Mapping[str, Parser] | None = None
     """Of the program's own parser: each command's."""
+
+    def format_help(self) -> str:
+        """The help of a command; of the program, its commands in groups."""
+        return super().format_help() if self.commands is None else _HELP
 
     def refuse(self, strangers: Sequence[str]) -> NoReturn:
         """Say of what is not known which option of this command it is like."""
@@ -87,8 +118,11 @@ class Parser(argparse.ArgumentParser):
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = make_parser()
+    if not arguments:
+        parser.print_help()
+        raise SystemExit(0)
     options, strangers = parser.parse_known_args(_with_plain_name(parser, list(arguments)))
-    if strangers:
+    if strangers and parser.commands:
         parser.commands[options.command].refuse(strangers)
     return options
 
@@ -109,14 +143,11 @@ def _with_plain_name(parser: Parser, arguments: list[str]) -> list[str]:
 
 def make_parser() -> Parser:
     """The parser of every command, as the reference and the shells' completion read it."""
-    parser = Parser(
-        prog="main.py",
-        description="An AutoML benchmark that loses no result.",
-        epilog="Without a batch.config the program is in quickstart: the embedded starter suite, "
-        "light frameworks, a short budget, results in ./runs.",
-    )
+    parser = Parser(prog="main.py", usage="%(prog)s COMMAND [options]")
     parser.add_argument("--version", action="version", version=__version__)
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(
+        dest="command", metavar="COMMAND", prog="main.py", required=True
+    )
     for name, (_, text) in COMMANDS.items():
         description = text[0].upper() + text[1:] + "."
         command = commands.add_parser(name, help=text, description=description)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from benchmark.cli.parser import ALIASES, COMMANDS, make_parser
+from benchmark.cli.parser import ALIASES, COMMANDS, GROUPS, make_parser
 from docs.generate.markdown import NOTE, prose, table
 
 if TYPE_CHECKING:
@@ -35,9 +35,13 @@ def page() -> str:
         + "".join(f", and `{alias}` is `{name}`" for alias, name in ALIASES.items())
         + ". Exit codes: 0 every task has a result, 1 some have none, 2 wrong usage or "
         "configuration.\n",
-        table(
-            ("command", "does"),
-            ((f"[`{name}`](#{name})", prose(text)) for name, (_, text) in COMMANDS.items()),
+        *(
+            f"**{title}**\n\n"
+            + table(
+                ("command", "does"),
+                ((f"[`{name}`](#{name})", prose(text)) for name, (_, text) in group.items()),
+            )
+            for title, group in GROUPS.items()
         ),
         "## What all commands take\n",
         _table(common),

@@ -48,13 +48,25 @@ def test_json(name: str) -> None:
     assert parse([name, *ARGUMENTS.get(name, []), "--json"]).json
 
 
+@pytest.mark.parametrize("words", [[], ["--help"], ["-h"]])
+def test_help_lists_every_command_in_its_group(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parse(words)
+    assert ended.value.code == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines if line.startswith("  ")] == list(COMMANDS)
+    assert max(map(len, lines)) <= 80
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (["statsu"], "no command 'statsu'; did you mean status?"),
         (["execute_computer"], "did you mean execute-compute?"),
         (["xyzzy"], "no command 'xyzzy'."),
-        ([], "COMMAND"),
+        (["--debug"], "COMMAND"),
         (["status", "--framwork", "a"], "--framwork"),
         (["status", "--seed", "one"], "'one'"),
         (["local", "constant", "penguins", "classification", "abc"], "'abc'"),
