@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 from optuna.storages.journal import JournalFileBackend
 from optuna.storages.journal._file import BaseJournalFileLock, get_lock_file
 
+from benchmark.errors import StoreError
 from benchmark.hpo.journal import BATCH, FlockLock
+from benchmark.store.faults import diagnose
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -34,22 +36,38 @@ class JournalFile(JournalFileBackend):
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep all other writers out; `append_whole` is called in it."""
-        with get_lock_file(self._lock):
-            yield
+        """Keep all other writers out; `append_whole` is called in it.
+
+        Raises:
+            StoreError: the journal cannot be written. The next writer cuts what there is of it.
+        """
+        try:
+            with get_lock_file(self._lock):
+                yield
+        except OSError as error:
+            fault = diagnose(error)
+            raise StoreError(
+                f"The study journal {self._file_path} cannot be written: {fault.reason}; "
+                f"{fault.mend}."
+            ) from error
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         with self.locked():
             self.append_whole(logs)
 
     def append_whole(self, logs: list[dict[str, Any]]) -> None:
-        """Append the logs, durable when this returns."""
-        with Path(self._file_path).open("ab") as file:
-            begin = {BATCH: file.seek(0, os.SEEK_END)}
-            lines = [{**log, **begin} for log in logs[:-1]] + logs[-1:]
-            file.write(b"".join(_line(line) for line in lines))
-            file.flush()
-            os.fsync(file.fileno())
+        """Append the logs, durable when this returns; where it raises, they are not there."""
+        size = Path(self._file_path).stat().st_size
+        lines = [{**log, BATCH: size} for log in logs[:-1]] + logs[-1:]
+        try:
+            with Path(self._file_path).open("ab") as file:
+                file.write(b"".join(_line(line) for line in lines))
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.truncate(self._file_path, size)
+            raise
 
     def read_logs(self, log_number_from: int) -> Generator[dict[str, Any], None, None]:
         held: list[dict[str, Any]] = []

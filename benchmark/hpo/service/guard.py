@@ -35,7 +35,7 @@ RATE = 5000.0
 _SHORTEST_TOKEN = 16
 _MOST_CLIENTS = 10_000
 # What tells nothing about any experiment.
-_OPEN = re.compile(r"/|/health|/static/[a-z.]+")
+_OPEN = re.compile(r"/|/health|/ready|/static/[a-z.]+")
 _LOOKING = ("GET", "HEAD")
 _CODES = {400: "invalid", 401: "no_token", 403: "forbidden", 413: "too_large", 429: "too_many"}
 _HEADERS = [

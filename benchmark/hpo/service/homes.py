@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 _MANIFEST = "manifest.json"
 TERMS = "service"
+_ROOM = 64 << 10
 
 
 @dataclass
@@ -84,7 +85,7 @@ class Home(ABC):
 
     @abstractmethod
     def check(self) -> None:
-        """Whether the place can be used.
+        """Whether the place can be read and written.
 
         Raises:
             StoreError: it cannot.
@@ -171,6 +172,11 @@ class StoreHome(Home):
         self._leases.pop(study, None)
 
     def check(self) -> None:
+        path = f"{FOLDER}/.check-{os.getpid()}"
+        # As much as an ending takes; a bucket has no end, and each write costs.
+        if isinstance(self._store, FolderStore):
+            self._store.put(path, bytes(_ROOM))
+            self._store.delete([path])
         self._store.get(f"{FOLDER}/{_MANIFEST}")
 
 
@@ -271,6 +277,11 @@ class DatabaseHome(Home):
                 connection.execute(text("SELECT 1"))
         except SQLAlchemyError as error:
             raise StoreError(f"The database cannot be reached: {type(error).__name__}.") from None
+        file = self._engine.url.database
+        if self._engine.dialect.name == "sqlite" and file not in (None, "", ":memory:"):
+            facts = os.statvfs(Path(file).absolute().parent)
+            if facts.f_bavail * facts.f_frsize < _ROOM:
+                raise StoreError(f"There is no space left for {file}; free space there.")
 
     def _leases_of(self, study: str) -> Leases:
         if self._shared:
@@ -317,8 +328,11 @@ def _manifest(definition: StudyDefinition, terms: Terms) -> Manifest:
 
 def _read(run: Run, study: str) -> tuple[StudyDefinition, Terms]:
     conditions = run.manifest.conditions
-    definition = define(conditions["study"], Path(), f"Study '{study}'")
-    return definition, Terms.from_json(conditions.get(TERMS), study)
+    try:
+        definition = define(conditions["study"], Path(), f"Study '{study}'")
+        return definition, Terms.from_json(conditions.get(TERMS), study)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise StoreError(f"The manifest of the study '{study}' is broken: {error!r}.") from error
 
 
 def _studies_in(folder: Path, prefix: str = "") -> Iterator[str]:

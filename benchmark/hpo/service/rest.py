@@ -109,6 +109,11 @@ def _classic(app: FastAPI, service: Service, threads: Threads) -> None:
             return PlainTextResponse(phrases.UNAVAILABLE, 503)
         return PlainTextResponse("OK")
 
+    async def ready(request: Request) -> Response:
+        if service.ending.is_set():
+            return PlainTextResponse(phrases.UNAVAILABLE, 503)
+        return await health(request)
+
     async def home(_: Request) -> Response:
         return HTMLResponse(pages.HOME, headers=pages.POLICY)
 
@@ -124,6 +129,7 @@ def _classic(app: FastAPI, service: Service, threads: Threads) -> None:
     app.add_route("/experiment_trials", get, methods=["GET"])
     app.add_route("/plot", plot, methods=["GET"])
     app.add_route("/health", health, methods=["GET"])
+    app.add_route("/ready", ready, methods=["GET"])
     app.add_route("/", home, methods=["GET"])
     app.add_route("/listexperiments", listed, methods=["GET"])
     app.add_route(plots.SCRIPT, script, methods=["GET"])

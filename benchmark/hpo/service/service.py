@@ -13,12 +13,17 @@ from __future__ import annotations
 import collections
 import contextlib
 import logging
+import math
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from benchmark.errors import BenchmarkError
+from optuna.exceptions import StorageInternalError
+from sqlalchemy.exc import SQLAlchemyError
+
+from benchmark.errors import BenchmarkError, StoreError
 from benchmark.hpo.algorithms import ALGORITHMS, PRUNERS, sampler_of
 from benchmark.hpo.objective import EXTERNAL
 from benchmark.hpo.service.errors import BusyError, InvalidError, NotFoundError
@@ -39,6 +44,7 @@ MOST_TUNABLES = 1000
 MOST_CHOICES = 10_000
 MOST_TRIALS = 1_000_000
 _SAMPLERS = 32
+_CHECKED_S = 1.0
 _log = logging.getLogger("benchmark.hpo.service")
 
 
@@ -63,6 +69,8 @@ class Service:
         # A slow sampler waits here for itself alone, as long as there are threads.
         self._background = ThreadPoolExecutor(_SAMPLERS, thread_name_prefix="sampler")
         self._recorder = Recorder()
+        self._checking = threading.Lock()
+        self._checked, self._fault = -math.inf, cast("BenchmarkError | None", None)
         self.ending = threading.Event()
         """Set when the server is about to end: answers that go on stop."""
 
@@ -92,7 +100,8 @@ class Service:
             sampler_of(definition.algorithm, None)
         except BenchmarkError as error:
             raise InvalidError(str(error)) from None
-        self._home.create(definition, Terms(experiment, utc_now(), **terms))
+        with _storage_faults():
+            self._home.create(definition, Terms(experiment, utc_now(), **terms))
         return study
 
     @contextlib.contextmanager
@@ -107,7 +116,8 @@ class Service:
         study = self._study(experiment)
         held = self._hold(study)
         try:
-            yield self._opened(study, held)
+            with _storage_faults():
+                yield self._opened(study, held)
         except KeyError as error:
             # Another server has deleted it.
             if study not in self._home.names():
@@ -127,7 +137,14 @@ class Service:
 
     def titles(self) -> list[str]:
         """The names that clients gave the experiments."""
-        return [self._home.title(study) for study in self._home.names()]
+        return [self.title(study) for study in self._home.names()]
+
+    def title(self, study: str) -> str:
+        """The name that a client gave the experiment; its study's where that cannot be read."""
+        try:
+            return self._home.title(study)
+        except BenchmarkError:
+            return study
 
     def delete(self, experiment: str) -> None:
         """Remove an experiment with all its results.
@@ -151,12 +168,22 @@ class Service:
             self._let_go(study, held)
 
     def check(self) -> None:
-        """Whether the place of the experiments can be used.
+        """Whether the place of the experiments can be read and written; looked at once a second.
 
         Raises:
             BenchmarkError: it cannot.
         """
-        self._home.check()
+        with self._checking:
+            if time.monotonic() >= self._checked + _CHECKED_S:
+                self._fault = None
+                try:
+                    with _storage_faults():
+                        self._home.check()
+                except BenchmarkError as error:
+                    self._fault = error
+                self._checked = time.monotonic()
+            if self._fault is not None:
+                raise self._fault
 
     def close(self) -> None:
         """Give all experiments back; records that are still to be written are written."""
@@ -229,6 +256,17 @@ class Service:
             self._recorder.flush()
             held.experiment.close()
             held.experiment = None
+
+
+@contextlib.contextmanager
+def _storage_faults() -> Iterator[None]:
+    """A database that is full or away, as a StoreError."""
+    try:
+        yield
+    except (SQLAlchemyError, StorageInternalError) as error:
+        cause = error.__cause__ if isinstance(error, StorageInternalError) else error
+        reason = str(getattr(cause, "orig", None) or type(cause).__name__).strip().splitlines()[0]
+        raise StoreError(f"The study storage cannot be used: {reason}.") from error
 
 
 def _check_size(values: dict[str, Any]) -> None:

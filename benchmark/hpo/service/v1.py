@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends, Header, Path, Query, Request
 from pydantic import AfterValidator
 from starlette.responses import HTMLResponse, Response, StreamingResponse
 
+from benchmark.errors import BenchmarkError
 from benchmark.hpo.service import plots, views
 from benchmark.hpo.service import v1_models as models
 from benchmark.hpo.service.bodies import BodyRoute
@@ -88,7 +89,11 @@ def routes(service: Service, threads: Threads) -> APIRouter:  # noqa: PLR0915
         limit: Annotated[int, Query(ge=1, le=1000)] = 50,
         details: bool = False,
     ) -> models.Names:
-        """A page of the experiments, with where each stands when `details` is asked for."""
+        """A page of the experiments, with where each stands when `details` is asked for.
+
+        One that another process drives has the state `driven elsewhere`, one that cannot be opened
+        `unavailable`; these rows have `name`, `study`, `state` and `message` alone.
+        """
         return await threads.patient(_listed, service, after, limit, details)
 
     @router.get("/experiments/{name}")
@@ -296,6 +301,11 @@ def _listed(service: Service, after: str, limit: int, details: bool) -> models.N
                 found.append(views.summary(experiment))
         except NotFoundError:
             continue
+        except BenchmarkError as error:
+            # The others are listed all the same.
+            state = "driven elsewhere" if isinstance(error, ConflictError) else "unavailable"
+            title = service.title(name)
+            found.append({"name": title, "study": name, "state": state, "message": str(error)})
     more = page[-1] if len(following) > limit else None
     return models.Names(experiments=found, total=len(names), next=more)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from starlette.testclient import TestClient
 from urllib3.exceptions import ProtocolError
 
 from benchmark.errors import StoreError
@@ -21,6 +24,7 @@ from benchmark.hpo.service.endings import Ending
 from benchmark.hpo.service.errors import BusyError, ConflictError, NotFoundError
 from benchmark.hpo.service.experiment import Experiment
 from benchmark.hpo.service.homes import DatabaseHome, Opened, StoreHome
+from benchmark.hpo.service.rest import make_app
 from benchmark.hpo.service.service import Service
 from benchmark.hpo.service.tally import Tally
 from benchmark.store import Store
@@ -61,6 +65,68 @@ def test_one_server_has_a_file_of_sqlite(tmp_path: Path, folder_store: Store) ->
         assert folder_store.is_locked("driver-studies/e")
     service.delete("e")
     service.close()
+
+
+def test_the_list_goes_on_over_experiments_that_cannot_be_opened(folder_store: Store) -> None:
+    service = Service(StoreHome(folder_store))
+    for name in ("a", "team/one", "z"):
+        service.create(name, DECLARED)
+    folder_store.put("studies/broken/manifest.json", b'{"x":')
+    odd = folder_store.get("studies/z/manifest.json")
+    assert odd is not None
+    folder_store.put("studies/odd/manifest.json", odd.replace(b'"direction"', b'"direktion"'))
+    (hashed,) = (study for study in service.names() if study.startswith("team-one-"))
+    with folder_store.lock(f"driver-studies/{hashed}"), TestClient(make_app(service)) as http:
+        found = http.get("/v1/experiments?details=true").json()["experiments"]
+        assert {row["name"]: row["state"] for row in found} == {
+            "a": "running",
+            "broken": "unavailable",
+            "odd": "unavailable",
+            "team/one": "driven elsewhere",
+            "z": "running",
+        }
+        (elsewhere,) = (row for row in found if row["name"] == "team/one")
+        assert elsewhere["study"] == hashed
+        assert "Another process drives" in elsewhere["message"]
+        assert http.get("/v1/experiments/team%2Fone").status_code == 409
+        assert http.get("/listexperiments").status_code == 200
+
+
+def full(_: int) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_full_disk_is_503_until_there_is_room(
+    folder_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = Service(StoreHome(folder_store))
+    service.create("e", DECLARED)
+    told = {"value": 1.0, "message": "whole"}
+    results = {"results": [{"params": {"x": 0.5}, "value": 1.0}]}
+    with TestClient(make_app(service), raise_server_exceptions=False) as http:
+        http.post("/v1/experiments/e/ask", json={"count": 2})
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", full)
+            for path, body in (
+                ("/v1/experiments/e/trials/0/tell", told),
+                ("/v1/experiments/e/trials/1/report", {"step": 1, "value": 1.0}),
+                ("/v1/experiments/e/ask", {}),
+                ("/v1/experiments/e/trials", results),
+                ("/v1/experiments/e/pause", {}),
+                ("/v1/experiments", DECLARED | {"name": "f"}),
+            ):
+                answer = http.post(path, json=body)
+                assert (answer.status_code, answer.json()["error"]) == (503, "unavailable"), path
+                assert "No space left on device" in answer.json()["message"]
+                assert answer.headers["retry-after"] == "1"
+            assert http.get("/ready").status_code == 503
+            assert http.get("/health").status_code == 503
+        monkeypatch.setattr("benchmark.hpo.service.service._CHECKED_S", 0.0)
+        assert http.get("/ready").text == http.get("/health").text == "OK"
+        answer = http.post("/v1/experiments/e/trials/0/tell", json=told)
+        assert answer.json() == {"number": 0, "repeated": False}
+        service.ending.set()
+        assert (http.get("/ready").status_code, http.get("/health").status_code) == (503, 200)
 
 
 def test_a_trial_that_another_program_runs_is_not_given_out(
