@@ -6,8 +6,8 @@ and beside these log, when, default and layer; `layers` are lists of tunables by
 
 from __future__ import annotations
 
-import math
 import re
+import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -168,8 +168,8 @@ def _check_choices(entry: Mapping[str, Any], fault: Any) -> None:
         return
     if not all(c is None or isinstance(c, (bool, int, float, str)) for c in choices):
         fault("has a choice that is no text, number, truth value or null; write only such.")
-    elif any(isinstance(c, float) and not math.isfinite(c) for c in choices):
-        fault("has a choice that is not finite; leave it out.")
+    elif any(isinstance(c, (int, float)) and not abs(c) <= sys.float_info.max for c in choices):
+        fault("has a choice that is no finite number; leave it out, or write it as a text.")
     elif len({(type(c), c) for c in choices}) < len(choices):
         fault("names a choice twice; name each once, and versions such as 1.10 in quotes.")
     for key in ("lower_bound", "upper_bound", "step", "log"):
@@ -216,6 +216,8 @@ def _check_reach(entry: Mapping[str, Any], numbers: Mapping[str, Any], fault: An
         fault(f"has the step {step!r}; it must be above 0.")
     elif step is not None and step > high - low > 0:
         fault(f"has the step {step!r}, which is longer than from {low!r} to {high!r}.")
+    elif step is not None and (high - low) / 2 / step > _LARGEST_EXACT:
+        fault(f"has more than 2^53 steps of {step!r} to {high!r}; write a longer step, or none.")
 
 
 def _expression(text: Any, fault: Any) -> Expression | None:

@@ -132,6 +132,8 @@ def test_layers_name_their_tunables() -> None:
         ({"uper_bound": 2}, "did you mean 'upper_bound'?"),
         ({"lower_bound": 2}, "lower_bound 2 above the upper_bound 1"),
         ({"lower_bound": None}, "no 'lower_bound'"),
+        ({"upper_bound": 1e300, "step": 1}, "more than 2^53 steps"),
+        ({"upper_bound": 1e-300, "step": 1e-320}, "more than 2^53 steps"),
         ({"upper_bound": "a"}, "'a' as 'upper_bound'"),
         ({"upper_bound": float("nan")}, "finite"),
         ({"step": 0}, "step 0"),

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
 
+_DEEPEST = 100
+
+
 class BodyError(json.JSONDecodeError):
     """A body that cannot be read; the position is 0 where it is not known."""
 
@@ -32,6 +35,8 @@ def parse(body: bytes) -> Any:
         raise BodyError("it is not UTF-8", "", error.start) from None
     try:
         value = json.loads(text, parse_constant=_refuse, object_pairs_hook=json_text.unique)
+        if _is_deep(value):
+            raise RecursionError
         if "\\u" in text:
             json.dumps(value, ensure_ascii=False).encode("utf-8")
     except json.JSONDecodeError as error:
@@ -46,6 +51,22 @@ def parse(body: bytes) -> Any:
         said = str(error) if isinstance(error, _ConstantError) else "a number has too many digits"
         raise BodyError(said, "", 0) from None
     return value
+
+
+def _is_deep(value: Any) -> bool:
+    """Whether it is nested deeper than everything that keeps and shows it can follow."""
+    level = [value]
+    for _ in range(_DEEPEST):
+        level = [
+            inner
+            for one in level
+            if isinstance(one, (dict, list))
+            for inner in (one.values() if isinstance(one, dict) else one)
+            if isinstance(inner, (dict, list))
+        ]
+        if not level:
+            return False
+    return True
 
 
 class _ConstantError(ValueError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import logging
+import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -91,7 +92,7 @@ def _classic(app: FastAPI, service: Service, threads: Threads) -> None:
 
     async def get(request: Request) -> Response:
         name, number = _parameters(request, "experiment_name", "trial_number")
-        if not number.lstrip("-").isdecimal() or len(number) > 18:
+        if not re.fullmatch("-?[0-9]{1,18}", number):
             raise PhraseError(phrases.NO_INTEGER)
         found = await threads.quick(classic.configuration, service, name, int(number))
         return JSONResponse(found)

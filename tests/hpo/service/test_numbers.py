@@ -15,6 +15,7 @@ from benchmark.hpo.service.service import Service
 HUGE = "1" + "0" * 400
 NO_NUMBERS = ["true", "false", '"1"', '""', "[1]", "{}", "NaN", "Infinity", "-Infinity", "1e400"]
 NO_NUMBERS += [HUGE, f"-{HUGE}", f'"{HUGE}"']
+BOUNDS: dict[str, Any] = {"value_type": "double", "lower_bound": 0, "upper_bound": 1}
 TUNABLE = '{"name":"n","value_type":"integer","lower_bound":0,"upper_bound":9,"default":1}'
 NEW = f'{{"name":"other","direction":"minimize","tunables":[{TUNABLE}],"trials":5}}'
 # A body is right with 1 in the place of each @.
@@ -127,6 +128,7 @@ def test_one_of_value_and_values(http: TestClient) -> None:
         (b'{"value":1,"message":"\\ud800"}', "half of a surrogate pair"),
         (b'{"value":1,"message":"\xff"}', "character 22: it is not UTF-8"),
         (b"[" * 100_000, "nested too deeply"),
+        (b'{"value":1,"facts":' + b"[" * 120 + b"]" * 120 + b"}", "nested too deeply"),
         ('{"value":1}'.encode("utf-16"), "not UTF-8"),
     ],
 )
@@ -140,3 +142,34 @@ def test_bodies_that_are_not_exact_json(http: TestClient, body: bytes, said: str
     assert classic.status_code == 400
     assert classic.text.startswith("Invalid JSON structure: ")
     assert state(http) == before
+
+
+@pytest.mark.parametrize(
+    "number", ["--1", "-", "\u0663", "\u00b2", "1" * 400, "-" + "1" * 400, "0x1"]
+)
+def test_a_trial_number_of_the_classic_route_is_one(http: TestClient, number: str) -> None:
+    query = {"experiment_name": "e", "trial_number": number}
+    answer = http.get("/experiment_trials", params=query)
+    assert (answer.status_code, answer.text) == (400, "Only Integer value is allowed!")
+
+
+def test_choices_of_400_digits_are_refused(http: TestClient) -> None:
+    tunable = f'{{"name":"c","value_type":"categorical","choices":[{HUGE},"a"]}}'
+    body = f'{{"name":"huge","direction":"minimize","tunables":[{tunable}]}}'
+    code, said = post(http, "", body)
+    assert code == 422
+    assert "no finite number" in said["message"]
+
+
+def test_what_may_be_nested_is_shown_again(http: TestClient) -> None:
+    facts: Any = 1
+    for _ in range(90):
+        facts = {"a": facts}
+    body = {
+        "name": "deep",
+        "direction": "minimize",
+        "facts": facts,
+        "tunables": [{"name": "x", **BOUNDS}],
+    }
+    assert http.post("/v1/experiments", json=body).json()["facts"] == facts
+    assert http.get("/v1/experiments/deep").json()["facts"] == facts
