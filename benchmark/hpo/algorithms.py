@@ -22,6 +22,8 @@ DEFAULT = "optuna_tpe"
 GRID = "grid"
 BAYESIAN = ("optuna_tpe", "optuna_tpe_multivariate", "optuna_skopt", "hyperopt", "gp")
 ALGORITHMS = (*BAYESIAN, "random", GRID, "qmc", "cmaes", "nsga2")
+# Optuna's TPE takes the last value that a pruned trial reported; others pass it over.
+LEARNS_PRUNED = ("optuna_tpe", "optuna_tpe_multivariate")
 SEVERAL_VALUES = (*("optuna_tpe", "optuna_tpe_multivariate", "gp", "random"), GRID, "qmc", "nsga2")
 MANY_TUNABLES = 10
 PRUNERS = {
@@ -101,6 +103,9 @@ def sampler_of(name: str, seed: int | None) -> BaseSampler:
     if ":" in name:
         return _own_sampler(name, seed)
     kind, arguments = _OPTUNAS[name]
+    if name == "cmaes":
+        # For choices, which it has no model of; its own default draws them at random.
+        arguments = {**arguments, "independent_sampler": sampler_of(DEFAULT, seed)}
     made: BaseSampler = getattr(samplers, kind)(seed=seed, **arguments)
     return made
 

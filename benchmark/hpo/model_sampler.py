@@ -5,6 +5,7 @@ Steps and choices are counted from 0 on the model's side, so that no library has
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -88,32 +89,32 @@ class ModelSampler(BaseSampler):
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> Known:
         sign = -1.0 if study.direction == StudyDirection.MAXIMIZE else 1.0
-        losses: dict[int, float] = {}
         running: list[FrozenTrial] = []
-        done: list[FrozenTrial] = []
+        done: list[tuple[float, FrozenTrial]] = []
         states = (TrialState.COMPLETE, TrialState.RUNNING)
         for past in study.get_trials(deepcopy=False, states=states):
             if past.number == trial.number or not search_space.keys() <= past.params.keys():
                 continue
             if past.state == TrialState.RUNNING:
                 running.append(past)
+            elif any(value > 0 for value in past.constraints.values()):
+                done.append((math.inf, past))
             elif past.value is not None:
-                done.append(past)
-                losses[past.number] = sign * float(past.value)
-        worst = max(losses.values(), default=0.0)
-        broken = [past for past in done if any(v > 0 for v in past.constraints.values())]
-        losses |= {past.number: worst for past in broken}
+                done.append((sign * float(past.value), past))
+        # A point that a rule forbids was never given out.
+        count = sum(past._trial_id >= 0 for _, past in done)
         if self.history is not None and len(done) > self.history:
-            best = sorted(done, key=lambda past: losses[past.number])[: self.history // 2]
-            chosen = {past.number: past for past in [*best, *done[-self.history // 2 :]]}
-            done = list(chosen.values())
+            half = self.history // 2
+            best = sorted(done[:-half], key=lambda pair: pair[0])[:half]
+            done = [*best, *done[-half:]]
+        worst = max((loss for loss, _ in done if loss < math.inf), default=0.0)
         return Known(
             points=[
                 {name: inner(search_space[name], past.params[name]) for name in search_space}
-                for past in (*done, *running)
+                for past in (*(past for _, past in done), *running)
             ],
-            losses=[losses.get(past.number, worst) for past in (*done, *running)],
-            done=len(done),
+            losses=[min(loss, worst) for loss, _ in done] + [worst] * len(running),
+            done=count,
         )
 
 

@@ -66,4 +66,6 @@ class OpenOptimizer(Optimizer):
                 with contextlib.suppress(ValueError):
                     storage.set_trial_param(trial_id, name, inner, distribution)
         for key, value in (labels.get("system_attrs") or {}).items():
+            if key.startswith("constraints:") and labels.get("constraints"):
+                continue  # those are told with the values
             storage.set_trial_system_attr(trial_id, key, value)

@@ -4,9 +4,9 @@
     trial = optimizer.ask()                    # Asked(number, params), already durable
     optimizer.tell(trial.number, Told("success", (0.5,)))
 
-Optuna's storage is the durable history. The sampler itself works on a copy of it in memory, so that
-an asked point enters the storage whole and at once (a kill cannot leave half a trial), and points
-that a rule forbids, or that were asked before, are turned down without leaving a trace there.
+Optuna's storage is the durable history. The sampler itself works on a copy of it in memory
+(shadow.py), where failures teach, and an asked point enters the storage whole and at once: a kill
+cannot leave half a trial. A point that a rule forbids is moved to an admitted one near it.
 
 An ask is two steps, which a caller that thinks ahead takes one at a time:
 
@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from benchmark.hpo.algorithms import GRID, sampler_of
+from benchmark.hpo.algorithms import GRID
 from benchmark.hpo.expressions import same
 from benchmark.hpo.space import LARGEST_GRID, SpaceError, identity
 
@@ -43,7 +43,8 @@ Direction = Literal["minimize", "maximize"]
 Status = Literal["success", "failure", "prune"]
 
 _TRIES = 20
-_CONSTRAINTS = "constraints"
+FORBIDDEN = "forbidden"
+"""Of a trial in the storage: the points that a rule forbade before this one was proposed."""
 
 
 class ExhaustedError(SpaceError):
@@ -78,6 +79,7 @@ class Proposal:
     params: Params
     frozen: FrozenTrial
     study_attrs: dict[str, Any]
+    forbidden: tuple[Params, ...] = ()
 
 
 class Optimizer:
@@ -97,6 +99,8 @@ class Optimizer:
     ) -> None:
         import optuna
 
+        from benchmark.hpo.shadow import Shadow
+
         self.space = space
         self.study = optuna.create_study(
             study_name=name, storage=storage, directions=list(directions), load_if_exists=True
@@ -114,16 +118,9 @@ class Optimizer:
         self._joining = threading.Lock()
         self._asked: set[Any] = set()
         self._points: list[Params] | None = None
-        past = len(self.trials())
-        # A resumed study must not draw what its first part drew.
-        self._generator = random.Random(f"{seed}/{past}" if seed is not None else None)  # noqa: S311  # nosec B311 # points
-        drawn_with = None if seed is None else (seed + past) % 2**32
-        self._shadow = optuna.create_study(
-            directions=list(directions), sampler=sampler_of(algorithm, drawn_with)
-        )
-        for key, value in self._durable_attrs().items():
-            if not key.startswith("study:"):
-                self._shadow._storage.set_study_system_attr(self._shadow._study_id, key, value)
+        self._forbidden: list[Params] = []
+        self._shadow = Shadow(directions, algorithm, seed)
+        self._shadow.keep(self._durable_attrs())
         self._learn()
 
     def trials(self) -> list[FrozenTrial]:
@@ -133,11 +130,8 @@ class Optimizer:
     def running(self) -> list[Asked]:
         """The trials that were asked and not told: what a killed driver left."""
         state = self._optuna.trial.TrialState.RUNNING
-        return [
-            Asked(trial.number, self.params_of(trial))
-            for trial in self.trials()
-            if trial.state == state
-        ]
+        running = (trial for trial in self.trials() if trial.state == state)
+        return [Asked(trial.number, self.params_of(trial)) for trial in running]
 
     def params_of(self, trial: FrozenTrial) -> Params:
         """The values as they were declared: a stepped double exact to its step."""
@@ -165,21 +159,21 @@ class Optimizer:
             ExhaustedError: a countable space has no point left.
         """
         self._learn()
+        self._generator = self._shadow.begin()
+        self._forbidden = []
         if params is not None:
             trial = self._given(params)
         else:
             trial = self._part(held) if held else self._proposed()
-        shadow = self._shadow._storage
-        frozen = shadow.get_trial(trial._trial_id)
+        frozen = self._shadow.frozen(trial)
         found = self.params_of(frozen)
         self._asked.add(identity(found))
-        attrs = shadow.get_study_system_attrs(self._shadow._study_id).items()
-        kept = {key: value for key, value in attrs if not key.startswith("study:")}
-        return Proposal(trial.number, found, frozen, kept)
+        forbidden = tuple(self._forbidden)
+        return Proposal(trial.number, found, frozen, self._shadow.attrs, forbidden)
 
     def drop(self, proposal: Proposal) -> None:
         """Forget a proposal that nobody took."""
-        self._shadow.tell(proposal.place, state=self._optuna.trial.TrialState.FAIL)
+        self._shadow.drop(proposal.place)
         self._asked.discard(identity(proposal.params))
         self._next = 0
 
@@ -211,7 +205,8 @@ class Optimizer:
             params=frozen.params,
             distributions=frozen.distributions,
             user_attrs=attrs or {},
-            system_attrs={k: v for k, v in frozen.system_attrs.items() if k != "fixed_params"},
+            system_attrs={k: v for k, v in frozen.system_attrs.items() if k != "fixed_params"}
+            | ({FORBIDDEN: list(proposal.forbidden)} if proposal.forbidden else {}),
             intermediate_values={},
             trial_id=-1,
         )
@@ -227,6 +222,7 @@ class Optimizer:
 
         `admit` is called with the trial before the write, and may raise to prevent it.
         """
+        from benchmark.hpo.shadow import CONSTRAINTS
         from benchmark.hpo.trial_write import TrialWrite
 
         states = self._optuna.trial.TrialState
@@ -236,7 +232,7 @@ class Optimizer:
             values=told.values if told.status == "success" else None,
             intermediate=told.intermediate,
             user_attrs=told.attrs | ({"metrics": told.metrics} if told.metrics else {}),
-            system_attrs={_CONSTRAINTS: list(told.constraints)} if told.constraints else {},
+            system_attrs={CONSTRAINTS: list(told.constraints)} if told.constraints else {},
         )
         return self.write(number, write, admit)
 
@@ -269,14 +265,32 @@ class Optimizer:
         for _ in range(_TRIES):
             trial = self._shadow.ask()
             params = self._suggested(trial)
-            if self._is_new(params) and self.space.forbidding(params) is None:
+            if self._is_admitted(trial, params):
+                if self._is_new(params):
+                    return trial
+            elif self._moved(trial, params):  # to ask once more takes the sampler's time again
                 return trial
-            self._shadow.tell(trial, state=self._optuna.trial.TrialState.FAIL)
+            self._shadow.forget(trial)
         if self._countable:
             return self._fixed(self._next_point())
         drawn = (self.space.draw(self._generator) for _ in range(_TRIES))
         found = next(filter(self._is_new, drawn), None)
         return self._fixed(self.space.draw(self._generator) if found is None else found)
+
+    def _is_admitted(self, trial: optuna.trial.Trial, params: Params) -> bool:
+        """Whether no rule forbids the point; the sampler learns from one that is forbidden."""
+        if self.space.forbidding(params) is None:
+            return True
+        self._forbidden.append(self._shadow.forbid(trial))
+        return False
+
+    def _moved(self, trial: optuna.trial.Trial, params: Params) -> bool:
+        """Give a forbidden point's trial an admitted and new point near it, if there is one."""
+        near = self.space.near(params, self._generator)
+        if near is None or not self._is_new(near):
+            return False
+        self._shadow.move(trial, near, self.space.distributions(near))
+        return True
 
     def _is_new(self, params: Params) -> bool:
         """Whether the point was not asked yet; where points are uncountable each is as good."""
@@ -291,19 +305,20 @@ class Optimizer:
 
         from optuna.samplers import PartialFixedSampler
 
-        sampler = self._shadow.sampler
+        study = self._shadow.study
+        sampler = study.sampler
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Optuna calls it experimental
-            self._shadow.sampler = PartialFixedSampler(held, sampler)
+            study.sampler = PartialFixedSampler(held, sampler)
         try:
             for _ in range(0 if self._algorithm == GRID else _TRIES):
                 trial = self._shadow.ask()
                 params = self._suggested(trial)
-                if identity(params) not in self._asked and self.space.forbidding(params) is None:
+                if self._is_admitted(trial, params) and identity(params) not in self._asked:
                     return trial
-                self._shadow.tell(trial, state=self._optuna.trial.TrialState.FAIL)
+                self._shadow.forget(trial)
         finally:
-            self._shadow.sampler = sampler
+            study.sampler = sampler
         for point in self._all_points() if self._countable else ():
             if identity(point) not in self._asked and _agrees(point, held):
                 return self._fixed(point)
@@ -342,7 +357,7 @@ class Optimizer:
 
     def _fixed(self, params: Params) -> optuna.trial.Trial:
         """A trial of the shadow at a point that is not the sampler's."""
-        self._shadow.enqueue_trial(dict(params))
+        self._shadow.study.enqueue_trial(dict(params))
         trial = self._shadow.ask()
         self.space.build(lambda tunable: tunable.suggest(trial))
         return trial
@@ -357,7 +372,7 @@ class Optimizer:
             for number in sorted(self._open):
                 if trials[number].state.is_finished():
                     self._open.discard(number)
-                    self._finish(self._places[number], trials[number])
+                    self._shadow.finish(self._places[number], trials[number])
             waiting = self._optuna.trial.TrialState.WAITING
             for number in [*sorted(self._waiting), *range(self._walked, len(trials))]:
                 if trials[number].state == waiting:
@@ -371,24 +386,13 @@ class Optimizer:
     def _adopt(self, trial: FrozenTrial) -> None:
         """A trial of another process, or of an earlier one."""
         self._asked.add(identity(self.params_of(trial)))
-        storage = self._shadow._storage
-        new = storage.create_new_trial(self._shadow._study_id, template_trial=trial)
-        self._places[trial.number] = storage.get_trial_number_from_id(new)
+        forbidden = [
+            (params, self.space.distributions(params))
+            for params in trial.system_attrs.get(FORBIDDEN) or ()
+        ]
+        self._places[trial.number] = self._shadow.adopt(trial, forbidden)
         if not trial.state.is_finished():
             self._open.add(trial.number)
-
-    def _finish(self, place: int, trial: FrozenTrial) -> None:
-        storage = self._shadow._storage
-        study_id = self._shadow._study_id
-        trial_id = storage.get_trial_id_from_study_id_trial_number(study_id, place)
-        for step, value in trial.intermediate_values.items():
-            storage.set_trial_intermediate_value(trial_id, step, value)
-        if _CONSTRAINTS in trial.system_attrs:
-            values = trial.system_attrs[_CONSTRAINTS]
-            storage.set_trial_system_attr(trial_id, _CONSTRAINTS, values)
-        frozen = storage.get_trial(trial_id)
-        self._shadow.sampler.after_trial(self._shadow, frozen, trial.state, trial.values)
-        storage.set_trial_state_values(trial_id, trial.state, trial.values)
 
 
 def _agrees(point: Params, held: Params) -> bool:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.execution.task_files import TaskFileError, read_left
 from benchmark.hpo import study_environment, trial_worker
-from benchmark.hpo.algorithms import PRUNERS, portable_sampler
+from benchmark.hpo.algorithms import DEFAULT, LEARNS_PRUNED, PRUNERS, portable_sampler
 from benchmark.hpo.measuring import LARGEST, read_answer
 from benchmark.results import Cause, Record
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from benchmark.hpo.trial_records import Trial
     from benchmark.tasks import Run, Task
 
+STOPS = "stops"
+"""A label of a trial whose objective called `study.stop()`."""
 REQUEST = "trial-request.json"
 # What a record keeps of a trial, however it ended.
 KEPT = ("intermediate", "user_attrs", "params", "distributions", "system_attrs")
@@ -83,8 +85,53 @@ def request(
         "directions": list(definition.directions.values()),
         "pruner": {"class": PRUNERS[name], **pruner},
         "sampler": portable_sampler(definition.algorithm, seed) if definition.is_open else None,
-        "history": history,
+        "history": _taught(history, definition) if definition.is_open else history,
     }
+
+
+def _taught(history: list[dict[str, Any]], definition: StudyDefinition) -> list[dict[str, Any]]:
+    """The same with failures as infeasible trials of the worst value, as shadow.py has it.
+
+    One that ended before it had asked for all tunables would make the others unknown to a sampler
+    that looks at all together; it stays a failure. Where there is a pruner, which counts complete
+    trials, a failure is an infeasible pruned one for those samplers that learn from such.
+    """
+    learns_pruned = definition.algorithm in LEARNS_PRUNED
+    measured = [past for past in history if past["state"] == "COMPLETE"]
+    named = [set(past["params"]) for past in measured]
+    whole = set.intersection(*named) if named else {n for past in history for n in past["params"]}
+    if definition.algorithm == DEFAULT:  # looks at each alone
+        whole = set()
+
+    def is_lesson(past: dict[str, Any]) -> bool:
+        reported = past["state"] == "PRUNED" and learns_pruned and past["intermediate"]
+        ended = past["state"] in ("FAIL", "PRUNED") and not reported
+        return bool(ended and past["params"] and whole <= past["params"].keys())
+
+    if not any(map(is_lesson, history)):
+        return history
+    broken = {past["number"]: _broken(past["constraints"]) for past in measured}
+    worst = [
+        (max if way == "minimize" else min)((past["values"][place] for past in measured), default=0)
+        for place, way in enumerate(definition.directions.values())
+    ]
+    has_pruner = definition.pruner.get("name", "none") != "none"
+    ended: dict[str, Any] = {"state": "COMPLETE", "values": worst}
+    if has_pruner and learns_pruned:
+        ended = {"state": "PRUNED", "values": None}
+    most = max([0.0, *broken.values()])
+    lesson = ended | {"intermediate": {}, "constraints": [most + 1]}
+    return [
+        past | lesson
+        if is_lesson(past)
+        else past | ({"constraints": [broken[past["number"]]]} if past["number"] in broken else {})
+        for past in history
+    ]
+
+
+def _broken(constraints: list[float]) -> float:
+    """By how much constraints are broken in all; below 0 where none is."""
+    return sum(value for value in constraints if value > 0) or max(constraints, default=-1.0)
 
 
 def interpreter(run: Run) -> Path:
@@ -117,6 +164,9 @@ def measured(trial: Trial) -> dict[str, float] | Record:
         if said.get(key):
             trial.labels[key] = said[key]
     trial.params |= said.get("params") or {}
+    trial.constraints = _constraints(said)
+    if said.get(STOPS):
+        trial.labels[STOPS] = True
     metrics = _metrics(said)
     if outcome.cause is not None:
         return trial.failed(outcome.cause, outcome.message, metrics)
@@ -148,6 +198,16 @@ def _values(
             said = f"The objective returned {value!r}, which is no finite number."
             return trial.failed(Cause.FRAMEWORK, said, metrics)
     return metrics | dict(zip(names, map(float, values), strict=True))
+
+
+def _constraints(said: dict[str, Any]) -> dict[str, float]:
+    """What `trial.set_constraint` was called with, by name."""
+    prefix = "constraints:"
+    return {
+        name.removeprefix(prefix): float(value)
+        for name, value in (said.get("system_attrs") or {}).items()
+        if name.startswith(prefix) and type(value) in (int, float)
+    }
 
 
 def _metrics(said: dict[str, Any]) -> dict[str, float]:

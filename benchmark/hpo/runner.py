@@ -109,9 +109,9 @@ class Found:
             apart = name in choices or len(kinds) > 1
             found[name] = pd.Series(values, dtype=object) if apart else pd.Series(values)
         for name in {name for record in records for name in export.text_attributes(record)}:
-            texts = [export.text_attributes(record).get(name) for record in records]
+            values = [(record.labels.get("user_attrs") or {}).get(name) for record in records]
             if name in found and not any(name in record.metrics for record in records):
-                found[name] = pd.Series(texts, dtype=object)
+                found[name] = pd.Series(values, dtype=object)
         return found
 
     def report(self, folder: str | Path) -> Path:

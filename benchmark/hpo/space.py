@@ -14,6 +14,8 @@ from benchmark.hpo.expressions import ExpressionError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from optuna.distributions import BaseDistribution
+
     from benchmark.hpo.expressions import Expression
     from benchmark.hpo.tunables import Tunable, Value
 
@@ -21,6 +23,7 @@ Params = dict[str, "Value"]
 
 LARGEST_GRID = 100_000
 _DRAWS = 10_000
+_STEPS, _SINGLE_STEPS = 1000, 20
 
 
 class SpaceError(BenchmarkError):
@@ -124,6 +127,32 @@ class Space:
         raise SpaceError(
             f"Of {_DRAWS} points at random each is forbidden by {rules}; loosen these rules."
         )
+
+    def near(self, params: Params, generator: random.Random) -> Params | None:
+        """An admitted point near a forbidden one; None where a thousand draws find none.
+
+        One tunable that a rule names is drawn at random and the others stay; where that does not
+        help, all that the rules name.
+        """
+        found = params
+        for turn in range(_STEPS):
+            rule = self.forbidding(found)
+            if rule is None:
+                return found
+            loose = set(rule.names)
+            if turn < _SINGLE_STEPS:
+                found, loose = params, {generator.choice(sorted(loose))}
+            kept = {name: value for name, value in found.items() if name not in loose}
+            found = self.build(
+                lambda tunable, kept=kept: (  # type: ignore[misc]
+                    kept[tunable.name] if tunable.name in kept else tunable.draw(generator)
+                )
+            )
+        return None
+
+    def distributions(self, params: Mapping[str, Any]) -> dict[str, BaseDistribution]:
+        """Optuna's distribution of each tunable of a point."""
+        return {t.name: t.distribution() for t in self.tunables if t.name in params}
 
     def _list(self) -> str:
         return ", ".join(self.names)

@@ -23,7 +23,8 @@ class Trial:
     """A trial on its way to its record; `seconds` grows with each run of the objective.
 
     `labels` are what the record says beside metrics: `intermediate`, `distributions` and the like;
-    `texts` is what was found where a metric belongs and is no number.
+    `texts` is what was found where a metric belongs and is no number; `constraints` what a Python
+    objective set by name.
     """
 
     task: Task
@@ -32,6 +33,7 @@ class Trial:
     params: dict[str, Any]
     labels: dict[str, Any] = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)
+    constraints: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0
     peak_mb: float | None = None
 
@@ -90,6 +92,7 @@ class Trial:
                 for name in self.definition.directions
             ]
             constraints = [rule.number(names) for rule in objective.constraints]
+            constraints += self.constraints.values()
         except ExpressionError as error:
             said = f"{error}{self._text_in(str(error))}"
             for name in sorted(name for name in unclear if f"'{name}'" in said):

@@ -31,6 +31,10 @@ def main(path: str) -> int:
     if given is not None:
         study.enqueue_trial(given)
     trial = study.ask()
+    # `study.stop` works inside of `study.optimize` only.
+    study._thread_local.in_optimize_loop = True
+    for name, instead in _ELSEWHERE.items():
+        setattr(study, name, _refusal(name, instead))
     objective = _load(request["function"])
     answer: dict[str, Any] = {"status": "failure", "values": None}
     try:
@@ -48,6 +52,7 @@ def main(path: str) -> int:
         frozen = study.get_trials(deepcopy=False)[-1]
         answer["intermediate"] = {str(k): v for k, v in frozen.intermediate_values.items()}
         answer["user_attrs"] = frozen.user_attrs
+        answer["stops"] = study._stop_flag
         # Some pruners keep there how far a trial has come, for the trials after it.
         attrs = frozen.system_attrs.items()
         answer["system_attrs"] = {k: v for k, v in attrs if k != "fixed_params"}
@@ -217,6 +222,26 @@ def _unlike(given: dict[str, Any], suggested: dict[str, Any]) -> str | None:
                 f"that {given[name]!r} became {value!r}; declare the same."
             )
     return None
+
+
+# What a trial could ask of its copy of the study, where nobody would see it, and what to do.
+_ELSEWHERE = {
+    "optimize": "give HPORunner or tune the number of trials",
+    "ask": "give HPORunner or tune the number of trials",
+    "tell": "return the value, or raise",
+    "enqueue_trial": "name points in the study's 'initial'",
+    "add_trial": "import results with: studies import",
+    "add_trials": "import results with: studies import",
+    "set_user_attr": "call trial.set_user_attr",
+    "set_metric_names": "name the values in the study's 'direction'",
+}
+
+
+def _refusal(name: str, instead: str) -> Any:
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise RuntimeError(f"study.{name}() has no effect within a trial; {instead}.")
+
+    return refuse
 
 
 def _no_number(value: Any) -> str | None:
