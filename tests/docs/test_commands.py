@@ -149,6 +149,12 @@ OTHERS: dict[Section, dict[str, Shown | Parsed]] = {
         "PUBLISHED_TABLES=tables .venv/bin/python -m pytest "
         "tests/analysis/test_published_tables.py": Parsed("it needs the published tables"),
     },
+    ("docs/stopping-early.md", "Stopping early"): {
+        "./main.py replay compiled_results.csv --until best": Shown(
+            "tests/analysis/test_replay.py::"
+            "test_the_report_has_cost_claims_and_whether_they_are_right"
+        ),
+    },
     ("docs/service.md", "The HPO service"): {
         "pip install -e '.[service]'": INSTALLS,
         "./main.py serve": Shown(f"{WALK}::test_the_walks"),

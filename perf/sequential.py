@@ -1,0 +1,209 @@
+"""What stopping early saves, and how often a claim is wrong, in 1,000 random orders per question.
+
+    python perf/sequential.py               # simulated grids, and AMLB's of 2019 where it is
+    python perf/sequential.py --orders 100
+
+Beside it fixed designs on as many data sets as the tasks that were run would pay for: Nemenyi, and
+Wilcoxon with Holm. At first how many data sets one pair takes with other martingales.
+
+AMLB's results are read from the folder that PUBLISHED_TABLES names, as the tests do.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import numpy as np
+import pandas as pd
+from figures import figure
+from scipy.special import gammaln, logsumexp
+
+from benchmark.analysis import hypotheses, ranking
+from benchmark.analysis.replay import Grid, Replay, interval, replay
+from benchmark.analysis.sequential import Question, capital, null_total
+from benchmark.analysis.table import read_results
+
+ROOT = Path(__file__).parents[2] / "shared" / "oracles"
+TABLE = Path(os.environ.get("PUBLISHED_TABLES", ROOT)) / "amlb2019/tables/1h/all_results.csv"
+QUESTIONS = ("best", "top:3", "order", "against:f1")
+FIXED_ORDERS = 100
+LEADING = 0.95  # The leader's lead in standard deviations of the noise: it wins 3 of 4.
+# By name: data sets, skills, and the aims for `best` and `order`.
+SIMULATED = {
+    "10 x 30, clear leader": (30, [1.5 + LEADING, *np.linspace(1.5, 0, 8)], 0.5),
+    "12 x 104, clear leader": (104, [1.5 + LEADING, *np.linspace(1.5, 0, 10)], 0.75),
+    "12 x 104, close race": (104, [1.7, *np.linspace(1.5, 0, 10)], None),
+    "12 x 104, far apart": (104, list(np.linspace(6, 0, 11)), 0.75),
+    "12 x 104, all equal": (104, [0.0] * 12, None),
+}
+
+
+def simulated(name: str, seed: int) -> Grid:
+    """Skill and normal noise, rounded so that some tie; the last one is a constant predictor.
+
+    Where all are equal there is none.
+    """
+    datasets, skills, _ = SIMULATED[name]
+    random = np.random.default_rng(seed)
+    means = np.round(np.asarray(skills) + random.normal(size=(datasets, len(skills))), 1)
+    names = [f"f{number}" for number in range(len(skills))]
+    if any(skills):
+        means = np.column_stack([means, means.min(axis=1) - 1])
+        names.append("constant")
+    nothing = np.zeros(means.shape, dtype=bool)
+    tasks = np.ones(datasets, dtype=np.int64)
+    return Grid("classification", tuple(names), means, tasks, None, nothing, None)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--orders", type=int, default=1000, help="default: %(default)s")
+    options = parser.parse_args()
+    designs()
+    for name in SIMULATED:
+        # Ten grids, so that no grid's luck decides.
+        parts = min(10, options.orders)
+        played(name, [simulated(name, seed) for seed in range(parts)], options.orders // parts)
+    if TABLE.exists():
+        grid = Grid.of(read_results(TABLE), "classification")
+        played("AMLB 2019, 7 x 35", [grid], options.orders)
+    else:
+        print(f"\nnot measured: {TABLE} is absent")
+    return 0
+
+
+def played(name: str, grids: list[Grid], orders: int) -> None:
+    """Print and hand over the figures of all questions on a kind of grid."""
+    print(f"\n{name}, {len(grids)} x {orders} orders")
+    print(f"{'':>12}{'tasks saved':>22}{'false claims':>26}{'constant':>10}")
+    for text in QUESTIONS:
+        begun = time.process_time()
+        question = Question.parse(text)
+        if question.name and question.name not in grids[0].frameworks:
+            question = Question("against", name=grids[0].frameworks[-2])
+        found = [replay(g, question, orders=orders, seed=1000 + n) for n, g in enumerate(grids)]
+        saved = np.concatenate([one.saved for one in found])
+        wrong = np.concatenate([one.wrong for one in found])
+        low, middle, high = np.percentile(saved, [25, 50, 75])
+        ends = interval(int(wrong.sum()), len(wrong))
+        last = [g for g in grids[0].frameworks if "constant" in g]
+        retired = 0
+        if last:
+            place = grids[0].frameworks.index(last[0])
+            retired = max(int(one.played.ran[:, place].max()) for one in found)
+        print(
+            f"{text:>12}{middle:8.0%} ({low:.0%} to {high:.0%})"
+            f"{wrong.mean():9.1%} ({ends[0]:.1%} to {ends[1]:.1%}){retired or '-':>9}"
+            f"{time.process_time() - begun:8.1f} s"
+        )
+        aim = SIMULATED[name][2] if name in SIMULATED else 0.5
+        aims = {"best": aim, "order": 0.3 if last else None}
+        label = f"{name}, {question.kind}"
+        figure(f"{label}: tasks saved", middle, "", aim=aims.get(text), at_least=True)
+        figure(f"{label}: orders with a false claim", float(wrong.mean()), "", aim=0.05)
+        if text == "best":
+            if retired:
+                figure(f"{label}: constant predictor retired after", retired, "sets", aim=10)
+            beside(label, found)
+
+
+def beside(label: str, found: list[Replay]) -> None:
+    """In how many orders a fixed design finds the best with as many tasks; and how many are wrong.
+
+    The right one is the first by mean rank of the full grid.
+    """
+    ours = np.mean([one.played.inside.any(axis=1).mean() for one in found])
+    answers: dict[str, list[str]] = {"Nemenyi": [], "Wilcoxon-Holm": []}
+    truth = []
+    each = max(1, FIXED_ORDERS // len(found))
+    for one in found:
+        means = pd.DataFrame(one.grid.means, columns=list(one.grid.frameworks))
+        size = round(float(np.median(one.tasks)) / one.grid.tasks.mean() / means.shape[1])
+        difference = hypotheses.critical_difference(means.shape[1], max(2, size))
+        for order in one.orders[:each]:
+            part = means.iloc[order[: max(2, size)]]
+            ranks = ranking.ranks(part).mean().sort_values()
+            first = str(ranks.index[0])
+            clear = ranks.iloc[1] - ranks.iloc[0] > difference
+            answers["Nemenyi"].append(first if clear else "")
+            table = hypotheses.wilcoxon_holm(part)
+            clear = table is not None and bool((table[first].drop(first) < 0.05).all())
+            answers["Wilcoxon-Holm"].append(first if clear else "")
+            truth.append(one.leaders())
+    print(f"{'':>12}the best is named in {ours:.0%} of the orders", end="")
+    for design, names in answers.items():
+        share = np.mean([bool(name) for name in names])
+        false = np.mean(
+            [bool(name) and name not in t for name, t in zip(names, truth, strict=True)]
+        )
+        print(f"; {design} {share:.0%} ({false:.0%} false)", end="")
+        figure(f"{label}: named by {design}, as many tasks", float(share), "")
+    figure(f"{label}: named", float(ours), "")
+    print()
+
+
+def designs(size: int = 104, needed: float = 240, runs: int = 400) -> None:
+    """Median number of data sets until one pair is decided, by the share of wins."""
+    print(f"One pair, {size} data sets, capital {needed:g}: data sets until it is decided")
+    random = np.random.default_rng(5)
+    for share in (1.0, 0.9, 0.8, 0.7, 0.6):
+        wins = np.zeros(size)
+        wins[: round(share * size)] = 1
+        values = np.stack([random.permutation(wins) for _ in range(runs)], axis=1)
+        row = {
+            "betting": capital(values, size, null_total(size)),
+            "hypergeometric": hypergeometric(values),
+            "empirical Bernstein": bernstein(values, needed),
+        }
+        cells = []
+        for word, evidence in row.items():
+            reached = evidence >= needed
+            first = np.where(reached.any(axis=0), reached.argmax(axis=0), size)
+            cells.append(f"{word} {np.median(first):.0f}")
+        print(f"  {share:4.0%} won: {', '.join(cells)}")
+
+
+def hypergeometric(values: np.ndarray) -> np.ndarray:
+    """The likelihood ratio of a uniform mixture of totals to the null's (Bayes' best bets)."""
+    size = len(values)
+    won = np.vstack([np.zeros(values.shape[1]), values.cumsum(axis=0)])
+    left = size - np.arange(size + 1)[:, None]
+
+    def ways(of: np.ndarray, take: np.ndarray) -> np.ndarray:
+        possible = (take >= 0) & (take <= of)
+        take = np.where(possible, take, 0)
+        value = gammaln(of + 1) - gammaln(take + 1) - gammaln(of - take + 1)
+        return np.where(possible, value, -np.inf)
+
+    def likelihood(total: float) -> np.ndarray:
+        return ways(left, total - won) - ways(np.array(size), np.array(total))
+
+    null = np.floor(null_total(size))
+    others = [likelihood(total) for total in np.arange(null + 1, size + 1)]
+    with np.errstate(invalid="ignore"):
+        ratio = logsumexp(others, axis=0) - np.log(len(others)) - likelihood(null)
+    return np.exp(np.minimum(np.nan_to_num(ratio, nan=0.0), 200))
+
+
+def bernstein(values: np.ndarray, needed: float) -> np.ndarray:
+    """The predictable plug-in (Waudby-Smith & Ramdas 2023, theorem 2), without replacement."""
+    size, steps = len(values), np.arange(1, len(values) + 1)[:, None]
+    before = np.vstack([np.zeros(values.shape[1]), values.cumsum(axis=0)[:-1]])
+    mean = (0.5 + values.cumsum(axis=0)) / (steps + 1)
+    spread = (0.25 + ((values - mean) ** 2).cumsum(axis=0)) / (steps + 1)
+    mean = np.vstack([np.full(values.shape[1], 0.5), mean[:-1]])
+    spread = np.vstack([np.full(values.shape[1], 0.25), spread[:-1]])
+    bets = np.minimum(np.sqrt(2 * np.log(needed) / (spread * steps * np.log(1 + steps))), 0.5)
+    left = (null_total(size) - before) / (size - steps + 1)
+    gains = bets * (values - left) + (values - mean) ** 2 * (np.log(1 - bets) + bets)
+    return np.vstack([np.ones(values.shape[1]), np.exp(np.minimum(gains.cumsum(axis=0), 200))])
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
