@@ -17,6 +17,7 @@ from benchmark.execution.task_files import TaskFileError, read_left
 from benchmark.hpo import study_environment, trial_worker
 from benchmark.hpo.algorithms import DEFAULT, LEARNS_PRUNED, PRUNERS, portable_sampler
 from benchmark.hpo.measuring import LARGEST, read_answer
+from benchmark.hpo.stopping import STOPS
 from benchmark.results import Cause, Record
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from benchmark.hpo.trial_records import Trial
     from benchmark.tasks import Run, Task
 
-STOPS = "stops"
-"""A label of a trial whose objective called `study.stop()`."""
 REQUEST = "trial-request.json"
 # What a record keeps of a trial, however it ended.
 KEPT = ("intermediate", "user_attrs", "params", "distributions", "system_attrs")

@@ -1,11 +1,12 @@
 """When a study is over before its last trial: time, cost, or no improvement.
 
-    stop: {time: 3600, cost: 5, no_improvement: 30, failures: 5}
+    stop: {time: 3600, cost: 5, no_improvement: 30, failures: 5, failure_streak: 20}
 
 `time` counts the seconds in which trials ran, of all drives together; a pause costs nothing.
 `cost` is the sum of what the objective's expression `cost` gives for each trial. `failures` of the
 same message at the start, without one trial that measured something, are a mistake in the study and
-no bad points.
+no bad points. `failure_streak` is how many trials may fail one after the other, at any time and
+whatever their messages; a long one is warned of in any case.
 """
 
 from __future__ import annotations
@@ -27,8 +28,12 @@ if TYPE_CHECKING:
 
 # A label of trials that printed and measured nothing.
 EMPTY = "empty"
-KEYS = ("time", "cost", "no_improvement", "failures")
+# A label of trials whose Python objective called `study.stop()`.
+STOPS = "stops"
+KEYS = ("time", "cost", "no_improvement", "failures", "failure_streak")
 FAILURES = 5
+# Warned of when it is so long, twice, four times, and so on.
+_STREAK = 10
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,7 @@ class Stop:
     cost: float | None = None
     no_improvement: int | None = None
     failures: int = FAILURES
+    failure_streak: int | None = None
 
 
 def read_stop(entry: Any, has_cost: bool, faults: list[str]) -> Stop:
@@ -67,6 +73,7 @@ def read_stop(entry: Any, has_cost: bool, faults: list[str]) -> Stop:
         entry.get("cost"),
         entry.get("no_improvement"),
         entry.get("failures", FAILURES),
+        entry.get("failure_streak"),
     )
 
 
@@ -74,15 +81,19 @@ def read_stop(entry: Any, has_cost: bool, faults: list[str]) -> Stop:
 class FirstFailures:
     """Whether all fails in the same way from the start on; fed with each record as it comes.
 
-    `works` once a trial measured something, or was pruned or ended at a limit: that is a point's.
+    Also whether a Python objective called `study.stop()`, which ends this drive alone. `works` once
+    a trial measured something, or was pruned or ended at a limit: that is a point's.
     """
 
     most: int
     works: bool = False
     message: str = ""
     _count: int = 0
+    _stopped_by: str | None = None
 
     def add(self, record: Record) -> None:
+        if record.labels.get(STOPS):
+            self._stopped_by = record.task
         failed = record.status == "failure" and record.cause == Cause.FRAMEWORK
         if not failed and not record.labels.get(EMPTY):
             self.works = True
@@ -94,12 +105,19 @@ class FirstFailures:
     @property
     def why_stop(self) -> str | None:
         """Why no more trials should begin, in a sentence."""
+        if self._stopped_by is not None:
+            return f"Trial {self._stopped_by} called study.stop()."
         if self.works or not self.most or self._count < self.most:
             return None
         return (
             f"The first {self._count} trials all ended the same way: {self.message.rstrip('.')}. "
             "Mend that and begin again; stop: {failures: 0} lets a study go on."
         )
+
+
+def measured_nothing(record: Record) -> bool:
+    """Whether a trial failed, whatever the cause, or was pruned because it printed nothing."""
+    return record.status == "failure" or bool(record.labels.get(EMPTY))
 
 
 def without_numbers(text: str) -> str:
@@ -116,6 +134,8 @@ class Progress:
     told: int = 0
     improved: int = 0
     best: Params | None = None
+    streak: int = 0
+    message: str = ""
     _front: list[tuple[float, ...]] = field(default_factory=list)
     _spans: list[tuple[float, float]] = field(default_factory=list)
     _seen: set[str] = field(default_factory=set)
@@ -127,6 +147,8 @@ class Progress:
         self._seen.add(record.task)
         self.told += 1
         self.cost += record.labels.get("cost") or 0.0
+        self.message = record.message
+        self.streak = self.streak + 1 if measured_nothing(record) else 0
         if record.begun and record.ended:
             times = (datetime.fromisoformat(text) for text in (record.begun, record.ended))
             begun, ended = (moment.timestamp() for moment in times)
@@ -144,12 +166,28 @@ class Progress:
             reached = max(reached, ended)
         return total
 
+    @property
+    def warning(self) -> str | None:
+        """A long streak of failures in a sentence, as often as it has doubled."""
+        times, rest = divmod(self.streak, _STREAK)
+        if rest or times.bit_count() != 1:
+            return None
+        return (
+            f"The last {self.streak} trials failed, the last one with: {self.message.rstrip('.')}. "
+            "stop: {failure_streak: N} ends a study after N failures in a row."
+        )
+
     def why_stop(self, stop: Stop) -> str | None:
         """Why no more trials should begin, in a sentence."""
         if stop.time_s is not None and self.busy_s >= stop.time_s:
             return f"Its {stop.time_s:g} s are used up."
         if stop.cost is not None and self.cost >= stop.cost:
             return f"Its cost has reached {self.cost:g} of {stop.cost:g}."
+        if stop.failure_streak is not None and self.streak >= stop.failure_streak:
+            return (
+                f"The last {self.streak} trials failed, the last one with: "
+                f"{self.message.rstrip('.')}."
+            )
         without = self.told - self.improved
         if stop.no_improvement is not None and without >= stop.no_improvement:
             return f"The last {without} trials brought no improvement."

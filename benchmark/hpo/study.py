@@ -12,13 +12,14 @@ asked and has no record is run again under its own number.
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark import results
 from benchmark.errors import ConditionsDifferError
-from benchmark.hpo import layering, origin, staging
+from benchmark.hpo import layering, origin, staging, telling
 from benchmark.hpo.benchmark_objective import benchmark_cells
 from benchmark.hpo.conditions import more_conditions
 from benchmark.hpo.evaluation import PATH
@@ -282,6 +283,9 @@ class Study:
             self._look_back()
         self._progress.add(record)
         self._read.add(self.run.out_path(record.task))
+        warning = self._progress.warning
+        if warning:
+            telling.tell(f"warning: {warning}", logging.WARNING)
         return True
 
     def adopt(self, params: Params, source: str) -> Task:

@@ -15,7 +15,7 @@ from benchmark.compute import discovery
 from benchmark.compute.dispatcher import Dispatcher, Rate
 from benchmark.config import Config
 from benchmark.hpo import launching
-from benchmark.hpo.stopping import EMPTY, FirstFailures
+from benchmark.hpo.stopping import EMPTY, STOPS, FirstFailures, Progress, Stop
 from benchmark.hpo.study import Study
 from benchmark.hpo.study_file import StudyError, define
 from benchmark.results import Cause, Record
@@ -64,6 +64,55 @@ def test_what_a_point_may_bring_is_no_mistake(works: Record) -> None:
     never = FirstFailures(0)
     never.add(failed("no"))
     assert never.why_stop is None
+
+
+def record(number: int, status: str, **more: Any) -> Record:
+    now = f"2026-01-01T00:00:{number:02d}+00:00"
+    more = {"labels": {"values": [1.0]}, "begun": now, "ended": now} | more
+    return Record(str(number), status, **more)  # type: ignore[arg-type]
+
+
+def test_a_streak_of_failures_warns_and_stops_at_any_time() -> None:
+    progress = Progress({"value": "minimize"})
+    stop = Stop(failure_streak=12)
+    progress.add(record(0, "success"))
+    warned, why = [], []
+    for number in range(1, 24):
+        cause = Cause.TIMEOUT if number % 2 else Cause.FRAMEWORK
+        progress.add(record(number, "failure", cause=cause, message=f"no x {number}."))
+        if progress.warning:
+            warned.append(number)
+        if progress.why_stop(stop):
+            why.append(number)
+    assert warned == [10, 20]
+    assert why == list(range(12, 24))
+    assert "The last 23 trials failed, the last one with: no x 23." in str(progress.why_stop(stop))
+    assert progress.why_stop(Stop()) is None
+    progress.add(record(24, "success"))
+    assert (progress.warning, progress.why_stop(stop)) == (None, None)
+
+
+def test_a_streak_counts_over_drives(
+    folder_store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    values = declared(["true"], stop={"failures": 0, "failure_streak": 10}, trials=30)
+    study = Study.begin(folder_store, define(values, tmp_path))
+    for number in range(10):
+        if number == 4:
+            study = Study.begin(folder_store, define(values, tmp_path))
+        (task,) = study.ask()
+        assert study.why_stop is None
+        ended = record(number, "failure", cause=Cause.FRAMEWORK, message="no", labels=task.labels)
+        folder_store.put(study.run.out_path(task.key), ended.to_bytes())
+        study.tell(ended)
+    assert "The last 10 trials failed" in str(study.why_stop)
+    assert "warning: The last 10 trials failed" in capsys.readouterr().err
+
+
+def test_an_objective_stops_its_study() -> None:
+    first = FirstFailures(5, works=True)
+    first.add(Record("3", "success", labels={STOPS: True}))
+    assert first.why_stop == "Trial 3 called study.stop()."
 
 
 @pytest.mark.parametrize("more", [{}, {"max_parallelism": 1, "trials_per_task": 2}])

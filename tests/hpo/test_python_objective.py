@@ -220,7 +220,8 @@ def of_open(folder: Path, store: Store, monkeypatch: pytest.MonkeyPatch, end: st
     work.mkdir()
     worked(work, monkeypatch, end, None)
     trial = Trial(task, study.definition, outcome(work, None, 0), {})
-    return study, python_objective.measured(trial)
+    found = python_objective.measured(trial)
+    return study, found if isinstance(found, Record) else trial.measured([found])
 
 
 @pytest.mark.parametrize(
@@ -252,9 +253,9 @@ def test_numbers_of_other_libraries_are_numbers(
     returned: str, tmp_path: Path, folder_store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     end = f"trial.set_user_attr('one', {returned}); return {returned}"
-    _, found = of_open(tmp_path, folder_store, monkeypatch, end)
-    assert not isinstance(found, Record)
-    assert found["value"] == found["one"]
+    _, record = of_open(tmp_path, folder_store, monkeypatch, end)
+    assert record.status == "success"
+    assert record.metrics["value"] == record.metrics["one"]
 
 
 def test_choices_of_an_open_study_are_shown_apart(folder_store: Store, tmp_path: Path) -> None:
@@ -284,3 +285,87 @@ def test_reported_steps_are_strict_json(folder_store: Store, tmp_path: Path) -> 
 
     found = json.loads(row["steps"], parse_constant=refuse)
     assert found == {"1": 0.5, "2": "nan", "3": "-inf"}
+
+
+def test_a_constraint_that_the_objective_sets_holds(
+    tmp_path: Path, folder_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end = "trial.set_constraint('p99', x + 3); trial.set_constraint('mb', -1); return x"
+    study, record = of_open(tmp_path, folder_store, monkeypatch, end)
+    assert record.labels["constraints"] == [record.labels["params"]["x"] + 3, -1]
+    assert export.best_of([record], study.definition) == []
+    assert "(infeasible)" in telling.line(record, study.definition)
+    assert study.tell(record)
+    (trial,) = study.optimizer.trials()
+    assert list(trial.constraints.values()) == record.labels["constraints"]
+
+
+def test_an_objective_stops_its_study(
+    tmp_path: Path, folder_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end = "trial.study.stop(); return x"
+    study, record = of_open(tmp_path, folder_store, monkeypatch, end)
+    assert record.status == "success"
+    assert study.why_stop is None
+    study.tell(record)
+    assert study.why_stop == "Trial 0 called study.stop()."
+
+
+@pytest.mark.parametrize(
+    "call", ["enqueue_trial({})", "set_user_attr('a', 1)", "optimize(print, callbacks=[print])"]
+)
+def test_what_would_have_no_effect_within_a_trial_is_refused(
+    call: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end = f"""try:
+        trial.study.{call}
+    except RuntimeError as error:
+        raise optuna.TrialPruned(str(error))"""
+    worked(tmp_path, monkeypatch, end, None)
+    answer = json.loads((tmp_path / trial_worker.ANSWER).read_text())
+    name = call.partition("(")[0]
+    assert f"study.{name}() has no effect within a trial; " in answer["message"]
+
+
+def history(*states: str) -> list[dict[str, Any]]:
+    """Past trials as the sandbox gets them; x is the number."""
+    rest = {"intermediate": {1: 0.5}, "constraints": [], "distributions": {}, "system_attrs": {}}
+    return [
+        rest
+        | {"number": number, "state": state, "params": {"x": number, "y": 1}}
+        | {"values": [5.0] if state == "COMPLETE" else None}
+        for number, state in enumerate(states)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "pruner", "states"),
+    [
+        ("optuna_tpe", "none", ["COMPLETE", "COMPLETE", "PRUNED"]),
+        ("cmaes", "none", ["COMPLETE", "COMPLETE", "COMPLETE"]),
+        ("optuna_tpe", "median", ["COMPLETE", "PRUNED", "PRUNED"]),
+    ],
+)
+def test_an_open_study_s_sampler_learns_from_failures(
+    algorithm: str, pruner: str, states: list[str], tmp_path: Path, folder_store: Store
+) -> None:
+    (tmp_path / "own.py").write_text(OBJECTIVE)
+    values = OPEN | {"algorithm": algorithm, "pruner": pruner}
+    study = Study.begin(folder_store, define(values, tmp_path))
+    (task,) = study.ask()
+
+    def taught(past: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = python_objective.request(study.definition, task, past)[
+            "history"
+        ]
+        return found
+
+    found = taught(history("COMPLETE", "FAIL", "PRUNED"))
+    assert [one["state"] for one in found] == states
+    assert [one["constraints"] for one in found[:2]] == [[-1.0], [1.0]]
+    if states[1] == "COMPLETE":
+        assert (found[1]["values"], found[1]["intermediate"]) == ([5.0], {})
+    # One that ended before it had asked for all its tunables would hide the others from cmaes.
+    early = history("COMPLETE", "FAIL")
+    del early[1]["params"]["y"]
+    assert taught(early)[1]["state"] == ("FAIL" if algorithm == "cmaes" else states[1])
