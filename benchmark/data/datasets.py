@@ -140,7 +140,7 @@ class Dataset:
         name = str(description.get("name", "without a name"))
         sealed = description.get("parquet_sha256")
         try:
-            table = pq.read_table(io.BytesIO(content))
+            table = pq.ParquetFile(io.BytesIO(content)).read()
             kind, target = str(description["type"]), str(description["target"])
         except (pa.ArrowException, OSError) as error:
             raise DataError(f"Data set {name} cannot be read as parquet: {error}.") from None

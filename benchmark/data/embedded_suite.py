@@ -39,6 +39,6 @@ def names(which: str = "embedded") -> list[str]:
 def read(name: str) -> Dataset:
     """An embedded data set."""
     entry = suite()[name]
-    table = pq.read_table(FOLDER / f"{name}.parquet")
+    table = pq.ParquetFile(FOLDER / f"{name}.parquet").read()
     facts = {key: entry[key] for key in ("source", "licence", "openml")}
     return Dataset.of(name, entry["type"], entry["target"], table, facts)

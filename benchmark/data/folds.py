@@ -122,7 +122,7 @@ class Folds:
             DataError: these are no folds.
         """
         try:
-            table = pq.read_table(io.BytesIO(content))
+            table = pq.ParquetFile(io.BytesIO(content)).read()
             per_repeat = int(table.schema.metadata[b"per_repeat"])
             parts = np.stack([column.to_numpy() for column in table.columns]).astype(np.int8)
         except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:

@@ -68,12 +68,11 @@ def holdout(dataset: Dataset, seed: int) -> Split:
     A class with one member has it in train. Where the test part has fewer rows than there are
     classes, rows are drawn without strata, and train keeps a row of every class if it can.
     """
-    from sklearn.model_selection import train_test_split
-
     rows = np.arange(dataset.table.num_rows, dtype=np.int64)
     if dataset.type == "regression":
-        train, test = train_test_split(rows, test_size=TEST_SHARE, random_state=seed)
-        return Split.of(train, test)
+        order = np.random.RandomState(seed).permutation(rows)
+        test_rows = int(np.ceil(TEST_SHARE * len(rows)))
+        return Split.of(order[test_rows:], order[:test_rows])
     labels = _labels(dataset)
     counts = np.bincount(labels)
     alone = rows[counts[labels] == 1]
@@ -81,9 +80,7 @@ def holdout(dataset: Dataset, seed: int) -> Split:
     strata = int((counts > 1).sum())
     test_rows = int(np.ceil(TEST_SHARE * len(common)))
     if strata >= 1 and test_rows >= strata and len(common) - test_rows >= strata:
-        train, test = train_test_split(
-            common, test_size=TEST_SHARE, random_state=seed, stratify=labels[common]
-        )
+        train, test = _stratified(common, labels[common], test_rows, seed)
         return Split.of(np.concatenate([train, alone]), test)
     return _without_strata(rows, labels, seed)
 
@@ -156,6 +153,40 @@ def _shuffled_in_groups(dealt: NDArray[np.int64], folds: int, repeat: int) -> ND
     order = generator.random_sample(groups.shape).argsort(axis=1, kind="stable")
     rest = generator.permutation(dealt[whole:])
     return np.concatenate([np.take_along_axis(groups, order, axis=1).ravel(), rest])
+
+
+def _stratified(
+    rows: NDArray[np.int64], labels: NDArray[np.int32], test_rows: int, seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """As scikit-learn's `train_test_split(rows, stratify=labels, random_state=seed)` draws them."""
+    generator = np.random.RandomState(seed)
+    _, counts = np.unique(labels, return_counts=True)
+    of_class = np.split(rows[np.argsort(labels, kind="stable")], np.cumsum(counts)[:-1])
+    in_train = _shares(counts, len(rows) - test_rows, generator)
+    in_test = _shares(counts - in_train, test_rows, generator)
+    train, test = [], []
+    for members, first, more in zip(of_class, in_train, in_test, strict=True):
+        drawn = members[generator.permutation(len(members))]
+        train.append(drawn[:first])
+        test.append(drawn[first : first + more])
+    return generator.permutation(np.concatenate(train)), generator.permutation(np.concatenate(test))
+
+
+def _shares(
+    counts: NDArray[np.int64], draws: int, generator: np.random.RandomState
+) -> NDArray[np.int64]:
+    """How many of `draws` each class gets; what is left over goes to the largest remainders."""
+    exact = counts / counts.sum() * draws
+    shares: NDArray[np.float64] = np.floor(exact)
+    remainders, left = exact - shares, int(draws - shares.sum())
+    for remainder in np.unique(remainders)[::-1]:
+        if left == 0:
+            break
+        (equal,) = np.where(remainders == remainder)
+        chosen = generator.choice(equal, size=min(len(equal), left), replace=False)
+        shares[chosen] += 1
+        left -= len(chosen)
+    return shares.astype(np.int64)
 
 
 def _without_strata(rows: NDArray[np.int64], labels: NDArray[np.int32], seed: int) -> Split:

@@ -8,8 +8,6 @@ Where nothing says that this is EC2 the service is not asked, so that other mach
 from __future__ import annotations
 
 import json
-import urllib.error
-import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,6 +71,8 @@ class Instance:
 
     def get(self, path: str) -> str | None:
         """What lies at a path; None where nothing does, or the service does not answer."""
+        from urllib.error import HTTPError
+
         for _ in range(2):
             if self._token is None:
                 self._token = self._ask("PUT", "api/token", {})
@@ -80,7 +80,7 @@ class Instance:
                     return None
             try:
                 return self._request("GET", path, {"X-aws-ec2-metadata-token": self._token})
-            except urllib.error.HTTPError as error:
+            except HTTPError as error:
                 if error.code != 401:
                     return None
                 self._token = None  # It has expired.
@@ -97,6 +97,8 @@ class Instance:
             return None
 
     def _request(self, verb: str, path: str, headers: dict[str, str]) -> str:
+        import urllib.request  # Takes 50 ms, and most machines are not EC2's.
+
         request = urllib.request.Request(  # noqa: S310  the machine's own service
             f"{self.endpoint}/latest/{path}", method=verb, headers=headers
         )

@@ -1,5 +1,8 @@
 """Metrics, computed from a framework's saved predictions and never by the framework.
 
+They equal scikit-learn's, which the tests compare them with; importing it takes a process that runs
+one task longer than all else it does.
+
 evaluate("binary", ["no", "yes"], truth, predictions, probabilities, ["yes", "no"])["auc"]
 """
 
@@ -116,20 +119,19 @@ def evaluate(  # noqa: PLR0917
 def _classification(
     actual: NDArray[np.int64], predicted: NDArray[np.int64], table: NDArray[np.float64] | None
 ) -> dict[str, float | None]:
-    from sklearn.metrics import accuracy_score, f1_score, recall_score
-
     present = np.unique(actual)
-    common: dict[str, Any] = {"zero_division": 0.0}
+    size = max(actual.max(), predicted.max()) + 1
+    right = np.bincount(actual[actual == predicted], minlength=size)
+    true, given = np.bincount(actual, minlength=size), np.bincount(predicted, minlength=size)
+    occurs = true + given > 0
+    f1 = 2 * right[occurs] / (true + given)[occurs]
     return {
         "log_loss": None if table is None else _log_loss(actual, table),
         "auc": None if table is None else _auc(actual, table, present),
-        "f1_weighted": float(f1_score(actual, predicted, average="weighted", **common)),
-        # The mean recall over the classes that occur, as balanced_accuracy_score has it, but
-        # without its warning about predicted classes that do not occur.
-        "balanced_accuracy": float(
-            recall_score(actual, predicted, labels=present, average="macro", **common)
-        ),
-        "accuracy": float(accuracy_score(actual, predicted)),
+        "f1_weighted": float(np.average(f1, weights=true[occurs])),
+        # The mean recall over the classes that occur.
+        "balanced_accuracy": float((right[present] / true[present]).mean()),
+        "accuracy": float((actual == predicted).mean()),
     }
 
 
@@ -152,21 +154,25 @@ def _auc(
     the rest, over the classes that occur. scikit-learn refuses rows whose sum is off by more than
     0.00001; here they count as they are, up to SUM_TOLERANCE.
     """
-    from scipy.stats import rankdata
-
     if len(present) < 2:
         return None
     of = np.array([1]) if table.shape[1] == 2 else present
-    members = actual[:, None] == of
-    inside = members.sum(axis=0)
-    ranks = np.where(members, rankdata(table[:, of], axis=0), 0.0).sum(axis=0)
-    areas = (ranks - inside * (inside + 1) / 2) / (inside * (len(actual) - inside))
+    ranks = [_ranks(table[:, k])[actual == k] for k in of]
+    inside = np.array([len(own) for own in ranks])
+    areas = (np.array([own.sum() for own in ranks]) - inside * (inside + 1) / 2) / (
+        inside * (len(actual) - inside)
+    )
     return float(areas.mean())
 
 
-def _regression(truth: NDArray[np.float64], predictions: ArrayLike) -> dict[str, float | None]:
-    from sklearn.metrics import mean_absolute_error, mean_squared_error, r2_score
+def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Ranks from 1; equal values share the mean of theirs."""
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ranks: NDArray[np.float64] = (counts.cumsum() - (counts - 1) / 2)[place]
+    return ranks
 
+
+def _regression(truth: NDArray[np.float64], predictions: ArrayLike) -> dict[str, float | None]:
     try:
         predicted = np.asarray(predictions, dtype=np.float64)
     except (TypeError, ValueError):
@@ -178,15 +184,23 @@ def _regression(truth: NDArray[np.float64], predictions: ArrayLike) -> dict[str,
     _check_length(predicted.shape[0] if predicted.ndim == 1 else -1, len(truth), "predictions")
     _check_finite(predicted, "predictions")
     with np.errstate(over="ignore"):
-        mse = float(mean_squared_error(truth, predicted))
+        errors = truth - predicted
+        mse = float((errors**2).mean())
     if not np.isfinite(mse):
         raise UnusablePredictions(
             f"The predictions reach {np.abs(predicted).max():.3g}, too far to square the error."
         )
+    r2 = _r2(truth, errors) if len(truth) > 1 else None
+    return {"rmse": float(np.sqrt(mse)), "mse": mse, "mae": float(np.abs(errors).mean()), "r2": r2}
+
+
+def _r2(truth: NDArray[np.float64], errors: NDArray[np.float64]) -> float:
+    """As scikit-learn's `r2_score`: for a constant truth, 1 if all predictions equal it, else 0."""
     with np.errstate(over="ignore"):
-        r2 = float(r2_score(truth, predicted)) if len(truth) > 1 else None
-    mae = float(mean_absolute_error(truth, predicted))
-    return {"rmse": float(np.sqrt(mse)), "mse": mse, "mae": mae, "r2": r2}
+        left, whole = (errors**2).sum(), ((truth - truth.mean()) ** 2).sum()
+    if whole == 0:
+        return 1.0 if left == 0 else 0.0
+    return float(1 - left / whole)
 
 
 def _codes(values: ArrayLike, labels: Sequence[str], what: str) -> NDArray[np.int64]:

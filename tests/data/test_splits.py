@@ -3,6 +3,7 @@
 import numpy as np
 import pyarrow as pa
 import pytest
+from sklearn.model_selection import train_test_split
 
 from benchmark.data import Dataset, Folds, cv, embedded_names, holdout, load, split
 from benchmark.data.packed import pack, unpack
@@ -25,6 +26,26 @@ def test_every_row_is_in_one_part_and_the_seed_decides(name: str) -> None:
     assert holdout(dataset, 7).hash == part.hash
     assert np.array_equal(holdout(dataset, 7).test, part.test)
     assert holdout(dataset, 8).hash != part.hash
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_holdout_is_what_scikit_learn_draws(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    shares = random.dirichlet(np.full(2 + seed % 9, 0.7))
+    dataset = labelled([f"c{code}" for code in random.choice(len(shares), 60 + seed, p=shares)])
+    codes = dataset.table.column("y").combine_chunks().indices.to_numpy()
+    counts = np.bincount(codes)
+    rows = np.arange(len(codes))
+    common = rows[counts[codes] > 1]
+    train, test = train_test_split(common, test_size=0.3, random_state=seed, stratify=codes[common])
+    part = holdout(dataset, seed)
+    assert np.array_equal(part.train, [*train, *rows[counts[codes] == 1]])
+    assert np.array_equal(part.test, test)
+    numbers = Dataset.of("t", "regression", "y", pa.table({"a": rows, "y": rows * 0.5}))
+    train, test = train_test_split(rows, test_size=0.3, random_state=seed)
+    part = holdout(numbers, seed)
+    assert np.array_equal(part.train, train)
+    assert np.array_equal(part.test, test)
 
 
 def test_classes_keep_their_shares() -> None:

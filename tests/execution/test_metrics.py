@@ -1,5 +1,7 @@
 """Metrics agree with scikit-learn, and what cannot be scored says why."""
 
+import subprocess
+import sys
 import warnings
 
 import numpy as np
@@ -232,3 +234,19 @@ def test_values_beyond_0_and_1_by_rounding_count_as_they_are() -> None:
     eps = np.finfo(float).eps
     losses = [-np.log(eps), -np.log(1 - eps), -np.log(1 - eps)]
     assert got["log_loss"] == pytest.approx(np.mean(losses), abs=1e-12)
+
+
+def test_a_process_that_splits_and_measures_imports_no_scikit_learn() -> None:
+    """Every task of an array or a container is such a process, and the import takes it seconds."""
+    text = (
+        "import sys\n"
+        "from benchmark.data import holdout\n"
+        "from benchmark.data.embedded_suite import read\n"
+        "from benchmark.execution.metrics import evaluate\n"
+        "holdout(read('penguins'), 1), holdout(read('cpu'), 1)\n"
+        "evaluate('regression', None, [1, 2], [1, 3])\n"
+        "evaluate('binary', ['a', 'b'], ['a', 'b'], ['a', 'a'], [[1, 0], [0.5, 0.5]])\n"
+        "print({'scipy', 'sklearn', 'pydantic', 'urllib.request'} & set(sys.modules))"
+    )
+    ended = subprocess.run([sys.executable, "-c", text], check=True, capture_output=True, text=True)
+    assert ended.stdout == "set()\n"
