@@ -18,11 +18,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from optuna.storages import InMemoryStorage, JournalStorage, RDBStorage
-from optuna.storages._rdb import models
 from optuna.storages._rdb.storage import _create_scoped_session
 from optuna.storages.journal._storage import JournalOperation
 from optuna.trial import TrialState
-from sqlalchemy import delete, insert, update
 
 from benchmark.hpo.journal_file import JournalFile
 
@@ -133,6 +131,10 @@ def _logs(write: TrialWrite) -> Iterator[dict[str, Any]]:
 def _in_database(
     storage: RDBStorage, trial_id: int, write: TrialWrite, admit: Admit | None
 ) -> bool:
+    # The import takes as long as Optuna's own, and most studies are in no database.
+    from optuna.storages._rdb import models
+    from sqlalchemy import delete, insert, update
+
     with _create_scoped_session(storage.scoped_session) as session:
         # Before anything is read: of two writers the second waits here for the end of the first.
         claim = (
@@ -151,8 +153,10 @@ def _in_database(
         steps = models.TrialIntermediateValueModel
         if write.intermediate:
             rows = [
-                {"trial_id": trial_id, "step": step, **_stored(value)}
+                {"trial_id": trial_id, "step": step, "intermediate_value": stored}
+                | {"intermediate_value_type": kind}
                 for step, value in write.intermediate.items()
+                for stored, kind in [steps.intermediate_value_to_stored_repr(value)]
             ]
             session.execute(
                 delete(steps).where(steps.trial_id == trial_id, steps.step.in_(write.intermediate))
@@ -170,8 +174,3 @@ def _in_database(
             trial.state = write.state
             trial.datetime_complete = datetime.now()
     return True
-
-
-def _stored(value: float) -> dict[str, Any]:
-    stored, kind = models.TrialIntermediateValueModel.intermediate_value_to_stored_repr(value)
-    return {"intermediate_value": stored, "intermediate_value_type": kind}
