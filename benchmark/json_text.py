@@ -15,15 +15,23 @@ class RepeatedKeyError(ValueError):
     """An object has a key twice; which of the two values was meant, nobody knows."""
 
 
-def load(text: str) -> Any:
+def load(text: str, *, numbers: type[str] | None = None) -> Any:
     """The value of a document; NaN and infinities are read as Python's json reads them.
+
+    With `numbers=str` these stay text as written, NaN and infinities too.
 
     Raises:
         RepeatedKeyError: an object has a key twice.
         ValueError: it is not JSON, or a number has too many digits.
         RecursionError: it is nested too deeply.
     """
-    return json.loads(text.removeprefix(BYTE_ORDER_MARK), object_pairs_hook=unique)
+    return json.loads(
+        text.removeprefix(BYTE_ORDER_MARK),
+        object_pairs_hook=unique,
+        parse_int=numbers,
+        parse_float=numbers,
+        parse_constant=numbers,
+    )
 
 
 def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

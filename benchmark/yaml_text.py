@@ -35,14 +35,14 @@ _FLOAT = (
 )
 
 
-def load(text: str) -> Any:
-    """The values of a document.
+def load(text: str, *, numbers: bool = True) -> Any:
+    """The values of a document; without `numbers`, these and truth values stay text as written.
 
     Raises:
         yaml.YAMLError: it is none, a key stands twice, an alias names what it stands in, or they
             unfold to too much.
     """
-    loader = _Loader(text.removeprefix(BYTE_ORDER_MARK))
+    loader = (_Loader if numbers else _TextLoader)(text.removeprefix(BYTE_ORDER_MARK))
     try:
         node = loader.get_single_node()
         if node is None:
@@ -52,6 +52,15 @@ def load(text: str) -> Any:
         return loader.construct_document(node)
     finally:
         loader.dispose()
+
+
+def reason(error: yaml.YAMLError) -> str:
+    """In one line what is wrong, and at which line and column."""
+    if not isinstance(error, yaml.MarkedYAMLError):
+        return " ".join(str(error).replace('in "<unicode string>", ', "at ").split())[:200]
+    said = ", ".join(filter(None, (error.context, error.problem)))[:200]
+    mark = error.problem_mark or error.context_mark
+    return f"{said} at line {mark.line + 1}, column {mark.column + 1}" if mark else said
 
 
 class _Loader(yaml.SafeLoader):
@@ -77,8 +86,13 @@ class _Loader(yaml.SafeLoader):
             seen |= {key.value, str(value), value}
 
 
+class _TextLoader(_Loader):
+    """Of plain scalars only null is no text."""
+
+
 # Tables of its own: the parent's are those of YAML 1.1.
 _Loader.yaml_implicit_resolvers = {}
+_TextLoader.yaml_implicit_resolvers = {}
 _Loader.yaml_constructors = {}
 _MERGE = "tag:yaml.org,2002:merge"
 
@@ -119,7 +133,8 @@ def _resolve(kind: str, pattern: str, first: str, made: Callable[[str], Any]) ->
     """Let plain scalars that begin with one of `first` be of a kind where they have its pattern."""
     tag = f"tag:yaml.org,2002:{kind}"
     whole = re.compile(rf"(?:{pattern})\Z")
-    _Loader.add_implicit_resolver(tag, whole, [*first, *([""] if kind == "null" else [])])
+    for loader in (_Loader, _TextLoader) if kind == "null" else (_Loader,):
+        loader.add_implicit_resolver(tag, whole, [*first, *([""] if kind == "null" else [])])
     _Loader.add_constructor(tag, _scalar(pattern, made))
 
 
@@ -127,7 +142,8 @@ _resolve("null", _NULL, "~nN", lambda _: None)
 _resolve("bool", _BOOL, "tTfF", lambda text: text.lower() == "true")
 _resolve("int", _INT, "-+0123456789", lambda text: int(text, 0))
 _resolve("float", _FLOAT, "-+.0123456789", _number)
-_Loader.add_implicit_resolver(_MERGE, re.compile(r"<<\Z"), ["<"])
+for _loader in (_Loader, _TextLoader):
+    _loader.add_implicit_resolver(_MERGE, re.compile(r"<<\Z"), ["<"])
 _Loader.add_constructor("tag:yaml.org,2002:str", _text)
 for _kind in ("seq", "map"):
     _tag = f"tag:yaml.org,2002:{_kind}"

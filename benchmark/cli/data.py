@@ -14,6 +14,7 @@ from benchmark.store import open_store
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Mapping
 
     from benchmark.config import Config
     from benchmark.data.cache import Entry
@@ -30,7 +31,7 @@ def download_data(options: argparse.Namespace) -> int:
     with Downloads() as downloads:
         catalogue = Catalogue.of(config, downloads.hear)
         names = catalogue.names(refresh=True)
-        entries = catalogue.ready(_asked(options, names), refresh=True)
+        entries = catalogue.ready(_asked(options, names, catalogue.faults), refresh=True)
     rows: list[dict[str, Any]] = []
     facts: list[dict[str, Any]] = []
     for name, entry in entries.items():
@@ -121,11 +122,13 @@ def size(number: float) -> str:
     return f"{number:.3g} GB"
 
 
-def _asked(options: argparse.Namespace, names: list[str]) -> list[str]:
+def _asked(options: argparse.Namespace, names: list[str], faults: Mapping[str, str]) -> list[str]:
     wanted = options.dataset
     if not wanted:
         return names
     stranger = next((name for name in wanted if name not in names), None)
+    if stranger in faults:
+        raise DataError(faults[stranger])
     if stranger is not None:
         raise DataError(
             f"The configuration has no data set '{stranger}'; it has {', '.join(names)}."

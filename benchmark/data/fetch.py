@@ -28,6 +28,7 @@ SERVER = "https://www.openml.org/api/v1/xml"
 PARALLEL = 6
 PATIENCE_S = 45.0
 SILENCE_S = 60.0
+_REFERENCE = re.compile(r"(task|openml)-[1-9][0-9]{0,8}")
 _ROOT = Path(__file__).parents[2]
 
 
@@ -51,6 +52,11 @@ class Fetched:
     members: dict[str, dict[str, Any]] = field(default_factory=dict)
     others: dict[str, str] = field(default_factory=dict)
     faults: dict[str, str] = field(default_factory=dict)
+
+
+def is_reference(name: str) -> bool:
+    """Whether this names one OpenML task or data set, such as task-59 or openml-61."""
+    return _REFERENCE.fullmatch(name) is not None
 
 
 def fetch(

@@ -1,16 +1,4 @@
-"""People's own data, declared in YAML files that the configuration's `datasets` names.
-
-    name: my-sales                 # the file's name, if left out
-    file: sales.csv                # in the folder of this file or below; or an absolute path
-    target: amount
-    type: regression               # inferred from the target, if left out
-
-In place of `file`: `url` (http, https, s3; with `sha256` if wanted), `openml` (a data set's id, for
-another target or type), or `train` and `test` (two files). `split_column` names a column of
-"train" and "test" or of fold numbers (-1 always trains). `columns` sets kinds by name; `format`,
-`separator`, `decimal`, `encoding` and `missing` say how to read. A file may hold a list of
-declarations.
-"""
+"""People's own data sets: their files fetched, read as they are declared, and kept in the cache."""
 
 from __future__ import annotations
 
@@ -18,151 +6,25 @@ import hashlib
 import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from benchmark.cache import cache_folder
 from benchmark.data import exact
 from benchmark.data.cache import DataCache, Entry
 from benchmark.data.datasets import Dataset, natural_type
-from benchmark.data.download import SCHEMES, checked, download, shown
+from benchmark.data.download import checked, download, shown
 from benchmark.data.folds import Folds
-from benchmark.data.kinds import Reading, with_target
+from benchmark.data.kinds import with_target
 from benchmark.data.tables import format_of, read_table
-from benchmark.errors import ConfigError, DataError
+from benchmark.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
+    from benchmark.data.declarations import Declaration
     from benchmark.data.openml_file import OpenMLFile
-
-Kind = Literal["number", "integer", "category", "boolean", "date", "text", "ignore"]
-_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
-
-
-class Declaration(BaseModel):
-    """One data set of the user's own; `place` is the YAML file."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-    place: Path
-    name: Annotated[str, Field(pattern=_NAME)]
-    file: str | None = None
-    url: str | None = None
-    openml: Annotated[int, Field(gt=0, lt=10**9, strict=True)] | None = None
-    train: str | None = None
-    test: str | None = None
-    target: str
-    type: Literal["classification", "regression"] | None = None
-    split_column: str | None = None
-    format: Literal["csv", "parquet", "arff"] | None = None
-    separator: Annotated[str, Field(min_length=1, max_length=1)] | None = None
-    decimal: Literal[".", ","] | None = None
-    encoding: str | None = None
-    missing: tuple[str, ...] | None = None
-    columns: dict[str, Kind] = {}
-    sha256: Annotated[str, Field(pattern="^[0-9a-fA-F]{64}$")] | None = None
-    licence: str | None = None
-
-    @field_validator("target", mode="before")
-    @classmethod
-    def _one_target(cls, value: Any) -> Any:
-        if isinstance(value, list):
-            raise ValueError(f"names {len(value)} targets; name one, and leave the others out")
-        return value
-
-    @field_validator("separator")
-    @classmethod
-    def _readable_separator(cls, value: str | None) -> str | None:
-        if value is not None and (not value.isascii() or value in "\r\n\0"):
-            raise ValueError("must be one ASCII character, and no end of line")
-        return value
-
-    @field_validator("file", "train", "test")
-    @classmethod
-    def _path(cls, value: str | None) -> str | None:
-        if value is None:
-            return value
-        if not value or "\0" in value:
-            raise ValueError("is empty or has a zero character; name a file")
-        try:
-            Path(value).expanduser()
-        except RuntimeError:
-            raise ValueError(
-                f'is "{value}", and nobody here has that home; write the whole path'
-            ) from None
-        return value
-
-    @field_validator("url")
-    @classmethod
-    def _parsable_url(cls, value: str | None) -> str | None:
-        try:
-            urlsplit(value or "")
-        except ValueError as error:
-            raise ValueError(f"is no URL ({error})") from None
-        return value
-
-    @model_validator(mode="after")
-    def _one_source(self) -> Declaration:
-        given = [k for k in ("file", "url", "openml") if getattr(self, k) is not None]
-        given += ["train and test"] if self.train and self.test else []
-        if bool(self.train) != bool(self.test):
-            raise ValueError("has one of 'train' and 'test'; name both files")
-        if len(given) != 1:
-            raise ValueError(
-                f"names {' and '.join(given) or 'no source'}; name one of file, url, openml, or "
-                "train and test"
-            )
-        unused = [key for key in self._without_meaning() if getattr(self, key) is not None]
-        if unused:
-            raise ValueError(
-                f"names {given[0]}, for which '{unused[0]}' means nothing; leave it out"
-            )
-        if self.split_column and self.train:
-            raise ValueError("has split files and 'split_column'; leave one of them out")
-        if self.split_column == self.target:
-            raise ValueError("has the target as 'split_column'; name another column")
-        if self.url is not None and self.url.partition(":")[0] not in SCHEMES:
-            raise ValueError(f"has a URL that is none of {', '.join(SCHEMES)}")
-        return self
-
-    def _without_meaning(self) -> tuple[str, ...]:
-        if self.openml is not None:
-            return ("format", "separator", "decimal", "encoding", "sha256")
-        return ("sha256",) if self.train else ()
-
-    @property
-    def reading(self) -> Reading:
-        return Reading(
-            self.format,
-            self.separator,
-            self.decimal,
-            self.encoding,
-            self.missing,
-            dict(self.columns),
-            self.target,
-            self.type,
-            frozenset(filter(None, (self.target, self.split_column))),
-        )
-
-
-def declared(files: Iterable[str]) -> list[Declaration]:
-    """The declarations of YAML files, in order.
-
-    Raises:
-        ConfigError: a file is missing or no YAML, a key unknown, or a name stands twice.
-    """
-    found: list[Declaration] = []
-    for name in files:
-        found += _of_file(name)
-    names = [declaration.name for declaration in found]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice:
-        raise ConfigError(f"'datasets' declares \"{twice}\" twice; give one of them another name.")
-    return found
 
 
 def entry(
@@ -190,49 +52,6 @@ def entry(
         if present and fresh and not present.outdated and cache.is_whole(key):
             return present
         return cache.put(_read(declaration, paths, signature, base), key)
-
-
-def _of_file(name: str) -> list[Declaration]:
-    import yaml
-
-    from benchmark import yaml_text
-
-    try:
-        path = Path(name).expanduser()
-    except RuntimeError:
-        raise ConfigError(
-            f"'datasets' names {name}, and nobody here has that home; write the whole path."
-        ) from None
-    try:
-        values = yaml_text.load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(f"'datasets' names {path}, which is not there.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise ConfigError(f"{path}, which 'datasets' names, cannot be read: {reason}.") from None
-    except (yaml.YAMLError, RecursionError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise ConfigError(f"{path} is not YAML: {reason}.") from None
-    entries = values if isinstance(values, list) else [values]
-    return [_one(path, value) for value in entries]
-
-
-def _one(path: Path, value: Any) -> Declaration:
-    if not isinstance(value, dict):
-        raise ConfigError(f"{path} declares no data set; write name, file, target and type.")
-    try:
-        return Declaration.model_validate({"name": path.stem} | value | {"place": path})
-    except ValidationError as error:
-        # A key that is not known explains best why another one is missing.
-        faults = sorted(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
-        fault = faults[0]
-        key = ".".join(str(part) for part in fault["loc"])
-        message = fault["msg"].removeprefix("Value error, ")
-        if fault["type"] == "extra_forbidden":
-            known = ", ".join(name for name in Declaration.model_fields if name != "place")
-            message = f"unknown key; there are {known}"
-        where = f"'{key}': " if key else "it "
-        raise ConfigError(f"{path}: {where}{message}.") from None
 
 
 def _files(

@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.data import embedded_suite, own
 from benchmark.data.cache import Entry, write_whole
+from benchmark.data.declarations import declared
 from benchmark.data.embedded_suite import FOLDER, SUITES
-from benchmark.data.fetch import PARALLEL, PATIENCE_S, Job, fetch, openml_cache
+from benchmark.data.fetch import PARALLEL, PATIENCE_S, Job, fetch, is_reference, openml_cache
 from benchmark.data.openml_file import OpenMLFile
-from benchmark.errors import ConfigError, DataError
+from benchmark.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     from benchmark.config import Config
     from benchmark.data.datasets import Dataset
-    from benchmark.data.own import Declaration
+    from benchmark.data.declarations import Declaration
 
 __all__ = [
     "FOLDER",
@@ -44,13 +45,11 @@ __all__ = [
     "of_studies",
 ]
 
-_REFERENCE = re.compile(r"(task|openml)-[1-9][0-9]{0,8}")
 embedded_names = embedded_suite.names
 
 
-def is_reference(name: str) -> bool:
-    """Whether this names one OpenML task or data set, such as task-59 or openml-61."""
-    return _REFERENCE.fullmatch(name) is not None
+def _is_elsewhere(name: str) -> bool:
+    return name in embedded_suite.suite() or is_reference(name)
 
 
 def load(name: str) -> Dataset:
@@ -117,15 +116,13 @@ class Catalogue:
         key: str | None = None,
         on_event: Callable[[dict[str, Any]], None] | None = None,
     ) -> None:
-        self.faults: dict[str, str] = {}
+        self._own, self.faults = declared(datasets, _is_elsewhere)
         self.left_out: dict[str, str] = {}
         self.notes: list[str] = []
         self._studies = list(studies)
-        self._own = {one.name: one for one in own.declared(datasets)}
         self._key = key
         self._on_event = on_event
         self._types: dict[str, str | None] | None = None
-        self._check_names()
 
     @classmethod
     def of(
@@ -179,6 +176,8 @@ class Catalogue:
         Raises:
             DataError: it cannot be had, or is for something else than `type`.
         """
+        if name_or_id in self.faults:
+            raise DataError(self.faults[name_or_id])
         name = name_or_id if name_or_id in self._own else find(name_or_id, type)[0]
         self._types = {name: None}
         entry = self.ready([name]).get(name)
@@ -196,14 +195,6 @@ class Catalogue:
         except (OSError, ValueError):
             return None
         return kept if isinstance(kept, dict) and "members" in kept else None
-
-    def _check_names(self) -> None:
-        for name, declaration in self._own.items():
-            if name in embedded_suite.suite() or is_reference(name):
-                raise ConfigError(
-                    f'{declaration.place} declares "{name}", which is the name of another data '
-                    "set; choose another name."
-                )
 
     def _listed(self, *, refresh: bool) -> dict[str, str | None]:
         suite = embedded_suite.suite()

@@ -117,7 +117,7 @@ def _datasets(store: Store, wanted: tuple[str, ...]) -> dict[str, dict[str, Any]
             )
     names = [*alone, *(catalogue.names() if files or suites or openml else [])]
     found = catalogue.ready(names)
-    for name in names:
+    for name in (*catalogue.faults, *names):
         if name not in found:
             raise BenchmarkError(f"{name}: {catalogue.faults.get(name, 'it cannot be had')}")
     for name, entry in found.items():

@@ -15,7 +15,7 @@ import benchmark
 from benchmark.compute import methods
 from benchmark.data import sources
 from benchmark.data.datasets import EARLIER_HASH
-from benchmark.errors import BenchmarkError, ConditionsDifferError, ConfigError
+from benchmark.errors import BenchmarkError, ConditionsDifferError, ConfigError, DataError
 from benchmark.execution import own_metric, published
 from benchmark.frameworks import entry_of, get, registry
 from benchmark.layout import task_key
@@ -88,6 +88,9 @@ def draft(
     methods.check(config, {label: entry["name"] for label, entry in frameworks.items()})
     catalogue = sources.Catalogue.of(config, on_event)
     names = list(datasets) if datasets else catalogue.names()
+    for name in narrowing.datasets or () if narrowing else ():
+        if name in catalogue.faults:
+            raise DataError(catalogue.faults[name])
     cells = generate_tests(list(frameworks), names, material.seeds(config))
     cells = narrowed(cells, narrowing or Narrowing())
     had = material.had(catalogue, [cell.dataset for cell in cells])

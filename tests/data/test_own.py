@@ -14,7 +14,7 @@ import pytest
 
 from benchmark.data import Catalogue, Dataset, tables
 from benchmark.data.cache import Entry
-from benchmark.errors import ConfigError, DataError
+from benchmark.errors import DataError
 from tests.support.openml_server import Fault, OpenMLServer
 
 CSV = "n,word,flag,day,zip,y\n" + "".join(
@@ -207,47 +207,6 @@ def test_a_file_that_cannot_be_used_is_a_sentence(
     assert words in sentence
     assert sentence.endswith(".")
     assert "\n" not in sentence
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("file: s.csv\ntargt: y", "'targt': unknown key"),
-        ("file: s.csv", "'target': Field required"),
-        ("target: y", "names no source"),
-        ("file: s.csv\nurl: http://x/y.csv\ntarget: y", "names file and url"),
-        ("train: s.csv\ntarget: y", "one of 'train' and 'test'"),
-        ("url: ftp://x/y.csv\ntarget: y", "none of http, https, s3"),
-        ("file: s.csv\ntarget: [a, y]", "names 2 targets"),
-        ("file: s.csv\ntarget: y\nsplit_column: y", "another column"),
-        ("file: s.csv\ntarget: y\nname: ../up", "'name'"),
-        ('file: "s\\0.csv"\ntarget: y', "'file': is empty or has a zero"),
-        ("file: ''\ntarget: y", "'file': is empty or has a zero"),
-        ("openml: -3\ntarget: y", "'openml': Input should be greater than 0"),
-        ("file: ~nobody-of-that-name/s.csv\ntarget: y", "nobody here has that home"),
-        ("file: s.csv\ntarget: y\nseparator: \u00a7", "'separator': must be one ASCII"),
-        ("url: 'http://[::1/s.csv'\ntarget: y", "'url': is no URL"),
-        ("file: s.csv\ntarget: y\nname: penguins", "name of another data set"),
-        ("file: s.csv\ntarget: y\nname: openml-61", "name of another data set"),
-        ("- {file: s.csv, target: y}\n- {file: t.csv, target: y}", 'declares "sales" twice'),
-        ("file: [", "is not YAML"),
-        ("!!python/object/apply:os.system ['true']", "is not YAML"),
-        ("just words", "declares no data set"),
-        ("", "declares no data set"),
-    ],
-)
-def test_a_declaration_that_cannot_be_is_a_sentence(
-    declare: Callable[..., Catalogue], text: str, words: str
-) -> None:
-    with pytest.raises(ConfigError) as caught:
-        declare(text)
-    assert words in str(caught.value)
-    assert "sales.yaml" in str(caught.value) or "sales" in words
-
-
-def test_a_file_of_declarations_in_a_home_that_nobody_has() -> None:
-    with pytest.raises(ConfigError, match="nobody here has that home"):
-        Catalogue([], ["~nobody-of-that-name/sales.yaml"])
 
 
 def test_two_declarations_of_one_url_fetch_it_once(declare: Callable[..., Catalogue]) -> None:
