@@ -208,7 +208,7 @@ def download_data(*, config: str | None = None, **keys: Any) -> Downloaded:
     store = open_store(loaded.store_url)
     hashes: dict[str, str] = {}
     for name, entry in catalogue.ready(catalogue.names()).items():
-        published.publish(store, name, entry)
+        published.publish(store, name, entry, check=True)
         hashes[name] = str(entry.description["hash"])
     return Downloaded(hashes, dict(catalogue.faults))
 

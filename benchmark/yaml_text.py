@@ -54,7 +54,7 @@ def load(text: str, *, numbers: bool = True) -> Any:
         loader.dispose()
 
 
-def reason(error: yaml.YAMLError) -> str:
+def reason(error: Exception) -> str:
     """In one line what is wrong, and at which line and column."""
     if not isinstance(error, yaml.MarkedYAMLError):
         return " ".join(str(error).replace('in "<unicode string>", ', "at ").split())[:200]

@@ -37,7 +37,7 @@ def download_data(options: argparse.Namespace) -> int:
     for name, entry in entries.items():
         try:
             said = _looked_at(entry, config, check=options.check)
-            published.publish(store, name, entry)
+            published.publish(store, name, entry, check=True)
         except DataError as error:
             catalogue.faults[name] = str(error)
             continue
@@ -127,7 +127,7 @@ def _asked(options: argparse.Namespace, names: list[str], faults: Mapping[str, s
     if not wanted:
         return names
     stranger = next((name for name in wanted if name not in names), None)
-    if stranger in faults:
+    if stranger is not None and stranger in faults:
         raise DataError(faults[stranger])
     if stranger is not None:
         raise DataError(

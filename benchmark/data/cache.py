@@ -54,11 +54,15 @@ class Entry:
         """The data set itself.
 
         Raises:
-            DataError: it has gone from the cache, or is damaged.
+            DataError: it has gone from the cache, or is damaged and gone from now on.
         """
         if not isinstance(self.source, DataCache):
             return self.source
-        dataset = self.source.load(self.name)
+        try:
+            dataset = self.source.load(self.name)
+        except DataError:
+            self.source.objects(self.name)  # Removes what is damaged, and says so.
+            raise
         if dataset is None:
             raise DataError(f"Data set {self.name} has gone from {self.source.folder}.")
         return dataset

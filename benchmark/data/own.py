@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import re
@@ -41,7 +42,7 @@ def entry(
     Raises:
         DataError: it cannot be had, or is unusable.
     """
-    cache = DataCache(cache_folder() / "datasets" / "own")
+    cache = _cache()
     place = hashlib.sha256(str(declaration.place.absolute()).encode()).hexdigest()[:12]
     key = f"{declaration.name}~{place}"
     paths = _files(declaration, refresh, on_bytes)
@@ -52,6 +53,17 @@ def entry(
         if present and fresh and not present.outdated and cache.is_whole(key):
             return present
         return cache.put(_read(declaration, paths, signature, base), key)
+
+
+def kept(name: str) -> list[Entry]:
+    """The data sets of this name that were read on this machine, whoever declares them."""
+    cache = _cache()
+    keys = [path.stem for path in cache.folder.glob(f"{glob.escape(name)}~*.json")]
+    return [entry for key in keys if (entry := cache.entry(key)) is not None]
+
+
+def _cache() -> DataCache:
+    return DataCache(cache_folder() / "datasets" / "own")
 
 
 def _files(

@@ -63,6 +63,19 @@ def unpack(name: str, get: Callable[[str], bytes | None]) -> Dataset | None:
         raise DataError(f"The {fault} of data set {name} is damaged; download it again.") from error
 
 
+def holds(name: str, hash: str, get: Callable[[str], bytes | None]) -> bool:
+    """Whether the objects that `get` returns by ending are the data set with this hash."""
+    objects = {ending: get(ending) for ending in ENDINGS}
+    try:
+        description = description_of(name, objects[DESCRIPTION] or b"")
+        if description.get("parquet_sha256") and damage(description, objects) is None:
+            return bool(description.get("hash") == hash)
+        dataset = unpack(name, objects.get)  # Other bytes may hold the same content.
+    except (DataError, KeyError, TypeError, ValueError):
+        return False
+    return dataset is not None and dataset.hash == hash
+
+
 def damage(description: dict[str, Any], objects: Mapping[str, bytes | None]) -> str | None:
     """Which object, "table" or "folds", is not the one that the description was written with."""
     for part, key, ending in (

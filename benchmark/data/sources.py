@@ -43,6 +43,7 @@ __all__ = [
     "is_reference",
     "load",
     "of_studies",
+    "with_hash",
 ]
 
 embedded_names = embedded_suite.names
@@ -66,6 +67,17 @@ def load(name: str) -> Dataset:
             raise DataError(f"{name} has not been fetched from OpenML yet; run download-data.")
         return entry.load()
     raise DataError(_unknown(name))
+
+
+def with_hash(name: str, hash: str) -> Entry | None:
+    """The data set with this content as this machine has it, without the network; or None."""
+    if name in embedded_suite.suite():
+        dataset = embedded_suite.read(name)
+        found = [Entry(name, dataset.description, dataset)]
+    else:
+        entry = openml_cache().entry(name) if is_reference(name) else None
+        found = [entry] if entry is not None else own.kept(name)
+    return next((one for one in found if one.description.get("hash") == hash), None)
 
 
 def find(name_or_id: str | int, type: str | None = None) -> tuple[str, str | None]:

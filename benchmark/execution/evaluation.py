@@ -196,16 +196,21 @@ class BenchmarkEvaluation:
 def _loaded(run: Run, name: str, expected: str) -> Dataset:
     """The data set from the store, if it is what the run was planned with."""
     from benchmark.data.packed import TABLE, unpack
+    from benchmark.execution.published import restored
 
-    dataset = None
+    dataset, damaged = None, None
     for path in (dataset_path(name, expected), dataset_path(name)):
-        get = partial(_object, run, path)
         try:
-            dataset = dataset or unpack(name, get)
-        except DataError as error:
+            dataset = dataset or unpack(name, partial(_object, run, path))
+        except DataError:
+            damaged = damaged or path
+    if damaged is not None and (dataset is None or dataset.hash != expected):
+        dataset = restored(run.store, name, expected)
+        if dataset is None:
             raise DataError(
-                f"{path}{TABLE} in {run.store.url} cannot be used: {error} Delete it and resume."
-            ) from None
+                f"{damaged}{TABLE} in {run.store.url} is damaged; run download-data, which makes "
+                "it again."
+            )
     if dataset is None:
         raise DataError(f"The data set '{name}' is not in {run.store.url}; run download-data.")
     if dataset.hash != expected:

@@ -48,8 +48,7 @@ def _yaml(text: str, file: Path) -> Any:
     try:
         return yaml_text.load(text)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
-        known = isinstance(error, yaml.YAMLError)
-        said = yaml_text.reason(error) if known else " ".join(str(error).split())
+        said = yaml_text.reason(error)
         line = _line_of(error, text)
         quoted = any(f"{key}:" in line for key in ("when", "value", "prune", "failure", "cost"))
         mend = _QUOTED if quoted and any(mark in line for mark in "'\"") else ""

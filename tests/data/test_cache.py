@@ -42,6 +42,11 @@ def test_damage_is_found(tmp_path: Path) -> None:
     table.write_bytes(table.read_bytes()[:-9] + b"123456789")
     with pytest.raises(DataError, match="cpu is damaged; download it again"):
         cache.load("cpu")
+    entry = cache.entry("cpu")
+    assert entry is not None
+    with pytest.raises(DataError, match=r"cpu in .* was damaged and has been removed; start the"):
+        entry.load()
+    assert not table.exists()
     (tmp_path / "cpu.json").write_text('{"name": ')
     assert cache.entry("cpu") is None
     (tmp_path / "cpu.json").write_text(json.dumps([1]))

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from benchmark import bulk, results
+from benchmark import api, bulk, results
 from benchmark.config import Config
 from benchmark.data import load
 from benchmark.data.packed import pack
 from benchmark.errors import DataError
 from benchmark.execution.evaluation import BenchmarkEvaluation
+from benchmark.execution.published import publish
 from benchmark.layout import dataset_path
 from benchmark.record import Record
 from benchmark.runs.clean import find
@@ -125,17 +127,67 @@ def test_what_is_published_is_not_written_again(
     assert dict(folder_store.get_many(folder_store.list("datasets"))) == before
 
 
-def test_data_damaged_in_the_store_is_named_with_its_place(
+def damaged(content: bytes, how: str) -> bytes:
+    middle = len(content) // 10
+    flipped = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+    return {"cut": content[:-9], "empty": b"", "flipped": flipped, "other": b"PAR1"}[how]
+
+
+@pytest.mark.parametrize("ending", [".parquet", ".json", ".splits.parquet"])
+@pytest.mark.parametrize("how", ["cut", "empty", "flipped", "other"])
+def test_data_damaged_in_the_store_is_made_again(
+    folder_store: Store,
+    make_config: Callable[..., Config],
+    own: Callable[[str], Path],
+    tmp_path: Path,
+    how: str,
+    ending: str,
+) -> None:
+    declaration = own(
+        CSV.replace("y\n", "y,f\n").replace(".5\n", ".5,1\n", 15).replace(".5\n", ".5,2\n")
+    )
+    declaration.write_text("file: mine.csv\ntarget: y\nsplit_column: f\n")
+    config = make_config(run="a", datasets=[str(declaration)], studies=[])
+    run = plan(folder_store, draft(config)).run
+    hash = run.manifest.datasets["mine"]["hash"]
+    place = dataset_path("mine", hash)
+    whole = dict(folder_store.get_many(folder_store.list("datasets")))
+    broken = damaged(whole[place + ending], how)
+    # By the task itself, from what this machine has read.
+    folder_store.put(place + ending, broken)
+    assert data_of(run) == hash
+    assert dict(folder_store.get_many(folder_store.list("datasets"))) == whole
+    # On a machine that has not read it, by the command that the message names.
+    folder_store.put(place + ending, broken)
+    shutil.rmtree(tmp_path / "cache")
+    with pytest.raises(DataError, match=r"mine/.*parquet in .* is damaged; run download-data"):
+        data_of(run)
+    api.download_data(datasets=config.datasets, studies=[], s3_bucket_root=folder_store.url)
+    assert dict(folder_store.get_many(folder_store.list("datasets"))) == whole
+    assert data_of(run) == hash
+
+
+def test_data_damaged_in_the_store_that_ship_with_the_program(
     folder_store: Store, make_plan: Callable[..., Plan]
 ) -> None:
     run = make_plan(folder_store, ("cpu",)).run
     path = dataset_path("cpu", "893ccdfe34de6b7e") + ".parquet"
     folder_store.put(path, b"PAR1")
-    with pytest.raises(DataError, match=f"{path} in .* is damaged.* Delete it and resume"):
-        data_of(run)
-    folder_store.delete([path])
-    make_plan(folder_store, ("cpu",))
     assert data_of(run) == "893ccdfe34de6b7e"
+    assert folder_store.get(path) != b"PAR1"
+
+
+def test_damaged_data_whose_source_has_changed(
+    folder_store: Store, make_config: Callable[..., Config], own: Callable[[str], Path]
+) -> None:
+    config = make_config(run="a", datasets=[str(own(CSV))], studies=[])
+    first = plan(folder_store, draft(config)).run.manifest.datasets["mine"]["hash"]
+    folder_store.put(dataset_path("mine", first) + ".parquet", b"PAR1")
+    own(CSV + "9,9,9.5\n")
+    entry = draft(config).datasets["mine"]
+    publish(folder_store, "mine", entry)
+    with pytest.raises(DataError, match=r"has changed since.* under another name"):
+        publish(folder_store, "mine", entry, check=True)
 
 
 @pytest.fixture
