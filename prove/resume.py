@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -11,8 +16,8 @@ import pyarrow.parquet
 
 from benchmark.store import open_store
 from prove.playground import Playground, untouched
-from prove.program import ROOT, configure, run_main
-from prove.rows import Stage, check, row, until
+from prove.program import ROOT, configure, environment, run_main
+from prove.rows import NotShownError, Stage, check, row, until
 
 VERSION = '__version__ = "99.0.0"\n'
 
@@ -183,3 +188,46 @@ def the_same_again(stage: Stage) -> str:
     rows = sum(len(next(iter(table.values()))) for table in first.values())
     counted = Counter(path.split("/")[3] for path in first)
     return f"{rows} predictions of {', '.join(sorted(counted))} equal to the last bit"
+
+
+@row(2, "A trial killed with the container of its driver; its restore hook is owed on this machine")
+def restore_after_a_restart(stage: Stage) -> str:
+    folder, log = configure(stage.folder / "run"), stage.folder / "log"
+    apart = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
+    if not shutil.which("unshare") or subprocess.run([*apart, "true"], check=False).returncode:
+        raise NotShownError("PID namespaces cannot be made here")
+    measure = f"echo began >> {log}; test -e {stage.folder / 'go'} || sleep 600; echo 1"
+    study = {
+        "name": "s",
+        "direction": "minimize",
+        "trials": 1,
+        "limits": {"time": 900, "memory": 300},
+        "tunables": [{"name": "x", "value_type": "double", "lower_bound": 0, "upper_bound": 1}],
+        "objective": {
+            "command": ["sh", "-c", measure],
+            "restore": ["sh", "-c", f"echo restored >> {log}"],
+        },
+    }
+    (folder / "s.yaml").write_text(json.dumps(study))
+    begun = lambda: log.read_text().split() if log.exists() else []  # noqa: E731
+    with subprocess.Popen(
+        [*apart, sys.executable, ROOT / "main.py", "tune", "s.yaml"],
+        cwd=folder,
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as container:
+        try:
+            until(lambda: begun() or container.poll() is not None, "the trial", 120)
+            check(begun() == ["began"], "the first driver ended before its trial began")
+            done = run_main(folder, "tune", "s.yaml")
+            check(done.returncode != 0, "a second driver was let in")
+            check(begun() == ["began"], "the hook ran while its trial ran in another container")
+        finally:
+            os.kill(container.pid, signal.SIGKILL)
+    (stage.folder / "go").touch()
+    done = run_main(folder, "tune", "s.yaml")
+    check(done.returncode == 0, f"the study ended with {done.returncode}: {done.stderr[-300:]}")
+    check(begun() == ["began", "restored"] * 2, f"the hooks ran as {begun()}")
+    return "not while the trial ran elsewhere, once before the next trial began, once after it"

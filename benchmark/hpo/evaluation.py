@@ -57,6 +57,7 @@ class TrialEvaluation:
     def __init__(self) -> None:
         self._definitions: dict[str, StudyDefinition] = {}
         self._history = python_objective.History()
+        self._marks = restoring.Marks()
         self._lease: NameLease | None = None
         self._host: str | None = None
 
@@ -70,7 +71,7 @@ class TrialEvaluation:
         definition = self._definition(run)
         objective = definition.objective
         if objective.restore:
-            restoring.put_all_back(run)
+            self._marks.put_all_back(run)
         if objective.hosts:
             names = [f"{_HOST}{host}" for host in objective.hosts]
             self._lease = self._lease or NameLease(run.store, names)
@@ -79,7 +80,7 @@ class TrialEvaluation:
             argv = self._argv(objective.restore, task, run)
             variables = self._variables(definition, task)
             hook = restoring.Hook(argv, variables, objective.hook_s, definition.secrets)
-            restoring.mark(run, task.key, hook)
+            self._marks.add(run, task.key, hook)
         return self._work(definition, task, run)
 
     def finish(self, task: Task, run: Run, outcome: Outcome) -> Record:
@@ -96,7 +97,7 @@ class TrialEvaluation:
             record = trial.failed(Cause.FRAMEWORK, str(error))
         finally:
             fault = restoring.put_back(run, task.key) if definition.objective.restore else None
-            self.close()
+            self._free_host()
         if fault is not None:
             record = replace(record, labels=record.labels | {"not_restored": fault})
         if self._host is not None:
@@ -104,7 +105,11 @@ class TrialEvaluation:
         return record
 
     def close(self) -> None:
-        """Give the target host to the next."""
+        """Give the target host to the next, and what is owed to who comes after."""
+        self._free_host()
+        self._marks.close()
+
+    def _free_host(self) -> None:
         if self._lease is not None:
             self._lease.give_back()
 

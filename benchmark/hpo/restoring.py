@@ -1,18 +1,23 @@
 """`restore` hooks: each runs once its trial is over, whatever ended the trial.
 
 A mark in the store says that something has to be put back on a machine, from before the trial
-begins until it has been. Who finds the mark of a process that is gone, a later trial or the driver
-on its way out, puts it back in its place.
+begins until it has been. The runner holds a lock of the store meanwhile, which goes with it: by a
+kill, a restart of its container, a reboot. Who finds a mark on its machine whose lock nobody has, a
+later trial or the driver on its way out, puts it back.
 """
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 import os
 import platform
 import signal
 import subprocess
 import tempfile
+import threading
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,10 +26,14 @@ from benchmark.errors import SetupError
 from benchmark.execution.variables import wanted, without_secrets
 from benchmark.hpo import staging
 from benchmark.layout import segment
-from benchmark.store.holder import Holder
+from benchmark.store.holder import Holder, Life, machine
 
 if TYPE_CHECKING:
     from benchmark.tasks import Run
+
+
+_AGAIN_S = 1.0
+_NUMBERS = itertools.count()
 
 
 @dataclass(frozen=True)
@@ -37,9 +46,37 @@ class Hook:
     secrets: tuple[str, ...] = ()
 
 
-def mark(run: Run, key: str, hook: Hook) -> None:
-    """Say that a trial is about to change something."""
-    said = asdict(hook)
+class Marks:
+    """The marks of one runner, whose trials follow each other, and the lock that they stand for."""
+
+    def __init__(self) -> None:
+        self._held = contextlib.ExitStack()
+        self._lock = ""
+
+    def put_all_back(self, run: Run) -> None:
+        """Run the hooks that trials of this machine owe which are over, this runner's included.
+
+        Raises:
+            SetupError: one of them failed; nothing should be measured on such a machine.
+        """
+        put_all_back(run, self._lock)
+
+    def add(self, run: Run, key: str, hook: Hook) -> None:
+        """Say that a trial is about to change something."""
+        if not self._lock:
+            name = f"restore-{run.name}-{platform.node()}-{os.getpid()}-{next(_NUMBERS)}"
+            self._held.enter_context(run.store.lock(name))
+            self._lock = name
+        mark(run, key, hook, self._lock)
+
+    def close(self) -> None:
+        self._lock = ""
+        self._held.close()
+
+
+def mark(run: Run, key: str, hook: Hook, lock: str) -> None:
+    """Write the mark of a trial, which is over as soon as nobody holds the lock."""
+    said = asdict(hook) | {"lock": lock, "machine": machine()}
     said["holder"] = json.loads(Holder.here().to_bytes())
     run.store.put(_path(run, key), json.dumps(said).encode())
 
@@ -63,23 +100,44 @@ def put_back(run: Run, key: str) -> str | None:
     return None
 
 
-def put_all_back(run: Run) -> None:
-    """Run the restore hooks that trials of this machine owe whose process is gone.
+def put_all_back(run: Run, own_lock: str = "") -> None:
+    """Run the restore hooks that trials of this machine owe and whose runner is gone.
 
     Raises:
         SetupError: one of them failed; nothing should be measured on such a machine.
     """
     for path in run.store.list(_folder(run)):
         data = run.store.get(path)
-        if data is not None and _is_left(data):
+        if data is not None and _is_left(run, path, data, own_lock):
             fault = put_back(run, path.rpartition("/")[2].removesuffix(".json"))
             if fault:
                 raise SetupError(fault)
 
 
-def _is_left(data: bytes) -> bool:
-    holder = Holder.from_bytes(json.dumps(json.loads(data)["holder"]).encode())
-    return holder.is_dead or holder.pid == os.getpid()
+def _is_left(run: Run, path: str, data: bytes, own_lock: str) -> bool:
+    """Whether the trial was on this machine and is over."""
+    try:
+        said = json.loads(data)
+        holder = Holder.from_bytes(json.dumps(said["holder"]).encode())
+        lock = said.get("lock")
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        run.store.ignore(path, "is no mark of a restore hook")
+        return False
+    if said.get("machine", machine()) != machine():
+        return False
+    if not isinstance(lock, str):  # of a version before this
+        return holder.life is Life.DEAD
+    return lock == own_lock or _is_let_go(run, lock, holder)
+
+
+def _is_let_go(run: Run, lock: str, holder: Holder) -> bool:
+    """Whether nobody holds the lock; one that a dead runner may have left is waited for."""
+    end = time.monotonic() + run.store.lapse_s
+    while run.store.is_locked(lock):
+        if holder.life is Life.ALIVE or time.monotonic() > end:
+            return False
+        threading.Event().wait(_AGAIN_S)
+    return True
 
 
 def _call(hook: Hook, folder: str) -> str | None:

@@ -15,7 +15,7 @@ import threading
 import time
 from abc import abstractmethod
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from benchmark.errors import StoreError
@@ -23,7 +23,7 @@ from benchmark.store.holder import Holder
 from benchmark.store.objects import LOCKS, Store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from benchmark.store.objects import Stored
 
@@ -38,9 +38,9 @@ def lease_path(name: str) -> str:
 
 
 def holder_of(store: Store, name: str) -> Holder | None:
-    """Who holds a name, or None if no one does; only reads, so it trusts this machine's clock."""
+    """Who holds a name, or None if no one does."""
     found = store.stored(lease_path(name))
-    return None if found is None or _is_free(found, time.time) else _read(found)
+    return None if found is None or _is_free(found, lambda: _readers_now_s(store)) else _read(found)
 
 
 def _is_free(found: Stored, now_s: Callable[[], float]) -> bool:
@@ -58,6 +58,14 @@ def _now_s(store: Store) -> float:
     return written.modified_s if written else 0.0
 
 
+def _readers_now_s(store: Store) -> float:
+    """The same for who may have no right to write, and then trusts this machine's clock."""
+    try:
+        return _now_s(store)
+    except StoreError:
+        return time.time()
+
+
 class Lease:
     """One taking of a name in a store; renewed by a thread until it is given back."""
 
@@ -73,6 +81,8 @@ class Lease:
         self._on_lost = on_lost
         self._holder = Holder.here()
         self._e_tag: str | None = None
+        self._renewed_s = _clock_s()
+        self._turn = threading.Lock()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._keep, name=f"lease {name}", daemon=True)
 
@@ -88,7 +98,7 @@ class Lease:
                 found = self._store.stored(self._path)
             holder = _read(found) if found else None
             if found and holder and holder.owner == self._holder.owner:
-                self._e_tag = found.e_tag
+                self._e_tag, self._renewed_s = found.e_tag, _clock_s()
                 self._thread.start()
                 return None
             if holder:
@@ -107,6 +117,15 @@ class Lease:
         except StoreError as error:
             _log.warning("%s The lock lapses by itself in %.0f s.", error, STALE_S)
 
+    def check(self) -> None:
+        """Before a write: renew a lease that may have run out, as after a sleep of this machine.
+
+        The ETag of the last renewal is the lease's epoch: where another has taken the name since,
+        the renewal fails and the store refuses the write.
+        """
+        if self._e_tag is not None and _clock_s() - self._renewed_s > STALE_S - RENEW_S:
+            self._renewed(patience_s=None)
+
     def _keep(self) -> None:
         while not self._ended.wait(RENEW_S):
             try:
@@ -117,18 +136,24 @@ class Lease:
                 # tried again at the next beat, and the driver's own requests meet the same fault.
                 continue
 
-    def _renewed(self) -> bool:
+    def _renewed(self, patience_s: float | None = RENEW_S) -> bool:
         """Write a sign of life on our own last one; False, and the loss told, if that is gone."""
+        with self._turn:
+            return self._renew(patience_s)
+
+    def _renew(self, patience_s: float | None) -> bool:
         if self._e_tag is None:
             return False
+        begun_s = _clock_s()
         self._holder = replace(self._holder, renewed=self._holder.renewed + 1)
         data = self._holder.to_bytes()
-        e_tag = self._store.replace(self._path, data, self._e_tag, patience_s=RENEW_S)
+        e_tag = self._store.replace(self._path, data, self._e_tag, patience_s=patience_s)
         if e_tag is None:
             found = self._store.stored(self._path)
             holder = found and _read(found)
             if holder and found and holder.owner == self._holder.owner:
-                self._e_tag = found.e_tag  # a try of an earlier beat had come through after all
+                # A try of an earlier beat had come through after all.
+                self._e_tag, self._renewed_s = found.e_tag, begun_s
                 return True
             self._e_tag = None
             self._on_lost(
@@ -137,12 +162,39 @@ class Lease:
                 "more is written here. See how it stands with status."
             )
             return False
-        self._e_tag = e_tag
+        self._e_tag, self._renewed_s = e_tag, begun_s
         return True
+
+
+def _clock_s() -> float:
+    """Seconds that go on while the machine sleeps, where the system counts those."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 class LeasedStore(Store):
     """A store without locks of its own, in which a lock is a lease."""
+
+    lapse_s = STALE_S + RENEW_S
+
+    def __init__(self, url: str, backend: Any, patience_s: float = 0.0) -> None:
+        super().__init__(url, backend, patience_s)
+        self._leases: list[Lease] = []
+
+    def put(self, path: str, data: bytes) -> None:
+        self._check_leases()
+        super().put(path, data)
+
+    def create(self, path: str, data: bytes) -> bool:
+        self._check_leases()
+        return super().create(path, data)
+
+    def delete(self, paths: Iterable[str]) -> None:
+        self._check_leases()
+        super().delete(paths)
+
+    def _check_leases(self) -> None:
+        for lease in list(self._leases):
+            lease.check()
 
     @abstractmethod
     def replace(
@@ -161,9 +213,11 @@ class LeasedStore(Store):
         holder = lease.take()
         if holder is not None:
             raise StoreError(self._driven(name, f"{holder} (one that has died is let go in 60 s)"))
+        self._leases.append(lease)
         try:
             yield
         finally:
+            self._leases.remove(lease)
             lease.give_back()
             if self._lost:
                 raise StoreError(self._lost)

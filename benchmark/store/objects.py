@@ -227,6 +227,9 @@ class Store:
         """Whether another has taken a name from this process, so that all is refused here."""
         return self._lost is not None
 
+    # How long a name may look held after its holder has ended.
+    lapse_s = 0.0
+
     def is_locked(self, name: str) -> bool:
         """Whether someone holds the name."""
         return name in self._held

@@ -130,7 +130,7 @@ def test_a_restore_hook_that_asks_for_none(
     study = {"name": "s", "direction": "minimize", "tunables": [X], "objective": objective}
     begun = Study.begin(folder_store, define(study, tmp_path))
     hook = restoring.Hook(["sh", "-c", 'test -z "$PLANTED_TOKEN"'], {}, 20)
-    restoring.mark(begun.run, "0", hook)
+    restoring.mark(begun.run, "0", hook, "over")
     assert restoring.put_back(begun.run, "0") is None
 
 

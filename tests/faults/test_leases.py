@@ -150,3 +150,38 @@ def test_a_driver_stops_when_its_lease_is_taken(s3: str) -> None:
     store.put(lease.lease_path("driver-run"), elsewhere().to_bytes())
     out, _ = driver.communicate(timeout=60)
     assert out.startswith("The lock on 'run' in ")
+
+
+def test_a_writer_that_slept_past_its_lease_renews_it_before_it_writes(
+    s3: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a suspended machine or SIGSTOP: between waking and the next beat of its lease."""
+    monkeypatch.setattr(lease, "RENEW_S", 50.0)
+    store, awake_s = open_store(s3), lease._clock_s()
+    with (
+        pytest.raises(StoreError, match="taken from this process, by process 77 on far"),
+        store.lock("driver-run"),
+    ):
+        first = store.stored(lease.lease_path("driver-run"))
+        monkeypatch.setattr(lease, "_clock_s", lambda: awake_s + 70)
+        store.put("a", b"x")
+        assert store.stored(lease.lease_path("driver-run")).e_tag != first.e_tag
+        open_store(s3).put(lease.lease_path("driver-run"), elsewhere().to_bytes())
+        monkeypatch.setattr(lease, "_clock_s", lambda: awake_s + 140)
+        for action in (lambda: store.put("a", b"y"), lambda: store.create("b", b"y")):
+            refusal(action)
+        refusal(lambda: store.delete(["a"]))
+    assert open_store(s3).get("a") == b"x"
+
+
+@pytest.mark.parametrize("off_s", [-3600, 3600])
+def test_a_lease_is_judged_by_the_stores_clock(
+    s3: str, monkeypatch: pytest.MonkeyPatch, off_s: float
+) -> None:
+    store = open_store(s3)
+    store.put(lease.lease_path("driver-run"), elsewhere().to_bytes())
+    now = lease.time.time
+    monkeypatch.setattr(lease.time, "time", lambda: now() + off_s)
+    assert store.is_locked("driver-run")
+    monkeypatch.setattr(lease, "STALE_S", -1)
+    assert not store.is_locked("driver-run")

@@ -164,7 +164,7 @@ def test_interrupted_workers_put_back_what_their_trials_changed(
     values = declared(trials=1, max_parallelism=1, objective=objective)
     study = Study.begin(folder_store, define(values, tmp_path))
     # Of a process that is over, as a killed worker's.
-    restoring.mark(study.run, "7", restoring.Hook(["touch", str(left)], {}, 5))
+    restoring.mark(study.run, "7", restoring.Hook(["touch", str(left)], {}, 5), "over")
 
     def interrupt() -> None:
         begun.read_text()

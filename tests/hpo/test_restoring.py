@@ -1,0 +1,91 @@
+"""Restore hooks run once their trial is over, and never while it runs somewhere."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmark.hpo import restoring
+from benchmark.hpo.study import Study
+from benchmark.hpo.study_file import define
+from benchmark.store import Store, open_store
+from benchmark.store.holder import Holder
+from benchmark.tasks import Run
+from tests.hpo.test_rules_and_hooks import declared
+
+
+@pytest.fixture
+def run(folder_store: Store, tmp_path: Path) -> Run:
+    return Study.begin(folder_store, define(declared({"command": ["true"]}), tmp_path)).run
+
+
+@pytest.fixture
+def restored(tmp_path: Path) -> Path:
+    return tmp_path / "restored"
+
+
+def hook(restored: Path) -> restoring.Hook:
+    return restoring.Hook(["touch", str(restored)], {}, 20)
+
+
+def rewrite(run: Run, **more: Any) -> None:
+    """Change the one mark, as its writer would have written it elsewhere; None leaves out."""
+    (path,) = run.store.list(f"{run.name}/unrestored")
+    said = json.loads(run.store.get(path) or b"")
+    said["holder"] |= more.pop("holder", {})
+    said = {name: value for name, value in (said | more).items() if value is not None}
+    run.store.put(path, json.dumps(said).encode())
+
+
+def test_after_a_reboot_or_a_restart_of_the_container(run: Run, restored: Path) -> None:
+    restoring.mark(run, "0", hook(restored), "its lock")
+    rewrite(run, holder={"place": "an earlier boot", "pid": 1})
+    restoring.put_all_back(run)
+    assert restored.exists()
+    assert not run.store.list(f"{run.name}/unrestored")
+
+
+@pytest.mark.parametrize("holder", [{}, {"place": "another container", "pid": 1}])
+def test_not_while_its_runner_lives(run: Run, restored: Path, holder: dict[str, Any]) -> None:
+    marks, beside = restoring.Marks(), restoring.Marks()
+    marks.add(run, "0", hook(restored))
+    rewrite(run, holder=holder)
+    other = Run.open(open_store(run.store.url), run.name)
+    beside.put_all_back(other)
+    assert not restored.exists()
+    marks.put_all_back(run)
+    assert restored.exists()
+    marks.add(run, "1", hook(restored))
+    restored.unlink()
+    marks.close()
+    beside.put_all_back(other)
+    assert restored.exists()
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"machine": "another one"},
+        {"lock": None, "holder": {"place": "of an earlier version, elsewhere"}},
+        {"lock": None},
+        {"holder": {"pid": None, "no such": 1}},
+    ],
+    ids=["of another machine", "unknown", "alive", "broken"],
+)
+def test_not_where_it_cannot_be_told(run: Run, restored: Path, more: dict[str, Any]) -> None:
+    restoring.mark(run, "0", hook(restored), "its lock")
+    rewrite(run, **more)
+    restoring.put_all_back(run)
+    assert not restored.exists()
+    assert run.store.list(f"{run.name}/unrestored")
+
+
+def test_a_mark_of_an_earlier_version_whose_process_is_dead(run: Run, restored: Path) -> None:
+    restoring.mark(run, "0", hook(restored), "")
+    rewrite(run, lock=None, machine=None, holder={"started": "-1"})
+    assert Holder.here().life.value == "alive"
+    restoring.put_all_back(run)
+    assert restored.exists()
