@@ -31,7 +31,7 @@ ROOT = Path(__file__).parents[2]
 # The longest first, so that none of them is left to run alone at the end.
 LANES: dict[str, tuple[str, ...]] = {
     "slurm": ("compute/slurm", "compute/test_dispatchers.py"),
-    "docker": ("docker", "hpo/service/test_image.py", "hpo/test_examples.py", "execution"),
+    "docker": ("docker", "hpo/service/test_image.py", "hpo/test_container_example.py", "execution"),
     "aws": ("compute/aws", "compute/baremetal", "compute/batch", "compute/test_mixed_run.py"),
     "frameworks": ("frameworks",),
     "studies": (
@@ -41,7 +41,7 @@ LANES: dict[str, tuple[str, ...]] = {
     ),
     "service": (
         *("hpo/service/test_endings.py", "hpo/service/test_fuzz.py"),
-        *("hpo/service/test_postgres.py", "hpo/service/test_server.py"),
+        *("hpo/service/test_postgres.py", "hpo/service/test_server.py", "hpo/test_examples.py"),
     ),
     "s3": ("acceptance", "runs", "store", "data", "test_api.py"),
     "faults": ("faults", "prove"),
