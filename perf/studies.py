@@ -1,8 +1,9 @@
-"""The program's own share of a trial, how an ask slows down as a study grows, and how often a
-verdict is wrong.
+"""The program's own share of a trial, how an ask slows down as a study grows, what samplers learn
+of failures, and how often a verdict is wrong.
 
     .venv/bin/python perf/studies.py --quick
     .venv/bin/python perf/studies.py --only verdicts
+    .venv/bin/python perf/studies.py --only failing --algorithms optuna_tpe random
 
 The share is wall time less ask, tell and the objective, with an objective that does nothing, in the
 sandbox; beside it the same objective in plain Optuna. With 8 at once it is the time that passes for
@@ -33,6 +34,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+import failing  # noqa: E402
 import numpy as np  # noqa: E402
 import optuna  # noqa: E402
 from figures import figure  # noqa: E402
@@ -294,7 +296,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--trials", type=int, default=200, help="a row (default: 200)")
     parser.add_argument("--quick", action="store_true", help="40 trials; asks at 100 and 1,000")
-    parser.add_argument("--only", choices=("shares", "asks", "verdicts"))
+    parser.add_argument("--only", choices=("shares", "asks", "failing", "verdicts"))
+    parser.add_argument("--algorithms", nargs="*", metavar="NAME", help="of --only failing")
+    parser.add_argument("--seeds", type=int, help="of --only failing (default: 5, quick: 1)")
     options = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     print(
@@ -304,6 +308,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="studies-") as folder:
         if options.only in (None, "verdicts"):
             verdicts(2000 if options.quick else 40_000)
+        if options.only in (None, "failing"):
+            failing.tables(options.seeds or (1 if options.quick else 5), options.algorithms)
         if options.only in (None, "shares"):
             shares(40 if options.quick else options.trials, Path(folder))
         if options.only in (None, "asks"):

@@ -30,7 +30,7 @@ from benchmark.hpo.expressions import same
 from benchmark.hpo.space import LARGEST_GRID, SpaceError, identity
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     import optuna
     from optuna.storages import BaseStorage
@@ -264,11 +264,8 @@ class Optimizer:
             return self._fixed(self._next_point())
         for _ in range(_TRIES):
             trial = self._shadow.ask()
-            params = self._suggested(trial)
-            if self._is_admitted(trial, params):
-                if self._is_new(params):
-                    return trial
-            elif self._moved(trial, params):  # to ask once more takes the sampler's time again
+            point = self._admitted(trial, self._suggested(trial))
+            if point is not None and self._is_new(point):
                 return trial
             self._shadow.forget(trial)
         if self._countable:
@@ -277,20 +274,17 @@ class Optimizer:
         found = next(filter(self._is_new, drawn), None)
         return self._fixed(self.space.draw(self._generator) if found is None else found)
 
-    def _is_admitted(self, trial: optuna.trial.Trial, params: Params) -> bool:
-        """Whether no rule forbids the point; the sampler learns from one that is forbidden."""
+    def _admitted(
+        self, trial: optuna.trial.Trial, params: Params, held: Iterable[str] = ()
+    ) -> Params | None:
+        """The point; where a rule forbids it the sampler learns so, and an admitted one near it."""
         if self.space.forbidding(params) is None:
-            return True
+            return params
         self._forbidden.append(self._shadow.forbid(trial))
-        return False
-
-    def _moved(self, trial: optuna.trial.Trial, params: Params) -> bool:
-        """Give a forbidden point's trial an admitted and new point near it, if there is one."""
-        near = self.space.near(params, self._generator)
-        if near is None or not self._is_new(near):
-            return False
-        self._shadow.move(trial, near, self.space.distributions(near))
-        return True
+        near = self.space.near(params, self._generator, [*held])
+        if near is not None:
+            self._shadow.move(trial, near, self.space.distributions(near))
+        return near
 
     def _is_new(self, params: Params) -> bool:
         """Whether the point was not asked yet; where points are uncountable each is as good."""
@@ -313,8 +307,8 @@ class Optimizer:
         try:
             for _ in range(0 if self._algorithm == GRID else _TRIES):
                 trial = self._shadow.ask()
-                params = self._suggested(trial)
-                if self._is_admitted(trial, params) and identity(params) not in self._asked:
+                point = self._admitted(trial, self._suggested(trial), held)
+                if point is not None and identity(point) not in self._asked:
                     return trial
                 self._shadow.forget(trial)
         finally:

@@ -164,6 +164,8 @@ def measured(trial: Trial) -> dict[str, float] | Record:
             trial.labels[key] = said[key]
     trial.params |= said.get("params") or {}
     trial.constraints = _constraints(said)
+    if trial.constraints:
+        trial.labels["constraints"] = [*trial.constraints.values()]
     if said.get(STOPS):
         trial.labels[STOPS] = True
     metrics = _metrics(said)

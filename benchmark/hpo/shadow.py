@@ -147,7 +147,8 @@ class Lessons(InMemoryStorage):
     def _as_feasible(self, trial: FrozenTrial) -> FrozenTrial:
         own = trial.constraints
         columns = {name: own.get(name, 0.0) for name in self._columns}
-        return _with_constraints(trial, columns | {_FAILED: -1.0})
+        failed = {_FAILED: -1.0} if self._failed or self._forbidden else {}
+        return _with_constraints(trial, columns | failed)
 
     def _signs(self) -> list[float]:
         (study,) = self._studies.values()

@@ -12,7 +12,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.hpo.expressions import ExpressionError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from optuna.distributions import BaseDistribution
 
@@ -128,18 +128,22 @@ class Space:
             f"Of {_DRAWS} points at random each is forbidden by {rules}; loosen these rules."
         )
 
-    def near(self, params: Params, generator: random.Random) -> Params | None:
+    def near(
+        self, params: Params, generator: random.Random, held: Collection[str] = ()
+    ) -> Params | None:
         """An admitted point near a forbidden one; None where a thousand draws find none.
 
         One tunable that a rule names is drawn at random and the others stay; where that does not
-        help, all that the rules name.
+        help, all that the rules name. Those in `held` always stay.
         """
         found = params
         for turn in range(_STEPS):
             rule = self.forbidding(found)
             if rule is None:
                 return found
-            loose = set(rule.names)
+            loose = set(rule.names).difference(held)
+            if not loose:
+                return None
             if turn < _SINGLE_STEPS:
                 found, loose = params, {generator.choice(sorted(loose))}
             kept = {name: value for name, value in found.items() if name not in loose}

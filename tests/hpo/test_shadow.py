@@ -113,6 +113,9 @@ def test_a_point_near_a_forbidden_one_differs_in_what_the_rule_names() -> None:
     near = [space.near({"x": 0.25, "c": "b", "n": 50}, generator) for _ in range(20)]
     assert {one["x"] for one in near if one} == {0.25}
     assert all(one and space.fault(one) is None for one in near)
+    held = [space.near({"x": 0.25, "c": "b", "n": 50}, generator, ["c"]) for _ in range(20)]
+    assert {one["c"] for one in held if one} == {"b"}
+    assert space.near({"x": 0.25, "c": "b", "n": 50}, generator, ["c", "n"]) is None
     nowhere = replace(read_space({"tunables": [X]}), forbidden=(Expression("x >= 0"),))
     assert nowhere.near({"x": 0.5}, generator) is None
 
@@ -167,3 +170,13 @@ def test_several_directions_learn_too() -> None:
         success = Told("success", (score(asked), float(asked.params["x"])))  # type: ignore[arg-type]
         optimizer.tell(asked.number, Told("failure") if chosen[-1] == "d" else success)
     assert chosen[-15:].count("d") <= 3
+
+
+def test_a_held_layer_s_forbidden_points_are_moved_too() -> None:
+    space = read_space({"tunables": [X, C], "forbidden": ["x > 0.05"]})
+    optimizer = make("optuna_tpe", space)
+    for number in range(12):
+        asked = optimizer.ask(held={"c": "b"})
+        assert asked.params["c"] == "b"
+        assert asked.params["x"] <= 0.05
+        optimizer.tell(number, Told("success", (0.0,)))
