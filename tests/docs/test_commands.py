@@ -62,7 +62,7 @@ FOLLOWED: dict[Section, str] = {
     ("docs/publishing.md", "Publish"): f"{FOLLOWING}::test_the_guide_to_publishing_is_followed",
     (
         "docs/publishing.md",
-        "Run a published benchmark of this program again",
+        "Rerun a benchmark published with this program",
     ): f"{FOLLOWING}::test_the_guide_to_publishing_is_followed",
     ("docs/service.md", "The classic contract"): f"{WALK}::test_the_client_s_walk",
     ("docs/service.md", "A walk with curl: `/v1`"): f"{WALK}::test_the_walks",

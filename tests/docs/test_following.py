@@ -123,7 +123,7 @@ def test_the_guide_to_publishing_is_followed(folder: Path) -> None:
     assert len(list((folder / "log").rglob("*.log"))) == 16
     assert {path.suffix for path in (folder / "tables").iterdir()} >= {".tex", ".md", ".parquet"}
     (folder / "compiled_results.csv").rename(folder / "published.csv")
-    again = "Run a published benchmark of this program again"
+    again = "Rerun a benchmark published with this program"
     *_, compared = follow_all("docs/publishing.md", again, folder)
     assert "changes since published.csv" in compared
     assert "again" in (folder / "compiled_results.csv").read_text()
