@@ -273,7 +273,7 @@ def test_the_policy_of_the_documents_is_enough_and_for_its_own_bucket_only(
     account: Account,
 ) -> None:
     page = (Path(__file__).parents[3] / "docs/aws.md").read_text()
-    text = page.partition("## The least policy")[2].partition("```json")[2].partition("```")[0]
+    text = page.partition("## Minimum IAM policy")[2].partition("```json")[2].partition("```")[0]
     account.policy = tuple(json.loads(text)["Statement"])
     wanted = permissions.STORE + permissions.BATCH + permissions.IMAGES + permissions.FLEET
     config = Config(s3_bucket_root="my-results", s3_folder="a/")
