@@ -36,7 +36,7 @@ LANES: dict[str, tuple[str, ...]] = {
     "frameworks": ("frameworks",),
     "studies": (
         *("hpo/test_example_forms.py", "hpo/test_first_failures.py", "hpo/test_flow.py"),
-        *("hpo/test_gp.py", "hpo/test_optimizer.py", "hpo/test_runner.py"),
+        *("hpo/test_gp.py", "hpo/test_optimizer.py", "hpo/test_runner.py", "hpo/test_shadow.py"),
         *("hpo/test_shared_storage.py", "compute/metaflow"),
     ),
     "service": (
