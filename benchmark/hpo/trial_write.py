@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from optuna.storages import InMemoryStorage, JournalStorage, RDBStorage
 from optuna.storages._rdb.storage import _create_scoped_session
+from optuna.storages.journal import BaseJournalBackend
 from optuna.storages.journal._storage import JournalOperation
 from optuna.trial import TrialState
 
@@ -68,6 +69,39 @@ def write_trial(
     if isinstance(storage, InMemoryStorage):
         return _in_memory(storage, trial_id, write, admit)
     raise TypeError(f"{type(storage).__name__} cannot write several facts of a trial at once.")
+
+
+def create_trials(storage: BaseStorage, study_id: int, trials: Sequence[FrozenTrial]) -> list[int]:
+    """Make trials of these templates, and return their numbers; in a journal by one append."""
+    journal = getattr(storage, "_backend", None)
+    if not isinstance(storage, JournalStorage) or not isinstance(journal, JournalFile):
+        made = [storage.create_new_trial(study_id, template_trial=trial) for trial in trials]
+        return [storage.get_trial_number_from_id(trial_id) for trial_id in made]
+    gathered = _Gathered()
+    maker = JournalStorage(gathered)
+    # It reads back what it wrote, which is nothing here.
+    maker._replay_result._last_created_trial_id_by_this_process = -1
+    for trial in trials:
+        maker.create_new_trial(study_id, template_trial=trial)
+    with storage._thread_lock, journal.locked():
+        storage._sync_with_backend()
+        first = len(storage._replay_result.get_all_trials(study_id, None))
+        journal.append_whole(gathered.logs)
+        storage._sync_with_backend()
+    return list(range(first, first + len(trials)))
+
+
+class _Gathered(BaseJournalBackend):
+    """Keeps the lines that a storage would append."""
+
+    def __init__(self) -> None:
+        self.logs: list[dict[str, Any]] = []
+
+    def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:  # noqa: ARG002
+        return iter(())
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        self.logs += logs
 
 
 def _in_memory(

@@ -43,6 +43,7 @@ State = Literal["running", "paused", "stopped"]
 
 STATE, USED_UP = "service_state", "service_used_up"
 MOST_WAITING = 64
+_CHUNK = 100
 
 
 class Experiment:
@@ -228,17 +229,20 @@ class Experiment:
             if fault is not None:
                 raise InvalidError(f"Result {place}: {fault}")
             self.check(ending)
-        with self._opened.leases.exclusive():
-            self._tally.look()
-            had = self._tally.of_key(key, appended=True) if key else []
-            self._check_repeated(had, entries)
-            numbers = had + [
-                self._append_one(params, ending, key) for params, ending in entries[len(had) :]
-            ]
-            self._tally.look()
+        numbers: list[int] = []
+        while len(numbers) < len(entries):
+            # Others ask between two chunks.
+            with self._opened.leases.exclusive():
+                self._tally.look()
+                had = self._tally.of_key(key, appended=True) if key else numbers
+                self._check_repeated(had[len(numbers) :], entries[len(numbers) :])
+                chunk = entries[len(had) : len(had) + _CHUNK]
+                new = self._append_chunk(chunk, key)
+                numbers = had + new
+                self._tally.look()
+            for number in new:
+                self._on_told(self, number)
         self._ahead.told()
-        for number in numbers[len(had) :]:
-            self._on_told(self, number)
         return numbers
 
     def set_state(self, state: State) -> None:
@@ -349,7 +353,14 @@ class Experiment:
                 "results."
             )
 
-    def _append_one(self, params: Params, ending: Ending, key: str | None) -> int:
+    def _append_chunk(self, entries: Sequence[tuple[Params, Ending]], key: str | None) -> list[int]:
+        from benchmark.hpo.trial_write import create_trials
+
+        study = self.optimizer.study
+        trials = [self._appended(params, ending, key) for params, ending in entries]
+        return create_trials(study._storage, study._study_id, trials)
+
+    def _appended(self, params: Params, ending: Ending, key: str | None) -> FrozenTrial:
         import optuna
 
         told = told_of(ending)
@@ -361,7 +372,7 @@ class Experiment:
             attrs[GIVEN]["key"] = key
         if told.metrics:
             attrs["metrics"] = told.metrics
-        trial = optuna.trial.create_trial(
+        return optuna.trial.create_trial(
             state=state[told.status],
             values=list(told.values) if told.status == "success" else None,
             params=dict(params),
@@ -370,9 +381,6 @@ class Experiment:
             system_attrs={"constraints": list(told.constraints)} if told.constraints else {},
             intermediate_values=dict(told.intermediate),
         )
-        storage, study_id = self.optimizer.study._storage, self.optimizer.study._study_id
-        created = storage.create_new_trial(study_id, template_trial=trial)
-        return int(storage.get_trial_number_from_id(created))
 
     def _finished(self) -> FinishedError:
         counts = self.counts()

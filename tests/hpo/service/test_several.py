@@ -92,6 +92,43 @@ def test_the_list_goes_on_over_experiments_that_cannot_be_opened(folder_store: S
         assert http.get("/listexperiments").status_code == 200
 
 
+def test_others_ask_while_results_are_appended(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("benchmark.hpo.service.experiment._CHUNK", 2)
+    service.create("e", DECLARED)
+    entries = [({"x": n / 10}, Ending("success", (float(n),))) for n in range(5)]
+    with service.use("e") as experiment:
+        asked: list[int] = []
+        monkeypatch.setattr(
+            experiment, "_on_told", lambda one, _: asked.append(one.ask()[0].number)
+        )
+        numbers = experiment.append(entries, "key")
+        assert (numbers, asked) == ([0, 1, 4, 5, 8], [2, 3, 6, 7, 9])
+        monkeypatch.setattr(experiment, "_on_told", lambda *_: None)
+        assert experiment.append(entries, "key") == numbers
+        found = [experiment.trial(number) for number in numbers]
+        assert [trial.values for trial in found] == [[float(n)] for n in range(5)]
+        with pytest.raises(ConflictError, match="other results"):
+            experiment.append(entries[:3], "key")
+
+
+def test_results_that_a_fault_cut_short_are_appended_once(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("benchmark.hpo.service.experiment._CHUNK", 2)
+    service.create("e", DECLARED)
+    entries = [({"x": n / 10}, Ending("success", (float(n),))) for n in range(5)]
+    with service.use("e") as experiment:
+        room = iter([True])
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", lambda _: next(room, False) or full(0))
+            with pytest.raises(StoreError, match="No space left"):
+                experiment.append(entries, "key")
+        assert len(experiment.optimizer.trials()) == 2
+        assert experiment.append(entries, "key") == [0, 1, 2, 3, 4]
+
+
 def full(_: int) -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
 
