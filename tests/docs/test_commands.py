@@ -65,7 +65,7 @@ FOLLOWED: dict[Section, str] = {
         "Rerun a benchmark published with this program",
     ): f"{FOLLOWING}::test_the_guide_to_publishing_is_followed",
     ("docs/service.md", "The classic contract"): f"{WALK}::test_the_client_s_walk",
-    ("docs/service.md", "A walk with curl: `/v1`"): f"{WALK}::test_the_walks",
+    ("docs/service.md", "A session with curl: `/v1`"): f"{WALK}::test_the_walks",
     ("docs/service.md", "Tokens"): f"{WALK}::test_tokens_are_made_and_asked_for",
     ("docs/tuning.md", "Five minutes"): f"{FOLLOWING}::test_the_guide_to_tuning_is_followed",
     (
