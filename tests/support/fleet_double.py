@@ -59,11 +59,13 @@ class Instance:
 class FleetDouble(AwsDouble):
     """`capacity` and `on_demand_capacity` machines of each kind can be had at once.
 
-    `before_boot` are shell lines that each machine runs first, such as `exit 1`.
+    `before_boot` are shell lines that each machine runs first, such as `exit 1`. While it `hides`,
+    it describes no machine, as EC2 may soon after their start.
     """
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
+        self.hides = False
         self.capacity, self.on_demand_capacity = 10, 0
         self.price = "0.36"
         self.before_boot = ""
@@ -178,10 +180,12 @@ class FleetDouble(AwsDouble):
         return self.instances[name]
 
     def _describeinstances(self, asked: dict[str, Any]) -> str:
-        tag, value = asked["Filter.1.Name"].removeprefix("tag:"), asked["Filter.1.Value.1"]
+        values = {value for key, value in asked.items() if key.startswith("Filter.1.Value.")}
+        tag = asked["Filter.1.Name"].removeprefix("tag:")
         items = ""
         for one in self.instances.values():
-            if one.tags.get(tag) != value:
+            name = one.id if tag == "instance-id" else one.tags.get(tag)
+            if name not in values or self.hides:
                 continue
             at = datetime.fromtimestamp(one.launched, UTC).isoformat()
             spot = "<instanceLifecycle>spot</instanceLifecycle>" if one.lifecycle == "spot" else ""
@@ -194,6 +198,7 @@ class FleetDouble(AwsDouble):
         return f"<reservationSet><item><instancesSet>{items}</instancesSet></item></reservationSet>"
 
     def _terminateinstances(self, asked: dict[str, Any]) -> str:
+        self.hides = False
         for key, name in asked.items():
             if key.startswith("InstanceId."):
                 self._end(self.instances[name])

@@ -19,8 +19,8 @@ from benchmark.compute.aws import bundle, prices
 from benchmark.compute.aws.clients import Aws
 from benchmark.compute.baremetal import checks, template
 from benchmark.compute.baremetal.boots import Boots
-from benchmark.compute.baremetal.fleet import Fleet, Ledger
-from benchmark.compute.baremetal.messages import TaskQueue
+from benchmark.compute.baremetal.fleet import Fleet, Ledger, Machine
+from benchmark.compute.baremetal.messages import TaskQueue, remove_queues
 from benchmark.compute.baremetal.state import State, in_queue
 from benchmark.compute.baremetal.user_data import user_data
 from benchmark.compute.dispatcher import account
@@ -141,7 +141,7 @@ class BaremetalDispatcher(WaitingDispatcher):
         if self.detached or aws is None or state is None:
             return
         template_name = str(self.config.ec2_template)
-        fleet = self._fleet or Fleet(state.token, template_name, "", ())
+        fleet = self._fleet or Fleet(state.token, template_name, "", (), _started(state))
         patience_s = self.pace.ending_s
         patiently(lambda: fleet.end(aws, patience_s, self.pace.ending_look_s), patience_s)
         if self._ledger:
@@ -149,9 +149,7 @@ class BaremetalDispatcher(WaitingDispatcher):
             patiently(lambda: ledger.note(fleet.machines(aws)), patience_s)
         self._interrupted(left)
         patiently(lambda: template.remove_version(aws, template_name, state.token), patience_s)
-        queue = self._queue
-        if queue:
-            patiently(lambda: queue.remove(aws), patience_s)
+        patiently(lambda: remove_queues(aws, state.queues), patience_s)
         state.remove(self.run)
         self._state = self._queue = self._fleet = None
 
@@ -168,7 +166,8 @@ class BaremetalDispatcher(WaitingDispatcher):
         self._state = state
         prices.write_prices(self.run, offers)
         tries = self.config.max_attempts
-        queue = TaskQueue.make(aws, state.token, self.pace.visibility_s, tries)
+        queue = TaskQueue.make(aws, state.token, self.pace.visibility_s, tries, self._note_queue)
+        state = self._state or state
         name = str(self.config.ec2_template)
         if state.version is None:
             data = template.check(aws, name)
@@ -178,9 +177,30 @@ class BaremetalDispatcher(WaitingDispatcher):
             state = replace(state, version=version)
             state.save(self.run)
         self._state, self._queue = state, queue
-        self._fleet = Fleet(state.token, name, str(state.version), tuple(offers))
+        self._fleet = Fleet(state.token, name, str(state.version), tuple(offers), _started(state))
         self._ledger = Ledger(self.run, offers)
         return queue, state
+
+    def _note_queue(self, url: str) -> None:
+        """Into the state as soon as it is there, so that it goes with it whatever fails next."""
+        state = self._state
+        if state is not None and url not in state.queues:
+            self._state = replace(state, queues=[*state.queues, url])
+            self._state.save(self.run)
+
+    def _start(self, aws: Aws, number: int, lifecycle: str) -> tuple[int, str | None]:
+        """Start machines, and note those that came."""
+        fleet, state = self._fleet, self._state
+        if fleet is None or state is None:
+            return 0, None
+        came, why = fleet.start(aws, number, lifecycle)
+        if came:
+            known = {
+                one.id: (one.type, one.lifecycle, one.started) for one in fleet.started.values()
+            }
+            self._state = replace(state, machines=known)
+            self._state.save(self.run)
+        return came, why
 
     def _job(self, aws: Aws, queue: TaskQueue, state: State, lifetime_s: float) -> dict[str, Any]:
         """What a machine is told. No key and no secret is in it: it has a role."""
@@ -274,9 +294,9 @@ class BaremetalDispatcher(WaitingDispatcher):
         missing = needed - len(live)
         if missing < 1 or time.monotonic() < self._start_at:
             return
-        came, why = fleet.start(aws, missing, prices.SPOT)
+        came, why = self._start(aws, missing, prices.SPOT)
         if why and self.config.on_demand:
-            more, why = fleet.start(aws, missing - came, prices.ON_DEMAND)
+            more, why = self._start(aws, missing - came, prices.ON_DEMAND)
             came += more
         if why is None:
             self._pause_s = self.pace.capacity_s
@@ -310,3 +330,11 @@ class BaremetalDispatcher(WaitingDispatcher):
             if end is None:
                 since = self._since.get(key, 0)
                 account(self.run, left[key], Cause.INTERRUPTED, "The fleet was ended.", since)
+
+
+def _started(state: State) -> dict[str, Machine]:
+    """What EC2 has said that it started for the fleet, for earlier drivers as well."""
+    return {
+        name: Machine(name, kind, lifecycle, "pending", started)
+        for name, (kind, lifecycle, started) in state.machines.items()
+    }

@@ -9,11 +9,12 @@ import json
 import logging
 import secrets
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from benchmark.compute.aws import prices
+from benchmark.compute.aws.clients import RefusedError
 from benchmark.compute.baremetal.template import named
 from benchmark.errors import BenchmarkError
 
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
 _log = logging.getLogger("benchmark.compute")
 TAG = "automl-benchmark"
 LIVE = ("pending", "running")
+# EC2 may not describe for a while what it has just started.
+_UNSEEN_S = 600.0
+_UNKNOWN = "InvalidInstanceID.NotFound"
+_IDS = 100
 # What may be otherwise in a minute, or in another zone.
 _NO_CAPACITY = (
     *("InsufficientInstanceCapacity", "InsufficientHostCapacity", "UnfulfillableCapacity"),
@@ -55,12 +60,13 @@ class Machine:
 
 @dataclass(frozen=True)
 class Fleet:
-    """Token, template with version, and the types that may be started."""
+    """Token, template with version, the types that may be started, and those that were (by id)."""
 
     token: str
     template: str
     version: str
     offers: tuple[Offer, ...]
+    started: dict[str, Machine] = field(default_factory=dict)
 
     def start(self, aws: Aws, number: int, lifecycle: str) -> tuple[int, str | None]:
         """Start machines now; returns how many came, and what there was no capacity for.
@@ -87,7 +93,12 @@ class Fleet:
             OnDemandOptions={"AllocationStrategy": "lowest-price"},
             TagSpecifications=[{"ResourceType": "instance", "Tags": tags}],
         )
-        came = sum(len(one.get("InstanceIds", [])) for one in told.get("Instances", []))
+        came = 0
+        for one in told.get("Instances", []):
+            kind = str(one.get("InstanceType", ""))
+            for name in one.get("InstanceIds", []):
+                self.started[name] = Machine(name, kind, lifecycle, "pending", time.time())
+                came += 1
         faults = {
             str(one.get("ErrorCode")): str(one.get("ErrorMessage", "")).strip().rstrip(".")
             for one in told.get("Errors", [])
@@ -99,17 +110,18 @@ class Fleet:
         return came, ", ".join(faults) if came < number else None
 
     def machines(self, aws: Aws) -> list[Machine]:
-        """All of the fleet that EC2 still knows, those that have ended a while ago among them."""
-        asked = [{"Name": f"tag:{TAG}", "Values": [self.token]}]
-        found: list[Machine] = []
-        more: dict[str, Any] = {}
-        while True:
-            page = aws.call("ec2", "describe_instances", Filters=asked, **more)
-            for reservation in page["Reservations"]:
-                found += [_machine(one) for one in reservation["Instances"]]
-            if not page.get("NextToken"):
-                return found
-            more = {"NextToken": page["NextToken"]}
+        """All of the fleet that EC2 still knows, those that have ended a while ago among them.
+
+        What it has started and does not describe yet counts as starting.
+        """
+        found = _described(aws, f"tag:{TAG}", [self.token])
+        ids = [name for name in self.started if name not in found]
+        for batch in range(0, len(ids), _IDS):
+            found |= _described(aws, "instance-id", ids[batch : batch + _IDS])
+        for name, one in self.started.items():
+            if name not in found and time.time() - one.started < _UNSEEN_S:
+                found[name] = one
+        return list(found.values())
 
     def end(self, aws: Aws, patience_s: float, pause_s: float) -> None:
         """Terminate all machines and see them go.
@@ -126,7 +138,7 @@ class Fleet:
                 raise BenchmarkError(
                     f"Machines of EC2 may still run in {aws.region}: {', '.join(live)}; end them."
                 )
-            aws.call("ec2", "terminate_instances", InstanceIds=live)
+            terminate(aws, live)
             time.sleep(pause_s)
 
 
@@ -205,6 +217,31 @@ class Ledger:
 
     def _path(self, name: str) -> str:
         return f"{self._run.name}/machines/{name}.json"
+
+
+def _described(aws: Aws, name: str, values: Sequence[str]) -> dict[str, Machine]:
+    """By a filter and not by ids: one that is not known yet would be an error for all."""
+    found: dict[str, Machine] = {}
+    more: dict[str, Any] = {}
+    while True:
+        asked = [{"Name": name, "Values": values}]
+        page = aws.call("ec2", "describe_instances", Filters=asked, **more)
+        for reservation in page["Reservations"]:
+            found |= {one["InstanceId"]: _machine(one) for one in reservation["Instances"]}
+        if not page.get("NextToken"):
+            return found
+        more = {"NextToken": page["NextToken"]}
+
+
+def terminate(aws: Aws, ids: Sequence[str]) -> None:
+    """All of them; one that EC2 does not know yet keeps no other from its end."""
+    try:
+        aws.call("ec2", "terminate_instances", InstanceIds=list(ids))
+    except RefusedError as error:
+        if error.code != _UNKNOWN:
+            raise
+        for one in ids if len(ids) > 1 else ():
+            terminate(aws, [one])
 
 
 def _machine(told: dict[str, Any]) -> Machine:

@@ -10,7 +10,7 @@ from benchmark.compute.aws.clients import RefusedError
 from benchmark.errors import BenchmarkError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from benchmark.compute.aws.clients import Aws
 
@@ -31,6 +31,16 @@ class Message:
     id: str
 
 
+def remove_queues(aws: Aws, urls: Iterable[str]) -> None:
+    """Delete queues with what is in them; one that is gone is no error."""
+    for url in urls:
+        try:
+            aws.call("sqs", "delete_queue", QueueUrl=url)
+        except RefusedError as error:
+            if error.code not in _GONE:
+                raise
+
+
 @dataclass(frozen=True)
 class TaskQueue:
     """The URLs of the queue and of its dead letters."""
@@ -39,14 +49,22 @@ class TaskQueue:
     dead_url: str
 
     @staticmethod
-    def make(aws: Aws, name: str, visibility_s: int, tries: int) -> TaskQueue:
+    def make(
+        aws: Aws,
+        name: str,
+        visibility_s: int,
+        tries: int,
+        note: Callable[[str], None] = lambda url: None,  # noqa: ARG005
+    ) -> TaskQueue:
         """The two queues; the same again where they are there already.
 
-        A message that was taken `tries` times and never ended becomes a dead letter.
+        `note` is told of each as soon as it is there. A message that was taken `tries` times and
+        never ended becomes a dead letter.
         """
         kept = {"MessageRetentionPeriod": str(RETENTION_S)}
         tags = {"automl-benchmark": name}
         dead = aws.call("sqs", "create_queue", QueueName=f"{name}-dead", Attributes=kept, tags=tags)
+        note(str(dead["QueueUrl"]))
         asked = {"QueueUrl": dead["QueueUrl"], "AttributeNames": ["QueueArn"]}
         arn = aws.call("sqs", "get_queue_attributes", **asked)["Attributes"]["QueueArn"]
         attributes = kept | {
@@ -54,6 +72,7 @@ class TaskQueue:
             "RedrivePolicy": json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": tries}),
         }
         made = aws.call("sqs", "create_queue", QueueName=name, Attributes=attributes, tags=tags)
+        note(str(made["QueueUrl"]))
         return TaskQueue(str(made["QueueUrl"]), str(dead["QueueUrl"]))
 
     def send(self, aws: Aws, keys: Iterable[str]) -> None:
@@ -104,15 +123,6 @@ class TaskQueue:
     def done(self, aws: Aws, message: Message, *, dead: bool = False) -> None:
         url = self.dead_url if dead else self.url
         aws.call("sqs", "delete_message", QueueUrl=url, ReceiptHandle=message.receipt)
-
-    def remove(self, aws: Aws) -> None:
-        """Delete both queues with what is in them; one that is gone is no error."""
-        for url in (self.url, self.dead_url):
-            try:
-                aws.call("sqs", "delete_queue", QueueUrl=url)
-            except RefusedError as error:
-                if error.code not in _GONE:
-                    raise
 
     def _receive(self, aws: Aws, url: str, most: int, wait_s: int) -> list[Message]:
         told: dict[str, Any] = aws.call(

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import secrets
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 from benchmark.results import Cause
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from benchmark.results import AttemptIndex, Record
     from benchmark.tasks import Run
@@ -22,11 +22,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class State:
-    """`token` names queue, template version and machines. `version` is None until it is made."""
+    """`token` names queue, template version and machines. `version` is None until it is made.
+
+    `queues` are the URLs of those that were made, `machines` what EC2 said that it started: by its
+    id its type, its lifecycle and when.
+    """
 
     token: str
     bundle: str = ""
     version: str | None = None
+    queues: Sequence[str] = ()
+    machines: Mapping[str, tuple[str, str, float]] = field(default_factory=dict)
 
     @staticmethod
     def of(run: Run) -> State | None:
@@ -41,8 +47,7 @@ class State:
         return State(f"automl-benchmark-{secrets.token_hex(6)}")
 
     def save(self, run: Run) -> None:
-        values = {"token": self.token, "bundle": self.bundle, "version": self.version}
-        run.store.put(_path(run), json.dumps(values).encode())
+        run.store.put(_path(run), json.dumps(asdict(self)).encode())
 
     def note_sent(self, run: Run, since: Mapping[str, int]) -> None:
         path = f"{run.name}/fleet/{self.token}/{secrets.token_hex(8)}.json"

@@ -11,7 +11,10 @@ from typing import Any
 import pytest
 
 from benchmark import results
+from benchmark.compute.aws.clients import RefusedError
 from benchmark.compute.baremetal.baremetal import BaremetalDispatcher
+from benchmark.compute.baremetal.fleet import terminate
+from benchmark.compute.baremetal.state import State
 from benchmark.config import Config
 from benchmark.errors import BenchmarkError
 from benchmark.results import Cause, Record
@@ -287,6 +290,54 @@ def test_no_capacity_is_said_and_waited_for_and_on_demand_takes_its_place(
         dispatcher.completed(0)
         assert sorted(one.lifecycle for one in fleet.living()) == ["on-demand", "spot"]
     nothing_left(fleet, plan)
+
+
+@pytest.mark.parametrize("refused", ["createqueue 1", "createlaunchtemplateversion 0"])
+def test_queues_made_before_a_failure_are_removed(
+    fleet: FleetDouble, plan: Plan, config: Callable[..., Config], refused: str
+) -> None:
+    """By the driver that made them, or the next one where that was killed."""
+    fleet.fault = lambda operation, number: (
+        (400, "InvalidParameter") if f"{operation} {number}" == refused else None
+    )
+    dispatcher = BaremetalDispatcher(plan.run, config())
+    with pytest.raises(BenchmarkError):
+        dispatcher.submit(plan.tasks)
+    state = State.of(plan.run)
+    assert state is not None
+    assert sorted(state.queues) == sorted(fleet.client("sqs").list_queues()["QueueUrls"])
+    dispatcher.close()
+    nothing_left(fleet, plan)
+
+
+def test_machines_that_ec2_does_not_describe_yet_count_and_are_ended(
+    fleet: FleetDouble, plan: Plan, config: Callable[..., Config]
+) -> None:
+    fleet.before_boot, fleet.hides = "exec sleep 60\n", True
+    first = BaremetalDispatcher(plan.run, config())
+    first.submit(plan.tasks)
+    first.completed(0)
+    started = set(fleet.instances)
+    with BaremetalDispatcher(plan.run, config()) as second:  # as after a kill of the first
+        second.submit(plan.tasks)
+        second.completed(0)
+        assert set(fleet.instances) == started
+        assert len(started) == 2
+        assert fleet.hides
+    nothing_left(fleet, plan)
+
+
+def test_one_unknown_machine_keeps_no_other_from_its_end() -> None:
+    ended: list[str] = []
+
+    class Ec2:
+        def call(self, service: str, operation: str, **asked: Any) -> None:
+            if "i-new" in asked["InstanceIds"]:
+                raise RefusedError("It does not exist.", "InvalidInstanceID.NotFound")
+            ended.extend(asked["InstanceIds"])
+
+    terminate(Ec2(), ["i-1", "i-new", "i-2"])  # type: ignore[arg-type]
+    assert ended == ["i-1", "i-2"]
 
 
 def test_what_cannot_work_is_one_sentence_before_anything_is_made(
