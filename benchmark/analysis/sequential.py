@@ -79,8 +79,8 @@ class Question:
         """
         if len(frameworks) < 2:
             raise BenchmarkError(
-                f"There is nothing to compare {', '.join(frameworks) or 'nothing'} with; results "
-                "of at least two frameworks are needed."
+                f"There is nothing to compare {frameworks[0]} with; results of at least two "
+                "frameworks are needed."
             )
         if self.kind == "top" and self.count >= len(frameworks):
             raise BenchmarkError(

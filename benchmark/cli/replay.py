@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 WIDTH = 80
 NAME_WIDTH = 28
-MOST_ORDERS = 100_000
+MOST_ORDERS = 10_000
 
 
 def replay(options: argparse.Namespace) -> int:

@@ -134,7 +134,7 @@ def test_results_in_the_form_of_amlb(tmp_path, capsys):
         (["--until", "best", "--alpha", "1"], "--alpha is 1.0; it must be above 0 and below 1."),
         (["--until", "best", "--alpha", "nan"], "--alpha is nan"),
         (["--until", "best", "--margin", "0.5"], "--margin is 0.5; it must be at least 0 and"),
-        (["--until", "best", "--orders", "0"], "--orders is 0; it must be from 1 to 100,000."),
+        (["--until", "best", "--orders", "0"], "--orders is 0; it must be from 1 to 10,000."),
         (["--until", "best", "--seed", "-1"], "--seed is -1; it must be at least 0."),
     ],
 )
