@@ -6,6 +6,8 @@ for extension in extensions("automl_benchmark.frameworks"):
 
 from __future__ import annotations
 
+import functools
+import os
 import sys
 from dataclasses import dataclass
 from importlib import metadata
@@ -51,12 +53,27 @@ class Extension:
 def extensions(group: str) -> list[Extension]:
     """The entry points of a group, by name; of one that is listed twice, the first counts."""
     found: dict[tuple[str, str], Extension] = {}
-    for point in metadata.entry_points(group=group):
+    for point in _points(group, tuple(map(_state, sys.path))):
         package = point.dist.name if point.dist else "unknown"
         found.setdefault(
             (point.name, point.value), Extension(group, point.name, point.value, package)
         )
     return sorted(found.values(), key=lambda extension: (extension.name, extension.package))
+
+
+@functools.lru_cache(maxsize=2)
+def _points(group: str, state: tuple[tuple[str, int, int], ...]) -> metadata.EntryPoints:  # noqa: ARG001
+    """Read from a file of every installed package, again only when `state` has changed."""
+    return metadata.entry_points(group=group)
+
+
+def _state(place: str) -> tuple[str, int, int]:
+    """What changes when a package is installed into a folder of sys.path or removed from it."""
+    try:
+        facts = os.stat(place or ".")  # noqa: PTH116
+    except OSError:
+        return place, 0, 0
+    return place, facts.st_ino, facts.st_mtime_ns
 
 
 def _spec(module: str) -> ModuleSpec | None:

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +61,17 @@ SMALL: dict[str, Any] = {
     "hard_limit": 60,
     "max_attempts": 1,
 }
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _nothing_is_synced(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Default tests lose no power, so what this process writes need not reach the disk: two waits
+    of some milliseconds for each object. What they start, and integration tests, sync as ever.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        if request.config.getoption("markexpr") == "not integration":
+            patch.setattr(os, "fsync", lambda file: None)
+        yield
 
 
 @pytest.fixture

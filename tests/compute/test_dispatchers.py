@@ -86,6 +86,7 @@ Told = tuple[Plan, Config]
 @pytest.fixture
 def planned(
     request: pytest.FixtureRequest,
+    warm: None,
     make_plan: Callable[..., Plan],
     make_config: Callable[..., Config],
     folder_store: Store,
@@ -258,6 +259,7 @@ def test_an_unknown_method_is_a_sentence() -> None:
 
 
 def test_two_methods_side_by_side_and_one_raises(
+    warm: None,
     make_plan: Callable[..., Plan],
     make_config: Callable[..., Config],
     folder_store: Store,

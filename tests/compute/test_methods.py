@@ -174,6 +174,7 @@ def test_planning_refuses_what_cannot_run_and_lets_the_rest_go_on(tmp_path: Path
 
 
 def test_a_broken_method_leaves_its_tasks_and_the_others_run(
+    warm: None,
     tmp_path: Path,
     make_plan: Callable[..., Plan],
     make_config: Callable[..., Config],

@@ -81,6 +81,7 @@ def test_the_record_carries_type_price_and_its_share(
     make_plan: Callable[..., Plan],
     folder_store: Store,
     aws: pytest.MonkeyPatch,
+    warm: None,
 ) -> None:
     plan = make_plan(folder_store, ("cpu",))
     offer = b'{"c5.xlarge": {"spot": 0.36, "on-demand": 9, "vcpus": 4, "memory_mb": 8192}}'

@@ -27,6 +27,17 @@ def test_a_package_brings_a_framework_and_is_not_imported(
     assert not [text for text in found.warnings if "automl" in text]
 
 
+def test_what_is_installed_or_removed_later_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    assert extensions(FRAMEWORKS) == []
+    install(tmp_path, "late", {FRAMEWORKS: {"late": "late_package"}})
+    assert [extension.package for extension in extensions(FRAMEWORKS)] == ["late"]
+    shutil.rmtree(tmp_path / "late-1.0.dist-info")
+    assert extensions(FRAMEWORKS) == []
+
+
 def test_without_the_package_there_is_none() -> None:
     assert "nearest" not in scan().frameworks
 

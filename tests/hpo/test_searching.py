@@ -311,7 +311,7 @@ def test_a_driver_and_workers_exclude_each_other(tmp_path: Path) -> None:
         assert [one.key for one in other.unfinished()] == [task.key]
 
 
-def test_a_framework_over_data_sets(folder_store: Store, tmp_path: Path) -> None:
+def test_a_framework_over_data_sets(folder_store: Store, tmp_path: Path, warm: None) -> None:
     objective = {"benchmark": {"framework": "constant", "datasets": ["cpu"]}}
     values = declared(objective=objective, direction="maximize", limits={"time": 60}, trials=1)
     study = Study.begin(folder_store, define(values, tmp_path))
