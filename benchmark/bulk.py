@@ -45,9 +45,9 @@ class Piece:
         found = results.records(self.run, self.frameworks)
         return (record for record in found if record.task in self.keys)
 
-    def outcomes(self) -> Iterator[tuple[str, Record | None]]:
+    def outcomes(self, newer: dict[str, str] | None = None) -> Iterator[tuple[str, Record | None]]:
         """As `results.outcomes`."""
-        return results.outcomes(self.run, self.keys, self.frameworks)
+        return results.outcomes(self.run, self.keys, self.frameworks, newer)
 
 
 def pieces(run: Run, keys: Iterable[str]) -> list[Piece]:

@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 from benchmark.errors import NewerRecordError, plain_text
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from benchmark.tasks import Task
 
 FORMAT = 1
@@ -158,7 +160,8 @@ class Record:
     def from_bytes(data: bytes | None) -> Record | None:
         """The record, or None where the bytes are no record: it counts as absent.
 
-        Fields of a later version that say more of the same are ignored.
+        Fields of a later version that say more of the same are ignored. What a framework reported
+        of itself costs no measurement: where it has another form, it counts as not reported.
 
         Raises:
             NewerRecordError: a later version wrote it, and this one cannot tell what it says.
@@ -178,7 +181,9 @@ class Record:
                 values = _BLANK | {name: {} for name in _MAPPINGS} | values
                 values = {name: values[name] for name in _NAMES}
             if not _is_sound(values):
-                return None
+                values = _without_odd_report(values)
+                if not _is_sound(values):
+                    return None
             # Of 100,000 records the constructor of a frozen class takes a second.
             record = object.__new__(Record)
             record.__dict__.update(values)
@@ -224,6 +229,8 @@ _KINDS = {field.name: _kinds(str(field.type)) for field in fields(Record)}
 _NAMES = tuple(_KINDS)
 _SOUND: set[tuple[type, ...]] = set()
 _MAPPINGS = tuple(name for name, kinds in _KINDS.items() if dict in kinds)
+# What the framework says of itself, and nothing here counts with.
+_REPORTED = ("models", "leaderboard", "objective", "trajectory", "version")
 _BLANK = {field.name: field.default for field in fields(Record) if field.default is not MISSING}
 
 
@@ -234,16 +241,37 @@ def _is_sound(values: dict[str, Any]) -> bool:
         if any(kind not in _KINDS[name] for name, kind in zip(values, types, strict=True)):
             return False
         _SOUND.add(types)  # Few combinations occur, and looking each field up takes longer.
-    points, board = values["trajectory"] or (), values["leaderboard"] or ()
     return (
         values["status"] in STATUSES
         and _NUMBER_OR_NONE.issuperset(map(type, values["metrics"].values()))
         and _NUMBER.issuperset(map(type, values["inference_s_per_row"].values()))
-        and {list}.issuperset(map(type, points))
-        and {2}.issuperset(map(len, points))
-        and _NUMBER.issuperset(map(type, itertools.chain.from_iterable(points)))
-        and {dict}.issuperset(map(type, board))
+        and all(form(values[name] or ()) for name, form in _FORMS.items())
     )
+
+
+def _are_points(value: Sequence[Any]) -> bool:
+    return (
+        {list}.issuperset(map(type, value))
+        and {2}.issuperset(map(len, value))
+        and _NUMBER.issuperset(map(type, itertools.chain.from_iterable(value)))
+    )
+
+
+def _are_rows(value: Sequence[Any]) -> bool:
+    return {dict}.issuperset(map(type, value))
+
+
+_FORMS = {"trajectory": _are_points, "leaderboard": _are_rows}
+
+
+def _without_odd_report(values: dict[str, Any]) -> dict[str, Any]:
+    """With None in place of what the framework reported in another form than was asked for."""
+
+    def is_odd(name: str) -> bool:
+        value = values[name]
+        return type(value) not in _KINDS[name] or not _FORMS.get(name, lambda _: True)(value or ())
+
+    return values | dict.fromkeys(filter(is_odd, _REPORTED))
 
 
 def failure(task: Task | str, cause: Cause, message: str, **facts: Any) -> Record:

@@ -17,12 +17,13 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from benchmark import packs
-from benchmark.errors import StoreError
+from benchmark.errors import NewerRecordError, StoreError
 from benchmark.layout import ATTEMPTS, OUT, PREDICTIONS
 from benchmark.record import Cause, Record, failure, host_facts, utc_now
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
+    from pathlib import Path
 
     from benchmark.layout import AttemptPlace
     from benchmark.tasks import Run, Task
@@ -140,6 +141,19 @@ def set_aside(run: Run, keys: Iterable[str]) -> None:
         run.store.delete([run.out_path(key), *_kept_predictions(run, key)])
 
 
+def refuse_newer(newer: Mapping[str, str], path: Path) -> None:
+    """Say which tasks of a table are without the result that a later version recorded.
+
+    Raises:
+        NewerRecordError: there are such tasks.
+    """
+    if newer:
+        more = f" ({len(newer) - 1} more records are such.)" if len(newer) > 1 else ""
+        raise NewerRecordError(
+            f"{next(iter(newer.values()))}{more} {path} was written and has all other tasks."
+        )
+
+
 def _kept_predictions(run: Run, key: str) -> list[str]:
     """Those of all attempts, and of a version that kept one file for a task."""
     return [run.predictions_path(key), *run.store.list(f"{run.name}/{PREDICTIONS}/{key}")]
@@ -196,28 +210,44 @@ def records(run: Run, frameworks: Iterable[str] | None = None) -> Iterator[Recor
     return _records(run, attempt_index(run, frameworks), frameworks)
 
 
-def _records(run: Run, index: AttemptIndex, frameworks: Iterable[str] | None) -> Iterator[Record]:
+def _records(
+    run: Run,
+    index: AttemptIndex,
+    frameworks: Iterable[str] | None,
+    newer: dict[str, str] | None = None,
+) -> Iterator[Record]:
     for path, data in packs.read(run, _listed(run, OUT, frameworks)):
-        record = record_at(run, path, data)
+        try:
+            record = record_at(run, path, data)
+        except NewerRecordError as error:
+            if newer is None:
+                raise
+            newer[str(run.key_of(path))] = str(error)
+            continue
         if record is not None and record.attempt > index.aside.get(record.task, 0):
             yield record
 
 
 def outcomes(
-    run: Run, keys: Collection[str], frameworks: Iterable[str] | None = None
+    run: Run,
+    keys: Collection[str],
+    frameworks: Iterable[str] | None = None,
+    newer: dict[str, str] | None = None,
 ) -> Iterator[tuple[str, Record | None]]:
     """Of each of the tasks that was ever begun: its record, or how its last attempt ended, or None.
 
     One at a time, in no order, so that a run of any size fits into memory. Listed is all, or what
-    is of `frameworks`.
+    is of `frameworks`. Tasks whose record a later version wrote are left out and put into `newer`,
+    with the reason; without it such a record is an error.
     """
     index = attempt_index(run, frameworks)
     done = set()
-    for record in _records(run, index, frameworks):
+    for record in _records(run, index, frameworks, newer):
         if record.task in keys:
             done.add(record.task)
             yield record.task, record
-    for key, ended in ends(run, (key for key in keys if key not in done), index):
+    done |= set(newer or ())
+    for key, ended in ends(run, (key for key in keys if key not in done), index, newer):
         # A result whose record has gone or is damaged is none: the task is run again.
         yield key, None if ended is None or ended.is_result else ended
 
@@ -227,15 +257,27 @@ def last_attempts(run: Run, keys: Iterable[str]) -> dict[str, Record | None]:
     return dict(ends(run, keys, attempt_index(run)))
 
 
-def ends(run: Run, keys: Iterable[str], index: AttemptIndex) -> Iterator[tuple[str, Record | None]]:
-    """How the last attempt of each task in this generation ended; None of one that is open."""
+def ends(
+    run: Run, keys: Iterable[str], index: AttemptIndex, newer: dict[str, str] | None = None
+) -> Iterator[tuple[str, Record | None]]:
+    """How the last attempt of each task in this generation ended; None of one that is open.
+
+    `newer` as of `outcomes`.
+    """
     paths = {
         run.attempt_path(key, index.last[key]): key
         for key in keys
         if key in index.last and index.last[key] > index.aside.get(key, 0)
     }
     for path, data in packs.read(run, {path: index.listed.get(path) for path in paths}):
-        yield paths[path], _end_of(paths[path], data)
+        try:
+            ended = _end_of(paths[path], data)
+        except NewerRecordError as error:
+            if newer is None:
+                raise
+            newer[paths[path]] = str(error)
+            continue
+        yield paths[path], ended
 
 
 def _end_of(key: str, data: bytes | None) -> Record | None:

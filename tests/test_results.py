@@ -265,7 +265,6 @@ def test_a_foreign_file_among_attempts_is_named_once(
         {"labels": []},
         {"attempt": "1"},
         {"host": None},
-        {"trajectory": [[1.0]]},
         {"total_s": True},
         {"cause": ["framework"]},
     ],
@@ -281,6 +280,32 @@ def test_a_record_that_is_not_sound_is_named_once_and_absent(
     assert [run.out_path(task.key) in line for line in caplog.messages] == [True]
     record = results.settle(run, results.begin(run, task), success(task))
     assert record_of(run, task) == record
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"trajectory": [[1.0]]},
+        {"trajectory": "up", "models": 3},
+        {"trajectory": [[1.0, "high"]]},
+        {"leaderboard": {"best": 1}},
+        {"leaderboard": ["best"]},
+        {"models": "many", "version": 3},
+        {"objective": ["auc"], "leaderboard": [{"a": 1}]},
+    ],
+)
+def test_an_odd_report_of_the_framework_costs_no_measurement(
+    run: Run, task: Task, odd: dict[str, object]
+) -> None:
+    record = results.settle(run, results.begin(run, task), success(task))
+    values = json.loads(record.to_bytes()) | odd
+    run.store.put(run.out_path(task.key), json.dumps(values).encode())
+    assert is_done(run, task)
+    found = record_of(run, task)
+    assert found is not None
+    kept = {"models": 3} if odd.get("models") == 3 else {}
+    kept |= {"leaderboard": [{"a": 1}]} if "objective" in odd else {}
+    assert found == replace(record, **kept)
 
 
 @pytest.mark.parametrize("cause", RESULTS)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 from urllib.parse import urlsplit
 
@@ -19,6 +21,8 @@ _PASSING_STATUS = frozenset((408, 425, 429))
 _PRIVATE = ("OpenMLPrivateDatasetError", "OpenMLNotAuthorizedError")
 _DAMAGED = "OpenMLHashException"
 _SAID = 160
+# What a disk answers, and no network.
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO)
 
 
 def is_passing(error: BaseException) -> bool:
@@ -29,6 +33,8 @@ def is_passing(error: BaseException) -> bool:
     if status is not None and 400 <= status < 500:
         return status in _PASSING_STATUS
     if type(error).__name__ in (*_PRIVATE, _DAMAGED):
+        return False
+    if isinstance(error, OSError) and error.errno in _DISK:
         return False
     return not isinstance(error, (NotImplementedError, AssertionError, TypeError))
 
@@ -76,8 +82,10 @@ def _without_code(error: BaseException, name: str, place: str) -> str:
         sentence = f"OpenML ({place}) answered {name} with an error page; try again later."
     elif isinstance(error, TimeoutError) or "Timeout" in kind or "timed out" in str(error):
         sentence = f"OpenML ({place}) went silent while sending {name}; try again later."
-    elif isinstance(error, PermissionError):
-        sentence = f"{name} cannot be kept: {error.filename} cannot be written."
+    elif isinstance(error, OSError) and error.errno in _DISK:
+        file = f" ({error.filename})" if error.filename else ""
+        reason = os.strerror(error.errno or 0)
+        sentence = f"{name} cannot be kept or read in the cache{file}: {reason}; fix that there."
     elif isinstance(error, OSError):
         reason = _deepest(error)
         sentence = f"OpenML ({place}) cannot be reached for {name} ({reason}); try again later."

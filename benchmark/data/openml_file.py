@@ -74,17 +74,20 @@ class OpenMLFile:
         Raises:
             DataError: the file is damaged, and gone from now on; or it cannot be read.
         """
+        gone = DataError(
+            f"The copy of {self.source} in {self.path.parent} was damaged and has been removed; "
+            "start the command again, and it is fetched again."
+        )
         try:
             if _sha256(self.path) != self.sha256:
                 self.path.unlink(missing_ok=True)
-                raise DataError(
-                    f"The copy of {self.source} in {self.path.parent} was damaged and has been "
-                    "removed; start the command again, and it is fetched again."
-                )
+                raise gone
             table = read_table(self.path, reading)
-        except OSError as error:
-            raise DataError(f"{self.path} cannot be read: {error.strerror or error}.") from None
-        except DataError as error:
+        except (OSError, DataError) as error:
+            if not self.path.exists():  # Another that reads it has found the damage.
+                raise gone from None
+            if isinstance(error, OSError):
+                raise DataError(f"{self.path} cannot be read: {error.strerror or error}.") from None
             said = str(error).replace(str(self.path), self.source)
             raise DataError(said.replace(self.path.name, self.source)) from None
         # A number is missing however it is written, as in parquet.

@@ -154,7 +154,11 @@ def _is_whole(path: Path, md5: str | None) -> bool:
     if path.suffix == ".pq":
         try:
             pq.read_metadata(path)
-        except (pa.ArrowException, OSError):
+        except pa.ArrowException:
+            return False
+        except OSError as error:
+            if error.errno is not None:  # The file itself is not in doubt.
+                raise
             return False
         return True
     if not md5:
@@ -182,7 +186,9 @@ def _parquet(data: OpenMLDataset, named: Collection[str] = ()) -> pa.Table | Non
         return None
     try:
         return read_parquet(Path(data.parquet_file), named)
-    except (pa.ArrowException, OSError, ValueError):
+    except (pa.ArrowException, OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # A disk that cannot be read says nothing of the file.
         Path(data.parquet_file).unlink()
         return None
 

@@ -10,7 +10,11 @@ no column, a category is one, also of numbers.
 
 from __future__ import annotations
 
+import csv
+import io
+import itertools
 import stat
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -81,13 +85,9 @@ def read_table(path: Path, reading: Reading) -> pa.Table:
     except (pa.ArrowException, UnicodeError, OSError, EOFError, LookupError) as error:
         if _signature(path) != before:
             raise _changed(path) from None
-        hint = (
-            ' Where it has another separator than "," or another encoding than UTF-8, name them '
-            'as "separator" and "encoding".'
-        )
-        raise DataError(
-            f"{path} cannot be read as {kind}: {_reason(error)}.{hint if kind == 'csv' else ''}"
-        ) from None
+        if kind == "csv":
+            raise _csv_fault(path, reading, error) from None
+        raise DataError(f"{path} cannot be read as {kind}: {_reason(error)}.") from None
     if _signature(path) != before:
         raise _changed(path)
     if kind == "parquet" and reading.missing:
@@ -146,6 +146,7 @@ def _read_csv(path: Path, reading: Reading) -> pa.Table:
     as_text = {name for name, kind in reading.columns.items() if kind in _AS_TEXT}
     as_text |= {reading.target} if reading.target else set()
     table = _parsed(path, reading, as_text)
+    _refuse_open_quote(path, reading)
     for place, name in enumerate(table.column_names):
         if pa.types.is_binary(table.column(place).type):
             raise DataError(
@@ -162,15 +163,15 @@ def _read_csv(path: Path, reading: Reading) -> pa.Table:
 
 
 def _parsed(path: Path, reading: Reading, as_text: Collection[str], only: Any = None) -> pa.Table:
-    named = path.with_suffix("") if path.suffix.lower() == ".gz" else path
-    separator = reading.separator or ("\t" if named.suffix.lower() == ".tsv" else ",")
     usual = list(exact.MISSING_NUMBERS)
     return pc_csv.read_csv(
         pa.input_stream(str(path), compression="detect"),
         read_options=pc_csv.ReadOptions(
             block_size=_BLOCK, encoding=reading.encoding or _encoding(path)
         ),
-        parse_options=pc_csv.ParseOptions(delimiter=separator, newlines_in_values=True),
+        parse_options=pc_csv.ParseOptions(
+            delimiter=_separator(path, reading), newlines_in_values=True
+        ),
         convert_options=pc_csv.ConvertOptions(
             null_values=usual if reading.missing is None else [*reading.missing, ""],
             strings_can_be_null=reading.missing is not None,
@@ -182,6 +183,66 @@ def _parsed(path: Path, reading: Reading, as_text: Collection[str], only: Any = 
             include_columns=only,
         ),
     )
+
+
+def _separator(path: Path, reading: Reading) -> str:
+    named = path.with_suffix("") if path.suffix.lower() == ".gz" else path
+    return reading.separator or ("\t" if named.suffix.lower() == ".tsv" else ",")
+
+
+def _refuse_open_quote(path: Path, reading: Reading) -> None:
+    """Refuse what the reader takes for one value: all from a quote that is never closed.
+
+    Raises:
+        DataError: there is such a quote.
+    """
+    with _text(path, reading) as file:
+        quotes = sum(block.count('"') for block in iter(partial(file.read, _BLOCK), ""))
+    if quotes % 2 and _faulty_row(path, reading)[1]:
+        raise _csv_fault(path, reading)
+
+
+def _csv_fault(path: Path, reading: Reading, error: Exception | None = None) -> DataError:
+    line, is_open = _faulty_row(path, reading)
+    if is_open:
+        return DataError(f"{path} is not CSV: the quote that opens in line {line} is never closed.")
+    where = f"line {line}: " if line else ""
+    return DataError(
+        f"{path} cannot be read as csv: {where}{_reason(error or ValueError())}. Where it has "
+        'another separator than "," or another encoding than UTF-8, name them as "separator" and '
+        '"encoding".'
+    )
+
+
+def _faulty_row(path: Path, reading: Reading) -> tuple[int, bool]:
+    """The first line of the first row that has not the header's width, or 0; has it an open quote?
+
+    Read by Python's csv, which is slow and knows the lines; the end has a row of its own.
+    """
+    first, width, end = 1, 0, "\0the end"
+    limit = csv.field_size_limit((1 << 31) - 1)
+    try:
+        with _text(path, reading) as file:
+            rows = csv.reader(itertools.chain(file, [end]), delimiter=_separator(path, reading))
+            for row in rows:
+                if row and row != [end]:
+                    width = width or len(row)
+                    if row[-1].endswith(end) or len(row) != width:
+                        return first, row[-1].endswith(end)
+                first = rows.line_num + 1
+    except (csv.Error, UnicodeError, LookupError, OSError, pa.ArrowException):
+        pass  # What the reader itself says has to do.
+    finally:
+        csv.field_size_limit(limit)
+    return 0, False
+
+
+def _text(path: Path, reading: Reading) -> io.TextIOWrapper:
+    """The text of a CSV; what is not of its encoding has been refused, or will be."""
+    encoding = reading.encoding or _encoding(path)
+    encoding = "utf-8-sig" if encoding.lower() in ("utf-8", "utf8") else encoding
+    file = pa.input_stream(str(path), compression="detect")
+    return io.TextIOWrapper(file, encoding=encoding, errors="replace", newline="")
 
 
 def _encoding(path: Path) -> str:

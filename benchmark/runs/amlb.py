@@ -47,12 +47,13 @@ def write_amlb(run: Run, path: Path, keys: Collection[str] | None = None) -> dic
 
     Raises:
         BenchmarkError: the file cannot be written.
+        NewerRecordError: a later version wrote a record; the table has the other tasks.
     """
     place = place_of(path)
     staged = place.with_name(f".{place.name}.{os.getpid()}")
     try:
         with staged.open("w", encoding="utf-8", newline="") as file:
-            counts = _write(run, file, keys)
+            counts, newer = _write(run, file, keys)
         staged.replace(place)
     except OSError as error:
         raise BenchmarkError(
@@ -61,10 +62,14 @@ def write_amlb(run: Run, path: Path, keys: Collection[str] | None = None) -> dic
     finally:
         if staged.exists():
             staged.unlink()
+    results.refuse_newer(newer, place)
     return counts
 
 
-def _write(run: Run, file: TextIO, keys: Collection[str] | None) -> dict[str, int]:
+def _write(
+    run: Run, file: TextIO, keys: Collection[str] | None
+) -> tuple[dict[str, int], dict[str, str]]:
+    """How many tasks have which status, and those whose record a later version wrote."""
     writer = csv.writer(file, lineterminator="\n")
     signs = _signs(run)
     told = (
@@ -74,14 +79,19 @@ def _write(run: Run, file: TextIO, keys: Collection[str] | None) -> dict[str, in
     meant = run.manifest.cells
     cells = {cell.key: cell for cell in meant if keys is None or cell.key in keys}
     counts = {"success": 0, "failure": 0, "": 0}
-    for key, record in results.outcomes(run, cells):
+    newer: dict[str, str] = {}
+    for key, record in results.outcomes(run, cells, newer=newer):
         ended = record or results.failure(key, results.Cause.INFRASTRUCTURE, results.NO_TRACE)
         cell = cells[key]
         if ended.is_result:
             counts[ended.status] += 1
         writer.writerow([*_row(run, cell, ended, signs), *told])
+    newer = {key: reason for key, reason in newer.items() if key in cells}
+    for key, reason in newer.items():
+        ended = results.failure(key, results.Cause.INFRASTRUCTURE, reason)
+        writer.writerow([*_row(run, cells[key], ended, signs), *told])
     counts[""] = len(cells) - sum(counts.values())
-    return counts
+    return counts, newer
 
 
 def _signs(run: Run) -> dict[str, tuple[str, int]]:

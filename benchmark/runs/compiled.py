@@ -87,6 +87,9 @@ def compile_results(run: Run, path: Path, keys: Collection[str] | None = None) -
     `keys` are the tasks whose rows are wanted; without it all. An ID stays the task's position.
     A task without a result has an empty STATUS where it was never begun; where it was, `not run` or
     `interrupted` with the cause of its last attempt. `failure` is the framework's alone.
+
+    Raises:
+        NewerRecordError: a later version wrote a record; the table has the other tasks.
     """
     path = place_of(path)
     places = {
@@ -102,7 +105,7 @@ def compile_results(run: Run, path: Path, keys: Collection[str] | None = None) -
         ]
         told = bulk.folded(parts, _Part.filled)
         spans: dict[int, tuple[int, int, int]] = {}
-        for part, (_, numbers) in zip(parts, told, strict=True):
+        for part, (_, numbers, _) in zip(parts, told, strict=True):
             spans.update(part.spans(numbers))
         try:
             with staged.open("wb") as file:
@@ -112,7 +115,9 @@ def compile_results(run: Run, path: Path, keys: Collection[str] | None = None) -
             staged.replace(path)
         finally:
             staged.unlink(missing_ok=True)
-    return {result: sum(counts[result] for counts, _ in told) for result in RESULTS}
+    newer = {key: reason for _, _, found in told for key, reason in found.items()}
+    results.refuse_newer(newer, path)
+    return {result: sum(counts[result] for counts, _, _ in told) for result in RESULTS}
 
 
 class _Part:
@@ -132,8 +137,8 @@ class _Part:
     def __exit__(self, *_: object) -> None:
         self._spool.close()
 
-    def filled(self) -> tuple[dict[str, int], list[int]]:
-        """Write the rows; how many have which result, and of each its place and length."""
+    def filled(self) -> tuple[dict[str, int], list[int], dict[str, str]]:
+        """Write the rows; how many have which result, of each its place and length, and `newer`."""
         counts = dict.fromkeys(RESULTS, 0)
         numbers: list[int] = []
         line, rows = _Line(), _Rows(self._piece.run)
@@ -149,13 +154,17 @@ class _Part:
             numbers.extend((place, self._spool.write(line.text.encode())))
 
         left = set(self._piece.keys)
-        for key, record in self._piece.outcomes():
+        newer: dict[str, str] = {}
+        for key, record in self._piece.outcomes(newer):
             left.discard(key)
             keep(key, record or results.failure(key, Cause.INFRASTRUCTURE, results.NO_TRACE))
-        for key in left:
+        newer = {key: reason for key, reason in newer.items() if key in left}
+        for key, reason in newer.items():
+            keep(key, results.failure(key, Cause.INFRASTRUCTURE, reason))
+        for key in left - newer.keys():
             keep(key, None)
         self._spool.flush()
-        return counts, numbers
+        return counts, numbers, newer
 
     def spans(self, numbers: list[int]) -> Iterator[tuple[int, tuple[int, int, int]]]:
         """Of each place the file, the length and the offset of its row."""

@@ -177,6 +177,27 @@ def test_a_damaged_file_is_fetched_again(
     }
 
 
+def test_all_that_read_a_damaged_file_say_the_same(
+    place: OpenMLServer, declare: Callable[..., Catalogue]
+) -> None:
+    loaded(declare(first="openml: 922, target: y"))
+    file = OpenMLFile.kept(openml_cache().folder, 922)
+    assert file is not None
+    content = file.path.read_bytes()
+    file.path.write_bytes(content[:60] + bytes([content[60] ^ 1]) + content[61:])
+    kinds = ("classification", "regression")
+    sets = {
+        f"{target}-{kind}": f"openml: 922, target: {target}, type: {kind}"
+        for kind in kinds
+        for target in "ny"
+    }
+    changed = declare(**sets)
+    assert loaded(changed) == {}
+    (sentence,) = set(changed.faults.values())
+    assert "OpenML data set 922" in sentence
+    assert "was damaged and has been removed" in sentence
+
+
 def test_a_set_that_openml_does_not_have_is_a_fault_of_the_declaration(
     place: OpenMLServer, declare: Callable[..., Catalogue]
 ) -> None:

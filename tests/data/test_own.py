@@ -86,6 +86,12 @@ def test_the_same_table_in_every_format_is_the_same_data(
     assert len(hashes) == 1
 
 
+def test_quotes_that_open_nothing(declare: Callable[..., Catalogue]) -> None:
+    text = 'a,y\n5" pipe,1\n"6"" pipe",2\n"two\nlines",3\n'
+    read = had(declare("file: s.csv\ntarget: y\n", s__csv=text))
+    assert read.table.column("a").to_pylist() == ['5" pipe', '6" pipe', "two\nlines"]
+
+
 def test_split_files_and_split_columns(declare: Callable[..., Catalogue]) -> None:
     text = "train: a.csv\ntest: b.csv\ntarget: y\n"
     files = had(declare(text, a__csv=SMALL, b__csv="y,a\n5,1.5\n"))
@@ -157,6 +163,31 @@ BAD: dict[str, tuple[str, dict[str, str | bytes], str]] = {
     "no parquet": ("file: s.parquet\ntarget: y", {"s__parquet": b"PAR1 no"}, "as parquet"),
     "no format": ("file: s.dat\ntarget: y", {"s__dat": SMALL}, "says no format"),
     "ragged": ("file: s.csv\ntarget: y", {"s__csv": "a,y\n1,2\n3\n"}, "Expected 2 columns"),
+    "ragged line": (
+        "file: s.csv\ntarget: y",
+        {"s__csv": 'a,y\r\n"x\r\ny",2\r\n\r\n3\r\n'},
+        "s.csv cannot be read as csv: line 5: ",
+    ),
+    "open quote": (
+        "file: s.csv\ntarget: y",
+        {"s__csv": 'a,y\n1,2\n"3,4\n5,6\n'},
+        "s.csv is not CSV: the quote that opens in line 3 is never closed",
+    ),
+    "open quote at the end of a line": (
+        "file: s.csv\ntarget: y",
+        {"s__csv": 'a,y\n"1\n""\n",2\n3,"4\n5,6\n'},
+        "the quote that opens in line 5 is never closed",
+    ),
+    "open quote in the header": (
+        "file: s.tsv\ntarget: y",
+        {"s__tsv": 'a\t"y\n1\t2\n'},
+        "the quote that opens in line 1 is never closed",
+    ),
+    "open quote in another encoding": (
+        "file: s.csv\ntarget: y\nencoding: utf-16\nseparator: ;",
+        {"s__csv": 'a;y\n1;"2\n'.encode("utf-16")},
+        "the quote that opens in line 2 is never closed",
+    ),
     "latin": (
         "file: s.csv\ntarget: y",
         {"s__csv": "a,y\nü,2\nx,3\n".encode("latin1")},
