@@ -157,6 +157,13 @@ class Replay:
 
     def statements(self) -> list[str]:
         """What the example claims, a sentence per framework in the order of the grid."""
+        said = self._claims()
+        retired = self.played.ran[0]
+        for place in np.nonzero(self.datasets > retired)[0]:
+            said[place] += f"; retired after {retired[place]}, then run where others failed"
+        return said
+
+    def _claims(self) -> list[str]:
         names, played = self.grid.frameworks, self.played
         if self.question.kind in ("best", "top"):
             places = zip(played.inside[0], played.outside[0], strict=True)

@@ -88,6 +88,9 @@ def test_a_failure_makes_a_retired_constant_predictor_run(tmp_path, lost):
     assert (np.delete(ran, grid.constant, 1) == np.delete(found.played.ran, grid.constant, 1)).all()
     more = ran[:, grid.constant] - found.played.ran[:, grid.constant]
     assert (more.max() > 0) == bool(lost)
+    said = found.statements()[grid.constant]
+    assert ("then run where others failed" in said) == (more[0] > 0) == bool(lost)
+    assert (f"retired after {found.played.ran[0, grid.constant]}," in said) == bool(lost)
     assert (found.tasks == 2 * ran.sum(axis=1)).all()
 
 
