@@ -17,13 +17,39 @@ TORCH = "torch==2.13.0+cpu"
 PAGE = "https://download.pytorch.org/whl/cpu/torch/"
 TRIALS = 13
 PLAIN = """
-import json, sys, optuna
+import hashlib, json, sys, optuna
 def objective(trial):
     x, n = trial.suggest_float("x", -2, 2), trial.suggest_int("n", 1, 16, log=True)
     return (x - 0.3) ** 2 + (n - 4) ** 2
-study = optuna.create_study(sampler=optuna.samplers.GPSampler(seed=1))
-study.optimize(objective, n_trials=int(sys.argv[1]))
+study = optuna.create_study()
+for number in range(int(sys.argv[1])):
+    # What is drawn for a trial depends on the seed and its number.
+    seed = int.from_bytes(hashlib.sha256(f"1/{number}".encode()).digest()[:4], "big")
+    study.sampler = optuna.samplers.GPSampler(seed=seed)
+    study.optimize(objective, n_trials=1)
 print(json.dumps([trial.params for trial in study.trials]))
+"""
+LEARNING = """
+import json, sys, warnings, optuna
+warnings.simplefilter("ignore")
+optuna.logging.set_verbosity(optuna.logging.ERROR)
+from benchmark.hpo.optimizer import Optimizer, Told
+from benchmark.hpo.space_file import read_space
+x = {"name": "x", "value_type": "double", "lower_bound": 0, "upper_bound": 1}
+c = {"name": "c", "value_type": "categorical", "choices": ["a", "b", "c", "d"]}
+space = read_space({"tunables": [x, c], "forbidden": ["x > 0.9"]})
+storage = optuna.storages.InMemoryStorage()
+optimizer = Optimizer(space, ["minimize"], "gp", 3, storage, "s")
+for number in range(22):
+    if number == 14 and sys.argv[1] == "resumed":
+        optimizer = Optimizer(space, ["minimize"], "gp", 3, storage, "s")
+    point = optimizer.ask().params
+    value = point["x"] + "dcba".index(point["c"])
+    # Some have two constraints, some one, some none.
+    constraints = (-1.0, point["x"] - 0.5)[: number % 3]
+    told = Told("failure") if point["c"] == "d" else Told("success", (value,), constraints)
+    optimizer.tell(number, told)
+print(json.dumps([trial.params for trial in optimizer.trials()]))
 """
 STUDY = {
     "name": "gp",
@@ -66,3 +92,16 @@ def test_its_points_are_those_of_plain_optuna(python: str, tmp_path: Path) -> No
     plain = [python, "-c", PLAIN, str(TRIALS)]
     told = subprocess.run(plain, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert [points[number] for number in range(TRIALS)] == json.loads(told.stdout)
+
+
+@pytest.mark.integration
+def test_it_learns_from_failures_and_goes_on_as_it_was(python: str) -> None:
+    """With forbidden points, and constraints that only some trials have."""
+    found = []
+    for way in ("whole", "resumed"):
+        words = [python, "-c", LEARNING, way]
+        ended = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert ended.returncode == 0, ended.stderr
+        found.append(json.loads(ended.stdout))
+    assert found[0] == found[1]
+    assert sum(point["c"] == "d" for point in found[0][-10:]) <= 2
