@@ -331,6 +331,18 @@ def attempt_at(run: Run, key: str, number: int) -> tuple[Attempt, Record | None]
     return Attempt(key, number, begun, host if isinstance(host, dict) else {}), ended
 
 
+def check_attempt(run: Run, path: str, data: bytes | None) -> None:
+    """Name what lies among the attempts and is none, in the log."""
+    place = run.attempt_of(path)
+    try:
+        told = json.loads(data or b"{}")
+        good = place is not None and (data is None or told.get("task") == place.key)
+    except (ValueError, AttributeError, RecursionError):
+        good = False
+    if not good:
+        run.store.ignore(path, "is no attempt")
+
+
 def current_record(run: Run, key: str) -> Record | None:
     """The task's record, or None: one of an earlier generation counts as absent."""
     path = run.out_path(key)

@@ -132,6 +132,16 @@ def money(stage: Stage) -> str:
     )
 
 
+@row(6, "Queues made before a start that fails; machines that EC2 does not describe; both by moto")
+def leftovers(stage: Stage) -> str:
+    fleet = "tests/compute/baremetal/test_fleet.py::"
+    ended = passed(
+        f"{fleet}test_queues_made_before_a_failure_are_removed",
+        f"{fleet}test_machines_that_ec2_does_not_describe_yet_count_and_are_ended",
+    )
+    return f"{ended} starts: each queue in the state and removed, each machine counted and ended"
+
+
 @row(7, "No network at all (a network namespace), an empty home, no configuration")
 def newcomer(stage: Stage) -> str:
     alone = ("unshare", "-n") if os.geteuid() == 0 else ("unshare", "-rn")

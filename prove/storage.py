@@ -234,3 +234,42 @@ def jumped(ground: Playground, clock: Clock, dice: random.Random) -> tuple[int, 
     code = driver.wait(300)
     check(code == 0, f"the driver ended with {code}: {ground.said[-300:]}")
     return jumps, refused
+
+
+@row(
+    1, "Records of another task, 100,000 brackets, wrong types, a pipe, a loop of links, a manifest"
+)
+def bad_objects(stage: Stage) -> str:
+    ground = Playground(configure(stage.folder / "run", frameworks=["constant"], seeds=3))
+    folder, runs = ground.folder, ground.folder / "runs"
+    of = ("--dataset", "cpu", "--dataset", "penguins")
+    done = run_main(folder, "execute-compute", *of)
+    check(done.returncode == 0, f"the run ended with {done.returncode}: {done.stderr[-300:]}")
+    paths = sorted(ground.finals())
+    check(len(paths) >= 5, f"only {len(paths)} records")
+    (runs / paths[0]).write_bytes((runs / paths[-1]).read_bytes())
+    (runs / paths[1]).write_text("[" * 100_000)
+    wrong = json.loads((runs / paths[2]).read_bytes())
+    (runs / paths[2]).write_text(json.dumps(wrong | {"status": 7}))
+    (runs / paths[3]).unlink()
+    os.mkfifo(runs / paths[3])
+    foreign = Path("default/attempts/constant/notes.txt")
+    (runs / foreign).write_text("mine")
+    loop = Path("default/attempts/constant/loop")
+    (runs / loop).symlink_to(runs / loop)
+    manifest = Path("broken/manifest.json")
+    (runs / "broken").mkdir()
+    (runs / manifest).write_text('{"version": 1}')
+    bad = [*paths[:4], str(foreign), str(loop), str(manifest)]
+    told = json.loads(run_main(folder, "status", "--json").stdout)
+    check(told["success"] == len(paths) - 4, f"status counts {told['success']} of {len(paths)}")
+    done = run_main(folder, "doctor")
+    said = "".join((done.stdout + done.stderr).split())
+    check("Traceback" not in said, f"doctor: {said[-300:]}")
+    for one in bad:
+        check(said.count(one) == 1, f"doctor names {one} {said.count(one)} times")
+    done = run_main(folder, "resume-compute", *of)
+    check(done.returncode == 0, f"resume ended with {done.returncode}: {done.stderr[-300:]}")
+    told = json.loads(run_main(folder, "status", "--json").stdout)
+    check(told["success"] == len(paths), f"after resuming {told['success']} of {len(paths)}")
+    return f"{len(bad)} bad objects, each named once by doctor; the 4 records came back"

@@ -145,15 +145,24 @@ def execute(
             waiting = [task for task in waiting if task.key in again]
         summary.interrupted = stop.is_set()
         if not run.store.is_lost:
-            _counted_from_store(run, summary)
+            _counted_from_store(run, summary, tasks)
         if not summary.interrupted:
             finish(run)
     return summary
 
 
-def _counted_from_store(run: Run, summary: Summary) -> None:
-    """Take back the results whose records have gone meanwhile: the store is what counts."""
+def _counted_from_store(run: Run, summary: Summary, tasks: Sequence[Task]) -> None:
+    """The store is what counts: add results that were not heard of, as a runner stores its last
+    one while it is interrupted, and take back those whose records have gone meanwhile."""
     present = set(run.store.list(f"{run.name}/{OUT}"))
+    results_heard = {key for key, one in summary.records.items() if one.is_result}
+    unheard = [
+        task.key
+        for task in tasks
+        if task.key not in results_heard and run.out_path(task.key) in present
+    ]
+    found = results.current_records(run, unheard)
+    summary.records.update((record.task, record) for record in found)
     heard = summary.records.items()
     gone = [key for key, one in heard if one.is_result and run.out_path(key) not in present]
     for key in gone:

@@ -56,7 +56,9 @@ class Store:
         self._guard = threading.Lock()
         self._held: set[str] = set()
         self._lost: str | None = None
-        self._ignored: set[str] = set()
+        # Objects that count as absent, with why; and whether the log names each.
+        self.ignored: dict[str, str] = {}
+        self.names_ignored = True
         # get_many's threads, and how many objects each reads before it hands them over.
         self._readers, self._at_once = _PARALLEL, 1
 
@@ -196,9 +198,10 @@ class Store:
 
     def ignore(self, path: str, why: str) -> None:
         """Name an object that counts as absent, once, in the log."""
-        if path not in self._ignored:
-            self._ignored.add(path)
-            _log.warning("warning: %s in %s %s and counts as absent.", path, self.url, why)
+        if path not in self.ignored:
+            self.ignored[path] = why
+            if self.names_ignored:
+                _log.warning("warning: %s in %s %s and counts as absent.", path, self.url, why)
 
     @contextlib.contextmanager
     def lock(self, name: str, on_lost: Callable[[], None] | None = None) -> Iterator[None]:  # noqa: ARG002

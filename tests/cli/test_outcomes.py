@@ -140,6 +140,36 @@ def test_the_end_is_counted_from_the_store(
     assert ("have gone from" in said) == (kept < 2)
 
 
+class Interrupted(Dispatcher):
+    """Hears that every task was interrupted."""
+
+    @classmethod
+    def process(cls, tests: Any) -> None:
+        for task in tests:
+            record = results.failure(task, Cause.INTERRUPTED, "The task was interrupted.")
+            results.settle(tests.run, results.begin(tests.run, task), record)
+
+
+def test_a_result_that_a_runner_stored_while_it_was_interrupted_counts(
+    folder_store: Store,
+    make_plan: Callable[..., Plan],
+    make_config: Callable[..., Config],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(discovery, "load_method", lambda name: Interrupted)
+    planned = make_plan(folder_store)
+    run = planned.run
+
+    def store_one(record: Record) -> None:
+        if record.task == planned.tasks[0].key:
+            late = Record(record.task, "success", labels=record.labels)
+            results.settle(run, results.begin(run, planned.tasks[0]), late)
+
+    summary = execute(run, make_config(max_attempts=1), planned.tasks, store_one)
+    assert dict(summary.causes) == {"success": 1, "interrupted": 1}
+    assert status(run).success == 1
+
+
 @pytest.mark.parametrize(
     ("causes", "hopeless", "never_run", "said"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email.utils
+import os
 import sys
 import threading
 import time
@@ -13,13 +14,16 @@ from pathlib import Path
 
 import pytest
 
+from benchmark import results
 from benchmark.config import Config, LoadedConfig
 from benchmark.errors import StoreError
 from benchmark.execution.scratch import scratch_root
 from benchmark.frameworks import environments, locks, registry
+from benchmark.results import Cause
 from benchmark.runs.doctor import cluster, configuration, examine, exit_code, machine, storage
 from benchmark.runs.doctor.finding import Finding, fault, misconfigured, ok, warning
 from benchmark.runs.doctor.patience import Asked
+from benchmark.runs.plan import Plan
 from benchmark.store import FolderStore, Store, open_store
 from tests.support.slurm_double import SlurmDouble
 
@@ -79,6 +83,37 @@ def test_exit_codes() -> None:
     assert exit_code([ok("a", "b"), warning(*line)]) == 0
     assert exit_code([ok("a", "b"), fault(*line)]) == 1
     assert exit_code([fault(*line), misconfigured(*line)]) == 2
+
+
+def test_bad_objects_of_a_store_are_each_named_once(
+    folder_store: FolderStore, make_plan: Callable[..., Plan], caplog: pytest.LogCaptureFixture
+) -> None:
+    plan = make_plan(folder_store)
+    one, two = (task.key for task in plan.tasks)
+    run, url = plan.run, folder_store.url
+    for key in (one, two):
+        attempt = results.begin(run, run.task(key))
+        results.settle(run, attempt, results.failure(run.task(key), Cause.TIMEOUT, "late"))
+    assert list(storage.check_objects(url)) == []
+    of_one = folder_store.get(run.out_path(one)) or b""
+    bad = {
+        run.out_path(two): of_one,
+        run.out_path("no/such/1"): b"[" * 100_000,
+        run.attempt_path(one, 1): of_one.replace(one.encode(), two.encode()),
+        f"{run.attempts_path(one)}/notes.txt": b"mine",
+        "broken/manifest.json": b'{"version": 1}',
+    }
+    for path, data in bad.items():
+        folder_store.put(path, data)
+    links = [f"{run.attempts_path(one)}/0002.json", run.out_path("a/loop/1")]
+    pipe, loop = (Path(url, link) for link in links)
+    loop.parent.mkdir(parents=True)
+    os.mkfifo(pipe)
+    loop.symlink_to(loop)
+    found = list(storage.check_objects(url))
+    assert {finding.level for finding in found} == {"warning"}
+    assert sorted(finding.message.split()[0] for finding in found) == sorted([*bad, *links])
+    assert not caplog.records
 
 
 def test_a_store_is_tried_and_left_as_it_was(folder_store: FolderStore) -> None:

@@ -32,6 +32,7 @@ def examine(loaded: LoadedConfig) -> Iterator[Finding]:
     config = loaded.values
     url = config.store_url
     asked = [Asked(storage.STORE, partial(storage.check_store, url))]
+    asked.append(Asked(storage.STORE, partial(storage.check_objects, url)))
     if storage.is_remote(url):
         asked.append(Asked(storage.CREDENTIALS, storage.check_credentials))
         asked.append(Asked(storage.CLOCK, storage.check_clock))

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 import secrets
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from benchmark.errors import BenchmarkError
+from benchmark import results
+from benchmark.errors import BenchmarkError, plain_text
+from benchmark.layout import ATTEMPTS, OUT
 from benchmark.runs.doctor.finding import Finding, fault, ok, warning
 from benchmark.store import Store, open_store
 from benchmark.store.objects import LOCKS
+from benchmark.tasks import Run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,6 +25,9 @@ SKEW_S = 60.0
 REFUSED_S = 15 * 60.0
 CONNECT_S = 8.0
 PATIENCE_S = 2.0
+LOOK_S = 8.0
+MOST_NAMED = 20
+_MANIFEST = "/manifest.json"
 
 
 def is_remote(url: str) -> bool:
@@ -103,6 +110,54 @@ def _tried(store: Store, path: str, first: bytes) -> Iterator[Finding]:
     yield ok(STORE, f"{store.url} can be written, read and deleted, and creates once only")
 
 
+def check_objects(url: str) -> Iterator[Finding]:
+    """What lies in the store's runs and studies and is none of their objects, each once."""
+    if not is_remote(url) and not _exists(folder_of(url)):
+        return
+    end = time.monotonic() + LOOK_S
+    try:
+        store = _opened(url)
+        store.names_ignored = False
+        paths = store.list()
+        looked = 0
+        for name in sorted(p.removesuffix(_MANIFEST) for p in paths if p.endswith(_MANIFEST)):
+            of_run = [path for path in paths if path.startswith(f"{name}/")]
+            looked += _look(store, name, of_run, end)
+    except BenchmarkError:
+        return  # check_store says it.
+    found = [f"{path} {why}" for path, why in sorted(store.ignored.items())]
+    for one in found[:MOST_NAMED]:
+        yield warning(STORE, f"{plain_text(one)}, and counts as absent", "look at it and remove it")
+    if len(found) > MOST_NAMED:
+        yield warning(STORE, f"{len(found) - MOST_NAMED} more objects count as absent")
+    if time.monotonic() > end:
+        yield ok(STORE, f"{looked} of {len(paths)} objects were looked at within {LOOK_S:g} s")
+
+
+def _look(store: Store, name: str, paths: list[str], end: float) -> int:
+    """Read a run's records and attempts, which names what is none; how many were read."""
+    try:
+        run = Run.open(store, name)
+    except (BenchmarkError, ValueError) as error:
+        store.ignore(f"{name}{_MANIFEST}", f"is broken ({str(error).rstrip('.')})")
+        return 1
+    attempts = {path for path in paths if path.startswith(f"{name}/{ATTEMPTS}/")}
+    wanted = [path for path in paths if path in attempts or path.startswith(f"{name}/{OUT}/")]
+    looked = 0
+    for path, data in store.get_many(wanted):
+        try:
+            if path in attempts:
+                results.check_attempt(run, path, data)
+            else:
+                results.record_at(run, path, data)
+        except BenchmarkError as error:  # of a later version
+            store.ignore(path, f"cannot be read ({str(error).rstrip('.')})")
+        looked += 1
+        if time.monotonic() > end:
+            break
+    return looked
+
+
 def check_credentials() -> Iterator[Finding]:
     """Which of the SDK's sources gives them; the credentials themselves are not shown."""
     try:
@@ -139,7 +194,6 @@ _SOURCES = {
 def check_clock() -> Iterator[Finding]:
     """This machine's clock against the Date that the S3 server puts into any answer."""
     import email.utils
-    import time
     from urllib.error import HTTPError, URLError
     from urllib.request import Request, urlopen
 
