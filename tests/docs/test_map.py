@@ -1,4 +1,4 @@
-"""The map of the house in CONTRIBUTING.md: its parts are there, and imports point down."""
+"""The code map in CONTRIBUTING.md: its parts are there, and imports point down."""
 
 from __future__ import annotations
 
