@@ -1,7 +1,7 @@
 # make benchmark   environment, embedded quickstart run, results, figures, report
 # make test        environment, the tests
 # make integration what needs root, apt and heavy installs
-# make check       ruff, mypy, bandit, pip-audit where PyPI's JSON API is reachable
+# make check       ruff, mypy, codespell, bandit, pip-audit where PyPI's JSON API is reachable
 # make docs        the reference from the code, and the site into site/
 # make coverage    branch coverage of the default tests, processes that they start included
 # make soak        the long tests: dozens of kills, every framework's environment
@@ -41,6 +41,7 @@ check: $(VENV)/.ready-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/codespell docs/*.md README.md
 	$(BIN)/bandit -q -c pyproject.toml -r benchmark main.py
 	$(BIN)/python -m tests.support.audit
 

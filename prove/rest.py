@@ -128,7 +128,7 @@ def money(stage: Stage) -> str:
     limits = passed("tests/runs/test_spending.py")
     return (
         f"{ended} runs over the double: no machine, queue or template left; {limits} of forecasts "
-        "and 'max_cost': nothing begun beyond it. No real account was asked"
+        "and 'max_cost': nothing started beyond it. No real account was asked"
     )
 
 
