@@ -19,7 +19,7 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmark.frameworks import environments, registry
-from prove import kills, limits, rest, resume, storage  # noqa: F401  their rows
+from prove import kills, limits, rest, resume, service, storage  # noqa: F401  their rows
 from prove.rows import BROKEN, HOLDS, PROMISES, ROWS, Stage, Verdict, played
 from prove.table import markdown, show
 

@@ -12,17 +12,27 @@ ROOT = Path(__file__).parents[1]
 
 
 class Server:
-    """`main.py serve` in a folder; killed and started anew on the same ports and data."""
+    """`main.py serve` in a folder; killed and started anew on the same ports and data.
 
-    def __init__(self, folder: Path, *arguments: str) -> None:
-        self.folder, self._arguments = folder, arguments
+    `before` stands before the command.
+    """
+
+    def __init__(self, folder: Path, *arguments: str, before: tuple[str, ...] = ()) -> None:
+        self.folder, self._arguments, self._before = folder, arguments, before
         self.port, self.grpc_port, self.said = 0, 0, ""
         self.process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
         ports = ["--port", str(self.port), "--grpc-port", str(self.grpc_port)]
         self.process = subprocess.Popen(
-            [sys.executable, str(ROOT / "main.py"), "serve", *ports, *self._arguments],
+            [
+                *self._before,
+                sys.executable,
+                str(ROOT / "main.py"),
+                "serve",
+                *ports,
+                *self._arguments,
+            ],
             cwd=self.folder,
             stderr=subprocess.PIPE,
             text=True,
@@ -50,6 +60,11 @@ class Server:
         assert self.process is not None
         self.process.send_signal(number)
         return self.process.wait(60)
+
+    def end(self) -> None:
+        """Kill it where it still runs."""
+        if self.process is not None and self.process.poll() is None:
+            self.kill()
 
     @property
     def url(self) -> str:

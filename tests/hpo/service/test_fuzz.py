@@ -81,7 +81,7 @@ def mutated(generator: random.Random) -> bytes:
 
 @pytest.mark.parametrize(
     "count",
-    [300, pytest.param(10_000, marks=[pytest.mark.integration, pytest.mark.soak])],
+    [300, pytest.param(20_000, marks=[pytest.mark.integration, pytest.mark.soak])],
     ids=["few", "many"],
 )
 @pytest.mark.filterwarnings("ignore")
