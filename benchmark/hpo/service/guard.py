@@ -78,6 +78,18 @@ def read_tokens(file: Path) -> dict[bytes, Right]:
     return tokens
 
 
+def read_again(file: Path, tokens: dict[bytes, Right]) -> None:
+    """Put the file's tokens in the place of these; at no moment a token of both is missing.
+
+    Raises:
+        TokenError: the file cannot be used, and the tokens stay as they are.
+    """
+    found = read_tokens(file)
+    tokens.update(found)
+    for gone in tokens.keys() - found.keys():
+        del tokens[gone]
+
+
 def right_of(tokens: dict[bytes, Right], header: str | None) -> Right | None:
     """The right of an `Authorization: Bearer TOKEN`, or None."""
     kind, _, token = (header or "").partition(" ")
@@ -85,7 +97,7 @@ def right_of(tokens: dict[bytes, Right], header: str | None) -> Right | None:
         return None
     mine = _hashed(token.strip())
     found: Right | None = None
-    for hashed, right in tokens.items():
+    for hashed, right in list(tokens.items()):
         if hmac.compare_digest(mine, hashed):
             found = right
     return found

@@ -18,7 +18,7 @@ from starlette.routing import Match
 
 from benchmark import __version__
 from benchmark.errors import BenchmarkError
-from benchmark.hpo.service import bodies, classic, pages, phrases, plots
+from benchmark.hpo.service import bodies, classic, metrics, pages, phrases, plots
 from benchmark.hpo.service.classic import PhraseError
 from benchmark.hpo.service.classic_checks import is_empty
 from benchmark.hpo.service.errors import ServiceError
@@ -74,7 +74,15 @@ def make_app(service: Service, before_end: Callable[[], None] = lambda: None) ->
         redoc_url=None,
         docs_url=None,
     )
+    requests = metrics.Requests()
+    app.add_middleware(metrics.Metered, requests=requests)
     app.add_middleware(SegmentsApart)
+
+    async def measured(_: Request) -> Response:
+        text = await threads.quick(metrics.text, service, requests)
+        return Response(text, headers={"content-type": metrics.CONTENT_TYPE})
+
+    app.add_route("/metrics", measured, methods=["GET"])
     app.include_router(routes(service, threads))
     _classic(app, service, threads)
     app.add_exception_handler(BenchmarkError, _refused)

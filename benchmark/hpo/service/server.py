@@ -11,17 +11,27 @@ import sys
 import threading
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.errors import BenchmarkError
-from benchmark.hpo.service.guard import RATE, Guard, is_loopback, read_tokens
+from benchmark.hpo.service.guard import (
+    RATE,
+    Guard,
+    TokenError,
+    is_loopback,
+    read_again,
+    read_tokens,
+)
 from benchmark.hpo.service.homes import DatabaseHome, Home, MemoryHome, StoreHome
 from benchmark.hpo.service.service import Service
 from benchmark.store import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from benchmark.hpo.service.guard import Right
 
 
 # A sampler computes in a thread beside those that answer: each step of theirs would wait 5 ms.
@@ -121,6 +131,9 @@ def serve(options: Options, store_url: str, say: Callable[[str], None]) -> None:
         )
         sys.setswitchinterval(_SWITCH_S)
         signal.signal(signal.SIGTERM, _interrupt)
+        if tokens is not None and options.token_file is not None:
+            again = partial(_tokens_again, options.token_file, tokens)
+            signal.signal(signal.SIGHUP, lambda *_: again())
         # uvicorn raises the signal anew after an end that was in order.
         ending.callback(last.cancel)
         with contextlib.suppress(KeyboardInterrupt):
@@ -131,6 +144,15 @@ def _cut_off() -> None:
     """A sampler may compute for minutes; what was acknowledged is in the storage."""
     _log.warning("The server ends with calls under way, which took longer than %g s.", _LAST_S)
     os._exit(0)
+
+
+def _tokens_again(file: Path, tokens: dict[bytes, Right]) -> None:
+    try:
+        read_again(file, tokens)
+    except TokenError as error:
+        _log.error("%s The tokens stay as they were.", error)
+    else:
+        _log.warning("Read %d tokens from %s.", len(tokens), file)
 
 
 def _interrupt(*_: Any) -> None:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from benchmark.hpo.service.homes import Home
+    from benchmark.hpo.service.tally import Counts
 
 MOST_OPEN = 128
 MOST_TUNABLES = 1000
@@ -145,6 +146,12 @@ class Service:
             return self._home.title(study)
         except BenchmarkError:
             return study
+
+    def open_counts(self) -> list[Counts]:
+        """Of the experiments in memory: what each has given out and been told."""
+        with self._guard:
+            found = [one.experiment for one in self._held.values() if one.experiment is not None]
+        return [experiment.counts() for experiment in found]
 
     def delete(self, experiment: str) -> None:
         """Remove an experiment with all its results.

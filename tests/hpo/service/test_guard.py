@@ -9,7 +9,14 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from benchmark.hpo.service.guard import LARGEST_BODY, Buckets, Guard, TokenError, read_tokens
+from benchmark.hpo.service.guard import (
+    LARGEST_BODY,
+    Buckets,
+    Guard,
+    TokenError,
+    read_again,
+    read_tokens,
+)
 from benchmark.hpo.service.homes import MemoryHome
 from benchmark.hpo.service.rest import make_app
 from benchmark.hpo.service.server import Options, ServeError, check
@@ -34,7 +41,13 @@ def bearer(token: str) -> dict[str, str]:
 def test_tokens_have_their_rights(guarded: TestClient) -> None:
     for path in ("/health", "/"):
         assert guarded.get(path).status_code == 200
-    for path in ("/v1/experiments", "/listexperiments", "/openapi.json", "/experiment_trials"):
+    for path in (
+        "/metrics",
+        "/v1/experiments",
+        "/listexperiments",
+        "/openapi.json",
+        "/experiment_trials",
+    ):
         assert guarded.get(path).status_code == 401
         assert guarded.get(path, headers=bearer("x" * 24)).status_code == 401
     assert guarded.get("/v1/experiments", headers=bearer(READ)).status_code == 200
@@ -72,6 +85,24 @@ def test_token_files_that_are_refused(tmp_path: Path, text: str, said: str) -> N
     with pytest.raises(TokenError, match=said) as caught:
         read_tokens(file)
     assert WRITE not in str(caught.value)
+
+
+def test_tokens_are_read_again_or_stay(tmp_path: Path) -> None:
+    file = tmp_path / "tokens"
+    file.write_text(f"read {READ}\nwrite {WRITE}\n")
+    tokens = read_tokens(file)
+    client = TestClient(Guard(make_app(Service(MemoryHome())), tokens))
+    file.write_text(f"read {WRITE}\nwrite {'n' * 24}\n")
+    read_again(file, tokens)
+    codes = [client.get("/v1/experiments", headers=bearer(t)).status_code for t in (READ, WRITE)]
+    assert codes == [401, 200]
+    assert client.post("/v1/experiments/e/stop", headers=bearer(WRITE)).status_code == 403
+    assert client.post("/v1/experiments/e/stop", headers=bearer("n" * 24)).status_code == 404
+    before = dict(tokens)
+    file.write_text("nothing\n")
+    with pytest.raises(TokenError):
+        read_again(file, tokens)
+    assert tokens == before
 
 
 def test_a_byte_order_mark_is_no_part_of_a_right(tmp_path: Path) -> None:

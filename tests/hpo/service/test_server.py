@@ -14,8 +14,10 @@ from typing import Any
 import pytest
 
 from benchmark.hpo import Client
+from benchmark.hpo.client import ClientError
 from benchmark.store import open_store
 from prove.kills import killed_service
+from prove.rows import until
 
 TUNABLES: list[dict[str, Any]] = [
     {"name": f"x{n}", "value_type": "double", "lower_bound": 0, "upper_bound": 1} for n in range(3)
@@ -48,6 +50,19 @@ def test_streams_end_with_the_server(serve: Serve) -> None:
         # A stream that is cut off has no last chunk, which raises.
         assert stream.read().startswith(b"data: ")
     assert server.said == ""
+
+
+def test_sighup_reads_the_tokens_again(serve: Serve, tmp_path: Path) -> None:
+    file = tmp_path / "tokens"
+    file.write_text(f"write {'a' * 24}\n")
+    server = serve("--no-grpc", "--token-file", str(file))
+    file.write_text(f"write {'b' * 24}\n")
+    assert server.process is not None
+    server.process.send_signal(signal.SIGHUP)
+    until(lambda: "Read 1 tokens" in server.said, "the tokens", 60)
+    assert list(Client(server.url, token="b" * 24).experiments()) == []
+    with pytest.raises(ClientError, match="token is needed"):
+        list(Client(server.url, token="a" * 24).experiments())
 
 
 @pytest.mark.parametrize("trusted", [False, True])
