@@ -22,6 +22,7 @@ from benchmark.runs.doctor.machine import check_machine
 INF = float("inf")
 ROOT = Path(__file__).parents[2]
 V1 = {"cpu": "cpu,cpuacct", "memory": "memory"}
+V2 = {"unified": ""}
 
 
 @pytest.fixture
@@ -31,12 +32,13 @@ def tree(tmp_path: Path) -> Callable[..., str]:
     def make(kind: str, own: str, files: dict[str, str], root: str = "/") -> str:
         (tmp_path / "process").mkdir()
         mounts, groups = ["25 1 0:1 / / rw - ext4 /dev/sda rw"], []
-        for name, options in V1.items() if kind == "v1" else [("unified", "")]:
+        hierarchies = {"v1": V1, "v2": V2, "hybrid": V1 | V2}[kind]
+        for name, options in hierarchies.items():
             place = tmp_path / name
             place.mkdir()
             form = f"cgroup cgroup rw,{options}" if options else "cgroup2 cgroup rw"
             mounts.append(f"30 25 0:26 {root} {place} rw,nosuid shared:9 - {form}")
-            groups.append(f"{len(groups)}:{options}:{own}")
+            groups.append(f"{len(groups) + 1 if options else 0}:{options}:{own}")
         for path, text in files.items():
             file = tmp_path / path
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -111,6 +113,44 @@ TREES = {
             },
         ),
         Allowance(3, 1024),
+    ),
+    "a quota and a limit of v1, hybrid": (
+        (
+            "hybrid",
+            "/docker/abc",
+            {
+                "cpu/docker/abc/cpu.cfs_quota_us": "150000",
+                "cpu/docker/abc/cpu.cfs_period_us": "100000",
+                "memory/docker/abc/memory.limit_in_bytes": f"{GIB}",
+                "unified/docker/abc/cgroup.controllers": "",
+            },
+        ),
+        Allowance(1.5, 1024),
+    ),
+    "a quota of v2 and a limit of v1, hybrid": (
+        (
+            "hybrid",
+            "/a/b",
+            {
+                "unified/a/cpu.max": "50000 100000",
+                "unified/a/b/cpu.max": "max 100000",
+                "memory/a/memory.limit_in_bytes": f"{2 * GIB}",
+                "memory/a/b/memory.limit_in_bytes": f"{GIB}",
+            },
+        ),
+        Allowance(0.5, 1024),
+    ),
+    "no limit, hybrid": (
+        (
+            "hybrid",
+            "/",
+            {
+                "cpu/cpu.cfs_quota_us": "-1",
+                "memory/memory.limit_in_bytes": "9223372036854771712",
+                "unified/cgroup.controllers": "",
+            },
+        ),
+        Allowance(INF, INF),
     ),
     "outside of what the namespace shows": (
         ("v2", "/../../other", {"unified/cpu.max": "100000 100000"}),
