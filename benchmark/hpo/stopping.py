@@ -33,7 +33,7 @@ STOPS = "stops"
 KEYS = ("time", "cost", "no_improvement", "failures", "failure_streak")
 FAILURES = 5
 # Warned of when it is so long, twice, four times, and so on.
-_STREAK = 10
+STREAK = 10
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,7 @@ class Progress:
     @property
     def warning(self) -> str | None:
         """A long streak of failures in a sentence, as often as it has doubled."""
-        times, rest = divmod(self.streak, _STREAK)
+        times, rest = divmod(self.streak, STREAK)
         if rest or times.bit_count() != 1:
             return None
         return (

@@ -9,6 +9,7 @@ Every method may be called from many threads. What it changed is in the storage 
 
 from __future__ import annotations
 
+import logging
 import threading
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -26,6 +27,7 @@ from benchmark.hpo.service.errors import (
 from benchmark.hpo.service.giving import Giving, stored
 from benchmark.hpo.service.tally import Tally
 from benchmark.hpo.space import identity
+from benchmark.hpo.stopping import STREAK
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -43,6 +45,7 @@ State = Literal["running", "paused", "stopped"]
 
 STATE, USED_UP = "service_state", "service_used_up"
 MOST_WAITING = 64
+_log = logging.getLogger("benchmark.hpo.service")
 _CHUNK = 100
 
 
@@ -70,6 +73,7 @@ class Experiment:
         )
         self._state: State | None = None
         self._used_up: bool | None = None
+        self._failing = 0
         self._tally = Tally(self.optimizer, opened.terms, opened.definition, alone=opened.alone)
         self._giving = Giving(self.optimizer, opened, self._tally)
         self._waiting = threading.BoundedSemaphore(MOST_WAITING)
@@ -163,6 +167,10 @@ class Experiment:
         if first:
             self._opened.leases.release(number)
             self._tally.ended(number, ending)
+            self._failing = self._failing + 1 if ending.status == "failure" else 0
+            if self._failing and not self._failing % STREAK:
+                name = self.terms.experiment
+                _log.warning("The last %d trials of '%s' failed.", self._failing, name)
             self._ahead.told()
             self._on_told(self, number)
             return True

@@ -80,6 +80,28 @@ def test_an_ended_lease_is_given_out_again(service: Service) -> None:
         assert experiment.tell(0, Ending("success", (1.0,)))
 
 
+def test_failures_teach_and_a_streak_of_them_is_logged(
+    folder_store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    service = Service(StoreHome(folder_store))
+    gc = {"name": "gc", "value_type": "categorical", "choices": ["serial", "G1", "Z"]}
+    more = {"tunables": [TUNABLES[0], gc], "algorithm": "optuna_tpe", "seed": 1, "trials": 60}
+    service.create("e", DECLARED | more)
+    chosen = []
+    with service.use("e") as experiment:
+        for _ in range(30):
+            (given,) = experiment.ask()
+            chosen.append(given.params["gc"])
+            success = Ending("success", (value(given.params),))
+            experiment.tell(given.number, Ending("failure") if chosen[-1] == "Z" else success)
+        assert chosen[-15:].count("Z") <= 2
+        assert "failed" not in caplog.text
+        for _ in range(10):
+            (given,) = experiment.ask()
+            experiment.tell(given.number, Ending("failure"))
+    assert "The last 10 trials of 'e' failed." in caplog.text
+
+
 def test_a_lease_ends_while_the_experiment_is_closed(folder_store: Store) -> None:
     clock, home = Clock(), StoreHome(folder_store)
     home._leases["e"] = MemoryLeases(clock)
