@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from benchmark.compute.faults import PassingError, patiently
 from benchmark.compute.slurm.commands import call
 from benchmark.errors import BenchmarkError, ConfigError
 
 if TYPE_CHECKING:
     from benchmark.config import Config
+
+PATIENCE_S = 60.0
+_log = logging.getLogger("benchmark.compute")
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,7 @@ def check(config: Config, cores: int, memory_mb: int, time_s: float | None = Non
     if config.store_url.startswith("memory://"):
         raise ConfigError("The results would go to memory, which no node of the cluster sees.")
     try:
-        found = partitions()
+        found = _partitions_soon()
     except BenchmarkError as error:
         raise ConfigError(str(error)) from None
     names = (options.partition or "").split(",")
@@ -79,6 +84,15 @@ def _check_fits(chosen: list[Partition], cores: int, memory_mb: int, wanted_s: f
             f"A job would ask for {memory_mb} MB ('reserve_mb' of 'slurm' included), and the nodes "
             f"of the partition {name} have {most} at most; set it lower, or name another partition."
         )
+
+
+def _partitions_soon() -> list[Partition]:
+    """The partitions; a controller that restarts is waited for."""
+    try:
+        return partitions()
+    except PassingError as fault:
+        _log.warning("%s Trying again for %g s.", fault, PATIENCE_S)
+    return patiently(partitions, PATIENCE_S)
 
 
 def partitions() -> list[Partition]:
