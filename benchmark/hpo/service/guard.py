@@ -36,7 +36,7 @@ _SHORTEST_TOKEN = 16
 _MOST_CLIENTS = 10_000
 # What tells nothing about any experiment.
 _OPEN = re.compile(r"/|/health|/ready|/static/[a-z.]+")
-_LOOKING = ("GET", "HEAD")
+_LOOKING = ("GET", "HEAD", "OPTIONS")
 _CODES = {400: "invalid", 401: "no_token", 403: "forbidden", 413: "too_large", 429: "too_many"}
 _HEADERS = [
     (b"x-content-type-options", b"nosniff"),
@@ -179,6 +179,9 @@ class Guard:
                 message["headers"] = [*message.get("headers", ()), *_HEADERS]
             await send(message)
 
+        if scope["method"] == "HEAD":
+            # The server leaves out the body of what it knows as HEAD.
+            scope = {**scope, "method": "GET"}
         await self._app(scope, counted, sent)
 
     def _refusal(self, scope: Scope, headers: dict[bytes, bytes]) -> Refusal | None:

@@ -175,13 +175,15 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 async def _no_place(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    if error.status_code == 405 and request.method == "OPTIONS":
+        return Response(status_code=204, headers={"allow": _allowed(request)})
     if request.url.path.startswith("/v1") and error.status_code in (404, 405):
         if error.status_code == 404:
             text = f"There is nothing at {request.url.path}; /openapi.json has the paths."
             return _said(request, 404, "not_found", text)
-        allowed = _allowed(request)
-        text = f"{request.method} is not for {request.url.path}; it takes {allowed}."
-        return _said(request, 405, "invalid", text, allow=allowed)
+        methods = ", ".join(_methods(request))
+        text = f"{request.method} is not for {request.url.path}; it takes {methods}."
+        return _said(request, 405, "invalid", text, allow=_allowed(request))
     if error.status_code == 405:
         return _said(request, 405, "not_found", phrases.NO_PLACE, allow=_allowed(request))
     if error.status_code == 404:
@@ -189,16 +191,22 @@ async def _no_place(request: Request, error: Exception) -> Response:
     return _said(request, error.status_code, "invalid", str(error.detail))
 
 
-def _allowed(request: Request) -> str:
+def _methods(request: Request) -> list[str]:
     """The methods that the path has, over all of its routes."""
     routes = request.app.router.routes
-    return ", ".join(
+    return [
         method
         for method in ("GET", "POST", "DELETE")
         if any(
             route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes
         )
-    )
+    ]
+
+
+def _allowed(request: Request) -> str:
+    """The same with those that every path has for them."""
+    methods = _methods(request)
+    return ", ".join([*methods, *(["HEAD"] if "GET" in methods else []), "OPTIONS"])
 
 
 async def _unreadable(request: Request, error: Exception) -> Response:

@@ -58,6 +58,18 @@ def test_tokens_have_their_rights(guarded: TestClient) -> None:
     assert (found.status_code, found.text) == (404, "Experiment not found!")
 
 
+def test_head_is_get_and_options_may_be_read(guarded: TestClient) -> None:
+    for path in ("/health", "/v1/experiments", "/metrics", "/openapi.json"):
+        found = guarded.head(path, headers=bearer(READ))
+        assert found.status_code == 200
+        wanted = guarded.get(path, headers=bearer(READ)).headers
+        assert found.headers["content-type"] == wanted["content-type"]
+    assert guarded.head("/v1/experiments").status_code == 401
+    assert guarded.head("/v1/experiments/e", headers=bearer(READ)).status_code == 404
+    assert guarded.options("/v1/experiments").status_code == 401
+    assert guarded.options("/v1/experiments", headers=bearer(READ)).status_code == 204
+
+
 def test_refusals_of_v1_are_json(guarded: TestClient) -> None:
     refused = guarded.get("/v1/experiments")
     assert (refused.status_code, refused.json()["error"]) == (401, "no_token")

@@ -363,17 +363,20 @@ def test_a_path_and_a_method_that_are_not_there(http: Http) -> None:
     assert (refused.status_code, refused.json()["error"]) == (405, "invalid")
     assert refused.json()["message"] == "PUT is not for /v1/experiments; it takes GET, POST."
     allowed = {
-        "/v1/experiments": "GET, POST",
-        "/v1/experiments/e": "GET, DELETE",
-        "/v1/experiments/e/trials": "GET, POST",
-        "/v1/experiments/e/trials/0": "GET",
-        "/v1/experiments/team%2Fone/trials/0/tell": "POST",
-        "/experiment_trials": "GET, POST",
-        "/health": "GET",
+        "/v1/experiments": "GET, POST, HEAD, OPTIONS",
+        "/v1/experiments/e": "GET, DELETE, HEAD, OPTIONS",
+        "/v1/experiments/e/trials": "GET, POST, HEAD, OPTIONS",
+        "/v1/experiments/e/trials/0": "GET, HEAD, OPTIONS",
+        "/v1/experiments/team%2Fone/trials/0/tell": "POST, OPTIONS",
+        "/experiment_trials": "GET, POST, HEAD, OPTIONS",
+        "/health": "GET, HEAD, OPTIONS",
     }
     for path, methods in allowed.items():
         answer = http.patch(path)
         assert (answer.status_code, answer.headers["allow"]) == (405, methods)
+        answer = http.options(path)
+        assert (answer.status_code, answer.headers["allow"], answer.text) == (204, methods, "")
+    assert http.options("/nothing").status_code == 404
 
 
 def test_a_value_out_of_range_is_told_with_the_range(http: Http) -> None:
