@@ -43,12 +43,14 @@ from scipy import stats  # noqa: E402
 from benchmark.execution.runner import Runner  # noqa: E402
 from benchmark.hpo.algorithms import ALGORITHMS, AlgorithmError  # noqa: E402
 from benchmark.hpo.optimizer import Optimizer, Told  # noqa: E402
+from benchmark.hpo.order import InOrder  # noqa: E402
 from benchmark.hpo.space_file import read_space  # noqa: E402
 from benchmark.hpo.storage import open_storage  # noqa: E402
 from benchmark.hpo.study import Study  # noqa: E402
 from benchmark.hpo.study_file import define  # noqa: E402
 from benchmark.hpo.verdict import ALPHA, compare  # noqa: E402
 from benchmark.store import open_store  # noqa: E402
+from benchmark.tasks import Resources, Task  # noqa: E402
 
 NAMES = "abcde"
 TUNABLES = [
@@ -292,11 +294,29 @@ def verdicts(repeats: int) -> None:
     figure(name, 100 * worst, "%", aim=50 * ALPHA)
 
 
+class _Taker:
+    """A dispatcher that takes tasks and does nothing with them."""
+
+    def submit(self, tasks: list[Task]) -> None:
+        pass
+
+
+def resumed(trials: int) -> None:
+    """How long the submission of a study's interrupted trials takes before any of them runs."""
+    one = Resources(cores=1, memory_mb=300, runtime_s=20, hard_limit_s=20)
+    tasks = [Task(str(n), "package:Evaluation", "", {"trial": n}, one) for n in range(trials)]
+    begun = time.perf_counter()
+    InOrder(_Taker()).submit(tasks)  # type: ignore[arg-type]
+    took = time.perf_counter() - begun
+    print(f"{trials} interrupted trials are submitted in {took:.3f} s")
+    figure(f"{trials} interrupted trials submitted", took, "s", aim=1)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--trials", type=int, default=200, help="a row (default: 200)")
     parser.add_argument("--quick", action="store_true", help="40 trials; asks at 100 and 1,000")
-    parser.add_argument("--only", choices=("shares", "asks", "failing", "verdicts"))
+    parser.add_argument("--only", choices=("shares", "asks", "failing", "verdicts", "resumed"))
     parser.add_argument("--algorithms", nargs="*", metavar="NAME", help="of --only failing")
     parser.add_argument("--seeds", type=int, help="of --only failing (default: 5, quick: 1)")
     options = parser.parse_args()
@@ -306,6 +326,8 @@ def main() -> int:
         f"{platform.python_version()}, Optuna {optuna.__version__}"
     )
     with tempfile.TemporaryDirectory(prefix="studies-") as folder:
+        if options.only in (None, "resumed"):
+            resumed(20_000)
         if options.only in (None, "verdicts"):
             verdicts(2000 if options.quick else 40_000)
         if options.only in (None, "failing"):

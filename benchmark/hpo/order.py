@@ -54,9 +54,12 @@ class InOrder:
         self._dispatcher.close()
 
     def _release(self) -> None:
-        ready = [task for task in self._held if all(map(self._has_ended, _before(task)))]
+        held: list[Task] = []
+        ready: list[Task] = []
+        for task in self._held:
+            (ready if all(map(self._has_ended, _before(task))) else held).append(task)
         if ready:
-            self._held = [task for task in self._held if task not in ready]
+            self._held = held
             self._dispatcher.submit(ready)
 
     def _has_ended(self, key: str) -> bool:

@@ -9,16 +9,18 @@ import pytest
 
 from benchmark import results
 from benchmark.compute.local import local
+from benchmark.hpo.order import InOrder
 from benchmark.hpo.study import Study
 from benchmark.results import Record
 from benchmark.store import open_store
+from benchmark.tasks import Resources, Task
 from tests.support.documents import ROOT, blocks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from benchmark.config import Config
-    from benchmark.tasks import Run, Task
+    from benchmark.tasks import Run
 
 STUDY = """
 name: db
@@ -87,3 +89,23 @@ def test_the_guides_loop_forgets_no_trial_of_a_killed_run(
     study = Study.open(open_store("runs"), "db")
     assert study.unfinished() == []
     assert {trial.state.name for trial in study.optimizer.trials()} == {"COMPLETE"}
+
+
+def test_many_interrupted_trials_are_submitted_without_comparing_each_with_each(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    resources = Resources(cores=1, memory_mb=300, runtime_s=20, hard_limit_s=20)
+    tasks = [Task(str(n), "package:Evaluation", "", {}, resources) for n in range(3)]
+    taken: list[Task] = []
+
+    class Taker:
+        def submit(self, ready: Sequence[Task]) -> None:
+            taken.extend(ready)
+
+    def compare(one: Task, other: object) -> bool:
+        raise AssertionError("tasks are compared")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Task, "__eq__", compare)
+        InOrder(Taker()).submit(tasks)  # type: ignore[arg-type]
+    assert taken == tasks
