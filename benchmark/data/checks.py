@@ -97,6 +97,8 @@ def _is_line(dataset: Dataset, name: str) -> bool:
     if pa.types.is_dictionary(column.type) or column.null_count or _rows(dataset) < 3:
         return False
     x, y = column.to_numpy().astype(float), dataset.table.column(dataset.target).to_numpy()
+    if not np.isfinite(x).all():
+        return False  # An infinite value is a finding of its own.
     x, y = x - x.mean(), y - y.mean()
     norm = float(np.sqrt((x @ x) * (y @ y)))
     return norm > 0 and np.isfinite(norm) and abs(float(x @ y)) / norm > 1 - 1e-9

@@ -1,6 +1,7 @@
 """What is suspicious in a data set is found, and what is not is left in peace."""
 
 import csv
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -79,3 +80,12 @@ def test_the_tables_of_a_study(tmp_path: Path) -> None:
     assert second["DATASET_ID"] == "titanic"
     with written[1].open() as file:
         assert next(csv.DictReader(file))["CLASSES"] == ""
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("-inf")])
+def test_infinite_values_are_one_finding_and_no_warning_of_numpy(value: float) -> None:
+    table = pa.table({"a": [value, *map(float, range(29))], "y": [n * 1.5 for n in range(30)]})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = checks.findings(Dataset.of("t", "regression", "y", table))
+    assert found == ['1 infinite value among the features, in "a"']
