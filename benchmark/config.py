@@ -28,6 +28,7 @@ from benchmark.config_keys import (
     SlurmOptions,
 )
 from benchmark.errors import ConfigError
+from benchmark.input_files import read_input
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -112,7 +113,7 @@ def load_config(
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        text = file.read_text(encoding="utf-8-sig")
+        text = read_input(file)
     except FileNotFoundError:
         raise ConfigError(
             f"There is no configuration file {file}; copy batch.config.default to it."

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark import json_text
 from benchmark.cli.output import report
 from benchmark.errors import BenchmarkError
+from benchmark.input_files import read_input
 
 if TYPE_CHECKING:
     import argparse
@@ -155,7 +156,7 @@ def _as_json(message: Any) -> Answer:
 def _read(file: Path) -> dict[str, Any]:
     """A search space, bare or in its request; tunables under either spelling."""
     try:
-        values = json_text.load(file.read_text(encoding="utf-8-sig"))
+        values = json_text.load(read_input(file))
     except (OSError, ValueError) as error:
         raise BenchmarkError(f"The file {file} cannot be read as JSON: {error}.") from None
     if isinstance(values, dict):

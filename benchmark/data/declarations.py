@@ -39,6 +39,7 @@ from benchmark.data.download import SCHEMES
 from benchmark.data.fetch import is_reference
 from benchmark.data.kinds import Reading
 from benchmark.errors import DataError, plain_text
+from benchmark.input_files import read_input
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -262,7 +263,7 @@ def _read(name: str) -> tuple[Path, Any]:
             f"'datasets' names {name}, and nobody here has that home; write the whole path."
         ) from None
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_input(path)
     except FileNotFoundError:
         raise DataError(_absent(name, path)) from None
     except (OSError, ValueError) as error:

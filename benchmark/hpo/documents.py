@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark import json_text
 from benchmark.errors import BenchmarkError
+from benchmark.input_files import read_input
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,7 +23,7 @@ def read_document(file: Path) -> dict[str, Any]:
         StudyError: it cannot be read, or holds something else.
     """
     try:
-        text = file.read_text(encoding="utf-8-sig")
+        text = read_input(file)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
         mend = "; name a file that is there" if isinstance(error, FileNotFoundError) else ""

@@ -26,6 +26,7 @@ from benchmark.hpo.expressions import ExpressionError
 from benchmark.hpo.measuring import cell_number, finite_number
 from benchmark.hpo.objective import plain
 from benchmark.hpo.trial_records import value_of
+from benchmark.input_files import read_input
 from benchmark.results import Cause, Record
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def read_rows(path: str | Path, mapping: Mapping) -> list[dict[str, Any]]:
     """
     file = Path(path)
     try:
-        text = file.read_text(encoding="utf-8-sig")
+        text = read_input(file)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
         raise ImportRowsError(f"The file {file} cannot be read: {reason}.") from None
