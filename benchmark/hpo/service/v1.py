@@ -49,6 +49,7 @@ _REFUSALS: dict[int | str, dict[str, Any]] = {
         401: "A token is needed",
         403: "The token may only read",
         404: "No such experiment or trial",
+        405: "The path has no such method; `Allow` names those it has",
         409: "It contradicts what has happened",
         413: "The body is too large",
         422: "The body is wrong",
@@ -56,6 +57,7 @@ _REFUSALS: dict[int | str, dict[str, Any]] = {
         503: "Try again in a while",
     }.items()
 }
+_REFUSALS[405]["headers"] = {"Allow": {"schema": {"type": "string"}}}
 _LOOK_S = 0.5
 _SILENCE_S = 15.0
 _FOR_STATE = {"pause": "paused", "resume": "running", "stop": "stopped"}

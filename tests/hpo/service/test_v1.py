@@ -377,6 +377,8 @@ def test_a_path_and_a_method_that_are_not_there(http: Http) -> None:
         answer = http.options(path)
         assert (answer.status_code, answer.headers["allow"], answer.text) == (204, methods, "")
     assert http.options("/nothing").status_code == 404
+    for path in http.get("/openapi.json").json()["paths"].values():
+        assert all("Allow" in found["responses"]["405"]["headers"] for found in path.values())
 
 
 def test_a_value_out_of_range_is_told_with_the_range(http: Http) -> None:
