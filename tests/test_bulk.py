@@ -68,9 +68,9 @@ def test_what_several_read_is_what_one_reads(
     assert {key for part in parts for key in part.keys} == {task.key for task in run.tasks}
     own, outcomes = os.getpid(), bulk.Piece.outcomes
 
-    def outcomes_here(part: bulk.Piece) -> Any:
+    def outcomes_here(part: bulk.Piece, *newer: Any) -> Any:
         assert os.getpid() == own or not fails
-        return outcomes(part)
+        return outcomes(part, *newer)
 
     monkeypatch.setattr(bulk.Piece, "outcomes", outcomes_here)
     assert read(run, tmp_path / "several.csv") == alone
