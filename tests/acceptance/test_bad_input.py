@@ -75,7 +75,6 @@ def work(tmp_path: Path) -> Path:
         (["setup", "constnt"], ["constnt", "constant"]),
         (["statsu"], ["'statsu'", "status"]),
         (["resume-compute", "--sed", "1"], ["--sed"]),
-        ([], ["COMMAND"]),
     ],
     ids=lambda value: " ".join(value)[:40] if value and isinstance(value[0], str) else None,
 )

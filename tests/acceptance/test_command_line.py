@@ -25,7 +25,7 @@ def test_help_lists_every_command(program: Program, work: Path) -> None:
     ended = program("--help")
     assert ended.returncode == 0
     for command in COMMANDS:
-        assert f"\n    {command}" in ended.stdout
+        assert f"\n  {command} " in ended.stdout
     assert list(work.iterdir()) == []
 
 

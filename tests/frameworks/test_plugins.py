@@ -11,6 +11,7 @@ import pytest
 
 from benchmark.extensions import extensions
 from benchmark.frameworks import get, scan
+from benchmark.removal import remove_tree
 from tests.support.plugins import FRAMEWORKS, PACKAGE, install, install_example
 
 
@@ -34,7 +35,7 @@ def test_what_is_installed_or_removed_later_counts(
     assert extensions(FRAMEWORKS) == []
     install(tmp_path, "late", {FRAMEWORKS: {"late": "late_package"}})
     assert [extension.package for extension in extensions(FRAMEWORKS)] == ["late"]
-    shutil.rmtree(tmp_path / "late-1.0.dist-info")
+    assert remove_tree(tmp_path / "late-1.0.dist-info") is None
     assert extensions(FRAMEWORKS) == []
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from benchmark.execution.evaluation import BenchmarkEvaluation
 from benchmark.execution.published import publish
 from benchmark.layout import dataset_path
 from benchmark.record import Record
+from benchmark.removal import remove_tree
 from benchmark.runs.clean import find
 from benchmark.runs.plan import Plan, draft, plan
 from benchmark.runs.status import status
@@ -159,7 +159,7 @@ def test_data_damaged_in_the_store_is_made_again(
     assert dict(folder_store.get_many(folder_store.list("datasets"))) == whole
     # On a machine that has not read it, by the command that the message names.
     folder_store.put(place + ending, broken)
-    shutil.rmtree(tmp_path / "cache")
+    assert remove_tree(tmp_path / "cache") is None
     with pytest.raises(DataError, match=r"mine/.*parquet in .* is damaged; run download-data"):
         data_of(run)
     api.download_data(datasets=config.datasets, studies=[], s3_bucket_root=folder_store.url)

@@ -175,7 +175,7 @@ def main() -> int:
     try:
         lanes = run(options.lanes or list(LANES), folder, options.jobs)
     finally:
-        # Tests leave trees of any depth, which shutil.rmtree cannot remove.
+        # Tests leave trees of any depth, which Python's own removal cannot handle.
         if why := remove_tree(folder):
             print(f"Left behind: {why}")
     print(summary(lanes))

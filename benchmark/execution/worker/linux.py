@@ -109,8 +109,8 @@ def set_apart(apart: Apart) -> None:
     flags = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
     kept = [(path, os.open(path, flags), path != apart.work) for path in _kept(apart)]
     if os.path.isdir(_SHM):
-        # More than it may take, so that the watchdog sees that it took too much.
-        size = _MODE_SHM % (1.1 * apart.memory_mb + 16)
+        # So much more than it may take that the watchdog sees it before the task finds it full.
+        size = _MODE_SHM % (2 * apart.memory_mb + 256)
         _mount(b"tmpfs", _SHM, b"tmpfs", MS_NOSUID | MS_NODEV, size)
     for folder in apart.hidden:
         os.makedirs(folder, 0o700, exist_ok=True)  # It may have been in /dev/shm.
