@@ -21,6 +21,8 @@ from tests.support.works import command, python
 LIMIT_MB, MORE_MB, PART_MB = 100, 240, 40
 SETUP = """import ctypes, mmap, os, pathlib, time
 b = b'x' * 2**20
+def hold():  # until the sandbox sees it; `ps` on a busy machine looks once a second
+    time.sleep(30)
 def memfd(many, mapped=False):
     fd = os.memfd_create('test')
     if mapped:
@@ -36,7 +38,7 @@ def shm(many, opens=1, unlink=False):
                 if unlink: path.unlink()
                 for _ in range(many // opens): file.write(b)
                 file.flush()
-        time.sleep(0.5)
+        hold()
     finally:
         path.unlink(missing_ok=True)
 def child(many):
@@ -46,6 +48,7 @@ def child(many):
         for _ in range(many): os.write(fd, b)
         os._exit(0)
     os.wait()
+    return fd
 def segment(many):
     c = ctypes.CDLL(None)
     c.shmat.restype = ctypes.c_void_p
@@ -57,14 +60,14 @@ def segment(many):
             place = c.shmat(one, None, 0)
             ctypes.memset(place + at * 2**20, 1, 2**20)
             c.shmdt(place)
-        time.sleep(0.5)
+        hold()
     finally:
         c.shmctl(one, 0, None)
 """
 FORMS = {
-    "memfd": "kept = memfd({})",
-    "mapped memfd": "kept = memfd({}, mapped=True)",
-    "child's memfd": "child({})",
+    "memfd": "kept = memfd({}); hold()",
+    "mapped memfd": "kept = memfd({}, mapped=True); hold()",
+    "child's memfd": "kept = child({}); hold()",
     "file": "shm({})",
     "file opened again and again": "shm({0}, opens={0})",
     "file without a name": "shm({}, unlink=True)",
@@ -128,10 +131,10 @@ import sys
 from benchmark.execution.sandbox import Sandbox
 from tests.support.works import python
 write = "f=open('big','wb')\\nfor _ in range(%d): f.write(b'x'*2**20)\\nf.flush()\\n"
-write += "import time; time.sleep(0.3)"
+write += "import time; time.sleep(%d)"
 with Sandbox(means=sys.argv[1]) as sandbox:
-    for many in (60, 240):
-        print(sandbox.run(python(write % many, memory_mb=100)).cause)
+    for many, hold_s in ((60, 1), (240, 30)):
+        print(sandbox.run(python(write % (many, hold_s), memory_mb=100)).cause)
 """
     with tempfile.TemporaryDirectory(dir=SHM) as folder:
         done = subprocess.run(
