@@ -33,6 +33,7 @@ from tests.support.process_trees import kill_tree, tree_mb
 ROOT = Path(__file__).parents[2]
 CONFIGURATION = {"job_queue_id": "bench", "ecr_repo": "registry.example/bench"}
 _STOP_S = 20.0
+_START_S = 0.3
 _TICK_S = 0.05
 # Looking through /proc is dear; where a test sets a limit it is done at every tick.
 _WEIGH_S = 2.0
@@ -226,6 +227,17 @@ class BatchDouble(AwsDouble):
                 start_new_session=True,
             )
         job.status, job.started = "RUNNING", time.monotonic()
+        if self.container_memory_mb:
+            self._enforce_from_the_start(job)
+
+    def _enforce_from_the_start(self, job: Job) -> None:
+        """A kernel does not wait for the next look: too much is too much as the program starts."""
+        assert job.process is not None
+        while job.process.poll() is None and time.monotonic() < job.started + _START_S:
+            if self._is_over(job):
+                self._enforce(job)
+                return
+            time.sleep(0.005)
 
     def _pulled(self, image: str) -> str | None:
         """Why there is no such image; None where there is."""
