@@ -31,6 +31,7 @@ def main(path: str) -> int:
     if given is not None:
         study.enqueue_trial(given)
     trial = study.ask()
+    trial.report = _exact_report(trial.report)
     # `study.stop` works inside of `study.optimize` only.
     study._thread_local.in_optimize_loop = True
     for name, instead in _ELSEWHERE.items():
@@ -244,8 +245,8 @@ def _refusal(name: str, instead: str) -> Any:
     return refuse
 
 
-def _no_number(value: Any) -> str | None:
-    """Why a returned value is not a measurement, in a sentence: a boolean and a text are none."""
+def _no_number(value: Any, did: str = "returned") -> str | None:
+    """Why a value is not a measurement, in a sentence: a boolean and a text are none."""
     if value is None:  # counted by the program, which knows how many values there should be
         return None
     dtype = str(getattr(value, "dtype", ""))
@@ -259,7 +260,21 @@ def _no_number(value: Any) -> str | None:
         kind = f"of the type {type(value).__name__}"
     if kind is None:
         return None
-    return f"The objective returned {str(value)[:100]!r}, which is {kind}; return a number."
+    return f"The objective {did} {str(value)[:100]!r}, which is {kind}; it must be a number."
+
+
+def _exact_report(report: Any) -> Any:
+    """`trial.report` that refuses what Optuna would turn into a number: a boolean, a text."""
+
+    def exact(value: Any, step: Any) -> None:
+        fault = _no_number(value, "reported")
+        if fault is None and (isinstance(step, bool) or not hasattr(step, "__index__")):
+            fault = f"The objective reported the step {step!r}; it must be a whole number."
+        if fault is not None:
+            raise TypeError(fault)
+        report(value, step)
+
+    return exact
 
 
 def _finite(value: Any) -> Any:

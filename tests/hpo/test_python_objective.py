@@ -247,6 +247,25 @@ def test_what_is_returned_and_is_no_number(
 
 
 @pytest.mark.parametrize(
+    ("reported", "said"),
+    [
+        ("True, 0", "reported 'True', which is a boolean"),
+        ("'0.5', 0", "reported '0.5', which is a text"),
+        ("__import__('numpy').bool_(False), 0", "reported 'False', which is a boolean"),
+        ("0.5, True", "reported the step True"),
+        ("0.5, 1.5", "reported the step 1.5"),
+        ("0.5, '1'", "reported the step '1'"),
+    ],
+)
+def test_what_is_reported_and_is_no_number(
+    reported: str, said: str, tmp_path: Path, folder_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end = f"trial.report(0.25, 7); trial.report({reported}); return 1.0"
+    with pytest.raises(TypeError, match=said):
+        of_open(tmp_path, folder_store, monkeypatch, end)
+
+
+@pytest.mark.parametrize(
     "returned", ["1", "0.5", "__import__('numpy').float32(0.5)", "__import__('numpy').int64(3)"]
 )
 def test_numbers_of_other_libraries_are_numbers(
