@@ -75,7 +75,10 @@ class ArrayDispatcher(SubmittingDispatcher):
         if not self._is_adopted:
             self._is_adopted = True
             taken = self._adopt(waiting)
-        self._new += [self._tasks[key] for key in waiting if key not in taken]
+            # What ended meanwhile has a record, and no job carries it.
+            self._tell(self._outcomes())
+        new = [key for key in waiting if key in self._tasks and key not in taken]
+        self._new += [self._tasks[key] for key in new]
         self._engine_at = 0.0
 
     def close(self) -> None:

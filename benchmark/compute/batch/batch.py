@@ -108,6 +108,8 @@ class BatchDispatcher(SubmittingDispatcher):
             self._heard.add(record.task)
             if record.is_result:
                 self._tell([record])
+        if found.known:  # What ended meanwhile has a record, and no job carries it.
+            self._tell(self._outcomes())
         under_way = {*self._live, *(one.name for one in self._unsent)}
         self._forget_spent([one for one in found.over if one.name not in under_way])
         taken = found.keys

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from benchmark import bulk, results
+from benchmark.compute import submissions
 from benchmark.compute.batch.batch import BatchDispatcher
 from benchmark.config import Config
 from benchmark.errors import BenchmarkError
@@ -150,6 +151,33 @@ def test_what_a_detached_driver_leaves_is_picked_up_and_not_sent_again(
         assert {record.status for record in told(dispatcher, 2)} == {"success"}
     assert batch.calls["submitjob"] == 1
     assert plan.run.store.list("default/jobs") == []
+
+
+def test_a_task_that_ends_while_jobs_are_adopted_is_not_sent_again(
+    plan: Plan,
+    make_config: Callable[..., Config],
+    batch: BatchDouble,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    batch.slots = 0
+    with BatchDispatcher(plan.run, make_config()) as dispatcher:
+        dispatcher.submit(plan.tasks)
+        dispatcher.detached = True
+    load = submissions.load
+
+    def late(*of: str) -> list[submissions.Submission]:
+        task = plan.tasks[1]
+        record = Record(task=task.key, status="success", labels=task.labels)
+        results.settle(plan.run, results.begin(plan.run, task), record)
+        return load(plan.run, *of[1:])
+
+    with BatchDispatcher(plan.run, make_config()) as dispatcher:
+        with monkeypatch.context() as patch:
+            patch.setattr(submissions, "load", late)
+            dispatcher.submit(plan.tasks)
+        batch.slots = 2
+        assert {record.status for record in told(dispatcher, 2)} == {"success"}
+    assert batch.calls["submitjob"] == 1
 
 
 def test_a_driver_killed_before_it_noted_the_id_finds_the_job_by_its_name(

@@ -158,6 +158,30 @@ def test_a_restarted_driver_adopts_its_jobs(
     assert plan.run.store.list("default/jobs") == []
 
 
+def test_a_task_that_ends_while_jobs_are_adopted_is_not_sent_again(
+    plan: Plan, config: Config, slurm_double: SlurmDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = Quick(plan.run, config)
+    first.submit(plan.tasks)
+    sent(first, slurm_double)
+    load = submissions.load
+
+    def late(*of: str) -> list[submissions.Submission]:
+        leave_record(plan, 1)
+        return load(plan.run, *of[1:])
+
+    with Quick(plan.run, config) as second, monkeypatch.context() as patch:
+        patch.setattr(submissions, "load", late)
+        second.submit(plan.tasks)
+        patch.undo()
+        assert [record.task for record in told(second, 1)] == [plan.tasks[1].key]
+        leave_record(plan, 0)
+        leave_record(plan, 2)
+        assert len(told(second, 2)) == 2
+    assert len(slurm_double.calls("sbatch")) == 1
+    assert plan.run.store.list("default/jobs") == []
+
+
 def test_a_job_is_kept_while_another_command_may_wait_for_its_other_tasks(
     plan: Plan, config: Config, slurm_double: SlurmDouble
 ) -> None:
