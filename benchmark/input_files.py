@@ -20,12 +20,24 @@ def read_input(path: str | Path) -> str:
     """
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        kind = os.fstat(handle).st_mode
-        if stat.S_ISDIR(kind):
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        if not stat.S_ISREG(kind):
-            raise OSError(errno.EINVAL, "it is a pipe or a device; name a regular file")
+        _check(os.fstat(handle).st_mode)
         with open(handle, encoding="utf-8-sig", closefd=False) as file:  # open
             return file.read()
     finally:
         os.close(handle)
+
+
+def check_regular(path: Path) -> None:
+    """Check a file that a library is to open by its name.
+
+    Raises:
+        OSError: it is not there, or is no regular file.
+    """
+    _check(path.stat().st_mode)
+
+
+def _check(mode: int) -> None:
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, "it is a pipe or a device; name a regular file")

@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from benchmark.analysis.table import read_results
 from benchmark.cli import service_client
 from benchmark.config import load_config
+from benchmark.data.download import checked
 from benchmark.errors import BenchmarkError
+from benchmark.frameworks.registry import _read
 from benchmark.hpo.documents import read_document
 from benchmark.hpo.importing import read_rows
 
@@ -19,6 +22,9 @@ READERS: dict[str, Callable[[Path], object]] = {
     "study": read_document,
     "rows": lambda file: read_rows(file, {}),
     "space": service_client._read,
+    "results": read_results,
+    "framework": lambda file: _read(file, {}),
+    "own data with a hash": lambda file: checked(file, "0" * 64, str(file)),
 }
 
 

@@ -60,7 +60,7 @@ class Question:
         """Read `best`, `top:3`, `order` or `against:NAME`.
 
         Raises:
-            BenchmarkError: it is none of these.
+            BenchmarkError: the text is not one of these.
         """
         kind, _, rest = text.partition(":")
         if text in ("best", "order"):

@@ -26,6 +26,7 @@ from benchmark.analysis.cells import (
 from benchmark.analysis.comparable import NO_RESULT_CAUSES
 from benchmark.analysis.mixtures import checked
 from benchmark.errors import BenchmarkError
+from benchmark.input_files import check_regular
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -109,6 +110,7 @@ def _read_one(path: Path) -> pd.DataFrame:
 
 def _read(path: Path) -> pd.DataFrame:
     try:
+        check_regular(path)
         # Read as a row, so that pandas does not rename a column that is there twice.
         frame = pd.read_csv(
             path, dtype=str, keep_default_na=False, encoding="utf-8-sig", header=None
@@ -122,7 +124,7 @@ def _read(path: Path) -> pd.DataFrame:
             f"{path} has no rows, not even a header; run fetch-results to write it again."
         ) from None
     except (OSError, UnicodeDecodeError, pd.errors.ParserError) as error:
-        reason = " ".join(str(error).split())
+        reason = " ".join(str(getattr(error, "strerror", None) or error).split())
         raise BenchmarkError(f"{path} cannot be read as CSV: {reason}.") from None
     header = frame.iloc[0]
     frame = frame.iloc[1:].reset_index(drop=True).set_axis(header.to_list(), axis=1)

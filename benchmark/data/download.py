@@ -22,6 +22,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from benchmark.data.cache import DataCache, write_whole
 from benchmark.errors import DataError, StoreError
+from benchmark.input_files import check_regular
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -113,6 +114,7 @@ def checked(path: Path, sha256: str | None, name: str) -> Path:
     if sha256 is None:
         return path
     try:
+        check_regular(path)
         with path.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark.errors import BenchmarkError
 from benchmark.extensions import FRAMEWORKS, extensions
 from benchmark.frameworks.framework import FOLDER, Framework
+from benchmark.input_files import read_input
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -202,9 +203,10 @@ def _declared(file: Path, *_: int) -> Mapping[str, Any]:
     Each task looks its framework up, and all files of all frameworks for that.
     """
     try:
-        values = tomllib.loads(file.read_text(encoding="utf-8-sig"))
+        values = tomllib.loads(read_input(file))
     except (OSError, ValueError) as error:
-        raise BenchmarkError(f"{file} cannot be read: {error}.") from None
+        reason = getattr(error, "strerror", None) or error
+        raise BenchmarkError(f"{file} cannot be read: {reason}.") from None
     values.setdefault("name", file.parent.name)
     values.setdefault("environment", values["name"])
     _check(values, file)
