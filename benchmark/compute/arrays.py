@@ -51,6 +51,7 @@ class ArrayDispatcher(SubmittingDispatcher):
         self._new: collections.deque[Task] = collections.deque()
         self._unsure: collections.deque[Submission] = collections.deque()
         self._gone: dict[str, float] = {}
+        self._forgotten: set[str] = set()
         self._cluster: Cluster | None = None
         self._largest: int | None = None
         self._full: int | None = None
@@ -94,6 +95,21 @@ class ArrayDispatcher(SubmittingDispatcher):
         self._tasks.clear()
         if not self.detached and self._cluster is not None:
             self._end(self._cluster, perhaps)
+        if self._cluster is not None and self._forgotten:
+            self._end_requeued(self._cluster)
+
+    def _end_requeued(self, cluster: Cluster) -> None:
+        """Cancel what waits again in a job whose tasks have all ended.
+
+        Where a node was lost between a task's record and its job's end, the batch system queues the
+        element again. One that then cannot start is held, and would stay in the queue for ever.
+        """
+        present = cluster.present()
+        for job in self._forgotten & present.keys():
+            for index, element in present[job].items():
+                if element.waits:
+                    cluster.cancel_element(job, index)
+        self._forgotten.clear()
 
     def _adopt(self, waiting: Sequence[str]) -> set[str]:
         """Take over what earlier drivers have submitted; the tasks that are carried already."""
@@ -298,6 +314,8 @@ class ArrayDispatcher(SubmittingDispatcher):
     def _forget(self, one: Submission) -> None:
         """Leave no file of a job that has nothing to say any more."""
         super()._forget(one)
+        if one.job and not one.cancelled:
+            self._forgotten.add(one.job)
         log = log_path(self.run, self.options(), one.name)
         with contextlib.suppress(OSError):  # there may be none, and it is in nobody's way
             if log.stat().st_size == 0:

@@ -128,6 +128,24 @@ def test_an_end_is_read_from_the_log_of_jobs(
     assert record.cause is Cause.INTERRUPTED
 
 
+def test_an_element_that_is_held_after_its_record_does_not_stay_in_the_queue(
+    plan: Plan, config: Config, slurm_double: SlurmDouble
+) -> None:
+    """Its node was lost between the task's record and the job's end."""
+    with Quick(plan.run, config) as dispatcher:
+        dispatcher.submit(plan.tasks)
+        sent(dispatcher, slurm_double)
+        for number in range(len(plan.tasks)):
+            leave_record(plan, number)
+        slurm_double.set(7, 0, "COMPLETED")
+        slurm_double.set(7, 1, "PENDING", "launch failed requeued held")
+        told(dispatcher, len(plan.tasks))
+    assert [state for state, *_ in slurm_double.jobs()[0]["elements"]][:2] == [
+        "COMPLETED",
+        "CANCELLED",
+    ]
+
+
 def test_a_requeued_element_is_waited_for(
     plan: Plan, config: Config, slurm_double: SlurmDouble
 ) -> None:

@@ -23,6 +23,8 @@ from tests.support.slurm_cluster import SMALL_CLUSTER, SlurmCluster, missing
 pytestmark = [pytest.mark.integration, pytest.mark.skipif(bool(missing()), reason=missing())]
 ROOT = Path(__file__).parents[3]
 PATIENCE_S = 900.0
+# A requeued job waits for two minutes, and a lost node is found after half of one.
+QUEUE_S = 300.0
 VALUES = {
     "studies": ["starter"],
     "frameworks": ["constant"],
@@ -115,13 +117,6 @@ def whole(work: Path) -> Run:
     return run
 
 
-def cancel_youngest(cluster: SlurmCluster, work: Path) -> None:
-    """By hand, the two that have begun last: they are far from their end."""
-    look = ("squeue", "-h", "-r", "-t", "R", "--sort=-S", "-o", "%F_%K")
-    until(lambda: cluster.call(*look), work)
-    cluster.call("scancel", *cluster.call(*look).split()[:2])
-
-
 def has_begun_on(node: str) -> bool:
     """Whether a task is at work on a node, so that its attempt has begun and has no end yet.
 
@@ -147,9 +142,22 @@ def frozen_at_work(cluster: SlurmCluster, node: str) -> bool:
     return False
 
 
+def cancel_at_work(cluster: SlurmCluster, work: Path, node: str) -> None:
+    """By hand, the jobs of a node while one of their tasks is at work."""
+    until(lambda: frozen_at_work(cluster, node), work)
+    try:
+        look = ("squeue", "-h", "-r", "-t", "R", "-w", node, "-o", "%F_%K")
+        cluster.call("scancel", *cluster.call(*look).split())
+    finally:
+        cluster.freeze(node, signal.SIGCONT)
+
+
 def idle(cluster: SlurmCluster, work: Path) -> None:
     """Nothing of the run is left: no job, no process."""
-    until(lambda: not cluster.call("squeue", "-h"), work)
+    end = time.monotonic() + QUEUE_S
+    while left := cluster.call("squeue", "-h", "-o", "%i %T %r %R %S"):
+        assert time.monotonic() < end, f"{left}\n{cluster.call('sinfo', '-N', '-l')}"
+        time.sleep(0.2)
     mark = str(work).encode()
     left = []
     for entry in Path("/proc").glob("[0-9]*"):
@@ -171,7 +179,7 @@ def test_a_run_in_which_everything_dies_once(
     with driver(tmp_path, "execute-compute"):
         until(lambda: count(tmp_path) >= 3, tmp_path)
         if method == "slurm":
-            cancel_youngest(slurm, tmp_path)
+            cancel_at_work(slurm, tmp_path, "n2")
         until(lambda: frozen_at_work(slurm, "n3"), tmp_path)
         slurm.lose_node("n3")
         until(lambda: count(tmp_path) >= 8, tmp_path)
@@ -279,7 +287,7 @@ def test_causes_come_from_accounting_when_the_controller_has_forgotten(tmp_path:
         (work / "batch.config").write_text(json.dumps(VALUES | {"compute": {"*": "slurm"}}))
         with driver(work, "execute-compute") as run:
             until(lambda: count(work) >= 3, work)
-            cancel_youngest(cluster, work)
+            cancel_at_work(cluster, work, "n1")
             assert run.wait(PATIENCE_S) == 0, (work / "driver.log").read_text()[-3000:]
         ends = list(results.earlier_ends(whole(work)))
         assert {str(ended.cause) for ended in ends} == {"interrupted"}, [e.message for e in ends]
