@@ -260,6 +260,7 @@ class PilotDispatcher(WaitingDispatcher):
                 "time_s": pilot.time_s - MARGIN_S,
                 "idle_s": pilot.idle_s,
                 "mpi": self.config.slurm.mpi,
+                "reserve_s": self.config.slurm.reserve_s,
             }
             words = ["-m", WRAPPER, self.run.store.url, self.run.name, one.name, json.dumps(plan)]
             try:

@@ -36,13 +36,26 @@ STRIKES = 2
 
 @dataclass(frozen=True)
 class Plan:
-    """What the allocation is: cores of each node, cores and MB of a serial task, seconds."""
+    """What the allocation is: cores of each node, cores and MB of a serial task, seconds.
+
+    `reserve_s` is what a task's harness may take beside the task's hard limit.
+    """
 
     cores: int
     task_cores: int
     time_s: float
     idle_s: float
     mpi: str = "auto"
+    reserve_s: float = 300.0
+
+
+@dataclass(frozen=True)
+class Held:
+    """A task that a worker has, and until when an answer can come."""
+
+    place: Place
+    entry: Entry
+    until: float
 
 
 class Allocation:
@@ -58,7 +71,7 @@ class Allocation:
         self._seen: set[str] = set()
         self._waiting: collections.deque[tuple[Place, Entry]] = collections.deque()
         self._idle: list[Worker] = []
-        self._busy: dict[Worker, tuple[Place, Entry]] = {}
+        self._busy: dict[Worker, Held] = {}
         self._strikes: collections.Counter[str] = collections.Counter()
         self._selector = selectors.DefaultSelector()
         self._poll_s = POLL_REMOTE_S if "://" in run.store.url else POLL_S
@@ -71,6 +84,8 @@ class Allocation:
                 self._pull()
                 self._give()
                 now = time.monotonic()
+                for worker in [one for one, held in self._busy.items() if now > held.until]:
+                    self._lose(worker)
                 if self._busy:
                     used = now
                 elif now - used > self.plan.idle_s or not self._free or now > self._ends:
@@ -106,7 +121,8 @@ class Allocation:
             if not self.lists.claim(place, self.job):
                 self._release(worker)
                 continue
-            self._busy[worker] = (place, entry)
+            longest_s = entry.resources.hard_limit_s + self.plan.reserve_s
+            self._busy[worker] = Held(place, entry, time.monotonic() + longest_s)
             worker.give(entry.key)
 
     def _worker(self, entry: Entry) -> Worker | None:
@@ -144,14 +160,22 @@ class Allocation:
 
     def _hear(self, worker: Worker) -> None:
         line = worker.answers.readline()
-        held = self._busy.pop(worker, None)
-        if line.endswith(b"\n"):
-            for node in worker.nodes:
-                del self._strikes[node]
-            if held:
-                self.lists.end(held[0], lost=b'"error"' in line[:200] and b'"record"' not in line)
-            self._release(worker)
+        if not line.endswith(b"\n"):
+            self._lose(worker)
             return
+        for node in worker.nodes:
+            del self._strikes[node]
+        held = self._busy.pop(worker, None)
+        if held:
+            self.lists.end(held.place, lost=b'"error"' in line[:200] and b'"record"' not in line)
+        self._release(worker)
+
+    def _lose(self, worker: Worker) -> None:
+        """A worker that has ended, or that is silent past its task's limit: its node may be gone.
+
+        `srun` says nothing where a node was switched off and is back before Slurm looked.
+        """
+        held = self._busy.pop(worker, None)
         if worker in self._idle:
             self._idle.remove(worker)
         self._end(worker)
@@ -160,8 +184,9 @@ class Allocation:
             if self._strikes[node] >= STRIKES:
                 self._free.pop(node, None)
         if held:
-            self.lists.end(held[0], lost=True)
-            sys.stderr.write(f"A worker on {','.join(worker.nodes)} ended with {held[1].key}.\n")
+            self.lists.end(held.place, lost=True)
+            nodes = ",".join(worker.nodes)
+            sys.stderr.write(f"A worker on {nodes} was lost with {held.entry.key}.\n")
 
     def _release(self, worker: Worker) -> None:
         if worker.is_kept:
@@ -183,9 +208,9 @@ class Allocation:
         for worker in workers:
             worker.close()
         names = set(self.lists.names())
-        for place, _ in self._busy.values():
-            if place.name in names:
-                self.lists.end(place, lost=True)
+        for held in self._busy.values():
+            if held.place.name in names:
+                self.lists.end(held.place, lost=True)
 
 
 def main(url: str, name: str, job: str, plan: str) -> int:

@@ -21,7 +21,7 @@ PLAN = AllocationPlan(cores=2, task_cores=1, time_s=600.0, idle_s=0.0)
 
 
 class Answering:
-    """A worker that answers at once, or ends with the first task."""
+    """A worker that answers at once, ends with the first task, or is silent for ever."""
 
     def __init__(
         self,
@@ -29,16 +29,18 @@ class Answering:
         *,
         places: int = 1,
         dies: bool = False,
+        is_silent: bool = False,
         is_kept: bool = True,
     ) -> None:
         self.nodes, self.places, self.is_kept, self._dies = nodes, places, is_kept, dies
+        self._is_silent = is_silent
         theirs, self._ours = os.pipe()
         self.answers = os.fdopen(theirs, "rb", buffering=0)
 
     def give(self, key: str) -> None:
         if self._dies:
             self.hang_up()
-        else:
+        elif not self._is_silent:
             os.write(self._ours, b'{"record": {}}\n')
 
     def hang_up(self) -> None:
@@ -68,6 +70,20 @@ def test_a_node_whose_workers_die_gets_no_more_whatever_the_others_answer(
     lists.add(plan.tasks, {})
     Allocation(plan.run, "job", replace(PLAN, cores=1), ["n1", "n2"]).serve()
     assert sorted(lists.ended().values()) == [False] * 8 + [True] * 2
+
+
+def test_a_task_on_a_node_that_says_nothing_more_is_lost_after_its_limit(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        pilot_wrapper, "local_worker", lambda run, node, *_: Answering((node,), is_silent=True)
+    )
+    hard_limit_s = plan.tasks[0].resources.hard_limit_s
+    lists = Lists(plan.run)
+    lists.add(plan.tasks, {})
+    short = replace(PLAN, cores=1, idle_s=60.0, reserve_s=0.05 - hard_limit_s)
+    Allocation(plan.run, "job", short, ["n1"]).serve()
+    assert list(lists.ended().values()) == [True, True]
 
 
 def test_ranks_claim_cores_where_they_are_started(

@@ -32,8 +32,9 @@ VALUES = {
     "cores": 1,
     "memory": 1000,
     "runtime": 5,
-    "hard_limit": 120,
-    "slurm": SMALL_CLUSTER,
+    "hard_limit": 60,
+    # What a lost node had is given up after the sum of both.
+    "slurm": SMALL_CLUSTER | {"reserve_s": 30},
 }
 STUDY = """
 name: line
