@@ -224,7 +224,7 @@ class SlurmCluster:
                     continue
                 # What runs in a job has its node's name; slurmstepd has a socket in its folder.
                 if is_step and node and not in_job:
-                    here = any(os.readlink(fd) in sockets for fd in (entry / "fd").iterdir())
+                    here = any(str(fd.readlink()) in sockets for fd in (entry / "fd").iterdir())
                 if here:
                     found.append(int(entry.name))
         return [pid for pid in found if pid != os.getpid()]
