@@ -13,9 +13,12 @@ from benchmark.cli import service_client
 from benchmark.config import load_config
 from benchmark.data.download import checked
 from benchmark.errors import BenchmarkError
+from benchmark.execution.own_metric import _source
 from benchmark.frameworks.registry import _read
 from benchmark.hpo.documents import read_document
 from benchmark.hpo.importing import read_rows
+from benchmark.hpo.project import _parsed
+from benchmark.hpo.service.guard import read_tokens
 
 READERS: dict[str, Callable[[Path], object]] = {
     "configuration": lambda file: load_config(str(file)),
@@ -24,6 +27,9 @@ READERS: dict[str, Callable[[Path], object]] = {
     "space": service_client._read,
     "results": read_results,
     "framework": lambda file: _read(file, {}),
+    "tokens": read_tokens,
+    "own metric": lambda file: _source("binary", file),
+    "objective": _parsed,
     "own data with a hash": lambda file: checked(file, "0" * 64, str(file)),
 }
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark.cli.output import notice, report
 from benchmark.cli.progress import counted
 from benchmark.errors import BenchmarkError
+from benchmark.input_files import check_regular
 
 if TYPE_CHECKING:
     import argparse
@@ -139,6 +140,7 @@ def _compiled(options: argparse.Namespace) -> Path:
 def _runs_in(path: Path) -> set[str]:
     """The runs that the rows of a compiled file name; none where it is not one."""
     try:
+        check_regular(path)
         with path.open(encoding="utf-8-sig", newline="") as file:
             return {row.get("RUN") or "" for row in csv.DictReader(file)}
     except (OSError, ValueError, csv.Error):

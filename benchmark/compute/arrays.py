@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import logging
 import shlex
 import sys
 import time
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from benchmark.tasks import Run, Task
 
 PREFIX = "automl"
+_log = logging.getLogger(__name__)
 
 
 class ArrayDispatcher(SubmittingDispatcher):
@@ -51,7 +53,7 @@ class ArrayDispatcher(SubmittingDispatcher):
         self._new: collections.deque[Task] = collections.deque()
         self._unsure: collections.deque[Submission] = collections.deque()
         self._gone: dict[str, float] = {}
-        self._forgotten: set[str] = set()
+        self._forgotten: set[str] = set()  # ids of jobs whose tasks have all ended
         self._cluster: Cluster | None = None
         self._largest: int | None = None
         self._full: int | None = None
@@ -99,16 +101,25 @@ class ArrayDispatcher(SubmittingDispatcher):
             self._end_requeued(self._cluster)
 
     def _end_requeued(self, cluster: Cluster) -> None:
-        """Cancel what waits again in a job whose tasks have all ended.
+        """Cancel queued elements of jobs whose tasks have all ended.
 
-        Where a node was lost between a task's record and its job's end, the batch system queues the
-        element again. One that then cannot start is held, and would stay in the queue for ever.
+        If a node is lost between a task's record and the end of its job, the batch system queues
+        the element again. An element that then cannot start is held, and stays until it is
+        cancelled. The results are complete either way, so a fault here is only reported.
         """
-        present = cluster.present()
-        for job in self._forgotten & present.keys():
-            for index, element in present[job].items():
-                if element.waits:
-                    cluster.cancel_element(job, index)
+        try:
+            present = cluster.present()
+            for job in self._forgotten & present.keys():
+                for index, element in present[job].items():
+                    if element.waits:
+                        cluster.cancel_element(job, index)
+        except BenchmarkError as error:
+            jobs = ", ".join(sorted(self._forgotten))
+            _log.warning(
+                "Jobs of ended tasks (%s) may be queued again, which could not be checked: %s "
+                "Look for them in the queue of %s, and cancel them.",
+                *(jobs, error, cluster.name),
+            )
         self._forgotten.clear()
 
     def _adopt(self, waiting: Sequence[str]) -> set[str]:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark.errors import ConfigError
 from benchmark.execution.metrics import METRICS, ROUNDING, aligned_probabilities
 from benchmark.execution.work import Limits, Work
+from benchmark.input_files import read_input
 from benchmark.results import Cause
 
 if TYPE_CHECKING:
@@ -179,7 +180,7 @@ def _tried(
 
 def _source(problem: str, path: Path) -> str:
     try:
-        source = path.read_text(encoding="utf-8-sig")
+        source = read_input(path)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
         raise ConfigError(

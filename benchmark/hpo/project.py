@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark.hpo.documents import read_document
 from benchmark.hpo.study import study_names
 from benchmark.hpo.study_file import StudyError, define
+from benchmark.input_files import read_input
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -144,7 +145,7 @@ def imported_beside(file: Path) -> set[str]:
 
 def _parsed(file: Path) -> ast.Module:
     try:
-        return ast.parse(file.read_text(encoding="utf-8-sig"))
+        return ast.parse(read_input(file))
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
         raise StudyError(f"The objective's file {file} cannot be read: {reason}.") from None

@@ -382,7 +382,7 @@ def slurm(slurm_cluster: SlurmCluster, monkeypatch: pytest.MonkeyPatch) -> Itera
     for name, value in slurm_cluster.variables.items():
         monkeypatch.setenv(name, value)
     yield slurm_cluster
-    # What a test that failed has left is not the next one's.
+    # Jobs that a failed test left behind must not fail the next one.
     slurm_cluster.call("scancel", "--user=root")
     for node in NODES:
         slurm_cluster.call("scontrol", "update", f"nodename={node}", "state=resume")

@@ -36,9 +36,9 @@ STRIKES = 2
 
 @dataclass(frozen=True)
 class Plan:
-    """What the allocation is: cores of each node, cores and MB of a serial task, seconds.
+    """What the allocation is: cores of each node, cores of a serial task, seconds.
 
-    `reserve_s` is what a task's harness may take beside the task's hard limit.
+    `reserve_s` is added to a task's hard limit, for the harness.
     """
 
     cores: int
@@ -51,7 +51,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Held:
-    """A task that a worker has, and until when an answer can come."""
+    """A task that a worker runs; without an answer until then (monotonic clock) it is lost."""
 
     place: Place
     entry: Entry
@@ -171,9 +171,9 @@ class Allocation:
         self._release(worker)
 
     def _lose(self, worker: Worker) -> None:
-        """A worker that has ended, or that is silent past its task's limit: its node may be gone.
+        """End a worker that has exited, or gave no answer within its task's limit.
 
-        `srun` says nothing where a node was switched off and is back before Slurm looked.
+        `srun` does not return if a node is switched off and on again before Slurm notices.
         """
         held = self._busy.pop(worker, None)
         if worker in self._idle:

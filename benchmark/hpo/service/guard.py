@@ -18,6 +18,7 @@ from urllib.parse import unquote_to_bytes, urlsplit
 
 from benchmark.errors import BenchmarkError
 from benchmark.hpo.service.errors import TooLargeError
+from benchmark.input_files import read_input
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
@@ -56,7 +57,7 @@ def read_tokens(file: Path) -> dict[bytes, Right]:
         TokenError: says the line, never what stands in it.
     """
     try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
+        lines = read_input(file).splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no text"
         raise TokenError(f"The token file {file} cannot be read: {reason}.") from None

@@ -137,13 +137,25 @@ def test_an_element_that_is_held_after_its_record_does_not_stay_in_the_queue(
         sent(dispatcher, slurm_double)
         for number in range(len(plan.tasks)):
             leave_record(plan, number)
-        slurm_double.set(7, 0, "COMPLETED")
-        slurm_double.set(7, 1, "PENDING", "launch failed requeued held")
-        told(dispatcher, len(plan.tasks))
-    assert [state for state, *_ in slurm_double.jobs()[0]["elements"]][:2] == [
-        "COMPLETED",
-        "CANCELLED",
-    ]
+        for index, state in enumerate(("COMPLETED", "PENDING", "RUNNING")):
+            slurm_double.set(7, index, state, "launch failed requeued held")
+        assert {record.task for record in told(dispatcher, 3)} == {task.key for task in plan.tasks}
+    states = [state for state, *_ in slurm_double.jobs()[0]["elements"]]
+    assert states == ["COMPLETED", "CANCELLED", "RUNNING"]
+
+
+def test_a_controller_that_is_down_at_the_end_fails_no_finished_run(
+    plan: Plan, config: Config, slurm_double: SlurmDouble, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Quick(plan.run, config) as dispatcher:
+        dispatcher.submit(plan.tasks[:1])
+        sent(dispatcher, slurm_double)
+        leave_record(plan, 0)
+        assert len(told(dispatcher, 1)) == 1
+        slurm_double.configure(down=True)
+    (warning,) = caplog.messages
+    assert warning.startswith("Jobs of ended tasks (7) may be queued again")
+    assert "Unable to contact slurm controller" in warning
 
 
 def test_a_requeued_element_is_waited_for(

@@ -23,7 +23,7 @@ from tests.support.slurm_cluster import SMALL_CLUSTER, SlurmCluster, missing
 pytestmark = [pytest.mark.integration, pytest.mark.skipif(bool(missing()), reason=missing())]
 ROOT = Path(__file__).parents[3]
 PATIENCE_S = 900.0
-# A requeued job waits for two minutes, and a lost node is found after half of one.
+# Slurm starts a requeued job after two minutes, and finds a lost node after half a minute.
 QUEUE_S = 300.0
 VALUES = {
     "studies": ["starter"],
@@ -33,7 +33,7 @@ VALUES = {
     "memory": 1000,
     "runtime": 5,
     "hard_limit": 60,
-    # What a lost node had is given up after the sum of both.
+    # A task on a lost node is assigned again after hard_limit + reserve_s.
     "slurm": SMALL_CLUSTER | {"reserve_s": 30},
 }
 STUDY = """
@@ -144,7 +144,7 @@ def frozen_at_work(cluster: SlurmCluster, node: str) -> bool:
 
 
 def cancel_at_work(cluster: SlurmCluster, work: Path, node: str) -> None:
-    """By hand, the jobs of a node while one of their tasks is at work."""
+    """Cancel the jobs of a node while one of their tasks is running, as a user would by hand."""
     until(lambda: frozen_at_work(cluster, node), work)
     try:
         look = ("squeue", "-h", "-r", "-t", "R", "-w", node, "-o", "%F_%K")
@@ -156,8 +156,8 @@ def cancel_at_work(cluster: SlurmCluster, work: Path, node: str) -> None:
 def idle(cluster: SlurmCluster, work: Path) -> None:
     """Nothing of the run is left: no job, no process."""
     end = time.monotonic() + QUEUE_S
-    while left := cluster.call("squeue", "-h", "-o", "%i %T %r %R %S"):
-        assert time.monotonic() < end, f"{left}\n{cluster.call('sinfo', '-N', '-l')}"
+    while queue := cluster.call("squeue", "-h", "-o", "%i %T %r %R %S"):
+        assert time.monotonic() < end, f"{queue}\n{cluster.call('sinfo', '-N', '-l')}"
         time.sleep(0.2)
     mark = str(work).encode()
     left = []
