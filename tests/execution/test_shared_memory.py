@@ -38,6 +38,7 @@ def shm(many, opens=1, unlink=False):
                 if unlink: path.unlink()
                 for _ in range(many // opens): file.write(b)
                 file.flush()
+                if unlink: hold()  # once closed, a file without a name is gone
         hold()
     finally:
         path.unlink(missing_ok=True)
