@@ -1,6 +1,6 @@
 # make benchmark   environment, embedded quickstart run, results, figures, report
 # make test        environment, the tests
-# make integration what needs root, apt and heavy installs
+# make integration what needs root, apt and heavy installs; TESTS=--tests runs the tests beside it
 # make check       ruff, mypy, codespell, bandit, pip-audit where PyPI's JSON API is reachable
 # make docs        the reference from the code, and the site into site/
 # make coverage    branch coverage of the default tests, processes that they start included
@@ -17,9 +17,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 JOBS ?= 3
 # Lanes of integration tests at once; most of their time is waiting.
-LANES ?= 3
+LANES ?= 5
 
-.PHONY: benchmark test integration check audit docs soak coverage prove perf env clean
+.PHONY: benchmark test integration check audit docs screenshots soak coverage prove perf env clean
 
 benchmark: env
 	$(BIN)/python main.py resume-compute --config quickstart --run quickstart
@@ -34,14 +34,20 @@ test: $(VENV)/.ready-dev
 
 integration: $(VENV)/.ready-dev
 	$(BIN)/python -m tests.support.system_packages
+	$(BIN)/python -m uv pip install --quiet --compile-bytecode --python $(BIN)/python -c requirements-dev.txt \
+		-r requirements-ray.txt
 	$(BIN)/python -m compileall -q benchmark prove tests
-	$(BIN)/python -m tests.support.lanes --jobs $(LANES)
+	$(BIN)/python -m tests.support.lanes --jobs $(LANES) $(TESTS)
+
+# Modules whose messages, docstrings and comments are free of the words in docs/generate/words.txt.
+PLAIN := benchmark main.py
 
 check: $(VENV)/.ready-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/codespell docs/*.md README.md
+	$(BIN)/python -m docs.generate.words $(PLAIN)
 	$(BIN)/bandit -q -c pyproject.toml -r benchmark main.py
 	$(BIN)/python -m tests.support.audit
 
@@ -51,6 +57,10 @@ audit: $(VENV)/.ready-dev
 docs: $(VENV)/.ready-dev
 	$(BIN)/python -m docs.generate
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs --quiet build --strict
+
+# The pictures of docs/images that Chromium takes of a report of generated results.
+screenshots: $(VENV)/.ready-dev
+	SCREENSHOTS=docs/images $(BIN)/python -m pytest -m integration -k pictures tests/docs/test_screenshots.py
 
 soak: $(VENV)/.ready-dev
 	$(BIN)/python -m tests.support.system_packages

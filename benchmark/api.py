@@ -20,18 +20,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark import bulk
 from benchmark.compute.driving import driving
 from benchmark.compute.methods import choice_of
-from benchmark.config import load_config
+from benchmark.config.loading import load_config
 from benchmark.errors import BenchmarkError
 from benchmark.execution import published
+from benchmark.parallel import record_reader
+from benchmark.records.tasks import Cell, Run, Task
 from benchmark.runs import begin, select, taskfiles
-from benchmark.runs.execute import Summary, execute
+from benchmark.runs.early_stop.until import Until
+from benchmark.runs.execute import execute
 from benchmark.runs.plan import draft, existing
+from benchmark.runs.summary import Summary
 from benchmark.runs.taskfiles import Row
 from benchmark.store import open_store
-from benchmark.tasks import Cell, Run, Task
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -39,7 +41,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from benchmark.analysis.processing import Analysis
-    from benchmark.config import Config
+    from benchmark.config.loading import Config
     from benchmark.runs.plan import Draft, Plan
 
 __all__ = [
@@ -60,34 +62,54 @@ __all__ = [
 
 
 def run_full(
-    *, overwrite: bool = False, quiet: bool = False, config: str | None = None, **keys: Any
+    *,
+    overwrite: bool = False,
+    until: str | None = None,
+    alpha: float | None = None,
+    margin: float | None = None,
+    unit: str | None = None,
+    quiet: bool = False,
+    config: str | None = None,
+    **keys: Any,
 ) -> Summary:
     """Run every configured task from scratch.
 
     Args:
         overwrite: set the results that the run has aside; without it they are an error.
+        until: stop once this question is answered, such as "best" or "against:flaml"; the claims
+            are in the summary's `answers`.
+        alpha: the chance that any claim is wrong, 0.05 unless given.
+        margin: frameworks are practically equal within this share of wins, 0.01 unless given.
+        unit: "dataset", whose mean over seeds is won or lost, or "split" for each data set and
+            seed; "dataset" unless given.
         quiet: show no progress.
         config: a file in place of batch.config.
         keys: keys of the configuration over those of the file, such as `runtime=60`.
     """
     loaded = _loaded(config, keys)
     wanted = draft(loaded)
-    with begin.full(loaded, wanted, overwrite=overwrite, narrowed=False) as plan:
+    question = Until.parse(until, alpha, margin, None, unit)
+    with begin.full(loaded, wanted, overwrite=overwrite, narrowed=False, until=question) as plan:
         return _carry_out(loaded, plan.run, plan.tasks, quiet, wanted)
 
 
 def resume(
     *,
     causes: Sequence[str] | None = None,
+    until: str | None = None,
     quiet: bool = False,
     config: str | None = None,
     **keys: Any,
 ) -> Summary:
-    """Run the configured tasks that have no result; with `causes`, those that ended so again."""
+    """Run the configured tasks that have no result; with `causes`, those that ended so again.
+
+    `until` changes the run's question; "all" runs every task.
+    """
     chosen = select.causes_of(causes)
     loaded = _loaded(config, keys)
     wanted = draft(loaded)
-    with begin.resumed(loaded, wanted, chosen) as plan:
+    question = Until.parse(until, None, None, None)
+    with begin.resumed(loaded, wanted, chosen, question) as plan:
         return _carry_out(loaded, plan.run, plan.tasks, quiet, wanted)
 
 
@@ -148,7 +170,7 @@ def fetch_results(
     path: str | Path = "compiled_results.csv", *, config: str | None = None, **keys: Any
 ) -> pd.DataFrame:
     """Write a row for every task of the run to a file, and return them."""
-    from benchmark.analysis.table import read_results
+    from benchmark.analysis.results.table import read_results
     from benchmark.runs.compiled import compile_results
 
     run = _existing(_loaded(config, keys)).run
@@ -272,7 +294,7 @@ def _carry_out(
     config: Config, run: Run, tasks: Sequence[Task], quiet: bool, wanted: Draft | None = None
 ) -> Summary:
     """Run what has no result; data that cannot be had is a fault of the summary."""
-    waiting = bulk.without_result(run, tasks)
+    waiting = record_reader.without_result(run, tasks)
     if quiet:
         begin.build_environments(run, config, waiting)
         summary = execute(run, config, waiting)
@@ -285,7 +307,7 @@ def _carry_out(
         notice(choice_of(run, config, waiting).line)
         begin.build_environments(run, config, waiting, notice)
         with Progress(len(waiting), config.parallel or 1) as progress:
-            summary = execute(run, config, waiting, progress.tell)
+            summary = execute(run, config, waiting, progress.add)
     summary.faults.extend(
         f"{name}: {why}" for name, why in (wanted.faults if wanted else {}).items()
     )

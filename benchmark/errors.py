@@ -1,17 +1,11 @@
-"""The errors that users see: one sentence with the value, the place and the mend."""
-
-import re
-
-LONGEST_TEXT = 2000
-# Tabs and ends of lines are left; a lone surrogate has no UTF-8 form.
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+"""The errors that users see: one sentence with the value, the place and the fix."""
 
 
 class BenchmarkError(Exception):
     """Base of all errors that end a command with one sentence and exit code 2."""
 
     def _render_traceback_(self) -> list[str]:
-        """What a notebook shows, by IPython's own hook: the sentence, and no traceback."""
+        """Show the sentence without a traceback in a notebook (IPython's hook)."""
         return [f"error: {self}"]
 
 
@@ -24,15 +18,15 @@ class StoreError(BenchmarkError):
 
 
 class NewerRecordError(StoreError):
-    """A record in the store was written by a later version of the program, and stays as it is."""
+    """A record in the store was written by a later version of the program; it is not changed."""
 
 
 class AbsentStoreError(StoreError):
-    """The folder of a store is not there, so nothing is in it."""
+    """The folder of a store does not exist."""
 
 
 class DataError(BenchmarkError):
-    """A data set cannot be had or used; its tasks end with the cause `data`."""
+    """A data set is unavailable or unusable; its tasks end with the cause `data`."""
 
 
 class SetupError(BenchmarkError):
@@ -40,14 +34,8 @@ class SetupError(BenchmarkError):
 
 
 class MethodError(BenchmarkError):
-    """A compute method cannot be loaded; its tasks end without a result, the others go on."""
+    """A compute method cannot be loaded; its tasks end without a result, the others continue."""
 
 
 class ConditionsDifferError(BenchmarkError):
     """A run exists with results under other conditions."""
-
-
-def plain_text(text: str, most: int = LONGEST_TEXT) -> str:
-    """The text without control characters and lone surrogates, cut after `most` characters."""
-    cut = text if len(text) <= most else text[:most] + "…"
-    return _CONTROL.sub("\ufffd", cut)

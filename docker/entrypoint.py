@@ -1,7 +1,8 @@
 """The image's entry point: one task, named or by its place in a list of the store.
 
 entrypoint.py STORE RUN TASK         the task with this key
-entrypoint.py STORE RUN --job NAME   the task at AWS_BATCH_JOB_ARRAY_INDEX in {run}/jobs/NAME.json
+entrypoint.py STORE RUN --job NAME   the task in {run}/jobs/NAME.json at the array's index, which
+                                     AWS Batch and Kubernetes set
 
 Credentials come only from the AWS SDK's own variables or the container's role.
 """

@@ -8,6 +8,7 @@ variables for pip and uv (an index, a proxy). They are mounted, so no layer hold
 
 from __future__ import annotations
 
+import filecmp
 import json
 import os
 import re
@@ -46,7 +47,7 @@ def system(packages: list[str]) -> None:
 
 
 def harness() -> None:
-    """The interpreter that runs the harness, with the harness's requirements."""
+    """The interpreter that runs the harness, with what tasks need, without tests of packages."""
     here = "{}.{}".format(*sys.version_info[:2])
     wanted = os.environ.get("PYTHON") or here
     if here != wanted:
@@ -56,10 +57,13 @@ def harness() -> None:
         )
     folder = HOME / "harness"
     _run([UV, "venv", "--quiet", "--no-project", "--python", sys.executable, str(folder)])
-    install = [UV, "pip", "sync", "--quiet", "--compile-bytecode"]
-    python = str(folder / "bin/python")
-    _run([*install, "--python", python, str(BUILD / "requirements.txt")])
+    install = [UV, "pip", "install", "--quiet", "--python", str(folder / "bin/python")]
+    versions = ["--constraint", str(BUILD / "requirements.txt")]
+    _run([*install, *versions, "-r", str(BUILD / "docker/task-requirements.txt")])
     site = next(folder.glob("lib/python*/site-packages"))
+    for tests in [path for path in site.rglob("tests") if path.is_dir()]:
+        shutil.rmtree(tests, ignore_errors=True)  # One may have been in another.
+    _compile(folder)
     (site / "automl-benchmark.pth").write_text(f"{HOME / 'code'}\n")
 
 
@@ -80,6 +84,7 @@ def environment() -> None:
     framework = SimpleNamespace(**(facts | {"lock": lock, "folder": lock.parent}))
     try:
         built = environments.ensure(framework)
+        share(built.folder, HOME / "harness")
         environments.verify(framework, built)
     except SetupError as error:
         _fail(str(error))
@@ -88,6 +93,29 @@ def environment() -> None:
             f"The environment of {framework.name} has the hash {built.hash} in the image and "
             f"{facts['hash']} on this machine: their kinds of machine differ."
         )
+
+
+def share(environment: Path, harness: Path) -> None:
+    """Link the environment's packages to those of the harness that have the same files."""
+    for site in environment.glob("lib/python*/site-packages"):
+        theirs = harness / site.relative_to(environment)
+        for package in [path for path in site.iterdir() if path.suffix != ".dist-info"]:
+            other = theirs / package.name
+            if package.is_dir() and other.is_dir() and _are_same(package, other):
+                shutil.rmtree(package)
+                package.symlink_to(other)
+
+
+def _are_same(one: Path, other: Path) -> bool:
+    names = _files(one)
+    same = names == _files(other)
+    return same and all(filecmp.cmp(one / name, other / name, shallow=False) for name in names)
+
+
+def _files(folder: Path) -> set[Path]:
+    """What counts of a package: no bytecode, and no tests, which the harness's have not."""
+    names = {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()}
+    return {name for name in names if not {"tests", "__pycache__"} & set(name.parts)}
 
 
 def _python(specifier: str, minor: str) -> None:
@@ -123,11 +151,12 @@ def service(extras: list[str]) -> None:
     """What the HPO service imports, with extras of the program's, in the versions tested."""
     folder = HOME / "service"
     _run([UV, "venv", "--quiet", "--no-project", "--python", sys.executable, str(folder)])
-    install = [UV, "pip", "install", "--quiet", "--compile-bytecode"]
+    install = [UV, "pip", "install", "--quiet"]
     wanted = [word for extra in extras for word in ("--extra", extra)]
     constraint = ["--constraint", str(BUILD / "requirements.txt")]
     python = str(folder / "bin/python")
     _run([*install, "--python", python, *constraint, *wanted, "-r", str(BUILD / "pyproject.toml")])
+    _compile(folder)
 
 
 def program() -> None:
@@ -137,6 +166,14 @@ def program() -> None:
         source = Path(folder) / "source"
         shutil.copytree(BUILD, source)
         _run([*install, "--python", str(HOME / "service/bin/python"), str(source)])
+
+
+def _compile(folder: Path) -> None:
+    """Write the bytecode of the packages but for their own tests, half of what could be."""
+    (place,) = folder.glob("lib/python*/site-packages")
+    compile_all = [folder / "bin/python", "-I", "-m", "compileall", "-qq", "-j", "0"]
+    # Packages have files for other versions of Python, which it reports by its exit code.
+    subprocess.run([*compile_all, "-x", "/tests/", "."], cwd=place, check=False)
 
 
 def _is_installed(package: str) -> bool:

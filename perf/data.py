@@ -32,10 +32,10 @@ import pyarrow as pa  # noqa: E402
 import pyarrow.parquet as pq  # noqa: E402
 from figures import figure  # noqa: E402
 
-from benchmark.config import Config  # noqa: E402
+from benchmark.config.loading import Config  # noqa: E402
 from benchmark.data import Dataset, embedded_names, load  # noqa: E402
 from benchmark.data.cache import DataCache  # noqa: E402
-from benchmark.data.fetch import PARALLEL, Job, fetch  # noqa: E402
+from benchmark.data.openml.fetch import PARALLEL, Job, fetch  # noqa: E402
 from benchmark.execution.worker.trees import descendants  # noqa: E402
 from benchmark.runs.plan import draft, plan  # noqa: E402
 from benchmark.store import open_store  # noqa: E402

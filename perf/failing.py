@@ -19,10 +19,11 @@ from typing import Any
 import optuna
 from figures import figure
 
-from benchmark.hpo.algorithms import ALGORITHMS, AlgorithmError, sampler_of
-from benchmark.hpo.optimizer import Optimizer, Told
-from benchmark.hpo.space import Space
-from benchmark.hpo.space_file import read_space
+from benchmark.hpo.samplers.algorithms import ALGORITHMS, AlgorithmError, sampler_of
+from benchmark.hpo.samplers.optimizer import Optimizer
+from benchmark.hpo.samplers.proposal import Told
+from benchmark.hpo.space.search_space import Space
+from benchmark.hpo.space.space_file import read_space
 
 TRIALS, LAST, TRIES = 40, 20, 20
 # It has no steps to go by here.

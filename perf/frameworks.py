@@ -26,8 +26,8 @@ sys.path.insert(0, str(ROOT))
 
 from figures import figure  # noqa: E402
 
-from benchmark.cache import CACHE_VARIABLE  # noqa: E402
-from benchmark.config import Config  # noqa: E402
+from benchmark.config.cache import CACHE_VARIABLE  # noqa: E402
+from benchmark.config.loading import Config  # noqa: E402
 from benchmark.errors import BenchmarkError  # noqa: E402
 from benchmark.execution.runner import Runner  # noqa: E402
 from benchmark.frameworks import environments, registry  # noqa: E402

@@ -28,9 +28,9 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmark.errors import SetupError  # noqa: E402
-from benchmark.execution.sandbox import Means, Sandbox  # noqa: E402
+from benchmark.execution.sandbox.sandbox import Means, Sandbox  # noqa: E402
 from benchmark.execution.work import Limits, Work  # noqa: E402
-from benchmark.results import Cause  # noqa: E402
+from benchmark.records.results import Cause  # noqa: E402
 from perf.figures import figure, heading  # noqa: E402
 from prove.processes import with_mark  # noqa: E402
 
@@ -82,14 +82,20 @@ def command(argv: Sequence[str], hard_limit_s: float, memory_mb: float) -> Work:
 
 
 def lateness(sandbox: Sandbox) -> float:
-    """Seconds from the deadline until the last process of the tree was seen."""
-    mark = uuid.uuid4().hex
-    with watched(mark) as watch:
-        asked = time.perf_counter()
-        outcome = sandbox.run(command([str(NASTY), mark], HARD_LIMIT_S, 500))
+    """Seconds from the deadline until the last process of the tree was seen.
+
+    On a busy machine the whole tree may not have started by the deadline; then it gets a later one.
+    """
+    for factor in (1, 4, 16, 64):
+        limit_s, mark = factor * HARD_LIMIT_S, uuid.uuid4().hex
+        with watched(mark) as watch:
+            asked = time.perf_counter()
+            outcome = sandbox.run(command([str(NASTY), mark], limit_s, 500))
+        if outcome.cause is not Cause.TIMEOUT or watch.most >= TREE:
+            break
     if outcome.cause is not Cause.TIMEOUT or watch.most < TREE:
         raise SystemExit(f"The tree did not run as it should: {outcome.message} ({watch.most})")
-    return watch.last_seen - asked - HARD_LIMIT_S
+    return watch.last_seen - asked - limit_s
 
 
 def peak_mb(sandbox: Sandbox) -> float:

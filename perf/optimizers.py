@@ -32,18 +32,19 @@ import optuna  # noqa: E402
 import pandas as pd  # noqa: E402
 from figures import figure  # noqa: E402
 
-from benchmark.extras import install  # noqa: E402
+from benchmark.config.extras import install  # noqa: E402
 
 try:
     import cocoex
 except ImportError:
     sys.exit(f"The functions of COCO are the extra perf: {install('perf')}")
 
-from benchmark.analysis.hypotheses import critical_difference, friedman, groups  # noqa: E402
-from benchmark.analysis.ranking import ranks, seed_means, wins  # noqa: E402
-from benchmark.hpo.algorithms import ALGORITHMS, AlgorithmError  # noqa: E402
-from benchmark.hpo.optimizer import ExhaustedError, Optimizer, Told  # noqa: E402
-from benchmark.hpo.space_file import read_space  # noqa: E402
+from benchmark.analysis.statistics.hypotheses import critical_difference, friedman, groups  # noqa: E402
+from benchmark.analysis.statistics.ranking import ranks, seed_means, wins  # noqa: E402
+from benchmark.hpo.samplers.algorithms import ALGORITHMS, AlgorithmError  # noqa: E402
+from benchmark.hpo.samplers.optimizer import Optimizer  # noqa: E402
+from benchmark.hpo.samplers.proposal import ExhaustedError, Told  # noqa: E402
+from benchmark.hpo.space.space_file import read_space  # noqa: E402
 
 SUITES = ("bbob", "bbob-mixint")
 CHECKPOINTS = (50, 200)

@@ -29,12 +29,12 @@ sys.path.insert(0, str(ROOT))
 
 from figures import figure, heading  # noqa: E402
 
-from benchmark.config import Config  # noqa: E402
+from benchmark.config.loading import Config  # noqa: E402
 from benchmark.execution.runner import Runner  # noqa: E402
 from benchmark.frameworks import environments, registry  # noqa: E402
+from benchmark.records.tasks import Task  # noqa: E402
 from benchmark.runs.plan import Plan, draft, plan  # noqa: E402
 from benchmark.store import open_store  # noqa: E402
-from benchmark.tasks import Task  # noqa: E402
 
 DATASETS = ("credit-g", "concrete")
 FRAMEWORKS = (

@@ -27,15 +27,16 @@ sys.path.insert(0, str(ROOT))
 
 from figures import figure  # noqa: E402
 
-from benchmark import bulk, packs, results  # noqa: E402
-from benchmark.config import Config  # noqa: E402
-from benchmark.results import Record, utc_now  # noqa: E402
+from benchmark.config.loading import Config  # noqa: E402
+from benchmark.parallel import record_reader  # noqa: E402
+from benchmark.records import packed_records, results  # noqa: E402
+from benchmark.records.results import Record, utc_now  # noqa: E402
+from benchmark.records.tasks import Cell, Run  # noqa: E402
 from benchmark.runs.compiled import compile_results  # noqa: E402
 from benchmark.runs.plan import Plan, draft, existing, plan  # noqa: E402
 from benchmark.runs.status import status  # noqa: E402
 from benchmark.runs.watch import Watch  # noqa: E402
 from benchmark.store import Store, open_store  # noqa: E402
-from benchmark.tasks import Cell, Run  # noqa: E402
 from tests.support import services  # noqa: E402
 
 SETS = 16
@@ -126,12 +127,12 @@ def perform(stage: str, url: str, tasks: int, folder: Path) -> int:
         return len(plan(store, draft(config)).tasks)
     planned = existing(config, store)
     if stage in ("fill", "pack"):
-        (fill if stage == "fill" else packs.write)(planned.run)
+        (fill if stage == "fill" else packed_records.write)(planned.run)
         return tasks
     if stage == "naive":
         return boto3_loop(planned.run)
     if stage == "resume":
-        left = bulk.without_result(planned.run, planned.tasks)
+        left = record_reader.without_result(planned.run, planned.tasks)
         return len(planned.tasks) - len(left)
     if stage in ("status", "watch"):
         return counted(stage, planned)

@@ -3,7 +3,8 @@
     python perf/service.py [--storage journal memory sqlite postgresql URL] [--trials 500]
 
 A real server in a process of its own; clients beside it on the same machine, so that on two cores
-they share its processor. The ratio is to Optuna's own suggestion in this process, in the same run.
+they share its processor. Ratios are to Optuna in this process: a round of each storage in turn, so
+that all of them meet the same load of the machine.
 """
 
 from __future__ import annotations
@@ -28,10 +29,16 @@ import storages
 from figures import figure
 
 ROOT = Path(__file__).absolute().parents[1]
+sys.path.insert(0, str(ROOT))
 TUNABLES = [
     {"name": f"x{n}", "value_type": "double", "lower_bound": 0, "upper_bound": 1} for n in range(5)
 ]
-AIMS_PER_S = {"memory": 500, "journal": 200}
+AIMS_PER_S = {"memory": 1000, "journal": 500, "sqlite": 500, "postgresql": 500}
+PLAIN = "Optuna in process"
+AIMS = {"memory": 1.5, "journal": 2.5, "sqlite": 2.5, "postgresql": 2.5}
+LAST = 50
+SEEDED = ", nothing ahead"
+IN_FILES = ("memory", "journal")
 APPENDED = 3000
 
 
@@ -70,9 +77,11 @@ def started(storage: str, folder: Path) -> tuple[subprocess.Popen[str], int]:
     raise SystemExit("the server did not start")
 
 
-def create(connection: Connection, name: str, algorithm: str, trials: int, parallel: int) -> None:
+def create(
+    connection: Connection, name: str, algorithm: str, trials: int, parallel: int, **more: Any
+) -> None:
     body = {"name": name, "direction": "minimize", "tunables": TUNABLES, "trials": trials}
-    more = {"algorithm": algorithm, "parallel": parallel}
+    more |= {"algorithm": algorithm, "parallel": parallel}
     connection.call("POST", "/v1/experiments", body | more)
 
 
@@ -96,26 +105,27 @@ def rounds(port: int, name: str, trials: int, pause_s: float = 0.0) -> list[tupl
     return took
 
 
-def _many(port: int, name: str, trials: int, done: Any) -> None:
-    def one() -> None:
+def _many(ports: list[int], name: str, trials: int, done: Any) -> None:
+    def one(port: int) -> None:
         try:
             done.put(len(rounds(port, name, trials)))
         except Exception as error:
             done.put(error)
 
-    threads = [threading.Thread(target=one) for _ in range(16)]
+    threads = [threading.Thread(target=one, args=(ports[n % len(ports)],)) for n in range(16)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
 
 
-def at_once(port: int, name: str, trials: int) -> float:
-    """Rounds a second of 32 clients in two processes."""
+def at_once(ports: list[int], name: str, trials: int) -> float:
+    """Rounds a second of 32 clients in two processes, spread over servers."""
     done: Any = multiprocessing.Queue()
     begun = time.perf_counter()
     processes = [
-        multiprocessing.Process(target=_many, args=(port, name, trials, done)) for _ in range(2)
+        multiprocessing.Process(target=_many, args=(ports[n:] + ports[:n], name, trials, done))
+        for n in range(2)
     ]
     for process in processes:
         process.start()
@@ -129,21 +139,153 @@ def at_once(port: int, name: str, trials: int) -> float:
     return sum(answers) / took
 
 
-def alone(trials: int) -> float:
-    """The median of optuna_tpe's own suggestion, ms: Optuna in this process, without a server."""
+class Peer:
+    """Rounds of Optuna in this process, over a storage of its own."""
+
+    def __init__(self, storage: Any = None) -> None:
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        sampler = optuna.samplers.TPESampler(multivariate=False, constant_liar=True)
+        self._study = optuna.create_study(sampler=sampler, storage=storage)
+
+    def round(self) -> None:
+        trial = self._study.ask()
+        value = sum(trial.suggest_float(str(one["name"]), 0, 1) for one in TUNABLES)
+        self._study.tell(trial, value)
+
+
+class Ours:
+    """Rounds of one client of a server.
+
+    While the others have their turn, a server computes the next suggestion. With a seed it computes
+    none ahead, and each ask waits for the sampler as it does in process.
+    """
+
+    def __init__(self, port: int, trials: int, seed: int | None) -> None:
+        self._connection, self._name = Connection(port), f"seed-{seed}"
+        create(self._connection, self._name, "optuna_tpe", trials, 1, seed=seed)
+
+    def round(self) -> None:
+        _round(self._connection, self._name)
+
+
+def _round(connection: Connection, name: str) -> None:
+    found = connection.call("POST", f"/v1/experiments/{name}/ask", {})
+    (trial,) = found["trials"]
+    path = f"/v1/experiments/{name}/trials/{trial['number']}/tell"
+    connection.call("POST", path, {"value": sum(trial["params"].values())})
+
+
+def side_by_side(storages_of: dict[str, str], sizes: list[int], folder: Path) -> None:
+    """A round of each in turn, so that all share what else the machine does."""
     import optuna
 
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    sampler = optuna.samplers.TPESampler(multivariate=False, constant_liar=True)
-    study = optuna.create_study(sampler=sampler, direction="maximize")
-    took = []
-    for _ in range(trials):
-        begun = time.perf_counter()
-        trial = study.ask()
-        value = sum(trial.suggest_float(str(one["name"]), 0, 1) for one in TUNABLES)
-        took.append(1e3 * (time.perf_counter() - begun))
-        study.tell(trial, value)
-    return statistics.median(took)
+    with contextlib.ExitStack() as held:
+        sides: dict[str, Any] = {PLAIN: Peer()}
+        for name, url in storages_of.items():
+            own = folder / name
+            own.mkdir()
+            server, port = started(url, own)
+            held.callback(server.wait, 60)
+            held.callback(server.send_signal, signal.SIGTERM)
+            sides[name] = Ours(port, max(sizes), None)
+            sides[f"{name}{SEEDED}"] = Ours(port, max(sizes), 1)
+        rdb = f"sqlite:///{folder}/rdb.db"
+        sides["Optuna's RDB storage, SQLite"] = Peer(optuna.storages.RDBStorage(rdb))
+        if "postgresql" in storages_of:
+            url = storages_of["postgresql"].replace("postgresql:", "postgresql+psycopg:")
+            sides["Optuna's RDB storage, PostgreSQL"] = Peer(optuna.storages.RDBStorage(url))
+        where = held.enter_context(storages.proxied(str(folder / "proxied.journal")))
+        proxy = optuna.storages.GrpcStorageProxy(host="127.0.0.1", port=int(where[5:]))
+        sides["Optuna's gRPC proxy, journal"] = Peer(proxy)
+        took: dict[str, list[float]] = {name: [] for name in sides}
+        for number in range(max(sizes)):
+            for name, side in sides.items():
+                begun = time.perf_counter()
+                side.round()
+                took[name].append(1e3 * (time.perf_counter() - begun))
+            if number + 1 in sizes:
+                _compare(number + 1, {name: each[-LAST:] for name, each in took.items()})
+
+
+def _compare(trials: int, took: dict[str, list[float]]) -> None:
+    plain = statistics.median(took[PLAIN])
+    for name, each in took.items():
+        median = statistics.median(each)
+        title = f"at {trials} trials, {name}"
+        print(f"{title:50} median {median:7.1f} ms  {median / plain:5.1f} x in process", flush=True)
+        aim = AIMS.get(name.removesuffix(SEEDED))
+        if aim is not None:
+            figure(f"a round {title}", median / plain, "x", aim=aim, peer=PLAIN, peer_value=1.0)
+
+
+def statements(url: str, rounds: int = 50) -> float:
+    """SQL statements of a round of ask and tell, counted in a service in this process."""
+    from sqlalchemy import Engine, event
+
+    from benchmark.hpo.service.backends.database import DatabaseBackend
+    from benchmark.hpo.service.core.endings import Ending
+    from benchmark.hpo.service.core.service import Service
+
+    count = 0
+
+    def counted(*_: Any) -> None:
+        nonlocal count
+        count += 1
+
+    service = Service(DatabaseBackend(url, None))
+    tunables = {"direction": "minimize", "tunables": TUNABLES, "trials": rounds + 1}
+    service.create("counted", tunables | {"algorithm": "random"})
+    with service.use("counted") as experiment:
+        experiment.tell(experiment.ask()[0].number, Ending("success", (1.0,)))
+    event.listen(Engine, "before_cursor_execute", counted)
+    for _ in range(rounds):
+        with service.use("counted") as experiment:
+            (given,) = experiment.ask()
+        with service.use("counted") as experiment:
+            experiment.tell(given.number, Ending("success", (1.0,)))
+    service.close()
+    event.remove(Engine, "before_cursor_execute", counted)
+    return count / rounds
+
+
+def processor_s(pid: int) -> float:
+    """What a process has used so far: of a busy machine it says more than the clock."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def several(url: str, rounds: int, turns: int = 3) -> None:
+    """32 clients of one experiment on one PostgreSQL, of one to three servers in turn."""
+    rates: dict[int, list[float]] = {1: [], 2: [], 3: []}
+    costs: dict[int, list[float]] = {1: [], 2: [], 3: []}
+    with contextlib.ExitStack() as held:
+        servers = []
+        for _ in rates:
+            folder = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="perf-")))
+            server, port = started(url, folder)
+            held.callback(server.wait, 60)
+            held.callback(server.send_signal, signal.SIGTERM)
+            servers.append((server.pid, port))
+        connection = Connection(servers[0][1])
+        for turn in range(turns):
+            for count, each in rates.items():
+                name, ports = f"shared-{turn}-{count}", [port for _, port in servers[:count]]
+                create(connection, name, "random", 32 * rounds, 32)
+                before = sum(processor_s(pid) for pid, _ in servers)
+                each.append(at_once(ports, name, rounds))
+                used = sum(processor_s(pid) for pid, _ in servers) - before
+                costs[count].append(1e3 * used / (32 * rounds))
+    one = statistics.median(rates[1])
+    for count, each in rates.items():
+        rate, cost = statistics.median(each), statistics.median(costs[count])
+        print(
+            f"postgresql: 32 clients on {count} servers: {rate:.0f} rounds/s, {rate / one:.2f} x "
+            f"one server; {cost:.1f} ms of processor time of the servers per round",
+            flush=True,
+        )
+        figure(f"32 clients, {count} servers on PostgreSQL", rate / one, "x one server")
 
 
 def memory_mb(pid: int) -> float:
@@ -173,21 +315,19 @@ def appending(connection: Connection, port: int, name: str) -> tuple[float, floa
     return took, longest
 
 
-def show(title: str, took: list[tuple[float, float]], sampler_ms: float | None = None) -> None:
+def show(title: str, took: list[tuple[float, float]]) -> None:
     whole = sorted(1e3 * (ask + tell) for ask, tell in took)
     median, p99 = statistics.median(whole), whole[int(0.99 * len(whole)) - 1]
     ask = statistics.median(1e3 * ask for ask, _ in took)
-    ratio = "" if sampler_ms is None else f"  {median / sampler_ms:5.1f} x Optuna's suggestion"
     print(
-        f"{title:44} median {median:6.1f} ms  p99 {p99:6.1f} ms  (ask {ask:5.1f} ms){ratio}",
+        f"{title:44} median {median:6.1f} ms  p99 {p99:6.1f} ms  (ask {ask:5.1f} ms)",
         flush=True,
     )
-    peer = {} if sampler_ms is None else {"peer": "Optuna in process", "peer_value": sampler_ms}
-    figure(f"a round, {title}", median, "ms", aim=10, **peer)
+    figure(f"a round, {title}", median, "ms", aim=10)
     figure(f"a round, {title}, p99", p99, "ms", aim=50)
 
 
-def measure(storage: str, url: str, trials: int, held: int, sampler_ms: float) -> None:
+def measure(storage: str, url: str, trials: int, held: int) -> None:
     """The figures of a server on `url`, told as those of `storage`."""
     with tempfile.TemporaryDirectory() as folder:
         server, port = started(url, Path(folder))
@@ -195,14 +335,20 @@ def measure(storage: str, url: str, trials: int, held: int, sampler_ms: float) -
             connection = Connection(port)
             for algorithm in ("optuna_tpe", "random"):
                 create(connection, algorithm, algorithm, trials, 1)
-                peer = sampler_ms if algorithm == "optuna_tpe" else None
-                show(f"{storage}: {algorithm}, tight loop", rounds(port, algorithm, trials), peer)
+                show(f"{storage}: {algorithm}, tight loop", rounds(port, algorithm, trials))
             create(connection, "work", "optuna_tpe", trials, 1)
             few = rounds(port, "work", min(trials, 200), pause_s=0.05)
             show(f"{storage}: optuna_tpe, trials of 50 ms", few)
             create(connection, "many", "random", 100 * trials, 32)
-            rate = at_once(port, "many", max(20, trials // 16))
-            print(f"{storage}: 32 clients on random: {rate:.0f} rounds/s", flush=True)
+            before = processor_s(server.pid)
+            rate = at_once([port], "many", max(20, trials // 16))
+            cost = 1e3 * (processor_s(server.pid) - before) / (32 * max(20, trials // 16))
+            print(
+                f"{storage}: 32 clients on random: {rate:.0f} rounds/s, {cost:.1f} ms of the "
+                "server's processor time per round",
+                flush=True,
+            )
+            figure(f"{storage}: 32 clients, processor time per round", cost, "ms")
             aim = AIMS_PER_S.get(storage)
             figure(f"{storage}: 32 clients", rate, "/s", aim=aim, at_least=True)
             create(connection, "appended", "random", 1_000_000, 1)
@@ -255,20 +401,25 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=500)
     parser.add_argument("--held", type=int, default=1000, help="experiments held at once")
     options = parser.parse_args()
-    sampler = alone(options.trials)
-    print(f"{'Optuna alone, the sampler of optuna_tpe':44} median {sampler:6.1f} ms", flush=True)
-    figure("a suggestion of optuna_tpe, Optuna alone", sampler, "ms")
-    for storage in options.storage:
-        slow = storage not in ("memory", "journal")
-        with contextlib.ExitStack() as held:
-            url = storage
-            if storage == "postgresql":
-                if not storages.can_serve():
-                    print("postgresql: left out, its programs are not installed")
-                    continue
-                folder = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="perf-")))
-                url = f"{held.enter_context(storages.postgres(folder))}/postgres"
-            measure(storage, url, options.trials, 0 if slow else options.held, sampler)
+    with contextlib.ExitStack() as held:
+        folder = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="perf-")))
+        urls = {storage: storage for storage in options.storage}
+        if "postgresql" in urls and not storages.can_serve():
+            print("postgresql: left out, its programs are not installed")
+            del urls["postgresql"]
+        if "postgresql" in urls:
+            urls["postgresql"] = f"{held.enter_context(storages.postgres(folder))}/postgres"
+        sizes = sorted({min(100, options.trials), options.trials})
+        side_by_side(urls, sizes, folder)
+        for storage, url in urls.items():
+            measure(storage, url, options.trials, options.held if url in IN_FILES else 0)
+            if storage in ("sqlite", "postgresql"):
+                counted = f"sqlite:///{folder}/counted.db" if storage == "sqlite" else url
+                found = statements(counted)
+                print(f"{storage}: {found:.1f} statements in a round", flush=True)
+                figure(f"{storage}: statements in a round", found, "", aim=12)
+        if "postgresql" in urls:
+            several(urls["postgresql"], max(20, options.trials // 16))
 
 
 if __name__ == "__main__":

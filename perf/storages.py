@@ -38,11 +38,11 @@ def opened(where: str) -> Any:
     """The storage of an address: a path, a database's URL, or `grpc:PORT`."""
     import optuna
 
-    from benchmark.hpo.storage import open_storage
+    from benchmark.hpo.storages.storage import open_storage
 
     if where.startswith("grpc:"):
         return optuna.storages.GrpcStorageProxy(host="127.0.0.1", port=int(where[5:]))
-    return open_storage(where)
+    return open_storage(where, "s")
 
 
 def work(where: str, trials: str) -> None:
@@ -188,7 +188,7 @@ def main() -> int:
     trials = 64 if options.quick else options.trials
     import optuna
 
-    from benchmark.removal import clear
+    from benchmark.files.removal import clear
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     print(

@@ -1,16 +1,12 @@
-"""The program's own share of a trial, how an ask slows down as a study grows, what samplers learn
-of failures, and how often a verdict is wrong.
+"""The program's own share of a trial, how an ask, a trial and a report slow down as a study grows,
+and what samplers learn of failures.
 
     .venv/bin/python perf/studies.py --quick
-    .venv/bin/python perf/studies.py --only verdicts
     .venv/bin/python perf/studies.py --only failing --algorithms optuna_tpe random
 
 The share is wall time less ask, tell and the objective, with an objective that does nothing, in the
 sandbox; beside it the same objective in plain Optuna. With 8 at once it is the time that passes for
 a trial, so that it says what the machine spends. The trials that start zygotes are left out.
-
-A verdict is wrong where it says "keep" of a best that is the default itself; beside it the t-test
-on the pairs' differences, which it was before, and what share of true improvements it finds.
 """
 
 from __future__ import annotations
@@ -27,6 +23,7 @@ import sys
 import tempfile
 import threading
 import time
+import unittest.mock
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -35,22 +32,23 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 import failing  # noqa: E402
-import numpy as np  # noqa: E402
 import optuna  # noqa: E402
 from figures import figure  # noqa: E402
-from scipy import stats  # noqa: E402
 
 from benchmark.execution.runner import Runner  # noqa: E402
-from benchmark.hpo.algorithms import ALGORITHMS, AlgorithmError  # noqa: E402
-from benchmark.hpo.optimizer import Optimizer, Told  # noqa: E402
-from benchmark.hpo.order import InOrder  # noqa: E402
-from benchmark.hpo.space_file import read_space  # noqa: E402
-from benchmark.hpo.storage import open_storage  # noqa: E402
-from benchmark.hpo.study import Study  # noqa: E402
-from benchmark.hpo.study_file import define  # noqa: E402
-from benchmark.hpo.verdict import ALPHA, compare  # noqa: E402
+from benchmark.hpo.report.html_report import write_report  # noqa: E402
+from benchmark.hpo.samplers.algorithms import ALGORITHMS, AlgorithmError  # noqa: E402
+from benchmark.hpo.samplers.optimizer import Optimizer  # noqa: E402
+from benchmark.hpo.samplers.proposal import Told  # noqa: E402
+from benchmark.hpo.space.space_file import read_space  # noqa: E402
+from benchmark.hpo.spec.study_file import define  # noqa: E402
+from benchmark.hpo.storages.storage import open_storage  # noqa: E402
+from benchmark.hpo.study.study import Study  # noqa: E402
+from benchmark.hpo.study.task_order import InOrder  # noqa: E402
+from benchmark.records import results  # noqa: E402
+from benchmark.records.results import Record  # noqa: E402
+from benchmark.records.tasks import Resources, Task  # noqa: E402
 from benchmark.store import open_store  # noqa: E402
-from benchmark.tasks import Resources, Task  # noqa: E402
 
 NAMES = "abcde"
 TUNABLES = [
@@ -175,8 +173,8 @@ def shares(trials: int, folder: Path) -> None:
 def filled(trials: int, path: Path) -> None:
     """A study of that many told trials in a journal."""
     space = read_space({"tunables": TUNABLES})
-    optimizer = Optimizer(space, ["minimize"], "random", 1, open_storage(str(path)), "s")
-    storage, study_id = optimizer.study._storage, optimizer.study._study_id
+    optimizer = Optimizer(space, ["minimize"], "random", 1, open_storage(str(path), "s"), "s")
+    storage, study_id = optimizer.storage, optimizer.study_id
     template = optimizer.propose().frozen
     for number in range(trials):
         point = {
@@ -197,7 +195,12 @@ PRIMES = (2, 3, 5, 7, 11)
 def ask_s(algorithm: str, path: Path, asks: int) -> float:
     """The median of some asks, each followed by its tell, after one that builds what is kept."""
     optimizer = Optimizer(
-        read_space({"tunables": TUNABLES}), ["minimize"], algorithm, 1, open_storage(str(path)), "s"
+        read_space({"tunables": TUNABLES}),
+        ["minimize"],
+        algorithm,
+        1,
+        open_storage(str(path), "s"),
+        "s",
     )
     took = []
     for _ in range(asks + 1):
@@ -236,62 +239,49 @@ def asks(sizes: list[int], repeats: int, folder: Path) -> None:
             figure(*last, "ms")
 
 
-PAIRS = range(2, 11)
-DRAWS: dict[str, Callable[[np.random.Generator, Any], Any]] = {
-    "normal": lambda dice, size: dice.normal(size=size),
-    "whole units (sd 1)": lambda dice, size: np.round(dice.normal(size=size)),
-    "whole units (sd 0.4)": lambda dice, size: np.round(dice.normal(scale=0.4, size=size)),
-    "heavy tails (Cauchy)": lambda dice, size: dice.standard_cauchy(size=size),
-    "skewed, whole units": lambda dice, size: np.round(dice.lognormal(1, 1, size=size)),
-    "20 % fail": lambda dice, size: np.where(
-        dice.random(size) < 0.2, np.nan, dice.normal(size=size)
-    ),
-}
+def long(size: int, folder: Path) -> None:
+    """What a trial costs after few and after many, beside its objective, and a report's seconds."""
+    folder.mkdir()
+    space = [tunable | {"default": 0.5} for tunable in TUNABLES]
+    values = declared({"command": COMMAND}, 2 * size) | {"tunables": space}
+    study = Study.begin(open_store(str(folder / "store")), define(values, folder))
+    print(f"\n{'trials before':>14} {'ms a trial':>11} {'ms of CPU':>10}   (nothing is run)")
+    costs = []
+    for before in sorted({100, min(1000, size), size}):
+        with unittest.mock.patch("os.fsync", lambda _: None):
+            while len(study.optimizer.trials()) < before:
+                settled(study)
+        settled(study)
+        walls, cpus = [], []
+        for _ in range(50):
+            wall, cpu = time.perf_counter(), time.process_time()
+            settled(study)
+            walls.append(1000 * (time.perf_counter() - wall))
+            cpus.append(1000 * (time.process_time() - cpu))
+        costs.append(statistics.median(cpus))
+        print(f"{before:>14,} {statistics.median(walls):11.1f} {costs[-1]:10.1f}", flush=True)
+    what = f"CPU of a trial after {size:,} trials"
+    figure(what, costs[-1], "ms", peer="after 100", peer_value=costs[0])
+    files = sum(path.is_file() for path in (folder / "store").rglob("*"))
+    figure("files of a trial", files / len(study.optimizer.trials()), "")
+    began = time.perf_counter()
+    write_report(study.run, study.definition, folder / "report")
+    took = time.perf_counter() - began
+    print(f"a report of {size:,} trials: {took:.1f} s; {files:,} files")
+    figure(f"report of {size:,} trials", took, "s", aim=20)
 
 
-def t_keeps(best: Any, default: Any) -> Any:
-    """What the t-test said, equal differences being no noise at all, and failures left out."""
-    known = ~np.isnan(best - default)
-    differences, count = np.where(known, best - default, 0.0), known.sum(axis=1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        mean = differences.sum(axis=1) / count
-        squares = np.where(known, differences - mean[:, None], 0.0) ** 2
-        error = np.sqrt(squares.sum(axis=1) / (count - 1) / count)
-        return (count > 1) & (mean < -stats.t.ppf(1 - ALPHA / 2, count - 1) * error)
-
-
-def keeps(best: Any, default: Any) -> Any:
-    """What `compare` says; it is asked once for each pattern of ranks and signs."""
-    one, other = (np.where(np.isnan(values), np.inf, values) for values in (best, default))
-    differences = np.where(one == other, 0.0, one - np.where(one == other, 0.0, other))
-    order = np.argsort(np.abs(differences), axis=1)
-    differences = np.take_along_axis(differences, order, axis=1)
-    ranks = stats.rankdata(np.abs(differences), axis=1)
-    patterns, places = np.unique(np.sign(differences) * ranks, axis=0, return_inverse=True)
-    says = [compare([(v, 0.0) for v in row], smaller=True).says == "keep" for row in patterns]
-    return np.array(says)[places.ravel()] & ~np.isnan(best).any(axis=1)
-
-
-def verdicts(repeats: int) -> None:
-    """Shares of "keep" among so many verdicts a cell, best and default alike or two apart."""
-    worst = 0.0
-    for gain, name in ((0.0, "false keep (%)"), (2.0, "true keep, 2 better (%)")):
-        print(f"\n{name:>24} " + " ".join(f"{pairs:>14d}" for pairs in PAIRS) + "  pairs")
-        for noise, draw in DRAWS.items():
-            for test, judged in (("", keeps), ("t-test before", t_keeps)):
-                cells = []
-                for pairs in PAIRS:
-                    dice = np.random.default_rng((pairs, len(noise)))
-                    best, default = draw(dice, (2, repeats, pairs))
-                    count = int(judged(best - gain, default).sum())
-                    found = stats.binomtest(count, repeats).proportion_ci()
-                    ends = f"{100 * found.low:.1f}-{100 * found.high:.1f}"
-                    cells.append(f"{100 * count / repeats:5.2f} {ends}".ljust(14))
-                    if not gain and judged is keeps:
-                        worst = max(worst, count / repeats)
-                print(f"{test or noise:>24} " + " ".join(cells), flush=True)
-    name = "false verdicts, worst of all noises and 2 to 10 pairs"
-    figure(name, 100 * worst, "%", aim=50 * ALPHA)
+def settled(study: Study) -> None:
+    """A trial that is asked, recorded and told, and was never run."""
+    (task,) = study.ask(1)
+    value = sum((found - 0.3) ** 2 for found in task.payload["params"].values())
+    attempt = results.begin(study.run, task)
+    log = study.run.log_path(task, passed=True, attempt=attempt.number)
+    study.run.store.put(log, b"1\n")
+    labels = {**task.labels, "values": [value], "constraints": []}
+    metrics = {"minimize": value}
+    record = Record(task.key, "success", metrics=metrics, labels=labels, total_s=0.1, log=log)
+    study.tell(results.settle(study.run, attempt, record))
 
 
 class _Taker:
@@ -316,7 +306,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--trials", type=int, default=200, help="a row (default: 200)")
     parser.add_argument("--quick", action="store_true", help="40 trials; asks at 100 and 1,000")
-    parser.add_argument("--only", choices=("shares", "asks", "failing", "verdicts", "resumed"))
+    parser.add_argument("--only", choices=("shares", "asks", "failing", "resumed", "long"))
     parser.add_argument("--algorithms", nargs="*", metavar="NAME", help="of --only failing")
     parser.add_argument("--seeds", type=int, help="of --only failing (default: 5, quick: 1)")
     options = parser.parse_args()
@@ -328,12 +318,12 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="studies-") as folder:
         if options.only in (None, "resumed"):
             resumed(20_000)
-        if options.only in (None, "verdicts"):
-            verdicts(2000 if options.quick else 40_000)
         if options.only in (None, "failing"):
             failing.tables(options.seeds or (1 if options.quick else 5), options.algorithms)
         if options.only in (None, "shares"):
             shares(40 if options.quick else options.trials, Path(folder))
+        if options.only in (None, "long"):
+            long(500 if options.quick else 5000, Path(folder) / "long")
         if options.only in (None, "asks"):
             sizes = [100, 1000] if options.quick else [100, 1000, 5000]
             asks(sizes, 3 if options.quick else 7, Path(folder))

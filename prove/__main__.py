@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import platform
 import secrets
@@ -19,7 +20,16 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmark.frameworks import environments, registry
-from prove import kills, limits, rest, resume, service, storage  # noqa: F401  their rows
+from prove import (  # noqa: F401  their rows
+    kills,
+    limits,
+    outcomes,
+    rest,
+    resume,
+    service,
+    service_kills,
+    storage,
+)
 from prove.rows import BROKEN, HOLDS, PROMISES, ROWS, Stage, Verdict, played
 from prove.table import markdown, show
 
@@ -52,6 +62,8 @@ def main() -> int:
             print(f"{row.name:20} {row.promise}. {row.fault}")
         return 0
     seed = secrets.randbelow(10**6) if options.seed is None else options.seed
+    # Clients whose server is killed on purpose report each of their retries.
+    logging.getLogger("benchmark.hpo.client").setLevel(logging.ERROR)
     console = Console(stderr=True)
     console.print(f"seed {seed}, {options.kills} kills; the same again: --seed {seed}")
     environments.ensure(registry.get("random-forest"), console.print)

@@ -1,28 +1,21 @@
-"""Rows of killed processes: of a benchmark run, of a study, of the service."""
+"""Rows of killed processes: of a benchmark run and of a study."""
 
 from __future__ import annotations
 
 import json
-import signal
-import threading
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import optuna
 
-from benchmark import results
-from benchmark.hpo import Client
-from benchmark.hpo.client import ClientError, Trial
-from benchmark.hpo.study import Study
-from benchmark.results import Record
-from benchmark.store import open_store
-from benchmark.tasks import Run
+from benchmark.hpo.study.study import Study
+from benchmark.records import results
+from benchmark.records.results import Record
+from benchmark.records.tasks import Run
 from prove.playground import ROLES, Kill, Playground, play, schedule
-from prove.program import configure
-from prove.rows import Stage, check, row, until
-from prove.server import Server
+from prove.program import SIDE_BY_SIDE, configure
+from prove.rows import Stage, check, row
 
 OBJECTIVE = """
 import time
@@ -32,9 +25,6 @@ def objective(trial):
     time.sleep(0.1)
     return (x - 0.3) ** 2
 """
-TUNABLES = [
-    {"name": f"x{n}", "value_type": "double", "lower_bound": 0, "upper_bound": 1} for n in range(3)
-]
 
 
 def told(killed: Counter[str]) -> str:
@@ -51,7 +41,8 @@ def check_ground(ground: Playground, kills: int) -> None:
 @row(1, "Benchmark run: SIGKILL of task, keeper, zygote, runner and driver, Ctrl-C; then resume")
 def run_kills(stage: Stage) -> str:
     kills = max(1, stage.kills // 2)
-    ground = Playground(configure(stage.folder / "run", seeds=max(4, kills)))
+    folder = configure(stage.folder / "run", seeds=max(4, kills), **SIDE_BY_SIDE)
+    ground = Playground(folder)
     play(ground, schedule(stage.dice("run-kills"), kills))
     check_ground(ground, kills)
     run = Run.open(ground.store, "default")
@@ -138,98 +129,3 @@ def contents(record: Record) -> tuple[Any, ...]:
     labels = record.labels
     steps = {int(step): value for step, value in (labels.get("intermediate") or {}).items()}
     return labels.get("values"), labels["params"], steps, record.metrics
-
-
-@row(1, "HPO service: SIGKILL of the server; two clients tell each trial at once, and try again")
-def service_kills(stage: Stage) -> str:
-    kills = max(1, stage.kills // 4)
-    trials, dice = 25 * kills + 50, stage.dice("service-kills")
-    moments = sorted(dice.sample(range(1, trials - 8), kills))
-    server = Server(stage.folder, "--no-grpc")
-    server.start()
-    try:
-        return killed_service(server, moments, trials)
-    finally:
-        server.kill()
-
-
-def ending(number: int, teller: int) -> dict[str, Any]:
-    """What a client tells of a trial: every part of it says which trial and whose it is."""
-    value = number + teller / 4
-    return {
-        "status": "success",
-        "values": [value],
-        "metrics": {"m": value, f"of {teller}": value},
-        "constraints": [-value, -1.0] if teller else [-value],
-        "intermediate": {"0": value, str(1 + teller): value},
-        "cost": value,
-        "message": f"client {teller}",
-    }
-
-
-def tell_twice(trial: Trial) -> int:
-    """Two clients tell the trial at once, each another ending; which of them was not refused."""
-    accepted: list[int] = []
-
-    def tell(teller: int) -> None:
-        try:
-            trial.tell(**ending(trial.number, teller))
-            accepted.append(teller)
-        except ClientError as error:
-            check(error.status == 409, f"trial {trial.number}: {error}")
-
-    with ThreadPoolExecutor(2) as pool:
-        list(pool.map(tell, (0, 1)))
-    check(len(accepted) == 1, f"trial {trial.number}: {len(accepted)} of two tells were accepted")
-    return accepted[0]
-
-
-def killed_service(server: Server, moments: list[int], trials: int, clients: int = 8) -> str:
-    """Kill the server when so many results are told; each trial is the ending that was accepted."""
-    client = Client(server.url, patience_s=120)
-    client.create("e", direction="minimize", tunables=TUNABLES, trials=trials, algorithm="random")
-    told: dict[int, int] = {}
-    faults: list[BaseException] = []
-
-    def work() -> None:
-        mine = Client(server.url, patience_s=120)
-        try:
-            for trial in mine.experiment("e"):
-                told[trial.number] = tell_twice(trial)
-        except BaseException as error:
-            faults.append(error)
-
-    threads = [threading.Thread(target=work, daemon=True) for _ in range(clients)]
-    for thread in threads:
-        thread.start()
-    for moment in moments:
-        until(lambda moment=moment: len(told) >= moment or faults, f"{moment} results", 300)
-        server.kill()
-        server.start()
-    for thread in threads:
-        thread.join(300)
-    check(not faults, f"a client failed: {faults[:1]}")
-    found = client.experiment("e").trials(limit=10_000)
-    numbers = [trial["number"] for trial in found]
-    check(numbers == list(range(trials)), f"{trials} trials, {len(numbers)} in the service")
-    check(len(told) == trials, f"{len(told)} results were acknowledged of {trials} trials")
-    for trial in found:
-        wanted = ending(trial["number"], told[trial["number"]])
-        differing = [key for key in wanted if trial[key] != wanted[key]]
-        check(not differing, f"trial {trial['number']} is not what was told: {differing}")
-    server.kill(signal.SIGTERM)
-    store = open_store(str(server.folder / "runs"))
-    for trial in found:
-        record = Record.from_bytes(store.get(f"studies/e/out/{trial['number']}.json"))
-        check(record is not None, f"trial {trial['number']} has no record")
-        assert record is not None
-        held = contents(record)
-        wanted = ending(trial["number"], told[trial["number"]])
-        steps = {int(step): value for step, value in wanted["intermediate"].items()}
-        metrics = wanted["metrics"] | {"value": wanted["values"][0]}
-        same = held == (wanted["values"], trial["params"], steps, metrics)
-        check(same, f"the record of trial {trial['number']} is not what was told")
-    return (
-        f"{len(moments)} kills: {trials} trials, each told twice at once, one of two accepted; "
-        "trials and records equal to it in every value"
-    )

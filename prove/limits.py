@@ -11,20 +11,20 @@ import time
 from pathlib import Path
 from typing import get_args
 
-from benchmark import results
 from benchmark.errors import SetupError
-from benchmark.execution.sandbox import Means, Sandbox
+from benchmark.execution.sandbox.sandbox import Means, Sandbox
 from benchmark.execution.work import Limits, Work
-from benchmark.results import Cause, Record
+from benchmark.records import results
+from benchmark.records.results import Cause, Record
+from benchmark.records.tasks import Run
 from benchmark.store import open_store
-from benchmark.tasks import Run
 from perf.limits import NASTY, TREE, lateness, peak_mb
 from prove.processes import with_mark
-from prove.program import configure, run_main
+from prove.program import SIDE_BY_SIDE, configure, run_main
 from prove.rows import BrokenError, Stage, check, row
 from prove.villains import villains
 
-HARD_LIMIT_S, MEMORY_MB = 15, 500
+HARD_LIMIT_S, MEMORY_MB = 40, 500
 COUNTED = {"framework": 3, "memory": 1, "timeout": 1}
 
 
@@ -38,7 +38,7 @@ def records_of(folder: Path) -> dict[str, Record]:
 def limits_of_a_run(stage: Stage) -> str:
     mark = secrets.token_hex(8)
     own = villains(stage.folder, "tree", "eat", nasty=str(NASTY), mark=mark)
-    limits = {"runtime": 2, "hard_limit": HARD_LIMIT_S, "memory": MEMORY_MB}
+    limits = {"runtime": 2, "hard_limit": HARD_LIMIT_S, "memory": MEMORY_MB, **SIDE_BY_SIDE}
     folder = configure(stage.folder / "run", **own, **limits)
     done = run_main(folder, "execute-compute", "--dataset", "cpu", "--dataset", "penguins")
     check(done.returncode == 0, f"the run ended with {done.returncode}: {done.stderr[-300:]}")
@@ -93,7 +93,7 @@ def shared_memory_by_means(stage: Stage) -> str:
                     code = begin.replace("MARK", secrets.token_hex(8))
                     code += "\nfor _ in range(2000): f.write(bytes([1]) * 2**20)"
                     entry = {"argv": [sys.executable, "-c", code]}
-                    limits = Limits(60, MEMORY_MB, 1)
+                    limits = Limits(300, MEMORY_MB, 1)
                     outcome = sandbox.run(Work(Path(sys.executable), entry, limits))
                     over = outcome.cause is Cause.MEMORY
                     check(over, f"{means}: 2 GB in {what} ended as {outcome.cause}")
@@ -114,7 +114,7 @@ def causes_are_told(stage: Stage) -> str:
         **{"eat": "memory", "sleep": "timeout", "well": None},
     }
     own = villains(stage.folder, *expected)
-    limits = {"runtime": 2, "hard_limit": HARD_LIMIT_S, "memory": MEMORY_MB}
+    limits = {"runtime": 2, "hard_limit": HARD_LIMIT_S, "memory": MEMORY_MB, **SIDE_BY_SIDE}
     folder = configure(stage.folder / "run", **own, **limits)
     done = run_main(folder, "execute-compute", "--dataset", "penguins")
     check(done.returncode == 0, f"the run ended with {done.returncode}: {done.stderr[-300:]}")
@@ -152,7 +152,7 @@ def harm_to_others(stage: Stage) -> str:
     own = villains(
         stage.folder, "plant", "damage", "well", nasty=str(NASTY), mark=mark, home=str(home)
     )
-    folder = configure(stage.folder / "run", **own, parallel=1, max_attempts=1)
+    folder = configure(stage.folder / "run", **own, max_attempts=1)
     command = ("execute-compute", "--dataset", "cpu", "--dataset", "penguins")
     done = run_main(folder, *command, TMPDIR=str(scratch))
     check(done.returncode in (0, 1), f"the run ended with {done.returncode}: {done.stderr[-300:]}")

@@ -17,10 +17,10 @@ from pathlib import Path
 from benchmark.store import Store, open_store
 from prove.processes import groups
 from prove.program import ROOT, environment
-from prove.rows import until
+from prove.rows import check, until
 
 ROLES = ("task", "keeper", "zygote", "runner", "driver", "ctrl-c")
-PATIENCE_S = 300.0
+PATIENCE_S = 900.0
 
 
 @dataclass(frozen=True)
@@ -118,6 +118,16 @@ class Playground:
         prefix = f"{self.run}/attempts"
         paths = self.store.list(prefix)
         return Counter(path.rpartition("/")[0].removeprefix(f"{prefix}/") for path in paths)
+
+    def ran_once(self, one: str = "a task") -> None:
+        """Check that everything was begun exactly once; the sentence has how the first ended."""
+        attempts = self.attempts()
+        check(attempts, "no attempt is recorded")
+        for key, times in attempts.items():
+            if times != 1:
+                paths = sorted(self.store.list(f"{self.run}/attempts/{key}"))
+                ends = "; ".join(str(self.store.get(path))[:400] for path in paths)
+                check(False, f"{one} ran {times} times: {key}: {ends}")
 
     def groups(self) -> list[str]:
         """Control groups of the run that are still there."""

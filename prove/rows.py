@@ -85,7 +85,7 @@ def check(holds: object, sentence: str) -> None:
         raise BrokenError(sentence)
 
 
-def until(true: Callable[[], object], what: str, patience_s: float = 300.0) -> None:
+def until(true: Callable[[], object], what: str, patience_s: float = 900.0) -> None:
     """Wait for it.
 
     Raises:

@@ -59,7 +59,7 @@ class Server:
     def kill(self, number: int = signal.SIGKILL) -> int:
         assert self.process is not None
         self.process.send_signal(number)
-        return self.process.wait(60)
+        return self.process.wait(600)
 
     def end(self) -> None:
         """Kill it where it still runs."""

@@ -14,7 +14,7 @@ version_of = "numpy"
 preload = ["numpy", "pandas"]
 """
 ADAPTER = """
-import glob, os, subprocess, sys, threading, time
+import glob, json, os, subprocess, sys, threading, time
 import numpy as np
 
 def try_to(do, *arguments):
@@ -33,7 +33,11 @@ def fit(train, problem, limits):
         subprocess.run([sys.executable, problem.params["nasty"], problem.params["mark"]])
     if deed == "eat":
         child = os.fork()
-        eaten = [bytearray(50_000_000) for _ in range(40)]
+        eaten = []
+        for _ in range(40):
+            eaten.append(bytearray(50_000_000))
+            if 2 * 50 * len(eaten) > limits.memory_mb + 100:
+                time.sleep(60)  # A watchdog that is late has time.
         os.waitpid(child, 0) if child else time.sleep(600)
     if deed == "sleep":
         time.sleep(600)
@@ -51,6 +55,23 @@ def fit(train, problem, limits):
             try_to(os.symlink, home, place)
         try_to(os.rename, work, work + "-moved")
         try_to(os.symlink, home, work)
+    if deed == "leave":
+        with open("%s/%d" % (problem.params["outcomes"], problem.seed)) as file:
+            form, text = json.load(file)
+        if form == "pipe":
+            os.mkfifo("outcome.json")
+        elif form == "folder":
+            os.mkdir("outcome.json")
+        elif form == "link":
+            os.symlink(text, "outcome.json")
+        elif form == "none":
+            return deed
+        else:
+            with open("outcome.json", "w") as file:
+                file.write(text)
+                if form == "sparse":
+                    file.truncate(40 << 30)
+        os._exit(0)
     if deed == "damage":
         for file in glob.glob("../../*/*.*"):
             try_to(os.chmod, file, 0o600)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import os
 import signal
 import subprocess
@@ -11,32 +12,42 @@ from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from _pytest.terminal import TerminalReporter
 
 from benchmark.cli import main
-from benchmark.config import PREFIX, Config
+from benchmark.config.loading import PREFIX, Config
 from benchmark.runs.plan import Narrowing, Plan, draft, plan
 from benchmark.store import Store, open_store
 from prove.program import run_main
 from tests.support.batch_double import batch
 from tests.support.docker_engine import docker, registry
 from tests.support.fleet_double import fleet
+from tests.support.helm import helm
+from tests.support.kubernetes_double import kubernetes, kubernetes_api
 from tests.support.postgres_server import postgres
 from tests.support.proxy import proxy
-from tests.support.services import aws, s3, seaweed
+from tests.support.ray_cluster import ray_cluster, ray_nodes
+from tests.support.services import _models, aws, s3, seaweed
 from tests.support.slurm_cluster import slurm, slurm_cluster
 from tests.support.slurm_double import slurm_double
 from tests.support.warm import _kept, warm
 
 __all__ = [
     "_kept",
+    "_models",
     "aws",
     "batch",
     "docker",
     "fleet",
+    "helm",
+    "kubernetes",
+    "kubernetes_api",
     "postgres",
     "proxy",
+    "ray_cluster",
+    "ray_nodes",
     "registry",
     "s3",
     "seaweed",
@@ -50,6 +61,18 @@ __all__ = [
 signal.signal(signal.SIGINT, signal.default_int_handler)
 # And nohup an ignored SIGHUP.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+# How long examples take to make says how busy the machine is; and a new example that fails is no
+# fault of the change that happens to be tested.
+hypothesis.settings.register_profile(
+    "tests",
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("tests")
+
+_STARTED_IN = Path.cwd()
 
 SMALL: dict[str, Any] = {
     "studies": ["starter"],
@@ -72,6 +95,16 @@ def _nothing_is_synced(request: pytest.FixtureRequest) -> Iterator[None]:
         if request.config.getoption("markexpr") == "not integration":
             patch.setattr(os, "fsync", lambda file: None)
         yield
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown() -> Generator[None]:
+    """A test that leaves its worker in another directory fails, and not one that comes later."""
+    yield
+    here = Path.cwd()
+    if here != _STARTED_IN:
+        os.chdir(_STARTED_IN)
+        pytest.fail(f"The test left the working directory at {here}.", pytrace=False)
 
 
 @pytest.fixture
@@ -140,13 +173,17 @@ def command(
 def pytest_collection() -> Generator[None]:
     """Cache pytest's rewritten test modules even if Python is told to write no bytecode.
 
-    Without the cache every xdist worker rewrites every assertion of every test file again.
+    Without the cache every xdist worker rewrites every assertion of every test file again. What
+    the modules import stays, so that the garbage collector need not look at it again and again.
     """
     writes_none, sys.dont_write_bytecode = sys.dont_write_bytecode, False
+    gc.disable()
     try:
         return (yield)
     finally:
         sys.dont_write_bytecode = writes_none
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -13,8 +13,8 @@ import pytest
 
 from benchmark import analysis, compute
 from benchmark.errors import BenchmarkError, ConfigError
-from benchmark.results import Cause
-from benchmark.tasks import Cell
+from benchmark.records.results import Cause
+from benchmark.records.tasks import Cell
 
 ROOT = Path(__file__).parents[1]
 CONFIG = {
@@ -41,7 +41,7 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_what_the_design_names_is_there_and_said() -> None:
     assert set(dir(compute)) == {
         *("run_full", "resume", "execute_list", "export_failures", "file_compute"),
-        *("fetch_results", "delete_runs", "get_logs"),
+        *("fetch_results", "delete_runs", "get_logs", "AutoMLMethods", "Dispatcher"),
     }
     assert {"process", "generate_tests", "download_data", "analysis_suite"} <= set(dir(analysis))
     for module in (compute, analysis):

@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
-from benchmark import bulk, results
-from benchmark.results import Cause, Record
+from benchmark.parallel import record_reader
+from benchmark.records import results
+from benchmark.records.results import Cause, Record
+from benchmark.records.tasks import Run
 from benchmark.runs.compiled import compile_results
 from benchmark.runs.plan import Plan
 from benchmark.runs.status import status
 from benchmark.store import Store
-from benchmark.tasks import Run
 
 # Labels that are encoded in paths: version, parameters, Unicode, a percent sign.
 LABELS = ("h2o@3.44.0.3", "tpot (3600)", "ünï+雪", "100%/..")
@@ -48,8 +49,8 @@ def read(run: Run, path: Path) -> tuple[Any, ...]:
         path.read_bytes(),
         status(run),
         status(run, some),
-        bulk.without_result(run),
-        bulk.without_result(run, some),
+        record_reader.without_result(run),
+        record_reader.without_result(run, some),
     )
 
 
@@ -60,25 +61,29 @@ def test_what_several_read_is_what_one_reads(
 ) -> None:
     alone = read(run, tmp_path / "alone.csv")
     assert len(alone[6]) > 10
-    monkeypatch.setattr(bulk, "MANY", 1)
-    monkeypatch.setattr(bulk, "MOST", 9)
-    monkeypatch.setattr(bulk, "processes", lambda: count)
-    parts = bulk.pieces(run, [task.key for task in run.tasks])
+    monkeypatch.setattr(record_reader, "MANY", 1)
+    monkeypatch.setattr(record_reader, "MOST", 9)
+    monkeypatch.setattr(record_reader, "processes", lambda: count)
+    parts = record_reader.pieces(run, [task.key for task in run.tasks])
     assert len(parts) == min(count, 5)
     assert {key for part in parts for key in part.keys} == {task.key for task in run.tasks}
-    own, outcomes = os.getpid(), bulk.Piece.outcomes
+    own, outcomes = os.getpid(), record_reader.Piece.outcomes
 
-    def outcomes_here(part: bulk.Piece, *newer: Any) -> Any:
+    def outcomes_here(part: record_reader.Piece, *newer: Any) -> Any:
         assert os.getpid() == own or not fails
         return outcomes(part, *newer)
 
-    monkeypatch.setattr(bulk.Piece, "outcomes", outcomes_here)
+    monkeypatch.setattr(record_reader.Piece, "outcomes", outcomes_here)
     assert read(run, tmp_path / "several.csv") == alone
 
 
 def test_a_few_tasks_are_one_piece(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bulk, "processes", lambda: 4)
-    assert [len(part.keys) for part in bulk.pieces(run, [task.key for task in run.tasks])] == [40]
-    monkeypatch.setattr(bulk, "MANY", 1)
-    assert [part.frameworks for part in bulk.pieces(run, ["17"])] == [None]  # a study's trial
-    assert [part.keys for part in bulk.pieces(run, [])] == [frozenset()]
+    monkeypatch.setattr(record_reader, "processes", lambda: 4)
+    assert [
+        len(part.keys) for part in record_reader.pieces(run, [task.key for task in run.tasks])
+    ] == [40]
+    monkeypatch.setattr(record_reader, "MANY", 1)
+    assert [part.frameworks for part in record_reader.pieces(run, ["17"])] == [
+        None
+    ]  # a study's trial
+    assert [part.keys for part in record_reader.pieces(run, [])] == [frozenset()]

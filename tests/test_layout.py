@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmark.layout import OUT, Layout, dataset_path, segment, shown, task_key
+from benchmark.records.layout import OUT, Layout, dataset_path, segment, shown, task_key
 from benchmark.store import open_store
 
 NAMES = [
@@ -102,7 +102,7 @@ def test_every_path_leads_back_to_its_task(tmp_path: Path, name: str, run: str) 
     assert [p.name for p in tmp_path.iterdir()] == ["store"]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=150), min_size=2),
     st.integers(1, 99_999),

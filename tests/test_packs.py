@@ -7,15 +7,15 @@ from unittest import mock
 
 import pytest
 
-from benchmark import packs, results
 from benchmark.errors import StoreError
-from benchmark.results import Cause, Record
+from benchmark.records import packed_records, results
+from benchmark.records.results import Cause, Record
+from benchmark.records.tasks import Run, Task
 from benchmark.runs import select
 from benchmark.runs.plan import Plan
 from benchmark.runs.status import status
 from benchmark.runs.watch import Watch
 from benchmark.store import Store, open_store
-from benchmark.tasks import Run, Task
 
 MakePlan = Callable[..., Plan]
 
@@ -23,8 +23,8 @@ MakePlan = Callable[..., Plan]
 @pytest.fixture
 def run(make_plan: MakePlan, monkeypatch: pytest.MonkeyPatch) -> Run:
     """20 tasks in packs of 8; a pack is worth its request from two records on."""
-    monkeypatch.setattr(packs, "FULL", 8)
-    monkeypatch.setattr(packs, "FEW", 1)
+    monkeypatch.setattr(packed_records, "FULL", 8)
+    monkeypatch.setattr(packed_records, "FEW", 1)
     return make_plan(open_store("memory://"), seeds=list(range(10))).run
 
 
@@ -52,7 +52,7 @@ def read_alone(run: Run, act: Callable[[], object]) -> list[str]:
 
 def held(run: Run) -> list[int]:
     """How many objects each pack holds."""
-    return sorted(len(entries) for _, entries in packs._packs(run))
+    return sorted(len(entries) for _, entries in packed_records._packs(run))
 
 
 def test_what_is_packed_is_not_read_by_itself(run: Run) -> None:
@@ -61,7 +61,7 @@ def test_what_is_packed_is_not_read_by_itself(run: Run) -> None:
     settle(run, run.tasks[14:17], Cause.SETUP)
     before = status(run)
     assert len(read_alone(run, lambda: status(run))) == 14 + 3 + 2
-    packs.write(run)
+    packed_records.write(run)
     assert held(run) == [3, 8, 8]
     assert read_alone(run, lambda: status(run)) == []
     assert status(run) == before
@@ -74,20 +74,20 @@ def test_what_is_packed_is_not_read_by_itself(run: Run) -> None:
 
 def test_a_pack_that_is_small_is_replaced_and_a_second_look_writes_nothing(run: Run) -> None:
     settle(run, run.tasks[:10])
-    packs.write(run)
+    packed_records.write(run)
     assert held(run) == [2, 8]
     first = run.store.list("default/packs")
-    packs.write(run)
+    packed_records.write(run)
     assert run.store.list("default/packs") == first
     settle(run, run.tasks[10:14])
-    packs.write(run)
+    packed_records.write(run)
     assert held(run) == [6, 8]
 
 
 def test_an_attempt_that_goes_on_is_in_no_pack(run: Run) -> None:
     settle(run, run.tasks[:5])
     attempt = results.begin(run, run.tasks[5])
-    packs.write(run)
+    packed_records.write(run)
     assert held(run) == [5]
     results.settle(run, attempt, Record(task=run.tasks[5].key, status="success"))
     assert len(list(results.records(run))) == 6
@@ -96,7 +96,7 @@ def test_an_attempt_that_goes_on_is_in_no_pack(run: Run) -> None:
 def test_the_object_is_the_truth(run: Run) -> None:
     """What is changed, set aside, deleted or damaged counts as it is, whatever a pack says."""
     settle(run, run.tasks[:9])
-    packs.write(run)
+    packed_records.write(run)
     first, second, third, *_ = run.tasks
     results.set_aside(run, [first.key])
     run.store.delete([run.out_path(second.key)])
@@ -110,19 +110,19 @@ def test_the_object_is_the_truth(run: Run) -> None:
 
 def test_a_pack_that_is_damaged_or_gone_changes_nothing(run: Run) -> None:
     settle(run, run.tasks)
-    packs.write(run)
+    packed_records.write(run)
     before = status(run)
     path, other, *_ = run.store.list("default/packs")
     run.store.put(path, b"cut")
     run.store.delete([other])
     assert status(run) == before
-    packs.write(run)
+    packed_records.write(run)
     assert read_alone(run, lambda: status(run)) == []
 
 
 def test_deleted_results_leave_no_copy(run: Run) -> None:
     settle(run, run.tasks[:9])
-    packs.write(run)
+    packed_records.write(run)
     select.delete(run, run.tasks[:1])
     assert run.store.list("default/packs") == []
     assert len(list(results.records(run))) == 8
@@ -131,14 +131,14 @@ def test_deleted_results_leave_no_copy(run: Run) -> None:
 def test_a_store_that_refuses_hinders_nothing(run: Run, caplog: pytest.LogCaptureFixture) -> None:
     settle(run, run.tasks[:9])
     with mock.patch.object(run.store, "put", side_effect=StoreError("It is full.")):
-        packs.write(run)
+        packed_records.write(run)
     assert "not packed: It is full." in caplog.text
 
 
 def test_a_folder_has_no_packs(folder_store: Store, make_plan: MakePlan) -> None:
     plan = make_plan(folder_store, seeds=list(range(40)))
     settle(plan.run, plan.tasks)
-    packs.write(plan.run)
+    packed_records.write(plan.run)
     assert folder_store.list("default/packs") == []
 
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmark.removal import clear, remove_tree
+from benchmark.files.removal import clear, remove_tree
 
 ROOT = Path(__file__).parents[1]
 DEPTH = 1500
@@ -131,7 +131,7 @@ _trees = st.recursive(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.dictionaries(st.sampled_from("abc"), _trees), st.sampled_from([0o700, 0o500, 0o300, 0]))
 def test_any_tree_goes_and_nothing_else(tree: dict[str, object], mode: int) -> None:
     with tempfile.TemporaryDirectory() as place:

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from benchmark.errors import BenchmarkError, ConfigError
-from benchmark.store import Store
-from benchmark.tasks import (
+from benchmark.records.tasks import (
     Cell,
     Manifest,
     Resources,
@@ -19,6 +18,7 @@ from benchmark.tasks import (
     generate_tests,
     seeds_of,
 )
+from benchmark.store import Store
 
 CONDITIONS = {
     "runtime": 5.0,

@@ -1,4 +1,4 @@
-"""YAML by the core schema of 1.2, each key once, and nothing that unfolds without end."""
+"""YAML by the core schema of 1.2, each key once, and no aliases that expand without end."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmark import yaml_text
 from benchmark.data import Catalogue
-from benchmark.hpo.documents import StudyError, read_document
+from benchmark.files import yaml_text
+from benchmark.hpo.spec.documents import StudyError, read_document
 
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{new}: &{new} [{', '.join([f'*{old}'] * 10)}]\n"
@@ -30,16 +30,18 @@ def test_aliases_are_read() -> None:
 
 
 @pytest.mark.parametrize("text", [BOMB, "a: &a [*a]", "a: &a {b: *a}"])
-def test_what_unfolds_without_end_is_refused(text: str, tmp_path: Path) -> None:
-    with pytest.raises(yaml.YAMLError, match="unfold"):
+def test_aliases_that_expand_without_end_are_refused(text: str, tmp_path: Path) -> None:
+    with pytest.raises(yaml.YAMLError, match="its aliases expand to more than 1,000,000 values"):
         yaml_text.load(text)
     file = tmp_path / "bomb.yaml"
     file.write_text(text)
-    with pytest.raises(StudyError, match="unfold") as raised:
+    with pytest.raises(
+        StudyError, match="its aliases expand to more than 1,000,000 values"
+    ) as raised:
         read_document(file)
     assert len(str(raised.value)) < 1000
     (fault,) = Catalogue([], [str(file)]).faults.values()
-    assert "unfold" in fault
+    assert "aliases expand" in fault
 
 
 @pytest.mark.parametrize(
@@ -92,16 +94,16 @@ def test_core_schema(text: str, value: object) -> None:
     ],
 )
 def test_a_key_stands_once(text: str, tmp_path: Path) -> None:
-    with pytest.raises(yaml.YAMLError, match="stands twice"):
+    with pytest.raises(yaml.YAMLError, match="occurs twice"):
         yaml_text.load(text)
     file = tmp_path / "s.yaml"
     file.write_text(text)
-    with pytest.raises(StudyError, match="stands twice"):
+    with pytest.raises(StudyError, match="occurs twice"):
         read_document(file)
     # In a declaration of data, 1 and 1.0 are names of columns as they are written.
     numbers = "1: a, 1.0" in text or "0x1" in text or "true" in text or "0.0" in text
     (fault,) = Catalogue([], [str(file)]).faults.values()
-    assert ("unknown key" if numbers else "stands twice") in fault
+    assert ("unknown key" if numbers else "occurs twice") in fault
 
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
@@ -112,7 +114,7 @@ KEYS = st.text(max_size=80)
 
 
 @given(st.dictionaries(KEYS, SCALARS | st.lists(SCALARS, max_size=3), max_size=4))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_json_is_yaml(values: dict[str, object]) -> None:
     """JSON quotes every text, so that any reader of YAML reads the same."""
     text = json.dumps(values, allow_nan=False) if _is_finite(values) else "{}"

@@ -13,19 +13,21 @@ those of `benchmark.api`, which lies above the drivers and is loaded by name whe
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from benchmark import lazy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from benchmark.analysis.processing import Analysis
 
-_ELSEWHERE = {
+_MODULES = {
     "Analysis": "benchmark.analysis.processing",
     **dict.fromkeys(("analysis_suite", "download_data", "generate_tests"), "benchmark.api"),
 }
+__all__ = ["Analysis", "analysis_suite", "download_data", "generate_tests", "process"]
 
 
 def process(
@@ -47,13 +49,14 @@ def process(
         facts: what else the report says of the run, such as its name and limits.
         merge: take results of different budgets or manifests and tell them apart by name.
         against: an older run's results, to say what changed since.
-        export: a folder for tables in LaTeX and Markdown, all scores as Parquet, and AMLB's form.
+        export: a folder for tables in LaTeX and Markdown, all scores as Parquet, and AMLB's form;
+            with it all figures are also PDFs, and otherwise only the classic ones.
 
     Raises:
         BenchmarkError: the results cannot be used or a file cannot be written.
     """
     from benchmark.analysis import processing
-    from benchmark.analysis.table import read_results
+    from benchmark.analysis.results.table import read_results
 
     frame = read_results(results, merge=merge)
     before = None
@@ -63,10 +66,8 @@ def process(
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _ELSEWHERE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_ELSEWHERE[name]), name)
+    return lazy.attribute(__name__, name, _MODULES)
 
 
 def __dir__() -> list[str]:
-    return [*_ELSEWHERE, "process"]
+    return list(__all__)

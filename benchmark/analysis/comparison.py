@@ -13,7 +13,7 @@ gives two exact tests for each framework:
 
 - scores: Wilcoxon's signed ranks of its changes, one-sided; the mean change must exceed the
   tolerance as well;
-- failures: new failures against mended ones, each as likely as the other (McNemar).
+- failures: new failures against fixed ones, each as likely as the other (McNemar).
 
 The p of all tests that can reach 5 % at all are adjusted together by Holm. Apart from these, a
 framework that had scores and has none any more has regressed. One data set is never judged alone:
@@ -28,12 +28,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from benchmark.analysis import imputation
-from benchmark.analysis.cells import check_names
-from benchmark.analysis.comparable import compare
-from benchmark.analysis.hypotheses import ALPHA, ROPE, holm, signed_rank
-from benchmark.analysis.mixtures import CONDITIONS
-from benchmark.analysis.table import TYPES
+from benchmark.analysis.results.cells import check_names
+from benchmark.analysis.results.mixtures import CONDITIONS
+from benchmark.analysis.results.table import TYPES
+from benchmark.analysis.statistics import imputation
+from benchmark.analysis.statistics.comparable import compare
+from benchmark.analysis.statistics.hypotheses import ALPHA, ROPE, holm, signed_rank
 from benchmark.errors import BenchmarkError
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def lines(found: Change) -> list[str]:
         change = f"{row['change']:+.3f}{interval}" if row["datasets"] else "no score in both runs"
         said.append(
             f"{name}: {change} over {_count(row['datasets'], 'data set')}, "
-            f"{_count(row['new_failures'], 'new failure')}, {row['mended']:.0f} mended"
+            f"{_count(row['new_failures'], 'new failure')}, {row['mended']:.0f} fixed"
         )
     said += [f"regression: {text}" for text in found.regressions]
     return [*said, *_lower(found.datasets), *found.notes]
@@ -240,7 +240,7 @@ def _regressions(frameworks: pd.DataFrame, tolerance: float) -> list[str]:
             said.append(f"{text}.")
         elif row["p_failures"] <= ALPHA:
             said.append(
-                f"{text}, and {row['mended']:,.0f} mended (p = {row['p_failures']:.2g}, adjusted)."
+                f"{text}, and {row['mended']:,.0f} fixed (p = {row['p_failures']:.2g}, adjusted)."
             )
     return said
 

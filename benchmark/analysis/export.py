@@ -1,6 +1,7 @@
 """Tables for papers: LaTeX and Markdown leaderboards, all scores as Parquet and in AMLB's form.
 
 export(frame, studies, "tables")     # leaderboard-TYPE.tex, .md, scores.parquet, results.csv
+export(frame, studies, "tables", overall)    # leaderboard-all.tex and .md too
 """
 
 from __future__ import annotations
@@ -11,15 +12,16 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from benchmark.analysis import imputation, scaling
-from benchmark.analysis.amlb_form import to_amlb
-from benchmark.analysis.report.html import INFINITE, number
+from benchmark.analysis.figures.style import INFINITE, number
+from benchmark.analysis.results.amlb_form import to_amlb
+from benchmark.analysis.statistics import imputation, scaling
 from benchmark.errors import BenchmarkError
+from benchmark.files.safe_text import guarded_cell
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from benchmark.analysis.statistics import Statistics
+    from benchmark.analysis.type_statistics import Statistics
 
 COLUMNS = {
     "rank": ("Rank", "d"),
@@ -37,7 +39,10 @@ _LATEX = {
 
 
 def export(
-    frame: pd.DataFrame, studies: Mapping[str, Statistics], folder: str | Path
+    frame: pd.DataFrame,
+    studies: Mapping[str, Statistics],
+    folder: str | Path,
+    overall: Statistics | None = None,
 ) -> list[Path]:
     """Write the tables and return their paths.
 
@@ -45,6 +50,7 @@ def export(
         frame: the results, see `table.read_results`.
         studies: the statistics by task type.
         folder: where to; made where it is missing.
+        overall: the statistics over all task types.
 
     Raises:
         BenchmarkError: the folder cannot be written.
@@ -53,14 +59,17 @@ def export(
     written = []
     try:
         target.mkdir(parents=True, exist_ok=True)
-        for type, found in studies.items():
+        for found in [*studies.values(), *([overall] if overall else [])]:
             for ending, render in (("tex", latex), ("md", markdown)):
-                path = target / f"leaderboard-{type}.{ending}"
+                path = target / f"leaderboard-{found.type}.{ending}"
                 path.write_text(render(found), encoding="utf-8")
                 written.append(path)
         written += [target / "scores.parquet", target / "results.csv"]
         tidy(frame, studies).to_parquet(written[-2], index=False)
-        to_amlb(frame).to_csv(written[-1], index=False, lineterminator="\n")
+        table = to_amlb(frame)
+        texts = table.select_dtypes(exclude="number").columns
+        table[texts] = table[texts].map(guarded_cell)
+        table.to_csv(written[-1], index=False, lineterminator="\n")
     except OSError as error:
         raise BenchmarkError(
             f"The tables cannot be written to {folder}: {error.strerror}; choose another folder."

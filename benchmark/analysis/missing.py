@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
-from benchmark.analysis.comparable import NO_RESULT_CAUSES, NOT_BEGUN, USUAL_METRIC
+from benchmark.analysis.results.cells import NO_RESULT_CAUSES
+from benchmark.analysis.results.metrics import USUAL_METRIC
+from benchmark.analysis.statistics.comparable import NOT_BEGUN, RETIRED
 
 UNKNOWN = "unknown"
 NO_SCORE = "no score"
@@ -14,14 +16,15 @@ _MEND = f"run resume-compute for what is {NOT_BEGUN}, and for {', '.join(NO_RESU
 def by_cause(frame: pd.DataFrame) -> pd.DataFrame:
     """How many tasks ended without a score: a row per framework, a column per cause.
 
-    A failure without a cause is `unknown`. Tasks that were never begun are not counted.
+    A failure without a cause is `unknown`. Tasks that were never started, or that a question did
+    not need, are not counted.
     """
     rows = _without_score(frame)
-    return _counted(frame, rows[rows["CAUSE"] != NOT_BEGUN])
+    return _counted(frame, rows[~rows["CAUSE"].isin((NOT_BEGUN, RETIRED))])
 
 
 def all_missing(frame: pd.DataFrame) -> pd.DataFrame:
-    """As `by_cause`, with the tasks that were never begun in the column `not begun`.
+    """As `by_cause`, with the tasks that were never started in the column `not started`.
 
     A task that classic results do not name at all counts as `unknown`, since they hold only what
     ended well.
@@ -35,7 +38,7 @@ def all_missing(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def sentences(frame: pd.DataFrame) -> list[str]:
-    """One sentence for each framework that misses results, by how many; the last one mends."""
+    """A sentence for each framework that misses results, by how many; the last one is the fix."""
     table = all_missing(frame)
     table = table[table.sum(axis=1) > 0]
     table = table.loc[table.sum(axis=1).sort_values(ascending=False, kind="stable").index]

@@ -7,29 +7,32 @@ from typing import TYPE_CHECKING
 
 from benchmark.analysis import comparison, missing
 from benchmark.analysis import export as tables
-from benchmark.analysis.figures import drawn, save
+from benchmark.analysis.figures import CLASSIC_NAMES, drawn, save
 from benchmark.analysis.figures.fonts import covering
 from benchmark.analysis.report import write_report
-from benchmark.analysis.statistics import study
-from benchmark.analysis.table import TYPES
+from benchmark.analysis.results.table import TYPES
+from benchmark.analysis.type_statistics import overall, study
+from benchmark.notebook import Shown, heading, picture, table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     import pandas as pd
+    from markupsafe import Markup
 
     from benchmark.analysis.comparison import Change
-    from benchmark.analysis.statistics import Statistics
+    from benchmark.analysis.type_statistics import Statistics
 
 
-@dataclass(frozen=True)
-class Analysis:
+@dataclass(frozen=True, repr=False)
+class Analysis(Shown):
     """What `process` found and wrote.
 
     `leaderboards` by task type, `figures` and `report` the files written, in `notes` what was
-    imputed or left out, a sentence each, and all statistics by task type in `studies`. `change` is
-    what changed since an older run, `tables` the files for papers, where those were asked for.
+    imputed or left out, a sentence each, and all statistics by task type in `studies`, those of all
+    types together in `overall`. `change` is what changed since an older run, `tables` the files for
+    papers, where those were asked for.
     """
 
     leaderboards: dict[str, pd.DataFrame]
@@ -39,6 +42,28 @@ class Analysis:
     studies: dict[str, Statistics] = field(default_factory=dict)
     change: Change | None = None
     tables: list[Path] = field(default_factory=list)
+    overall: Statistics | None = None
+
+    def _line(self) -> str:
+        first = [
+            f"{type}: {board['framework'].iloc[0]} is first of {len(board)}"
+            for type, board in self.leaderboards.items()
+            if len(board)
+        ]
+        return f"Analysis: {', '.join(first) or 'no results'}; {self.report}"
+
+    def _html(self) -> list[Markup]:
+        """The boards, and the figure of them."""
+        boards = [
+            part
+            for type, board in self.leaderboards.items()
+            for part in (
+                heading(type.capitalize()),
+                table(list(board.columns), board.to_numpy().tolist()),
+            )
+        ]
+        drawn = [p for p in self.figures if p.name == "Leaderboard.png" and p.is_file()]
+        return [*boards, *(picture(path.read_bytes(), "Leaderboard") for path in drawn)]
 
 
 def studies_of(frame: pd.DataFrame) -> dict[str, Statistics]:
@@ -68,15 +93,20 @@ def process(
 ) -> Analysis:
     """As `benchmark.analysis.process`, of results that have been read.
 
-    `before` is an older run's name and its results.
+    `before` is an older run's name and its results. Only the classic figures have a PDF
+    beside the PNG, and all with `export`.
     """
     since = None if before is None else (before[0], comparison.against(frame, before[1]))
     studies = studies_of(frame)
+    together = overall(frame, studies)
     with covering(_drawn_names(frame)) as absent:
-        pictures = drawn(frame, studies, missing.by_cause(frame), shapes_of(frame))
-        files = {name: save(figure, figures, name) for name, figure in pictures}
+        pictures = drawn(frame, studies, missing.by_cause(frame), shapes_of(frame), together)
+        files = {
+            name: save(figure, figures, name, pdf=export is not None or name in CLASSIC_NAMES)
+            for name, figure in pictures
+        }
     images = {name: paths[-1] for name, paths in files.items()}
-    written = write_report(frame, studies, images, report, facts, since=since)
+    written = write_report(frame, studies, images, report, facts, since=since, overall=together)
     notes = [f"{type.capitalize()}: {note}" for type in studies for note in studies[type].notes]
     if absent:
         notes.append(
@@ -91,7 +121,8 @@ def process(
         notes + missing.sentences(frame),
         studies,
         since[1] if since else None,
-        [] if export is None else tables.export(frame, studies, export),
+        [] if export is None else tables.export(frame, studies, export, together),
+        together,
     )
 
 

@@ -5,13 +5,15 @@ Every module below is imported only by the command that needs it, so that `--hel
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmark.cli.parser import COMMANDS, parse
+from benchmark.cli.commands import COMMANDS
+from benchmark.cli.parser import parse
 
 if TYPE_CHECKING:
     import argparse
@@ -19,11 +21,14 @@ if TYPE_CHECKING:
 
 __all__ = ["COMMANDS", "main"]
 
+_DISK = (errno.ENOSPC, errno.EDQUOT)
+_FULL_MB = 10
+
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; returns its exit code (0, 1: a fault outside the frameworks, 2: wrong use)."""
+    """Run a command; return its exit code (0, 1: a fault outside the frameworks, 2: wrong use)."""
     if sys.platform == "win32":
-        _say("error: Windows cannot hold a task's processes within limits; use WSL 2.")
+        _notice("error: Windows cannot hold a task's processes within limits; use WSL 2.")
         return 2
     options = parse(sys.argv[1:] if argv is None else argv)
     module, _, function = COMMANDS[options.command][0].partition(":")
@@ -35,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _flush()
         return code
     except KeyboardInterrupt:
-        _say("Interrupted.")
+        _notice("Interrupted.")
         return 1
     except BrokenPipeError:
         _drop_output()
@@ -52,20 +57,41 @@ def _explain(error: Exception) -> int:
 
     root = Path(__file__).absolute().parents[2]
     if isinstance(error, BenchmarkError):
-        _say(f"error: {error}")
+        _notice(f"error: {error}")
     elif isinstance(error, ModuleNotFoundError) and not str(error.name).startswith("benchmark"):
-        _say(
+        _notice(
             f"error: the package {error.name} is not installed for {sys.executable}; run "
             f"`make env` in {root} and use {root}/.venv/bin/python, or install its "
             "pre-requirements.txt and requirements.txt."
         )
+    elif isinstance(error, OSError) and error.errno in _DISK:
+        _notice(f"error: {error.strerror}: {error.filename or _full()}; free space there.")
     else:
-        _say(f"error: {type(error).__name__}: {error} (our fault; --debug shows where)")
+        _notice(
+            f"error: {type(error).__name__}: {error} (a bug in this program; --debug shows where)"
+        )
     return 2
 
 
+def _full() -> str:
+    """The places of this program that are full; a write to an open file does not name its own."""
+    import shutil
+
+    from benchmark.config.cache import cache_folder
+
+    full = []
+    # Python's own choice of a temporary folder is tried by a write, which fails on a full disk.
+    temporary = Path(os.environ.get("TMPDIR") or "/tmp")  # noqa: S108  # nosec B108
+    for place in dict.fromkeys([Path.cwd(), temporary, cache_folder()]):
+        there = next(folder for folder in (place, *place.parents) if folder.exists())
+        free_mb = shutil.disk_usage(there).free // 2**20
+        if free_mb < _FULL_MB:
+            full.append(f"{place} ({free_mb} MB free)")
+    return ", ".join(full) or "a file that this command writes, or the folder of its results"
+
+
 def _fault_of_output() -> Exception | None:
-    """Why standard output cannot be written, if so; what it still held is dropped then."""
+    """The reason why standard output cannot be written, or None; drops what was still buffered."""
     from benchmark.cli.output import unwritable
 
     try:
@@ -82,13 +108,13 @@ def _flush() -> None:
 
 
 def _drop_output() -> None:
-    """Nobody reads it any more: keep the interpreter from failing on it once again at its end."""
+    """Redirect a closed standard output, so that the interpreter's last flush cannot fail."""
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 1)
     os.close(null)
 
 
-def _say(text: str) -> None:
+def _notice(text: str) -> None:
     from benchmark.cli.output import notice
 
     notice(text)

@@ -10,10 +10,11 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark.cli.output import notice, report
+from benchmark.cli.output import notice, report, width
 from benchmark.cli.progress import counted
+from benchmark.cli.runs.question import claim_lines
 from benchmark.errors import BenchmarkError
-from benchmark.input_files import check_regular
+from benchmark.files.input_files import check_regular
 
 if TYPE_CHECKING:
     import argparse
@@ -35,7 +36,7 @@ def run_analysis(options: argparse.Namespace) -> int:
     paths = [Path(path) for path in options.results or ()] or [_compiled(options)]
     with _drawing():
         from benchmark.analysis import processing
-        from benchmark.analysis.table import read_results
+        from benchmark.analysis.results.table import read_results
 
         frame = _narrowed(options, paths, read_results(paths, merge=options.merge))
         notice(f"Comparing {counted(len(frame), 'result')}; figures go to {options.figures}/.")
@@ -51,8 +52,14 @@ def run_analysis(options: argparse.Namespace) -> int:
 
 
 def _lines(options: argparse.Namespace, found: Analysis) -> Iterator[str]:
+    if found.overall:
+        yield f"all task types\n{_table(found.overall.board)}\n"
     for kind, board in found.leaderboards.items():
         yield f"{kind}\n{_table(board)}\n"
+        standing = found.studies[kind].standing
+        if standing:
+            yield from claim_lines(standing)
+            yield ""
     if found.change:
         from benchmark.analysis.comparison import lines
 
@@ -66,7 +73,15 @@ def _lines(options: argparse.Namespace, found: Analysis) -> Iterator[str]:
 
 
 def _table(board: pd.DataFrame) -> str:
-    return board.to_string(index=False, float_format=lambda value: f"{value:.3f}", na_rep="-")
+    """A leaderboard as text, on a terminal without columns for which it is too narrow."""
+    # A mean of RMSE over data sets would add up unlike scales.
+    board, most = board.drop(columns="mean_rmse", errors="ignore"), width()
+    for column in ("success_share", "mean_f1", "wins", "median_fit_s", None):
+        text = board.to_string(index=False, float_format=lambda value: f"{value:.3f}", na_rep="-")
+        if most is None or column is None or len(text.partition("\n")[0]) <= most:
+            break
+        board = board.drop(columns=column, errors="ignore")
+    return text
 
 
 def _facts(options: argparse.Namespace, paths: list[Path], found: Analysis) -> dict[str, Any]:
@@ -74,6 +89,7 @@ def _facts(options: argparse.Namespace, paths: list[Path], found: Analysis) -> d
     facts: dict[str, Any] = {
         "results": [str(path) for path in paths],
         "leaderboards": boards,
+        "overall": found.overall.board.to_dict(orient="records") if found.overall else None,
         "figures": [str(path) for path in found.figures],
         "tables": [str(path) for path in found.tables],
         "report": str(found.report),
@@ -92,12 +108,12 @@ def _facts(options: argparse.Namespace, paths: list[Path], found: Analysis) -> d
 
 def _older(options: argparse.Namespace) -> pd.DataFrame:
     """The results to compare with: a file of them, or else a run of the store."""
-    from benchmark.analysis.table import read_results
+    from benchmark.analysis.results.table import read_results
 
     path = Path(options.against)
     if path.is_file():
         return read_results(path, merge=options.merge)
-    from benchmark.cli.reading import write_results
+    from benchmark.cli.runs.status import write_results
     from benchmark.cli.session import loaded_configuration, stored
     from benchmark.runs.plan import existing
 
@@ -113,12 +129,12 @@ def _compiled(options: argparse.Namespace) -> Path:
     """compiled_results.csv, written from the store where it is absent or a run is named.
 
     A file that has only the named run's rows may still be older than its last results, so a named
-    run is compiled anew; where the store does not have it, such a file serves.
+    run is compiled again; where the store does not have it, such a file is used.
     """
     path = Path(COMPILED)
     if options.run is None and path.exists():
         return path
-    from benchmark.cli.reading import write_results
+    from benchmark.cli.runs.status import write_results
     from benchmark.cli.session import configuration, stored
     from benchmark.runs.plan import existing
 
@@ -127,7 +143,7 @@ def _compiled(options: argparse.Namespace) -> Path:
         plan = existing(config, stored(config))
     except BenchmarkError as error:
         if options.run is not None and _runs_in(path) == {options.run}:
-            notice(f"note: {error} {path} has that run's results and is used as it stands.")
+            notice(f"note: {error} {path} has that run's results and is used unchanged.")
             return path
         if options.run is None:
             raise BenchmarkError(f"There are no results at {path} to analyse. {error}") from None
@@ -138,7 +154,7 @@ def _compiled(options: argparse.Namespace) -> Path:
 
 
 def _runs_in(path: Path) -> set[str]:
-    """The runs that the rows of a compiled file name; none where it is not one."""
+    """The runs that the rows of a compiled file name; empty if it is not such a file."""
     try:
         check_regular(path)
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -148,7 +164,7 @@ def _runs_in(path: Path) -> set[str]:
 
 
 def _narrowed(options: argparse.Namespace, paths: list[Path], frame: pd.DataFrame) -> pd.DataFrame:
-    """The rows that --framework, --dataset and --seed mean, or all.
+    """The rows selected by --framework, --dataset and --seed, or all.
 
     Raises:
         BenchmarkError: a name is in none of the rows.
@@ -163,12 +179,14 @@ def _narrowed(options: argparse.Namespace, paths: list[Path], frame: pd.DataFram
                 source = " and ".join(map(str, paths))
                 raise BenchmarkError(f"{source} has no {column} '{strangers[0]}'; it has {known}.")
             frame = frame[frame[column].isin(values)]
+            if "DRAWN" in frame.columns:  # A question is about its whole grid.
+                frame = frame.assign(DRAWN=float("nan"))
     return frame
 
 
 @contextlib.contextmanager
 def _drawing() -> Iterator[None]:
-    """Give matplotlib a folder of its own where it cannot write to the user's, and no say."""
+    """Give matplotlib a temporary folder if it cannot write to the user's; silence its log."""
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     with contextlib.ExitStack() as stack:
         if not os.environ.get(MATPLOTLIB) and not _home_can_be_written():
@@ -179,7 +197,7 @@ def _drawing() -> Iterator[None]:
 
 
 def _home_can_be_written() -> bool:
-    """Whether the folders that matplotlib makes for its settings and its list of fonts can be."""
+    """Whether matplotlib can create its folders for settings and its list of fonts."""
     home = Path(os.environ.get("HOME") or "~").expanduser()
     for variable, usual in (("XDG_CONFIG_HOME", ".config"), ("XDG_CACHE_HOME", ".cache")):
         folder = Path(os.environ.get(variable) or home / usual) / "matplotlib"

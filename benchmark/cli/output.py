@@ -1,4 +1,4 @@
-"""What a command tells: its report on standard output, as lines or as JSON, the rest beside it.
+"""A command's output: its report on standard output as lines or JSON, the rest on standard error.
 
 notice("Building the environment …")                # standard error: progress and warnings
 report(options, {"tasks": 4}, ["4 tasks"])          # standard output: --json or the lines
@@ -9,10 +9,13 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import shutil
 import sys
-from typing import TYPE_CHECKING, Any
+import textwrap
+from typing import TYPE_CHECKING, Any, TextIO
 
 from benchmark.errors import BenchmarkError
+from benchmark.files.safe_text import for_terminal
 
 if TYPE_CHECKING:
     import argparse
@@ -20,22 +23,22 @@ if TYPE_CHECKING:
 
 
 def report(options: argparse.Namespace, facts: Any, lines: Iterable[str]) -> None:
-    """Print the facts as JSON where --json asks for it, else the lines."""
+    """Print the facts as JSON with --json, else the lines."""
     if options.json:
-        tell(json.dumps(finite(facts), indent=2, ensure_ascii=False, allow_nan=False))
+        show(json.dumps(finite(facts), indent=2, ensure_ascii=False, allow_nan=False))
         return
     for line in lines:
-        tell(line)
+        show(line)
 
 
-def tell(text: str) -> None:
-    """A line on standard output.
+def show(text: str) -> None:
+    """Print a line on standard output.
 
     Raises:
         BenchmarkError: it cannot be written, for example to a disk that is full.
     """
     try:
-        print(text)
+        print(_wrapped(for_terminal(text), sys.stdout))
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -44,24 +47,51 @@ def tell(text: str) -> None:
 
 def unwritable(error: OSError) -> BenchmarkError:
     reason = error.strerror or str(error)
-    return BenchmarkError(f"Standard output cannot be written: {reason}; free its place.")
+    return BenchmarkError(
+        f"Standard output cannot be written: {reason}; free some disk space or redirect it "
+        "elsewhere."
+    )
 
 
 def notice(text: str) -> None:
-    """A line on standard error; a log that cannot be written must not end a run."""
+    """Print a line on standard error; a log that cannot be written must not end a run."""
     with contextlib.suppress(OSError, ValueError):
-        print(text, file=sys.stderr, flush=True)
+        print(_wrapped(for_terminal(text), sys.stderr), file=sys.stderr, flush=True)
+
+
+def width(stream: TextIO | None = None) -> int | None:
+    """The columns of the terminal of standard output; None if that is not a terminal."""
+    shown = (stream or sys.stdout).isatty()
+    return shutil.get_terminal_size().columns if shown else None
+
+
+def _wrapped(text: str, stream: TextIO) -> str:
+    """The text broken between words where it is wider than the terminal; unchanged elsewhere."""
+    columns = width(stream)
+    if columns is None:
+        return text
+    found = []
+    for line in text.split("\n"):
+        indent = " " * (len(line) - len(line.lstrip()) + 2)
+        found += textwrap.wrap(
+            line,
+            columns,
+            subsequent_indent=indent,
+            break_long_words=False,
+            break_on_hyphens=False,
+        ) or [line]
+    return "\n".join(found)
 
 
 def agreed(question: str) -> bool:
-    """Whether the user says yes on a terminal.
+    """Ask on the terminal; return whether the user answers yes.
 
     Raises:
         BenchmarkError: there is no terminal to ask on.
     """
     if sys.stdin is None or not sys.stdin.isatty():
-        raise BenchmarkError(f"{question} There is nobody to ask; say --yes.")
-    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+        raise BenchmarkError(f"{question} Not a terminal; pass --yes.")
+    print(f"{for_terminal(question)} [y/N] ", end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 

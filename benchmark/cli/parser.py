@@ -1,99 +1,48 @@
-"""The commands, their arguments, and one sentence for whatever is typed wrong."""
+"""The arguments of the commands, and one sentence for wrong usage."""
 
 from __future__ import annotations
 
 import argparse
 import difflib
-import sys
+from pathlib import PurePath
 from typing import TYPE_CHECKING, NoReturn
 
 from benchmark import __version__
-from benchmark.cli import study_arguments
+from benchmark.cli.commands import (
+    ALIASES,
+    BY_CAUSE,
+    COMMANDS,
+    DETACHED,
+    FILED,
+    GROUPS,
+    NARROWED,
+    TOLD_AS_JSON,
+    UNTIL,
+)
+from benchmark.cli.studies import arguments as study_arguments
+from benchmark.config.extras import program
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-GROUPS: dict[str, dict[str, tuple[str, str]]] = {
-    "Run a benchmark": {
-        "execute-compute": ("runs:execute_compute", "run every task from scratch"),
-        "resume-compute": ("runs:resume_compute", "run the tasks that have no result"),
-        "file-compute": ("files:file_compute", "run the tasks of a task file that have no result"),
-        "local": ("runs:local", "run one task on this machine and print its record"),
-        "status": ("reading:show_status", "show the progress of the run"),
-        "estimate": ("estimating:show_estimate", "forecast tasks, hours and cost"),
-        "download-data": ("data:download_data", "put the data sets of the studies into the store"),
-    },
-    "Results": {
-        "fetch-results": ("reading:fetch_results", "compile the records to compiled_results.csv"),
-        "run-analysis": (
-            "analysis:run_analysis",
-            "compute statistics, draw figures, write the report",
-        ),
-        "replay": ("replay:replay", "show what stored results cost with an early stop"),
-        "export-failures": ("files:export_failures", "write the tasks without a result to a file"),
-        "get-logs": ("files:get_logs", "download the logs to ./log/"),
-    },
-    "Tune a system": {
-        "tune": ("tune:tune", "run a study: find a better configuration of any system"),
-        "studies": (
-            "studies:studies",
-            "list, show, export, import, pause, stop and delete studies",
-        ),
-        "dashboard": ("dashboard:dashboard", "open a study in the browser, with optuna-dashboard"),
-        "serve": ("serve:serve", "serve trials to other programs over HTTP and gRPC"),
-    },
-    "Frameworks and machines": {
-        "frameworks": ("frameworks:frameworks", "list the frameworks; create, check or lock one"),
-        "setup": ("setup:setup", "build, measure or remove the environments of frameworks"),
-        "init-compute": ("compute:init_compute", "prepare images and, on AWS, the resources"),
-        "refresh-compute": (
-            "compute:refresh_compute",
-            "prepare the same without the data sets",
-        ),
-    },
-    "Maintenance": {
-        "doctor": ("doctor:doctor", "check configuration, store and machine"),
-        "delete-runs": ("files:delete_runs", "delete the results of the tasks in a task file"),
-        "clean-s3": ("clean:clean_s3", "delete everything that this program has in the store"),
-        "completion": ("completing:completion", "print a completion script for bash or zsh"),
-    },
-}
-COMMANDS = {name: command for group in GROUPS.values() for name, command in group.items()}
+_NAME = PurePath(program()).name
 _HELP = "\n".join(
     [
-        "usage: main.py COMMAND [options]\n",
+        f"usage: {_NAME} COMMAND [options]\n",
         "Compare AutoML frameworks, or tune any system; one record for each evaluation.\n",
         *(
             f"{title}:\n" + "".join(f"  {name:18}{text}\n" for name, (_, text) in group.items())
             for title, group in GROUPS.items()
         ),
-        "`main.py COMMAND --help` shows the options of a command, `main.py --version`",
-        "the version. Without a batch.config the program runs the quickstart: the",
+        f"`{_NAME} COMMAND --help` shows the options of a command, --version the",
+        "version. Without a batch.config the program runs the quickstart: the",
         "embedded starter suite, light frameworks, a short budget, results in ./runs.\n",
     ]
 )
-ALIASES = {"perform-analysis": "run-analysis"}
-NARROWED = (
-    *("execute-compute", "resume-compute", "file-compute", "status", "fetch-results"),
-    *("export-failures", "delete-runs", "get-logs", "run-analysis", "estimate"),
-)
-BY_CAUSE = {
-    "resume-compute": "those that ended so; results among them are set aside and run again",
-    "file-compute": "those that ended so; results among them are set aside and run again",
-    "export-failures": "those that ended so, also results",
-    "status": "those that ended so",
-    "fetch-results": "those that ended so",
-    "delete-runs": "those that ended so",
-    "get-logs": "those that ended so",
-}
-DETACHED = ("execute-compute", "resume-compute", "file-compute", "tune")
-FILED = ("file-compute", "export-failures", "delete-runs")
-# The others are configured and tell what they did; this one prints a script.
-TOLD_AS_JSON = tuple(name for name in COMMANDS if name != "completion")
 
 
 class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one sentence, without the usage before it."""
+    """Reports what is wrong in one sentence, without the usage before it."""
 
     commands: Mapping[str, Parser] | None = None
     """Of the program's own parser: each command's."""
@@ -103,16 +52,18 @@ class Parser(argparse.ArgumentParser):
         return super().format_help() if self.commands is None else _HELP
 
     def refuse(self, strangers: Sequence[str]) -> NoReturn:
-        """Say of what is not known which option of this command it is like."""
+        """Report unknown arguments and suggest the closest option of this command."""
         typed = next((word for word in strangers if word.startswith("-")), "").partition("=")[0]
         near = difflib.get_close_matches(typed, self._option_string_actions, n=1)
-        mend = f"; did you mean {near[0]}?" if near else ""
-        self.error(f"unrecognized arguments: {' '.join(strangers)}{mend}")
+        hint = f"; did you mean {near[0]}?" if near else ""
+        self.error(f"unrecognized arguments: {' '.join(strangers)}{hint}")
 
     def error(self, message: str) -> NoReturn:
         stop = "" if message.endswith("?") else "."
         wrong = f"{message[0].upper()}{message[1:]}".rstrip(".")
-        print(f"error: {wrong}{stop} `{self.prog} --help` shows what it takes.", file=sys.stderr)
+        from benchmark.cli.output import notice
+
+        notice(f"error: {wrong}{stop} `{self.prog} --help` shows what it takes.")
         raise SystemExit(2)
 
 
@@ -128,26 +79,24 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def _with_plain_name(parser: Parser, arguments: list[str]) -> list[str]:
-    """`download_data` is `download-data`, and `perform-analysis` is `run-analysis`."""
+    """Replace underscores and aliases: `download_data` is `download-data`."""
     for place, word in enumerate(arguments):
         if not word.startswith("-"):
             plain = word.replace("_", "-")
             plain = ALIASES.get(plain, plain)
             if plain not in COMMANDS:
                 near = difflib.get_close_matches(plain, [*COMMANDS, *ALIASES], n=1, cutoff=0.5)
-                mend = f"; did you mean {near[0]}?" if near else ""
-                parser.error(f"there is no command '{word}'{mend}")
+                hint = f"; did you mean {near[0]}?" if near else ""
+                parser.error(f"there is no command '{word}'{hint}")
             return [*arguments[:place], plain, *arguments[place + 1 :]]
     return arguments
 
 
 def make_parser() -> Parser:
     """The parser of every command, as the reference and the shells' completion read it."""
-    parser = Parser(prog="main.py", usage="%(prog)s COMMAND [options]")
+    parser = Parser(prog=_NAME, usage="%(prog)s COMMAND [options]")
     parser.add_argument("--version", action="version", version=__version__)
-    commands = parser.add_subparsers(
-        dest="command", metavar="COMMAND", prog="main.py", required=True
-    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", prog=_NAME, required=True)
     for name, (_, text) in COMMANDS.items():
         description = text[0].upper() + text[1:] + "."
         command = commands.add_parser(name, help=text, description=description)
@@ -163,10 +112,12 @@ def make_parser() -> Parser:
             command.add_argument(
                 "--detach",
                 action="store_true",
-                help="Ctrl-C leaves what runs on a cluster or in a cloud, and cancels nothing",
+                help="on Ctrl-C leave tasks on a cluster or in a cloud running",
             )
         _special(name, command)
         _of_compute(name, command)
+        if name in UNTIL:
+            _of_question(name, command)
         if name == "replay":
             _of_replay(command)
         study_arguments.add(name, command)
@@ -178,7 +129,7 @@ def _configured(command: argparse.ArgumentParser) -> None:
     group = command.add_argument_group("configuration")
     group.add_argument("--config", metavar="FILE", help="instead of batch.config; or quickstart")
     group.add_argument("--run", metavar="NAME", help="the run's name (default: default)")
-    group.add_argument("--parallel", type=int, metavar="N", help="tasks side by side")
+    group.add_argument("--parallel", type=int, metavar="N", help="tasks that run at the same time")
     group.add_argument(
         "--set",
         action="append",
@@ -204,7 +155,7 @@ def _special(name: str, command: argparse.ArgumentParser) -> None:
         command.add_argument("model", help="a framework, such as random-forest")
         command.add_argument("openml_id", help="a data set's name or OpenML id")
         command.add_argument("type", help="classification or regression")
-        command.add_argument("seed", type=int, help="of the split and of the framework")
+        command.add_argument("seed", type=int, help="seed of the split and of the framework")
     if name == "execute-compute":
         command.add_argument(
             "--overwrite", action="store_true", help="set the run's results aside and start again"
@@ -215,10 +166,15 @@ def _special(name: str, command: argparse.ArgumentParser) -> None:
         command.add_argument("--yes", action="store_true", help="do not ask")
     if name == "download-data":
         command.add_argument(
-            "--check", action="store_true", help="say what each looks like and what is suspicious"
+            "--check",
+            action="store_true",
+            help="describe each data set and report what is suspicious",
         )
         command.add_argument(
-            "--dataset", action="append", metavar="NAME", help="only this (may be repeated)"
+            "--dataset",
+            action="append",
+            metavar="NAME",
+            help="only this data set (may be repeated)",
         )
         command.add_argument(
             "--info", default=".", metavar="FOLDER", help="for study_TYPE_info.csv (default: here)"
@@ -238,27 +194,31 @@ def _special(name: str, command: argparse.ArgumentParser) -> None:
             "action",
             nargs="?",
             choices=("new", "check", "lock"),
-            help="new: make a folder that works; check: the contract test; lock: resolve "
+            help="new: create a working folder; check: run the contract test; lock: resolve "
             "requirements.in",
         )
         command.add_argument("what", nargs="?", metavar="NAME", help="a name, or a folder")
-        command.add_argument("--path", default=".", help="where `new` makes the folder")
+        command.add_argument("--path", default=".", help="where `new` creates the folder")
     if name == "setup":
         command.add_argument("name", nargs="*", help="frameworks (default: those configured)")
-        command.add_argument("--all", action="store_true", help="every framework there is")
+        command.add_argument("--all", action="store_true", help="every known framework")
         command.add_argument(
             "--to",
             metavar="DIR",
-            help="build there, such as on a disk that all nodes see; a name that ends with .tar "
-            "or .tar.gz is one file, which nodes unpack",
+            help="build there, such as on a disk shared by all nodes; a name that ends with .tar "
+            "or .tar.gz creates one file, which nodes unpack",
         )
         command.add_argument(
             "--apptainer",
             metavar="DIR",
-            help="build nothing, and write what `apptainer build` makes an image of",
+            help="build nothing; write the definition file for `apptainer build`",
         )
-        command.add_argument("--list-size", action="store_true", help="what environments take")
-        command.add_argument("--remove", action="append", metavar="NAME", help="remove one's")
+        command.add_argument(
+            "--list-size", action="store_true", help="show the disk space of each environment"
+        )
+        command.add_argument(
+            "--remove", action="append", metavar="NAME", help="remove its environment"
+        )
     if name == "run-analysis":
         command.add_argument(
             "--results",
@@ -275,64 +235,87 @@ def _special(name: str, command: argparse.ArgumentParser) -> None:
         command.add_argument(
             "--merge",
             action="store_true",
-            help="take results of different budgets or runs, and tell them apart by name",
+            help="accept results of different budgets or runs, distinguished by name",
         )
         command.add_argument(
-            "--against", metavar="RUN", help="say what changed since this run, or file of results"
+            "--against",
+            metavar="RUN",
+            help="report what changed since this run, or file of results",
         )
         command.add_argument(
             "--fail-on-regression",
             action="store_true",
-            help="exit code 1 where a framework got worse than in --against",
+            help="exit with code 1 if a framework got worse than in --against",
         )
         command.add_argument(
             "--export",
             metavar="FOLDER",
-            help="tables for papers: LaTeX, Markdown, Parquet, AMLB's results.csv",
+            help="for papers: figures as PDF; LaTeX, Markdown, Parquet, AMLB's results.csv",
         )
     if name == "completion":
         command.add_argument("shell", choices=("bash", "zsh"), help="which shell")
     if name == "status":
         command.add_argument(
-            "--jobs", action="store_true", help="each task or trial by its state, such as RUNNING"
+            "--jobs",
+            action="store_true",
+            help="list each task or trial with its state, such as RUNNING",
         )
         command.add_argument(
-            "--watch", action="store_true", help="stay, and show the run as it goes on"
+            "--watch", action="store_true", help="stay and show the progress until the run ends"
         )
 
 
-def _of_replay(command: argparse.ArgumentParser) -> None:
-    command.add_argument("results", metavar="RESULTS", help="compiled results, or AMLB's file")
+def _of_question(name: str, command: argparse.ArgumentParser) -> None:
+    replay = name == "replay"
+    if replay:
+        command.add_argument("results", metavar="RESULTS", help="compiled results, or AMLB's file")
+    whole = "" if replay else "; all: run every task (resume-compute keeps the run's question)"
     command.add_argument(
         "--until",
-        required=True,
+        required=replay,
         metavar="QUESTION",
-        help="stop when it is answered: best, top:K, order (of all pairs) or against:NAME",
+        help="stop when it is answered: best, top:K, order (of all pairs) or against:NAME" + whole,
     )
     command.add_argument(
         "--alpha",
         type=float,
-        default=0.05,
+        default=0.05 if replay else None,
         metavar="A",
-        help="chance that any claim is wrong (default: %(default)s)",
+        help="chance that any claim is wrong (default: 0.05)",
     )
     command.add_argument(
         "--margin",
         type=float,
-        default=0.01,
+        default=0.01 if replay else None,
         metavar="M",
         help="frameworks are practically equal if one wins a share of the data sets within M "
-        "of one half (default: %(default)s)",
+        "of one half (default: 0.01)",
     )
+    command.add_argument(
+        "--unit",
+        choices=("dataset", "split"),
+        help="what is drawn, and won or lost: a data set by its mean over all seeds (default), or "
+        "each data set and seed",
+    )
+    if not replay:
+        command.add_argument(
+            "--order-seed",
+            type=int,
+            metavar="S",
+            help="draws the random order (default: a random number)",
+        )
+
+
+def _of_replay(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--orders",
         type=int,
         default=200,
         metavar="N",
-        help="random orders of the data sets (default: %(default)s)",
+        help="random orders (default: %(default)s)",
     )
     command.add_argument(
-        "--seed", type=int, default=0, metavar="S", help="of the orders (default: %(default)s)"
+        "--seed", type=int, default=0, metavar="S", help="seed of the orders (default: %(default)s)"
     )
 
 
@@ -346,14 +329,16 @@ def _of_compute(name: str, command: argparse.ArgumentParser) -> None:
             "--past",
             action="append",
             metavar="RUN",
-            help="take times from the results of this run of the store, too (may be repeated)",
+            help="also use the times in the results of this run of the store (may be repeated)",
         )
     if name in ("init-compute", "refresh-compute"):
         command.add_argument(
-            "--create", action="store_true", help="make what is not there in the AWS account"
+            "--create", action="store_true", help="create what is missing in the AWS account"
         )
         command.add_argument(
-            "--destroy", action="store_true", help="remove what --create has made, and only that"
+            "--destroy",
+            action="store_true",
+            help="remove what --create has created, and nothing else",
         )
         command.add_argument("--yes", action="store_true", help="do not ask")
         command.add_argument(

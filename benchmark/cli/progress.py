@@ -1,4 +1,4 @@
-"""Progress of a run: a bar on a terminal, a line a task in a log."""
+"""Progress of a run: a bar on a terminal, a line per task in a log."""
 
 from __future__ import annotations
 
@@ -8,27 +8,32 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, Self
 
 from benchmark.cli.output import notice
-from benchmark.record import Cause
+from benchmark.files.safe_text import for_terminal
+from benchmark.records.record import Cause
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from benchmark.record import Record
+    from benchmark.records.record import Record
 
 
-class Progress:
-    """Shows each record as it comes. `parallel` tasks run at once."""
+class Bar:
+    """A bar on a terminal with the time left and a subclass's `_state`; nothing elsewhere."""
 
-    def __init__(self, total: int, parallel: int) -> None:
+    def __init__(self, total: int, done: int = 0) -> None:
         self._total = total
-        self._parallel = parallel
-        self._counts: Counter[str] = Counter()
+        self._done = done
         self._bar = _bar() if sys.stderr.isatty() else None
+
+    def _state(self) -> str:
+        raise NotImplementedError
 
     def __enter__(self) -> Self:
         if self._bar:
             self._bar.start()
-            self._task = self._bar.add_task("tasks", total=self._total, state=self._state())
+            self._task = self._bar.add_task(
+                "tasks", total=self._total, completed=self._done, state=self._state()
+            )
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -37,8 +42,8 @@ class Progress:
 
     @contextlib.contextmanager
     def hidden(self) -> Iterator[None]:
-        """The bar gives way to a question while the block runs; may be used in a signal handler."""
-        # A signal in the midst of a write finds its buffer taken: then the bar stays.
+        """Hide the bar while the block runs, such as for a question; safe in a signal handler."""
+        # A signal during a write finds its buffer locked: then the bar stays.
         with contextlib.suppress(RuntimeError):
             if self._bar:
                 self._bar.stop()
@@ -49,16 +54,32 @@ class Progress:
                 if self._bar:
                     self._bar.start()
 
-    def tell(self, record: Record) -> None:
+    def _advance(self, text: str | None, style: str | None = None) -> None:
+        """One more is done; a text is printed above the bar."""
+        self._done += 1
+        if self._bar is None:
+            if text is not None:
+                notice(text)
+            return
+        if text is not None:
+            self._bar.console.print(text, style=style, markup=False, highlight=False)
+        self._bar.update(self._task, advance=1, state=self._state())
+
+
+class Progress(Bar):
+    """Shows each record as it comes. `parallel` tasks run at once."""
+
+    def __init__(self, total: int, parallel: int) -> None:
+        super().__init__(total)
+        self._parallel = parallel
+        self._counts: Counter[str] = Counter()
+
+    def add(self, record: Record) -> None:
         self._counts[str(record.cause or record.status)] += 1
         if self._bar is None:
-            notice(f"[{self._counts.total()}/{self._total}] {line(record)}")
-            return
-        if record.cause:
-            from rich.markup import escape
-
-            self._bar.console.print(f"[yellow]{escape(line(record))}")
-        self._bar.update(self._task, advance=1, state=self._state())
+            self._advance(f"[{self._done + 1}/{self._total}] {line(record)}")
+        else:
+            self._advance(line(record) if record.cause else None, "yellow")
 
     def _state(self) -> str:
         left = self._total - self._counts.total()
@@ -77,12 +98,12 @@ def outcomes(success: int, causes: Mapping[str, int]) -> str:
     groups: dict[str, list[tuple[str, int]]] = {"failed": [], "not run": [], "interrupted": []}
     for cause, number in causes.items():
         groups[_word(Cause(cause))].append((cause, number))
-    said = [successes(success)]
+    found = [successes(success)]
     for word, parts in groups.items():
         total = sum(number for _, number in parts)
         named = ", ".join(f"{number} {cause}" for cause, number in parts if cause != word)
-        said += [f"{total} {word}" + (f" ({named})" if named else "")] if total else []
-    return ", ".join(said)
+        found += [f"{total} {word}" + (f" ({named})" if named else "")] if total else []
+    return ", ".join(found)
 
 
 def successes(number: int) -> str:
@@ -94,18 +115,19 @@ def _word(cause: Cause) -> str:
 
 
 def line(record: Record) -> str:
-    """A record in one line."""
-    from benchmark.layout import shown
+    """A record in one line, without control characters."""
+    from benchmark.records.layout import shown
 
     seconds = f" ({record.total_s:.1f} s)" if record.total_s is not None else ""
     if record.status == "success":
         names = dict.fromkeys([record.metric, "f1_weighted", "r2"])
         values = {name: record.metrics.get(str(name)) for name in names}
         shown_metrics = [f"{name} {v:.4g}" for name, v in values.items() if v is not None]
-        return f"{shown(record.task)}: {', '.join(shown_metrics)}{seconds}"
+        return for_terminal(f"{shown(record.task)}: {', '.join(shown_metrics)}{seconds}")
     word = _word(record.cause) if record.cause else "failed"
     cause = f", {record.cause}" if str(record.cause) != word else ""
-    return f"{shown(record.task)}: {word}{cause}: {' '.join(record.message.split())}{seconds}"
+    message = " ".join(record.message.split())
+    return for_terminal(f"{shown(record.task)}: {word}{cause}: {message}{seconds}")
 
 
 def _bar() -> Any:
@@ -120,4 +142,5 @@ def _bar() -> Any:
         progress.TextColumn("left"),
         progress.TimeRemainingColumn(),
         console=Console(stderr=True),
+        speed_estimate_period=7 * 86400,  # tasks take up to hours; rich forgets after 30 s
     )

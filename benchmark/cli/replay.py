@@ -2,35 +2,36 @@
 
 from __future__ import annotations
 
-import textwrap
 from typing import TYPE_CHECKING
 
 from benchmark.cli.output import notice, report
+from benchmark.cli.progress import counted
+from benchmark.cli.runs.question import wrapped
 from benchmark.errors import BenchmarkError
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
-    from benchmark.analysis.replay import Replay
+    from benchmark.analysis.early_stop.replay import Replay
 
-WIDTH = 80
 NAME_WIDTH = 28
 MOST_ORDERS = 10_000
 
 
 def replay(options: argparse.Namespace) -> int:
-    from benchmark.analysis import replay as replaying
-    from benchmark.analysis.sequential import Question
-    from benchmark.analysis.table import TYPES, read_results
+    from benchmark.analysis.early_stop import replay as replaying
+    from benchmark.analysis.early_stop.question import DATASET, Question, check_ranges
+    from benchmark.analysis.results.table import TYPES, read_results
 
     question = Question.parse(options.until)
+    check_ranges(options.alpha, options.margin)
     _check(options)
     frame = read_results(options.results)
     found = []
     for type in TYPES:
         if (frame["TYPE"] == type).any():
-            grid = replaying.Grid.of(frame, type)
+            grid = replaying.Grid.of(frame, type, options.unit or DATASET)
             for note in grid.notes:
                 notice(f"note: {note}")
             found.append(
@@ -53,8 +54,6 @@ def _check(options: argparse.Namespace) -> None:
     BenchmarkError: a number is out of range.
     """
     for name, good, range_ in (
-        ("alpha", 0 < options.alpha < 1, "above 0 and below 1"),
-        ("margin", 0 <= options.margin < 0.5, "at least 0 and below 0.5"),
         ("orders", 0 < options.orders <= MOST_ORDERS, f"from 1 to {MOST_ORDERS:,}"),
         ("seed", options.seed >= 0, "at least 0"),
     ):
@@ -63,15 +62,19 @@ def _check(options: argparse.Namespace) -> None:
 
 
 def _lines(found: Replay) -> Iterator[str]:
+    from benchmark.analysis.early_stop.question import UNITS
+    from benchmark.analysis.report.answer import duration
+
     facts, orders = found.facts(), len(found.orders)
     example, total = facts["example"], facts["tasks"]
     yield (
-        f"{facts['type']}: {facts['frameworks']} frameworks, {facts['datasets']} data sets, "
-        f"{total:,} tasks"
+        f"{facts['type']}: {facts['frameworks']} frameworks, "
+        f"{counted(facts['datasets'], 'data set')}, {total:,} tasks"
     )
     yield ""
     head = "1 random order" if orders == 1 else f"{orders:,} random orders"
-    yield f"{f'In {head} of the data sets':<42}{'quartile':>12}{'median':>12}{'quartile':>12}"
+    units = UNITS[found.grid.unit]
+    yield f"{f'In {head} of the {units}':<42}{'quartile':>12}{'median':>12}{'quartile':>12}"
     for word, key in (("tasks", "saved_quartiles"), ("time", "saved_time_quartiles")):
         if key in facts:
             yield f"{f'  {word} saved':<42}" + "".join(f"{share:>12.0%}" for share in facts[key])
@@ -83,21 +86,14 @@ def _lines(found: Replay) -> Iterator[str]:
     yield ""
     cost = f"{example['tasks']:,} of {total:,} tasks"
     if "seconds" in facts:
-        cost += f", {example['seconds'] / 3600:,.1f} of {facts['seconds'] / 3600:,.1f} hours"
+        cost += f", {duration(example['seconds'])} of {duration(facts['seconds'])}"
     yield f"The first of these orders (seed {found.seed}): {cost}"
-    yield f"  {'framework':<{NAME_WIDTH}}{'data sets':>10}  claim for the full grid"
-    for name, count in sorted(example["datasets"].items(), key=lambda row: -row[1]):
+    yield f"  {'framework':<{NAME_WIDTH}}{units:>10}  claim for the full grid"
+    for name, count in sorted(example[f"{found.grid.unit}s"].items(), key=lambda row: -row[1]):
         shown = name if len(name) <= NAME_WIDTH else f"{name[: NAME_WIDTH - 1]}…"
         row = f"  {shown:<{NAME_WIDTH}}{count:>10}  "
-        yield from _wrapped(row, example["statements"][name])
+        yield from wrapped(row, example["statements"][name])
     if found.question.kind == "best" and not found.played.inside[0].any():
         yield "No framework is claimed to be the best."
     yield f"The full grid {'agrees with every' if example['agrees'] else 'contradicts a'} claim."
-    yield from _wrapped("", f"First by mean rank on the full grid: {', '.join(facts['leaders'])}.")
-
-
-def _wrapped(head: str, text: str) -> list[str]:
-    after = " " * len(head)
-    return textwrap.wrap(
-        text, WIDTH, initial_indent=head, subsequent_indent=after, break_on_hyphens=False
-    )
+    yield from wrapped("", f"First by mean rank on the full grid: {', '.join(facts['leaders'])}.")

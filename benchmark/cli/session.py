@@ -1,4 +1,4 @@
-"""What every command starts from: the configuration, the store, the tasks that are meant."""
+"""What every command starts from: the configuration, the store, the selected tasks."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from benchmark import json_text
 from benchmark.cli.output import notice
-from benchmark.config import Config, load_config
+from benchmark.config.loading import Config, load_config
 from benchmark.errors import AbsentStoreError, ConfigError, StoreError
+from benchmark.files import json_text
 from benchmark.runs import select
 from benchmark.store import open_store
 
 if TYPE_CHECKING:
     import argparse
 
-    from benchmark.config import LoadedConfig
+    from benchmark.config.loading import LoadedConfig
     from benchmark.runs.plan import Narrowing, Plan
     from benchmark.store import Store
 
@@ -33,13 +33,13 @@ _OF_A_RUN = (
 
 
 def configuration(options: argparse.Namespace, **fixed: Any) -> Config:
-    """The configuration of this command; says on standard error when it is the quickstart's.
+    """The configuration of this command; prints a notice if it is the quickstart's.
 
-    `fixed` are keys that the command itself sets, over every other layer.
+    `fixed` are keys that the command itself sets; they override every other layer.
     """
     loaded = loaded_configuration(options, **fixed)
     if loaded.quickstart:
-        why = "" if options.config else " (there is no batch.config)"
+        why = "" if options.config else " (no batch.config found)"
         notice(
             f"Quickstart{why}: the starter suite, light frameworks, "
             f"{loaded.values.runtime:g} s a task, results in {loaded.values.store_url}"
@@ -52,7 +52,7 @@ def configuration(options: argparse.Namespace, **fixed: Any) -> Config:
 
 
 def loaded_configuration(options: argparse.Namespace, **fixed: Any) -> LoadedConfig:
-    """The configuration and where it came from, without a word."""
+    """The configuration and its sources, without a notice."""
     overrides = dict(_pair(text) for text in options.set)
     named = {"run": options.run, "parallel": options.parallel} | fixed
     named["max_cost"] = getattr(options, "max_cost", None)
@@ -68,16 +68,16 @@ def narrowing(options: argparse.Namespace) -> Narrowing:
 
 
 def again(options: argparse.Namespace, command: str) -> str:
-    """The command line that goes on with this one's run: the same conditions, tasks and money.
+    """The command line that resumes this run: the same conditions, tasks and cost limit.
 
-    Of --set only what a run is known by is told: any other key may hold a secret.
+    Of --set only the keys that identify a run are included: any other may hold a secret.
     """
     words = [command]
     kept = [pair for pair in options.set if pair.partition("=")[0] in _OF_A_RUN]
-    told = {"config": options.config, "run": options.run, "set": kept}
+    kept_options = {"config": options.config, "run": options.run, "set": kept}
     names = ("max_cost", "framework", "dataset", "seed", "cause")
-    told |= {name: getattr(options, name, None) for name in names}
-    for name, values in told.items():
+    kept_options |= {name: getattr(options, name, None) for name in names}
+    for name, values in kept_options.items():
         for value in values if isinstance(values, list) else [values]:
             if value is not None:
                 words += [f"--{name.replace('_', '-')}", str(value)]
@@ -89,21 +89,21 @@ def is_narrowed(options: argparse.Namespace) -> bool:
 
 
 def stored_studies(config: Config) -> Store:
-    """The store of a command that needs a study in it: a folder that is not there is not made.
+    """The store of a command that needs an existing study; does not create a missing folder.
 
     Raises:
-        AbsentStoreError: the folder is not there.
+        AbsentStoreError: the folder does not exist.
     """
-    return stored(config, "There are no studies", "begin one with tune FILE")
+    return stored(config, "There are no studies", "start one with tune FILE")
 
 
-def stored(config: Config, none: str | None = None, mend: str = "") -> Store:
-    """The store of a command that only reads: a folder that is not there is not made.
+def stored(config: Config, none: str | None = None, fix: str = "") -> Store:
+    """The store of a command that only reads; does not create a missing folder.
 
-    `none` and `mend` are what is said where there is no folder, of runs by default.
+    `none` and `fix` are parts of the message for a missing folder, by default about runs.
 
     Raises:
-        StoreError: the folder is not there.
+        StoreError: the folder does not exist.
     """
     parts = urlsplit(config.store_url)
     if parts.scheme in ("", "file"):
@@ -113,23 +113,23 @@ def stored(config: Config, none: str | None = None, mend: str = "") -> Store:
         except (FileNotFoundError, NotADirectoryError):
             none = none or f"There is no run '{config.run}'"
             raise AbsentStoreError(
-                f"{none}, for there is no folder {folder.absolute()}; "
-                f"{mend or 'start one with execute-compute'}, or name another store with "
+                f"{none}, as the folder {folder.absolute()} does not exist; "
+                f"{fix or 'start one with execute-compute'}, or name another store with "
                 "'s3_bucket_root'."
             ) from None
         except OSError as error:
             raise StoreError(
                 f"The store folder {folder.absolute()} cannot be read: {error.strerror}; name "
-                "another with 's3_bucket_root', or ask for the right to read it."
+                "another with 's3_bucket_root', or get the permission to read it."
             ) from None
     return open_store(config.store_url)
 
 
 def chosen(options: argparse.Namespace) -> tuple[Config, Plan]:
-    """The configuration, the run as it stands, and those of its tasks that the command line means.
+    """The configuration, the existing run, and its tasks that the command line selects.
 
     Raises:
-        BenchmarkError: there is no such run, or a narrowing names nothing of it.
+        BenchmarkError: there is no such run, or a selection matches none of its tasks.
     """
     from benchmark.runs.plan import existing
 

@@ -7,16 +7,21 @@
     compute.execute_list([("constant", "penguins", 75)])
     compute.fetch_results()                       # a pandas frame, a row per task
 
+    from benchmark.compute import AutoMLMethods, Dispatcher   # a method of your own
+
 The functions are those of `benchmark.api`, which lies above the drivers: it is loaded by name when
 one of them is first used, so that this package imports nothing above it.
 """
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
 
-_OF_API = (
+from benchmark import lazy
+
+__all__ = [
+    "AutoMLMethods",
+    "Dispatcher",
     "delete_runs",
     "execute_list",
     "export_failures",
@@ -25,14 +30,15 @@ _OF_API = (
     "get_logs",
     "resume",
     "run_full",
+]
+_MODULES = dict.fromkeys(__all__, "benchmark.api") | dict.fromkeys(
+    ("AutoMLMethods", "Dispatcher"), "benchmark.compute.dispatcher"
 )
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _OF_API:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module("benchmark.api"), name)
+    return lazy.attribute(__name__, name, _MODULES)
 
 
 def __dir__() -> list[str]:
-    return list(_OF_API)
+    return list(__all__)

@@ -8,15 +8,10 @@ from __future__ import annotations
 import collections
 import contextlib
 import logging
-import shlex
-import sys
 import time
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from benchmark import results
-from benchmark.cache import CACHE_VARIABLE
 from benchmark.compute import submissions
 from benchmark.compute.cluster import (
     ClusterError,
@@ -24,22 +19,26 @@ from benchmark.compute.cluster import (
     Request,
     TooManyError,
 )
-from benchmark.compute.faults import PassingError
+from benchmark.compute.faults import PassingError, patiently
+from benchmark.compute.job_script import log_note, log_path, script
 from benchmark.compute.submitting import SubmittingDispatcher
 from benchmark.errors import BenchmarkError
-from benchmark.frameworks.packing import is_packed
+from benchmark.records import results
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from benchmark.compute.cluster import Cluster, Element
     from benchmark.compute.submissions import Submission
-    from benchmark.config import Config, SlurmOptions
-    from benchmark.results import Record
-    from benchmark.tasks import Run, Task
+    from benchmark.config.loading import Config
+    from benchmark.config.method_options import SlurmOptions
+    from benchmark.records.results import Record
+    from benchmark.records.tasks import Run, Task
 
 PREFIX = "automl"
-_log = logging.getLogger(__name__)
+_LAUNCHES = 3
+_log = logging.getLogger("benchmark.compute")
 
 
 class ArrayDispatcher(SubmittingDispatcher):
@@ -59,6 +58,8 @@ class ArrayDispatcher(SubmittingDispatcher):
         self._full: int | None = None
         self._is_adopted = False
         self._hopeless_since: float | None = None
+        self._launches: collections.Counter[str] = collections.Counter()
+        self._relaunched: dict[str, list[Submission]] = {}
 
     def cluster(self) -> Cluster:
         """The batch system."""
@@ -85,7 +86,8 @@ class ArrayDispatcher(SubmittingDispatcher):
         self._engine_at = 0.0
 
     def close(self) -> None:
-        """Cancel the jobs that are waited for, unless `detached`.
+        """Cancel the jobs that are waited for, unless `detached`; of those that others share, only
+        the elements that are.
 
         Raises:
             BenchmarkError: jobs that could not be cancelled, by their ids.
@@ -96,25 +98,42 @@ class ArrayDispatcher(SubmittingDispatcher):
         self._new.clear()
         self._tasks.clear()
         if not self.detached and self._cluster is not None:
-            self._end(self._cluster, perhaps)
-        if self._cluster is not None and self._forgotten:
-            self._end_requeued(self._cluster)
+            shared = self._shared(perhaps)
+            self._end(self._cluster, [one for one in perhaps if one not in shared])
+            self._end_elements(self._cluster, shared)
+            self._note_waits([])
+        if self._cluster is not None:
+            self._end_leftover(self._cluster)
 
-    def _end_requeued(self, cluster: Cluster) -> None:
-        """Cancel queued elements of jobs whose tasks have all ended.
+    def _end_leftover(self, cluster: Cluster) -> None:
+        """Leave no element of jobs whose tasks have all ended.
 
-        If a node is lost between a task's record and the end of its job, the batch system queues
-        the element again. An element that then cannot start is held, and stays until it is
-        cancelled. The results are complete either way, so a fault here is only reported.
+        The batch system queues an element again if its node is lost before the job's end, and a
+        controller that was killed may start one twice. If it cannot start it is held until it is
+        cancelled. What still runs gets a moment to end. A fault here is only reported.
         """
+        end = time.monotonic() + self.pace.close_s
         try:
-            present = cluster.present()
-            for job in self._forgotten & present.keys():
-                for index, element in present[job].items():
-                    if element.waits:
+            # A job was kept while tasks of its that a later job has were waited for.
+            known = submissions.load(self.run, cluster.name)
+            self._forget_spent([one for one in known if not one.cancelled])
+            while self._forgotten:
+                is_last = time.monotonic() >= end
+                present = cluster.present()
+                left = [
+                    (job, index, element)
+                    for job in self._forgotten & present.keys()
+                    for index, element in present[job].items()
+                    if not element.is_over
+                ]
+                for job, index, element in left:
+                    if element.waits or is_last:
                         cluster.cancel_element(job, index)
+                if is_last or all(element.waits for _, _, element in left):
+                    break
+                time.sleep(min(1.0, self.pace.close_s / 10))
         except BenchmarkError as error:
-            jobs = ", ".join(sorted(self._forgotten))
+            jobs = ", ".join(sorted(self._forgotten)) or "any of this run"
             _log.warning(
                 "Jobs of ended tasks (%s) may be queued again, which could not be checked: %s "
                 "Look for them in the queue of %s, and cancel them.",
@@ -145,15 +164,28 @@ class ArrayDispatcher(SubmittingDispatcher):
     def _end(self, cluster: Cluster, perhaps: Sequence[Submission]) -> None:
         left = []
         cancelled = self._cancelled(perhaps)
-        try:
+
+        def cancel() -> None:
             found = [one.job or cluster.find(one.name) for one in cancelled]
             cluster.cancel([job for job in found if job])
+
+        try:
+            patiently(cancel, self.pace.close_s)
         except BenchmarkError as error:
             left = [f"{one.job or one.name} ({error})" for one in cancelled]
         if left:
             raise ClusterError(f"Jobs of {cluster.name} may still run: {'; '.join(left)}")
         for one in cancelled:
             self._forget(one)
+
+    def _end_elements(self, cluster: Cluster, shared: Sequence[Submission]) -> None:
+        def cancel() -> None:
+            for one in shared:
+                job = one.job or cluster.find(one.name)
+                for index in one.indices.values() if job else ():
+                    cluster.cancel_element(str(job), index)
+
+        patiently(cancel, self.pace.close_s)
 
     def _ask_engine(self) -> None:
         cluster = self._cluster
@@ -195,11 +227,7 @@ class ArrayDispatcher(SubmittingDispatcher):
         last = results.attempt_index(self.run).last
         while self._new:
             self._largest = self._largest or cluster.largest_array()
-            keys: dict[str, int] = {}
-            alike = self._new[0].resources
-            while self._new and len(keys) < self._largest and self._new[0].resources == alike:
-                task = self._new.popleft()
-                keys[task.key] = last.get(task.key, 0)
+            keys = {task.key: last.get(task.key, 0) for task in self._next_array(self._largest)}
             prefix = self.config.job_name or PREFIX
             one = submissions.begin(self.run, cluster.name, prefix, keys)
             try:
@@ -225,6 +253,18 @@ class ArrayDispatcher(SubmittingDispatcher):
             submissions.save(self.run, one)
             self._live[one.name] = one
 
+    def _next_array(self, most: int) -> list[Task]:
+        """Take tasks that may be elements of one array out of those that wait."""
+        kind = self._kind(self._new[0])
+        chosen = [task for task in self._new if self._kind(task) == kind][:most]
+        keys = {task.key for task in chosen}
+        self._new = collections.deque(task for task in self._new if task.key not in keys)
+        return chosen
+
+    def _kind(self, task: Task) -> object:
+        """What the tasks of one array have in common."""
+        return task.resources
+
     def _held(self) -> int:
         """How many elements the batch system has of this driver."""
         return sum(len(one.indices) for one in (*self._live.values(), *self._unsure))
@@ -236,19 +276,23 @@ class ArrayDispatcher(SubmittingDispatcher):
 
     def _sent(self, cluster: Cluster, one: Submission) -> Submission:
         task = self._tasks[next(iter(one.indices))]
+        return replace(one, job=cluster.submit(*self._request(one, task)))
+
+    def _request(self, one: Submission, task: Task) -> tuple[Request, str]:
+        """What a job asks for, whose tasks are like this one, and its script."""
         options = self.options()
-        request = Request(
-            name=one.name,
-            size=len(one.keys),
-            cores=task.resources.cores,
-            memory_mb=task.resources.memory_mb + options.reserve_mb,
-            time_s=task.resources.hard_limit_s + options.reserve_s,
-            log=str(log_path(self.run, options, one.name)),
-            throttle=options.throttle or self.config.parallel,
-            mpi=task.resources.mpi,
-        )
+        named = {"name": one.name, "size": len(one.keys), "log": str(self._log(one))}
+        ranks = task.resources.mpi
+        request = Request.of(self.config, options, task.resources, mpi=ranks, **named)
         words = ["-m", self.wrapper, self.run.store.url, self.run.name, one.name]
-        return replace(one, job=cluster.submit(request, script(options, words)))
+        return request, script(options, words)
+
+    def _log(self, one: Submission) -> Path:
+        return log_path(self.run, self.options(), one.name)
+
+    def _log_note(self, one: Submission) -> str:
+        """Where what a job printed can be read, a sentence."""
+        return log_note(self._log(one))
 
     def _look(self, cluster: Cluster) -> None:
         """Account for the tasks whose elements have ended and that left no record."""
@@ -275,6 +319,7 @@ class ArrayDispatcher(SubmittingDispatcher):
         self._account(cluster, over)
         if self._gone:
             self._engine_at = min(self._engine_at, now + self.pace.settle_s)
+        self._report_waits("task", cluster.name, (element.note for element in waits))
         self._report_hopeless(cluster, waits, moving or bool(over), now)
 
     def _account(
@@ -293,9 +338,26 @@ class ArrayDispatcher(SubmittingDispatcher):
             is_told = kept is not None and (kept.is_over or kept.is_held)
             if not is_told and not self._is_long_gone(key):
                 continue  # What is kept of it has not heard of its end yet.
-            cause, message = cluster.cause_of(kept)
-            log = log_path(self.run, self.options(), one.name)
-            self._tell([self._accounted(key, one.since_of(key), cause, f"{message} Log: {log}.")])
+            cause, message = cluster.cause_of(kept, self._log(one))
+            if kept is not None and kept.is_held and cause.is_retried and self._relaunch(one, key):
+                self._report(message, f"{message} Its tasks are submitted again.")
+                continue
+            message += self._log_note(one)
+            self._tell([self._accounted(key, one.since_of(key), cause, message)])
+
+    def _relaunch(self, one: Submission, key: str) -> bool:
+        """Submit a task again that no node could start: it was not tried yet."""
+        self._launches[key] += 1
+        if self._launches[key] >= _LAUNCHES:
+            return False
+        live = self._live.pop(one.name)
+        left = {other: index for other, index in live.indices.items() if other != key}
+        if left:
+            self._live[one.name] = replace(live, indices=left)
+        self._relaunched.setdefault(key, []).append(one)
+        self._gone.pop(key, None)
+        self._new.append(self._tasks[key])
+        return True
 
     def _is_long_gone(self, key: str) -> bool:
         return time.monotonic() - self._gone.get(key, 0.0) >= self.pace.stuck_s
@@ -321,53 +383,14 @@ class ArrayDispatcher(SubmittingDispatcher):
         super()._tell(records)
         for record in records:
             self._gone.pop(record.task, None)
+            self._forget_spent(self._relaunched.pop(record.task, []))
 
     def _forget(self, one: Submission) -> None:
         """Leave no file of a job that has nothing to say any more."""
         super()._forget(one)
         if one.job and not one.cancelled:
             self._forgotten.add(one.job)
-        log = log_path(self.run, self.options(), one.name)
-        with contextlib.suppress(OSError):  # there may be none, and it is in nobody's way
+        log = self._log(one)
+        with contextlib.suppress(OSError):  # there may be none, and it is in no one's way
             if log.stat().st_size == 0:
                 log.unlink()
-
-
-def log_path(run: Run, options: SlurmOptions, name: str) -> Path:
-    """One file for all elements of a job: what they say before and beside their task's own log."""
-    if options.logs:
-        return Path(options.logs).expanduser().absolute() / f"{name}.log"
-    if "://" in run.store.url:
-        return Path(f"slurm-{name}.log").absolute()
-    return Path(run.store.url) / run.name / "jobs" / f"{name}.log"
-
-
-def script(options: SlurmOptions, words: Sequence[str]) -> str:
-    """The job's script: the preamble, and then the harness in place of the shell."""
-    import benchmark
-
-    python = options.python or sys.executable
-    root = str(Path(benchmark.__file__).parents[1])
-    if options.image:
-        return _in_image(options, words, options.image)
-    # Not quoted: a node's own variables, such as $TMPDIR, may stand in it.
-    cache = f'"{options.cache}"'
-    lines = ["#!/bin/bash", *options.preamble]
-    lines.append(f'export PYTHONPATH={shlex.quote(root)}"${{PYTHONPATH:+:$PYTHONPATH}}"')
-    if options.cache and is_packed(options.cache):
-        unpack = f"{shlex.join([python, '-m', 'benchmark.frameworks.packing'])} {cache}"
-        lines += [f"{CACHE_VARIABLE}=$({unpack}) || exit 2", f"export {CACHE_VARIABLE}"]
-    elif options.cache:
-        lines.append(f"export {CACHE_VARIABLE}={cache}")
-    lines.append(f"exec {shlex.join([python, *words])}")
-    return "\n".join(lines) + "\n"
-
-
-def _in_image(options: SlurmOptions, words: Sequence[str], image: str) -> str:
-    """The script where program and environments are in an Apptainer image: `words` name the store,
-    which the image must see."""
-    store = words[2]
-    bound = [] if "://" in store else ["--bind", store]
-    run = ["apptainer", "exec", *bound, str(Path(image).expanduser()), "python", *words]
-    lines = ["#!/bin/bash", *options.preamble, "unset PYTHONPATH", f"exec {shlex.join(run)}"]
-    return "\n".join(lines) + "\n"

@@ -10,17 +10,21 @@ methods, and a dispatcher of a few lines that names it:
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from benchmark.compute.waiting import EnginePace
 from benchmark.errors import BenchmarkError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator
+    from pathlib import Path
 
-    from benchmark.results import Cause
-    from benchmark.tasks import Ranks
+    from benchmark.config.loading import Config
+    from benchmark.config.method_options import KubernetesOptions, SlurmOptions
+    from benchmark.records.results import Cause
+    from benchmark.records.tasks import Ranks, Resources
 
 
 class ClusterError(BenchmarkError):
@@ -43,7 +47,25 @@ class Request:
     log: str
     nodes: int = 1
     throttle: int | None = None
+    image: str = ""
     mpi: Ranks | None = None
+
+    @classmethod
+    def of(
+        cls,
+        config: Config,
+        options: SlurmOptions | KubernetesOptions,
+        resources: Resources,
+        **others: Any,
+    ) -> Self:
+        """For tasks with these resources, with what `options` reserve beside them."""
+        return cls(
+            cores=resources.cores,
+            memory_mb=resources.memory_mb + options.reserve_mb,
+            time_s=resources.hard_limit_s + options.reserve_s,
+            throttle=options.throttle or config.parallel,
+            **others,
+        )
 
 
 @dataclass(frozen=True)
@@ -52,7 +74,8 @@ class Element:
 
     `is_over`: it has ended and will not start again. `waits`: it has not started. `is_hopeless`: it
     waits for something that does not come by itself. `is_held`: a node could not start it, and the
-    batch system does not try again.
+    batch system does not try again. `note`: why it waits, and what helps, where it is not its turn.
+    `number`: the batch system's own id of the element, where it has one.
     """
 
     state: str
@@ -62,9 +85,20 @@ class Element:
     waits: bool = False
     is_hopeless: bool = False
     is_held: bool = False
+    note: str = ""
+    number: str = ""
 
 
 Elements = dict[str, dict[int, Element]]
+
+
+def indices(text: str) -> Iterator[int]:
+    """The numbers of "7", of "0-3,5" and of "[0-3,5,8-12:2%4]"."""
+    for part in text.strip("[]").partition("%")[0].split(","):
+        found = re.fullmatch(r"(\d+)(?:-(\d+)(?::(\d+))?)?", part)
+        if found:
+            first, last, step = (int(group) if group else None for group in found.groups())
+            yield from range(first or 0, (last if last is not None else first or 0) + 1, step or 1)
 
 
 class Cluster(Protocol):
@@ -100,19 +134,23 @@ class Cluster(Protocol):
 
     def cancel_element(self, job: str, index: int) -> None: ...
 
-    def cause_of(self, element: Element | None) -> tuple[Cause, str]:
-        """Why an element ended that left no word; None is one that nobody knows any more."""
+    def cause_of(self, element: Element | None, log: Path) -> tuple[Cause, str]:
+        """Why an element ended that left no word; None is one that no one knows any more.
+
+        `log` is the file of what the job's elements print, which may not be there.
+        """
         ...
 
 
 @dataclass(frozen=True)
 class Pace(EnginePace):
     """Seconds, beside those of every engine: until a job that has ended is believed to have left
-    no record, until one that waits in vain is reported, and until a name that was not found is
-    believed not to be there."""
+    no record, until one that waits in vain is reported, until a name that was not found is
+    believed not to be there, and until jobs that could not be cancelled are left."""
 
     store_s: float = 2.0
     patience_s: float = 3600.0
     settle_s: float = 10.0
     stuck_s: float = 30.0
     find_s: float = 30.0
+    close_s: float = 10.0

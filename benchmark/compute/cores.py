@@ -1,4 +1,4 @@
-"""Cores of its own for each task on a machine, where the batch system binds nobody to any.
+"""Cores of its own for each task on a machine, where the batch system binds no one to any.
 
     with claimed(2) as cores:            # [0, 1]; the next process gets [2, 3]
         ...
@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmark.execution.cores import usable_cores
+from benchmark.execution.machine.cores import usable_cores
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,7 +48,7 @@ def _lock(core: int, locks: contextlib.ExitStack) -> bool:
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError:
-        return False  # Somebody else's file stands there: it is no claim of ours.
+        return False  # Someone else's file stands there: it is no claim of ours.
     file = os.fdopen(descriptor, "ab")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

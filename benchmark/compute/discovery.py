@@ -15,8 +15,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from benchmark.config.plugins import DISPATCHERS, extensions
 from benchmark.errors import ConfigError, MethodError
-from benchmark.extensions import DISPATCHERS, extensions
 
 if TYPE_CHECKING:
     from benchmark.compute.dispatcher import Dispatcher

@@ -14,33 +14,55 @@ or with the three steps `submit`, `completed` and `close`, from which `process` 
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self, overload
 
-from benchmark import results
 from benchmark.errors import BenchmarkError
-from benchmark.results import Cause, Record
+from benchmark.records import results
+from benchmark.records.results import Cause, Record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
-    from benchmark.config import Config
-    from benchmark.tasks import Run, Task
+    from benchmark.config.loading import Config
+    from benchmark.records.tasks import Run, Task
 
 _POLL_S = 0.5
 
 
 @dataclass(frozen=True)
+class Machines:
+    """What machines cost, USD an hour. The cheapest costs `price` and `beside` more, such as for
+    its disk, and holds `tasks` tasks; the dearest costs `dearest`, and `alone` of it is not used if
+    one task is alone on it. `most` tasks run at once, and at least `fewest` fit on a machine. It
+    boots and idles `idle_s` seconds: the least, what is likely, and the most. `left_out` is what no
+    figure includes."""
+
+    price: float
+    beside: float
+    tasks: int
+    dearest: float
+    alone: float
+    fewest: int
+    most: int
+    idle_s: tuple[float, float, float]
+    left_out: str
+
+
+@dataclass(frozen=True)
 class Rate:
     """What one task of a method costs while it runs, USD an hour, on its cheapest and its dearest
-    machine; `words` says which machines these are."""
+    machine; `words` names the machines. The engine may try a task `tries` times by itself."""
 
     low: float
     high: float
     words: str
+    tries: int = 1
+    machines: Machines | None = None
 
 
 class Tests(Sequence["Task"]):
@@ -73,15 +95,21 @@ class Dispatcher:
 
     One that is `detachable` can leave its tasks to run without it: where `detached` is set,
     `close` lets go of them in place of ending them, and the next driver's `submit` finds them.
+    `others` are the keys of the run's tasks that this driver was not given: what an earlier one has
+    left of them is neither ended nor settled, and what they share with its own goes on.
     """
 
     methods: ClassVar[tuple[str, ...]] = ()
     detachable: ClassVar[bool] = False
+    scales: ClassVar[bool] = False
+    """Whether machines are started as tasks need them, so that none stands idle without tasks."""
 
     def __init__(self, run: Run, config: Config) -> None:
         self.run = run
         self.config = config
         self.detached = False
+        self.others: Collection[str] = frozenset()
+        self._processes: list[_Process] = []
 
     def __enter__(self) -> Self:
         return self
@@ -110,6 +138,19 @@ class Dispatcher:
         """What a task costs here; None where it costs nothing, or nothing that can be told."""
         return None
 
+    @classmethod
+    def settle(cls, run: Run, config: Config, others: Collection[str] = frozenset()) -> None:
+        """End and remove what a lost driver left behind, unless one of the tasks `others` is on it.
+
+        Raises:
+            BenchmarkError: machines may still run.
+        """
+
+    @classmethod
+    def places(cls, config: Config) -> int | None:
+        """How many tasks run at once at most; None where only the engine knows."""
+        return config.parallel
+
     def paid(self) -> float:
         """USD that the machines have cost which this dispatcher has started, busy or idle."""
         return 0.0
@@ -125,14 +166,19 @@ class Dispatcher:
 
     def submit(self, tasks: Sequence[Task]) -> None:
         """Take tasks; returns at once."""
-        self._thread = _Process(type(self), Tests(self.run, self.config, tasks))
+        self._processes.append(_Process(type(self), Tests(self.run, self.config, tasks)))
 
     def completed(self, timeout_s: float) -> list[Record]:
         """The records (or ends of attempts) that became final since the last call.
 
         Waits until there is one, `timeout_s` at most. A task is told once.
         """
-        return self._thread.completed(timeout_s)
+        found: list[Record] = []
+        for place, one in enumerate(self._processes):
+            last = place == len(self._processes) - 1
+            found += one.completed(0 if found or not last else timeout_s)
+        self._processes = [one for one in self._processes if one.has_tasks]
+        return found
 
     def close(self) -> None:
         """Release all that was provisioned, also on Ctrl-C and after an exception."""
@@ -149,6 +195,10 @@ class _Process:
         self._since = results.attempt_index(tests.run).last
         self._thread = threading.Thread(target=self._run, daemon=True, name=method.__name__)
         self._thread.start()
+
+    @property
+    def has_tasks(self) -> bool:
+        return bool(self._waiting)
 
     def _run(self) -> None:
         try:
@@ -195,12 +245,12 @@ def account(  # noqa: PLR0917
 ) -> Record:
     """What became of a task that an engine has done with: its record, or an ended attempt.
 
-    An attempt that was begun and left open is ended with the engine's cause; a task that left no
+    An attempt that was started and left open is ended with the engine's cause; a task that left no
     trace gets an attempt that says so. The end of an attempt counts if its number is above
     `since`, the last one before the engine had the task. `took_s` is for how long an attempt ran
     that was left open, as the engine knows; where its machine has a price it costs so much.
     """
-    from benchmark.execution import billing
+    from benchmark.execution.machine import billing
 
     record = results.current_record(run, task.key)
     if record is not None:
@@ -214,6 +264,14 @@ def account(  # noqa: PLR0917
     cost = None if took_s is None else billing.cost(attempt.host, task.resources, took_s)
     facts = {"host": attempt.host, "total_s": took_s, "cost": cost}
     return results.settle(run, attempt, results.failure(task, cause, message, **facts))
+
+
+def answered(run: Run, task: Task, answer: str | bytes) -> Record:
+    """The record in an answer of a runner that lives on (`benchmark.execution --serve`), or an
+    ended attempt that says why there is none."""
+    told = json.loads(answer)
+    record = Record.from_bytes(json.dumps(told["record"]).encode()) if "record" in told else None
+    return record or account(run, task, Cause.INFRASTRUCTURE, str(told.get("error")))
 
 
 def AutoMLMethods(*names: str) -> Callable[[type[Dispatcher]], type[Dispatcher]]:  # noqa: N802

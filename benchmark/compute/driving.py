@@ -8,16 +8,16 @@ import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from benchmark import results
 from benchmark.execution.work import SUSPECT
-from benchmark.results import Cause
+from benchmark.records import results
+from benchmark.records.results import Cause
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from benchmark.results import Record
+    from benchmark.records.results import Record
+    from benchmark.records.tasks import Run
     from benchmark.store import Store
-    from benchmark.tasks import Run
 
 
 def driving(store: Store, run: str) -> contextlib.AbstractContextManager[None]:

@@ -13,14 +13,16 @@ import json
 from typing import TYPE_CHECKING
 
 from benchmark.errors import BenchmarkError
-from benchmark.layout import segment
+from benchmark.records.layout import segment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from benchmark.store import Store
 
+# Set by AWS Batch for an array's child, and by Kubernetes for a pod of an Indexed Job.
 INDEX_VARIABLE = "AWS_BATCH_JOB_ARRAY_INDEX"
+INDEX_VARIABLES = (INDEX_VARIABLE, "JOB_COMPLETION_INDEX")
 
 
 def job_path(run: str, name: str) -> str:
@@ -45,7 +47,7 @@ def own_key(
     run: str,
     name: str,
     variables: Mapping[str, str],
-    index_variable: str = INDEX_VARIABLE,
+    index_variable: str | None = None,
 ) -> str:
     """The key of the task that this job runs: the one at the array's index, or a list's only one.
 
@@ -54,6 +56,9 @@ def own_key(
     """
     path = job_path(run, name)
     keys = _keys(store, path)
+    if index_variable is None:
+        found = [name for name in INDEX_VARIABLES if name in variables]
+        index_variable = found[0] if found else INDEX_VARIABLE
     index = variables.get(index_variable)
     if index is None:
         if len(keys) == 1:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from benchmark.compute import discovery
-from benchmark.errors import ConfigError, MethodError
+from benchmark.compute.waiting import waits_path
+from benchmark.errors import BenchmarkError, ConfigError, MethodError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from benchmark.config import Config
-    from benchmark.tasks import Run, Task
+    from benchmark.config.loading import Config
+    from benchmark.records.tasks import Run, Task
 
+_log = logging.getLogger("benchmark.compute")
+# What a driver leaves in a run's folder of the store while machines of a method may run.
+_LEFT = {"baremetal": "fleet.json"}
 AWS_KEYS = ("job_queue_id", "job_definition_id", "ecr_repo", "ec2_template", "cluster_image")
 DEFAULT = "local"
 
@@ -86,6 +91,57 @@ def choice_of(run: Run, config: Config, tasks: Sequence[Task]) -> Choice:
     return methods_of(
         config, {label: str(known.get(label, {}).get("name", label)) for label in labels}
     )
+
+
+def others(run: Run, tasks: Iterable[Task]) -> set[str]:
+    """The keys of the run's other tasks."""
+    return {task.key for task in run.tasks} - {task.key for task in tasks}
+
+
+def left_path(run: Run, method: str) -> str:
+    """Where a method notes machines that must be ended whatever becomes of its driver."""
+    return f"{run.name}/{_LEFT[method]}"
+
+
+def settle(
+    run: Run, config: Config, used: Iterable[str], others: Collection[str] = frozenset()
+) -> None:
+    """End and remove what lost drivers left behind, unless one of the tasks `others` is on it.
+
+    `used` are the methods that the configuration names now. One that it names no longer settles,
+    too, where it has left something.
+
+    Raises:
+        BenchmarkError: machines may still run.
+    """
+    run.store.delete([waits_path(run)])
+    for name in dict.fromkeys([*used, *_left(run)]):
+        try:
+            method = discovery.load_method(name)
+        except MethodError:
+            continue
+        method.settle(run, config, others)
+
+
+def settle_unused(
+    run: Run, config: Config, used: Iterable[str], others: Collection[str] = frozenset()
+) -> None:
+    """End and remove, before tasks start, what lost drivers left behind with other methods.
+
+    A fault is only reported: `settle` tries it again when the tasks have ended.
+    """
+    run.store.delete([waits_path(run)])
+    for name in _left(run) - set(used):
+        try:
+            discovery.load_method(name).settle(run, config, others)
+        except BenchmarkError as error:
+            _log.warning(
+                "What an earlier driver started with the method %s may still run: %s", name, error
+            )
+
+
+def _left(run: Run) -> set[str]:
+    return {name for name in _LEFT if run.store.get(left_path(run, name)) is not None}
 
 
 def check(config: Config, frameworks: Mapping[str, str]) -> None:

@@ -16,13 +16,13 @@ import time
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from benchmark import results
 from benchmark.compute.jobs import job_path, write_job
+from benchmark.records import results
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from benchmark.tasks import Run
+    from benchmark.records.tasks import Run
 
 _SUFFIX = ".job.json"
 
@@ -95,28 +95,31 @@ def save(run: Run, submission: Submission) -> None:
 
 
 def forget(run: Run, submission: Submission) -> None:
-    """Remove it: nobody waits for any of its tasks."""
+    """Remove it: no one waits for any of its tasks."""
     run.store.delete([_path(run, submission.name), job_path(run.name, submission.name)])
 
 
-def forget_over(run: Run) -> None:
-    """Remove those of whose tasks each has a result: their driver was killed before it heard."""
+def forget_over(run: Run, others: Collection[str]) -> None:
+    """Remove those of whose tasks each has a result: their driver was killed before it heard.
+
+    One without tasks of its own, such as an allocation, may serve `others`.
+    """
     known = load(run)
-    keys = {key for one in known for key in one.keys}
+    keys = {key for one in known for key in one.keys or others}
     ended = results.outcomes(run, keys) if keys else ()
     done = {key for key, record in ended if record is not None and record.is_result}
     for one in known:
-        if done.issuperset(one.keys):
+        if done.issuperset(one.keys or others):
             forget(run, one)
 
 
 def carried_keys(run: Run) -> set[str]:
-    """The tasks that are in jobs which nobody has cancelled."""
+    """The tasks that are in jobs which no one has cancelled."""
     return {key for one in load(run) if not one.cancelled for key in one.keys}
 
 
 def load(run: Run, method: str | None = None) -> list[Submission]:
-    """What was begun in the run by a method, oldest first; one that cannot be read is left out.
+    """What was started in the run by a method, oldest first; one that cannot be read is left out.
 
     One whose id is not known may have been taken by the engine, from a driver that was killed.
     """
@@ -139,7 +142,7 @@ def carried(
 ) -> dict[str, dict[str, int]]:
     """The tasks that submissions of earlier drivers still carry: by name, their index by key.
 
-    A task belongs to the last job that was begun for it, unless that was cancelled, the task was
+    A task belongs to the last job that was started for it, unless that was cancelled, the task was
     set aside, or an attempt of it has ended since.
     """
     index = results.attempt_index(run)

@@ -9,20 +9,20 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from benchmark import results
 from benchmark.compute import submissions
 from benchmark.compute.dispatcher import account
 from benchmark.compute.waiting import WaitingDispatcher
-from benchmark.layout import OUT
-from benchmark.results import Cause
+from benchmark.records import results
+from benchmark.records.layout import OUT
+from benchmark.records.results import Cause
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from benchmark.compute.submissions import Submission
-    from benchmark.config import Config
-    from benchmark.results import Record
-    from benchmark.tasks import Run
+    from benchmark.config.loading import Config
+    from benchmark.records.results import Record
+    from benchmark.records.tasks import Run
 
 
 class SubmittingDispatcher(WaitingDispatcher):
@@ -37,7 +37,7 @@ class SubmittingDispatcher(WaitingDispatcher):
         self._heard: set[str] = set()
 
     def _tell(self, records: Sequence[Record]) -> None:
-        """Each task once; a job that nobody waits for any more is forgotten."""
+        """Each task once; a job that no one waits for any more is forgotten."""
         if not records:
             return
         super()._tell(records)
@@ -55,11 +55,18 @@ class SubmittingDispatcher(WaitingDispatcher):
     ) -> Record:
         """What became of a task whose job has ended, and why by the engine's own word."""
         if cause.is_result:
-            # Only a task that had begun was measured; before, it was the harness that failed.
+            # Only a task that had started was measured; before, it was the harness that failed.
             last = results.last_attempt(self.run, key)
             if last is None or last[0].number <= since:
                 cause, message = Cause.INFRASTRUCTURE, f"Before the task began: {message}"
-        return account(self.run, self._tasks[key], cause, message, since, took_s)
+        record = account(self.run, self._tasks[key], cause, message, since, took_s)
+        if cause.is_result and record.cause is Cause.INTERRUPTED:
+            # At a limit the engine sends SIGTERM first, which the runner records as it ends.
+            last = results.last_attempt(self.run, key)
+            if last is not None:
+                changed = replace(record, cause=cause, message=message)
+                return results.settle(self.run, last[0], changed)
+        return record
 
     def _forget_spent(self, known: Sequence[Submission]) -> None:
         """Forget the jobs that carry no task which this command, or another, may wait for."""
@@ -74,6 +81,13 @@ class SubmittingDispatcher(WaitingDispatcher):
 
     def _forget(self, one: Submission) -> None:
         submissions.forget(self.run, one)
+
+    def _shared(self, jobs: Iterable[Submission]) -> list[Submission]:
+        """Those of the jobs that also have tasks which this driver was not given."""
+        if not self.others:
+            return []
+        carried = submissions.carried(self.run, submissions.load(self.run), self.others)
+        return [one for one in jobs if one.name in carried]
 
     def _cancelled(self, jobs: Iterable[Submission]) -> list[Submission]:
         """The jobs, with the word in the store that they are to end: a driver may be killed."""

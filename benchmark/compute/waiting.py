@@ -6,20 +6,31 @@ what it finds. Records are found while the engine is out of reach, too.
 
 from __future__ import annotations
 
+import json
+import logging
 import time
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from benchmark import results
 from benchmark.compute.dispatcher import Dispatcher
 from benchmark.compute.faults import Trouble
+from benchmark.records import results
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
-    from benchmark.config import Config
-    from benchmark.results import Record
-    from benchmark.tasks import Run, Task
+    from benchmark.config.loading import Config
+    from benchmark.records.results import Record
+    from benchmark.records.tasks import Run, Task
+
+
+_log = logging.getLogger("benchmark.compute")
+
+
+def waits_path(run: Run) -> str:
+    """Where the sentences are that say why an engine does not start tasks."""
+    return f"{run.name}/waits.json"
 
 
 @dataclass(frozen=True)
@@ -44,9 +55,42 @@ class WaitingDispatcher(Dispatcher):
         self._told: list[Record] = []
         self._trouble = Trouble()
         self._store_at = self._engine_at = 0.0
+        self._waits: set[str] = set()
+        self._reported: set[str] = set()
 
     def submit(self, tasks: Sequence[Task]) -> None:
         raise NotImplementedError
+
+    def _note_waits(self, sentences: Iterable[str]) -> None:
+        """Leave for `status` why the engine does not start tasks; nothing where it does."""
+        new = set(sentences)
+        if new != self._waits:
+            self._waits = new
+            if new:
+                self.run.store.put(waits_path(self.run), json.dumps(sorted(new)).encode())
+            else:
+                self.run.store.delete([waits_path(self.run)])
+
+    def _report(self, of: str, message: str) -> None:
+        """Warn of something once."""
+        if of not in self._reported:
+            self._reported.add(of)
+            _log.warning("%s", message)
+
+    def _report_waits(self, what: str, engine: str, notes: Iterable[str]) -> None:
+        """Report once each reason to wait that is not something's turn; `status` shows all.
+
+        Args:
+            what: what waits, such as "task".
+            engine: the name of the engine.
+            notes: the reason of each that waits; an empty one is its turn.
+        """
+        sentences = []
+        for note, count in Counter(note for note in notes if note).items():
+            subject = f"1 {what} waits" if count == 1 else f"{count} {what}s wait"
+            sentences.append(f"{subject} in the queue of {engine}: {note}.")
+            self._report(note, sentences[-1])
+        self._note_waits(sentences)
 
     def completed(self, timeout_s: float) -> list[Record]:
         end = time.monotonic() + timeout_s

@@ -1,4 +1,4 @@
-"""Data sets, where they come from, and how they are split.
+"""Data sets, their sources, and their splits.
 
 from benchmark import data
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from benchmark import lazy
 from benchmark.data.datasets import Dataset
 from benchmark.data.folds import Folds
 from benchmark.data.splits import Split, cv, holdout, split
@@ -32,13 +33,14 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    """Import the sources on first use: a process that only runs tasks needs none of them."""
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from benchmark.data import sources
+# Imported on first use: a process that only runs tasks does not need the sources.
+_MODULES = dict.fromkeys(
+    ("Catalogue", "embedded_names", "find", "load", "of_studies"), "benchmark.data.sources"
+)
 
-    return getattr(sources, name)
+
+def __getattr__(name: str) -> Any:
+    return lazy.attribute(__name__, name, _MODULES)
 
 
 def __dir__() -> list[str]:

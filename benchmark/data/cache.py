@@ -4,8 +4,8 @@ cache = DataCache(cache_folder() / "datasets" / "www.openml.org")
 cache.put(dataset)
 cache.entry("task-59").load()
 
-Every file is written beside its place and renamed, the description last, so that any number of
-processes share it: who reads sees a whole data set or none.
+Every file is written to a temporary name and renamed, the description last, so that any number of
+processes share it: readers see a complete data set or none.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark.cache import CACHE_VARIABLE
+from benchmark.config.cache import CACHE_VARIABLE
 from benchmark.data.datasets import READER
 from benchmark.data.packed import (
     DESCRIPTION,
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Entry:
-    """A data set that can be loaded: what is said of it, and where its objects are."""
+    """A data set that can be loaded: its description, and the source of its objects."""
 
     name: str
     description: dict[str, Any]
@@ -47,31 +47,31 @@ class Entry:
 
     @property
     def outdated(self) -> bool:
-        """Whether an older reader has read it, which may have read it otherwise."""
+        """Whether it was read by an older reader, which may have read it differently."""
         return self.description.get("reader") != READER
 
     def load(self) -> Dataset:
         """The data set itself.
 
         Raises:
-            DataError: it has gone from the cache, or is damaged and gone from now on.
+            DataError: it is missing from the cache, or is damaged and is removed.
         """
         if not isinstance(self.source, DataCache):
             return self.source
         try:
             dataset = self.source.load(self.name)
         except DataError:
-            self.source.objects(self.name)  # Removes what is damaged, and says so.
+            self.source.objects(self.name)  # Removes what is damaged, and reports it.
             raise
         if dataset is None:
-            raise DataError(f"Data set {self.name} has gone from {self.source.folder}.")
+            raise DataError(f"Data set {self.name} is missing from {self.source.folder}.")
         return dataset
 
     def objects(self) -> dict[str, bytes]:
-        """What the store keeps, by ending; the description is the last.
+        """The objects for the store, by suffix; the description is the last.
 
         Raises:
-            DataError: it has gone from the cache, or is damaged.
+            DataError: it is missing from the cache, or is damaged.
         """
         if not isinstance(self.source, DataCache):
             return pack(self.source)
@@ -85,7 +85,7 @@ class DataCache:
         self.folder = folder
 
     def entry(self, name: str) -> Entry | None:
-        """What the cache has by this name; None where that is nothing, or not whole."""
+        """The cached data set of this name; None if missing or incomplete."""
         described = self._read(name, DESCRIPTION)
         if described is None:
             return None
@@ -101,7 +101,7 @@ class DataCache:
         """Table, folds and description as they were written.
 
         Raises:
-            DataError: they are damaged, and gone from now on.
+            DataError: they are damaged, and are removed.
         """
         with self.lock(name):
             objects = self._whole(name)
@@ -109,7 +109,7 @@ class DataCache:
                 self.drop(name)
                 raise DataError(
                     f"The copy of data set {name} in {self.folder} was damaged and has been "
-                    "removed; start the command again, and it is made again."
+                    "removed; start the command again to create it again."
                 )
             return objects
 
@@ -131,7 +131,7 @@ class DataCache:
         """Write a data set.
 
         Raises:
-            DataError: the folder takes nothing.
+            DataError: the folder cannot be written.
         """
         name = name or dataset.name
         try:
@@ -145,13 +145,13 @@ class DataCache:
         return Entry(name, dataset.description, self)
 
     def drop(self, name: str) -> None:
-        """Forget a data set; the description goes first."""
+        """Remove a data set, the description first."""
         for ending in reversed(ENDINGS):
             self._path(name, ending).unlink(missing_ok=True)
 
     @contextlib.contextmanager
     def lock(self, name: str) -> Iterator[None]:
-        """Wait for whoever else works on this name."""
+        """Hold this name's lock, after any other process that has it."""
         locks = self.folder / ".locks"
         locks.mkdir(parents=True, exist_ok=True)
         with (locks / name).open("ab") as file:
@@ -173,7 +173,7 @@ class DataCache:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that nobody ever sees a part of it."""
+    """Write a file atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     staged = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
     try:

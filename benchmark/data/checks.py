@@ -1,4 +1,4 @@
-"""What a data set looks like, and what in it is suspicious.
+"""Describe a data set, and find what is suspicious in it.
 
 findings(load("titanic"))                 # ['column "name" … looks like an id']
 """
@@ -25,7 +25,7 @@ _MEANS_MISSING = ("?", "NA", "N/A", "NaN", "nan", "None", "null", "NULL", "-", "
 
 
 def findings(dataset: Dataset, mode: str = "holdout", seed: int = 0) -> list[str]:
-    """Sentences on what may be wrong, the worst first; `mode` and `seed` as the run splits."""
+    """Findings, the worst first; `mode` and `seed` are those of the run's split."""
     codes = {name: _codes(dataset.table.column(name)) for name in dataset.table.column_names}
     found = [*dataset.description.get("notes", ()), *_copies(dataset, codes)]
     found += _common_rows(dataset, codes, mode, seed)
@@ -65,7 +65,7 @@ def _rows(dataset: Dataset) -> int:
 
 
 def _codes(column: pa.ChunkedArray) -> NDArray[np.int64]:
-    """A number for each value, equal where values are; missing is a value of its own."""
+    """A number for each value, equal for equal values; missing is a separate value."""
     array = column.combine_chunks()
     if not pa.types.is_dictionary(array.type):
         array = array.dictionary_encode()
@@ -87,9 +87,9 @@ def _copies(dataset: Dataset, codes: dict[str, NDArray[np.int64]]) -> list[str]:
         if dataset.type == "regression" and _is_line(dataset, name):
             copies.append(name)
     if dataset.type == "regression" and distinct == _rows(dataset):
-        # Where every row has a target of its own, every id is in one-to-one relation to it.
+        # If every row has a different target, every id maps one-to-one to it.
         copies = [name for name in copies if _is_line(dataset, name)]
-    return _named("says exactly what the target says", copies)
+    return _named("is equivalent to the target", copies)
 
 
 def _is_line(dataset: Dataset, name: str) -> bool:
@@ -98,7 +98,7 @@ def _is_line(dataset: Dataset, name: str) -> bool:
         return False
     x, y = column.to_numpy().astype(float), dataset.table.column(dataset.target).to_numpy()
     if not np.isfinite(x).all():
-        return False  # An infinite value is a finding of its own.
+        return False  # An infinite value is a separate finding.
     x, y = x - x.mean(), y - y.mean()
     norm = float(np.sqrt((x @ x) * (y @ y)))
     return norm > 0 and np.isfinite(norm) and abs(float(x @ y)) / norm > 1 - 1e-9
@@ -147,7 +147,7 @@ def _class_counts(dataset: Dataset) -> dict[str, int]:
 
 
 def _balance(counts: dict[str, int]) -> float:
-    """The entropy of the classes over that of equal ones: 1 where all are equally frequent."""
+    """The entropy of the classes divided by its maximum: 1 if all are equally frequent."""
     shares = np.array(list(counts.values()), dtype=float)
     shares /= shares.sum()
     return float(-(shares * np.log(shares)).sum() / np.log(len(shares))) if len(shares) > 1 else 0.0

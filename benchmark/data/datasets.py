@@ -26,20 +26,20 @@ _TEXTS = (
     *(pa.types.is_boolean, pa.types.is_string, pa.types.is_large_string),
     pa.types.is_string_view,
 )
-# What another one has read is read again.
+# Data read by another version are read again.
 READER = 3
 MOST_COLUMNS = 20_000
 LEVELS_KEY = b"benchmark.levels"
 EARLIER_HASH = "hash_without_levels"
-"""What earlier versions took for the hash, where it differs: without the levels of categories."""
+"""The hash of earlier versions, if it differs: without the levels of categories."""
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """A data set whose table holds whole numbers, floats and categories, and nothing else.
+    """A data set whose table holds only integers, floats and categories.
 
     Categories are dictionary columns of strings; the target of a classification is one whose
-    levels are exactly the classes, the target of a regression is float64. What is missing is null.
+    levels are exactly the classes, the target of a regression is float64. Missing values are null.
     Build it with `of` or `from_parquet`.
     """
 
@@ -68,7 +68,7 @@ class Dataset:
         the data set's own `folds` too. The hash covers both.
 
         Raises:
-            DataError: the target is missing or useless, or a column's type has no place here.
+            DataError: the target is missing or unusable, or a column's type is unsupported.
         """
         if type not in ("classification", "regression"):
             raise DataError(
@@ -131,11 +131,11 @@ class Dataset:
     ) -> Dataset:
         """Read what `to_parquet` wrote; `description` names `name`, `type` and `target`.
 
-        Where it also has the sha256 of the very bytes (`parquet_sha256`), they are what was
-        checked and hashed when they were written, and neither is done again.
+        If it also has the sha256 of these bytes (`parquet_sha256`), they were checked and hashed
+        when they were written, and neither is done again.
 
         Raises:
-            DataError: the bytes are no parquet, or not the content that `description` hashes.
+            DataError: the bytes are not parquet, or not the content that `description` hashes.
         """
         name = str(description.get("name", "without a name"))
         sealed = description.get("parquet_sha256")
@@ -162,13 +162,13 @@ class Dataset:
             return replace(dataset, hash=wanted)
         if wanted and wanted != dataset.hash:
             raise DataError(
-                f"Data set {name} has the hash {dataset.hash} and its description says {wanted}; "
+                f"Data set {name} has the hash {dataset.hash} but its description has {wanted}; "
                 "download it again."
             )
         return dataset
 
     def to_parquet(self) -> bytes:
-        """The table as parquet (zstd), with the order of all levels beside it."""
+        """The table as parquet (zstd), including the order of all levels."""
         levels = {}
         for column in self.table.column_names:
             values = self.table.column(column)
@@ -209,7 +209,7 @@ class Dataset:
 
 
 def natural_type(table: pa.Table, target: str) -> str:
-    """What a target is for where nobody says: numbers a regression, all else a classification."""
+    """The default type for a target: regression for numbers, else classification."""
     if target not in table.column_names:
         return "classification"
     kind = table.schema.field(target).type
@@ -243,7 +243,7 @@ def _whole_folds(name: str, folds: Folds) -> Folds:
 
 
 def _normal(column: pa.ChunkedArray, place: str) -> pa.Array:
-    """The column as integers, floats or a dictionary of strings; in one piece."""
+    """The column as integers, floats or a dictionary of strings, in one chunk."""
     kind = column.type
     array = exact.combined(column)
     is_ = pa.types
@@ -259,8 +259,7 @@ def _normal(column: pa.ChunkedArray, place: str) -> pa.Array:
         return exact.numbers(array.cast(pa.string()), place)
     if is_.is_floating(kind) or is_.is_decimal(kind) or is_.is_null(kind):
         keep = is_.is_float32(kind) or is_.is_float64(kind)
-        numbers = array if keep else array.cast(pa.float64())
-        return pc.if_else(pc.is_nan(numbers), pa.scalar(None, numbers.type), numbers)
+        return exact.without_nan(array if keep else array.cast(pa.float64()))
     raise DataError(
         f"The {place} holds {kind}; use numbers, text, booleans or dates, or leave it out with "
         '"ignore" in "columns".'
@@ -268,7 +267,7 @@ def _normal(column: pa.ChunkedArray, place: str) -> pa.Array:
 
 
 def _infinite(features: dict[str, pa.Array]) -> list[str]:
-    """A note on infinite values, where there are any."""
+    """A note on infinite values, if there are any."""
     counts = {
         name: pc.sum(pc.is_inf(column)).as_py() or 0
         for name, column in features.items()
@@ -282,12 +281,12 @@ def _infinite(features: dict[str, pa.Array]) -> list[str]:
 
 
 def _category(array: pa.DictionaryArray, place: str) -> pa.DictionaryArray:
-    """The same levels as strings, in the same order; levels that are alike as text are one."""
+    """The same levels as strings, in the same order; levels with the same text are merged."""
     try:
         levels = exact.as_text(array.dictionary)
     except pa.ArrowException:
         raise DataError(f"The {place} holds categories of {array.type.value_type}.") from None
-    # A missing value may be coded as a level that is null: there must be one way only.
+    # A missing value may be coded as a null level: normalise it.
     unique = levels.drop_null().unique()
     codes = pc.index_in(levels, unique).take(array.indices)
     return pa.DictionaryArray.from_arrays(codes, unique, ordered=array.type.ordered)
@@ -298,21 +297,21 @@ def _content_hash(
 ) -> str:
     """sha256 (16 hex digits) of types, values, levels and folds, whatever the encoding of nulls.
 
-    Levels that are the sorted values and have no order add nothing.
+    Levels that are the sorted values and unordered do not change the hash.
     """
     digest = hashlib.sha256(json.dumps([kind, target, table.num_rows]).encode())
     for name in table.column_names:
         array = table.column(name).combine_chunks()
         category = pa.types.is_dictionary(array.type)
         digest.update(json.dumps([name, "category" if category else str(array.type)]).encode())
-        digest.update(np.packbits(array.is_valid().to_numpy(zero_copy_only=False)).tobytes())
+        digest.update(np.packbits(exact.valid(array)).tobytes())
         if category:
             for part in _text_parts(array):
                 digest.update(part)
             if levels:
                 digest.update(_levels_part(array))
         else:
-            filled = array.fill_null(0).to_numpy(zero_copy_only=False)
+            filled = exact.to_numpy(array, missing=0)
             digest.update(filled.astype(filled.dtype.newbyteorder("<")).tobytes())
     found = digest.hexdigest()[:16]
     if folds is not None:
@@ -321,7 +320,7 @@ def _content_hash(
 
 
 def _levels_part(array: pa.DictionaryArray) -> bytes:
-    """The levels in their order and whether that means something; nothing for the usual ones."""
+    """The levels and whether they are ordered; empty for sorted, unordered levels."""
     levels = array.dictionary.to_pylist()
     used = [levels[code] for code in array.indices.drop_null().unique().to_pylist()]
     if not array.type.ordered and levels == sorted(used):
@@ -331,7 +330,6 @@ def _levels_part(array: pa.DictionaryArray) -> bytes:
 
 def _text_parts(array: pa.DictionaryArray) -> tuple[bytes, bytes]:
     """Where each value ends (int64, little-endian), and all values in one (UTF-8)."""
-    values = array.dictionary_decode().fill_null("")
-    lengths = pc.binary_length(values).to_numpy(zero_copy_only=False)
-    joined = pc.binary_join(pa.array([values.to_pylist()], pa.list_(pa.string())), "")
-    return np.cumsum(lengths, dtype="<i8").tobytes(), joined[0].as_py().encode()
+    values = pc.fill_null(array.dictionary_decode(), exact.texts([""])[0])
+    lengths = exact.to_numpy(pc.binary_length(values))
+    return np.cumsum(lengths, dtype="<i8").tobytes(), "".join(values.to_pylist()).encode()

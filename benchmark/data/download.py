@@ -1,8 +1,8 @@
-"""Fetches a file by its URL (http, https, s3) into the cache; goes on where it stopped.
+"""Download a file by its URL (http, https, s3) into the cache; resumes where it stopped.
 
 path = download("https://example.org/sales.csv", folder)
 
-A URL may carry a password or a token: in messages it stands without either.
+A URL may contain a password or a token: messages show it without.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from benchmark.data.cache import DataCache, write_whole
 from benchmark.errors import DataError, StoreError
-from benchmark.input_files import check_regular
+from benchmark.files.input_files import check_regular
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,20 +44,20 @@ def download(
     patience_s: float = 45.0,
     on_bytes: Callable[[int], None] | None = None,
 ) -> Path:
-    """The file of a URL, from the cache where it was fetched before.
+    """The file of a URL, from the cache if it was fetched before.
 
     Args:
-        sha256: what the content must hash to.
-        refresh: ask whether it has changed; if nobody answers, the cached one serves.
-        patience_s: for how long a fault that may pass is tried again.
+        sha256: the expected hash of the content.
+        refresh: ask whether it has changed; without an answer the cached one is used.
+        patience_s: how long transient faults are retried.
 
     Raises:
-        DataError: it cannot be had, or is not what `sha256` says.
+        DataError: it is unavailable, or does not match `sha256`.
     """
     place = urlsplit(url)
     key = hashlib.sha256(url.encode()).hexdigest()[:24]
     path = folder / key / (PurePosixPath(place.path).name or "data")
-    # Two that fetch at once would write into one part of a file.
+    # Two simultaneous downloads would write into one part of a file.
     with DataCache(folder).lock(key):
         if path.exists() and not refresh:
             return _kept(path, sha256, url)
@@ -94,7 +94,7 @@ def retry_after_s(header: str | None) -> float:
 
 
 def _request(url: str) -> urllib.request.Request:
-    """The request of a URL; its user and password go to its own server and to no other."""
+    """The request of a URL; user and password are sent to its own server only."""
     place = urlsplit(url)
     bare = place._replace(netloc=place.netloc.rpartition("@")[2])
     request = urllib.request.Request(urlunsplit(bare))  # noqa: S310
@@ -106,10 +106,10 @@ def _request(url: str) -> urllib.request.Request:
 
 
 def checked(path: Path, sha256: str | None, name: str) -> Path:
-    """The path of a file that has this hash, where one is given.
+    """The path of a file, after a check of the hash if one is given.
 
     Raises:
-        DataError: it has another.
+        DataError: it has another hash.
     """
     if sha256 is None:
         return path
@@ -121,14 +121,14 @@ def checked(path: Path, sha256: str | None, name: str) -> Path:
         raise DataError(f"{path} cannot be read: {error.strerror or error}.") from None
     if found != sha256.lower():
         raise DataError(
-            f'{name} has the sha256 {found[:16]}… and "sha256" is {sha256[:16]}…; fix the one or '
+            f'{name} has the sha256 {found[:16]}… and "sha256" is {sha256[:16]}…; fix one or '
             "the other."
         )
     return path
 
 
 def _kept(path: Path, sha256: str | None, url: str) -> Path:
-    """The downloaded file, which goes if it is not the one that is wanted."""
+    """The downloaded file; it is removed if its hash is wrong."""
     try:
         return checked(path, sha256, shown(url))
     except DataError:
@@ -146,7 +146,7 @@ def _from_s3(url: str, path: Path) -> None:
         raise DataError(str(error)) from None
     except ValueError as error:
         reason = " ".join(str(error).split())[:160]
-        raise DataError(f"{shown(url)} is no place in S3: {reason}.") from None
+        raise DataError(f"{shown(url)} is not a place in S3: {reason}.") from None
     if content is None:
         raise DataError(f"There is no {shown(url)}; check bucket and path.")
     write_whole(path, content)
@@ -171,13 +171,13 @@ def _from_http(
             reason = str(getattr(inner, "strerror", None) or inner)[:120]
             last = False
         if last or time.monotonic() + max(pause, asked) > end:
-            raise DataError(f"{shown(url)} cannot be had: {reason}; check it and try again.")
+            raise DataError(f"{shown(url)} cannot be downloaded: {reason}; check it and try again.")
         time.sleep(max(pause, asked))
         pause = min(2 * pause, 10.0)
 
 
 def _once(url: str, path: Path, on_bytes: Callable[[int], None] | None) -> None:
-    """One request: what is missing, if the server's file is still the same; else all of it."""
+    """Make one request: for the missing part if the server's file is unchanged, else for all."""
     part, notes = path.with_name(".part"), path.with_name(".notes.json")
     known = _noted(notes)
     request = _request(url)
@@ -194,7 +194,7 @@ def _once(url: str, path: Path, on_bytes: Callable[[int], None] | None) -> None:
             return
         if error.code == 416:
             part.unlink(missing_ok=True)
-            raise OSError("the server has another file now") from None
+            raise OSError("the file on the server has changed") from None
         raise
     with answer:
         going_on = answer.status == 206
@@ -210,7 +210,7 @@ def _once(url: str, path: Path, on_bytes: Callable[[int], None] | None) -> None:
                 if on_bytes:
                     on_bytes(have)
     if wanted is not None and have < wanted:
-        raise OSError(f"it broke off after {have} of {wanted} bytes")
+        raise OSError(f"it was interrupted after {have} of {wanted} bytes")
     shutil.move(part, path)
     write_whole(notes, json.dumps({"whole": tag}).encode())
 

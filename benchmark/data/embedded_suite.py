@@ -20,7 +20,7 @@ SUITES = ("starter", "embedded")
 
 
 def suite() -> dict[str, dict[str, Any]]:
-    """What is known of each, by name."""
+    """The descriptions by name."""
     entries = json.loads((FOLDER / "suite.json").read_text(encoding="utf-8"))
     return {entry["name"]: entry for entry in entries}
 

@@ -1,4 +1,4 @@
-"""Text, numbers and dates without loss: what a file holds is read as it is, or refused.
+"""Text, numbers and dates without loss: values are read exactly, or refused.
 
 as_text(pa.array([1.0, 1.5]))                       # ["1", "1.5"]: equal where values are equal
 numbers(pa.array(["9007199254740993"]), "x")        # int64, exact; float64 where that loses nothing
@@ -7,8 +7,9 @@ numbers(pa.array(["9007199254740993"]), "x")        # int64, exact; float64 wher
 from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pc_csv
@@ -16,21 +17,60 @@ import pyarrow.csv as pc_csv
 from benchmark.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from numpy.typing import NDArray
 
 EXACT_FLOAT = 2.0**53
-# The words that Arrow's CSV reader takes for a missing number.
+# The words that Arrow's CSV reader treats as a missing number.
 MISSING_NUMBERS: tuple[str, ...] = tuple(pc_csv.ConvertOptions().null_values)
 _INTEGERS = (pa.int64(), pa.uint64())
 _MANY_DIGITS = r"\d[\d.]{15,}"
 
 
 def combined(column: pa.ChunkedArray) -> pa.Array:
-    """The column in one piece."""
+    """The column in one chunk."""
     array = column.combine_chunks()
     if isinstance(array, pa.ChunkedArray):
         return pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], column.type)
     return array
+
+
+def row_numbers(rows: NDArray[np.int64]) -> pa.Array:
+    """The rows as an Arrow array over the same memory.
+
+    Arrow's own conversions from and to NumPy import pandas, which takes longer than all else that
+    the start of a runner does.
+    """
+    buffer = pa.py_buffer(np.ascontiguousarray(rows, dtype=np.int64))
+    return pa.Array.from_buffers(pa.int64(), len(rows), [None, buffer])
+
+
+def texts(values: Sequence[str]) -> pa.Array:
+    """The same for text."""
+    parts = [value.encode() for value in values]
+    ends = np.cumsum([0, *map(len, parts)], dtype=np.int32)
+    buffers = [None, pa.py_buffer(ends), pa.py_buffer(b"".join(parts))]
+    return pa.Array.from_buffers(pa.string(), len(parts), buffers)
+
+
+def valid(array: pa.Array) -> NDArray[np.bool_]:
+    """Where a value is present."""
+    return to_numpy(array.is_valid().cast(pa.uint8())).astype(bool)
+
+
+def to_numpy(array: pa.Array, missing: float = np.nan) -> NDArray[Any]:
+    """Integers or floats as NumPy has them, with `missing` where a value is missing."""
+    kind = np.dtype(array.type.to_pandas_dtype())
+    if not len(array):
+        return np.empty(0, kind)
+    values = np.frombuffer(array.buffers()[1], kind, len(array), array.offset * kind.itemsize)
+    return values if not array.null_count else np.where(valid(array), values, missing).astype(kind)
+
+
+def without_nan(array: pa.Array) -> pa.Array:
+    """Floats with every NaN as a missing value."""
+    return pc.if_else(pc.is_nan(array), pa.nulls(1, array.type)[0], array)
 
 
 def as_text(array: pa.Array) -> pa.Array:
@@ -38,7 +78,7 @@ def as_text(array: pa.Array) -> pa.Array:
     if not pa.types.is_floating(array.type):
         return array.cast(pa.string())
     wide = array if not pa.types.is_float16(array.type) else array.cast(pa.float32())
-    wide = pc.if_else(pc.is_nan(wide), pa.scalar(None, wide.type), wide)
+    wide = without_nan(wide)
     whole = pc.and_(pc.equal(wide, pc.floor(wide)), pc.less(pc.abs(wide), 2.0**63))
     digits = pc.if_else(whole, wide, pa.scalar(None, wide.type)).cast(pa.int64())
     return pc.if_else(whole, digits.cast(pa.string()), wide.cast(pa.string()))
@@ -48,7 +88,7 @@ def numbers(text: pa.Array, place: str) -> pa.Array:
     """The numbers that text holds: int64 or uint64 where all are whole, else float64.
 
     Raises:
-        DataError: a whole number beyond 2^53 is beside fractions, or is beyond 64 bits.
+        DataError: a whole number beyond 2^53 occurs together with fractions, or is beyond 64 bits.
         pyarrow.ArrowInvalid: something is not a number.
     """
     trimmed = trim(text)
@@ -61,7 +101,7 @@ def numbers(text: pa.Array, place: str) -> pa.Array:
     lost = next(_inexact(_whole(trimmed)), None)
     if lost is not None:
         raise DataError(
-            f"The {place} holds {lost}, of which a floating-point number loses digits, and not "
+            f"The {place} holds {lost}, which loses digits as a floating-point number, and not "
             'only whole numbers of 64 bits; declare the column as "category" or "ignore", or as '
             '"number" for the nearest floating-point numbers.'
         )
@@ -69,7 +109,7 @@ def numbers(text: pa.Array, place: str) -> pa.Array:
 
 
 def are_numbers(text: pa.Array) -> bool:
-    """Whether every value that is there is a number."""
+    """Whether every non-missing value is a number."""
     try:
         trim(text).cast(pa.float64())
     except pa.ArrowInvalid:
@@ -95,25 +135,25 @@ def trim(text: pa.Array) -> pa.Array:
 
 
 def without_words(text: pa.Array, words: Iterable[str]) -> pa.Array:
-    """Missing where the text is one of the words."""
+    """Null where the text is one of the words."""
     hit = pc.is_in(text, pa.array(list(words), pa.string()))
     return pc.if_else(hit, pa.scalar(None, text.type), text)
 
 
 def lost_digits(values: pa.Array, numbers: pa.Array) -> str | None:
-    """The first value that its float64 does not hold; of text the digits beyond the 17th count."""
+    """The first value that float64 does not hold exactly; in text, digits beyond the 17th count."""
     kind = values.type
     if pa.types.is_integer(kind):
         # A float beyond the integers' range cannot be cast back; it is not exact either.
         back = numbers.cast(pa.decimal128(38, 0), safe=False)
         differing = pc.not_equal(back, values.cast(pa.decimal128(38, 0)))
-        lost = values.filter(pc.fill_null(differing, fill_value=False))
+        lost = values.filter(differing)
         return str(lost[0].as_py()) if len(lost) else None
     if pa.types.is_decimal(kind):
         return next(_inexact(values.cast(pa.string())), None)
     if pa.types.is_string(kind):
         long = pc.match_substring_regex(values, _MANY_DIGITS)
-        return next(_inexact(values.filter(pc.fill_null(long, fill_value=False))), None)
+        return next(_inexact(values.filter(long)), None)
     return None
 
 
@@ -145,11 +185,11 @@ def seconds(array: pa.Array) -> pa.Array:
 
 def _whole(text: pa.Array) -> pa.Array:
     whole = pc.match_substring_regex(text, r"^[+-]?\d{16,}$")
-    return text.filter(pc.fill_null(whole, fill_value=False))
+    return text.filter(whole)
 
 
 def _inexact(text: pa.Array) -> Iterator[str]:
-    """Those whose digits are not the shortest that name their float."""
+    """The texts that are not the shortest form of their float."""
     for value in text.unique().to_pylist():
         try:
             if Decimal(value) != Decimal(repr(float(value))):

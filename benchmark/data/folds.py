@@ -1,4 +1,4 @@
-"""A data set's own folds: which rows train and which test in each, as its source gives them.
+"""A data set's own folds: the training and test rows of each, as given by its source.
 
 folds = Folds.of_numbers([0, 1, 0, 1])              # two folds, each row tested once
 folds.count, folds.rows_of(0)                       # 2, (array([1, 3]), array([0, 2]))
@@ -44,7 +44,7 @@ class Folds:
         """From ((repeat, fold), training rows, test rows), in any order.
 
         Raises:
-            DataError: a fold names a row that is not there, trains on what it tests, or lacks a
+            DataError: a fold names a missing row, trains on what it tests, or lacks a
                 part; or the repeats have different numbers of folds.
         """
         found: dict[FoldKey, NDArray[np.int8]] = {}
@@ -55,7 +55,7 @@ class Folds:
                 if len(places) and (places.min() < 0 or places.max() >= rows):
                     raise DataError(
                         f"The splits of data set {name} name a row that is not among its {rows}; "
-                        "get it again with download-data."
+                        "download it again with download-data."
                     )
                 if mark == TEST and np.any(marks[places]):
                     raise DataError(
@@ -67,13 +67,13 @@ class Folds:
         repeats = sorted({repeat for repeat, _ in found})
         numbers = {repeat: sorted(f for r, f in found if r == repeat) for repeat in repeats}
         if not found or len({len(folds) for folds in numbers.values()}) != 1:
-            raise DataError(f"The splits of data set {name} are not whole; get them again.")
+            raise DataError(f"The splits of data set {name} are incomplete; download them again.")
         matrix = np.stack([found[repeat, fold] for repeat in repeats for fold in numbers[repeat]])
         return cls(matrix, len(numbers[repeats[0]]))
 
     @classmethod
     def of_numbers(cls, numbers: Iterable[int]) -> Folds:
-        """A cross-validation: `numbers[row]` is the fold in which the row tests, -1 none."""
+        """A cross-validation: `numbers[row]` is the fold that tests the row, -1 for none."""
         of_row = np.asarray(numbers)
         tested = np.unique(of_row[of_row >= 0])
         parts = [np.where(of_row == fold, TEST, TRAIN) for fold in tested]
@@ -91,12 +91,12 @@ class Folds:
         return train.astype(np.int64), test.astype(np.int64)
 
     def kept(self, rows: NDArray[np.bool_]) -> Folds:
-        """The folds of the rows that are kept."""
+        """The folds restricted to the kept rows."""
         return Folds(self.parts[:, rows], self.per_repeat)
 
     @property
     def empty_fold(self) -> int | None:
-        """A fold that trains or tests nothing, if there is one."""
+        """A fold without training or test rows, if there is one."""
         for fold in range(self.count):
             if not (np.any(self.parts[fold] == TRAIN) and np.any(self.parts[fold] == TEST)):
                 return fold
@@ -119,7 +119,7 @@ class Folds:
         """Read what `to_parquet` wrote.
 
         Raises:
-            DataError: these are no folds.
+            DataError: the bytes are not folds.
         """
         try:
             table = pq.ParquetFile(io.BytesIO(content)).read()

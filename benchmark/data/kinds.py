@@ -1,4 +1,4 @@
-"""The kinds of columns: those that a declaration asks for, and those of a target.
+"""The kinds of columns: declared ones, and those of a target.
 
 table = retyped(table, Reading(columns={"zip": "category", "day": "date"}), "sales.csv")
 """
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Reading:
-    """How a file is to be read; `columns` has kinds by name.
+    """Options for reading a file; `columns` has kinds by name.
 
     `named` are columns that are wanted even if they are an index. The labels of a classification
     (`type`) are read as they are written.
@@ -39,14 +39,14 @@ class Reading:
 
 
 def plain_numbers(text: pa.Array, reading: Reading) -> pa.Array:
-    """Text of numbers with a point, and missing where a word stands for a missing number."""
+    """Text of numbers with a decimal point; null for a word that means missing."""
     if reading.missing is None:
         text = exact.without_words(text, exact.MISSING_NUMBERS)
     return pc.replace_substring(text, ",", ".") if reading.decimal == "," else text
 
 
 def without_missing(table: pa.Table, words: Collection[str]) -> pa.Table:
-    """Missing where a typed value is one of the words; a number where a word names it."""
+    """Null where a typed value is one of the words; a numeric word matches its number."""
     for place, name in enumerate(table.column_names):
         column = table.column(place)
         kind = column.type
@@ -69,13 +69,13 @@ def _as_numbers(words: Collection[str], kind: pa.DataType) -> list[Any]:
         try:
             number = pa.array([word]).cast(kind)[0].as_py()
         except pa.ArrowInvalid:
-            continue  # A word that is no number of this kind is none of its values.
+            continue  # A word that is not a number of this kind matches none of its values.
         found.append(number)
     return found
 
 
 def without_levels(table: pa.Table, words: Collection[str]) -> pa.Table:
-    """Categories without the levels that mean missing."""
+    """The categories without levels that mean missing."""
     if not words:
         return table
     for place, name in enumerate(table.column_names):
@@ -115,14 +115,14 @@ def with_target(table: pa.Table, reading: Reading) -> tuple[pa.Table, list[str]]
         else:
             column, notes = _numbers(plain)
     elif reading.type == "regression":
-        # Where it is neither, the data set names a text that is not a number.
+        # If it is neither, the data set reports a text that is not a number.
         with contextlib.suppress(pa.ArrowInvalid):
             column = exact.dates(text)
     return table.set_column(place, target, column), notes
 
 
 def _numbers(text: pa.Array) -> tuple[pa.Array, list[str]]:
-    """Numbers of a regression target; what they lose of their digits is noted."""
+    """Numbers of a regression target; a loss of digits is noted."""
     trimmed = exact.trim(text)
     floats = trimmed.cast(pa.float64())
     notes = targets.lost(trimmed, floats)
@@ -130,10 +130,10 @@ def _numbers(text: pa.Array) -> tuple[pa.Array, list[str]]:
 
 
 def retyped(table: pa.Table, reading: Reading, place: str) -> pa.Table:
-    """The table with the kinds that are asked for; `place` is where it comes from.
+    """The table with the declared kinds; `place` is its source.
 
     Raises:
-        DataError: a column is not there, or holds what its kind cannot.
+        DataError: a column is missing, or holds a value that does not fit its kind.
     """
     strangers = sorted(set(reading.columns) - set(table.column_names))
     if strangers:
@@ -190,12 +190,14 @@ def _boolean(column: pa.Array) -> pa.Array:
         odd = column.filter(pc.invert(pc.is_in(column, pa.array([0, 1]).cast(column.type))))
         odd = odd.drop_null()
         if len(odd):
-            raise ValueError(f"it holds {odd[0].as_py()}, and of numbers only 0 and 1 are booleans")
+            raise ValueError(
+                f"it holds {odd[0].as_py()}, but only the numbers 0 and 1 are booleans"
+            )
     return column.cast(pa.bool_())
 
 
 def _date(column: pa.Array) -> pa.Array:
-    """Timestamps of ISO 8601, also of its forms without dashes, or of seconds since 1970."""
+    """Timestamps from ISO 8601, with or without dashes, or from seconds since 1970."""
     kind = column.type
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         return column
@@ -212,7 +214,7 @@ def _date(column: pa.Array) -> pa.Array:
 
 
 def _dates_of_numbers(text: pa.Array, given: pa.Array) -> pa.Array:
-    """Years, days such as 20260131, or seconds since 1970; which of them, all digits must agree."""
+    """Timestamps from years, days such as 20260131, or seconds since 1970; one form for all."""
     lengths = set(pc.utf8_length(given).to_pylist())
     if pc.all(pc.match_substring_regex(given, r"^\d+$")).as_py():
         if lengths == {4}:

@@ -3,8 +3,8 @@
     objects = pack(dataset)             # {".parquet": …, ".json": …}, and ".splits.parquet"
     dataset = unpack("iris", lambda ending: objects.get(ending))
 
-The description (`.json`) has the sha256 of the others' bytes, so that whoever reads them need not
-check and hash the table again, and notices a pair that does not belong together.
+The description (`.json`) has the sha256 of the others' bytes, so that readers need not check and
+hash the table again, and notice objects that do not belong together.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ENDINGS = (TABLE, SPLITS, DESCRIPTION)
 
 
 def pack(dataset: Dataset) -> dict[str, bytes]:
-    """The objects by ending; the description is the last, and complete when it is there."""
+    """The objects by suffix; the description is the last, so its presence means completeness."""
     objects = {TABLE: dataset.to_parquet()}
     description = dataset.description | {"parquet_sha256": _sha256(objects[TABLE])}
     if dataset.folds is not None:
@@ -36,10 +36,9 @@ def pack(dataset: Dataset) -> dict[str, bytes]:
 
 
 def unpack(name: str, get: Callable[[str], bytes | None]) -> Dataset | None:
-    """The data set of the objects that `get` returns by ending; None where one is not there.
+    """The data set of the objects that `get` returns by suffix; None if one is missing.
 
-    Objects of two writers may stand beside each other: they are good if the content is the one
-    that the description hashes.
+    Objects of two writers may be mixed: they are valid if the content has the description's hash.
 
     Raises:
         DataError: the objects cannot be read or do not belong together.
@@ -53,7 +52,7 @@ def unpack(name: str, get: Callable[[str], bytes | None]) -> Dataset | None:
         return None
     fault = damage(description, {TABLE: content, SPLITS: splits})
     if fault is not None:
-        description.pop("parquet_sha256", None)  # The content itself is checked then.
+        description.pop("parquet_sha256", None)  # Then the content itself is checked.
     try:
         folds = Folds.from_parquet(splits, name) if splits is not None else None
         return Dataset.from_parquet(content, description, folds)
@@ -64,7 +63,7 @@ def unpack(name: str, get: Callable[[str], bytes | None]) -> Dataset | None:
 
 
 def holds(name: str, hash: str, get: Callable[[str], bytes | None]) -> bool:
-    """Whether the objects that `get` returns by ending are the data set with this hash."""
+    """Whether the objects that `get` returns by suffix are the data set with this hash."""
     objects = {ending: get(ending) for ending in ENDINGS}
     try:
         description = description_of(name, objects[DESCRIPTION] or b"")
@@ -77,7 +76,7 @@ def holds(name: str, hash: str, get: Callable[[str], bytes | None]) -> bool:
 
 
 def damage(description: dict[str, Any], objects: Mapping[str, bytes | None]) -> str | None:
-    """Which object, "table" or "folds", is not the one that the description was written with."""
+    """The object, "table" or "folds", that does not belong to the description, if any."""
     for part, key, ending in (
         ("table", "parquet_sha256", TABLE),
         ("folds", "splits_sha256", SPLITS),
@@ -92,14 +91,14 @@ def description_of(name: str, content: bytes) -> dict[str, Any]:
     """The description as a dict.
 
     Raises:
-        DataError: it is none.
+        DataError: it is not a JSON object.
     """
     try:
         description = json.loads(content)
     except ValueError:
         description = None
     if not isinstance(description, dict):
-        raise DataError(f"The description of data set {name} is no JSON object.")
+        raise DataError(f"The description of data set {name} is not a JSON object.")
     return description
 
 

@@ -1,13 +1,13 @@
-"""Where data sets come from: the embedded suite, OpenML, and people's own files.
+"""The sources of data sets: the embedded suite, OpenML, and users' own files.
 
-load("credit-g")                          # an embedded data set, or what the cache has
+load("credit-g")                          # an embedded or cached data set
 catalogue = Catalogue.of(config)
 catalogue.names()                         # ["task-59", "openml-61", "penguins", "my-sales", …]
-catalogue.ready(["task-59"])              # {"task-59": Entry}, fetched where it is not here yet
-catalogue.faults                          # {name: why it cannot be had}
+catalogue.ready(["task-59"])              # {"task-59": Entry}, fetched if not cached
+catalogue.faults                          # {name: why it is unavailable}
 
-A name says the source: `task-59` is an OpenML task (its target, its folds), `openml-61` an OpenML
-data set with its default target; the others are embedded or declared by the user.
+The name shows the source: `task-59` is an OpenML task (its target, its folds), `openml-61` a
+OpenML data set with its default target; the others are embedded or declared by the user.
 """
 
 from __future__ import annotations
@@ -18,21 +18,22 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from benchmark.data import embedded_suite, own
+from benchmark.data import embedded_suite
 from benchmark.data.cache import Entry, write_whole
-from benchmark.data.declarations import declared
 from benchmark.data.embedded_suite import FOLDER, SUITES
-from benchmark.data.fetch import PARALLEL, PATIENCE_S, Job, fetch, is_reference, openml_cache
-from benchmark.data.openml_file import OpenMLFile
-from benchmark.errors import DataError
+from benchmark.data.openml.fetch import PARALLEL, PATIENCE_S, Job, fetch, is_reference, openml_cache
+from benchmark.data.openml.file import OpenMLFile
+from benchmark.data.own import source as own
+from benchmark.data.own.declarations import declared
+from benchmark.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
-    from benchmark.config import Config
+    from benchmark.config.loading import Config
     from benchmark.data.datasets import Dataset
-    from benchmark.data.declarations import Declaration
+    from benchmark.data.own.declarations import Declaration
 
 __all__ = [
     "FOLDER",
@@ -54,7 +55,7 @@ def _is_elsewhere(name: str) -> bool:
 
 
 def load(name: str) -> Dataset:
-    """An embedded data set, or an OpenML one that was fetched already.
+    """An embedded data set, or an OpenML one that is cached.
 
     Raises:
         DataError: no data set has this name, or it has not been fetched.
@@ -70,7 +71,7 @@ def load(name: str) -> Dataset:
 
 
 def with_hash(name: str, hash: str) -> Entry | None:
-    """The data set with this content as this machine has it, without the network; or None."""
+    """This machine's copy of the data set with this content, without the network; or None."""
     if name in embedded_suite.suite():
         dataset = embedded_suite.read(name)
         found = [Entry(name, dataset.description, dataset)]
@@ -81,12 +82,12 @@ def with_hash(name: str, hash: str) -> Entry | None:
 
 
 def find(name_or_id: str | int, type: str | None = None) -> tuple[str, str | None]:
-    """The name and, where it is known by now, the type of a data set, by its name or OpenML id.
+    """The name and, if known, the type of a data set, by its name or OpenML id.
 
-    An OpenML id is an embedded set where that is the whole OpenML data set, else `openml-ID`.
+    An OpenML id means the embedded set if that is the whole OpenML data set, else `openml-ID`.
 
     Raises:
-        DataError: no data set is called so, or it has another type than `type`.
+        DataError: no data set has this name, or its type is not `type`.
     """
     suite = embedded_suite.suite()
     wanted = str(name_or_id).strip()
@@ -108,17 +109,17 @@ def find(name_or_id: str | int, type: str | None = None) -> tuple[str, str | Non
 def of_studies(studies: Iterable[Any]) -> list[tuple[str, str | None]]:
     """The data sets (name, type) of the configuration's `studies`, each once, in order.
 
-    The type is None while it is not known: that of a single OpenML task or data set.
+    The type of a single OpenML task or data set is None while unknown.
     """
     catalogue = Catalogue(list(studies))
     return [(name, catalogue.type_of(name)) for name in catalogue.names()]
 
 
 class Catalogue:
-    """The data sets of a configuration, fetched when they are asked for.
+    """The data sets of a configuration, fetched on request.
 
-    `type` in a study `[id, type]` is a filter: members for something else are left out, and are in
-    `left_out` by name. What cannot be had is in `faults`, by name or "study ID".
+    `type` in a study `[id, type]` is a filter: members of another type are left out, and are in
+    `left_out` by name. Unavailable data sets are in `faults`, by name or "study ID".
     """
 
     def __init__(
@@ -140,9 +141,9 @@ class Catalogue:
     def of(
         cls, config: Config, on_event: Callable[[dict[str, Any]], None] | None = None
     ) -> Catalogue:
-        """That of a configuration; with `datasets` of the user's own, `studies` must be asked for.
+        """The catalogue of a configuration; with own `datasets`, `studies` only count if given.
 
-        Who declares data and says nothing of studies does not mean the default's 60 of OpenML.
+        A user who declares data without `studies` does not mean the default's 60 of OpenML.
         """
         silent = config.datasets and "studies" not in config.model_fields_set
         studies = [] if silent else config.studies
@@ -151,19 +152,36 @@ class Catalogue:
     def names(self, *, refresh: bool = False) -> list[str]:
         """All names, in the configuration's order, each once.
 
-        A study's members are fetched once and kept; `refresh` asks OpenML again, and is content
-        with what was kept if nobody answers.
+        A study's members are fetched once and kept; `refresh` asks OpenML again, and uses what was
+        kept if there is no answer.
         """
         if self._types is None or refresh:
             self._types = self._listed(refresh=refresh)
         return [name for name in self._types if name not in self.left_out]
 
+    def check(self, names: Iterable[str]) -> None:
+        """Reject names that no study can have, without the network.
+
+        Raises:
+            ConfigError: a name is not declared, embedded or a reference.
+            DataError: its declaration is wrong.
+        """
+        configured = [*self._own]
+        for study in self._studies:
+            if isinstance(study, str):
+                configured += embedded_suite.names(study) if study in SUITES else [study]
+        for name in names:
+            if name not in self._own and not _is_elsewhere(name):
+                if name in self.faults:
+                    raise DataError(self.faults[name])
+                raise ConfigError(_unknown(name, configured))
+
     def type_of(self, name: str) -> str | None:
-        """The type that a data set has or must have, as far as it is known."""
+        """The type that a data set has or must have, if known."""
         return (self._types or {}).get(name)
 
     def ready(self, names: Iterable[str], *, refresh: bool = False) -> dict[str, Entry]:
-        """The data sets that can be had of these; the others are in `faults` or `left_out`."""
+        """The available ones of these data sets; the others are in `faults` or `left_out`."""
         names = list(dict.fromkeys(names))
         self._fetch([n for n in names if n not in self._own and is_reference(n)])
         files = self._fetch_files([self._own[name] for name in names if name in self._own])
@@ -180,13 +198,15 @@ class Catalogue:
                 self.left_out[name] = str(entry.description["type"])
             else:
                 found[name] = entry
+                changed = entry.description.get("changed", ()) if name in self._own else ()
+                self.notes += [f"{name}: {note}." for note in changed]
         return found
 
     def find(self, name_or_id: str, type: str | None = None) -> Entry:
-        """One data set, fetched if need be, by name or OpenML id.
+        """One data set, fetched if necessary, by name or OpenML id.
 
         Raises:
-            DataError: it cannot be had, or is for something else than `type`.
+            DataError: it is unavailable, or its type is not `type`.
         """
         if name_or_id in self.faults:
             raise DataError(self.faults[name_or_id])
@@ -200,7 +220,7 @@ class Catalogue:
         return entry
 
     def study_file(self, study: str) -> dict[str, Any] | None:
-        """What was kept of a study: `members`, their `title`."""
+        """The cached `members` and `title` of a study."""
         path = openml_cache().folder / "studies" / f"{study}.json"
         try:
             kept = json.loads(path.read_bytes())
@@ -211,36 +231,43 @@ class Catalogue:
     def _listed(self, *, refresh: bool) -> dict[str, str | None]:
         suite = embedded_suite.suite()
         listed: dict[str, str | None] = {}
+        # Names are checked before the network is used.
+        single = [study for study in self._studies if isinstance(study, str)]
+        known = {
+            name: (name, None) if name in self._own else find(name)
+            for name in single
+            if name not in SUITES
+        }
         wanted = [study for study in self._studies if not isinstance(study, str)]
         kept = self._members([str(study[0]) for study in wanted], refresh=refresh)
         for study in self._studies:
             if not isinstance(study, str):
                 for name in kept.get(str(study[0]), []):
-                    # One that two studies have for either type is welcome as what it is.
+                    # A member of two studies with both types is accepted with its own type.
                     either = listed.get(name, study[1]) != study[1]
                     listed[name] = None if either else study[1]
             elif study in SUITES:
                 for name in embedded_suite.names(study):
                     listed[name] = str(suite[name]["type"])
             else:
-                name, kind = find(study) if study not in self._own else (study, None)
+                name, kind = known[study]
                 listed[name] = kind
         return listed | dict.fromkeys(self._own)
 
     def _members(self, studies: list[str], *, refresh: bool) -> dict[str, list[str]]:
-        """Members of studies by id; from what was kept unless that is nothing or to be renewed."""
+        """Members of studies by id; cached ones unless missing or to be refreshed."""
         members: dict[str, list[str]] = {}
         asked = []
         for study in dict.fromkeys(studies):
-            if is_reference(study):
-                members[study] = [study]
+            if is_reference(study) or study in SUITES:
+                members[study] = [study] if is_reference(study) else embedded_suite.names(study)
                 continue
             kept = self.study_file(study)
             if kept is not None:
                 members[study] = kept["members"]
             if kept is None or refresh:
                 asked.append(study)
-        # What is kept already is worth one try, not a long wait for a server that is down.
+        # With cached members one try is enough, not a long wait for a server that is down.
         new = [Job(f"study-{study}") for study in asked if study not in members]
         old = [Job(f"study-{study}") for study in asked if study in members]
         for jobs, patience_s in ((new, PATIENCE_S), (old, 0.0)):
@@ -253,13 +280,13 @@ class Catalogue:
             for name, fault in fetched.faults.items():
                 study = name.removeprefix("study-")
                 if study in members:
-                    self.notes.append(f"{fault} Its members are those of the last time.")
+                    self.notes.append(f"{fault} The cached members are used.")
                 else:
                     self.faults[f"study {study}"] = fault
         return members
 
     def _fetch(self, names: list[str]) -> None:
-        """Fetch what is not in the cache; what an older program has read is read again."""
+        """Fetch what is not cached; read again what an older version has read."""
         entries = {name: openml_cache().entry(name) for name in names}
         jobs = []
         for name, entry in entries.items():
@@ -275,14 +302,14 @@ class Catalogue:
         old = [job for job in jobs if entries[job.name] is not None]
         fetched = fetch(new, self._key, self._on_event)
         again = fetch(old, self._key, self._on_event, patience_s=0.0)
-        self.notes += [f"{fault} It is as it was last read." for fault in again.faults.values()]
+        self.notes += [f"{fault} The cached copy is used." for fault in again.faults.values()]
         self.faults |= {name: fetched.faults[name] for name in names if name in fetched.faults}
         self.left_out |= fetched.others
         for name, kind in fetched.others.items():
             write_whole(_kind_path(name), kind.encode())
 
     def _fetch_files(self, declarations: Iterable[Declaration]) -> dict[int, OpenMLFile | None]:
-        """The OpenML files that declarations read, by id, fetched where they are not here yet."""
+        """The OpenML files that declarations read, by id, fetched if not cached."""
         numbers = {one.name: one.openml for one in declarations if one.openml is not None}
         folder = openml_cache().folder
         missing = [n for n in dict.fromkeys(numbers.values()) if not OpenMLFile.kept(folder, n)]
@@ -298,7 +325,7 @@ class Catalogue:
     def _entry_or_why(
         self, name: str, files: dict[int, OpenMLFile | None], refresh: bool
     ) -> Entry | DataError:
-        """The entry, or the error of this data set, which stops no other one."""
+        """The entry, or the error of this data set, which does not stop the others."""
         try:
             return self._entry(name, files, refresh=refresh)
         except DataError as error:
@@ -334,21 +361,21 @@ class Catalogue:
 
 
 def _base(declaration: Declaration, files: dict[int, OpenMLFile | None]) -> OpenMLFile | None:
-    """The file of the OpenML data set that a declaration names, where it names one."""
+    """The file of the OpenML data set that a declaration names, if any."""
     number = declaration.openml
     if number is None:
         return None
     file = files[number]
     if file is None:
         raise DataError(
-            f"The file of OpenML data set {number} has gone from the cache; start the command "
-            "again, and it is fetched again."
+            f"The file of OpenML data set {number} is missing from the cache; start the command "
+            "again to fetch it again."
         )
     return file
 
 
 def _kind_path(name: str) -> Path:
-    """Where it is noted what a task that was not fetched is for, so that nobody asks again."""
+    """The file with the type of a task that was not fetched, so that it is not requested again."""
     return openml_cache().folder / "kinds" / name
 
 
@@ -356,11 +383,11 @@ def _of_other_type(name: str, kind: str, wanted: str) -> str:
     return f"Data set {name} is for {kind}, not for {wanted}; ask for it as {kind}."
 
 
-def _unknown(wanted: str) -> str:
-    suite = embedded_suite.suite()
-    near = difflib.get_close_matches(wanted, suite, n=1, cutoff=0.5)
-    mend = f"did you mean {near[0]}?" if near else f"there are {', '.join(suite)}"
+def _unknown(wanted: str, configured: Sequence[str] = ()) -> str:
+    known = list(dict.fromkeys(configured)) or list(embedded_suite.suite())
+    near = difflib.get_close_matches(wanted, known, n=1, cutoff=0.6)
+    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
     return (
-        f'There is no data set "{wanted}"; {mend}'
+        f"There is no data set '{wanted}'; {hint}"
         f"{'' if near else ', and task-ID and openml-ID of OpenML.'}"
     )

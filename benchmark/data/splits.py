@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from benchmark.data import exact
 from benchmark.errors import DataError
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ MODES = ("holdout", "cv", "openml")
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Row numbers (int64) of both parts, in the order that frameworks see, and their hash."""
+    """Row numbers (int64) of both parts, in the frameworks' order, and their hash."""
 
     train: NDArray[np.int64]
     test: NDArray[np.int64]
@@ -65,7 +66,7 @@ def split(dataset: Dataset, mode: str, seed: int) -> Split:
 def holdout(dataset: Dataset, seed: int) -> Split:
     """70 % of the rows to train, 30 % to test, drawn by the seed; stratified for classes.
 
-    A class with one member has it in train. Where the test part has fewer rows than there are
+    A class with one member has it in train. If the test part has fewer rows than there are
     classes, rows are drawn without strata, and train keeps a row of every class if it can.
     """
     rows = np.arange(dataset.table.num_rows, dtype=np.int64)
@@ -86,7 +87,7 @@ def holdout(dataset: Dataset, seed: int) -> Split:
 
 
 def cv(dataset: Dataset, seed: int) -> Split:
-    """A fold of a ten-fold cross-validation; fewer folds where there are fewer rows than ten.
+    """A fold of a ten-fold cross-validation; fewer folds if there are fewer than ten rows.
 
     For classes each fold has its share of every class, as far as whole rows allow; for a
     regression of every tenth of the ranked target.
@@ -96,11 +97,11 @@ def cv(dataset: Dataset, seed: int) -> Split:
     repeat, fold = divmod(seed, CV_FOLDS)
     if fold >= folds:
         raise DataError(
-            f"Data set {dataset.name} has {rows} rows and so {folds} folds, and no fold {fold}."
+            f"Data set {dataset.name} has {rows} rows and thus {folds} folds, but no fold {fold}."
         )
     order = np.random.RandomState(repeat).permutation(rows)
     key = _labels(dataset) if dataset.type == "classification" else _target(dataset)
-    # Dealt out one after the other, rows of one class (or of near targets) go to all folds.
+    # Dealt in turn, rows of one class (or of similar targets) go to all folds.
     dealt = order[np.argsort(key[order], kind="stable")]
     if dataset.type == "regression":
         dealt = _shuffled_in_groups(dealt, folds, repeat)
@@ -110,7 +111,7 @@ def cv(dataset: Dataset, seed: int) -> Split:
 
 
 def own(dataset: Dataset, seed: int) -> Split:
-    """A fold of the data set's own.
+    """One of the data set's own folds.
 
     Raises:
         DataError: it has fewer folds.
@@ -126,7 +127,7 @@ def own(dataset: Dataset, seed: int) -> Split:
 
 
 def has_fold(mode: str, seed: int, rows: int, folds: int | None) -> bool:
-    """Whether a data set with so many rows, and `folds` folds of its own, has a seed's fold."""
+    """Whether a data set with this many rows and `folds` own folds has a seed's fold."""
     if mode == "holdout":
         return True
     if mode == "openml" and folds is not None:
@@ -135,18 +136,15 @@ def has_fold(mode: str, seed: int, rows: int, folds: int | None) -> bool:
 
 
 def _labels(dataset: Dataset) -> NDArray[np.int32]:
-    column = dataset.table.column(dataset.target).combine_chunks()
-    labels: NDArray[np.int32] = column.indices.to_numpy(zero_copy_only=False)
-    return labels
+    return exact.to_numpy(exact.combined(dataset.table.column(dataset.target)).indices)
 
 
 def _target(dataset: Dataset) -> NDArray[np.float64]:
-    values: NDArray[np.float64] = dataset.table.column(dataset.target).to_numpy()
-    return values
+    return exact.to_numpy(exact.combined(dataset.table.column(dataset.target)))
 
 
 def _shuffled_in_groups(dealt: NDArray[np.int64], folds: int, repeat: int) -> NDArray[np.int64]:
-    """Neighbours in groups of one row a fold, each group in an order of its own."""
+    """Neighbouring rows in groups of one row per fold, each group in random order."""
     generator = np.random.RandomState(repeat)
     whole = len(dealt) // folds * folds
     groups = dealt[:whole].reshape(-1, folds)
@@ -158,7 +156,7 @@ def _shuffled_in_groups(dealt: NDArray[np.int64], folds: int, repeat: int) -> ND
 def _stratified(
     rows: NDArray[np.int64], labels: NDArray[np.int32], test_rows: int, seed: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """As scikit-learn's `train_test_split(rows, stratify=labels, random_state=seed)` draws them."""
+    """Draw the rows as scikit-learn's `train_test_split(…, stratify=labels, random_state=seed)`."""
     generator = np.random.RandomState(seed)
     _, counts = np.unique(labels, return_counts=True)
     of_class = np.split(rows[np.argsort(labels, kind="stable")], np.cumsum(counts)[:-1])
@@ -175,7 +173,7 @@ def _stratified(
 def _shares(
     counts: NDArray[np.int64], draws: int, generator: np.random.RandomState
 ) -> NDArray[np.int64]:
-    """How many of `draws` each class gets; what is left over goes to the largest remainders."""
+    """The number of `draws` for each class; the rest goes to the largest remainders."""
     exact = counts / counts.sum() * draws
     shares: NDArray[np.float64] = np.floor(exact)
     remainders, left = exact - shares, int(draws - shares.sum())

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.data.cache import write_whole
 from benchmark.errors import BenchmarkError
+from benchmark.files.safe_text import guarded_cell
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,7 +26,7 @@ COLUMNS = (
 
 
 def row_of(description: dict[str, Any], shape: dict[str, Any]) -> dict[str, Any]:
-    """A row from a data set's description and what `checks.shape` says of it."""
+    """A row from a data set's description and `checks.shape`."""
     title = str(description.get("title") or description["name"])
     values = {
         "DATASET_ID": description["name"],
@@ -45,10 +46,10 @@ def row_of(description: dict[str, Any], shape: dict[str, Any]) -> dict[str, Any]
 
 
 def write(folder: Path, rows: Iterable[dict[str, Any]]) -> list[Path]:
-    """Write a file for each type that occurs, whole or not at all.
+    """Write a file for each type that occurs, atomically.
 
     Raises:
-        BenchmarkError: the folder takes nothing.
+        BenchmarkError: the folder cannot be written.
     """
     rows = list(rows)
     written = []
@@ -59,7 +60,7 @@ def write(folder: Path, rows: Iterable[dict[str, Any]]) -> list[Path]:
         text = io.StringIO()
         writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
-        writer.writerows(mine)
+        writer.writerows({name: guarded_cell(value) for name, value in row.items()} for row in mine)
         path = folder / f"study_{kind}_info.csv"
         try:
             write_whole(path, text.getvalue().encode())

@@ -1,4 +1,4 @@
-"""A data set's target: classes as text or float64 numbers, and notes on what is odd about either.
+"""A data set's target: classes as text or float64 numbers, and notes on suspicious values.
 
 goal = classes_of("iris", column)                   # a dictionary array, levels sorted as text
 notes(column, goal, dropped)                        # ['2 rows without a target are left out']
@@ -21,7 +21,7 @@ _MOST_NAMED = 5
 
 def with_levels(column: pa.Array, levels: list[str], *, ordered: bool) -> pa.DictionaryArray:
     """The text of a column as codes of these levels."""
-    values = pa.array(levels, pa.string())
+    values = exact.texts(levels)
     codes = pc.index_in(column.cast(pa.string()), values)
     codes = codes.combine_chunks() if isinstance(codes, pa.ChunkedArray) else codes
     return pa.DictionaryArray.from_arrays(codes, values, ordered=ordered)
@@ -31,14 +31,14 @@ def classes_of(name: str, goal: pa.Array) -> pa.DictionaryArray:
     """The labels as text, with the classes that occur as levels, sorted.
 
     Raises:
-        DataError: there is one class only.
+        DataError: there is only one class.
     """
     decoded = goal.dictionary_decode() if pa.types.is_dictionary(goal.type) else goal
     labels = exact.as_text(decoded)
     classes = sorted(labels.unique().to_pylist())
     if len(classes) < 2:
         raise DataError(
-            f'Data set {name} has the one class "{classes[0]}"; a classification needs two.'
+            f'Data set {name} has only the class "{classes[0]}"; a classification needs two.'
         )
     return with_levels(labels, classes, ordered=False)
 
@@ -63,7 +63,7 @@ def numbers_of(name: str, target: str, goal: pa.Array) -> pa.Array:
 
 
 def notes(raw: pa.Array, goal: pa.Array, dropped: int) -> list[str]:
-    """Sentences on a target; `raw` is the column as it was read, without the dropped rows."""
+    """Notes on a target; `raw` is the column as read, without the dropped rows."""
     found = []
     if dropped:
         rows = f"{dropped} row" if dropped == 1 else f"{dropped} rows"
@@ -78,7 +78,7 @@ def notes(raw: pa.Array, goal: pa.Array, dropped: int) -> list[str]:
 
 
 def lost(raw: pa.Array, numbers: pa.Array) -> list[str]:
-    """A note on a target of which float64 does not hold all digits."""
+    """A note on a target with more digits than float64 can hold."""
     value = exact.lost_digits(raw, numbers)
     if value is None:
         return []
@@ -91,25 +91,25 @@ def _unused(raw: pa.Array, goal: pa.Array) -> list[str]:
     present = set(goal.dictionary.to_pylist())
     declared = exact.as_text(raw.dictionary).to_pylist()
     unused = [name for name in declared if name is not None and name not in present]
-    return [f"{_quoted(unused)} declared as a class and in no row"] if unused else []
+    return [f"{_quoted(unused)} declared as a class but in no row"] if unused else []
 
 
 def _mixed(counts: Counter[str]) -> list[str]:
-    """Numbers but for a few words: rather a number's marks for missing than classes."""
+    """A note on numbers with a few words, which probably mean missing values, not classes."""
     classes = list(counts)
-    numeric = exact.number_mask(pa.array(classes))
+    numeric = exact.number_mask(exact.texts(classes))
     words = [name for name, is_number in zip(classes, numeric, strict=True) if not is_number]
     rows = sum(counts[word] for word in words)
     if not words or rows > (1 - MANY_NUMBERS) * counts.total():
         return []
     return [
         f"the target is a number in all rows but {rows}, which have {_quoted(words)}; the numbers "
-        'are taken for classes, unless "missing" lists such words'
+        'are treated as classes unless "missing" lists such words'
     ]
 
 
 def _alike(classes: list[str]) -> list[str]:
-    """Labels that are different text and the same number, or the same but for white space."""
+    """A note on labels that differ as text but are equal as numbers, or but for white space."""
     groups: dict[str, list[str]] = {}
     for name in classes:
         groups.setdefault(_without_form(name), []).append(name)

@@ -17,17 +17,18 @@ import threading
 from typing import TYPE_CHECKING, get_args
 
 from benchmark.errors import BenchmarkError
-from benchmark.execution.core_claims import claimed
-from benchmark.execution.cores import bind, bindable_cores
+from benchmark.execution.machine.cores import bind, bindable_cores, claimed
 from benchmark.execution.runner import Runner
-from benchmark.execution.sandbox import Means
+from benchmark.execution.sandbox.sandbox import Means
+from benchmark.records.tasks import Run
 from benchmark.store import open_store
-from benchmark.tasks import Run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from benchmark.results import Record
+    from benchmark.records.results import Record
+
+_TICK_S = 0.5
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -78,7 +79,7 @@ def _serve(runner: Runner) -> int:
     os.dup2(2, 1)
     keys: queue.SimpleQueue[str | None] = queue.SimpleQueue()
     threading.Thread(target=_read_keys, args=(keys, runner), daemon=True).start()
-    while (key := keys.get()) is not None and not runner.interrupted:
+    while (key := _next(keys, runner)) is not None and not runner.interrupted:
         try:
             answer = _answer(runner.execute(runner.run.task(key)))
         except BenchmarkError as error:
@@ -88,6 +89,15 @@ def _serve(runner: Runner) -> int:
         except BrokenPipeError:
             break
     return 0
+
+
+def _next(keys: queue.SimpleQueue[str | None], runner: Runner) -> str | None:
+    """The next key; None when there are no more, or at a signal to end."""
+    while not runner.interrupted:
+        # Not in one wait: a signal that comes just before it is handled after it.
+        with contextlib.suppress(queue.Empty):
+            return keys.get(timeout=_TICK_S)
+    return None
 
 
 def _read_keys(keys: queue.SimpleQueue[str | None], runner: Runner) -> None:

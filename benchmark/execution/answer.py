@@ -6,7 +6,8 @@ import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from benchmark.execution import metrics
+from benchmark.data import exact
+from benchmark.execution.metric_values import UnusablePredictions, evaluate
 from benchmark.execution.task_files import TaskFileError, read_left, read_object
 from benchmark.execution.worker.inference import BATCHES, TIMING
 from benchmark.execution.worker.task import PREDICTIONS
@@ -30,7 +31,8 @@ _LONGEST_S = 1e9
 class Answer:
     """n predictions and truths; `probabilities` n x k for the labels `names`, or None.
 
-    `table` is what the worker saved, `rows` are the places in the data set.
+    `table` is what the worker saved, `true_column` the truth as a column, `rows` are the places
+    in the data set.
     """
 
     problem_type: str
@@ -40,6 +42,7 @@ class Answer:
     probabilities: NDArray[np.float64] | None
     names: list[str] | None
     table: pyarrow.Table
+    true_column: pyarrow.ChunkedArray
     rows: NDArray[np.int64]
 
     def measured(self) -> dict[str, float | None]:
@@ -48,7 +51,7 @@ class Answer:
         Raises:
             UnusablePredictions: the length, the values, the labels or the sums are wrong.
         """
-        return metrics.evaluate(
+        return evaluate(
             self.problem_type,
             self.classes,
             self.truth,
@@ -59,13 +62,12 @@ class Answer:
 
     def to_parquet(self) -> bytes:
         """Predictions, probabilities, truth and row, for the store."""
-        import pyarrow
         import pyarrow.parquet
 
         named = ["prediction", *[f"probability:{name}" for name in self.names or []]]
         table = self.table.rename_columns(named)
-        table = table.append_column("truth", pyarrow.array(self.truth))
-        table = table.append_column("row", pyarrow.array(self.rows))
+        table = table.append_column("truth", self.true_column)
+        table = table.append_column("row", exact.row_numbers(self.rows))
         sink = io.BytesIO()
         pyarrow.parquet.write_table(table, sink, compression="zstd")
         return sink.getvalue()
@@ -85,30 +87,40 @@ def read_answer(dataset: Dataset, split: Split, outcome: Outcome) -> Answer:
     try:
         data = read_left(outcome.folder / PREDICTIONS, most)
         if data is None:
-            raise metrics.UnusablePredictions("It left no predictions.")
+            raise UnusablePredictions("It left no predictions.")
         table = pyarrow.ipc.open_file(pyarrow.BufferReader(data)).read_all()
         table.validate(full=True)
     except (OSError, MemoryError, pyarrow.ArrowException, TaskFileError) as error:
-        raise metrics.UnusablePredictions(f"The predictions cannot be read: {error}") from error
+        raise UnusablePredictions(f"The predictions cannot be read: {error}") from error
     _check_form(table, len(names or ()))
     probabilities = None
     if names is not None:
-        columns = [table.column(f"p{n}").to_numpy() for n in range(len(names))]
+        columns = [_values(table.column(f"p{n}")) for n in range(len(names))]
         probabilities = np.column_stack(columns)
-    column = dataset.table.column(dataset.target).take(pyarrow.array(split.test))
-    truth = column.to_numpy(zero_copy_only=False)
+    truth = dataset.table.column(dataset.target).take(exact.row_numbers(split.test))
     if dataset.classes is not None:
-        truth = np.array([str(value) for value in truth], dtype=object)
+        truth = truth.cast(pyarrow.string())
     return Answer(
         dataset.problem_type,
         dataset.classes,
-        truth,
-        table.column("prediction").to_numpy(),
+        _values(truth),
+        _values(table.column("prediction")),
         probabilities,
         names,
         table,
+        truth,
         split.test,
     )
+
+
+def _values(column: pyarrow.ChunkedArray) -> NDArray[Any]:
+    """A column without missing values, text as an array of objects."""
+    import numpy as np
+    from pyarrow import types
+
+    if types.is_string(column.type) or types.is_boolean(column.type):
+        return np.array(column.to_pylist(), dtype=object if types.is_string(column.type) else bool)
+    return exact.to_numpy(exact.combined(column))
 
 
 def _check_form(table: pyarrow.Table, classes: int) -> None:
@@ -120,7 +132,7 @@ def _check_form(table: pyarrow.Table, classes: int) -> None:
     from pyarrow import types
 
     if table.column_names != ["prediction", *(f"p{n}" for n in range(classes))]:
-        raise metrics.UnusablePredictions("The predictions' file has other columns than it names.")
+        raise UnusablePredictions("The predictions' file has other columns than it names.")
     for field, column in zip(table.schema, table.columns, strict=True):
         form = field.type
         usual = types.is_float64(form)
@@ -128,7 +140,7 @@ def _check_form(table: pyarrow.Table, classes: int) -> None:
             numeric = types.is_floating(form) or types.is_integer(form) or types.is_boolean(form)
             usual = numeric or types.is_string(form)
         if not usual or column.null_count:
-            raise metrics.UnusablePredictions(
+            raise UnusablePredictions(
                 f"The predictions' column {field.name} is of type {form} with {column.null_count} "
                 "values missing."
             )

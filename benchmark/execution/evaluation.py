@@ -8,15 +8,17 @@ import os
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from benchmark.cache import cache_folder
+from benchmark.config.cache import cache_folder
 from benchmark.data.embedded_suite import FOLDER as EMBEDDED
-from benchmark.errors import DataError, SetupError, plain_text
+from benchmark.errors import DataError, SetupError
 from benchmark.execution import metrics, own_metric
 from benchmark.execution.answer import is_time, read_answer, read_inference
+from benchmark.execution.metric_values import UnusablePredictions
 from benchmark.execution.shared_tables import SharedTables
 from benchmark.execution.work import Limits, Outcome, Work
-from benchmark.layout import dataset_path
-from benchmark.results import Cause, Record, failure
+from benchmark.files.safe_text import plain_text
+from benchmark.records.layout import dataset_path
+from benchmark.records.results import Cause, Record, failure
 from benchmark.store import FolderStore
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
     from benchmark.data import Dataset
     from benchmark.execution.shared_tables import Parts
-    from benchmark.tasks import Run, Task
+    from benchmark.records.tasks import Run, Task
 
 _LEADERBOARD_ROWS = 200
 _TRAJECTORY_POINTS = 1000
@@ -138,7 +140,7 @@ class BenchmarkEvaluation:
         try:
             answer = read_answer(dataset, split, outcome)
             values = answer.measured()
-        except metrics.UnusablePredictions as error:
+        except UnusablePredictions as error:
             return failure(task, Cause.FRAMEWORK, str(error), **facts)
         if metric.needs_probabilities and answer.probabilities is None:
             message = f"It gave no probabilities, which the task's metric {metric.name} needs."

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.errors import ConfigError
-from benchmark.execution.metrics import METRICS, ROUNDING, aligned_probabilities
+from benchmark.execution.metrics import METRICS
 from benchmark.execution.work import Limits, Work
-from benchmark.input_files import read_input
-from benchmark.results import Cause
+from benchmark.files.input_files import read_input
+from benchmark.records.results import Cause
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -68,7 +68,7 @@ def conditions(
     if all(isinstance(entry, str) for entry in entries.values()):
         check_names(entries)
         return dict(entries)
-    from benchmark.execution.sandbox import Sandbox
+    from benchmark.execution.sandbox.sandbox import Sandbox
 
     check_names(entries)
     sets = list(datasets)
@@ -85,6 +85,8 @@ def call(
     own: Mapping[str, Any], answer: Answer, memory_mb: float, run: Callable[[Work], Outcome]
 ) -> Value:
     """The function's value on a task's predictions."""
+    from benchmark.execution.metric_values import aligned_probabilities
+
     table = None
     if answer.probabilities is not None:
         table = bounded(
@@ -106,6 +108,8 @@ def bounded(table: NDArray[np.float64]) -> NDArray[np.float64]:
 
     Rows that already sum to 1 within ROUNDING stay as they are, so that ties stay ties.
     """
+    from benchmark.execution.metric_values import ROUNDING
+
     inside = table.clip(0.0, 1.0)
     sums = inside.sum(axis=1, keepdims=True)
     sums[abs(sums - 1) <= ROUNDING] = 1.0
@@ -253,7 +257,7 @@ def _called(
         return Value(None, f"{subject} failed: {outcome.message}", Cause.SETUP), None
     if said.get("status") != "success":
         fault = str(said.get("message", ""))
-        return Value(None, f"{subject} {fault}; mend the function.", Cause.SETUP), None
+        return Value(None, f"{subject} {fault}; fix the function.", Cause.SETUP), None
     number = said.get("value")
     if number in _NOT_IN_JSON:
         number = float(number)

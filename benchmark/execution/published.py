@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark.data.packed import DESCRIPTION, TABLE, holds
 from benchmark.data.sources import with_hash
 from benchmark.errors import DataError
-from benchmark.layout import dataset_path
+from benchmark.records.layout import dataset_path
 
 if TYPE_CHECKING:
     from benchmark.data import Dataset

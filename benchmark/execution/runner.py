@@ -11,17 +11,17 @@ import traceback
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from benchmark import results
 from benchmark.errors import BenchmarkError, DataError, SetupError, StoreError
-from benchmark.execution import billing
-from benchmark.execution.sandbox import Means, Sandbox
+from benchmark.execution.machine import billing
+from benchmark.execution.sandbox.sandbox import Means, Sandbox
 from benchmark.execution.work import UNUSABLE, Evaluation, load_evaluation
-from benchmark.results import Cause, Record
+from benchmark.records import results
+from benchmark.records.results import Cause, Record
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from benchmark.tasks import Run, Task
+    from benchmark.records.tasks import Run, Task
 
 
 class Runner:
@@ -81,7 +81,10 @@ class Runner:
             self.sandbox.discard_work()
         path = self.run.log_path(task, passed=record.status == "success", attempt=attempt.number)
         closing = f"\n[{record.cause}] {record.message}\n".encode() if record.cause else b""
-        self.run.store.put(path, log + closing)
+        # Of thousands of trials an empty log is only another file; each task of a grid has one.
+        is_kept = bool(log or closing or self.run.manifest.cells)
+        if is_kept:
+            self.run.store.put(path, log + closing)
         total = time.monotonic() - started
         parts = (record.setup_s, record.fit_s, record.predict_s, record.inference_s)
         overhead = (
@@ -93,7 +96,7 @@ class Runner:
             overhead_s=overhead,
             host=self._host,
             cost=billing.cost(self._host, task.resources, total),
-            log=path,
+            log=path if is_kept else None,
         )
         return results.settle(self.run, attempt, record)
 

@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from benchmark.data import exact
 from benchmark.data.datasets import Dataset
 from benchmark.data.folds import Folds
 from benchmark.data.splits import Split, split
 from benchmark.errors import DataError
-from benchmark.execution.shared import SharedFolders
+from benchmark.execution.sandbox.shared import SharedFolders
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,10 +97,10 @@ class SharedTables:
             part = split(dataset, mode, seed)
             np.savez(folder / _ROWS, train=part.train, test=part.test)
             table = dataset.table
-            rows = pa.array(np.concatenate([part.train, part.test]))
+            rows = exact.row_numbers(np.concatenate([part.train, part.test]))
             arrays = [_as_in_pandas(table.column(name).take(rows)) for name in dataset.features]
             _write_arrow(pa.table(arrays, names=dataset.features), folder / _FEATURES)
-            target = table.select([dataset.target]).take(pa.array(part.train))
+            target = table.select([dataset.target]).take(exact.row_numbers(part.train))
             _write_arrow(target, folder / _TARGET)
 
         folder = self._folders.hold(_parts_name(dataset.hash, mode, seed), build)
@@ -109,7 +110,7 @@ class SharedTables:
         return Parts(folder / _FEATURES, folder / _TARGET, part)
 
     def check(self, name: str, hash: str, mode: str, seed: int, thoroughly: bool) -> None:
-        """Whether a task was given what was built; what has changed is built anew for the next.
+        """Whether a task was given what was built; what has changed is built again for the next.
 
         Raises:
             DataError: a file is not as it was when it was given to the task.
@@ -168,7 +169,7 @@ def _as_in_pandas(column: pa.ChunkedArray) -> pa.Array:
         levels = len(array.dictionary)
         # As pandas does: the smallest kind that has a number for every level.
         kind = np.int8 if levels < 127 else np.int16 if levels < 32767 else np.int32
-        codes = array.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(kind)
+        codes = exact.to_numpy(array.indices, missing=-1).astype(kind)
         indices = _masked(codes, array)
         return pa.DictionaryArray.from_arrays(
             indices, array.dictionary, ordered=array.type.ordered, safe=False
@@ -176,7 +177,7 @@ def _as_in_pandas(column: pa.ChunkedArray) -> pa.Array:
     if array.null_count == 0:
         return array
     wide = array if pa.types.is_float32(array.type) else array.cast(pa.float64(), safe=False)
-    return _masked(wide.to_numpy(zero_copy_only=False), array)
+    return _masked(exact.to_numpy(wide, missing=np.nan), array)
 
 
 def _masked(values: np.ndarray[Any, Any], array: pa.Array) -> pa.Array:
@@ -184,8 +185,7 @@ def _masked(values: np.ndarray[Any, Any], array: pa.Array) -> pa.Array:
     values = np.ascontiguousarray(values)
     validity = None
     if array.null_count:
-        valid = array.is_valid().to_numpy(zero_copy_only=False)
-        validity = pa.py_buffer(np.packbits(valid, bitorder="little").tobytes())
+        validity = pa.py_buffer(np.packbits(exact.valid(array), bitorder="little").tobytes())
     kind = pa.from_numpy_dtype(values.dtype)
     buffers = [validity, pa.py_buffer(values)]
     return pa.Array.from_buffers(kind, len(values), buffers, array.null_count)

@@ -1,4 +1,4 @@
-"""Read what a task left in its folder: hostile input, whoever wrote the task.
+"""Read what a task left in its folder: always hostile input.
 
 Only a regular file of a limited size is read. A link, a pipe, a device, a sparse file of 40 GB or
 JSON that is not strict is refused with one sentence, and never waited for.
@@ -12,7 +12,8 @@ import os
 import stat
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from benchmark.errors import BenchmarkError, plain_text
+from benchmark.errors import BenchmarkError
+from benchmark.files.safe_text import plain_text
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from benchmark.results import Cause, Record
-    from benchmark.tasks import Run, Task
+    from benchmark.records.results import Cause, Record
+    from benchmark.records.tasks import Run, Task
 
 
 # How the message of an attempt begins that the task's own processes may have ended.
@@ -25,7 +25,7 @@ SUSPECT = (KILLED, KEEPER_KILLED, KEEPER_GONE, UNUSABLE)
 
 @dataclass(frozen=True)
 class Limits:
-    """What binds the whole process tree. Seconds and MB; `cores` is how many."""
+    """What binds the whole process tree. Seconds and MB; `cores` is how many, 0 all it may use."""
 
     hard_limit_s: float
     memory_mb: float

@@ -1,4 +1,4 @@
-"""The frameworks: a folder per framework, and the environments that they run in.
+"""The frameworks, a folder each, and the environments that they run in.
 
 from benchmark import frameworks
 

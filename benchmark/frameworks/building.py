@@ -1,4 +1,4 @@
-"""Builds the environments of several frameworks, two at a time, and proves that each works.
+"""Build the environments of several frameworks, two at a time, and check that each works.
 
 for built in build_all(frameworks, report=print):
     print(built.framework.name, built.error or built.environment.folder)
@@ -23,9 +23,9 @@ SIDE_BY_SIDE = 2
 
 @dataclass(frozen=True)
 class Built:
-    """A framework with its environment, or with the sentence that says why there is none.
+    """A framework with its environment, or with the error.
 
-    `import_s` is how long the import of what it preloads took; None where it was not tried.
+    `import_s` is the duration of importing what it preloads; None if it was not tried.
     """
 
     framework: Framework
@@ -41,10 +41,10 @@ def build_all(
     verified: bool = True,
     side_by_side: int = SIDE_BY_SIDE,
 ) -> Iterator[Built]:
-    """Build what is missing; each framework is told as soon as it is done.
+    """Build what is missing; yield each framework as soon as it is done.
 
-    What stands in the cache is not built again, so a stopped set-up goes on where it was; another
-    process that builds the same environment is waited for. `verified` also imports what each
+    Cached environments are not built again, so an interrupted set-up resumes where it stopped;
+    it waits for another process that builds the same environment. `verified` also imports what each
     framework preloads.
     """
     groups: dict[str, list[Framework]] = {}

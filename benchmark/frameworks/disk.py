@@ -1,7 +1,7 @@
-"""What the environments take on the disk, and removing them.
+"""Disk space and removal of environments.
 
-Environments share files with uv's cache, and through it with each other, by hard links: what an
-environment holds and what its removal frees are two numbers.
+Environments share files with uv's cache, and through it with each other, by hard links: the
+size of an environment and the space that its removal frees differ.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmark.cache import cache_folder
+from benchmark.config.cache import cache_folder
 from benchmark.errors import SetupError
+from benchmark.files.removal import clear
 from benchmark.frameworks.environments import READY
-from benchmark.removal import clear
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Stored:
-    """An environment in the cache. `own_mb` is in no other place; `built` is False for a ruin."""
+    """An environment in the cache. `own_mb` is not shared; `built` is False for unfinished ones."""
 
     name: str
     folder: Path
@@ -37,14 +37,14 @@ class Stored:
 
 @dataclass(frozen=True)
 class Disk:
-    """All environments, and the MB that they take together: each file once."""
+    """All environments and their total size in MB, counting each file once."""
 
     environments: list[Stored]
     total_mb: float
 
 
 def stored() -> Disk:
-    """What is in the cache, whichever framework it belongs to."""
+    """Everything in the cache, of any framework."""
     everything: dict[tuple[int, int], int] = {}
     found = []
     for folder in sorted(path for path in _root().glob("*") if path.is_dir()):
@@ -70,10 +70,10 @@ def stored() -> Disk:
 def remove(names: Sequence[str]) -> list[Stored]:
     """Remove every environment of these names, such as "h2o" or "h2o@3.44.0.3".
 
-    Nothing is removed where a name has none, or a process runs in one.
+    Nothing is removed if a name has no environment, or a process runs in one.
 
     Raises:
-        SetupError: one has none, a process runs in one, or one cannot be removed.
+        SetupError: a name has none, a process runs in one, or one cannot be removed.
     """
     disk = stored()
     chosen = [environment for environment in disk.environments if environment.name in names]
@@ -93,7 +93,7 @@ def remove(names: Sequence[str]) -> list[Stored]:
 
 
 def _remove(folder: Path) -> None:
-    """Under the lock of whoever builds it, which stays: a builder may be waiting for it."""
+    """Remove it under the build lock, which stays: a builder may be waiting for it."""
     ruin = folder.with_name(f".{folder.name}.{os.getpid()}")
     if folder.is_symlink():
         raise SetupError(f"{folder} is a link, which is not followed; remove the link itself.")

@@ -1,4 +1,4 @@
-"""The environments that frameworks run in: built by uv into a cache, once, whole or not at all.
+"""The environments that frameworks run in: built by uv into a cache, once and atomically.
 
 environment = ensure(get("random-forest"), report=print)
 environment.python                              # the interpreter that starts the worker
@@ -20,11 +20,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark.cache import CACHE_VARIABLE, cache_folder
+from benchmark.config.cache import CACHE_VARIABLE, cache_folder
 from benchmark.errors import SetupError
+from benchmark.files.removal import clear
 from benchmark.frameworks.interpreters import interpreter_for, minor_version
 from benchmark.frameworks.uv import clean_variables, run_uv
-from benchmark.removal import clear
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 READY = ".ready"
 IMPORT_S = 300
+# The packages' own tests are half of what could be compiled, and nothing imports them.
+NOT_COMPILED = r"[/\\]tests[/\\]"
 
 __all__ = [
     "Environment",
@@ -61,7 +63,7 @@ def environment_hash(framework: Framework, minor: str | None = None) -> str:
     """sha256 (16 hex digits) over the lock, the Python minor version and the machine.
 
     `minor` is the Python of an image, such as "3.9"; by default that of the interpreter here.
-    Nothing is built, and nothing started where the harness's own interpreter serves.
+    Nothing is built, and nothing started if the harness's own interpreter is used.
 
     Raises:
         SetupError: the lock cannot be read, or no interpreter satisfies the specifier.
@@ -70,7 +72,7 @@ def environment_hash(framework: Framework, minor: str | None = None) -> str:
 
 
 def is_ready(framework: Framework) -> bool:
-    """Whether its environment stands in the cache; False too where it could not be built."""
+    """Whether its environment is in the cache; False also if it could not be built."""
     try:
         digest = environment_hash(framework)
     except SetupError:
@@ -81,11 +83,11 @@ def is_ready(framework: Framework) -> bool:
 def ensure(framework: Framework, report: Callable[[str], None] | None = None) -> Environment:
     """The framework's environment, built if it is not in the cache.
 
-    Of two processes one builds and the other waits. A folder that a build left unfinished is
-    removed and built again. `report` is told in a sentence what takes time.
+    Of two processes one builds and the other waits. An unfinished folder is removed and built
+    again. `report` is called with a sentence on each slow step.
 
     Raises:
-        SetupError: uv, an interpreter or a package is missing; it says what uv said.
+        SetupError: uv, an interpreter or a package is missing; the message has uv's error.
     """
     base = interpreter_for(framework.python)
     digest = _hash(framework, minor_version(base))
@@ -113,7 +115,7 @@ def ensure(framework: Framework, report: Callable[[str], None] | None = None) ->
 
 
 def verify(framework: Framework, environment: Environment) -> float:
-    """Import in the environment what the framework preloads; returns the seconds that it took.
+    """Import in the environment what the framework preloads; return the duration in seconds.
 
     Raises:
         SetupError: a module cannot be imported, or `version_of` is not installed.
@@ -121,7 +123,8 @@ def verify(framework: Framework, environment: Environment) -> float:
     if environment.version is None:
         raise SetupError(
             f"The environment of {framework.name} lacks {framework.version_of}, which its "
-            f"'version_of' names; mend {framework.folder / 'framework.toml'} or {framework.lock}."
+            f"'version_of' names; correct {framework.folder / 'framework.toml'} or "
+            f"{framework.lock}."
         )
     begin = time.monotonic()
     program = "import importlib, sys\nfor name in sys.argv[1:]: importlib.import_module(name)"
@@ -165,7 +168,7 @@ def _hash(framework: Framework, minor: str) -> str:
 
 
 def _marker(folder: Path) -> dict[str, Any] | None:
-    """What a finished build left; None where there is none that can be used."""
+    """A finished build; None if there is no usable one."""
     try:
         marker = json.loads((folder / READY).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -180,7 +183,7 @@ def _build(
     begin = time.monotonic()
     if report:
         report(
-            f"Building the environment {framework.environment} in {folder}; that may take a "
+            f"Building the environment {framework.environment} in {folder}; this may take a "
             "minute or two."
         )
     try:
@@ -191,13 +194,11 @@ def _build(
         ) from None
     python = str(folder / "bin" / "python")
     sync = ["pip", "sync", "--require-hashes", "--no-python-downloads"]
-    if minor_version(base) != "3.6":  # uv compiles for Python 3.7 and later only.
-        sync.append("--compile-bytecode")
     for place in places_beside_the_index(framework):
         sync += ["--find-links", place]
     plain = ["--no-project", "--no-python-downloads"]
     steps = [
-        # Relocatable: it may be packed, or lie at another place where it runs.
+        # Relocatable: it may be packed, or run at another path.
         ["venv", "--relocatable", *plain, "--python", str(base), str(folder)],
         [*sync, "--python", python, str(framework.lock.absolute())],
     ]
@@ -208,6 +209,7 @@ def _build(
                 f"The environment of {framework.name} cannot be built from {framework.lock}: "
                 f"{fault}."
             )
+    _compile(folder, python)
     marker = {
         "packages": _packages(folder),
         "build_s": round(time.monotonic() - begin, 3),
@@ -224,8 +226,21 @@ def _build(
     return marker
 
 
+def _compile(folder: Path, python: str) -> None:
+    """Write the bytecode of the packages; files for other versions of Python are left out."""
+    for place in folder.glob("lib/python*/site-packages"):
+        subprocess.run(
+            [python, "-I", "-m", "compileall", "-qq", "-j", "0", "-x", NOT_COMPILED, "."],
+            cwd=place,
+            env=clean_variables(os.environ),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+        )
+
+
 def places_beside_the_index(framework: Framework) -> list[str]:
-    """The framework's own page, or what the user's variables name in its place.
+    """The framework's own page of wheels, or the one that the user's variables name instead.
 
     uv reads UV_FIND_LINKS by itself, and nothing of pip's.
     """

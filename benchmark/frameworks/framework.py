@@ -1,4 +1,4 @@
-"""A framework as its framework.toml describes it, and what identifies its code and environment."""
+"""A framework as described by its framework.toml, and the hashes of its code and environment."""
 
 from __future__ import annotations
 
@@ -6,22 +6,25 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmark.errors import SetupError
+from benchmark.files.input_files import read_bytes
+
 FOLDER = Path(__file__).parent
 SHARED = FOLDER / "shared"
 
 
 @dataclass(frozen=True)
 class Framework:
-    """A framework as its framework.toml describes it.
+    """A framework as described by its framework.toml.
 
     `python` is a version specifier; `environment` names the framework whose requirements it shares,
     and `environment_folder` is where they are; `preload` are the modules that a server imports
     once; `packages` are Debian's that an image of it needs; `find_links` is a page of wheels that
     its lock needs beside the registry; `secrets` names variables that it gets although they hold a
-    secret; a `deterministic` one promises the same predictions for the same seed where no time
+    secret; a `deterministic` one promises the same predictions for the same seed unless a time
     limit ends it; `minimum_runtime` is in seconds; `version_of` is the distribution whose version
     is reported; a `light` framework is part of the quickstart. `lock_file` and `pinned` are set
-    where another version was asked for ("h2o@3.44.0.3", see versions.py).
+    if another version was requested ("h2o@3.44.0.3", see versions.py).
     """
 
     name: str
@@ -55,17 +58,34 @@ class Framework:
 
     @property
     def adapter_hash(self) -> str:
-        """sha256 (16 hex digits) of its Python files, its environment's folder's, the shared."""
+        """sha256 (16 hex digits) of its Python files, its environment's folder's, the shared.
+
+        Raises:
+            SetupError: a file cannot be read.
+        """
         digest = hashlib.sha256()
         shared = [SHARED] if self.folder.parent == FOLDER else []
         for folder in dict.fromkeys((self.folder, self.environment_folder, *shared)):
             for file in sorted(folder.glob("*.py")):
-                content = file.read_bytes()
+                content = _content(file)
                 digest.update(f"{folder.name}/{file.name} {len(content)}\n".encode() + content)
         return digest.hexdigest()[:16]
 
     @property
     def content_hash(self) -> str:
-        """What makes two versions of it different: adapter and lock, as 16 hex digits."""
-        content = self.adapter_hash.encode() + self.lock.read_bytes()
+        """A hash of adapter and lock, which identifies a version of it, as 16 hex digits.
+
+        Raises:
+            SetupError: a file cannot be read.
+        """
+        content = self.adapter_hash.encode() + _content(self.lock)
         return hashlib.sha256(content).hexdigest()[:16]
+
+
+def _content(file: Path) -> bytes:
+    try:
+        return read_bytes(file)
+    except OSError as error:
+        raise SetupError(
+            f"{file} cannot be read: {error.strerror}; remove it, or write it again."
+        ) from None

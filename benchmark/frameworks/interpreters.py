@@ -1,4 +1,4 @@
-"""Which Python interpreters this machine has, each one proved by starting it."""
+"""The Python interpreters of this machine, each verified by starting it."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ _PROGRAM = (
 def interpreter_for(specifier: str) -> Path:
     """The absolute path of an interpreter whose version satisfies a specifier (">=3.11,<3.14").
 
-    The harness's own where it does; else the first that works of those on PATH, in the folders of
+    The harness's own if it does; else the first working one on PATH, in the folders of
     uv, pyenv, asdf, mise, rye and conda, and in uv's list. A version manager's shim that does not
-    start is no interpreter, nor is one without wheels (PyPy, 32 bit, free-threaded).
+    start does not count, nor does one without wheels (PyPy, 32 bit, free-threaded).
 
     Raises:
-        SetupError: there is none; the sentence says which version and how to get it.
+        SetupError: there is none; the message has the version and how to get it.
     """
     from packaging.specifiers import SpecifierSet
 
@@ -81,7 +81,7 @@ def lowest_minor(specifier: str) -> str:
     for minor in reversed(MINORS):
         if _is_possible(wanted, minor):
             return f"3.{minor}"
-    raise SetupError(f"No known version of Python is {specifier}; mend the key 'python'.")
+    raise SetupError(f"No known version of Python is {specifier}; correct the key 'python'.")
 
 
 def minor_version(python: Path) -> str:
@@ -103,7 +103,7 @@ def _is_possible(wanted: SpecifierSet, minor: int) -> bool:
 
 
 def _candidates(wanted: SpecifierSet) -> Iterator[Path]:
-    """What may be an interpreter of the version, cheap places first, new versions first."""
+    """Candidates for an interpreter of the version, cheap places first, new versions first."""
     folders = [Path(folder or ".").absolute() for folder in os.get_exec_path()]
     folders += [Path("/usr/local/bin"), Path("/usr/bin")]
     on_path = [path for folder in dict.fromkeys(folders) for path in _listed(folder)]
@@ -119,7 +119,7 @@ def _listed(folder: Path) -> list[Path]:
     try:
         found = sorted(folder.glob("python3*"))
     except OSError:
-        return []  # A folder on PATH that may not be read offers nothing.
+        return []  # A folder on PATH without read access is skipped.
     names = re.compile(r"python3(\.\d+)?")
     return [path for path in found if names.fullmatch(path.name) and os.access(path, os.X_OK)]
 
@@ -151,7 +151,7 @@ def _managed() -> Iterator[Path]:
         try:
             yield from sorted(folder.glob(pattern), reverse=True)
         except OSError:
-            continue  # What may not be read offers nothing.
+            continue  # A path without read access is skipped.
 
 
 def _minor(path: Path) -> int | None:
@@ -192,7 +192,7 @@ def _version(python: Path) -> str | None:
 
 @functools.lru_cache(maxsize=256)
 def _started(python: Path, mtime_ns: int, size: int) -> str | None:  # noqa: ARG001
-    """Asked once a process for each file: a runner needs it before every task."""
+    """Cached per process and file: a runner needs it before every task."""
     try:
         done = subprocess.run(
             [str(python), "-I", "-c", _PROGRAM],

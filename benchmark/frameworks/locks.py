@@ -1,6 +1,6 @@
 """Locks: requirements resolved to exact versions with hashes, by uv.
 
-A lock that is there already is what uv prefers, so that only what must change does.
+uv prefers the versions of an existing lock, so that only what must change does.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.errors import SetupError
+from benchmark.files.input_files import read_input
 from benchmark.frameworks.environments import places_beside_the_index
 from benchmark.frameworks.interpreters import interpreter_for, lowest_minor
 from benchmark.frameworks.uv import run_uv
@@ -32,7 +33,7 @@ def requirements_of(framework: Framework) -> str:
     """
     path = framework.environment_folder / IN
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return read_input(path)
     except (OSError, UnicodeDecodeError) as error:
         raise SetupError(
             f"{framework.name} needs {path} for this, which cannot be read: {error}."
@@ -40,14 +41,14 @@ def requirements_of(framework: Framework) -> str:
 
 
 def resolve(framework: Framework, requirements: str, header: str | None = None) -> str:
-    """The lock of requirements for the Python versions of a framework, near to its present lock.
+    """The lock of requirements for the Python versions of a framework, close to its present lock.
 
     Files that the requirements name (`-r`, `-c`) are looked for beside requirements.in, and
-    overrides.txt there is uv's `--overrides`. A lock is universal where the present one is or
-    where there is none.
+    overrides.txt there is uv's `--overrides`. A lock is universal if the present one is or
+    there is none.
 
     Raises:
-        SetupError: uv finds no versions that fit together; it says why.
+        SetupError: uv finds no compatible versions; the message has the reason.
     """
     present = framework.environment_folder / LOCK
     known = present.read_text(encoding="utf-8") if present.is_file() else None
@@ -81,5 +82,5 @@ def versions(lock: str) -> dict[str, set[str]]:
 
 
 def canonical(name: str) -> str:
-    """A package's name as indexes compare it."""
+    """A package's canonical name."""
     return re.sub(r"[-_.]+", "-", name).lower()

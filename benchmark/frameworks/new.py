@@ -1,4 +1,4 @@
-"""Makes the folder of a new framework from the template: it works as it stands."""
+"""Create the folder of a new framework from the template, which already works."""
 
 from __future__ import annotations
 
@@ -15,16 +15,18 @@ LOCKED_AS = "random-forest"
 
 
 def make(name: str, parent: Path) -> Path:
-    """Make the folder `parent`/`name` with a framework that trains a scikit-learn model.
+    """Create the folder `parent`/`name` with a framework that trains a scikit-learn model.
 
     Its lock is that of random-forest, which has the same requirements, so that nothing needs to be
     resolved before the first run.
 
     Raises:
-        BenchmarkError: the name is impossible or taken, or the folder is there or cannot be made.
+        BenchmarkError: the name is impossible or taken, or the folder exists or cannot be created.
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
-        raise BenchmarkError(f'"{name}" is no name of a framework; use letters, digits, . _ -')
+        raise BenchmarkError(
+            f'"{name}" is not a valid name of a framework; use letters, digits, . _ -'
+        )
     folder = parent.expanduser() / name
     _check_free(name, folder.parent)
     if folder.exists():
@@ -37,12 +39,12 @@ def make(name: str, parent: Path) -> Path:
             shutil.copyfile(TEMPLATE / file, folder / file)
         shutil.copyfile(get(LOCKED_AS).lock, folder / "requirements.lock")
     except OSError as error:
-        raise BenchmarkError(f"{folder} cannot be made: {error.strerror}.") from None
+        raise BenchmarkError(f"{folder} cannot be created: {error.strerror}.") from None
     return folder
 
 
 def _check_free(name: str, parent: Path) -> None:
-    """No other framework has the name, in whatever case and with '-' or '_'."""
+    """Check that no other framework has the name, ignoring case, '-' and '_'."""
     beside = parent.glob(f"*/{FILE}") if parent.is_dir() else ()
     taken = next((one.parent for one in beside if plain(one.parent.name) == plain(name)), None)
     if taken is None:

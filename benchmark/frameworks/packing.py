@@ -1,10 +1,10 @@
 """Environments as one file, for nodes whose shared disk has an inode quota or is slow to walk.
 
-pack(environments, Path("environments.tar"))                     # where they were built
+pack(environments, Path("environments.tar"))                     # on the build machine
 python -m benchmark.frameworks.packing environments.tar          # on a node: prints the cache
 
-A node unpacks a file once, into a folder of this user's below its temporary folder, and whoever
-comes meanwhile waits. The file's content is not looked at again: another one has another folder.
+A node unpacks a file once, into a folder of this user's below its temporary folder; other processes
+wait. The file's content is not checked again: a different file gets a different folder.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.errors import SetupError
-from benchmark.removal import clear
+from benchmark.files.removal import clear
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,12 +30,12 @@ _SUFFIXES = (".tar", ".tar.gz", ".tgz")
 
 
 def is_packed(path: str | Path) -> bool:
-    """Whether a place for environments is a file that is to be unpacked."""
+    """Whether a path of environments is a file to unpack."""
     return str(path).endswith(_SUFFIXES)
 
 
 def pack(environments: Iterable[Environment], file: Path) -> float:
-    """Write environments into a tar file, gzipped where its name says so; its size in MB.
+    """Write environments into a tar file, gzipped if its name ends so; return its size in MB.
 
     Raises:
         SetupError: it cannot be written.
@@ -55,10 +55,10 @@ def pack(environments: Iterable[Environment], file: Path) -> float:
 
 
 def unpacked(file: Path) -> Path:
-    """The folder with a file's environments on this machine, unpacked if it was not yet.
+    """The folder with a file's environments on this machine, unpacked if necessary.
 
     Raises:
-        SetupError: the file cannot be read, or there is no place for what is in it.
+        SetupError: the file cannot be read, or there is not enough disk space.
     """
     try:
         facts = file.stat()
@@ -74,14 +74,14 @@ def unpacked(file: Path) -> Path:
                 staged.rename(folder)
     except (OSError, tarfile.TarError) as error:
         raise SetupError(
-            f"The environments in {file} cannot be unpacked: {error}; make it with `setup --to "
+            f"The environments in {file} cannot be unpacked: {error}; create it with `setup --to "
             f"{file.name}`, and name a disk with room in TMPDIR."
         ) from None
     return folder
 
 
 def _own_folder() -> Path:
-    """A folder that nobody else can write to, for what lies in it is run.
+    """A folder that no other user can write to, because its content is executed.
 
     Not the runners' scratch root, which they sweep.
     """

@@ -1,4 +1,4 @@
-"""Which frameworks there are: a folder each, described by its framework.toml.
+"""The known frameworks: a folder each, described by its framework.toml.
 
 get("RandomForest").name                      # "random-forest"
 for warning in scan(["~/my-frameworks"]).warnings:
@@ -15,10 +15,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmark.config.plugins import FRAMEWORKS, extensions
 from benchmark.errors import BenchmarkError
-from benchmark.extensions import FRAMEWORKS, extensions
+from benchmark.files.input_files import read_input
 from benchmark.frameworks.framework import FOLDER, Framework
-from benchmark.input_files import read_input
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -29,7 +29,7 @@ _NOT_KEYS = ("folder", "environment_folder", "lock_file", "pinned")
 
 @dataclass(frozen=True)
 class Scan:
-    """The frameworks that were found, by name, and a sentence for each that is broken."""
+    """The frameworks found, by name, and a sentence for each broken one."""
 
     frameworks: dict[str, Framework]
     warnings: tuple[str, ...]
@@ -39,8 +39,8 @@ def scan(extra_paths: Iterable[str | Path] = (), *, installed: bool = True) -> S
     """Read the frameworks that ship with the program, the user's own, and installed packages'.
 
     A path is a framework's folder or a folder of such folders; so is what an entry point of the
-    group "automl_benchmark.frameworks" names. What is broken there, or has a name that is taken,
-    is a warning and stops nothing.
+    group "automl_benchmark.frameworks" names. A broken one, or one with a name that is taken,
+    causes a warning and does not stop the others.
     """
     found: dict[str, Framework] = {}
     warnings: list[str] = []
@@ -57,7 +57,7 @@ def scan(extra_paths: Iterable[str | Path] = (), *, installed: bool = True) -> S
 
 
 def _add(path: Path, found: dict[str, Framework]) -> list[str]:
-    """Put the frameworks of a folder into `found`; a sentence for each that is broken."""
+    """Add the frameworks of a folder to `found`; return a sentence for each broken one."""
     warnings: list[str] = []
     files = [path / FILE] if (path / FILE).is_file() else sorted(path.glob(f"*/{FILE}"))
     if not files:
@@ -79,10 +79,10 @@ def _add(path: Path, found: dict[str, Framework]) -> list[str]:
 
 
 def of_folder(folder: Path, *, needs_lock: bool = True) -> Framework:
-    """The framework of a folder, whatever else has its name.
+    """The framework of a folder, also if another has its name.
 
     Raises:
-        BenchmarkError: it is broken; without `needs_lock` a missing lock is none.
+        BenchmarkError: it is broken; without `needs_lock` a missing lock is not an error.
     """
     places = {name: f.folder for name, f in scan(installed=False).frameworks.items()}
     places |= {file.parent.name: file.parent for file in folder.parent.glob(f"*/{FILE}")}
@@ -90,7 +90,7 @@ def of_folder(folder: Path, *, needs_lock: bool = True) -> Framework:
 
 
 def all_frameworks(extra_paths: Iterable[str | Path] = ()) -> dict[str, Framework]:
-    """All usable frameworks by name; `scan` also says what is broken."""
+    """All usable frameworks by name; `scan` also reports broken ones."""
     return scan(extra_paths).frameworks
 
 
@@ -102,11 +102,11 @@ def get(
     """The framework of this name or alias; case, '-' and '_' do not matter.
 
     With "@" and a version it is that version: with its lock in `known_locks` (text by name),
-    or else with requirements that are resolved once on this machine.
+    or with requirements that are resolved once on this machine.
 
     Raises:
-        BenchmarkError: there is none; the sentence names the nearest, or what is broken.
-        SetupError: there is no such version, or no set of packages that fits it.
+        BenchmarkError: it is unknown; the message names the nearest, or what is broken.
+        SetupError: there is no such version, or no compatible packages.
     """
     base, version = split_name(name)
     framework = _named(base, extra_paths)
@@ -135,7 +135,7 @@ def entry_of(
 
 
 def of_entry(entry: Mapping[str, Any]) -> Framework:
-    """The framework that an entry of a run's manifest names, in the version that it was planned."""
+    """The framework of an entry in a run's manifest, in the planned version."""
     paths = entry.get("paths", ())
     if "lock" not in entry:
         return get(str(entry["name"]), paths)
@@ -159,11 +159,11 @@ def _named(name: str, extra_paths: Iterable[str | Path]) -> Framework:
         return framework
     names = {plain(n): f.name for f in result.frameworks.values() for n in (f.name, *f.aliases)}
     near = difflib.get_close_matches(plain(name), names, n=1, cutoff=0.6)
-    mend = (
+    hint = (
         f"did you mean {names[near[0]]}?" if near else f"there are {', '.join(result.frameworks)}."
     )
     broken = "".join(f" {warning}" for warning in result.warnings if plain(name) in plain(warning))
-    raise BenchmarkError(f'There is no framework "{name}"; {mend}{broken}')
+    raise BenchmarkError(f'There is no framework "{name}"; {hint}{broken}')
 
 
 def _match(name: str, found: dict[str, Framework]) -> Framework | None:
@@ -198,9 +198,9 @@ def _read(file: Path, environments: dict[str, Path], *, needs_lock: bool = True)
 
 @lru_cache(maxsize=256)
 def _declared(file: Path, *_: int) -> Mapping[str, Any]:
-    """What a file says, checked; kept until its identity, length or time is another.
+    """The checked content of a file; kept until its identity, length or time changes.
 
-    Each task looks its framework up, and all files of all frameworks for that.
+    Each task looks its framework up, which reads all files of all frameworks.
     """
     try:
         values = tomllib.loads(read_input(file))
@@ -231,7 +231,9 @@ def _check(values: dict[str, Any], file: Path) -> None:
         if key not in values:
             raise BenchmarkError(f'{file} lacks the key "{key}".')
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", values["name"]):
-        raise BenchmarkError(f'{file}: "{values["name"]}" is no name; use letters, digits, . _ -')
+        raise BenchmarkError(
+            f'{file}: "{values["name"]}" is not a valid name; use letters, digits, . _ -'
+        )
     try:
         SpecifierSet(values.get("python", ""))
     except InvalidSpecifier:

@@ -1,4 +1,4 @@
-"""The uv program: where it is, how it is called, and what it says when it fails."""
+"""The uv program: find it, call it, and report its errors."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def find_uv() -> Path:
     """The uv program: the one beside this interpreter, else the one on PATH.
 
     Raises:
-        SetupError: there is none.
+        SetupError: uv is not installed.
     """
     try:
         from uv import find_uv_bin
@@ -37,9 +37,9 @@ def run_uv(arguments: list[str], folder: Path) -> str | None:
     """Call uv in a folder without a project, so that no project's settings reach it.
 
     Returns:
-        None where it succeeded, else what went wrong, in its own words.
+        None if it succeeded, else uv's own error message.
     """
-    # uv leaves the locks of what it builds in the temporary folder.
+    # uv leaves its build locks in the temporary folder.
     with tempfile.TemporaryDirectory(prefix="automl-benchmark-uv-") as temporary:
         own = {"NO_COLOR": "1", "COLUMNS": "1000", "TMPDIR": temporary}
         done = subprocess.run(
@@ -54,17 +54,17 @@ def run_uv(arguments: list[str], folder: Path) -> str | None:
         )
     if not done.returncode:
         return None
-    return _told(done.stderr) or f"uv ended with exit code {done.returncode}"
+    return _message(done.stderr) or f"uv ended with exit code {done.returncode}"
 
 
 def clean_variables(environment: Mapping[str, str]) -> dict[str, str]:
-    """The variables without those that would lead uv or Python into another environment."""
+    """The variables without those that would point uv or Python to another environment."""
     foreign = ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "UV_PROJECT_ENVIRONMENT", "UV_PYTHON")
     return {key: value for key, value in environment.items() if key not in foreign}
 
 
-def _told(stderr: str) -> str:
-    """What uv says went wrong: its error and the last of its causes, without passwords."""
+def _message(stderr: str) -> str:
+    """uv's error and its last cause, without passwords."""
     told = re.findall(r"^\W*(?:error|cause|Caused by): *(.+)$", stderr, flags=re.MULTILINE)
     if not told:
         told = re.findall(r"╰─▶ *(.+(?:\n {6,}\S.*)*)", stderr)[:1]

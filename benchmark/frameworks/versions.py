@@ -1,4 +1,4 @@
-"""Versions of one framework side by side: "h2o@3.44.0.3" beside "h2o".
+"""Several versions of one framework in a run: "h2o@3.44.0.3" and "h2o".
 
 The requirements are resolved once with that version. Its lock goes into the run's manifest, from
 which a resume and every other machine build the same environment.
@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmark.cache import cache_folder
+from benchmark.config.cache import cache_folder
 from benchmark.errors import BenchmarkError, SetupError
 from benchmark.frameworks import locks
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 
 def pinned(framework: Framework, version: str, known_locks: Mapping[str, str]) -> Framework:
-    """The framework with that version; `3.5` is `3.5.0`, and the lock says how it is written.
+    """The framework with that version; `3.5` is `3.5.0`, and the lock has the exact form.
 
-    A lock that `known_locks` has for "name@version" is taken; otherwise one is resolved.
+    A lock for "name@version" in `known_locks` is used; otherwise one is resolved.
 
     Raises:
         BenchmarkError: this is not a version.
-        SetupError: it does not exist, or no set of packages fits it.
+        SetupError: it does not exist, or no compatible packages do.
     """
     from packaging.version import InvalidVersion, Version
 
@@ -37,7 +37,7 @@ def pinned(framework: Framework, version: str, known_locks: Mapping[str, str]) -
         wanted = Version(version)
     except InvalidVersion:
         raise BenchmarkError(
-            f'"{framework.name}@{version}" names no version; write one such as '
+            f'"{framework.name}@{version}" does not name a version; write one such as '
             f"{framework.name}@{_present(framework) or '1.2.3'}."
         ) from None
     lock = None

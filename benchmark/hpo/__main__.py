@@ -2,6 +2,6 @@
 
 import sys
 
-from benchmark.hpo.scripts import main
+from benchmark.hpo.formats.em_hpo_scripts import main
 
 sys.exit(main())

@@ -17,8 +17,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import copy
 import itertools
 import logging
+import math
 import os
 import warnings
 from collections.abc import Mapping
@@ -26,13 +28,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark.config import load_config
-from benchmark.hpo import control, export, launching, telling
-from benchmark.hpo.deploying import in_namespace
-from benchmark.hpo.listing import study_file
-from benchmark.hpo.project import is_project, python_objective, read_project
-from benchmark.hpo.study import Study
-from benchmark.hpo.study_file import StudyError, define, read_study
+from benchmark.config.loading import load_config
+from benchmark.files.safe_text import unguarded_cell
+from benchmark.hpo.driver import control, launch
+from benchmark.hpo.driver.deployment import in_namespace
+from benchmark.hpo.driver.study_list import study_file
+from benchmark.hpo.formats.project import is_project, python_objective, read_project
+from benchmark.hpo.report import export, trial_line
+from benchmark.hpo.report.shown_study import ShownStudy
+from benchmark.hpo.spec.study_file import StudyError, define, read_study
+from benchmark.hpo.study.study import Study
 from benchmark.store import open_store
 
 if TYPE_CHECKING:
@@ -41,24 +46,25 @@ if TYPE_CHECKING:
     import optuna
     import pandas as pd
 
-    from benchmark.config import Config
-    from benchmark.hpo.deploying import TriggeredFlow
-    from benchmark.hpo.study_file import StudyDefinition
-    from benchmark.results import Record
+    from benchmark.config.loading import Config
+    from benchmark.hpo.driver.deployment import TriggeredFlow
+    from benchmark.hpo.formats.callables import Space
+    from benchmark.hpo.spec.study_file import StudyDefinition
+    from benchmark.records.results import Record
+    from benchmark.records.tasks import Run
     from benchmark.store import Store
-    from benchmark.tasks import Run
 
+    Callback = Callable[[optuna.Study, optuna.trial.FrozenTrial], None]
     Objective = Callable[[optuna.Trial], Any] | str | Path | Mapping[str, Any]
-    Space = Sequence[Mapping[str, Any]] | Mapping[str, Any]
 
 _AGAIN_S = 1.0
 
 
-@dataclass(frozen=True)
-class Found:
+@dataclass(frozen=True, repr=False)
+class Found(ShownStudy):
     """A study as it stands when its driver has ended.
 
-    `interrupted` and `stopped` say that somebody ended it early; `without_result` are trials whose
+    `interrupted` and `stopped` say that someone ended it early; `without_result` are trials whose
     attempts were lost, which run again when the study goes on; `why_stopped` is the limit of the
     study's own that was reached.
     """
@@ -102,6 +108,8 @@ class Found:
 
         records = self.records
         found = pd.read_csv(io.StringIO(export.table(records, self.definition)))
+        found = found.rename(columns=unguarded_cell)
+        found["message"] = [record.message or math.nan for record in records]
         choices = {t.name for t in self.definition.space.tunables if t.choices}
         for name in export.tunable_names(records, self.definition):
             values = [(record.labels.get("params") or {}).get(name) for record in records]
@@ -116,7 +124,7 @@ class Found:
 
     def report(self, folder: str | Path) -> Path:
         """Write the report with its figures into a folder; returns the HTML file."""
-        from benchmark.hpo.report import write_report
+        from benchmark.hpo.report.html_report import write_report
 
         return write_report(self.run, self.definition, Path(folder))
 
@@ -133,6 +141,8 @@ class HPORunner:
         name: the study's name; a study of that name in the store goes on.
         config: the configuration, or a path to one; without it batch.config as every command has.
         on_record: called with each trial's record; without it each has a line on standard error.
+        callbacks: called in this process after each trial with Optuna's study and frozen trial, as
+            by `study.optimize`; `study.stop()` ends this drive.
         namespace: of Metaflow, where that runs the trials; other methods have none.
         settings: any other key of a study file, such as trials, direction, parallel, algorithm.
     """
@@ -145,6 +155,7 @@ class HPORunner:
         name: str | None = None,
         config: Config | str | Path | None = None,
         on_record: Callable[[Record], None] | None = None,
+        callbacks: Sequence[Callback] = (),
         namespace: str | None = None,
         **settings: Any,
     ) -> None:
@@ -160,6 +171,9 @@ class HPORunner:
         self._space = space
         self._settings = settings
         self._on_record = on_record
+        if isinstance(callbacks, str) or not all(map(callable, callbacks)):
+            raise StudyError(f"'callbacks' is {callbacks!r}; give a list of functions.")
+        self._callbacks = tuple(callbacks)
         if config is None or isinstance(config, (str, Path)):
             config = load_config(None if config is None else str(config)).values
         self._config = in_namespace(config, namespace)
@@ -174,7 +188,7 @@ class HPORunner:
         with self._definition(store) as declared:
             definition = self._unlike_others(store, declared)
             self.name = definition.name
-            with launching.taken(
+            with launch.taken(
                 store, definition.name, lambda: Study.begin(store, definition)
             ) as study:
                 return self._driven(study)
@@ -191,7 +205,7 @@ class HPORunner:
         """
         chosen = self._named(name)
         store = self._store()
-        with launching.taken(
+        with launch.taken(
             store, chosen, lambda: Study.open(store, chosen, self._settings)
         ) as study:
             return self._driven(study)
@@ -200,7 +214,7 @@ class HPORunner:
         """The same for a running event loop."""
         return await self._in_thread(lambda: self.resume(name))
 
-    def trigger(self, *, deploy: bool | None = None) -> launching.Triggered | TriggeredFlow:
+    def trigger(self, *, deploy: bool | None = None) -> launch.Triggered | TriggeredFlow:
         """Begin the study and hand it to what runs on when this process has ended.
 
         That is a process of this machine, or a flow on the orchestrator that `metaflow` of the
@@ -210,6 +224,8 @@ class HPORunner:
         Raises:
             BenchmarkError: the study is wrong, or the orchestrator does not take it.
         """
+        if self._callbacks:
+            raise StudyError("'callbacks' are called in this process; use run, not trigger.")
         config = self._config
         if deploy is not None:
             options = config.metaflow.model_copy(update={"deploy": deploy})
@@ -218,28 +234,32 @@ class HPORunner:
         with self._definition(store) as declared:
             definition = self._unlike_others(store, declared)
             self.name = definition.name
-            with launching.taken(store, self.name, lambda: Study.begin(store, definition)):
-                pass
-        return launching.trigger(definition, config)
+            with launch.taken(store, self.name, lambda: Study.begin(store, definition)) as study:
+                idle = launch.nothing_left(study)
+        if idle:
+            trial_line.show(idle, logging.WARNING)
+        return launch.trigger(definition, config)
 
     def found(self, name: str | None = None) -> Found:
-        """The study as it stands in the store, whoever drives it."""
-        from benchmark.hpo.listing import opened
+        """The study as it stands in the store, whichever process drives it."""
+        from benchmark.hpo.driver.study_list import opened
 
         chosen = self._named(name)
         run, definition = opened(self._store(), chosen)
         return Found(chosen, run, definition)
 
     def _driven(self, study: Study) -> Found:
-        method, config = launching.prepared(study.definition, self._config, study.files)
+        method, config = launch.prepared(study.definition, self._config, study.files)
         for note in (*study.notes, *study.definition.warnings):
-            telling.tell(f"warning: {note}", logging.WARNING)
+            trial_line.show(f"warning: {note}", logging.WARNING)
         definition = study.definition
-        on_record = self._on_record or (lambda r: telling.tell(telling.line(r, definition)))
-        tuned = launching.drive(study, config, method, on_record)
+        on_record = self._on_record or (lambda r: trial_line.show(trial_line.line(r, definition)))
+        if self._callbacks:
+            on_record = self._calling(study, on_record)
+        tuned = launch.drive(study, config, method, on_record)
         for fault in (tuned.why_stopped, *tuned.faults):
             if fault:
-                telling.tell(f"Stopped: {fault}", logging.WARNING)
+                trial_line.show(f"Stopped: {fault}", logging.WARNING)
         return Found(
             study.definition.name,
             study.run,
@@ -250,10 +270,32 @@ class HPORunner:
             tuned.why_stopped,
         )
 
-    def _unlike_others(self, store: Store, definition: StudyDefinition) -> StudyDefinition:
-        """Under the next free name where nobody chose one and the study of this name is another.
+    def _calling(
+        self, study: Study, on_record: Callable[[Record], None]
+    ) -> Callable[[Record], None]:
+        """`on_record`, and after it the callbacks."""
+        from benchmark.hpo.sandboxed.python_trial import refuse_elsewhere
+        from benchmark.hpo.storages.optuna_private import as_in_optimize, has_stopped
 
-        Who edits an objective and runs it again has begun another study.
+        shown = study.optimizer.study
+        as_in_optimize(shown)
+        refuse_elsewhere(shown, "a callback")
+
+        def call(record: Record) -> None:
+            on_record(record)
+            study.optimizer.refresh()
+            trial = copy.deepcopy(study.optimizer.by_number()[int(record.task)])
+            for callback in self._callbacks:
+                callback(shown, trial)
+            if has_stopped(shown):
+                study.first_failures.stop(f"A callback stopped it after trial {record.task}.")
+
+        return call
+
+    def _unlike_others(self, store: Store, definition: StudyDefinition) -> StudyDefinition:
+        """Under the next free name where no one chose one and the study of this name is another.
+
+        Who edits an objective and runs it again has started another study.
         """
         if self.name is not None or self._settings.get("name") or not callable(self._objective):
             return definition
@@ -264,7 +306,9 @@ class HPORunner:
             name = f"{base}-{number}"
             chosen = replace(definition, name=name, source=definition.source | {"name": name})
         if chosen is not definition:
-            telling.tell(f"The study '{base}' measures another objective; this is '{chosen.name}'.")
+            trial_line.show(
+                f"The study '{base}' measures another objective; this is '{chosen.name}'."
+            )
         return chosen
 
     async def _in_thread(self, function: Callable[[], Found]) -> Found:
@@ -279,7 +323,7 @@ class HPORunner:
             raise
 
     def _say_stop(self) -> None:
-        from benchmark.hpo.listing import opened
+        from benchmark.hpo.driver.study_list import opened
 
         if self.name is not None:
             with contextlib.suppress(StudyError):
@@ -298,10 +342,10 @@ class HPORunner:
     @contextlib.contextmanager
     def _definition(self, store: Store) -> Iterator[StudyDefinition]:
         """The study as declared; its objective's files are there while the block lasts."""
-        from benchmark.hpo.callables import as_objective
+        from benchmark.hpo.formats.callables import as_objective, tunables_of
 
         objective = self._objective
-        changes = {"name": self.name, "tunables": _tunables(self._space), **self._settings}
+        changes = {"name": self.name, "tunables": tunables_of(self._space), **self._settings}
         changes = {key: value for key, value in changes.items() if value is not None}
         if objective is None:
             raise StudyError("HPORunner has no objective; give it one, or call resume(name).")
@@ -347,28 +391,3 @@ def _named_values(changes: dict[str, Any], objective: Any) -> dict[str, Any]:
     several = {} if "directions" in changes else {"direction": "minimize"}
     name = getattr(objective, "__name__", "study").strip("<>_") or "study"
     return {"name": name, **several, **changes}
-
-
-def _tunables(space: Space | None) -> list[dict[str, Any]] | None:
-    """Tunables of a study file from what was given as a space."""
-    if space is None:
-        return None
-    if isinstance(space, Mapping):
-        return [{"name": name, **_range(name, entry)} for name, entry in space.items()]
-    return [dict(tunable) for tunable in space]
-
-
-def _range(name: str, entry: Any) -> dict[str, Any]:
-    """A tunable from Optuna's distribution."""
-    from optuna import distributions as known
-
-    if isinstance(entry, known.CategoricalDistribution):
-        return {"value_type": "categorical", "choices": list(entry.choices)}
-    if isinstance(entry, (known.IntDistribution, known.FloatDistribution)):
-        kind = "integer" if isinstance(entry, known.IntDistribution) else "double"
-        told = {"value_type": kind, "lower_bound": entry.low, "upper_bound": entry.high}
-        stepped = entry.step is not None and not entry.log and (kind == "double" or entry.step != 1)
-        return told | {"log": entry.log} | ({"step": entry.step} if stepped else {})
-    if isinstance(entry, dict):
-        return entry
-    raise StudyError(f"The tunable '{name}' is {entry!r}; give a distribution of Optuna's.")

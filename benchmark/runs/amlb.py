@@ -14,8 +14,7 @@ import csv
 import os
 from typing import TYPE_CHECKING, Any, TextIO
 
-from benchmark import results
-from benchmark.analysis.amlb_form import (
+from benchmark.analysis.results.amlb_form import (
     COLUMNS,
     DIRECTION,
     LONGEST_INFO,
@@ -28,21 +27,23 @@ from benchmark.analysis.amlb_form import (
 from benchmark.errors import BenchmarkError
 from benchmark.execution.metrics import DEFAULT_METRIC, chosen
 from benchmark.execution.worker.inference import BATCHES
-from benchmark.outputs import place_of
+from benchmark.files.output_files import place_of
+from benchmark.files.safe_text import safe_row
+from benchmark.records import results
 
 if TYPE_CHECKING:
     from collections.abc import Collection
     from pathlib import Path
 
-    from benchmark.results import Record
-    from benchmark.tasks import Cell, Run
+    from benchmark.records.results import Record
+    from benchmark.records.tasks import Cell, Run
 
 
 def write_amlb(run: Run, path: Path, keys: Collection[str] | None = None) -> dict[str, int]:
     """Write the table, whole or not at all; returns how many tasks have which status.
 
     `keys` are the tasks whose rows are wanted; without it all. One record is held at a time, and
-    rows are in no order. A task that was never begun has no row, as in AMLB; it is counted under
+    rows are in no order. A task that was never started has no row, as in AMLB; it is counted under
     "".
 
     Raises:
@@ -85,11 +86,11 @@ def _write(
         cell = cells[key]
         if ended.is_result:
             counts[ended.status] += 1
-        writer.writerow([*_row(run, cell, ended, signs), *told])
+        writer.writerow(safe_row([*_row(run, cell, ended, signs), *told]))
     newer = {key: reason for key, reason in newer.items() if key in cells}
     for key, reason in newer.items():
         ended = results.failure(key, results.Cause.INFRASTRUCTURE, reason)
-        writer.writerow([*_row(run, cells[key], ended, signs), *told])
+        writer.writerow(safe_row([*_row(run, cells[key], ended, signs), *told]))
     counts[""] = len(cells) - sum(counts.values())
     return counts, newer
 

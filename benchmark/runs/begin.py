@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
-from benchmark import results
 from benchmark.compute import discovery, methods
 from benchmark.compute.driving import driving
 from benchmark.errors import BenchmarkError, MethodError
 from benchmark.frameworks import of_entry
 from benchmark.frameworks.building import build_all
+from benchmark.records import results
 from benchmark.runs import select
 from benchmark.runs.plan import Plan, existing, plan
 from benchmark.store import open_store
@@ -18,20 +18,28 @@ from benchmark.store import open_store
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from benchmark.config import Config
-    from benchmark.results import Cause
+    from benchmark.config.loading import Config
+    from benchmark.records.results import Cause
+    from benchmark.records.tasks import Run, Task
+    from benchmark.runs.early_stop.until import Until
     from benchmark.runs.plan import Draft
-    from benchmark.tasks import Run, Task
 
 # More classes than nearly every data set of the published suites has.
 MANY_CLASSES = 100
 
 
 @contextlib.contextmanager
-def full(config: Config, wanted: Draft, *, overwrite: bool, narrowed: bool) -> Iterator[Plan]:
+def full(
+    config: Config,
+    wanted: Draft,
+    *,
+    overwrite: bool,
+    narrowed: bool,
+    until: Until | None = None,
+) -> Iterator[Plan]:
     """The draft's tasks, to be run from scratch; this process drives the run in the block.
 
-    A draft that is not narrowed replaces the whole run.
+    A draft that is not narrowed replaces the whole run. `until` is the question that ends it early.
 
     Raises:
         BenchmarkError: the run has results and `overwrite` does not set them aside.
@@ -51,7 +59,7 @@ def full(config: Config, wanted: Draft, *, overwrite: bool, narrowed: bool) -> I
             anew = not narrowed
             if anew:
                 results.set_aside(present, sorted(done))
-        planned = plan(store, wanted, anew=anew)
+        planned = plan(store, wanted, anew=anew, until=until)
         if overwrite and not anew:
             results.set_aside(planned.run, [task.key for task in planned.tasks])
         yield planned
@@ -59,12 +67,18 @@ def full(config: Config, wanted: Draft, *, overwrite: bool, narrowed: bool) -> I
 
 @contextlib.contextmanager
 def resumed(
-    config: Config, wanted: Draft, causes: frozenset[Cause] | None = None
+    config: Config,
+    wanted: Draft,
+    causes: frozenset[Cause] | None = None,
+    until: Until | None = None,
 ) -> Iterator[Plan]:
-    """The draft's tasks, those with a result too; with causes, those that ended so, again."""
+    """The draft's tasks, those with a result too; with causes, those that ended so, again.
+
+    Without `until` the run's own question is kept.
+    """
     store = open_store(config.store_url)
     with driving(store, config.run):
-        planned = plan(store, wanted)
+        planned = plan(store, wanted, until=until)
         if causes is None:
             yield planned
         else:

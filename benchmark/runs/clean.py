@@ -4,7 +4,7 @@
     clean(store, found)
 
 A run is ours if its manifest reads as ours; within it, what has a place in the layout. Whatever
-else lies in the bucket is somebody's and is never touched.
+else lies in the bucket is someone's and is never touched.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 
 from benchmark.compute.driving import driving
 from benchmark.errors import BenchmarkError, StoreError
+from benchmark.records.tasks import Manifest
 from benchmark.store import FolderStore
-from benchmark.tasks import Manifest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -37,16 +37,17 @@ _OF_A_RUN = re.compile(
     rf"|predictions/{_KEY}(?:/\d+)?\.parquet"
     r"|logs/(?:pass|fail)/(?:[^/]+/)?[^/]+/\d+\.log"
     r"|jobs/[^/]+\.(?:json|log)"
-    r"|pilot/(?:tasks|begun)/[^/]+\.json|pilot/(?:claims|ended)/[^/]+/\d+\.json"
+    r"|pilot/tasks/[^/]+\.json|pilot/begun/[^/]+\.json|pilot/(?:claims|ended)/[^/]+/\d+\.json"
     r"|packs/[0-9a-f]{32}\.z"
     r"|logs/machines/[^/]+\.log|machines/[^/]+\.(?:json|end)"
-    r"|fleet(?:/[^/]+/[^/]+)?\.json|prices\.json"
+    r"|fleet(?:/[^/]+/[^/]+)?\.json|(?:prices|waits)\.json"
     # Of a study: Optuna's journal, proposed tasks, the objective's files, words and marks.
     r"|optuna\.journal(?:\.lock)?"
     rf"|tasks/{_KEY}\.json"
     r"|files/[0-9a-f]{64}"
-    r"|(?:origin|control)\.json"
+    r"|(?:origin|control|warm_start)\.json"
     r"|workers/[0-9a-f]+\.json"
+    r"|artifacts/\d+/\d+/.+"
     rf"|unrestored/[^/]+/{_KEY}\.json"
     rf"|references/[^/]+/\d+\.json|(?:references|trials/{_KEY})/predictions/{_KEY}(?:/\d+)?\.parquet"
 )
@@ -106,7 +107,7 @@ def clean(store: Store, found: Found, beside: Callable[[Store, str], None] | Non
     """Delete what was found; returns how many objects. A manifest goes last of its run.
 
     So a deletion that was cut short can be called again. `beside` deletes what a run, given by its
-    name, has outside of the store; it is called while nobody else drives the run.
+    name, has outside of the store; it is called while no one else drives the run.
 
     Raises:
         StoreError: a process drives a run, or a run has grown since it was found.

@@ -12,23 +12,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark import bulk, results
-from benchmark.analysis.amlb_form import parameters
+from benchmark.analysis.results.amlb_form import parameters
 from benchmark.execution.metrics import chosen
 from benchmark.execution.worker.inference import BATCHES
-from benchmark.outputs import place_of
-from benchmark.results import Cause
+from benchmark.files.output_files import place_of
+from benchmark.files.safe_text import safe_row
+from benchmark.parallel import record_reader
+from benchmark.records import results
+from benchmark.records.results import Cause
+from benchmark.runs.early_stop import until as early_stop
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from benchmark.execution.metrics import Metric
-    from benchmark.results import Record
-    from benchmark.tasks import Cell, Run
+    from benchmark.records.results import Record
+    from benchmark.records.tasks import Cell, Run
 
 CLASSIC = ("ID", "MODEL", "DATASET_ID", "TYPE", "SEED", "MSE", "R2_SCORE", "LOGLOSS", "F1_SCORE")
 SHAPE = ("ROWS", "FEATURES", "CLASSES")
 CONDITIONS = ("RUNTIME", "HARD_LIMIT", "CORES", "MEMORY", "SPLIT")
+UNTIL = ("UNTIL", "ALPHA", "MARGIN", "DRAWN")
 MOST_POINTS = 50
 RESULTS = ("success", "failure", "")
 _BUFFER = 1 << 20
@@ -78,6 +82,7 @@ COLUMNS = (
     *CONDITIONS,
     "HARNESS",
     "PARAMS",
+    *UNTIL,
 )
 
 
@@ -85,8 +90,10 @@ def compile_results(run: Run, path: Path, keys: Collection[str] | None = None) -
     """Write the table, whole or not at all; returns how many have which result, "" for none.
 
     `keys` are the tasks whose rows are wanted; without it all. An ID stays the task's position.
-    A task without a result has an empty STATUS where it was never begun; where it was, `not run` or
-    `interrupted` with the cause of its last attempt. `failure` is the framework's alone.
+    A task without a result has an empty STATUS where it was never started; where it was, `not run`
+    or `interrupted` with the cause of its last attempt. `failure` is the framework's alone. What
+    the question of the run does not need is `not run` by the cause `retired`. DRAWN is the
+    place of the data set, or of the data set and seed, in the random order, from 1.
 
     Raises:
         NewerRecordError: a later version wrote a record; the table has the other tasks.
@@ -97,13 +104,16 @@ def compile_results(run: Run, path: Path, keys: Collection[str] | None = None) -
         for place, cell in enumerate(run.manifest.cells)
         if keys is None or cell.key in keys
     }
+    retired = _retired(run)
+    # A question is about its whole grid.
+    asked = len(places) == len(run.manifest.cells)
     staged = path.with_name(f".{path.name}.{os.getpid()}")
     with contextlib.ExitStack() as held:
         parts = [
-            held.enter_context(_Part(piece, places, path.parent))
-            for piece in bulk.pieces(run, places)
+            held.enter_context(_Part(piece, places, retired, path.parent, asked=asked))
+            for piece in record_reader.pieces(run, places)
         ]
-        told = bulk.folded(parts, _Part.filled)
+        told = record_reader.folded(parts, _Part.filled)
         spans: dict[int, tuple[int, int, int]] = {}
         for part, (_, numbers, _) in zip(parts, told, strict=True):
             spans.update(part.spans(numbers))
@@ -120,14 +130,32 @@ def compile_results(run: Run, path: Path, keys: Collection[str] | None = None) -
     return {result: sum(counts[result] for counts, _, _ in told) for result in RESULTS}
 
 
+def _retired(run: Run) -> dict[str, str]:
+    """Why tasks without a result need not be run, by key."""
+    if not early_stop.is_asked(run.manifest):
+        return {}
+    from benchmark.runs.early_stop.tracking import tracked
+
+    return tracked(run).retired()
+
+
 class _Part:
     """Rows of some tasks in a file that has no name, in the order in which their outcomes came.
 
     So that a run of any size takes little memory, trajectories and all.
     """
 
-    def __init__(self, piece: bulk.Piece, places: dict[str, int], folder: Path) -> None:
-        self._piece = piece
+    def __init__(
+        self,
+        piece: record_reader.Piece,
+        places: dict[str, int],
+        retired: dict[str, str],
+        folder: Path,
+        *,
+        asked: bool,
+    ) -> None:
+        self._piece, self._asked = piece, asked
+        self._retired = retired
         self._places = places
         self._spool = tempfile.TemporaryFile(dir=folder, buffering=_BUFFER)  # noqa: SIM115
 
@@ -141,16 +169,18 @@ class _Part:
         """Write the rows; how many have which result, of each its place and length, and `newer`."""
         counts = dict.fromkeys(RESULTS, 0)
         numbers: list[int] = []
-        line, rows = _Line(), _Rows(self._piece.run)
+        line, rows = _Line(), _Rows(self._piece.run, asked=self._asked)
         writer = csv.writer(line, lineterminator="\n")
         cells = self._piece.run.manifest.cells
-        # Another process may have begun, and it shares the file.
+        # Another process may have started, and it shares the file.
         self._spool.seek(0)
 
         def keep(key: str, record: Record | None) -> None:
+            if key in self._retired:
+                record = results.failure(key, Cause.RETIRED, self._retired[key])
             counts[record.status if record and record.is_result else ""] += 1
             place = self._places[key]
-            writer.writerow(rows.row(place, cells[place], record))
+            writer.writerow(safe_row(rows.row(place, cells[place], record)))
             numbers.extend((place, self._spool.write(line.text.encode())))
 
         left = set(self._piece.keys)
@@ -194,8 +224,9 @@ class _Shared:
 class _Rows:
     """Rows of a run's table; what all tasks of a data set share is looked up once."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, *, asked: bool) -> None:
         self._run = run
+        self._until = early_stop.columns_of(run.manifest) if asked else None
         self._shared: dict[str, _Shared] = {}
         self._params = {name: parameters(entry) for name, entry in run.manifest.frameworks.items()}
 
@@ -205,7 +236,8 @@ class _Rows:
         if shared is None:
             shared = self._shared[cell.dataset] = self._look_up(cell.dataset)
         head = [number, cell.framework, cell.dataset, shared.type, cell.seed]
-        tail = [*shared.tail, self._params[cell.framework]]
+        until = self._until(cell) if self._until else [None] * len(UNTIL)
+        tail = [*shared.tail, self._params[cell.framework], *until]
         if record is None:
             return head + [""] * (len(COLUMNS) - len(head) - len(tail)) + tail
         values, host = record.metrics, record.host

@@ -13,12 +13,14 @@ import tempfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from benchmark import results
-from benchmark.config import Config
+from benchmark.config.extras import program
+from benchmark.config.loading import Config
 from benchmark.errors import BenchmarkError, SetupError
 from benchmark.execution import metrics
+from benchmark.files.input_files import read_input
 from benchmark.frameworks import locks
 from benchmark.frameworks.environments import ensure, verify
+from benchmark.records import results
 from benchmark.runs.execute import execute
 from benchmark.runs.plan import draft, plan
 from benchmark.store import open_store
@@ -29,8 +31,8 @@ if TYPE_CHECKING:
     import pyarrow
 
     from benchmark.frameworks import Framework
-    from benchmark.results import Record
-    from benchmark.tasks import Run
+    from benchmark.records.results import Record
+    from benchmark.records.tasks import Run
 
 State = Literal["ok", "note", "wrong"]
 DATASETS = {
@@ -74,7 +76,7 @@ def _requirements(framework: Framework) -> Check:
     except (SetupError, OSError) as error:
         return Check("note", name, str(error))
     missing = sorted(wanted - known.keys())
-    mend = f"run `main.py frameworks lock {framework.environment_folder}`"
+    mend = f"run `{program()} frameworks lock {framework.environment_folder}`"
     if missing:
         return Check("wrong", name, f"it lacks {missing[0]}, which requirements.in names; {mend}")
     if locks.canonical(framework.version_of) not in known:
@@ -100,7 +102,7 @@ def _names(requirements: str) -> set[str]:
 def _adapter(framework: Framework) -> Check:
     name = "adapter.py"
     try:
-        tree = ast.parse(framework.adapter.read_text(encoding="utf-8-sig"))
+        tree = ast.parse(read_input(framework.adapter))
     except SyntaxError as error:
         return Check("wrong", name, f"it is no Python at line {error.lineno}: {error.msg}")
     except (OSError, ValueError) as error:
@@ -203,15 +205,17 @@ def _constant(run: Run, record: Record, dataset: str) -> dict[str, float | None]
     """The metrics of the class frequencies, or of the mean."""
     import numpy as np
 
+    from benchmark.execution.metric_values import evaluate
+
     truth = _predictions(run, record).column("truth").to_numpy(zero_copy_only=False)
     problem = run.manifest.datasets[dataset]["problem"]
     if problem == "regression":
-        return metrics.evaluate(problem, None, truth, np.full(len(truth), truth.mean()))
+        return evaluate(problem, None, truth, np.full(len(truth), truth.mean()))
     classes, counts = np.unique(truth.astype(str), return_counts=True)
     table = np.tile(counts / counts.sum(), (len(truth), 1))
     labels = [str(name) for name in classes]
     most = np.full(len(truth), labels[int(counts.argmax())], dtype=object)
-    return metrics.evaluate(problem, labels, truth, most, table, labels)
+    return evaluate(problem, labels, truth, most, table, labels)
 
 
 def _repeated(run: Run, found: dict[tuple[Any, Any], Record]) -> Check:

@@ -9,73 +9,28 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from benchmark import packs, results
 from benchmark.compute import discovery, methods, submissions
-from benchmark.compute.dispatcher import account
+from benchmark.compute.dispatcher import Dispatcher, account
 from benchmark.compute.driving import final_record, is_tried_again, stoppable
 from benchmark.errors import MethodError
-from benchmark.layout import OUT
-from benchmark.record import FAILURE, INTERRUPTED, NOT_RUN
-from benchmark.results import Cause, Record
-from benchmark.runs.spending import Purse, Share, spent
+from benchmark.records import packed_records, results
+from benchmark.records.layout import OUT
+from benchmark.records.record import FAILURE
+from benchmark.records.results import Cause, Record
+from benchmark.runs.costs.spending import Purse, Share, spent
+from benchmark.runs.early_stop import until as early_stop
+from benchmark.runs.summary import Summary
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
-    from benchmark.compute.dispatcher import Dispatcher
-    from benchmark.config import Config
-    from benchmark.tasks import Run, Task
+    from benchmark.config.loading import Config
+    from benchmark.records.tasks import Run, Task
+    from benchmark.runs.early_stop.waves import Waves
 
 _TICK_S = 0.2
 _PACKINGS = 20
 _GONE = "Its record has gone from the store."
-
-
-@dataclass
-class Summary:
-    """How an execution went: the last word on each task, and what could not be carried.
-
-    `detached` are the methods whose tasks were left to run when it was interrupted.
-    """
-
-    records: dict[str, Record] = field(default_factory=dict)
-    faults: list[str] = field(default_factory=list)
-    interrupted: bool = False
-    detached: list[str] = field(default_factory=list)
-
-    @property
-    def causes(self) -> Counter[str]:
-        """How many tasks ended how: `success` or a cause."""
-        return Counter(str(record.cause or record.status) for record in self.records.values())
-
-    @property
-    def hopeless(self) -> list[str]:
-        """The frameworks, by their names in the results, that failed on every task here."""
-        return sorted(name for name, outcomes in self._outcomes.items() if outcomes == {FAILURE})
-
-    @property
-    def never_run(self) -> list[str]:
-        """The frameworks none of whose tasks could be run, for reasons that are not theirs."""
-        return sorted(name for name, outcomes in self._outcomes.items() if outcomes == {NOT_RUN})
-
-    @property
-    def without_success(self) -> list[str]:
-        """The frameworks without any success here, unless a task of theirs was interrupted."""
-        good = {"success", INTERRUPTED}
-        return sorted(name for name, outcomes in self._outcomes.items() if not outcomes & good)
-
-    @property
-    def _outcomes(self) -> dict[str, set[str]]:
-        """How the tasks of each framework ended; a study's tasks have none."""
-        found: dict[str, set[str]] = {}
-        for record in self.records.values():
-            if name := str(record.labels.get("framework", "")):
-                found.setdefault(name, set()).add(record.outcome)
-        return found
-
-    @property
-    def all_have_results(self) -> bool:
-        return not self.interrupted and all(record.is_result for record in self.records.values())
 
 
 @dataclass(frozen=True)
@@ -83,7 +38,7 @@ class Round:
     """What the threads of one round share.
 
     `leave`: what can go on without this process is left to do so. `leavable` are the methods at
-    work that can.
+    work that can. `others` are the tasks of the run that were not selected.
     """
 
     run: Run
@@ -92,6 +47,8 @@ class Round:
     summary: Summary
     purse: Purse
     leave: threading.Event
+    waves: Waves | None = None
+    others: Collection[str] = frozenset()
     leavable: set[str] = field(default_factory=set)
     heard: queue.SimpleQueue[Record | None] = field(default_factory=queue.SimpleQueue)
 
@@ -122,33 +79,78 @@ def execute(
     leave = threading.Event()
     if detach:
         leave.set()
-    given = Round(run, config, stop, summary, purse, leave)
+    asked = bool(tasks) and early_stop.is_asked(run.manifest)
+    waves = _waves(run, tasks) if asked else None
+    others = methods.others(run, tasks)
+    methods.settle_unused(run, config, methods.by_method(run, config, run.tasks), others)
+    given = Round(run, config, stop, summary, purse, leave, waves, others)
     heard = itertools.count(1)
     with stoppable(stop, on_stop, lambda: _choose(given, ask)):
         while waiting and not stop.is_set():
-            tries.update(task.key for task in waiting)
             again: set[str] = set()
+            ended: set[str] = set()
             for record in _round(given, waiting):
-                if not next(heard) % max(packs.FULL, len(tasks) // _PACKINGS):
-                    packs.write(run)
+                tries[record.task] += 1
+                if not next(heard) % max(packed_records.FULL, len(tasks) // _PACKINGS):
+                    packed_records.write(run)
                 # A method may have tried again itself, as AWS does with a machine that was lost.
                 own = max(record.attempt - begun.get(record.task, 0), tries[record.task])
-                ended = stop.is_set() or purse.exceeded
+                over = stop.is_set() or purse.exceeded
                 tried_again = is_tried_again(record, own, config.max_attempts)
-                if tried_again and not ended:
+                if tried_again and not over:
                     again.add(record.task)
+                    _tell(waves, record, final=False)
                     continue
                 final = record if tried_again else final_record(run, record, own)
+                ended.add(final.task)
                 summary.records[final.task] = final
+                _tell(waves, final, final=True)
                 if on_record:
                     on_record(final)
-            waiting = [task for task in waiting if task.key in again]
+            waiting = _left(None if purse.is_short else waves, waiting, again, ended)
         summary.interrupted = stop.is_set()
         if not run.store.is_lost:
             _counted_from_store(run, summary, tasks)
         if not summary.interrupted:
-            finish(run)
+            finish(run, config, tasks)
+    if asked and not run.store.is_lost:
+        _keep_answer(run, summary, tasks)
     return summary
+
+
+def _waves(run: Run, tasks: Sequence[Task]) -> Waves | None:
+    """None for a part of what the question needs: tasks that a user names are all run."""
+    # Most runs have no question, and need no statistics.
+    from benchmark.runs.early_stop.waves import Waves
+
+    waves = Waves(run)
+    return waves if waves.are_all(tasks) else None
+
+
+def _keep_answer(run: Run, summary: Summary, tasks: Sequence[Task]) -> None:
+    """Put the claims into the summary, and what was looked at into the manifest."""
+    from benchmark.runs.early_stop.tracking import answers, looked, tracked
+
+    tracker = tracked(run)
+    summary.retired = tracker.retired(task.key for task in tasks if task.key not in summary.records)
+    summary.answers = answers(tracker)
+    manifest = run.manifest
+    until = (manifest.until or {}) | {"looked": looked(tracker)}
+    if until != manifest.until:
+        replace(run, manifest=replace(manifest, until=until)).save()
+
+
+def _tell(waves: Waves | None, record: Record, *, final: bool) -> None:
+    if waves:
+        waves.heard(record, final=final)
+
+
+def _left(waves: Waves | None, tasks: list[Task], again: set[str], ended: set[str]) -> list[Task]:
+    """The tasks of the next round: what is tried again; where a question decides, all not ended."""
+    if waves is None or not again | ended:
+        return [task for task in tasks if task.key in again]
+    left = [task for task in tasks if task.key not in ended]
+    return left if waves.is_due(left) else []
 
 
 def _counted_from_store(run: Run, summary: Summary, tasks: Sequence[Task]) -> None:
@@ -176,10 +178,16 @@ def _counted_from_store(run: Run, summary: Summary, tasks: Sequence[Task]) -> No
         )
 
 
-def finish(run: Run) -> None:
-    """What is left to do of a run in which nothing is left to run."""
-    packs.write(run)
-    submissions.forget_over(run)
+def finish(run: Run, config: Config, tasks: Sequence[Task]) -> None:
+    """What is left to do where nothing is left to run of these tasks; what others use goes on.
+
+    Raises:
+        BenchmarkError: machines that a lost driver started may still run.
+    """
+    packed_records.write(run)
+    others = methods.others(run, tasks)
+    submissions.forget_over(run, others)
+    methods.settle(run, config, methods.by_method(run, config, run.tasks), others)
 
 
 def _choose(given: Round, ask: Callable[[Sequence[str]], bool] | None) -> None:
@@ -198,6 +206,8 @@ def _choose(given: Round, ask: Callable[[Sequence[str]], bool] | None) -> None:
 def _round(given: Round, tasks: Sequence[Task]) -> Iterator[Record]:
     """Every task once, by its method; the records as they come."""
     groups = methods.by_method(given.run, given.config, tasks)
+    if given.waves:
+        given.waves.start_round(tasks)
     threads = [
         threading.Thread(target=_carry, args=(name, given, group), name=name)
         for name, group in groups.items()
@@ -206,7 +216,11 @@ def _round(given: Round, tasks: Sequence[Task]) -> Iterator[Record]:
         thread.start()
     living = len(threads)
     while living:
-        record = given.heard.get()
+        try:
+            # Not for longer: a signal that comes just before the wait is handled after it.
+            record = given.heard.get(timeout=_TICK_S)
+        except queue.Empty:
+            continue
         if record is None:
             living -= 1
         else:
@@ -223,12 +237,15 @@ def _carry(name: str, given: Round, tasks: Sequence[Task]) -> None:
     since: dict[str, int] = {}
     try:
         since = results.attempt_index(run).last
-        share = _dispatch(name, given, left)
-        if (share.held_back or given.purse.exceeded) and not given.stop.is_set():
-            held = {task.key for task in share.held_back}
+        share = _dispatch(name, given, left, since)
+        held = {task.key for task in share.held_back}
+        if (share.broke or given.purse.exceeded) and not given.stop.is_set():
+            given.purse.is_short = True
             why = _spent_up(given.purse, len(left), len(held))
             given.summary.faults.append(why)
-            left = {key: task for key, task in left.items() if key not in held}
+        left = {key: task for key, task in left.items() if key not in held}
+        if given.waves and given.waves.is_answered:
+            left.clear()  # The dispatcher has ended what the question did not need after all.
     except Exception as error:
         why = str(error)
         if not isinstance(error, MethodError):
@@ -246,15 +263,19 @@ def _carry(name: str, given: Round, tasks: Sequence[Task]) -> None:
     except Exception as error:
         given.summary.faults.append(f"The tasks of {name} could not be accounted: {error}")
     finally:
+        if given.waves:
+            given.waves.end_method(tasks)
         heard.put(None)
 
 
-def _dispatch(name: str, given: Round, left: dict[str, Task]) -> Share:
+def _dispatch(name: str, given: Round, left: dict[str, Task], since: Mapping[str, int]) -> Share:
     """Carry tasks by a method until none is left; those with a record go from `left`."""
     method = discovery.load_method(name)
     rate = method.rate(given.config) if given.purse.limit is not None else None
-    share = Share(given.purse, name, rate, list(left.values()))
+    queue = given.waves.queue(name, given.config) if given.waves else None
+    share = Share(given.purse, name, rate, list(left.values()), queue, since=since)
     with method(given.run, given.config) as dispatcher:
+        dispatcher.others = given.others
         if dispatcher.detachable:
             given.leavable.add(name)
         for portion in _portions(dispatcher, share, given.purse):
@@ -262,6 +283,8 @@ def _dispatch(name: str, given: Round, left: dict[str, Task]) -> Share:
                 dispatcher.submit(portion)
             if given.stop.is_set() or not left:
                 break
+            if share.is_idle:  # Tasks of other methods decide what is wanted next.
+                given.stop.wait(_TICK_S)
             for record in dispatcher.completed(_TICK_S):
                 share.heard(record)
                 if left.pop(record.task, None):
@@ -269,15 +292,19 @@ def _dispatch(name: str, given: Round, left: dict[str, Task]) -> Share:
         given.leavable.discard(name)
         leaves = bool(left) and given.stop.is_set() and given.leave.is_set()
         dispatcher.detached = leaves and dispatcher.detachable
-        given.summary.detached += [name] * dispatcher.detached
+    given.summary.detached += [name] * dispatcher.detached
     share.paid(dispatcher.paid())  # What its machines have cost until the last of them was ended.
     return share
 
 
 def _portions(dispatcher: Dispatcher, share: Share, purse: Purse) -> Iterator[Sequence[Task]]:
-    """What may be submitted, time and again; ends when no more can be paid for."""
+    """What may be submitted, time and again; ends when no more can be paid for, or is needed."""
     portion: Sequence[Task] = share.first()
+    ends_tasks = type(dispatcher).close is not Dispatcher.close
     while not (share.over or purse.exceeded):
+        # What an earlier driver left is taken over in any case, and ended where nothing needs it.
+        if ends_tasks and share.is_answered and not portion:
+            return
         yield portion
         share.paid(dispatcher.paid())
         portion = share.more()
@@ -286,6 +313,6 @@ def _portions(dispatcher: Dispatcher, share: Share, purse: Purse) -> Iterator[Se
 def _spent_up(purse: Purse, left: int, held: int) -> str:
     return (
         f"'max_cost' is {purse.limit:g} USD, {purse.total:.2f} are spent, and what is left could "
-        f"cost more: {left} tasks have no result ({held} of them were not begun); raise it and go "
-        "on with resume-compute."
+        f"cost more: {left} tasks have no result ({held} of them were not started); raise it and "
+        "run resume-compute."
     )

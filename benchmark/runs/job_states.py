@@ -10,15 +10,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmark import results
+from benchmark.compute.baremetal.state import State
 from benchmark.compute.pilot.lists import Lists
 from benchmark.compute.submissions import carried_keys
-from benchmark.layout import TASKS
-from benchmark.results import Cause
+from benchmark.records import results
+from benchmark.records.layout import OUT, TASKS
+from benchmark.records.results import Cause
 
 if TYPE_CHECKING:
-    from benchmark.results import Record
-    from benchmark.tasks import Run
+    from benchmark.records.results import Record
+    from benchmark.records.tasks import Run
 
 STATES = (
     *("CREATED", "READY", "RUNNING", "RESTART_READY", "RUN_DONE", "JOB_FINISHED"),
@@ -45,6 +46,12 @@ def job_states(run: Run) -> dict[str, str]:
     }
 
 
+def in_engines(run: Run) -> set[str]:
+    """The tasks that earlier drivers gave to an engine, which may still have them."""
+    fleet = State.of(run)
+    return carried_keys(run) | _listed(run)[0] | set(fleet.sent(run) if fleet else ())
+
+
 def _state(record: Record | None, *, begun: bool, held: bool, alive: bool) -> str:
     if record is None:
         if begun:
@@ -61,8 +68,8 @@ def _state(record: Record | None, *, begun: bool, held: bool, alive: bool) -> st
 
 def _proposed(run: Run) -> list[str]:
     """The trials of a study."""
-    found = (run.key_of(path) for path in run.store.list(f"{run.name}/{TASKS}"))
-    keys = [key for key in found if key is not None]
+    listed = (run.store.list(f"{run.name}/{part}") for part in (OUT, TASKS))
+    keys = {key for paths in listed for path in paths if (key := run.key_of(path)) is not None}
     return sorted(keys, key=lambda key: (len(key), key))
 
 

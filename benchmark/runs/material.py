@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING
 
 from benchmark.data.splits import has_fold
 from benchmark.errors import ConfigError, DataError
-from benchmark.tasks import seeds_of
+from benchmark.records.tasks import seeds_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from benchmark.config import Config
+    from benchmark.config.loading import Config
     from benchmark.data import Dataset
     from benchmark.data.cache import Entry
     from benchmark.data.sources import Catalogue
-    from benchmark.tasks import Cell
+    from benchmark.records.tasks import Cell
 
 
 def seeds(config: Config) -> list[int]:

@@ -13,24 +13,23 @@ from typing import TYPE_CHECKING, Any
 
 import benchmark
 from benchmark.compute import methods
-from benchmark.data import sources
-from benchmark.data.datasets import EARLIER_HASH
 from benchmark.errors import BenchmarkError, ConditionsDifferError, ConfigError, DataError
-from benchmark.execution import own_metric, published
+from benchmark.execution import own_metric
 from benchmark.frameworks import entry_of, get, registry
-from benchmark.layout import task_key
-from benchmark.results import utc_now
-from benchmark.runs import material
+from benchmark.records.layout import task_key
+from benchmark.records.results import utc_now
+from benchmark.records.tasks import Cell, Manifest, Run, generate_tests
+from benchmark.runs.early_stop import until as early_stop
 from benchmark.store import open_store
-from benchmark.tasks import Cell, Manifest, Run, generate_tests
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
-    from benchmark.config import Config
+    from benchmark.config.loading import Config
     from benchmark.data.cache import Entry
+    from benchmark.records.tasks import Task
+    from benchmark.runs.early_stop.until import Until
     from benchmark.store import Store
-    from benchmark.tasks import Task
 
 CONDITIONS = ("runtime", "hard_limit", "cores", "memory", "split", "metric")
 
@@ -83,16 +82,23 @@ def draft(
         ConfigError: a framework is unknown or needs a longer budget, or a narrowing names nothing.
         DataError: no data set can be had.
     """
+    from benchmark.data import sources
+    from benchmark.execution import published
+    from benchmark.runs import material
+
     check_seams(config)
     frameworks = chosen_frameworks(config, _planned_locks(config))
     methods.check(config, {label: entry["name"] for label, entry in frameworks.items()})
+    narrowing = narrowing or Narrowing()
     catalogue = sources.Catalogue.of(config, on_event)
+    _check_present("framework", narrowing.frameworks, frameworks)
+    catalogue.check(narrowing.datasets or ())
     names = list(datasets) if datasets else catalogue.names()
-    for name in narrowing.datasets or () if narrowing else ():
+    for name in narrowing.datasets or ():
         if name in catalogue.faults:
             raise DataError(catalogue.faults[name])
     cells = generate_tests(list(frameworks), names, material.seeds(config))
-    cells = narrowed(cells, narrowing or Narrowing())
+    cells = narrowed(cells, narrowing)
     had = material.had(catalogue, [cell.dataset for cell in cells])
     cells, notes = material.with_folds(cells, had, config.split)
     metrics = own_metric.conditions(config.metric, material.examples(had), config.memory)
@@ -108,24 +114,37 @@ def draft(
     return Draft(config.run, manifest, had, dict(catalogue.faults), notes)
 
 
-def plan(store: Store, wanted: Draft, *, anew: bool = False) -> Plan:
+def plan(store: Store, wanted: Draft, *, anew: bool = False, until: Until | None = None) -> Plan:
     """The run of a draft, made or grown in the store; `anew` replaces one that is there.
+
+    `until` is the question that ends it early; without it that of the run that is there.
 
     Raises:
         ConditionsDifferError: the run exists under other conditions; nothing is written.
+        BenchmarkError: the question cannot be put to the grid; nothing is written.
     """
+    from benchmark.execution import published
+
     manifest = wanted.manifest
+    present: Run | None = None
     added = 0
     if not anew and store.get(f"{wanted.name}/manifest.json") is not None:
         present = Run.open(store, wanted.name)
         manifest = _grown(present, _as_hashed_then(present, wanted))
         added = len(manifest.cells) - len(present.manifest.cells)
+    manifest = early_stop.planned(manifest, present, until, _looked)
     run = Run(wanted.name, store, manifest)
     for name, entry in wanted.datasets.items():
         if manifest.datasets[name]["hash"] == entry.description["hash"]:
             published.publish(store, name, entry)
     run.save()
     return Plan(run, [run.task_of(cell) for cell in wanted.manifest.cells], added)
+
+
+def _looked(run: Run) -> dict[str, Any]:
+    from benchmark.runs.early_stop.tracking import looked, tracked
+
+    return looked(tracked(run))
 
 
 def existing(config: Config, store: Store, narrowing: Narrowing | None = None) -> Plan:
@@ -206,12 +225,7 @@ def narrowed(cells: tuple[Cell, ...], narrowing: Narrowing) -> tuple[Cell, ...]:
         ("data set", narrowing.datasets, {cell.dataset for cell in cells}),
         ("seed", narrowing.seeds, {cell.seed for cell in cells}),
     ):
-        strangers = sorted(set(wanted or ()) - present, key=str)
-        if strangers:
-            raise ConfigError(
-                f"The run has no {what} '{strangers[0]}'; it has "
-                f"{', '.join(str(name) for name in sorted(present, key=str))}."
-            )
+        _check_present(what, wanted, present)
     return tuple(
         cell
         for cell in cells
@@ -221,8 +235,19 @@ def narrowed(cells: tuple[Cell, ...], narrowing: Narrowing) -> tuple[Cell, ...]:
     )
 
 
+def _check_present(what: str, wanted: Collection[Any] | None, present: Collection[Any]) -> None:
+    strangers = sorted(set(wanted or ()) - set(present), key=str)
+    if strangers:
+        raise ConfigError(
+            f"The run has no {what} '{strangers[0]}'; it has "
+            f"{', '.join(str(name) for name in sorted(present, key=str))}."
+        )
+
+
 def _as_hashed_then(run: Run, wanted: Draft) -> Manifest:
     """The wanted manifest, with the hashes that an earlier version took of the same data."""
+    from benchmark.data.datasets import EARLIER_HASH
+
     datasets = dict(wanted.manifest.datasets)
     for name, entry in wanted.datasets.items():
         then = run.manifest.datasets.get(name, {}).get("hash")

@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from benchmark import packs, results
 from benchmark.errors import BenchmarkError
 from benchmark.frameworks import registry
-from benchmark.layout import task_key
-from benchmark.results import Cause
+from benchmark.records import packed_records, results
+from benchmark.records.layout import task_key
+from benchmark.records.results import Cause
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
+    from benchmark.records.tasks import Run, Task
     from benchmark.runs.taskfiles import Row
-    from benchmark.tasks import Run, Task
 
 
 def causes_of(names: Collection[str] | None) -> frozenset[Cause] | None:
@@ -39,7 +39,7 @@ class Ending:
 
 
 def endings(run: Run, tasks: Sequence[Task]) -> dict[str, Ending]:
-    """The ending of each task that was begun, by key; without an end it is `infrastructure`."""
+    """The ending of each task that was started, by key; without an end it is `infrastructure`."""
     told = results.outcomes(run, {task.key: task for task in tasks})
     lost = Ending(Cause.INFRASTRUCTURE, is_result=False)
     return {key: Ending(r.cause, r.is_result) if r else lost for key, r in told}
@@ -87,7 +87,7 @@ def of_rows(run: Run, rows: Sequence[Row], place: str) -> list[Task]:
         if not fitting:
             raise BenchmarkError(
                 f"{named} as {row.type:.80}, and run '{run.name}' has it as "
-                f"{tasks[0].labels['type']}; mend its type, or leave it out."
+                f"{tasks[0].labels['type']}; fix its type, or leave it out."
             )
         if len(fitting) > 1:
             several = " or ".join(str(task.labels["dataset"]) for task in fitting)
@@ -123,7 +123,7 @@ def delete(run: Run, tasks: Sequence[Task]) -> int:
         How many of the tasks had a record.
     """
     keys = [task.key for task in tasks]
-    packs.drop(run)
+    packed_records.drop(run)
     had = sum(ending.is_result for ending in endings(run, tasks).values())
     results.set_aside(run, keys)
     run.store.delete(path for path, _ in logs(run, tasks))

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from benchmark import bulk, results
-from benchmark.runs import spending
-from benchmark.runs.spending import forecast
+from benchmark.compute.waiting import waits_path
+from benchmark.parallel import record_reader
+from benchmark.records import results
+from benchmark.runs.costs import spending
+from benchmark.runs.costs.bill import Bill
+from benchmark.runs.costs.spending import forecast
+from benchmark.runs.early_stop import until as early_stop
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from benchmark.tasks import Run, Task
+    from benchmark.records.tasks import Run, Task
+    from benchmark.runs.early_stop.tracking import Answer
 
 RUNNING, WAITING = "running", "waiting"
 
@@ -24,7 +30,8 @@ class Status:
     """Counts of tasks. `causes` has results and tasks without one alike; times in seconds.
 
     `spent` and `forecast`, what the whole run will have cost, are in USD; None where no machine of
-    the run has a price.
+    the run has a price. `answers` is where the question stands that ends the run early. `waits`
+    are the reasons for which an engine does not start tasks.
     """
 
     run: str
@@ -39,6 +46,8 @@ class Status:
     running_now: bool
     spent: float | None = None
     forecast: float | None = None
+    answers: tuple[Answer, ...] = ()
+    waits: tuple[str, ...] = ()
 
     @property
     def failed(self) -> int:
@@ -53,6 +62,14 @@ class Status:
             if cause == "success" or results.Cause(cause).is_result
         )
 
+    @property
+    def left(self) -> int:
+        """How many tasks are still to be run, as far as a question's forecast can tell."""
+        without = self.without_result - self.causes.get(results.Cause.RETIRED, 0)
+        if not self.answers or sum(one.tasks for one in self.answers) != self.tasks:
+            return without
+        return min(without, sum(one.expected - one.ran for one in self.answers))
+
 
 def status(run: Run, tasks: Sequence[Task] | None = None) -> Status:
     """Read the records and the open attempts of a run."""
@@ -60,24 +77,30 @@ def status(run: Run, tasks: Sequence[Task] | None = None) -> Status:
     wanted = Counter(str(task.labels["framework"]) for task in chosen)
     driven = run.store.is_locked(f"driver-{run.name}")
     took = ran = 0.0
-    costs: Counter[str] = Counter()
+    bill = Bill()
     results_cost: list[float] = []
     words: Counter[str] = Counter()
     frameworks = {name: Counter[str]() for name in wanted}
-    parts = bulk.pieces(run, [task.key for task in chosen])
-    for told in bulk.folded(parts, partial(_counted, driven)):
+    retired, answers = _question(run)
+    parts = record_reader.pieces(run, [task.key for task in chosen])
+    counted = record_reader.folded(parts, partial(_counted, driven, retired))
+    for told in counted:
         took += told["took"]
         ran += told["ran"]
-        costs.update(told["costs"])
+        bill.update(told["bill"])
         results_cost += told["results_cost"]
         for name, counts in told["words"].items():
             frameworks[name].update(counts)
             words.update(counts)
+    begun = set().union(*(told["begun"] for told in counted))
+    for key in (task.key for task in chosen if task.key in retired and task.key not in begun):
+        words[str(results.Cause.RETIRED)] += 1
+        frameworks[run.task(key).labels["framework"]][str(results.Cause.RETIRED)] += 1
     for name, number in wanted.items():
         if waiting := number - frameworks[name].total():
             frameworks[name][WAITING] = waiting
-    words[WAITING] = len(chosen) - words.total()
-    spent = spending.total(run, costs)
+    words[WAITING] = waiting_tasks = len(chosen) - words.total()
+    spent = spending.total(run, bill)
     return Status(
         run=run.name,
         store=run.store.url,
@@ -90,33 +113,65 @@ def status(run: Run, tasks: Sequence[Task] | None = None) -> Status:
         mean_s=took / ran if ran else None,
         running_now=driven,
         spent=spent,
-        forecast=forecast(spent, results_cost, len(chosen)),
+        forecast=forecast(spent, results_cost, len(chosen) - words[str(results.Cause.RETIRED)]),
+        answers=answers,
+        waits=_waits(run) if waiting_tasks else (),
     )
 
 
-def _counted(driven: bool, piece: bulk.Piece) -> dict[str, Any]:
-    """Of tasks that were begun: by framework how many are what, and their times and costs."""
+def _waits(run: Run) -> tuple[str, ...]:
+    try:
+        return tuple(map(str, json.loads(run.store.get(waits_path(run)) or b"[]")))
+    except (ValueError, TypeError):
+        return ()
+
+
+def _question(run: Run) -> tuple[dict[str, str], tuple[Answer, ...]]:
+    """The tasks that the run's question does not need, with the reason, and where it stands."""
+    if not early_stop.is_asked(run.manifest):
+        return {}, ()
+    from benchmark.runs.early_stop.tracking import answers, tracked
+
+    tracker = tracked(run)
+    return tracker.retired(), tuple(answers(tracker))
+
+
+def _counted(
+    driven: bool, retired: Mapping[str, str], piece: record_reader.Piece
+) -> dict[str, Any]:
+    """Of tasks that were started: by framework how many are what, and their times and costs.
+
+    `begun` has those of them that are retired.
+    """
     words: dict[str, Counter[str]] = defaultdict(Counter)
     took, ran = 0.0, 0
-    costs: dict[str, float] = {}
+    bill = Bill()
     results_cost: list[float] = []
+    begun: list[str] = []
     framework_of = {cell.key: cell.framework for cell in piece.run.manifest.cells}
     for key, record in piece.outcomes():
         if record is None:
             word = RUNNING if driven else str(results.Cause.INFRASTRUCTURE)
+            if key in retired and not driven:
+                word = str(results.Cause.RETIRED)
         else:
             word = str(record.cause or record.status)
+            if key in retired:
+                word = str(results.Cause.RETIRED)
             if record.is_result and record.total_s is not None:
                 took += record.total_s
                 ran += 1
-            spending.add(costs, record)
+            bill.add(record)
             if record.cost is not None and record.is_result:
                 results_cost.append(record.cost)
         words[framework_of[key]][word] += 1
+        if key in retired:
+            begun.append(key)
     return {
+        "begun": begun,
         "words": words,
         "took": took,
         "ran": ran,
-        "costs": costs,
+        "bill": bill,
         "results_cost": results_cost,
     }

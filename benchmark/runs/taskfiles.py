@@ -16,14 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark import json_text
 from benchmark.errors import BenchmarkError
-from benchmark.outputs import place_of
+from benchmark.files import json_text
+from benchmark.files.output_files import place_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from benchmark.tasks import Task
+    from benchmark.records.tasks import Task
 
 MOST_BYTES = 256 * 1024 * 1024
 _KEYS = ("framework", "dataset", "type", "seed")

@@ -15,18 +15,21 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from benchmark import packs, results
-from benchmark.layout import OUT
-from benchmark.runs.spending import forecast
+from benchmark.records import packed_records, results
+from benchmark.records.layout import OUT
+from benchmark.runs.costs.spending import forecast
+from benchmark.runs.early_stop import until as early_stop
 from benchmark.runs.status import RUNNING, WAITING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from benchmark.results import AttemptIndex, Record
-    from benchmark.tasks import Run, Task
+    from benchmark.records.results import AttemptIndex, Record
+    from benchmark.records.tasks import Run, Task
+    from benchmark.runs.early_stop.tracking import Tracker
 
 SUCCESS = "success"
+RETIRED = str(results.Cause.RETIRED)
 RECENT_S = 300
 
 
@@ -48,7 +51,8 @@ class Standing:
 
     `cells` counts by (framework, data set) how many tasks are what: `success`, a cause, `running`
     or `waiting`. `failures` are those that came since the look before, in the order in which they
-    ended. `recent` is how many results ended in the last `RECENT_S` seconds. `left_s` is None
+    ended. `recent` is how many results ended in the last `RECENT_S` seconds. `question` has the
+    run's question, and of each task type whether it is answered. `left_s` is None
     where nothing runs, or nothing has ended yet to tell by. `spent` is what the last attempts
     of the tasks have cost, and `forecast` what all will have, in USD; None where no price is known.
     """
@@ -65,10 +69,15 @@ class Standing:
     running_now: bool
     spent: float | None = None
     forecast: float | None = None
+    question: str = ""
+
+    @property
+    def retired(self) -> int:
+        return self.words.get(RETIRED, 0)
 
     @property
     def without_result(self) -> int:
-        return self.tasks - self.results
+        return self.tasks - self.results - self.retired
 
 
 class Watch:
@@ -80,6 +89,7 @@ class Watch:
             task.key: (str(task.labels["framework"]), str(task.labels["dataset"])) for task in tasks
         }
         self._known: dict[str, Ended] = {}
+        self._tracker = _tracker(run)
 
     def look(self) -> Standing:
         """Read what is new. Of an undriven run this is all there is, for that was asked first."""
@@ -97,6 +107,8 @@ class Watch:
                     record.ended or "",
                     record.cost,
                 )
+                if self._tracker and record.task in self._tracker:
+                    self._tracker.add(record, final=record.cause is not results.Cause.INTERRUPTED)
                 if record.status == "failure":
                     failures.append(record)
         failures.sort(key=lambda record: record.ended or "")
@@ -116,7 +128,7 @@ class Watch:
             key = self._run.key_of(path)
             if key in self._places and not (key in self._known and self._known[key].is_result):
                 found[path] = e_tag
-        for path, data in packs.read(self._run, found):
+        for path, data in packed_records.read(self._run, found):
             record = results.record_at(self._run, path, data)
             if record is not None and record.attempt > index.aside.get(record.task, 0):
                 yield record
@@ -132,10 +144,13 @@ class Watch:
     ) -> Standing:
         cells: dict[tuple[str, str], Counter[str]] = {}
         words: Counter[str] = Counter()
+        retired = self._tracker.retired() if self._tracker else {}
         no_trace = RUNNING if driven else str(results.Cause.INFRASTRUCTURE)
         for key, place in self._places.items():
             known = self._known.get(key)
             word = known.word if known else no_trace if _begun(index, key) else WAITING
+            if key in retired and word != RUNNING:
+                word = RETIRED
             cells.setdefault(place, Counter())[word] += 1
             words[word] += 1
         since = (datetime.now(UTC) - timedelta(seconds=RECENT_S)).isoformat()
@@ -152,13 +167,25 @@ class Watch:
             cells=cells,
             failures=failures,
             recent=sum(1 for known in ended if known.ended >= since),
-            left_s=self._left_s(words[RUNNING]) if driven else None,
+            left_s=self._left_s(words[RUNNING], retired) if driven else None,
             running_now=driven,
             spent=spent,
-            forecast=forecast(spent, done, len(self._places)),
+            forecast=forecast(spent, done, len(self._places) - words[RETIRED]),
+            question=self._question(),
         )
 
-    def _left_s(self, running: int) -> float | None:
+    def _question(self) -> str:
+        """Such as `until best: classification answered, regression open (6 pairs)`."""
+        if self._tracker is None:
+            return ""
+        parts = []
+        for one in self._tracker.standings:
+            pairs = len(one.open_pairs)
+            left = f"open ({pairs} pair{'s' * (pairs != 1)})"
+            parts.append(f"{one.design.type} {'answered' if one.answered else left}")
+        return f"until {self._tracker.standings[0].design.question}: {', '.join(parts)}"
+
+    def _left_s(self, running: int, retired: Mapping[str, str]) -> float | None:
         """Each framework's open tasks by its own mean, or all frameworks', shared by those at work.
 
         Nothing is taken off for the time that running tasks have run already.
@@ -168,6 +195,8 @@ class Watch:
         to_do: Counter[str] = Counter()
         for key, (framework, _) in self._places.items():
             known = self._known.get(key)
+            if key in retired:
+                continue
             if known is None or not known.is_result:
                 to_do[framework] += 1
             elif known.total_s is not None:
@@ -181,6 +210,14 @@ class Watch:
             for name, number in to_do.items()
         )
         return work / running
+
+
+def _tracker(run: Run) -> Tracker | None:
+    if not early_stop.is_asked(run.manifest):
+        return None
+    from benchmark.runs.early_stop.tracking import Tracker
+
+    return Tracker(run)
 
 
 def looks(
@@ -201,5 +238,5 @@ def looks(
 
 
 def _begun(index: AttemptIndex, key: str) -> bool:
-    """Whether an attempt of this generation was begun."""
+    """Whether an attempt of this generation was started."""
     return index.last.get(key, 0) > index.aside.get(key, 0)

@@ -1,12 +1,12 @@
 """One object store: a folder, S3 or memory, with create-only objects.
 
     store = open_store("./runs")
-    store.create("default/out/a.json", b"{}")    # True; False when it is there already
-    store.get("default/out/a.json")              # None when it is not there
+    store.create("default/out/a.json", b"{}")    # True; False if it exists
+    store.get("default/out/a.json")              # None if it is missing
 
-obstore carries all three. In a folder the writes are ours, because a record must survive a power
-cut; on S3 the patience is ours, because only who tries again himself knows whose write it was that
-a create found there.
+All three use obstore. In a folder this package writes itself, because a record must survive a power
+cut; on S3 it retries itself, because only the code that retries knows whether the object that a
+create found is its own.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def open_store(url: str) -> Store:
     S3's endpoint, region and credentials come from the AWS SDK's own variables and files.
 
     Raises:
-        StoreError: the URL is none of these, the folder cannot be made, or there are no
+        StoreError: the URL is not one of these, the folder cannot be created, or there are no
             credentials.
     """
     if url.startswith("s3://"):
@@ -41,7 +41,8 @@ def open_store(url: str) -> Store:
     parts = urlsplit(url)
     if parts.scheme not in ("", "file"):
         raise StoreError(
-            f"'{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}' is no store; use a "
+            f"'{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}' is not a store; "
+            "use a "
             "folder's path or s3://bucket/folder/."
         )
     return FolderStore(Path(parts.path if parts.scheme == "file" else url).expanduser())

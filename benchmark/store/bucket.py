@@ -1,4 +1,4 @@
-"""A bucket of S3, or of a service that speaks S3, as the store.
+"""A bucket of S3, or of an S3-compatible service, as the store.
 
 Endpoint, region and credentials are found as the AWS SDK finds them: variables, profiles in the
 shared files, single sign-on, the role of a container or an instance.
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from benchmark.errors import StoreError
+from benchmark.files.input_files import read_bytes
 from benchmark.store.lease import LeasedStore
 
 if TYPE_CHECKING:
@@ -23,10 +24,10 @@ if TYPE_CHECKING:
 PATIENCE_S = 75.0
 SILENCE_S = 30.0
 _CONNECT_S, _REQUEST_S = 5, 600
-# The SDK renews what is to expire within ten minutes at the latest; obstore asks five minutes
-# before the time that it is told.
+# The SDK renews credentials that expire within ten minutes; obstore asks five minutes before the
+# time that it is given.
 _KNOWN_FOR = timedelta(minutes=10)
-_MEND = (
+_FIX = (
     "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or use a folder in "
     "'s3_bucket_root'"
 )
@@ -38,7 +39,7 @@ class BucketStore(LeasedStore):
     def replace(
         self, path: str, data: bytes, e_tag: str | None, patience_s: float | None = None
     ) -> str | None:
-        """Write over just that state of the object; the new ETag, or None if it has changed."""
+        """Overwrite exactly that state of the object; the new ETag, or None if it has changed."""
         import obstore
         from obstore.exceptions import PreconditionError
 
@@ -60,8 +61,8 @@ def open_bucket(
 
     Args:
         url: bucket and prefix.
-        patience_s: for how long a fault that may pass is tried again.
-        silence_s: after which a request that hears nothing is given up.
+        patience_s: how long transient faults are retried.
+        silence_s: after which a request without any data is given up.
 
     Raises:
         StoreError: there are no credentials, or the URL holds some.
@@ -74,7 +75,7 @@ def open_bucket(
     if "@" in bucket or not bucket:
         shown = url.rpartition("@")[2] if "@" in bucket else url
         raise StoreError(
-            f"'{shown}' does not name a bucket as s3://bucket/folder/ does; credentials stand in "
+            f"'{shown}' is not of the form s3://bucket/folder/; credentials belong in "
             "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or in a profile."
         )
     session = botocore.session.Session()
@@ -84,9 +85,11 @@ def open_bucket(
         region = os.environ.get("AWS_REGION") or session.get_config_variable("region")
         authority = session.get_config_variable("ca_bundle")
     except BotoCoreError as error:
-        raise StoreError(f"The store {url} cannot be opened: {_said(error)}; {_MEND}.") from error
+        raise StoreError(
+            f"The store {url} cannot be opened: {_first_line(error)}; {_FIX}."
+        ) from error
     if credentials is None:
-        raise StoreError(f"There are no AWS credentials for the store {url}; {_MEND}.")
+        raise StoreError(f"There are no AWS credentials for the store {url}; {_FIX}.")
     options: ClientConfig = {
         "connect_timeout": timedelta(seconds=_CONNECT_S),
         "read_timeout": timedelta(seconds=silence_s),
@@ -119,7 +122,7 @@ def _provider(credentials: Any) -> Callable[[], S3Credential]:
         try:
             frozen = credentials.get_frozen_credentials()
         except BotoCoreError as error:
-            raise StoreError(_said(error)) from None
+            raise StoreError(_first_line(error)) from None
         return {
             "access_key_id": frozen.access_key,
             "secret_access_key": frozen.secret_key,
@@ -156,15 +159,15 @@ def _endpoint(session: Any) -> str | None:
 
 def _certificates(path: str) -> bytes:
     try:
-        return Path(path).expanduser().read_bytes()
+        return read_bytes(Path(path).expanduser())
     except OSError as error:
         raise StoreError(
             f"The certificates in '{path}' cannot be read: {error.strerror}; correct AWS_CA_BUNDLE."
         ) from error
 
 
-def _said(error: Exception) -> str:
-    """The SDK's words; not those of a program of the user's, which may print what it likes."""
+def _first_line(error: Exception) -> str:
+    """The SDK's message; not the output of a user's credential program, which may be secret."""
     if type(error).__name__ == "CredentialRetrievalError":
-        return "the credentials could not be had"
+        return "the credentials could not be retrieved"
     return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

@@ -1,8 +1,8 @@
-"""What a store's error means: whether it passes, the reason in a sentence, and the mend.
+"""What a store's error means: whether it is transient, the reason in a sentence, and the fix.
 
 obstore gives an error's class and a text with the request, the reply's XML and the internals. The
-status and the code in it are read; the text itself is never shown, for a reply can repeat what a
-request was signed with.
+status and the code in it are read; the text itself is never shown, because a reply can repeat what
+a request was signed with.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from dataclasses import dataclass
 _KEYS = "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the profile"
 _REGION = "set AWS_REGION to the bucket's region"
 _BY_CODE = {
-    "NoSuchBucket": ("there is no such bucket", "make it, or name another in 's3_bucket_root'"),
-    "InvalidBucketName": ("that is no name for a bucket", "correct 's3_bucket_root'"),
+    "NoSuchBucket": ("there is no such bucket", "create it, or name another in 's3_bucket_root'"),
+    "InvalidBucketName": ("that is not a valid name for a bucket", "correct 's3_bucket_root'"),
     "InvalidAccessKeyId": ("the access key is not known there", _KEYS),
     "SignatureDoesNotMatch": ("the secret key does not belong to the access key", _KEYS),
     "InvalidToken": ("the session token is not valid", "sign in again"),
@@ -36,7 +36,7 @@ _BY_CODE = {
     "EntityTooLarge": ("the object is too large for it", "use a folder in 's3_bucket_root'"),
     "QuotaExceeded": ("the quota is used up", "free space there"),
 }
-# S3 says 409 to creates that race each other, 400 with RequestTimeout to a body that came slowly.
+# S3 answers 409 to creates that race each other, 400 with RequestTimeout to a slow body.
 _PASSING_CODES = ("RequestTimeout", "SlowDown", "InternalError", "ServiceUnavailable")
 _PASSING_STATUS = (408, 409, 429)
 _BY_ERRNO = {
@@ -48,20 +48,20 @@ _BY_ERRNO = {
     errno.EROFS: "mount it writable, or choose another place with 's3_bucket_root'",
     errno.EMFILE: "raise the limit on open files (ulimit -n)",
     errno.ENAMETOOLONG: "choose shorter names",
-    errno.ELOOP: "remove the link that is on the way; links are not followed",
+    errno.ELOOP: "remove the link in the path; links are not followed",
     errno.EIO: "check the disk",
-    errno.ESTALE: "mount it anew",
+    errno.ESTALE: "mount it again",
 }
-_OTHER_OS = "check that place, or choose another with 's3_bucket_root'"
+_OTHER_OS = "check this place, or choose another with 's3_bucket_root'"
 
 
 @dataclass(frozen=True)
 class Fault:
-    """`passing`: worth another try. `code` is S3's own where it gave one."""
+    """`passing`: transient, worth a retry. `code` is S3's error code, if it gave one."""
 
     passing: bool
     reason: str
-    mend: str
+    fix: str
     code: str = ""
 
 
@@ -83,22 +83,22 @@ def diagnose(error: Exception) -> Fault:
         return _of_reply(int(status.group(1)) if status else 200, text)
     if "HTTP error" in text:
         return _passing(_cut(text))
-    return Fault(False, f"{type(error).__name__}: {_first_line(text)}", "look at the store")
+    return Fault(False, f"{type(error).__name__}: {_first_line(text)}", "check the store")
 
 
 def _of_reply(status: int, text: str) -> Fault:
     code = _code(text)
     if code in _BY_CODE:
-        reason, mend = _BY_CODE[code]
-        return Fault(False, f"{reason} ({code})", mend, code)
+        reason, fix = _BY_CODE[code]
+        return Fault(False, f"{reason} ({code})", fix, code)
     if status >= 500 or status in _PASSING_STATUS or code in _PASSING_CODES:
         return _passing(f"it answered {status}{f' {code}' if code else ''}", code)
     if status in (301, 307):
         return Fault(False, *_BY_CODE["PermanentRedirect"], "PermanentRedirect")
     if status in (401, 403):
         return Fault(False, *_BY_CODE["AccessDenied"], "AccessDenied")
-    said = re.search(r"<Message>([^<]{1,200})", text)
-    reason = f"it answered {status}{f' {code}' if code else ''}{f', {said[1]}' if said else ''}"
+    found = re.search(r"<Message>([^<]{1,200})", text)
+    reason = f"it answered {status}{f' {code}' if code else ''}{f', {found[1]}' if found else ''}"
     return Fault(False, reason, "check the bucket and AWS_ENDPOINT_URL", code)
 
 
@@ -107,13 +107,13 @@ def _passing(reason: str, code: str = "") -> Fault:
 
 
 def _code(text: str) -> str:
-    """S3's own, from a reply or from what it said of one object of a bulk deletion."""
+    """S3's error code, from a reply or from the part on one object of a bulk deletion."""
     found = re.search(r"<Code>(\w+)</Code>|\(code: (\w+)\)", text)
     return (found[1] or found[2]) if found else ""
 
 
 def _cut(text: str) -> str:
-    """What broke a connection, by what the internals call it."""
+    """A transient fault: the reason for a broken connection, from the error's text."""
     if "dns error" in text:
         return "its name is not known"
     if "Connection refused" in text or "ConnectionRefused" in text:

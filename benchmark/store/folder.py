@@ -1,4 +1,4 @@
-"""A folder as the store: writes that survive a power cut, and locks that go with their process.
+"""A folder as the store: writes that survive a power cut, and locks that end with their process.
 
 A write is a temporary file, fsync, rename or link (which refuses an existing name), fsync of the
 folder.
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import quote
 
 from benchmark.errors import StoreError
-from benchmark.removal import OPEN_FOLDER
+from benchmark.files.removal import OPEN_FOLDER
 from benchmark.store.faults import diagnose
 from benchmark.store.holder import Holder
 from benchmark.store.objects import LOCKS, STAGING, Store
@@ -55,16 +55,16 @@ class FolderStore(Store):
             self._staging.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StoreError(
-                f"The store folder {root} cannot be made: {error.strerror}; choose another with "
-                "'s3_bucket_root', or free the place."
+                f"The store folder {root} cannot be created: {error.strerror}; choose another with "
+                "'s3_bucket_root', or free disk space."
             ) from error
         super().__init__(str(self.root), LocalStore(str(self.root)))
-        # A disk and a file server let each wait; more would only wait for the interpreter.
+        # Threads wait for disk or file server; more threads would only wait for the interpreter.
         self._readers, self._at_once = _READERS, _AT_ONCE
         self._sweep()
 
     def get(self, path: str) -> bytes | None:
-        """Read by ourselves: seven times as fast as through obstore for a record's 2 kB."""
+        """Read without obstore: seven times as fast for a record's 2 kB."""
         try:
             data = _read(self._path(path))
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
@@ -72,7 +72,7 @@ class FolderStore(Store):
             return None
         except OSError as error:
             if error.errno in _NO_FILE:
-                self.ignore(path, "is no regular file")
+                self.ignore(path, "is not a regular file")
                 return None
             raise self._failed("read", path, error) from error
         return data
@@ -84,7 +84,7 @@ class FolderStore(Store):
         return found
 
     def list(self, prefix: str = "") -> list[str]:
-        """By the names alone, without the look at each file that obstore takes."""
+        """List by names alone, without a stat of each file as in obstore."""
         start = self._path(prefix.strip("/")) if prefix else self.root
         skip = len(str(self.root)) + 1
         paths: builtins.list[str] = []
@@ -106,7 +106,7 @@ class FolderStore(Store):
         return paths
 
     def _below(self, folders: Sequence[str]) -> _Entries:
-        """The files and the folders in all of these; where they are many, several at once."""
+        """The files and the folders in all of these; many are listed several at once."""
         if len(folders) <= _AT_ONCE:
             return _all_entries(folders)
         files: builtins.list[str] = []
@@ -119,7 +119,7 @@ class FolderStore(Store):
         return files, inner
 
     def listed(self, prefix: str = "") -> dict[str, str | None]:
-        """Without ETags: they would take the look at each file."""
+        """List without ETags, which would need a stat of each file."""
         return dict.fromkeys(self.list(prefix))
 
     def put(self, path: str, data: bytes) -> None:
@@ -134,12 +134,12 @@ class FolderStore(Store):
             try:
                 os.link(staged, target)
             except FileExistsError:
-                # A file server's reply may have been lost, and its client have asked again.
+                # A file server's reply may have been lost, and its client may have retried.
                 return staged.stat().st_nlink > 1 and staged.samefile(target)
         return True
 
     def delete(self, paths: Iterable[str]) -> None:
-        """By folders that are opened one below the other, so that no link leads elsewhere."""
+        """Open folders one below the other, so that no link leads elsewhere."""
         path = ""
         for path in paths:
             target = self._path(path)
@@ -159,7 +159,7 @@ class FolderStore(Store):
         """Open a folder of the store.
 
         Raises:
-            OSError: it is not there, or a link lies on the way below the store's own folder.
+            OSError: it does not exist, or its path contains a link below the store's own folder.
         """
         folder = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         for part in place.relative_to(self.root).parts:
@@ -179,7 +179,7 @@ class FolderStore(Store):
     def lock(self, name: str, on_lost: Callable[[], None] | None = None) -> Iterator[None]:  # noqa: ARG002
         """Hold a name while the block runs; it goes with the process, however that ends.
 
-        `on_lost` is never called: nobody can take this lock from a living process.
+        `on_lost` is never called: this lock cannot be taken from a living process.
 
         Raises:
             StoreError: another process holds it.
@@ -191,14 +191,16 @@ class FolderStore(Store):
                 raise StoreError(self._driven(name, _holder(file))) from None
             except OSError as error:
                 raise self._failed("lock", f"{LOCKS}/{name}", error) from error
-            with contextlib.suppress(OSError):  # a full disk hides who holds it, no more
+            with contextlib.suppress(
+                OSError
+            ):  # on a full disk only the holder's description is missing
                 file.truncate(0)
                 file.write(Holder.here().to_bytes())
             yield
 
     def is_locked(self, name: str) -> bool:
         try:
-            with self._lock_path(name).open("rb") as file:
+            with self._open_lock(name, os.O_RDONLY) as file:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except FileNotFoundError:
             return False
@@ -212,16 +214,26 @@ class FolderStore(Store):
         path = self._lock_path(name)
         try:
             path.parent.mkdir(exist_ok=True)
-            return path.open("a+b", buffering=0)
+            return self._open_lock(name, os.O_RDWR | os.O_APPEND | os.O_CREAT)
         except OSError as error:
             raise self._failed("write", f"{LOCKS}/{name}", error) from error
+
+    def _open_lock(self, name: str, flags: int) -> BinaryIO:
+        """Open a lock's file: never through a link, and never a pipe, which would wait."""
+        flags |= os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        handle = os.open(self._lock_path(name), flags, 0o666)
+        file = open(handle, "rb" if flags & os.O_ACCMODE == os.O_RDONLY else "r+b", buffering=0)  # noqa: PTH123, SIM115
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            file.close()
+            raise OSError(errno.EINVAL, "it is no regular file")
+        return file
 
     def _lock_path(self, name: str) -> Path:
         return self.root / LOCKS / quote(name, safe="")
 
     def _path(self, path: str) -> Path:
         if path.startswith("/") or any(part in ("", ".", "..") for part in path.split("/")):
-            raise StoreError(f"'{path}' is no path in the store {self.url}.")
+            raise StoreError(f"'{path}' is not a path in the store {self.url}.")
         return self.root / path
 
     @contextlib.contextmanager
@@ -244,22 +256,24 @@ class FolderStore(Store):
         except OSError as error:
             raise self._failed("write", path, error) from error
         finally:
-            with contextlib.suppress(OSError):  # the fault above says why; the sweep has it later
+            with contextlib.suppress(
+                OSError
+            ):  # the error above has the reason; the sweep removes it later
                 staged.unlink(missing_ok=True)
 
     def _is_there(self, verb: str, path: str) -> None:
-        """A folder that has gone looks empty, and all its results lost."""
+        """Check that the folder exists: a missing one would look empty."""
         if not self._staging.is_dir():
-            gone = FileNotFoundError(errno.ENOENT, "the folder has gone")
+            gone = FileNotFoundError(errno.ENOENT, "the folder no longer exists")
             raise self._failed(verb, path, gone) from None
 
     def _failed(self, verb: str, path: str, error: OSError) -> StoreError:
         if error.errno == errno.ENOENT and not self._staging.is_dir():
-            reason, mend = "the folder has gone", "mount it or put it back"
+            reason, fix = "the folder no longer exists", "mount it or put it back"
         else:
             fault = diagnose(error)
-            reason, mend = fault.reason, fault.mend
-        return StoreError(f"The store {self.url} cannot {verb} '{path}': {reason}; {mend}.")
+            reason, fix = fault.reason, fault.fix
+        return StoreError(f"The store {self.url} cannot {verb} '{path}': {reason}; {fix}.")
 
     def _sweep(self) -> None:
         """Remove what a killed writer left in the staging folder."""
@@ -278,7 +292,7 @@ class FolderStore(Store):
 
 
 def _entries(folder: str) -> _Entries:
-    """The paths of the files and of the folders in a folder, which may go meanwhile."""
+    """The paths of the files and of the folders in a folder, which may disappear meanwhile."""
     files: list[str] = []
     folders: list[str] = []
     try:
@@ -296,7 +310,7 @@ def _entries(folder: str) -> _Entries:
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
-    except OSError:  # A link that leads to itself; who reads it ignores it.
+    except OSError:  # A link that leads to itself; readers ignore it.
         return False
 
 
@@ -317,19 +331,19 @@ def _read(path: Path) -> bytes:
         facts = os.fstat(descriptor)
         if stat.S_ISDIR(facts.st_mode):
             raise IsADirectoryError
-        if not stat.S_ISREG(facts.st_mode):  # A pipe would keep us waiting, a device has no end.
+        if not stat.S_ISREG(facts.st_mode):  # A pipe would block, a device has no end.
             raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
         size = facts.st_size
         data = os.read(descriptor, size)
         while len(data) < size and (more := os.read(descriptor, size - len(data))):
-            data += more  # A read may give less than was asked for.
+            data += more  # A read may return less than requested.
         return data
     finally:
         os.close(descriptor)
 
 
 def _take(file: BinaryIO) -> None:
-    """Lock the file; a few tries, for who asks whether it is locked has it for an instant."""
+    """Lock the file; try a few times, because a check whether it is locked holds it briefly."""
     for left in reversed(range(_TRIES)):
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -346,4 +360,4 @@ def _holder(file: BinaryIO) -> str:
     try:
         return str(Holder.from_bytes(file.read()))
     except (ValueError, TypeError):
-        return "it has just begun"
+        return "it has just started"

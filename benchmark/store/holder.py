@@ -1,4 +1,4 @@
-"""Who holds a lock: host, process and since when, as it is written beside the lock."""
+"""The holder of a lock: host, process and start, as written beside the lock."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 
 class Life(Enum):
-    """Whether a process runs. Of one that cannot be seen nothing is taken for granted."""
+    """Whether a process runs; nothing is assumed about one that cannot be seen."""
 
     ALIVE = "alive"
     DEAD = "dead"
@@ -21,10 +21,10 @@ class Life(Enum):
 
 
 def process_life(pid: int, started: str) -> Life:
-    """Whether the process of this PID namespace runs that began then (see `_started`).
+    """Whether the process of this PID namespace that started at `started` runs (see `_started`).
 
-    /proc may hide other users' processes (hidepid): those are asked after by a signal, which tells
-    that some process has the number, and not which.
+    /proc may hide other users' processes (hidepid): those are checked by a signal, which shows
+    that some process has the number, but not which.
     """
     now = _started(pid)
     if now is not None:
@@ -39,7 +39,7 @@ def process_life(pid: int, started: str) -> Life:
 
 
 def machine() -> str:
-    """What a machine keeps over a reboot and a container over a restart; "" if there is none."""
+    """An id that a machine keeps over a reboot and a container over a restart; "" if unknown."""
     try:
         return Path("/etc/machine-id").read_text().strip()
     except (OSError, ValueError):
@@ -49,7 +49,7 @@ def machine() -> str:
 @dataclass(frozen=True)
 class Holder:
     """`place` is the machine's boot and PID namespace, in which `pid` and `started` mean one
-    process; `owner` is one taking of the lock, and `renewed` differs with every sign of life.
+    process; `owner` is one acquisition of the lock, and `renewed` changes with every renewal.
     """
 
     owner: str
@@ -81,21 +81,21 @@ class Holder:
         """Read it.
 
         Raises:
-            ValueError: the bytes are none.
+            ValueError: the bytes are not a holder.
             TypeError: they are of another form.
         """
         return Holder(**json.loads(data))
 
     @property
     def life(self) -> Life:
-        """What can be seen from here of its process; of another place's that is nothing."""
+        """What this process can see of the holder's; nothing if it is in another place."""
         if not self.place or self.place != _place():
             return Life.UNKNOWN
         return process_life(self.pid, self.started)
 
     @property
     def is_dead(self) -> bool:
-        """True only if it can be seen from here that its process has ended."""
+        """True only if this process can see that the holder's has ended."""
         return self.life is Life.DEAD
 
     def __str__(self) -> str:
@@ -103,7 +103,7 @@ class Holder:
 
 
 def _place() -> str:
-    """The boot and the PID namespace, or "" where that cannot be known."""
+    """The boot and the PID namespace, or "" if unknown."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
@@ -112,9 +112,9 @@ def _place() -> str:
 
 
 def _started(pid: int) -> str | None:
-    """When a process began, in ticks since boot; "" of one that has ended and not been reaped.
+    """When a process started, in ticks since boot; "" for one that has ended but is not reaped.
 
-    None of one that cannot be seen.
+    None for one that cannot be seen.
     """
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

@@ -1,9 +1,9 @@
-"""A lock in a store that has none: a lease object, renewed while its holder lives.
+"""A lock in a store without locks: a lease object, renewed while its holder lives.
 
-The lease is made by a create-only write, and every renewal and takeover is a write on just the
+The lease is created by a create-only write, and every renewal and takeover overwrites exactly the
 state that was read, so of several only one can succeed. A lease that was not renewed for `STALE_S`
-may be taken over; its age is told by the store's clock alone, for the clocks of two machines
-differ. Where holder and taker can see each other's processes, a dead holder's goes at once.
+may be taken over; its age is measured by the store's clock alone, because the clocks of two
+machines differ. If the new holder can see that the old one has ended, it takes over at once.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def lease_path(name: str) -> str:
 
 
 def holder_of(store: Store, name: str) -> Holder | None:
-    """Who holds a name, or None if no one does."""
+    """The holder of a name, or None."""
     found = store.stored(lease_path(name))
     return None if found is None or _is_free(found, lambda: _readers_now_s(store)) else _read(found)
 
@@ -50,7 +50,7 @@ def _is_free(found: Stored, now_s: Callable[[], float]) -> bool:
 
 
 def _now_s(store: Store) -> float:
-    """The time by the store's own clock: when it says that something was written just now."""
+    """The time by the store's own clock: the modification time of an object written just now."""
     path = f"{LOCKS}/.now-{secrets.token_hex(8)}"
     store.put(path, b"")
     written = store.stored(path)
@@ -59,7 +59,7 @@ def _now_s(store: Store) -> float:
 
 
 def _readers_now_s(store: Store) -> float:
-    """The same for who may have no right to write, and then trusts this machine's clock."""
+    """The store's time; this machine's time if the store cannot be written."""
     try:
         return _now_s(store)
     except StoreError:
@@ -67,7 +67,7 @@ def _readers_now_s(store: Store) -> float:
 
 
 class Lease:
-    """One taking of a name in a store; renewed by a thread until it is given back."""
+    """One acquisition of a name in a store; renewed by a thread until it is released."""
 
     def __init__(
         self,
@@ -87,7 +87,7 @@ class Lease:
         self._thread = threading.Thread(target=self._keep, name=f"lease {name}", daemon=True)
 
     def take(self) -> Holder | None:
-        """Take the name and begin to renew it; who holds it, if someone does."""
+        """Take the name and start to renew it; return the holder, if there is one."""
         for _ in range(_TRIES):
             found = self._store.stored(self._path)
             if found is None:
@@ -104,21 +104,21 @@ class Lease:
             if holder:
                 return holder
         raise StoreError(
-            f"The lock '{self._path}' in {self._store.url} changes all the time; try again."
+            f"The lock '{self._path}' in {self._store.url} changes constantly; try again."
         )
 
     def give_back(self) -> None:
-        """Stop renewing, and remove the lease if it is still ours."""
+        """Stop renewing, and remove the lease if it is still this process's."""
         self._ended.set()
         self._thread.join()
         try:
             if self._renewed():
                 self._store.delete([self._path])
         except StoreError as error:
-            _log.warning("%s The lock lapses by itself in %.0f s.", error, STALE_S)
+            _log.warning("%s The lock expires in %.0f s.", error, STALE_S)
 
     def check(self) -> None:
-        """Before a write: renew a lease that may have run out, as after a sleep of this machine.
+        """Before a write, renew a lease that may have expired, such as after this machine slept.
 
         The ETag of the last renewal is the lease's epoch: where another has taken the name since,
         the renewal fails and the store refuses the write.
@@ -132,19 +132,19 @@ class Lease:
                 if not self._renewed():
                     return
             except StoreError:
-                # Out of reach: who cannot write cannot tell either whether it was taken. It is
-                # tried again at the next beat, and the driver's own requests meet the same fault.
+                # Unreachable: whether the lease was taken is unknown. The next renewal tries again,
+                # and the driver's own requests meet the same fault.
                 continue
 
     def _renewed(self, patience_s: float | None = RENEW_S) -> bool:
-        """Write a sign of life on our own last one; False, and the loss told, if that is gone."""
+        """Renew our own last lease; if it is gone, report the loss and return False."""
         with self._turn:
             return self._renew(patience_s)
 
     def _renew(self, patience_s: float | None) -> bool:
         if self._e_tag is None:
             return False
-        begun_s = _clock_s()
+        started_s = _clock_s()
         self._holder = replace(self._holder, renewed=self._holder.renewed + 1)
         data = self._holder.to_bytes()
         e_tag = self._store.replace(self._path, data, self._e_tag, patience_s=patience_s)
@@ -152,22 +152,22 @@ class Lease:
             found = self._store.stored(self._path)
             holder = found and _read(found)
             if holder and found and holder.owner == self._holder.owner:
-                # A try of an earlier beat had come through after all.
-                self._e_tag, self._renewed_s = found.e_tag, begun_s
+                # A try of an earlier renewal had succeeded after all.
+                self._e_tag, self._renewed_s = found.e_tag, started_s
                 return True
             self._e_tag = None
             self._on_lost(
                 f"The lock on '{self._name.removeprefix('driver-')}' in {self._store.url} was "
-                f"taken from this process, by {holder or 'one that has given it back'}; nothing "
-                "more is written here. See how it stands with status."
+                f"taken from this process, by {holder or 'one that has released it'}; nothing "
+                "more is written here. Check the run with status."
             )
             return False
-        self._e_tag, self._renewed_s = e_tag, begun_s
+        self._e_tag, self._renewed_s = e_tag, started_s
         return True
 
 
 def _clock_s() -> float:
-    """Seconds that go on while the machine sleeps, where the system counts those."""
+    """Seconds that include the machine's sleep, where the system counts it."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
@@ -212,7 +212,7 @@ class LeasedStore(Store):
         lease = Lease(self, name, lost)
         holder = lease.take()
         if holder is not None:
-            raise StoreError(self._driven(name, f"{holder} (one that has died is let go in 60 s)"))
+            raise StoreError(self._driven(name, f"{holder} (a dead holder's lock expires in 60 s)"))
         self._leases.append(lease)
         try:
             yield
@@ -227,7 +227,7 @@ class LeasedStore(Store):
 
 
 def _read(found: Stored) -> Holder | None:
-    """The holder, or None where the bytes are no lease."""
+    """The holder, or None if the bytes are not a lease."""
     try:
         return Holder.from_bytes(found.data)
     except (ValueError, TypeError):

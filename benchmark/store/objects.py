@@ -25,8 +25,8 @@ STAGING = ".staging"
 LOCKS = ".locks"
 _PARALLEL = 32
 _BATCH = 1000
-# Parts of 5 MB under way at once: the wait for a reply begins with the request, so that a slow line
-# must carry them all in the time of silence that is allowed (30 s: 2.7 Mbit/s).
+# Parts of 5 MB sent at once: the wait for a reply starts with the request, so a slow line must
+# carry all of them within the time-out without data (30 s: 2.7 Mbit/s).
 _PARTS = 2
 _T = TypeVar("_T")
 _log = logging.getLogger("benchmark.store")
@@ -34,7 +34,7 @@ _log = logging.getLogger("benchmark.store")
 
 @dataclass(frozen=True)
 class Stored:
-    """An object with what names this state of it."""
+    """An object with the ETag of its state."""
 
     data: bytes
     e_tag: str | None
@@ -44,7 +44,7 @@ class Stored:
 class Store:
     """Objects by path. Paths have '/' between segments and no leading slash.
 
-    `patience_s` is for how long a fault that may pass is tried again; 0 where there are none.
+    `patience_s` is how long transient faults are retried; 0 where there are none.
     """
 
     has_e_tags: ClassVar[bool] = True
@@ -56,14 +56,14 @@ class Store:
         self._guard = threading.Lock()
         self._held: set[str] = set()
         self._lost: str | None = None
-        # Objects that count as absent, with why; and whether the log names each.
+        # Objects that count as absent, with the reason; and whether the log names each.
         self.ignored: dict[str, str] = {}
         self.names_ignored = True
-        # get_many's threads, and how many objects each reads before it hands them over.
+        # get_many's threads, and how many objects each reads at a time.
         self._readers, self._at_once = _PARALLEL, 1
 
     def get(self, path: str) -> bytes | None:
-        """The object's bytes, or None where there is no such object."""
+        """The object's bytes, or None if there is no such object."""
         import obstore
 
         def read(_: bool) -> bytes | None:
@@ -92,14 +92,14 @@ class Store:
         return self._persist("read", path, read)
 
     def get_many(self, paths: Iterable[str]) -> Iterator[tuple[str, bytes | None]]:
-        """(path, bytes or None) in the order asked, many requests at once.
+        """(path, bytes or None) in the requested order, many requests at once.
 
         No more than two rounds of requests are read ahead, so memory does not grow with `paths`.
         """
         return self._each(paths, self.get)
 
     def stored_many(self, paths: Iterable[str]) -> Iterator[tuple[str, Stored | None]]:
-        """As `get_many`, with what names the state of each object."""
+        """As `get_many`, with the ETag of each object's state."""
         return self._each(paths, self.stored)
 
     def _each(self, paths: Iterable[str], read: Callable[[str], _T]) -> Iterator[tuple[str, _T]]:
@@ -123,7 +123,7 @@ class Store:
                     waiting.cancel()
 
     def put(self, path: str, data: bytes) -> None:
-        """Write the object, over an older one; durable when this returns."""
+        """Write the object, replacing an older one; durable when this returns."""
         import obstore
 
         self._persist(
@@ -133,9 +133,9 @@ class Store:
     def create(self, path: str, data: bytes) -> bool:
         """Write the object unless there is one: True if this call made it. Durable.
 
-        A try whose reply was lost may have made the object. If the next one finds an object there,
-        it is this call's own exactly when it holds `data`: two that race for one path must not
-        write the same bytes.
+        A try whose reply was lost may have created the object. If the next one finds an object, it
+        is this call's own exactly if it holds `data`: two that race for one path must not write
+        the same bytes.
         """
         import obstore
         from obstore.exceptions import AlreadyExistsError
@@ -144,7 +144,9 @@ class Store:
             try:
                 obstore.put(self._backend, path, data, mode="create")
             except AlreadyExistsError as error:
-                if diagnose(error).passing:  # S3's 409: two creates met, and none may have won
+                if diagnose(
+                    error
+                ).passing:  # S3's 409: two creates raced, and neither may have succeeded
                     raise
                 return again and self.get(path) == data
             return True
@@ -152,7 +154,7 @@ class Store:
         return self._persist("write", path, write)
 
     def delete(self, paths: Iterable[str]) -> None:
-        """Remove objects; one that is not there is no error."""
+        """Remove objects; a missing one is not an error."""
         import obstore
 
         paths = iter(paths)
@@ -171,7 +173,7 @@ class Store:
         return builtins.list(self.listed(prefix))
 
     def listed(self, prefix: str = "") -> dict[str, str | None]:
-        """The paths below a prefix, sorted, each with the ETag of its state, where there are any.
+        """The paths below a prefix, sorted, each with its state's ETag if the store has ETags.
 
         Equal ETags of one path mean equal bytes.
         """
@@ -197,7 +199,7 @@ class Store:
         return {path: found[path] for path in sorted(found)}
 
     def ignore(self, path: str, why: str) -> None:
-        """Name an object that counts as absent, once, in the log."""
+        """Log an object that counts as absent, once."""
         if path not in self.ignored:
             self.ignored[path] = why
             if self.names_ignored:
@@ -205,12 +207,12 @@ class Store:
 
     @contextlib.contextmanager
     def lock(self, name: str, on_lost: Callable[[], None] | None = None) -> Iterator[None]:  # noqa: ARG002
-        """Hold a name while the block runs; it goes with the process, however that ends.
+        """Hold a name while the block runs; it is released with the process, however that ends.
 
         Args:
             name: what is held.
-            on_lost: called, in another thread, when another took the name from this process
-                because it had not been heard of for too long. From then on this store refuses
+            on_lost: called in another thread when another process took the name from this one
+                because it had not renewed it in time. From then on this store refuses
                 everything, and the block ends with a StoreError.
 
         Raises:
@@ -227,14 +229,14 @@ class Store:
 
     @property
     def is_lost(self) -> bool:
-        """Whether another has taken a name from this process, so that all is refused here."""
+        """Whether another process has taken a name from this one; all requests are refused then."""
         return self._lost is not None
 
-    # How long a name may look held after its holder has ended.
+    # How long a name may appear held after its holder has ended.
     lapse_s = 0.0
 
     def is_locked(self, name: str) -> bool:
-        """Whether someone holds the name."""
+        """Whether a process holds the name."""
         return name in self._held
 
     def _driven(self, name: str, holder: str) -> str:
@@ -242,7 +244,7 @@ class Store:
         return f"Another process drives '{what}' in {self.url}: {holder}; wait for it or end it."
 
     def _bucket_is_there(self, error: Exception) -> None:
-        """S3 says 404 to a missing object and to a missing bucket alike."""
+        """Check the bucket: S3 answers 404 to a missing object and to a missing bucket."""
         if diagnose(error).code == "NoSuchBucket":
             raise error
 
@@ -253,14 +255,14 @@ class Store:
         action: Callable[[bool], _T],
         patience_s: float | None = None,
     ) -> _T:
-        """Do it; while the fault is one that passes, do it again, for as long as patience lasts.
+        """Run the action; retry transient faults until the retry time is over.
 
-        obstore's own tries are off: it does not tell that it made several, and holds the process
-        while it waits. `action` is told whether an earlier try may have come through.
+        obstore's own retries are off: it does not report that it made several, and blocks the
+        process while it waits. `action` gets whether an earlier try may have succeeded.
         """
         if self._lost:
             raise StoreError(self._lost)
-        begun, tries = time.monotonic(), 0
+        started, tries = time.monotonic(), 0
         while True:
             try:
                 done = action(tries > 0)
@@ -270,13 +272,13 @@ class Store:
                 fault = diagnose(error)
                 wait = None
                 if fault.passing:
-                    wait = self._patience.wait_s(begun, tries, fault.reason, patience_s)
+                    wait = self._patience.wait_s(started, tries, fault.reason, patience_s)
                 if wait is None:
                     passing = fault.passing and self._patience.outage_s()
                     tried = f" for {passing:.0f} s" if passing else ""
                     raise StoreError(
                         f"The store {self.url} cannot {verb} '{path}': {fault.reason}{tried}; "
-                        f"{fault.mend}."
+                        f"{fault.fix}."
                     ) from error
             else:
                 self._patience.answered()

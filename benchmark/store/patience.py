@@ -1,4 +1,4 @@
-"""For how long a store that is out of reach is tried again: one outage, whoever meets it."""
+"""How long an unreachable store is retried: one outage, shared by all requests."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ _log = logging.getLogger("benchmark.store")
 
 
 class Patience:
-    """The waits between tries, longer and longer, up to `limit_s` after the outage began.
+    """Increasing waits between tries, up to `limit_s` after the start of the outage.
 
-    An outage begins with a request that fails and ends with one that succeeds. What is asked for
-    late in it has no more than `_LEAST_S` of its own, so that a program that asks for one thing
-    after the other ends soon after its first failure.
+    An outage starts with a request that fails and ends with one that succeeds. A request late in
+    it is retried for `_LEAST_S` at most, so that a program that sends one request after another
+    ends soon after its first failure.
     """
 
     def __init__(self, place: str, limit_s: float) -> None:
         self.limit_s = limit_s
         self._place = place
         self._since: float | None = None
-        self._told = False
+        self._logged = False
 
     def wait_s(
-        self, begun: float, tries: int, reason: str, limit_s: float | None = None
+        self, started: float, tries: int, reason: str, limit_s: float | None = None
     ) -> float | None:
-        """Seconds until the next try of what was begun then; None when it is to fail."""
+        """Seconds until the next try of a request that began at `started`; None to give up."""
         now = time.monotonic()
-        since = self._since = min(begun, self._since or begun)
+        since = self._since = min(started, self._since or started)
         limit = self.limit_s if limit_s is None else limit_s
         wait = min(_FIRST_WAIT_S * 2.0 ** min(tries, 10), _LONGEST_WAIT_S)
-        if now + wait > since + limit and now + wait > begun + min(limit, _LEAST_S):
+        if now + wait > since + limit and now + wait > started + min(limit, _LEAST_S):
             return None
-        if now > since + _WORD_AFTER_S and not self._told:
-            self._told = True
+        if now > since + _WORD_AFTER_S and not self._logged:
+            self._logged = True
             _log.warning(
-                "The store %s is out of reach (%s); trying again for up to %.0f s.",
+                "The store %s is unreachable (%s); retrying for up to %.0f s.",
                 self._place,
                 reason,
                 max(0.0, since + self.limit_s - now),
@@ -47,9 +47,9 @@ class Patience:
         return wait * (0.5 + secrets.randbelow(500) / 1000)
 
     def outage_s(self) -> float:
-        """For how long the store has been out of reach."""
+        """For how long the store has been unreachable."""
         return 0.0 if self._since is None else time.monotonic() - self._since
 
     def answered(self) -> None:
-        """The store is in reach."""
-        self._since, self._told = None, False
+        """Note that the store is reachable."""
+        self._since, self._logged = None, False

@@ -12,7 +12,7 @@ FOLDER = Path(__file__).parents[1] / "reference"
 
 def pages() -> dict[str, str]:
     """The text of each page of docs/reference, by the file's name."""
-    from docs.generate import commands, configuration, records, service
+    from docs.generate import commands, configuration, records, service, structure
 
     return {
         "configuration.md": configuration.page(),
@@ -20,4 +20,5 @@ def pages() -> dict[str, str]:
         "records.md": records.page(),
         "rest.md": service.rest_page(),
         "grpc.md": service.grpc_page(),
+        "packages.md": structure.page(),
     }

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from benchmark.cli.parser import ALIASES, COMMANDS, GROUPS, make_parser
+from benchmark.cli.commands import ALIASES, COMMANDS, GROUPS
+from benchmark.cli.parser import make_parser
 from docs.generate.markdown import NOTE, prose, table
 
 if TYPE_CHECKING:

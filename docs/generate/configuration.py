@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from benchmark.cache import CACHE_VARIABLE
-from benchmark.config import PREFIX, QUICKSTART
-from benchmark.config_keys import (
+from benchmark.config.cache import CACHE_VARIABLE
+from benchmark.config.keys import (
     Config,
     FrameworkEntry,
-    MetaflowOptions,
     OwnMetric,
+)
+from benchmark.config.loading import PREFIX, QUICKSTART
+from benchmark.config.method_options import (
+    AwsOptions,
+    KubernetesOptions,
+    MetaflowOptions,
     PilotOptions,
+    RayOptions,
     SlurmOptions,
 )
 from docs.generate.markdown import NOTE, code, table, texts_of, words
@@ -25,6 +30,9 @@ _INNER = {
     "The keys of slurm": SlurmOptions,
     "The keys of pilot, within slurm": PilotOptions,
     "The keys of metaflow": MetaflowOptions,
+    "The keys of kubernetes": KubernetesOptions,
+    "The keys of ray": RayOptions,
+    "The keys of aws": AwsOptions,
 }
 
 

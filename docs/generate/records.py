@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from benchmark.results import Cause, Record
+from benchmark.records.results import Cause, Record
 from benchmark.runs.compiled import COLUMNS
 from docs.generate.markdown import NOTE, prose, table, texts_of
 

@@ -9,7 +9,7 @@ from docs.generate.markdown import NOTE, code, prose, table, words
 if TYPE_CHECKING:
     from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
-    from benchmark.hpo.service.service import Service
+    from benchmark.hpo.service.core.service import Service
 
 
 def rest_page() -> str:
@@ -33,7 +33,7 @@ def rest_page() -> str:
 
 def openapi() -> dict[str, Any]:
     """The application's own description; no route of it is called, so it needs no service."""
-    from benchmark.hpo.service.rest import make_app
+    from benchmark.hpo.service.app import make_app
 
     return make_app(cast("Service", None)).openapi()
 
@@ -82,14 +82,14 @@ def _refusals(document: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def grpc_page() -> str:
-    from benchmark.hpo.service import hpo_pb2
+    from benchmark.hpo.service.classic import hpo_pb2
 
     file = hpo_pb2.DESCRIPTOR
     parts = [
         NOTE,
         "# gRPC\n",
         f"Package `{file.package}`, as clients of Kruize HPO know it; the file is "
-        "`benchmark/hpo/service/hpo.proto`. Fields from 100 on are additions.\n",
+        "`benchmark/hpo/service/classic/hpo.proto`. Fields from 100 on are additions.\n",
     ]
     for service in file.services_by_name.values():
         calls = [

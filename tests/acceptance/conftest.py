@@ -36,7 +36,7 @@ def refused(ended: subprocess.CompletedProcess[str], *words: str) -> None:
     assert ended.returncode == 2, ended.stderr
     assert ended.stdout == ""
     assert "Traceback" not in ended.stderr
-    assert "our fault" not in ended.stderr
+    assert "a bug in this program" not in ended.stderr
     lines = [line for line in ended.stderr.splitlines() if line.startswith("error: ")]
     assert len(lines) == 1, ended.stderr
     assert ended.stderr.splitlines()[-1] == lines[0]

@@ -75,7 +75,7 @@ def sequence(folder: Path, url: str) -> list[dict[str, str]]:
     assert "nothing to run" in main(folder, "file-compute", "left")
 
     (folder / "one").write_text(json.dumps(ONE) + "\n")
-    assert "say --yes" in main(folder, "delete-runs", "one", code=2)
+    assert "pass --yes" in main(folder, "delete-runs", "one", code=2)
     assert [row["STATUS"] for row in rows(folder)] == ["success"] * 4
     assert told(folder, "delete_runs", "one", "--yes", "--framework", "constant")["deleted"] == 0
     assert told(folder, "delete_runs", "one", "--yes")["deleted"] == 1

@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import pty
+import select
 import subprocess
 import sys
 import termios
@@ -59,8 +60,9 @@ def on_terminal(folder: Path, *arguments: str) -> tuple[subprocess.Popen[bytes],
 
 
 def read(ours: int, words: bytes = b"", seen: bytes = b"") -> bytes:
-    """What the terminal shows until it shows the words, or until its end."""
+    """What the terminal shows until it shows the words, or until its end; not for ever."""
     while not words or words not in seen:
+        assert select.select([ours], [], [], 120)[0], seen.decode(errors="replace")
         try:
             more = os.read(ours, 65536)
         except OSError:  # the other end is closed
@@ -101,8 +103,8 @@ def test_what_is_answered_is_done(
         process.kill()
         process.wait()
         os.close(ours)
-    assert b"What slurm runs can go on" in seen or len(answers) > 1
-    assert (b"Left to run by slurm" in seen) == left
+    assert b"Tasks on slurm can continue" in seen or len(answers) > 1
+    assert (b"Left running on slurm" in seen) == left
     assert (b"Interrupted: " in seen) != left
     assert b"Traceback" not in seen
     (job,) = slurm_double.jobs()

@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmark.cache import cache_folder
+from benchmark.config.cache import cache_folder
 from tests.support.openml_server import OpenMLServer
 
 KEY = "7planted8key9of0another1test"
@@ -51,7 +51,7 @@ def test_from_download_data_to_the_leaderboard_and_again_offline(
         assert "task-59: classification" in fetched.stdout
         assert "openml-561: regression" in fetched.stdout
         assert 'no column "kind"' in fetched.stderr
-        assert "task-61: left out, for it is for regression" in fetched.stderr
+        assert "task-61: left out, as it is for regression" in fetched.stderr
         assert (work / "study_regression_info.csv").read_text().startswith("DATASET_ID,")
         assert any(f"api_key={KEY}" in path for path in server.asked)
     ran = program("execute-compute", **variables)

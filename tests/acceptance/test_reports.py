@@ -73,7 +73,8 @@ def test_analysis_compiles_what_it_needs(typed: Program, finished: Path, undrawn
     ended = run_main(finished, "run-analysis", "--json", "--dataset", "cpu", **homeless)
     told = facts(ended)
     assert list(told["leaderboards"]) == ["regression"]
-    assert [Path(path).suffix for path in told["figures"]]
+    assert {Path(path).suffix for path in told["figures"]} == {".pdf", ".png"}
+    assert all((finished / path).is_file() for path in told["figures"])
     assert "matplotlib" not in ended.stderr.lower()
     assert "2 tasks of run 'default'" in ended.stderr
     table.write_text(table.read_text().replace(",default,", ",other,"))
@@ -147,7 +148,8 @@ def test_a_report_to_a_full_disk(finished: Path, arguments: list[str]) -> None:
         )
     assert ended.returncode == 2
     assert ended.stderr == (
-        "error: Standard output cannot be written: No space left on device; free its place.\n"
+        "error: Standard output cannot be written: No space left on device; free some disk space "
+        "or redirect it elsewhere.\n"
     )
 
 

@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 import yaml
 
-from benchmark.cache import cache_folder
+from benchmark.config.cache import cache_folder
 from benchmark.hpo import Client
 from benchmark.hpo.client import ClientError
 from prove import processes
@@ -78,7 +78,7 @@ STUDY = {
     "direction": "minimize",
     "trials": 2,
     "secrets": ["WANDB_API_KEY"],
-    "limits": {"time": 30, "memory": 300},
+    "limits": {"time": 300, "memory": 300},
     "tunables": [{"name": "x", "value_type": "double", "lower_bound": 0, "upper_bound": 1}],
     "objective": {
         "command": ["sh", "-c", "set | grep -v WANDB >&2; test $WANDB_API_KEY; echo {x}"]

@@ -198,7 +198,7 @@ def test_lines_for_a_terminal():
     said = lines(against(run(shift=-0.1, failing={(0, 0)}), run()))
     tool = next(text for text in said if text.startswith("tool: -0.2"))
     assert " to -0.2" in tool
-    assert tool.endswith("over 8 data sets, 1 new failure, 0 mended")
+    assert tool.endswith("over 8 data sets, 1 new failure, 0 fixed")
     assert [text[:28] for text in said if text.startswith("regression: ")] == [
         "regression: tool got worse b"
     ]

@@ -4,12 +4,15 @@ import math
 
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
-from benchmark.analysis.amlb_form import COLUMNS, to_amlb
-from benchmark.analysis.comparable import compare
+from benchmark.analysis import processing
 from benchmark.analysis.export import export, latex, markdown, tidy
 from benchmark.analysis.processing import studies_of
-from benchmark.analysis.table import read_results
+from benchmark.analysis.results.amlb_form import COLUMNS, to_amlb
+from benchmark.analysis.results.table import read_results
+from benchmark.analysis.statistics.comparable import compare
+from benchmark.analysis.type_statistics import overall
 from benchmark.errors import BenchmarkError
 from tests.support.made_results import grid, results
 
@@ -24,15 +27,33 @@ def frame(tmp_path):
 
 
 def test_files(frame, tmp_path):
-    written = export(frame, studies_of(frame), tmp_path / "tables")
+    studies = studies_of(frame)
+    written = export(frame, studies, tmp_path / "tables", overall(frame, studies))
     assert [path.name for path in written] == [
         *("leaderboard-classification.tex", "leaderboard-classification.md"),
         *("leaderboard-regression.tex", "leaderboard-regression.md"),
+        *("leaderboard-all.tex", "leaderboard-all.md"),
         *("scores.parquet", "results.csv"),
     ]
     table = pd.read_parquet(written[-2])
     assert len(table) == 36
+    lines = written[-3].read_text().splitlines()
+    assert [line.split(" | ")[1] for line in lines[2:]] == [
+        "50%\\_more & $x\\\\y$\\|z",
+        "a",
+        "constant",
+    ]
     assert set(table["type"]) == {"classification", "regression"}
+
+
+@pytest.mark.parametrize("exported", [True, False])
+def test_figures_are_pdfs_too(frame, tmp_path, monkeypatch, exported):
+    monkeypatch.setattr(processing, "drawn", lambda *_: [(n, Figure()) for n in ("Own", "Rank")])
+    monkeypatch.setattr(processing, "CLASSIC_NAMES", {"Rank"})
+    folder = tmp_path / "tables" if exported else None
+    found = processing.process(frame, tmp_path, tmp_path / "r.html", {}, export=folder)
+    pdfs = {"Own.pdf", "Rank.pdf"} if exported else {"Rank.pdf"}
+    assert {path.name for path in found.figures} == pdfs | {"Own.png", "Rank.png"}
 
 
 def test_latex_escapes_names_and_has_a_row_each(frame):

@@ -12,11 +12,11 @@ import pandas as pd
 import pytest
 
 from benchmark.analysis import figures, missing, process
-from benchmark.analysis.comparable import compare
 from benchmark.analysis.processing import shapes_of, studies_of
 from benchmark.analysis.report import sections, write_report
-from benchmark.analysis.statistics import study
-from benchmark.analysis.table import read_results
+from benchmark.analysis.results.table import read_results
+from benchmark.analysis.statistics.comparable import compare
+from benchmark.analysis.type_statistics import study
 from benchmark.errors import BenchmarkError
 from tests.support.made_results import grid
 
@@ -27,7 +27,7 @@ CLASSIC = (
     *("RawDataBoxPlotF1_SCORE", "RawDataBoxPlotMSE"),
 )
 FIGURES = {
-    *("Leaderboard", "FitTime", "Failures", *CLASSIC),
+    *("Leaderboard", "CriticalDifferenceAll", "FitTime", "Failures", *CLASSIC),
     *(f"{name}{kind}" for name in EACH_TYPE for kind in ("Classification", "Regression")),
 }
 
@@ -103,7 +103,9 @@ def done(tmp_path_factory):
 
 def test_process_writes_figures_and_report(done):
     written = {path.name for path in done.figures}
-    assert written == {f"{name}.{ending}" for name in FIGURES for ending in ("pdf", "png")}
+    assert written == {f"{name}.png" for name in FIGURES} | {
+        f"{name}.pdf" for name in figures.CLASSIC_NAMES
+    }
     assert all(path.stat().st_size > 1000 for path in done.figures)
     assert list(done.leaderboards) == ["classification", "regression"]
     assert done.leaderboards["regression"].loc[0, "rank"] == 1
@@ -115,6 +117,26 @@ def test_process_writes_figures_and_report(done):
     assert "3 data sets \u00d7 1 seed" in page
     assert "stopped &lt;b&gt;after&lt;/b&gt; 60 s" in page
     assert "default/logs/b/1.log" in page
+
+
+def test_one_board_over_all_task_types(done):
+    assert done.overall.title == "All task types"
+    assert done.overall.comparison.size == "6 data sets \u00d7 1 seed"
+    page = done.report.read_text()
+    assert "All task types: <strong>a</strong> leads" in page
+    assert page.index('<h2 id="all">') < page.index('<h2 id="classification">')
+
+
+def test_scores_of_every_framework_on_every_data_set(results, tmp_path):
+    path = results(frameworks=("constant", "a"), datasets=2, seeds=2, score=0.5)
+    done = process(path, tmp_path, tmp_path / "r.html")
+    page = done.report.read_text()
+    start = page.index('<table class="sortable grid" id="grid-classification">')
+    assert page[start : page.index("</table>", start)].endswith(
+        "<tbody><tr><td>d0</td><td>weighted F1</td>"
+        '<td class="number best">0.5 \u00b1 0</td><td class="number best">0.5 \u00b1 0</td></tr>'
+        "</tbody>"
+    )
 
 
 def test_report_is_whole_and_needs_nothing_else(done):
@@ -181,7 +203,7 @@ def test_every_shape_of_results_can_be_drawn(draw, shape):
     for figure in pictures.values():
         rendered(figure)
     if shape.get("failing"):
-        assert "No result to compare yet" in texts(pictures["Leaderboard"])
+        assert {"Leaderboard", "EloClassification"}.isdisjoint(pictures)
 
 
 def test_axes_of_many_frameworks_are_few(results):
@@ -283,7 +305,7 @@ def test_pairs_differ_only_where_friedman_shows_that_some_do(results):
     assert ">yes<" in sections.tests(found)
     unsure = replace(found, friedman=replace(found.friedman, p=0.06))
     assert ">yes<" not in sections.tests(unsure)
-    assert "shows no difference" in sections.tests(unsure)
+    assert "is not significant" in sections.tests(unsure)
 
 
 def test_a_claim_that_flips_is_marked(results, tmp_path):
@@ -296,7 +318,7 @@ def test_a_claim_that_flips_is_marked(results, tmp_path):
     frame.loc[late, "CAUSE"] = "memory"
     page = write_report(frame, studies_of(frame), {}, tmp_path / "r.html", {}).read_text()
     assert "This flips" in page
-    assert "not where missing results are dropped for all" in page
+    assert "not if missing results are dropped for all" in page
 
 
 def test_unwritable_places_are_told(results, tmp_path):

@@ -14,7 +14,7 @@ def test_causes_are_counted_and_told_with_a_mend():
         ]
     )
     assert missing.by_cause(frame).loc["b"].to_dict() == {"infrastructure": 0, "timeout": 1}
-    assert missing.all_missing(frame).loc["b", "not begun"] == 1
+    assert missing.all_missing(frame).loc["b", "not started"] == 1
     said = missing.sentences(frame)
     assert "a has no score on 2 tasks: 1 infrastructure, 1 timeout." in said
     assert "resume-compute" in said[-1]

@@ -1,27 +1,16 @@
 """The report in a real browser: no script error, sorting, filters, search, narrow and wide."""
 
-import json
-import shutil
-import subprocess
-
 import pytest
 
 from benchmark.analysis.processing import studies_of
 from benchmark.analysis.report import write_report
-from benchmark.analysis.table import read_results
+from benchmark.analysis.results.table import read_results
+from tests.support.browser import WATCH, document
+from tests.support.browser import said as said_of
 from tests.support.made_results import grid
 
-BROWSER = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
-pytestmark = [
-    pytest.mark.integration,
-    pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine"),
-]
+pytestmark = pytest.mark.integration
 ODD = '</script><b onclick="x">&odd'
-# Catches every error from the first script on, and says at the end what it saw.
-WATCH = """<script>window.errors = [];
-window.addEventListener("error", function (event) { errors.push(event.message); });</script>"""
 TRY = """<script>(function () {
   var said = {};
   function all(selector) { return Array.from(document.querySelectorAll(selector)); }
@@ -53,6 +42,13 @@ TRY = """<script>(function () {
   select.value = JSON.stringify(said.options[1]);
   select.dispatchEvent(new Event("change"));
   said.chosen = found();
+  said.drilled = (function () {
+    document.querySelector("#grid-classification tbody tr").cells[2].click();
+    return [found(), document.querySelector("select[aria-label='data set']").value];
+  }());
+  select.value = JSON.stringify(said.options[1]);
+  document.querySelector("select[aria-label='data set']").value = "";
+  select.dispatchEvent(new Event("change"));
   said.column = Array.from(new Set(all("#all-records tbody td.name")
     .map(function (cell) { return cell.textContent; })));
   var numbers = all("#all-records th.number");
@@ -76,25 +72,7 @@ def said(tmp_path_factory):
     page = report.read_text(encoding="utf-8")
     tried = page.replace("<head>", f"<head>{WATCH}").replace("</body>", f"{TRY}</body>")
     report.write_text(tried, encoding="utf-8")
-    return {width: _used(folder, report, width) for width in (1280, 500)}
-
-
-def _used(folder, report, width):
-    done = subprocess.run(
-        [
-            *(BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"),
-            *(f"--user-data-dir={folder / 'profile'}", f"--window-size={width},900"),
-            report.as_uri(),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-        env={"HOME": str(folder), "PATH": "/usr/bin:/bin"},
-    )
-    start = done.stdout.index('data-said="') + len('data-said="')
-    text = done.stdout[start : done.stdout.index('"', start)]
-    return json.loads(text.replace("&quot;", '"').replace("&lt;", "<").replace("&gt;", ">"))
+    return {width: said_of(document(report.as_uri(), folder, width)) for width in (1280, 500)}
 
 
 @pytest.mark.parametrize("width", [1280, 500])
@@ -119,5 +97,6 @@ def test_records_are_paged_searched_and_filtered(said):
     # d1, d10 and d11.
     assert used["search"] == "3 of 144 records, page 1 of 1"
     assert used["chosen"] == "12 of 144 records, page 1 of 1"
+    assert used["drilled"] == ["1 of 144 records, page 1 of 1", '"d0"']
     assert used["column"] == [used["options"][1]]
     assert len(used["options"]) == 13

@@ -9,21 +9,22 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from benchmark import results
 from benchmark.analysis import missing
-from benchmark.analysis.comparable import compare
-from benchmark.analysis.table import read_results
-from benchmark.cli import runs
+from benchmark.analysis.results.table import read_results
+from benchmark.analysis.statistics.comparable import compare
 from benchmark.cli.progress import line, outcomes
-from benchmark.cli.reading import _lines, write_results
+from benchmark.cli.runs import execute as runs
+from benchmark.cli.runs.status import _lines, write_results
 from benchmark.compute import discovery
 from benchmark.compute.dispatcher import Dispatcher
-from benchmark.config import Config
-from benchmark.record import Cause, Record
+from benchmark.config.loading import Config
+from benchmark.records import results
+from benchmark.records.record import Cause, Record
 from benchmark.runs.compiled import compile_results
-from benchmark.runs.execute import Summary, execute
+from benchmark.runs.execute import execute
 from benchmark.runs.plan import Plan
 from benchmark.runs.status import status
+from benchmark.runs.summary import Summary
 from benchmark.store import Store
 
 LABELS = ("constant", "good", "lost")

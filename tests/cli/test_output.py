@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import math
+import os
+import shutil
+import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from benchmark.cli.output import agreed, notice, report, tell
+from benchmark.cli.output import agreed, notice, report, show
+from benchmark.cli.progress import line
+from benchmark.cli.setup import data
 from benchmark.errors import BenchmarkError
+from benchmark.records.record import Cause, Record
 
 
 def test_json_has_no_value_that_json_does_not_have(capsys: pytest.CaptureFixture[str]) -> None:
@@ -33,11 +41,62 @@ def test_a_full_disk_is_told_of_the_report_and_not_of_the_log(
     monkeypatch.setattr(sys, "stdout", device)
     monkeypatch.setattr(sys, "stderr", device)
     notice("nobody reads this")
-    with pytest.raises(BenchmarkError, match="No space left on device; free its place"):
-        tell("a result")
+    with pytest.raises(
+        BenchmarkError,
+        match="No space left on device; free some disk space or redirect it elsewhere",
+    ):
+        show("a result")
 
 
 def test_nobody_to_ask(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", None)
-    with pytest.raises(BenchmarkError, match="Delete all\\? There is nobody to ask; say --yes"):
+    with pytest.raises(BenchmarkError, match="Delete all\\? Not a terminal; pass --yes"):
         agreed("Delete all?")
+
+
+def test_no_control_character_reaches_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    hostile = "a\x1b]0;title\x07\x9b2J\u202eb\ud800"
+    record = Record("a\x1b/b/1", "failure", cause=Cause.FRAMEWORK, message=hostile)
+    notice(line(record))
+    notice(hostile)
+    show(hostile)
+    report(argparse.Namespace(json=True), {"name": hostile}, [])
+    said = "".join(capsys.readouterr())
+    assert all(sign.isprintable() or sign == "\n" for sign in said)
+    assert "a\\u001b]0;title" in said
+
+
+def test_a_server_that_does_not_answer_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(data, "TRYING_S", 0.01)
+    with data.Downloads() as downloads:
+        downloads.hear({"name": "task-59 and 1 more", "asked": "www.openml.org"})
+        downloads._trying.join(60)
+        monkeypatch.setattr(data, "TRYING_S", 3600.0)
+        downloads.hear({"name": "task-60", "asked": "www.openml.org"})
+        downloads.hear({"name": "task-60", "done": True})
+        downloads._trying.join(60)
+    assert capsys.readouterr().err == "Trying www.openml.org for task-59 and 1 more …\n"
+
+
+@pytest.mark.parametrize("file", ["results/table.csv", None])
+def test_a_full_disk_is_named(
+    command: Callable[..., subprocess.CompletedProcess[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    file: str | None,
+) -> None:
+    """A write to an open file does not say where it is; the full places are named instead."""
+
+    def fail(options: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), file)
+
+    usage = shutil.disk_usage(tmp_path)._replace(free=2**20)
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: usage)
+    monkeypatch.setattr("benchmark.cli.runs.status.show_status", fail)
+    ended = command("status")
+    assert ended.returncode == 2
+    where = file or f"{tmp_path / 'work'} (1 MB free)"
+    assert f"error: No space left on device: {where}" in ended.stderr
+    assert ended.stderr.rstrip().endswith("; free space there.")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from benchmark.cli import main
-from benchmark.cli.parser import ALIASES, BY_CAUSE, COMMANDS, NARROWED, TOLD_AS_JSON, parse
+from benchmark.cli.commands import ALIASES, BY_CAUSE, COMMANDS, NARROWED, TOLD_AS_JSON
+from benchmark.cli.parser import parse
 from benchmark.cli.session import again
 
 ARGUMENTS = {

@@ -3,30 +3,38 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import signal
+import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from benchmark import bulk, results
 from benchmark.compute import discovery
 from benchmark.compute import dispatcher as interface
+from benchmark.compute.baremetal.baremetal import BaremetalDispatcher
 from benchmark.compute.batch.batch import BatchDispatcher
 from benchmark.compute.dispatcher import AutoMLMethods, Dispatcher
+from benchmark.compute.kubernetes.kubernetes import KubernetesDispatcher
 from benchmark.compute.local.local import LocalDispatcher
 from benchmark.compute.metaflow.metaflow import MetaflowDispatcher
 from benchmark.compute.pilot.pilot import PilotDispatcher
+from benchmark.compute.ray.ray import RayDispatcher
 from benchmark.compute.slurm.slurm import SlurmDispatcher
-from benchmark.config import Config
+from benchmark.config.loading import Config
 from benchmark.errors import BenchmarkError
-from benchmark.results import Cause, Record
+from benchmark.parallel import record_reader
+from benchmark.records import results
+from benchmark.records.results import Cause, Record
 from benchmark.runs.execute import execute
 from benchmark.runs.plan import Plan
-from benchmark.store import Store
+from benchmark.store import Store, open_store
+from tests.support import kubernetes_double
 from tests.support.batch_double import CONFIGURATION
+from tests.support.ray_cluster import SMALL_RAY, needs_ray
 from tests.support.slurm_cluster import SMALL_CLUSTER
 
 
@@ -69,6 +77,7 @@ class Lazy(Dispatcher):
         """Does nothing at all."""
 
 
+FLEET = {"instance_types": ["c5.large"], "cluster_size": 1, "parallel": 1}
 needs_metaflow = pytest.mark.skipif(
     importlib.util.find_spec("metaflow") is None, reason="metaflow is not installed"
 )
@@ -76,7 +85,10 @@ DISPATCHERS = [
     LocalDispatcher,
     Stranger,
     pytest.param(BatchDispatcher, marks=pytest.mark.integration),
+    pytest.param(BaremetalDispatcher, marks=pytest.mark.integration),
     pytest.param(SlurmDispatcher, marks=pytest.mark.integration),
+    pytest.param(KubernetesDispatcher, marks=pytest.mark.integration),
+    pytest.param(RayDispatcher, marks=[pytest.mark.integration, needs_ray]),
     pytest.param(PilotDispatcher, marks=pytest.mark.integration),
     pytest.param(MetaflowDispatcher, marks=[pytest.mark.integration, needs_metaflow]),
 ]
@@ -99,6 +111,16 @@ def planned(
     if method in (SlurmDispatcher, PilotDispatcher):
         request.getfixturevalue("slurm")
         return make_plan(folder_store), make_config(slurm=SMALL_CLUSTER)
+    if method is RayDispatcher:
+        request.getfixturevalue("ray_cluster")
+        return make_plan(folder_store), make_config(ray=SMALL_RAY)
+    if method is KubernetesDispatcher:
+        request.getfixturevalue("kubernetes")
+        return make_plan(folder_store), make_config(**kubernetes_double.CONFIGURATION)
+    if method is BaremetalDispatcher:
+        fleet = request.getfixturevalue("fleet")
+        store = open_store(request.getfixturevalue("s3"))
+        return make_plan(store), make_config(**FLEET, ec2_template=fleet.make_template())
     if method is not BatchDispatcher:
         return make_plan(folder_store), make_config()
     request.getfixturevalue("batch")
@@ -106,12 +128,11 @@ def planned(
 
 
 def all_told(dispatcher: Dispatcher, number: int) -> list[Record]:
-    """What `completed` tells until every task is told, or 60 calls told nothing more."""
+    """What `completed` tells until every task is told, or for ten minutes."""
     told: list[Record] = []
-    for _ in range(60):
+    end = time.monotonic() + 600
+    while len(told) < number and time.monotonic() < end:
         told += dispatcher.completed(timeout_s=2)
-        if len(told) >= number:
-            break
     return told
 
 
@@ -127,7 +148,7 @@ def test_every_task_is_told_once_and_has_its_record(
     assert Counter(record.task for record in told) == Counter(task.key for task in plan.tasks)
     assert {(record.status, record.message) for record in told} == {("success", "")}
     assert {r.task: r for r in told} == {r.task: r for r in results.records(plan.run)}
-    assert bulk.without_result(plan.run) == []
+    assert record_reader.without_result(plan.run) == []
 
 
 @pytest.mark.parametrize("method", DISPATCHERS)
@@ -135,7 +156,7 @@ def test_process_returns_when_all_have_records(planned: Told, method: type[Dispa
     plan, config = planned
     method.process(interface.Tests(plan.run, config, plan.tasks))
     assert [record.message for record in results.records(plan.run)] == ["", ""]
-    assert bulk.without_result(plan.run) == []
+    assert record_reader.without_result(plan.run) == []
     assert set(results.attempt_index(plan.run).last.values()) == {1}
 
 
@@ -146,7 +167,38 @@ def test_only_the_submitted_tasks_are_run(planned: Told, method: type[Dispatcher
         dispatcher.submit(plan.tasks[:1])
         told = all_told(dispatcher, 1)
     assert [record.task for record in told] == [plan.tasks[0].key]
-    assert bulk.without_result(plan.run) == plan.tasks[1:]
+    assert record_reader.without_result(plan.run) == plan.tasks[1:]
+
+
+@pytest.mark.parametrize("method", DISPATCHERS)
+def test_tasks_may_be_submitted_in_portions(planned: Told, method: type[Dispatcher]) -> None:
+    plan, config = planned
+    with method(plan.run, config) as dispatcher:
+        for task in plan.tasks:
+            dispatcher.submit([task])
+        told = all_told(dispatcher, len(plan.tasks))
+    assert Counter(record.task for record in told) == Counter(task.key for task in plan.tasks)
+
+
+@pytest.mark.parametrize(
+    ("method", "keys", "places"),
+    [
+        (LocalDispatcher, {"parallel": 1}, 1),
+        (Stranger, {"parallel": 7}, 7),
+        (BatchDispatcher, {"cluster_size": 9, "parallel": 2}, 9),
+        (BaremetalDispatcher, {"cluster_size": 9, "parallel": 2}, 18),
+        (SlurmDispatcher, {"parallel": 7}, 7),
+        (SlurmDispatcher, {"slurm": {"throttle": 5}, "parallel": 7}, 5),
+        (KubernetesDispatcher, {}, None),
+        (KubernetesDispatcher, {"kubernetes": {"throttle": 5}}, 5),
+        (RayDispatcher, {}, None),
+        (PilotDispatcher, {"slurm": {"pilot": {"jobs": 2, "nodes": 3, "cores": 4}}}, 24),
+    ],
+)
+def test_how_many_tasks_a_method_runs_at_once(
+    make_config: Callable[..., Config], method: type[Dispatcher], keys: Any, places: int | None
+) -> None:
+    assert method.places(make_config(**keys)) == places
 
 
 @pytest.mark.parametrize("method", DISPATCHERS)
@@ -281,7 +333,7 @@ def test_two_methods_side_by_side_and_one_raises(
         unlucky = record.task.startswith("unlucky/")
         assert record.status == ("failure" if unlucky else "success")
         assert ("on fire" in record.message) == unlucky
-    waiting = bulk.without_result(plan.run)
+    waiting = record_reader.without_result(plan.run)
     assert {task.labels["framework"] for task in waiting} == {"unlucky"}
 
 
@@ -325,7 +377,8 @@ def test_ctrl_c_leaves_what_runs_elsewhere_where_that_is_asked_for(
 
     class Elsewhere(LocalDispatcher):
         def submit(self, tasks: object) -> None:
-            os.kill(os.getpid(), signal.SIGINT)
+            # In this thread it interrupts no wait of the main one, as when it comes just before.
+            signal.pthread_kill(threading.get_ident(), signal.SIGINT)
 
         def completed(self, timeout_s: float) -> list[Record]:
             return []

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from benchmark import results
 from benchmark.compute.driving import final_record
 from benchmark.execution.work import KEEPER_GONE, KILLED, SUSPECT, UNUSABLE
-from benchmark.results import Cause, Record, failure
+from benchmark.records import results
+from benchmark.records.results import Cause, Record, failure
 from benchmark.runs.plan import Plan
 from benchmark.store import Store
 

@@ -224,7 +224,8 @@ def test_an_apptainer_definition_has_all_that_its_steps_are_given(
     for name in there:
         files = {path.name for path in (folder / "build" / "environments" / name).iterdir()}
         assert {"framework.json", "requirements.lock", "benchmark"} <= files
-    for name in ("docker/install.py", "requirements.txt", "pre-requirements.txt"):
+    steps = ("docker/install.py", "docker/task-requirements.txt")
+    for name in (*steps, "requirements.txt", "pre-requirements.txt"):
         assert (folder / "build" / name).is_file()
     assert (folder / "build/code/entrypoint.py").is_file()
     steps = text.partition("%post")[2].partition("%runscript")[0]

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmark import results
 from benchmark.compute.jobs import INDEX_VARIABLE, job_path, own_key, write_job
 from benchmark.errors import BenchmarkError
+from benchmark.records import results
 from benchmark.store import open_store
 
 ENTRY = Path(__file__).parents[2] / "docker/entrypoint.py"
@@ -26,7 +26,7 @@ def run_entry(*arguments, index=None):
         env=variables,
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=500,
         check=False,
     )
 

@@ -11,9 +11,9 @@ import pytest
 from benchmark.compute import discovery, methods
 from benchmark.compute.dispatcher import Dispatcher
 from benchmark.compute.local.local import LocalDispatcher
-from benchmark.config import Config
+from benchmark.config.loading import Config
 from benchmark.errors import ConfigError, MethodError
-from benchmark.results import Cause
+from benchmark.records.results import Cause
 from benchmark.runs.execute import execute
 from benchmark.runs.plan import Plan
 from benchmark.store import Store

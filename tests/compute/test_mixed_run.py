@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from benchmark import results
+from benchmark.records import results
+from benchmark.runs.costs.spending import machines_paid
 from benchmark.runs.plan import Plan
-from benchmark.runs.spending import machines_paid
 from benchmark.store import open_store
 from tests.support.aws_double import REGION
 from tests.support.batch_double import BatchDouble
@@ -31,16 +31,16 @@ import sys
 from tests.support.fleet_double import pace
 from benchmark.compute.baremetal.baremetal import BaremetalDispatcher
 from benchmark.compute.batch.batch import BatchDispatcher, Pace
-from benchmark import bulk
-from benchmark.config import load_config
+from benchmark.parallel import record_reader
+from benchmark.config.loading import load_config
 from benchmark.runs.execute import execute
 from benchmark.store import open_store
-from benchmark.tasks import Run
+from benchmark.records.tasks import Run
 
 BatchDispatcher.pace = Pace(store_s=1.0, engine_s=1.0, find_s=1.0, patience_s=400.0)
 BaremetalDispatcher.pace = pace()
 run = Run.open(open_store(sys.argv[1]), "default")
-waiting = bulk.without_result(run)
+waiting = record_reader.without_result(run)
 summary = execute(run, load_config(sys.argv[2]).values, waiting)
 print(dict(summary.causes), summary.faults)
 """
@@ -116,7 +116,7 @@ def planned(
 
 
 def nothing_left(cloud: CloudDouble, plan: Plan) -> None:
-    end = time.monotonic() + 60
+    end = time.monotonic() + 600
     while cloud.running():  # The last container writes its record before it ends.
         assert time.monotonic() < end
         time.sleep(0.05)

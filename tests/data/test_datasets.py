@@ -133,7 +133,7 @@ def test_unsigned_regression_targets_become_floats() -> None:
         ({"a": [1, 2], "y": ["u", "v"]}, "regression", "not numeric"),
         ({"a": [1, 2], "y": [True, False]}, "regression", "not numeric"),
         ({"a": [1, 2], "y": [None, None]}, "regression", "missing in every row"),
-        ({"a": [1, 2], "y": ["u", None]}, "classification", 'one class "u"'),
+        ({"a": [1, 2], "y": ["u", None]}, "classification", 'only the class "u"'),
         ({"a": [1, 2], "y": [1.0, None]}, "regression", "one row"),
         ({"a": [1, 2], "y": [1.0, float("inf")]}, "regression", "infinite"),
         ({"y": [1.0, 2.0]}, "regression", "no column but its target"),

@@ -12,10 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from benchmark.data import Dataset
-from benchmark.data.arff import read_arff
+from benchmark.data.formats.arff import read_arff
+from benchmark.data.formats.parquet import read_parquet
+from benchmark.data.formats.tables import read_table
 from benchmark.data.kinds import Reading
-from benchmark.data.parquet import read_parquet
-from benchmark.data.tables import read_table
 from benchmark.errors import DataError
 from tests.support.data_files import arff, column, dataset, write
 
@@ -94,7 +94,7 @@ def test_whole_numbers_beyond_a_float_are_exact_or_refused(tmp_path: Path, endin
     assert read(["123456789012345680000", "1.5"]).column("x").to_pylist()[1] == 1.5
     for values in ([2**64 + 1, 5], [BIG, "1.5"], [-(2**63) - 1, 0]):
         with pytest.raises(
-            DataError, match=f"holds {values[0]}, of which a floating-point number loses"
+            DataError, match=f"holds {values[0]}, which loses digits as a floating-point number"
         ):
             read(values)
     if ending == "csv":
@@ -257,7 +257,7 @@ def test_missing_counts_in_every_format(tmp_path: Path, ending: str) -> None:
 def test_a_key_that_means_nothing_for_a_format_is_refused(
     tmp_path: Path, ending: str, key: str, value: str
 ) -> None:
-    with pytest.raises(DataError, match=f'is {ending}, for which "{key}" means nothing'):
+    with pytest.raises(DataError, match=f'is {ending}, to which "{key}" does not apply'):
         read_table(write(tmp_path, f"d.{ending}", b"PAR1"), Reading(**{key: value}))
 
 
@@ -332,7 +332,7 @@ NOTED: dict[str, tuple[dict[str, Any], str, str]] = {
     "no row": (
         {"a": [1, 2], "y": pa.DictionaryArray.from_arrays([0, 2], ["u", "w", "v"])},
         "classification",
-        '"w" declared as a class and in no row',
+        '"w" declared as a class but in no row',
     ),
     "digits": ({"a": [1, 2], "y": [BIG, 1]}, "regression", f"{BIG} is read as 9007199254740992.0"),
 }

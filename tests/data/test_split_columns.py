@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.model_selection import PredefinedSplit
 
-from benchmark.data import Dataset, own, split
+from benchmark.data import Dataset, split
+from benchmark.data.own import source as own
 from benchmark.data.splits import has_fold
 from benchmark.errors import DataError
 
@@ -78,7 +79,7 @@ def test_which_folds_there_are(mode: str, seed: int, rows: int, folds: int, has:
     assert has_fold(mode, seed, rows, folds) is has
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     labels=st.lists(st.sampled_from("abc"), min_size=4, max_size=40).filter(
         lambda x: len(set(x)) > 1
@@ -95,7 +96,7 @@ def test_every_split_partitions_the_rows(
     kind = "regression" if regression else "classification"
     data = Dataset.of("t", kind, "y", pa.table({"a": list(range(rows)), "y": goal}))
     if not has_fold(mode, seed, rows, None):
-        with pytest.raises(DataError, match="and no fold"):
+        with pytest.raises(DataError, match="but no fold"):
             split(data, mode, seed)
         return
     part = split(data, mode, seed)
@@ -146,7 +147,8 @@ def test_a_run_leaves_folds_out_and_says_what_is_odd(cached: Path, make_config: 
 def test_one_data_set_that_cannot_be_read_stops_no_other(
     cached: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from benchmark.data import Catalogue, tables
+    from benchmark.data import Catalogue
+    from benchmark.data.formats import tables
 
     def broken(*_: Any) -> None:
         raise RuntimeError("no reader expects this")

@@ -114,7 +114,7 @@ def test_fewer_rows_than_folds() -> None:
     dataset = labelled(["a", "b", "a", "b"])
     assert [list(cv(dataset, fold).test) for fold in range(4)]
     assert all(len(cv(dataset, fold).test) == 1 for fold in range(4))
-    with pytest.raises(DataError, match="4 rows and so 4 folds, and no fold 5"):
+    with pytest.raises(DataError, match="4 rows and thus 4 folds, but no fold 5"):
         cv(dataset, 5)
 
 
@@ -142,8 +142,8 @@ def test_own_folds_are_followed_and_hashed() -> None:
     [
         ([((0, 0), [0, 1], [7])], "name a row"),
         ([((0, 0), [0, 1], [1, 2])], "tests rows that it"),
-        ([((0, 0), [0], [1]), ((0, 1), [1], [0]), ((1, 0), [0], [1])], "not whole"),
-        ([], "not whole"),
+        ([((0, 0), [0], [1]), ((0, 1), [1], [0]), ((1, 0), [0], [1])], "incomplete"),
+        ([], "incomplete"),
     ],
 )
 def test_folds_that_cannot_be(folds: list, words: str) -> None:

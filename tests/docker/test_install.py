@@ -60,3 +60,52 @@ def test_own_folders_are_readable_by_everybody(install, tmp_path, monkeypatch):
     assert (top / "srv/frameworks/mine/adapter.py").read_text() == "pass\n"
     assert (top / "srv").stat().st_mode & 0o777 == 0o705
     assert (top / "srv/frameworks").stat().st_mode & 0o005 == 0o005
+
+
+def test_packages_that_the_harness_has_too_are_linked_to(install, tmp_path):
+    places = "lib/python3.11/site-packages"
+    files = {
+        "same/__init__.py": "1",
+        "same/tests/test_one.py": "a test",
+        "other/__init__.py": "1",
+        "same-1.0.dist-info/METADATA": "1",
+        "module.py": "1",
+    }
+    for root in ("environment", "harness"):
+        for name, text in files.items():
+            file = tmp_path / root / places / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text)
+    environment, harness = (tmp_path / root / places for root in ("environment", "harness"))
+    (environment / "other/__init__.py").write_text("2")
+    (environment / "lacking").mkdir()
+    (harness / "same/__pycache__").mkdir()
+    (harness / "same/tests/test_one.py").unlink()
+    install.share(tmp_path / "environment", tmp_path / "harness")
+    links = {path.name: path.readlink() for path in environment.iterdir() if path.is_symlink()}
+    assert links == {"same": harness / "same"}
+    assert (environment / "other/__init__.py").read_text() == "2"
+
+
+def test_nothing_is_linked_to_another_version_of_python(install, tmp_path):
+    for root, minor in (("environment", "3.9"), ("harness", "3.11")):
+        file = tmp_path / root / f"lib/python{minor}/site-packages/same/__init__.py"
+        file.parent.mkdir(parents=True)
+        file.touch()
+    install.share(tmp_path / "environment", tmp_path / "harness")
+    package = tmp_path / "environment/lib/python3.9/site-packages/same"
+    assert package.is_dir()
+    assert not package.is_symlink()
+
+
+def test_packages_are_compiled_without_their_tests(install, tmp_path):
+    place = tmp_path / "lib/python3.11/site-packages"
+    (place / "mine/tests").mkdir(parents=True)
+    for name in ("mine/part.py", "mine/tests/test_part.py"):
+        (place / name).write_text("pass\n")
+    (place / "mine/older.py").write_text("print 'of another version'\n")
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/python").symlink_to(sys.executable)
+    install._compile(tmp_path)
+    (compiled,) = place.rglob("*.pyc")
+    assert compiled.name.startswith("part.")

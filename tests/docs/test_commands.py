@@ -6,19 +6,23 @@ All are parsed: by this program's parser, by make, by the options that a program
 
 from __future__ import annotations
 
-import functools
 import re
-import shutil
-import subprocess
-import sys
-import tomllib
 from dataclasses import dataclass
 
 import pytest
 
-from benchmark.cli.parser import COMMANDS, parse
+from benchmark.cli.commands import COMMANDS
+from tests.support.command_options import (
+    installed,
+    made,
+    of_docker,
+    of_others,
+    of_python,
+    ours,
+)
 from tests.support.documents import DOCUMENTS, ROOT, blocks, calls, codes
 from tests.support.system_packages import PACKAGES
+from tests.support.tutorials import TUTORIALS
 
 Section = tuple[str, str]
 
@@ -73,11 +77,19 @@ FOLLOWED: dict[Section, str] = {
         "A directory with config.json",
     ): f"{FOLLOWING}::test_a_directory_is_followed",
     ("docs/tuning.md", "Data that you have already"): f"{FOLLOWING}::test_data_are_imported",
+    **{
+        (str(path.relative_to(ROOT)), block.heading): f"{CLUSTER}::test_the_tutorial_is_followed"
+        if path.name == "slurm.md"
+        else "tests/docs/test_tutorials.py::test_a_tutorial_is_followed"
+        for path in TUTORIALS.glob("*.md")
+        for block in blocks(path)
+    },
 }
 OTHERS: dict[Section, dict[str, Shown | Parsed]] = {
     ("CONTRIBUTING.md", "Contributing"): {
         **{"make check": CI, "make test": CI, "make docs": CI},
         "make coverage": Parsed("it runs the tests themselves, under a tracer"),
+        "make screenshots": Parsed("it runs an integration test that keeps its pictures"),
     },
     ("README.md", "AutoML benchmark"): {
         "make benchmark": Shown(f"{FOLLOWING}::test_the_start_is_followed"),
@@ -87,7 +99,7 @@ OTHERS: dict[Section, dict[str, Shown | Parsed]] = {
         ". .venv/bin/activate": Shown(f"{FOLLOWING}::test_the_start_is_followed"),
     },
     ("README.md", "Tuning a system"): {
-        "./main.py tune examples/sqlite --confirm 6": Shown(
+        "./main.py tune examples/sqlite --confirm 10": Shown(
             f"{FOLLOWING}::test_the_guide_to_tuning_is_followed"
         ),
         "./main.py studies show sqlite": Shown(
@@ -98,6 +110,11 @@ OTHERS: dict[Section, dict[str, Shown | Parsed]] = {
         ),
         "./main.py serve": Shown(f"{WALK}::test_the_walks"),
     },
+    ("docs/tuning.md", "Verdict: is the best configuration better?"): {
+        "./main.py tune --resume sqlite --confirm until-decided --measure-noise 10": Shown(
+            "tests/hpo/test_verdict.py::test_a_verdict_as_a_user"
+        ),
+    },
     ("docs/clusters.md", "From login to leaderboard on Slurm"): {
         "git clone … /shared/bench && cd /shared/bench && make env": Parsed(
             "where the program is published is not known yet"
@@ -106,7 +123,7 @@ OTHERS: dict[Section, dict[str, Shown | Parsed]] = {
             "tests/frameworks/test_setup.py::test_setup_writes_one_file"
         ),
         "./main.py doctor": Shown(
-            "tests/runs/test_doctor.py::test_a_scheduler_that_is_configured_and_not_there"
+            "tests/runs/doctor/test_doctor.py::test_a_scheduler_that_is_configured_and_not_there"
         ),
         "./main.py execute-compute": Shown(f"{CLUSTER}::test_a_run_in_which_everything_dies_once"),
         "./main.py fetch-results": Shown(f"{SEQUENCE}::sequence"),
@@ -136,6 +153,20 @@ OTHERS: dict[Section, dict[str, Shown | Parsed]] = {
         "python $FLOW argo-workflows trigger --store_url s3://bucket/bench/ "
         "--run_name default": Parsed("it needs a Kubernetes with Argo Workflows"),
     },
+    ("docs/kubernetes.md", "Start"): {
+        "pip install -e '.[kubernetes]'": INSTALLS,
+        "./main.py init-compute --push registry.example.org/bench": Shown(
+            "tests/docker/test_containers.py::test_images_are_pushed_once"
+        ),
+    },
+    ("docs/ray.md", "On Ray"): {
+        "pip install -r requirements-ray.txt": INSTALLS,
+        "export RAY_ADDRESS=head:6379": SETS,
+        './main.py execute-compute --set \'compute={"*": "ray"}\'': Shown(
+            "tests/compute/ray/test_ray.py::"
+            "test_tasks_of_a_killed_node_run_again_and_nothing_is_left"
+        ),
+    },
     ("docs/promises.md", "Evidence for the promises"): {
         "make prove": Shown("tests/prove/test_prove.py::test_the_promises_hold"),
         'make prove ARGS="--seed 1 --markdown table.md"': Shown(
@@ -147,12 +178,31 @@ OTHERS: dict[Section, dict[str, Shown | Parsed]] = {
             "the published tables are not ours to give away"
         ),
         "PUBLISHED_TABLES=tables .venv/bin/python -m pytest "
-        "tests/analysis/test_published_tables.py": Parsed("it needs the published tables"),
+        "tests/analysis/statistics/test_published_tables.py": Parsed(
+            "it needs the published tables"
+        ),
     },
     ("docs/stopping-early.md", "Stopping early"): {
+        "./main.py execute-compute --until against:flaml": Shown(
+            "tests/faults/test_early_stop.py::"
+            "test_a_run_killed_twice_and_resumed_claims_what_an_uninterrupted_one_claims"
+        ),
+    },
+    ("docs/stopping-early.md", "Data sets or splits"): {
+        "./main.py execute-compute --until order --unit split": Shown(
+            "tests/faults/test_early_stop.py::"
+            "test_a_run_killed_twice_and_resumed_claims_what_an_uninterrupted_one_claims"
+        ),
+    },
+    ("docs/stopping-early.md", "On your last run"): {
         "./main.py replay compiled_results.csv --until best": Shown(
-            "tests/analysis/test_replay.py::"
+            "tests/analysis/early_stop/test_replay.py::"
             "test_the_report_has_cost_claims_and_whether_they_are_right"
+        ),
+    },
+    ("docs/aws.md", "Accept it on your account"): {
+        ".venv/bin/python prove/aws_acceptance.py --bucket a-new-bucket": Shown(
+            "tests/compute/aws/test_acceptance.py::test_every_promise_is_kept_and_all_is_removed"
         ),
     },
     ("docs/service.md", "The HPO service"): {
@@ -200,19 +250,18 @@ OTHERS: dict[Section, dict[str, Shown | Parsed]] = {
     },
 }
 # Of a followed section these are no calls of the program: its test types them too, or says here.
+OTHERS[("examples/nn/README.md", "A small network, pruned")] = {
+    "pip install torch --index-url https://download.pytorch.org/whl/cpu": INSTALLS
+}
 OTHERS[("docs/index.md", "Completion")] = {"pip install -e '.[completion]'": INSTALLS}
+_MEASURES = Shown("tests/hpo/test_examples.py::test_a_service_that_prometheus_measures")
+OTHERS[("examples/prometheus/README.md", "Prometheus")] = {
+    "prometheus --config.file=examples/prometheus/prometheus.yml "
+    "--storage.tsdb.path=/tmp/prometheus-example --web.listen-address=127.0.0.1:19090": _MEASURES,
+    "./main.py tune examples/prometheus": _MEASURES,
+}
 TYPED = sorted(
     {(block.place, line) for path in DOCUMENTS for block in blocks(path) for line in block.typed}
-)
-# How each program of others is asked which options it takes.
-HELP = {
-    "curl": ("curl", "--help", "all"),
-    "git": ("git", "clone", "-h"),
-    "mkdir": ("mkdir", "--help"),
-    "sbatch": ("sbatch", "--help"),
-}
-WITHOUT_OPTIONS = (
-    *(".", "apptainer", "cd", "chmod", "export", "metaflow", "pre-commit", "printf", "uv"),
 )
 IN_SENTENCES = sorted(
     {
@@ -277,81 +326,3 @@ def test_its_program_takes_it(line: str) -> None:
             of_docker(words)
         else:
             of_others(program, words)
-
-
-def ours(words: list[str]) -> None:
-    numbered = ["1" if word == "N" else word for word in words]
-    if numbered != ["--version"]:
-        assert parse(numbered).command in COMMANDS
-
-
-def made(words: list[str]) -> None:
-    """A target of the Makefile; a variable is one that it heeds, and what it hands on is taken."""
-    told = run(["make", "-n", "-C", str(ROOT), f"PYTHON={sys.executable}", *words])
-    assert told.returncode == 0, told.stderr
-    for variable in (word.partition("=")[0] for word in words if "=" in word):
-        assert f"$({variable})" in (ROOT / "Makefile").read_text()
-    for line in told.stdout.splitlines():
-        package = re.search(r"/python (-m (?:prove|perf)\b.*)", line)
-        if package:
-            of_python(calls(package[1])[0])
-
-
-def of_python(words: list[str]) -> None:
-    """A file or a package of the repository, with options that its help names."""
-    if words[0] == "$FLOW":
-        return  # Metaflow itself is asked, in the tests of the method.
-    target = words[:2] if words[0] == "-m" else words[:1]
-    if target == ["-m", "pytest"]:
-        assert (ROOT / words[2]).is_file()
-        return
-    place = ROOT / target[-1].replace(".", "/") if words[0] == "-m" else ROOT / target[0]
-    assert (place / "__main__.py").is_file() or place.is_file()
-    accepts((sys.executable, *target, "--help"), words[len(target) :])
-
-
-def installed(words: list[str]) -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert words[0] == "install"
-    if words[1] == "-r":
-        assert (ROOT / words[2]).is_file()
-    else:
-        extra = re.fullmatch(r"\.(?:\[(\w+)\])?", words[2])
-        assert words[1] == "-e"
-        assert extra is not None
-        assert extra[1] is None or extra[1] in project["optional-dependencies"]
-
-
-def of_docker(words: list[str]) -> None:
-    """What stands after an image that is run is for the program in it."""
-    names = [word for word in words if word.startswith("automl-benchmark")]
-    end = words.index(names[0]) if words[0] == "run" else len(words)
-    if names == ["automl-benchmark-service"] and words[0] == "run":
-        ours(["serve", *words[end + 1 :]])
-    if shutil.which("docker"):
-        accepts(("docker", words[0], "--help"), words[:end])
-
-
-def of_others(program: str, words: list[str]) -> None:
-    if program not in HELP:
-        assert program in WITHOUT_OPTIONS, f"say in HELP how {program} tells its options"
-        assert not [word for word in words if word.startswith("-")]
-    elif shutil.which(program) and "--" in told_by(HELP[program]):
-        # sbatch tells nothing on a machine without a cluster's configuration.
-        accepts(HELP[program], words)
-
-
-def accepts(asked: tuple[str, ...], words: list[str]) -> None:
-    options = {word.partition("=")[0] for word in words if word.startswith("-")}
-    missing = {o for o in options if not re.search(rf"(?<![\w-]){o}(?![\w-])", told_by(asked))}
-    assert missing == set(), asked
-
-
-@functools.cache
-def told_by(asked: tuple[str, ...]) -> str:
-    told = run(list(asked))
-    return told.stdout + told.stderr
-
-
-def run(words: list[str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -13,9 +14,9 @@ from typing import Any
 import pytest
 import yaml
 
-from benchmark import yaml_text
-from benchmark.config import load_config
-from benchmark.hpo import scripts
+from benchmark.config.loading import load_config
+from benchmark.files import yaml_text
+from benchmark.hpo.formats import em_hpo_scripts
 from docs.generate import commands
 from tests.support.documents import DOCUMENTS, ROOT, Block, blocks, codes
 
@@ -28,6 +29,25 @@ def of_language(language: str, holding: str = "") -> list[Any]:
         for number, block in enumerate(blocks(path))
         if block.language == language and holding in block.text
     ]
+
+
+@pytest.mark.integration
+def test_the_examples_of_the_python_page_run(tmp_path: Path) -> None:
+    """In their order, in one folder, as one script."""
+    code = [one.text for one in blocks(ROOT / "docs/python.md")]
+    (tmp_path / "examples.py").write_text("\n".join(code))
+    done = subprocess.run(
+        [sys.executable, "examples.py"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Counter({'success': 8})" in done.stdout
+    assert "{'x': " in done.stdout
+    assert (tmp_path / "report.html").is_file()
 
 
 SETTINGS = [one for one in of_language("json") if '"Version"' not in one.values[0].text]
@@ -43,7 +63,7 @@ def test_a_configuration_is_one_that_the_program_takes(block: Block, tmp_path: P
 
 @pytest.mark.parametrize("block", of_language("yaml", "tunables:"))
 def test_a_study_is_one_that_the_program_takes(block: Block, tmp_path: Path) -> None:
-    from benchmark.hpo.study_file import define
+    from benchmark.hpo.spec.study_file import define
 
     (tmp_path / "bench.sh").write_text("#!/bin/sh\n")
     values = yaml_text.load(block.text)
@@ -82,8 +102,9 @@ def test_options_are_there() -> None:
         for action in command._actions
         for option in action.option_strings
     }
-    taken |= set(scripts._parser()._option_string_actions)
-    taken |= set(re.findall(r'"(--[\w-]+)"', (ROOT / "prove" / "__main__.py").read_text()))
+    taken |= set(em_hpo_scripts._parser()._option_string_actions)
+    for script in ("prove/__main__.py", "prove/aws_acceptance.py"):
+        taken |= set(re.findall(r'"(--[\w-]+)"', (ROOT / script).read_text()))
     named = {
         (path.name, code.split()[0].partition("=")[0])
         for path in DOCUMENTS
@@ -121,14 +142,14 @@ def test_citation_and_package_have_one_version() -> None:
     from benchmark import __version__
 
     cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())
-    package = re.search(r'^version = "(.*)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
-    assert package is not None
-    assert cited["version"] == package[1] == __version__
+    package = (ROOT / "pyproject.toml").read_text()
+    assert 'version = {attr = "benchmark.__version__"}' in package
+    assert cited["version"] == __version__
     assert f"## {__version__}" in (ROOT / "CHANGELOG.md").read_text()
 
 
 def test_the_default_configuration_has_every_key() -> None:
-    from benchmark.config import Config
+    from benchmark.config.loading import Config
 
     written = json.loads((ROOT / "batch.config.default").read_text())
     assert list(written) == list(Config.model_fields)

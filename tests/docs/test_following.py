@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.cache import CACHE_VARIABLE
-from benchmark.config import PREFIX
-from benchmark.hpo.study import Study
-from benchmark.hpo.study_file import read_study
+from benchmark.config.cache import CACHE_VARIABLE
+from benchmark.config.loading import PREFIX
+from benchmark.hpo.spec.study_file import read_study
+from benchmark.hpo.study.study import Study
 from benchmark.store import open_store
 from prove.program import FOREST, configure
 from prove.villains import villains

@@ -4,21 +4,34 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
 
+import pytest
+
 from tests.support.documents import ROOT
 
 PACKAGE = ROOT / "benchmark"
+# The packages with a table of their own, and how that begins.
+TABLES = {
+    "benchmark": "| part |",
+    "benchmark/hpo": "| part of hpo |",
+    "benchmark/hpo/service": "| part of the service |",
+}
+# A folder with more modules, or a module with more lines, hides its structure.
+MOST_MODULES = 14
+MOST_LINES = 400
+CATCHING = ("isinstance", "contextlib.suppress", "app.add_exception_handler")
 
 
-def levels() -> list[list[str]]:
-    """The names of each line of the map, from the top."""
+def levels(package: str) -> list[list[str]]:
+    """The names of each line of a package's table, from the top."""
     text = (ROOT / "CONTRIBUTING.md").read_text()
-    table = text[text.index("| part |") :].partition("\n\n")[0]
+    table = text[text.index(TABLES[package]) :].partition("\n\n")[0]
     cells = [line.split("|")[1] for line in table.splitlines()[2:]]
-    return [re.findall(r"`benchmark/(\w+)(?:/|\.py)`", cell) for cell in cells]
+    return [re.findall(rf"`{package}/(\w+)(?:/|\.py)`", cell) for cell in cells]
 
 
 def module_of(file: Path) -> str:
@@ -42,31 +55,103 @@ def imported(file: Path) -> Iterator[str]:
         yield from (name for name in names if name in FILES)
 
 
-def test_every_part_is_on_the_map() -> None:
+@pytest.mark.parametrize("package", TABLES)
+def test_every_part_is_on_the_map(package: str) -> None:
     there = {
         path.stem
-        for path in PACKAGE.iterdir()
+        for path in (ROOT / package).iterdir()
         if not path.name.startswith("__") and (path.is_dir() or path.suffix == ".py")
     }
-    named = [name for line in levels() for name in line]
+    named = [name for line in levels(package) for name in line]
     assert sorted(named) == sorted(there)
 
 
-def test_imports_point_down() -> None:
-    height = {name: number for number, names in enumerate(levels()) for name in names}
-    lowest = max(height.values())
+@pytest.mark.parametrize("package", TABLES)
+def test_imports_point_down(package: str) -> None:
+    height = {name: number for number, names in enumerate(levels(package)) for name in names}
+    free = max(height.values()) if package == "benchmark" else len(height)
+    prefix = package.replace("/", ".") + "."
     upwards = {
         (part, other, str(file))
-        for file in PACKAGE.rglob("*.py")
-        for part in [file.relative_to(PACKAGE).with_suffix("").parts[0]]
-        if part != "__init__"
-        for other in {name.partition(".")[2].partition(".")[0] for name in imported(file)}
-        if other in height and other != part and height[part] < lowest
+        for file in (ROOT / package).rglob("*.py")
+        for part in [file.relative_to(ROOT / package).with_suffix("").parts[0]]
+        if part in height
+        for name in imported(file)
+        if name.startswith(prefix)
+        for other in [name.removeprefix(prefix).partition(".")[0]]
+        if other in height and other != part and height[part] < free
         if height[other] <= height[part]
     }
     assert upwards == set()
 
 
+def test_no_folder_has_too_many_modules() -> None:
+    count = Counter(
+        str(file.parent.relative_to(PACKAGE))
+        for file in PACKAGE.rglob("*.py")
+        if not file.name.startswith("__")
+    )
+    assert {folder: number for folder, number in count.items() if number > MOST_MODULES} == {}
+
+
+def test_no_module_is_too_long() -> None:
+    files = [*PACKAGE.rglob("*.py"), *(ROOT / "tests").rglob("*.py")]
+    lines = {str(file): file.read_text().count("\n") for file in files}
+    assert {file: number for file, number in lines.items() if number > MOST_LINES} == {}
+
+
+def test_a_package_lists_its_public_names() -> None:
+    """In `__all__`, where it has more than a docstring; the others are folders of modules."""
+    for file in PACKAGE.rglob("__init__.py"):
+        _, *code = ast.parse(file.read_text()).body
+        assigned = {ast.unparse(one.targets[0]): one for one in code if isinstance(one, ast.Assign)}
+        assert ("__all__" in assigned) == bool(code), file
+        if not code:
+            continue
+        public = set(ast.literal_eval(assigned["__all__"].value))
+        kinds = (ast.FunctionDef, ast.ClassDef)
+        own = {one.name for one in code if isinstance(one, kinds) and one.name[0] != "_"}
+        assert own <= public, file
+
+
 def test_no_modules_import_each_other_in_a_circle() -> None:
     order = TopologicalSorter({name: {*imported(file)} - {name} for name, file in FILES.items()})
     order.prepare()  # A circle is an error that names its modules.
+
+
+def test_no_parts_of_a_package_import_each_other_in_a_circle() -> None:
+    """The modules and packages of each folder, by what is in them."""
+    uses: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    for name, file in FILES.items():
+        for other in imported(file):
+            ours, theirs = name.split("."), other.split(".")
+            pairs = enumerate(zip(ours, theirs, strict=False))
+            depth = next((n for n, (mine, its) in pairs if mine != its), 0)
+            if depth:
+                uses[".".join(ours[:depth])][ours[depth]].add(theirs[depth])
+    for parts in uses.values():
+        TopologicalSorter(parts).prepare()
+
+
+def names_in(node: ast.AST) -> set[str]:
+    attributes = {one.attr for one in ast.walk(node) if isinstance(one, ast.Attribute)}
+    return attributes | {one.id for one in ast.walk(node) if isinstance(one, ast.Name)}
+
+
+def test_an_error_of_its_own_is_caught_or_has_data() -> None:
+    """A subclass of BenchmarkError that no caller tells from it needs no name."""
+    classes: dict[str, ast.ClassDef] = {}
+    caught: set[str] = set()
+    for file in FILES.values():
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.ClassDef):
+                classes[node.name] = node
+            elif isinstance(node, ast.ExceptHandler) and node.type is not None:
+                caught |= names_in(node.type)
+            elif isinstance(node, ast.Call) and ast.unparse(node.func) in CATCHING:
+                caught |= names_in(node)
+    errors = {"BenchmarkError"}
+    for _ in range(3):
+        errors |= {name for name, one in classes.items() if {*map(ast.unparse, one.bases)} & errors}
+    plain = {name for name in errors if all(isinstance(p, ast.Expr) for p in classes[name].body)}
+    assert plain - caught == set()

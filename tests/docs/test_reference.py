@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmark.cli.parser import COMMANDS
+from benchmark.cli.commands import COMMANDS
 from benchmark.runs.compiled import COLUMNS
 from docs.generate import FOLDER, commands, pages
 

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from benchmark.execution.metrics import DEFAULT_METRIC, METRICS, UnusablePredictions, evaluate
+from benchmark.execution.metric_values import UnusablePredictions, evaluate
+from benchmark.execution.metrics import DEFAULT_METRIC, METRICS
 
 AB = ["a", "b"]
 ABC = ["a", "b", "c"]
@@ -165,7 +166,7 @@ def scikit_learns(labels, truth, predicted, table):
     }
 
 
-@settings(max_examples=35, deadline=None)
+@settings(max_examples=35)
 @given(answers())
 def test_classification_equals_scikit_learn(answer) -> None:
     labels, truth, predicted, table = answer
@@ -179,7 +180,7 @@ def test_classification_equals_scikit_learn(answer) -> None:
     assert got == pytest.approx(expected, rel=1e-12, abs=1e-12, nan_ok=True)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.data())
 def test_regression_equals_scikit_learn(data) -> None:
     rows = data.draw(st.integers(2, 12))
@@ -242,7 +243,7 @@ def test_a_process_that_splits_and_measures_imports_no_scikit_learn() -> None:
         "import sys\n"
         "from benchmark.data import holdout\n"
         "from benchmark.data.embedded_suite import read\n"
-        "from benchmark.execution.metrics import evaluate\n"
+        "from benchmark.execution.metric_values import evaluate\n"
         "holdout(read('penguins'), 1), holdout(read('cpu'), 1)\n"
         "evaluate('regression', None, [1, 2], [1, 3])\n"
         "evaluate('binary', ['a', 'b'], ['a', 'b'], ['a', 'a'], [[1, 0], [0.5, 0.5]])\n"

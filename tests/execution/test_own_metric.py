@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from benchmark.analysis.comparison import compare
-from benchmark.analysis.table import read_results
-from benchmark.config import load_config
+from benchmark.analysis.results.table import read_results
+from benchmark.config.loading import load_config
 from benchmark.errors import ConditionsDifferError, ConfigError
 from benchmark.execution import own_metric
 from benchmark.execution.runner import Runner
-from benchmark.results import Cause
+from benchmark.records.results import Cause
 from benchmark.runs.compiled import compile_results
 from benchmark.runs.plan import Narrowing, draft, plan
 from benchmark.store import open_store
@@ -167,7 +167,7 @@ def test_the_configuration_says_what_is_wrong(value, words):
     with pytest.raises(ConfigError) as refusal:
         load_config(overrides={"metric": {"binary": value}}, environment={})
     assert words in str(refusal.value)
-    assert "'metric'" in str(refusal.value)
+    assert "'metric[\"binary\"]'" in str(refusal.value)
 
 
 def test_one_that_hangs_is_ended(make_config, monkeypatch):

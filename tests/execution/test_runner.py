@@ -1,47 +1,19 @@
 """Frameworks that misbehave: each ends with its own cause, and none harms the next task."""
 
 import json
-import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from benchmark.config import load_config
-from benchmark.execution import sandbox
 from benchmark.execution.runner import Runner
-from benchmark.results import Cause
-from benchmark.runs.plan import draft, plan
-from benchmark.store import open_store
+from benchmark.execution.sandbox import zygotes
+from benchmark.records.results import Cause
+from tests.support.written_adapters import FIT, GOOD, executed
 
-TOML = """
-name = "{name}"
-description = "misbehaves"
-python = ">=3.11,<3.14"
-environment = "random-forest"
-version_of = "numpy"
-preload = ["numpy", "pandas"]
-secrets = ["GIVEN_TOKEN"]
-"""
-
-GOOD = """
-import numpy as np
-
-def fit(train, problem, limits):
-    return problem
-
-def predict(model, frame, problem):
-    share = np.full((len(frame), len(problem.classes)), 1 / len(problem.classes))
-    return {"predictions": [problem.classes[0]] * len(frame), "probabilities": share,
-            "classes": problem.classes}
-
-def describe(model):
-    return {"models": 1, "leaderboard": None, "version": "1"}
-"""
-
-FIT = "\ndef fit(train, problem, limits):\n"
 PREDICT = "\ndef predict(model, frame, problem):\n    answer = good(model, frame, problem)\n"
+
 KEEP = "\ngood = predict\n"
 
 FAILING = {
@@ -49,7 +21,7 @@ FAILING = {
     "sleeps": (
         FIT + "    import time; time.sleep(600)\n",
         "timeout",
-        "hard limit of 3 s during fit",
+        "hard limit of {limit_s:g} s during fit",
     ),
     "spins": (FIT + "    while True: pass\n", "timeout", "hard limit"),
     "takes-4-gb": (FIT + "    return bytearray(4_000_000_000)\n", "memory", "700 MB"),
@@ -207,29 +179,6 @@ ENDURED = {
 } | {f"report-{name}": f"\ndef describe(model):\n{code}" for name, (code, _) in REPORTS.items()}
 
 
-def executed(folder: Path, codes: dict[str, str], dataset: str, hard_limit: float = 60, means=None):
-    """All of them in one runner, one after the other, with a well-behaved one at the end."""
-    for name, code in codes.items():
-        framework = folder / "frameworks" / name
-        framework.mkdir(parents=True)
-        (framework / "framework.toml").write_text(TOML.format(name=name))
-        (framework / "adapter.py").write_text(code)
-    overrides = {
-        "frameworks_path": [str(folder / "frameworks")],
-        "frameworks": list(codes),
-        "seeds": 1,
-        "runtime": 2,
-        "hard_limit": hard_limit,
-        "memory": 700,
-    }
-    config = load_config(overrides=overrides, environment={}).values
-    planned = plan(open_store(str(folder / "runs")), draft(config, datasets=[dataset]))
-    tasks = sorted(planned.tasks, key=lambda task: task.labels["framework"] == "well")
-    with Runner(planned.run, [min(os.sched_getaffinity(0))], means) as runner:
-        found = {task.labels["framework"]: runner.execute(task) for task in tasks}
-    return planned.run, found
-
-
 @pytest.fixture(scope="module")
 def records(tmp_path_factory):
     """The runs, and the records by framework; only what never ends has a short hard limit."""
@@ -241,7 +190,11 @@ def records(tmp_path_factory):
         patch.setenv("PLANTED_TOKEN", "planted")
         patch.setenv("GIVEN_TOKEN", "given")
         others, found = executed(folder / "others", codes, "penguins")
-    ended, more = executed(folder / "endless", endless, "penguins", hard_limit=3)
+    for limit_s in (3, 10, 30, 100):  # on a busy machine it takes a while until they are fitted
+        place = folder / f"endless-{limit_s}"
+        ended, more = executed(place, endless, "penguins", hard_limit=limit_s)
+        if all("during fit" in record.message for record in more.values()):
+            break
     return (others, ended), found | more
 
 
@@ -250,7 +203,10 @@ def test_a_failure_has_its_cause(records, name):
     record = records[1][name]
     _, cause, words = FAILING[name]
     assert (record.status, record.cause) == ("failure", Cause(cause)), record.message
-    assert words in record.message
+    ended = records[0][1]
+    assert (
+        words.replace("{limit_s:g}", f"{ended.tasks[0].resources.hard_limit_s:g}") in record.message
+    )
     assert record.message
 
 
@@ -315,7 +271,7 @@ def test_an_overrun_of_the_budget_is_a_number(records):
     found = records[1]
     assert found["overruns"].overrun_s == pytest.approx(found["overruns"].fit_s - 2)
     assert found["overruns"].overrun_s >= 0.5
-    assert found["well"].overrun_s == 0
+    assert found["well"].overrun_s == pytest.approx(max(0.0, found["well"].fit_s - 2))
     assert found["sleeps"].overrun_s is None
 
 
@@ -387,84 +343,11 @@ def test_an_interrupt_while_the_libraries_are_imported(make_plan, folder_store, 
     importing = tmp_path / "importing.py"
     importing.write_text(f"open({str(begun)!r}, 'w').close()\nimport time; time.sleep(600)\n")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sandbox, "WORKER", importing)
+        patch.setattr(zygotes, "WORKER", importing)
         with Runner(make_plan(folder_store).run) as runner, ThreadPoolExecutor(1) as pool:
             running = pool.submit(runner.execute, task)
             while not begun.exists() and not running.done():
                 time.sleep(0.01)
             runner.interrupt()
-            record = running.result(60)
+            record = running.result(600)
     assert (record.cause, record.message) == (Cause.INTERRUPTED, "The task was interrupted.")
-
-
-SHARED = "\nimport glob, os\ndef shared(name): return glob.glob('../../parts-*/' + name)[0]\n"
-DAMAGE = {
-    "zeroes": "open(shared('features.arrow'), 'r+b').write(bytes(4000))",
-    "truncates": "os.truncate(shared('target.arrow'), 100)",
-    "replaces": "os.replace(shared('target.arrow'), shared('features.arrow'))",
-    "unlinks": "os.unlink(shared('features.arrow'))",
-    "adds": "open(os.path.dirname(shared('features.arrow')) + '/more', 'w')",
-}
-TRY = FIT + "    try:\n        os.chmod(shared('target.arrow'), 0o600)\n    except OSError: pass\n"
-
-
-def damaging(deed: str) -> str:
-    """Does it where it may; else it is an ordinary framework."""
-    return f"{SHARED}{TRY}    try: {deed}\n    except OSError: return problem\n    return problem\n"
-
-
-@pytest.fixture
-def own_scratch(tmp_path, monkeypatch):
-    """What is damaged here is shared with no other test's runner."""
-    (tmp_path / "tmp").mkdir()
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
-
-
-@pytest.mark.usefixtures("own_scratch")
-def test_a_task_cannot_change_the_input_of_another(tmp_path):
-    codes = {name: GOOD + damaging(deed) for name, deed in DAMAGE.items()} | {"well": GOOD}
-    _, found = executed(tmp_path, codes, "penguins")
-    if found["well"].sandbox in ("subreaper", "process-group"):
-        pytest.skip("tasks are not set apart on this machine")
-    assert {record.status for record in found.values()} == {"success"}
-    assert len({record.metrics["log_loss"] for record in found.values()}) == 1
-
-
-@pytest.mark.usefixtures("own_scratch")
-def test_where_it_can_nobody_is_blamed(tmp_path):
-    codes = {name: GOOD + damaging(deed) for name, deed in DAMAGE.items()} | {"well": GOOD}
-    _, found = executed(tmp_path, codes, "penguins", means="subreaper")
-    assert found.pop("well").status == "success"
-    assert {record.cause for record in found.values()} == {Cause.DATA}
-    for record in found.values():
-        assert "were changed while the task ran; resume-compute gives it new ones" in record.message
-
-
-PEEK = """
-import glob, os
-import pandas as pd
-
-def fit(train, problem, limits):
-    store, cache = [os.path.expanduser(place) for place in problem.params["places"]]
-    found = glob.glob("../../**/*.npz", recursive=True) + glob.glob("../../**/table.arrow")
-    for place in (store, cache, problem.params["embedded"]):
-        found += glob.glob(place + "/**/*.parquet", recursive=True)
-    raise RuntimeError(f"found {len(found)} of them")
-"""
-
-
-def test_a_task_does_not_find_the_targets(tmp_path):
-    from benchmark.cache import cache_folder
-    from benchmark.data import embedded_suite
-
-    places = {
-        "places": [str(tmp_path / "runs"), str(cache_folder() / "datasets")],
-        "embedded": str(embedded_suite.FOLDER),
-    }
-    code = GOOD + PEEK.replace('problem.params["places"]', repr(places["places"])).replace(
-        'problem.params["embedded"]', repr(places["embedded"])
-    )
-    _, found = executed(tmp_path, {"peeks": code}, "penguins")
-    if found["peeks"].sandbox in ("subreaper", "process-group"):
-        pytest.skip("tasks are not set apart on this machine")
-    assert found["peeks"].message == "RuntimeError: found 0 of them"

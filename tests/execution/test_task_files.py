@@ -13,17 +13,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmark.data import holdout, load
-from benchmark.errors import plain_text
-from benchmark.execution import sandbox
 from benchmark.execution.answer import read_answer, read_inference
 from benchmark.execution.evaluation import _checked, _described
-from benchmark.execution.metrics import UnusablePredictions
+from benchmark.execution.metric_values import UnusablePredictions
+from benchmark.execution.sandbox import sandbox
 from benchmark.execution.worker import task
-from benchmark.hpo import python_objective, trial_worker
-from benchmark.hpo.evaluation import _printed
-from benchmark.hpo.measuring import LARGEST
-from benchmark.hpo.measuring import read_answer as read_trial_answer
-from benchmark.results import Cause, Record, failure
+from benchmark.files.safe_text import plain_text
+from benchmark.hpo.objectives.metrics.measuring import LARGEST
+from benchmark.hpo.objectives.metrics.measuring import read_answer as read_trial_answer
+from benchmark.hpo.sandboxed import python_trial
+from benchmark.hpo.trials import python_objective
+from benchmark.hpo.trials.evaluation import _printed
+from benchmark.records.results import Cause, Record, failure
 
 TIMES = {"setup_s": 1, "fit_s": 1.5, "predict_s": 0}
 LEFT = {
@@ -99,7 +100,7 @@ outcomes = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(outcomes)
 def test_any_outcome_ends_as_a_record(value: dict[str, Any]) -> None:
     """A success only of the worker's form; a record in any case, which reads back equal."""
@@ -240,7 +241,7 @@ def test_unusable_times_are_no_times(text: str, tmp_path: Path) -> None:
 def test_what_a_trial_left_is_read_as_a_tasks_files_are(name: str, tmp_path: Path) -> None:
     LEFT[name][0](tmp_path / "file")
     assert read_trial_answer(tmp_path, "file") is None
-    LEFT[name][0](tmp_path / trial_worker.NOTES)
+    LEFT[name][0](tmp_path / python_trial.NOTES)
     assert not any(python_objective._notes(tmp_path).values())
     printed = _printed(tmp_path / "file")
     assert len(printed) <= LARGEST

@@ -108,7 +108,8 @@ def test_a_folder_that_has_gone_is_a_sentence_and_not_an_empty_store(
     place.rename(tmp_path / "away")
     sentence = refusal(lambda: OPERATIONS[operation](store))
     assert sentence == (
-        f"The store {place} cannot {operation}: the folder has gone; mount it or put it back."
+        f"The store {place} cannot {operation}: the folder no longer exists; mount it or put it "
+        "back."
     )
     assert not place.exists()
     (tmp_path / "away").rename(place)

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from prove.playground import ROLES, Playground, play, schedule
-from prove.program import configure
+from prove.program import SIDE_BY_SIDE, configure
 from prove.rows import Stage
 from tests.support.killing_studies import faults
 from tests.support.killing_studies import play as play_studies
@@ -15,7 +15,7 @@ from tests.support.killing_studies import play as play_studies
 @pytest.mark.soak
 def test_fifty_kills(tmp_path):
     stage = Stage(tmp_path, int(os.environ.get("SEED", "1")), 50)
-    ground = Playground(configure(tmp_path / "ground", seeds=50))
+    ground = Playground(configure(tmp_path / "ground", seeds=50, **SIDE_BY_SIDE))
     play(ground, schedule(stage.dice("kills"), stage.kills))
     assert ground.faults == []
     assert ground.killed.total() == 50

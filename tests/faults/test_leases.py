@@ -21,9 +21,8 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def fast(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leases that beat ten times a second, and are stale after the store clock's next seconds."""
+    """Leases that beat ten times a second."""
     monkeypatch.setattr(lease, "RENEW_S", 0.1)
-    monkeypatch.setattr(lease, "STALE_S", 1.5)
 
 
 def elsewhere() -> Holder:
@@ -78,7 +77,7 @@ def test_who_lost_his_lease_is_told_and_writes_no_more(s3: str, fast: None) -> N
         store.lock("driver-run", told.set),
     ):
         open_store(s3).put(lease.lease_path("driver-run"), usurper)
-        assert told.wait(60)
+        assert told.wait(300)
         for action in OPERATIONS.values():
             assert "'run'" in refusal(lambda action=action: action(store))
     assert open_store(s3).get(lease.lease_path("driver-run")) == usurper
@@ -113,7 +112,7 @@ def test_a_renewal_that_came_through_unheard_is_found_again(
 
     with store.lock("driver-run"):
         proxy.fault = fault
-        assert wrote.wait(60)
+        assert wrote.wait(300)
         asked = len(proxy.seen)
         until(lambda: len(proxy.seen) > asked + 6, "beats that fail")
         proxy.fault = lambda request, number: None
@@ -128,12 +127,14 @@ def test_a_driver_stops_when_its_lease_is_taken(s3: str) -> None:
     from benchmark.compute.driving import driving
 
     script = (
-        "import sys, threading\nfrom benchmark.errors import StoreError\n"
+        "import sys, time\nfrom benchmark.errors import StoreError\n"
         "from benchmark.compute.driving import driving\n"
         "from benchmark.store import lease, open_store\n"
         "lease.RENEW_S = 0.1\n"
         "try:\n    with driving(open_store(sys.argv[1]), 'run'):\n"
-        "        print('driving', flush=True)\n        threading.Event().wait()\n"
+        "        print('driving', flush=True)\n"
+        # Not one wait: a signal that comes just before it would be handled after it.
+        "        while True:\n            time.sleep(0.1)\n"
         "except StoreError as error:\n    print(error)\n"
     )
     driver = subprocess.Popen(
@@ -148,7 +149,7 @@ def test_a_driver_stops_when_its_lease_is_taken(s3: str) -> None:
     ):
         pass
     store.put(lease.lease_path("driver-run"), elsewhere().to_bytes())
-    out, _ = driver.communicate(timeout=60)
+    out, _ = driver.communicate(timeout=300)
     assert out.startswith("The lock on 'run' in ")
 
 

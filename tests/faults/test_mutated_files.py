@@ -11,14 +11,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from benchmark.data.tables import Reading, read_table
+from benchmark.data.formats.tables import Reading, read_table
 from benchmark.errors import BenchmarkError
-from benchmark.hpo.service.homes import StoreHome
-from benchmark.hpo.service.terms import Terms
-from benchmark.hpo.study_file import define, read_study
-from benchmark.record import Record
+from benchmark.hpo.service.backends.store import StoreBackend
+from benchmark.hpo.service.core.terms import Terms
+from benchmark.hpo.spec.study_file import define, read_study
+from benchmark.records.record import Record
+from benchmark.records.tasks import Run
 from benchmark.store import FolderStore
-from benchmark.tasks import Run
+from tests.support.process_trees import flat_memory
 
 RECORD = Record(
     task="forest/iris/0",
@@ -99,8 +100,8 @@ def manifest(folder: Path) -> tuple[bytes, Callable[[bytes], Any]]:
     tunable = {"name": "x", "value_type": "double", "lower_bound": 0, "upper_bound": 1}
     declared = {"name": "e", "objective": {"command": "true"}, "direction": "minimize"}
     definition = define({**declared, "tunables": [tunable]}, folder, "the study")
-    home = StoreHome(store)
-    home.create(definition, Terms("e", ""))
+    backend = StoreBackend(store)
+    backend.create(definition, Terms("e", ""))
     path = "studies/e/manifest.json"
     whole = store.get(path)
     assert whole is not None
@@ -108,7 +109,7 @@ def manifest(folder: Path) -> tuple[bytes, Callable[[bytes], Any]]:
     def read(data: bytes) -> Any:
         store.put(path, data)
         Run.open(store, "studies/e")
-        home.open("e").close.close()
+        backend.open("e").close.close()
 
     return whole, read
 
@@ -157,11 +158,14 @@ def test_mutated_files(tmp_path: Path, kind: str, count: int) -> None:
     whole, read = KINDS[kind](tmp_path)
     read(whole)
     generator = random.Random(7)
-    for _ in range(count):
-        data = mutated(generator, whole)
-        try:
-            read(data)
-        except BenchmarkError as error:
-            assert "Traceback" not in str(error)
-        except BaseException as error:
-            raise AssertionError(f"{kind}: {type(error).__name__}: {error} of {data!r}") from error
+    with flat_memory(50) as step:
+        for _ in range(count):
+            data = mutated(generator, whole)
+            try:
+                read(data)
+            except BenchmarkError as error:
+                assert "Traceback" not in str(error)
+            except BaseException as error:
+                said = f"{kind}: {type(error).__name__}: {error} of {data!r}"
+                raise AssertionError(said) from error
+            step()

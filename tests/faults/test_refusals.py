@@ -177,5 +177,5 @@ def test_credentials_that_cannot_be_had_are_a_sentence(
     """At once, or when those of the beginning are to be renewed."""
     process(minutes)
     sentence = refusal(lambda: open_store(s3).get("a"))
-    assert "the credentials could not be had; " in sentence
+    assert "the credentials could not be retrieved; " in sentence
     assert s3 in sentence

@@ -14,9 +14,9 @@ import pandas as pd
 import pytest
 import yaml
 
-from benchmark.config import Config
+from benchmark.config.loading import Config
 from benchmark.frameworks import get
-from benchmark.results import Record
+from benchmark.records.results import Record
 from benchmark.runs.execute import execute
 from benchmark.runs.plan import draft, plan
 from benchmark.store import open_store

@@ -36,6 +36,7 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return home
 
 
+@pytest.mark.integration
 def test_the_shipped_environment_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AUTOML_BENCHMARK_CACHE", str(tmp_path))
     told: list[str] = []
@@ -58,6 +59,7 @@ def test_a_half_built_folder_is_built_again(small: Path) -> None:
     assert not is_ready(framework)
     built = ensure(framework)
     assert is_ready(framework)
+    assert list(built.folder.glob("lib/python*/site-packages/__pycache__/threadpoolctl.*"))
     (built.folder / ".ready").unlink()
     assert not is_ready(framework)
     (built.folder / "rest-of-a-build").touch()

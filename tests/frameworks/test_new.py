@@ -38,9 +38,9 @@ def test_the_template_is_no_framework_itself() -> None:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("a/b", "is no name"),
-        ("", "is no name"),
-        ("../up", "is no name"),
+        ("a/b", "is not a valid name"),
+        ("", "is not a valid name"),
+        ("../up", "is not a valid name"),
         ("Constant", "is taken by"),
         ("there", "exists already"),
     ],
@@ -61,7 +61,7 @@ def test_a_name_that_another_one_beside_it_has_is_refused(tmp_path: Path) -> Non
 
 def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(BenchmarkError, match="cannot be made"):
+    with pytest.raises(BenchmarkError, match="cannot be created"):
         make("mine", tmp_path / "file")
 
 
@@ -89,11 +89,11 @@ def test_locking_keeps_what_need_not_change(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["new"], "takes a name"),
-        (["new", "a/b"], "is no name"),
+        (["new"], "needs a name"),
+        (["new", "a/b"], "is not a valid name"),
         (["check", "./nowhere"], "There is no framework.toml in nowhere"),
         (["check", "constnt"], "did you mean constant"),
-        (["lock", "random-forest"], "came with the program"),
+        (["lock", "random-forest"], "is part of the program"),
         (["make", "x"], "make"),
     ],
 )

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.extensions import extensions
+from benchmark.config.plugins import extensions
+from benchmark.files.removal import remove_tree
 from benchmark.frameworks import get, scan
-from benchmark.removal import remove_tree
 from tests.support.plugins import FRAMEWORKS, PACKAGE, install, install_example
 
 
@@ -50,7 +50,7 @@ def test_without_the_package_there_is_none() -> None:
         ("empty_package", "There is no framework.toml"),
         ("broken_package", "lacks the key"),
         ("taken_package", "is taken by"),
-        ("sys", "lies in no folder (sys)"),
+        ("sys", "is not in a single folder (sys)"),
     ],
 )
 def test_a_broken_one_is_a_warning_that_names_the_package(

@@ -14,7 +14,7 @@ QUICK = {"optuna": {"n_trials": 6}, "flaml": {"max_iter": 4}}
 @pytest.mark.parametrize("framework", QUICK)
 def test_few_models_beat_the_constant(run_tasks: Callable[..., Any], framework: str) -> None:
     entry = {"name": framework, "as": "mine", "params": QUICK[framework]}
-    records = run_tasks(["constant", entry], ["penguins", "auto-mpg"], runtime=30)
+    records = run_tasks(["constant", entry], ["penguins", "auto-mpg"], runtime=250)
     for name, metric in (("penguins", "log_loss"), ("auto-mpg", "rmse")):
         record, least = records["mine", name], records["constant", name]
         assert record.status == "success", record.message
@@ -24,7 +24,7 @@ def test_few_models_beat_the_constant(run_tasks: Callable[..., Any], framework: 
         assert record.version[0].isdigit()
         assert record.trajectory
         # Fewer models than the budget allows: params have reached the adapter.
-        assert record.fit_s < 30
+        assert record.fit_s < 250
 
 
 def test_optunas_params_are_checked(run_tasks: Callable[..., Any]) -> None:

@@ -73,7 +73,7 @@ def test_own_folders(tmp_path: Path) -> None:
         (TOML + 'python = "three"\n', "specifier"),
         (TOML + 'environment = "nowhere"\n', '"nowhere"'),
         (TOML + 'name = "RandomForest"\n', "is taken"),
-        (TOML + 'name = "a/b"\n', "is no name"),
+        (TOML + 'name = "a/b"\n', "is not a valid name"),
     ],
 )
 def test_a_broken_one_is_a_warning(tmp_path: Path, text: str, words: str) -> None:

@@ -12,16 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.compute.arrays import script
-from benchmark.config import SlurmOptions
+from benchmark.compute.job_script import script
+from benchmark.config.method_options import SlurmOptions
 from benchmark.errors import SetupError
-from benchmark.execution.scratch import sweep
+from benchmark.execution.sandbox.scratch import sweep
+from benchmark.files.removal import clear
 from benchmark.frameworks import Framework, ensure, get
 from benchmark.frameworks.building import build_all
 from benchmark.frameworks.disk import remove, stored
 from benchmark.frameworks.environments import READY, verify
 from benchmark.frameworks.packing import pack, unpacked
-from benchmark.removal import clear
 
 Make = Callable[..., Framework]
 TOML = 'description = "{name}"\nversion_of = "{version_of}"\npreload = ["{preload}"]\n'
@@ -97,7 +97,7 @@ def test_two_processes_build_an_environment_once(make: Make) -> None:
         subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root, env=os.environ)
         for _ in range(2)
     ]
-    told = [process.communicate(timeout=120)[0] for process in pair]
+    told = [process.communicate(timeout=500)[0] for process in pair]
     assert [process.returncode for process in pair] == [0, 0]
     assert sorted(text.count("Building") for text in told) == [0, 1]
 

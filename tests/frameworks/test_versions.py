@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.cache import cache_folder
-from benchmark.config import Config
+from benchmark.config.cache import cache_folder
+from benchmark.config.loading import Config, load_config
 from benchmark.errors import BenchmarkError, ConfigError, SetupError
 from benchmark.frameworks import get, locks, of_entry, registry, versions
 from benchmark.runs.plan import Narrowing, chosen_frameworks, draft, plan
@@ -74,14 +74,15 @@ def test_a_lock_that_is_known_resolves_nothing(small: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("small@abc", "names no version; write one such as small@3.6.0"),
-        ("small@", "names no version"),
+        ("small@abc", "does not name a version; write one such as small@3.6.0"),
+        ("small@", 'is "small@", which is not a framework\'s name'),
         ("smal@1.0", "did you mean small?"),
     ],
 )
 def test_a_bad_name_is_one_sentence(small: Path, name: str, words: str) -> None:
+    asked = {"frameworks": [name], "frameworks_path": [str(small)]}
     with pytest.raises(ConfigError) as caught:
-        chosen_frameworks(Config(frameworks=[name], frameworks_path=[str(small)]))
+        chosen_frameworks(load_config(overrides=asked, environment={}).values)
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
 

@@ -12,10 +12,10 @@ import pytest
 
 from benchmark.compute.pilot.lists import Lists, Place
 from benchmark.execution.runner import Runner
-from benchmark.hpo import control
-from benchmark.hpo.deleting import forget
-from benchmark.hpo.study import Study
-from benchmark.hpo.study_file import define
+from benchmark.hpo.driver import control
+from benchmark.hpo.spec.study_file import define
+from benchmark.hpo.study.deletion import forget
+from benchmark.hpo.study.study import Study
 from benchmark.runs.clean import clean, find
 from benchmark.store import Store, open_store
 
@@ -34,7 +34,7 @@ DECLARED = {
     "trials": 4,
     "seed": 1,
     "algorithm": "random",
-    "limits": {"time": 20, "memory": 300},
+    "limits": {"time": 200, "memory": 300},
     "objective": {"command": [sys.executable, "-c", "print({x})"]},
 }
 # What other ways of running leave, or a kill: workers, references, jobs of Slurm's.
@@ -48,6 +48,8 @@ BESIDE = [
     "tasks/confirm-3-best-0.json",
     "out/confirm-3-default-0.json",
     "attempts/confirm-3-default-0/0001.json",
+    "warm_start.json",
+    "artifacts/3/0001/plots/a%20b.png",
     "jobs/h2o-1.json",
     "jobs/h2o-1.job.json",
     "jobs/h2o-1.log",
@@ -78,7 +80,7 @@ def test_all_of_a_study_that_ran_goes(store: Store, tmp_path: Path) -> None:
     study = trial(store, tmp_path)
     control.say(study.run, "pause")
     lists = Lists(study.run)
-    name = lists.add([study.run.task("0")], {})
+    name = lists.add(study.ask(1), {})
     assert lists.claim(Place(name, 0), "7")
     lists.begin("7")
     for path in BESIDE:
@@ -93,12 +95,14 @@ def test_all_of_a_study_that_ran_goes(store: Store, tmp_path: Path) -> None:
     assert Study.begin(store, study.definition).optimizer.trials() == []
 
 
-def test_a_study_of_a_user_s_begins_anew(program: Program, tmp_path: Path) -> None:
+def test_a_study_of_a_user_s_begins_anew(
+    program: Program, command: Program, tmp_path: Path
+) -> None:
     work = tmp_path / "work"
     (work / "s.json").write_text(json.dumps({**DECLARED, "trials": 1}))
     for _ in range(2):
         ended = program("tune", "s.json")
         assert ended.stderr.count("trial 0:") == 1, ended.stderr
-        cleaned = json.loads(program("clean-s3", "--yes", "--json").stdout)
+        cleaned = json.loads(command("clean-s3", "--yes", "--json").stdout)
         assert (list(cleaned["runs"]), cleaned["left"]) == (["studies/s"], [])
         assert [path for path in (work / "runs").iterdir() if path.name[0] != "."] == []

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import subprocess
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from benchmark.config import Config
+from benchmark.config.loading import Config
 from benchmark.hpo import HPORunner
 
 pytestmark = [pytest.mark.integration, pytest.mark.parametrize("name", ["tree", "nn"])]
@@ -29,12 +30,21 @@ def test_from_python(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     first = runner(EXAMPLES / name, trials=1).run()
     assert (first.name, [record.status for record in first.records]) == (name, ["success"])
 
+    turned = threading.Event()
+
     async def awaited() -> tuple[int, list[str]]:
         turns = 0
-        study = runner(EXAMPLES / name, name=f"{name}/awaited", trials=1)
+        study = runner(
+            EXAMPLES / name,
+            name=f"{name}/awaited",
+            trials=1,
+            on_record=lambda _: turned.wait(600),
+        )
         task = asyncio.create_task(study.run_async())
         while not task.done():
             turns += 1
+            if turns > 5:
+                turned.set()
             await asyncio.sleep(0.01)
         return turns, [record.message for record in (await task).records]
 
@@ -60,9 +70,9 @@ def test_from_the_command_line(name: str, program: Program, tmp_path: Path) -> N
     assert handed_on.returncode == 0, handed_on.stderr
     told = json.loads(handed_on.stdout)
     # It is no child of ours: tail ends when it has.
-    subprocess.run(["tail", f"--pid={told['pid']}", "-f", "/dev/null"], timeout=300, check=True)
+    subprocess.run(["tail", f"--pid={told['pid']}", "-f", "/dev/null"], timeout=900, check=True)
     log = (work / told["log"]).read_text()
-    assert f"{name}: 1 of 1 trials, 1 successes" in log
+    assert f"{name}: 1 of 1 trials: 1 success," in log
     records = work / "runs" / "studies" / name / "out"
     before = {path.name: path.read_bytes() for path in records.iterdir()}
     assert len(before) == 1

@@ -14,10 +14,11 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from benchmark.hpo.study import Study
-from benchmark.hpo.study_file import read_study
+from benchmark.hpo.spec.study_file import read_study
+from benchmark.hpo.study.study import Study
+from benchmark.records.tasks import Ranks
 from benchmark.store import open_store
-from benchmark.tasks import Ranks
+from tests.support.services import scraping
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
@@ -87,6 +88,40 @@ def test_postgres_comes_to_a_verdict(program: Program) -> None:
 
 
 @pytest.mark.integration
+@pytest.mark.parametrize(
+    ("name", "needs"),
+    [("redis", ["redis-benchmark"]), ("jvm", ["javac"]), ("nginx", ["nginx", "wrk"])],
+)
+def test_a_real_program(program: Program, name: str, needs: list[str]) -> None:
+    missing = [one for one in needs if shutil.which(one) is None]
+    if missing:
+        pytest.skip(f"{', '.join(missing)} is not installed")
+    ended = program("tune", str(EXAMPLES / name), "--trials", "2", "--json")
+    assert ended.returncode == 0, ended.stderr
+    # Whether another point than the default keeps the limits depends on the machine.
+    found = json.loads(ended.stdout)
+    assert found["told"] == 2
+    assert found["success"] >= 1, ended.stderr
+
+
+@pytest.mark.integration
+@pytest.mark.skipif(shutil.which("prometheus") is None, reason="Prometheus is not installed")
+def test_a_service_that_prometheus_measures(program: Program, tmp_path: Path) -> None:
+    server = ["prometheus", f"--config.file={EXAMPLES / 'prometheus' / 'prometheus.yml'}"]
+    server += [f"--storage.tsdb.path={tmp_path / 'data'}", "--web.listen-address=127.0.0.1:19090"]
+    with (tmp_path / "log").open("w") as log:
+        process = subprocess.Popen(server, stdout=log, stderr=log)
+    try:
+        scraping("http://127.0.0.1:19090")
+        ended = program("tune", str(EXAMPLES / "prometheus"), "--trials", "2", "--json")
+    finally:
+        process.terminate()
+        process.wait()
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads(ended.stdout)["success"] == 2, ended.stderr
+
+
+@pytest.mark.integration
 @pytest.mark.skipif(os.geteuid() != 0, reason="kernel settings need root")
 def test_kernel_settings_are_put_back(program: Program) -> None:
     before = [Path("/proc/sys/vm", name).read_text() for name in SETTINGS]
@@ -107,7 +142,7 @@ def test_the_notebook_runs(name: str, tmp_path: Path) -> None:
     nbformat.validate(notebook)
     path = nbformat.v4.new_code_cell(f"import sys; sys.path[:0] = [{str(ROOT)!r}]")
     notebook.cells.insert(0, path)
-    NotebookClient(notebook, timeout=400, resources={"metadata": {"path": str(folder)}}).execute()
+    NotebookClient(notebook, timeout=900, resources={"metadata": {"path": str(folder)}}).execute()
     assert any("image/png" in output.get("data", {}) for output in notebook.cells[-1].outputs)
 
 

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,12 @@ import pytest
 
 from benchmark.compute import discovery
 from benchmark.compute.dispatcher import Dispatcher, Rate
-from benchmark.config import Config
-from benchmark.hpo import launching
-from benchmark.hpo.stopping import EMPTY, STOPS, FirstFailures, Progress, Stop
-from benchmark.hpo.study import Study
-from benchmark.hpo.study_file import StudyError, define
-from benchmark.results import Cause, Record
+from benchmark.config.loading import Config
+from benchmark.hpo.driver import launch
+from benchmark.hpo.spec.stop_rules import EMPTY, STOPS, FirstFailures, Progress, Stop
+from benchmark.hpo.spec.study_file import StudyError, define
+from benchmark.hpo.study.study import Study
+from benchmark.records.results import Cause, Record
 from benchmark.store import Store
 
 Program = Callable[..., subprocess.CompletedProcess[str]]
@@ -48,9 +49,17 @@ def test_same_messages_but_for_numbers() -> None:
         first.add(failed(message))
     assert first.why_stop is None
     first.add(Record("0", "prune", message="no y", labels={EMPTY: True}))
-    assert "3 trials all ended the same way: no y. Mend" in str(first.why_stop)
+    assert "3 trials all ended the same way: no y. Fix it" in str(first.why_stop)
     first.add(Record("1", "success"))
     assert first.why_stop is None
+
+
+def test_a_service_that_is_never_ready_is_a_mistake() -> None:
+    first = FirstFailures(2)
+    for number in (1, 2):
+        unready = failed(f"not ready within 30 s: try {number}", Cause.TIMEOUT)
+        first.add(replace(unready, labels={"stopped": {"step": "wait_ready"}}))
+    assert "2 trials all ended the same way: not ready" in str(first.why_stop)
 
 
 @pytest.mark.parametrize(
@@ -109,6 +118,26 @@ def test_a_streak_counts_over_drives(
     assert "warning: The last 10 trials failed" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("direction", "values", "reached"),
+    [("minimize", [9, 5.1], False), ("minimize", [9, 5, 7], True), ("maximize", [4, 5.5], True)],
+)
+def test_a_target_ends_a_study(direction: Any, values: list[float], reached: bool) -> None:
+    progress = Progress({"value": direction})
+    for number, value in enumerate(values):
+        progress.add(record(number, "success", labels={"values": [value]}))
+    why = progress.why_stop(Stop(target=5.0))
+    assert why == ("The target of 5 is reached." if reached else None)
+
+
+@pytest.mark.parametrize(
+    ("target", "direction"), [("5", "minimize"), (True, "minimize"), (5, ["minimize", "maximize"])]
+)
+def test_a_target_is_a_number_of_one_direction(target: Any, direction: Any) -> None:
+    with pytest.raises(StudyError, match="'target'"):
+        define(declared(["true"], direction=direction, stop={"target": target}), Path())
+
+
 def test_an_objective_stops_its_study() -> None:
     first = FirstFailures(5, works=True)
     first.add(Record("3", "success", labels={STOPS: True}))
@@ -121,7 +150,7 @@ def test_a_drive_ends_early(folder_store: Store, tmp_path: Path, more: dict[str,
     values = declared(command, stop={"failures": 2}, **more)
     study = Study.begin(folder_store, define(values, tmp_path))
     config = Config(cores=1, memory=300, parallel=1)
-    tuned = launching.drive(study, config, "local", None)
+    tuned = launch.drive(study, config, "local", None)
     assert "no server" in str(tuned.why_stopped)
     assert not tuned.stopped
     assert 2 <= len(tuned.records) <= 4
@@ -172,9 +201,9 @@ def test_what_a_paid_method_would_not_keep_is_refused(
     monkeypatch.setattr(discovery, "load_method", lambda _: Paid)
     definition = define(declared([sys.executable, "-c", ""]), tmp_path)
     base = Config(compute={"*": "batch"})
-    assert launching.prepared(definition, base, {})[0] == "batch"
+    assert launch.prepared(definition, base, {})[0] == "batch"
     with pytest.raises(StudyError, match=said):
-        launching.prepared(definition, base.model_copy(update=keys), {})
+        launch.prepared(definition, base.model_copy(update=keys), {})
 
 
 @pytest.mark.integration

@@ -33,8 +33,9 @@ LEARNING = """
 import json, sys, warnings, optuna
 warnings.simplefilter("ignore")
 optuna.logging.set_verbosity(optuna.logging.ERROR)
-from benchmark.hpo.optimizer import Optimizer, Told
-from benchmark.hpo.space_file import read_space
+from benchmark.hpo.samplers.optimizer import Optimizer
+from benchmark.hpo.samplers.proposal import Told
+from benchmark.hpo.space.space_file import read_space
 x = {"name": "x", "value_type": "double", "lower_bound": 0, "upper_bound": 1}
 c = {"name": "c", "value_type": "categorical", "choices": ["a", "b", "c", "d"]}
 space = read_space({"tunables": [x, c], "forbidden": ["x > 0.9"]})
@@ -105,3 +106,13 @@ def test_it_learns_from_failures_and_goes_on_as_it_was(python: str) -> None:
         found.append(json.loads(ended.stdout))
     assert found[0] == found[1]
     assert sum(point["c"] == "d" for point in found[0][-10:]) <= 2
+
+
+@pytest.mark.integration
+def test_the_example_in_torch(python: str, tmp_path: Path) -> None:
+    study = str(ROOT / "examples" / "nn" / "study_torch.yaml")
+    line = [python, str(ROOT / "main.py"), "tune", study, "--trials", "2", "--json"]
+    ended = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    told = json.loads(ended.stdout)
+    assert (told["told"], told["success"]) == (2, 2), ended.stderr

@@ -9,17 +9,18 @@ from pathlib import Path
 
 import optuna
 
-from benchmark.hpo.journal import cut_torn_tail
-from benchmark.hpo.optimizer import Optimizer, Told
-from benchmark.hpo.space_file import read_space
-from benchmark.hpo.storage import open_storage
+from benchmark.hpo.samplers.optimizer import Optimizer
+from benchmark.hpo.samplers.proposal import Told
+from benchmark.hpo.space.space_file import read_space
+from benchmark.hpo.storages.journal_lock import cut_torn_tail
+from benchmark.hpo.storages.storage import open_storage
 
 X = {"name": "x", "value_type": "double", "lower_bound": 0, "upper_bound": 1}
 
 _HOLDER = """
 import sys
 from pathlib import Path
-from benchmark.hpo.journal import FlockLock
+from benchmark.hpo.storages.journal_lock import FlockLock
 FlockLock(Path(sys.argv[1])).acquire()
 print("held", flush=True)
 sys.stdin.read()
@@ -28,13 +29,13 @@ sys.stdin.read()
 
 def test_a_torn_tail_is_cut_by_the_next_append(tmp_path: Path) -> None:
     place = tmp_path / "journal"
-    study = optuna.create_study(storage=open_storage(str(place)), study_name="s")
+    study = optuna.create_study(storage=open_storage(str(place), "s"), study_name="s")
     study.tell(study.ask(), 1.0)
     whole = place.read_bytes()
     place.write_bytes(whole + b'{"op_code":4,"wor')
-    again = optuna.load_study(storage=open_storage(str(place)), study_name="s")
+    again = optuna.load_study(storage=open_storage(str(place), "s"), study_name="s")
     again.tell(again.ask(), 2.0)
-    last = optuna.load_study(storage=open_storage(str(place)), study_name="s")
+    last = optuna.load_study(storage=open_storage(str(place), "s"), study_name="s")
     assert [trial.value for trial in last.trials] == [1.0, 2.0]
     assert place.read_bytes().startswith(whole)
 
@@ -49,7 +50,7 @@ def test_nothing_is_cut_from_what_is_whole(tmp_path: Path) -> None:
 
 def test_a_killed_holder_blocks_nobody(tmp_path: Path) -> None:
     place = tmp_path / "journal"
-    storage = open_storage(str(place))
+    storage = open_storage(str(place), "s")
     command = [sys.executable, "-c", _HOLDER, str(place)]
     root = str(Path(__file__).parents[2])
     with subprocess.Popen(
@@ -65,7 +66,7 @@ def test_a_killed_holder_blocks_nobody(tmp_path: Path) -> None:
 def ended(place: Path) -> tuple[int, int]:
     """Write a study with one trial that ended in several lines; where these begin and end."""
     optimizer = Optimizer(
-        read_space({"tunables": [X]}), ["minimize"], "random", 1, open_storage(str(place)), "s"
+        read_space({"tunables": [X]}), ["minimize"], "random", 1, open_storage(str(place), "s"), "s"
     )
     optimizer.ask()
     begin = place.stat().st_size
@@ -75,7 +76,7 @@ def ended(place: Path) -> tuple[int, int]:
 
 
 def facts(place: Path) -> tuple[str, dict[int, float], set[str], set[str], list[float] | None]:
-    (trial,) = optuna.load_study(storage=open_storage(str(place)), study_name="s").trials
+    (trial,) = optuna.load_study(storage=open_storage(str(place), "s"), study_name="s").trials
     attrs = set(trial.user_attrs), set(trial.system_attrs)
     return (trial.state.name, trial.intermediate_values, *attrs, trial.values)
 
@@ -94,7 +95,7 @@ def test_a_kill_at_any_byte_leaves_all_of_an_ending_or_nothing(tmp_path: Path) -
         hurt.write_bytes(data[:cut])
         assert facts(hurt) == (WHOLE if cut == end else NOTHING), cut
         # The next append cuts what is incomplete, and all that follows is read as it was written.
-        study = optuna.load_study(storage=open_storage(str(hurt)), study_name="s")
+        study = optuna.load_study(storage=open_storage(str(hurt), "s"), study_name="s")
         study.set_user_attr("next", 1)
         assert hurt.read_bytes().startswith(data[: end if cut == end else begin] + b'{"op_code":2')
         assert facts(hurt) == (WHOLE if cut == end else NOTHING), cut
@@ -106,9 +107,9 @@ def test_a_reader_goes_on_after_an_incomplete_append_was_cut(tmp_path: Path) -> 
     data = place.read_bytes()
     lines = data[begin:end].splitlines(keepends=True)
     place.write_bytes(data[:begin] + b"".join(lines[:3]))
-    reader = optuna.load_study(storage=open_storage(str(place)), study_name="s")
+    reader = optuna.load_study(storage=open_storage(str(place), "s"), study_name="s")
     assert reader.trials[0].user_attrs == {}
-    writer = optuna.load_study(storage=open_storage(str(place)), study_name="s")
+    writer = optuna.load_study(storage=open_storage(str(place), "s"), study_name="s")
     for number in range(5):
         writer.set_user_attr(f"attribute {number} of the study", number)
     reader.set_user_attr("mine", 1)

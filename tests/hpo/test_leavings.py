@@ -15,14 +15,23 @@ from typing import Any
 
 import pytest
 
-from benchmark.config import Config
-from benchmark.hpo import control, dashboard, export, listing
-from benchmark.hpo.deleting import delete
-from benchmark.hpo.importing import Imported, ImportRowsError, Mapping, import_rows, read_rows
+from benchmark.config.loading import Config
+from benchmark.errors import BenchmarkError
+from benchmark.hpo.driver import control, study_list
+from benchmark.hpo.driver.loop import tune
+from benchmark.hpo.report import export
 from benchmark.hpo.runner import Found
-from benchmark.hpo.study import Study, study_names
-from benchmark.hpo.study_file import define
-from benchmark.hpo.tune import tune
+from benchmark.hpo.spec.study_file import define
+from benchmark.hpo.study import dashboard
+from benchmark.hpo.study.deletion import delete
+from benchmark.hpo.study.store import study_names
+from benchmark.hpo.study.study import Study
+from benchmark.hpo.study.trial_import import (
+    Imported,
+    Mapping,
+    import_rows,
+    read_rows,
+)
 from benchmark.store import Store
 
 Program = Callable[..., subprocess.CompletedProcess[str]]
@@ -46,7 +55,7 @@ def declared(*tunables: dict[str, Any], **more: Any) -> dict[str, Any]:
         "trials": 3,
         "seed": 1,
         "algorithm": "random",
-        "limits": {"time": 20, "memory": 300},
+        "limits": {"time": 200, "memory": 300},
         "objective": {"command": [sys.executable, "-c", "print({x})"]},
         **more,
     }
@@ -202,7 +211,7 @@ def test_json_of_any_shape_by_paths(folder_store: Store, tmp_path: Path) -> None
         ("a.csv", " x ,value,x\n1,2,3\n", Mapping(), "has 'x' twice"),
         ("a.csv", "x,value\n1,2\n1,2,3\n", Mapping(), "Row 2 of"),
         ("a.csv", "", Mapping(), "no rows"),
-        ("a.json", '[{"x": 1, "x": 2}]', Mapping(), 'the key "x" stands twice'),
+        ("a.json", '[{"x": 1, "x": 2}]', Mapping(), 'the key "x" occurs twice'),
         ("a.json", "{", Mapping(), "is not JSON"),
         ("a.json", "[]", Mapping(), "--rows"),
         ("a.json", '{"a": 1}', Mapping(rows="a["), "no JMESPath"),
@@ -212,7 +221,7 @@ def test_json_of_any_shape_by_paths(folder_store: Store, tmp_path: Path) -> None
 def test_what_cannot_be_imported(
     tmp_path: Path, name: str, content: str, mapping: Mapping, said: str
 ) -> None:
-    with pytest.raises(ImportRowsError, match=said.replace("[", r"\[")):
+    with pytest.raises(BenchmarkError, match=said.replace("[", r"\[")):
         read_rows(written(tmp_path, name, content), mapping)
 
 
@@ -229,16 +238,21 @@ def test_a_study_without_declared_tunables_takes_no_rows(
 ) -> None:
     (tmp_path / "own.py").write_text("def objective(t): return t.suggest_float('x', 0, 1)\n")
     study = begun(folder_store, tmp_path, objective="own.py:objective")
-    with pytest.raises(ImportRowsError, match="'s' declares no tunables"):
+    with pytest.raises(BenchmarkError, match="'s' declares no tunables"):
         import_rows(study, [{"x": 0.5, "value": 1}])
     assert study.optimizer.trials() == []
 
 
 def test_a_driver_heeds_pause_and_stop(
-    folder_store: Store, tmp_path: Path, make_config: Callable[..., Config]
+    folder_store: Store,
+    tmp_path: Path,
+    make_config: Callable[..., Config],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # However fast trials are, not all have ended before it looks.
+    monkeypatch.setattr(control, "EVERY_S", 0.0)
     study = begun(folder_store, tmp_path, X, trials=50)
-    config = make_config(memory=300, hard_limit=20)
+    config = make_config(memory=300, hard_limit=200)
     first = tune(study, config, on_record=lambda _: control.say(study.run, "stop"))
     assert first.stopped
     assert not first.interrupted
@@ -249,11 +263,12 @@ def test_a_driver_heeds_pause_and_stop(
         told.append(record.task)
         if len(told) == 1:
             control.say(study.run, "pause")
-            threading.Timer(2.5, control.say, (study.run, "stop")).start()
+            threading.Timer(1.0, control.say, (study.run, "stop")).start()
 
     second = tune(study, config, on_record=heard)
     assert second.stopped
     assert study.unfinished() == []
+    assert len(told) <= study.definition.at_once
     assert len(study.optimizer.trials()) == len(first.records) + len(told) < 50
 
 
@@ -264,8 +279,9 @@ def test_a_deleted_study_leaves_the_ones_below_its_name(
     import_rows(begun(folder_store, tmp_path, X, name="team/a"), [{"x": 0.5, "value": 1}])
     delete(study.run, study.definition)
     assert study_names(folder_store) == ["team/a"]
-    (one,) = listing.listed(folder_store)
-    assert (one["study"], one["ended"], one["word"]) == ("team/a", 1, "go")
+    (one,) = study_list.listed(folder_store)
+    assert (one["study"], one["ended"], one["imported"]) == ("team/a", 0, 1)
+    assert one["word"] == "go"
     assert one["state"] == "not running"
     assert len(Study.open(folder_store, "team/a").optimizer.trials()) == 1
 
@@ -277,10 +293,32 @@ def test_the_dashboard_shows_the_study(folder_store: Store, tmp_path: Path) -> N
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         base = f"http://{dashboard.HOST}:{server.server_port}"
-        with urllib.request.urlopen(f"{base}/api/studies", timeout=20) as answer:
-            names = [one["study_name"] for one in json.load(answer)["study_summaries"]]
+        with urllib.request.urlopen(f"{base}/api/studies", timeout=60) as answer:
+            (one,) = json.load(answer)["study_summaries"]
         server.shutdown()
-    assert names == ["team/a"]
+    assert one["study_name"] == "team/a"
+    assert server.page == f"/dashboard/studies/{one['study_id']}"
+
+
+def test_a_finished_study_of_infeasible_trials(command: Program, tmp_path: Path) -> None:
+    """The list shows them within the terminal's width, and a background start starts nothing."""
+    work = tmp_path / "work"
+    printed = 'print(\'{"value": {x}, "p99": 30.25}\')'
+    objective = {"command": [sys.executable, "-c", printed], "constraints": ["p99 <= 20"]}
+    written(work, "s.json", declared(X, trials=1, objective=objective))
+    ended = command("tune", "s.json")
+    assert "(infeasible: p99 <= 20 (p99 30.25)) [x=" in ended.stderr
+    again = command("tune", "--resume", "s", "--mode", "3")
+    assert (again.returncode, again.stdout) == (
+        *(0,),
+        "Study 's' has nothing left to run: it has all of its 1 trial. "
+        "--trials N sets a higher number.\n",
+    )
+    assert not (work / "log").exists()
+    head, row = study_list.lines(json.loads(command("studies", "--json").stdout)["studies"], 70)
+    assert head.endswith("OBJECTIVE")
+    assert "none feasible" in row
+    assert (len(row), row[-1]) == (70, "…")
 
 
 def test_the_commands_as_a_user(program: Program, command: Program, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.hpo.measuring import MeasureError, Measuring
+from benchmark.hpo.objectives.metrics.measuring import MeasureError, Measuring
 
 CSV = "Throughput, response time ,name\n1.5,2,a\n3.25,4,b\n"
 
@@ -40,7 +40,7 @@ def test_found(tmp_path: Path, measuring: Measuring, output: str, found: dict[st
         (Measuring(), '{"a": NaN}', "'{\"a\": NaN}', has no finite number"),
         (Measuring(json="r.json"), "", "left no file 'r.json'"),
         (Measuring(json="../r.json"), "", "left no file"),
-        (Measuring(csv="stdout", row=9), CSV, "no row 9"),
+        (Measuring(csv="stdout", row=9), CSV, "no line 9"),
         (Measuring(csv="stdout"), "a,b\n", "1 lines"),
         (Measuring(csv="stdout"), "a;b\n1;2\n", 'the delimiter ";"'),
         (Measuring(csv="stdout"), "a,b\nx,y\n", "no number in line 2, 'x,y'"),

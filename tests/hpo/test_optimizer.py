@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.machinery
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import optuna
 import pytest
 
-from benchmark.hpo.algorithms import (
+from benchmark.hpo.samplers.algorithms import (
     ALGORITHMS,
     PRUNERS,
     AlgorithmError,
@@ -17,11 +18,13 @@ from benchmark.hpo.algorithms import (
     pruner_of,
     sampler_of,
 )
-from benchmark.hpo.model_sampler import Known, ModelSampler
-from benchmark.hpo.optimizer import Asked, ExhaustedError, Optimizer, Told
-from benchmark.hpo.space import identity
-from benchmark.hpo.space_file import read_space
-from benchmark.hpo.storage import open_storage
+from benchmark.hpo.samplers.model_sampler import Known, ModelSampler
+from benchmark.hpo.samplers.optimizer import Optimizer
+from benchmark.hpo.samplers.proposal import Asked, ExhaustedError, Told
+from benchmark.hpo.space.search_space import identity
+from benchmark.hpo.space.space_file import read_space
+from benchmark.hpo.spec.study_file import StudyDefinition, define, own_form
+from benchmark.hpo.storages.storage import open_storage
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -65,7 +68,7 @@ def quiet() -> None:
 
 
 def make(folder: Path, algorithm: str, seed: int | None = 3) -> Optimizer:
-    storage = open_storage(str(folder / "journal"))
+    storage = open_storage(str(folder / "journal"), "s")
     return Optimizer(SPACE, ["minimize"], algorithm, seed, storage, "s")
 
 
@@ -123,7 +126,7 @@ def test_choices_that_python_holds_equal_are_apart(
     place = f"sqlite:///{tmp_path}/db" if kept == "sqlite" else str(tmp_path / "journal")
     asked: list[Asked] = []
     for end in (8, 14):
-        optimizer = Optimizer(space, ["minimize"], algorithm, 3, open_storage(place), "s")
+        optimizer = Optimizer(space, ["minimize"], algorithm, 3, open_storage(place, "s"), "s")
         assert repr(optimizer.running()) == "[]"
         for first in optimizer.begin_with():
             asked.append(optimizer.ask(first))
@@ -134,7 +137,7 @@ def test_choices_that_python_holds_equal_are_apart(
             worth = float(ALIKE.index(asked[-1].params["c"]))
             optimizer.tell(asked[-1].number, Told("success", (worth,)))
     assert len({identity(one.params) for one in asked}) == 14
-    storage = open_storage(place)
+    storage = open_storage(place, "s")
     study = optuna.load_study(study_name="s", storage=storage)
     assert [repr(trial.params) for trial in study.trials] == [repr(one.params) for one in asked]
 
@@ -188,7 +191,7 @@ def test_a_large_countable_space_has_no_duplicate_either(
     monkeypatch.syspath_prepend(tmp_path)
     bounds = {"value_type": "integer", "lower_bound": 1, "upper_bound": 400}
     space = read_space({"tunables": [{"name": name, **bounds} for name in "xy"]})
-    storage = open_storage(str(tmp_path / "journal"))
+    storage = open_storage(str(tmp_path / "journal"), "s")
     optimizer = Optimizer(space, ["minimize"], "stuck:Sampler", 1, storage, "s")
     first = optimizer.propose()
     assert first.params == {"x": 1, "y": 1}
@@ -214,7 +217,8 @@ def test_each_ending_as_optuna_has_it(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", PRUNERS)
 def test_every_pruner_is_made(name: str) -> None:
-    assert type(pruner_of(name)).__name__ == PRUNERS[name]
+    needed = {"threshold": {"upper": 1.0}, "patient": {"patience": 3}}.get(name, {})
+    assert type(pruner_of(name, needed)).__name__ == PRUNERS[name]
     with pytest.raises(AlgorithmError, match=f"The pruner '{name}' refuses"):
         pruner_of(name, {"nonsense": 1})
 
@@ -223,14 +227,76 @@ def test_an_extra_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(AlgorithmError, match=r"install the extra 'gp': .* -m pip install -e .*gp"):
         sampler_of("gp", 1)
-    with pytest.raises(AlgorithmError, match="is no sampler"):
+    with pytest.raises(AlgorithmError, match="is not an Optuna sampler"):
         sampler_of("collections:Counter", 1)
-    with pytest.raises(AlgorithmError, match="cannot be made"):
+    with pytest.raises(AlgorithmError, match="cannot be created"):
         sampler_of("no.where:Sampler", 1)
+
+
+def auto(monkeypatch: pytest.MonkeyPatch, *, torch: bool = True, **more: Any) -> StudyDefinition:
+    """A study with two continuous tunables and `algorithm: auto`."""
+    spec = importlib.machinery.ModuleSpec("torch", None) if torch else None
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: spec)
+    double = {"value_type": "double", "lower_bound": 0, "upper_bound": 1}
+    values = {
+        "name": "s",
+        "direction": "minimize",
+        "algorithm": "auto",
+        "tunables": [{"name": "a", **double}, {"name": "b", **double}],
+        "objective": {"command": ["true"]},
+    }
+    if "directions" in more:
+        del values["direction"]
+    return define(values | more, Path())
+
+
+SWITCH = {"name": "s", "value_type": "categorical", "choices": ["a", "b"]}
+
+
+@pytest.mark.parametrize(
+    ("more", "algorithm", "why"),
+    [
+        ({"trials": 50}, "optuna_tpe_multivariate", "no other"),
+        ({"trials": 50, "limits": {"time": 60}}, "gp", "a trial may take 60 s"),
+        ({"trials": 50, "limits": {"time": 20}}, "optuna_tpe_multivariate", "no other"),
+        ({"trials": 301, "limits": {"time": 60}}, "cmaes", "301 trials"),
+        ({"trials": 50, "limits": {"memory": 500}}, "optuna_tpe_multivariate", "no other"),
+        ({"trials": 50, "limits": {"time": 60}, "torch": False}, "optuna_tpe_multivariate", "no"),
+        ({"trials": 200}, "cmaes", "200 trials, and all tunables are continuous"),
+        ({"trials": 200, "forbidden": ["a > b"]}, "optuna_tpe_multivariate", "no other"),
+        ({"trials": 2, "tunables": [SWITCH]}, "grid", "2 points, no more than the 2 trials"),
+        ({"trials": 1, "tunables": [SWITCH]}, "optuna_tpe_multivariate", "no other"),
+        (
+            {"trials": 200, "directions": {"p99": "minimize", "rate": "maximize"}},
+            "optuna_tpe_multivariate",
+            "2 directions",
+        ),
+    ],
+)
+def test_auto_chooses_by_the_study(
+    monkeypatch: pytest.MonkeyPatch, more: dict[str, Any], algorithm: str, why: str
+) -> None:
+    found = auto(monkeypatch, **more)
+    assert found.algorithm == algorithm
+    assert why in found.algorithm_why
+    # The manifest has the choice, so that it is the same on every machine.
+    assert found.source["algorithm"] == algorithm
+    again = define(found.source, Path())
+    assert (again.algorithm, again.algorithm_why) == (algorithm, "")
+
+
+def test_the_default_algorithm_and_that_of_the_classic_forms(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    source = {k: v for k, v in auto(monkeypatch).source.items() if k != "algorithm"}
+    assert define(source, Path()).algorithm == "optuna_tpe_multivariate"
+    classic = {"experiment_name": "e", "total_trials": 3, "direction": "minimize"}
+    own = own_form(classic | {"tunables": source["tunables"]}, {"objective": source["objective"]})
+    assert define(own, Path()).algorithm == "optuna_tpe"
 
 
 def test_unknown_algorithms() -> None:
     with pytest.raises(AlgorithmError, match="did you mean 'optuna_tpe'"):
         check_algorithm("optuna_tp")
-    with pytest.raises(AlgorithmError, match="one direction and the study has 2"):
+    with pytest.raises(AlgorithmError, match="one direction, but the study has 2"):
         check_algorithm("cmaes", 2)

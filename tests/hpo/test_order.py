@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from benchmark import results
 from benchmark.compute.local import local
-from benchmark.hpo.order import InOrder
-from benchmark.hpo.study import Study
-from benchmark.results import Record
+from benchmark.hpo.study.study import Study
+from benchmark.hpo.study.task_order import InOrder
+from benchmark.records import results
+from benchmark.records.results import Record
+from benchmark.records.tasks import Resources, Task
 from benchmark.store import open_store
-from benchmark.tasks import Resources, Task
 from tests.support.documents import ROOT, blocks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from benchmark.config import Config
-    from benchmark.tasks import Run
+    from benchmark.config.loading import Config
+    from benchmark.records.tasks import Run
 
 STUDY = """
 name: db

@@ -15,10 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmark.errors import BenchmarkError
-from benchmark.hpo import patterns
-from benchmark.hpo.measuring import MeasureError, Measuring
-from benchmark.hpo.patterns import PatternError, check, first, last
-from benchmark.hpo.rules import Rule, read_rule
+from benchmark.hpo.objectives import patterns
+from benchmark.hpo.objectives.metrics.measuring import MeasureError, Measuring
+from benchmark.hpo.objectives.patterns import PatternError, check, first, last
+from benchmark.hpo.objectives.rules import Rule, read_rule
 
 TEXT = "step 1 loss=0.5\nstep 2 loss=0.25\nü done\n"
 
@@ -26,6 +26,7 @@ TEXT = "step 1 loss=0.5\nstep 2 loss=0.25\nü done\n"
 @pytest.fixture(autouse=True)
 def budget(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(patterns, "BUDGET_S", 0.3)
+    monkeypatch.setattr(patterns, "_LOOK_S", 0.02)
     yield
     assert first("a", "a") == (0, 1)  # whatever it was, the next one is served
 
@@ -124,7 +125,28 @@ def test_what_matches_nothing_is_said() -> None:
         Measuring(patterns={"loss": "loss=x(.)"}).read(Path(), TEXT)
 
 
-@settings(max_examples=50, deadline=None)
+def test_a_pattern_is_not_slow_because_its_process_does_not_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert first("a", "ba") == (1, 2)
+    process = patterns._matcher._process
+    assert process is not None
+    looks: list[int] = []
+
+    def looked(pid: int) -> float:
+        looks.append(pid)
+        if len(looks) == 30:  # after twice the budget
+            os.kill(pid, signal.SIGCONT)
+        return computed_s(pid)
+
+    computed_s = patterns._computed_s
+    monkeypatch.setattr(patterns, "_computed_s", looked)
+    os.kill(process.pid, signal.SIGSTOP)
+    assert first("b", "ba") == (0, 1)
+    assert len(looks) >= 30
+
+
+@settings(max_examples=50)
 @given(
     st.text(st.characters(codec="utf-8"), max_size=60), st.sampled_from(["a", "(b|a)c?", r"\w+"])
 )

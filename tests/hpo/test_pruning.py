@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from benchmark.execution.runner import Runner
-from benchmark.hpo.objective import EXTERNAL
-from benchmark.hpo.study import Study
-from benchmark.hpo.study_file import StudyError, define
+from benchmark.hpo.objectives.objective import EXTERNAL
+from benchmark.hpo.spec.study_file import StudyError, define
+from benchmark.hpo.study.study import Study
 from benchmark.store import Store
 
 OBJECTIVE = """
@@ -26,19 +26,9 @@ def objective(trial):
 X = {"name": "x", "value_type": "double", "lower_bound": 0, "upper_bound": 9}
 
 
-@pytest.mark.parametrize(
-    "pruner",
-    [
-        {"name": "successive_halving", "min_resource": 1, "reduction_factor": 2},
-        {"name": "hyperband", "min_resource": 1, "max_resource": 2, "reduction_factor": 3},
-        {"name": "median", "n_startup_trials": 1},
-    ],
-    ids=lambda pruner: pruner["name"],
-)
-def test_a_bad_trial_ends_early(
-    folder_store: Store, tmp_path: Path, pruner: dict[str, Any]
-) -> None:
-    (tmp_path / "own.py").write_text(OBJECTIVE)
+def statuses(store: Store, folder: Path, objective: str, pruner: dict[str, Any]) -> list[str]:
+    """How three trials with rising values ended, one after the other."""
+    (folder / "own.py").write_text(objective)
     values = {
         "name": "s",
         "direction": "minimize",
@@ -47,13 +37,60 @@ def test_a_bad_trial_ends_early(
         "trials": 3,
         "seed": 1,
         "pruner": pruner,
-        "limits": {"time": 20, "memory": 300},
+        "limits": {"time": 200, "memory": 300},
         "objective": "own.py:objective",
     }
-    study = Study.begin(folder_store, define(values, tmp_path))
+    study = Study.begin(store, define(values, folder))
     with Runner(study.run) as runner:
         records = [runner.execute(study.ask()[0]) for _ in range(3)]
-    assert [record.status for record in records] == ["success", "prune", "prune"]
+    return [record.status for record in records]
+
+
+@pytest.mark.parametrize(
+    "pruner",
+    [
+        {"name": "successive_halving", "min_resource": 1, "reduction_factor": 2},
+        {"name": "hyperband", "min_resource": 1, "max_resource": 2, "reduction_factor": 3},
+        {"name": "median", "n_startup_trials": 1},
+        {"name": "threshold", "upper": 1.5},
+        {"name": "wilcoxon", "p_threshold": 0.2},
+    ],
+    ids=lambda pruner: pruner["name"],
+)
+def test_a_bad_trial_ends_early(
+    folder_store: Store, tmp_path: Path, pruner: dict[str, Any]
+) -> None:
+    found = statuses(folder_store, tmp_path, OBJECTIVE, pruner)
+    assert found == ["success", "prune", "prune"]
+
+
+def test_patience_spares_trials_that_do_not_get_worse(folder_store: Store, tmp_path: Path) -> None:
+    patient = {"name": "median", "n_startup_trials": 1, "patience": 3}
+    assert statuses(folder_store, tmp_path, OBJECTIVE, patient) == ["success"] * 3
+
+
+def test_patience_ends_with_trials_that_get_worse(folder_store: Store, tmp_path: Path) -> None:
+    worse = OBJECTIVE.replace("report(x,", "report(10 * x + step,")
+    patient = {"name": "median", "n_startup_trials": 1, "patience": 3}
+    assert statuses(folder_store, tmp_path, worse, patient) == ["success", "prune", "prune"]
+
+
+@pytest.mark.parametrize(
+    ("pruner", "said"),
+    [
+        ({"name": "threshold"}, "refuses"),
+        ({"name": "patient"}, "refuses"),
+        ({"name": "median", "patience": -1}, "refuses"),
+        ({"name": "wilcoxon", "p_threshold": 2}, "refuses"),
+        ({"name": "wilcoxn"}, "did you mean 'wilcoxon'"),
+    ],
+)
+def test_a_pruner_s_parameters_are_checked(
+    tmp_path: Path, pruner: dict[str, Any], said: str
+) -> None:
+    values = {"name": "s", "direction": "minimize", "tunables": [X], "objective": "own.py:f"}
+    with pytest.raises(StudyError, match=said):
+        define(values | {"pruner": pruner}, tmp_path)
 
 
 @pytest.mark.parametrize(

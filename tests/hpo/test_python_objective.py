@@ -15,11 +15,13 @@ import optuna
 import pytest
 
 from benchmark.execution.work import Outcome
-from benchmark.hpo import export, python_objective, telling, trial_worker
-from benchmark.hpo.study import Study
-from benchmark.hpo.study_file import define
-from benchmark.hpo.trial_records import Trial
-from benchmark.results import Cause, Record
+from benchmark.hpo.report import export, trial_line
+from benchmark.hpo.sandboxed import python_trial
+from benchmark.hpo.spec.study_file import define
+from benchmark.hpo.study.study import Study
+from benchmark.hpo.trials import python_objective
+from benchmark.hpo.trials.trial_record import Trial
+from benchmark.records.results import Cause, Record
 from benchmark.store import Store
 
 OBJECTIVE = """
@@ -70,11 +72,11 @@ def worked(
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setitem(sys.modules, "objective", None)
     with contextlib.suppress(RuntimeError, SystemExit, NameError):
-        trial_worker.main(python_objective.REQUEST)
+        python_trial.main(python_objective.REQUEST)
     monkeypatch.undo()
     if end == "KILLED":
-        (folder / trial_worker.ANSWER).unlink()
-        with (folder / trial_worker.NOTES).open("ab") as file:
+        (folder / python_trial.ANSWER).unlink()
+        with (folder / python_trial.NOTES).open("ab") as file:
             file.write(b'["user_attrs", "siz')
 
 
@@ -128,7 +130,7 @@ def test_an_open_study_learns_the_point(
     assert (trial.params, type(trial.params["c"])) == (kept["params"], type(c))
     assert trial.intermediate_values == {1: x, 2: x / 2}
     assert trial.user_attrs["device"] == "gpu"
-    assert f"x={x} c={c}" in telling.line(record, study.definition)
+    assert f"x={x:.6g} c={c}" in trial_line.line(record, study.definition)
     (row,) = csv.DictReader(io.StringIO(export.table([record], study.definition)))
     assert (row["x"], row["n"], row["size"], row["device"]) == (str(x), "2", "12.0", "gpu")
     assert json.loads(row["steps"]) == kept["intermediate"]
@@ -161,7 +163,7 @@ def test_a_killed_trial_keeps_the_declared_point(
 
 @pytest.mark.parametrize("notes", ["", '[1]\nnull\n[[], 1, 2]\n["params", 1, 2]\n{}\n', "\x00"])
 def test_notes_are_not_trusted(notes: str, tmp_path: Path) -> None:
-    (tmp_path / trial_worker.NOTES).write_text(notes)
+    (tmp_path / python_trial.NOTES).write_text(notes)
     assert not any(python_objective._notes(tmp_path).values())
     assert not any(python_objective._notes(tmp_path / "none").values())
 
@@ -170,8 +172,8 @@ def test_notes_are_not_trusted(notes: str, tmp_path: Path) -> None:
     ("given", "suggested"), [(True, 1), (0, False), (1.0, True), ("1", 1), (1, "1")]
 )
 def test_a_suggestion_of_another_type_is_another_value(given: Any, suggested: Any) -> None:
-    assert "from another range" in str(trial_worker._unlike({"c": given}, {"c": suggested}))
-    assert trial_worker._unlike({"c": given}, {"c": given}) is None
+    assert "from another range" in str(python_trial._unlike({"c": given}, {"c": suggested}))
+    assert python_trial._unlike({"c": given}, {"c": given}) is None
 
 
 def test_other_choices_of_one_name_end_no_study(folder_store: Store, tmp_path: Path) -> None:
@@ -203,7 +205,7 @@ def test_a_later_trial_may_not_use_other_choices(
     }
     with pytest.raises(ValueError, match="dynamic value space"):
         worked(tmp_path, monkeypatch, "return 1", None, [past])
-    answer = json.loads((tmp_path / trial_worker.ANSWER).read_text())
+    answer = json.loads((tmp_path / python_trial.ANSWER).read_text())
     assert answer["status"] == "failure"
     assert list(answer["params"]) == ["x"]
 
@@ -286,7 +288,7 @@ def test_choices_of_an_open_study_are_shown_apart(folder_store: Store, tmp_path:
     )
     labels = [{"params": {"c": one}, "distributions": {"c": text}} for one in choices]
     records = [Record(str(n), "prune", labels=one) for n, one in enumerate(labels)]
-    lines = [telling.line(record, definition).partition("[")[2] for record in records]
+    lines = [trial_line.line(record, definition).partition("[")[2] for record in records]
     assert lines == ["c=1]", 'c="1"]', "c=null]", 'c="None"]', "c=True]", "c=x]"]
     cells = [row["c"] for row in csv.DictReader(io.StringIO(export.table(records, definition)))]
     assert cells == ["1", '"1"', "null", "None", "true", "x"]
@@ -313,7 +315,7 @@ def test_a_constraint_that_the_objective_sets_holds(
     study, record = of_open(tmp_path, folder_store, monkeypatch, end)
     assert record.labels["constraints"] == [record.labels["params"]["x"] + 3, -1]
     assert export.best_of([record], study.definition) == []
-    assert "(infeasible)" in telling.line(record, study.definition)
+    assert "(infeasible: constraint 1)" in trial_line.line(record, study.definition)
     assert study.tell(record)
     (trial,) = study.optimizer.trials()
     assert list(trial.constraints.values()) == record.labels["constraints"]
@@ -341,7 +343,7 @@ def test_what_would_have_no_effect_within_a_trial_is_refused(
     except RuntimeError as error:
         raise optuna.TrialPruned(str(error))"""
     worked(tmp_path, monkeypatch, end, None)
-    answer = json.loads((tmp_path / trial_worker.ANSWER).read_text())
+    answer = json.loads((tmp_path / python_trial.ANSWER).read_text())
     name = call.partition("(")[0]
     assert f"study.{name}() has no effect within a trial; " in answer["message"]
 

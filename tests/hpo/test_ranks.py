@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from benchmark.errors import SetupError
-from benchmark.execution.mpi import MPI_VARIABLE, launcher
+from benchmark.execution.machine.mpi import MPI_VARIABLE, launcher
 from benchmark.execution.runner import Runner
-from benchmark.hpo.study import Study
-from benchmark.hpo.study_file import define
+from benchmark.hpo.spec.study_file import define
+from benchmark.hpo.study.study import Study
+from benchmark.records.tasks import Ranks
 from benchmark.store import Store
-from benchmark.tasks import Ranks
 
 # As MPICH's, which takes four words of its own; it starts one rank.
 MPIRUN = '#!/bin/sh\n[ "$1" = --version ] && exit\nshift 4\nRANKS=yes exec "$@"\n'
@@ -43,7 +43,7 @@ def study(folder_store: Store, tmp_path: Path) -> Callable[..., Study]:
             "direction": "minimize",
             "tunables": [x],
             "trials": 1,
-            "limits": {"time": 20, "memory": 300},
+            "limits": {"time": 200, "memory": 300},
             "resources": resources,
             "objective": {"command": ["sh", "-c", "echo $OMP_NUM_THREADS; test $RANKS"]}
             | objective,

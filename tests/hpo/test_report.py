@@ -9,13 +9,15 @@ from typing import Any
 import pytest
 
 from benchmark.errors import BenchmarkError
-from benchmark.hpo.figures import Trials, drawn, importances
-from benchmark.hpo.figures.trials import Axis
-from benchmark.hpo.importing import import_rows
-from benchmark.hpo.report import write_report
-from benchmark.hpo.study import Study
-from benchmark.hpo.study_file import define
-from benchmark.results import Record
+from benchmark.hpo.report.export import best_of, dominates
+from benchmark.hpo.report.figures import Trials, drawn, importances
+from benchmark.hpo.report.figures.trials import Axis
+from benchmark.hpo.report.html_report import write_report
+from benchmark.hpo.report.hypervolume import hypervolume
+from benchmark.hpo.spec.study_file import define
+from benchmark.hpo.study.study import Study
+from benchmark.hpo.study.trial_import import import_rows
+from benchmark.records.results import Record
 from benchmark.store import Store
 
 ODD = "a<b>&'odd"
@@ -68,7 +70,7 @@ def rows(count: int) -> list[dict[str, Any]]:
 
 
 def trials(study: Study) -> Trials:
-    from benchmark.hpo.export import trial_records
+    from benchmark.hpo.report.export import trial_records
 
     return Trials(trial_records(study.run), study.definition)
 
@@ -97,6 +99,51 @@ def test_several_directions_have_a_front(folder_store: Store, tmp_path: Path) ->
     page = write_report(begun.run, begun.definition, tmp_path).read_text()
     assert "on the Pareto front" in page
     assert (tmp_path / "figures" / "pareto_front.png").is_file()
+
+
+@pytest.mark.parametrize(
+    ("directions", "values", "volume"),
+    [
+        ({"a": "minimize", "b": "minimize"}, [[0, 0], [4, 2]], 1.0),
+        ({"a": "minimize", "b": "minimize"}, [[0, 2], [4, 0]], 0.0),
+        ({"a": "minimize", "b": "maximize"}, [[0, 0], [2, 3], [4, 4]], 0.375),
+        ({"a": "minimize", "b": "minimize"}, [[0, 4], [1, 1], [4, 0], [3, 3]], 9 / 16),
+        ({"a": "minimize", "b": "minimize", "c": "minimize"}, [[0, 1, 1], [2, 0, 0]], 0.0),
+        (
+            {"a": "minimize", "b": "minimize", "c": "minimize"},
+            [[0, 1, 2], [1, 0, 1], [1, 1, 0], [2, 2, 2]],
+            0.375,
+        ),
+        ({"a": "minimize", "b": "minimize"}, [[1, 2], [1, 3]], None),
+        ({"a": "minimize", "b": "minimize"}, [], None),
+        ({"a": "minimize"}, [[1], [2]], None),
+    ],
+)
+def test_the_hypervolume_of_a_front(
+    folder_store: Store, directions: dict[str, str], values: list[list[float]], volume: float | None
+) -> None:
+    """Of the box from the worst to the best values; a trial that breaks a constraint is not in."""
+    records = [Record(str(n), "success", labels={"values": one}) for n, one in enumerate(values)]
+    wrong = Record("99", "success", labels={"values": [-9.0] * len(directions), "constraints": [1]})
+    found = hypervolume([*records, wrong], study(folder_store, directions).definition)
+    assert found == (None if volume is None else pytest.approx(volume))
+
+
+@pytest.mark.parametrize("directions", [{"a": "maximize"}, {"a": "minimize", "b": "maximize"}])
+def test_the_best_of_many(folder_store: Store, directions: dict[str, str]) -> None:
+    """Those that none dominates, equal ones too, in their order; of one direction the first."""
+    generator = random.Random(2)
+    many = [[float(generator.randint(0, 9)) for _ in directions] for _ in range(60)]
+    records = [Record(str(n), "success", labels={"values": one}) for n, one in enumerate(many)]
+    signs = [1 if way == "minimize" else -1 for way in directions.values()]
+    scores = [tuple(s * v for s, v in zip(signs, one, strict=True)) for one in many]
+    none_better = [
+        record
+        for record, score in zip(records, scores, strict=True)
+        if not any(dominates(other, score) for other in scores)
+    ]
+    found = best_of(records, study(folder_store, directions).definition)
+    assert found == (none_better if len(directions) > 1 else none_better[:1])
 
 
 def test_what_makes_the_difference_is_important(folder_store: Store) -> None:

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from benchmark.hpo import restoring
-from benchmark.hpo.study import Study
-from benchmark.hpo.study_file import define
+from benchmark.hpo.spec.study_file import define
+from benchmark.hpo.study.study import Study
+from benchmark.hpo.trials import restore_hooks
+from benchmark.records.tasks import Run
 from benchmark.store import Store, open_store
 from benchmark.store.holder import Holder
-from benchmark.tasks import Run
 from tests.hpo.test_rules_and_hooks import declared
 
 
@@ -27,8 +27,8 @@ def restored(tmp_path: Path) -> Path:
     return tmp_path / "restored"
 
 
-def hook(restored: Path) -> restoring.Hook:
-    return restoring.Hook(["touch", str(restored)], {}, 20)
+def hook(restored: Path) -> restore_hooks.Hook:
+    return restore_hooks.Hook(["touch", str(restored)], {}, 20)
 
 
 def rewrite(run: Run, **more: Any) -> None:
@@ -41,16 +41,16 @@ def rewrite(run: Run, **more: Any) -> None:
 
 
 def test_after_a_reboot_or_a_restart_of_the_container(run: Run, restored: Path) -> None:
-    restoring.mark(run, "0", hook(restored), "its lock")
+    restore_hooks.mark(run, "0", hook(restored), "its lock")
     rewrite(run, holder={"place": "an earlier boot", "pid": 1})
-    restoring.put_all_back(run)
+    restore_hooks.put_all_back(run)
     assert restored.exists()
     assert not run.store.list(f"{run.name}/unrestored")
 
 
 @pytest.mark.parametrize("holder", [{}, {"place": "another container", "pid": 1}])
 def test_not_while_its_runner_lives(run: Run, restored: Path, holder: dict[str, Any]) -> None:
-    marks, beside = restoring.Marks(), restoring.Marks()
+    marks, beside = restore_hooks.Marks(), restore_hooks.Marks()
     marks.add(run, "0", hook(restored))
     rewrite(run, holder=holder)
     other = Run.open(open_store(run.store.url), run.name)
@@ -76,16 +76,16 @@ def test_not_while_its_runner_lives(run: Run, restored: Path, holder: dict[str, 
     ids=["of another machine", "unknown", "alive", "broken"],
 )
 def test_not_where_it_cannot_be_told(run: Run, restored: Path, more: dict[str, Any]) -> None:
-    restoring.mark(run, "0", hook(restored), "its lock")
+    restore_hooks.mark(run, "0", hook(restored), "its lock")
     rewrite(run, **more)
-    restoring.put_all_back(run)
+    restore_hooks.put_all_back(run)
     assert not restored.exists()
     assert run.store.list(f"{run.name}/unrestored")
 
 
 def test_a_mark_of_an_earlier_version_whose_process_is_dead(run: Run, restored: Path) -> None:
-    restoring.mark(run, "0", hook(restored), "")
+    restore_hooks.mark(run, "0", hook(restored), "")
     rewrite(run, lock=None, machine=None, holder={"started": "-1"})
     assert Holder.here().life.value == "alive"
-    restoring.put_all_back(run)
+    restore_hooks.put_all_back(run)
     assert restored.exists()

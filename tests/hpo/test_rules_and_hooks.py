@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,19 +15,20 @@ from typing import Any
 import pytest
 
 from benchmark.execution.runner import Runner
-from benchmark.hpo import restoring
-from benchmark.hpo.name_lease import NameLease
-from benchmark.hpo.study import Study
-from benchmark.hpo.study_file import StudyError, define, read_study
-from benchmark.results import Record
+from benchmark.hpo.spec.study_file import StudyError, define, read_study
+from benchmark.hpo.study.study import Study
+from benchmark.hpo.trials import restore_hooks
+from benchmark.hpo.trials.name_lease import NameLease
+from benchmark.records.results import Record
 from benchmark.store import Store
+from prove.seaweed import free_ports
 
 ROOT = Path(__file__).parents[2]
 X = {"name": "x", "value_type": "double", "lower_bound": 0, "upper_bound": 1, "default": 0.5}
 
 
 def declared(objective: dict[str, Any], **more: Any) -> dict[str, Any]:
-    limits = {"time": 20, "memory": 300}
+    limits = {"time": 200, "memory": 300}
     study = {"name": "s", "direction": "minimize", "tunables": [X], "trials": 1, "limits": limits}
     return study | {"objective": objective} | more
 
@@ -44,7 +46,7 @@ def test_ranks_are_launched_beside_hooks_too(
     mpirun.chmod(0o755)
     monkeypatch.setenv("PATH", f"{mpirun.parent}:{os.environ['PATH']}")
     values = declared({"command": ["echo", "1"], "prepare": ["true"]})
-    values |= {"resources": {"nodes": 1, "ranks_per_node": 2}, "limits": {"time": 20, "cores": 2}}
+    values |= {"resources": {"nodes": 1, "ranks_per_node": 2}, "limits": {"time": 200, "cores": 2}}
     study = Study.begin(folder_store, define(values, tmp_path))
     with Runner(study.run) as runner:
         record = runner.execute(study.ask()[0])
@@ -90,7 +92,7 @@ def test_a_server_of_prepare_serves_every_run(first: Callable[..., Record], tmp_
     log = tmp_path / "log"
     record = first(
         {
-            "prepare": shell(f"sleep 60 & echo $! > server; echo prepare >> {log}"),
+            "prepare": shell(f"sleep 600 & echo $! > server; echo prepare >> {log}"),
             "reset": shell(f"echo reset >> {log}"),
             "command": shell(f"kill -0 $(cat server) && echo run >> {log} && grep -c run {log}"),
             "restore": shell(f"echo restore {{x}} >> {log}"),
@@ -104,13 +106,62 @@ def test_a_server_of_prepare_serves_every_run(first: Callable[..., Record], tmp_
     assert lines == ["prepare", *["reset", "run"] * 4, "restore 0.5", ""]
 
 
+def test_restore_finds_what_prepare_started(first: Callable[..., Record], tmp_path: Path) -> None:
+    """By its process number, which means the same to both; and a mark is left only by a failure."""
+    record = first(
+        {
+            "prepare": shell("sleep 600 & echo $! > server"),
+            "command": ["echo", "1"],
+            "restore": shell(f"kill $(cat server) && echo ended >> {tmp_path / 'log'}"),
+        }
+    )
+    assert record.status == "success"
+    assert (tmp_path / "log").read_text() == "ended\n"
+    assert "not_restored" not in record.labels
+
+
+_SERVER = (
+    "import http.server as h, sys; s = h.HTTPServer(('127.0.0.1', 0), h.SimpleHTTPRequestHandler);"
+    "open('port', 'w').write(str(s.server_port)); s.serve_forever()"
+)
+
+
+@pytest.mark.parametrize("way", ["http", "port", "command"])
+def test_a_run_waits_until_the_service_is_ready(
+    first: Callable[..., Record], tmp_path: Path, way: str
+) -> None:
+    (port,) = free_ports(1)
+    server = _SERVER.replace(", 0)", f", {port})")
+    wanted = {"http": f"http://127.0.0.1:{port}/", "port": port, "command": ["test", "-e", "port"]}
+    record = first(
+        {
+            "prepare": shell(f'(sleep 0.3; exec "{sys.executable}" -c "{server}") >&2 &'),
+            "wait_ready": {way: wanted[way], "timeout": "300s"},
+            "command": shell("test -e port && echo 1"),
+        }
+    )
+    assert (record.status, record.message) == ("success", "")
+
+
+def test_a_service_that_is_never_ready_is_a_failure(first: Callable[..., Record]) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+        wanted = {"port": port, "timeout": "100ms"}
+        hook = shell("echo no such option >&2")
+        record = first({"prepare": hook, "wait_ready": wanted, "command": ["echo", "1"]})
+    assert record.cause == "timeout"
+    assert record.message.endswith("The last line of output: no such option")
+    assert f"127.0.0.1:{port} was not ready within 0.1 s: " in record.message
+
+
 @pytest.mark.parametrize(
     ("objective", "cause", "said"),
     [
         ({"prepare": shell("echo no disk; exit 3")}, "framework", "prepare hook ended with the"),
         ({"reset": ["./nothing"]}, "framework", "reset hook did not start"),
-        ({"reset": shell("sleep 60"), "hook_time": 0.5}, "timeout", "its limit of 0.5 s"),
-        ({"prepare": ["true"], "command": shell("sleep 60")}, "timeout", "limit of 1 s"),
+        ({"reset": shell("sleep 600"), "hook_time": 0.5}, "timeout", "its limit of 0.5 s"),
+        ({"prepare": ["true"], "command": shell("sleep 600")}, "timeout", "limit of 1 s"),
         ({"prepare": ["true"], "command": shell("yes")}, "timeout", "limit of 1 s"),
         ({"command": shell("kill -9 $$")}, "infrastructure", "killed by SIGKILL"),
     ],
@@ -119,7 +170,7 @@ def test_restore_runs_whatever_happens(
     folder_store: Store, tmp_path: Path, objective: dict[str, Any], cause: str, said: str
 ) -> None:
     objective = {"command": ["echo", "1"], "restore": ["touch", str(tmp_path / "r")], **objective}
-    limits = {"time": 1, "memory": 300}
+    limits = {"time": 1 if "limit of 1 s" in said else 200, "memory": 300}
     study = Study.begin(folder_store, define(declared(objective, limits=limits), tmp_path))
     with Runner(study.run) as runner:
         record = runner.execute(study.ask()[0])
@@ -138,7 +189,7 @@ def test_a_restore_that_fails_stops_the_study(folder_store: Store, tmp_path: Pat
         assert "(stuck)" in good.labels["not_restored"]
         assert (refused.cause, study.tell(refused)) == ("setup", False)
     (tmp_path / "mended").touch()
-    restoring.put_all_back(study.run)
+    restore_hooks.put_all_back(study.run)
     assert not folder_store.list("studies/s/unrestored")
 
 
@@ -174,6 +225,52 @@ def test_constraints_and_cost_of_a_trial(first: Callable[..., Record]) -> None:
     record = first({"command": ["echo", "3"], "cost": "2 + 0 * hours", "constraints": ["x <= 1"]})
     assert record.labels["cost"] == 2.0
     assert record.labels["constraints"] == [-0.5]
+
+
+@pytest.mark.parametrize(
+    ("printed", "found"),
+    [('{"tps": 5, "p99": "1.2s"}', [1.18]), ('{"tps": 5, "p99": 1.2}', "no unit; declare it")],
+)
+def test_a_constraint_converts_what_the_tool_prints(
+    first: Callable[..., Record], printed: str, found: Any
+) -> None:
+    constraints = ["p99 <= 20 ms"]
+    record = first({"value": "tps", "constraints": constraints, "command": ["echo", printed]})
+    if isinstance(found, str):
+        assert record.status == "failure"
+        assert found in record.message
+    else:
+        assert record.labels["constraints"] == pytest.approx(found)
+
+
+@pytest.mark.parametrize(
+    ("values", "runs"), [([10, 10.1, 9.9, 50], 3), ([10, 20, 10, 20, 10, 20], 5)]
+)
+def test_repeats_until_the_interval_is_narrow(
+    first: Callable[..., Record], tmp_path: Path, values: list[float], runs: int
+) -> None:
+    """Each run has a folder of its own, so what was printed is counted elsewhere."""
+    (tmp_path / "values").write_text("".join(f"{value}\n" for value in values))
+    count = tmp_path / "count"
+    command = shell(f'echo >> {count}; sed -n "$(wc -l < {count})p" {tmp_path / "values"}')
+    record = first({"command": command, "repeats": {"within": "5%", "least": 3, "most": 5}})
+    assert (record.status, len(record.labels["runs"])) == ("success", runs)
+
+
+@pytest.mark.parametrize(
+    "objective",
+    [
+        {"repeats": {"within": "0%"}},
+        {"repeats": {"within": "five"}},
+        {"repeats": {"most": 5}},
+        {"repeats": {"within": 0.1, "least": 1}},
+        {"repeats": {"within": 0.1, "least": 5, "most": 4}},
+        {"repeats": {"within": 0.1}, "prepare": ["true"]},
+    ],
+)
+def test_faults_of_repeats(objective: dict[str, Any]) -> None:
+    with pytest.raises(StudyError, match="'repeats'"):
+        define(declared({"command": ["true"]} | objective), Path())
 
 
 def test_a_registered_application(folder_store: Store, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,10 +17,10 @@ import optuna
 import pytest
 from nbclient import NotebookClient
 
-from benchmark.config import Config
+from benchmark.config.loading import Config
 from benchmark.errors import BenchmarkError
 from benchmark.hpo import HPORunner
-from benchmark.hpo.project import read_project
+from benchmark.hpo.formats.project import read_project
 from benchmark.store import open_store
 
 Program = Callable[..., subprocess.CompletedProcess[str]]
@@ -45,10 +46,10 @@ def squared(trial: optuna.Trial) -> float:
 
 
 @pytest.fixture
-def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
+def cold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
     """An HPORunner over a store of this test's."""
     monkeypatch.chdir(tmp_path)
-    config = Config(s3_bucket_root=str(tmp_path / "store"), compute={"*": "local"})
+    config = Config(s3_bucket_root=str(tmp_path / "store"), compute={"*": "local"}, parallel=1)
 
     def make(objective: Any = None, space: Any = None, **more: Any) -> HPORunner:
         limits = {"time": 60, "memory": 500}
@@ -56,6 +57,12 @@ def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
         return HPORunner(objective, space, config=config, **{**settings, **more})
 
     return make
+
+
+@pytest.fixture
+def runner(cold: Make, warm: None) -> Make:
+    """The same, in the sandbox that tests share."""
+    return cold
 
 
 def project(folder: Path, **more: Any) -> Path:
@@ -104,12 +111,37 @@ def test_a_closure_goes_on_in_another_session(runner: Make) -> None:
     assert len(resumed.records) == 3
 
 
-def test_awaited_beside_other_work_and_cancelled(runner: Make) -> None:
+def test_callbacks_as_of_study_optimize(runner: Make) -> None:
+    seen: list[tuple[int, float | None, int]] = []
+
+    def note(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
+        seen.append((trial.number, trial.value, len(study.get_trials())))
+
+    most = optuna.study.MaxTrialsCallback(2, states=None)
+    found = runner(squared, trials=5, callbacks=[note, most]).run()
+    values = [record.labels["values"][0] for record in found.records]
+    assert seen == [(0, values[0], 1), (1, values[1], 2)]
+    assert found.why_stopped == "A callback stopped it after trial 1."
+    assert len(runner(callbacks=[note]).resume("squared").records) == 5
+
+    def ask(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
+        study.enqueue_trial(trial.params)
+
+    with pytest.raises(RuntimeError, match="no effect within a callback; name points in"):
+        runner(squared, name="asking", callbacks=[ask]).run()
+
+
+def test_awaited_beside_other_work_and_cancelled(cold: Make) -> None:
+    turned = threading.Event()
+
     async def beside() -> tuple[int, int]:
         turns = 0
-        task = asyncio.create_task(runner(squared, name="awaited", trials=2).run_async())
+        study = cold(squared, name="awaited", trials=2, on_record=lambda _: turned.wait(300))
+        task = asyncio.create_task(study.run_async())
         while not task.done():
             turns += 1
+            if turns > 5:
+                turned.set()
             await asyncio.sleep(0.01)
         return turns, len((await task).records)
 
@@ -121,7 +153,7 @@ def test_awaited_beside_other_work_and_cancelled(runner: Make) -> None:
 
     async def cancelled() -> None:
         loop = asyncio.get_running_loop()
-        patient = runner(
+        patient = cold(
             squared,
             name="cancelled",
             trials=500,
@@ -139,7 +171,7 @@ def test_awaited_beside_other_work_and_cancelled(runner: Make) -> None:
 
 def test_triggered_it_runs_on_without_us(runner: Make) -> None:
     triggered = runner(squared, name="team/triggered", trials=3).trigger()
-    assert triggered.wait(120) == 0, triggered.log.read_text()
+    assert triggered.wait(600) == 0, triggered.log.read_text()
     found = runner().found("team/triggered")
     assert len(found.records) == 3
     assert "team/triggered: 3 of 3 trials" in triggered.log.read_text()
@@ -169,7 +201,7 @@ def test_a_directory_as_a_user(program: Program, tmp_path: Path) -> None:
     folder = project(tmp_path / "work" / "mine", study_name="mine/a")
     ended = program("tune", "mine", "--json")
     assert ended.returncode == 0, ended.stderr
-    assert "say nothing here: compute_pool" in ended.stderr
+    assert "Ignored keys in config.json: compute_pool" in ended.stderr
     more = program("tune", "mine", "--resume-study", "mine/a", "--trials", "4", "--json")
     assert json.loads(more.stdout)["told"] == 4
     other = program(
@@ -181,7 +213,7 @@ def test_a_directory_as_a_user(program: Program, tmp_path: Path) -> None:
     assert "no study 'nothing'" in refused.stderr
     triggered = program("tune", "mine", "--study-name", "c", "-m", "3", "--json")
     driver = Path(f"/proc/{json.loads(triggered.stdout)['pid']}")
-    end = time.monotonic() + 120
+    end = time.monotonic() + 600
     while driver.exists() and time.monotonic() < end:
         time.sleep(0.1)
     assert json.loads(program("studies", "show", "c", "--json").stdout)["told"] == 3
@@ -220,7 +252,7 @@ def test_the_notebook_runs(program: Program, tmp_path: Path) -> None:
     wrong = nbformat.v4.new_code_cell("HPORunner(own, trials=0).run()")
     notebook.cells.append(wrong)
     resources = {"metadata": {"path": str(folder)}}
-    NotebookClient(notebook, timeout=300, resources=resources, allow_errors=True).execute()
+    NotebookClient(notebook, timeout=900, resources=resources, allow_errors=True).execute()
     (fault,) = wrong.outputs
     assert "'trials' is 0" in fault["traceback"][0]
     assert len(fault["traceback"]) == 1
@@ -242,6 +274,10 @@ def test_what_is_wrong_is_said(runner: Make, tmp_path: Path, monkeypatch: Any) -
         runner().resume()
     with pytest.raises(BenchmarkError, match="no study 'nothing'"):
         runner().resume("nothing")
+    with pytest.raises(BenchmarkError, match="'callbacks' is 'print'; give a list"):
+        runner(squared, callbacks="print")
+    with pytest.raises(BenchmarkError, match="in this process; use run, not trigger"):
+        runner(squared, callbacks=[print]).trigger()
     with pytest.raises(BenchmarkError, match="cannot be packed"):
         runner(lambda trial, held=sys.stdout.buffer: 1.0, name="s").run()
     with pytest.raises(BenchmarkError, match="distribution of Optuna's"):

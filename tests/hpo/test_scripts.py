@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.hpo import scripts
+from benchmark.hpo.formats import em_hpo_scripts
 
 
 def test_a_study_that_fails_is_told(
@@ -18,7 +18,7 @@ def test_a_study_that_fails_is_told(
     space = {"application_name": "petclinic", "ml_algo_impl": "random", "tunables": [x]}
     (tmp_path / "search_space.json").write_text(json.dumps(space | {"stop": {"failures": 2}}))
     monkeypatch.chdir(tmp_path)
-    assert scripts.main(["--trials", "4", "-e", "results"]) == 1
+    assert em_hpo_scripts.main(["--trials", "4", "-e", "results"]) == 1
     said = capsys.readouterr().err
     assert "Stopped: The first 2 trials all ended the same way" in said
     assert "No trial has succeeded; results has what they printed." in said

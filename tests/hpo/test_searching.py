@@ -7,65 +7,28 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from benchmark import results
 from benchmark.compute.dispatcher import Dispatcher
-from benchmark.config import Config
+from benchmark.config.loading import Config
 from benchmark.errors import BenchmarkError
 from benchmark.execution.runner import Runner
-from benchmark.hpo.drift import drift
-from benchmark.hpo.order import InOrder
-from benchmark.hpo.study import Study
-from benchmark.hpo.study_file import StudyError, define, read_study
-from benchmark.hpo.tune import tune
-from benchmark.results import Record
+from benchmark.hpo.driver.loop import tune
+from benchmark.hpo.spec.study_file import StudyError, define, read_study
+from benchmark.hpo.study.study import Study
+from benchmark.hpo.study.task_order import InOrder
+from benchmark.records import results
+from benchmark.records.results import Record
+from benchmark.records.tasks import Task
 from benchmark.store import Store, open_store
-from benchmark.tasks import Task
+from tests.support.searches import A, B, declared, told
 
 ROOT = Path(__file__).parents[2]
-A = {"name": "a", "value_type": "integer", "lower_bound": 0, "upper_bound": 9, "default": 9}
-B = {"name": "b", "value_type": "integer", "lower_bound": 0, "upper_bound": 3, "default": 3}
-
-
-def declared(**more: Any) -> dict[str, Any]:
-    return {
-        "name": "s",
-        "direction": "minimize",
-        "layers": {"os": [A], "jvm": [B]},
-        "seed": 1,
-        "limits": {"time": 20, "memory": 300},
-        "objective": {"command": ["true"]},
-        **more,
-    }
-
-
-def told(study: Study, value: Callable[[dict[str, Any]], float]) -> list[dict[str, Any]]:
-    """Ask and tell to the end without running anything."""
-    points = []
-    while tasks := study.ask():
-        (task,) = tasks
-        params = task.payload["params"]
-        values = [value(params)]
-        study.tell(
-            Record(
-                task.key,
-                "success",
-                metrics={"value": values[0]},
-                labels=task.labels | {"values": values},
-                begun="2026-01-01T00:00:00+00:00",
-                ended="2026-01-01T00:00:10+00:00",
-            )
-        )
-        points.append(params | {"layer": task.labels.get("layer"), "drift": "drift" in task.labels})
-        if study.why_stop:
-            break
-    return points
 
 
 def test_layers_one_by_one(folder_store: Store, tmp_path: Path) -> None:
@@ -107,8 +70,35 @@ def test_faults_of_a_search() -> None:
     values = declared(layers={"os": [bare]}, tune_layers="in_turn", algorithm="cmaes")
     with pytest.raises(StudyError) as caught:
         define(values | {"stop": {"time": -1}, "default_every": 3}, Path())
-    for said in ("not two layers", "one space only", "give 'c' a 'default'", "-1", "default_every"):
+    for said in ("fewer than two", "one space only", "give 'c' a 'default'", "-1", "default_every"):
         assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "said"),
+    [
+        ({"name": "optuna_tpe", "n_startup_trial": 3}, "did you mean 'n_startup_trials'"),
+        ({"name": "optuna_tpe", "n_startup_trials": 3.0}, "is 3.0; write a value of the type int"),
+        ({"name": "optuna_tpe", "multivariate": True}, "has no option 'multivariate'; there are"),
+        ({"name": "optuna_tpe", "gamma": "open"}, "has no option 'gamma'"),
+        ({"name": "nsga2", "population_size": 1}, "rejects"),
+        ({"name": "grid", "seed": 1}, "has no option 'seed'; it has none"),
+        ({"name": "auto", "n_startup_trials": 3}, "takes no options"),
+        ({"n_startup_trials": 3}, "write {name: NAME}"),
+    ],
+)
+def test_options_of_an_algorithm_are_checked(algorithm: dict[str, Any], said: str) -> None:
+    with pytest.raises(StudyError) as caught:
+        define(declared(algorithm=algorithm), Path())
+    assert said in str(caught.value)
+
+
+def test_a_sampler_has_its_options(folder_store: Store, tmp_path: Path) -> None:
+    algorithm = {"name": "optuna_tpe", "n_startup_trials": 3, "n_ei_candidates": 5}
+    study = Study.begin(folder_store, define(declared(algorithm=algorithm), tmp_path))
+    sampler = study.optimizer._shadow.study.sampler
+    assert (sampler._n_startup_trials, sampler._n_ei_candidates) == (3, 5)  # type: ignore
+    assert Study.open(folder_store, study.definition.name).definition.algorithm == "optuna_tpe"
 
 
 def test_an_algorithm_that_sees_no_constraints_is_told() -> None:
@@ -169,19 +159,6 @@ def test_first_points_in_another_number_type_are_asked_once(
     assert points[0] == [{"x": 1, "n": 2}, {"x": 3, "n": 4}]
     assert points[1][0] not in points[0]
     assert points[1][1] not in points[0]
-
-
-def test_the_default_runs_again_against_drift(folder_store: Store, tmp_path: Path) -> None:
-    study = Study.begin(folder_store, define(declared(trials=7, default_every=3), tmp_path))
-    points = told(study, lambda p: p["a"])
-    assert [n for n, point in enumerate(points) if point["drift"]] == [3, 6]
-    assert all((points[n]["a"], points[n]["b"]) == (9, 3) for n in (0, 3, 6))
-    records = [
-        Record(str(n), "success", metrics={"value": n + 1}, labels={"params": {"a": 9, "b": 3}})
-        for n in (0, 6, 3)
-    ]
-    said = "The default ran 3 times: value 1 at first, 7 at last, median 4, spread 3."
-    assert drift(records, study.definition) == said
 
 
 class Noted(Dispatcher):
@@ -269,7 +246,7 @@ def test_workers_are_killed_and_none_is_lost_or_too_many(tmp_path: Path) -> None
     values = declared(trials=7, objective={"command": command}, trials_per_task=3)
     store = open_store(str(tmp_path / "store"))
     Study.begin(store, define(values, tmp_path))
-    line = [sys.executable, "-m", "benchmark.hpo.worker", str(tmp_path / "store"), "s"]
+    line = [sys.executable, "-m", "benchmark.hpo.driver.worker", str(tmp_path / "store"), "s"]
     for kills in range(4):
         workers = [
             subprocess.Popen(line, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(2)
@@ -292,7 +269,7 @@ def test_workers_are_killed_and_none_is_lost_or_too_many(tmp_path: Path) -> None
 
 def test_a_driver_and_workers_exclude_each_other(tmp_path: Path) -> None:
     from benchmark.compute.driving import driving
-    from benchmark.hpo.worker import living, working
+    from benchmark.hpo.driver.worker import living, working
 
     store = open_store(str(tmp_path / "store"))
     Study.begin(store, define(declared(), tmp_path))

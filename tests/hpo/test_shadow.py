@@ -10,12 +10,13 @@ import optuna
 import pytest
 from optuna.storages import InMemoryStorage
 
-from benchmark.hpo.algorithms import ALGORITHMS
-from benchmark.hpo.expressions import Expression
-from benchmark.hpo.optimizer import FORBIDDEN, Asked, Optimizer, Told
-from benchmark.hpo.shadow import Lessons
-from benchmark.hpo.space import Space
-from benchmark.hpo.space_file import read_space
+from benchmark.hpo.samplers.algorithms import ALGORITHMS
+from benchmark.hpo.samplers.optimizer import FORBIDDEN, Optimizer
+from benchmark.hpo.samplers.proposal import Asked, Told
+from benchmark.hpo.samplers.study_sampler import Lessons
+from benchmark.hpo.space.expressions import Expression
+from benchmark.hpo.space.search_space import Space
+from benchmark.hpo.space.space_file import read_space
 
 X = {"name": "x", "value_type": "double", "lower_bound": 0, "upper_bound": 1}
 N = {"name": "n", "value_type": "integer", "lower_bound": 1, "upper_bound": 64, "when": "c != 'a'"}
@@ -80,6 +81,33 @@ def test_a_study_that_goes_on_proposes_what_it_would_have(algorithm: str) -> Non
         return [trial.params for trial in optimizer.trials()]
 
     assert points({3, 11, 12}) == points(set())
+
+
+@pytest.mark.parametrize("algorithm", [*LEARNING, "random", "grid", "qmc", "nsga2"])
+def test_nothing_is_learned_from_a_deleted_trial(algorithm: str) -> None:
+    """What is proposed next is the same as if the trial had been deleted before it was read."""
+    space = read_space({"tunables": [X | {"step": 0.125}, C, N]})
+
+    def points(*, reopened: bool) -> list[Any]:
+        storage = InMemoryStorage()
+        optimizer = make(algorithm, space, storage)
+        for number in range(18):
+            if number == 15:
+                for deleted in (3, 6, 12):
+                    optimizer.delete(deleted)
+                if reopened:
+                    optimizer = make(algorithm, space, storage)
+            asked = optimizer.ask()
+            ends = {3: Told("failure"), 5: Told("prune")}
+            value = -9.0 if number in (6, 12) else score(asked)
+            told = Told("success", (value,), constraints=(score(asked) - 3,))
+            optimizer.tell(asked.number, ends.get(number, told))
+        assert [trial.number for trial in optimizer.by_number()] == list(range(18))
+        return [(trial.number, trial.params) for trial in optimizer.trials()]
+
+    live = points(reopened=False)
+    assert live == points(reopened=True)
+    assert [number for number, _ in live] == [n for n in range(18) if n not in (3, 6, 12)]
 
 
 @pytest.mark.parametrize("algorithm", ["optuna_tpe", "optuna_tpe_multivariate", "hyperopt"])

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import getpass
 import json
-import os
-import shutil
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from benchmark.config import Config
-from benchmark.hpo.study import Study
-from benchmark.hpo.study_file import define
-from benchmark.hpo.tune import tune
-from benchmark.removal import clear
+from benchmark.config.loading import Config
+from benchmark.hpo.driver.loop import tune
+from benchmark.hpo.spec.study_file import define
+from benchmark.hpo.study.study import Study
 from benchmark.store import open_store
-from tests.support.services import free_ports
 
 ROOT = Path(__file__).parents[2]
 
@@ -39,41 +32,11 @@ def declared(**more: Any) -> dict[str, Any]:
     }
 
 
-@pytest.fixture
-def postgres() -> Iterator[str]:
-    """The URL of a PostgreSQL server of Debian's package, ended with the test."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-    assert found, "apt-get install postgresql"
-    (port,) = free_ports(1)
-    folder = Path(tempfile.mkdtemp(prefix="benchmark-postgres-"))
-    user = ["runuser", "-u", "postgres", "--"] if getpass.getuser() == "root" else []
-    if user:
-        shutil.chown(folder, "postgres")
-    data = str(folder / "data")
-    options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
-    initdb = [found[-1] / "initdb", "-D", data, "-U", "tuner", "-A", "trust"]
-    control = [*user, found[-1] / "pg_ctl", "-D", data, "-w"]
-
-    def run(command: list[Any]) -> int:
-        return subprocess.run(
-            command, stdout=subprocess.DEVNULL, cwd=folder, check=False
-        ).returncode
-
-    try:
-        assert run([*user, *initdb]) == 0
-        assert run([*control, "-o", options, "-l", str(folder / "log"), "start"]) == 0
-        yield f"postgresql://tuner@127.0.0.1:{port}/postgres"
-    finally:
-        run([*control, "-m", "immediate", "stop"])
-        os.chown(folder, os.geteuid(), -1)
-        clear(folder)
-
-
 @pytest.mark.integration
 def test_workers_on_postgresql(postgres: str, tmp_path: Path) -> None:
     store = open_store(str(tmp_path / "store"))
     Study.begin(store, define(declared(trials=11, storage=postgres), tmp_path))
-    line = [sys.executable, "-m", "benchmark.hpo.worker", str(tmp_path / "store"), "s"]
+    line = [sys.executable, "-m", "benchmark.hpo.driver.worker", str(tmp_path / "store"), "s"]
     workers = [subprocess.Popen(line, cwd=ROOT, stdout=subprocess.PIPE) for _ in range(3)]
     assert sum(worker.communicate()[0].count(b"\n") for worker in workers) == 11
     study = Study.open(store, "s")

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from benchmark.hpo.space import SpaceError
-from benchmark.hpo.space_file import read_space
+from benchmark.hpo.space.search_space import SpaceError
+from benchmark.hpo.space.space_file import read_space
 
 X = {"name": "x", "value_type": "double", "lower_bound": 0, "upper_bound": 1, "step": 0.1}
 GC = {"name": "gc", "value_type": "categorical", "choices": ["G1", "Z", True, 1]}
@@ -83,9 +83,9 @@ def test_rules_tell_types_apart(rule: Any, holds: list[Any]) -> None:
 @pytest.mark.parametrize("more", [{"forbidden": ["c == 1"]}, {"forbidden": [{"c": 1.0}]}])
 def test_a_rule_cannot_tell_1_from_1_0(more: dict[str, Any]) -> None:
     c = {"name": "c", "value_type": "categorical", "choices": [1, 1.0, 2]}
-    with pytest.raises(SpaceError, match=r"of whose choices 1 and 1\.0 are equal"):
+    with pytest.raises(SpaceError, match=r"but its choices 1 and 1\.0 are equal"):
         read_space({"tunables": [c], **more})
-    with pytest.raises(SpaceError, match=r"of whose choices 1 and 1\.0 are equal"):
+    with pytest.raises(SpaceError, match=r"but its choices 1 and 1\.0 are equal"):
         read_space({"tunables": [c, {**R, "when": "c == 2"}]})
 
 
@@ -144,7 +144,7 @@ def test_layers_name_their_tunables() -> None:
         ({"value_type": "integer", "step": 0.5}, "whole number"),
         ({"default": 0.25}, "default 0.25"),
         ({"when": "later == 1"}, "'later'"),
-        ({"when": "1 +"}, "no expression"),
+        ({"when": "1 +"}, "not an expression"),
         ({"name": "a b"}, "space"),
         ({"bounds": [0, 1]}, "unknown key 'bounds'"),
     ],
@@ -163,7 +163,7 @@ def test_all_faults_in_one_answer() -> None:
                 "forbidden": ["y > 1", "import os"],
             }
         )
-    for said in ("declared twice", "no choices", "7", "'y'", "no expression"):
+    for said in ("declared twice", "no choices", "7", "'y'", "not an expression"):
         assert said in str(caught.value)
 
 
@@ -183,7 +183,7 @@ def test_a_text_without_quotes_is_told_how_it_is_written() -> None:
     with pytest.raises(SpaceError) as caught:
         read_space({"tunables": [gc, X | {"when": "gc == G1"}], "forbidden": ["gc == ‘Z’"]})  # noqa: RUF001
     condition, rule = str(caught.value).splitlines()
-    assert condition.endswith("the whole in double ones: \"gc == 'G1'\".")
+    assert condition.endswith("the expression in double quotes: \"gc == 'G1'\".")
     assert "with straight quotes" in rule
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,37 +14,21 @@ from typing import Any
 
 import pytest
 
-from benchmark import results
 from benchmark.errors import ConditionsDifferError
 from benchmark.execution.runner import Runner
-from benchmark.hpo.expressions import ExpressionError
-from benchmark.hpo.objective import EXTERNAL
-from benchmark.hpo.study import Study
-from benchmark.hpo.study_file import StudyError, define, read_study
-from benchmark.hpo.trial_records import value_of
-from benchmark.results import Record
+from benchmark.hpo.objectives.objective import EXTERNAL
+from benchmark.hpo.spec.study_file import StudyError, define
+from benchmark.hpo.study.store import journal_path
+from benchmark.hpo.study.study import Study
+from benchmark.hpo.trials.objective_files import gather
+from benchmark.records import results
+from benchmark.records.results import Record
 from benchmark.store import Store
+from tests.support.small_studies import declared
 
 ROOT = Path(__file__).parents[2]
-TUNABLES = [
-    {"name": "x", "value_type": "double", "lower_bound": 0, "upper_bound": 1, "default": 0.5},
-    {"name": "gc", "value_type": "categorical", "choices": ["G1", "Z"], "default": "Z"},
-]
+
 Program = Callable[..., subprocess.CompletedProcess[str]]
-
-
-def declared(command: Any, **more: Any) -> dict[str, Any]:
-    objective = more.pop("objective", {})
-    return {
-        "name": "s",
-        "direction": "minimize",
-        "tunables": TUNABLES,
-        "trials": 1,
-        "seed": 1,
-        "limits": {"time": 20, "memory": 300},
-        "objective": {"command": command, **objective},
-        **more,
-    }
 
 
 def python(text: str) -> list[str]:
@@ -125,7 +110,7 @@ def test_repeats_count_with_the_median(first: Callable[..., Record], tmp_path: P
 def test_endings(
     first: Callable[..., Record], text: str, status: str, cause: str | None, said: str
 ) -> None:
-    limits = {"time": 2 if cause == "timeout" else 60, "memory": 300}
+    limits = {"time": 2 if cause == "timeout" else 200, "memory": 300}
     record = first(python(text), limits=limits, objective={"prune_codes": [3]})
     assert (record.status, record.cause) == (status, cause)
     assert said in record.message
@@ -189,76 +174,6 @@ def test_a_value_that_divides_by_zero(first: Callable[..., Record]) -> None:
     assert "has no value here: float division by zero" in record.message
 
 
-OBJECTIVE = """
-import optuna
-def objective(trial):
-    x = trial.suggest_float("x", 0, 1)
-    trial.suggest_categorical("gc", ["G1", "Z"])
-    for step in range(3):
-        trial.report(x + step, step)
-        if step == 1 and x > 0.4:
-            raise optuna.TrialPruned()
-    return x
-"""
-
-
-def test_a_python_objective_reports_and_prunes(folder_store: Store, tmp_path: Path) -> None:
-    (tmp_path / "own.py").write_text(OBJECTIVE)
-    values = declared("x", trials=2, initial=[{"x": 0.25, "gc": "G1"}])
-    study = Study.begin(folder_store, define(values | {"objective": "own.py:objective"}, tmp_path))
-    with Runner(study.run) as runner:
-        pruned, good = (runner.execute(task) for task in study.ask(2))
-    assert (pruned.status, pruned.labels["intermediate"]) == ("prune", {"0": 0.5, "1": 1.5})
-    assert (good.status, good.labels["values"]) == ("success", [0.25])
-    assert study.tell(pruned)
-    assert study.tell(good)
-    states = [trial.state.name for trial in study.optimizer.trials()]
-    assert states == ["PRUNED", "COMPLETE"]
-
-
-@pytest.fixture
-def of_function(folder_store: Store, tmp_path: Path) -> Callable[..., Record]:
-    """The record of the first trial of a Python function, given its body."""
-
-    def run(body: str, **more: Any) -> Record:
-        (tmp_path / "own.py").write_text(f"import os, random, sys\ndef objective(t): {body}\n")
-        values = declared("x", algorithm="random")
-        values["objective"] = {"python": "own.py:objective", **more}
-        study = Study.begin(folder_store, define(values, tmp_path))
-        with Runner(study.run) as runner:
-            return runner.execute(study.ask()[0])
-
-    return run
-
-
-def test_a_function_that_ends_its_process(of_function: Callable[..., Record]) -> None:
-    record = of_function("sys.exit('no disk')")
-    assert (record.cause, "no disk" in record.message) == ("framework", True)
-
-
-def test_chance_is_another_in_each_run(of_function: Callable[..., Record]) -> None:
-    record = of_function("return random.random()", repeats=3)
-    assert len({run["value"] for run in record.labels["runs"]}) == 3
-
-
-def test_a_module_of_the_user_s_is_not_taken_for_ours(
-    of_function: Callable[..., Record], tmp_path: Path
-) -> None:
-    (tmp_path / "benchmark.py").write_text("value = 7")
-    record = of_function("import benchmark; return benchmark.value", files=["benchmark.py"])
-    assert record.labels["values"] == [7.0], record.message
-
-
-def test_variables_of_the_interpreter_count(
-    of_function: Callable[..., Record], tmp_path: Path
-) -> None:
-    (tmp_path / "lib").mkdir()
-    (tmp_path / "lib" / "deep.py").write_text("value = 8")
-    variables = {"PYTHONPATH": str(tmp_path / "lib")}
-    record = of_function("import deep; return deep.value", environment=variables)
-    assert record.labels["values"] == [8.0], record.message
-
-
 def test_another_objective_is_another_study(folder_store: Store, tmp_path: Path) -> None:
     Study.begin(folder_store, define(declared(["true"]), tmp_path))
     Study.begin(folder_store, define(declared(["true"], trials=5), tmp_path))
@@ -289,72 +204,51 @@ def test_a_lost_journal_is_made_again(folder_store: Store, tmp_path: Path) -> No
     assert again.left == 1
 
 
-def test_the_service_s_search_space_is_taken(tmp_path: Path) -> None:
-    space = {
-        "experiment_name": "petclinic",
-        "experiment_id": "a123",
-        "total_trials": 7,
-        "parallel_trials": 1,
-        "value_type": "double",
-        "hpo_algo_impl": "optuna_tpe",
-        "objective_function": "transaction_response_time",
-        "direction": "minimize",
-        "tunables": [
-            {
-                "name": "cpu",
-                "value_type": "double",
-                "lower_bound": 1,
-                "upper_bound": 3,
-                "step": 0.01,
-            }
-        ],
-    }
-    file = tmp_path / "search_space.json"
-    file.write_text(json.dumps({"operation": "EXP_TRIAL_GENERATE_NEW", "search_space": space}))
-    study = read_study(file, {"objective": {"command": "./measure.sh {cpu}"}})
-    assert (study.name, study.trials, study.space.size()) == ("petclinic", 7, 201)
-    for metrics in ({"value": 3.0}, {"transaction_response_time": 3.0, "throughput": 9.0}):
-        assert value_of(study, "value", {"cpu": 1, **metrics}) == 3
-    with pytest.raises(ExpressionError, match="transaction_response_time"):
-        value_of(study, "value", {"cpu": 1, "throughput": 9.0})
+@pytest.mark.parametrize(
+    "operator", ["&", "|", "&&", "2>&1", ">out.txt", "<in.txt", ";", "a;", "a&", "$(date)"]
+)
+def test_a_shell_s_operators_are_refused_where_no_shell_reads_them(
+    operator: str, tmp_path: Path
+) -> None:
+    def prepared(hook: str | list[str]) -> tuple[str, ...]:
+        return define(declared(["true"], objective={"prepare": hook}), tmp_path).objective.prepare
+
+    with pytest.raises(StudyError, match=f"'prepare' has '{re.escape(operator)}'"):
+        prepared(f"./serve {operator} --quiet")
+    for hook in (f"./serve '{operator}'", ["./serve", operator]):
+        assert prepared(hook) == ("./serve", operator)
 
 
-def test_every_fault_of_a_study_file(tmp_path: Path) -> None:
-    file = tmp_path / "s.yaml"
-    file.write_text("name: ../x\ntrials: 0\ntunables: []\nobjective: {}\nseed: a\nfoo: 1\n")
-    with pytest.raises(StudyError) as caught:
-        read_study(file)
-    lines = str(caught.value).splitlines()
-    assert lines[0].endswith("has 7 faults:")
-    for said in ("'../x'", "'trials'", "no tunables", "'objective'", "'seed'", "'foo'"):
-        assert sum(said in line for line in lines[1:]) == 1
-    file.write_text("name: s\ndirecton: minimize\nobjectiv: {}\ntunables: [{name: x}]\n")
-    with pytest.raises(StudyError) as caught:
-        read_study(file)
-    said = ["'direction'?", "'objective'?", "value_type None; write one of"]
-    lines = str(caught.value).splitlines()[1:]
-    assert [part in line for part, line in zip(said, lines, strict=True)] == [True] * 3, lines
-    file.write_text("name: s\ntunables:\n- {name: x, when: 'a == 'b''}\n")
-    with pytest.raises(StudyError, match="in double quotes: when:"):
-        read_study(file)
-    file.write_text("name: [")
-    with pytest.raises(StudyError, match="is not YAML"):
-        read_study(file)
+def test_a_file_that_a_shell_script_names_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "server.py").touch()
+    hooks = {"prepare": ["sh", "-c", "python server.py {x}& echo missing.py"]}
+    definition = define(declared(["true"], objective=hooks), tmp_path)
+    assert list(gather(definition)) == ["server.py"]
 
 
 def test_a_killed_driver_loses_no_trial_and_counts_none_twice(tmp_path: Path) -> None:
-    """Each trial writes a line as it is measured; the driver is killed at every fourth line."""
-    lines = tmp_path / "lines"
-    lines.touch()
+    """The driver is killed at every fourth trial that it tells.
+
+    A trial is measured once those before it are told, or all but one, so that however late this
+    process reads what the driver tells, there are trials left to be killed.
+    """
+    told_trials = tmp_path / "told"
     text = (
-        f"import os; open({str(lines)!r}, 'a').write(os.environ['HPO_TRIAL'] + chr(10)); "
-        "print({x})"
+        f"import os, time\nwhile int(os.environ['HPO_TRIAL']) > int(open({str(told_trials)!r})"
+        ".read()) + 1: time.sleep(0.02)\nprint({x})"
     )
+
+    def let(number: int) -> None:
+        told_trials.with_suffix(".new").write_text(str(number))
+        told_trials.with_suffix(".new").rename(told_trials)
+
     file = tmp_path / "s.json"
     file.write_text(json.dumps(declared(python(text), trials=16)))
     command = [sys.executable, str(ROOT / "main.py"), "tune", str(file), "--json"]
     kills = 0
     while True:
+        ended = len(list((tmp_path / "runs/studies/s/out").glob("*.json")))
+        let(ended)
         with subprocess.Popen(
             command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         ) as driver:
@@ -362,6 +256,7 @@ def test_a_killed_driver_loses_no_trial_and_counts_none_twice(tmp_path: Path) ->
             told = 0
             for line in driver.stderr:
                 told += line.startswith("trial ")
+                let(ended + told)
                 if told == 4:
                     os.kill(driver.pid, signal.SIGKILL)
                     kills += 1
@@ -382,3 +277,37 @@ def test_a_killed_driver_loses_no_trial_and_counts_none_twice(tmp_path: Path) ->
     found = {int(r.task): r.labels["values"] for r in results.records(study.run)}
     assert {trial.number: trial.values for trial in trials} == found
     assert facts["best"][0]["values"] == [min(value for (value,) in found.values())]
+
+
+def test_an_ended_trial_leaves_its_record_its_attempts_and_what_it_printed(
+    folder_store: Store, tmp_path: Path
+) -> None:
+    """The second trial prints nothing, and the third one was begun when its driver was killed."""
+    text = "import json, os; n = int(os.environ['HPO_TRIAL']); json.dump({'y': n}, open('y', 'w'))"
+    text += "; n or print('hello')"
+    measured = {"metrics": {"json": "y"}}
+    definition = define(declared(python(text), objective=measured, trials=4), tmp_path)
+    study = Study.begin(folder_store, definition)
+    with Runner(study.run) as runner:
+        for _ in range(2):
+            assert study.tell(runner.execute(study.ask()[0]))
+        (open_task,) = study.ask()
+        results.begin(study.run, open_task)
+        kept = {path.partition("/s/")[2] for path in folder_store.list("studies/s")}
+        own = {path for path in kept if path.split("/")[0] in ("out", "attempts", "tasks", "logs")}
+        assert own == {
+            *("out/0.json", "out/1.json", "logs/pass/0/1.log"),
+            *("tasks/2.json", *(f"attempts/{number}/0001.json" for number in range(3))),
+        }
+        Path(journal_path(folder_store, study.run.name)).unlink()
+        again = Study.open(folder_store, "s")
+        assert [task.key for task in again.unfinished()] == ["2"]
+        assert again.left == 1
+        trials = again.optimizer.trials()
+        assert [trial.values for trial in trials] == [[0.0], [1.0], None]
+        assert [trial.params for trial in trials] == [t.params for t in study.optimizer.trials()]
+        assert again.tell(runner.execute(open_task))
+    # Every attempt stays: how often a trial ran can be checked afterwards.
+    assert folder_store.list("studies/s/attempts") == [
+        f"studies/s/attempts/{key}/000{n}.json" for key, n in ((0, 1), (1, 1), (2, 1), (2, 2))
+    ]

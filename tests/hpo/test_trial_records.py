@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from benchmark.execution.work import Outcome
-from benchmark.hpo import telling
-from benchmark.hpo.evaluation import TrialEvaluation
-from benchmark.hpo.study import Study
-from benchmark.hpo.study_file import define
-from benchmark.results import Record
+from benchmark.hpo.report import trial_line
+from benchmark.hpo.spec.study_file import StudyError, define
+from benchmark.hpo.study.study import Study
+from benchmark.hpo.trials.evaluation import TrialEvaluation
+from benchmark.records.results import Cause, Record
 from benchmark.store import Store
 
 THREADS = {"name": "threads", "value_type": "integer", "lower_bound": 8, "upper_bound": 8}
@@ -71,6 +71,44 @@ def test_another_number_is_no_value(
     assert record.labels["params"] == {"threads": 8}
 
 
+def test_a_trial_says_how_it_ended_and_where_its_log_is(
+    folder_store: Store, tmp_path: Path
+) -> None:
+    objective = {"command": ["true"], "constraints": ["p99 <= 20 ms", "2 >= tps"]}
+    study = study_of(folder_store, tmp_path, objective)
+    infeasible = {"values": [3.0], "constraints": [0.1, -1.0]}
+    records = [
+        Record("0", "success", metrics={"value": 3.0, "p99": 30.25}, labels=infeasible),
+        Record("1", "success", metrics={"value": 4.0}, labels={"imported": "a"}),
+        Record("2", "failure", Cause.FRAMEWORK, "Exit code 3.", log="logs/fail/2/1.log"),
+        Record("3", "failure", Cause.DATA, "Gone."),
+        Record("4", "failure", Cause.INTERRUPTED, "Killed."),
+        Record("5", "prune", message="Too slow."),
+    ]
+    assert [trial_line.line(record, study.definition) for record in records] == [
+        "trial 0: success: value 3 (infeasible: p99 <= 20 ms (p99 30.25)) []",
+        "trial 1: success: value 4 []",
+        "trial 2: failed: framework: Exit code 3. Log: logs/fail/2/1.log []",
+        "trial 3: not run: data: Gone. []",
+        "trial 4: interrupted: Killed. []",
+        "trial 5: pruned: Too slow. []",
+    ]
+    assert trial_line.counts(records[:3], study.definition) == (
+        f"2 of {study.definition.trials} trials (+1 imported): 2 successes (1 infeasible), "
+        "1 failure, 0 pruned"
+    )
+
+
+def test_a_key_of_the_objective_or_a_pattern_says_where_it_belongs(
+    folder_store: Store, tmp_path: Path
+) -> None:
+    objective = {"command": ["true"], "metrics": {"lat": "lat=(.*)"}}
+    with pytest.raises(StudyError) as caught:
+        study_of(folder_store, tmp_path, objective, constraints=["lat <= 20"])
+    assert "'constraints'; it belongs in 'objective'." in str(caught.value)
+    assert "'lat'; it belongs in 'patterns'." in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("stdout", "objective", "value"),
     [
@@ -109,7 +147,27 @@ def test_choices_with_one_text_are_shown_apart(folder_store: Store, tmp_path: Pa
     c = {"name": "c", "value_type": "categorical", "choices": [1, "1", True, "x"]}
     study = study_of(folder_store, tmp_path, {"command": ["true"]}, tunables=[c])
     shown = [
-        telling.line(Record("0", "prune", labels={"params": {"c": choice}}), study.definition)
+        trial_line.line(Record("0", "prune", labels={"params": {"c": choice}}), study.definition)
         for choice in c["choices"]
     ]
     assert [line.partition("[")[2] for line in shown] == ["c=1]", 'c="1"]', "c=True]", "c=x]"]
+
+
+@pytest.mark.parametrize(
+    ("stdout", "objective", "value"),
+    [
+        ('{"p(95)": 7, "tps": 1}', {"value": "p_95 + tps"}, 8.0),
+        ('{"http": {"p(95)": "7ms"}}', {"value": "http_p_95", "failure": "http_p_95 > 1 s"}, 0.007),
+        ('{"p(95)": 7}', {}, 7.0),
+    ],
+)
+def test_a_name_that_no_expression_can_have_is_usable(
+    folder_store: Store, tmp_path: Path, stdout: str, objective: dict[str, Any], value: float
+) -> None:
+    record = record_of(folder_store, tmp_path, stdout, **objective)
+    assert (record.status, record.labels.get("values")) == ("success", [value])
+
+
+def test_two_names_that_become_one_are_not(folder_store: Store, tmp_path: Path) -> None:
+    record = record_of(folder_store, tmp_path, '{"p(95)": 7, "p[95]": 8}', value="p_95")
+    assert "needs 'p_95'" in record.message

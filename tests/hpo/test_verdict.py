@@ -5,38 +5,41 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from scipy import stats
 
-from benchmark import results
-from benchmark.hpo import export
-from benchmark.hpo.importing import import_rows
-from benchmark.hpo.study import Study
-from benchmark.hpo.study_file import define
-from benchmark.hpo.verdict import (
-    ALPHA,
+from benchmark.compute import discovery
+from benchmark.compute.dispatcher import Dispatcher
+from benchmark.config.loading import Config
+from benchmark.errors import BenchmarkError
+from benchmark.hpo.driver.confirmation import confirm
+from benchmark.hpo.report import export
+from benchmark.hpo.report.drift import against_itself, noise, noise_known
+from benchmark.hpo.report.paired_test import FEWEST_DECISIVE
+from benchmark.hpo.report.repeats import (
     BEST,
     CONFIRM,
-    ENOUGH,
-    Verdict,
-    VerdictError,
+    Plan,
     check,
-    compare,
+    default_tasks,
     doubt,
-    judge,
-    rounds,
-    signed_rank,
+    pair_tasks,
 )
-from benchmark.results import Cause, Record
+from benchmark.hpo.report.verdict import Verdict, compare, judge, known
+from benchmark.hpo.spec.study_file import define
+from benchmark.hpo.study.study import Study
+from benchmark.hpo.study.trial_import import import_rows
+from benchmark.records import results
+from benchmark.records.results import Cause, Record
+from benchmark.records.tasks import Task
 from benchmark.store import Store
 
 Program = Callable[..., subprocess.CompletedProcess[str]]
@@ -49,7 +52,7 @@ def study(store: Store, **more: Any) -> Study:
         "direction": "minimize",
         "tunables": [X],
         "trials": 2,
-        "limits": {"time": 20, "memory": 300},
+        "limits": {"time": 200, "memory": 300},
         "objective": {"command": ["true"]},
     }
     begun = Study.begin(store, define(values | more, Path()))
@@ -62,40 +65,82 @@ Pairs = list[tuple[float | None, float | None]]
 
 def judged(begun: Study, values: Pairs, **labels: Any) -> Verdict:
     """The verdict where the repeats measured these (best, default); None is a failure."""
-    for task in rounds(begun.run, begun.definition, len(values)):
+    for task in pair_tasks(begun.run, begun.definition, len(values)):
         side = 0 if task.labels[CONFIRM] == BEST else 1
-        value = values[int(task.key.rpartition("-")[2])][side]
-        attempt = results.begin(begun.run, task)
-        told = {**task.labels, "values": [value], **labels}
-        ended = ("failure", Cause.FRAMEWORK) if value is None else ("success", None)
-        results.settle(begun.run, attempt, Record(task.key, *ended, labels=told))
+        measured(begun, task, values[int(task.key.rpartition("-")[2])][side], **labels)
     return judge(begun.run, begun.definition, len(values))
 
 
-def test_pairs_are_interleaved_and_no_trials(folder_store: Store) -> None:
+def measured(begun: Study, task: Task, value: float | None, **labels: Any) -> None:
+    attempt = results.begin(begun.run, task)
+    told = {**task.labels, "values": [value], **labels}
+    name = next(iter(begun.definition.directions))
+    ended = ("failure", Cause.FRAMEWORK) if value is None else ("success", None)
+    metrics = {} if value is None else {name: value}
+    record = Record(task.key, *ended, labels=told, metrics=metrics)
+    results.settle(begun.run, attempt, record)
+
+
+def test_pairs_are_in_random_order_and_no_trials(folder_store: Store) -> None:
     begun = study(folder_store)
-    tasks = rounds(begun.run, begun.definition, 3)
+    tasks = pair_tasks(begun.run, begun.definition, 40)
     sides = [task.labels[CONFIRM] for task in tasks]
-    assert sides == ["default", "best", "best", "default", "default", "best"]
+    firsts = sides[::2]
+    assert all({one, other} == {"best", "default"} for one, other in batched(sides))
+    # Chance of fewer than eight of either, or of a plain alternation: below 0.0001.
+    assert 8 <= firsts.count("best") <= 32
+    assert any(one == other for one, other in itertools.pairwise(firsts))
+    assert [task.labels["place"] for task in tasks] == [0, 1] * 40
+    # The same when asked again, and with fewer pairs.
+    keys = [task.key for task in tasks]
+    again = pair_tasks(begun.run, begun.definition, 7)
+    assert [task.key for task in again] == keys[:14]
     assert {task.payload["params"]["x"] for task in tasks} == {1, 5}
     assert judged(begun, [(3, 9)] * 3).pairs == 3
     assert [record.task for record in export.trial_records(begun.run)] == ["0", "1"]
     assert len(Study.open(folder_store, "s").optimizer.trials()) == 2
 
 
+def batched(values: list[str]) -> list[tuple[str, str]]:
+    return list(zip(values[::2], values[1::2], strict=True))
+
+
+def test_the_order_differs_between_studies(folder_store: Store) -> None:
+    orders = set()
+    for name in "abcdef":
+        begun = study(folder_store, name=name)
+        tasks = pair_tasks(begun.run, begun.definition, 20)
+        orders.add(tuple(task.labels[CONFIRM] for task in tasks))
+    assert len(orders) == 6
+
+
 def test_keep(folder_store: Store) -> None:
     values: Pairs = [(3.0, 9.0), (3.5, 9.2), (2.9, 8.8), (3.2, 9.3), (3.1, 9.2), (3.3, 9.5)]
-    verdict = judged(study(folder_store), values)
-    assert verdict.says == "keep"
-    # By hand: differences -6, -5.7, -5.9, -6.1, -6.1, -6.2, all of one sign: p = 2 / 2^6. The
-    # interval of six goes from the least to the largest; -6 is the eleventh of 21 averages.
-    assert verdict.p == 2 / 2**6
-    assert verdict.difference == pytest.approx(-6.0)
-    assert (verdict.low, verdict.high) == pytest.approx((-6.2, -5.7))
-    assert (verdict.best, verdict.default) == pytest.approx((3.15, 9.2))
-    assert verdict.gain == pytest.approx(6.0 / 9.2)
+    begun = study(folder_store)
+    assert judged(begun, values).says == "not proven"
+    verdict = judged(begun, [*values, (3.0, 9.1)])
+    assert (verdict.says, verdict.decided, verdict.pairs) == ("keep", 7, 7)
+    # By hand: all differences have one sign and nearly the median size, so that the four bets gain
+    # (1 + tanh 0.2)^7, (1 + tanh 0.4)^7, (1 + tanh 0.8)^7 and 2^7; p is 2 over their mean.
+    capital = [*((1 + math.tanh(c)) ** 7 for c in (0.2, 0.4, 0.8)), 2**7]
+    assert verdict.p == pytest.approx(2 / statistics.mean(capital), rel=0.02)
+    assert verdict.p_signed_rank == 2 / 2**7
+    # -5.7 -5.9 -6.0 -6.1 -6.1 -6.1 -6.2: -6.05 is the fourteenth of 28 averages, and so is -6.0.
+    assert verdict.difference == pytest.approx(-6.0, abs=0.06)
+    assert (verdict.best, verdict.default) == pytest.approx((3.1, 9.2))
+    assert verdict.gain_measured == pytest.approx(-verdict.difference / 9.2)
+    assert verdict.gain is not None
+    assert 0.99 * verdict.gain_measured < verdict.gain < verdict.gain_measured
     assert "Verdict on trial 1: keep." in str(verdict)
-    assert "65.2% better" in str(verdict)
+    assert "Gain +65." in str(verdict)
+    assert known(begun.run, begun.definition) == verdict
+
+
+def test_more_pairs_never_take_a_decision_back() -> None:
+    decided: Pairs = [(3.0, 9.0)] * 7
+    verdict = compare(decided + [(9.0, 3.0)] * 20, smaller=True)
+    assert (verdict.says, verdict.decided, verdict.pairs) == ("keep", 7, 27)
+    assert verdict.p == compare(decided, smaller=True).p
 
 
 def negative(value: float | None) -> float | None:
@@ -108,45 +153,55 @@ FAILED: Pairs = [(None, 9.0)]
 @pytest.mark.parametrize(
     ("values", "why"),
     [
-        ([(3, 9), (9, 3), (5, 6)], "Only 3 pairs differ, and it takes 6"),
-        ([(3, 4)] * 2, "Only 2 pairs differ"),
+        ([(3, 9), (9, 3), (5, 6)], "Only 3 pairs differ; 7 or more"),
+        ([(3, 4)] * 6, "Only 6 pairs differ"),
         ([(3, 4)] * 5 + [(3, 3)] * 5, "Only 5 pairs differ"),
         ([(3, 3)] * 8, "Only 0 pairs differ"),
         ([(0.3, 0.1 + 0.2)] * 8, "Only 0 pairs differ"),
         ([(3, 9)] * 4 + [(9, 3)] * 4, "may be noise"),
-        ([(9, 3), (9.1, 3), (9, 3.1)] * 2, "worse than the default"),
-        (FAILED * 7 + [(3.0, 9.0)] * 3, "It failed in 7 of 10 repeats."),
-        (FAILED + [(3.0, 9.0)] * 20, "It failed in 1 of 21 repeats."),
-        ([(None, None)] * 3 + [(3.0, 9.0)] * 7, "It failed in 3 of 10 repeats."),
-        (FAILED * 6, "It failed in 6 of 6 repeats."),
+        ([(9, 3), (9.1, 3), (9, 3.1)] * 3, "worse than the default"),
+        (
+            FAILED * 7 + [(3.0, 9.0)] * 3,
+            "It failed in 7 of 10 repeats (95 % interval 35 % to 93 %)",
+        ),
+        ([(None, None)] * 3 + [(3.0, 9.0)] * 6, "It failed in 3 of 9 repeats"),
+        (FAILED * 7, "It is worse than the default beyond noise. It failed in 7 of 7"),
     ],
 )
 def test_not_proven(values: Pairs, why: str) -> None:
     verdict = compare(values, smaller=True)
     assert verdict.says == "not proven"
-    assert why in str(verdict)
-    # The other way round, with the larger the better, it is the same.
+    assert why in str(verdict).replace("%", " %").replace("  %", " %")
+    # With the larger the better, and all negated, it is the same.
     negated = [(negative(best), negative(default)) for best, default in values]
     mirrored = compare(negated, smaller=False)
     assert (mirrored.why, mirrored.p, mirrored.gain) == (verdict.why, verdict.p, verdict.gain)
 
 
-def test_a_failure_is_worse_than_any_value(folder_store: Store) -> None:
-    verdict = judged(study(folder_store), [(3.0, None)] * 4 + [(3.1, 9.0)] * 2)
-    assert (verdict.says, verdict.p, verdict.default_failures) == ("keep", 2 / 2**6, 4)
-    assert "The default failed in 4 of 6 repeats." in verdict.why
+def test_a_failure_counts_as_worse_than_every_value(folder_store: Store) -> None:
+    verdict = judged(study(folder_store), [(3.0, None)] * 5 + [(3.1, 9.0)] * 2)
+    assert (verdict.says, verdict.default_failures) == ("keep", 5)
+    assert "The default failed in 5 of 7 repeats" in verdict.why
     assert verdict.difference == pytest.approx(-5.9)
-    everywhere = compare([(3.0, None)] * 6, smaller=True)
+    everywhere = compare([(3.0, None)] * 7, smaller=True)
     assert (everywhere.says, everywhere.difference) == ("keep", None)
-    assert str(everywhere).endswith("6 pairs, p = 0.031.")
-    # One failure outweighs a worse value, as the largest rank does; both failing is no difference.
-    assert signed_rank([-1.0, -2.0, -3.0, math.inf]) == signed_rank([-1.0, -2.0, -3.0, 4.0])
-    assert compare([(None, None), (3.0, 9.0)], smaller=True).p == 1.0
+    # One failure of many does not block a best that wins otherwise, and is shown.
+    rare = compare([*FAILED, *[(3.0, 9.0)] * 19], smaller=True)
+    assert (rare.says, rare.best_failures) == ("keep", 1)
+    assert "It failed in 1 of 20 repeats" in str(rare)
+    assert rare.decided is not None
+    assert rare.decided > FEWEST_DECISIVE
+    # A failure counts against the best, and two failures of a pair are a tie.
+    without = compare([(3.0, 9.0)] * 20, smaller=True)
+    assert rare.p is not None
+    assert without.p is not None
+    assert rare.p > without.p
+    assert compare([(None, None)] * 9, smaller=True).p == 1.0
 
 
 def test_what_has_no_result_counts_on_neither_side(folder_store: Store) -> None:
     begun = study(folder_store)
-    for task in rounds(begun.run, begun.definition, 3):
+    for task in pair_tasks(begun.run, begun.definition, 3):
         attempt = results.begin(begun.run, task)
         number = int(task.key.rpartition("-")[2])
         cause = [Cause.MEMORY, Cause.INTERRUPTED, Cause.TIMEOUT][number]
@@ -158,69 +213,124 @@ def test_what_has_no_result_counts_on_neither_side(folder_store: Store) -> None:
     assert "None of 4 pairs" in judge(study(folder_store, name="t").run, begun.definition, 4).why
 
 
-def test_p_is_never_zero_and_needs_pairs() -> None:
-    for pairs in range(1, 12):
-        p, gained = signed_rank([-1.0] * pairs)
-        assert p == pytest.approx(min(1.0, 2 / 2**pairs))
-        assert gained
-        assert (p < ALPHA) == (pairs >= ENOUGH)
-        assert (doubt(pairs) is None) == (pairs >= ENOUGH)
-    assert 0 < signed_rank([-1.0] * 1000)[0] < 1e-290
-    assert "p is 0.125 or more" in str(doubt(4))
+def test_a_broken_constraint_counts_as_a_failure(folder_store: Store) -> None:
+    verdict = judged(study(folder_store), [(3, 9)] * 8, constraints=[1.0])
+    assert (verdict.says, verdict.best_broken, verdict.default_broken) == ("not proven", 8, 8)
+    assert verdict.best_failures == 0
+    assert "It violated a constraint in 8 of 8 repeats" in verdict.why
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.lists(st.integers(-4, 4) | st.just(math.inf), min_size=1, max_size=9))
-def test_p_is_the_share_of_all_patterns_of_signs(differences: list[float]) -> None:
-    p, _ = signed_rank(differences)
-    sizes = [abs(value) for value in differences if value]
-    ranks = stats.rankdata(sizes)
-    sums = [
-        sum(rank for rank, sign in zip(ranks, signs, strict=True) if sign)
-        for signs in itertools.product((False, True), repeat=len(sizes))
-    ]
-    seen = sum(r for r, v in zip(ranks, filter(None, differences), strict=True) if v < 0)
-    tails = sum(one <= seen for one in sums), sum(one >= seen for one in sums)
-    assert p == pytest.approx(min(1.0, 2 * min(tails) / len(sums)))
-    if len(set(sizes)) == len(sizes) > 0 and math.inf not in sizes:
-        known = stats.wilcoxon([v for v in differences if v], method="exact").pvalue
-        assert p == pytest.approx(known)
+def test_what_so_many_pairs_find_and_drift_are_shown() -> None:
+    dice = np.random.default_rng(1)
+    noisy = dice.normal(100, 1, (2, 12))
+    verdict = compare([(one, other) for one, other in noisy.T.tolist()], smaller=True)
+    assert verdict.decided is None
+    # 1.55 sd of a difference, whose sd is sqrt(2) sd of a run of 1 %; 12 pairs estimate it roughly.
+    assert verdict.detectable == pytest.approx(0.015 * math.sqrt(2), rel=0.5)
+    assert "12 pairs detect a gain of" in str(verdict)
+    assert verdict.drift is None
+    drifting = compare(
+        [(one + 5 * n, other + 5 * n) for n, (one, other) in enumerate(noisy.T.tolist())],
+        smaller=True,
+    )
+    assert drifting.drift == pytest.approx(30 / 127, rel=0.1)
+    assert "The system drifts" in str(drifting)
 
 
-@settings(max_examples=40, deadline=None)
-@given(st.lists(st.floats(-5, 5), min_size=6, max_size=12, unique_by=abs))
-def test_the_interval_is_of_the_test(differences: list[float]) -> None:
-    """Without ties it excludes 0 just where p is below ALPHA."""
-    verdict = compare([(value, 0.0) for value in differences], smaller=True)
-    assert verdict.low is not None
-    assert verdict.high is not None
-    assert verdict.difference is not None
-    assert verdict.low <= verdict.difference <= verdict.high
-    assert verdict.p is not None
-    if 0.0 not in differences and 0.0 not in (verdict.low, verdict.high):
-        assert (verdict.p < ALPHA) == (verdict.low > 0 or verdict.high < 0)
+def test_the_noise_of_the_default_before_the_pairs(folder_store: Store) -> None:
+    begun = study(folder_store)
+    assert noise_known(begun.run, begun.definition, Plan(20)) is None
+    values = [100.0, 101.0, 100.5, 99.0, 100.0, 99.5, 101.5, 100.0]
+    for task, value in zip(
+        default_tasks(begun.run, begun.definition, len(values)), values, strict=True
+    ):
+        assert task.payload["params"] == {"x": 5}
+        measured(begun, task, value)
+    told = noise_known(begun.run, begun.definition, Plan(20))
+    assert told is not None
+    assert "(9 runs)" in told
+    assert "20 pairs detect a gain of" in told
+    assert told.endswith("in 4 pairs: too few; measure 14 runs or more.")
+    assert noise([float(n) for n in range(1, 11)]) == (
+        "One run of the default varies by 0.00% (10 runs). The system drifts: +90.9% from the "
+        "first half of these runs to the second."
+    )
 
 
-def test_a_best_that_breaks_a_constraint_is_not_kept(folder_store: Store) -> None:
-    values: Pairs = [(3, 9), (3.1, 9), (3, 9.1)]
-    verdict = judged(study(folder_store), values * 2, constraints=[1.0])
-    assert (verdict.says, verdict.p) == ("not proven", 2 / 2**6)
-    assert "constraint in 6 of 6" in verdict.why
+def test_the_default_against_itself() -> None:
+    values = np.random.default_rng(2).normal(100, 1, 40)
+    assert str(against_itself(values.tolist())).endswith("in 20 pairs: no difference found.")
+    values[1::2] += 4  # As of a first run that leaves caches cold, or full, for the second.
+    found = str(against_itself(values.tolist()))
+    assert "the second run differs from the first by +3.5%" in found
+    assert "runs influence the next ones or the system drifts" in found
+    assert against_itself([100.0]) is None
+
+
+class Drifting(Dispatcher):
+    """Each run takes 2 more than the one before; the default 50 more than the best."""
+
+    runs: ClassVar[Iterator[int]]
+
+    def submit(self, tasks: Sequence[Task]) -> None:
+        self.waiting = list(tasks)
+
+    def completed(self, timeout_s: float) -> list[Record]:
+        task = self.waiting.pop()
+        value = 100.0 + 2 * next(self.runs) + 50 * (task.labels[CONFIRM] == "default")
+        record = Record(
+            task.key,
+            "success",
+            labels=task.labels | {"values": [value]},
+            metrics={"value": value},
+        )
+        return [results.settle(self.run, results.begin(self.run, task), record)]
+
+
+def test_drift_until_decided_is_reported_and_takes_no_decision_away(
+    folder_store: Store, make_config: Callable[..., Config], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Drifting, "runs", itertools.count(), raising=False)
+    monkeypatch.setattr(discovery, "load_method", lambda name: Drifting)
+    begun = study(folder_store)
+    heard: list[Record] = []
+    plan = Plan.parse("until-decided")
+    verdict = confirm(begun, make_config(), "drifting", plan, heard.append)
+    assert verdict is not None
+    assert (verdict.says, verdict.decided, len(heard)) == ("keep", 7, 14)
+    assert verdict.drift is not None
+    assert verdict.drift > 0.05
+    assert "The system drifts: the default changed by +" in str(verdict)
+
+
+@pytest.mark.parametrize(
+    "text", ["1", "0", "1001", "-3", "x", "6.5", "", "until-decided:1", "until"]
+)
+def test_a_plan_that_cannot_be_is_refused(text: str) -> None:
+    with pytest.raises(BenchmarkError, match="write a number of pairs from 2 to 1000"):
+        Plan.parse(text)
+
+
+def test_plans() -> None:
+    assert Plan.parse("12") == Plan(12)
+    assert Plan.parse("until-decided") == Plan(50, stops=True)
+    assert Plan.parse("until-decided:30") == Plan(30, stops=True)
+    assert str(Plan.parse("until-decided:30")) == "until-decided:30"
+    assert "6 pairs cannot show" in str(doubt(Plan(6)))
+    assert doubt(Plan(FEWEST_DECISIVE)) is None
 
 
 def test_nothing_to_confirm(folder_store: Store) -> None:
     begun = study(folder_store)
-    with pytest.raises(VerdictError, match="from 2 to"):
-        check(begun.definition, 1)
     import_rows(begun, [{"x": 5, "value": 1}])
-    assert rounds(begun.run, begun.definition, 2) == []
+    assert pair_tasks(begun.run, begun.definition, 2) == []
     assert "The default itself is the best" in str(judge(begun.run, begun.definition, 2))
     bare = {key: value for key, value in X.items() if key != "default"}
-    with pytest.raises(VerdictError, match="no default"):
-        check(study(folder_store, name="bare", tunables=[bare]).definition, 2)
+    with pytest.raises(BenchmarkError, match="no default"):
+        check(study(folder_store, name="bare", tunables=[bare]).definition)
     several = study(folder_store, name="two", direction=["minimize", "maximize"])
-    with pytest.raises(VerdictError, match="2 directions"):
-        check(several.definition, 2)
+    with pytest.raises(BenchmarkError, match="2 directions"):
+        check(several.definition)
 
 
 def test_a_verdict_as_a_user(program: Program, command: Program, tmp_path: Path) -> None:
@@ -232,33 +342,34 @@ def test_a_verdict_as_a_user(program: Program, command: Program, tmp_path: Path)
         "trials": 4,
         "seed": 1,
         "initial": [{"x": 1}],
-        "limits": {"time": 20, "memory": 300},
+        "limits": {"time": 200, "memory": 300},
         "objective": {"command": [sys.executable, "-c", text, "{x}"]},
     }
     (tmp_path / "work" / "s.json").write_text(json.dumps(values))
-    ended = program("tune", "s.json", "--confirm", "5", "--json")
+    ended = program("tune", "s.json", "--confirm", "5", "--measure-noise", "5", "--json")
     assert ended.returncode == 0, ended.stderr
     assert "warning: 5 pairs cannot show" in ended.stderr
+    assert "One run of the default varies by" in ended.stderr
     told = json.loads(ended.stdout)
     assert (told["told"], told["verdict"]["says"]) == (4, "not proven")
-    assert (told["verdict"]["pairs"], told["verdict"]["p"]) == (5, 0.0625)
-    again = program("tune", "--resume", "s", "--confirm", "6", "--json")
-    assert again.stderr.count("best: ") == 1
+    assert (told["verdict"]["pairs"], told["verdict"]["decided"]) == (5, None)
+    again = program("tune", "--resume", "s", "--confirm", "until-decided:9", "--json")
+    assert again.stderr.count("best: ") == 2
     assert "warning" not in again.stderr
     verdict = json.loads(again.stdout)["verdict"]
-    assert (verdict["pairs"], verdict["says"], verdict["p"]) == (6, "keep", 0.03125)
+    assert (verdict["pairs"], verdict["says"], verdict["decided"]) == (7, "keep", 7)
     shown = json.loads(command("studies", "show", "s", "--json").stdout)
     assert shown["verdict"] == json.loads(again.stdout)["verdict"]
     assert command("studies", "report", "s", "--output", "told").returncode == 0
     assert "Verdict on trial" in (tmp_path / "work" / "told" / "report.html").read_text()
     handed = program(
-        *("tune", "--resume", "s", "--confirm", "7", "-m", "3", "--json"),
+        *("tune", "--resume", "s", "--confirm", "8", "-m", "3", "--json"),
         *("--log-level", "WARNING", "--trials", "5"),
     )
     log = tmp_path / "work" / json.loads(handed.stdout)["log"]
-    end = time.monotonic() + 120
+    end = time.monotonic() + 600
     while "Verdict on" not in log.read_text() and time.monotonic() < end:
         time.sleep(0.1)
-    assert "against each other, 7 pairs" in log.read_text()
+    assert "Comparing best and default, 8 pairs" in log.read_text()
     assert "trial 4: " not in log.read_text()
     assert len(command("studies", "report", "s").stdout.splitlines()) == 1

@@ -13,14 +13,15 @@ from typing import Any
 
 import pytest
 
-from benchmark.config import Config
+from benchmark.config.loading import Config
 from benchmark.errors import ConditionsDifferError
 from benchmark.execution.runner import Runner
-from benchmark.hpo import control, launching, restoring, workers
-from benchmark.hpo.study import Study
-from benchmark.hpo.study_file import StudyError, define
-from benchmark.hpo.worker import work, working
-from benchmark.hpo.workers import tune_by_workers
+from benchmark.hpo.driver import control, launch, local_workers
+from benchmark.hpo.driver.local_workers import tune_by_workers
+from benchmark.hpo.driver.worker import work, working
+from benchmark.hpo.spec.study_file import StudyError, define
+from benchmark.hpo.study.study import Study
+from benchmark.hpo.trials import restore_hooks
 from benchmark.store import Store
 
 ROOT = Path(__file__).parents[2]
@@ -34,7 +35,7 @@ def declared(**more: Any) -> dict[str, Any]:
         "tunables": [x],
         "seed": 1,
         "algorithm": "random",
-        "limits": {"time": 20, "memory": 300},
+        "limits": {"time": 200, "memory": 300},
         "objective": {"command": ["echo", "{x}"]},
         **more,
     }
@@ -84,7 +85,7 @@ def test_a_worker_waits_while_paused_and_ends_when_told_to_stop(
 def test_a_worker_that_joins_a_stopped_study_says_so(folder_store: Store, tmp_path: Path) -> None:
     study = Study.begin(folder_store, define(declared(trials=2), tmp_path))
     control.say(study.run, "stop")
-    line = [sys.executable, "-m", "benchmark.hpo.worker", folder_store.url, "s"]
+    line = [sys.executable, "-m", "benchmark.hpo.driver.worker", folder_store.url, "s"]
     ended = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stdout) == (0, "")
     assert "studies resume s lets workers go on" in ended.stderr
@@ -96,7 +97,7 @@ def test_who_leads_workers_follows_none_up_that_was_told_to_stop(
     values = declared(trials=500, max_parallelism=1, trials_per_task=1)
     study = Study.begin(folder_store, define(values, tmp_path))
     control.say(study.run, "stop")
-    config = make_config(memory=300, hard_limit=20, parallel=1)
+    config = make_config(memory=300, hard_limit=200, parallel=1)
     tuned = tune_by_workers(study, config, lambda _: control.say(study.run, "stop"))
     assert tuned.stopped
     assert not tuned.interrupted
@@ -109,7 +110,7 @@ def test_workers_know_what_has_changed_for_a_study(
     folder_store: Store, tmp_path: Path, make_config: Callable[..., Config]
 ) -> None:
     values = declared(trials=1, max_parallelism=1, trials_per_task=2)
-    config = make_config(memory=300, hard_limit=20, parallel=1)
+    config = make_config(memory=300, hard_limit=200, parallel=1)
     study = Study.begin(folder_store, define(values, tmp_path))
     assert len(tune_by_workers(study, config).records) == 1
     more = Study.open(folder_store, "s", {"trials": 3})
@@ -117,7 +118,7 @@ def test_workers_know_what_has_changed_for_a_study(
     assert Study.open(folder_store, "s").definition.trials == 3
     with pytest.raises(ConditionsDifferError, match="other values of limits"):
         Study.open(folder_store, "s", {"limits": {"time": 7, "memory": 300}})
-    assert Study.open(folder_store, "s").definition.time_s == 20
+    assert Study.open(folder_store, "s").definition.time_s == 200
 
 
 def test_a_worker_that_crashes_is_a_fault(
@@ -136,16 +137,16 @@ def test_a_worker_that_crashes_is_a_fault(
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     values = declared(trials=3, max_parallelism=1, algorithm="crashing:Sampler")
     study = Study.begin(folder_store, define(values, tmp_path))
-    config = make_config(memory=300, hard_limit=20, parallel=1)
+    config = make_config(memory=300, hard_limit=200, parallel=1)
     tuned = tune_by_workers(study, config)
     assert (tuned.records, tuned.faults) == ([], ["RuntimeError: no idea"])
 
 
 def test_workers_of_this_machine_are_no_compute_method_s(tmp_path: Path) -> None:
     definition = define(declared(max_parallelism=2), tmp_path)
-    assert launching.prepared(definition, Config(), {})[0] == "local"
+    assert launch.prepared(definition, Config(), {})[0] == "local"
     with pytest.raises(StudyError, match=r"by slurm; .* tune --resume s --worker on each"):
-        launching.prepared(definition, Config(compute={"*": "slurm"}), {})
+        launch.prepared(definition, Config(compute={"*": "slurm"}), {})
 
 
 def test_interrupted_workers_put_back_what_their_trials_changed(
@@ -154,24 +155,24 @@ def test_interrupted_workers_put_back_what_their_trials_changed(
     make_config: Callable[..., Config],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(workers, "CLOSE_S", 0.0)
+    monkeypatch.setattr(local_workers, "CLOSE_S", 0.0)
     begun, put_back, left = (tmp_path / name for name in ("begun", "put_back", "left"))
     os.mkfifo(begun)
     objective = {
-        "command": ["sh", "-c", f"echo > {begun}; sleep 60"],
+        "command": ["sh", "-c", f"echo > {begun}; sleep 600"],
         "restore": ["sh", "-c", f"sleep 1; touch {put_back}"],
     }
     values = declared(trials=1, max_parallelism=1, objective=objective)
     study = Study.begin(folder_store, define(values, tmp_path))
     # Of a process that is over, as a killed worker's.
-    restoring.mark(study.run, "7", restoring.Hook(["touch", str(left)], {}, 5), "over")
+    restore_hooks.mark(study.run, "7", restore_hooks.Hook(["touch", str(left)], {}, 5), "over")
 
     def interrupt() -> None:
         begun.read_text()
         os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=interrupt, daemon=True).start()
-    tuned = tune_by_workers(study, make_config(memory=300, hard_limit=20, parallel=1))
+    tuned = tune_by_workers(study, make_config(memory=300, hard_limit=200, parallel=1))
     assert (tuned.interrupted, tuned.faults) == (True, [])
     assert put_back.exists()
     assert left.exists()

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+import prove.__main__  # noqa: F401  all rows
 from prove.kills import study_schedule
 from prove.playground import ROLES, schedule
-from prove.rows import PROMISES, BrokenError, NotShownError, Row, Stage, played
+from prove.rows import PROMISES, ROWS, BrokenError, NotShownError, Row, Stage, played
 from prove.table import markdown
 
 ROOT = Path(__file__).parents[2]
@@ -72,3 +74,9 @@ def test_the_promises_hold(tmp_path):
     lines = table.read_text(encoding="utf-8").splitlines()
     shown = {line.split(".")[0] for line in lines if line.endswith("| holds |")}
     assert shown == {f"| {number}" for number in PROMISES}, done.stderr
+
+
+def test_the_page_of_the_promises_has_each_row():
+    page = (ROOT / "docs/promises.md").read_text(encoding="utf-8")
+    found = set(re.findall(r"^\| `([a-z-]+)` \|", page, re.MULTILINE))
+    assert found == {row.name for row in ROWS}

@@ -9,18 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from benchmark import results
-from benchmark.analysis.amlb_form import COLUMNS, FIXED, constraint, to_amlb
-from benchmark.analysis.comparable import compare
 from benchmark.analysis.missing import by_cause
-from benchmark.analysis.table import read_results
+from benchmark.analysis.results.amlb_form import COLUMNS, FIXED, constraint, to_amlb
+from benchmark.analysis.results.table import read_results
+from benchmark.analysis.statistics.comparable import compare
 from benchmark.errors import BenchmarkError
-from benchmark.results import Cause, Record
+from benchmark.records import results
+from benchmark.records.results import Cause, Record
+from benchmark.records.tasks import Run
 from benchmark.runs.amlb import write_amlb
 from benchmark.runs.compiled import compile_results
 from benchmark.runs.plan import Plan
 from benchmark.store import Store
-from benchmark.tasks import Run
 
 MakePlan = Callable[..., Plan]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from benchmark.config import Config
+from benchmark.config.loading import Config
 from benchmark.frameworks import Framework
 from benchmark.runs import begin
 from benchmark.runs.plan import Plan

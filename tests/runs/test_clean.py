@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmark import results
 from benchmark.compute.driving import driving
 from benchmark.compute.jobs import write_job
 from benchmark.errors import BenchmarkError, StoreError
-from benchmark.results import Cause
+from benchmark.records import results
+from benchmark.records.results import Cause
 from benchmark.runs.clean import clean, find
 from benchmark.runs.plan import Plan
 from benchmark.store import FolderStore, Store, open_store
@@ -32,6 +32,7 @@ FOREIGN = [
 ]
 OF_MACHINES = [
     "prices.json",
+    "waits.json",
     "fleet.json",
     "fleet/automl-benchmark-0f/0f.json",
     "machines/i-0f.json",

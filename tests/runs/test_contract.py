@@ -13,6 +13,12 @@ from benchmark.frameworks.registry import of_folder
 from benchmark.runs.contract import DATASETS, Check, contract
 
 
+@pytest.fixture(autouse=True)
+def slow_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fit that is late because the machine is busy is worth no note."""
+    monkeypatch.setattr("benchmark.runs.contract.BUDGET_S", 100.0)
+
+
 @pytest.fixture
 def mine(tmp_path: Path) -> Path:
     """The template, in random-forest's environment, which the tests have anyway."""
@@ -88,8 +94,10 @@ def test_what_depends_on_more_than_the_seed_is_worth_a_note(plain: Path) -> None
     ],
 )
 def test_an_adapter_that_cannot_work_is_not_run(
-    mine: Path, before: str, after: str, words: str
+    mine: Path, before: str, after: str, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Importing all that the environment has takes 3 s; the tests above do it.
+    monkeypatch.setattr("benchmark.runs.contract.verify", lambda *_: 0.1)
     found = told(changed(mine, before, after))
     assert found["adapter.py"].state == "wrong"
     assert words in found["adapter.py"].message

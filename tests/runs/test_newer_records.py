@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from benchmark import results
 from benchmark.errors import NewerRecordError
-from benchmark.record import Record
+from benchmark.records import results
+from benchmark.records.record import Record
+from benchmark.records.tasks import Run, Task
 from benchmark.runs.amlb import write_amlb
 from benchmark.runs.compiled import compile_results
 from benchmark.runs.plan import Plan
 from benchmark.store import Store
-from benchmark.tasks import Run, Task
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_all_other_tasks_are_in_the_table(
     recorded(run, third)
     path = tmp_path / "results.csv"
     keys = [first.key, second.key, third.key]
-    with pytest.raises(NewerRecordError, match=r"does not know.* has all other tasks") as raised:
+    with pytest.raises(NewerRecordError, match=r"does not know.* with all other tasks") as raised:
         write(run, path, keys)
     assert second.key in str(raised.value)
     with path.open() as file:

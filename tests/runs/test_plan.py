@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from benchmark import results
-from benchmark.config import Config
+from benchmark.config.loading import Config
 from benchmark.errors import BenchmarkError, ConditionsDifferError, ConfigError
-from benchmark.results import Cause, Record
+from benchmark.records import results
+from benchmark.records.results import Cause, Record
+from benchmark.records.tasks import Run
 from benchmark.runs.compiled import CLASSIC, COLUMNS, compile_results
 from benchmark.runs.plan import Narrowing, Plan, draft, existing, plan
 from benchmark.store import Store
-from benchmark.tasks import Run
 
 MakePlan = Callable[..., Plan]
 MakeConfig = Callable[..., Config]

@@ -8,21 +8,23 @@ from pathlib import Path
 
 import pytest
 
-from benchmark import api, bulk, results
-from benchmark.config import Config
+from benchmark import api
+from benchmark.config.loading import Config
 from benchmark.data import load
 from benchmark.data.packed import pack
 from benchmark.errors import DataError
 from benchmark.execution.evaluation import BenchmarkEvaluation
 from benchmark.execution.published import publish
-from benchmark.layout import dataset_path
-from benchmark.record import Record
-from benchmark.removal import remove_tree
+from benchmark.files.removal import remove_tree
+from benchmark.parallel import record_reader
+from benchmark.records import results
+from benchmark.records.layout import dataset_path
+from benchmark.records.record import Record
+from benchmark.records.tasks import Run
 from benchmark.runs.clean import find
 from benchmark.runs.plan import Plan, draft, plan
 from benchmark.runs.status import status
 from benchmark.store import Store
-from benchmark.tasks import Run
 
 CSV = "a,b,y\n" + "".join(f"{n},{n % 3},{n % 2 + n}.5\n" for n in range(30))
 # Written by version 0.1.0 before predictions had attempts and data sets their hash in the name.
@@ -207,7 +209,9 @@ def test_a_store_of_an_earlier_version_is_read(earlier: Run) -> None:
     assert record == Record.from_bytes(RECORD.encode())
     assert (record.metrics, record.predictions) == ({"rmse": 0.5}, None)
     assert results.predictions(earlier, record) == b"table"
-    assert [task.key for task in bulk.without_result(earlier)] == ["tpot%20%283600%29/cpu/76"]
+    assert [task.key for task in record_reader.without_result(earlier)] == [
+        "tpot%20%283600%29/cpu/76"
+    ]
     assert (status(earlier).success, status(earlier).waiting) == (1, 1)
     assert data_of(earlier) == "893ccdfe34de6b7e"
     found = find(earlier.store)
@@ -239,7 +243,7 @@ def test_a_run_of_an_earlier_version_grows(
     values = json.loads(json.dumps(MANIFEST).replace("bb022c02a8970eaa", environment))
     earlier.store.put("default/manifest.json", json.dumps(values).encode())
     grown = plan(earlier.store, draft(config, datasets=["cpu"]))
-    assert [task.key for task in bulk.without_result(grown.run)] == [
+    assert [task.key for task in record_reader.without_result(grown.run)] == [
         "tpot%20%283600%29/cpu/76",
         "tpot%20%283600%29/cpu/77",
     ]

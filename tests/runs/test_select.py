@@ -7,14 +7,15 @@ from dataclasses import replace
 
 import pytest
 
-from benchmark import bulk, results
 from benchmark.errors import BenchmarkError
-from benchmark.results import Cause
+from benchmark.parallel import record_reader
+from benchmark.records import results
+from benchmark.records.results import Cause
+from benchmark.records.tasks import Cell, Run
 from benchmark.runs import select
 from benchmark.runs.plan import Plan
 from benchmark.runs.taskfiles import Row
 from benchmark.store import Store
-from benchmark.tasks import Cell, Run
 
 MakePlan = Callable[..., Plan]
 
@@ -35,7 +36,7 @@ def test_again_sets_results_aside_and_nothing_else(
     late, lost, broken = ended(plan, Cause.TIMEOUT, Cause.INFRASTRUCTURE, Cause.FRAMEWORK)
     causes = frozenset({Cause.TIMEOUT, Cause.INFRASTRUCTURE})
     assert [task.key for task in select.again(plan.run, plan.tasks, causes)] == [late, lost]
-    without = [task.key for task in bulk.without_result(plan.run, plan.tasks)]
+    without = [task.key for task in record_reader.without_result(plan.run, plan.tasks)]
     assert without == [late, lost]
     assert results.current_record(plan.run, broken) is not None
     assert select.again(plan.run, plan.tasks, frozenset({Cause.TIMEOUT})) == []

@@ -27,7 +27,7 @@ def test_json_lines_are_read_each_task_once(tmp_path: Path) -> None:
 def test_a_key_stands_once_in_a_line(tmp_path: Path, line: str) -> None:
     file = tmp_path / "failed.json"
     file.write_text(line + "\n")
-    with pytest.raises(BenchmarkError, match="stands twice"):
+    with pytest.raises(BenchmarkError, match="occurs twice"):
         taskfiles.read(file)
 
 

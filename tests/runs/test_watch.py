@@ -7,13 +7,13 @@ from contextlib import ExitStack
 
 import pytest
 
-from benchmark import results
-from benchmark.results import Cause, Record
+from benchmark.records import results
+from benchmark.records.results import Cause, Record
+from benchmark.records.tasks import Run, Task
 from benchmark.runs.plan import Plan
 from benchmark.runs.status import status
 from benchmark.runs.watch import Standing, Watch, looks
 from benchmark.store import Store
-from benchmark.tasks import Run, Task
 
 MakePlan = Callable[..., Plan]
 

@@ -109,7 +109,7 @@ def test_creating_at_once_has_exactly_one_winner(store: Store) -> None:
     def write(number: int) -> list[bool]:
         won = []
         for key in keys:
-            barrier.wait(timeout=60)
+            barrier.wait(timeout=300)
             won.append(store.create(key, b"%d" % number))
         return won
 

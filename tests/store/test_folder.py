@@ -61,7 +61,7 @@ def test_two_folders_see_the_same_objects(tmp_path: Path) -> None:
 
 def test_a_file_in_place_of_the_folder_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "store").write_text("in the way")
-    with pytest.raises(StoreError, match=r"cannot be made.*s3_bucket_root"):
+    with pytest.raises(StoreError, match=r"cannot be created.*s3_bucket_root"):
         open_store(str(tmp_path / "store"))
 
 
@@ -196,3 +196,17 @@ def test_what_is_no_file_counts_as_absent_and_is_named_once(
     assert [("r/out/b.json" in line) for line in caplog.messages] == [True]
     store.put("r/out/b.json", b"2")
     assert store.get("r/out/b.json") == b"2"
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link"])
+def test_a_lock_is_taken_on_a_regular_file_only(tmp_path: Path, kind: str) -> None:
+    store, other = open_store(str(tmp_path / "store")), tmp_path / "other"
+    other.write_text("mine")
+    place = tmp_path / "store/.locks/run"
+    place.parent.mkdir(exist_ok=True)
+    os.mkfifo(place) if kind == "pipe" else place.symlink_to(other)
+    with pytest.raises(StoreError, match="run"):
+        store.is_locked("run")
+    with pytest.raises(StoreError, match="run"), store.lock("run"):
+        pass
+    assert other.read_text() == "mine"

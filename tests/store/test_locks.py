@@ -82,13 +82,13 @@ def test_taking_a_lock_at_once_has_exactly_one_winner(url: str) -> None:
 
     def take(number: int) -> bool:
         store = first if url.startswith("memory") else open_store(url)
-        barrier.wait(timeout=60)
+        barrier.wait(timeout=300)
         try:
             with store.lock("driver-mine"):
-                done.wait(timeout=60)
+                done.wait(timeout=300)
                 return True
         except StoreError:
-            done.wait(timeout=60)
+            done.wait(timeout=300)
             return False
 
     with ThreadPoolExecutor(takers) as pool:

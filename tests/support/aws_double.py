@@ -41,7 +41,7 @@ class AwsDouble:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.calls: Counter[str] = Counter()
-        self.fault: Callable[[str, int], tuple[int, str] | str | None] = lambda name, number: None
+        self.fault: Callable[[str, int], tuple[Any, ...] | str | None] = lambda name, number: None
         self._lock = threading.RLock()
         self._over = threading.Event()
         self._threads: list[threading.Thread] = []

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.data import Dataset
+from benchmark.data.formats.tables import format_of, read_table
 from benchmark.data.kinds import Reading, with_target
-from benchmark.data.tables import format_of, read_table
 
 
 def dataset(path: Path, **keys: Any) -> Dataset:

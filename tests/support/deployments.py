@@ -1,8 +1,10 @@
-"""Reads what deploys the HPO service: its Dockerfile, the compose file, the Kubernetes manifest."""
+"""Reads what deploys the HPO service: its Dockerfile, the compose file, the Kubernetes manifest,
+the Helm chart."""
 
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,16 @@ def compose() -> dict[str, Any]:
 
 def manifests() -> list[dict[str, Any]]:
     return list(yaml.safe_load_all((FOLDER / "kubernetes.yaml").read_text()))
+
+
+def rendered(helm: str, *values: str, release: str = "hpo") -> list[dict[str, Any]]:
+    """The objects of the chart, as Helm renders it with these `--set` values."""
+    chosen = [word for value in values for word in ("--set", value)]
+    command = [helm, "template", release, str(FOLDER / "chart"), *chosen]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise ValueError(done.stderr)
+    return [one for one in yaml.safe_load_all(done.stdout) if one]
 
 
 def instructions(name: str) -> list[str]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -21,7 +20,8 @@ from typing import Any
 import pytest
 
 from benchmark.compute.images.engine import Engine, connect
-from benchmark.removal import clear
+from benchmark.files.removal import clear
+from prove.seaweed import free_ports
 
 BASE = "automl-benchmark-base:bookworm"
 PACKAGES = {
@@ -33,7 +33,7 @@ REGISTRY = """version: 0.1
 storage: {{filesystem: {{rootdirectory: {folder}}}}}
 http: {{addr: 127.0.0.1:{port}}}
 """
-START_S = 60
+START_S = 300
 INCLUDED = "--include=python3,python3-venv,ca-certificates"
 
 
@@ -88,9 +88,7 @@ def docker() -> Iterator[Docker]:
 @pytest.fixture(scope="session")
 def registry(docker: Docker) -> Iterator[str]:
     """HOST:PORT of a registry that holds nothing yet."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+    address = f"127.0.0.1:{free_ports(1)[0]}"
     file = docker.folder / "registry.yml"
     file.write_text(
         REGISTRY.format(folder=docker.folder / "registry", port=address.rpartition(":")[2])
@@ -138,7 +136,7 @@ def _process(command: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]
         yield process
     finally:
         process.terminate()
-        process.wait(60)
+        process.wait(300)
 
 
 def _await(process: subprocess.Popen[bytes], try_it: Callable[[], None]) -> None:

@@ -14,7 +14,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted(
-    path for pattern in ("*.md", "docs/*.md", "examples/*/README.md") for path in ROOT.glob(pattern)
+    path
+    for pattern in ("*.md", "docs/*.md", "docs/tutorials/*.md", "examples/*/README.md")
+    for path in ROOT.glob(pattern)
 )
 _BLOCK = re.compile(
     r"(?:^(?P<before>[^\n]*\S[^\n]*)\n\n)?^ *```(?P<language>\w*)\n(?P<text>.*?)^ *```$",

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import fnmatch
 import json
 import os
+import re
 import secrets
 import signal
 import subprocess
@@ -180,12 +182,9 @@ class FleetDouble(AwsDouble):
         return self.instances[name]
 
     def _describeinstances(self, asked: dict[str, Any]) -> str:
-        values = {value for key, value in asked.items() if key.startswith("Filter.1.Value.")}
-        tag = asked["Filter.1.Name"].removeprefix("tag:")
         items = ""
         for one in self.instances.values():
-            name = one.id if tag == "instance-id" else one.tags.get(tag)
-            if name not in values or self.hides:
+            if self.hides or not _is_asked(one, asked):
                 continue
             at = datetime.fromtimestamp(one.launched, UTC).isoformat()
             spot = "<instanceLifecycle>spot</instanceLifecycle>" if one.lifecycle == "spot" else ""
@@ -279,6 +278,19 @@ class FleetDouble(AwsDouble):
             "meta-data/instance-life-cycle": one.lifecycle,
             "meta-data/placement/availability-zone": f"{REGION}a",
         }.get(path)
+
+
+def _is_asked(one: Instance, asked: dict[str, Any]) -> bool:
+    """Whether every filter has a value, perhaps with wildcards, that the machine has."""
+    facts = {"instance-id": one.id, "instance-state-name": one.state}
+    facts |= {f"tag:{name}": value for name, value in one.tags.items()}
+    for key, name in asked.items():
+        if re.fullmatch(r"Filter\.\d+\.Name", key):
+            place = key.removesuffix("Name") + "Value."
+            values = [value for other, value in asked.items() if other.startswith(place)]
+            if not any(fnmatch.fnmatchcase(facts.get(name, ""), value) for value in values):
+                return False
+    return True
 
 
 def pace() -> Any:

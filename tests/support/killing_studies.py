@@ -21,10 +21,10 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from benchmark import results
 from benchmark.execution.worker.trees import descendants
-from benchmark.hpo import export
-from benchmark.hpo.study import Study
+from benchmark.hpo.report import export
+from benchmark.hpo.study.study import Study
+from benchmark.records import results
 from benchmark.store import open_store
 
 ROOT = Path(__file__).parents[2]

@@ -8,6 +8,7 @@ what did not run and why.
     python -m tests.support.lanes                  all lanes
     python -m tests.support.lanes slurm docker     some
     python -m tests.support.lanes --jobs 1         one after the other
+    python -m tests.support.lanes --tests          all lanes and, as one more, the default tests
 """
 
 from __future__ import annotations
@@ -25,28 +26,39 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
 
-from benchmark.removal import remove_tree
+from benchmark.files.removal import remove_tree
 
 ROOT = Path(__file__).parents[2]
 # The longest first, so that none of them is left to run alone at the end.
 LANES: dict[str, tuple[str, ...]] = {
-    "slurm": ("compute/slurm", "compute/test_dispatchers.py"),
+    "faults": ("faults", "prove"),
+    "slurm": (
+        *("compute/slurm", "compute/test_dispatchers.py", "compute/test_until.py"),
+        *("compute/test_losses.py", "compute/kubernetes", "compute/ray"),
+    ),
+    "documents": ("docs", "analysis", "hpo/service/web/test_page.py"),
     "docker": ("docker", "hpo/service/test_image.py", "hpo/test_container_example.py", "execution"),
-    "aws": ("compute/aws", "compute/baremetal", "compute/batch", "compute/test_mixed_run.py"),
-    "frameworks": ("frameworks",),
+    "service": (
+        *("hpo/service/backends", "hpo/service/core", "hpo/service/test_fuzz.py"),
+        *("hpo/service/test_chart.py", "hpo/service/web/test_traces.py"),
+        *("hpo/service/test_server.py", "hpo/service/test_generated_client.py"),
+        *("hpo/test_examples.py", "hpo/test_journal_database.py"),
+    ),
     "studies": (
         *("hpo/test_example_forms.py", "hpo/test_first_failures.py", "hpo/test_flow.py"),
-        *("hpo/test_gp.py", "hpo/test_optimizer.py", "hpo/test_runner.py", "hpo/test_shadow.py"),
+        *("hpo/test_gp.py", "hpo/test_optimizer.py", "hpo/test_prometheus.py"),
+        *("hpo/test_runner.py", "hpo/test_shadow.py"),
         *("hpo/test_shared_storage.py", "compute/metaflow"),
     ),
-    "service": (
-        *("hpo/service/test_endings.py", "hpo/service/test_fuzz.py"),
-        *("hpo/service/test_postgres.py", "hpo/service/test_server.py", "hpo/test_examples.py"),
-    ),
     "s3": ("acceptance", "runs", "store", "data", "test_api.py"),
-    "faults": ("faults", "prove"),
-    "documents": ("docs", "analysis", "hpo/service/test_page.py"),
+    "aws": (
+        *("compute/aws", "compute/baremetal", "compute/batch"),
+        *("compute/test_mixed_run.py", "compute/test_selection.py"),
+    ),
+    "frameworks": ("frameworks",),
 }
+# The lane of the default tests, which starts first, and its processes.
+TESTS, PROCESSES = "tests", 2
 SELECTED = "integration and not soak"
 END_S = 120.0
 
@@ -89,14 +101,18 @@ class Lane:
 
 def start(name: str, logs: Path) -> Lane:
     log = logs / f"{name}.log"
-    paths = [str(Path("tests", path)) for path in LANES[name]]
-    command = [sys.executable, "-m", "pytest", "-m", SELECTED, "-rA", "--color=no"]
-    # A test that hangs fails, and its lane goes on and ends what it started.
-    command += ["--timeout-method=signal", "-o", "faulthandler_timeout=0"]
+    command = [sys.executable, "-m", "pytest", "--color=no"]
+    if name == TESTS:
+        command += ["-m", "not integration", "-n", str(PROCESSES)]
+    else:
+        # A test that hangs fails, and its lane goes on and ends what it started.
+        command += ["-m", SELECTED, "-rA", "--timeout-method=signal"]
+        command += ["-o", "faulthandler_timeout=0"]
+        command += [str(Path("tests", path)) for path in LANES[name]]
     # Each lane has a folder of its own: pytest closes a shared one to other users as it starts,
     # also to the databases and daemons that another lane's tests started in it.
     command += ["-p", "no:cacheprovider", f"--basetemp={logs / name}"]
-    command += [f"--junitxml={log.with_suffix('.xml')}", *paths]
+    command += [f"--junitxml={log.with_suffix('.xml')}"]
     with log.open("wb") as out:
         process = subprocess.Popen(
             command,
@@ -147,7 +163,11 @@ def run(names: Sequence[str], logs: Path, jobs: int) -> list[Lane]:
 
 def summary(lanes: Sequence[Lane]) -> str:
     """What ran for real, what did not and why, and the closing line."""
-    ran = [f"{lane.name}: {', '.join(lane.passed)}" for lane in lanes if lane.passed]
+    ran = [
+        f"{lane.name}: {len(lane.passed) if lane.name == TESTS else ', '.join(lane.passed)}"
+        for lane in lanes
+        if lane.passed
+    ]
     failed = [name for lane in lanes for name in lane.failed]
     failed += [f"lane {lane.name}" for lane in lanes if lane.broken and not lane.failed]
     absent = [f"{name} ({why})" for lane in lanes for name, why in lane.skipped.items()]
@@ -165,7 +185,8 @@ def summary(lanes: Sequence[Lane]) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser("lanes", description=__doc__.partition("\n")[0])
     parser.add_argument("lanes", nargs="*", metavar="LANE", help=f"of {', '.join(LANES)}")
-    parser.add_argument("--jobs", type=int, default=3, help="lanes at once (default: 3)")
+    parser.add_argument("--jobs", type=int, default=5, help="lanes at once (default: 5)")
+    parser.add_argument("--tests", action="store_true", help="the default tests too")
     options = parser.parse_args()
     if strangers := set(options.lanes) - set(LANES):
         parser.error(f"no lane '{min(strangers)}'; the lanes are {', '.join(LANES)}")
@@ -173,7 +194,8 @@ def main() -> int:
         parser.error(f"--jobs is {options.jobs}; pass 1 or more")
     folder = Path(tempfile.mkdtemp(prefix="lanes-"))
     try:
-        lanes = run(options.lanes or list(LANES), folder, options.jobs)
+        names = [TESTS] * options.tests + (options.lanes or list(LANES))
+        lanes = run(names, folder, options.jobs)
     finally:
         # Tests leave trees of any depth, which Python's own removal cannot handle.
         if why := remove_tree(folder):

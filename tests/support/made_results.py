@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pandas as pd
 
-from benchmark.analysis.table import CLASSIC
+from benchmark.analysis.results.table import CLASSIC
 
 NAN, INF = math.nan, math.inf
 

@@ -28,6 +28,8 @@ from xml.sax.saxutils import escape
 
 import numpy as np
 
+from prove.seaweed import free_ports
+
 RECORDED = (3, 61, 561, 40675, 40945, 42585)
 _NAMESPACE = 'xmlns:oml="http://openml.org/openml"'
 _GENERATED = "generated for tests, not OpenML's own"
@@ -74,10 +76,11 @@ class OpenMLServer:
     def start(self) -> None:
         """Serve; after a stop on the same port again."""
         self._ending.clear()
+        if not self._port:
+            (self._port,) = free_ports(1)
         handler = type("Handler", (_Handler,), {"server_of": self})
         self._http = ThreadingHTTPServer(("127.0.0.1", self._port), handler)
         self._http.daemon_threads = True
-        self._port = self._http.server_address[1]
         threading.Thread(target=self._http.serve_forever, args=(0.01,), daemon=True).start()
 
     def stop(self) -> None:

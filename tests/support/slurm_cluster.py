@@ -18,14 +18,15 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.services import free_ports
+from tests.support.slurm_files import CGROUPS, CONFIGURATION, DATABASE, WITH, WITHOUT
 
-PATIENCE_S = 60.0
+PATIENCE_S = 300.0
 # What fits on the nodes below: `slurm` of the configuration.
 SMALL_CLUSTER = {
     "reserve_mb": 300,
@@ -35,59 +36,6 @@ SMALL_CLUSTER = {
 }
 NODES = ("n1", "n2", "n3")
 PROGRAMS = ("sbatch", "slurmctld", "slurmd", "munged")
-CONFIGURATION = """
-ClusterName=lab
-SlurmctldHost={host}(127.0.0.1)
-SlurmUser=root
-SlurmdUser=root
-AuthType=auth/munge
-AuthInfo=socket={folder}/munge/munge.socket,cred_expire=10
-CredType=cred/munge
-SlurmctldPort={controller}
-StateSaveLocation={folder}/state
-SlurmdSpoolDir={folder}/spool/%n
-SlurmctldPidFile={folder}/slurmctld.pid
-SlurmdPidFile={folder}/slurmd.%n.pid
-SlurmdLogFile={folder}/log/slurmd.%n.log
-ProctrackType=proctrack/cgroup
-TaskPlugin=task/cgroup
-JobAcctGatherType=jobacct_gather/linux
-JobAcctGatherFrequency=1
-SelectType=select/cons_tres
-SelectTypeParameters=CR_Core_Memory
-SlurmdTimeout=15
-KillWait=3
-ReturnToService=2
-JobRequeue=1
-MinJobAge={min_job_age}
-MaxArraySize={largest}
-SchedulerParameters=batch_sched_delay=0,sched_interval=2,bf_interval=5
-SlurmdParameters=config_overrides
-MpiDefault=none
-{accounting}
-{nodes}
-PartitionName=main Nodes=n[1-3] Default=YES MaxTime=INFINITE State=UP DefMemPerCPU=200
-PartitionName=short Nodes=n[1-3] MaxTime=1 State=UP DefMemPerCPU=200
-"""
-WITHOUT = "JobCompType=jobcomp/filetxt\nJobCompLoc={folder}/log/jobcomp.log"
-WITH = (
-    "AccountingStorageType=accounting_storage/slurmdbd\nAccountingStorageHost=localhost\n"
-    "AccountingStoragePort={port}\nAccountingStoragePass={folder}/munge/munge.socket"
-)
-CGROUPS = "CgroupPlugin={plugin}\nCgroupAutomount=no\nConstrainRAMSpace=yes\nConstrainCores=no\n"
-DATABASE = """
-AuthType=auth/munge
-AuthInfo=socket={folder}/munge/munge.socket
-DbdHost=localhost
-DbdPort={port}
-SlurmUser=root
-StorageType=accounting_storage/mysql
-StorageHost=127.0.0.1
-StorageUser=slurm
-StorageLoc=slurm_acct
-LogFile={folder}/log/slurmdbd.log
-PidFile={folder}/slurmdbd.pid
-"""
 
 
 class SlurmCluster:
@@ -181,16 +129,57 @@ class SlurmCluster:
             daemon.kill()
             daemon.wait()
 
-    def freeze(self, name: str, number: int = signal.SIGSTOP) -> None:
-        """Stop a node's jobs where they are, or with SIGCONT let them go on."""
-        for pid in self._steps(name):
+    def freeze(self, name: str) -> set[tuple[str, str]]:
+        """Stop a node's jobs where they are, also what they start meanwhile.
+
+        Returns:
+            The array elements of which every process has stopped, by job and index. One that Slurm
+            starts later is not among them and is not stopped.
+        """
+        while True:
+            pids = self._steps(name)
+            moving = [pid for pid in pids if not _is_stopped(pid)]
+            if not moving:
+                return {element for pid in pids if (element := _element(pid)) is not None}
+            self._signal(moving, signal.SIGSTOP)
+            time.sleep(0.01)
+
+    def unfreeze(self, name: str) -> None:
+        """Let a node's jobs go on."""
+        self._signal(self._steps(name), signal.SIGCONT)
+
+    def _signal(self, pids: Iterable[int], number: int) -> None:
+        for pid in pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
+
+    def wake_daemons(self, name: str) -> None:
+        """Let a frozen node's slurmstepd go on; what runs below it waits for Slurm's signals."""
+        for pid in self._steps(name):
+            with contextlib.suppress(OSError):
+                if b"slurmstepd" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    os.kill(pid, signal.SIGCONT)
+
+    def is_frozen(self, name: str) -> bool:
+        """Whether anything on a node is stopped."""
+        return any(_is_stopped(pid) for pid in self._steps(name))
 
     def lose_node(self, name: str) -> None:
         """As a machine that is switched off: its daemon, and all that runs on it."""
         self.kill(name)
-        self.freeze(name, signal.SIGKILL)
+        while left := self._steps(name):
+            self._signal(left, signal.SIGKILL)
+            time.sleep(0.01)
+
+    def return_drained(self) -> None:
+        """As an administrator: return nodes that Slurm drained for a job that it started twice.
+
+        A controller that is killed forgets what it has not saved, and may start a job again.
+        """
+        for line in self.call("sinfo", "-h", "-N", "-o", "%N|%E").splitlines():
+            node, _, reason = line.partition("|")
+            if reason == "Duplicate jobid":
+                self.call("scontrol", "update", f"NodeName={node}", "State=RESUME")
 
     def call(self, *command: str) -> str:
         """The output of a command of Slurm's."""
@@ -199,7 +188,7 @@ class SlurmCluster:
             env=os.environ | self.variables,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
             check=False,
         )
         return done.stdout.strip()
@@ -350,6 +339,23 @@ class SlurmCluster:
 
     def _logs(self) -> list[Path]:
         return sorted((self.folder / "log").iterdir())
+
+
+def _is_stopped(pid: int) -> bool:
+    with contextlib.suppress(OSError):
+        return "\nState:\tT" in Path(f"/proc/{pid}/status").read_text()
+    return False
+
+
+def _element(pid: int) -> tuple[str, str] | None:
+    """The array element, by job and index, that a process is of."""
+    names = ("SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID")
+    with contextlib.suppress(OSError):
+        text = Path(f"/proc/{pid}/environ").read_bytes().decode(errors="replace")
+        told = dict(one.partition("=")[::2] for one in text.split("\0"))
+        if all(name in told for name in names):
+            return told[names[0]], told[names[1]]
+    return None
 
 
 def _die_with_parent() -> None:

@@ -97,7 +97,7 @@ elif name == "squeue":
         if wanted in (None, job["name"]) and not job.get("past"):
             for n, (state, reason, _) in enumerate(job["elements"]):
                 print(job["id"], n if "array" in job["options"] else "N/A", state, reason,
-                      job["name"], sep="|")
+                      9000 + n, job["name"], sep="|")
 elif name == "sacct":
     if not settings["accounting"]:
         fail("Slurm accounting storage is disabled")
@@ -109,9 +109,10 @@ elif name == "sacct":
             waits = [e[0] == "PENDING" for e in job["elements"]]
             for n, (state, reason, code) in enumerate(job["elements"]):
                 if not waits[n]:
-                    print("%d_%d" % (job["id"], n), state, reason, code, sep="|")
+                    print("%d_%d" % (job["id"], n), state, reason, code, 9000 + n, sep="|")
             if any(waits):  # late, as the real one: it names some that have begun long ago
-                print("%d_[0-%d]" % (job["id"], job["size"] - 1), "PENDING", "None", "0:0", sep="|")
+                print("%d_[0-%d]" % (job["id"], job["size"] - 1), "PENDING", "None", "0:0",
+                    9000, sep="|")
 elif name == "scontrol" and words[:2] == ["show", "config"]:
     print("MaxArraySize            = %d\nMaxJobCount             = 10000" % settings["largest"])
     print("JobCompType             = jobcomp/filetxt\nJobCompLoc = %s" % (root / "jobcomp.log"))
@@ -121,7 +122,7 @@ elif name == "scontrol":
     if not found:
         fail("slurm_load_jobs error: Invalid job id specified")
     for n, (state, reason, code) in enumerate(found[0]["elements"]):
-        print("JobId=9%d ArrayJobId=%d ArrayTaskId=%d JobState=%s Reason=%s ExitCode=%s" % (
+        print("JobId=900%d ArrayJobId=%d ArrayTaskId=%d JobState=%s Reason=%s ExitCode=%s" % (
             n, found[0]["id"], n, state, reason, code))
 elif name == "scancel":
     for job in jobs():
@@ -163,7 +164,9 @@ class SlurmDouble:
         path = self.root / f"job-{job:06d}.json"
         values = json.loads(path.read_text())
         values["elements"][index] = [state, reason, code]
-        path.write_text(json.dumps(values))
+        staged = path.with_suffix(".set")
+        staged.write_text(json.dumps(values))
+        staged.rename(path)
 
     def purge(self, job: int, *, accounts_too: bool = True) -> None:
         """The controller's memory of a job ends; squeue's before the rest."""

@@ -22,10 +22,10 @@ OPERATIONS: dict[str, Callable[[Store], object]] = {
 
 
 def until(true: Callable[[], object], what: str) -> None:
-    end = time.monotonic() + 60
+    end = time.monotonic() + 300
     while not true():
         if time.monotonic() > end:
-            raise AssertionError(f"waited 60 s for {what}")
+            raise AssertionError(f"waited 300 s for {what}")
         time.sleep(0.01)
 
 

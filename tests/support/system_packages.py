@@ -26,6 +26,13 @@ PACKAGES = {
     "libopenmpi-dev": "mpicc",
     "gcc": "gcc",
     "postgresql": "pgbench",
+    "prometheus": "prometheus",
+    "nginx-light": "nginx",
+    "wrk": "wrk",
+    "redis-server": "redis-server",
+    "redis-tools": "redis-benchmark",
+    "default-jdk-headless": "javac",
+    "npm": "npm",
     "chromium": "chromium",
     "curl": "curl",
 }

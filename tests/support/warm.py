@@ -11,7 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from benchmark.execution import runner, sandbox
+from benchmark.execution import runner
+from benchmark.execution.sandbox import sandbox
 from benchmark.execution.work import Work
 
 
@@ -28,6 +29,9 @@ class Kept(sandbox.Sandbox):
 
     def _zygote(self, work: Work, cores: list[int]) -> sandbox.Zygote:
         return self._starter.submit(super()._zygote, work, cores).result()
+
+    def _retire(self, *_: object) -> None:
+        """What a test starts, another one uses."""
 
     def close(self) -> None:
         self.discard_work()

@@ -1,7 +1,7 @@
-"""Draws the figures, one function each; `drawn` gives all that the results allow.
+"""Draw the figures, one function each; `drawn` yields all that the results allow.
 
     for name, figure in drawn(frame, studies, absent):
-        save(figure, "figures", name)     # .pdf and .png
+        save(figure, "figures", name)     # .png and .pdf
 
 Needs no display. A framework has one colour, mark and hatch in every figure of a run.
 """
@@ -10,15 +10,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmark.analysis.comparable import compare
+from benchmark.analysis.early_stop.stopped import covered
 from benchmark.analysis.figures.boxes import score_boxes
 from benchmark.analysis.figures.costs import failures, fit_times, pareto, prediction_seconds
+from benchmark.analysis.figures.intervals import closing_intervals
 from benchmark.analysis.figures.pairs import dataset_means, win_matrix
 from benchmark.analysis.figures.saving import save
 from benchmark.analysis.figures.searches import score_over_time
 from benchmark.analysis.figures.shapes import dataset_performance, dataset_shapes
 from benchmark.analysis.figures.standings import critical_difference, elo, mean_ranks
-from benchmark.analysis.figures.style import Look, looks, size
+from benchmark.analysis.figures.style import Look, is_empty, looks
+from benchmark.analysis.statistics.comparable import compare
 from benchmark.analysis.trajectories import told
 
 if TYPE_CHECKING:
@@ -27,11 +29,13 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from benchmark.analysis.comparable import Comparison
-    from benchmark.analysis.statistics import Statistics
+    from benchmark.analysis.statistics.comparable import Comparison
+    from benchmark.analysis.type_statistics import Statistics
 
 __all__ = [
+    "CLASSIC_NAMES",
     "Look",
+    "closing_intervals",
     "critical_difference",
     "dataset_means",
     "dataset_performance",
@@ -47,7 +51,6 @@ __all__ = [
     "save",
     "score_boxes",
     "score_over_time",
-    "size",
     "win_matrix",
 ]
 
@@ -56,6 +59,7 @@ CLASSIC = {
     "classification": ("F1_SCORE", "RawDataBoxPlotF1_SCORE", "DatasetMeanF1Score"),
     "regression": ("MSE", "RawDataBoxPlotMSE", "DatasetMeanMSE"),
 }
+CLASSIC_NAMES = {name for _, *names in CLASSIC.values() for name in names}
 
 
 def drawn(
@@ -63,19 +67,39 @@ def drawn(
     studies: Mapping[str, Statistics],
     absent: pd.DataFrame,
     shapes: pd.DataFrame | None = None,
+    overall: Statistics | None = None,
 ) -> Iterator[tuple[str, Figure]]:
-    """Every figure that the results allow after the name of its file, in the report's order.
+    """(file name, figure) for every figure that the results allow, in the report's order.
+
+    A figure with nothing to show is left out.
 
     Args:
         frame: the results, see `table.read_results`.
         studies: the statistics by task type.
         absent: failures by framework and cause, see `missing.by_cause`.
-        shapes: `rows`, `features` and `type` by data set, where they are known.
+        shapes: `rows`, `features` and `type` by data set, if known.
+        overall: the statistics of all task types together.
     """
+    for name, figure in _every(frame, studies, absent, shapes, overall):
+        if not is_empty(figure):
+            yield name, figure
+
+
+def _every(
+    frame: pd.DataFrame,
+    studies: Mapping[str, Statistics],
+    absent: pd.DataFrame,
+    shapes: pd.DataFrame | None,
+    overall: Statistics | None,
+) -> Iterator[tuple[str, Figure]]:
     shown = looks(frame["MODEL"].unique())
     yield "Leaderboard", mean_ranks(studies, shown)
+    if overall:
+        yield "CriticalDifferenceAll", critical_difference(overall, shown)
     for type, found in studies.items():
         ending = type.capitalize()
+        if found.standing:
+            yield f"Until{ending}", closing_intervals(found.standing, shown)
         yield f"CriticalDifference{ending}", critical_difference(found, shown)
         yield f"ScaledScores{ending}", score_boxes(found.comparison, shown)
         yield f"Elo{ending}", elo(found, shown)
@@ -89,8 +113,8 @@ def drawn(
     if searches:
         yield "ScoreOverTime", score_over_time(frame, searches, shown)
     yield "Failures", failures(absent)
-    for type in studies:
-        classic = _classic(frame, type)
+    for type, found in studies.items():
+        classic = _classic(covered(frame, type, found.standing), type)
         if classic is not None:
             _, boxes, scatters = CLASSIC[type]
             yield scatters, dataset_means(classic, shown)
@@ -101,7 +125,7 @@ def drawn(
 
 
 def _classic(frame: pd.DataFrame, type: str) -> Comparison | None:
-    """The comparison by the classic metric; None where no task has it."""
+    """The comparison by the classic metric; None if no task has it."""
     metric = CLASSIC[type][0]
     if metric not in frame.columns or frame.loc[frame["TYPE"] == type, metric].isna().all():
         return None

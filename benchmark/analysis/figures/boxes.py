@@ -6,19 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmark.analysis import scaling
 from benchmark.analysis.figures import style
-from benchmark.analysis.imputation import CONSTANT, baseline
-from benchmark.analysis.metrics import shown
+from benchmark.analysis.results.metrics import shown
+from benchmark.analysis.statistics import scaling
+from benchmark.analysis.statistics.imputation import CONSTANT, baseline
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from benchmark.analysis.comparable import Comparison
+    from benchmark.analysis.statistics.comparable import Comparison
 
 LOWEST_SHOWN = -1.0
 OUT_OF_VIEW = -1e6
@@ -36,8 +36,7 @@ def score_boxes(comparison: Comparison, looks: Mapping[str, style.Look]) -> Figu
     zero = "constant predictor" if baseline(names, CONSTANT) else "worst"
     figure = style.sheet(
         f"{comparison.type.capitalize()}: {shown(comparison.metrics)}, scaled",
-        f"{style.size(comparison.datasets, comparison.seeds)}; one value per data set and seed; "
-        f"0 = {zero}, 1 = best",
+        f"{comparison.size}; one value per data set and seed; 0 = {zero}, 1 = best",
         *(8.6, 1.75 + 0.36 * max(len(names), 3)),
     )
     axes = figure.subplots()
@@ -45,8 +44,10 @@ def score_boxes(comparison: Comparison, looks: Mapping[str, style.Look]) -> Figu
         style.nothing(axes)
         return style.laid_out(figure)
     _view(axes, values, len(names))
+    looks_of = [looks[name] for name in names]
+    _boxes(axes, {place: values[name] for place, name in enumerate(names)}, looks_of)
     for place, name in enumerate(names):
-        _box(axes, values[name], place, looks[name])
+        _points(axes, values[name], place, looks_of[place])
         _margin(axes, place, int(failures[name]), values[name])
     transform = axes.get_yaxis_transform()
     axes.text(1.02, -0.75, "failed", transform=transform, **style.small())
@@ -54,56 +55,63 @@ def score_boxes(comparison: Comparison, looks: Mapping[str, style.Look]) -> Figu
     return style.laid_out(figure)
 
 
-def _box(axes: Axes, values: NDArray[np.float64], place: int, look: style.Look) -> None:
-    """One box: quartiles, median with notch (pinched at the hinges), whiskers at 1.5 IQR."""
-    if values.size < FEWEST_BOXED:
-        _median_line(axes, values, place, look)
-        return
-    low, median, high = (float(value) for value in scaling.quartiles(values))
-    _, notch_low, notch_high = scaling.median_notch(values)
-    left, right = _whiskers(values)
-    box: dict[str, Any] = {
-        **{"med": median, "q1": low, "q3": high, "fliers": []},
-        **{"cilo": max(notch_low, low), "cihi": min(notch_high, high)},
-        **{"whislo": left, "whishi": right},
-    }
+def _boxes(
+    axes: Axes, values: Mapping[int, NDArray[np.float64]], looks: Sequence[style.Look]
+) -> None:
+    """Boxes by place: quartiles, median with notch (pinched at the hinges), whiskers at 1.5 IQR.
+
+    All in one call, as matplotlib reads all its settings in each.
+    """
+    boxed = [place for place, scores in values.items() if scores.size >= FEWEST_BOXED]
     drawn = axes.bxp(
-        [{key: np.nan_to_num(value, neginf=OUT_OF_VIEW) for key, value in box.items()}],
-        positions=[place],
+        [_box(values[place]) for place in boxed],
+        positions=boxed,
         orientation="horizontal",
         widths=0.62,
         shownotches=True,
         showfliers=False,
         patch_artist=True,
         manage_ticks=False,
-        boxprops={"facecolor": style.tint(look.colour), "edgecolor": look.colour, "linewidth": 1.1},
-        medianprops={"color": look.colour, "linewidth": 2.4, "solid_capstyle": "butt"},
-        whiskerprops={"color": look.colour, "linewidth": 1.1},
-        capprops={"color": look.colour, "linewidth": 1.1},
+        boxprops={"linewidth": 1.1},
+        medianprops={"linewidth": 2.4, "solid_capstyle": "butt"},
+        whiskerprops={"linewidth": 1.1},
+        capprops={"linewidth": 1.1},
     )
-    for patch in drawn["boxes"]:
-        patch.set_hatch(look.hatch)
+    for kind, lines in drawn.items():
+        for number, line in enumerate(lines if kind != "boxes" else ()):
+            line.set_color(looks[boxed[number * len(boxed) // len(lines)]].colour)
+    for place, patch in zip(boxed, drawn["boxes"], strict=True):
+        look = looks[place]
+        patch.set(facecolor=style.tint(look.colour), edgecolor=look.colour, hatch=look.hatch)
         patch.set_hatch_linewidth(0.5)
-    _points(axes, values[(values < left) | (values > right)], values, place, look)
 
 
-def _median_line(axes: Axes, values: NDArray[np.float64], place: int, look: style.Look) -> None:
-    """So few values make no box: the points and their median."""
-    median = scaling.median_notch(values)[0]
-    axes.vlines(median, place - 0.31, place + 0.31, color=look.colour, linewidth=2.4)
-    _points(axes, values, values, place, look)
+def _box(values: NDArray[np.float64]) -> dict[str, Any]:
+    low, median, high = (float(value) for value in scaling.quartiles(values))
+    _, notch_low, notch_high = scaling.median_notch(values)
+    left, right = _whiskers(values)
+    box = {
+        **{"med": median, "q1": low, "q3": high},
+        **{"cilo": max(notch_low, low), "cihi": min(notch_high, high)},
+        **{"whislo": left, "whishi": right},
+    }
+    shown = {key: np.nan_to_num(value, neginf=OUT_OF_VIEW) for key, value in box.items()}
+    return shown | {"fliers": []}
 
 
-def _points(
-    axes: Axes,
-    outside: NDArray[np.float64],
-    values: NDArray[np.float64],
-    place: int,
-    look: style.Look,
-) -> None:
-    """All values where they are few, else those outside the whiskers; spread to be told apart."""
+def _points(axes: Axes, values: NDArray[np.float64], place: int, look: style.Look) -> None:
+    """All values if they are few, else those outside the whiskers; jittered to be visible.
+
+    Those that are too few for a box have a line at their median.
+    """
     few = values.size <= POINTS_UP_TO
-    points = values if few else outside
+    points = values
+    if values.size < FEWEST_BOXED:
+        median = scaling.median_notch(values)[0]
+        axes.vlines(median, place - 0.31, place + 0.31, color=look.colour, linewidth=2.4)
+    elif not few:
+        left, right = _whiskers(values)
+        points = values[(values < left) | (values > right)]
     points = points[np.isfinite(points)]
     axes.plot(
         points,
@@ -127,7 +135,7 @@ def _whiskers(values: NDArray[np.float64]) -> tuple[float, float]:
 
 
 def _view(axes: Axes, values: Mapping[str, NDArray[np.float64]], rows: int) -> None:
-    """Show all whiskers but nothing below -1: a few catastrophes must not flatten all else."""
+    """Show all whiskers but nothing below -1: a few extreme values must not flatten the rest."""
     ends = np.array([_whiskers(column) for column in values.values()])
     lowest = max(float(ends.min(initial=0.0)), LOWEST_SHOWN)
     axes.set_xlim(lowest - 0.05, float(ends.max(initial=1.0)) + 0.05)
@@ -137,7 +145,7 @@ def _view(axes: Axes, values: Mapping[str, NDArray[np.float64]], rows: int) -> N
 
 
 def _margin(axes: Axes, place: int, failures: int, values: NDArray[np.float64]) -> None:
-    """The failures to the right of a row, and at its left how many values lie out of view."""
+    """Write the failures right of a row, and left of it the number of values out of view."""
     transform = axes.get_yaxis_transform()
     text = f"{failures:,}" if failures else style.DASH
     colour = style.ALARM if failures else style.QUIET

@@ -1,4 +1,4 @@
-"""What results cost: time of a prediction against score, fit time against the budget, failures."""
+"""Costs: prediction time against score, fit time against the budget, failures."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from benchmark.analysis.statistics import Statistics
+    from benchmark.analysis.type_statistics import Statistics
 
 CAUSES = (
     *("framework", "timeout", "memory", "data", "setup", "interrupted", "infrastructure"),
@@ -37,7 +37,7 @@ CAUSE_HATCHES = dict(
 def pareto(
     found: Statistics, seconds: pd.Series[float], what: str, looks: Mapping[str, style.Look]
 ) -> Figure:
-    """Median prediction time against the median scaled score, with the front of the best.
+    """Median prediction time against the median scaled score, with the Pareto front.
 
     Args:
         found: the statistics of a task type.
@@ -45,38 +45,66 @@ def pareto(
         what: what is timed, for the axis.
         looks: by framework.
     """
-    scores = found.scores.replace([np.inf, -np.inf], np.nan).median()
-    table = pd.DataFrame({"seconds": seconds, "score": scores}).dropna()
-    table = table[table["seconds"] > 0].sort_values(["seconds", "score"], ascending=[True, False])
+    scores = found.scores.replace([np.inf, -np.inf], np.nan)
+    table = pd.DataFrame(
+        {
+            **{"seconds": seconds, "score": scores.median()},
+            **{"low": scores.quantile(0.25), "high": scores.quantile(0.75)},
+        }
+    ).dropna()
+    table = table.sort_values(["seconds", "score"], ascending=[True, False])
+    positive = table.loc[table["seconds"] > 0, "seconds"]
+    # A logarithmic axis has no 0; a clock that measured 0 s is drawn left of all others.
+    table["x"] = table["seconds"].where(table["seconds"] > 0, positive.min() / 3).fillna(1.0)
     figure = style.sheet(
-        f"{found.type.capitalize()}: prediction time against score",
-        "Up and left is better; the line joins those that no other beats in both",
-        *(8.6, 5.6 + 0.22 * ((len(table) + 3) // 4)),
+        f"{found.title}: prediction time against score",
+        "Up and left is better; the line joins the frameworks that none other beats in both",
+        *(8.6, 5.8),
     )
     axes = figure.subplots()
     if table.empty:
-        style.nothing(axes, "No time of a prediction is recorded")
+        style.nothing(axes, "No prediction time is recorded")
         return style.laid_out(figure)
     front = table[table["score"] > table["score"].cummax().shift(fill_value=-np.inf)]
-    axes.step(front["seconds"], front["score"], where="post", color=style.QUIET, lw=1.1, zorder=1)
-    for name, row in table.iterrows():
-        look = looks[str(name)]
-        axes.plot(row["seconds"], row["score"], look.mark, color=look.colour, markersize=9)
     axes.set_xscale("log")
+    axes.step(front["x"], front["score"], where="post", color=style.QUIET, lw=1.1, zorder=1)
+    bottom = _contest(table["score"])
+    axes.set_xlim(*_room(list(table["x"])))
+    axes.set_ylim(bottom, 1.0 + 0.06 * (1.0 - bottom))
+    for name, row in table.iterrows():
+        look, below = looks[str(name)], row["score"] < bottom
+        place = bottom + 0.02 * (1 - bottom) if below else row["score"]
+        axes.plot(row["x"], place, look.mark, color=look.colour, markersize=9)
+        if not below:
+            axes.vlines(row["x"], row["low"], row["high"], color=look.colour, lw=1.4, alpha=0.5)
+        notes = ["0 s"] if row["seconds"] <= 0 else []
+        notes += [f"\u2193 {row['score']:.2f}"] if below else []
+        label = style.short(name) + (f" ({', '.join(notes)})" if notes else "")
+        axes.annotate(
+            label,
+            (row["x"], place),
+            xytext=(7, 8),
+            textcoords="offset points",
+            parse_math=False,
+            **style.small(style.INK),
+        )
     style.plain_powers(axes)
     axes.set_xlabel(what, fontsize=9, color=style.QUIET)
-    axes.set_ylabel("median scaled score", fontsize=9, color=style.QUIET)
+    axes.set_ylabel(
+        "median scaled score; bars: middle half of data sets", fontsize=9, color=style.QUIET
+    )
     style.quiet(axes)
-    below = 0.3 + 0.2 * ((len(table) + 3) // 4)
-    high = figure.get_figheight()
-    shown = {str(name): looks[str(name)] for name in table.sort_index().index}
-    style.legend(figure, shown, 4, 0.0)
-    figure.tight_layout(rect=(0.005, below / high, 0.985, 1 - 0.68 / high))
-    return figure
+    return style.laid_out(figure)
+
+
+def _contest(scores: pd.Series[float]) -> float:
+    """The lower end of an axis that shows the better half of the frameworks well."""
+    top, middle = float(scores.max()), float(scores.median())
+    return float(min(max(scores.min(), middle - 2 * (top - middle)), top - 0.1)) - 0.02
 
 
 def prediction_seconds(frame: pd.DataFrame) -> tuple[pd.Series[float], str]:
-    """The median time of a prediction by framework, and what it is the time of.
+    """The median prediction time by framework, and the axis label for it.
 
     A row's time at the largest batch that most frameworks have a time of, else the whole test
     part's.
@@ -85,10 +113,10 @@ def prediction_seconds(frame: pd.DataFrame) -> tuple[pd.Series[float], str]:
     sizes = {int(size): column for size, column in named.items() if size.isdecimal()}
     rows = frame[frame["STATUS"] == "success"] if "STATUS" in frame.columns else frame
     medians = {size: rows.groupby("MODEL")[column].median() for size, column in sizes.items()}
-    told = {size: int(times.notna().sum()) for size, times in medians.items()}
-    # A slow model may have no time at the largest batches, and must not vanish for that.
-    for size in sorted(sizes, key=lambda size: (told[size], size), reverse=True):
-        if told[size]:
+    counts = {size: int(times.notna().sum()) for size, times in medians.items()}
+    # A slow model may have no time at the largest batches, but must be shown.
+    for size in sorted(sizes, key=lambda size: (counts[size], size), reverse=True):
+        if counts[size]:
             return medians[size], f"seconds per row in batches of {size:,}, median"
     if "PREDICT_S" in rows.columns:
         return rows.groupby("MODEL")["PREDICT_S"].median(), "seconds for a test part, median"
@@ -96,15 +124,15 @@ def prediction_seconds(frame: pd.DataFrame) -> tuple[pd.Series[float], str]:
 
 
 def fit_times(frame: pd.DataFrame, looks: Mapping[str, style.Look]) -> Figure:
-    """Boxes of fit times, with the budget and what share of fits ran over their own budget."""
+    """Boxes of fit times, with the budget and the share of fits that exceeded their own budget."""
     rows = frame[frame["FIT_S"].notna() & (frame["FIT_S"] > 0)]
     by_name = {str(name): values.to_numpy(float) for name, values in rows.groupby("MODEL")["FIT_S"]}
     names = sorted(by_name, key=lambda name: float(np.median(by_name[name])))
     budgets, limits = limits_of(rows, "RUNTIME"), limits_of(rows, "HARD_LIMIT")
-    said = ", ".join(f"{value:g} s" for value in budgets[:3]) or "not recorded"
+    text = ", ".join(f"{value:g} s" for value in budgets[:3]) or "not recorded"
     figure = style.sheet(
         "Fit time",
-        f"{len(rows):,} fits; budget {said}; whiskers: 5 % and 95 % of fits",
+        f"{len(rows):,} fits; budget {text}; whiskers: 5 % and 95 % of fits",
         *(8.6, 1.9 + 0.34 * max(len(names), 3)),
     )
     axes = figure.subplots()
@@ -132,14 +160,14 @@ def fit_times(frame: pd.DataFrame, looks: Mapping[str, style.Look]) -> Figure:
 
 
 def _room(values: Sequence[float]) -> tuple[float, float]:
-    """Limits of a logarithmic axis: a twentieth more on each side; room about a lone value."""
+    """Limits of a logarithmic axis: a twentieth more on each side; space around a single value."""
     low, high = min(values), max(values)
     more = max((high / low) ** 0.05, 1.5)
     return low / more, high * more
 
 
 def _overruns(axes: Axes, rows: pd.DataFrame, names: list[str]) -> None:
-    """To the right of each row the share of its fits that took longer than their budget."""
+    """Write right of each row the share of its fits that exceeded their budget."""
     budget = pd.to_numeric(rows["RUNTIME"], errors="coerce")
     shares = (rows["FIT_S"] > budget).groupby(rows["MODEL"].astype(str)).mean()
     transform = axes.get_yaxis_transform()
@@ -215,7 +243,5 @@ def failures(absent: pd.DataFrame) -> Figure:
     found = figure.legend(loc="lower left", ncols=4, frameon=False, fontsize=9)
     for text in found.get_texts():
         text.set_color(style.INK)
-    high = figure.get_figheight()
     lines = (len(found.get_texts()) + 3) // 4
-    figure.tight_layout(rect=(0.005, (0.1 + 0.24 * lines) / high, 0.985, 1 - 0.68 / high))
-    return figure
+    return style.laid_out(figure, 0.1 + 0.24 * lines)

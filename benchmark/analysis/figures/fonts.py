@@ -1,11 +1,11 @@
-"""Fonts that have the characters of names, whatever their script.
+"""Fonts for the characters of names in any script.
 
     with fonts.covering(["tool", "\u6846\u67b6"]) as absent:
         ...                            # figures made here have them
     absent                             # characters that no font of this machine has
 
-matplotlib's own font has no Chinese, Japanese, Korean or emoji. What it lacks is looked for in the
-fonts of the machine, and only then, since opening all of them takes a while.
+matplotlib's own font has no Chinese, Japanese, Korean or emoji. Only missing
+characters are searched in the machine's fonts, because opening all of them is slow.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def covering(texts: Iterable[object]) -> Iterator[str]:
-    """Draw in fonts that have the texts' characters; yields those that none has, sorted.
+    """Draw in fonts that have the texts' characters; yield those that none has, sorted.
 
     matplotlib warns of each such character in each text of each figure; here it does not.
     """
@@ -51,9 +51,9 @@ def covering(texts: Iterable[object]) -> Iterator[str]:
 
 
 def _characters(path: str) -> set[int]:
-    """The code points that a font file has; none where it cannot be read or has no outlines."""
+    """The code points of a font file; none if it cannot be read or has no outlines."""
     try:
         font = FT2Font(path)
     except (OSError, RuntimeError):
-        return set()  # A font of the machine that FreeType does not take serves no figure.
+        return set()  # A font that FreeType rejects cannot be used in figures.
     return set(font.get_charmap()) if font.scalable else set()

@@ -17,7 +17,7 @@ from matplotlib.textpath import TextPath
 from matplotlib.transforms import Affine2D
 
 from benchmark.analysis.figures import style
-from benchmark.analysis.metrics import direction, shown
+from benchmark.analysis.results.metrics import direction, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from benchmark.analysis.comparable import Comparison
-    from benchmark.analysis.statistics import Statistics
+    from benchmark.analysis.statistics.comparable import Comparison
+    from benchmark.analysis.type_statistics import Statistics
 
 GAP = 0.1
 MOST_NAMED_IN_FULL = 9
@@ -52,15 +52,15 @@ def dataset_means(comparison: Comparison, looks: Mapping[str, style.Look]) -> Fi
     right = 0.35 if _few(names) else 1.3
     width, height = left + unit * squares + right, 1.15 + unit * squares + 0.3
     figure = style.sheet(
-        f"{comparison.type.capitalize()}: mean {shown([metric])}, pair by pair",
-        f"{style.size(comparison.datasets, comparison.seeds)}"
+        f"{comparison.type.capitalize()}: mean {shown([metric])} by pair",
+        comparison.size
         + ("; numbers: data sets won by row, by column" if len(names) <= MOST_COUNTED else ""),
         *(max(width, 6.4), height),
     )
     axes = figure.add_axes((0.0, 0.0, 1.0, 1 - 0.68 / height))
     axes.set_axis_off()
     if len(names) < 2:
-        style.nothing(axes, "Two frameworks with scores are the least that can be compared")
+        style.nothing(axes, "A comparison needs at least two frameworks with scores")
         return figure
     scale = _Scale.of(means.to_numpy(float))
     _squares(axes, means, scale, looks, direction(metric))
@@ -104,7 +104,7 @@ class _Scale:
         return placed
 
     def ticks(self) -> list[tuple[float, str]]:
-        """Positions in a square and what to write there."""
+        """Positions in a square and the labels there."""
         if self.logarithmic:
             first, last = int(np.ceil(self.low)), int(np.floor(self.high))
             step = max((last - first) // 2, 1)
@@ -218,13 +218,13 @@ def win_matrix(found: Statistics) -> Figure:
     count = len(order)
     side = float(np.clip(0.62 * count, 2.6, 11))
     figure = style.sheet(
-        f"{found.type.capitalize()}: who beats whom",
+        f"{found.type.capitalize()}: pairwise wins",
         "Percent of data sets on which the row beats the column; ties count half",
         *(side + 3.2, side + 2.3),
     )
     axes = figure.subplots()
     if count < 2:
-        style.nothing(axes, "Two frameworks are the least that can be compared")
+        style.nothing(axes, "A comparison needs at least two frameworks")
         return style.laid_out(figure)
     axes.imshow(table, cmap="PuOr_r", vmin=-0.15, vmax=1.15)
     _percents(figure, axes, table, float(np.clip(150 / count, 5.5, 9)))
@@ -243,15 +243,16 @@ def _percents(figure: Figure, axes: Axes, table: NDArray[np.floating[Any]], size
     """The numbers of the matrix as one collection of shapes: as texts, 600 of them take seconds."""
     cells = np.argwhere(~np.isnan(table))
     values = table[cells[:, 0], cells[:, 1]]
-    shapes = {number: _centred(f"{number}", size) for number in range(101)}
+    numbers = [round(100 * value) for value in values]
+    shapes = {number: _centred(f"{number}", size) for number in set(numbers)}
     collection = PathCollection(
-        [shapes[round(100 * value)] for value in values],
+        [shapes[number] for number in numbers],
         offsets=cells[:, ::-1],
         offset_transform=axes.transData,
         facecolors=["white" if abs(value - 0.5) > 0.4 else style.INK for value in values],
         linewidths=0,
     )
-    # Points to dots, at whatever resolution the figure is written.
+    # Points to dots, at any resolution of the figure.
     collection.set_transform(Affine2D().scale(1 / 72) + figure.dpi_scale_trans)
     axes.add_collection(collection, autolim=False)
 

@@ -1,4 +1,4 @@
-"""Score over time: how soon each framework's search had what it found."""
+"""Score over time: how soon each framework's search reached its result."""
 
 from __future__ import annotations
 
@@ -40,13 +40,14 @@ def score_over_time(
     height = 4.9 + below
     figure = style.sheet(
         "Score over time",
-        "Share of what a search gained on its first model, by its own validation score; median of "
+        "Share of a search's improvement over its first model, by its own validation score; "
+        "median of "
         f"{tasks:,} task{'' if tasks == 1 else 's'}",
         *(9.2, height),
     )
     axes = figure.subplots()
     if not searches:
-        style.nothing(axes, "No framework told its score over time")
+        style.nothing(axes, "No framework reported its score over time")
         return style.laid_out(figure)
     times = _times(searches)
     table = reached(dict(searches), times)
@@ -59,7 +60,7 @@ def score_over_time(
             linewidth=1.6,
             marker=look.mark,
             markersize=6,
-            # Marks at other places for each, so that lines on each other can be told apart.
+            # Marks at different places, so that overlapping lines can be distinguished.
             markevery=(10 + (7 * place) % 30, 48),
         )
     for budget in limits_of(frame, "RUNTIME")[:3]:
@@ -67,12 +68,11 @@ def score_over_time(
     axes.set_xscale("log")
     style.plain_powers(axes)
     axes.set_ylim(-0.03, 1.04)
-    axes.set_xlabel("seconds since the search began; dashed: budget", **_quiet())
-    axes.set_ylabel("share of its improvement", **_quiet())
+    axes.set_xlabel("seconds since the start of the search; dashed: budget", **_quiet())
+    axes.set_ylabel("share of the improvement", **_quiet())
     style.quiet(axes)
     style.legend(figure, {name: looks[name] for name in searches}, 4, 0.0)
-    figure.tight_layout(rect=(0.005, below / height, 0.985, 1 - 0.68 / height))
-    return figure
+    return style.laid_out(figure, below)
 
 
 def _times(searches: Mapping[str, list[NDArray[np.float64]]]) -> NDArray[np.float64]:

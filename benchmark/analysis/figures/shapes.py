@@ -1,4 +1,4 @@
-"""The data sets: how large they are, and how frameworks do on small and on large ones."""
+"""The sizes of data sets, and the frameworks' scores by size."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from benchmark.analysis.statistics import Statistics
+    from benchmark.analysis.type_statistics import Statistics
 
 SIDES = {"rows": "rows", "features": "columns without the target"}
 FEWEST_BINS, MOST_BINS = 5, 8
@@ -60,14 +60,14 @@ def dataset_shapes(shapes: pd.DataFrame) -> Figure:
 def dataset_performance(
     studies: Mapping[str, Statistics], shapes: pd.DataFrame, looks: Mapping[str, style.Look]
 ) -> Figure:
-    """Median scaled scores of data sets of like size, against rows and against columns."""
+    """Median scaled scores of data sets of similar size, against rows and against columns."""
     names = _best(studies)
     lines = (len(names) + 3) // 4
     below = 0.3 + 0.2 * lines
     height = 0.9 + 3.1 * max(len(studies), 1) + below
     figure = style.sheet(
-        "Performance and size of the data",
-        "Median scaled score of data sets of like size"
+        "Score by size of the data",
+        "Median scaled score of data sets of similar size"
         + (f"; the {MOST_COLOURED} best in colour, the others grey" if _many(studies) else ""),
         *(9.6, height),
     )
@@ -79,8 +79,7 @@ def dataset_performance(
             axes.set_xlabel(text, fontsize=9, color=style.QUIET)
         line[0].set_ylabel(f"{type}: scaled score", fontsize=9, color=style.QUIET)
     style.legend(figure, {name: looks[name] for name in names}, 4, 0.0)
-    figure.tight_layout(rect=(0.005, below / height, 0.985, 1 - 0.68 / height), w_pad=2.0)
-    return figure
+    return style.laid_out(figure, below)
 
 
 def _by_size(
@@ -108,7 +107,7 @@ def _by_size(
 
 
 def _best(studies: Mapping[str, Statistics]) -> list[str]:
-    """The frameworks that get a colour: all, or the best of each type where they are many."""
+    """The frameworks with a colour: all, or the best of each type if there are many."""
     chosen: dict[str, None] = {}
     for found in studies.values():
         ranked = found.mean_ranks.dropna().sort_values(kind="stable").index
@@ -126,6 +125,6 @@ def _edges(values: np.ndarray) -> np.ndarray:
     if low == high:
         low, high = low / 2, high * 2
     edges: np.ndarray = np.logspace(np.log10(low), np.log10(high), 15)
-    # The powers are rounded, and a bin that begins above the smallest would leave it out.
+    # The powers are rounded, and a bin that starts above the smallest value would omit it.
     edges[[0, -1]] = low, high
     return edges

@@ -1,4 +1,4 @@
-"""Who stands where: the leaderboard as dots, critical-difference diagrams, Elo with intervals."""
+"""Rankings: the leaderboard as dots, critical-difference diagrams, Elo with intervals."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmark.analysis.figures import style
-from benchmark.analysis.report.html import number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from benchmark.analysis.statistics import Statistics
+    from benchmark.analysis.type_statistics import Statistics
 
 
 def mean_ranks(studies: Mapping[str, Statistics], looks: Mapping[str, style.Look]) -> Figure:
@@ -26,7 +25,7 @@ def mean_ranks(studies: Mapping[str, Statistics], looks: Mapping[str, style.Look
     tallest = max((len(board) for board in boards.values()), default=3)
     columns = max(len(boards), 1)
     figure = style.sheet(
-        *("Leaderboard", "Mean rank over data sets; 1 = best on every one"),
+        *("Leaderboard", "Mean rank over data sets; 1 = best on all"),
         *(1.4 + 4.8 * columns, 1.75 + 0.34 * max(tallest, 3)),
     )
     panels = figure.subplots(1, columns, squeeze=False)[0]
@@ -34,9 +33,7 @@ def mean_ranks(studies: Mapping[str, Statistics], looks: Mapping[str, style.Look
         style.nothing(panels[0])
     for axes, (type, board) in zip(panels, boards.items(), strict=False):
         _rank_dots(axes, board, looks)
-        comparison = studies[type].comparison
-        scope = style.size(comparison.datasets, comparison.seeds)
-        style.heading(axes, type.capitalize(), scope)
+        style.heading(axes, type.capitalize(), studies[type].comparison.size)
     return style.laid_out(figure)
 
 
@@ -83,12 +80,12 @@ def critical_difference(found: Statistics, looks: Mapping[str, style.Look]) -> F
     subtitle = f"{found.comparison.datasets} data sets; joined by a bar: no difference at 0.05"
     if found.friedman:
         subtitle += f"; Friedman p = {found.friedman.p:.2g}"
-    title = f"{found.type.capitalize()}: critical difference"
+    title = f"{found.title}: critical difference"
     figure = style.sheet(title, subtitle, width, height)
     axes = figure.add_axes((0.0, 0.03, 1.0, 1 - 0.8 / height))
     axes.set_axis_off()
     if found.difference is None or len(ranks) < 2:
-        style.nothing(axes, "Two frameworks and two data sets are the least that can be compared")
+        style.nothing(axes, "A comparison needs at least two frameworks and two data sets")
         return figure
     count = found.mean_ranks.size
     _axis(axes, count, found.difference)
@@ -142,13 +139,13 @@ def elo(found: Statistics, looks: Mapping[str, style.Look]) -> Figure:
     names = [str(name) for name in table.index]
     figure = style.sheet(
         f"{found.type.capitalize()}: Elo",
-        "400 points are odds of 10 to 1 of being better on a data set; lines: 95 % intervals; "
-        "arrows: no end, as of who wins on all",
+        "400 points mean odds of 10 to 1 of being better on a data set; lines: 95 % intervals; "
+        "arrows: unbounded, such as for a framework that wins on all",
         *(8.6, 1.75 + 0.34 * max(len(names), 3)),
     )
     axes = figure.subplots()
     if not names:
-        style.nothing(axes, "Two frameworks are the least that can be rated")
+        style.nothing(axes, "A rating needs at least two frameworks")
         return style.laid_out(figure)
     values = table[["elo", "elo_low", "elo_high"]].to_numpy(float)
     finite = values[np.isfinite(values)]
@@ -158,7 +155,7 @@ def elo(found: Statistics, looks: Mapping[str, style.Look]) -> Figure:
     for place, name in enumerate(names):
         _rating(axes, place, values[place], edges, looks[name])
         transform = axes.get_yaxis_transform()
-        text = number(values[place][0], ".0f")
+        text = style.number(values[place][0], ".0f")
         axes.text(1.02, place, text, transform=transform, **style.small(style.INK))
     axes.set_xlim(low - 1.5 * room, high + 1.5 * room)
     axes.axvline(1000, color=style.QUIET, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
@@ -173,7 +170,7 @@ def _rating(
     edges: tuple[float, float],
     look: style.Look,
 ) -> None:
-    """A rating and its interval; what has no end has an arrow at the edge."""
+    """A rating and its interval; an unbounded end has an arrow at the edge."""
     rating, low, high = np.clip(values, *edges)
     axes.hlines(place, low, high, color=look.colour, linewidth=2.2, zorder=2)
     for edge, mark in zip(edges, "<>", strict=True):

@@ -1,4 +1,4 @@
-"""How all figures look: colours, marks and hatches of frameworks, titles, rows, quiet frames."""
+"""The style of all figures: colours, marks and hatches of frameworks, titles, rows, frames."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from itertools import cycle
 from typing import TYPE_CHECKING, Any, Literal
 
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 if TYPE_CHECKING:
@@ -14,7 +18,7 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-# Okabe & Ito 2008 without black and yellow, which vanish on white; then Tol's muted, for more.
+# Okabe & Ito 2008 without black and yellow, which have no contrast; then Tol's muted, for more.
 PALETTE = (
     *("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00"),
     *("#332288", "#999933", "#882255", "#44AA99", "#117733", "#AA4499"),
@@ -24,12 +28,24 @@ MARKS = ("o", "s", "^", "D", "v", "P", "X", ">", "<", "p", "h")
 HATCHES = ("", "////", "....", "\\\\\\\\", "xxxx")
 INK, QUIET, GRID, ALARM = "#1f2430", "#667085", "#e4e7ec", "#B42318"
 LONGEST_NAME = 28
-TIMES, DASH = "\u00d7", "\u2013"
+DOTS_PER_INCH = 160
+DASH, INFINITE = "\u2013", "∞"
+_NOTHING = "nothing"
+
+
+def number(value: Any, form: str = ".4g") -> str:
+    """A number as figures, reports and tables show it: a dash if missing, a sign if infinite."""
+    if value is None or pd.isna(value):
+        return DASH
+    if isinstance(value, float | np.floating) and np.isinf(value):
+        return f"-{INFINITE}" if value < 0 else INFINITE
+    # A column of whole numbers with a missing one holds floats.
+    return format(int(value) if form.endswith("d") else value, form)
 
 
 @dataclass(frozen=True)
 class Look:
-    """How one framework is drawn in every figure of a run."""
+    """The style of one framework in every figure of a run."""
 
     colour: str
     mark: str
@@ -37,7 +53,7 @@ class Look:
 
 
 def looks(names: Iterable[object]) -> dict[str, Look]:
-    """A look for each framework, by sorted name; the mark tells it apart in black and white."""
+    """A style for each framework, by sorted name; the mark identifies it in black and white."""
     ordered = sorted({str(name) for name in names})
     marks = zip(cycle(PALETTE), cycle(MARKS), cycle(HATCHES), strict=False)
     return {name: Look(*look) for name, look in zip(ordered, marks, strict=False)}
@@ -45,29 +61,55 @@ def looks(names: Iterable[object]) -> dict[str, Look]:
 
 def sheet(title: str, subtitle: str, width: float, height: float) -> Figure:
     """An empty figure, inches, with its title and subtitle at the top left."""
-    # A font that a user's matplotlibrc names and nobody has is told for each text of each figure.
+    # matplotlib logs a missing font of a user's matplotlibrc for each text of each figure.
     logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
-    figure = Figure(figsize=(width, height), facecolor="white")
+    figure = Figure(figsize=(width, height), dpi=DOTS_PER_INCH, facecolor="white")
+    # The layout and the PNG then share a renderer, which keeps the sizes of texts.
+    FigureCanvasAgg(figure)
     style: dict[str, Any] = {"ha": "left", "va": "top", "parse_math": False}
     figure.text(0.12 / width, 1 - 0.13 / height, title, size=14, color=INK, weight="bold", **style)
     figure.text(0.12 / width, 1 - 0.43 / height, subtitle, size=9.5, color=QUIET, **style)
     return figure
 
 
-def laid_out(figure: Figure) -> Figure:
-    """Fit the axes below the title with room for the labels; done once, so saving is the same."""
-    figure.tight_layout(rect=(0.005, 0.005, 0.985, 1 - 0.68 / figure.get_figheight()), w_pad=2.5)
+def laid_out(figure: Figure, below: float = 0.0) -> Figure:
+    """Fit the axes below the title with space for the labels; done once, so that saving agrees.
+
+    Args:
+        figure: with its axes drawn.
+        below: inches to leave at the bottom, for a legend.
+    """
+    # With its argument `rect` it would lay out all labels a second time. Rows have more space than
+    # they need, because the title shrinks it.
+    figure.tight_layout(w_pad=2.5, h_pad=2.0)
+    height, found = figure.get_figheight(), figure.subplotpars
+    figure.subplots_adjust(
+        left=found.left + 0.005,
+        bottom=found.bottom + (below / height or 0.005),
+        right=found.right - 0.015,
+        top=found.top - 0.68 / height,
+    )
+    # It leaves an engine that does nothing, but with which each save draws the figure twice.
+    with mpl.rc_context({"figure.autolayout": False, "figure.constrained_layout.use": False}):
+        figure.set_layout_engine(None)
     return figure
 
 
 def nothing(axes: Axes, text: str = "No result to compare yet") -> None:
+    """Say that a panel has nothing to show."""
+    axes.set_gid(_NOTHING)
     axes.set_axis_off()
     style: dict[str, Any] = {"ha": "center", "va": "center", "transform": axes.transAxes}
     axes.text(0.5, 0.5, text, color=QUIET, fontsize=11, **style)
 
 
+def is_empty(figure: Figure) -> bool:
+    """Whether no panel of a figure shows anything."""
+    return all(axes.get_gid() == _NOTHING for axes in figure.axes)
+
+
 def rows(axes: Axes, names: list[str]) -> None:
-    """Framework names down the left, quiet frame, vertical grid."""
+    """Framework names on the left, light frame, vertical grid."""
     axes.set_yticks(range(len(names)), [short(name) for name in names])
     for label in axes.get_yticklabels():
         label.set_parse_math(False)
@@ -89,7 +131,7 @@ def quiet(axes: Axes, grid: Literal["both", "x", "y"] = "both") -> None:
 
 
 def plain_powers(axes: Axes) -> None:
-    """Plain numbers at a few places of a logarithmic axis."""
+    """Plain numbers at a few ticks of a logarithmic axis."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     low, high = axes.get_xlim()
@@ -141,9 +183,3 @@ def tint(colour: str, share: float = 0.3) -> tuple[float, float, float]:
 def short(name: object, most: int = LONGEST_NAME) -> str:
     text = " ".join(str(name).split())
     return text if len(text) <= most else text[: most - 1] + "…"
-
-
-def size(datasets: int, seeds: int) -> str:
-    """How much a comparison rests on, such as "8 data sets by 1 seed" with a times sign."""
-    plurals = ["" if number == 1 else "s" for number in (datasets, seeds)]
-    return f"{datasets} data set{plurals[0]} {TIMES} {seeds} seed{plurals[1]}"

@@ -1,4 +1,4 @@
-"""How to read each figure, in a sentence or two."""
+"""The figures' captions."""
 
 from __future__ import annotations
 
@@ -9,22 +9,31 @@ _BOXES = (
     "count scores out of view."
 )
 _SCATTERS = (
-    "A point is a data set. Points above the dotted line have the larger {value} for the framework "
+    "Each point is a data set. Points above the dotted line have the larger {value} for the "
+    "framework "
     "of the row, {better} for it; points below for that of the column. The numbers count the "
     "data sets that each of the two wins."
 )
 _CAPTIONS = {
-    "Leaderboard": "Further left is better: 1 would be the best framework on every data set.",
+    "Leaderboard": "Further left is better: 1 is the best framework on every data set.",
+    "Until": (
+        "The share of all data sets (splits with --unit split) that one framework wins against "
+        "each other one is inside the band, after each evaluated one. Above the dashed line it "
+        "wins more than it loses. A band ends when the question no longer needs the pair. All "
+        "bands hold at once with the probability 1 - alpha; claims of best and top:K can need less "
+        "than a band that has left the line."
+    ),
     "CriticalDifference": (
-        "Further left is better. Frameworks under one bar cannot be told apart by these data sets; "
-        "CD is how far apart mean ranks must be."
+        "Further left is better. Frameworks under one bar do not differ significantly on these "
+        "data sets; "
+        "CD is the smallest significant difference of mean ranks."
     ),
     "ScaledScores": _BOXES.format(scores="scaled scores by the metric that ranks"),
     "RawDataBoxPlotF1_SCORE": _BOXES.format(scores="scaled weighted F1 scores"),
     "RawDataBoxPlotMSE": _BOXES.format(scores="scaled squared errors (1 = the smallest)"),
     "Elo": (
         "Further right is better. Where two lines overlap much, another choice of data sets could "
-        "turn the two round."
+        "reverse their order."
     ),
     "WinMatrix": (
         "Read a row: above 50 the row's framework beats the column's on most data sets. The best "
@@ -32,22 +41,22 @@ _CAPTIONS = {
     ),
     "Pareto": (
         "A framework off the line is beaten by one on it that predicts as fast or faster and "
-        "scores as well or better."
+        "scores as well or better. One far below the others is at the lower edge, with its score."
     ),
     "FitTime": (
-        "Boxes span the middle half of the fits. What lies right of the dashed line ran over its "
-        "budget; the column at the right says how many did."
+        "Boxes span the middle half of the fits. Fits right of the dashed line exceeded their "
+        "budget; the column at the right shows the share."
     ),
     "ScoreOverTime": (
         "Further left is sooner. Each search is measured by itself, from its first model (0) to "
-        "the last improvement (1) of its own validation score, so a line says when more time "
-        "stopped helping that framework and not which framework is better. It begins where half of "
+        "the last improvement (1) of its own validation score, so a line shows when more time "
+        "stopped helping that framework and not which framework is better. It starts where half of "
         "the tasks have a model."
     ),
     "Failures": "Longer is worse. A framework without a bar scored on every task.",
     "DatasetMeanF1Score": _SCATTERS.format(value="F1", better="which is better"),
     "DatasetMeanMSE": _SCATTERS.format(value="error", better="which is worse"),
-    "DatasetShapes": "How many data sets have how many rows and columns; both scales are powers.",
+    "DatasetShapes": "Number of data sets by rows and by columns; both scales are logarithmic.",
     "DatasetPerformance": (
         "Higher is better. A line that falls to the right does worse on larger data sets than "
         "others do."
@@ -56,7 +65,7 @@ _CAPTIONS = {
 
 
 def caption(name: str) -> str:
-    """The sentence for a figure, by the name of its file; "" for one that is unknown."""
+    """The caption of a figure by the name of its file; "" if unknown."""
     for start in sorted(_CAPTIONS, key=len, reverse=True):
         if name.startswith(start):
             return _CAPTIONS[start]

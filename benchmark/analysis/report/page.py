@@ -1,6 +1,6 @@
-"""The shell of every report: one HTML file that needs nothing else, written whole or not at all.
+"""The frame of every report: one self-contained HTML file, written atomically.
 
-html = page("AutoML benchmark", {"figures": "Figures"}, [figure("Ranks", png, "Mean ranks.")])
+html = page("AutoML benchmark", {"figures": "Figures"}, [figures([("Ranks", png, "Mean ranks.")])])
 write_page(html, "report.html")
 """
 
@@ -9,64 +9,50 @@ from __future__ import annotations
 import base64
 import os
 import struct
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmark.analysis.figures.saving import DOTS_PER_INCH
-from benchmark.analysis.report.scripting import SCRIPT
-from benchmark.analysis.report.styling import STYLE
+from benchmark.analysis.figures.style import DOTS_PER_INCH
 from benchmark.errors import BenchmarkError
-from benchmark.outputs import place_of
+from benchmark.files.output_files import place_of
+from benchmark.templates import macros, render
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from markupsafe import Markup
 
-def page(title: str, places: Mapping[str, str], parts: Iterable[str]) -> str:
+
+def page(title: str, places: Mapping[str, str], parts: Iterable[Markup | str]) -> str:
     """A page of parts that are HTML already.
 
     Args:
         title: the page's title and first heading.
-        places: the links at the top, a word by the id that it leads to.
-        parts: what stands below the heading.
+        places: the links at the top, a word by the id of its target.
+        parts: the content below the heading.
     """
-    links = "".join(f'<a href="#{place}">{escape(word)}</a>' for place, word in places.items())
-    return "\n".join(
-        [
-            "<!doctype html>",
-            '<html lang="en"><head><meta charset="utf-8">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f"<title>{escape(title)}</title><style>{STYLE}</style></head><body>",
-            f"<nav><div>{links}</div></nav><main>",
-            f"<h1>{escape(title)}</h1>",
-            *parts,
-            f"</main><script>{SCRIPT}</script></body></html>",
-        ]
-    )
+    return render("report/page.html", title=title, places=places, parts=[*filter(None, parts)])
 
 
-def facts_line(facts: Mapping[str, object]) -> str:
-    """What is to be said of the whole, a word and its value each."""
-    said = " ".join(
-        f"<span>{escape(word)} <b>{escape(str(value))}</b></span>" for word, value in facts.items()
-    )
-    return f'<p class="facts">{said}</p>' if said else ""
+def facts_line(facts: Mapping[str, object]) -> Markup:
+    """Facts about the whole, a word and its value each."""
+    line: Markup = macros("report/parts.html").facts_line(facts)
+    return line
 
 
-def figure(name: str, png: bytes, caption: str) -> str:
-    """A figure, embedded, with its caption."""
-    image = base64.b64encode(png).decode("ascii")
-    # A PNG's size stands after its first 16 bytes; shown so, its text is as large as the page's.
-    width, height = (round(dots * 96 / DOTS_PER_INCH) for dots in struct.unpack(">II", png[16:24]))
-    return (
-        f'<figure><img alt="{escape(f"{name}: {caption}")}" width="{width}" height="{height}" '
-        f'src="data:image/png;base64,{image}"><figcaption>{escape(caption)}</figcaption></figure>'
-    )
+def figures(shown: Iterable[tuple[str, bytes, str]]) -> Markup:
+    """The section of the figures, embedded: name, PNG and caption of each."""
+    pictures = []
+    for name, png, caption in shown:
+        # A PNG's size follows its first 16 bytes; at this scale its text is as large as the page's.
+        size = (round(dots * 96 / DOTS_PER_INCH) for dots in struct.unpack(">II", png[16:24]))
+        pictures.append((name, caption, *size, base64.b64encode(png).decode("ascii")))
+    section: Markup = macros("report/parts.html").figures(pictures)
+    return section
 
 
 def write_page(html: str, path: str | Path) -> Path:
-    """Write a page, whole or not at all, and return its path.
+    """Write a page atomically and return its path.
 
     Raises:
         BenchmarkError: the file cannot be written.

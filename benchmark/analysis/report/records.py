@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from benchmark.analysis.report.html import INFINITE
+from benchmark.analysis.figures.style import INFINITE
+from benchmark.templates import macros
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
 
 MOST_ROWS = 100_000
 MOST_WORDS = 2_000
-# Lists that nobody reads in a cell, and that a figure shows.
+# Long lists, unreadable in a cell, that a figure shows.
 LEFT_OUT = ("TRAJECTORY",)
-FILTERED = {"MODEL": "framework", "TYPE": "type", "STATUS": "status", "CAUSE": "cause"}
-_ANGLE, _AMPERSAND = "\\u003c", "\\u0026"
+FILTERED = {
+    **{"MODEL": "framework", "DATASET_ID": "data set", "TYPE": "type"},
+    **{"STATUS": "status", "CAUSE": "cause"},
+}
 
 
-def records(frame: pd.DataFrame) -> str:
-    """The section with search, filters and pages; columns in which nothing stands are left out."""
+def records(frame: pd.DataFrame) -> Markup:
+    """The section with search, filters and pages; empty columns are left out."""
     shown = frame.iloc[:MOST_ROWS]
     columns = [
         _column(shown[name])
@@ -27,32 +32,14 @@ def records(frame: pd.DataFrame) -> str:
         if name not in LEFT_OUT and not _is_empty(shown[name])
     ]
     names = [column["name"] for column in columns]
-    filters = "".join(
-        f'<select data-column="{names.index(name)}" aria-label="{word}">'
-        f'<option value="">any {word}</option></select>'
+    filters = {
+        names.index(name): word
         for name, word in FILTERED.items()
         if name in names and "codes" in columns[names.index(name)]
-    )
-    text = json.dumps({"rows": len(shown), "columns": columns}, separators=(",", ":"))
-    # No content of a script element may close it or open a comment.
-    data = text.replace("&", _AMPERSAND).replace("<", _ANGLE)
-    cut = (
-        f"<p>Of {len(frame):,} records the first {MOST_ROWS:,} are here; all are in the file that "
-        "was analysed.</p>"
-        if len(frame) > MOST_ROWS
-        else ""
-    )
-    return (
-        f'<section class="screen"><h2 id="every">All records</h2>{cut}'
-        '<div class="controls"><input type="search" id="search-records" placeholder="Search all '
-        f'columns" aria-label="Search all columns">{filters}'
-        '<button id="back">Back</button><button id="next">Next</button>'
-        '<span id="found-records" role="status"></span></div>'
-        '<div class="scroll"><table id="all-records" class="records"><thead></thead>'
-        "<tbody></tbody></table></div><noscript><p>The table of all records needs JavaScript; the "
-        "records are in the file that was analysed.</p></noscript>"
-        f'<script type="application/json" id="records">{data}</script></section>'
-    )
+    }
+    data = {"rows": len(shown), "columns": columns}
+    section: Markup = macros("report/sections.html").records(len(frame), MOST_ROWS, filters, data)
+    return section
 
 
 def _column(values: pd.Series[Any]) -> dict[str, Any]:

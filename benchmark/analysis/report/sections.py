@@ -2,76 +2,130 @@
 
 from __future__ import annotations
 
-from html import escape
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from benchmark.analysis import missing
-from benchmark.analysis.figures.style import DASH, size
-from benchmark.analysis.hypotheses import ALPHA
-from benchmark.analysis.leaderboard import CLASSIC_METRIC, MEAN_COLUMN
-from benchmark.analysis.metrics import shown
-from benchmark.analysis.mixtures import CONDITIONS
-from benchmark.analysis.report.html import filter_box, number, table
-from benchmark.analysis.sensitivity import DEFAULT_RULE
+from benchmark.analysis.early_stop.stopped import ahead
+from benchmark.analysis.figures.style import DASH, number
+from benchmark.analysis.report.html import table
+from benchmark.analysis.results.metrics import shown
+from benchmark.analysis.statistics.hypotheses import ALPHA
+from benchmark.analysis.statistics.leaderboard import CLASSIC_METRIC
+from benchmark.analysis.statistics.sensitivity import DEFAULT_RULE
+from benchmark.templates import macros
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-    from benchmark.analysis.statistics import Statistics
+    from markupsafe import Markup
+
+    from benchmark.analysis.early_stop.standing import Standing
+    from benchmark.analysis.type_statistics import Statistics
 
 HEADINGS = {
     **{"rank": "Rank", "places": "95 % places", "framework": "Framework"},
     **{"mean_rank": "Mean rank", "scaled_score": "Scaled score", "win_rate": "Win rate"},
-    **{"elo": "Elo", "elo_interval": "95 % Elo", "improvability": "Improvable by", "wins": "Wins"},
-    **{"mean_f1": "Mean F1", "mean_rmse": "Mean RMSE", "failures": "Failures"},
+    **{"elo": "Elo", "elo_interval": "95 % Elo", "improvability": "Gap to best", "wins": "Wins"},
+    **{"mean_f1": "Mean F1", "failures": "Failures"},
     **{"success_share": "Success", "median_fit_s": "Median fit (s)"},
 }
 FORMATS = {
     **{"rank": "d", "mean_rank": ".2f", "scaled_score": ".3f", "win_rate": ".0%", "elo": ".0f"},
-    **{"improvability": ".1%", "wins": ",d", "mean_f1": ".4g", "mean_rmse": ".4g"},
+    **{"improvability": ".1%", "wins": ",d", "mean_f1": ".4g"},
     **{"failures": ",d", "success_share": ".1%", "median_fit_s": ".4g"},
 }
 MOST_LISTED = 2_000
 RUN_FACTS = {
-    **{"RUN": "run", **CONDITIONS},
-    **{"SANDBOX": "held by", "HOST": "machine", "HARNESS": "harness"},
+    **{"RUN": "Run", "RUNTIME": "Budget (s)", "HARD_LIMIT": "Hard limit (s)", "CORES": "Cores"},
+    **{"MEMORY": "Memory (MB)", "SPLIT": "Split", "CONSTRAINT": "Constraint"},
+    **{"SANDBOX": "Sandbox", "HOST": "Machine", "HARNESS": "Harness"},
 }
 
 
-def leaderboard(found: Statistics) -> str:
-    """A task type's leaderboard with what the ratings add, and what was left out."""
+def _html(macro: str) -> Callable[..., Markup]:
+    made: Callable[..., Markup] = getattr(macros("report/sections.html"), macro)
+    return made
+
+
+def leaderboard(found: Statistics) -> Markup | str:
+    """A task type's leaderboard with ratings, and what was left out."""
     board = found.board.set_index("framework").join(found.extra.drop(columns=["mrr"]))
     board = board.reset_index()
     board["places"] = _interval(board["rank_low"], board["rank_high"], "d")
     board["elo_interval"] = _interval(board["elo_low"], board["elo_high"], ".0f", " to ")
     columns = [
         *("rank", "places", "framework", "mean_rank", "scaled_score", "win_rate", "elo"),
-        *("elo_interval", "improvability", "wins", MEAN_COLUMN[found.type], "failures"),
+        # A mean of RMSE over data sets would add up unlike scales.
+        *("elo_interval", "improvability", "wins", "mean_f1", "failures"),
         *("success_share", "median_fit_s"),
     ]
-    columns = [name for name in columns if board[name].notna().any() or name == "mean_rank"]
+    columns = [
+        name
+        for name in columns
+        if name == "mean_rank" or (name in board and board[name].notna().any())
+    ]
     comparison = found.comparison
-    scope = f"{size(comparison.datasets, comparison.seeds)}; judged by {shown(comparison.metrics)}"
-    notes = "".join(f"<li>{escape(note)}</li>" for note in found.notes)
+    scope = f"{comparison.size}; judged by {shown(comparison.metrics)}"
     identity = f"board-{found.type}"
-    return (
-        f'<h2 id="{found.type}">{found.type.capitalize()}</h2>'
-        f'<p class="size">{escape(scope)}</p>{filter_box(identity, "frameworks")}'
-        + table(
-            board[columns],
-            HEADINGS,
-            FORMATS,
-            identity=identity,
-            leaders=board["rank"].eq(1).fillna(False).tolist(),
-        )
-        + (f'<ul class="notes">{notes}</ul>' if notes else "")
-        + _left_out(comparison.left_out)
+    leaders = board["rank"].eq(1).fillna(False).tolist()
+    return _html("leaderboard")(
+        found,
+        identity,
+        scope,
+        table(board[columns], HEADINGS, FORMATS, identity=identity, leaders=leaders),
+        _left_out(comparison.left_out),
     )
 
 
-def tests(found: Statistics) -> str:
+def question(found: Statistics) -> Markup | str:
+    """The claims of a run that stops early, and what was not run, with reasons."""
+    standing = found.standing
+    if standing is None:
+        return ""
+    design, retired = standing.design, standing.retired()
+    rows = pd.DataFrame(
+        {
+            "framework": design.frameworks,
+            "datasets": standing.ran,
+            "claim": standing.sentences(),
+            "retired": [retired.get(name, "open") for name in design.frameworks],
+            **_ahead(found, standing),
+        }
+    ).sort_values("datasets", ascending=False, kind="stable")
+    first = design.frameworks[standing.reference]
+    headings = {
+        **{"framework": "Framework", "datasets": design.units.capitalize()},
+        "claim": "Claim for the full grid",
+        "retired": "Not run further, because",
+        "wins": f"Wins of {first}",
+        "ranks": f"Ranks that {first} is ahead",
+        "scores": f"Scaled score that {first} is ahead",
+    }
+    headings = {name: heading for name, heading in headings.items() if name in rows}
+    return _html("question")(design, standing.answered, table(rows, headings, {"datasets": "d"}))
+
+
+def _ahead(found: Statistics, standing: Standing) -> dict[str, list[str]]:
+    """Intervals of the reference against each framework, as texts."""
+    design, first = standing.design, standing.reference
+    others = range(len(design.frameworks))
+    ends = [standing.interval(first, k) for k in others]
+    wins = tuple(np.array([end[-1] for end in side]) for side in zip(*ends, strict=True))
+    columns = {"wins": wins, **ahead(standing, found.comparison)}
+    form = {"wins": ".0%", "ranks": ".1f", "scores": ".2f"}
+    return {
+        kind: [
+            DASH if k == first else f"{low[k]:z{form[kind]}} to {high[k]:z{form[kind]}}"
+            for k in others
+        ]
+        for kind, (low, high) in columns.items()
+    }
+
+
+def tests(found: Statistics) -> Markup | str:
     """Friedman, Nemenyi, and the leader against every other framework."""
     if found.difference is None or not found.leaders:
         return ""
@@ -80,7 +134,7 @@ def tests(found: Statistics) -> str:
     rows = pd.DataFrame({"framework": others})
     ranks = found.mean_ranks
     rows["difference"] = [float(ranks[name] - ranks[leader]) for name in others]
-    # Nemenyi's test is for what Friedman's has shown to differ somewhere (Demsar, JMLR 2006).
+    # Nemenyi's test requires a significant Friedman test (Demsar, JMLR 2006).
     holds = found.friedman is None or found.friedman.p <= ALPHA
     far = rows["difference"] > found.difference
     rows["nemenyi"] = ["yes" if one and holds else "no" for one in far]
@@ -89,30 +143,19 @@ def tests(found: Statistics) -> str:
     for column in ("better", "alike", "worse"):
         rows[column] = found.extra.loc[others, column].to_numpy(float)
     headings = {
-        **{"framework": f"{leader} against", "difference": "Mean ranks apart"},
+        **{"framework": f"{leader} against", "difference": "Difference of mean ranks"},
         **{"nemenyi": "Differs (Nemenyi, 0.05)", "wilcoxon": "p (Wilcoxon, Holm)"},
-        **{"better": "P(better)", "alike": "P(alike)", "worse": "P(worse)"},
+        **{"better": "P(better)", "alike": "P(tie)", "worse": "P(worse)"},
     }
     formats = {
         **{"difference": ".2f", "wilcoxon": ".2g", "better": ".1%", "alike": ".1%"},
         "worse": ".1%",
     }
-    friedman = (
-        f"Friedman: χ² = {found.friedman.statistic:.2f}, p = {found.friedman.p:.2g}. "
-        if found.friedman
-        else ""
-    )
-    if not holds:
-        friedman += "It shows no difference, so that none of a pair counts. "
-    return (
-        f"<h3>Is {escape(leader)} better?</h3>"
-        f'<p class="size">{friedman}Critical difference of mean ranks (Nemenyi): '
-        f"{found.difference:.3f}. P: probabilities of the Bayesian signed-rank test, alike being "
-        "within 0.01 of the scaled score.</p>" + table(rows, headings, formats)
-    )
+    shown = table(rows, headings, formats)
+    return _html("tests")(leader, found.friedman, holds, found.difference, shown)
 
 
-def sensitivity(found: Statistics) -> str:
+def sensitivity(found: Statistics) -> Markup | str:
     """Places under every rule for missing results, with flips marked."""
     known = found.sensitivity
     if known.mean_ranks.empty or known.mean_ranks[DEFAULT_RULE].isna().all():
@@ -138,26 +181,11 @@ def sensitivity(found: Statistics) -> str:
         **{"span": "Places over rules", "interval": "95 % places"},
     }
     turned = [claim for claim in found.claims if claim.flips]
-    marks = "".join(
-        f'<li><span class="flip">flips</span> {escape(claim.first)} ahead of '
-        f"{escape(claim.second)}: not where {escape(claim.where)}.</li>"
-        for claim in turned
-    )
-    told = (
-        f"<ul>{marks}</ul>"
-        if marks
-        else '<p class="size">No place depends on how missing results are counted.</p>'
-    )
-    return (
-        "<h3>Does it depend on how failures are counted?</h3>"
-        '<p class="size">Place and mean rank when a missing result takes the constant predictor\'s '
-        "score, the random forest's, the worst, or is dropped for all.</p>"
-        f"{table(rows, headings, {})}{told}"
-    )
+    return _html("sensitivity")(table(rows, headings, {}), turned)
 
 
-def other_scales(found: Statistics) -> str:
-    """What other reports would print of the same results."""
+def other_scales(found: Statistics) -> Markup | str:
+    """The same results on the scales of other reports."""
     rows = found.scales.dropna(axis=1, how="all").reindex(found.mean_ranks.sort_values().index)
     if rows.empty or not len(rows.columns):
         return ""
@@ -166,7 +194,7 @@ def other_scales(found: Statistics) -> str:
         notch = _interval(rows["classic_low"], rows["classic_high"], ".3f", " to ")
         rows["notch"] = notch.where(rows["classic"].notna(), DASH)
         rows = rows.drop(columns=["classic_low", "classic_high"])
-    metric = shown([CLASSIC_METRIC[found.type]])
+    metric = shown([CLASSIC_METRIC[found.type]]) if found.type in CLASSIC_METRIC else ""
     headings = {
         **{"framework": "Framework", "amlb_2019": "AMLB 2019 mean"},
         **{"amlb_2024": "AMLB 2024 median", "classic": "Classic median", "notch": "Notch"},
@@ -175,51 +203,37 @@ def other_scales(found: Statistics) -> str:
     formats = {
         **{"amlb_2019": ".3f", "amlb_2024": ".3f", "classic": ".3f", "classic_mean": ".4g"},
     }
-    return (
-        "<h3>On other scales</h3>"
-        '<p class="size">AMLB 2019: 0 = constant predictor, 1 = tuned random forest. AMLB 2024: 0 '
-        f"= random forest, 1 = best. Classic: {metric} as z-scores per data set, then 0 to 1; what "
-        "a framework misses is dropped for all; notch: 1.57 IQR / √N.</p>"
-        + table(rows, headings, formats)
-    )
+    return _html("other_scales")(metric, table(rows, headings, formats))
 
 
-def failures(frame: pd.DataFrame) -> str:
-    """What failed or was not run, with message and log; what was never begun is counted."""
+EACH = (leaderboard, question, tests, sensitivity, other_scales)
+
+
+def failures(frame: pd.DataFrame) -> Markup | str:
+    """Failed and not-run tasks, with message and log; tasks never started are only counted."""
     counts = missing.all_missing(frame)
     counts = counts[counts.sum(axis=1) > 0]
-    heading = '<h2 id="failures">Failures and tasks not run</h2>'
     if counts.empty:
-        return f"{heading}<p>None.</p>"
+        return _html("failures")("", "", [])
     counts["tasks"] = counts.sum(axis=1)
     summary = counts.sort_values("tasks", ascending=False, kind="stable").reset_index()
     formats = {str(column): ",d" for column in summary.columns if column != "MODEL"}
-    return (
-        heading
-        + table(summary, {"MODEL": "Framework", "tasks": "all"}, formats)
-        + _each(frame)
-        + f'<ul class="notes">{_mend(frame)}</ul>'
+    return _html("failures")(
+        table(summary, {"MODEL": "Framework", "tasks": "all"}, formats),
+        _each(frame),
+        [text for text in missing.sentences(frame) if text.startswith("To fill")],
     )
 
 
-def _left_out(pairs: pd.DataFrame) -> str:
-    """Where the data sets and seeds that are left out for all have no result, and why."""
+def _left_out(pairs: pd.DataFrame) -> Markup | str:
+    """The data sets and seeds that are left out for all: where results are missing, and why."""
     if pairs.empty:
         return ""
     names = {"framework": "Framework", "dataset": "Data set", "cause": "Cause", "seeds": "Seeds"}
-    return (
-        "<details><summary>Frameworks and data sets without a result</summary>"
-        + table(pairs.iloc[:MOST_LISTED], names, {"seeds": ",d"})
-        + "</details>"
-    )
+    return table(pairs.iloc[:MOST_LISTED], names, {"seeds": ",d"})
 
 
-def _mend(frame: pd.DataFrame) -> str:
-    said = [text for text in missing.sentences(frame) if text.startswith("To fill")]
-    return "".join(f"<li>{escape(text)}</li>" for text in said)
-
-
-def _each(frame: pd.DataFrame) -> str:
+def _each(frame: pd.DataFrame) -> Markup | str:
     if "STATUS" not in frame.columns:
         return ""
     rows = frame[~frame["STATUS"].isin(["success", ""])]
@@ -229,27 +243,18 @@ def _each(frame: pd.DataFrame) -> str:
     rows = rows.reindex(columns=columns, fill_value="").astype(object).fillna("")
     rows = rows.loc[:, [column for column in columns if (rows[column].astype(str) != "").any()]]
     cut = f" (the first {MOST_LISTED:,})" if len(rows) > MOST_LISTED else ""
-    opened = " open" if len(rows) <= 20 else ""
     names = {
         **{"MODEL": "Framework", "DATASET_ID": "Data set", "SEED": "Seed"},
         **{"STATUS": "Outcome", "CAUSE": "Cause"},
         **{"MESSAGE": "Message", "LOG": "Log in the store"},
     }
-    return (
-        f"<details{opened}><summary>All {len(rows):,} with their messages{cut}</summary>"
-        + filter_box("each-failure", "tasks")
-        + table(rows.iloc[:MOST_LISTED], names, {}, identity="each-failure")
-        + "</details>"
-    )
+    shown = table(rows.iloc[:MOST_LISTED], names, {}, identity="each-failure")
+    return _html("each_failure")(len(rows), cut, shown)
 
 
-def what_ran(frame: pd.DataFrame, facts: Mapping[str, object]) -> str:
-    """Conditions, machines, versions and hashes, as far as the results say them."""
-    told = "".join(
-        f"<li>{escape(word)}: <b>{escape(str(value))}</b></li>"
-        for word, value in (conditions(frame) | dict(facts)).items()
-    )
-    parts = ['<h2 id="run">What was run</h2>', f"<ul>{told}</ul>" if told else ""]
+def what_ran(frame: pd.DataFrame, facts: Mapping[str, object]) -> Markup | str:
+    """Conditions, machines, versions and hashes, as far as the results contain them."""
+    tables = {}
     for heading, owner, columns in (
         ("Frameworks", "MODEL", ("VERSION", "ENVIRONMENT_HASH")),
         (
@@ -260,20 +265,16 @@ def what_ran(frame: pd.DataFrame, facts: Mapping[str, object]) -> str:
     ):
         listed = _identities(frame, owner, columns)
         if listed is not None:
-            parts.append(
-                f"<details><summary>{heading}: {len(listed)}</summary>"
-                + table(listed, {owner: heading[:-1]}, {})
-                + "</details>"
-            )
-    return "".join(parts)
+            tables[heading] = len(listed), table(listed, {owner: heading[:-1]}, {})
+    return _html("what_ran")(conditions(frame) | dict(facts), tables)
 
 
 def conditions(frame: pd.DataFrame) -> dict[str, str]:
-    """Under which conditions the results came about, as far as they say."""
+    """The conditions of the results, as far as they contain them."""
     found = {}
     for column, word in RUN_FACTS.items():
         if column in frame.columns:
-            kinds = sorted(set(frame[column].dropna().astype(str)) - {""})
+            kinds = sorted(set(frame[column].dropna().unique().astype(str)) - {""})
             if kinds:
                 more = f" and {len(kinds) - 8} more" if len(kinds) > 8 else ""
                 found[word] = ", ".join(kinds[:8]) + more
@@ -285,11 +286,11 @@ def _identities(frame: pd.DataFrame, owner: str, columns: tuple[str, ...]) -> pd
     present = [column for column in present if (frame[column].astype(str) != "").any()]
     if not present:
         return None
-    texts = pd.DataFrame({owner: frame[owner].astype(str)})
+    texts = frame[[owner, *present]].drop_duplicates().astype({owner: str})
     for column in present:
         texts[column] = [
             number(value) if isinstance(value, float) else str(value)[:16]
-            for value in frame[column]
+            for value in texts[column]
         ]
     distinct = texts.drop_duplicates()
     return distinct.groupby(owner)[present].agg(_distinct).reset_index()

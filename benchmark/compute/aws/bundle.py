@@ -10,7 +10,7 @@ from benchmark.compute import images
 from benchmark.frameworks import registry
 
 if TYPE_CHECKING:
-    from benchmark.config import Config
+    from benchmark.config.loading import Config
     from benchmark.store import Store
 
 

@@ -8,10 +8,15 @@ Endpoint, region and credentials are found as the AWS SDK finds them.
 
 from __future__ import annotations
 
-from typing import Any
+import re
+import time
+from typing import TYPE_CHECKING, Any
 
 from benchmark.compute.faults import PassingError
 from benchmark.errors import BenchmarkError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 # In seconds; a control plane that is silent for longer is asked again.
 _CONNECT_S, _READ_S = 5, 30
@@ -35,6 +40,11 @@ _UNKNOWN_KEYS = frozenset(
 )
 # Prices are told by a few regions, for all.
 _TOLD_IN = {"pricing": "us-east-1"}
+# How long AWS may take to know everywhere what was made, and how it says that it does not.
+_SPREAD_S = 120.0
+_MAKING = ("create_", "register_")
+_REMOVING = ("delete_", "deregister_", "detach_", "remove_", "terminate_")
+_ABSENT = re.compile(r"not ?found|non-?exist|no ?such|does ?not ?exist|missing", re.IGNORECASE)
 CREDENTIALS_MEND = "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
 
 
@@ -46,8 +56,16 @@ class RefusedError(BenchmarkError):
         self.code = code
 
 
+class NotYetError(RefusedError, PassingError):
+    """A refusal because AWS does not know everywhere what this process has just made."""
+
+    def __init__(self, sentence: str, code: str) -> None:
+        PassingError.__init__(self, sentence)
+        self.code = code
+
+
 class Aws:
-    """The services of one region. Made anew after expired credentials, so that new ones are read.
+    """The services of one region. Made again after expired credentials, so that new ones are read.
 
     Raises:
         BenchmarkError: there are no credentials, or no region.
@@ -56,6 +74,8 @@ class Aws:
     def __init__(self, region: str | None = None) -> None:
         self._asked = region
         self._clients: dict[tuple[str, bool], Any] = {}
+        # Names are those of a service; ids and ARNs ("") stand for themselves in requests to all.
+        self._made: dict[tuple[str, str], float] = {}
         self.calls = 0
         self._open()
 
@@ -63,19 +83,42 @@ class Aws:
         """Call an operation. `once`: no try is repeated, for what must not be done twice.
 
         Raises:
-            PassingError: throttled, expired or out of reach, after the SDK's own tries.
-            RefusedError: anything that asking again does not mend.
+            PassingError: throttled, expired or out of reach, after the SDK's own tries; or it names
+                what this process made less than two minutes ago, which is not known yet.
+            RefusedError: anything that asking again does not fix.
         """
         from botocore.exceptions import BotoCoreError, ClientError
 
         action = f"{service}:{''.join(part.title() for part in operation.split('_'))}"
         try:
             self.calls += 1
-            return getattr(self._client(service, once), operation)(**arguments)
+            answer = getattr(self._client(service, once), operation)(**arguments)
         except ClientError as error:
-            raise self._refusal(error, action) from None
+            refusal = self._refusal(error, action)
+            if isinstance(refusal, RefusedError) and self._is_new(refusal, service, arguments):
+                raise NotYetError(str(refusal), refusal.code) from None
+            raise refusal from None
         except BotoCoreError as error:
             raise self._failure(error, action) from None
+        if operation.startswith(_MAKING):
+            named = ("name", "bucket")
+            names = {(service, v) for k, v in arguments.items() if k.lower().endswith(named)}
+            ids = {("", text) for text in _ids(answer)}
+            self._made |= dict.fromkeys(names | ids, time.monotonic())
+        elif operation.startswith(_REMOVING):
+            for text in _texts(arguments):
+                self._made.pop((service, text), None)
+                self._made.pop(("", text), None)
+        return answer
+
+    def _is_new(self, refusal: RefusedError, service: str, arguments: Mapping[str, Any]) -> bool:
+        """Whether a request that named what was made a moment ago is refused as if it were not
+        there: AWS is eventually consistent."""
+        if not _ABSENT.search(f"{refusal.code} {refusal}"):
+            return False
+        since = time.monotonic() - _SPREAD_S
+        named = ((place, text) for text in _texts(arguments) for place in (service, ""))
+        return any(self._made.get(one, since) > since for one in named)
 
     def _open(self) -> None:
         import boto3
@@ -89,6 +132,7 @@ class Aws:
         if credentials is None:
             raise BenchmarkError(f"There are no AWS credentials; {CREDENTIALS_MEND}.")
         self.region = self._asked or _region(self._session)
+        self.partition = _partition(self._session, self.region)
         self._clients.clear()
 
     def _client(self, service: str, once: bool) -> Any:
@@ -172,5 +216,36 @@ def _region(session: Any) -> str:
     return str(region)
 
 
+def _partition(session: Any, region: str) -> str:
+    """aws, or that of China or GovCloud; ARNs and a few host names differ by it."""
+    from botocore.exceptions import BotoCoreError
+
+    try:
+        return str(session.get_partition_for_region(region))
+    except BotoCoreError:  # A region that is newer than the SDK.
+        return "aws"
+
+
 def _plain(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every text in the arguments of a request."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for one in value.values():
+            yield from _texts(one)
+    elif isinstance(value, list):
+        for one in value:
+            yield from _texts(one)
+
+
+def _ids(answer: Any) -> Iterator[str]:
+    """What an answer calls the new thing: ARNs, ids and URLs."""
+    for key, value in answer.items():
+        if isinstance(value, dict) and key != "ResponseMetadata":
+            yield from _ids(value)
+        elif isinstance(value, str) and key.lower().endswith(("arn", "id", "url")):
+            yield value

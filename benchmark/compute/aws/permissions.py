@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from benchmark.compute.aws.clients import Aws
-    from benchmark.config import Config
+    from benchmark.config.loading import Config
 
 STORE = ("s3:ListBucket", "s3:GetObject", "s3:PutObject", "s3:DeleteObject")
 BATCH = (
@@ -34,7 +34,8 @@ FLEET = (
     *("ec2:CreateLaunchTemplateVersion", "ec2:DeleteLaunchTemplateVersions"),
     *("ec2:DescribeInstanceTypes", "ec2:DescribeSpotPriceHistory"),
     *("sqs:CreateQueue", "sqs:TagQueue", "sqs:GetQueueAttributes", "sqs:DeleteQueue"),
-    *("sqs:SendMessage", "sqs:ReceiveMessage", "sqs:DeleteMessage", "ssm:GetParameters"),
+    *("sqs:GetQueueUrl", "sqs:SetQueueAttributes", "sqs:SendMessage", "sqs:ReceiveMessage"),
+    *("sqs:DeleteMessage", "ssm:GetParameters"),
 )
 CREATE = (
     *("s3:CreateBucket", "s3:TagResource", "s3:PutBucketPublicAccessBlock"),
@@ -54,6 +55,8 @@ CREATE = (
     *("batch:CreateJobQueue", "batch:UpdateJobQueue", "batch:DeleteJobQueue"),
     *("batch:DescribeJobQueues", "batch:TagResource"),
     *("batch:DescribeJobDefinitions", "batch:DeregisterJobDefinition"),
+    *("ec2:DescribeImages", "ec2:DescribeInstances", "ec2:TerminateInstances"),
+    *("ec2:DescribeInstanceTypes", "sqs:ListQueues", "sqs:DeleteQueue"),
 )
 _AT_ONCE = 50
 
@@ -72,12 +75,13 @@ def check(aws: Aws, config: Config, actions: Iterable[str]) -> str | None:
         wanted.setdefault(_resource(action, arn, aws.region, config), []).append(action)
     missing: list[str] = []
     try:
+        source = _principal(aws, arn)
         for resource, group in wanted.items():
             for start in range(0, len(group), _AT_ONCE):
                 told = aws.call(
                     "iam",
                     "simulate_principal_policy",
-                    PolicySourceArn=_role(arn),
+                    PolicySourceArn=source,
                     ActionNames=group[start : start + _AT_ONCE],
                     ResourceArns=[resource],
                 )
@@ -106,6 +110,8 @@ def _resource(action: str, caller: str, region: str, config: Config) -> str:
         bucket, _, folder = config.store_url[len("s3://") :].partition("/")
         place = f"/{folder}object" if verb.endswith("Object") else ""
         return f"arn:{partition}:s3:::{bucket}{place}"
+    if action == "sqs:ListQueues":
+        return "*"
     if service == "sqs":
         return f"arn:{partition}:sqs:{region}:{account}:{PREFIX}-queue"
     if action == "iam:CreateServiceLinkedRole":
@@ -122,7 +128,18 @@ def _conditional(one: dict[str, object]) -> bool:
     return bool(one.get("MissingContextValues"))
 
 
-def _role(arn: str) -> str:
-    """The role of a session; other ARNs are what they are."""
+def _principal(aws: Aws, arn: str) -> str:
+    """The role of a session; other ARNs are what they are.
+
+    A session's ARN lacks its role's path, which roles of IAM Identity Center (SSO) have:
+    role/aws-reserved/sso.amazonaws.com/eu-west-1/AWSReservedSSO_…
+    """
     found = re.fullmatch(r"(arn:[\w-]+:)sts(::\d+:)assumed-role/([^/]+)/.+", arn)
-    return f"{found[1]}iam{found[2]}role/{found[3]}" if found else arn
+    if not found:
+        return arn
+    prefix, account, name = found.groups()
+    try:
+        return str(aws.call("iam", "get_role", RoleName=name)["Role"]["Arn"])
+    except RefusedError:
+        path = "aws-reserved/sso.amazonaws.com/" if name.startswith("AWSReservedSSO_") else ""
+        return f"{prefix}iam{account}role/{path}{name}"

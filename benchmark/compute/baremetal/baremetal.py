@@ -14,27 +14,28 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from benchmark import results
 from benchmark.compute.aws import bundle, prices
 from benchmark.compute.aws.clients import Aws
 from benchmark.compute.baremetal import checks, template
 from benchmark.compute.baremetal.boots import Boots
 from benchmark.compute.baremetal.fleet import Fleet, Ledger, Machine
-from benchmark.compute.baremetal.messages import TaskQueue, remove_queues
+from benchmark.compute.baremetal.messages import TaskQueue, remove
 from benchmark.compute.baremetal.state import State, in_queue
 from benchmark.compute.baremetal.user_data import user_data
 from benchmark.compute.dispatcher import account
 from benchmark.compute.faults import patiently
 from benchmark.compute.waiting import EnginePace, WaitingDispatcher
 from benchmark.errors import BenchmarkError, ConfigError
-from benchmark.results import Cause, Record
+from benchmark.records import results
+from benchmark.records.results import Cause, Record
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
+    from benchmark.compute.aws.prices import Offer
     from benchmark.compute.dispatcher import Rate
-    from benchmark.config import Config
-    from benchmark.tasks import Run, Task
+    from benchmark.config.loading import Config
+    from benchmark.records.tasks import Run, Task
 
 _log = logging.getLogger("benchmark.compute")
 _LONGEST_S = 7 * 24 * 3600
@@ -59,12 +60,14 @@ class Pace(EnginePace):
 class BaremetalDispatcher(WaitingDispatcher):
     """Sends tasks to the queue, keeps the fleet as large as they need, waits for records."""
 
+    scales = True
     pace: ClassVar[Pace] = Pace()
 
     def __init__(self, run: Run, config: Config) -> None:
         super().__init__(run, config)
         self._since: dict[str, int] = {}
         self._aside: dict[str, int] = {}
+        self._foreign: set[str] = set()  # Dead letters of tasks that this driver was not given.
         self._aws: Aws | None = None
         self._state: State | None = None
         self._queue: TaskQueue | None = None
@@ -73,6 +76,11 @@ class BaremetalDispatcher(WaitingDispatcher):
         self._boots = Boots(run)
         self._start_at = 0.0
         self._pause_s = self.pace.capacity_s
+
+    @classmethod
+    def places(cls, config: Config) -> int:
+        """`parallel` on each machine; where it is not set, at least one."""
+        return config.cluster_size * (config.parallel or 1)
 
     @classmethod
     def check(cls, config: Config) -> None:
@@ -96,18 +104,35 @@ class BaremetalDispatcher(WaitingDispatcher):
             raise
         except BenchmarkError as error:
             raise ConfigError(str(error)) from None
-        rate = prices.rate_of(found, config, prices.SPOT)
-        if config.on_demand:
-            # A task may come to run on a machine on demand.
-            dear = prices.rate_of(found, config, prices.ON_DEMAND)
-            rate = replace(rate, high=max(rate.high, dear.high)) if rate and dear else rate or dear
+        # With 'on_demand' a task may come to run on a machine on demand.
+        lifecycles = (prices.SPOT, *((prices.ON_DEMAND,) if config.on_demand else ()))
+        packing = checks.packing(config)
+        rate = prices.dearest(prices.rate_of(found, config, one, packing) for one in lifecycles)
         if rate is None and config.max_cost is not None:
             raise ConfigError(
                 f"'max_cost' is {config.max_cost:g}, and the prices of "
                 f"{', '.join(one.instance_type for one in found)} are not known; name other "
                 "'instance_types', or unset 'max_cost'."
             )
-        return rate
+        if rate is None or rate.machines is None:
+            return rate
+        most = config.cluster_size * max(checks.slots(config, one) for one in found)
+        return replace(rate, machines=replace(rate.machines, most=most))
+
+    @classmethod
+    def settle(cls, run: Run, config: Config, others: Collection[str] = frozenset()) -> None:
+        state = State.of(run)
+        if state is None or state.open(run, others):
+            return
+        _log.warning(
+            "The fleet %s of an earlier driver is left; ending its machines and removing its "
+            "queues.",
+            state.token,
+        )
+        dispatcher = cls(run, config)
+        dispatcher._aws, dispatcher._state = Aws(state.region or None), state
+        dispatcher._ledger = Ledger(run, prices.read_prices(run))
+        dispatcher.close()
 
     def paid(self) -> float:
         return self._ledger.paid if self._ledger else 0.0
@@ -131,7 +156,7 @@ class BaremetalDispatcher(WaitingDispatcher):
         self._engine_at = self._start_at = 0.0
 
     def close(self) -> None:
-        """End the fleet and remove what was made for it, unless `detached`.
+        """End the fleet and remove what was made for it, unless `detached`, or others are on it.
 
         Raises:
             BenchmarkError: machines may still run, by their ids.
@@ -140,7 +165,15 @@ class BaremetalDispatcher(WaitingDispatcher):
         aws, state = self._aws, self._state
         if self.detached or aws is None or state is None:
             return
-        template_name = str(self.config.ec2_template)
+        if others := state.open(self.run, self.others):
+            self.detached = bool(left)
+            _log.warning(
+                "The fleet %s goes on: %d tasks that were not selected are on it; `resume-compute` "
+                "without a selection waits for them and ends it.",
+                *(state.token, len(others)),
+            )
+            return
+        template_name = state.template or str(self.config.ec2_template)
         fleet = self._fleet or Fleet(state.token, template_name, "", (), _started(state))
         patience_s = self.pace.ending_s
         patiently(lambda: fleet.end(aws, patience_s, self.pace.ending_look_s), patience_s)
@@ -149,7 +182,7 @@ class BaremetalDispatcher(WaitingDispatcher):
             patiently(lambda: ledger.note(fleet.machines(aws)), patience_s)
         self._interrupted(left)
         patiently(lambda: template.remove_version(aws, template_name, state.token), patience_s)
-        patiently(lambda: remove_queues(aws, state.queues), patience_s)
+        patiently(lambda: remove(aws, state.token, state.queues), patience_s)
         state.remove(self.run)
         self._state = self._queue = self._fleet = None
 
@@ -158,13 +191,23 @@ class BaremetalDispatcher(WaitingDispatcher):
         if self._queue and self._state:
             return self._queue, self._state
         state = self._state or State.of(self.run)
+        if state is not None and state.region not in ("", aws.region):
+            if others := state.open(self.run, self.others):
+                raise ConfigError(
+                    f"The region is {aws.region}, and {len(others)} tasks that were not selected "
+                    f"are on a fleet in {state.region}; set AWS_REGION={state.region}, or resume "
+                    "all tasks."
+                )
+            self.settle(self.run, self.config)  # The fleet of another region does not serve here.
+            state = None
         offers = checks.usable(aws, self.config)
         if state is None:
             path, _ = bundle.publish(self.run.store, self.config)
-            state = replace(State.new(), bundle=path)
+            made = State.new(str(self.config.ec2_template), aws.region)
+            state = replace(made, bundle=path)
             state.save(self.run)
         self._state = state
-        prices.write_prices(self.run, offers)
+        prices.write_prices(self.run, offers, checks.packing(self.config))
         tries = self.config.max_attempts
         queue = TaskQueue.make(aws, state.token, self.pace.visibility_s, tries, self._note_queue)
         state = self._state or state
@@ -172,7 +215,7 @@ class BaremetalDispatcher(WaitingDispatcher):
         if state.version is None:
             data = template.check(aws, name)
             lifetime_s = self._lifetime_s(min(checks.slots(self.config, one) for one in offers))
-            boot = user_data(self._job(aws, queue, state, lifetime_s), lifetime_s)
+            boot = user_data(self._job(aws, queue, state, offers, lifetime_s), lifetime_s)
             version = template.make_version(aws, self.config, data, boot, state.token, offers)
             state = replace(state, version=version)
             state.save(self.run)
@@ -202,7 +245,9 @@ class BaremetalDispatcher(WaitingDispatcher):
             self._state.save(self.run)
         return came, why
 
-    def _job(self, aws: Aws, queue: TaskQueue, state: State, lifetime_s: float) -> dict[str, Any]:
+    def _job(
+        self, aws: Aws, queue: TaskQueue, state: State, offers: Sequence[Offer], lifetime_s: float
+    ) -> dict[str, Any]:
         """What a machine is told. No key and no secret is in it: it has a role."""
         endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
         variables = {"AWS_REGION": aws.region, "AWS_DEFAULT_REGION": aws.region}
@@ -216,9 +261,10 @@ class BaremetalDispatcher(WaitingDispatcher):
             "bundle": state.bundle,
             "queue": queue.url,
             "dead": queue.dead_url,
-            "domain": "amazonaws.com.cn" if aws.region.startswith("cn-") else "amazonaws.com",
+            "domain": "amazonaws.com.cn" if aws.partition == "aws-cn" else "amazonaws.com",
             "variables": variables,
-            "parallel": self.config.parallel,
+            "packages": checks.packages(self.config, amazon_linux=False),
+            "slots": {one.instance_type: checks.slots(self.config, one) for one in offers},
             "lifetime_s": lifetime_s,
             "visibility_s": self.pace.visibility_s,
             "idle_s": self.pace.idle_s,
@@ -258,6 +304,9 @@ class BaremetalDispatcher(WaitingDispatcher):
             return []
         found = []
         for message in queue.dead(aws):
+            if message.key in self.others:
+                self._foreign.add(message.id)
+                continue  # It is accounted for by the driver that is given it.
             task = self._tasks.get(message.key)
             if task is not None:
                 why = (
@@ -283,7 +332,7 @@ class BaremetalDispatcher(WaitingDispatcher):
         live = [one for one in machines if one.live]
         self._boots.look([one for one in machines if not one.live], self._since)
         if self._boots.hopeless:
-            # What others have begun is let finish.
+            # What others have started is let finish.
             if not live:
                 raise self._boots.error()
             return
@@ -316,7 +365,7 @@ class BaremetalDispatcher(WaitingDispatcher):
     def _send_lost(self, aws: Aws) -> None:
         """Send again the tasks that neither the queue nor a machine has."""
         queue = self._queue
-        if queue is None or not queue.is_empty(aws):
+        if queue is None or not queue.is_empty(aws, len(self._foreign)):
             return
         self._tell(self._outcomes())
         if self._tasks:

@@ -17,20 +17,20 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark import results
 from benchmark.compute.aws.clients import Aws
 from benchmark.compute.baremetal.messages import Message, TaskQueue
 from benchmark.compute.faults import patiently
 from benchmark.compute.local.local import LocalDispatcher
-from benchmark.config import Config
+from benchmark.config.loading import Config
 from benchmark.errors import BenchmarkError
-from benchmark.execution.cores import usable_cores, usable_memory_mb
-from benchmark.execution.instance import Instance
+from benchmark.execution.machine.cores import usable_cores, usable_memory_mb
+from benchmark.execution.machine.instance import Instance
+from benchmark.records import results
+from benchmark.records.tasks import Run
 from benchmark.store import open_store
-from benchmark.tasks import Run
 
 if TYPE_CHECKING:
-    from benchmark.results import Record
+    from benchmark.records.results import Record
 
 PATIENCE_S = 300.0
 # EC2 takes a machine away two minutes after its notice.
@@ -84,8 +84,10 @@ class Worker:
         cores, memory_mb = conditions["cores"], conditions["memory"]
         machine_cores, machine_mb = len(usable_cores()), usable_memory_mb()
         most = min(machine_cores // cores, machine_mb // memory_mb)
-        if self.job["parallel"]:
-            most = min(most, self.job["parallel"])
+        # The driver knows how much memory the system and this worker need beside the tasks.
+        kind = self._instance.facts().get("instance_type", "") if self._instance else ""
+        slots = self.job["slots"]
+        most = min(most, slots.get(kind, min(slots.values())))
         if most < 1:
             raise BenchmarkError(
                 f"This machine has {machine_cores} cores and {machine_mb} MB, and a "

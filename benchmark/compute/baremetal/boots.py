@@ -1,7 +1,7 @@
 """Machines that do not come to work, told from those that are taken away.
 
 A machine leaves a word in the store at its end. One that shuts itself down without a word, or that
-EC2 could not start, has failed too. Failures count since the last time that a task was begun.
+EC2 could not start, has failed too. Failures count since the last time that a task was started.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from benchmark import results
 from benchmark.errors import BenchmarkError
+from benchmark.records import results
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from benchmark.compute.baremetal.fleet import Machine
-    from benchmark.tasks import Run
+    from benchmark.records.tasks import Run
 
 _FAILED = 3
 # Why EC2 ends a machine that is in order; none where it does not say why.

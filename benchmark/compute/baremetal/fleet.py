@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from benchmark.compute.aws.clients import Aws
     from benchmark.compute.aws.prices import Offer
-    from benchmark.tasks import Run
+    from benchmark.records.tasks import Run
 
 _log = logging.getLogger("benchmark.compute")
 TAG = "automl-benchmark"
@@ -72,7 +72,7 @@ class Fleet:
         """Start machines now; returns how many came, and what there was no capacity for.
 
         Raises:
-            BenchmarkError: EC2 refuses for a reason that waiting does not mend.
+            BenchmarkError: EC2 refuses for a reason that waiting does not fix.
         """
         overrides = [{"InstanceType": one.instance_type} for one in self.offers]
         specification = {**named(self.template), "Version": self.version}
@@ -143,7 +143,7 @@ class Fleet:
 
 
 class Ledger:
-    """What the machines cost, in the store: `{run}/machines/ID.json`, by whoever drives the run."""
+    """What the machines cost, in the store: `{run}/machines/ID.json`, by the driver of the run."""
 
     def __init__(self, run: Run, offers: Iterable[Offer]) -> None:
         self._run = run

@@ -6,17 +6,19 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from benchmark.compute.aws.clients import RefusedError
+from benchmark.compute.aws.clients import NotYetError, RefusedError
 from benchmark.errors import BenchmarkError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from benchmark.compute.aws.clients import Aws
 
 AT_ONCE = 10
 RETENTION_S = 14 * 24 * 3600
 _GONE = ("QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue")
+# There is a queue of this name with other attributes.
+_OTHERWISE = ("QueueNameExists", "QueueAlreadyExists")
 
 
 @dataclass(frozen=True)
@@ -31,14 +33,46 @@ class Message:
     id: str
 
 
-def remove_queues(aws: Aws, urls: Iterable[str]) -> None:
-    """Delete queues with what is in them; one that is gone is no error."""
-    for url in urls:
+def remove(aws: Aws, name: str, urls: Iterable[str]) -> None:
+    """Delete a fleet's queues with what is in them: those known by `urls`, and those that SQS has
+    by their names. One that is gone is no error.
+
+    Raises:
+        PassingError: SQS does not know yet one that was just made.
+    """
+    found = {*urls, *(_url(aws, one) for one in (name, _dead_name(name)))}
+    for url in filter(None, found):
         try:
             aws.call("sqs", "delete_queue", QueueUrl=url)
         except RefusedError as error:
-            if error.code not in _GONE:
+            if error.code not in _GONE or isinstance(error, NotYetError):
                 raise
+
+
+def _dead_name(name: str) -> str:
+    return f"{name}-dead"
+
+
+def _url(aws: Aws, name: str) -> str | None:
+    try:
+        return str(aws.call("sqs", "get_queue_url", QueueName=name)["QueueUrl"])
+    except RefusedError as error:
+        if error.code not in _GONE:
+            raise
+        return None
+
+
+def _made(aws: Aws, name: str, attributes: Mapping[str, str], tags: Mapping[str, str]) -> str:
+    """The URL of the queue; one that is there is given these attributes."""
+    try:
+        made = aws.call("sqs", "create_queue", QueueName=name, Attributes=attributes, tags=tags)
+        return str(made["QueueUrl"])
+    except RefusedError as error:
+        url = _url(aws, name) if error.code in _OTHERWISE else None
+        if url is None:
+            raise
+    aws.call("sqs", "set_queue_attributes", QueueUrl=url, Attributes=attributes)
+    return url
 
 
 @dataclass(frozen=True)
@@ -63,17 +97,17 @@ class TaskQueue:
         """
         kept = {"MessageRetentionPeriod": str(RETENTION_S)}
         tags = {"automl-benchmark": name}
-        dead = aws.call("sqs", "create_queue", QueueName=f"{name}-dead", Attributes=kept, tags=tags)
-        note(str(dead["QueueUrl"]))
-        asked = {"QueueUrl": dead["QueueUrl"], "AttributeNames": ["QueueArn"]}
+        dead_url = _made(aws, _dead_name(name), kept, tags)
+        note(dead_url)
+        asked: dict[str, Any] = {"QueueUrl": dead_url, "AttributeNames": ["QueueArn"]}
         arn = aws.call("sqs", "get_queue_attributes", **asked)["Attributes"]["QueueArn"]
         attributes = kept | {
             "VisibilityTimeout": str(visibility_s),
             "RedrivePolicy": json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": tries}),
         }
-        made = aws.call("sqs", "create_queue", QueueName=name, Attributes=attributes, tags=tags)
-        note(str(made["QueueUrl"]))
-        return TaskQueue(str(made["QueueUrl"]), str(dead["QueueUrl"]))
+        url = _made(aws, name, attributes, tags)
+        note(url)
+        return TaskQueue(url, dead_url)
 
     def send(self, aws: Aws, keys: Iterable[str]) -> None:
         """A message for each key.
@@ -111,14 +145,15 @@ class TaskQueue:
             lost += [batch[int(one["Id"])].key for one in told.get("Failed", [])]
         return lost
 
-    def is_empty(self, aws: Aws) -> bool:
-        """Whether no message waits, and none is with a machine, in either queue."""
+    def is_empty(self, aws: Aws, dead: int = 0) -> bool:
+        """Whether no message waits, and none is with a machine, beside so many dead letters."""
         counts = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
         told = [
             aws.call("sqs", "get_queue_attributes", QueueUrl=url, AttributeNames=list(counts))
             for url in (self.url, self.dead_url)
         ]
-        return not any(int(one["Attributes"][name]) for one in told for name in counts)
+        waiting, letters = (sum(int(one["Attributes"][name]) for name in counts) for one in told)
+        return waiting == 0 and letters <= dead
 
     def done(self, aws: Aws, message: Message, *, dead: bool = False) -> None:
         url = self.dead_url if dead else self.url

@@ -11,13 +11,17 @@ import secrets
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
-from benchmark.results import Cause
+from benchmark.compute import methods
+from benchmark.records import results
+from benchmark.records.results import Cause
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
-    from benchmark.results import AttemptIndex, Record
-    from benchmark.tasks import Run
+    from benchmark.records.results import AttemptIndex, Record
+    from benchmark.records.tasks import Run
+
+METHOD = "baremetal"
 
 
 @dataclass(frozen=True)
@@ -25,12 +29,15 @@ class State:
     """`token` names queue, template version and machines. `version` is None until it is made.
 
     `queues` are the URLs of those that were made, `machines` what EC2 said that it started: by its
-    id its type, its lifecycle and when.
+    id its type, its lifecycle and when. `template` and `region` are those of the driver that made
+    it: another configuration may name others, or none.
     """
 
     token: str
     bundle: str = ""
     version: str | None = None
+    template: str = ""
+    region: str = ""
     queues: Sequence[str] = ()
     machines: Mapping[str, tuple[str, str, float]] = field(default_factory=dict)
 
@@ -43,8 +50,9 @@ class State:
             return None
 
     @staticmethod
-    def new() -> State:
-        return State(f"automl-benchmark-{secrets.token_hex(6)}")
+    def new(template: str, region: str) -> State:
+        name = f"automl-benchmark-{secrets.token_hex(6)}"
+        return State(name, template=template, region=region)
 
     def save(self, run: Run) -> None:
         run.store.put(_path(run), json.dumps(asdict(self)).encode())
@@ -65,6 +73,15 @@ class State:
             for key, since in noted.items():
                 found[key] = max(since, found.get(key, 0))
         return found
+
+    def open(self, run: Run, keys: Collection[str]) -> set[str]:
+        """Those of the tasks that were sent and have no outcome yet."""
+        sent = {key: since for key, since in self.sent(run).items() if key in keys}
+        if not sent:
+            return set()
+        index = results.attempt_index(run)
+        done = {one.task for one in results.current_records(run, sent, index.aside)}
+        return in_queue(sent, index, results.last_attempts(run, sent)) - done
 
     def remove(self, run: Run) -> None:
         run.store.delete([*run.store.list(f"{run.name}/fleet/{self.token}"), _path(run)])
@@ -90,4 +107,4 @@ def in_queue(
 
 
 def _path(run: Run) -> str:
-    return f"{run.name}/fleet.json"
+    return methods.left_path(run, METHOD)

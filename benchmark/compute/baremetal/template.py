@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from benchmark.compute.aws.clients import RefusedError
+from benchmark.config.extras import program
 from benchmark.errors import ConfigError
 
 if TYPE_CHECKING:
     from benchmark.compute.aws.clients import Aws
     from benchmark.compute.aws.prices import Offer
-    from benchmark.config import Config
+    from benchmark.config.loading import Config
 
 _AMAZON_LINUX = (
     "resolve:ssm:/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-{architecture}"
@@ -29,20 +30,13 @@ def data_of(aws: Aws, template: str) -> dict[str, Any]:
     Raises:
         ConfigError: there is no such template.
     """
-    try:
-        page = aws.call(
-            "ec2", "describe_launch_template_versions", Versions=["$Default"], **named(template)
-        )
-    except RefusedError as error:
-        if "NotFound" not in error.code and "NotExist" not in error.code:
-            raise
-        page = {"LaunchTemplateVersions": []}
-    if not page["LaunchTemplateVersions"]:
+    versions = _versions(aws, template, Versions=["$Default"])
+    if not versions:
         raise ConfigError(
             f"'ec2_template' is {template}, and there is no such launch template in {aws.region}; "
-            "correct it, set AWS_REGION, or let `main.py init-compute --create` make one."
+            f"correct it, set AWS_REGION, or let `{program()} init-compute --create` make one."
         )
-    return dict(page["LaunchTemplateVersions"][0]["LaunchTemplateData"])
+    return dict(versions[0]["LaunchTemplateData"])
 
 
 def check(aws: Aws, template: str) -> dict[str, Any]:
@@ -96,11 +90,21 @@ def make_version(  # noqa: PLR0917
 
 def remove_version(aws: Aws, template: str, token: str) -> None:
     """Delete the fleet's versions, found by their description."""
-    page = aws.call("ec2", "describe_launch_template_versions", **named(template))
     numbers = [
         str(one["VersionNumber"])
-        for one in page["LaunchTemplateVersions"]
+        for one in _versions(aws, template)
         if one.get("VersionDescription") == token
     ]
     if numbers:
         aws.call("ec2", "delete_launch_template_versions", Versions=numbers, **named(template))
+
+
+def _versions(aws: Aws, template: str, **which: Any) -> list[dict[str, Any]]:
+    """None where there is no such template (any more)."""
+    try:
+        page = aws.call("ec2", "describe_launch_template_versions", **which, **named(template))
+    except RefusedError as error:
+        if "NotFound" not in error.code and "NotExist" not in error.code:
+            raise
+        return []
+    return list(page["LaunchTemplateVersions"])

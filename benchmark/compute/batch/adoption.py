@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from benchmark.compute.aws.clients import Aws
     from benchmark.compute.batch.watching import Ended
     from benchmark.compute.submissions import Submission
-    from benchmark.tasks import Run
+    from benchmark.records.tasks import Run
 
 
 @dataclass(frozen=True)

@@ -12,18 +12,18 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
-from benchmark import results
 from benchmark.compute import submissions
 from benchmark.compute.aws.clients import Aws
 from benchmark.compute.batch import adoption, checks, jobs, logs, lost, money, preparing
 from benchmark.compute.batch.causes import cause_of
-from benchmark.compute.batch.image import full_name
-from benchmark.compute.batch.queue import check_queue, stuck
+from benchmark.compute.batch.queue import CAPACITY, check_queue, stuck
 from benchmark.compute.batch.watching import Watch
 from benchmark.compute.faults import PassingError, patiently
+from benchmark.compute.images import full_name
 from benchmark.compute.submitting import SubmittingDispatcher
 from benchmark.compute.waiting import EnginePace
 from benchmark.errors import BenchmarkError, ConfigError
+from benchmark.records import results
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from benchmark.compute.batch.watching import Ended
     from benchmark.compute.dispatcher import Rate
     from benchmark.compute.submissions import Submission
-    from benchmark.config import Config
-    from benchmark.results import Record
-    from benchmark.tasks import Run, Task
+    from benchmark.config.loading import Config
+    from benchmark.records.results import Record
+    from benchmark.records.tasks import Run, Task
 
 METHOD = "batch"
 _log = logging.getLogger("benchmark.compute")
@@ -52,6 +52,7 @@ class Pace(EnginePace):
 class BatchDispatcher(SubmittingDispatcher):
     """Submits tasks by framework and waits for their outcomes."""
 
+    scales = True
     pace: ClassVar[Pace] = Pace()
 
     def __init__(self, run: Run, config: Config) -> None:
@@ -63,6 +64,11 @@ class BatchDispatcher(SubmittingDispatcher):
         self._still_since = 0.0
         self._logs = 0
         self._retried: dict[str, str] = {}
+
+    @classmethod
+    def places(cls, config: Config) -> int:
+        """The most that the compute environment holds."""
+        return config.cluster_size
 
     @classmethod
     def check(cls, config: Config) -> None:
@@ -119,7 +125,8 @@ class BatchDispatcher(SubmittingDispatcher):
         self._step()
 
     def close(self) -> None:
-        """Cancel the jobs that are waited for, unless `detached`.
+        """Cancel the jobs that are waited for, unless `detached`; of those that others share, only
+        the children that are.
 
         Raises:
             BenchmarkError: jobs that could not be cancelled, by their ids.
@@ -131,15 +138,19 @@ class BatchDispatcher(SubmittingDispatcher):
         self._tasks.clear()
         if self.detached or self._aws is None:
             return
+        self._note_waits([])
         left = []
-        for one in self._cancelled(perhaps):
+        shared = self._shared(perhaps)
+        for one in [*self._cancelled(one for one in perhaps if one not in shared), *shared]:
             try:
                 job = one.job or jobs.find(self._aws, one)
-                jobs.end(self._aws, self.run, [job] if job else [])
+                parts = [""] if one.cancelled else [f":{n}" for n in one.indices.values()]
+                jobs.end(self._aws, self.run, [f"{job}{part}" for part in parts] if job else [])
             except BenchmarkError as error:
                 left.append(f"{one.job or one.name} ({error})")
             else:
-                self._forget(one)
+                if one.cancelled:
+                    self._forget(one)
         if left:
             raise BenchmarkError(f"Jobs of AWS Batch may still run: {'; '.join(left)}")
 
@@ -196,12 +207,53 @@ class BatchDispatcher(SubmittingDispatcher):
         now = time.monotonic()
         if ended or watch.moving or not self._live:
             self._still_since = now
+            self._note_waits([])
         elif now - self._still_since > self.pace.stuck_s:
             self._still_since = now
-            arrays = [str(one.job) for one in self._live.values() if len(one.keys) > 1]
-            why = stuck(aws, str(self.config.job_queue_id), arrays)
-            if why:
-                raise BenchmarkError(why)
+            self._look_into(aws)
+
+    def _look_into(self, aws: Aws) -> None:
+        """Jobs that do not move: report why, and move them or end the run as configured.
+
+        Raises:
+            BenchmarkError: they never start, or 'stuck' ends the run.
+        """
+        queues: dict[str, list[Submission]] = {}
+        for one in self._live.values():
+            queues.setdefault(one.options["queue"], []).append(one)
+        found = []
+        for queue, some in queues.items():
+            single = [str(one.job) for one in some if len(one.keys) == 1]
+            arrays = [str(one.job) for one in some if len(one.keys) > 1]
+            why = stuck(aws, queue, single, arrays)
+            if why is None:
+                continue
+            if why.is_for_good or self.config.aws.stuck == "stop":
+                raise BenchmarkError(why.sentence)
+            found.append(why.sentence)
+            other = self.config.aws.on_demand_queue
+            if why.reason == CAPACITY and other and queue != other:
+                self._move(aws, some, other)
+        for sentence in set(found) - self._waits:
+            _log.warning("%s The run waits.", sentence)
+        self._note_waits(found)
+
+    def _move(self, aws: Aws, some: Sequence[Submission], queue: str) -> None:
+        """To another queue: jobs of which nothing runs are ended, and their tasks sent there.
+
+        Those stay that other tasks share.
+        """
+        shared = self._shared(some)
+        some = [one for one in some if one not in shared]
+        _log.warning("%d jobs move to the queue %s.", len(some), queue)
+        keys = [key for one in some for key in one.indices if key in self._tasks]
+        for one in self._cancelled(some):
+            jobs.end(aws, self.run, [str(one.job)])
+            self._forget(one)
+            del self._live[one.name]
+        since = results.attempt_index(self.run).last
+        self._plan([self._tasks[key] for key in keys], queue, since)
+        self._engine_at = 0.0
 
     def _concluded(self, ended: Ended) -> Record:
         """What became of a task by AWS's word."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from benchmark.results import Cause
+from benchmark.records.results import Cause
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

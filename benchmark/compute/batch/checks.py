@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 from benchmark.compute import methods
 from benchmark.compute.aws.clients import Aws
 from benchmark.compute.batch.definition import template_of
-from benchmark.compute.batch.image import check_images, framework_names
+from benchmark.compute.batch.image import check_images
 from benchmark.compute.batch.queue import check_queue
+from benchmark.compute.images import framework_names
 from benchmark.errors import BenchmarkError, ConfigError
 
 if TYPE_CHECKING:
-    from benchmark.config import Config
+    from benchmark.config.loading import Config
 
 METHOD = "batch"
 
@@ -42,6 +43,8 @@ def check(config: Config) -> None:
     try:
         aws = Aws()
         check_queue(aws, queue)
+        if config.aws.on_demand_queue:
+            check_queue(aws, config.aws.on_demand_queue, "on_demand_queue")
         template_of(aws, config)
         check_images(aws, config, _names(config))
     except ConfigError:

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from benchmark.compute.aws.clients import Aws
-    from benchmark.config import Config
-    from benchmark.tasks import Resources
+    from benchmark.config.loading import Config
+    from benchmark.records.tasks import Resources
 
 TAG = "automl-benchmark"
 # The harness ends a task at its hard limit; this is for one that cannot any more.
 GRACE_S = 300
-_LEAST_S, _MOST_ATTEMPTS = 60, 10
+_LEAST_S, MOST_ATTEMPTS = 60, 10
 _KEPT = ("parameters", "platformCapabilities", "schedulingPriority", "propagateTags")
 
 
@@ -56,10 +56,12 @@ def definition(  # noqa: PLR0917
     image: str | None,
     resources: Resources,
     reserve_mb: int,
+    shared_mb: int,
     attempts: int,
     template: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """What `register_job_definition` is given. Memory in MB is the task's and the harness's."""
+    """What `register_job_definition` is given. Memory in MB is the task's and the harness's, and
+    `shared_mb` of it may be in /dev/shm, where a container has 64 otherwise."""
     container = dict(template.get("containerProperties", {}))
     for replaced in ("vcpus", "memory"):
         container.pop(replaced, None)
@@ -73,6 +75,10 @@ def definition(  # noqa: PLR0917
         {"type": "MEMORY", "value": str(resources.memory_mb + reserve_mb)},
         *others,
     ]
+    linux = dict(container.get("linuxParameters", {}))
+    fargate = "FARGATE" in template.get("platformCapabilities", ())
+    if not fargate and not linux.get("sharedMemorySize"):
+        container["linuxParameters"] = linux | {"sharedMemorySize": shared_mb}
     if image:
         container["image"] = image
     made: dict[str, Any] = {
@@ -81,7 +87,7 @@ def definition(  # noqa: PLR0917
         "containerProperties": container,
         # The last condition is needed: what none matches, AWS tries again.
         "retryStrategy": {
-            "attempts": min(attempts, _MOST_ATTEMPTS),
+            "attempts": min(attempts, MOST_ATTEMPTS),
             "evaluateOnExit": [
                 {"action": "RETRY", "onStatusReason": f"{HOST_LOSS}*"},
                 {"action": "EXIT", "onReason": "*"},

@@ -6,33 +6,19 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from benchmark.compute.aws.clients import RefusedError
-from benchmark.compute.images import images_of, repository_name
+from benchmark.compute.images import image_tag, repository_name
+from benchmark.config.extras import program
 from benchmark.errors import BenchmarkError, ConfigError
-from benchmark.frameworks import get, registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from benchmark.compute.aws.clients import Aws
-    from benchmark.config import Config
+    from benchmark.config.loading import Config
 
 _ECR = re.compile(
     r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(\.cn)?/(?P<name>.+)"
 )
-
-
-def image_tag(config: Config, name: str) -> str:
-    """The tag of a framework's image; `name` is the registry's, "h2o@3.44" for a version.
-
-    Raises:
-        ConfigError: the framework can have no image.
-    """
-    framework = get(name, config.frameworks_path)
-    found = registry.scan(config.frameworks_path).frameworks
-    images, faults = images_of([framework], found, config.frameworks_path)
-    if not images:
-        raise ConfigError("; ".join(faults.values()) or f"{name} can have no image.")
-    return images[0].tag
 
 
 def repository(aws: Aws, config: Config) -> str | None:
@@ -83,23 +69,9 @@ def _look(aws: Aws, parts: re.Match[str], tag: str, name: str) -> None:
         if error.code != "ImageNotFoundException":
             raise
         raise ConfigError(
-            f"The image of {name} is not in {parts.string} (tag {tag}); run `main.py init-compute "
-            f"--framework {name} --push {parts.string}`."
+            f"The image of {name} is not in {parts.string} (tag {tag}); run `{program()} "
+            f"init-compute --framework {name} --push {parts.string}`."
         ) from None
-
-
-def framework_names(config: Config) -> dict[str, str]:
-    """The registry's names of the configured frameworks by those in the results."""
-    if config.frameworks is not None:
-        return {entry.as_name: entry.name for entry in config.frameworks}
-    found = registry.scan(config.frameworks_path).frameworks
-    return {name: name for name, framework in found.items() if framework.tier == 1}
-
-
-def full_name(facts: Mapping[str, Any], label: str) -> str:
-    """The name with its version of a framework, by what the manifest says of it."""
-    name = str(facts.get("name", label))
-    return f"{name}@{facts['version']}" if facts.get("version") else name
 
 
 def image_of(aws: Aws, config: Config, name: str, template: Mapping[str, Any]) -> str | None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from benchmark.compute.aws.clients import Aws
     from benchmark.compute.submissions import Submission
-    from benchmark.tasks import Run
+    from benchmark.records.tasks import Run
 
 _T = TypeVar("_T")
 

@@ -9,26 +9,26 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from benchmark import results
 from benchmark.compute.batch.causes import cause_of
 from benchmark.compute.batch.watching import describe
-from benchmark.execution import billing
-from benchmark.results import Cause
+from benchmark.execution.machine import billing
+from benchmark.records import results
+from benchmark.records.results import Cause
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from benchmark.compute.aws.clients import Aws
     from benchmark.compute.submissions import Submission
-    from benchmark.results import Attempt, Record
-    from benchmark.tasks import Run, Task
+    from benchmark.records.results import Attempt, Record
+    from benchmark.records.tasks import Run, Task
 
 # The clocks of AWS and of the machine may differ by so much.
 _SKEW_S = 2.0
 
 
 def tried_again(known: Iterable[Submission], last: Mapping[str, int]) -> dict[str, str]:
-    """By task, the job that has begun more than one attempt of it, or the array's child.
+    """By task, the job that has started more than one attempt of it, or the array's child.
 
     `last` are the numbers of the tasks' last attempts.
     """

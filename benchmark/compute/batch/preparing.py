@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 from benchmark.compute import methods
 from benchmark.compute.aws.prices import resources_of
 from benchmark.compute.batch import definition
-from benchmark.compute.batch.image import framework_names, image_of
-from benchmark.compute.images import RESERVE_MB
+from benchmark.compute.batch.image import image_of
+from benchmark.compute.images import RESERVE_MB, framework_names
 from benchmark.compute.submissions import name_part
 
 if TYPE_CHECKING:
     from benchmark.compute.aws.clients import Aws
-    from benchmark.config import Config
-    from benchmark.tasks import Resources
+    from benchmark.config.loading import Config
+    from benchmark.records.tasks import Resources
 
 PREFIX = "automl-benchmark"
 
@@ -28,6 +28,7 @@ def ensure(aws: Aws, config: Config, label: str, name: str, resources: Resources
         image_of(aws, config, name, template),
         resources,
         RESERVE_MB,
+        config.aws.shared_memory_mb or max(64, resources.memory_mb // 2),
         config.max_attempts,
         template,
     )

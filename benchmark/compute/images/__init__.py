@@ -23,6 +23,7 @@ from benchmark.compute.images.context import (
     own_folders,
 )
 from benchmark.compute.images.engine import Engine, connect
+from benchmark.compute.images.names import framework_names, full_name, image_tag
 
 __all__ = [
     "DEFAULT_BASE",
@@ -34,6 +35,9 @@ __all__ = [
     "code_archive",
     "connect",
     "ensure_image",
+    "framework_names",
+    "full_name",
+    "image_tag",
     "images_of",
     "own_folders",
     "push",

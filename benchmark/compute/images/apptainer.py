@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from benchmark.compute.images.context import DEFAULT_BASE, HERE
 from benchmark.errors import BenchmarkError
-from benchmark.removal import clear
+from benchmark.files.removal import clear
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -120,7 +120,7 @@ def push(
 
 
 def _refused(name: str, said: str) -> str:
-    """Docker's own words; where the registry does not let these credentials in, how to mend it."""
+    """Docker's own words; where the registry does not let these credentials in, how to fix it."""
     words = f"{name} cannot be pushed: {said.strip('. ')}"
     if not re.search(
         r"denied|unauthorized|no basic auth|authorization|forbidden|403", said.lower()

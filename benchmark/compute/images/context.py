@@ -28,15 +28,20 @@ PACKAGE = Path(benchmark.__file__).absolute().parent
 ROOT = PACKAGE.parent
 HERE = "{}.{}".format(*sys.version_info[:2])
 DEFAULT_BASE = f"python:{HERE}-slim-bookworm"
-_STEPS = ("docker/Dockerfile", "docker/install.py", "pre-requirements.txt", "requirements.txt")
+# A wheel carries the checkout's files inside the package (setup.py).
+_CHECKOUT = ROOT if (ROOT / "pyproject.toml").is_file() else PACKAGE / "checkout"
+_STEPS = (
+    *("docker/Dockerfile", "docker/install.py", "docker/task-requirements.txt"),
+    *("pre-requirements.txt", "requirements.txt"),
+)
 # All that the building of an environment imports, so that other changes leave its layer alone.
 _BUILDERS = (
-    "cache.py",
+    "config/cache.py",
     "errors.py",
-    "removal.py",
+    "files/removal.py",
     *(f"frameworks/{n}.py" for n in ("environments", "interpreters", "uv")),
 )
-_PACKAGES = ("__init__.py", "frameworks/__init__.py")
+_PACKAGES = tuple(f"{n}__init__.py" for n in ("", "config/", "files/", "frameworks/"))
 # What of a framework's description is a place here, or says nothing about its environment.
 _IRRELEVANT = (
     *("folder", "environment_folder", "lock_file", "description", "aliases", "tier", "light"),
@@ -69,7 +74,7 @@ class Image:
         """The files of the build as a tar archive.
 
         Raises:
-            BenchmarkError: the program was installed without its folder docker/.
+            BenchmarkError: the program's files for images cannot be read.
         """
         files = _steps() | _code() | self._environment()
         for folder in self.own:
@@ -185,18 +190,18 @@ def content_hash(context: bytes, arguments: Mapping[str, str]) -> str:
 
 def _steps() -> dict[str, bytes]:
     try:
-        return {name: (ROOT / name).read_bytes() for name in _STEPS}
+        return {name: (_CHECKOUT / name).read_bytes() for name in _STEPS}
     except OSError as error:
         raise BenchmarkError(
-            f"Images are built from a checkout of the program: {error.filename} cannot be read "
-            f"({error.strerror})."
+            f"The program's file {error.filename}, which images are built from, cannot be read "
+            f"({error.strerror}); install the program again."
         ) from None
 
 
 def _code() -> dict[str, bytes]:
     """The program as it stands here, and the entry point."""
     files = {f"code/{path.relative_to(ROOT)}": path for path in _files(PACKAGE)}
-    files["code/entrypoint.py"] = ROOT / "docker/entrypoint.py"
+    files["code/entrypoint.py"] = _CHECKOUT / "docker/entrypoint.py"
     return {name: path.read_bytes() for name, path in files.items()}
 
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmark.config.extras import install
 from benchmark.errors import BenchmarkError
-from benchmark.extras import install
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

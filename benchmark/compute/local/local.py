@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import json
 import os
 import selectors
 import signal
@@ -14,17 +13,18 @@ import tempfile
 import time
 from typing import IO, TYPE_CHECKING
 
-from benchmark.compute.dispatcher import Dispatcher, account
+from benchmark.compute.dispatcher import Dispatcher, account, answered
 from benchmark.errors import BenchmarkError, ConfigError
-from benchmark.execution.cores import cpu_quota, usable_cores, usable_memory_mb
-from benchmark.execution.scratch import sweep
-from benchmark.results import Cause, Record
+from benchmark.execution.machine.cores import cpu_quota, usable_cores, usable_memory_mb
+from benchmark.execution.sandbox.scratch import sweep
+from benchmark.records.results import Cause
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from benchmark.config import Config
-    from benchmark.tasks import Run, Task
+    from benchmark.config.loading import Config
+    from benchmark.records.results import Record
+    from benchmark.records.tasks import Run, Task
 
 _LAME = 3
 
@@ -34,7 +34,7 @@ class LocalDispatcher(Dispatcher):
 
     # How long `close` waits for the runners to end their tasks and to record that they did: a
     # fraction of a second, on a busy machine longer.
-    close_s = 12.0
+    close_s = 30.0
 
     def __init__(self, run: Run, config: Config) -> None:
         super().__init__(run, config)
@@ -45,6 +45,11 @@ class LocalDispatcher(Dispatcher):
         self._free = list(range(len(self._cores)))
         self._lame = 0
         sweep()
+
+    @classmethod
+    def places(cls, config: Config) -> int:
+        """As many as there are runners."""
+        return len(slots(config))
 
     @classmethod
     def check(cls, config: Config) -> None:
@@ -105,16 +110,9 @@ class LocalDispatcher(Dispatcher):
         line = runner.answers.readline()
         if not line.endswith(b"\n"):
             return self._bury(runner)
-        answer = json.loads(line)
         task, runner.task = runner.task, None
         self._lame = 0
-        if "record" in answer:
-            record = Record.from_bytes(json.dumps(answer["record"]).encode())
-            if record is not None:
-                return [record]
-        if task is None:
-            return []
-        return [account(self.run, task, Cause.INFRASTRUCTURE, str(answer.get("error")))]
+        return [answered(self.run, task, line)] if task else []
 
     def _bury(self, runner: _RunnerProcess) -> list[Record]:
         """Account for the task that a dead runner had, and free its cores."""
@@ -187,12 +185,14 @@ class _RunnerProcess:
 
 
 def slots(config: Config) -> list[list[int]]:
-    """Disjoint sets of cores, one a runner.
+    """Disjoint sets of cores, one a runner; with `cores` 0 all cores for each.
 
     Raises:
         ConfigError: the machine has fewer cores than the configuration asks for.
     """
     cores = usable_cores()
+    if config.cores == 0:
+        return [cores] * (config.parallel or 1)
     possible = len(cores) // config.cores
     if possible == 0:
         raise ConfigError(

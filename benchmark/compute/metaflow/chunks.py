@@ -14,15 +14,16 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from benchmark import bulk, results
 from benchmark.compute.cores import claimed
 from benchmark.compute.jobs import job_path
 from benchmark.errors import BenchmarkError
+from benchmark.parallel import record_reader
+from benchmark.records import results
+from benchmark.records.tasks import Run
 from benchmark.store import open_store
-from benchmark.tasks import Run
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 EVERYTHING = "all"
 
@@ -35,7 +36,7 @@ def chunks(url: str, name: str, job: str, size: int) -> list[list[str]]:
     """
     run = Run.open(open_store(url), name)
     if job == EVERYTHING:
-        keys = [task.key for task in bulk.without_result(run)]
+        keys = [task.key for task in record_reader.without_result(run)]
     else:
         data = run.store.get(job_path(name, job))
         if data is None:
@@ -45,37 +46,60 @@ def chunks(url: str, name: str, job: str, size: int) -> list[list[str]]:
 
 
 def run_chunk(url: str, name: str, keys: Sequence[str]) -> list[str]:
-    """Run the tasks, one after the other; how each ended: a status or a cause."""
+    """Run the tasks, one after the other; how each ended: a status or a cause.
+
+    A runner that ends while it has a task is replaced, so that the other tasks are not lost.
+
+    Raises:
+        BenchmarkError: two in a row have ended.
+    """
     if not keys:
         return []
     cores = Run.open(open_store(url), name).task(keys[0]).resources.cores
+    words: list[str] = []
+    ended = 0
     with claimed(cores) as own:
-        command = [sys.executable, "-m", "benchmark.execution", url, name, "--serve"]
-        runner = subprocess.Popen(
-            [*command, "--cores", ",".join(map(str, own))],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            start_new_session=True,
-            env=_variables(),
-        )
-        if runner.stdin is None or runner.stdout is None:
-            raise BenchmarkError("The runner's pipes could not be opened.")
-        words = []
-        try:
-            for key in keys:
+        while len(words) < len(keys):
+            before = len(words)
+            words += _run_until_its_end(url, name, own, keys[before:])
+            if len(words) == len(keys):
+                break
+            ended = 1 if len(words) > before else ended + 1
+            if ended > 1:
+                raise BenchmarkError(f"The runner ended while it had the task {keys[len(words)]}.")
+            words.append("infrastructure")
+    return words
+
+
+def _run_until_its_end(
+    url: str, name: str, cores: Sequence[int], keys: Sequence[str]
+) -> Iterator[str]:
+    """How tasks ended that one runner has run: all, unless it ends."""
+    command = [sys.executable, "-m", "benchmark.execution", url, name, "--serve"]
+    runner = subprocess.Popen(
+        [*command, "--cores", ",".join(map(str, cores))],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+        env=_variables(),
+    )
+    if runner.stdin is None or runner.stdout is None:
+        raise BenchmarkError("The runner's pipes could not be opened.")
+    try:
+        for key in keys:
+            with contextlib.suppress(BrokenPipeError):
                 runner.stdin.write(key.encode() + b"\n")
                 runner.stdin.flush()
-                line = runner.stdout.readline()
-                if not line.endswith(b"\n"):
-                    raise BenchmarkError(f"The runner ended while it had the task {key}.")
-                record = json.loads(line).get("record") or {"cause": "infrastructure"}
-                words.append(str(record["cause"] or record["status"]))
-        finally:
-            with contextlib.suppress(OSError):
-                runner.stdin.close()
-            runner.wait()
-            runner.stdout.close()
-    return words
+            line = runner.stdout.readline()
+            if not line.endswith(b"\n"):
+                return
+            record = json.loads(line).get("record") or {"cause": "infrastructure"}
+            yield str(record["cause"] or record["status"])
+    finally:
+        with contextlib.suppress(OSError):
+            runner.stdin.close()
+        runner.wait()
+        runner.stdout.close()
 
 
 def run_workers(url: str, study: str) -> int:
@@ -89,7 +113,7 @@ def run_workers(url: str, study: str) -> int:
     done = 0
     while True:
         ended = subprocess.run(
-            [sys.executable, "-m", "benchmark.hpo.worker", url, study],
+            [sys.executable, "-m", "benchmark.hpo.driver.worker", url, study],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from benchmark.compute.metaflow.flows import FLOW, in_namespace, name_user
+from benchmark.compute.metaflow.flows import FLOW, in_namespace, name_user, on_machines
 from benchmark.errors import BenchmarkError
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def deploy(
     name_user()
     # What the command line names is in place of the variable, and not beside it.
     others = os.environ.get("METAFLOW_DECOSPECS", "").split()
-    deployer = _deployer(where, flow, **({"decospecs": [asks, *others]} if asks else {}))
+    deployer = _deployer(where, flow, decospecs=on_machines([*filter(None, [asks]), *others]))
     try:
         return deployer.create(**in_namespace(namespace))
     except Exception as error:

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 from benchmark.compute.images import RESERVE_MB
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 FLOW = Path(__file__).parent / "scripts" / "tasks_flow.py"
 STOP_S = 15.0
 CARD_S = 120.0
 _TICK_S = 0.2
+_RETRY = "retry:times=2,minutes_between_retries=0"
 _NAMES = ("SUDO_USER", "USERNAME", "USER")  # of which Metaflow takes the first
 
 
@@ -74,6 +75,13 @@ def asking(cores: int, memory_mb: int) -> str:
     return f"resources:cpu={cores},memory={memory_mb + RESERVE_MB}"
 
 
+def on_machines(decorators: Iterable[str]) -> list[str]:
+    """The decorators of steps that run elsewhere: such a step is tried again when its machine is
+    lost, unless they say how often."""
+    given = list(decorators)
+    return given if any(one.startswith("retry") for one in given) else [*given, _RETRY]
+
+
 def in_namespace(namespace: str | None) -> dict[str, Any]:
     """The options of `run` and `create` by which runs are found in a namespace.
 
@@ -83,7 +91,7 @@ def in_namespace(namespace: str | None) -> dict[str, Any]:
 
 
 def name_user() -> None:
-    """Metaflow refuses to run for root, whom a container has, and where nobody is named."""
+    """Metaflow refuses to run for root, whom a container has, and where no one is named."""
     names = (os.environ.get(name) for name in ("METAFLOW_USER", *_NAMES))
     if not any(name and name != "root" for name in names):
         os.environ["METAFLOW_USER"] = "automl-benchmark"

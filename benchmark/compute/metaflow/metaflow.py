@@ -13,21 +13,21 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from benchmark import results
 from benchmark.compute import submissions
 from benchmark.compute.dispatcher import Dispatcher, account
-from benchmark.compute.metaflow.flows import Flow, asking, in_namespace
+from benchmark.compute.metaflow.flows import Flow, asking, in_namespace, on_machines
 from benchmark.compute.metaflow.lifeline import DRIVER_VARIABLE
 from benchmark.errors import ConfigError
-from benchmark.execution.cores import usable_cores
-from benchmark.results import Cause, Record
+from benchmark.execution.machine.cores import usable_cores
+from benchmark.records import results
+from benchmark.records.results import Cause, Record
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from benchmark.compute.submissions import Submission
-    from benchmark.config import Config
-    from benchmark.tasks import Run, Task
+    from benchmark.config.loading import Config
+    from benchmark.records.tasks import Run, Task
 
 METHOD = "metaflow"
 LARGEST_FOREACH = 1000
@@ -97,8 +97,13 @@ class MetaflowDispatcher(Dispatcher):
         self._new.clear()
 
     def _start(self) -> None:
-        """A flow for all tasks that have come since the last one."""
-        if not self._new:
+        """A flow for all tasks that came since the last one, once half of the workers are idle.
+
+        So no more than `parallel` tasks run, and tasks that come one by one share a flow.
+        """
+        workers = self.config.parallel or max(1, len(usable_cores()) // self.config.cores)
+        idle = workers - (len(self._tasks) - len(self._new))
+        if not self._new or idle < max(1, workers // 2):
             return
         last = results.attempt_index(self.run).last
         since = {task.key: last.get(task.key, 0) for task in self._new}
@@ -106,16 +111,20 @@ class MetaflowDispatcher(Dispatcher):
         memory_mb = max(task.resources.memory_mb for task in self._new)
         self._new.clear()
         one = submissions.begin(self.run, METHOD, self.config.job_name or "automl", since)
-        workers = self.config.parallel or max(1, len(usable_cores()) // self.config.cores)
-        size = min(self.chunk, -(-len(since) // workers))
+        size = min(self.chunk, -(-len(since) // idle))
         size = max(size, -(-len(since) // LARGEST_FOREACH))
+        remote = os.environ.get("METAFLOW_DECOSPECS", "").split()
+        own = asking(cores, memory_mb)
         values = {
             "store_url": self.run.store.url,
             "run_name": self.run.name,
             "job": one.name,
             "chunk": size,
-            "max_workers": workers,
-            "decospecs": [asking(cores, memory_mb)],
+            "max_workers": idle,
+            # What the variable names, Metaflow adds itself.
+            "decospecs": [one for one in on_machines([own, *remote]) if one not in remote]
+            if remote
+            else [own],
             **in_namespace(self.config.metaflow.namespace),
         }
         self._flows.append((Flow(values, _variables()), one))

@@ -3,7 +3,7 @@
     {run}/pilot/tasks/LIST.json           tasks that wait, in the order of a list; from a driver
     {run}/pilot/claims/LIST/n.json        create-only: which allocation has taken number n
     {run}/pilot/ended/LIST/n.json         number n has ended, or was lost with its worker
-    {run}/pilot/begun/JOB.json            an allocation has begun
+    {run}/pilot/begun/JOB.json            an allocation has started
 
 A list and what belongs to it go when the last of its tasks is told.
 """
@@ -16,12 +16,12 @@ import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from benchmark.tasks import Ranks, Resources
+from benchmark.records.tasks import Ranks, Resources
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from benchmark.tasks import Run, Task
+    from benchmark.records.tasks import Run, Task
 
 
 @dataclass(frozen=True)
@@ -64,10 +64,10 @@ class Lists:
         try:
             return [_entry(values) for values in json.loads(data or b"[]")]
         except (ValueError, TypeError, KeyError):
-            return []  # A write that was cut: whoever wrote it asks again.
+            return []  # A write that was cut: its writer asks again.
 
     def withdraw(self, name: str) -> None:
-        """Nobody takes anything more of the list."""
+        """No one takes anything more of the list."""
         self._store.delete([f"{self._root}/tasks/{name}.json"])
         for part in ("claims", "ended"):
             self._store.delete(self._store.list(f"{self._root}/{part}/{name}"))
@@ -107,7 +107,7 @@ class Lists:
         self._store.put(f"{self._root}/begun/{job}.json", b"{}")
 
     def begun(self) -> set[str]:
-        """The allocations that have begun, by the names of their jobs."""
+        """The allocations that have started, by the names of their jobs."""
         return {_stem(path) for path in self._store.list(f"{self._root}/begun")}
 
     def forget(self, job: str) -> None:

@@ -9,31 +9,34 @@ from __future__ import annotations
 
 import collections
 import json
+import logging
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
-from benchmark import results
 from benchmark.compute import submissions
-from benchmark.compute.arrays import PREFIX, log_path, script
+from benchmark.compute.arrays import PREFIX
 from benchmark.compute.cluster import ClusterError, Pace, Request
 from benchmark.compute.dispatcher import account
 from benchmark.compute.faults import PassingError
+from benchmark.compute.job_script import log_path, script
 from benchmark.compute.pilot.lists import Lists, Place
 from benchmark.compute.slurm import checks
 from benchmark.compute.slurm.commands import Slurm
 from benchmark.compute.waiting import WaitingDispatcher
 from benchmark.errors import BenchmarkError, ConfigError
-from benchmark.results import Cause, Record
+from benchmark.records import results
+from benchmark.records.results import Cause, Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from benchmark.compute.cluster import Elements
     from benchmark.compute.submissions import Submission
-    from benchmark.config import Config
-    from benchmark.tasks import Run, Task
+    from benchmark.config.loading import Config
+    from benchmark.records.tasks import Run, Task
 
+_log = logging.getLogger("benchmark.compute")
 METHOD = "pilot"
 WRAPPER = "benchmark.compute.pilot.pilot_wrapper"
 # An allocation stops taking tasks this long before its end.
@@ -59,6 +62,12 @@ class PilotDispatcher(WaitingDispatcher):
         self._is_adopted = False
         remote = "://" in run.store.url
         self._poll_s = self.poll_s or (1.0 if remote else 0.02)
+
+    @classmethod
+    def places(cls, config: Config) -> int:
+        """The workers of all allocations."""
+        pilot = config.slurm.pilot
+        return pilot.jobs * pilot.nodes * max(1, (pilot.cores or config.cores) // config.cores)
 
     @classmethod
     def check(cls, config: Config) -> None:
@@ -105,21 +114,47 @@ class PilotDispatcher(WaitingDispatcher):
         self._add(new)
 
     def close(self) -> None:
-        """Withdraw what waits and end the allocations, unless `detached`.
+        """Withdraw what waits and end the allocations, unless `detached`, or others use them.
 
         Raises:
             BenchmarkError: allocations that could not be ended, by their ids.
         """
         pilots = list(self._pilots.values())
-        names = {place.name for place in self._places}
+        places = list(self._places)
         self._pilots.clear()
         self._places.clear()
         self._tasks.clear()
         if self.detached or not self._is_adopted:
             return
-        for name in names:
+        shared = self._shared()
+        for name in {place.name for place in places} - shared:
             self._lists.withdraw(name)
-        self._end(pilots)
+        for place in places:
+            if place.name in shared and self._lists.claim(place, "withdrawn"):
+                self._lists.end(place, lost=True)
+        if shared:
+            _log.warning(
+                "%d allocations of 'pilot' go on: tasks that were not selected use them.",
+                len(pilots),
+            )
+        else:
+            self._end(pilots)
+        self._note_waits([])
+
+    def _shared(self) -> set[str]:
+        """The lists with tasks that this driver was not given and that have not ended."""
+        if not self.others:
+            return set()
+        aside = results.attempt_index(self.run).aside
+        ended = self._lists.ended()
+        left = {
+            Place(name, n): entry.key
+            for name in self._lists.names()
+            for n, entry in enumerate(self._lists.read(name))
+            if entry.key in self.others and entry.since >= aside.get(entry.key, 0)
+        }
+        done = {one.task for one in results.current_records(self.run, set(left.values()), aside)}
+        return {place.name for place, key in left.items() if key not in done and place not in ended}
 
     def _adopt(self) -> None:
         """Take over the lists and the allocations of earlier drivers."""
@@ -129,6 +164,7 @@ class PilotDispatcher(WaitingDispatcher):
             self._end(cancelled)
         self._pilots = {one.name: one for one in known if not one.cancelled}
         index = results.attempt_index(self.run)
+        shared = self._shared()
         for name in self._lists.names():
             entries = self._lists.read(name)
             wanted = {
@@ -137,7 +173,7 @@ class PilotDispatcher(WaitingDispatcher):
                 if entry.key in self._tasks and entry.since >= index.aside.get(entry.key, 0)
             }
             self._places |= wanted
-            if not wanted:
+            if not wanted and name not in shared:
                 self._lists.withdraw(name)
 
     def _add(self, tasks: Sequence[Task]) -> None:
@@ -209,8 +245,10 @@ class PilotDispatcher(WaitingDispatcher):
                 over[one.name] = one
         if over:
             claims = self._lists.claims()
-            held = [place for place, job in claims.items() if job in over and place in self._places]
-            self._hear(dict.fromkeys(held, True))
+            held = [place for place, job in claims.items() if job in over]
+            for place in set(held) - self._places.keys() - self._lists.ended().keys():
+                self._lists.end(place, lost=True)  # For the driver that is given it.
+            self._hear(dict.fromkeys(filter(self._places.__contains__, held), True))
         for name, one in over.items():
             self._stillborn = 0 if name in begun else self._stillborn + 1
             if self._stillborn >= STILLBORN:
@@ -235,6 +273,8 @@ class PilotDispatcher(WaitingDispatcher):
 
     def _report_hopeless(self, present: Elements) -> None:
         waits = [present.get(str(one.job), {}).get(0) for one in self._pilots.values()]
+        notes = (element.note for element in waits if element)
+        self._report_waits("allocation", self._slurm.name, notes)
         reasons = {element.reason for element in waits if element and element.is_hopeless}
         now = time.monotonic()
         if not reasons or len(reasons) < len({e.reason for e in waits if e}):
@@ -305,10 +345,11 @@ class PilotDispatcher(WaitingDispatcher):
         for place in places:
             self._places.pop(place, None)
         left = {place.name for place in self._places}
-        for name in {place.name for place in places}:
-            if name not in left:
-                self._lists.withdraw(name)
-        self._lists.told(place for place in places if place.name in left)
+        over = {place.name for place in places} - left
+        for name in over - (self._shared() if over else set()):
+            self._lists.withdraw(name)
+        # The end stays in a list that others share, for the next driver of the task to find.
+        self._lists.told(place for place in places if place.name in left and not self.others)
 
 
 def _request(config: Config, name: str, log: str) -> Request:

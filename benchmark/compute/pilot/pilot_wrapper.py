@@ -22,8 +22,8 @@ from benchmark.compute.pilot.lists import Lists, Place
 from benchmark.compute.pilot.workers import Worker, local_worker, ranks_worker
 from benchmark.compute.slurm.commands import hosts
 from benchmark.errors import BenchmarkError, StoreError
+from benchmark.records.tasks import Run
 from benchmark.store import open_store
-from benchmark.tasks import Run
 
 if TYPE_CHECKING:
     from benchmark.compute.pilot.lists import Entry
@@ -107,7 +107,7 @@ class Allocation:
         self._seen = set(names)
 
     def _give(self) -> None:
-        """Tasks to whoever is free, in their order; one that does not fit now is passed over."""
+        """Tasks to free workers, in their order; one that does not fit now is passed over."""
         left = self._ends - time.monotonic()
         for _ in range(len(self._waiting)):
             if not (self._idle or any(self._free.values())):

@@ -13,10 +13,10 @@ import sys
 from typing import TYPE_CHECKING
 
 from benchmark.errors import BenchmarkError
-from benchmark.execution.mpi import HOSTS_VARIABLE, MPI_VARIABLE
+from benchmark.execution.machine.mpi import HOSTS_VARIABLE, MPI_VARIABLE
 
 if TYPE_CHECKING:
-    from benchmark.tasks import Run
+    from benchmark.records.tasks import Run
 
 CLOSE_S = 5.0
 

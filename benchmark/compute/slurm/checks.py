@@ -13,7 +13,7 @@ from benchmark.compute.slurm.commands import call
 from benchmark.errors import BenchmarkError, ConfigError
 
 if TYPE_CHECKING:
-    from benchmark.config import Config
+    from benchmark.config.loading import Config
 
 PATIENCE_S = 60.0
 _log = logging.getLogger("benchmark.compute")

@@ -21,14 +21,15 @@ from benchmark.compute.cluster import (
     Elements,
     Request,
     TooManyError,
+    indices,
 )
 from benchmark.compute.faults import PassingError
-from benchmark.results import Cause
+from benchmark.records.results import Cause
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Mapping
 
-    from benchmark.config import SlurmOptions
+    from benchmark.config.method_options import SlurmOptions
 
 INDEX_VARIABLE = "SLURM_ARRAY_TASK_ID"
 ANSWER_S = 100.0
@@ -47,7 +48,7 @@ _OVER = {
     *("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "LAUNCH_FAILED", "NODE_FAIL"),
     *("OUT_OF_MEMORY", "PREEMPTED", "RECONFIG_FAIL", "REVOKED", "TIMEOUT"),
 }
-# Reasons to wait that nobody but a person can end; those of limits a job itself is above.
+# Reasons to wait that no one but a person can end; those of limits a job itself is above.
 _HOPELESS = re.compile(
     r"Partition(Config|NodeLimit|TimeLimit|Inactive|Down)|BadConstraints|JobHeldAdmin"
     r"|Invalid(Account|QOS)|AccountNotAllowed|QOSNotAllowed|DependencyNeverSatisfied"
@@ -55,6 +56,19 @@ _HOPELESS = re.compile(
     r"|(Assoc|QOS)\w*(PerJob|PerNode|MinCpu|MinGRES|MinMem)\w*|Reservation(Deleted|Invalid)"
 )
 _HELD = re.compile(r"(?i)launch failed requeued held|JobHoldMaxRequeue")
+# What helps where a job waits for more than its turn; `%s` is Slurm's reason.
+_NOTES = {
+    r"JobHeldUser": "they are held (%s); `scontrol release JOB` releases them",
+    r"JobHeldAdmin": "an administrator has held them (%s)",
+    r"ReqNodeNotAvail.*|NodeDown|Resources.*Drain.*|Nodes required .*": (
+        "nodes are drained, down or reserved (%s); `sinfo -R` lists why"
+    ),
+    r"Reservation": "they wait for a reservation (%s)",
+    r"(Assoc|QOS)\w*(Limit|PerUser|PerAccount)\w*": (
+        "a limit of the account or the QOS is reached (%s); they start when other jobs end"
+    ),
+    r"Partition(Down|Inactive)": "the partition starts no jobs (%s)",
+}
 _CAUSES = {
     "TIMEOUT": (Cause.TIMEOUT, "Slurm ended the job at its time limit"),
     "OUT_OF_MEMORY": (Cause.MEMORY, "Slurm ended the job for its memory"),
@@ -156,8 +170,9 @@ class Slurm:
     def present(self) -> Elements:
         found: Elements = {}
         for line in call(*_SQUEUE).splitlines():
-            job, index, state, reason, *_ = line.split("|")
-            found.setdefault(job, {})[int(index) if index.isdigit() else 0] = element(state, reason)
+            job, index, state, reason, number, _ = line.split("|", 5)
+            kept = element(state, reason, number=number)
+            found.setdefault(job, {})[int(index) if index.isdigit() else 0] = kept
         return found
 
     def past(self, jobs: Collection[str]) -> Elements:
@@ -184,7 +199,7 @@ class Slurm:
     def cancel_element(self, job: str, index: int) -> None:
         self.cancel([f"{job}_{index}"])
 
-    def cause_of(self, element: Element | None) -> tuple[Cause, str]:
+    def cause_of(self, element: Element | None, log: Path) -> tuple[Cause, str]:
         if element is None:
             return Cause.INFRASTRUCTURE, "Slurm does not know the job any more."
         if element.is_held:
@@ -193,10 +208,26 @@ class Slurm:
         cause, words = _CAUSES.get(
             element.state, (Cause.INFRASTRUCTURE, f"Slurm ended the job as {element.state}")
         )
+        if cause is Cause.TIMEOUT and not self._has_ended_on_its_node(element, log):
+            cause, words = Cause.INFRASTRUCTURE, f"{words}, but its node did not end it"
         reason = "" if element.reason in ("", "None", "(null)") else element.reason
         code = f"exit code {element.code}" if element.code not in ("", "0:0") else ""
         told = ", ".join(dict.fromkeys(part for part in (element.state, reason, code) if part))
         return cause, f"{words} ({told})."
+
+    def _has_ended_on_its_node(self, element: Element, log: Path) -> bool:
+        """Whether the node wrote that it ended the job at its limit, as a living node does.
+
+        For a node that was lost or hung, the controller alone counts the time to the limit. Where
+        that cannot be known the limit is believed.
+        """
+        elsewhere = any(flag.startswith(("--error", "-e")) for flag in self._options.flags)
+        try:
+            text = log.read_bytes().decode(errors="replace")
+        except OSError:
+            return True
+        line = rf"\*\*\* (JOB|STEP) {re.escape(element.number)}\b.* DUE TO TIME LIMIT"
+        return elsewhere or not element.number or bool(re.search(line, text))
 
     def _sbatch(self, options: list[str], script: str) -> str:
         try:
@@ -246,21 +277,25 @@ def hosts(variables: Mapping[str, str]) -> list[str]:
     return call("scontrol", "show", "hostnames", listed).split() if listed else []
 
 
-_SQUEUE = ("squeue", "--me", "-h", "-r", "-t", "all", "-o", "%F|%K|%T|%r|%j")
+_SQUEUE = ("squeue", "--me", "-h", "-r", "-t", "all", "-o", "%F|%K|%T|%r|%A|%j")
 
 
-def element(state: str, reason: str = "", code: str = "") -> Element:
+def element(state: str, reason: str = "", code: str = "", number: str = "") -> Element:
     """An element by Slurm's words; a word that is not known is taken for one that goes on."""
     word = state.split(maxsplit=1)[0].rstrip("+") if state.strip() else "UNKNOWN"
     waits = word in ("PENDING", "REQUEUED", "REQUEUE_HOLD", "SPECIAL_EXIT")
+    plain = reason.strip("()")
+    notes = (text % plain for words, text in _NOTES.items() if re.fullmatch(words, plain))
     return Element(
         state=word,
         reason=reason,
         code=code,
         is_over=word in _OVER,
         waits=waits,
-        is_hopeless=waits and bool(_HOPELESS.fullmatch(reason.strip("()"))),
-        is_held=waits and bool(_HELD.fullmatch(reason.strip("()"))),
+        is_hopeless=waits and bool(_HOPELESS.fullmatch(plain)),
+        is_held=waits and bool(_HELD.fullmatch(plain)),
+        note=next(notes, "") if waits else "",
+        number=number,
     )
 
 
@@ -311,15 +346,15 @@ def call(*command: str, text: str = "") -> str:
 
 
 def _accounted(jobs: Collection[str], found: Elements) -> None:
-    columns = ("-o", "JobID,State,Reason,ExitCode")
+    columns = ("-o", "JobID,State,Reason,ExitCode,JobIDRaw")
     told = call("sacct", "-X", "-P", "-n", "-D", "-j", ",".join(jobs), *columns)
     lines = [line.split("|") for line in told.splitlines()]
-    # "7_[6-15]", those that wait, goes on naming elements that have begun and have a line of their
-    # own. Of an element that was requeued the last line counts.
-    for name, state, reason, code in sorted(lines, key=lambda line: "[" not in line[0]):
+    # "7_[6-15]", those that wait, goes on naming elements that have started and have a line of
+    # their own. Of an element that was requeued the last line counts.
+    for name, *facts in sorted(lines, key=lambda line: "[" not in line[0]):
         job, _, index = name.partition("_")
         for number in indices(index or "0"):
-            found.setdefault(job, {})[number] = element(state, reason, code)
+            found.setdefault(job, {})[number] = element(*facts)
 
 
 def _remembered(job: str, found: Elements) -> None:
@@ -338,14 +373,5 @@ def _described(line: str, jobs: Collection[str], found: Elements) -> None:
     if job in jobs:
         for number in indices(facts.get("ArrayTaskId", "0")):
             found.setdefault(job, {})[number] = element(
-                facts.get("JobState", ""), facts.get("Reason", ""), facts.get("ExitCode", "")
+                *(facts.get(key, "") for key in ("JobState", "Reason", "ExitCode", "JobId"))
             )
-
-
-def indices(text: str) -> Iterator[int]:
-    """The numbers of "7" and of "[0-3,5,8-12:2%4]"."""
-    for part in text.strip("[]").partition("%")[0].split(","):
-        found = re.fullmatch(r"(\d+)(?:-(\d+)(?::(\d+))?)?", part)
-        if found:
-            first, last, step = (int(group) if group else None for group in found.groups())
-            yield from range(first or 0, (last if last is not None else first or 0) + 1, step or 1)

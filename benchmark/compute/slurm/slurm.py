@@ -10,13 +10,18 @@ from benchmark.compute.slurm.commands import Slurm
 
 if TYPE_CHECKING:
     from benchmark.compute.cluster import Cluster
-    from benchmark.config import Config
+    from benchmark.config.loading import Config
 
 
 class SlurmDispatcher(ArrayDispatcher):
     """Array jobs of Slurm."""
 
     wrapper = "benchmark.compute.slurm.slurm_wrapper"
+
+    @classmethod
+    def places(cls, config: Config) -> int | None:
+        """As many elements as an array's throttle lets run."""
+        return config.slurm.throttle or config.parallel
 
     @classmethod
     def check(cls, config: Config) -> None:

@@ -13,9 +13,9 @@ from benchmark.compute.jobs import own_key
 from benchmark.compute.slurm.commands import INDEX_VARIABLE, hosts
 from benchmark.errors import BenchmarkError
 from benchmark.execution.__main__ import main as run_task
-from benchmark.execution.mpi import HOSTS_VARIABLE
+from benchmark.execution.machine.mpi import HOSTS_VARIABLE
+from benchmark.records.tasks import Run
 from benchmark.store import open_store
-from benchmark.tasks import Run
 
 
 def main(url: str, name: str, job: str) -> int:

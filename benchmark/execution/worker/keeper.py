@@ -4,6 +4,7 @@ A keeper is forked from a zygote and ends with its task. It ends early, with the
 its runner goes (the socket hangs up) or its zygote dies (SIGTERM from the kernel).
 """
 
+import contextlib
 import json
 import os
 import select
@@ -23,7 +24,7 @@ from benchmark.execution.worker.shared_memory import SharedMemory, send_view
 SAFE = "outcome.safe"
 OWN_SIGNAL = "own-signal"
 TICK_S = 0.02
-# For so long whoever ends a task from outside may take to reach its keeper or runner, too.
+# For so long a process that ends a task from outside may take to reach its keeper or runner, too.
 _SENDER_S = 0.3
 _OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 # Where hanging up has no event of its own it is read as an end: nothing else comes.
@@ -59,6 +60,7 @@ class Keeper:
         self._cache_mb = 0.0
         self._weighed = 0.0
         self._weigh_every = 0.0
+        self._gate: Optional[socket.socket] = None
 
     def run(self, body: Callable[[Dict[str, Any]], None], report: int) -> Dict[str, Any]:
         """Run `body(request)` as the task; returns the report when the tree is gone.
@@ -128,7 +130,7 @@ class Keeper:
             self.abandoned = True
 
     def _seek_sender(self, ended: Ended) -> None:
-        """Who ended the task by a signal: itself, or somebody who ends its keeper or runner too."""
+        """Who ended the task by a signal: itself, or someone who ends its keeper or runner too."""
         if ended.signal not in _OUTSIDE:
             return
         note = linux.read_head(os.path.join(self.request["work"], OWN_SIGNAL), 8)
@@ -147,14 +149,19 @@ class Keeper:
         if self.namespace:
             linux.new_pid_namespace()
         inside, outside = socket.socketpair()
+        gate, keepers_gate = socket.socketpair()
         pid = os.fork()
         if pid:
             inside.close()
+            gate.close()
             with outside:
                 if self._shared and self.request.get("apart"):
                     self._shared.receive(outside)
+            self._weigh_the_start(pid, keepers_gate)
             return pid
         outside.close()
+        keepers_gate.close()
+        self._gate = gate
         try:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -176,12 +183,22 @@ class Keeper:
             if task == 0:
                 os.close(status)
                 self._become_task(body, outputs)
+            gate.close()
             for fd in outputs:
                 os.close(fd)
             _init(task, status)
         finally:
             os._exit(127)
         return 0
+
+    def _weigh_the_start(self, pid: int, gate: socket.socket) -> None:
+        """What a task has from its zygote is not its own: it begins when that was weighed."""
+        with gate, contextlib.suppress(OSError):
+            if self.group or self.crowd:
+                return
+            gate.settimeout(max(0.1, self.request["deadline"] - time.monotonic()))
+            if gate.recv(1):
+                self._weigh_by_hand(pid)
 
     def _move_in(self, channel: socket.socket) -> None:
         """As the init of a namespace: see its processes and, set apart, its files alone."""
@@ -204,6 +221,10 @@ class Keeper:
             self.group.enter()
         if hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(0, self.request["cores"])
+        if self._gate:
+            with self._gate as gate, contextlib.suppress(OSError):
+                gate.sendall(b"1")
+                gate.recv(1)
         body(self.request)
 
     def _watch(self, pid: int, logs: List[CappedLog], status: int, wake: int) -> Ended:

@@ -91,7 +91,7 @@ def new_pid_namespace() -> None:
 
 
 def mount_own_proc() -> None:
-    """In a fresh PID namespace: a /proc that shows it, seen by nobody else."""
+    """In a fresh PID namespace: a /proc that shows it, seen by no one else."""
     _checked(_libc.unshare(CLONE_NEWNS), "unshare(CLONE_NEWNS)")
     _checked(_libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None), "mount(private)")
     flags = MS_NOSUID | MS_NODEV | MS_NOEXEC

@@ -6,7 +6,7 @@ task's folder, and System V segments. What the processes map is part of their ow
 
 A task that is set apart has a /dev/shm and IPC objects of its own, which are its memory entirely.
 Otherwise an object is the task's if one of its processes has been seen with it. An object that
-nobody holds open is the task's if it is new, of this user, and no other sandbox runs beside it.
+no one holds open is the task's if it is new, of this user, and no other sandbox runs beside it.
 """
 
 import array
@@ -136,7 +136,7 @@ class SharedMemory:
     def _written_segments(self) -> Iterator[Tuple[Object, int, int]]:
         if self._segments is None:
             return
-        lines = os.pread(self._segments, 1 << 20, 0).decode("ascii", "replace").splitlines()
+        lines = _whole(self._segments).decode("ascii", "replace").splitlines()
         names = lines[0].split() if lines else []
         if not {"shmid", "cpid", "uid", "rss"} <= set(names):
             return
@@ -167,6 +167,16 @@ class SharedMemory:
                 found.update(_held(int(name), self._devices))
                 found.update(one for one, _ in _mappings(int(name), "maps"))
         return found
+
+
+def _whole(handle: int) -> bytes:
+    """A file of /proc, which gives no more than a page at once."""
+    data = b""
+    while True:
+        more = os.pread(handle, 1 << 16, len(data))
+        if not more:
+            return data
+        data += more
 
 
 def send_view(channel: socket.socket) -> None:

@@ -118,7 +118,7 @@ def _run_script(entry: Dict[str, Any]) -> None:
     random.seed()
     if "numpy" in sys.modules:
         sys.modules["numpy"].random.seed()
-    # The zygote has neither of these, so that nobody's packages are taken for a framework's.
+    # The zygote has neither of these, so that no one's packages are taken for a framework's.
     if sys.prefix == sys.base_prefix and os.path.isdir(site.getusersitepackages()):
         sys.path.append(site.getusersitepackages())
     for name in [name for name in sys.modules if name.split(".")[0] == "benchmark"]:

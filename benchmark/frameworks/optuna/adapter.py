@@ -113,7 +113,7 @@ class Search:
                 study.enqueue_trial(params)
         while time.monotonic() < self.end or not self.best:
             study.optimize(self.objective, n_trials=1, catch=(ValueError, FloatingPointError))
-            # Those that were enqueued and not begun are among the trials as well.
+            # Those that were enqueued and not started are among the trials as well.
             done = sum(trial.state.is_finished() for trial in study.trials)
             if done == self.trials or (not self.best and done >= len(FIRST) + 8):
                 break
@@ -187,7 +187,7 @@ def predict(model, frame, problem):
 
 
 def describe(model):
-    """The trials that were begun, each with its validation score and share, best first."""
+    """The trials that were started, each with its validation score and share, best first."""
     begun = [trial for trial in model.study.trials if trial.datetime_start is not None]
     begun.sort(key=lambda trial: (trial.value is None, -(trial.value or 0.0)))
     return {

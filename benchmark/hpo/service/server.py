@@ -16,7 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.errors import BenchmarkError
-from benchmark.hpo.service.guard import (
+from benchmark.hpo.service.backends.database import DatabaseBackend
+from benchmark.hpo.service.backends.memory import MemoryBackend
+from benchmark.hpo.service.backends.store import StoreBackend
+from benchmark.hpo.service.core.backend import Backend
+from benchmark.hpo.service.core.service import Service
+from benchmark.hpo.service.web import traces
+from benchmark.hpo.service.web.access_log import AccessLog
+from benchmark.hpo.service.web.guard import (
     RATE,
     Guard,
     TokenError,
@@ -24,14 +31,12 @@ from benchmark.hpo.service.guard import (
     read_again,
     read_tokens,
 )
-from benchmark.hpo.service.homes import DatabaseHome, Home, MemoryHome, StoreHome
-from benchmark.hpo.service.service import Service
 from benchmark.store import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from benchmark.hpo.service.guard import Right
+    from benchmark.hpo.service.web.guard import Right
 
 
 # A sampler computes in a thread beside those that answer: each step of theirs would wait 5 ms.
@@ -40,10 +45,6 @@ _log = logging.getLogger("benchmark.hpo.service")
 # Requests under way may end, then what no acknowledged result depends on is cut off.
 _GRACE_S, _LAST_S = 4, 9.0
 _MOST_FAULTS = 1000
-
-
-class ServeError(BenchmarkError):
-    """The server cannot start."""
 
 
 @dataclass(frozen=True)
@@ -58,27 +59,28 @@ class Options:
     insecure: bool = False
     rate: float = RATE
     trusted_proxies: tuple[str, ...] = ()
+    access_log: Path | None = None
 
 
-def home_of(storage: str | None, store_url: str) -> Home:
+def backend_of(storage: str | None, store_url: str) -> Backend:
     """`memory`, a database's URL, or else journals in the store."""
     if storage == "memory":
-        return MemoryHome()
+        return MemoryBackend()
     if storage is None:
-        return StoreHome(open_store(store_url))
+        return StoreBackend(open_store(store_url))
     if "://" not in storage:
-        return StoreHome(open_store(storage))
-    return DatabaseHome(storage, open_store(store_url))
+        return StoreBackend(open_store(storage))
+    return DatabaseBackend(storage, open_store(store_url))
 
 
 def check(options: Options) -> None:
     """Refuse what would be open to everybody without anybody having said so.
 
     Raises:
-        ServeError: the address is not this machine's own and there is no token file.
+        BenchmarkError: the address is not this machine's own and there is no token file.
     """
     if options.token_file is None and not options.insecure and not is_loopback(options.host):
-        raise ServeError(
+        raise BenchmarkError(
             f"'{options.host}' can be reached from other machines and there is no --token-file; "
             "give one, listen on 127.0.0.1, or say --insecure where a network policy guards it."
         )
@@ -90,13 +92,16 @@ def serve(options: Options, store_url: str, say: Callable[[str], None]) -> None:
     Raises:
         BenchmarkError: the tokens, the storage or a port cannot be had.
     """
-    from benchmark.hpo.service.connections import Limits, Server, most_connections
-    from benchmark.hpo.service.rest import make_app
+    from benchmark.hpo.service.app import make_app
+    from benchmark.hpo.service.web.connections import Limits, Server, most_connections
 
     check(options)
+    traces.check()
     tokens = read_tokens(options.token_file) if options.token_file else None
     listening = _listen(options.host, options.port)
-    service = Service(home_of(options.storage, store_url))
+    if traces.is_on():
+        traces.follow_databases()
+    service = Service(backend_of(options.storage, store_url))
     local = tokens is None and not options.insecure
     last = threading.Timer(_LAST_S, _cut_off)
     last.daemon = True
@@ -106,37 +111,40 @@ def serve(options: Options, store_url: str, say: Callable[[str], None]) -> None:
         last.start()
 
     with contextlib.ExitStack() as ending:
-        app = Guard(make_app(service, ending.close), tokens, options.rate, local=local)
+        app: Any = Guard(make_app(service, ending.close), tokens, options.rate, local=local)
+        if options.access_log is not None:
+            app = AccessLog(app, options.access_log)
         most = most_connections(1 if options.grpc_port is None else 2)
         if options.grpc_port is not None:
-            from benchmark.hpo.service.grpc_wire import start
+            from benchmark.hpo.service.classic.grpc_wire import start
 
             wire, port = start(
                 service, options.host, options.grpc_port, tokens, rate=options.rate, most=most
             )
             ending.callback(lambda: wire.stop(grace=2).wait())
             say(f"gRPC: {_shown(options.host)}:{port}")
-        say(f"HTTP: http://{_shown(options.host)}:{listening.getsockname()[1]}/")
-        server = Server(
-            app,
-            Limits(most=most),
-            on_end,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            lifespan="on",
-            timeout_graceful_shutdown=_GRACE_S,
-            proxy_headers=bool(options.trusted_proxies),
-            forwarded_allow_ips=list(options.trusted_proxies),
-        )
-        sys.setswitchinterval(_SWITCH_S)
-        signal.signal(signal.SIGTERM, _interrupt)
         if tokens is not None and options.token_file is not None:
             again = partial(_tokens_again, options.token_file, tokens)
             signal.signal(signal.SIGHUP, lambda *_: again())
-        # uvicorn raises the signal anew after an end that was in order.
+        # uvicorn raises the signal again after an end that was in order.
         ending.callback(last.cancel)
+        signal.signal(signal.SIGTERM, _interrupt)
         with contextlib.suppress(KeyboardInterrupt):
+            # Who reads the line may send a signal, which would kill a process that is not ready.
+            say(f"HTTP: http://{_shown(options.host)}:{listening.getsockname()[1]}/")
+            server = Server(
+                app,
+                Limits(most=most),
+                on_end,
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                lifespan="on",
+                timeout_graceful_shutdown=_GRACE_S,
+                proxy_headers=bool(options.trusted_proxies),
+                forwarded_allow_ips=list(options.trusted_proxies),
+            )
+            sys.setswitchinterval(_SWITCH_S)
             server.run(sockets=[listening])
 
 
@@ -171,7 +179,7 @@ def _listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         listening.close()
         reason = error.strerror or str(error)
-        raise ServeError(
+        raise BenchmarkError(
             f"The port {port} of {host} cannot be had: {reason}; choose another with --port."
         ) from None
     return listening
@@ -208,10 +216,12 @@ class Seldom(logging.Filter):
 
 
 def quieten() -> None:
-    """Optuna tells every study on standard error; a signal to end must not be eaten by a pool."""
+    """Log warnings alone, and of many alike a few; a signal to end must not be eaten by a pool."""
     import optuna
 
-    for handler in logging.getLogger().handlers:
-        handler.addFilter(Seldom())
+    shown = logging.StreamHandler()
+    shown.addFilter(Seldom())
+    form = "%(asctime)s %(levelname)s %(message)s"
+    logging.basicConfig(level=logging.WARNING, format=form, handlers=[shown])
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)

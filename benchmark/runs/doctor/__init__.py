@@ -1,10 +1,10 @@
-"""doctor: looks at configuration, store and machine, and says how to mend what is wrong.
+"""doctor: check configuration, store and machine, and report how to fix what is wrong.
 
     for finding in examine(load_config()):
         print(finding.level, finding.subject, finding.message, finding.mend)
 
-Nothing is changed but for one object that is written to the store and deleted again. What asks
-another machine has a deadline, so that a store that hangs is a finding.
+Nothing is changed except for one object that is written to the store and deleted again. Requests to
+other machines have a deadline, so that a store that hangs is a finding.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from benchmark.runs.doctor.patience import Asked
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from benchmark.config import Config, LoadedConfig
+    from benchmark.config.loading import Config, LoadedConfig
     from benchmark.frameworks.framework import Framework
 
 __all__ = ["Finding", "Level", "examine", "exit_code"]
 
 
 def examine(loaded: LoadedConfig) -> Iterator[Finding]:
-    """Every finding, in an order for people; what may take long is begun first."""
+    """Every finding, in a readable order; slow checks are started first."""
     config = loaded.values
     url = config.store_url
     asked = [Asked(storage.STORE, partial(storage.check_store, url))]
@@ -59,7 +59,7 @@ def examine(loaded: LoadedConfig) -> Iterator[Finding]:
 
 
 def exit_code(findings: list[Finding]) -> int:
-    """0 without a fault, 2 where the configuration is at fault, 1 where only the machine is."""
+    """0 without a fault, 2 if the configuration is at fault, 1 if only the machine is."""
     faults = [finding for finding in findings if finding.level == "fault"]
     if any(finding.is_configuration for finding in faults):
         return 2
@@ -71,4 +71,4 @@ def _methods(config: Config, frameworks: Mapping[str, Framework]) -> set[str]:
         names = {label: framework.name for label, framework in frameworks.items()}
         return set(methods.methods_of(config, names).methods.values())
     except BenchmarkError:
-        return set()  # The configuration's own check says it.
+        return set()  # The configuration's own check reports it.

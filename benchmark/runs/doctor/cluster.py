@@ -1,7 +1,9 @@
-"""A Slurm cluster: commands, version, partitions, and whether a node has what a task needs."""
+"""Check a Slurm cluster: commands, version, partitions, and what a node has for a task."""
 
 from __future__ import annotations
 
+import contextlib
+import secrets
 import shlex
 import sys
 import time
@@ -18,40 +20,44 @@ from benchmark.runs.doctor.storage import folder_of, is_remote
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from benchmark.config import Config
+    from benchmark.config.loading import Config
 
 CLUSTER = "slurm"
 FIRST_JOB_S = 45
+SEEN_S = 5.0
 
 
 def check_cluster(config: Config) -> Iterator[Finding]:
-    """What is there, what the configuration asks of it, and one small job."""
+    """Check what the cluster has, what the configuration needs, and run one small job."""
     try:
         version = call("sinfo", "--version").strip()
         settings = Slurm(config.slurm).settings()
         partitions = checks.partitions()
     except BenchmarkError as error:
-        message, _, mend = str(error).rstrip(".").partition("; ")
-        yield fault(CLUSTER, message, mend or "ask whoever runs the cluster")
+        message, _, fix = str(error).rstrip(".").partition("; ")
+        yield fault(CLUSTER, message, fix or "ask the cluster's administrator")
         return
     yield ok(CLUSTER, f"{version}, arrays of up to {settings.get('MaxArraySize', 'unknown')} tasks")
     for one in partitions:
         limit = "no time limit" if one.time_s is None else f"at most {one.time_s / 3600:g} h"
         default = ", the default" if one.is_default else ""
         size = f"{one.nodes} nodes of {one.cores} cores and {one.memory_mb} MB"
-        say = ok if one.is_up else warning
-        yield say(CLUSTER, f"partition {one.name}{default}: {size}, {limit}")
+        finding = ok if one.is_up else warning
+        yield finding(CLUSTER, f"partition {one.name}{default}: {size}, {limit}")
     if "none" in settings.get("AccountingStorageType", ""):
-        yield ok(CLUSTER, "there is no accounting: ends are known while the controller keeps them")
+        yield ok(
+            CLUSTER, "no accounting: ends of jobs are known only while the controller keeps them"
+        )
     yield from _first_job(config)
 
 
 def _first_job(config: Config) -> Iterator[Finding]:
-    """A job of a moment: does it start, does it see the store, the program and Python?"""
+    """Run a very short job: does it start, and does it see the store, the program and Python?"""
     options = config.slurm
     python = options.python or sys.executable
     root = Path(benchmark.__file__).parents[1]
     looks = []
+    token: Path | None = None
     if options.image:
         image = shlex.quote(str(Path(options.image).expanduser()))
         runs = f"apptainer exec {image} python -c 'import benchmark, obstore; print(\"yes\")'"
@@ -61,27 +67,39 @@ def _first_job(config: Config) -> Iterator[Finding]:
         runs = f"{shlex.quote(python)} -c 'import obstore; print(\"yes\")'"
         looks.append(f"echo python $({runs})")
     if not is_remote(config.store_url):
-        # The folder itself may not be there before the first run.
+        # The folder itself may not exist before the first run.
         folder = folder_of(config.store_url).absolute()
         seen = folder if folder.is_dir() else folder.parent
-        looks.append(f"echo store $(test -w {shlex.quote(str(seen))} && echo yes)")
+        token = seen / f".automl-benchmark-{secrets.token_hex(8)}"
+        looks.append(f"echo store $({_exchange(token)} && echo yes)")
     named = [f"--{name}={value}" for name, value in Slurm(options).chosen().items()]
     small = ["--nodes=1", "--ntasks=1", "--mem=300M", "--time=1", f"--immediate={FIRST_JOB_S}"]
     script = "\n".join([*options.preamble, *looks])
-    begun = time.monotonic()
+    started = time.monotonic()
     try:
-        told = call("srun", "--quiet", *small, *named, *options.flags, "bash", "-c", script)
+        with _left(token):
+            answer = call("srun", "--quiet", *small, *named, *options.flags, "bash", "-c", script)
+            is_shared = token is None or _is_answered(token)
+    except OSError as error:
+        yield misconfigured(
+            CLUSTER,
+            f"the results' folder {config.store_url} cannot be written ({error.strerror})",
+            "correct its rights, or name another",
+        )
+        return
     except BenchmarkError as error:
         yield warning(
             CLUSTER,
             f"no job started within {FIRST_JOB_S} s ({str(error).rstrip('.')})",
-            "the cluster may be full: look with squeue, or name another partition in 'slurm'",
+            "the cluster may be full: check with squeue, or name another partition in 'slurm'",
         )
         return
-    took = time.monotonic() - begun
-    seen_there = {line.split()[0] for line in told.splitlines() if line.endswith(" yes")}
+    took = time.monotonic() - started
+    seen_there = {line.split()[0] for line in answer.splitlines() if line.endswith(" yes")}
+    if not is_shared:  # A folder of that name, but not this one.
+        seen_there.discard("store")
     yield ok(CLUSTER, f"a first job took {took:.1f} s from submission to its end")
-    for name, what, mend in (
+    for name, what, fix in (
         ("program", f"this program's folder {root}", "install it on a shared disk"),
         ("store", f"the results' folder {config.store_url}", "name a shared one, or a bucket"),
         ("image", f"the image {options.image} and apptainer", "build it on a shared disk"),
@@ -91,4 +109,36 @@ def _first_job(config: Config) -> Iterator[Finding]:
             if name in seen_there:
                 yield ok(CLUSTER, f"a node sees {what}")
             else:
-                yield misconfigured(CLUSTER, f"a node does not see {what}", mend)
+                yield misconfigured(CLUSTER, f"a node does not see {what}", fix)
+
+
+def _exchange(token: Path) -> str:
+    """What a node runs: read what was written here, and write the same for this side to read."""
+    here, there = shlex.quote(str(token)), shlex.quote(f"{token}.node")
+    return f'test "$(cat {here})" = {token.name} && cp {here} {there}'
+
+
+@contextlib.contextmanager
+def _left(token: Path | None) -> Iterator[None]:
+    """The token is in the results' folder while the block lasts."""
+    if token is None:
+        yield
+        return
+    token.write_text(token.name, encoding="utf-8")
+    try:
+        yield
+    finally:
+        for file in (token, Path(f"{token}.node")):
+            file.unlink(missing_ok=True)
+
+
+def _is_answered(token: Path) -> bool:
+    """Whether the node's copy is here; NFS may show a new file some seconds late."""
+    end = time.monotonic() + SEEN_S
+    while True:
+        with contextlib.suppress(OSError):
+            if Path(f"{token}.node").read_text(encoding="utf-8") == token.name:
+                return True
+        if time.monotonic() >= end:
+            return False
+        time.sleep(0.2)

@@ -1,4 +1,4 @@
-"""The configuration and the frameworks that it names: known, and with an interpreter to run in."""
+"""Check the configuration and its frameworks: known, and with an interpreter to run in."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from benchmark.cache import CACHE_VARIABLE
 from benchmark.compute import discovery, methods
-from benchmark.config import PREFIX
+from benchmark.config.cache import CACHE_VARIABLE
+from benchmark.config.loading import PREFIX
 from benchmark.errors import BenchmarkError, SetupError
 from benchmark.frameworks import environments, registry
 from benchmark.frameworks.uv import find_uv
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from benchmark.config import Config, LoadedConfig
+    from benchmark.config.loading import Config, LoadedConfig
     from benchmark.frameworks.framework import Framework
 
 CONFIGURATION, UV = "configuration", "uv"
 
 
 def check_layers(loaded: LoadedConfig) -> Iterator[Finding]:
-    """Where the values come from; names of variables only, for a value may be a key."""
+    """The sources of the values; only the names of variables, as a value may be a secret."""
     place = "the quickstart" if loaded.quickstart else loaded.file
     variables = sorted(
         name for name in os.environ if name.startswith(PREFIX) and name != CACHE_VARIABLE
@@ -36,13 +36,13 @@ def check_layers(loaded: LoadedConfig) -> Iterator[Finding]:
 
 
 def check_plan(config: Config, frameworks: Mapping[str, Framework]) -> Iterator[Finding]:
-    """What execute-compute would refuse."""
+    """Check what execute-compute would refuse."""
     try:
         check_seams(config)
         methods.check(config, {label: found.name for label, found in frameworks.items()})
     except BenchmarkError as error:
-        message, _, mend = str(error).rstrip(".").rpartition("; ")
-        yield misconfigured(CONFIGURATION, message or mend, mend if message else "")
+        message, _, fix = str(error).rstrip(".").rpartition("; ")
+        yield misconfigured(CONFIGURATION, message or fix, fix if message else "")
     for label, framework in frameworks.items():
         if config.runtime < framework.minimum_runtime:
             yield misconfigured(
@@ -54,7 +54,7 @@ def check_plan(config: Config, frameworks: Mapping[str, Framework]) -> Iterator[
 
 
 def configured(config: Config) -> tuple[dict[str, Framework], list[Finding]]:
-    """The frameworks by their names in the results, and what is wrong with those that are not."""
+    """The frameworks by their names in the results, and what is wrong with unknown ones."""
     scan = registry.scan(config.frameworks_path)
     found: dict[str, Framework] = {}
     wrong = [warning("frameworks", text.rstrip(".")) for text in scan.warnings]
@@ -65,7 +65,7 @@ def configured(config: Config) -> tuple[dict[str, Framework], list[Finding]]:
         try:
             name, version = registry.split_name(entry.name)
             framework = registry.get(name, config.frameworks_path)
-            # Another version is resolved with the environments, where there is patience for it.
+            # Another version is resolved with the environments, which have a longer deadline.
             found[entry.as_name] = replace(framework, pinned=version)
         except BenchmarkError as error:
             wrong.append(misconfigured("frameworks", str(error).rstrip(".")))
@@ -75,7 +75,7 @@ def configured(config: Config) -> tuple[dict[str, Framework], list[Finding]]:
 def check_environments(
     frameworks: Mapping[str, Framework], paths: Sequence[str | Path] = ()
 ) -> Iterator[Finding]:
-    """Each framework's environment: built, or the interpreter there from which it can be."""
+    """Check each framework's environment: it is built, or an interpreter to build it is there."""
     for label, framework in frameworks.items():
         built = framework
         if framework.pinned is not None:
@@ -83,8 +83,8 @@ def check_environments(
             try:
                 built = registry.get(name, paths)
             except BenchmarkError as error:
-                mend = "name a version that there is, and see that the package index is reached"
-                yield fault(label, str(error).rstrip("."), mend)
+                fix = "name an existing version, and check that the package index can be reached"
+                yield fault(label, str(error).rstrip("."), fix)
                 continue
         if environments.is_ready(built):
             yield ok(label, "its environment is built")
@@ -104,5 +104,5 @@ def check_uv() -> Iterator[Finding]:
     try:
         yield ok(UV, str(find_uv()))
     except SetupError as error:
-        message, _, mend = str(error).rstrip(".").partition("; ")
-        yield fault(UV, message, mend)
+        message, _, fix = str(error).rstrip(".").partition("; ")
+        yield fault(UV, message, fix)

@@ -1,4 +1,4 @@
-"""A finding of the doctor: what was looked at, how it is, and how to mend it."""
+"""A finding of the doctor: the subject, its state, and how to fix it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Level = Literal["ok", "warning", "fault"]
 
 @dataclass(frozen=True)
 class Finding:
-    """One line. `is_configuration`: the mend is in the configuration, not on the machine."""
+    """One line. `mend` is the fix; `is_configuration`: it is in the configuration."""
 
     level: Level
     subject: str

@@ -1,4 +1,4 @@
-"""This machine: means of the sandbox, cores, memory, disks, Java, and what compute methods need."""
+"""Check this machine: sandbox, cores, memory, disks, Java, and what compute methods need."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import benchmark
-from benchmark.cache import CACHE_VARIABLE, cache_folder
 from benchmark.compute.local.local import slots
+from benchmark.config.cache import CACHE_VARIABLE, cache_folder
 from benchmark.errors import ConfigError, SetupError
-from benchmark.execution.cores import cpu_quota, usable_cores, usable_memory_mb
-from benchmark.execution.sandbox import DEFAULT
-from benchmark.execution.scratch import Scratch, left_behind
+from benchmark.execution.machine.cores import cpu_quota, usable_cores, usable_memory_mb
+from benchmark.execution.sandbox.sandbox import DEFAULT
+from benchmark.execution.sandbox.scratch import Scratch, left_behind
 from benchmark.execution.worker.linux import read_text
 from benchmark.frameworks.framework import FOLDER
 from benchmark.runs.doctor.finding import Finding, fault, ok, warning
@@ -27,20 +27,20 @@ from benchmark.runs.doctor.storage import folder_of, is_remote, nearest
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from benchmark.config import Config
+    from benchmark.config.loading import Config
     from benchmark.frameworks.framework import Framework
 
 SANDBOX, MACHINE, JAVA = "sandbox", "machine", "java"
 START_S = 10.0
 _MOST_LEFT = 3
 _GB = 2**30
-# What a place needs so that a run does not end on a full disk, GB: a fault below the first.
+# Free GB that a place needs so that a run does not fill the disk: a fault below the first.
 CACHE, SCRATCH, STORE = "disk of the cache", "disk of the scratch", "disk of the store"
 NEEDED_GB = {CACHE: (0.5, 5.0), STORE: (0.1, 1.0), SCRATCH: (0.2, 2.0)}
 
 
 def check_sandbox(config: Config) -> Iterator[Finding]:
-    """Which means would hold a task here, found by trying, and how to get a better one."""
+    """Try which sandbox is available, and report how to get a better one."""
     try:
         yield from _left_behind()
         with Scratch() as scratch:
@@ -56,7 +56,8 @@ def check_sandbox(config: Config) -> Iterator[Finding]:
     except OSError as error:
         yield fault(
             SANDBOX,
-            f"no scratch folder can be made in {tempfile.gettempdir()}: {error.strerror or error}",
+            f"no scratch folder can be created in {tempfile.gettempdir()}: "
+            f"{error.strerror or error}",
             "set TMPDIR to a folder that you can write",
         )
         return
@@ -80,31 +81,31 @@ def check_sandbox(config: Config) -> Iterator[Finding]:
 
 
 def _left_behind() -> Iterator[Finding]:
-    """What tasks and killed runners have left and no run can remove."""
+    """Report what tasks and killed runners have left and no run can remove."""
     left = left_behind()
     if left:
         more = f" and {len(left) - _MOST_LEFT} more" if len(left) > _MOST_LEFT else ""
         yield warning(
             SANDBOX,
-            f"what cannot be removed: {'; '.join(left[:_MOST_LEFT])}{more}",
-            "look at it, and remove it by hand (unmount it, chattr -i, or as its owner)",
+            f"leftovers that cannot be removed: {'; '.join(left[:_MOST_LEFT])}{more}",
+            "check and remove them by hand (unmount, chattr -i, or as their owner)",
         )
 
 
 def _process_group() -> Finding:
-    """The last rung, where there is no Linux."""
+    """The last fallback, on systems other than Linux."""
     if not shutil.which("ps"):
         return fault(SANDBOX, "a task's processes cannot be found without `ps`", "install ps")
     return warning(
         SANDBOX,
         "process groups, and a watchdog by `ps` every 0.1 s; memory counts what processes share in "
-        "each, cores are not bound, and what hides from `ps` is not ended",
-        "for results that others are to compare run on Linux",
+        "each, cores are not bound, and processes that hide from `ps` are not ended",
+        "for comparable results run on Linux",
     )
 
 
 def _namespace_works() -> bool:
-    """Tried in a process of its own, for it forks and this one has threads."""
+    """Try it in a separate process, because it forks and this process has threads."""
     program = (
         "from benchmark.execution.worker.linux import namespace_works as works; print(works())"
     )
@@ -124,7 +125,7 @@ def _namespace_works() -> bool:
 
 
 def _why_no_namespace() -> str:
-    """The setting of this kernel that stands in the way, where one does."""
+    """The kernel setting that prevents it, if there is one."""
     for path, blocked, wanted in (
         ("kernel/unprivileged_userns_clone", "0", "1"),
         ("kernel/apparmor_restrict_unprivileged_userns", "1", "0"),
@@ -136,7 +137,7 @@ def _why_no_namespace() -> str:
 
 
 def check_machine(config: Config) -> Iterator[Finding]:
-    """Cores and memory against `parallel` tasks at once."""
+    """Check cores and memory against `parallel` tasks at once."""
     yield from _check_quota()
     cores = len(usable_cores())
     memory_mb = usable_memory_mb()
@@ -144,34 +145,34 @@ def check_machine(config: Config) -> Iterator[Finding]:
     try:
         parallel = len(slots(config))
     except ConfigError:
-        return  # The configuration's own check says it.
+        return  # The configuration's own check reports it.
     asked_mb = parallel * config.memory
-    said = (
+    text = (
         f"{cores} cores and {memory_mb} MB, {free_mb} of them free; a run takes "
         f"{parallel * config.cores} cores and up to {asked_mb} MB ({parallel} at a time)"
     )
     if asked_mb > memory_mb:
-        yield warning(MACHINE, said, f"set 'memory' to {memory_mb // parallel} or 'parallel' lower")
+        yield warning(MACHINE, text, f"set 'memory' to {memory_mb // parallel} or 'parallel' lower")
     elif asked_mb > free_mb:
-        yield warning(MACHINE, said, "end other programs, or set 'parallel' or 'memory' lower")
+        yield warning(MACHINE, text, "end other programs, or set 'parallel' or 'memory' lower")
     else:
-        yield ok(MACHINE, said)
+        yield ok(MACHINE, text)
 
 
 def _check_quota() -> Iterator[Finding]:
-    """A quota that is no whole number of cores."""
+    """Check for a quota that is not a whole number of cores."""
     quota = cpu_quota()
     if quota is None:
         return
     whole = len(usable_cores())
-    said = f"a CPU quota of {quota:g} cores counts as {whole}"
+    text = f"a CPU quota of {quota:g} cores counts as {whole}"
     if quota < 1:
-        mend = "give the container a core at least, for times measured here are not comparable"
-        yield warning(MACHINE, f"{said}, which is given less time than a core has", mend)
+        fix = "give the container at least one core; times measured here are not comparable"
+        yield warning(MACHINE, f"{text}, which is given less time than a core has", fix)
     elif quota != whole:
-        yield warning(MACHINE, said, "give the container a whole number of cores")
+        yield warning(MACHINE, text, "give the container a whole number of cores")
     else:
-        yield ok(MACHINE, said)
+        yield ok(MACHINE, text)
 
 
 def _available_mb() -> int:
@@ -181,7 +182,7 @@ def _available_mb() -> int:
 
 
 def check_disks(config: Config) -> Iterator[Finding]:
-    """Room for environments, results and scratch."""
+    """Check the disk space for environments, results and scratch."""
     places = {CACHE: cache_folder(), SCRATCH: Path(tempfile.gettempdir())}
     if not is_remote(config.store_url):
         places[STORE] = folder_of(config.store_url)
@@ -191,35 +192,35 @@ def check_disks(config: Config) -> Iterator[Finding]:
         try:
             free = shutil.disk_usage(above).free / _GB
         except OSError as error:
-            yield fault(name, f"{folder} cannot be looked at: {error.strerror}")
+            yield fault(name, f"{folder} cannot be checked: {error.strerror}")
             continue
-        said = f"{folder} has {free:.1f} GB free"
+        text = f"{folder} has {free:.1f} GB free"
         if not os.access(above, os.W_OK | os.X_OK):
             yield fault(name, f"{folder} cannot be written", _elsewhere(name))
         elif free < least:
-            yield fault(name, f"{said}, which a run fills", _elsewhere(name))
+            yield fault(name, f"{text}, which a run fills", _elsewhere(name))
         elif free < good:
-            yield warning(name, said, _elsewhere(name))
+            yield warning(name, text, _elsewhere(name))
         else:
-            yield ok(name, said)
+            yield ok(name, text)
 
 
 def _elsewhere(name: str) -> str:
     keys = {CACHE: CACHE_VARIABLE, SCRATCH: "TMPDIR", STORE: "'s3_bucket_root'"}
-    return f"free the place, or name another with {keys[name]}"
+    return f"free disk space, or name another folder with {keys[name]}"
 
 
 def check_java(frameworks: Mapping[str, Framework]) -> Iterator[Finding]:
-    """Only where a framework needs it."""
+    """Check Java, if a framework needs it."""
     needing = [label for label, framework in frameworks.items() if needs_java(framework)]
     if not needing:
         return
     search = java_search()
-    path, said = search.find()
+    path, text = search.find()
     if path is None:
-        yield fault(JAVA, f"{', '.join(needing)} needs {said}", search.MEND)
+        yield fault(JAVA, f"{', '.join(needing)} needs {text}", search.MEND)
     else:
-        yield ok(JAVA, f"{said}, {path}, for {', '.join(needing)}")
+        yield ok(JAVA, f"{text}, {path}, for {', '.join(needing)}")
 
 
 def java_search() -> Any:
@@ -238,12 +239,12 @@ def needs_java(framework: Framework) -> bool:
 
 
 def check_methods(used: Iterable[str]) -> Iterator[Finding]:
-    """The programs of the methods that are configured; of others nothing is said."""
+    """Check the programs of the configured methods only."""
     methods = set(used)
     if methods & {"batch", "baremetal"}:
         yield _program("docker", "docker", "needed only to build images; install docker.io")
 
 
-def _program(subject: str, name: str, mend: str) -> Finding:
+def _program(subject: str, name: str, fix: str) -> Finding:
     path = shutil.which(name)
-    return ok(subject, path) if path else warning(subject, f"{name} is not on PATH", mend)
+    return ok(subject, path) if path else warning(subject, f"{name} is not on PATH", fix)

@@ -1,4 +1,4 @@
-"""Asks what may hang in threads of their own, all at once, and waits no longer than a deadline."""
+"""Run checks that may hang in threads of their own, and wait no longer than a deadline."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DEADLINE_S = 15.0
 
 
 class Asked:
-    """A check that runs from now on. Its thread does not keep the program from ending."""
+    """A check that starts at once. Its thread does not keep the program from ending."""
 
     def __init__(self, subject: str, check: Check) -> None:
         self._subject = subject
@@ -28,13 +28,13 @@ class Asked:
         self._thread.start()
 
     def findings(self, deadline_s: float = DEADLINE_S) -> Sequence[Finding]:
-        """What it found, or that it has not answered within the deadline from its start."""
+        """The findings, or a fault if there is no answer within the deadline from the start."""
         self._thread.join(max(0.0, self._begun + deadline_s - time.monotonic()))
         if self._thread.is_alive():
             silent = fault(
                 self._subject,
                 f"no answer within {deadline_s:g} s",
-                "look whether the server runs and a firewall or proxy stands between",
+                "check that the server runs and that no firewall or proxy blocks it",
             )
             return [*self._findings, silent]
         return list(self._findings)

@@ -1,4 +1,4 @@
-"""The store: can it be reached and written, does it honour create-only, whose credentials."""
+"""Check the store: reachable, writable, honours create-only, and where credentials come from."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from benchmark import results
-from benchmark.errors import BenchmarkError, plain_text
-from benchmark.layout import ATTEMPTS, OUT
+from benchmark.errors import BenchmarkError
+from benchmark.files.safe_text import plain_text
+from benchmark.records import results
+from benchmark.records.layout import ATTEMPTS, OUT
+from benchmark.records.tasks import Run
 from benchmark.runs.doctor.finding import Finding, fault, ok, warning
 from benchmark.store import Store, open_store
 from benchmark.store.objects import LOCKS
-from benchmark.tasks import Run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,14 +41,14 @@ def folder_of(url: str) -> Path:
 
 
 def nearest(folder: Path) -> Path:
-    """The folder, or the nearest above it that exists."""
+    """The folder, or its nearest existing parent."""
     while not _exists(folder) and folder != folder.parent:
         folder = folder.parent
     return folder
 
 
 def _exists(folder: Path) -> bool:
-    """False too where a folder above keeps it from being seen."""
+    """Whether the folder exists; False also if a parent cannot be read."""
     try:
         folder.stat()
     except OSError:
@@ -56,15 +57,15 @@ def _exists(folder: Path) -> bool:
 
 
 def check_store(url: str) -> Iterator[Finding]:
-    """Write, read back, create once and only once, delete."""
+    """Write, read back, create exactly once, delete."""
     if not is_remote(url) and not _exists(folder_of(url)):
         above = nearest(folder_of(url))
         if above.is_dir() and os.access(above, os.W_OK | os.X_OK):
-            yield ok(STORE, f"{folder_of(url)} is not there yet; the first run makes it")
+            yield ok(STORE, f"{folder_of(url)} does not exist yet; the first run creates it")
         else:
             yield fault(
                 STORE,
-                f"{folder_of(url)} is not there, and {above} does not let it be made",
+                f"{folder_of(url)} does not exist and cannot be created in {above}",
                 "name another place with 's3_bucket_root'",
             )
         return
@@ -78,12 +79,12 @@ def check_store(url: str) -> Iterator[Finding]:
         finally:
             store.delete([path])
     except BenchmarkError as error:
-        message, _, mend = str(error).rstrip(".").partition("; ")
-        yield fault(STORE, message, mend)
+        message, _, fix = str(error).rstrip(".").partition("; ")
+        yield fault(STORE, message, fix)
 
 
 def _opened(url: str) -> Store:
-    """With less patience than a run has: what does not answer now is what is asked for."""
+    """Open the store with a shorter retry time than a run: slow answers are a finding."""
     if not is_remote(url):
         return open_store(url)
     from benchmark.store.bucket import open_bucket
@@ -94,12 +95,13 @@ def _opened(url: str) -> Store:
 def _tried(store: Store, path: str, first: bytes) -> Iterator[Finding]:
     second = secrets.token_bytes(16)
     if store.get(path) != first:
-        yield fault(STORE, f"{store.url} does not give back what was written to it")
+        yield fault(STORE, f"{store.url} does not return what was written to it")
         return
     if store.create(path, second) or store.get(path) != first:
         yield fault(
             STORE,
-            f"{store.url} overwrites where it was asked to create, so results could be lost",
+            f"{store.url} overwrites existing objects on create-only writes, so results could be "
+            "lost",
             "use a store that honours If-None-Match, as S3 does",
         )
         return
@@ -111,7 +113,7 @@ def _tried(store: Store, path: str, first: bytes) -> Iterator[Finding]:
 
 
 def check_objects(url: str) -> Iterator[Finding]:
-    """What lies in the store's runs and studies and is none of their objects, each once."""
+    """Report unknown objects among the store's runs and studies, each once."""
     if not is_remote(url) and not _exists(folder_of(url)):
         return
     end = time.monotonic() + LOOK_S
@@ -124,18 +126,18 @@ def check_objects(url: str) -> Iterator[Finding]:
             of_run = [path for path in paths if path.startswith(f"{name}/")]
             looked += _look(store, name, of_run, end)
     except BenchmarkError:
-        return  # check_store says it.
+        return  # check_store reports it.
     found = [f"{path} {why}" for path, why in sorted(store.ignored.items())]
     for one in found[:MOST_NAMED]:
-        yield warning(STORE, f"{plain_text(one)}, and counts as absent", "look at it and remove it")
+        yield warning(STORE, f"{plain_text(one)}, and counts as absent", "check it and remove it")
     if len(found) > MOST_NAMED:
         yield warning(STORE, f"{len(found) - MOST_NAMED} more objects count as absent")
     if time.monotonic() > end:
-        yield ok(STORE, f"{looked} of {len(paths)} objects were looked at within {LOOK_S:g} s")
+        yield ok(STORE, f"{looked} of {len(paths)} objects were checked within {LOOK_S:g} s")
 
 
 def _look(store: Store, name: str, paths: list[str], end: float) -> int:
-    """Read a run's records and attempts, which names what is none; how many were read."""
+    """Read a run's records and attempts, which logs invalid ones; return how many were read."""
     try:
         run = Run.open(store, name)
     except (BenchmarkError, ValueError) as error:
@@ -159,18 +161,18 @@ def _look(store: Store, name: str, paths: list[str], end: float) -> int:
 
 
 def check_credentials() -> Iterator[Finding]:
-    """Which of the SDK's sources gives them; the credentials themselves are not shown."""
+    """The SDK's source of the credentials; the credentials themselves are not shown."""
     try:
         session = _session()
         found = session.get_credentials()
-    except Exception as error:  # The SDK's own errors: a profile that is missing, broken files.
-        said = f"the AWS SDK cannot read them: {str(error).rstrip('.')}"
-        yield fault(CREDENTIALS, said, "mend AWS_PROFILE or the files in ~/.aws")
+    except Exception as error:  # The SDK's own errors: a missing profile, broken files.
+        text = f"the AWS SDK cannot read them: {str(error).rstrip('.')}"
+        yield fault(CREDENTIALS, text, "correct AWS_PROFILE or the files in ~/.aws")
         return
     if found is None:
         yield fault(
             CREDENTIALS,
-            "the AWS SDK finds none",
+            "the AWS SDK finds no credentials",
             "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, name a profile with AWS_PROFILE, or "
             "run `aws configure`",
         )
@@ -192,7 +194,7 @@ _SOURCES = {
 
 
 def check_clock() -> Iterator[Finding]:
-    """This machine's clock against the Date that the S3 server puts into any answer."""
+    """Compare this machine's clock with the Date header of the S3 server's answers."""
     import email.utils
     from urllib.error import HTTPError, URLError
     from urllib.request import Request, urlopen
@@ -200,29 +202,29 @@ def check_clock() -> Iterator[Finding]:
     try:
         endpoint = _session().client("s3").meta.endpoint_url
     except Exception as error:  # Without a region or with a broken profile there is no endpoint.
-        yield warning(CLOCK, f"not compared, for there is no endpoint: {error}")
+        yield warning(CLOCK, f"not compared: no endpoint: {error}")
         return
     shown = urlsplit(endpoint).hostname
     try:
         with urlopen(Request(endpoint, method="HEAD"), timeout=CONNECT_S) as answer:  # noqa: S310  # nosec B310 # an endpoint
             date = answer.headers.get("Date")
-    except HTTPError as error:  # A refusal has a date too.
+    except HTTPError as error:  # An error reply has a date too.
         with error:
             date = error.headers.get("Date")
     except (URLError, OSError, ValueError) as error:
-        yield warning(CLOCK, f"not compared, for {shown} did not answer: {_reason(error)}")
+        yield warning(CLOCK, f"not compared: {shown} did not answer: {_reason(error)}")
         return
     try:
         skew_s = time.time() - email.utils.parsedate_to_datetime(date or "").timestamp()
     except ValueError:
-        yield warning(CLOCK, f"not compared, for {shown} gave no date")
+        yield warning(CLOCK, f"not compared: {shown} sent no date")
         return
-    said = f"{abs(skew_s):.0f} s {'ahead of' if skew_s > 0 else 'behind'} {shown}"
-    mend = "set it, such as with `chronyc makestep` or `timedatectl set-ntp true`"
+    text = f"{abs(skew_s):.0f} s {'ahead of' if skew_s > 0 else 'behind'} {shown}"
+    fix = "set it, such as with `chronyc makestep` or `timedatectl set-ntp true`"
     if abs(skew_s) > REFUSED_S:
-        yield fault(CLOCK, f"{said}, and S3 refuses what is 15 minutes off", mend)
+        yield fault(CLOCK, f"{text}, and S3 refuses requests that are 15 minutes off", fix)
     elif abs(skew_s) > SKEW_S:
-        yield warning(CLOCK, said, mend)
+        yield warning(CLOCK, text, fix)
     else:
         yield ok(CLOCK, f"within {max(1.0, abs(skew_s)):.0f} s of {shown}")
 

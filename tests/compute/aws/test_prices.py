@@ -12,8 +12,8 @@ import pytest
 from benchmark.compute.aws import prices
 from benchmark.compute.aws.prices import ON_DEMAND, SPOT, Offer, offers, rate_of, write_prices
 from benchmark.compute.baremetal.fleet import Ledger, Machine
-from benchmark.config import Config
-from benchmark.execution import billing
+from benchmark.config.loading import Config
+from benchmark.execution.machine import billing
 from benchmark.runs.plan import Plan
 from benchmark.store import Store
 
@@ -63,6 +63,37 @@ def test_the_worst_is_the_dearest_zone(
     assert rate is not None
     assert (rate.low, rate.high) == (0.04, 0.11)
     assert rate_of(found[2:], make_config(cores=4, memory=1500), SPOT) is None
+
+
+def test_a_job_takes_what_packing_leaves_of_its_machine(
+    found: list[Offer], make_config: Callable[..., Config]
+) -> None:
+    """Two jobs of 3500 + 1024 MB do not fit on 8192 MB, and a large job needs a larger machine."""
+    batch = prices.batch_packing(1024)
+    shares = {
+        memory: rate_of(found, make_config(cores=1, memory=memory), SPOT, batch)
+        for memory in (600, 1500, 3500, 7168, 7169)
+    }
+    assert {memory: rate and rate.high for memory, rate in shares.items()} == {
+        600: 0.11 / 4,
+        1500: pytest.approx(0.11 / 2),
+        3500: 0.11,
+        7168: 0.11,
+        7169: None,
+    }
+
+
+@pytest.mark.parametrize("bundle", ["optimal", "default_x86_64"])
+def test_what_batch_chooses_from_by_itself(bundle: str) -> None:
+    asked: list[dict[str, Any]] = []
+
+    class Listening(Ec2):
+        def call(self, service: str, action: str, **values: Any) -> dict[str, Any]:
+            asked.append(values)
+            return super().call(service, action, **values)
+
+    offers(Listening(), [bundle])  # type: ignore[arg-type]
+    assert asked[0]["Filters"][0]["Values"] == ["m6i.*", "c6i.*", "r6i.*", "c7i.*"]
 
 
 @pytest.mark.parametrize(

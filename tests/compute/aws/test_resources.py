@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import io
 import json
-from collections.abc import Callable, Iterator
-from fnmatch import fnmatchcase
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from benchmark.compute.aws import permissions
-from benchmark.compute.aws.clients import Aws
+from benchmark.compute.aws.clients import Aws, RefusedError
 from benchmark.compute.aws.resources import Site, create, destroy, resources_of
-from benchmark.config import Config
+from benchmark.compute.aws.resources.roles import MachineRole
+from benchmark.config.loading import Config
 from benchmark.errors import BenchmarkError, ConfigError
-from tests.support.aws_double import KEYS, REGION, AwsDouble
+from tests.support.aws_account import Account
 
 KINDS = [
     *("bucket", "repository", "service-linked role", "service-linked role", "role", "role"),
@@ -25,116 +24,6 @@ KINDS = [
 ]
 
 TAGGED = {"automl-benchmark": "0123456789abcdef"}
-EVERYTHING = (
-    *permissions.STORE,
-    *permissions.BATCH,
-    *permissions.IMAGES,
-    *permissions.FLEET,
-    *permissions.CREATE,
-)
-
-
-class Account(AwsDouble):
-    """moto, with AWS's own policies and the simulator of permissions, which it does not have."""
-
-    denied: frozenset[str] = frozenset()
-    policy: tuple[dict[str, Any], ...] = ({"Action": EVERYTHING, "Resource": "*"},)
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
-        self.statuses: list[str] = []
-
-    def _serve(self, environ: dict[str, Any], start: Any) -> Any:
-        """moto does not keep the tags that a bucket is made with, as S3 does."""
-        tags = b"<Key>automl-benchmark</Key>"
-        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-        environ["wsgi.input"] = io.BytesIO(body)
-        answer = super()._serve(environ, start)
-        if b"<CreateBucketConfiguration" in body and tags in body:
-            name = environ["PATH_INFO"].strip("/")
-            kept = {"automl-benchmark": "init-compute"}
-            from moto.s3.models import s3_backends
-
-            s3_backends["123456789012"]["aws"].put_bucket_tagging(name, kept)
-        return answer
-
-    def _describecomputeenvironments(self, asked: dict[str, Any]) -> dict[str, Any] | None:
-        """moto's are valid at once."""
-        if not self.statuses:
-            return None
-        status = self.statuses.pop(0)
-        (told,) = self.backend().describe_compute_environments(asked["computeEnvironments"])
-        return {"computeEnvironments": [told | {"status": status, "statusReason": "No role."}]}
-
-    def _updatecomputeenvironment(self, asked: dict[str, Any]) -> None:
-        """moto keeps the size; the rest is its own."""
-        present = self.backend().get_compute_environment(asked["computeEnvironment"])
-        present.compute_resources |= asked.get("computeResources", {})
-
-    @staticmethod
-    def backend() -> Any:
-        from moto.batch.models import batch_backends
-
-        return batch_backends["123456789012"][REGION]
-
-    def _attachrolepolicy(self, asked: dict[str, Any]) -> str:
-        return ""
-
-    def _detachrolepolicy(self, asked: dict[str, Any]) -> str:
-        return ""
-
-    def _createservicelinkedrole(self, asked: dict[str, Any]) -> str:
-        """moto gives such roles names of its own making."""
-        from moto.iam.models import iam_backends
-
-        named = {"spot": "AWSServiceRoleForEC2Spot", "ec2fleet": "AWSServiceRoleForEC2Fleet"}
-        name = named[asked["AWSServiceName"].partition(".")[0]]
-        backend = iam_backends["123456789012"]["aws"]
-        role = backend.create_role(name, "{}", "/", None, "", [], "3600")
-        return (
-            "<CreateServiceLinkedRoleResult><Role>"
-            f"<Arn>{role.arn}</Arn><RoleName>{name}</RoleName><RoleId>x</RoleId>"
-            "<Path>/</Path><CreateDate>2026-01-01T00:00:00Z</CreateDate>"
-            "</Role></CreateServiceLinkedRoleResult>"
-        )
-
-    def _simulateprincipalpolicy(self, asked: dict[str, Any]) -> str:
-        """An action is asked for every resource; none named means all of them."""
-        names = [value for key, value in asked.items() if key.startswith("ActionNames.")]
-        places = [value for key, value in asked.items() if key.startswith("ResourceArns.")] or ["*"]
-        members = "".join(
-            f"<member><EvalActionName>{name}</EvalActionName><EvalDecision>"
-            f"{'allowed' if all(self._may(name, one) for one in places) else 'implicitDeny'}"
-            "</EvalDecision></member>"
-            for name in names
-        )
-        return (
-            "<SimulatePrincipalPolicyResult><EvaluationResults>"
-            f"{members}</EvaluationResults></SimulatePrincipalPolicyResult>"
-        )
-
-    def _may(self, action: str, place: str) -> bool:
-        return action not in self.denied and any(
-            action in one["Action"] and fnmatchcase(place, one["Resource"]) for one in self.policy
-        )
-
-
-@pytest.fixture
-def account(aws: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Account]:
-    from moto.moto_api._internal.models import moto_api_backend
-
-    moto_api_backend.reset()
-    for name, value in KEYS.items():
-        aws.setenv(name, value)
-    with Account(tmp_path) as double:
-        aws.setenv("AWS_ENDPOINT_URL", double.endpoint)
-        yield double
-
-
-@pytest.fixture
-def site(account: Account, make_config: Callable[..., Config]) -> Site:
-    config = make_config(s3_bucket_root="my-results", s3_folder="a/", cluster_size=7, cores=2)
-    return Site(Aws(), config, pause_s=0.01)
 
 
 def test_all_is_made_once_and_removed_again(site: Site, account: Account) -> None:
@@ -175,7 +64,7 @@ def test_a_bucket_that_was_made_half_is_completed_and_goes_away(
     site: Site, account: Account
 ) -> None:
     account.fault = lambda name, number: (
-        (403, "AccessDenied") if (name, number) == ("my-results", 3) else None
+        (403, "AccessDenied") if (name, number) == ("my-results", 4) else None
     )
     with pytest.raises(BenchmarkError, match="s3:PutPublicAccessBlock"):
         list(create(site))
@@ -192,8 +81,180 @@ def test_an_environment_is_waited_for_and_an_invalid_one_said(site: Site, accoun
     assert [one.done for one in create(site)][-2:] == ["is there", "made"]
     assert account.statuses == []
     account.statuses = ["INVALID"] * 9
-    with pytest.raises(BenchmarkError, match=r"-spot is invalid: No role; mend that, remove it"):
+    with pytest.raises(BenchmarkError, match=r"-spot is invalid: No role; fix that, remove it"):
         list(create(site))
+
+
+def test_an_environment_whose_role_was_unknown_is_updated_until_it_is_valid(
+    site: Site, account: Account
+) -> None:
+    """A new role is unknown to other services for some seconds."""
+    account.reason = "CLIENT_ERROR - Not authorized to perform sts:AssumeRole"
+    account.statuses = ["CREATING", "INVALID", "INVALID", "UPDATING", "INVALID", "INVALID"]
+    told = list(create(site))
+    assert {one.done for one in told} == {"made"}
+    assert account.calls["updatecomputeenvironment"] >= 1
+    assert account.calls["createcomputeenvironment"] == 1
+
+
+@pytest.mark.parametrize(
+    ("operation", "code"),
+    [
+        ("addroletoinstanceprofile", "NoSuchEntity"),
+        ("attachrolepolicy", "NoSuchEntity"),
+        ("putrolepolicy", "NoSuchEntity"),
+        ("createcomputeenvironment", "ClientException"),
+    ],
+)
+def test_what_is_not_known_everywhere_yet_is_asked_for_again(
+    site: Site, account: Account, operation: str, code: str
+) -> None:
+    account.fault = lambda name, number: (
+        (400, code, "The role cannot be found") if name == operation and number < 3 else None
+    )
+    assert {one.done for one in create(site)} == {"made"}
+    assert account.calls[operation] >= 4
+
+
+def test_machines_are_in_the_default_subnets_or_in_those_that_are_named(
+    site: Site, account: Account, make_config: Callable[..., Config]
+) -> None:
+    ec2 = account.client("ec2")
+    asked = [{"Name": "default-for-az", "Values": ["true"]}]
+    default = {one["SubnetId"] for one in ec2.describe_subnets(Filters=asked)["Subnets"]}
+    vpc = ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
+    own = ec2.create_subnet(VpcId=vpc, CidrBlock="172.31.200.0/24")["Subnet"]["SubnetId"]
+    group = ec2.create_security_group(GroupName="mine", Description="x", VpcId=vpc)["GroupId"]
+    keys = {"s3_bucket_root": "my-results", "cores": 2}
+    named = {"subnets": [own], "security_groups": [group], "disk_gb": 80}
+    found = {}
+    for name, config in (("a", make_config(**keys)), ("b", make_config(**keys, aws=named))):
+        for told in create(Site(Aws(), config.model_copy(update={"job_name": name}), pause_s=0.01)):
+            if told.what.startswith("compute environment"):
+                break
+        environment = f"{name}-spot"
+        (one,) = account.client().describe_compute_environments(computeEnvironments=[environment])[
+            "computeEnvironments"
+        ]
+        found[name] = one["computeResources"]
+    assert set(found["a"]["subnets"]) == default
+    assert found["b"]["subnets"] == [own]
+    assert found["b"]["securityGroupIds"] == [group]
+    for name, size in (("a", 30), ("b", 80)):
+        for purpose in ("machines", "batch"):
+            (version,) = ec2.describe_launch_template_versions(
+                LaunchTemplateName=f"{name}-{purpose}"
+            )["LaunchTemplateVersions"]
+            (disk,) = version["LaunchTemplateData"]["BlockDeviceMappings"]
+            assert (disk["Ebs"]["VolumeSize"], disk["Ebs"]["VolumeType"]) == (size, "gp3")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"aws": {"subnets": ["subnet-00ff"]}}, "no subnet subnet-00ff in eu-central-1"),
+        ({"aws": {"security_groups": ["sg-00ff"]}}, "no security group sg-00ff"),
+        ({"aws": {"batch_image": "ami-00ff"}}, "no image ami-00ff"),
+        ({"cluster_image": "ami-00ff"}, "no image ami-00ff"),
+        ({"instance_types": ["c5.enormous"]}, "no instance type c5.enormous"),
+    ],
+)
+def test_what_is_not_there_is_refused_before_anything_is_created(
+    account: Account, make_config: Callable[..., Config], changes: dict[str, Any], words: str
+) -> None:
+    config = make_config(s3_bucket_root="my-results", **changes)
+    before = account.calls.copy()
+    with pytest.raises(ConfigError, match=words):
+        list(create(Site(Aws(), config, pause_s=0.01)))
+    made = [name for name in account.calls - before if name.startswith(("create", "put"))]
+    assert made == []
+
+
+def test_destroy_waits_for_machines_and_goes_on_after_a_failure(
+    site: Site, account: Account
+) -> None:
+    list(create(site))
+    sqs = account.client("sqs")
+    for name in ("automl-benchmark-0123456789ab", "automl-benchmark-0123456789ab-dead", "mine"):
+        sqs.create_queue(QueueName=name)
+    refusals = iter([(400, "DependencyViolation")] * 3)
+    account.fault = lambda name, number: (
+        next(refusals, None)
+        if name == "deletesecuritygroup"
+        else (400, "AnError")
+        if name == "deleterepository"
+        else None
+    )
+    done = {one.what: one.done for one in destroy(site)}
+    assert done.pop("repository automl-benchmark").startswith("could not be removed: AWS refuses")
+    assert done["security group automl-benchmark-machines"] == "removed"
+    assert done["task queues automl-benchmark-*"] == "removed"
+    assert done["bucket my-results"] == "removed"
+    assert account.calls["deletesecuritygroup"] == 4
+    assert [url.rpartition("/")[2] for url in sqs.list_queues()["QueueUrls"]] == ["mine"]
+
+
+def test_machines_of_fleets_are_ended_and_waited_for(site: Site, account: Account) -> None:
+    ec2 = account.client("ec2")
+    tags = [{"Key": "automl-benchmark", "Value": "automl-benchmark-0123456789ab"}]
+    image = ec2.register_image(Name="machine", RootDeviceName="/dev/xvda")["ImageId"]
+    for specification in ([{"ResourceType": "instance", "Tags": tags}], []):
+        ec2.run_instances(ImageId=image, MinCount=1, MaxCount=1, TagSpecifications=specification)
+    assert {one.what: one.done for one in destroy(site)} == {
+        "machines of fleets automl-benchmark-*": "removed"
+    }
+    states = [
+        one["State"]["Name"]
+        for group in ec2.describe_instances()["Reservations"]
+        for one in group["Instances"]
+    ]
+    assert sorted(states) == ["running", "terminated"]
+
+
+@pytest.mark.parametrize(
+    ("region", "partition"),
+    [("eu-central-1", "aws"), ("cn-north-1", "aws-cn"), ("us-gov-west-1", "aws-us-gov")],
+)
+def test_names_are_those_of_the_partition(
+    account: Account, make_config: Callable[..., Config], region: str, partition: str
+) -> None:
+    role = MachineRole(Site(Aws(region), make_config(s3_bucket_root="my-results")))
+    places = {place for one in role.statements() for place in one["Resource"]}
+    assert {place.split(":")[1] for place in places} == {partition}
+    assert role._managed("X").startswith(f"arn:{partition}:iam::aws:policy/")
+    assert role.service.endswith(".cn") == (partition == "aws-cn")
+
+
+class Identity:
+    """An account in which a session is of a role with a path, which IAM may show."""
+
+    def __init__(self, role: str | None) -> None:
+        self.role = role
+
+    def call(self, service: str, operation: str, **asked: Any) -> Any:
+        if self.role is None:
+            raise RefusedError("denied", "AccessDenied")
+        return {"Role": {"Arn": self.role}}
+
+
+@pytest.mark.parametrize(
+    ("session", "shown", "principal"),
+    [
+        ("arn:aws:iam::1:user/me", None, "arn:aws:iam::1:user/me"),
+        ("arn:aws:sts::1:assumed-role/dev/me", "arn:aws:iam::1:role/a/dev", "role/a/dev"),
+        ("arn:aws-cn:sts::1:assumed-role/dev/me", None, "arn:aws-cn:iam::1:role/dev"),
+        (
+            "arn:aws:sts::1:assumed-role/AWSReservedSSO_Admin_00ff/me@x.org",
+            None,
+            "role/aws-reserved/sso.amazonaws.com/AWSReservedSSO_Admin_00ff",
+        ),
+    ],
+)
+def test_the_role_of_a_session_has_its_path(
+    session: str, shown: str | None, principal: str
+) -> None:
+    found = permissions._principal(Identity(shown), session)  # type: ignore[arg-type]
+    assert found.endswith(principal)
 
 
 def test_changed_settings_are_followed_or_said_and_leave_nothing_behind(
@@ -253,7 +314,7 @@ def test_what_is_somebody_elses_or_full_stays(site: Site, account: Account) -> N
 
 def test_a_bucket_of_somebody_else_is_a_sentence(site: Site, account: Account) -> None:
     account.fault = lambda name, _: (403, "Forbidden") if name == "my-results" else None
-    with pytest.raises(ConfigError, match="bucket my-results is somebody else's"):
+    with pytest.raises(ConfigError, match="bucket my-results is someone else's"):
         list(create(site))
 
 
@@ -281,55 +342,3 @@ def test_the_policy_of_the_documents_is_enough_and_for_its_own_bucket_only(
     other = Config(s3_bucket_root="another")
     with pytest.raises(ConfigError, match="s3:DeleteObject, s3:GetObject, s3:ListBucket, s3:Put"):
         permissions.check(Aws(), other, wanted)
-
-
-@pytest.mark.integration
-def test_the_command_makes_sends_and_removes(
-    account: Account, program: Callable[..., Any], tmp_path: Path
-) -> None:
-    (tmp_path / "work/batch.config").write_text(
-        '{"s3_bucket_root": "my-results", "studies": ["starter"], "frameworks": ["constant"],'
-        ' "compute": {"*": "baremetal"}, "instance_types": ["c5.large"], "cores": 1,'
-        ' "memory": 1500, "ec2_ssh_key": "~/.ssh/id"}'
-    )
-    made = program("init-compute", "--create")
-    assert made.returncode == 0, made.stderr
-    assert "launch template automl-benchmark-machines: made" in made.stderr
-    assert "'ec2_ssh_key' is set and not used" in made.stderr
-    assert '"ec2_template": "lt-' in made.stderr
-    assert "data sets in the store" in made.stdout
-    again = program("refresh-compute")
-    assert "(up to date)" in again.stdout
-    assert "data sets" not in again.stdout
-    assert program("init-compute", "--destroy").returncode == 2
-    gone = program("init-compute", "--destroy", "--yes")
-    assert gone.returncode == 0, gone.stderr
-    assert "bucket my-results: kept: it is not empty" in gone.stderr
-    assert "launch template automl-benchmark-machines: removed" in gone.stderr
-    assert "KEY" not in "".join(path.name for path in (tmp_path / "work").iterdir())
-
-
-def test_a_run_from_the_making_of_its_bucket_to_its_removal(
-    account: Account, typed: Callable[..., Any], tmp_path: Path
-) -> None:
-    (tmp_path / "batch.config").write_text(
-        '{"s3_bucket_root": "my-results", "studies": ["starter"], "frameworks": ["constant"],'
-        ' "seeds": [75], "compute": {"*": "local"}, "cores": 1, "memory": 1500, "runtime": 5,'
-        ' "hard_limit": 60}'
-    )
-
-    def told(*words: str) -> dict[str, Any]:
-        done = typed(tmp_path, *words, "--json")
-        assert done.returncode == 0, done.stderr
-        facts: dict[str, Any] = json.loads(done.stdout)
-        return facts
-
-    assert told("init-compute", "--create")["made"][0]["done"] == "made"
-    assert told("estimate", "--dataset", "cpu")["tasks"] == 1
-    assert told("execute-compute", "--dataset", "cpu")["success"] == 1
-    assert told("status", "--dataset", "cpu")["success"] == 1
-    told("fetch-results")
-    assert "cpu" in (tmp_path / "compiled_results.csv").read_text()
-    told("clean-s3", "--yes")
-    told("init-compute", "--destroy", "--yes")
-    assert account.client("s3").list_buckets()["Buckets"] == []

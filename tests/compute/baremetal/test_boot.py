@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import tarfile
 from pathlib import Path
 
@@ -44,3 +45,25 @@ def test_a_python_without_filters(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(tarfile.TarFile, "extractall", without)
     boot.unpack(bundle("main.py"))
     assert (tmp_path / "bundle" / "main.py").exists()
+
+
+def test_scratch_is_on_the_root_disk_and_system_packages_are_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(boot, "ROOT", str(tmp_path / "root"))
+    monkeypatch.setenv("TMPDIR", "/tmp")
+    boot.scratch()
+    assert os.environ["TMPDIR"] == str(tmp_path / "root/scratch")
+    assert (tmp_path / "root/scratch").stat().st_mode & 0o777 == 0o700
+    for name in ("dnf", "apt-get"):
+        program = tmp_path / name
+        program.write_text(f'#!/bin/sh\necho {name} "$@" >> {tmp_path}/said\n')
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin")
+    packages = {"dnf": ["java"], "apt-get": ["jre"]}
+    boot.install({"dnf": [], "apt-get": []})
+    boot.install(packages)
+    (tmp_path / "dnf").unlink()
+    boot.install(packages)
+    said = ["dnf -q install -y java", "apt-get -qq update", "apt-get -qq install -y jre"]
+    assert (tmp_path / "said").read_text().splitlines() == said

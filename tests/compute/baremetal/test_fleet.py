@@ -3,68 +3,25 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from benchmark import results
 from benchmark.compute.aws.clients import RefusedError
 from benchmark.compute.baremetal.baremetal import BaremetalDispatcher
 from benchmark.compute.baremetal.fleet import terminate
 from benchmark.compute.baremetal.state import State
-from benchmark.config import Config
+from benchmark.config.loading import Config
 from benchmark.errors import BenchmarkError
-from benchmark.results import Cause, Record
+from benchmark.records import results
+from benchmark.records.results import Cause, Record
 from benchmark.runs.execute import execute
 from benchmark.runs.plan import Plan
 from benchmark.store import open_store
 from tests.support.fleet_double import FleetDouble
-
-PATIENCE_S = 90.0
-
-
-@pytest.fixture
-def config(fleet: FleetDouble, make_config: Callable[..., Config]) -> Callable[..., Config]:
-    template = fleet.make_template()
-
-    def make(**changes: Any) -> Config:
-        good = {
-            "ec2_template": template,
-            "instance_types": ["c5.large"],
-            "cluster_size": 2,
-            "parallel": 1,
-            "compute": {"*": "baremetal"},
-            "max_attempts": 3,
-        }
-        return make_config(**(good | changes))
-
-    return make
-
-
-@pytest.fixture
-def plan(s3: str, fleet: FleetDouble, make_plan: Callable[..., Plan]) -> Plan:
-    return make_plan(open_store(s3))
-
-
-def told(dispatcher: BaremetalDispatcher, number: int) -> list[Record]:
-    found: list[Record] = []
-    end = time.monotonic() + PATIENCE_S
-    while len(found) < number and time.monotonic() < end:
-        found += dispatcher.completed(timeout_s=1)
-    return found
-
-
-def nothing_left(fleet: FleetDouble, plan: Plan) -> None:
-    assert fleet.living() == []
-    assert "QueueUrls" not in fleet.client("sqs").list_queues()
-    store, run = plan.run.store, plan.run.name
-    assert store.get(f"{run}/fleet.json") is None
-    assert store.list(f"{run}/fleet") == []
-    versions = fleet.client("ec2").describe_launch_template_versions(LaunchTemplateName="machines")
-    assert [one["VersionNumber"] for one in versions["LaunchTemplateVersions"]] == [1]
+from tests.support.fleet_driving import nothing_left, told, until
 
 
 def test_a_run_over_a_fleet(fleet: FleetDouble, plan: Plan, config: Callable[..., Config]) -> None:
@@ -81,7 +38,7 @@ def test_a_run_over_a_fleet(fleet: FleetDouble, plan: Plan, config: Callable[...
     ledger = json.loads(plan.run.store.get(f"{plan.run.name}/machines/{first}.json") or b"")
     assert ledger["ended"]
     assert ledger["cost"] > 0
-    nothing_left(fleet, plan)
+    nothing_left(fleet, plan.run)
 
 
 SLEEPER = """
@@ -129,13 +86,6 @@ def began(plan: Plan, number: int = 1) -> None:
     until(lambda: max(results.attempt_index(plan.run).last.values(), default=0) >= number)
 
 
-def until(happens: Callable[[], Any]) -> None:
-    end = time.monotonic() + PATIENCE_S
-    while not happens():
-        assert time.monotonic() < end
-        time.sleep(0.05)
-
-
 @pytest.mark.integration
 def test_a_machine_that_gets_notice_hands_its_task_back_at_once(
     fleet: FleetDouble,
@@ -160,29 +110,33 @@ def test_a_machine_that_gets_notice_hands_its_task_back_at_once(
         assert Record.from_bytes(ends).cause is Cause.INTERRUPTED  # type: ignore[union-attr]
         log = plan.run.store.get(f"{plan.run.name}/logs/machines/{first.id}.log") or b""
         assert b"1 tasks were handed back" in log
-    nothing_left(fleet, plan)
+    nothing_left(fleet, plan.run)
 
 
 @pytest.mark.integration
 def test_a_machine_that_is_lost_without_a_word_loses_no_task(
-    fleet: FleetDouble, slow_plan: Callable[..., Plan], config: Callable[..., Config]
+    fleet: FleetDouble,
+    slow_plan: Callable[..., Plan],
+    config: Callable[..., Config],
+    tmp_path: Path,
 ) -> None:
-    plan = slow_plan(4)
+    plan = slow_plan(600)
     with BaremetalDispatcher(plan.run, config()) as dispatcher:
         dispatcher.submit(plan.tasks)
         assert dispatcher.completed(1) == []
         began(plan)
         fleet.take_away(fleet.living()[0])
+        (tmp_path / "enough").touch()
         (record,) = told(dispatcher, 1)
         assert (record.status, record.attempt) == ("success", 2)
-    nothing_left(fleet, plan)
+    nothing_left(fleet, plan.run)
 
 
 @pytest.mark.integration
 def test_a_task_whose_machines_are_always_lost_is_accounted(
     fleet: FleetDouble, slow_plan: Callable[..., Plan], config: Callable[..., Config]
 ) -> None:
-    plan = slow_plan(60)
+    plan = slow_plan(600)
     with BaremetalDispatcher(plan.run, config(max_attempts=2)) as dispatcher:
         dispatcher.submit(plan.tasks)
         for number in (1, 2):
@@ -191,7 +145,7 @@ def test_a_task_whose_machines_are_always_lost_is_accounted(
         (record,) = told(dispatcher, 1)
         assert record.cause is Cause.INFRASTRUCTURE
         assert "given it 2 times" in record.message
-    nothing_left(fleet, plan)
+    nothing_left(fleet, plan.run)
 
 
 def _last(plan: Plan) -> int:
@@ -214,7 +168,7 @@ def test_a_driver_that_is_gone_leaves_a_fleet_that_the_next_one_finds(
         assert (record.status, record.attempt) == ("success", 1)
     assert fleet.calls["sendmessagebatch"] == sent == 1
     assert len(fleet.instances) == 1
-    nothing_left(fleet, plan)
+    nothing_left(fleet, plan.run)
 
 
 @pytest.mark.integration
@@ -233,19 +187,19 @@ def test_machines_without_a_driver_finish_and_end_themselves(
     with BaremetalDispatcher(plan.run, config()) as dispatcher:
         dispatcher.submit(plan.tasks)
         assert len(told(dispatcher, 2)) == 2
-    nothing_left(fleet, plan)
+    nothing_left(fleet, plan.run)
 
 
 @pytest.mark.integration
 def test_closing_ends_the_machines_and_says_so_of_their_tasks(
     fleet: FleetDouble, slow_plan: Callable[..., Plan], config: Callable[..., Config]
 ) -> None:
-    plan = slow_plan(60)
+    plan = slow_plan(600)
     with BaremetalDispatcher(plan.run, config()) as dispatcher:
         dispatcher.submit(plan.tasks)
         dispatcher.completed(1)
         began(plan)
-    nothing_left(fleet, plan)
+    nothing_left(fleet, plan.run)
     last = results.last_attempt(plan.run, plan.tasks[0].key)
     assert last
     assert last[1]
@@ -264,7 +218,7 @@ def test_machines_that_never_come_to_work_are_not_started_for_ever(
     assert len(fleet.instances) == 3
     logs = plan.run.store.list(f"{plan.run.name}/logs/machines")
     assert len(logs) == 3
-    nothing_left(fleet, plan)
+    nothing_left(fleet, plan.run)
 
 
 def test_no_capacity_is_said_and_waited_for_and_on_demand_takes_its_place(
@@ -273,7 +227,7 @@ def test_no_capacity_is_said_and_waited_for_and_on_demand_takes_its_place(
     config: Callable[..., Config],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    fleet.before_boot = "exec sleep 60\n"
+    fleet.before_boot = "exec sleep 600\n"
     fleet.capacity = 0
     with BaremetalDispatcher(plan.run, config()) as dispatcher:
         dispatcher.submit(plan.tasks)
@@ -283,13 +237,13 @@ def test_no_capacity_is_said_and_waited_for_and_on_demand_takes_its_place(
         dispatcher._start_at = 0.0
         until(lambda: dispatcher.completed(0.1) or dispatcher.paid() > 0)
     assert [one.lifecycle for one in fleet.instances.values()] == ["spot"]
-    nothing_left(fleet, plan)
+    nothing_left(fleet, plan.run)
     fleet.capacity, fleet.on_demand_capacity = 1, 5
     with BaremetalDispatcher(plan.run, config(on_demand=True)) as dispatcher:
         dispatcher.submit(plan.tasks)
         dispatcher.completed(0)
         assert sorted(one.lifecycle for one in fleet.living()) == ["on-demand", "spot"]
-    nothing_left(fleet, plan)
+    nothing_left(fleet, plan.run)
 
 
 @pytest.mark.parametrize("refused", ["createqueue 1", "createlaunchtemplateversion 0"])
@@ -307,13 +261,13 @@ def test_queues_made_before_a_failure_are_removed(
     assert state is not None
     assert sorted(state.queues) == sorted(fleet.client("sqs").list_queues()["QueueUrls"])
     dispatcher.close()
-    nothing_left(fleet, plan)
+    nothing_left(fleet, plan.run)
 
 
 def test_machines_that_ec2_does_not_describe_yet_count_and_are_ended(
     fleet: FleetDouble, plan: Plan, config: Callable[..., Config]
 ) -> None:
-    fleet.before_boot, fleet.hides = "exec sleep 60\n", True
+    fleet.before_boot, fleet.hides = "exec sleep 600\n", True
     first = BaremetalDispatcher(plan.run, config())
     first.submit(plan.tasks)
     first.completed(0)
@@ -324,7 +278,7 @@ def test_machines_that_ec2_does_not_describe_yet_count_and_are_ended(
         assert set(fleet.instances) == started
         assert len(started) == 2
         assert fleet.hides
-    nothing_left(fleet, plan)
+    nothing_left(fleet, plan.run)
 
 
 def test_one_unknown_machine_keeps_no_other_from_its_end() -> None:
@@ -338,37 +292,6 @@ def test_one_unknown_machine_keeps_no_other_from_its_end() -> None:
 
     terminate(Ec2(), ["i-1", "i-new", "i-2"])  # type: ignore[arg-type]
     assert ended == ["i-1", "i-2"]
-
-
-def test_what_cannot_work_is_one_sentence_before_anything_is_made(
-    fleet: FleetDouble, config: Callable[..., Config], s3: str
-) -> None:
-    bare = fleet.make_template("bare", IamInstanceProfile={})
-    good = {"s3_bucket_root": "bench"}
-    BaremetalDispatcher.check(config(**good))
-    for changes, words in (
-        ({"ec2_template": None}, "'ec2_template' is unset"),
-        ({"s3_bucket_root": None}, r"would go to \./runs/"),
-        ({"ec2_template": "absent"}, "no such launch template in eu-central-1"),
-        ({"ec2_template": "lt-0123456789abcdef0"}, "no such launch template"),
-        ({"ec2_template": bare}, "no instance profile"),
-        ({"instance_types": ["c5.nothing"]}, "no instance type c5.nothing in eu-central-1"),
-        ({"cores": 64}, "A task takes 64 cores"),
-        ({"instance_types": ["c5.large", "c6g.large"]}, "architectures arm64 and x86_64"),
-    ):
-        with pytest.raises(BenchmarkError, match=words):
-            BaremetalDispatcher.check(config(**(good | changes)))
-    ec2 = fleet.client("ec2")
-    for vpc in ec2.describe_vpcs()["Vpcs"]:
-        for subnet in ec2.describe_subnets()["Subnets"]:
-            ec2.delete_subnet(SubnetId=subnet["SubnetId"])
-        ec2.delete_vpc(VpcId=vpc["VpcId"])
-    with pytest.raises(BenchmarkError, match="names no subnet"):
-        BaremetalDispatcher.check(config(**good))
-    fleet.fault = lambda name, _: (403, "UnauthorizedOperation")
-    with pytest.raises(BenchmarkError, match="AWS denies ec2:DescribeLaunchTemplateVersions"):
-        BaremetalDispatcher.check(config(**good))
-    assert not fleet.instances
 
 
 def test_the_estimate_is_of_the_prices_of_now(
@@ -388,7 +311,7 @@ def test_the_estimate_is_of_the_prices_of_now(
         "frameworks": ["constant", "flaml"],
         "compute": {"flaml": "baremetal", "*": "local"},
         "cores": 2,
-        "memory": 3500,
+        "memory": 3000,
         "runtime": 3600,
         "hard_limit": 4200,
         "max_cost": 1,

@@ -6,15 +6,16 @@ from collections.abc import Callable
 
 import pytest
 
-from benchmark import results
 from benchmark.compute.aws.clients import Aws
 from benchmark.compute.baremetal.baremetal import BaremetalDispatcher
 from benchmark.compute.baremetal.baremetal_wrapper import Worker
 from benchmark.compute.baremetal.boots import Boots
 from benchmark.compute.baremetal.fleet import Machine
 from benchmark.compute.baremetal.messages import TaskQueue
-from benchmark.config import Config
+from benchmark.config.loading import Config
 from benchmark.errors import BenchmarkError
+from benchmark.execution.machine.cores import usable_cores
+from benchmark.records import results
 from benchmark.runs.plan import Plan
 from benchmark.store import Store, open_store
 from tests.support.fleet_double import FleetDouble
@@ -78,7 +79,7 @@ def test_a_fleet_that_cannot_reach_the_store_is_given_up(
     with BaremetalDispatcher(plan.run, config) as dispatcher:
         dispatcher.submit(plan.tasks)
         with pytest.raises(BenchmarkError, match="left no word in the store"):
-            dispatcher.completed(30)
+            dispatcher.completed(300)
     assert 3 <= len(fleet.instances) <= 5
     assert fleet.living() == []
 
@@ -104,10 +105,22 @@ def test_a_message_that_comes_again_while_its_task_runs_is_kept(
     assert queue.is_empty(aws)
 
 
+def test_a_worker_takes_as_many_tasks_as_its_driver_counted_on(
+    fleet: FleetDouble, s3: str, make_plan: Callable[..., Plan]
+) -> None:
+    plan = make_plan(open_store(s3))
+    conditions = plan.run.manifest.conditions
+    conditions |= {"cores": 1, "memory": 16}
+    plan.run.save()
+    facts = {"store": s3, "run": plan.run.name, "queue": "", "dead": "", "lifetime_s": 60}
+    assert Worker(facts | {"slots": {"c5.large": 1, "c5.xlarge": 2}})._config().parallel == 1
+    assert Worker(facts | {"slots": {"c5.large": 9999}})._config().parallel == len(usable_cores())
+
+
 def test_tasks_that_nobody_has_are_sent_again(
     fleet: FleetDouble, s3: str, make_plan: Callable[..., Plan], config: Config
 ) -> None:
-    fleet.before_boot = "exec sleep 60\n"
+    fleet.before_boot = "exec sleep 600\n"
     plan = make_plan(open_store(s3))
     with BaremetalDispatcher(plan.run, config) as dispatcher:
         dispatcher.submit(plan.tasks)

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from benchmark.compute.batch.batch import BatchDispatcher
-from benchmark.compute.batch.image import image_tag
-from benchmark.config import Config
+from benchmark.compute.images import image_tag
+from benchmark.config.loading import Config
 from benchmark.errors import ConfigError
 from tests.support.batch_double import BatchDouble
 
@@ -141,13 +141,13 @@ def test_the_template_gives_roles_and_the_configuration_the_limits(
 ) -> None:
     from benchmark.compute.aws.clients import Aws
     from benchmark.compute.batch.definition import definition, ensure, template_of
-    from benchmark.tasks import Resources
+    from benchmark.records.tasks import Resources
 
     template(batch, resourceRequirements=[{"type": "GPU", "value": "1"}])
     aws = Aws()
     found = template_of(aws, make_config(job_definition_id="template"))
     limits = Resources(cores=4, memory_mb=2000, runtime_s=5, hard_limit_s=10.5)
-    wanted = definition("mine-h2o", "registry.example/bench:h", limits, 1000, 3, found)
+    wanted = definition("mine-h2o", "registry.example/bench:h", limits, 1000, 900, 3, found)
     first = ensure(aws, wanted)
     assert ensure(aws, wanted) == first
     made = batch.client().describe_job_definitions(jobDefinitions=[first])["jobDefinitions"][0]
@@ -159,9 +159,10 @@ def test_the_template_gives_roles_and_the_configuration_the_limits(
         "MEMORY": "3000",
         "GPU": "1",
     }
+    assert container["linuxParameters"]["sharedMemorySize"] == 900
     assert made["timeout"] == {"attemptDurationSeconds": 311}
     assert made["retryStrategy"]["attempts"] == 3
     last = made["retryStrategy"]["evaluateOnExit"][-1]
     assert (last["action"].upper(), last["onReason"]) == ("EXIT", "*")
-    other = ensure(aws, definition("mine-h2o", None, limits, 1000, 3, found))
+    other = ensure(aws, definition("mine-h2o", None, limits, 1000, 900, 3, found))
     assert other.endswith("mine-h2o:2")

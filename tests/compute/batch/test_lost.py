@@ -9,11 +9,11 @@ from typing import Any, cast
 
 import pytest
 
-from benchmark import results
 from benchmark.compute import submissions
 from benchmark.compute.aws.clients import Aws
 from benchmark.compute.batch import lost
-from benchmark.results import Cause, Record
+from benchmark.records import results
+from benchmark.records.results import Cause, Record
 from benchmark.runs.plan import Plan
 from benchmark.runs.status import status
 from benchmark.store import Store

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark import results
+from benchmark.records import results
 from benchmark.runs.plan import Plan
 from benchmark.store import open_store
 from tests.support.batch_double import CONFIGURATION, BatchDouble
@@ -24,17 +24,17 @@ SEEDS = [1, 2, 3, 4, 5]
 PATIENCE_S = 400.0
 DRIVER = """
 import sys
-from benchmark import bulk
+from benchmark.parallel import record_reader
 from benchmark.compute.batch.batch import BatchDispatcher, Pace
-from benchmark.config import load_config
+from benchmark.config.loading import load_config
 from benchmark.runs.execute import execute
 from benchmark.store import open_store
-from benchmark.tasks import Run
+from benchmark.records.tasks import Run
 
 url, config = sys.argv[1:]
-BatchDispatcher.pace = Pace(store_s=0.5, engine_s=0.5, find_s=1.0, patience_s=60.0)
+BatchDispatcher.pace = Pace(store_s=0.5, engine_s=0.5, find_s=1.0, patience_s=600.0)
 run = Run.open(open_store(url), "default")
-waiting = bulk.without_result(run)
+waiting = record_reader.without_result(run)
 summary = execute(run, load_config(config).values, waiting)
 print(dict(summary.causes), summary.faults)
 """

@@ -11,7 +11,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -21,17 +21,18 @@ from benchmark.compute import submissions
 from benchmark.compute.metaflow import metaflow as dispatching
 from benchmark.compute.metaflow.chunks import chunks, run_chunk, summary
 from benchmark.compute.metaflow.deployments import STUDY_FLOW
-from benchmark.compute.metaflow.flows import FLOW, asking
+from benchmark.compute.metaflow.flows import FLOW, asking, on_machines
 from benchmark.compute.metaflow.lifeline import DRIVER_VARIABLE
 from benchmark.compute.metaflow.metaflow import MetaflowDispatcher
-from benchmark.config import Config
-from benchmark.config_keys import MetaflowOptions
+from benchmark.config.loading import Config
+from benchmark.config.method_options import MetaflowOptions
 from benchmark.errors import BenchmarkError
-from benchmark.hpo.study import Study
-from benchmark.hpo.study_file import read_study
+from benchmark.hpo.spec.study_file import read_study
+from benchmark.hpo.study.study import Study
+from benchmark.records import results
+from benchmark.records.record import Record
 from benchmark.runs.plan import Plan
 from benchmark.store import Store, open_store
-from tests.support.services import free_ports
 
 ROOT = Path(__file__).parents[3]
 PATIENCE_S = 400.0
@@ -86,7 +87,7 @@ def test_a_flow_asks_for_its_tasks_resources_and_those_before_are_forgotten(
     monkeypatch.setattr(Still, "asked", [])
     plan = make_plan(folder_store, cores=2, memory=1500)
     submissions.begin(plan.run, "metaflow", "automl", {plan.tasks[0].key: 0})
-    with MetaflowDispatcher(plan.run, make_config()) as dispatcher:
+    with MetaflowDispatcher(plan.run, make_config(parallel=4)) as dispatcher:
         dispatcher.submit(plan.tasks[:1])
         dispatcher.completed(0.0)
         dispatcher.submit(plan.tasks[1:])
@@ -95,6 +96,37 @@ def test_a_flow_asks_for_its_tasks_resources_and_those_before_are_forgotten(
         assert held == {task.key for task in plan.tasks}
         assert len(submissions.load(plan.run)) == 2
     assert [one["decospecs"] for one in Still.asked] == [["resources:cpu=2,memory=2524"]] * 2
+    monkeypatch.setenv("METAFLOW_DECOSPECS", "kubernetes:image=bench")
+    with MetaflowDispatcher(plan.run, make_config()) as dispatcher:
+        dispatcher.submit(plan.tasks)
+        dispatcher.completed(0.0)
+    retried = ["resources:cpu=2,memory=2524", "retry:times=2,minutes_between_retries=0"]
+    assert Still.asked[-1]["decospecs"] == retried
+    assert on_machines(["retry:times=9"]) == ["retry:times=9"]
+
+
+def test_tasks_wait_for_idle_workers_and_share_a_flow(
+    make_plan: Callable[..., Plan],
+    make_config: Callable[..., Config],
+    folder_store: Store,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(dispatching, "Flow", Still)
+    monkeypatch.setattr(Still, "asked", [])
+    plan = make_plan(folder_store, seeds=[1, 2, 3])
+    first, *others = plan.tasks
+    with MetaflowDispatcher(plan.run, make_config(parallel=1)) as dispatcher:
+        for task in plan.tasks:
+            dispatcher.submit([task])
+            assert dispatcher.completed(0.0) == []
+        assert len(Still.asked) == 1
+        ended = results.begin(plan.run, first)
+        results.settle(plan.run, ended, Record(task=first.key, status="success"))
+        assert [record.task for record in dispatcher.completed(0.0)] == [first.key]
+        dispatcher.completed(0.0)
+        assert [one["max_workers"] for one in Still.asked] == [1, 1]
+        held = sorted(len(one.keys) for one in submissions.load(plan.run))
+        assert held == [1, len(others)]
 
 
 @needs_metaflow
@@ -146,6 +178,30 @@ def test_a_chunk_is_run_and_summed_up(make_plan: Callable[..., Plan], folder_sto
     assert rows[0][:3] == ["constant", "2", "0"]
     with pytest.raises(BenchmarkError, match="no list of tasks"):
         chunks(url, name, "nothing", 1)
+
+
+@pytest.mark.parametrize(("lives", "words"), [((1, 0, 9), None), ((0, 1, 9), 4), ((2, 9), 4)])
+def test_a_runner_that_ends_loses_one_task_and_two_in_a_row_end_the_step(
+    make_plan: Callable[..., Plan],
+    folder_store: Store,
+    monkeypatch: pytest.MonkeyPatch,
+    lives: tuple[int, ...],
+    words: int | None,
+) -> None:
+    plan = make_plan(folder_store, seeds=[1, 2])
+    runners = iter(lives)
+    monkeypatch.setattr(
+        "benchmark.compute.metaflow.chunks._run_until_its_end",
+        lambda url, name, cores, keys: ["success"] * min(next(runners), len(keys)),
+    )
+    keys = [task.key for task in plan.tasks]
+    if words is None:
+        with pytest.raises(BenchmarkError, match="The runner ended while it had the task"):
+            run_chunk(folder_store.url, plan.run.name, keys)
+    else:
+        found = run_chunk(folder_store.url, plan.run.name, keys)
+        assert len(found) == words
+        assert found.count("infrastructure") == len(lives) - 1
 
 
 def test_results_that_other_machines_do_not_reach_are_refused(
@@ -213,67 +269,6 @@ def test_a_study_runs_in_flows(tmp_path: Path) -> None:
     assert all("lab" in one for one in tags)
 
 
-@pytest.fixture
-def account(aws: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[dict[str, str]]:
-    """An account of a double's with what Metaflow needs to deploy; the variables that name it."""
-    import boto3
-    from moto.moto_api._internal.models import moto_api_backend
-    from moto.server import ThreadedMotoServer
-
-    aws.chdir(tmp_path)
-    moto_api_backend.reset()
-    (port,) = free_ports(1)
-    server = ThreadedMotoServer("127.0.0.1", port, verbose=False)
-    server.start()
-    try:
-        url = f"http://127.0.0.1:{port}"
-        variables = {
-            "AWS_ENDPOINT_URL": url,
-            "AWS_ACCESS_KEY_ID": "key",
-            "AWS_SECRET_ACCESS_KEY": "secret",
-            "AWS_DEFAULT_REGION": "us-east-1",
-            "METAFLOW_HOME": str(tmp_path / "metaflow"),
-            "METAFLOW_USER": "ann",
-            "METAFLOW_DEFAULT_DATASTORE": "s3",
-            "METAFLOW_S3_ENDPOINT_URL": url,
-            "METAFLOW_DATASTORE_SYSROOT_S3": "s3://bench/metaflow",
-            "METAFLOW_BATCH_JOB_QUEUE": "queue",
-            "METAFLOW_ECS_S3_ACCESS_IAM_ROLE": "arn:aws:iam::123456789012:role/steps",
-            "METAFLOW_ECS_FARGATE_EXECUTION_ROLE": "arn:aws:iam::123456789012:role/flows",
-            "METAFLOW_SFN_IAM_ROLE": "arn:aws:iam::123456789012:role/flows",
-            "METAFLOW_SFN_DYNAMO_DB_TABLE": "table",
-            "METAFLOW_EVENTS_SFN_ACCESS_IAM_ROLE": "arn:aws:iam::123456789012:role/flows",
-            "PYTHONPATH": str(ROOT),
-        }
-        for name, value in variables.items():
-            aws.setenv(name, value)
-        boto3.client("s3").create_bucket(Bucket="bench")
-        boto3.client("iam").create_role(RoleName="flows", AssumeRolePolicyDocument="{}")
-        batch = boto3.client("batch")
-        network = boto3.client("ec2")
-        machines = batch.create_compute_environment(
-            computeEnvironmentName="machines",
-            type="MANAGED",
-            state="ENABLED",
-            serviceRole=variables["METAFLOW_SFN_IAM_ROLE"],
-            computeResources={
-                "type": "FARGATE",
-                "maxvCpus": 4,
-                "subnets": [network.describe_subnets()["Subnets"][0]["SubnetId"]],
-                "securityGroupIds": [
-                    network.describe_security_groups()["SecurityGroups"][0]["GroupId"]
-                ],
-            },
-        )["computeEnvironmentArn"]
-        order = [{"order": 1, "computeEnvironment": machines}]
-        batch.create_job_queue(
-            jobQueueName="queue", state="ENABLED", priority=1, computeEnvironmentOrder=order
-        )
-        yield variables
-    finally:
-        server.stop()
-
-
 @needs_metaflow
 @pytest.mark.integration
 @pytest.mark.parametrize("flow", [FLOW, STUDY_FLOW], ids=lambda flow: flow.stem)
@@ -298,7 +293,8 @@ def account(aws: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[dict[str, str]]
 def test_the_deployed_documents_compile(
     flow: Path, deco: str, words: tuple[str, ...], place: tuple[str, ...], asked: tuple[str, ...]
 ) -> None:
-    with_image = ("--with", f"{deco}:image=example/bench:1", "--with", asking(3, 5000))
+    decorators = on_machines([f"{deco}:image=example/bench:1", asking(3, 5000)])
+    with_image = [word for one in decorators for word in ("--with", one)]
     done = subprocess.run(
         [sys.executable, flow, *with_image, *words, "--only-json"],
         capture_output=True,
@@ -311,6 +307,7 @@ def test_the_deployed_documents_compile(
         found = found[key]
     assert "work" in json.dumps(found)
     assert all(words in json.dumps(found) for words in asked)
+    assert ("retryStrategy" if deco == "kubernetes" else '"Retry"') in json.dumps(found)
 
 
 @needs_metaflow

@@ -13,9 +13,9 @@ from benchmark.compute.pilot import pilot_wrapper, slot
 from benchmark.compute.pilot.lists import Lists
 from benchmark.compute.pilot.pilot_wrapper import Allocation
 from benchmark.compute.pilot.pilot_wrapper import Plan as AllocationPlan
+from benchmark.records.tasks import Ranks
 from benchmark.runs.plan import Plan
 from benchmark.store import Store
-from benchmark.tasks import Ranks
 
 PLAN = AllocationPlan(cores=2, task_cores=1, time_s=600.0, idle_s=0.0)
 

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
-from benchmark import results
 from benchmark.compute.cluster import Pace
 from benchmark.compute.pilot.lists import Lists, Place
 from benchmark.compute.pilot.pilot import PilotDispatcher
 from benchmark.compute.pilot.pilot_wrapper import Allocation
 from benchmark.compute.pilot.pilot_wrapper import Plan as AllocationPlan
-from benchmark.config import Config
+from benchmark.compute.waiting import waits_path
+from benchmark.config.loading import Config
 from benchmark.errors import BenchmarkError
-from benchmark.results import Cause, Record
+from benchmark.records import results
+from benchmark.records.results import Cause, Record
+from benchmark.records.tasks import Ranks
 from benchmark.runs.job_states import job_states
 from benchmark.runs.plan import Plan
 from benchmark.store import Store
-from benchmark.tasks import Ranks
 from tests.support.slurm_double import SlurmDouble
 
 PILOT = {"pilot": {"nodes": 1, "cores": 1, "time_s": 600}, "partition": "main"}
@@ -57,7 +59,7 @@ def test_a_whole_run_in_one_allocation(
     told: list[Record] = []
     with Quick(plan.run, make_config(slurm=PILOT)) as dispatcher:
         dispatcher.submit(plan.tasks)
-        for _ in range(60):
+        for _ in range(300):
             told += dispatcher.completed(2.0)
             if len(told) == 2:
                 break
@@ -97,7 +99,7 @@ def test_allocations_that_never_begin_end_it(
     with Quick(plan.run, config) as dispatcher:
         dispatcher.submit(plan.tasks)
         with pytest.raises(BenchmarkError, match="end before they begin"):
-            for _ in range(100):
+            for _ in range(2000):
                 dispatcher.completed(0.2)
 
 
@@ -128,3 +130,23 @@ def test_gpus_of_ranks_are_refused(
         pytest.raises(BenchmarkError, match="1 as 'gpus_per_rank', and 'pilot' divides no GPUs"),
     ):
         dispatcher.submit([replace(plan.tasks[0], resources=resources)])
+
+
+def test_why_an_allocation_waits_is_reported_once_and_left_for_status(
+    plan: Plan,
+    make_config: Callable[..., Config],
+    slurm_double: SlurmDouble,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    slurm_double.configure(reason="Nodes required for job are DOWN, DRAINED or reserved")
+    said = (
+        "1 allocation waits in the queue of Slurm: nodes are drained, down or reserved (Nodes "
+        "required for job are DOWN, DRAINED or reserved); `sinfo -R` lists why."
+    )
+    with Quick(plan.run, make_config(slurm=PILOT)) as dispatcher:
+        dispatcher.submit(plan.tasks)
+        while len(slurm_double.calls("squeue")) < 4:
+            assert dispatcher.completed(timeout_s=0.1) == []
+        assert json.loads(plan.run.store.get(waits_path(plan.run)) or b"") == [said]
+    assert caplog.messages == [said]
+    assert plan.run.store.get(waits_path(plan.run)) is None

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from benchmark.config import Config
+from benchmark.config.loading import Config
 from benchmark.runs.plan import Plan
 from benchmark.store import Store
 from tests.support.slurm_double import SlurmDouble

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
-from benchmark.config import Config
-from benchmark.results import Cause
+import pytest
+
+from benchmark.compute import submissions
+from benchmark.config.loading import Config
+from benchmark.records import results
+from benchmark.records.results import Cause
 from benchmark.runs.plan import Plan
 from tests.support.slurm_double import SlurmDouble
-from tests.support.slurm_driving import Quick, sent, told
+from tests.support.slurm_driving import Quick, sent, submitted, told
 
 
 class Patient(Quick):
-    pace = replace(Quick.pace, stuck_s=20.0)
+    pace = replace(Quick.pace, stuck_s=600.0)
 
 
 def test_accounting_that_is_late_is_waited_for(
     plan: Plan, config: Config, slurm_double: SlurmDouble
 ) -> None:
     slurm_double.configure(accounting=True)
-    with Patient(plan.run, config) as dispatcher:
-        dispatcher.submit(plan.tasks)
-        sent(dispatcher, slurm_double)
+    with submitted(Patient(plan.run, config), plan.tasks, slurm_double) as dispatcher:
         slurm_double.purge(7)
         assert dispatcher.completed(timeout_s=1) == []
         for index in range(3):
@@ -29,14 +33,64 @@ def test_accounting_that_is_late_is_waited_for(
         assert {record.cause for record in told(dispatcher, 3)} == {Cause.INTERRUPTED}
 
 
-def test_an_element_that_is_held_after_a_failed_launch_is_cancelled_and_accounted(
-    plan: Plan, config: Config, slurm_double: SlurmDouble
+def test_an_element_that_no_node_could_start_is_submitted_again_without_an_attempt(
+    plan: Plan, config: Config, slurm_double: SlurmDouble, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with Quick(plan.run, config) as dispatcher:
-        dispatcher.submit(plan.tasks)
-        sent(dispatcher, slurm_double)
+    key = plan.tasks[1].key
+    with submitted(Quick(plan.run, config), plan.tasks, slurm_double) as dispatcher:
         slurm_double.set(7, 1, "PENDING", "launch failed requeued held")
+        sent(dispatcher, slurm_double, 2)
+        assert results.attempt_index(plan.run).last == {}
+        assert slurm_double.jobs()[1]["size"] == 1
+        for job in (8, 9):
+            slurm_double.set(job, 0, "PENDING", "launch failed requeued held")
+            if job == 8:
+                sent(dispatcher, slurm_double, 3)
         (record,) = told(dispatcher, 1)
-    assert (record.task, record.cause) == (plan.tasks[1].key, Cause.INFRASTRUCTURE)
-    assert "launch failed requeued held" in record.message
-    assert "scancel 7_1" in slurm_double.calls("scancel")
+        assert (record.task, record.cause) == (key, Cause.INFRASTRUCTURE)
+        assert "launch failed requeued held" in record.message
+    assert {"scancel 7_1", "scancel 8_0", "scancel 9_0"} <= set(slurm_double.calls("scancel"))
+    assert len(caplog.messages) == 1
+    assert "Its tasks are submitted again" in caplog.messages[0]
+    assert submissions.load(plan.run, "Slurm") == []
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        ("JobHeldUser", "they are held (JobHeldUser); `scontrol release JOB` releases them"),
+        ("ReqNodeNotAvail, UnavailableNodes:n1", "drained, down or reserved (ReqNodeNotAvail"),
+        ("QOSMaxJobsPerUserLimit", "a limit of the account or the QOS is reached"),
+        ("Priority", ""),
+    ],
+)
+def test_why_jobs_wait_is_reported_once(
+    plan: Plan,
+    config: Config,
+    slurm_double: SlurmDouble,
+    caplog: pytest.LogCaptureFixture,
+    reason: str,
+    words: str,
+) -> None:
+    slurm_double.configure(reason=reason)
+    with submitted(Quick(plan.run, config), plan.tasks, slurm_double) as dispatcher:
+        asked = len(slurm_double.calls("squeue"))
+        while len(slurm_double.calls("squeue")) < asked + 3:
+            assert dispatcher.completed(timeout_s=0.1) == []
+    assert [message for message in caplog.messages if words in message] == caplog.messages
+    assert len(caplog.messages) == bool(words)
+    assert all(m.startswith("3 tasks wait in the queue of Slurm: ") for m in caplog.messages)
+
+
+def test_a_folder_of_logs_that_is_gone_is_named(
+    plan: Plan, make_config: Callable[..., Config], slurm_double: SlurmDouble, tmp_path: Path
+) -> None:
+    logs = tmp_path / "logs"
+    with submitted(
+        Quick(plan.run, make_config(slurm={"logs": str(logs)})), plan.tasks[:1], slurm_double
+    ) as dispatcher:
+        logs.rmdir()
+        slurm_double.set(7, 0, "FAILED", "RaisedSignal:53(Real-time_signal_19)", "0:53")
+        (record,) = told(dispatcher, 1)
+    assert record.cause is Cause.INFRASTRUCTURE
+    assert f"The folder of its log, {logs}, is gone" in str(record.message)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from benchmark.compute.arrays import script
+from benchmark.compute.job_script import script
 from benchmark.compute.slurm.slurm import SlurmDispatcher
-from benchmark.config import SlurmOptions
+from benchmark.config.method_options import SlurmOptions
 
 
 def test_in_an_image_nothing_of_this_machine_is_named_but_the_store() -> None:

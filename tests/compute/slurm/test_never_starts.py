@@ -8,7 +8,7 @@ import pytest
 
 from benchmark.compute.slurm.commands import element
 from benchmark.compute.slurm.slurm import SlurmDispatcher
-from benchmark.config import Config
+from benchmark.config.loading import Config
 from benchmark.errors import BenchmarkError
 from tests.support.slurm_double import SlurmDouble
 

@@ -11,9 +11,10 @@ import optuna
 import pytest
 from starlette.testclient import TestClient
 
-from benchmark.hpo.service.homes import MemoryHome, StoreHome
-from benchmark.hpo.service.rest import make_app
-from benchmark.hpo.service.service import Service
+from benchmark.hpo.service.app import make_app
+from benchmark.hpo.service.backends.memory import MemoryBackend
+from benchmark.hpo.service.backends.store import StoreBackend
+from benchmark.hpo.service.core.service import Service
 from benchmark.store import Store
 from prove.server import Server
 
@@ -31,7 +32,7 @@ def quiet() -> None:
 
 @pytest.fixture
 def service(folder_store: Store) -> Iterator[Service]:
-    made = Service(StoreHome(folder_store))
+    made = Service(StoreBackend(folder_store))
     yield made
     made.close()
 
@@ -39,7 +40,7 @@ def service(folder_store: Store) -> Iterator[Service]:
 @pytest.fixture
 def http() -> Iterator[TestClient]:
     """Every wire of HTTP over a service in memory; an unforeseen error is an answer."""
-    app = make_app(Service(MemoryHome()))
+    app = make_app(Service(MemoryBackend()))
     with TestClient(app, raise_server_exceptions=False) as client:
         yield client
 

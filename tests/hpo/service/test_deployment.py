@@ -16,12 +16,13 @@ from kubernetes import client as kubernetes
 from starlette.testclient import TestClient
 
 from benchmark.cli.parser import parse
-from benchmark.cli.service_client import address_of
-from benchmark.hpo.service.guard import Guard
-from benchmark.hpo.service.homes import MemoryHome
-from benchmark.hpo.service.rest import make_app
-from benchmark.hpo.service.server import Options, ServeError, check
-from benchmark.hpo.service.service import Service
+from benchmark.cli.studies.service_client import address_of
+from benchmark.errors import BenchmarkError
+from benchmark.hpo.service.app import make_app
+from benchmark.hpo.service.backends.memory import MemoryBackend
+from benchmark.hpo.service.core.service import Service
+from benchmark.hpo.service.server import Options, check
+from benchmark.hpo.service.web.guard import Guard, Right
 from tests.support.deployments import (
     DOCKERFILE,
     FOLDER,
@@ -63,24 +64,23 @@ def accepted(*arguments: str) -> Options:
 
 
 def shown(words: list[str]) -> tuple[str, int, str]:
-    """Host, port and storage in a command line of optuna-dashboard."""
-    *options, storage = words[1:]
-    told = dict(zip(options[::2], options[1::2], strict=True))
-    return told["--host"], int(told["--port"]), storage
+    """Host, port and storage in a command line of the dashboard."""
+    told = parse(words[1:])
+    assert (words[0], told.command, told.study) == ("automl-benchmark", "dashboard", None)
+    return told.host, told.port, told.storage
 
 
 def is_taken(words: list[str]) -> None:
-    """optuna-dashboard takes the command line: it comes to the database, which is not there."""
-    program = Path(sys.executable).with_name(words[0])
+    """The dashboard takes the command line: it comes to the database, which is not there."""
     ended = subprocess.run(
-        [program, *words[1:]],
+        [sys.executable, str(ROOT / "main.py"), *words[1:]],
         env=os.environ | {"PGHOSTADDR": "127.0.0.1", "PGPORT": "1"},
         capture_output=True,
         text=True,
         timeout=300,
         check=False,
     )
-    assert ended.returncode == 1
+    assert ended.returncode == 2
     assert "Connection refused" in ended.stderr, ended.stderr
 
 
@@ -115,7 +115,7 @@ def test_the_image() -> None:
 
 
 def test_the_image_alone_refuses() -> None:
-    with pytest.raises(ServeError, match="--token-file"):
+    with pytest.raises(BenchmarkError, match="--token-file"):
         accepted()
     assert accepted("--insecure").token_file is None
 
@@ -126,7 +126,7 @@ def test_health_is_told_without_a_token(objects: list[dict[str, Any]]) -> None:
     (url,) = re.findall(r"http://[^']+", " ".join(health_check()))
     assert (urlsplit(url).hostname, urlsplit(url).port) == ("127.0.0.1", DEFAULTS.port)
     assert probe["port"] == DEFAULTS.port == container["livenessProbe"]["tcpSocket"]["port"]
-    app = Guard(make_app(Service(MemoryHome())), {b"of nobody": "write"})
+    app = Guard(make_app(Service(MemoryBackend())), {b"of nobody": Right("write")})
     with TestClient(app) as client:
         for path in (probe["path"], urlsplit(url).path):
             assert client.get(path).text == "OK"

@@ -31,7 +31,7 @@ TUNABLES: list[dict[str, Any]] = [
     {"name": "x", "value_type": "double", "lower_bound": 0, "upper_bound": 1},
     {"name": "gc", "value_type": "categorical", "choices": ["G1", "Z"]},
 ]
-STARTS = 300
+STARTS = 3000
 
 
 class Served:
@@ -197,11 +197,10 @@ def test_the_compose_file_s_services_on_postgres(
     """Their command lines as they stand; only ports and where `postgres` is are this machine's."""
     declared = deployments.compose()["services"]
     with postgres_server.serving(PASSWORD) as database:
-        postgres_server.connect(database, PASSWORD).execute(
-            "create database hpo"
-        ).connection.close()
+        with database.connect() as connection:
+            connection.execute("create database hpo")
         reached = {
-            "environment": {"PGPASSWORD": PASSWORD, "PGPORT": str(database)},
+            "environment": {"PGPASSWORD": PASSWORD, "PGPORT": str(database.port)},
             "extra_hosts": {"postgres": "127.0.0.1"},
         }
         assert declared["service"]["environment"].keys() == {"PGPASSWORD"}

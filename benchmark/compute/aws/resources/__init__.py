@@ -3,7 +3,7 @@
     for told in create(Site(Aws(), config)):
         print(told.line)                 # "role automl-benchmark-machines: made (arn:…)"
 
-Each resource has a fixed name and carries a tag; what has the name without the tag is somebody
+Each resource has a fixed name and carries a tag; what has the name without the tag is someone
 else's and is neither changed nor removed. Making what is there is no error, so that what was
 killed half way completes.
 """
@@ -13,16 +13,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from benchmark.compute.aws.resources.machines import SecurityGroup, Template
+from benchmark.compute.aws import prices
+from benchmark.compute.aws.resources.fleets import Instances, TaskQueues
+from benchmark.compute.aws.resources.machines import SecurityGroup, Template, network, root_device
 from benchmark.compute.aws.resources.queues import Definitions, Environment, Queue
 from benchmark.compute.aws.resources.roles import LinkedRole, MachineRole, Profile, ServiceRole
-from benchmark.compute.aws.resources.site import Resource, Site
+from benchmark.compute.aws.resources.site import PATIENCE_S, Resource, Site
 from benchmark.compute.aws.resources.storage import Bucket, Repository
+from benchmark.compute.faults import patiently
+from benchmark.errors import BenchmarkError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Site", "Told", "all_of", "create", "destroy", "resources_of"]
+__all__ = ["FAILED", "Site", "Told", "all_of", "create", "destroy", "resources_of"]
+
+
+FAILED = "could not be removed"
 
 
 @dataclass(frozen=True)
@@ -61,25 +68,49 @@ def all_of(site: Site) -> list[Resource]:
     """Those and what was made under other settings, or by a run; `destroy` looks for them."""
     *others, queue = resources_of(site)
     other_way = Environment(site, on_demand=not site.config.on_demand)
-    return [*others, other_way, queue, Definitions(site)]
+    return [*others, other_way, queue, Definitions(site), TaskQueues(site), Instances(site)]
+
+
+def _check(site: Site) -> None:
+    """Refuse what AWS would refuse, or what could not be used, before anything is created.
+
+    Raises:
+        ConfigError: with what is wrong, in one sentence.
+    """
+    config = site.config
+    Bucket(site).find()
+    network(site)
+    for image in filter(None, (config.cluster_image, config.aws.batch_image)):
+        root_device(site, image)
+    prices.offers(site.aws, config.instance_types or [config.cluster_type])
 
 
 def create(site: Site) -> Iterator[Told]:
     """Make what is not there; told one by one, as each is there."""
+    patiently(lambda: _check(site), PATIENCE_S)
     for one in resources_of(site):
-        found = one.find()
-        one_id = one.make()
+        # Where many requests are throttled the SDK soon tries no more.
+        found = patiently(one.find, PATIENCE_S)
+        one_id = patiently(one.make, PATIENCE_S)
         yield Told(one.title, (one.changed or "is there") if found else "made", one_id, one.key)
 
 
 def destroy(site: Site) -> Iterator[Told]:
-    """Remove what was made, in the opposite order; what is somebody else's or full stays."""
+    """Remove what was made, in the opposite order; what is someone else's or full stays.
+
+    A resource that cannot be removed is reported as `failed`, and the others are removed.
+    """
     for one in reversed(all_of(site)):
-        found = one.find()
-        if found is None:
+        found = None
+        try:
+            found = patiently(one.find, PATIENCE_S)
+            if found is None:
+                continue
+            if not site.propagated(one.is_ours):
+                yield Told(one.title, "left, for it is not init-compute's own", found)
+                continue
+            kept = site.propagated(one.remove)
+        except BenchmarkError as error:
+            yield Told(one.title, f"{FAILED}: {error}", found or "")
             continue
-        if not one.is_ours():
-            yield Told(one.title, "left, for it is not init-compute's own", found)
-            continue
-        kept = one.remove()
         yield Told(one.title, f"kept: {kept}" if kept else "removed", found)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmark.compute.aws.resources.machines import SecurityGroup, subnets
+from benchmark.compute.aws.resources.machines import groups, network
 from benchmark.compute.aws.resources.roles import Profile, ServiceRole
 from benchmark.compute.aws.resources.site import TAG, TAGS, Described, Resource, Site
 from benchmark.errors import BenchmarkError
+
+_ROLE_TRIES = 10
+_ROLE_UNKNOWN = ("AssumeRole", "ssume the role", "ot authorized to perform")
 
 
 class _OfBatch(Described):
@@ -18,19 +21,23 @@ class _OfBatch(Described):
         return str(told["status"]) if told else None
 
     def _wait_until_valid(self) -> None:
-        """Until it can be used, whoever made it.
+        """Until it can be used, no matter who made it.
 
         Raises:
             BenchmarkError: AWS has found it invalid, with its reason.
         """
-        self.site.wait(self.title, lambda: self._status() in ("VALID", "INVALID"))
+        self.site.wait(self.title, lambda: self._status() == "VALID" or self._is_spoiled())
         told = self.told() or {}
         if told.get("status") == "INVALID":
             why = str(told.get("statusReason") or "no reason").rstrip(".")
             raise BenchmarkError(
-                f"The {self.title} is invalid: {why}; mend that, remove it with init-compute "
-                "--destroy, and make it anew."
+                f"The {self.title} is invalid: {why}; fix that, remove it with init-compute "
+                "--destroy, and create it again."
             )
+
+    def _is_spoiled(self) -> bool:
+        """Whether AWS has found it invalid for a reason that does not pass."""
+        return self._status() == "INVALID"
 
     def _wait_until_gone(self) -> None:
         """Where one of the name is being deleted."""
@@ -63,6 +70,7 @@ class Environment(_OfBatch):
 
     def __init__(self, site: Site, *, on_demand: bool | None = None) -> None:
         self._on_demand = site.config.on_demand if on_demand is None else on_demand
+        self._tries = 0
         super().__init__(site, f"{site.prefix}-{'on-demand' if self._on_demand else 'spot'}")
 
     def make(self) -> str:
@@ -80,27 +88,55 @@ class Environment(_OfBatch):
             "minvCpus": 0,
             "maxvCpus": self._most_cores,
             "instanceTypes": self._types,
-            "subnets": subnets(self.site),
-            "securityGroupIds": [str(SecurityGroup(self.site).find())],
-            "instanceRole": str(Profile(self.site).find()),
+            "subnets": network(self.site)[1],
+            "securityGroupIds": groups(self.site),
+            "instanceRole": Profile(self.site).known(),
             "launchTemplate": {
                 "launchTemplateName": f"{self.site.prefix}-batch",
                 "version": "$Default",
             },
             "tags": TAGS,
         }
-        made = self.aws.call(
-            "batch",
-            "create_compute_environment",
-            computeEnvironmentName=self.name,
-            type="MANAGED",
-            state="ENABLED",
-            serviceRole=str(ServiceRole(self.site).find()),
-            computeResources=resources,
-            tags=TAGS,
+        if self.site.config.aws.batch_image:
+            resources["ec2Configuration"] = [
+                {
+                    "imageType": "ECS_AL2023",
+                    "imageIdOverride": self.site.config.aws.batch_image,
+                }
+            ]
+        made = self.site.propagated(
+            lambda: self.aws.call(
+                "batch",
+                "create_compute_environment",
+                computeEnvironmentName=self.name,
+                type="MANAGED",
+                state="ENABLED",
+                serviceRole=ServiceRole(self.site).known(),
+                computeResources=resources,
+                tags=TAGS,
+            )
         )
         self._wait_until_valid()
         return str(made["computeEnvironmentArn"])
+
+    def _is_spoiled(self) -> bool:
+        """An environment that was created before its role was known everywhere becomes invalid; an
+        update makes Batch try again."""
+        told = self.told() or {}
+        if told.get("status") != "INVALID":
+            return False
+        if self._tries >= _ROLE_TRIES or not any(
+            words in str(told.get("statusReason")) for words in _ROLE_UNKNOWN
+        ):
+            return True
+        self._tries += 1
+        self.aws.call(
+            "batch",
+            "update_compute_environment",
+            computeEnvironment=self.name,
+            serviceRole=ServiceRole(self.site).known(),
+        )
+        return False
 
     @property
     def _most_cores(self) -> int:
@@ -160,17 +196,19 @@ class Queue(_OfBatch):
     def make(self) -> str:
         self._wait_until_gone()
         environment = Environment(self.site)
-        order = [{"order": 1, "computeEnvironment": str(environment.find())}]
+        order = [{"order": 1, "computeEnvironment": environment.known()}]
         told = self.told()
         if told is None:
-            self.aws.call(
-                "batch",
-                "create_job_queue",
-                jobQueueName=self.name,
-                state="ENABLED",
-                priority=1,
-                computeEnvironmentOrder=order,
-                tags=TAGS,
+            self.site.propagated(
+                lambda: self.aws.call(
+                    "batch",
+                    "create_job_queue",
+                    jobQueueName=self.name,
+                    state="ENABLED",
+                    priority=1,
+                    computeEnvironmentOrder=order,
+                    tags=TAGS,
+                )
             )
         elif self.is_ours() and told["computeEnvironmentOrder"] != order:
             self.aws.call(

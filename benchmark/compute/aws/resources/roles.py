@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmark.compute.aws.clients import RefusedError
 from benchmark.compute.aws.resources.site import Resource, Site, as_pairs, is_tagged, policy
 
 _NONE = ("NoSuchEntity", "NoSuchEntityException")
-_MANAGED = "arn:aws:iam::aws:policy/service-role/"
 _INLINE = "store-and-queue"
 
 
@@ -45,18 +43,18 @@ class Role(Resource):
         elif not self.is_ours():
             return arn
         for name in self.managed:
-            self.aws.call(
-                "iam", "attach_role_policy", RoleName=self.name, PolicyArn=_MANAGED + name
-            )
+            self._after_creation("attach_role_policy", PolicyArn=self._managed(name))
         if statements := self.statements():
-            self.aws.call(
-                "iam",
-                "put_role_policy",
-                RoleName=self.name,
-                PolicyName=_INLINE,
-                PolicyDocument=policy(statements),
+            self._after_creation(
+                "put_role_policy", PolicyName=_INLINE, PolicyDocument=policy(statements)
             )
         return arn
+
+    def _after_creation(self, operation: str, **asked: Any) -> None:
+        self.site.propagated(lambda: self.aws.call("iam", operation, RoleName=self.name, **asked))
+
+    def _managed(self, name: str) -> str:
+        return f"arn:{self.aws.partition}:iam::aws:policy/service-role/{name}"
 
     def is_ours(self) -> bool:
         tags = self.aws.call("iam", "list_role_tags", RoleName=self.name)["Tags"]
@@ -64,10 +62,10 @@ class Role(Resource):
 
     def remove(self) -> str | None:
         for name in self.managed:
-            self.found(
-                _NONE, "iam", "detach_role_policy", RoleName=self.name, PolicyArn=_MANAGED + name
-            )
-        self.found(_NONE, "iam", "delete_role_policy", RoleName=self.name, PolicyName=_INLINE)
+            arn = self._managed(name)
+            self.found(_NONE, "iam", "detach_role_policy", RoleName=self.name, PolicyArn=arn)
+        if self.statements():
+            self.found(_NONE, "iam", "delete_role_policy", RoleName=self.name, PolicyName=_INLINE)
         self.aws.call("iam", "delete_role", RoleName=self.name)
         return None
 
@@ -85,14 +83,15 @@ class ServiceRole(Role):
 class MachineRole(Role):
     """What machines and their containers may do: the store, the queues of fleets, and no more."""
 
-    service = "ec2.amazonaws.com"
     managed = ("AmazonEC2ContainerServiceforEC2Role",)
 
     def __init__(self, site: Site) -> None:
         super().__init__(site, f"{site.prefix}-machines")
+        suffix = "com.cn" if self.aws.partition == "aws-cn" else "com"
+        self.service = f"ec2.amazonaws.{suffix}"
 
     def statements(self) -> list[dict[str, Any]]:
-        bucket = f"arn:aws:s3:::{self.site.bucket}"
+        bucket = f"arn:{self.aws.partition}:s3:::{self.site.bucket}"
         folder = self.site.config.s3_folder or ""
         objects = ("s3:GetObject", "s3:PutObject", "s3:DeleteObject")
         messages = ("ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility", "GetQueueUrl")
@@ -102,7 +101,9 @@ class MachineRole(Role):
             {
                 "Effect": "Allow",
                 "Action": [f"sqs:{name}" for name in messages],
-                "Resource": [f"arn:aws:sqs:{self.aws.region}:*:automl-benchmark-*"],
+                "Resource": [
+                    f"arn:{self.aws.partition}:sqs:{self.aws.region}:*:automl-benchmark-*"
+                ],
             },
         ]
 
@@ -129,11 +130,13 @@ class Profile(Resource):
                 Tags=as_pairs(),
             )
         if not told["InstanceProfile"].get("Roles"):
-            self.aws.call(
-                "iam",
-                "add_role_to_instance_profile",
-                InstanceProfileName=self.name,
-                RoleName=self.name,
+            self.site.propagated(
+                lambda: self.aws.call(
+                    "iam",
+                    "add_role_to_instance_profile",
+                    InstanceProfileName=self.name,
+                    RoleName=self.name,
+                )
             )
         return str(told["InstanceProfile"]["Arn"])
 
@@ -142,16 +145,13 @@ class Profile(Resource):
         return is_tagged(tags)
 
     def remove(self) -> str | None:
-        try:
+        if (self._told() or {"InstanceProfile": {}})["InstanceProfile"].get("Roles"):
             self.aws.call(
                 "iam",
                 "remove_role_from_instance_profile",
                 InstanceProfileName=self.name,
                 RoleName=self.name,
             )
-        except RefusedError as error:
-            if error.code not in _NONE:
-                raise
         self.aws.call("iam", "delete_instance_profile", InstanceProfileName=self.name)
         return None
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
-from benchmark.compute.aws.clients import RefusedError
+from benchmark.compute.aws.clients import NotYetError, RefusedError
+from benchmark.compute.faults import PassingError
 from benchmark.compute.submissions import name_part
 from benchmark.errors import BenchmarkError, ConfigError
 
@@ -16,12 +17,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from benchmark.compute.aws.clients import Aws
-    from benchmark.config import Config
+    from benchmark.config.loading import Config
 
 TAG, BY = "automl-benchmark", "init-compute"
 TAGS = {TAG: BY}
 PREFIX = "automl-benchmark"
-_PAUSE_S, _PATIENCE_S = 2.0, 300.0
+_PAUSE_S, PATIENCE_S = 2.0, 300.0
+# Machines that shut down keep their network interfaces, and those their security group.
+SHUTDOWN_S = 900.0
 
 
 @dataclass(frozen=True)
@@ -51,17 +54,67 @@ class Site:
             )
         return urlsplit(self.config.store_url).netloc
 
-    def wait(self, what: str, ready: Callable[[], bool]) -> None:
+    def wait(self, what: str, ready: Callable[[], bool], patience_s: float = PATIENCE_S) -> None:
         """Wait for AWS to do what it has been told.
 
         Raises:
             BenchmarkError: it takes too long; the command can be repeated.
         """
-        end = time.monotonic() + _PATIENCE_S
+        end = time.monotonic() + patience_s
         while not ready():
             if time.monotonic() > end:
                 raise BenchmarkError(f"AWS takes too long with the {what}; run the command again.")
             time.sleep(self.pause_s)
+
+    def propagated(self, ask: Callable[[], Any], patience_s: float = PATIENCE_S) -> Any:
+        """The answer to a request that refers to what was made a moment ago.
+
+        AWS is eventually consistent: roles above all are unknown to other services for some
+        seconds. What is refused because of that is asked again, as what was throttled is.
+        """
+        end = time.monotonic() + patience_s
+        while True:
+            try:
+                return ask()
+            except (PassingError, RefusedError) as error:
+                passes = isinstance(error, PassingError) or is_not_there_yet(error)
+                if not passes or time.monotonic() > end:
+                    raise
+            time.sleep(self.pause_s)
+
+    def removed(self, ask: Callable[[], Any], gone: tuple[str, ...] = ()) -> None:
+        """Remove what others may still use while they go; one with a code of `gone` is removed."""
+        end = time.monotonic() + SHUTDOWN_S
+        while True:
+            try:
+                ask()
+                return
+            except RefusedError as error:
+                is_new = isinstance(error, NotYetError)
+                if error.code in gone and not is_new:
+                    return
+                if not (is_new or error.code in _IN_USE) or time.monotonic() > end:
+                    raise
+            time.sleep(self.pause_s)
+
+
+_IN_USE = ("DependencyViolation", "DeleteConflict", "ResourceInUse", "InvalidGroup.InUse")
+_NOT_YET = (
+    *("InvalidParameterException", "InvalidParameterValue", "ClientException", "NoSuchEntity"),
+    *("MalformedPolicyDocument", "InvalidGroup.NotFound", "InvalidGroupId.Malformed"),
+    *("InvalidLaunchTemplateId.NotFound", "InvalidLaunchTemplateName.NotFoundException"),
+    *("InvalidRequest", "ValidationException"),
+)
+_NOT_YET_WORDS = (
+    *("not authorized", "AssumeRole", "assume", "does not exist", "not found", "Invalid IAM"),
+    *("cannot be found", "is invalid", "not yet", "is not valid"),
+)
+
+
+def is_not_there_yet(error: RefusedError) -> bool:
+    """Whether a refusal may be because what was just made is not known everywhere."""
+    sentence = str(error)
+    return error.code in _NOT_YET and any(words in sentence for words in _NOT_YET_WORDS)
 
 
 class Resource:
@@ -87,6 +140,21 @@ class Resource:
         """Its id or ARN; None where there is none."""
         raise NotImplementedError
 
+    def known(self) -> str:
+        """Its id or ARN; what was made a moment ago may not be described yet.
+
+        Raises:
+            BenchmarkError: AWS does not describe it for too long.
+        """
+        found: list[str | None] = [None]
+
+        def is_there() -> bool:
+            found[0] = self.find()
+            return found[0] is not None
+
+        self.site.wait(self.title, is_there)
+        return str(found[0])
+
     def make(self) -> str:
         """Make and complete it; no error where it is there."""
         raise NotImplementedError
@@ -104,7 +172,9 @@ class Resource:
         try:
             return self.aws.call(service, operation, **asked)
         except RefusedError as error:
-            if error.code in codes:
+            # What is not known yet is not removed by saying so.
+            is_kept = isinstance(error, NotYetError) and operation.startswith(("delete", "detach"))
+            if error.code in codes and not is_kept:
                 return None
             raise
 

@@ -25,7 +25,7 @@ class Bucket(Resource):
             if error.code not in ("403", "AccessDenied", "Forbidden"):
                 raise
             raise ConfigError(
-                f"The bucket {self.name} is somebody else's, or closed to these credentials; name "
+                f"The bucket {self.name} is someone else's, or closed to these credentials; name "
                 "another in 's3_bucket_root', or allow s3:ListBucket on it."
             ) from None
         return None if answer is None else self.name
@@ -46,11 +46,13 @@ class Bucket(Resource):
             ),
             True,
         )
-        self.aws.call(
-            "s3",
-            "put_public_access_block",
-            Bucket=self.name,
-            PublicAccessBlockConfiguration=closed,
+        self.site.propagated(
+            lambda: self.aws.call(
+                "s3",
+                "put_public_access_block",
+                Bucket=self.name,
+                PublicAccessBlockConfiguration=closed,
+            )
         )
         return self.name
 

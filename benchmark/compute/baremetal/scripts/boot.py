@@ -143,6 +143,23 @@ def interpreter():
     return python
 
 
+def install(packages):
+    """The system packages of the frameworks; an image without dnf and apt-get has its own."""
+    for program, quiet in (("dnf", ["-q"]), ("apt-get", ["-qq"])):
+        if packages.get(program) and shutil.which(program):
+            if program == "apt-get":
+                run([program, *quiet, "update"])
+            run([program, *quiet, "install", "-y", *packages[program]])
+            return
+
+
+def scratch():
+    """A folder on the root disk: /tmp may be in memory, half of it on Amazon Linux 2023."""
+    folder = os.path.join(ROOT, "scratch")
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    os.environ["TMPDIR"] = folder
+
+
 def work(job_file, job, machine):
     """Run the worker to its end; returns its exit code."""
     code = os.path.join(ROOT, "bundle", "code")
@@ -197,6 +214,9 @@ def main():
         threading.Thread(target=keep_sending, args=(job, machine), daemon=True).start()
         stage = "code"
         unpack(patiently(s3, job, "GET", job["bundle"]))
+        scratch()
+        stage = "packages"
+        install(job["packages"])
         stage = "worker"
         good = work(job_file, job, machine) == 0
     except (

@@ -3,7 +3,7 @@
     python study_flow.py run --store_url s3://bucket/bench/ --study NAME --workers 4
     python study_flow.py argo-workflows create
 
-Workers share the study's storage, which each machine must reach, and nobody leads them. Where they
+Workers share the study's storage, which each machine must reach, and no one leads them. Where they
 run, the program must be installed or be on PYTHONPATH. A step that is run again goes on.
 """
 

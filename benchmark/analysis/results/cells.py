@@ -1,0 +1,164 @@
+"""Checks of the cells of a results table: numbers, possible scores, names that can be told apart.
+
+Every refusal is one sentence that names the file, the column, the value and the row.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from benchmark.analysis.results.metrics import bounds, canonical
+from benchmark.errors import BenchmarkError
+from benchmark.execution.metrics import METRICS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+MISSING = ("", "nan", "none", "null", "na")
+NO_RESULT_CAUSES = ("data", "setup", "interrupted", "infrastructure")
+"""The causes that are no failures of the framework: their tasks run again."""
+SCORED = {
+    **{"MSE": "mse", "R2_SCORE": "r2", "LOGLOSS": "log_loss", "F1_SCORE": "f1_weighted"},
+    **{"AUC": "auc", "BALANCED_ACCURACY": "balanced_accuracy", "ACCURACY": "accuracy"},
+    **{"RMSE": "rmse", "MAE": "mae"},
+}
+# A mean of values that are all 1 may exceed 1 by rounding.
+_ROUNDING = 1e-9
+_LARGEST = 2**63 - 1
+_WHOLE = re.compile(r"[+-]?\d+(\.0*)?")
+# What the eye does not see: white space and the marks of no width.
+_UNSEEN = re.compile(r"[\s\u200b-\u200d\u2060\ufeff]+")
+
+
+def empty(texts: pd.Series[str]) -> pd.Series[bool]:
+    return texts.str.strip().str.lower().isin(MISSING)
+
+
+def first_row(wrong: pd.Series[bool]) -> int:
+    """The first wrong row as people count them: from 1, without the header."""
+    return int(wrong.to_numpy().argmax()) + 1
+
+
+def numbers(texts: pd.Series[str], source: object) -> pd.Series[float]:
+    """The column as floats, NaN where it is empty.
+
+    Raises:
+        BenchmarkError: a cell is neither a number nor empty.
+    """
+    missing = empty(texts)
+    found = pd.to_numeric(texts.mask(missing), errors="coerce").astype(float)
+    wrong = found.isna() & ~missing
+    if wrong.any():
+        raise BenchmarkError(
+            f'{source}: {texts.name} is "{texts[wrong].iloc[0]}" in row {first_row(wrong)}; '
+            "it must be a number or empty."
+        )
+    return found
+
+
+def seeds(texts: pd.Series[str], source: object, name: str) -> pd.Series[int]:
+    """The column as whole numbers of 64 bits, every digit kept.
+
+    Raises:
+        BenchmarkError: a cell is no such number.
+    """
+    found = {text: _whole(text) for text in texts.unique()}
+    wrong = texts.map(lambda text: found[text] is None)
+    if not wrong.any():
+        return texts.map(found).astype("int64")
+    raise BenchmarkError(
+        f'{source}: {name} is "{texts[wrong].iloc[0]}" in row {first_row(wrong)}; '
+        "it must be a whole number of at most 64 bits."
+    )
+
+
+def _whole(text: str) -> int | None:
+    """A whole number of 64 bits, or None for anything else; a float writes 7 as 7.0."""
+    stripped = text.strip()
+    if not _WHOLE.fullmatch(stripped):
+        return None
+    number = int(stripped.partition(".")[0])
+    return number if abs(number) <= _LARGEST else None
+
+
+def check_scores(frame: pd.DataFrame, source: object, names: Mapping[str, str]) -> None:
+    """Refuse scores that no predictions can have, such as an AUC of 2 or a negative RMSE.
+
+    Args:
+        frame: the results, numbers converted.
+        source: the file.
+        names: what the file calls a column, where that differs.
+
+    Raises:
+        BenchmarkError: names the first one.
+    """
+    for column, metric in SCORED.items():
+        if column in frame.columns:
+            _check(frame[column], metric, f"{source}: {names.get(column, column)}")
+    if not {"METRIC", "SCORE"} <= set(frame.columns):
+        return
+    place = f"{source}: {names.get('SCORE', 'SCORE')}"
+    for (named, way), rows in frame["SCORE"].groupby([frame["METRIC"], _told(frame)]):
+        _check(rows, str(named), place, str(way))
+
+
+def check_directions(frame: pd.DataFrame, source: object) -> None:
+    """Refuse a METRIC_DIRECTION that the metric's name or another row contradicts.
+
+    Raises:
+        BenchmarkError: names the metric.
+    """
+    if "METRIC" not in frame.columns:
+        return
+    known: dict[str, str] = {name: metric.direction for name, metric in METRICS.items()}
+    pairs = pd.DataFrame({"metric": frame["METRIC"], "way": _told(frame)}).drop_duplicates()
+    for metric, way in pairs.itertuples(index=False):
+        if way and metric and known.setdefault(canonical(metric), way) != way:
+            raise BenchmarkError(
+                f'{source}: METRIC_DIRECTION is "{way}" for {metric}, which is to be '
+                f"{known[canonical(metric)]}d; correct the direction, or give another metric "
+                "another name."
+            )
+
+
+def _told(frame: pd.DataFrame) -> pd.Series[str]:
+    if "METRIC_DIRECTION" in frame.columns:
+        return frame["METRIC_DIRECTION"]
+    return pd.Series("", index=frame.index)
+
+
+def check_names(values: Iterable[object], what: str, source: object) -> None:
+    """Refuse names that differ by white space only: they look like one and would count as two.
+
+    Raises:
+        BenchmarkError: names the first two.
+    """
+    seen: dict[str, str] = {}
+    for name in sorted({str(value) for value in values}):
+        other = seen.setdefault(_UNSEEN.sub("", name), name)
+        if other != name:
+            raise BenchmarkError(
+                f"{source}: the {what} {other!r} and {name!r} differ by white space only; write "
+                "them alike if they are one, and else give one another name."
+            )
+
+
+def _check(scores: pd.Series[float], metric: str, place: str, way: str = "") -> None:
+    """Refuse the first score outside the metric's range; `place` names the file and the column."""
+    low, high = bounds(metric, way)
+    wrong = (scores < low - _ROUNDING) | (scores > high + _ROUNDING)
+    if wrong.any():
+        row = int(scores.index[int(wrong.to_numpy().argmax())]) + 1
+        of = "" if canonical(metric) in place.lower() else f" ({metric})"
+        limits = f"between {low:g} and {high:g}"
+        if high == float("inf"):
+            limits = f"at least {low:g}"
+        elif low == -float("inf"):
+            limits = f"at most {high:g}"
+        raise BenchmarkError(
+            f"{place}{of} is {float(scores[wrong].iloc[0])!r} in row {row}, which is impossible: "
+            f"it must be {limits}; correct the file, or name the metric that it holds."
+        )

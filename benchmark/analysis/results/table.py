@@ -1,0 +1,170 @@
+"""Reads results into a checked frame, a row for every task.
+
+    frame = read_results("compiled_results.csv")
+    frame = read_results("results.csv")                                # AMLB's form
+    frame = read_results(["monday.csv", "tuesday.csv"], merge=True)
+
+The classic columns suffice; all others are optional and kept as they are.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from benchmark.analysis.results.amlb import NEEDED, from_amlb, is_amlb
+from benchmark.analysis.results.cells import (
+    NO_RESULT_CAUSES,
+    check_directions,
+    check_names,
+    check_scores,
+    first_row,
+    numbers,
+    seeds,
+)
+from benchmark.analysis.results.mixtures import checked
+from benchmark.errors import BenchmarkError
+from benchmark.files.input_files import check_regular
+from benchmark.files.safe_text import unguarded_cell
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+TYPES = ("classification", "regression")
+CLASSIC = ("ID", "MODEL", "DATASET_ID", "TYPE", "SEED", "MSE", "R2_SCORE", "LOGLOSS", "F1_SCORE")
+NUMBERS = (
+    *("MSE", "R2_SCORE", "LOGLOSS", "F1_SCORE", "SCORE", "AUC", "BALANCED_ACCURACY", "ACCURACY"),
+    *("RMSE", "MAE", "FIT_S", "PREDICT_S", "TOTAL_S", "OVERHEAD_S", "PEAK_MEMORY_MB", "MODELS"),
+    *("SETUP_S", "INFERENCE_S", "OVERRUN_S", "ROWS", "FEATURES", "CLASSES", "DRAWN"),
+)
+# What frameworks, hosts and users name; fetch-results guards it from spreadsheets.
+TEXTS = ("MODEL", "DATASET_ID", "MESSAGE", "VERSION", "HOST", "RUN", "HARNESS", "PARAMS")
+LIMITS = ("RUNTIME", "HARD_LIMIT", "CORES", "MEMORY")
+STATUSES = ("success", "failure", "not run", "interrupted", "")
+KEY = ["MODEL", "DATASET_ID", "TYPE", "SEED"]
+DIRECTIONS = ("maximize", "minimize", "")
+
+
+def read_results(path: str | Path | Sequence[str | Path], *, merge: bool = False) -> pd.DataFrame:
+    """Read results and check them.
+
+    Args:
+        path: compiled results or AMLB's `results.csv`, or several such files.
+        merge: take results of different conditions and tell them apart by the framework's name;
+            see `mixtures.checked`.
+
+    Returns:
+        The file's rows and columns. `SEED` is int; metrics, seconds and MB are float, NaN where a
+        task has none; all else, `DATASET_ID` too, is text, "" where it is empty.
+
+    Raises:
+        BenchmarkError: a file is missing or no such table, lacks a classic column, has no row,
+            a task or column twice, an unknown type or status, text where a number belongs, an
+            impossible score, names that differ by white space only, or results that cannot be
+            compared with each other.
+    """
+    paths = [path] if isinstance(path, str | Path) else list(path)
+    frames = [_read_one(Path(each)) for each in paths]
+    source = " and ".join(str(each) for each in paths)
+    frame = frames[0]
+    if len(frames) > 1:
+        frame = pd.concat(frames, ignore_index=True)
+        texts = [column for column in frame.columns if frame[column].dtype.kind not in "fi"]
+        frame[texts] = frame[texts].fillna("")
+    for column in ("MODEL", "DATASET_ID", "METRIC"):
+        if column in frame.columns:
+            check_names(frame[column].unique(), column, source)
+    check_directions(frame, source)
+    frame = checked(frame, source, merge=merge)
+    twice = frame.duplicated(KEY)
+    if twice.any():
+        task = "/".join(str(value) for value in frame.loc[twice, KEY].iloc[0])
+        raise BenchmarkError(f"{source} has the task {task} twice; keep one of its rows.")
+    return frame
+
+
+def _read_one(path: Path) -> pd.DataFrame:
+    frame = _read(path)
+    names: dict[str, str] = {}
+    if is_amlb(frame.columns):
+        frame, names = from_amlb(frame, path)
+    missing = [column for column in CLASSIC if column not in frame.columns]
+    if missing:
+        raise BenchmarkError(
+            f"{path} lacks the column {missing[0]}; results start with {','.join(CLASSIC)}, "
+            f"so write them with fetch-results (AMLB's form has {','.join(NEEDED)})."
+        )
+    if frame.empty:
+        raise BenchmarkError(f"{path} has no rows; run fetch-results once tasks have finished.")
+    _check_words(frame, path)
+    frame = _with_outcomes(frame)
+    for column in TEXTS:
+        if column in frame.columns and frame[column].str.startswith("'").any():
+            frame[column] = frame[column].map(unguarded_cell)
+    for column in frame.columns:
+        if column in NUMBERS or column.startswith("INFERENCE_S_"):
+            frame[column] = numbers(frame[column].rename(names.get(column, column)), path)
+    for column in LIMITS:
+        if column in frame.columns:
+            frame[column] = frame[column].str.removesuffix(".0")  # 3600.0 and 3600 are one budget
+    frame["SEED"] = seeds(frame["SEED"], path, names.get("SEED", "SEED"))
+    check_scores(frame, path, names)
+    return frame
+
+
+def _read(path: Path) -> pd.DataFrame:
+    try:
+        check_regular(path)
+        # Read as a row, so that pandas does not rename a column that is there twice.
+        frame = pd.read_csv(
+            path, dtype=str, keep_default_na=False, encoding="utf-8-sig", header=None
+        )
+    except FileNotFoundError:
+        raise BenchmarkError(
+            f"There are no results at {path}; run fetch-results to write them."
+        ) from None
+    except pd.errors.EmptyDataError:
+        raise BenchmarkError(
+            f"{path} has no rows, not even a header; run fetch-results to write it again."
+        ) from None
+    except (OSError, UnicodeDecodeError, pd.errors.ParserError) as error:
+        reason = " ".join(str(getattr(error, "strerror", None) or error).split())
+        raise BenchmarkError(f"{path} cannot be read as CSV: {reason}.") from None
+    header = frame.iloc[0]
+    frame = frame.iloc[1:].reset_index(drop=True).set_axis(header.to_list(), axis=1)
+    twice = header[header.duplicated()]
+    if len(twice):
+        raise BenchmarkError(
+            f'{path} has the column "{twice.iloc[0]}" twice; keep the one that is right.'
+        )
+    return frame
+
+
+def _with_outcomes(frame: pd.DataFrame) -> pd.DataFrame:
+    """Earlier versions wrote `failure` for what the infrastructure did, too."""
+    if not {"STATUS", "CAUSE"} <= set(frame.columns):
+        return frame
+    lost = (frame["STATUS"] == "failure") & frame["CAUSE"].isin(NO_RESULT_CAUSES)
+    words = frame["CAUSE"].where(frame["CAUSE"] == "interrupted", "not run")
+    return frame.assign(STATUS=frame["STATUS"].mask(lost, words))
+
+
+def _check_words(frame: pd.DataFrame, path: str | Path) -> None:
+    for column in ("MODEL", "DATASET_ID"):
+        nameless = frame[column].str.strip() == ""
+        if nameless.any():
+            raise BenchmarkError(f"{path}: row {first_row(nameless)} has no {column}; name it.")
+    allowed: dict[str, tuple[str, ...]] = {"TYPE": TYPES}
+    optional = {"STATUS": STATUSES, "METRIC_DIRECTION": DIRECTIONS}
+    allowed |= {column: words for column, words in optional.items() if column in frame.columns}
+    for column, words in allowed.items():
+        wrong = ~frame[column].isin(words)
+        if wrong.any():
+            value = frame.loc[wrong, column].iloc[0]
+            known = ", ".join(word or "empty" for word in words)
+            raise BenchmarkError(
+                f'{path}: {column} is "{value}" in row {first_row(wrong)}; it must be one of: '
+                f"{known}."
+            )

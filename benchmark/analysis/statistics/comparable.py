@@ -1,0 +1,347 @@
+"""The part of one task type's results on which all its frameworks can be compared.
+
+    comparison = compare(frame, "classification")
+    comparison.gains        # a row per data set and seed, a column per framework
+
+A *gain* is a score with the sign that makes larger better, so that log loss, RMSE and AUC are
+handled alike. A failure (cause `framework`, `timeout`, `memory`) is a result, and its gain is
+missing. A task without a result (not run yet, or ended by `data`, `setup`, `interrupted`,
+`infrastructure`) says nothing about its framework: its data set and seed are left out for all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from benchmark.analysis.results.cells import NO_RESULT_CAUSES
+from benchmark.analysis.results.metrics import SIGNS, USUAL_METRIC, canonical, direction
+from benchmark.analysis.statistics import imputation, ranking
+from benchmark.errors import BenchmarkError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+ALL = "all"
+"""In place of a task type: the data sets of all types together."""
+NOT_BEGUN = "not started"
+NOT_PLANNED = "not in the results"
+RETIRED = "retired"
+"""The cause of a task that the run's question did not need."""
+_COLUMNS = (
+    *("MODEL", "DATASET_ID", "SEED", "STATUS", "CAUSE"),
+    *("METRIC", "METRIC_DIRECTION", "SCORE", "MSE"),
+)
+MEANT = {
+    "constant": "the constant predictor's score",
+    "worst": "the worst score on their data set, as the run has no constant predictor there",
+}
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Gains of what can be compared, and what was left out.
+
+    `gains` has rows (data set, seed) and a column per framework, NaN where it failed. `counts` has
+    a row per framework, also of those left out: `tasks`, `results`, `failures`, `successes`.
+    `left_out` has a row per framework, data set and cause for which seeds were left out for all.
+    `metric_of` names the metric by data set. `ran` is shaped as `gains`: whether the task has a
+    result; True throughout unless all rows were asked for.
+    """
+
+    type: str
+    gains: pd.DataFrame
+    counts: pd.DataFrame
+    metric_of: dict[str, str]
+    notes: tuple[str, ...]
+    ran: pd.DataFrame
+    left_out: pd.DataFrame
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        return tuple(sorted(set(self.metric_of.values())))
+
+    @property
+    def datasets(self) -> int:
+        """The number of data sets compared on."""
+        return int(self.gains.index.get_level_values(0).nunique())
+
+    @property
+    def seeds(self) -> int:
+        """The number of distinct seeds compared on."""
+        return int(self.gains.index.get_level_values(1).nunique())
+
+    @property
+    def size(self) -> str:
+        """As "8 data sets \u00d7 2 seeds", or "7 splits of 5 data sets" if some are missing."""
+        counts = (self.datasets, "data set"), (self.seeds, "seed"), (len(self.gains), "split")
+        datasets, seeds, splits = (f"{n} {word}" + "s" * (n != 1) for n, word in counts)
+        if len(self.gains) == self.datasets * self.seeds:
+            return f"{datasets} \u00d7 {seeds}"
+        return f"{splits} of {datasets}"
+
+    @cached_property
+    def filled(self) -> pd.DataFrame:
+        """The gains with failures imputed by the constant predictor."""
+        return imputation.by_constant(self.gains).gains
+
+    @cached_property
+    def means(self) -> pd.DataFrame:
+        """Mean imputed gains: a row per data set, a column per framework."""
+        return ranking.seed_means(self.filled)
+
+
+def joined(parts: Sequence[Comparison]) -> Comparison:
+    """The data sets of several task types as one comparison of the frameworks that are in all."""
+    names = [one for one in parts[0].gains if all(one in part.gains for part in parts)]
+    others = sorted({str(one) for part in parts for one in part.gains} - set(map(str, names)))
+    notes = (f"Left out, since not of every task type: {_listed(others)}.",) if others else ()
+    known = [set(part.gains.index.get_level_values(0)) for part in parts]
+    twice = {one for part in known for one in part if sum(one in other for other in known) > 1}
+
+    def of(part: Comparison, table: pd.DataFrame) -> pd.DataFrame:
+        return table[names].rename(lambda one: _distinct(one, part.type, twice), level=0)
+
+    return Comparison(
+        ALL,
+        pd.concat([of(part, part.gains) for part in parts]),
+        sum((part.counts.loc[names] for part in parts[1:]), parts[0].counts.loc[names]),
+        {_distinct(k, p.type, twice): metric for p in parts for k, metric in p.metric_of.items()},
+        notes,
+        pd.concat([of(part, part.ran) for part in parts]),
+        pd.concat([part.left_out for part in parts], ignore_index=True),
+    )
+
+
+def _distinct(dataset: str, type: str, twice: set[str]) -> str:
+    """A data set's name, with the task type if it has several."""
+    return f"{dataset} ({type})" if dataset in twice else dataset
+
+
+def of_type(frame: pd.DataFrame, type: str) -> pd.DataFrame:
+    """The rows of a task type, or all rows."""
+    return frame if type == ALL else frame[frame["TYPE"] == type]
+
+
+def compare(
+    frame: pd.DataFrame, type: str, metric: str | None = None, *, all_rows: bool = False
+) -> Comparison:
+    """Judge one task type's results by each task's own metric, or by the column `metric`.
+
+    Where the results name no metric (`METRIC`, `SCORE`) it is weighted F1 and RMSE. With `all_rows`
+    nothing is left out: what cannot be compared stands in `gains` with `ran` False.
+
+    Raises:
+        BenchmarkError: a metric is unknown, or a data set is scored by two.
+    """
+    # Of a million rows a copy of all columns takes half a gigabyte.
+    columns = [one for one in frame if one in {*_COLUMNS, metric or USUAL_METRIC[type]}]
+    rows = frame.loc[frame["TYPE"] == type, columns].reset_index(drop=True)
+    grid = _grid(rows, *_judged(rows, type, metric), absent_failed="STATUS" not in frame.columns)
+    notes: list[str] = []
+    names = pd.Index(grid.frameworks, name="framework", dtype=object)
+    if all_rows:
+        gains = pd.DataFrame(grid.gains, grid.index, names)
+        ran = pd.DataFrame(grid.result, grid.index, names)
+        return Comparison(type, gains, grid.counts, grid.metric_of, (), ran, _left_out(grid, rows))
+    left_out = _left_out(grid, rows)
+    gains = _comparable(grid, left_out, notes)
+    imputed = imputation.by_constant(gains)
+    notes += [
+        f"{_count(number, 'missing result')} imputed by {MEANT[source]}."
+        for source, number in imputed.filled.items()
+    ]
+    lost = imputed.gains.isna().any(axis=1)
+    if lost.any():
+        hopeless = sorted(set(gains.index[lost].get_level_values(0)))
+        notes.append(f"Left out, since every framework failed on them: {_listed(hopeless)}.")
+    gains = gains[~lost]
+    kept = set(gains.index.get_level_values(0))
+    metric_of = {name: word for name, word in grid.metric_of.items() if name in kept}
+    ran = pd.DataFrame(True, gains.index, gains.columns)
+    metric_of = metric_of or grid.metric_of
+    return Comparison(type, gains, grid.counts, metric_of, tuple(notes), ran, left_out)
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """Every framework (column) on every data set and seed (row)."""
+
+    index: pd.MultiIndex
+    frameworks: list[str]
+    gains: NDArray[np.float64]
+    result: NDArray[np.bool_]
+    counts: pd.DataFrame
+    metric_of: dict[str, str]
+
+
+def _grid(
+    rows: pd.DataFrame, gains: pd.Series[float], metric_of: dict[str, str], *, absent_failed: bool
+) -> _Grid:
+    """Classic results hold only what ended well, so what is absent there failed; results with a
+    status have a row for every task, so what is absent there was never to be run.
+    """
+    framework, names = pd.factorize(rows["MODEL"], sort=True)
+    seed, seeds = pd.factorize(rows["SEED"], sort=True)
+    dataset, datasets = pd.factorize(rows["DATASET_ID"].astype(str), sort=True)
+    pairs, place = np.unique(dataset * max(len(seeds), 1) + seed, return_inverse=True)
+    shape = (len(pairs), len(names))
+    values = np.full(shape, np.nan)
+    values[place, framework] = gains.to_numpy(float)
+    ended, failed = _outcomes(rows, gains)
+    result = np.full(shape, absent_failed)
+    result[place, framework] = ended
+    failures = np.full(shape, absent_failed)
+    failures[place, framework] = failed
+    index = pd.MultiIndex.from_arrays(
+        [
+            np.asarray(datasets, dtype=object)[pairs // max(len(seeds), 1)],
+            np.asarray(seeds)[pairs % max(len(seeds), 1)],
+        ],
+        names=["dataset", "seed"],
+    )
+    counts = {
+        "tasks": np.bincount(framework, minlength=len(names)),
+        "results": result.sum(axis=0),
+        "failures": failures.sum(axis=0),
+        "successes": (result & ~np.isnan(values)).sum(axis=0),
+    }
+    labels = [str(name) for name in names]
+    table = pd.DataFrame(counts, index=pd.Index(labels, name="framework", dtype=object))
+    return _Grid(index, labels, values, result, table, metric_of)
+
+
+def _outcomes(
+    rows: pd.DataFrame, gains: pd.Series[float]
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which rows are results, and which of all rows failed."""
+    if "STATUS" not in rows.columns:
+        return np.ones(len(rows), dtype=bool), gains.isna().to_numpy()
+    status = rows["STATUS"].to_numpy(object)
+    failure = status == "failure"
+    if "CAUSE" in rows.columns:
+        failure &= ~rows["CAUSE"].isin(NO_RESULT_CAUSES).to_numpy()
+    result = (status == "success") | failure
+    return result, failure | ((status == "success") & gains.isna().to_numpy())
+
+
+def _judged(
+    rows: pd.DataFrame, type: str, metric: str | None
+) -> tuple[pd.Series[float], dict[str, str]]:
+    """The rows' gains, and the metric by data set."""
+    chosen = metric or USUAL_METRIC[type]
+    values = _column(rows, chosen)
+    per_set = pd.Series(chosen.lower(), index=rows["DATASET_ID"].astype(str).unique())
+    if metric is None and {"METRIC", "SCORE"} <= set(rows.columns):
+        named = _named(rows)
+        per_set.update(named)
+        values = values.where(~rows["DATASET_ID"].isin(named.index), rows["SCORE"])
+    told = _told(rows)
+    signs = per_set.map({name: direction(name, told) for name in sorted(per_set.unique())})
+    gains = values * rows["DATASET_ID"].map(signs).astype(float)
+    if "STATUS" in rows.columns:
+        gains = gains.mask(rows["STATUS"] != "success")
+    return gains.astype(float), {str(name): str(word) for name, word in per_set.items()}
+
+
+def _named(rows: pd.DataFrame) -> pd.Series[str]:
+    """The metric that the results name, by data set."""
+    named = rows.loc[rows["METRIC"].fillna("") != "", ["DATASET_ID", "METRIC"]].drop_duplicates()
+    twice = named["DATASET_ID"].duplicated(keep=False)
+    if twice.any():
+        mixed = sorted(named.loc[twice, "DATASET_ID"])[0]
+        metrics = sorted(named.loc[named["DATASET_ID"] == mixed, "METRIC"])
+        raise BenchmarkError(
+            f"The results on {mixed} are scored by {' and '.join(metrics)}; results of runs with "
+            "different metrics do not mix, so analyse them apart."
+        )
+    return named.set_index("DATASET_ID")["METRIC"].astype(str)
+
+
+def _told(rows: pd.DataFrame) -> dict[str, int]:
+    """The directions that the results bring themselves, by metric."""
+    if not {"METRIC", "METRIC_DIRECTION"} <= set(rows.columns):
+        return {}
+    pairs = rows[["METRIC", "METRIC_DIRECTION"]].drop_duplicates()
+    return {
+        canonical(str(metric)): SIGNS[word]
+        for metric, word in pairs.itertuples(index=False)
+        if word in SIGNS
+    }
+
+
+def _column(rows: pd.DataFrame, metric: str) -> pd.Series[float]:
+    """A metric's column; RMSE is the root of MSE where it stands nowhere."""
+    empty = pd.Series(np.nan, index=rows.index)
+    values = rows[metric].astype(float) if metric in rows.columns else empty
+    if metric == "RMSE" and "MSE" in rows.columns:
+        return values.fillna(rows["MSE"].astype(float) ** 0.5)
+    return values
+
+
+def _left_out(grid: _Grid, rows: pd.DataFrame) -> pd.DataFrame:
+    """Where a framework that has results has none: framework, data set, cause, number of seeds."""
+    columns = ["framework", "dataset", "cause"]
+    place, column = np.nonzero(~grid.result & grid.result.any(axis=0))
+    cause = rows["CAUSE"] if "CAUSE" in rows.columns else pd.Series("", index=rows.index)
+    idle = cause.isin((*NO_RESULT_CAUSES, RETIRED)) | (rows.get("STATUS", cause) == "")
+    known = {
+        (str(model), str(dataset), seed): str(why) or NOT_BEGUN
+        for model, dataset, seed, why in zip(
+            *(rows.loc[idle, name] for name in ("MODEL", "DATASET_ID", "SEED")),
+            cause[idle],
+            strict=True,
+        )
+    }
+    found, keys = [], grid.index.to_list()
+    for row, number in zip(place, column, strict=True):
+        dataset, seed = keys[row]
+        name = grid.frameworks[number]
+        found.append((name, dataset, known.get((name, str(dataset), seed), NOT_PLANNED)))
+    table = pd.DataFrame(found, columns=columns, dtype=object)
+    return table.groupby(columns, as_index=False).size().rename(columns={"size": "seeds"})
+
+
+def _comparable(grid: _Grid, left_out: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
+    """The rows on which every framework that has any result has one."""
+    ran = np.asarray(grid.result.any(axis=0), dtype=bool)
+    idle = [name for name, any_result in zip(grid.frameworks, ran, strict=True) if not any_result]
+    if idle:
+        notes.append(f"Not ranked, since no task has a result yet: {_listed(idle)}.")
+    result = grid.result[:, ran]
+    whole = np.asarray(result.all(axis=1), dtype=bool)
+    if not whole.all():
+        open_tasks = int((~result).sum())
+        notes.append(
+            f"{_count(int((~whole).sum()), 'pair')} of data set and seed left out for all "
+            f"frameworks, since {_count(open_tasks, 'task')} there "
+            f"{'has' if open_tasks == 1 else 'have'} no result: {_pairs(left_out)}."
+        )
+    kept = [name for name, kept in zip(grid.frameworks, ran, strict=True) if kept]
+    names = pd.Index(kept, name="framework", dtype=object)
+    return pd.DataFrame(grid.gains[whole][:, ran], grid.index[whole], names)
+
+
+def _pairs(left_out: pd.DataFrame) -> str:
+    """`flaml on adult (2 infrastructure), h2o on adult (1 not begun)`."""
+    pairs = left_out.groupby(["framework", "dataset"], sort=True)
+    told = []
+    for (framework, dataset), part in pairs:
+        causes = ", ".join(f"{row.seeds} {row.cause}" for row in part.itertuples())
+        told.append(f"{framework} on {dataset} ({causes})")
+    return _listed(told)
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:8])
+    return shown if len(names) <= 8 else f"{shown} and {len(names) - 8} more"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")

@@ -1,0 +1,203 @@
+"""All statistics of one task type, computed once: ranking, tests, ratings, sensitivity.
+
+    found = study(frame, "classification")
+    found.board; found.friedman; found.difference; found.ratings; found.sensitivity
+
+The rules are pure functions in modules of their own: `comparable` (what can be compared),
+`imputation`, `scaling`, `ranking`, `hypotheses`, `ratings`, `sensitivity`, `leaderboard`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from benchmark.analysis.early_stop.stopped import covered, scope, standing_of
+from benchmark.analysis.statistics import hypotheses, ranking, ratings, scaling
+from benchmark.analysis.statistics.comparable import ALL, Comparison, compare, joined
+from benchmark.analysis.statistics.imputation import CONSTANT, baseline
+from benchmark.analysis.statistics.leaderboard import leaderboard, other_scales
+from benchmark.analysis.statistics.sensitivity import Claim, Sensitivity, claims, sensitivity
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from benchmark.analysis.early_stop.standing import Standing
+    from benchmark.analysis.statistics.hypotheses import Friedman
+
+__all__ = ["CONSTANT", "Comparison", "Statistics", "compare", "leaderboard", "overall", "study"]
+
+FEWEST_FOR_TESTS = 5
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What can be said of one task type; None or empty where `notes` say that it cannot.
+
+    `board` is the leaderboard. `scores` are the scaled seed means, a row per data set. `extra` has
+    by framework `win_rate`, `improvability`, `mrr`, `elo`, `elo_low`, `elo_high`, `rank_low` and
+    `rank_high` (95 % of resampled data sets), and `better`, `alike`, `worse`: the probabilities
+    that the leader is practically better, by the Bayesian signed-rank test. `scales` has what
+    other reports would print, see `leaderboard.other_scales`. `standing` is where the question of a
+    run that stops early stands; all else is then of the data sets that all frameworks ran on.
+    """
+
+    comparison: Comparison
+    board: pd.DataFrame
+    scores: pd.DataFrame
+    extra: pd.DataFrame
+    scales: pd.DataFrame
+    mean_ranks: pd.Series[float]
+    win_matrix: pd.DataFrame
+    friedman: Friedman | None
+    difference: float | None
+    groups: tuple[tuple[str, ...], ...]
+    wilcoxon: pd.DataFrame | None
+    sensitivity: Sensitivity
+    claims: tuple[Claim, ...]
+    notes: tuple[str, ...]
+    standing: Standing | None = None
+
+    @property
+    def type(self) -> str:
+        return self.comparison.type
+
+    @property
+    def title(self) -> str:
+        """The task type in a heading."""
+        return "All task types" if self.type == ALL else self.type.capitalize()
+
+    @property
+    def leaders(self) -> list[str]:
+        """Who has the smallest mean rank; no one where nothing can be compared."""
+        first = self.board["rank"].eq(1).fillna(False)
+        return [str(name) for name in self.board.loc[first, "framework"]]
+
+
+def study(frame: pd.DataFrame, type: str, seed: int = 0) -> Statistics:
+    """Compute all statistics of one task type.
+
+    Args:
+        frame: the results, see `table.read_results`.
+        type: "classification" or "regression".
+        seed: of resamples and Monte Carlo draws, so that the same results say the same.
+
+    Raises:
+        BenchmarkError: a metric is unknown, or a data set is scored by two.
+    """
+    standing = standing_of(frame, type)
+    frame = covered(frame, type, standing)
+    return _found(frame, compare(frame, type), standing, seed)
+
+
+def overall(
+    frame: pd.DataFrame, studies: Mapping[str, Statistics], seed: int = 0
+) -> Statistics | None:
+    """The statistics over the data sets of all task types together, as AMLB's; None for one type.
+
+    Ranks, wins and scaled scores are of a data set, whatever its metric.
+    """
+    parts = [found.comparison for found in studies.values() if len(found.comparison.gains)]
+    if len(parts) < 2:
+        return None
+    comparison = joined(parts)
+    return _found(frame, comparison, None, seed) if comparison.gains.shape[1] > 1 else None
+
+
+def _found(
+    frame: pd.DataFrame, comparison: Comparison, standing: Standing | None, seed: int
+) -> Statistics:
+    means = comparison.means
+    mean_ranks = ranking.ranks(means).mean()
+    scores = scaling.scaled(means)
+    board = leaderboard(frame, comparison.type, comparison)
+    difference = None
+    groups: tuple[tuple[str, ...], ...] = ()
+    if means.shape[1] > 1 and len(means) > 1:
+        difference = hypotheses.critical_difference(means.shape[1], len(means))
+        groups = tuple(hypotheses.groups(mean_ranks, difference))
+    found = sensitivity(comparison.gains, seed=seed)
+    friedman = hypotheses.friedman(ranking.ranks(means))
+    return Statistics(
+        comparison,
+        board,
+        scores,
+        _extra(comparison, scores, mean_ranks, found, seed),
+        other_scales(frame, comparison),
+        mean_ranks,
+        ranking.win_matrix(means),
+        friedman,
+        difference,
+        groups,
+        hypotheses.wilcoxon_holm(scores),
+        found,
+        tuple(claims(found)),
+        comparison.notes
+        + tuple(_cannot(comparison, friedman))
+        + ((scope(standing),) if standing else ()),
+        standing,
+    )
+
+
+def _extra(
+    comparison: Comparison,
+    scores: pd.DataFrame,
+    mean_ranks: pd.Series[float],
+    found: Sensitivity,
+    seed: int,
+) -> pd.DataFrame:
+    means = comparison.means
+    table = pd.DataFrame(index=means.columns)
+    table["win_rate"] = ranking.win_rate(means)
+    table["improvability"] = ranking.improvability(means, comparison.metric_of)
+    table["mrr"] = ranking.reciprocal_rank(means)
+    elo = ratings.ratings(means, seed=seed)
+    for column in ("elo", "low", "high"):
+        name = column if column == "elo" else f"elo_{column}"
+        table[name] = float("nan") if elo is None else elo[column]
+    table["rank_low"], table["rank_high"] = found.interval["low"], found.interval["high"]
+    return table.join(_against_leader(scores, mean_ranks, seed))
+
+
+def _against_leader(scores: pd.DataFrame, mean_ranks: pd.Series[float], seed: int) -> pd.DataFrame:
+    """The Bayesian signed-rank test of the leader against every other framework."""
+    columns = ["better", "alike", "worse"]
+    table = pd.DataFrame(float("nan"), index=scores.columns, columns=columns)
+    if not mean_ranks.notna().any():
+        return table
+    leader = mean_ranks.idxmin()
+    others = scores.drop(columns=leader)
+    chances = hypotheses.bayesian_signed_ranks(
+        scores[leader].to_numpy(float), others.to_numpy(float), seed=seed
+    )
+    for name, found in zip(others, chances, strict=True):
+        if found is not None:
+            table.loc[name, columns] = [found.better, found.alike, found.worse]
+    return table
+
+
+def _cannot(comparison: Comparison, friedman: Friedman | None) -> list[str]:
+    """A sentence for each thing that these results cannot say."""
+    frameworks, datasets = comparison.gains.shape[1], comparison.datasets
+    if not datasets:
+        return ["No result can be compared yet."]
+    said = []
+    if baseline(comparison.gains.columns, CONSTANT) is None:
+        said.append("Scaled scores count from the worst framework, as no constant predictor ran.")
+    if frameworks < 2:
+        return [*said, "One framework alone cannot be ranked, tested or rated against another."]
+    if datasets < 2:
+        return [*said, "One data set alone allows no test and no interval over data sets."]
+    if friedman is None:
+        reason = "there are two frameworks" if frameworks < 3 else "all frameworks tie everywhere"
+        said.append(f"The Friedman test cannot be computed, as {reason}.")
+    if datasets < FEWEST_FOR_TESTS:
+        said.append(
+            f"{datasets} data sets are too few for a test to find much; read the ranks as a "
+            "description of these data sets."
+        )
+    if comparison.seeds < 2:
+        said.append("One seed alone does not show how much the scores vary by chance.")
+    return said

@@ -1,0 +1,61 @@
+"""The question of Ctrl-C on a terminal: leave remote tasks running, or cancel them.
+
+execute(run, config, tasks, ask=question(progress.hidden))
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import contextlib
+    from collections.abc import Callable, Sequence
+
+_LOOK_S = 0.2
+
+
+def question(
+    hidden: Callable[[], contextlib.AbstractContextManager[None]],
+) -> Callable[[Sequence[str]], bool] | None:
+    """A function that asks while the progress bar is `hidden`; None without a terminal.
+
+    It takes the names of the methods and returns whether their tasks are left running.
+    """
+    if sys.stdin is None or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return None
+
+    def ask(methods: Sequence[str]) -> bool:
+        with hidden():
+            return _answer(", ".join(methods))
+
+    return ask
+
+
+def _answer(methods: str) -> bool:
+    """Whether the user answers "leave"; the end of the input is not consent to further costs.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C again.
+    """
+    if os.getpgrp() != os.tcgetpgrp(sys.stdin.fileno()):
+        return False  # A background process that reads the terminal is halted.
+    _write(f"\nTasks on {methods} can continue without this command.\n")
+    while True:
+        _write("[l]eave them running or [c]ancel them? (Ctrl-C cancels) ")
+        # A signal just before a read that blocks would be seen after it: at the next key.
+        while not select.select([sys.stdin], [], [], _LOOK_S)[0]:
+            pass
+        line = sys.stdin.readline()
+        word = line.strip().lower()
+        if word in ("l", "leave"):
+            return True
+        if word in ("c", "cancel") or not line:
+            return False
+
+
+def _write(text: str) -> None:
+    """Write straight to the descriptor; safe in a signal handler."""
+    os.write(2, text.encode())

@@ -1,0 +1,136 @@
+"""Commands that only read a run: status, fetch-results."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmark.cli.output import report
+from benchmark.cli.progress import counted, outcomes, successes
+from benchmark.cli.runs.question import lines as answer_lines
+from benchmark.cli.session import chosen, configuration, stored
+from benchmark.compute.local.local import slots
+from benchmark.errors import BenchmarkError, ConfigError
+from benchmark.records.layout import shown
+from benchmark.records.tasks import Run
+from benchmark.runs.status import status
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+    from benchmark.config.loading import Config
+    from benchmark.runs.plan import Plan
+    from benchmark.runs.status import Status
+
+FILES = {"classic": "compiled_results.csv", "amlb": "results.csv"}
+
+
+def show_status(options: argparse.Namespace) -> int:
+    if options.watch and options.json:
+        raise BenchmarkError("--watch shows progress live and has no JSON; omit --watch or --json.")
+    if options.jobs:
+        return _show_jobs(options)
+    config, plan = chosen(options)
+    if options.watch:
+        from benchmark.cli.runs.watch import watch
+
+        watch(plan)
+        return 0
+    found = status(plan.run, plan.tasks)
+    facts = asdict(found) | {"failed": found.failed, "without_result": found.without_result}
+    lines = [*_lines(found, config), *answer_lines(plan.run.manifest, found.answers)]
+    report(options, facts | {"until": plan.run.manifest.until}, lines)
+    return 0
+
+
+def _show_jobs(options: argparse.Namespace) -> int:
+    """List the jobs of a run or a study (--run studies/NAME)."""
+    from collections import Counter
+
+    from benchmark.runs.job_states import STATES, job_states
+
+    config = configuration(options)
+    states = job_states(Run.open(stored(config), config.run))
+    counts = Counter(states.values())
+    width = max(map(len, STATES))
+    lines = [f"{state:{width}}  {shown(key)}" for key, state in states.items()]
+    lines += [f"{counts[state]} {state}" for state in STATES if counts[state]]
+    report(options, {"run": config.run, "states": states, "counts": dict(counts)}, lines)
+    return 0
+
+
+def fetch_results(options: argparse.Namespace) -> int:
+    _, plan = chosen(options)
+    path = Path(options.output or FILES[options.format])
+    if not plan.tasks:
+        raise BenchmarkError(
+            f"No task of run '{plan.run.name}' is selected; {path} was not written."
+        )
+    counts = write_results(plan, path, options.format)
+    words = (
+        f"{path}: {successes(counts['success'])}, {counts['failure']} failed, "
+        f"{counts['']} without result, of {counted(sum(counts.values()), 'task')}"
+    )
+    facts = {
+        "file": str(path),
+        "run": plan.run.name,
+        "store": plan.run.store.url,
+        "tasks": sum(counts.values()),
+        "success": counts["success"],
+        "failure": counts["failure"],
+        "without_result": counts[""],
+    }
+    report(options, facts, [words])
+    return 0
+
+
+def write_results(plan: Plan, path: Path, form: str = "classic") -> dict[str, int]:
+    """Write the rows of the plan's tasks to a file; return the number of tasks per status.
+
+    Raises:
+        BenchmarkError: the file cannot be written.
+    """
+    from benchmark.runs.amlb import write_amlb
+    from benchmark.runs.compiled import compile_results
+
+    write = write_amlb if form == "amlb" else compile_results
+    try:
+        return write(plan.run, path, {task.key for task in plan.tasks})
+    except OSError as error:
+        raise BenchmarkError(f"{path} cannot be written: {error.strerror}.") from error
+
+
+def _lines(found: Status, config: Config) -> Iterator[str]:
+    state = "running" if found.running_now else "not running"
+    yield f"Run '{found.run}' in {found.store} ({state})"
+    yield (
+        f"  {counted(found.tasks, 'task')}: {successes(found.success)}, {found.failed} failed, "
+        f"{found.without_result} without result"
+    )
+    if found.causes:
+        yield f"  {outcomes(found.success, found.causes)}"
+    yield f"  {found.running} running, {found.waiting} waiting"
+    yield from (f"  {sentence}" for sentence in found.waits)
+    parallel = _parallel(config)
+    if found.mean_s is not None and found.left and parallel:
+        left = found.mean_s * found.left / parallel
+        mean = f"{found.mean_s:.1f} s a task on average"
+        yield f"  about {left:.0f} s left: {mean}, {parallel} at a time"
+    if found.spent is not None:
+        ahead = f", about {found.forecast:.2f} USD when all is done" if found.forecast else ""
+        limit = f" ('max_cost' is {config.max_cost:g})" if config.max_cost else ""
+        yield f"  {found.spent:.2f} USD spent{ahead}{limit}"
+    width = max((len(name) for name in found.by_framework), default=0)
+    for name, counts in found.by_framework.items():
+        words = ", ".join(f"{number} {word}" for word, number in sorted(counts.items()))
+        yield f"  {name:{width}}  {words}"
+
+
+def _parallel(config: Config) -> int:
+    """How many tasks run at once here; 0 where this machine could not run one."""
+    try:
+        return len(slots(config))
+    except ConfigError:
+        return 0

@@ -1,0 +1,1 @@
+"""Commands that prepare: environments, frameworks, images, data sets, AWS, and the doctor."""

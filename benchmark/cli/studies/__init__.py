@@ -1,0 +1,1 @@
+"""Commands that tune: studies, their dashboard, and the HPO service with its gRPC client."""

@@ -1,0 +1,86 @@
+"""What fleets leave if their driver never comes back: machines and queues of tasks."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from benchmark.compute.aws.resources.site import PREFIX, SHUTDOWN_S, TAG, Resource, Site
+
+_TOKEN = re.compile(PREFIX + r"-[0-9a-f]{12}(-dead)?")
+_ALIVE = ("pending", "running", "stopping", "stopped", "shutting-down")
+_NO_QUEUE = ("QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue")
+
+
+class _Left(Resource):
+    """Many of a kind, known by the token of a fleet."""
+
+    def __init__(self, site: Site) -> None:
+        super().__init__(site, f"{PREFIX}-*")
+
+    def make(self) -> str:
+        """Nothing: runs create these."""
+        return self.name
+
+    def is_ours(self) -> bool:
+        return True
+
+    def find(self) -> str | None:
+        return ", ".join(self.ids()) or None
+
+    def ids(self) -> list[str]:
+        raise NotImplementedError
+
+
+class Instances(_Left):
+    """The machines of fleets. They are ended, and waited for: until they are gone their security
+    group cannot be removed."""
+
+    kind = "machines of fleets"
+
+    def ids(self) -> list[str]:
+        found: list[str] = []
+        more: dict[str, Any] = {}
+        asked = [
+            {"Name": f"tag:{TAG}", "Values": [f"{PREFIX}-*"]},
+            {"Name": "instance-state-name", "Values": list(_ALIVE)},
+        ]
+        while True:
+            page = self.aws.call("ec2", "describe_instances", Filters=asked, **more)
+            found += [
+                str(one["InstanceId"])
+                for group in page["Reservations"]
+                for one in group["Instances"]
+            ]
+            if not page.get("NextToken"):
+                return found
+            more = {"NextToken": page["NextToken"]}
+
+    def remove(self) -> str | None:
+        self.aws.call("ec2", "terminate_instances", InstanceIds=self.ids())
+        self.site.wait(self.title, lambda: not self.ids(), SHUTDOWN_S)
+        return None
+
+
+class TaskQueues(_Left):
+    """The queues of fleets' tasks, with the messages in them."""
+
+    kind = "task queues"
+
+    def ids(self) -> list[str]:
+        found: list[str] = []
+        more: dict[str, Any] = {}
+        while True:
+            page = self.aws.call(
+                "sqs", "list_queues", QueueNamePrefix=f"{PREFIX}-", MaxResults=1000, **more
+            )
+            urls = [str(url) for url in page.get("QueueUrls", [])]
+            found += [url for url in urls if _TOKEN.fullmatch(url.rpartition("/")[2])]
+            if not page.get("NextToken"):
+                return found
+            more = {"NextToken": page["NextToken"]}
+
+    def remove(self) -> str | None:
+        for url in self.ids():
+            self.found(_NO_QUEUE, "sqs", "delete_queue", QueueUrl=url)
+        return None

@@ -1,0 +1,1 @@
+"""Kubernetes: Indexed Jobs over the images of the frameworks."""

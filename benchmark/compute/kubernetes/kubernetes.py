@@ -1,0 +1,145 @@
+"""The method kubernetes: Indexed Jobs, an index per task, in the frameworks' images.
+
+A Job's name is in the store before the Job is created, so a driver that was killed finds it. The
+Job is deleted when the last of its tasks has its outcome.
+"""
+
+from __future__ import annotations
+
+import logging
+import shlex
+from typing import TYPE_CHECKING
+
+from benchmark.compute import methods
+from benchmark.compute.arrays import ArrayDispatcher
+from benchmark.compute.cluster import ClusterError, Request
+from benchmark.compute.faults import PassingError, patiently
+from benchmark.compute.images import framework_names, full_name, image_tag
+from benchmark.compute.kubernetes.jobs import Kubernetes
+from benchmark.compute.kubernetes.manifest import manifest
+from benchmark.compute.submitting import SubmittingDispatcher
+from benchmark.config.extras import install
+from benchmark.errors import BenchmarkError, ConfigError
+from benchmark.records.tasks import Resources
+
+if TYPE_CHECKING:
+    from benchmark.compute.cluster import Cluster
+    from benchmark.compute.submissions import Submission
+    from benchmark.config.loading import Config
+    from benchmark.records.tasks import Task
+
+METHOD = "kubernetes"
+PATIENCE_S = 30.0
+_log = logging.getLogger("benchmark.compute")
+
+
+class KubernetesDispatcher(ArrayDispatcher):
+    """Indexed Jobs of Kubernetes."""
+
+    @classmethod
+    def places(cls, config: Config) -> int | None:
+        """As many pods as a Job's parallelism lets run."""
+        return config.kubernetes.throttle or config.parallel
+
+    @classmethod
+    def check(cls, config: Config) -> None:
+        """Refuse what the cluster would refuse: it checks a Job like those of the run."""
+        _check_keys(config)
+        options = config.kubernetes
+        image = _image(config, next(iter(_names(config)), None))
+        named = {"name": "check", "size": 1, "log": "", "image": image}
+        asked = Resources(config.cores, config.memory, config.runtime, config.hard_limit)
+        request = Request.of(config, options, asked, **named)
+        try:
+            cluster = Kubernetes(options, config.store_url, config.run, config.max_attempts)
+            words = shlex.join([config.store_url, config.run, "check"])
+            job = manifest(request, words, options, config.max_attempts)
+            patiently(lambda: cluster.create(job, dry_run="All"), PATIENCE_S)
+            patiently(cluster.present, PATIENCE_S)
+        except BenchmarkError as error:
+            raise ConfigError(str(error)) from None
+
+    @classmethod
+    def brings_environments(cls, config: Config) -> bool:  # noqa: ARG003  always
+        return True
+
+    def cluster(self) -> Cluster:
+        url, run = self.run.store.url, self.run.name
+        return Kubernetes(self.config.kubernetes, url, run, self.config.max_attempts)
+
+    def _kind(self, task: Task) -> object:
+        return task.resources, task.labels.get("framework")
+
+    def _request(self, one: Submission, task: Task) -> tuple[Request, str]:
+        if task.resources.mpi:
+            raise ClusterError("Kubernetes starts no MPI ranks; use the method slurm or pilot.")
+        label = task.labels.get("framework")
+        name = label and full_name(self.run.manifest.frameworks.get(label, {}), label)
+        image = _image(self.config, name)
+        named = {"name": one.name, "size": len(one.keys), "log": "", "image": image}
+        asked = Request.of(self.config, self.config.kubernetes, task.resources, **named)
+        return asked, shlex.join([self.run.store.url, self.run.name, "--job", one.name])
+
+    def _log_note(self, one: Submission) -> str:  # noqa: ARG002
+        return ""  # The end of it is in the pod's state; the rest goes with the pod.
+
+    def _forget(self, one: Submission) -> None:
+        """Delete the Job with its pods, of which no one waits for any."""
+        if one.job and self._cluster:
+            try:
+                self._cluster.cancel([one.job])
+            except (PassingError, ClusterError) as error:
+                ttl_s = self.config.kubernetes.ttl_s
+                _log.warning("The job %s is left for %d s after its end: %s", one.job, ttl_s, error)
+        SubmittingDispatcher._forget(self, one)
+
+
+def _check_keys(config: Config) -> None:
+    import importlib.util
+
+    options = config.kubernetes
+    if importlib.util.find_spec("kubernetes") is None:
+        raise ConfigError(
+            f"'compute' names kubernetes, whose client is not installed; {install(METHOD)}."
+        )
+    if not options.image:
+        raise ConfigError(
+            "'image' in 'kubernetes' is unset, so there is nothing for a pod to run; set it to "
+            "the repository that `main.py init-compute --push REPOSITORY` has filled."
+        )
+    url = config.store_url
+    if url.startswith("memory://") or ("://" not in url and not options.claim):
+        raise ConfigError(
+            f"The results would go to {url}, which no pod sees; name a bucket in "
+            "'s3_bucket_root', or the volume of that folder in 'claim' of 'kubernetes'."
+        )
+    if "://" not in url and not url.startswith("/"):
+        raise ConfigError(
+            f"The results would go to {url}, and a volume is mounted at an absolute path; name "
+            "it in 's3_bucket_root'."
+        )
+
+
+def _names(config: Config) -> list[str]:
+    """The frameworks that go to this method."""
+    named = framework_names(config)
+    chosen = methods.methods_of(config, named).methods
+    return sorted({named[label] for label, method in chosen.items() if method == METHOD})
+
+
+def _image(config: Config, name: str | None) -> str:
+    """The image for a framework; that of a study's trials, where `name` is None.
+
+    Raises:
+        ConfigError: it is a repository of frameworks' images, and this is none.
+    """
+    image = config.kubernetes.image or ""
+    last = image.rpartition("/")[2]
+    if ":" in last or "@" in last:
+        return image
+    if name is None:
+        raise ConfigError(
+            f"'image' in 'kubernetes' is {image}, a repository with images of frameworks and none "
+            "for trials; name an image with its tag."
+        )
+    return f"{image}:{image_tag(config, name)}"

@@ -1,0 +1,1 @@
+"""Ray: workers of a running cluster that take one task after the other."""

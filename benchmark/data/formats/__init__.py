@@ -1,0 +1,1 @@
+"""Table files: CSV, Parquet and ARFF, read with the types that are declared or in the file."""

@@ -1,0 +1,1 @@
+"""Users' own data sets: how they are declared, downloaded, and read into the cache."""

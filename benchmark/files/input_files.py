@@ -1,0 +1,54 @@
+"""Read a file that a user names; refuse pipes, which would block, and devices."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import stat
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def read_bytes(path: str | Path) -> bytes:
+    """The content of a file.
+
+    Raises:
+        OSError: it cannot be read, or is no regular file.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        _check(os.fstat(handle).st_mode)
+        with open(handle, "rb", closefd=False) as file:  # open
+            return file.read()
+    finally:
+        os.close(handle)
+
+
+def read_input(path: str | Path) -> str:
+    """Its text in UTF-8, with or without a byte order mark.
+
+    Raises:
+        OSError: it cannot be read, or is not a regular file.
+        UnicodeDecodeError: it is not UTF-8.
+    """
+    text = io.TextIOWrapper(io.BytesIO(read_bytes(path)), encoding="utf-8-sig")
+    return text.read()
+
+
+def check_regular(path: Path) -> None:
+    """Check a file that a library will open by its name.
+
+    Raises:
+        OSError: it does not exist, or is not a regular file.
+    """
+    _check(path.stat().st_mode)
+
+
+def _check(mode: int) -> None:
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, "it is a pipe or a device; name a regular file")

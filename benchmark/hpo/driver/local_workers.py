@@ -1,0 +1,168 @@
+"""Workers of a study on this machine: as many as `max_parallelism`, until no trial is left."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import benchmark
+from benchmark.compute.driving import stoppable
+from benchmark.compute.local.local import slots
+from benchmark.hpo.driver import control
+from benchmark.hpo.driver.loop import Tuned, put_back
+from benchmark.hpo.study.study import Study
+from benchmark.records.results import Record
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from benchmark.config.loading import Config
+
+_TICK_S = 0.5
+CLOSE_S = 6.0
+
+
+def tune_by_workers(
+    study: Study, config: Config, on_record: Callable[[Record], None] | None = None
+) -> Tuned:
+    """Run the study by workers, each `trials_per_task` trials long; an ended one is followed up.
+
+    None is while the study is paused, and no more when it is told to stop; what was said before is
+    taken back, as by every driver.
+    """
+    tuned = Tuned()
+    control.say(study.run, "go")
+    listener = control.Listener(study.run)
+    stop = threading.Event()
+    heard: queue.SimpleQueue[_Worker | Record] = queue.SimpleQueue()
+    workers: dict[int, _Worker] = {}
+    cores = slots(config)
+    over = False
+    objective = study.definition.objective
+    within_s = CLOSE_S + (objective.hook_s if objective.restore else 0.0)
+    first = study.first_failures
+    with stoppable(stop):
+        try:
+            while not stop.is_set():
+                word = listener.heard()
+                free = [place for place in range(len(cores)) if place not in workers]
+                for place in () if over or word != "go" else free:
+                    workers[place] = _Worker(study, config, cores[place], place, heard)
+                if not workers and (over or word != "pause"):
+                    # A worker may have heard it first.
+                    tuned.stopped = control.said(study.run.store, study.run.name) == "stop"
+                    break
+                with contextlib.suppress(queue.Empty):
+                    said = heard.get(timeout=_TICK_S)
+                    if isinstance(said, Record):
+                        _note(said, tuned, on_record)
+                        first.add(said)
+                        if first.why_stop and not over:
+                            over = True
+                            control.say(study.run, "stop")
+                        continue
+                    del workers[said.place]
+                    fault = said.fault()
+                    if fault:
+                        tuned.faults.append(fault)
+                    # One that ran nothing has found nothing to run.
+                    over = over or bool(fault) or not said.ran or bool(tuned.without_result)
+        finally:
+            for worker in workers.values():
+                worker.hang_up()
+            for worker in workers.values():
+                worker.end(within_s)
+            put_back(study, tuned)
+    tuned.interrupted = stop.is_set()
+    if first.why_stop:
+        tuned.stopped = False
+    tuned.why_stopped = first.why_stop or Study(study.run, study.definition).why_stop
+    return tuned
+
+
+def _note(record: Record, tuned: Tuned, on_record: Callable[[Record], None] | None) -> None:
+    if not record.is_result:
+        tuned.without_result.append(record)
+        return
+    tuned.records.append(record)
+    if on_record:
+        on_record(record)
+
+
+class _Worker:
+    """One process of benchmark.hpo.driver.worker; its records are heard as they come."""
+
+    def __init__(
+        self,
+        study: Study,
+        config: Config,
+        cores: list[int],
+        place: int,
+        heard: queue.SimpleQueue[_Worker | Record],
+    ) -> None:
+        self.place = place
+        self.ran = 0
+        self._has_left = False
+        self._heard = heard
+        root = str(Path(benchmark.__file__).parents[1])
+        command = [sys.executable, "-m", "benchmark.hpo.driver.worker"]
+        command += [study.run.store.url, study.definition.name, "--lifeline"]
+        command += ["--cores", ",".join(map(str, cores))]
+        command += ["--max-attempts", str(config.max_attempts)]
+        if study.definition.trials_per_task:
+            command += ["--trials-per-task", str(study.definition.trials_per_task)]
+        paths = [root, os.environ.get("PYTHONPATH", "")]
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))},
+        )
+        self._errors: list[bytes] = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._reader.start()
+        self._listener.start()
+
+    def fault(self) -> str | None:
+        """Why it ended, unless it had done its part."""
+        code = self._process.wait()
+        self._listener.join()
+        lines = b"".join(self._errors).decode(errors="replace").strip().splitlines()
+        # An exception that no one caught ends a process with 1 too.
+        if code == 0 or (code == 1 and self._has_left):
+            return None
+        return lines[-1] if lines else f"A worker ended with the exit code {code}."
+
+    def hang_up(self) -> None:
+        if self._process.stdin is not None:
+            with contextlib.suppress(OSError):
+                self._process.stdin.close()
+
+    def end(self, within_s: float) -> None:
+        """Wait until it has ended its trial and put back what that changed, and no longer."""
+        try:
+            self._process.wait(within_s)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _read(self) -> None:
+        for line in self._process.stdout or ():
+            record = Record.from_bytes(line)
+            if record is not None:
+                self.ran += 1
+                self._has_left |= not record.is_result
+                self._heard.put(record)
+        self._heard.put(self)
+
+    def _listen(self) -> None:
+        self._errors.extend(self._process.stderr or ())

@@ -1,0 +1,163 @@
+"""A directory as users of HPO platforms have it: config.json and objective_fn.py.
+
+    definition = read_project(Path("my-study"), {"trials": 50})
+
+An obproject.toml and a flow beside them are left alone. A study without a name is called after its
+directory, with a number of its own for each time that it is started.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmark.files.input_files import read_input
+from benchmark.hpo.spec.documents import read_document
+from benchmark.hpo.spec.study_file import StudyError, define
+from benchmark.hpo.study.store import study_names
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from benchmark.hpo.spec.study_file import StudyDefinition
+    from benchmark.store import Store
+
+CONFIG = "config.json"
+OBJECTIVE = "objective_fn.py"
+FUNCTION = "objective"
+_RENAMED = {
+    "n_trials": "trials",
+    "study_name": "name",
+    "max_parallelism": "max_parallelism",
+    "trials_per_task": "trials_per_task",
+    "direction": "direction",
+    "directions": "directions",
+    "algorithm": "algorithm",
+    "sampler": "algorithm",
+    "pruner": "pruner",
+    "seed": "seed",
+    "limits": "limits",
+    "storage": "storage",
+    "tunables": "tunables",
+}
+
+
+@dataclass(frozen=True)
+class Project:
+    """A directory that was read: its study, and the keys of config.json that say nothing here."""
+
+    definition: StudyDefinition
+    ignored: tuple[str, ...]
+
+
+def is_project(path: Path) -> bool:
+    """Whether this is such a directory; a study file in it goes first."""
+    return (path / CONFIG).is_file()
+
+
+def read_project(folder: Path, store: Store, changes: Mapping[str, Any]) -> Project:
+    """Read such a directory; `changes` are keys of ours over the file's.
+
+    Raises:
+        StudyError: a file is missing, or says every fault in it.
+    """
+    told = read_document(folder / CONFIG)
+    values = {ours: told[key] for key, ours in _RENAMED.items() if told.get(key) is not None}
+    if values.get("direction") and values.get("directions"):
+        raise StudyError(f"{folder / CONFIG} has 'direction' and 'directions'; leave one out.")
+    if "direction" not in values and "directions" not in values:
+        values["direction"] = "minimize"
+    environment = told.get("environment") or {}
+    if not isinstance(environment, dict) or any(map(environment.get, ("packages", "python"))):
+        values["environment"] = environment
+    file = folder / str(told.get("objective_function_file") or OBJECTIVE)
+    if values.get("max_parallelism") and not values.get("trials_per_task"):
+        # Without tasks of so many trials it is only how many run side by side.
+        values["parallel"] = values.pop("max_parallelism")
+    values["objective"] = python_objective(file, FUNCTION)
+    values |= {key: value for key, value in changes.items() if value is not None}
+    values.setdefault("name", next_name(folder, store))
+    known = (*_RENAMED, "environment", "objective_function_file")
+    ignored = tuple(key for key in told if key not in known)
+    return Project(define(values, folder.absolute(), str(folder / CONFIG)), ignored)
+
+
+def next_name(folder: Path, store: Store) -> str:
+    """The directory's name with the first number that no study of the store has."""
+    base = base_name(folder)
+    taken = {name.rpartition("/")[2] for name in study_names(store) if name.startswith(f"{base}/")}
+    return f"{base}/{1 + max((int(number) for number in taken if number.isdigit()), default=0)}"
+
+
+def base_name(folder: Path) -> str:
+    """The directory's name as the name of a study."""
+    return re.sub(r"[^A-Za-z0-9._-]", "-", folder.resolve().name).lstrip("-_.")[:60] or "study"
+
+
+def python_objective(file: Path, function: str) -> dict[str, Any]:
+    """The objective of a study, with the modules beside the file that it imports.
+
+    Raises:
+        StudyError: there is no such file, it is no Python, or it starts a study when imported.
+    """
+    _check_guarded(file, function)
+    return {"python": f"{file.name}:{function}", "files": sorted(imported_beside(file))}
+
+
+def _check_guarded(file: Path, function: str) -> None:
+    """Each trial imports the file: what starts a study must not run then."""
+    for node in _parsed(file).body:
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef, ast.AsyncFunctionDef, ast.If)):
+            continue
+        for call in (part for part in ast.walk(node) if isinstance(part, ast.Call)):
+            named = call.func.attr if isinstance(call.func, ast.Attribute) else ""
+            named = call.func.id if isinstance(call.func, ast.Name) else named
+            given = {argument.id for argument in call.args if isinstance(argument, ast.Name)}
+            if named == "HPORunner" or (named == "optimize" and function in given):
+                raise StudyError(
+                    f"Each trial imports {file}, which calls {named} in line {call.lineno} each "
+                    "time; put what starts a study below `if __name__ == '__main__':`."
+                )
+
+
+def imported_beside(file: Path) -> set[str]:
+    """The files and packages of a module's own folder that it imports, and these in their turn.
+
+    Raises:
+        StudyError: it cannot be read.
+    """
+    found: set[str] = set()
+    waiting = [file]
+    while waiting:
+        for name in _imports(waiting.pop()):
+            module, package = file.parent / f"{name}.py", file.parent / name
+            if module.is_file() and module.name not in found and module != file:
+                found.add(module.name)
+                waiting.append(module)
+            elif (package / "__init__.py").is_file() and name not in found:
+                found.add(name)
+                waiting += package.rglob("*.py")
+    return found
+
+
+def _parsed(file: Path) -> ast.Module:
+    try:
+        return ast.parse(read_input(file))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+        raise StudyError(f"The objective's file {file} cannot be read: {reason}.") from None
+    except (SyntaxError, ValueError) as error:
+        raise StudyError(f"The objective's file {file} is no Python: {error}.") from None
+
+
+def _imports(file: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(_parsed(file)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module.partition(".")[0])
+    return names

@@ -1,0 +1,94 @@
+"""Measured values as numbers: what a text is, and in which unit a metric is kept.
+
+A metric without a declared unit is kept as it was printed if it is a plain number, else in seconds,
+bytes or cores. A declared unit (`units: {p99: ms}`) is what plain numbers are in, and what others
+are converted to.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import TYPE_CHECKING, Any
+
+from benchmark.errors import BenchmarkError
+from benchmark.hpo.space.units import BASES, Quantity, Unit, from_base, quantity
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+
+
+class MeasureError(BenchmarkError):
+    """What the command left holds no metrics."""
+
+
+def cell_number(text: str) -> float | None:
+    """The finite number that a text is in decimal notation, or None."""
+    return finite_number(float(text)) if _DECIMAL.fullmatch(text.strip()) else None
+
+
+def finite_number(value: Any) -> float | None:
+    """The finite number that a JSON value is, or None; a string or a boolean is not one."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def number_or_text(cell: str) -> float | str:
+    number = cell_number(cell)
+    return cell if number is None else number
+
+
+def as_quantity(value: Any, declared: Unit | None = None) -> Quantity | None:
+    """The quantity that a value is, if it is one; `1.02m` may be minutes or thousandths of a core,
+    and is none unless its unit is declared."""
+    if isinstance(value, Quantity):
+        return value if math.isfinite(value.number) else None
+    if not isinstance(value, str):
+        return None
+    if declared is None and re.search(r"[0-9.]\s*m$", value.strip()):
+        return quantity(value, "s") if re.search("[a-z][0-9]", value) else None
+    return quantity(value, declared.base if declared else None)
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a finite number, also with a unit."""
+    return finite_number(value) is not None or as_quantity(value) is not None
+
+
+def in_units(
+    found: Mapping[str, Any], declared: Mapping[str, Unit], units: dict[str, Unit]
+) -> dict[str, float | None]:
+    """The values as numbers, None where one is not; the unit of each that has one into `units`.
+
+    Raises:
+        MeasureError: one has another kind of unit than is declared.
+    """
+    numbers: dict[str, float | None] = {}
+    for name, value in found.items():
+        own = declared.get(name)
+        number = finite_number(value)
+        if number is None and (measured := as_quantity(value, own)) is not None:
+            number = _kept(name, measured, own)
+            if own is None and measured.base:
+                own = BASES[measured.base]
+        if number is not None and own is not None:
+            units[name] = own
+        numbers[name] = number
+    return numbers
+
+
+def _kept(name: str, measured: Quantity, own: Unit | None) -> float:
+    if own is None or not measured.base:
+        return measured.number
+    if measured.base != own.base:
+        raise MeasureError(
+            f"'{name}' was measured in {measured.base}, and 'units' declares {own.name} for it."
+        )
+    return float(from_base(measured.number, own))

@@ -1,0 +1,352 @@
+"""Metrics out of what a command left: JSON, CSV, patterns over what it printed.
+
+    Measuring(json="result.json").read(folder, stdout)    # {"throughput": 812.5, …}
+
+Without a source, the last JSON value on standard output: an object of numbers, or a number alone
+(the metric `value`). That value decides: one without a finite number is a failure, whatever was
+printed before it. JSON strings, booleans and null are not numbers. Values keep their full
+precision. Warnings on standard error are in the log and change nothing here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from benchmark.execution.task_files import TaskFileError, read_left
+from benchmark.files import json_text
+from benchmark.hpo.objectives.metrics import readers
+from benchmark.hpo.objectives.metrics.csv_rows import all_rows, one_row
+from benchmark.hpo.objectives.metrics.measured_values import (
+    MeasureError,
+    as_quantity,
+    cell_number,
+    in_units,
+    is_number,
+)
+from benchmark.hpo.objectives.patterns import Found, last
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from benchmark.hpo.objectives.metrics.prometheus import Prometheus
+    from benchmark.hpo.objectives.metrics.selections import Selection
+    from benchmark.hpo.space.units import Unit
+
+__all__ = ["MeasureError", "Measuring", "read_answer"]
+
+STDOUT = "stdout"
+# The metric that a number alone is.
+BARE = "value"
+LARGEST = 64 * 2**20
+_NO_NUMBERS = "nan|inf|infinity|null|none|n/a|na|error|failed|undefined"
+_LONGEST_LABEL = 80
+# Each is looked at together with the lines that it may close.
+_MOST_BRACKETS = 20
+_OPENING = {"}": "{", "]": "["}
+
+
+@dataclass(frozen=True)
+class Measuring:
+    """Where metrics are: files in the work folder, or "stdout".
+
+    `row` is the line of the CSV (None: the last one) and `header` the line with the names, both
+    divided by `delimiter`; with
+    `columns` each number is there by its place too: `column_0`, `column_1`. `patterns` are regular
+    expressions by metric, whose first group in the last match is the number. `select` are metrics
+    selected from the whole JSON document or from rows of the CSV; with any, nothing else is read
+    from there. `reader` is the tool, one of READERS, that left `file`. `units` are the units that
+    metrics are kept in. `prometheus` is asked for what it saw while the command ran.
+    """
+
+    json: str | None = None
+    csv: str | None = None
+    delimiter: str = ","
+    row: int | None = None
+    header: int = 1
+    columns: bool = False
+    patterns: dict[str, str] = field(default_factory=dict)
+    select: dict[str, Selection] = field(default_factory=dict)
+    reader: str | None = None
+    file: str = STDOUT
+    units: dict[str, Unit] = field(default_factory=dict)
+    prometheus: Prometheus | None = None
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The files that it reads."""
+        places = (self.json, self.csv, self.file)
+        return tuple(name for name in places if name is not None and name != STDOUT)
+
+    def read(
+        self,
+        folder: Path,
+        stdout: str,
+        texts: dict[str, str] | None = None,
+        units: dict[str, Unit] | None = None,
+        window: tuple[float, float] | None = None,
+    ) -> dict[str, float]:
+        """Every number found, by its name; what has a name and is no number goes into `texts`, and
+        the unit of each that has one into `units`. The command ran in the `window`, in seconds
+        since 1970.
+
+        Raises:
+            UnreachableError: the Prometheus server does not answer.
+            MeasureError: a file is missing or broken, or nothing is found.
+            PatternError: a pattern takes too long.
+        """
+        texts = {} if texts is None else texts
+        stdout = stdout.removeprefix(json_text.BYTE_ORDER_MARK)
+        found: dict[str, Any] = {}
+        if self.reader is not None:
+            _join(found, self._report(_text(folder, stdout, self.file)))
+        others = self.reader or self.csv or self.patterns or self.prometheus
+        if self.json is not None or not others:
+            _join(found, self._of_json(folder, stdout, self.json or STDOUT))
+        if self.csv is not None:
+            _join(found, self._of_csv(_text(folder, stdout, self.csv), self.csv))
+        for name, pattern in self.patterns.items():
+            _join(found, {name: _of_pattern(name, pattern, stdout, self.units.get(name))})
+        if self.prometheus is not None:
+            assert window is not None
+            _join(found, self.prometheus.read(window))
+        numbers = in_units(found, self.units, {} if units is None else units)
+        texts |= {name: _shown(found[name]) for name, number in numbers.items() if number is None}
+        return {name: number for name, number in numbers.items() if number is not None}
+
+    def _report(self, text: str) -> dict[str, Any]:
+        assert self.reader is not None
+        try:
+            return dict(readers.read(self.reader, text))
+        except readers.ReportError as error:
+            raise MeasureError(f"'{self.file}': {error}") from None
+
+    def _of_json(self, folder: Path, stdout: str, place: str) -> dict[str, Any]:
+        selected = {name: one for name, one in self.select.items() if one.path is not None}
+        if not selected and place == STDOUT:
+            return _last_value(stdout)
+        text = _text(folder, stdout, place)
+        if not selected:
+            return _object(text, place)
+        document = _document(text, place)
+        return {
+            name: one.in_document(name, document, place, self.units.get(name))
+            for name, one in selected.items()
+        }
+
+    def _of_csv(self, text: str, place: str) -> dict[str, Any]:
+        selected = {name: one for name, one in self.select.items() if one.column is not None}
+        if not selected:
+            return one_row(
+                text,
+                place,
+                self.delimiter,
+                header=self.header,
+                row=self.row,
+                columns=self.columns,
+            )
+        names, rows = all_rows(text, place, self.delimiter, self.header)
+        return {
+            name: one.in_rows(name, names, rows, place, self.units.get(name))
+            for name, one in selected.items()
+        }
+
+
+def _of_pattern(name: str, pattern: str, stdout: str, unit: Unit | None) -> Any:
+    """The number, or quantity, in the first group of the last match.
+
+    Raises:
+        MeasureError: there is none, or a unit follows that the group leaves out.
+    """
+    match = last(pattern, stdout)
+    if match is None:
+        raise MeasureError(f"Standard output has nothing that matches '{pattern}' for '{name}'.")
+    number = cell_number(match.text)
+    value = as_quantity(match.text, unit) if number is None else number
+    said = match.text if value is None else _unmatched(stdout, match)
+    if value is None or said is not None:
+        raise MeasureError(f"'{(said or '')[:80]}' for '{name}' is not a finite number.")
+    end = match.group_start + len(match.text)
+    follows = re.compile(r"[A-Za-zµμ%]+").match(stdout, end)
+    if number is not None and match.end == end and follows and unit is None:
+        raise MeasureError(
+            f"'{match.text}' for '{name}' is followed by '{follows[0][:20]}', which its pattern "
+            f"leaves out; take the unit into the group, or match it behind the group."
+        )
+    return value
+
+
+def _text(folder: Path, stdout: str, place: str) -> str:
+    if place == STDOUT:
+        return stdout
+    path = folder / place
+    try:
+        # A link could lead the trusted side out of the trial's folder.
+        if not path.resolve().is_relative_to(folder.resolve()) or not path.is_file():
+            raise MeasureError(f"The command left no file '{place}'.")
+        data = read_left(path.resolve(), LARGEST)
+    except TaskFileError as error:
+        raise MeasureError(f"The command's file '{place}' cannot be used: {error}") from None
+    except OSError as error:
+        raise MeasureError(f"The file '{place}' cannot be read: {error.strerror}.") from None
+    if data is None:
+        raise MeasureError(f"The command left no file '{place}'.")
+    return data.decode("utf-8-sig", "replace")
+
+
+def _unmatched(stdout: str, found: Found) -> str | None:
+    """What stands for a number after the last match, such as `loss=nan` where loss=([0-9.]+) had
+    matched before: the pattern does not see it, and an older number would count."""
+    begin = max(found.start, found.group_start - _LONGEST_LABEL)
+    label = re.search(r"(\w+)(\W*)$", stdout[begin : found.group_start])
+    if label is None:
+        return None
+    marks = [re.escape(mark) for mark in label[2] if not mark.isspace()]
+    wanted = r"\s*".join([rf"\b{re.escape(label[1])}", *marks, rf"([-+]?(?:{_NO_NUMBERS})\b)"])
+    later = re.compile(wanted, re.IGNORECASE).search(stdout, found.end)
+    return None if later is None else later.group(1)
+
+
+def _join(found: dict[str, Any], more: dict[str, Any]) -> None:
+    """Add what another source holds.
+
+    Raises:
+        MeasureError: both have the name.
+    """
+    for name in found.keys() & more.keys():
+        raise MeasureError(f"'{name}' is measured twice, by two of the sources in 'metrics'.")
+    found |= more
+
+
+def _document(text: str, place: str) -> Any:
+    """A whole document; on standard output also the last JSON value there."""
+    try:
+        return json_text.load(text)
+    except (ValueError, RecursionError) as error:
+        lines = [line.rstrip() for line in re.split(r"\r\n|\n|\r", text)]
+        value = _last_text(lines) if place == STDOUT else None
+        if value is not None and not isinstance(error, json_text.RepeatedKeyError):
+            with contextlib.suppress(ValueError, RecursionError):
+                return json_text.load(value)
+        raise MeasureError(f"'{place}' is not JSON: {error}.") from None
+
+
+def _object(text: str, place: str) -> dict[str, Any]:
+    try:
+        found = _leaves(json_text.load(text), f"The file '{place}'")
+    except (ValueError, RecursionError) as error:
+        raise MeasureError(f"The file '{place}' is not JSON: {error}.") from None
+    if not any(map(is_number, found.values())):
+        raise MeasureError(f"The file '{place}' holds no finite numbers by name.")
+    return found
+
+
+def _last_value(stdout: str) -> dict[str, Any]:
+    """What the last JSON value on standard output holds, by name.
+
+    Raises:
+        MeasureError: there is none, it is broken, or it has no finite number.
+    """
+    lines = [line.rstrip() for line in re.split(r"\r\n|\n|\r", stdout)]
+    while lines and not lines[-1]:
+        lines.pop()
+    if not lines:
+        raise MeasureError("The command printed nothing on standard output.")
+    text = _last_text(lines)
+    if text is None:
+        raise MeasureError(
+            "No line of standard output is a JSON object of numbers or a number; the last is "
+            f"'{lines[-1].strip()[:120]}'."
+        )
+    last = f"The last JSON value on standard output, '{' '.join(text.split())[:120]}',"
+    try:
+        number = cell_number(text)
+        found = _leaves(json_text.load(text) if number is None else number, last)
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, json_text.RepeatedKeyError):
+            raise MeasureError(f"{last} cannot be used: {error}.") from None
+        found = {}
+    if not any(map(is_number, found.values())):
+        raise MeasureError(f"{last} has no finite number.")
+    return found
+
+
+def _last_text(lines: list[str]) -> str | None:
+    """The text of the last JSON value, also of a broken object: a line, or lines from a bracket
+    alone in its line to the one that closes it."""
+    tries = _MOST_BRACKETS
+    for place in reversed(range(len(lines))):
+        text = lines[place].strip()
+        if lines[place] in ("{", *_OPENING):
+            tries -= 1
+            if tries < 0:
+                raise MeasureError(
+                    "Standard output has too many brackets alone in their lines; print the result "
+                    "in one line of JSON."
+                )
+            text = "\n".join(_bracketed(lines, place))
+        if _is_json(text) or re.match(r'\{\s*"', text):
+            return text
+    return None
+
+
+def _bracketed(lines: list[str], place: int) -> list[str]:
+    """The lines that a bracket alone in its line closes; of one that nothing closes, the rest."""
+    if lines[place] == "{":
+        return lines[place:]
+    begins = (n for n in range(place - 1, -1, -1) if lines[n] == _OPENING[lines[place]])
+    return lines[next(begins, place) : place + 1]
+
+
+def _is_json(line: str) -> bool:
+    """Whether a line is a JSON value, or a number as other languages print it (`nan`, `.5`)."""
+    try:
+        float(line)
+    except ValueError:
+        pass
+    else:
+        return True
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError) as error:
+        return isinstance(error, RecursionError)
+    return True
+
+
+def _leaves(values: Any, place: str, name: str | None = None) -> dict[str, Any]:
+    """The values of a JSON value that are no objects; those of inner objects as `outer_inner`.
+
+    Raises:
+        MeasureError: two of them have the same name.
+    """
+    if not isinstance(values, dict):
+        return {BARE if name is None else name: values}
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        inner = _leaves(value, place, key if name is None else f"{name}_{key}")
+        for twice in found.keys() & inner.keys():
+            raise MeasureError(
+                f"{place} has '{twice}' twice, because inner objects are joined as outer_inner; "
+                "rename one of the two."
+            )
+        found |= inner
+    return found
+
+
+def _shown(value: Any) -> str:
+    """What stands where a number belongs, as a sentence quotes it."""
+    if isinstance(value, list):
+        return "a list"
+    return json.dumps(value.strip() if isinstance(value, str) else value, ensure_ascii=False)[:80]
+
+
+def read_answer(folder: Path, name: str) -> dict[str, Any] | None:
+    """What a worker of ours in the sandbox wrote; None where that cannot be trusted or read."""
+    try:
+        values = json.loads(read_left(folder / name, LARGEST) or b"")
+    except (TaskFileError, ValueError, RecursionError):
+        return None
+    return values if isinstance(values, dict) else None

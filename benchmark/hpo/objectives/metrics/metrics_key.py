@@ -1,0 +1,154 @@
+"""The key `metrics` of an objective, read and checked: a sentence for each fault."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from benchmark.hpo.objectives.metrics.measuring import STDOUT, Measuring
+from benchmark.hpo.objectives.metrics.prometheus_key import read_prometheus
+from benchmark.hpo.objectives.metrics.readers import READERS
+from benchmark.hpo.objectives.metrics.selections import WAYS, Selection, is_way, path_fault
+from benchmark.hpo.objectives.patterns import checked
+from benchmark.hpo.space.spelling import check_keys, meant
+from benchmark.hpo.space.units import Unit, UnitError, unit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+KEYS = (
+    *("json", "csv", "delimiter", "row", "header", "columns", "patterns"),
+    *("select", "reader", "file", "units", "prometheus"),
+)
+_SELECTION = ("path", "column", "where", "of")
+
+
+def read_metrics(entry: Any, faults: list[str]) -> Measuring:
+    """Where the metrics are; what is wrong goes into `faults`."""
+    if entry is None:
+        return Measuring()
+    if isinstance(entry, str) and entry in READERS:
+        entry = {"reader": entry}
+    if not isinstance(entry, dict):
+        faults.append(
+            f"'metrics' is {entry!r}; write the name of a reader ({', '.join(READERS)}), or keys: "
+            f"{', '.join(KEYS)}."
+        )
+        return Measuring()
+    texts = {key: "patterns" for key, value in entry.items() if isinstance(value, str)}
+    check_keys(entry, KEYS, "'metrics'", faults, texts)
+    patterns = _patterns(entry.get("patterns"), faults)
+    for key in ("json", "csv", "file"):
+        if entry.get(key) is not None and not isinstance(entry[key], str):
+            faults.append(f"'metrics' has {entry[key]!r} as '{key}'; name a file, or stdout.")
+    delimiter = entry.get("delimiter", ",")
+    if not isinstance(delimiter, str) or len(delimiter) != 1 or delimiter in '"\r\n':
+        faults.append(f"'metrics' has the delimiter {delimiter!r}; write one character.")
+        delimiter = ","
+    header, row = entry.get("header", 1), entry.get("row")
+    if type(header) is not int or header < 1:
+        faults.append(f"'metrics' has the header {header!r}; lines are counted from 1.")
+        header = 1
+    if row is not None and (type(row) is not int or row <= header):
+        faults.append(
+            f"'metrics' has the row {row!r}; the header is row {header}, so write {header + 1} "
+            "or more."
+        )
+    columns = entry.get("columns", False)
+    if not isinstance(columns, bool):
+        faults.append(f"'columns' is {columns!r}; write true or false.")
+    return Measuring(
+        json=entry.get("json"),
+        csv=entry.get("csv"),
+        delimiter=str(delimiter),
+        row=row,
+        header=header,
+        columns=bool(columns),
+        patterns=patterns,
+        select=_selections(entry, faults),
+        reader=_reader(entry, faults),
+        file=entry.get("file") or STDOUT,
+        units=read_units(entry.get("units"), faults),
+        prometheus=read_prometheus(entry.get("prometheus"), faults),
+    )
+
+
+def read_units(entry: Any, faults: list[str]) -> dict[str, Unit]:
+    """Units by metric."""
+    units: dict[str, Unit] = {}
+    for name, told in _mapping(entry, "units", "units by metric, such as {p99: ms}", faults):
+        try:
+            units[name] = unit(told)
+        except UnitError as error:
+            faults.append(f"The unit of '{name}': {error}")
+    return units
+
+
+def _patterns(entry: Any, faults: list[str]) -> dict[str, str]:
+    told = _mapping(entry, "patterns", "regular expressions by metric", faults)
+    return {name: checked(str(pattern), f"'{name}'", faults) for name, pattern in told}
+
+
+def _reader(entry: Mapping[str, Any], faults: list[str]) -> str | None:
+    reader = entry.get("reader")
+    if reader is None:
+        if "file" in entry:
+            faults.append("'file' of 'metrics' is what a 'reader' reads; name the reader too.")
+        return None
+    if reader not in READERS:
+        faults.append(f"'metrics' has the reader {reader!r}; {meant(reader, sorted(READERS))}")
+        return None
+    return str(reader)
+
+
+def _selections(entry: Mapping[str, Any], faults: list[str]) -> dict[str, Selection]:
+    selections: dict[str, Selection] = {}
+    what = "a path or a column by metric, such as {p99: latency.p99}"
+    short = "path" if entry.get("json") or not entry.get("csv") else "column"
+    for name, given in _mapping(entry.get("select"), "select", what, faults):
+        told = {short: given} if isinstance(given, str) else given
+        if not isinstance(told, dict) or ("path" in told) == ("column" in told):
+            faults.append(
+                f"'select' has {told!r} as '{name}'; give it a 'path' in the JSON document, or a "
+                "'column' of the CSV."
+            )
+            continue
+        check_keys(told, _SELECTION, f"'{name}' of 'select'", faults)
+        selection = _selection(name, told, faults)
+        if selection is None:
+            continue
+        if selection.column is not None and not entry.get("csv"):
+            faults.append(f"'{name}' of 'select' has a column; name the CSV file in 'csv'.")
+        if selection.path is not None and not entry.get("json"):
+            faults.append(f"'{name}' of 'select' has a path; name the document in 'json'.")
+        selections[name] = selection
+    return selections
+
+
+def _selection(name: str, told: Mapping[str, Any], faults: list[str]) -> Selection | None:
+    before = len(faults)
+    path, column, of = told.get("path"), told.get("column"), told.get("of")
+    if path is not None and (why := path_fault(path)) is not None:
+        faults.append(f"The path of '{name}' is {path!r}, which is not JMESPath: {why}.")
+    if column is not None and not isinstance(column, str):
+        faults.append(f"The column of '{name}' is {column!r}; write its name.")
+    if of is not None and not is_way(of):
+        faults.append(f"'of' of '{name}' is {of!r}; write {WAYS}.")
+    if "where" in told and column is None:
+        faults.append(f"'where' of '{name}' selects rows; in a path write [?key == 'text'].")
+    what = "texts by column, such as {test: GET}"
+    where = dict(_mapping(told.get("where"), "where", what, faults))
+    for key, text in where.items():
+        if not isinstance(text, (str, int)) or isinstance(text, bool):
+            faults.append(f"'where' of '{name}' has {text!r} as '{key}'; write it in quotes.")
+    if len(faults) > before:
+        return None
+    return Selection(path, column, {key: str(text) for key, text in where.items()}, of)
+
+
+def _mapping(entry: Any, key: str, what: str, faults: list[str]) -> list[tuple[str, Any]]:
+    if entry is None:
+        return []
+    if not isinstance(entry, dict):
+        faults.append(f"'{key}' is {entry!r}; write {what}.")
+        return []
+    return [(str(name), value) for name, value in entry.items()]

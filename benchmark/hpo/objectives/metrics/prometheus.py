@@ -1,0 +1,294 @@
+"""Metrics of a Prometheus server over the time in which a trial was measured.
+
+prometheus:
+  url: http://localhost:9090
+  step: 5s                                               # at least the scrape interval
+  auth: {bearer: PROMETHEUS_TOKEN}                       # the name of a variable, never a token
+  queries:
+    queue: {query: "sum(queue_length)", of: p95}         # over the points of the window
+    rps: "sum(increase(requests_total[$window])) / 60"   # once, over the whole window
+
+No sample from before the window counts: points begin where the look-back of the query lies within
+the window, and the server's own look-back of five minutes is reduced to two steps.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import math
+import os
+import re
+import time
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+
+from benchmark.errors import BenchmarkError, SetupError
+from benchmark.hpo.objectives.metrics.measured_values import MeasureError
+from benchmark.hpo.objectives.metrics.selections import aggregated
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import urllib3
+
+WINDOW = "$window"
+STEP_S = 15.0
+TIMEOUT_S = 30.0
+_PAUSE_S = 0.5
+_ANSWER_S = 30.0
+_LARGEST = 32 * 2**20
+_MOST_POINTS = 10_000
+_UNITS_S = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0, "y": 31536e3}
+_DURATION = re.compile(r"(\d+)(ms|[smhdwy])")
+_RANGE = re.compile(r"\[([^\]]*)\]")
+_OFFSET = re.compile(r"\boffset\s+((?:\d+(?:ms|[smhdwy]))+)")
+_TEXT = re.compile(r""""(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|`[^`]*`""")
+
+
+class UnreachableError(BenchmarkError):
+    """The server did not answer; the trial was not measured, and its point is not to blame."""
+
+
+@dataclass(frozen=True)
+class Query:
+    """PromQL with one series as its answer; `of` makes one number of the points in the window.
+
+    A query with `$window` has its value at the end of the window, and no `of`.
+    """
+
+    text: str
+    of: str = "mean"
+
+    @property
+    def is_instant(self) -> bool:
+        return WINDOW in self.text
+
+    @property
+    def lookback_s(self) -> float:
+        """How far it looks back: its longest range and offset together."""
+        bare = _TEXT.sub('""', self.text)
+        ranges = [_seconds(part) for text in _RANGE.findall(bare) for part in text.split(":")[:1]]
+        return max(ranges, default=0.0) + max(map(_seconds, _OFFSET.findall(bare)), default=0.0)
+
+
+@dataclass(frozen=True)
+class Prometheus:
+    """A server and its queries by metric. Times are in seconds.
+
+    `wait_s` after the end of the window scrapes in progress are assumed to have arrived; missing
+    points are asked for again until `timeout_s` later. `bearer` and `basic` name the variable with
+    a token, or with `user:password`.
+    """
+
+    url: str
+    queries: dict[str, Query] = field(default_factory=dict)
+    step_s: float = STEP_S
+    wait_s: float = STEP_S
+    timeout_s: float = TIMEOUT_S
+    bearer: str | None = None
+    basic: str | None = None
+
+    def check(self) -> None:
+        """Refuse to begin a trial that could not be measured.
+
+        Raises:
+            SetupError: the variable of `auth` is not set.
+        """
+        self._headers()
+
+    def read(self, window: tuple[float, float]) -> dict[str, float]:
+        """The metrics of a window, which begins and ends at times since 1970.
+
+        Raises:
+            MeasureError: a query has no value, several, or one that is not finite.
+            UnreachableError: the server does not answer.
+        """
+        time.sleep(max(0.0, window[1] + self.wait_s - time.time()))
+        end = time.monotonic() + self.timeout_s
+        return {name: self._value(name, query, window, end) for name, query in self.queries.items()}
+
+    def _value(self, name: str, query: Query, window: tuple[float, float], end: float) -> float:
+        while True:
+            try:
+                if query.is_instant:
+                    return self._at_end(name, query, window)
+                return aggregated(self._points(name, query, window), query.of)
+            except (_NotYetError, UnreachableError) as error:
+                if time.monotonic() + _PAUSE_S < end:
+                    time.sleep(_PAUSE_S)
+                elif isinstance(error, UnreachableError):
+                    raise
+                else:
+                    raise MeasureError(str(error)) from None
+
+    def _at_end(self, name: str, query: Query, window: tuple[float, float]) -> float:
+        begin, end = window
+        whole_ms = math.floor((end - begin) * 1000)
+        if whole_ms < 1:
+            raise MeasureError(f"The measured run is too short for the query of '{name}'.")
+        text = query.text.replace(WINDOW, f"{whole_ms}ms")
+        series = self._ask("query", {"query": text, "time": f"{end:.3f}"}, name)
+        return self._finite(name, self._only(name, series).get("value"))
+
+    def _points(self, name: str, query: Query, window: tuple[float, float]) -> list[float]:
+        back_s = max(query.lookback_s, 2 * self.step_s)
+        begin, end = window
+        count = math.floor((end - begin - back_s) / self.step_s) + 1
+        if count < 1:
+            why = (
+                f"its query looks back {query.lookback_s:g} s; use [{WINDOW}], or measure longer"
+                if query.lookback_s > 2 * self.step_s
+                else f"two steps of {self.step_s:g} s are needed; measure longer, or scrape more "
+                "often and set 'step' to that"
+            )
+            raise MeasureError(
+                f"The measured run took {end - begin:.3g} s, too short for '{name}': {why}."
+            )
+        if count > _MOST_POINTS:
+            raise MeasureError(
+                f"'{name}' would have {count} points in a window of {end - begin:.0f} s; set "
+                f"'step' to at least {(end - begin) / _MOST_POINTS:.1f}s."
+            )
+        first, last = begin + back_s, begin + back_s + (count - 1) * self.step_s
+        fields = {"start": f"{first:.3f}", "end": f"{last:.3f}", "step": f"{self.step_s:g}"}
+        fields |= {"query": query.text, "lookback_delta": f"{2 * self.step_s:g}"}
+        found = self._only(name, self._ask("query_range", fields, name)).get("values", [])
+        if len(found) < count:
+            raise _NotYetError(
+                f"The query of '{name}' has {len(found)} of {count} points in the window: its "
+                f"target was away, or is scraped less often than every {self.step_s:g} s ('step')."
+            )
+        return [self._finite(name, pair) for pair in found]
+
+    def _only(self, name: str, series: list[dict[str, Any]]) -> dict[str, Any]:
+        if not series:
+            raise _NotYetError(
+                f"The query of '{name}' found nothing in the window; check its labels, that its "
+                "target was scraped, and for a rate that it was scraped at least twice."
+            )
+        if len(series) > 1:
+            shown = " and ".join(_labels(one) for one in series[:2])
+            raise MeasureError(
+                f"The query of '{name}' found {len(series)} series, such as {shown}; make one of "
+                "them, such as by sum(…), or select one by its labels."
+            )
+        return series[0]
+
+    def _finite(self, name: str, pair: Any) -> float:
+        """The number of a pair of time and text."""
+        text = pair[1] if isinstance(pair, list) and len(pair) == 2 else None
+        number = math.nan
+        with contextlib.suppress(TypeError, ValueError):
+            number = float(text)  # type: ignore[arg-type]
+        if not math.isfinite(number):
+            raise MeasureError(
+                f"The query of '{name}' found {str(text)[:40]} in the window, which is not a "
+                "finite number, as of 0/0 where nothing was counted."
+            )
+        return number
+
+    def _ask(self, kind: str, fields: Mapping[str, str], name: str) -> list[dict[str, Any]]:
+        """The series of an answer; a scalar is a series without labels."""
+        sent = time.time()
+        answer, document = self._answer(kind, fields)
+        if answer.status in (401, 403):
+            secret = self.bearer or self.basic
+            hint = f"check ${secret}" if secret else "give 'prometheus' its 'auth'"
+            raise UnreachableError(f"{self.url} refused the queries ({answer.status}); {hint}.")
+        if document.get("status") != "success":
+            if answer.status in (400, 422):
+                said = self._without_secret(" ".join(str(document.get("error")).split())[:300])
+                raise MeasureError(f"{self.url} refused the query of '{name}': {said}.")
+            raise UnreachableError(
+                f"{self.url} answered {answer.status} and not as Prometheus does; check 'url'."
+            )
+        self._check_clock(answer.headers.get("date"), sent)
+        data = document.get("data")
+        kind_of, result = (data.get("resultType"), data.get("result")) if data else (None, None)
+        if kind_of == "scalar":
+            return [{"metric": {}, "value": result}]
+        if kind_of not in ("vector", "matrix") or not isinstance(result, list):
+            raise MeasureError(f"The query of '{name}' is a {kind_of}, not a number.")
+        return result
+
+    def _answer(
+        self, kind: str, fields: Mapping[str, str]
+    ) -> tuple[urllib3.BaseHTTPResponse, dict[str, Any]]:
+        import urllib3
+
+        # Without redirects: another server is not to see the token.
+        timeout = urllib3.Timeout(connect=5.0, read=_ANSWER_S)
+        try:
+            with urllib3.PoolManager(timeout=timeout, retries=False) as pool:
+                answer = pool.request(
+                    "POST",
+                    f"{self.url.rstrip('/')}/api/v1/{kind}",
+                    fields=dict(fields),
+                    encode_multipart=False,
+                    headers=self._headers(),
+                    redirect=False,
+                    preload_content=False,
+                )
+                data = answer.read(_LARGEST)
+                answer.close()
+        except urllib3.exceptions.HTTPError as error:
+            said = self._without_secret(str(error))[-200:]
+            raise UnreachableError(f"{self.url} does not answer: {said}.") from None
+        try:
+            document = json.loads(data)
+        except (ValueError, RecursionError):
+            document = None
+        return answer, document if isinstance(document, dict) else {}
+
+    def _check_clock(self, date: str | None, sent: float) -> None:
+        """Refuse a server whose clock shows another time: the window would be another one there."""
+        try:
+            there = parsedate_to_datetime(date or "").timestamp()
+        except ValueError:
+            return
+        # The header has whole seconds.
+        late_s = max(sent - there - 1, there - time.time())
+        if late_s > max(self.step_s, 1.0):
+            raise UnreachableError(
+                f"The clock of {self.url} differs by {late_s:.0f} s from this machine's; "
+                "synchronise both."
+            )
+
+    def _headers(self) -> dict[str, str]:
+        if self.bearer is not None:
+            return {"authorization": f"Bearer {_secret(self.bearer)}"}
+        if self.basic is not None:
+            told = base64.b64encode(_secret(self.basic).encode()).decode()
+            return {"authorization": f"Basic {told}"}
+        return {}
+
+    def _without_secret(self, said: str) -> str:
+        name = self.bearer or self.basic
+        return said.replace(_secret(name), f"${name}") if name else said
+
+
+class _NotYetError(BenchmarkError):
+    """Points are missing, which may still arrive."""
+
+
+def _secret(name: str) -> str:
+    found = os.environ.get(name, "")
+    if not found or not found.isprintable():
+        raise SetupError(
+            f"'auth' of 'prometheus' takes its secret from ${name}, which is not set to a line of "
+            "text where the trial runs; export it."
+        )
+    return found
+
+
+def _seconds(text: str) -> float:
+    return sum(int(number) * _UNITS_S[unit] for number, unit in _DURATION.findall(text))
+
+
+def _labels(series: Mapping[str, Any]) -> str:
+    labels = {str(key): str(value) for key, value in series.get("metric", {}).items()}
+    name = labels.pop("__name__", "")
+    return (name + "{" + ", ".join(f'{key}="{text}"' for key, text in labels.items()) + "}")[:120]

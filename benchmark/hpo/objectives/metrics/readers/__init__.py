@@ -1,0 +1,46 @@
+"""Readers of the reports of load generators and benchmarks, one table for all.
+
+    read("wrk", text)      # {"throughput": Quantity(84.6), "latency_p99": Quantity(0.06759, "s")}
+
+A reader takes the whole output of its tool and nothing else: where a part is missing that the tool
+always prints, or the tool reports that it measured nothing, it raises a `ReportError`. Times are in
+seconds, rates per second, sizes in bytes. The common names are `throughput`, `latency_mean`,
+`latency_p99` and the other percentiles, `latency_max`, and `errors`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from benchmark.hpo.objectives.metrics.readers import json_reports, table_reports, text_reports
+from benchmark.hpo.objectives.metrics.readers.report import Report, ReportError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["READERS", "Report", "ReportError", "read"]
+
+READERS: dict[str, Callable[[str], Report]] = {
+    "ab": text_reports.ab,
+    "fio": json_reports.fio,
+    "hey": text_reports.hey,
+    "hyperfine": json_reports.hyperfine,
+    "iperf3": json_reports.iperf3,
+    "jmeter": table_reports.jmeter,
+    "jmh": json_reports.jmh,
+    "k6": json_reports.k6,
+    "pgbench": text_reports.pgbench,
+    "redis-benchmark": table_reports.redis_benchmark,
+    "sysbench": text_reports.sysbench,
+    "techempower": json_reports.techempower,
+    "wrk": text_reports.wrk,
+}
+
+
+def read(name: str, text: str) -> Report:
+    """What a tool reported, by metric.
+
+    Raises:
+        ReportError: the text is no report of this tool, or it measured nothing.
+    """
+    return READERS[name](text)

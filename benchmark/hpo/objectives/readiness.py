@@ -1,0 +1,93 @@
+"""`wait_ready` of an objective: when the system under test can be measured.
+
+wait_ready: {http: "http://localhost:8080/health", timeout: 30s}
+wait_ready: {port: 5432}                 # or "db:5432"
+wait_ready: {command: [pg_isready], timeout: 1min}
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from benchmark.hpo.space.spelling import check_keys
+from benchmark.hpo.space.templates import filled
+from benchmark.hpo.space.units import read_seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+KEYS = ("http", "port", "command", "timeout")
+TIMEOUT_S = 30.0
+_LARGEST_PORT = 65535
+
+
+@dataclass(frozen=True)
+class WaitReady:
+    """A URL that answers below 400, a port that takes connections, or a command that ends with 0.
+
+    `address` is a URL or HOST:PORT, in which `{name}` is a tunable's value.
+    """
+
+    address: str = ""
+    command: tuple[str, ...] = ()
+    timeout_s: float = TIMEOUT_S
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """Every text that may have places for tunables."""
+        return (self.address, *self.command)
+
+    def request(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """What the worker in the sandbox is told, beside the command."""
+        address = filled(self.address, params)
+        shown = address or f"'{' '.join(self.command)}'"
+        parts = urlsplit(address if "://" in address else f"//{address}")
+        http = parts.scheme in ("http", "https")
+        query = f"?{parts.query}" if parts.query else ""
+        return {
+            "host": parts.hostname,
+            "port": parts.port or (443 if parts.scheme == "https" else 80),
+            "path": f"{parts.path or '/'}{query}" if http else None,
+            "tls": parts.scheme == "https",
+            "timeout_s": self.timeout_s,
+            "shown": shown,
+        }
+
+
+def read_wait_ready(
+    entry: Any, argv: Callable[[Mapping[str, Any], str], tuple[str, ...]], faults: list[str]
+) -> WaitReady | None:
+    """The key of an objective; `argv` reads a command."""
+    if entry is None:
+        return None
+    ways = ("http", "port", "command")
+    if not isinstance(entry, dict) or sum(way in entry for way in ways) != 1:
+        faults.append(
+            f"'wait_ready' is {entry!r}; give it one of: an 'http' URL, a 'port', a 'command'."
+        )
+        return None
+    check_keys(entry, KEYS, "'wait_ready'", faults)
+    timeout_s = read_seconds(entry, "timeout", TIMEOUT_S, faults, place="'wait_ready'")
+    if "command" in entry:
+        return WaitReady(command=argv(entry, "command"), timeout_s=timeout_s)
+    address = _address(entry, faults)
+    return None if address is None else WaitReady(address, timeout_s=timeout_s)
+
+
+def _address(entry: Mapping[str, Any], faults: list[str]) -> str | None:
+    if "http" in entry:
+        url = entry["http"]
+        if isinstance(url, str) and url.startswith(("http://", "https://")):
+            return url
+        faults.append(f"'wait_ready' has {url!r} as 'http'; write a URL such as http://localhost/.")
+        return None
+    port = entry["port"]
+    if type(port) is int and 0 < port <= _LARGEST_PORT:
+        return f"127.0.0.1:{port}"
+    host, colon, number = port.rpartition(":") if isinstance(port, str) else ("", "", "")
+    if host and colon and (number.isdecimal() or "{" in number):
+        return str(port)
+    faults.append(f"'wait_ready' has {port!r} as 'port'; write a number, or host:5432.")
+    return None

@@ -1,0 +1,226 @@
+"""Noise and drift of the system during tuning, from runs of the default configuration."""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+from typing import TYPE_CHECKING
+
+from benchmark.hpo.report import export
+from benchmark.hpo.report.repeats import (
+    CONFIRM,
+    DEFAULT,
+    SAME,
+    confirmed_trial,
+    leaders,
+    repeat_key,
+)
+from benchmark.hpo.report.verdict import DRIFT_P
+from benchmark.hpo.space.search_space import identity
+from benchmark.records import results
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from benchmark.hpo.report.repeats import Plan
+    from benchmark.hpo.spec.study_file import StudyDefinition
+    from benchmark.records.results import Record
+    from benchmark.records.tasks import Run
+
+# Fewer runs do not allow an estimate of their spread.
+_FEWEST = 4
+# In standard deviations of one run: the best of many runs of equal configurations is about that far
+# from their median.
+_CLEAR = 2.0
+# A run this short that varies by this share is seldom long enough.
+_SHORT_S, _NOISY = 1.0, 0.02
+
+
+def drift(records: Iterable[Record], definition: StudyDefinition) -> str | None:
+    """A sentence on the change of the default's first value; None if it ran less than twice."""
+    values = default_values(records, definition)
+    if len(values) < 2:
+        return None
+    name = next(iter(definition.directions))
+    return (
+        f"The default ran {len(values)} times: {name} {values[0]:g} at first, {values[-1]:g} at "
+        f"last, median {statistics.median(values):g}, spread {statistics.stdev(values):g}."
+    )
+
+
+def default_values(records: Iterable[Record], definition: StudyDefinition) -> list[float]:
+    """The first value of the default's successful runs, in the order of their ends."""
+    default = definition.space.default() if definition.space.tunables else None
+    if default is None:
+        return []
+    name, wanted = next(iter(definition.directions)), identity(default)
+    ended = (
+        record
+        for record in records
+        if record.task.isdigit() or record.labels.get(CONFIRM) == DEFAULT
+    )
+    return [
+        value
+        for record in sorted(ended, key=_time)
+        if record.status == "success" and (value := record.metrics.get(name)) is not None
+        if identity(record.labels.get("params") or {}) == wanted
+    ]
+
+
+def _time(record: Record) -> tuple[str, int]:
+    """The order of ends; trials with the same end by number."""
+    return record.ended or "", int(record.task) if record.task.isdigit() else 0
+
+
+def noise(values: Sequence[float], plan: Plan | None = None) -> str | None:
+    """Sentences on noise and drift of the default's runs, and the gain that a plan detects.
+
+    None if there are too few runs.
+    """
+    import numpy as np
+
+    from benchmark.hpo.report import paired_test
+
+    base, spread = _level(values)
+    if spread is None:
+        return None
+    array = np.array(values)
+    text = f"One run of the default varies by {spread / base:.2%} ({len(values)} runs)."
+    if paired_test.trend(array) < DRIFT_P:
+        first, last = (float(np.median(half)) for half in np.array_split(array, 2))
+        text += (
+            f" The system drifts: {(last - first) / base:+.1%} from the first half of these runs "
+            "to the second."
+        )
+    gain = paired_test.detectable(plan.pairs, spread) if plan else None
+    if plan and gain:
+        text += f" {plan.pairs} pairs detect a gain of {gain / base:.1%} in 80 % of cases."
+    return text
+
+
+def against_itself(values: Sequence[float]) -> str | None:
+    """An A/A check: the second against the first of each two runs in a row; None for no two.
+
+    Runs that do not influence the next ones differ in either direction equally often.
+    """
+    import numpy as np
+
+    from benchmark.hpo.report import paired_test
+
+    pairs = np.array(values[: len(values) // 2 * 2]).reshape(-1, 2)
+    base = abs(statistics.median(values)) if values else 0.0
+    if not len(pairs) or not base:
+        return None
+    differences = pairs[:, 1] - pairs[:, 0]
+    sides = np.array([paired_test.evidence(side) for side in (differences, -differences)])
+    decided = bool((sides >= paired_test.THRESHOLD).any())
+    text = f"A/A check, the default against itself in {len(pairs)} pairs: "
+    if decided:
+        found = paired_test.estimate(differences)[0] / base
+        return (
+            f"{text}the second run differs from the first by {found:+.1%}, so that runs influence "
+            "the next ones or the system drifts; reset it with 'prepare' or 'restore'."
+        )
+    if len(pairs) < paired_test.FEWEST_DECISIVE:
+        return f"{text}too few; measure {2 * paired_test.FEWEST_DECISIVE} runs or more."
+    return f"{text}no difference found."
+
+
+def noticed(records: Sequence[Record], definition: StudyDefinition) -> list[str]:
+    """What the default's runs show after a session, where the study runs it now and then."""
+    if not definition.default_every:
+        return []
+    changed = drift(records, definition)
+    return [*([changed] if changed else []), *hints(records, definition)]
+
+
+def hints(records: Sequence[Record], definition: StudyDefinition) -> list[str]:
+    """What the default's runs show of a measurement that cannot be relied on; [] if they are few.
+
+    That is noise and drift, noise that is as large as the gain of the best, and runs that are too
+    short for their noise.
+    """
+    values = default_values(records, definition)
+    base, spread = _level(values)
+    text = noise(values)
+    if spread is None or text is None:
+        return []
+    found = [text]
+    direction = next(iter(definition.directions.values()))
+    best = export.best_of(list(records), definition) if len(definition.directions) == 1 else []
+    level = statistics.median(values)
+    for record in best:
+        gain = (record.labels["values"][0] - level) * (1 if direction == "maximize" else -1)
+        if 0 < gain < _CLEAR * spread:
+            found.append(
+                f"The best is {gain / base:.2%} better than the default, which is not more than "
+                "the noise of single runs; measure both again with --confirm until-decided, or "
+                "give the objective 'repeats'."
+            )
+    warmups = definition.objective.warmups
+    seconds = [
+        one.fit_s / (warmups + len(one.labels.get("runs") or [one]))
+        for one in records
+        if one.status == "success" and one.fit_s
+    ]
+    if seconds and statistics.median(seconds) < _SHORT_S and spread > _NOISY * base:
+        found.append(
+            f"A run takes {statistics.median(seconds):.2g} s, of which starting the program may be "
+            "a large part; let the objective measure for longer."
+        )
+    return found
+
+
+def to_measure_again(
+    records: Sequence[Record], definition: StudyDefinition
+) -> tuple[list[Record], str]:
+    """The leading trials that should run again before one is chosen, and why; [] if none should."""
+    again = definition.remeasure
+    if again is None:
+        return [], ""
+    if again.asked:
+        return leaders(list(records), definition, again.top), "'remeasure' says so"
+    if not definition.default_every:
+        return [], ""
+    base, spread = _level(default_values(records, definition))
+    if spread is None:
+        return [], ""
+    found = leaders(list(records), definition, again.top, within=_CLEAR * spread)
+    why = f"they differ by less than the noise of one run, {spread / base:.2%}"
+    return (found, why) if len(found) > 1 and spread > 0 else ([], "")
+
+
+def _level(values: Sequence[float]) -> tuple[float, float | None]:
+    """The size of the default's value, and how much one run varies; None if that is unknown."""
+    import numpy as np
+
+    from benchmark.hpo.report import paired_test
+
+    base = abs(statistics.median(values)) if values else 0.0
+    if len(values) < _FEWEST or not base:
+        return base, None
+    # From neighbouring runs, so that a drift does not count as noise.
+    return base, float(paired_test.spread(np.diff(np.array(values))) / np.sqrt(2))
+
+
+def noise_known(run: Run, definition: StudyDefinition, plan: Plan) -> str | None:
+    """`noise` from all runs of the default in the study, and the A/A check."""
+    found = noise(default_values(results.records(run), definition), plan)
+    check = against_itself(_in_a_row(run, definition))
+    return f"{found} {check}" if found and check else found
+
+
+def _in_a_row(run: Run, definition: StudyDefinition) -> list[float]:
+    """The first values of the default's runs that measured the noise, one after the other."""
+    best, name = confirmed_trial(run, definition), next(iter(definition.directions))
+    values: list[float] = []
+    if best is None:
+        return values
+    for number in itertools.count():
+        record = results.current_record(run, repeat_key(best, SAME, number))
+        if record is None:
+            break
+        value = record.metrics.get(name)
+        if record.status == "success" and value is not None:
+            values.append(value)
+    return values

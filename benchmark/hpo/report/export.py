@@ -1,0 +1,294 @@
+"""Export a study: a row for each trial, each trial's output, and the best configuration."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+import math
+import re
+import shlex
+import statistics
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from benchmark.files.safe_text import plain_text, safe_row
+from benchmark.hpo.objectives.artifacts_key import KEPT, LEFT_OUT
+from benchmark.hpo.objectives.objective import told_apart
+from benchmark.hpo.space.templates import plain
+from benchmark.hpo.spec.safe import LIMIT
+from benchmark.records import results
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from benchmark.hpo.spec.study_file import StudyDefinition
+    from benchmark.records.results import Record
+    from benchmark.records.tasks import Run
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+LEADER = "leader"
+"""Of a record that measured a leading trial again: the key of that trial."""
+FRESH = "fresh"
+"""Of a trial as `trial_records` has it: its values in the runs that measured it again."""
+
+
+def trial_records(run: Run) -> list[Record]:
+    """The records of the trials in their order, without the repeats that confirm the best."""
+    trials: dict[int, Record] = {}
+    fresh: dict[int, list[float]] = {}
+    for record in results.records(run):
+        if record.task.isdigit():
+            trials[int(record.task)] = record
+        elif LEADER in record.labels and record.is_result:
+            good = record.status == "success" and is_feasible(record)
+            value = record.labels["values"][0] if good else math.inf
+            fresh.setdefault(int(record.labels[LEADER]), []).append(value)
+    for number in fresh.keys() & trials.keys():
+        one = trials[number]
+        trials[number] = replace(one, labels={**one.labels, FRESH: fresh[number]})
+    return [trials[number] for number in sorted(trials)]
+
+
+def is_feasible(record: Record) -> bool:
+    """Whether every constraint is satisfied."""
+    return all(value <= 0 for value in record.labels.get("constraints") or ())
+
+
+def is_unsafe(record: Record, definition: StudyDefinition) -> bool:
+    """Whether a trial of a `safe` study failed, or was worse than the limit that it was given."""
+    limit = record.labels.get(LIMIT)
+    if limit is None:
+        return False
+    if record.status != "success" or not is_feasible(record):
+        return True
+    sign = 1.0 if next(iter(definition.directions.values())) == "minimize" else -1.0
+    return bool(sign * record.labels["values"][0] > sign * limit)
+
+
+def violated(record: Record, definition: StudyDefinition) -> list[str]:
+    """The constraints that a trial does not keep, as the study names them.
+
+    Those of a Python objective have no text; they are numbered.
+    """
+    rules = definition.objective.constraints
+    broken = [n for n, amount in enumerate(record.labels.get("constraints") or ()) if amount > 0]
+    return [rules[n].text if n < len(rules) else f"constraint {n + 1}" for n in broken]
+
+
+def infeasible(record: Record, definition: StudyDefinition) -> str:
+    """The violated constraints with what was measured: "p99 <= 20 (p99 30)"; empty if none is."""
+    values = {
+        rule.text: [
+            f"{n} {record.metrics[n]:.6g}" for n in sorted(rule.names) if n in record.metrics
+        ]
+        for rule in definition.objective.constraints
+    }
+    parts = [(text, values.get(text)) for text in violated(record, definition)]
+    return ", ".join(f"{text} ({', '.join(found)})" if found else text for text, found in parts)
+
+
+def state(record: Record) -> str:
+    """How a trial ended, in a word: its cause, "infeasible", or its status."""
+    broken = record.status == "success" and not is_feasible(record)
+    return "infeasible" if broken else str(record.cause or record.status)
+
+
+def best(run: Run, definition: StudyDefinition) -> list[Record]:
+    """The best feasible successful trial; with several directions the Pareto front."""
+    return best_of(trial_records(run), definition)
+
+
+def best_of(records: list[Record], definition: StudyDefinition) -> list[Record]:
+    """The same of records that were read before."""
+    signs = [1.0 if d == "minimize" else -1.0 for d in definition.directions.values()]
+    good = [r for r in records if r.status == "success" and is_feasible(r)]
+    scores = [tuple(s * v for s, v in zip(signs, r.labels["values"], strict=True)) for r in good]
+    front: list[tuple[float, ...]] = []
+    # In this order none is dominated by a later one, and equal ones are neighbours.
+    for score in sorted(set(scores)):
+        if not any(dominates(other, score) for other in front):
+            front.append(score)
+            if len(signs) == 1:
+                break
+    kept = set(front)
+    best = [record for record, score in zip(good, scores, strict=True) if score in kept]
+    if len(signs) > 1 or not best:
+        return best
+    # Of the leaders that were measured again the fresh runs decide: they were not selected by luck.
+    again = [record for record in good if record.labels.get(FRESH)]
+    if not best[0].labels.get(FRESH):
+        return best[:1]
+    return [min(again, key=lambda record: fresh_score(record, signs[0]))]
+
+
+def fresh_score(record: Record, sign: float) -> float:
+    """The median of a leader's fresh runs, less is better; infinite where most of them failed."""
+    values: list[float] = record.labels[FRESH]
+    return statistics.median(value if math.isinf(value) else sign * value for value in values)
+
+
+def dominates(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    """Whether one dominates the other: never larger, and smaller at least once."""
+    return one != other and all(a <= b for a, b in zip(one, other, strict=True))
+
+
+def table(records: list[Record], definition: StudyDefinition) -> str:
+    """experiment-data.csv: trial, state, values, tunables, metrics, steps, seconds, cause, message.
+
+    A metric with the name of another column is headed `metric.NAME`. For a trial without a success
+    the metrics are those measured until then. The column `steps` exists if trials reported steps.
+    """
+    directions = list(definition.directions)
+    equal = choices(records, definition)
+    names = tunable_names(records, definition)
+    metrics = list(
+        dict.fromkeys(name for r in records for name in (*r.metrics, *text_attributes(r)))
+    )
+    metrics = [name for name in metrics if name not in directions]
+    steps = ["steps"] if any(record.labels.get("intermediate") for record in records) else []
+    sink = io.StringIO()
+    writer = csv.writer(sink, lineterminator="\n")
+    head = ["trial", "state", *directions, *names]
+    tail = ["feasible", "seconds", *steps, "cause", "message"]
+    headed = [f"metric.{name}" if name in (*head, *tail) else name for name in metrics]
+    writer.writerow(safe_row([*head, *headed, *tail]))
+    for record in records:
+        params, texts = record.labels.get("params") or {}, text_attributes(record)
+        row: list[Any] = [record.task, record.status]
+        row += [_cell(record.metrics.get(name)) for name in directions]
+        row += [
+            _choice(params[name], equal.get(name, ())) if name in params else "" for name in names
+        ]
+        row += [_cell(record.metrics.get(name)) or texts.get(name, "") for name in metrics]
+        row += [plain(is_feasible(record)), _cell(record.total_s)]
+        row += [_steps(record) for _ in steps]
+        row += [record.cause or "", plain_text(" ".join(record.message.split()))]
+        writer.writerow(safe_row(row))
+    return sink.getvalue()
+
+
+def _choice(value: Any, equal: tuple[Any, ...]) -> str:
+    """The value of a tunable; one with control characters as JSON, which the import reads."""
+    text = told_apart(value, equal)
+    return text if plain_text(text, len(text)) == text else json.dumps(value)
+
+
+def _steps(record: Record) -> str:
+    reported = record.labels.get("intermediate")
+    finite = {
+        step: value if math.isfinite(value) else str(value)
+        for step, value in (reported or {}).items()
+    }
+    return json.dumps(finite, allow_nan=False) if finite else ""
+
+
+def text_attributes(record: Record) -> dict[str, str]:
+    """The attributes set by a Python objective that are not metrics, as cells."""
+    attrs = record.labels.get("user_attrs") or {}
+    return {
+        name: value if isinstance(value, str) else json.dumps(value)
+        for name, value in attrs.items()
+        if name not in record.metrics
+    }
+
+
+def tunable_names(records: list[Record], definition: StudyDefinition) -> list[str]:
+    """The declared tunables, then those declared by an objective at run time."""
+    found = (name for record in records for name in record.labels.get("params") or {})
+    return list(dict.fromkeys([*definition.space.names, *found]))
+
+
+def choices(records: list[Record], definition: StudyDefinition) -> dict[str, tuple[Any, ...]]:
+    """The choices of each categorical tunable, declared in the study or by objectives."""
+    found = {tunable.name: tunable.choices for tunable in definition.space.tunables}
+    asked: dict[str, dict[tuple[type, Any], None]] = {}
+    known: set[tuple[str, str]] = set()
+    for record in records if definition.is_open else ():
+        distributions = (record.labels.get("distributions") or {}).items()
+        new = {(name, text) for name, text in distributions} - known
+        known |= new
+        for name, text in sorted(new):
+            # Written by the objective's process, so it may contain anything.
+            with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError):
+                own = json.loads(text)["attributes"].get("choices", ())
+                asked.setdefault(name, {}).update(((type(one), one), None) for one in own)
+    return found | {name: tuple(one for _, one in own) for name, own in asked.items()}
+
+
+def configuration(record: Record) -> dict[str, Any]:
+    """A trial as JSON: number, values, tunables; the values of fresh runs, None for a failure."""
+    fresh = record.labels.get(FRESH)
+    more = {FRESH: [None if math.isinf(value) else value for value in fresh]} if fresh else {}
+    more |= {key: record.labels[key] for key in (KEPT, LEFT_OUT) if key in record.labels}
+    return {
+        "trial": int(record.task),
+        "values": record.labels.get("values"),
+        "params": record.labels.get("params"),
+        **more,
+    }
+
+
+def as_environment(record: Record) -> str:
+    """A trial's tunables as lines NAME=value that a shell can read.
+
+    A name that is not a shell variable's, such as `thread-pool.size`, is not changed: containers
+    accept it.
+    """
+    params = record.labels.get("params") or {}
+    quoted = (
+        f"{name}={shlex.quote(plain(value)) if _VARIABLE.fullmatch(name) else plain(value)}\n"
+        for name, value in params.items()
+    )
+    return "".join(quoted)
+
+
+def as_arguments(record: Record, definition: StudyDefinition) -> str:
+    """A trial's tunables on one line, quoted for a shell: positional, or --name=value."""
+    params = record.labels.get("params") or {}
+    if definition.objective.positional:
+        words = [plain(params.get(name)) for name in definition.space.names]
+    else:
+        words = [f"--{name}={plain(value)}" for name, value in params.items()]
+    return shlex.join(words) + "\n"
+
+
+def write(run: Run, definition: StudyDefinition, folder: Path) -> list[Path]:
+    """Write the files of an export and return their paths; those of the best if there is one.
+
+    `output.txt` holds what the last trial printed, `total-output.txt` what all did, in their order.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    records = trial_records(run)
+    texts = {"experiment-data.csv": table(records, definition)}
+    found = best_of(records, definition)
+    if found:
+        found_best: Any = [configuration(record) for record in found]
+        only = len(definition.directions) == 1
+        texts["best.json"] = json.dumps(found_best[0] if only else found_best, indent=2) + "\n"
+        if only:
+            texts["best.env"] = as_environment(found[0])
+            texts["best.args"] = as_arguments(found[0], definition)
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    outputs = [folder / "output.txt", folder / "total-output.txt"]
+    last = b""
+    # One at a time: the output of a thousand trials may not fit into memory.
+    with outputs[1].open("wb") as total:
+        for record in records:
+            if record.log:
+                last = run.store.get(record.log) or b""
+                total.write(last)
+    outputs[0].write_bytes(last)
+    return [*(folder / name for name in texts), *outputs]
+
+
+def _cell(value: float | None) -> str:
+    """A number in its full precision."""
+    return "" if value is None else repr(value)

@@ -1,0 +1,62 @@
+"""The history of a study: each trial's value, and the best until then."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from benchmark.analysis.figures import style
+from benchmark.hpo.report.figures.trials import many
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from benchmark.hpo.report.figures.trials import Trials
+
+TRIAL, BEST, OTHER = style.PALETTE[4], style.PALETTE[0], style.QUIET
+
+
+def history(trials: Trials) -> Figure:
+    """A panel for each direction; trials without a value are marks on the bottom line."""
+    names = list(trials.directions)
+    figure = style.sheet(
+        "History",
+        f"{len(trials.records)} trials, {len(trials.good)} with a value; hollow: violates a "
+        "constraint; crosses: failed or pruned; dashed: the first trial",
+        *(9.2, 1.1 + 2.9 * len(names)),
+    )
+    panels = figure.subplots(len(names), 1, squeeze=False)[:, 0]
+    for place, (axes, name) in enumerate(zip(panels, names, strict=True)):
+        style.heading(axes, name, trials.directions[name])
+        if not trials.good:
+            style.nothing(axes, "No trial has succeeded yet")
+            continue
+        _panel(axes, trials, place)
+    return style.laid_out(figure)
+
+
+def _panel(axes: Axes, trials: Trials, place: int) -> None:
+    numbers, values, kept = trials.numbers(), trials.values(place), trials.feasible
+    look: dict[str, Any] = {"s": 26, "rasterized": many(trials)}
+    axes.scatter(numbers[kept], values[kept], color=TRIAL, zorder=3, **look)
+    broken = look | {"facecolors": "none", "edgecolors": OTHER, "zorder": 2}
+    axes.scatter(numbers[~kept], values[~kept], **broken)
+    worst = -np.inf if trials.directions[list(trials.directions)[place]] == "maximize" else np.inf
+    running = np.maximum if worst < 0 else np.minimum
+    best = running.accumulate(np.where(kept, values, worst))
+    known = np.isfinite(best)
+    axes.step(numbers[known], best[known], where="post", color=BEST, linewidth=1.8, zorder=4)
+    axes.axhline(values[0], color=style.QUIET, linewidth=1.0, linestyle=(0, (4, 3)), zorder=1)
+    without = [int(r.task) for r in trials.records if r.status != "success"]
+    axes.plot(
+        without,
+        [0.02] * len(without),
+        "x",
+        color=style.ALARM,
+        markersize=5,
+        transform=axes.get_xaxis_transform(),
+    )
+    axes.set_xlabel("trial", fontsize=9, color=style.QUIET)
+    style.quiet(axes)

@@ -1,0 +1,252 @@
+"""A command with hooks in the sandbox: `python command_steps.py REQUEST.json`.
+
+Imports nothing of the program. All steps share a folder and a process tree, so that a server that
+`prepare` starts serves every run of the command, `restore` finds it by its process number, and it
+ends with the sandbox.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import math
+import os
+import re
+import selectors
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+ANSWER = "trial-steps-answer.json"
+FOLDER = ".runs"
+_CANNOT, _MISSING = 126, 127
+_TAIL = 8 * 2**20
+_TICK_S = 0.05
+_REFUSED = 400
+
+
+def main(path: str) -> int:
+    request = json.loads(Path(path).read_text(encoding="utf-8"))
+    answer: dict[str, Any] = {"runs": [], "windows": [], "stopped": None, "restored": False}
+    answer["warm_ups"] = []
+    _measure(request, answer)
+    if request["restore"]:
+        answer["restored"] = _hook(request, "restore") is None
+    text = json.dumps(answer)
+    Path(ANSWER + ".tmp").write_text(text, encoding="utf-8")
+    Path(ANSWER + ".tmp").rename(ANSWER)
+    return 0
+
+
+def _measure(request: dict[str, Any], answer: dict[str, Any]) -> None:
+    """Prepare, and run the command until its last turn or the first that fails."""
+    answer["stopped"] = _hook(request, "prepare") or _hook(request, "apply")
+    for turn in range(request["turns"]):
+        if answer["stopped"] is None:
+            answer["stopped"] = _hook(request, "reset")
+        if answer["stopped"] is None and (turn == 0 or request["reset"]):
+            answer["stopped"] = _wait_ready(request["wait_ready"]) or _warm_up(request, answer)
+        if answer["stopped"] is not None:
+            return
+        folder = Path(FOLDER) / str(turn)
+        folder.mkdir(parents=True)
+        for name in request["measured"]:
+            Path(name).unlink(missing_ok=True)
+        began = time.time()
+        code = _run(request["command"], request["time_s"], printed(folder))
+        answer["windows"].append([began, time.time()])
+        if code == 0 and request["collect"]:
+            answer["stopped"] = _collect(request, folder)
+        for name in request["measured"]:
+            # A link could name a file that is not the trial's.
+            if Path(name).is_file() and not Path(name).is_symlink():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(name, folder / name)
+        answer["runs"].append(code)
+        if code != 0 or answer["stopped"] is not None:
+            return
+
+
+def _collect(request: dict[str, Any], folder: Path) -> dict[str, Any] | None:
+    """Run the hook after a run: what it prints is read as if that run had printed it."""
+    place = folder.with_name(f"{folder.name}-collect")
+    code = _run(request["collect"], request["hook_s"], printed(place))
+    for kept, more in zip(printed(folder), printed(place), strict=True):
+        with kept.open("ab") as file:
+            file.write(more.read_bytes())
+    return None if code == 0 else {"step": "collect", "code": code}
+
+
+def _warm_up(request: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any] | None:
+    """Run the load until its time is up, or its values are steady; what stopped it."""
+    wanted = request["warm_up"]
+    if wanted is None:
+        return None
+    end = time.monotonic() + wanted["time_s"]
+    values: list[float] = []
+    facts: dict[str, Any] = {"runs": 0, "steady": None if wanted["within"] is None else False}
+    answer["warm_ups"].append(facts)
+    place = Path(FOLDER) / "warm-up"
+    place.parent.mkdir(exist_ok=True)
+    while (left_s := end - time.monotonic()) > 0:
+        code = _run(wanted["command"] or request["command"], left_s, printed(place))
+        if code is None:
+            return None  # its time was up
+        if code != 0:
+            return {"step": "warm_up", "code": code}
+        facts["runs"] += 1
+        if wanted["within"] is None:
+            continue
+        name, text = _value(printed(place)[1].read_text(errors="replace"), wanted["pattern"])
+        try:
+            values.append(float(text.replace("_", "x")))  # 1_0 is a number in Python alone
+        except ValueError:
+            said = f"The {name} of 'warm_up' is {text[:100]!r}, which is not a number"
+            return {"step": "warm_up", "code": None, "said": said}
+        if is_steady(values[-wanted["window"] :], wanted["window"], wanted["within"]):
+            facts["steady"] = True
+            return None
+    return None
+
+
+def _value(output: str, pattern: str | None) -> tuple[str, str]:
+    """Which text of an output is the value of a warm-up, and that text; empty if there is none."""
+    if pattern is None:
+        lines = (line.strip() for line in reversed(output.split("\n")))
+        return "last line", next((line for line in lines if line), "")
+    # The group that `patterns.last` takes; a pattern without an end is ended with its trial.
+    found = [match.group(1) for match in re.finditer(pattern, output, re.MULTILINE)]
+    return "pattern", (found[-1] or "").strip() if found else ""
+
+
+def is_steady(values: list[float], window: int, within: float) -> bool:
+    """Whether there are so many, and their coefficient of variation is that small."""
+    if len(values) < window or not all(map(math.isfinite, values)):
+        return False
+    return statistics.stdev(values) <= within * abs(statistics.mean(values))
+
+
+def _wait_ready(wanted: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Ask until the service answers; what stopped it, if its time is up before."""
+    if wanted is None:
+        return None
+    end = time.monotonic() + wanted["timeout_s"]
+    while True:
+        left_s = end - time.monotonic()
+        why = _unready(wanted, max(left_s, _TICK_S))
+        if why is None:
+            return None
+        if left_s <= 0:
+            said = f"{wanted['shown']} was not ready within {wanted['timeout_s']:g} s: {why}"
+            return {"step": "wait_ready", "code": None, "said": said}
+        time.sleep(_TICK_S)
+
+
+def _unready(wanted: dict[str, Any], limit_s: float) -> str | None:
+    """Why the service does not answer yet."""
+    if wanted["command"]:
+        code = _run(wanted["command"], limit_s, None)
+        return None if code == 0 else f"its command ended with {code}"
+    address = (wanted["host"], wanted["port"])
+    try:
+        if wanted["path"] is None:
+            socket.create_connection(address, limit_s).close()
+            return None
+        kind = http.client.HTTPSConnection if wanted["tls"] else http.client.HTTPConnection
+        with contextlib.closing(kind(*address, timeout=limit_s)) as connection:
+            connection.request("GET", wanted["path"])
+            status = connection.getresponse().status
+    except (OSError, http.client.HTTPException) as error:
+        return str(error) or type(error).__name__
+    return None if status < _REFUSED else f"it answered {status}"
+
+
+def _hook(request: dict[str, Any], name: str) -> dict[str, Any] | None:
+    """Run a hook; what stopped it, if anything did."""
+    if not request[name]:
+        return None
+    code = _run(request[name], request["hook_s"], None)
+    return None if code == 0 else {"step": name, "code": code}
+
+
+def printed(folder: Path) -> tuple[Path, Path]:
+    """The files of all that a run has printed, and of its standard output alone."""
+    return folder.with_name(f"{folder.name}.output"), folder.with_name(f"{folder.name}.stdout")
+
+
+def _run(argv: list[str], limit_s: float, kept: tuple[Path, Path] | None) -> int | None:
+    """The exit code; None of one that its time limit ended, with all that it had started.
+
+    The files in `kept` get the last megabytes of all that it printed, and of its standard output
+    alone: a command may print more than a disk takes.
+    """
+    sys.stdout.flush()
+    pipe = None if kept is None else subprocess.PIPE
+    try:
+        process = subprocess.Popen(
+            argv, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, start_new_session=True
+        )
+    except OSError as error:
+        said = f"{argv[0]} cannot be started: {error.strerror}\n"
+        sys.stdout.write(said)
+        for path, text in zip(kept or (), (said, ""), strict=False):
+            path.write_text(text)
+        return _MISSING if isinstance(error, FileNotFoundError) else _CANNOT
+    output = _Output(process)
+    end = time.monotonic() + limit_s
+    code = process.poll()
+    while code is None and time.monotonic() < end:
+        output.drain(_TICK_S)
+        code = process.poll()
+    if code is None:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    while output.drain(0.0):
+        pass
+    for path, tail in zip(kept or (), (output.all, output.stdout), strict=False):
+        path.write_bytes(tail)
+    return code
+
+
+class _Output:
+    """What a command prints: passed on, and its last megabytes kept."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self.all, self.stdout = bytearray(), bytearray()
+        self._process = process
+        self._open = selectors.DefaultSelector()
+        kept = ((process.stdout, (self.all, self.stdout)), (process.stderr, (self.all,)))
+        for stream, tails in kept:
+            if stream is not None:
+                self._open.register(stream, selectors.EVENT_READ, tails)
+
+    def drain(self, patience_s: float) -> bool:
+        """Take what is there; False where there is nothing, or no more to come."""
+        if not self._open.get_map():
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(patience_s)
+            return False
+        ready = self._open.select(patience_s)
+        for key, _ in ready:
+            data = os.read(key.fd, 2**16)
+            if not data:
+                self._open.unregister(key.fileobj)
+                continue
+            onward = sys.stdout if key.fileobj is self._process.stdout else sys.stderr
+            onward.buffer.write(data)
+            onward.buffer.flush()
+            for tail in key.data:
+                tail.extend(data)
+                del tail[:-_TAIL]
+        return bool(ready)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,320 @@
+"""A Python objective in the sandbox: `python python_trial.py REQUEST.json`.
+
+Runs on the objective's own interpreter and imports nothing of the program, only Optuna. Where the
+point is given, `trial.suggest_*` hands it out; where none is, the study's sampler suggests.
+`trial.report` and `trial.should_prune` work on the past trials that came with the request.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import json
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+ANSWER = "trial-answer.json"
+NOTES = "trial-notes.jsonl"
+
+
+def main(path: str) -> int:
+    import optuna
+
+    folder = Path.cwd()
+    request = json.loads(Path(path).read_text(encoding="utf-8"))
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    exact_choices()
+    study = _study(request, folder / NOTES)
+    given = request["params"]
+    if given is not None:
+        study.enqueue_trial(given)
+    trial = study.ask()
+    trial.report = _exact_report(trial.report)
+    # `study.stop` works inside of `study.optimize` only.
+    study._thread_local.in_optimize_loop = True
+    refuse_elsewhere(study, "a trial")
+    study.set_user_attr = _refusal("set_user_attr", "call trial.set_user_attr", "a trial")
+    objective = _load(request["function"])
+    answer: dict[str, Any] = {"status": "failure", "values": None}
+    try:
+        returned = objective(trial)
+        values = list(returned) if isinstance(returned, (list, tuple)) else [returned]
+        answer["fault"] = next((said for value in values if (said := _no_number(value))), None)
+        if answer["fault"] is None:
+            answer["values"] = [None if value is None else _finite(value) for value in values]
+            answer["status"] = "success"
+    except optuna.TrialPruned as error:
+        answer |= {"status": "prune", "message": str(error)}
+    finally:
+        # Also of one that raised: its point and what it reported are known.
+        # Not `study.trials`, which copies all of them.
+        frozen = study.get_trials(deepcopy=False)[-1]
+        answer["intermediate"] = {str(k): v for k, v in frozen.intermediate_values.items()}
+        answer["user_attrs"] = frozen.user_attrs
+        answer["stops"] = study._stop_flag
+        # Some pruners keep there how far a trial has come, for the trials after it.
+        attrs = frozen.system_attrs.items()
+        answer["system_attrs"] = {k: v for k, v in attrs if k != "fixed_params"}
+        if given is None:
+            answer["params"] = frozen.params
+            to_json = optuna.distributions.distribution_to_json
+            answer["distributions"] = {k: to_json(v) for k, v in frozen.distributions.items()}
+        else:
+            answer["fault"] = _unlike(given, frozen.params) or answer.get("fault")
+        (folder / (ANSWER + ".tmp")).write_text(_json(answer), encoding="utf-8")
+        (folder / (ANSWER + ".tmp")).rename(folder / ANSWER)
+    return 0
+
+
+def _json(value: Any, depth: int = 2) -> str:
+    """A value as JSON; what JSON does not know as its text, keys among it."""
+    try:
+        return json.dumps(value, default=_plain)
+    except (TypeError, ValueError, RecursionError):
+        if isinstance(value, dict) and depth:
+            pairs = (f"{json.dumps(str(k))}: {_json(v, depth - 1)}" for k, v in value.items())
+            return "{" + ", ".join(pairs) + "}"
+        return json.dumps(str(value) if depth else f"a {type(value).__name__}")
+
+
+def _plain(value: Any) -> Any:
+    """A number of numpy's as Python's own; anything else that JSON does not know as its text."""
+    if type(value).__module__ == "numpy" and getattr(value, "shape", None) == ():
+        return value.item()
+    return str(value)
+
+
+def _noting(place: Path, is_open: bool) -> Any:
+    """A storage in memory that notes in a file what the trial under way says of itself.
+
+    A trial that is killed leaves no answer; its notes have all it said until then. The point is
+    noted where the trial itself chooses it.
+    """
+    import optuna
+
+    file = place.open("w", encoding="utf-8", buffering=1)
+
+    def note(kind: str, key: Any, value: Any) -> None:
+        file.write(_json([kind, str(key), value]) + "\n")
+
+    class Noting(optuna.storages.InMemoryStorage):
+        # The distributions of past trials: the study's own storage takes no other kind or choices.
+        known: dict[str, Any] = {}  # noqa: RUF012  # there is one storage
+
+        def set_trial_param(
+            self, trial_id: int, param_name: str, param_value_internal: float, distribution: Any
+        ) -> None:
+            if param_name in self.known:
+                optuna.distributions.check_distribution_compatibility(
+                    self.known[param_name], distribution
+                )
+            super().set_trial_param(trial_id, param_name, param_value_internal, distribution)
+            if is_open:
+                value = distribution.to_external_repr(param_value_internal)
+                text = optuna.distributions.distribution_to_json(distribution)
+                note("params", param_name, [value, text])
+
+        def set_trial_intermediate_value(
+            self, trial_id: int, step: int, intermediate_value: float
+        ) -> None:
+            super().set_trial_intermediate_value(trial_id, step, intermediate_value)
+            note("intermediate", step, intermediate_value)
+
+        def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
+            super().set_trial_user_attr(trial_id, key, value)
+            note("user_attrs", key, value)
+
+        def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
+            super().set_trial_system_attr(trial_id, key, value)
+            if key != "fixed_params":
+                note("system_attrs", key, value)
+
+    return Noting()
+
+
+def exact_choices() -> None:
+    """Let Optuna's categoricals tell apart what Python holds equal: 0 and false; 1, 1.0 and true.
+
+    A categorical keeps a choice by its place, and looks that up by ==. It looks for a choice of the
+    value's own type first from now on.
+    """
+    from optuna.distributions import CategoricalDistribution
+
+    general: Any = CategoricalDistribution.to_internal_repr
+    if getattr(general, "exact", False):
+        return
+
+    def exact(self: CategoricalDistribution, value: Any) -> float:
+        for place, choice in enumerate(self.choices):
+            if type(choice) is type(value) and choice == value:
+                return place
+        return float(general(self, value))
+
+    vars(exact)["exact"] = True
+    patched: Any = CategoricalDistribution
+    patched.to_internal_repr = exact
+
+
+def _study(request: dict[str, Any], notes: Path) -> Any:
+    """A study in memory with the past trials under their numbers, which pruners go by."""
+    import optuna
+
+    pruner = dict(request["pruner"])
+    storage = _noting(notes, request["params"] is None)
+    study = optuna.create_study(
+        storage=storage,
+        study_name=request["study"],
+        directions=request["directions"],
+        pruner=made_pruner(pruner, optuna.pruners),
+        sampler=_sampler(request["sampler"], request["number"]),
+    )
+    states = optuna.trial.TrialState
+    from_json = optuna.distributions.json_to_distribution
+    past = {trial["number"]: trial for trial in request["history"]}
+    place = storage.get_study_id_from_name(request["study"])
+    untold = optuna.trial.create_trial(state=states.FAIL)
+    for number in range(request["number"]):
+        told = past.get(number)
+        if told is None:
+            # Straight into the storage: a trial's number is how many there were before it.
+            storage.create_new_trial(place, template_trial=untold)
+            continue
+        attrs = dict(told["system_attrs"])
+        if told["constraints"]:
+            attrs["constraints"] = told["constraints"]
+        distributions = {k: from_json(v) for k, v in told["distributions"].items()}
+        storage.known = distributions | storage.known
+        study.add_trial(
+            optuna.trial.create_trial(
+                state=states[told["state"]],
+                values=told["values"],
+                params={k: v for k, v in told["params"].items() if k in distributions},
+                distributions=distributions,
+                intermediate_values={int(k): v for k, v in told["intermediate"].items()},
+                system_attrs=attrs,
+            )
+        )
+    return study
+
+
+def made_pruner(declared: dict[str, Any], pruners: Any) -> Any:
+    """Optuna's pruner; with `patience` it is asked once a trial has not improved for so long."""
+    values = dict(declared)
+    name = values.pop("class")
+    if name == "PatientPruner":
+        return pruners.PatientPruner(None, **values)
+    patient = {key: values.pop(key) for key in ("patience", "min_delta") if key in values}
+    pruner = getattr(pruners, name)(**values)
+    return pruners.PatientPruner(pruner, **patient) if patient else pruner
+
+
+def _sampler(declared: dict[str, Any] | None, number: int) -> Any:
+    import optuna
+
+    if declared is None:
+        return optuna.samplers.RandomSampler(seed=number)
+    module = importlib.import_module(declared["module"])
+    return getattr(module, declared["class"])(**declared["arguments"])
+
+
+def _unlike(given: dict[str, Any], suggested: dict[str, Any]) -> str | None:
+    """What the objective asked for and the study does not declare so: it would be lost."""
+    for name, value in suggested.items():
+        if name not in given:
+            return (
+                f"The objective suggests '{name}', which the study does not declare; add it to "
+                "'tunables'."
+            )
+        other = isinstance(value, bool) != isinstance(given[name], bool)
+        if other or value != given[name]:
+            return (
+                f"The objective suggests '{name}' from another range than the study declares, so "
+                f"that {given[name]!r} became {value!r}; declare the same."
+            )
+    return None
+
+
+# What a trial or a callback could ask of its study without any effect, and what to do.
+_ELSEWHERE = {
+    "optimize": "give HPORunner or tune the number of trials",
+    "ask": "give HPORunner or tune the number of trials",
+    "tell": "return the value, or raise",
+    "enqueue_trial": "name points in the study's 'initial'",
+    "add_trial": "import results with: studies import",
+    "add_trials": "import results with: studies import",
+    "set_metric_names": "name the values in the study's 'direction'",
+}
+
+
+def refuse_elsewhere(study: Any, place: str) -> None:
+    """Reject what has no effect within a trial, or a callback."""
+    for name, instead in _ELSEWHERE.items():
+        setattr(study, name, _refusal(name, instead, place))
+
+
+def _refusal(name: str, instead: str, place: str) -> Any:
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise RuntimeError(f"study.{name}() has no effect within {place}; {instead}.")
+
+    return refuse
+
+
+def _no_number(value: Any, did: str = "returned") -> str | None:
+    """Why a value is not a measurement, in a sentence: a boolean and a text are none."""
+    if value is None:  # counted by the program, which knows how many values there should be
+        return None
+    dtype = str(getattr(value, "dtype", ""))
+    kinds = {"a boolean": (bool,), "a text": (str, bytes, bytearray), "complex": (complex,)}
+    kind = next((name for name, types in kinds.items() if isinstance(value, types)), None)
+    if kind is None and "bool" in dtype:
+        kind = "a boolean"
+    if kind is None and "complex" in dtype:
+        kind = "complex"
+    if kind is None and not (hasattr(value, "__float__") or hasattr(value, "__index__")):
+        kind = f"of the type {type(value).__name__}"
+    if kind is None:
+        return None
+    return f"The objective {did} {str(value)[:100]!r}, which is {kind}; it must be a number."
+
+
+def _exact_report(report: Any) -> Any:
+    """`trial.report` that refuses what Optuna would turn into a number: a boolean, a text."""
+
+    def exact(value: Any, step: Any) -> None:
+        fault = _no_number(value, "reported")
+        if fault is None and (isinstance(step, bool) or not hasattr(step, "__index__")):
+            fault = f"The objective reported the step {step!r}; it must be a whole number."
+        if fault is not None:
+            raise TypeError(fault)
+        report(value, step)
+
+    return exact
+
+
+def _finite(value: Any) -> Any:
+    """A number as JSON has it; one that is not finite as its text."""
+    number = float(value)
+    return number if math.isfinite(number) else str(number)
+
+
+def _load(function: str) -> Any:
+    place, _, name = function.rpartition(":")
+    # Not the folder of this file, whose modules could be taken for others of the same names; the
+    # program itself comes last, for a script that has its objective and an HPORunner.
+    sys.path[0] = str(Path.cwd())
+    sys.path.append(str(Path(__file__).resolve().parents[3]))
+    if not place.endswith(".py"):
+        return getattr(importlib.import_module(place), name)
+    spec = importlib.util.spec_from_file_location("objective", place)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{place} is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["objective"] = module
+    spec.loader.exec_module(module)
+    return getattr(module, name)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

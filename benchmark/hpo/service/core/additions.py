@@ -1,0 +1,142 @@
+"""Trials that clients add: results that were measured elsewhere, and points to run next.
+
+A point that is queued is a trial that waits, with its number, until an ask takes it.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from benchmark.hpo.service.core.assignment import stored
+from benchmark.hpo.service.core.endings import GIVEN, QUEUED, check, is_same, told_of
+from benchmark.hpo.service.core.errors import ConflictError, InvalidError
+from benchmark.hpo.space.search_space import identity
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from optuna.trial import FrozenTrial
+
+    from benchmark.hpo.samplers.optimizer import Optimizer
+    from benchmark.hpo.service.core.backend import Opened
+    from benchmark.hpo.service.core.counts import KeyOf, Tally
+    from benchmark.hpo.service.core.endings import Ending
+    from benchmark.hpo.space.search_space import Params
+
+_CHUNK = 100
+
+
+class Additions:
+    """The additions to one experiment."""
+
+    def __init__(self, optimizer: Optimizer, opened: Opened, tally: Tally) -> None:
+        self._optimizer = optimizer
+        self._opened = opened
+        self._tally = tally
+        self._space = opened.definition.space
+        self._directions = len(opened.definition.directions)
+        self._tunables = {tunable.name: tunable for tunable in opened.definition.space.tunables}
+
+    def append(
+        self,
+        entries: Sequence[tuple[Params, Ending]],
+        key: str | None,
+        told: Callable[[list[int]], None],
+    ) -> list[int]:
+        """Results as trials that have ended; `told` is called with the numbers of the new ones."""
+        for place, (params, ending) in enumerate(entries):
+            self._check(f"Result {place}", params)
+            check(ending, self._directions)
+
+        def is_entry(trial: FrozenTrial, place: int) -> bool:
+            params, ending = entries[place]
+            return self._is_at(trial, params) and is_same(trial, ending)
+
+        made = [partial(self._ended, params, ending, key) for params, ending in entries]
+        return self._add(made, key, "appended", is_entry, told)
+
+    def enqueue(self, points: Sequence[Params], key: str | None) -> list[int]:
+        """Points as trials that wait."""
+        for place, params in enumerate(points):
+            self._check(f"Point {place}", params)
+
+        def is_point(trial: FrozenTrial, place: int) -> bool:
+            return self._is_at(trial, points[place])
+
+        made = [partial(self._waiting, one, key) for one in points]
+        return self._add(made, key, "queued", is_point, lambda _: None)
+
+    def _check(self, what: str, params: Params) -> None:
+        fault = self._space.fault(params)
+        if fault is not None:
+            raise InvalidError(f"{what}: {fault}")
+
+    def _add(
+        self,
+        made: Sequence[Callable[[], FrozenTrial]],
+        key: str | None,
+        kind: KeyOf,
+        is_same_as: Callable[[FrozenTrial, int], bool],
+        added: Callable[[list[int]], None],
+    ) -> list[int]:
+        """Those of the trials that were not added with this key before; others ask meanwhile."""
+        from benchmark.hpo.storages.trial_write import create_trials
+
+        optimizer = self._optimizer
+        numbers: list[int] = []
+        while len(numbers) < len(made):
+            # Others ask between two chunks.
+            with self._opened.leases.exclusive():
+                self._tally.look()
+                had = self._tally.of_key(key, kind) if key else numbers
+                trials = [stored(self._optimizer, number) for number in had[len(numbers) :]]
+                if len(had) > len(made) or not all(
+                    is_same_as(trial, place) for place, trial in enumerate(trials, len(numbers))
+                ):
+                    what = "results" if kind == "appended" else "points"
+                    raise ConflictError(
+                        f"The idempotency key was sent with other {what} before; send a new key "
+                        f"with new {what}."
+                    )
+                chunk = [make() for make in made[len(had) : len(had) + _CHUNK]]
+                new = create_trials(optimizer.storage, optimizer.study_id, chunk)
+                numbers = had + new
+                self._tally.look()
+            added(new)
+        return numbers
+
+    def _is_at(self, trial: FrozenTrial, params: Params) -> bool:
+        typed = {name: self._tunables[name].typed(value) for name, value in params.items()}
+        return identity(self._optimizer.params_of(trial)) == identity(typed)
+
+    def _waiting(self, params: Params, key: str | None) -> FrozenTrial:
+        import optuna
+
+        return optuna.trial.create_trial(
+            state=optuna.trial.TrialState.WAITING,
+            params=dict(params),
+            distributions={name: self._tunables[name].distribution() for name in params},
+            user_attrs={QUEUED: {} if key is None else {"key": key}},
+        )
+
+    def _ended(self, params: Params, ending: Ending, key: str | None) -> FrozenTrial:
+        import optuna
+
+        told = told_of(ending)
+        states = optuna.trial.TrialState
+        state = {"success": states.COMPLETE, "failure": states.FAIL, "prune": states.PRUNED}
+        attrs: dict[str, Any] = {GIVEN: {"appended": True}, **told.attrs}
+        if key is not None:
+            attrs[GIVEN]["key"] = key
+        if told.metrics:
+            attrs["metrics"] = told.metrics
+        return optuna.trial.create_trial(
+            state=state[told.status],
+            values=list(told.values) if told.status == "success" else None,
+            params=dict(params),
+            distributions={name: self._tunables[name].distribution() for name in params},
+            user_attrs=attrs,
+            system_attrs={"constraints": list(told.constraints)} if told.constraints else {},
+            intermediate_values=dict(told.intermediate),
+        )

@@ -1,0 +1,235 @@
+"""Assign trials under leases: idempotent per key, reassigned when a lease has expired."""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from benchmark.hpo.service.core.endings import GIVEN, kept_in
+from benchmark.hpo.service.core.leases import MemoryLeases
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from optuna.trial import FrozenTrial
+
+    from benchmark.hpo.samplers.optimizer import Optimizer
+    from benchmark.hpo.samplers.proposal import Proposal
+    from benchmark.hpo.service.core.backend import Opened
+    from benchmark.hpo.service.core.counts import Tally
+    from benchmark.hpo.service.core.suggestions import Suggestions
+    from benchmark.hpo.space.search_space import Params
+
+
+@dataclass(frozen=True)
+class AssignedTrial:
+    """A trial that a client runs. `again` where the lease of an earlier client has expired."""
+
+    number: int
+    params: Params
+    token: str
+    lease_s: float | None
+    again: bool = False
+
+
+@dataclass(frozen=True)
+class Take:
+    """A proposal that a client with this key is to have for so long."""
+
+    proposal: Proposal
+    key: str | None
+    lease_s: float | None
+
+
+@dataclass
+class Wanted:
+    """An ask under way, and what it was given so far."""
+
+    count: int
+    key: str | None
+    lease_s: float | None
+    given: list[AssignedTrial] = field(default_factory=list)
+
+
+def stored(optimizer: Optimizer, number: int) -> FrozenTrial:
+    """A trial as the storage has it.
+
+    Raises:
+        KeyError: there is none of that number.
+    """
+    if number < 0:
+        raise KeyError(number)
+    storage = optimizer.storage
+    trial_id = storage.get_trial_id_from_study_id_trial_number(optimizer.study_id, number)
+    return storage.get_trial(trial_id)
+
+
+class Assignment:
+    """The assigned trials of one experiment; `admit` raises where no more may be assigned."""
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        opened: Opened,
+        tally: Tally,
+        suggestions: Suggestions,
+        admit: Callable[[], None],
+    ) -> None:
+        self._optimizer = optimizer
+        self._opened = opened
+        self._tally = tally
+        self._suggestions = suggestions
+        self._admit = admit
+
+    def assign(self, asks: list[Wanted]) -> list[bool | BaseException]:
+        """What these asks can have now, by one write; whether each needs no suggestion more."""
+        answers: list[bool | BaseException] = []
+        taken: list[tuple[Wanted, Take]] = []
+        with self._opened.leases.exclusive(), self._tally.still():
+            free: Iterator[int] | None = None
+            for wanted in asks:
+                try:
+                    if not wanted.given:
+                        if wanted.key and any(one.key == wanted.key for _, one in taken):
+                            answers.append(False)  # it is given the same in the next round
+                            continue
+                        if wanted.key:
+                            wanted.given += self._earlier(wanted.key, wanted.lease_s)
+                        if wanted.given:
+                            answers.append(True)
+                            continue
+                        self._admit()
+                        free = self._free() if free is None else free
+                        wanted.given += self._reassign(
+                            free, wanted.count, wanted.key, wanted.lease_s
+                        )
+                    answers.append(self._choose(wanted, taken))
+                except Exception as error:
+                    answers.append(error)
+            if taken:
+                self._take_chosen(taken)
+        return answers
+
+    def _choose(self, wanted: Wanted, taken: list[tuple[Wanted, Take]]) -> bool:
+        """Take suggestions that are ready, as budgets permit; whether no more can be had."""
+        missing = wanted.count - len(wanted.given)
+        for number in self._tally.queued()[:missing]:
+            if self._tally.has_room(len(taken)):
+                wanted.given.append(self._start(number, wanted.key, wanted.lease_s))
+                missing -= 1
+        while missing and self._tally.has_room(len(taken)):
+            proposal = self._suggestions.pop()
+            if proposal is None:
+                return False
+            if not self._opened.alone and self._optimizer.was_taken(proposal):
+                self._suggestions.drop(proposal)
+                continue
+            taken.append((wanted, Take(proposal, wanted.key, wanted.lease_s)))
+            missing -= 1
+        return True
+
+    def _take_chosen(self, taken: list[tuple[Wanted, Take]]) -> None:
+        try:
+            given = self._take([one for _, one in taken])
+        except BaseException:
+            for _, one in taken:
+                self._suggestions.drop(one.proposal)
+            raise
+        for (wanted, _), new in zip(taken, given, strict=True):
+            wanted.given.append(new)
+
+    def _earlier(self, key: str, lease_s: float | None) -> list[AssignedTrial]:
+        """What the same key was given before and has still, with its time started again."""
+        given = []
+        for number in self._tally.of_key(key):
+            trial = stored(self._optimizer, number)
+            kept = kept_in(trial, GIVEN)
+            if kept.get("key") != key or number in self._optimizer.deleted:
+                continue
+            if not trial.state.is_finished():
+                self._opened.leases.grant(number, kept["lease"], lease_s)
+            params = self._optimizer.params_of(trial)
+            given.append(
+                AssignedTrial(number, params, kept["lease"], kept.get("lease_s"), again=True)
+            )
+        return given
+
+    def _free(self) -> Iterator[int]:
+        """Trials whose client has not been heard of for too long."""
+        holders = self._opened.leases.holders(self._tally.running())
+        return iter([number for number, lease in holders.items() if lease is None])
+
+    def _reassign(
+        self, free: Iterator[int], count: int, key: str | None, lease_s: float | None
+    ) -> list[AssignedTrial]:
+        """Give out free trials once more, with their configuration."""
+        found = (self._reassigned(number, key, lease_s) for number in free)
+        return list(itertools.islice((given for given in found if given is not None), count))
+
+    def _reassigned(
+        self, number: int, key: str | None, lease_s: float | None
+    ) -> AssignedTrial | None:
+        """Give a trial out once more; None where it is told or not ours."""
+        from benchmark.hpo.storages.trial_write import TrialWrite
+
+        trial = stored(self._optimizer, number)
+        # Where others drive the study too, a trial that no server gave out is one of theirs.
+        foreign = not self._opened.alone and GIVEN not in trial.user_attrs
+        if trial.state.is_finished() or foreign:
+            return None
+        kept, token = _promise(key, lease_s)
+        if not self._optimizer.write(number, TrialWrite(user_attrs={GIVEN: kept})):
+            return None
+        self._opened.leases.grant(number, token, lease_s)
+        self._tally.given_again(number, key)
+        return AssignedTrial(number, self._optimizer.params_of(trial), token, lease_s, again=True)
+
+    def _start(self, number: int, key: str | None, lease_s: float | None) -> AssignedTrial:
+        """Give out a trial that was queued."""
+        import optuna
+
+        from benchmark.hpo.storages.trial_write import TrialWrite
+
+        kept, token = _promise(key, lease_s)
+        running = optuna.trial.TrialState.RUNNING
+        self._optimizer.write(number, TrialWrite(state=running, user_attrs={GIVEN: kept}))
+        self._opened.leases.grant(number, token, lease_s)
+        self._tally.given(number, key)
+        params = self._optimizer.params_of(stored(self._optimizer, number))
+        return AssignedTrial(number, params, token, lease_s)
+
+    def _take(self, wanted: Sequence[Take]) -> list[AssignedTrial]:
+        """New trials, in the storage when this returns, which one write makes."""
+        drawn = secrets.token_hex(8 * len(wanted))  # a call of the system for all
+        tokens = [drawn[16 * place : 16 * place + 16] for place in range(len(wanted))]
+        attrs = []
+        for one, token in zip(wanted, tokens, strict=True):
+            kept: dict[str, Any] = {"lease": token, "lease_s": one.lease_s}
+            attrs.append({GIVEN: kept | ({} if one.key is None else {"key": one.key})})
+        proposals = [one.proposal for one in wanted]
+        asked = self._optimizer.take_all(list(zip(proposals, attrs, strict=True)))
+        given = []
+        for new, one, token in zip(asked, wanted, tokens, strict=True):
+            self._opened.leases.grant(new.number, token, one.lease_s)
+            self._tally.given(new.number, one.key)
+            given.append(AssignedTrial(new.number, new.params, token, one.lease_s))
+        return given
+
+    def promise_again(self) -> None:
+        """After a restart each client has its time again. Called in `leases.exclusive`."""
+        leases = self._opened.leases
+        if not isinstance(leases, MemoryLeases):
+            return
+        for number in self._tally.running():
+            kept = kept_in(stored(self._optimizer, number), GIVEN)
+            if "lease" in kept:
+                leases.promise(number, kept["lease"], kept.get("lease_s"))
+
+
+def _promise(key: str | None, lease_s: float | None) -> tuple[dict[str, Any], str]:
+    """What stands in a trial that is given out, and the token of its lease."""
+    token = secrets.token_hex(8)
+    kept: dict[str, Any] = {"lease": token, "lease_s": lease_s}
+    return kept | ({"key": key} if key is not None else {}), token

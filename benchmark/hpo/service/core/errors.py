@@ -1,0 +1,72 @@
+"""What the service refuses, each with the status code that the wires answer."""
+
+from __future__ import annotations
+
+from benchmark.errors import BenchmarkError
+
+
+class ServiceError(BenchmarkError):
+    """Base: a request that cannot be served. `code` is for programs, the sentence for people."""
+
+    status = 400
+    code = "invalid"
+
+
+class InvalidError(ServiceError):
+    """The request says something that cannot be."""
+
+    status = 422
+
+
+class ForbiddenError(ServiceError):
+    """The token is for other experiments."""
+
+    status = 403
+    code = "forbidden"
+
+
+class NotFoundError(ServiceError):
+    """There is no such experiment, or no such trial in it."""
+
+    status = 404
+    code = "not_found"
+
+
+class ExistsError(ServiceError):
+    """There is an experiment of that name."""
+
+    status = 409
+    code = "exists"
+
+
+class ConflictError(ServiceError):
+    """What is asked for contradicts what has happened."""
+
+    status = 409
+    code = "conflict"
+
+
+class PausedError(ConflictError):
+    """The experiment gives out no trials for now."""
+
+    code = "paused"
+
+
+class FinishedError(ConflictError):
+    """The experiment gives out no trials any more."""
+
+    code = "finished"
+
+
+class BusyError(ServiceError):
+    """Too many wait already; to be tried again."""
+
+    status = 503
+    code = "busy"
+
+
+class TooLargeError(ServiceError):
+    """More bytes came than may."""
+
+    status = 413
+    code = "too_large"

@@ -1,0 +1,86 @@
+"""Whose a trial is, and for how long: kept in memory, where one process has the experiment alone.
+
+What a trial's client was promised stands in the trial as well (its token and its time), so that a
+server that was killed goes on with the same promises; their time begins again then.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+
+@dataclass(frozen=True)
+class Lease:
+    """Until `ends_s` by the keeper's clock the trial is of who has the token; None: for good."""
+
+    token: str
+    ends_s: float | None
+
+
+class Leases(Protocol):
+    """The leases of one experiment. All but `renew` and `release` are called in `exclusive`."""
+
+    def exclusive(self) -> contextlib.AbstractContextManager[None]:
+        """One ask at a time, over all processes."""
+
+    def grant(self, number: int, token: str, lease_s: float | None) -> None:
+        """From now on the trial is of who has the token."""
+
+    def holders(self, running: Iterable[int]) -> dict[int, Lease | None]:
+        """The lease of each of the running trials; None where it has ended or was never."""
+
+    def renew(self, number: int, token: str, lease_s: float | None) -> bool:
+        """Begin the lease's time again; False where the trial is another's."""
+
+    def release(self, number: int) -> None:
+        """The trial has ended."""
+
+
+class MemoryLeases:
+    """Leases of a single process."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._turn = threading.Lock()
+        self._leases: dict[int, Lease] = {}
+
+    @contextlib.contextmanager
+    def exclusive(self) -> Iterator[None]:
+        with self._turn:
+            yield
+
+    def grant(self, number: int, token: str, lease_s: float | None) -> None:
+        ends = None if lease_s is None else self._clock() + lease_s
+        self._leases[number] = Lease(token, ends)
+
+    def promise(self, number: int, token: str, lease_s: float | None) -> None:
+        """Grant what was granted before this process began; what it granted itself stays."""
+        lease = self._leases.get(number)
+        if lease is None or lease.token != token:
+            self.grant(number, token, lease_s)
+
+    def holders(self, running: Iterable[int]) -> dict[int, Lease | None]:
+        now = self._clock()
+        found: dict[int, Lease | None] = {}
+        for number in running:
+            lease = self._leases.get(number)
+            over = lease is not None and lease.ends_s is not None and lease.ends_s <= now
+            found[number] = None if over else lease
+        return found
+
+    def renew(self, number: int, token: str, lease_s: float | None) -> bool:
+        lease = self._leases.get(number)
+        if lease is None or lease.token != token:
+            return False
+        self.grant(number, token, lease_s)
+        return True
+
+    def release(self, number: int) -> None:
+        self._leases.pop(number, None)

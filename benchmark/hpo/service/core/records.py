@@ -1,0 +1,166 @@
+"""The records of told trials, written behind the answers: what `studies` and `tune` read.
+
+The optimizer's storage is what makes a result durable; its record follows within moments, and under
+load later: each record is two syncs of the disk, which the storage needs for its own. What a kill
+left without one gets it when the experiment is opened again.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from benchmark.errors import StoreError
+from benchmark.hpo.service.core.endings import ENDED
+from benchmark.records.results import Cause, Record
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from optuna.trial import FrozenTrial
+
+    from benchmark.hpo.service.core.experiment import Experiment
+
+_log = logging.getLogger("benchmark.hpo.service")
+# A record is followed by a pause of so many times what it took, at most so long.
+_PAUSE, _LONGEST_PAUSE_S = 3.0, 0.1
+
+
+class Recorder:
+    """Writes records one after the other in a thread of its own."""
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="records")
+        self._hurried = threading.Event()
+        self._closed = False
+        self._behind: dict[str, Experiment] = {}
+        """Of its thread: the experiments of which a record could not be written."""
+
+    def told(self, experiment: Experiment, number: int) -> None:
+        """A trial has ended, or was deleted, and so is its record."""
+        if experiment.run is not None:
+            self._thread.submit(self._write_calmly, experiment, number)
+
+    def complete(self, experiment: Experiment) -> None:
+        """Write what is missing."""
+        if experiment.run is not None:
+            self._thread.submit(self._write_guarded, experiment, None)
+
+    def flush(self, experiment: Experiment) -> None:
+        """Wait until all that was told so far is written, before the experiment is closed."""
+        self._hurried.set()
+        self._thread.submit(self._try_last, experiment.definition.name)
+        done: Future[None] = self._thread.submit(self._hurried.clear)
+        done.result()
+
+    def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        self._hurried.set()
+        self._thread.submit(self._try_all)
+        self._thread.shutdown(wait=True)
+
+    def _write_calmly(self, experiment: Experiment, number: int) -> None:
+        begun = time.perf_counter()
+        self._write_guarded(experiment, [number])
+        took = time.perf_counter() - begun
+        self._hurried.wait(min(_PAUSE * took, _LONGEST_PAUSE_S))
+
+    def _try_all(self) -> None:
+        for name in list(self._behind):
+            self._try_last(name)
+
+    def _try_last(self, name: str) -> None:
+        """Write what could not be written; what still cannot, the next opening completes."""
+        if name in self._behind:
+            self._write_guarded(self._behind[name], None)
+            self._behind.pop(name, None)
+
+    def _write_guarded(self, experiment: Experiment, numbers: list[int] | None) -> None:
+        """Write these records, or all that are missing.
+
+        The result itself is safe: a store that fails is worth a warning, and the next record of the
+        experiment is written with those that are missing.
+        """
+        name = experiment.definition.name
+        try:
+            if numbers is None or name in self._behind:
+                numbers = _missing(experiment)
+            _write(experiment, numbers)
+        except StoreError as error:
+            self._behind[name] = experiment
+            _log.warning("A record of '%s' is not written yet: %s", name, error)
+        else:
+            self._behind.pop(name, None)
+
+
+def _missing(experiment: Experiment) -> list[int]:
+    run = experiment.run
+    assert run is not None
+    ended = {t.number for t in experiment.optimizer.trials() if t.state.is_finished()}
+    if not ended and not experiment.optimizer.deleted:
+        return []
+    prefix = f"{run.name}/out/"
+    listed = run.store.list(f"{run.name}/out")
+    written = {int(path[len(prefix) :].removesuffix(".json")) for path in listed}
+    return sorted((ended - written) | (written & experiment.optimizer.deleted))
+
+
+def _write(experiment: Experiment, numbers: list[int]) -> None:
+    run = experiment.run
+    assert run is not None
+    for number in numbers:
+        if number in experiment.optimizer.deleted:
+            run.store.delete([run.out_path(str(number))])
+            continue
+        trial = experiment.trial(number)
+        params = experiment.optimizer.params_of(trial)
+        record = record_of(experiment, trial, params)
+        run.store.create(run.out_path(str(number)), record.to_bytes())
+
+
+def record_of(experiment: Experiment, trial: FrozenTrial, params: dict[str, Any]) -> Record:
+    """A told trial as the record of its task."""
+    told = trial.user_attrs.get(ENDED) or {}
+    status = {"COMPLETE": "success", "PRUNED": "prune"}.get(trial.state.name, "failure")
+    values = list(trial.values or ()) if status == "success" else []
+    labels = {
+        "study": experiment.definition.name,
+        "trial": trial.number,
+        "params": params,
+        "values": values,
+        "constraints": trial.system_attrs.get("constraints") or [],
+        "intermediate": trial.intermediate_values,
+    }
+    labels |= {key: told[key] for key in ("cost",) if key in told}
+    directions = list(experiment.definition.directions)
+    metrics = dict(trial.user_attrs.get("metrics") or {})
+    metrics |= dict(zip(directions, values, strict=False))
+    message = told.get("message", "")
+    if status == "failure":
+        message = message or f"The client told {told.get('status', 'failure')}."
+    seconds = trial.duration.total_seconds() if trial.duration is not None else None
+    return Record(
+        task=str(trial.number),
+        status=status,
+        cause=Cause.FRAMEWORK if status == "failure" else None,
+        message=message,
+        metric=directions[0],
+        metrics=metrics,
+        labels=labels,
+        total_s=seconds,
+        attempt=1,
+        begun=_utc(trial.datetime_start),
+        ended=_utc(trial.datetime_complete),
+    )
+
+
+def _utc(moment: Any) -> str | None:
+    """Optuna keeps local times without a zone."""
+    from datetime import UTC
+
+    return None if moment is None else moment.astimezone(UTC).isoformat(timespec="milliseconds")

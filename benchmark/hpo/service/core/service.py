@@ -1,0 +1,357 @@
+"""The experiments of a server: founded, opened when they are needed, closed when they rest.
+
+    service = Service(StoreBackend(store))
+    service.create("mine", {"direction": "minimize", "tunables": [...], "trials": 100})
+    with service.use("mine") as experiment:
+        experiment.ask()
+
+Only so many are held in memory as were used last; the others are on disk.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import logging
+import math
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from optuna.exceptions import StorageInternalError
+from sqlalchemy.exc import SQLAlchemyError
+
+from benchmark.errors import BenchmarkError, StoreError
+from benchmark.hpo.objectives.objective import EXTERNAL
+from benchmark.hpo.samplers.algorithms import ALGORITHMS, AUTO, PRUNERS, sampler_of
+from benchmark.hpo.service.core.errors import BusyError, ForbiddenError, InvalidError, NotFoundError
+from benchmark.hpo.service.core.experiment import Experiment
+from benchmark.hpo.service.core.records import Recorder
+from benchmark.hpo.service.core.terms import Terms, study_of
+from benchmark.hpo.spec.study_file import define
+from benchmark.records.results import utc_now
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from benchmark.hpo.service.core.backend import Backend
+    from benchmark.hpo.service.core.counts import Counts
+
+MOST_OPEN = 128
+MOST_TUNABLES = 1000
+MOST_CHOICES = 10_000
+MOST_TRIALS = 1_000_000
+_SAMPLERS = 32
+_CHECKED_S = 1.0
+_log = logging.getLogger("benchmark.hpo.service")
+_patterns: ContextVar[tuple[str, ...]] = ContextVar("patterns", default=())
+
+
+@contextlib.contextmanager
+def limited_to(patterns: Iterable[str]) -> Iterator[None]:
+    """Within, only experiments may be used whose name matches a pattern; without patterns all."""
+    before = _patterns.set(tuple(patterns))
+    try:
+        yield
+    finally:
+        _patterns.reset(before)
+
+
+class _Held:
+    """An opened experiment, how many use it, and what keeps two from opening it at once."""
+
+    def __init__(self) -> None:
+        self.experiment: Experiment | None = None
+        self.users = 0
+        self.going = False
+        self.opening = threading.Lock()
+
+
+class Service:
+    """Every experiment of a backend. For many threads."""
+
+    def __init__(self, backend: Backend, most_open: int = MOST_OPEN) -> None:
+        self._backend = backend
+        self._most_open = most_open
+        self._held: collections.OrderedDict[str, _Held] = collections.OrderedDict()
+        self._guard = threading.Condition()
+        # A slow sampler waits here for itself alone, as long as there are threads.
+        self._background = ThreadPoolExecutor(_SAMPLERS, thread_name_prefix="sampler")
+        self._recorder = Recorder()
+        self._checking = threading.Lock()
+        self._checked, self._fault = -math.inf, cast("BenchmarkError | None", None)
+        self.ending = threading.Event()
+        """Set when the server is about to end: answers that go on stop."""
+
+    def create(self, experiment: str, values: dict[str, Any], **terms: Any) -> str:
+        """Found an experiment; returns its study's name.
+
+        `values` are the keys of a study file without name, objective, storage and limits.
+
+        Raises:
+            ExistsError: there is one of that name.
+            InvalidError: says every fault in the values.
+            ForbiddenError: the request may not use that name.
+        """
+        _check_permitted(experiment)
+        study = study_of(experiment)
+        _check_size(values)
+        algorithm = values.get("algorithm")
+        if algorithm is not None and algorithm not in (*ALGORITHMS, AUTO):
+            # An import path of a study file would run code of the client's choice here.
+            raise InvalidError(
+                f"There is no algorithm '{algorithm}'; there are {', '.join((*ALGORITHMS, AUTO))}."
+            )
+        try:
+            definition = define(
+                values | {"name": study, "objective": dict(EXTERNAL)},
+                Path(),
+                f"Experiment '{experiment}'",
+            )
+            sampler_of(definition.algorithm, None)
+        except BenchmarkError as error:
+            raise InvalidError(str(error)) from None
+        with _storage_faults():
+            self._backend.create(definition, Terms(experiment, utc_now(), **terms))
+        return study
+
+    @contextlib.contextmanager
+    def use(self, experiment: str) -> Iterator[Experiment]:
+        """The experiment, by its own name or its study's, opened while the block lasts.
+
+        Raises:
+            NotFoundError: there is none.
+            ConflictError: another process drives it.
+            BusyError: another server has founded it again while the block ran.
+            ForbiddenError: the request may not use it.
+        """
+        study = self._study(experiment)
+        held = self._hold(study)
+        try:
+            with _storage_faults():
+                found = self._opened(study, held)
+                # Its own name: a study's name is another one of the same experiment.
+                _check_permitted(found.terms.experiment)
+                yield found
+        except KeyError as error:
+            # Another server has deleted it.
+            if study not in self._backend.names():
+                raise NotFoundError(f"There is no experiment '{experiment}'.") from error
+            if held.experiment is None or held.experiment.is_current():
+                raise
+            raise BusyError(
+                f"The experiment '{experiment}' was founded again meanwhile; try again."
+            ) from error
+        finally:
+            self._let_go(study, held)
+            self._rest()
+
+    @contextlib.contextmanager
+    def use_in_memory(self, experiment: str) -> Iterator[Experiment | None]:
+        """The experiment if it is open and no call waits for a disk or a network; else None."""
+        with self._guard:
+            study = experiment if "/" in experiment else _study_named(experiment)
+            held = self._held.get(study)
+            found = None if held is None or held.going else held.experiment
+            if held is None or found is None or not found.is_in_memory:
+                held = None
+            else:
+                _check_permitted(found.terms.experiment)
+                held.users += 1
+                self._held.move_to_end(study)
+        try:
+            yield None if held is None else found
+        finally:
+            if held is not None:
+                self._let_go(study, held)
+
+    def names(self) -> list[str]:
+        """The studies of the experiments that the request may use."""
+        names = self._backend.names()
+        if not _patterns.get():
+            return names
+        return [study for study in names if _is_permitted(self.title(study))]
+
+    def titles(self) -> list[str]:
+        """The names that clients gave the experiments."""
+        return [self.title(study) for study in self.names()]
+
+    def title(self, study: str) -> str:
+        """The name that a client gave the experiment; its study's where that cannot be read."""
+        try:
+            return self._backend.title(study)
+        except BenchmarkError:
+            return study
+
+    def open_counts(self) -> list[Counts]:
+        """Of the experiments in memory: what each has given out and been told."""
+        with self._guard:
+            found = [one.experiment for one in self._held.values() if one.experiment is not None]
+        return [experiment.counts() for experiment in found]
+
+    def delete(self, experiment: str) -> None:
+        """Remove an experiment with all its results.
+
+        Raises:
+            NotFoundError: there is none.
+            ConflictError: it is in use by a request that has not ended.
+        """
+        study = self._study(experiment)
+        with self.use(experiment):
+            held = self._hold(study)
+        try:
+            with self._guard:
+                held.going = True
+                self._guard.wait_for(lambda: held.users == 1)
+            with held.opening:
+                self._shut(held)
+                self._backend.delete(study)
+        finally:
+            held.going = False
+            self._let_go(study, held)
+
+    def check(self) -> None:
+        """Whether the place of the experiments can be read and written; looked at once a second.
+
+        Raises:
+            BenchmarkError: it cannot.
+        """
+        with self._checking:
+            if time.monotonic() >= self._checked + _CHECKED_S:
+                self._fault = None
+                try:
+                    with _storage_faults():
+                        self._backend.check()
+                except BenchmarkError as error:
+                    self._fault = error
+                self._checked = time.monotonic()
+            if self._fault is not None:
+                raise self._fault
+
+    def close(self) -> None:
+        """Give all experiments back; records that are still to be written are written."""
+        with self._guard:
+            held = [one.experiment for one in self._held.values() if one.experiment is not None]
+            self._held.clear()
+        for experiment in held:
+            experiment.close()
+        self._background.shutdown(wait=True, cancel_futures=True)
+        self._recorder.close()
+
+    def _study(self, experiment: str) -> str:
+        """A study's own name may have parts, which an experiment's cannot."""
+        if "/" in experiment and (experiment in self._held or experiment in self._backend.names()):
+            return experiment
+        return _study_named(experiment)
+
+    def _opened(self, study: str, held: _Held) -> Experiment:
+        with held.opening:
+            if held.experiment is not None and not held.experiment.is_current():
+                held.experiment.close()
+                held.experiment = None
+            if held.experiment is None:
+                held.experiment = self._open(study)
+            return held.experiment
+
+    def _open(self, study: str) -> Experiment:
+        opened = self._backend.open(study)
+        try:
+            experiment = Experiment(opened, self._background, self._recorder.told)
+        except BaseException:
+            opened.close.close()
+            raise
+        self._recorder.complete(experiment)
+        return experiment
+
+    def _hold(self, study: str) -> _Held:
+        """No one closes what is held."""
+        with self._guard:
+            held = self._held.setdefault(study, _Held())
+            if held.going:
+                raise NotFoundError(f"The experiment '{study}' is being deleted.")
+            held.users += 1
+            self._held.move_to_end(study)
+            return held
+
+    def _let_go(self, study: str, held: _Held) -> None:
+        with self._guard:
+            held.users -= 1
+            if held.experiment is None and not held.users:
+                self._held.pop(study, None)
+            self._guard.notify_all()
+
+    def _rest(self) -> None:
+        """Close what was not used for longest, where more are open than may be."""
+        while True:
+            with self._guard:
+                idle = next((name for name, held in self._held.items() if not held.users), None)
+                if len(self._held) <= self._most_open or idle is None:
+                    return
+                held = self._held[idle]
+                held.users += 1
+            with held.opening:
+                self._shut(held)
+            self._let_go(idle, held)
+
+    def _shut(self, held: _Held) -> None:
+        """Close an experiment that no one else uses, its records written."""
+        if held.experiment is not None:
+            self._recorder.flush(held.experiment)
+            held.experiment.close()
+            held.experiment = None
+
+
+@contextlib.contextmanager
+def _storage_faults() -> Iterator[None]:
+    """A database that is full or away, as a StoreError."""
+    try:
+        yield
+    except (SQLAlchemyError, StorageInternalError) as error:
+        cause = error.__cause__ if isinstance(error, StorageInternalError) else error
+        reason = str(getattr(cause, "orig", None) or type(cause).__name__).strip().splitlines()[0]
+        raise StoreError(f"The study storage cannot be used: {reason}.") from error
+
+
+def _study_named(experiment: str) -> str:
+    try:
+        return study_of(experiment)
+    except InvalidError:
+        # No experiment can have that name.
+        raise NotFoundError(f"There is no experiment {experiment[:80]!r}.") from None
+
+
+def _is_permitted(experiment: str) -> bool:
+    patterns = _patterns.get()
+    return not patterns or any(fnmatchcase(experiment, pattern) for pattern in patterns)
+
+
+def _check_permitted(experiment: str) -> None:
+    if not _is_permitted(experiment):
+        raise ForbiddenError(
+            f"This token is for other experiments than '{experiment}': "
+            f"{', '.join(_patterns.get())}."
+        )
+
+
+def _check_size(values: dict[str, Any]) -> None:
+    tunables = values.get("tunables")
+    count = len(tunables) if isinstance(tunables, list) else 0
+    if count > MOST_TUNABLES:
+        raise InvalidError(f"The space has {count} tunables; {MOST_TUNABLES} are the most.")
+    for entry in tunables if isinstance(tunables, list) else ():
+        choices = entry.get("choices") if isinstance(entry, dict) else None
+        if isinstance(choices, list) and len(choices) > MOST_CHOICES:
+            raise InvalidError(
+                f"A tunable has {len(choices)} choices; {MOST_CHOICES} are the most."
+            )
+    trials = values.get("trials")
+    if isinstance(trials, int) and trials > MOST_TRIALS:
+        raise InvalidError(f"'trials' is {trials}; {MOST_TRIALS} are the most.")
+    pruner = values.get("pruner")
+    name = pruner.get("name", "none") if isinstance(pruner, dict) else pruner
+    if pruner is not None and name not in PRUNERS:
+        raise InvalidError(f"There is no pruner '{name}'; there are {', '.join(PRUNERS)}.")

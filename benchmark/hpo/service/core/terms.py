@@ -1,0 +1,103 @@
+"""What an experiment has beyond its study: its name, its leases, its budgets.
+
+Any text names an experiment, and a study's name is a path: `study_of` maps one to the other.
+
+The terms are those of the founding. Clients may change the limits later; `Changes` has both.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from benchmark.hpo.service.core.errors import InvalidError
+
+if TYPE_CHECKING:
+    from benchmark.hpo.spec.study_file import StudyDefinition
+
+LEASE_S = 600.0
+LONGEST_LEASE_S = 30 * 86400.0
+LONGEST = 256
+# A slash within a segment of a path, until the name is read out of it.
+SLASH = "\ue000"
+_HASHED = re.compile(r"-[0-9a-f]{16}$")
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+@dataclass(frozen=True)
+class Terms:
+    """`facts` is what a client declared for its own use. A trial's cost is in the client's unit.
+
+    `key` and `request` are the idempotency key of the founding and a hash of what it declared.
+    `lease_s` is for how long a trial is its client's alone, unless the ask says otherwise; None:
+    until it is told. `max_time_s` counts from the first ask, `max_cost` what the tells said.
+    """
+
+    experiment: str
+    created: str
+    lease_s: float | None = LEASE_S
+    max_time_s: float | None = None
+    max_cost: float | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
+    key: str | None = None
+    request: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @staticmethod
+    def from_json(values: dict[str, Any] | None, study: str) -> Terms:
+        """The terms as they were kept; those of a study that `tune` began are the defaults."""
+        return Terms(**values) if values else Terms(experiment=study, created="")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What clients may change: budgets, trials at once (None: any number), leases, facts."""
+
+    trials: int
+    parallel: int | None
+    max_time_s: float | None
+    max_cost: float | None
+    lease_s: float | None
+    facts: dict[str, Any]
+
+
+def declared(definition: StudyDefinition, terms: Terms) -> Limits:
+    """The limits that an experiment was founded with."""
+    return Limits(
+        trials=definition.trials,
+        parallel=definition.parallel if definition.source.get("parallel") else None,
+        max_time_s=terms.max_time_s,
+        max_cost=terms.max_cost,
+        lease_s=terms.lease_s,
+        facts=terms.facts,
+    )
+
+
+def study_of(experiment: str) -> str:
+    """The name itself where it can be a study's; else what can be of it, and a hash.
+
+    Raises:
+        InvalidError: the name is empty, too long, or has signs that no eye sees.
+    """
+    if not experiment.strip() or len(experiment) > LONGEST:
+        raise InvalidError(
+            f"The experiment's name has {len(experiment)} characters; write 1 to {LONGEST}."
+        )
+    if not experiment.isprintable():
+        raise InvalidError(
+            f"The experiment's name {experiment!r} has characters that cannot be shown; leave "
+            "them out."
+        )
+    if _PLAIN.fullmatch(experiment):
+        return experiment
+    shown = re.sub(r"[^A-Za-z0-9._-]+", "-", experiment).strip("-._")[:40] or "experiment"
+    return f"{shown}-{hashlib.sha256(experiment.encode()).hexdigest()[:16]}"
+
+
+def is_hashed(study: str) -> bool:
+    """Whether the study's name may stand for another name of its experiment."""
+    return _HASHED.search(study) is not None

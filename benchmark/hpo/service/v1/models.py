@@ -1,0 +1,234 @@
+"""The bodies of requests of the modern API, typed: what OpenAPI shows and what is checked."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
+from pydantic.json_schema import SkipJsonSchema
+from pydantic_core import PydanticCustomError
+
+from benchmark.files.value_faults import OWN
+from benchmark.hpo.service.core.terms import LEASE_S, LONGEST_LEASE_S
+
+Direction = Literal["minimize", "maximize"]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+
+
+def _one_of(words: str) -> WrapValidator:
+    """Let a union be refused by one error, instead of one for each of its members."""
+
+    def check(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+        try:
+            return validate(value)
+        except ValidationError:
+            raise PydanticCustomError(OWN, words) from None
+
+    return WrapValidator(check)
+
+
+Value = Annotated[
+    bool | int | Number | str | None, _one_of('a number, a text in " ", true, false or null')
+]
+_Directions = Annotated[
+    dict[str, Direction] | list[Direction],
+    _one_of("an object by metric or a list, of 'minimize' and 'maximize'"),
+]
+_Forbidden = Annotated[
+    str | dict[str, Value],
+    _one_of('an expression in " ", or an object of a value for each tunable'),
+]
+_Pruner = Annotated[str | dict[str, Any], _one_of('a name in " ", or an object in { }')]
+Bound = float | str
+"""A number, or a text with a unit: 512, "4Gi"."""
+Lease = Annotated[float, Field(gt=0, le=LONGEST_LEASE_S)]
+LeaseToken = Annotated[str, Field(min_length=1, max_length=64)]
+_LAST_STEP = 2**31 - 1
+_WHOLE = "^(0|[1-9][0-9]{0,9})$"
+
+
+# How a tunable is declared, for OpenAPI only: the space itself checks what clients send, since
+# its errors name every fault with the fix, and it accepts units and other spellings.
+class _Tunable(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    when: str | None = None
+    layer: str | None = None
+
+
+class NumberTunable(_Tunable):
+    """A tunable with bounds, which are both values; of `integer` they are whole numbers."""
+
+    value_type: Literal["double", "float", "integer", "int"]
+    lower_bound: Bound
+    upper_bound: Bound
+    step: Bound | None = None
+    log: bool = False
+    default: Bound | None = None
+    unit: str | None = None
+
+
+class CategoricalTunable(_Tunable):
+    """A tunable with a list of choices; each stands in it once."""
+
+    value_type: Literal["categorical"]
+    choices: Annotated[list[bool | int | float | str | None], Field(min_length=1)]
+    default: bool | int | float | str | None = None
+
+
+def _as_sent(value: object) -> object:
+    return value
+
+
+TunableEntry = Annotated[
+    dict[str, Any],
+    BeforeValidator(_as_sent, json_schema_input_type=NumberTunable | CategoricalTunable),
+]
+
+
+def _step(text: object) -> object:
+    """The number that a key of a JSON object stands for, if it is written as JSON writes it."""
+    return int(text) if isinstance(text, str) and re.fullmatch(_WHOLE, text) else text
+
+
+Step = Annotated[int, Field(ge=0, le=_LAST_STEP)]
+StepKey = Annotated[Step, BeforeValidator(_step)]
+
+
+class Strict(BaseModel):
+    """Unknown keys are refused; `true`, `"1"` and `1.0` do not stand for the number 1."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class NewExperiment(Strict):
+    """An experiment to found. One of `direction` and `directions` is needed."""
+
+    name: Annotated[str, Field(min_length=1, max_length=256)]
+    direction: Direction | None = None
+    directions: _Directions | None = None
+    tunables: Annotated[list[TunableEntry], Field(max_length=1000)] = []
+    layers: dict[str, list[TunableEntry]] | None = None
+    forbidden: Annotated[list[_Forbidden], Field(max_length=1000)] = []
+    initial: Annotated[list[dict[str, Value]], Field(max_length=1000)] = []
+    algorithm: str = "optuna_tpe_multivariate"
+    seed: Annotated[int, Field(ge=0, lt=2**32)] | None = None
+    trials: Annotated[int, Field(ge=1, le=1_000_000)] = 100
+    parallel: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    pruner: _Pruner | None = None
+    lease_s: Lease | None = LEASE_S
+    max_time_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    max_cost: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    facts: dict[str, Any] = {}
+
+
+class Ask(Strict):
+    """How many trials, and for how long each is this client's alone (seconds)."""
+
+    count: Annotated[int, Field(ge=1, le=1000)] = 1
+    lease_s: Lease | None = None
+
+
+class Changes(Strict):
+    """What to change; what is left out stays. null: without a limit. Of the facts null removes one.
+
+    Trials in clients' hands keep the lease they were given.
+    """
+
+    trials: Annotated[int, Field(ge=1, le=1_000_000)] | SkipJsonSchema[None] = None
+    parallel: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    lease_s: Lease | None = None
+    max_time_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    max_cost: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    facts: dict[str, Any] | SkipJsonSchema[None] = None
+
+    @model_validator(mode="after")
+    def _needed(self) -> Self:
+        for name in {"trials", "facts"} & self.model_fields_set:
+            if getattr(self, name) is None:
+                raise ValueError(f"'{name}' cannot be null; leave it out or give a value")
+        return self
+
+
+class Attributes(Strict):
+    """Attributes of a trial for the client's own use; null removes one."""
+
+    attributes: Annotated[dict[str, Any], Field(max_length=1000)]
+
+
+class Points(Strict):
+    """Points to run next, in this order."""
+
+    points: Annotated[list[dict[str, Value]], Field(min_length=1, max_length=1000)]
+
+
+class Outcome(Strict):
+    """How a trial ended. A success has a value for each direction."""
+
+    status: Literal["success", "failure", "prune", "infeasible"] = "success"
+    value: Number | None = None
+    values: Annotated[list[Number], Field(max_length=100)] | None = None
+    metrics: Annotated[dict[str, Number], Field(max_length=1000)] = {}
+    constraints: Annotated[list[Number], Field(max_length=100)] = []
+    intermediate: Annotated[
+        dict[StepKey, Number],
+        Field(max_length=10_000, json_schema_extra={"propertyNames": {"pattern": _WHOLE}}),
+    ] = {}
+    cost: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    message: Annotated[str, Field(max_length=10_000)] = ""
+
+    @model_validator(mode="after")
+    def _given_once(self) -> Self:
+        if self.value is not None and self.values:
+            raise ValueError("'value' and 'values' are both given; give one of them")
+        return self
+
+
+class Tell(Outcome):
+    """How a trial ended; with its `lease` only if no other client has it by now."""
+
+    lease: LeaseToken | None = None
+
+
+class Result(Outcome):
+    """A result that was measured without an ask."""
+
+    params: dict[str, Value]
+
+
+class Append(Strict):
+    """Results in bulk; they are beyond the budget of trials."""
+
+    results: Annotated[list[Result], Field(min_length=1, max_length=10_000)]
+
+
+class Heartbeat(Strict):
+    """Who has the lease begins its time again."""
+
+    lease: LeaseToken
+
+
+class Report(Strict):
+    """An intermediate value."""
+
+    step: Step
+    value: Number
+
+
+def _keys(model: type[BaseModel]) -> set[str]:
+    return set(model.model_fields).union(*map(_keys, model.__subclasses__()))
+
+
+KEYS = sorted(_keys(Strict))
+"""Every key that a body can have."""

@@ -1,0 +1,350 @@
+"""Expressions over tunables and metrics, evaluated without eval.
+
+    Expression("125 * throughput / response_time").value({"throughput": 8, "response_time": 2})
+    Expression("gc == 'G1' and heap_mb > 512").is_true({"gc": "G1", "heap_mb": 1024})
+
+Numbers, texts, names, arithmetic, comparisons, `and`, `or`, `not`, `in`, `a if b else c`, and the
+functions of FUNCTIONS. Nothing else is allowed, so an expression can neither import nor reach
+into an object. A number may have a unit (`p99 <= 20 ms`, `heap > 1.5Gi`): then all values with a
+unit are converted, and only the same dimensions are compared.
+
+Its time and memory are bounded: LONGEST characters, DEEPEST levels, no loops, and no intermediate
+number or text larger than a float or 10,000 characters.
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+import operator
+import re
+from typing import TYPE_CHECKING, Any
+
+from benchmark.errors import BenchmarkError
+from benchmark.hpo.space import dimensions
+from benchmark.hpo.space.units import LITERAL, UNITS, Unit, in_base
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+LONGEST = 2000
+DEEPEST = 250
+QUOTES = "'\"`\u2018\u2019\u201c\u201d"
+_LARGEST_POWER = 1000
+_LONGEST_TEXT = 10_000
+_LARGEST_BITS = 1024  # digits of a whole number; a float has as many
+_MOST_DIGITS = 400  # that a float may be rounded to, on either side of its point
+
+
+class ExpressionError(BenchmarkError):
+    """An expression cannot be read, or has no value here."""
+
+
+def _power(base: Any, exponent: Any) -> Any:
+    """Compute a power in floats, so that it cannot get a million digits."""
+    if not isinstance(base, (int, float)) or not isinstance(exponent, (int, float)):
+        raise ExpressionError("only numbers have a power")
+    if abs(exponent) > _LARGEST_POWER:
+        raise ExpressionError(f"the exponent {exponent} is beyond {_LARGEST_POWER}")
+    return float(base) ** exponent
+
+
+def _times(left: Any, right: Any) -> Any:
+    """Multiply numbers only: a text times a number could take all memory."""
+    if not isinstance(left, (int, float)) or not isinstance(right, (int, float)):
+        raise ExpressionError("only numbers can be multiplied")
+    return left * right
+
+
+def _modulo(left: Any, right: Any) -> Any:
+    """The remainder of numbers only: `%` on a text is formatting, which could take all memory."""
+    if not isinstance(left, (int, float)) or not isinstance(right, (int, float)):
+        raise ExpressionError("only numbers have a remainder")
+    return left % right
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two values are equal and of one kind: 1 equals 1.0, but neither true nor "1"."""
+    return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
+
+
+def _holds(value: Any, among: Any) -> bool:
+    """Whether a value is in a list, or a text in a text."""
+    if isinstance(among, list):
+        return any(same(value, one) for one in among)
+    return bool(value in among)
+
+
+def _truth(value: Any) -> bool:
+    """Whether a value is true; a text is refused, because 'off' would be true as well."""
+    if isinstance(value, str):
+        raise ExpressionError(f"the text '{value[:40]}' is neither true nor false; compare it")
+    return bool(value)
+
+
+def _round(number: Any, digits: Any = None) -> Any:
+    """Round to few digits only: rounding a whole number computes a power of ten."""
+    if isinstance(digits, int) and abs(digits) > _MOST_DIGITS:
+        raise ExpressionError(f"{digits} digits to round to are beyond {_MOST_DIGITS}")
+    return round(number, digits)
+
+
+_BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: _times,
+    ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv,
+    ast.Mod: _modulo,
+    ast.Pow: _power,
+}
+_UNARY: dict[type[ast.unaryop], Callable[[Any], Any]] = {
+    ast.USub: operator.neg,
+    ast.UAdd: operator.pos,
+    ast.Not: lambda value: not _truth(value),
+}
+_COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
+    ast.Eq: same,
+    ast.NotEq: lambda left, right: not same(left, right),
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+    ast.In: _holds,
+    ast.NotIn: lambda left, right: not _holds(left, right),
+}
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "abs": abs,
+    "min": min,
+    "max": max,
+    "round": _round,
+    "sqrt": math.sqrt,
+    "log": math.log,
+    "log2": math.log2,
+    "log10": math.log10,
+    "exp": math.exp,
+    "floor": math.floor,
+    "ceil": math.ceil,
+}
+_WORDS = {"true": True, "false": False, "null": None}
+
+
+class Expression:
+    """A checked expression; `names` are those that it reads.
+
+    `units` are the known units of names; `difference` is true for an expression that is one of
+    two compared sides.
+
+    Raises:
+        ExpressionError: it is not an expression, or uses what is not allowed.
+    """
+
+    def __init__(
+        self, text: str, units: Mapping[str, Unit] | None = None, difference: bool = False
+    ) -> None:
+        self.text = text
+        self._units = dict(units or {})
+        self._difference = difference
+        self._quantities: dict[str, float] = {}
+        self._quantity_units: dict[str, Unit] = {}
+        if len(text) > LONGEST:
+            raise ExpressionError(
+                f"The expression '{text[:40]}…' has {len(text)} characters; {LONGEST} are allowed."
+            )
+        try:
+            self._plain_text = self._without_units(text.strip())
+            self._tree = ast.parse(self._plain_text, mode="eval").body
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            reason = getattr(error, "msg", None) or str(error)
+            quotes = any(mark in text for mark in QUOTES)
+            example = "gc == 'G1', with straight quotes" if quotes else "throughput / response_time"
+            raise ExpressionError(
+                f"'{text}' is not an expression ({reason}); write one such as {example}."
+            ) from None
+        if _depth(self._tree) > DEEPEST:
+            raise ExpressionError(
+                f"The expression '{text[:40]}…' is nested more than {DEEPEST} levels deep, which "
+                "is not allowed; name a part of it."
+            )
+        called = {
+            node.func.id
+            for node in ast.walk(self._tree)
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+        }
+        for node in ast.walk(self._tree):
+            self._admit(node)
+        self.names = frozenset(
+            node.id
+            for node in ast.walk(self._tree)
+            if isinstance(node, ast.Name) and node.id not in called and node.id not in _WORDS
+        ).difference(self._quantities)
+
+    def __repr__(self) -> str:
+        return f"Expression({self.text!r})"
+
+    def _without_units(self, text: str) -> str:
+        """The text with a name for each number with a unit; quoted texts are unchanged."""
+
+        def named(found: re.Match[str]) -> str:
+            name = f"__quantity_{len(self._quantities)}__"
+            unit = UNITS[found[2]]
+            self._quantities[name] = in_base(float(found[1]), unit)
+            self._quantity_units[name] = unit
+            return name
+
+        parts = re.split(r"('[^']*'|\"[^\"]*\")", text)
+        return "".join(
+            part if place % 2 else LITERAL.sub(named, part) for place, part in enumerate(parts)
+        )
+
+    def _admit(self, node: ast.AST) -> None:
+        allowed: tuple[type[ast.AST], ...] = (
+            *(ast.Name, ast.Load, ast.BoolOp, ast.And, ast.Or, ast.IfExp, ast.Compare),
+            *(ast.BinOp, ast.UnaryOp, ast.List, ast.Tuple, ast.Set),
+            *_BINARY,
+            *_UNARY,
+            *_COMPARE,
+        )
+        if isinstance(node, ast.Constant):
+            good = node.value is None or isinstance(node.value, (bool, int, float, str))
+        elif isinstance(node, ast.Call):
+            good = (
+                isinstance(node.func, ast.Name)
+                and node.func.id in FUNCTIONS
+                and not node.keywords
+                and not any(isinstance(argument, ast.Starred) for argument in node.args)
+            )
+        else:
+            good = isinstance(node, allowed)
+        if not good:
+            raise ExpressionError(
+                f"The expression '{self.text}' uses {self._shown(node)}, which is not allowed; "
+                f"use numbers, names, operators and {', '.join(FUNCTIONS)}."
+            )
+
+    def _shown(self, node: ast.AST) -> str:
+        """A node's source text: unparsing a tree takes a deep stack."""
+        text = ast.get_source_segment(self._plain_text, node) or type(node).__name__
+        return f"'{text[:60]}'"
+
+    def value(self, names: Mapping[str, Any], units: Mapping[str, Unit] | None = None) -> Any:
+        """The value with these names, whose units are as declared, or as in `units`.
+
+        Raises:
+            ExpressionError: a name is missing, there is no value (a division by zero), or a time
+                is compared with another dimension.
+        """
+        missing = sorted(self.names - names.keys())
+        if missing:
+            there = ", ".join(sorted(names)) or "nothing"
+            raise ExpressionError(
+                f"The expression '{self.text}' needs '{missing[0]}', and there is {there}."
+            )
+        known = self._units | dict(units or {}) if units else self._units
+        try:
+            if known or self._quantities:
+                names = self._in_base(names, {name: known[name] for name in self.names & {*known}})
+            return _evaluate(self._tree, names)
+        except (ArithmeticError, ValueError, TypeError, RecursionError, BenchmarkError) as error:
+            raise ExpressionError(
+                f"The expression '{self.text}' has no value here: {error}."
+            ) from None
+
+    def _in_base(self, names: Mapping[str, Any], units: dict[str, Unit]) -> dict[str, Any]:
+        """The values in seconds, bytes and cores, if a number has a unit or their units differ."""
+        sizes: dict[str, set[Any]] = {}
+        for unit in units.values():
+            sizes.setdefault(unit.base, set()).add(unit.size)
+        converts = bool(self._quantities) or any(len(found) > 1 for found in sizes.values())
+        every = units | self._quantity_units
+        dimensions.check(self._tree, every, converts, self._difference)
+        if not converts:
+            return dict(names)
+        numbers = {
+            name: in_base(names[name], unit)
+            for name, unit in units.items()
+            if isinstance(names[name], (int, float)) and not isinstance(names[name], bool)
+        }
+        return {**names, **numbers, **self._quantities}
+
+    def number(self, names: Mapping[str, Any], units: Mapping[str, Unit] | None = None) -> float:
+        """The value as a finite number.
+
+        Raises:
+            ExpressionError: it is not a finite number.
+        """
+        value = self.value(names, units)
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            try:
+                number = float(value)
+            except OverflowError:
+                number = math.inf
+            if math.isfinite(number):
+                return number
+        raise ExpressionError(
+            f"The expression '{self.text}' gives {value!r}, which is not a finite number."
+        )
+
+    def is_true(self, names: Mapping[str, Any], units: Mapping[str, Unit] | None = None) -> bool:
+        """Whether it is true with these names."""
+        try:
+            return _truth(self.value(names, units))
+        except ExpressionError as error:
+            if str(error).startswith("The expression"):
+                raise
+            raise ExpressionError(
+                f"The expression '{self.text}' cannot be evaluated: {error}."
+            ) from None
+
+
+def _depth(tree: ast.AST) -> int:
+    level, depth = [tree], 0
+    while level:
+        level = [child for node in level for child in ast.iter_child_nodes(node)]
+        depth += 1
+    return depth
+
+
+def _small(value: Any) -> Any:
+    """Check that a value is small enough for further operations."""
+    if isinstance(value, int) and value.bit_length() > _LARGEST_BITS:
+        raise ExpressionError("a number grows too large")
+    if isinstance(value, str) and len(value) > _LONGEST_TEXT:
+        raise ExpressionError("a text grows too long")
+    return value
+
+
+def _evaluate(node: ast.expr, names: Mapping[str, Any]) -> Any:  # noqa: PLR0911, PLR0912
+    match node:
+        case ast.Constant():
+            return _small(node.value)
+        case ast.Name():
+            return _small(names[node.id]) if node.id in names else _WORDS[node.id]
+        case ast.BinOp():
+            left, right = _evaluate(node.left, names), _evaluate(node.right, names)
+            return _small(_BINARY[type(node.op)](left, right))
+        case ast.UnaryOp():
+            return _UNARY[type(node.op)](_evaluate(node.operand, names))
+        case ast.BoolOp():
+            last: Any = None
+            for value in node.values:
+                last = _evaluate(value, names)
+                if _truth(last) is isinstance(node.op, ast.Or):
+                    return last
+            return last
+        case ast.IfExp():
+            chosen = node.body if _truth(_evaluate(node.test, names)) else node.orelse
+            return _evaluate(chosen, names)
+        case ast.Compare():
+            left = _evaluate(node.left, names)
+            for compare, comparator in zip(node.ops, node.comparators, strict=True):
+                right = _evaluate(comparator, names)
+                if not _COMPARE[type(compare)](left, right):
+                    return False
+                left = right
+            return True
+        case ast.Call(func=ast.Name(id=name)):
+            return _small(FUNCTIONS[name](*(_evaluate(argument, names) for argument in node.args)))
+        case ast.List() | ast.Tuple() | ast.Set():
+            return [_evaluate(element, names) for element in node.elts]
+    raise ExpressionError(f"{type(node).__name__} is not allowed")

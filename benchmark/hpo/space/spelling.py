@@ -1,0 +1,45 @@
+"""Suggestions for an unknown name.
+
+meant("tme", ("time", "memory"))         # "did you mean 'time'?"
+meant("x", ("time", "memory"))           # "there are time, memory."
+"""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+_SHOWN = 40
+
+
+def nearest(name: Any, known: Iterable[str]) -> str | None:
+    """The known name with the most similar spelling, if any."""
+    near = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.6)
+    return near[0] if near else None
+
+
+def meant(name: Any, known: Collection[str], otherwise: str = "there are") -> str:
+    """The end of a message on an unknown name: the nearest one, or all known ones."""
+    near = nearest(name, known)
+    if near is not None:
+        return f"did you mean '{near}'?"
+    shown = [*list(known)[:_SHOWN], *(["…"] if len(known) > _SHOWN else [])]
+    return f"{otherwise} {', '.join(shown) or 'none'}."
+
+
+def check_keys(
+    entry: Iterable[Any],
+    known: Collection[str],
+    owner: str,
+    faults: list[str],
+    places: Mapping[Any, str] | None = None,
+) -> None:
+    """Add a fault for each unknown key of `owner`; `places` has the right place of some keys."""
+    for key in entry:
+        if key not in known:
+            place = (places or {}).get(key)
+            fix = f"it belongs in '{place}'." if place else meant(key, known)
+            faults.append(f"{owner} has the unknown key '{key}'; {fix}")

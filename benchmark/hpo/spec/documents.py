@@ -1,0 +1,66 @@
+"""Files of keys and values, YAML or JSON."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from benchmark.errors import BenchmarkError
+from benchmark.files import json_text
+from benchmark.files.input_files import read_input
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class StudyError(BenchmarkError):
+    """A study file is wrong, or a study cannot go on."""
+
+
+def read_document(file: Path) -> dict[str, Any]:
+    """The keys and values of a file.
+
+    Raises:
+        StudyError: it cannot be read, or holds something else.
+    """
+    try:
+        text = read_input(file)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+        mend = "; name a file that is there" if isinstance(error, FileNotFoundError) else ""
+        raise StudyError(f"The study file {file} cannot be read: {reason}{mend}.") from None
+    values = _json(text, file) if file.suffix == ".json" else _yaml(text, file)
+    if not isinstance(values, dict):
+        raise StudyError(f"The study file {file} must hold keys and values; write name: first.")
+    return values
+
+
+def _json(text: str, file: Path) -> Any:
+    try:
+        return json_text.load(text)
+    except (ValueError, RecursionError) as error:
+        raise StudyError(f"The study file {file} is not JSON: {error}.") from None
+
+
+def _yaml(text: str, file: Path) -> Any:
+    import yaml
+
+    from benchmark.files import yaml_text
+
+    try:
+        return yaml_text.load(text)
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        said = yaml_text.reason(error)
+        line = _line_of(error, text)
+        quoted = any(f"{key}:" in line for key in ("when", "value", "prune", "failure", "cost"))
+        mend = _QUOTED if quoted and any(mark in line for mark in "'\"") else ""
+        raise StudyError(f"The study file {file} is not YAML: {said}.{mend}") from None
+
+
+_QUOTED = " An expression with a quote in it stands in double quotes: when: \"gc == 'G1'\"."
+
+
+def _line_of(error: Exception, text: str) -> str:
+    """The line at which the reader stopped."""
+    mark = getattr(error, "problem_mark", None)
+    lines = text.splitlines()
+    return lines[mark.line] if mark is not None and mark.line < len(lines) else ""

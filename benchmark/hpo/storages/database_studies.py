@@ -1,0 +1,132 @@
+"""All studies of a database as one Optuna storage, for optuna-dashboard.
+
+Each study has its own journal; a study's id is the journal's, and a trial's id contains both.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from optuna.storages import BaseStorage
+
+from benchmark.hpo.storages.optuna_private import study_with_id, trial_id_of, with_id
+from benchmark.hpo.storages.study_journal import StudyJournal
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Sequence
+
+    from optuna.distributions import BaseDistribution
+    from optuna.study import StudyDirection
+    from optuna.trial import FrozenTrial, TrialState
+
+    from benchmark.hpo.storages.journal_database import JournalTable
+    from benchmark.hpo.storages.optuna_private import FrozenStudy
+
+_TRIALS = 32  # bits of a trial's id
+
+
+class DatabaseStudies(BaseStorage):
+    """Reads, annotates and deletes studies; trials are created by `tune` or the service."""
+
+    def __init__(self, table: JournalTable) -> None:
+        self._table = table
+        self._open: dict[int, StudyJournal] = {}
+
+    def create_new_study(
+        self, directions: Sequence[StudyDirection], study_name: str | None = None
+    ) -> int:
+        raise NotImplementedError("Studies are created by `tune` or the service.")
+
+    def delete_study(self, study_id: int) -> None:
+        self._table.delete(self.get_study_name_from_id(study_id))
+
+    def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
+        self._of(study_id).set_study_user_attr(0, key, value)
+
+    def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
+        self._of(study_id).set_study_system_attr(0, key, value)
+
+    def get_study_id_from_name(self, study_name: str) -> int:
+        return {name: number for number, name in self._table.ids().items()}[study_name]
+
+    def get_study_name_from_id(self, study_id: int) -> str:
+        return self._table.ids()[study_id]
+
+    def get_study_directions(self, study_id: int) -> list[StudyDirection]:
+        return self._of(study_id).get_study_directions(0)
+
+    def get_study_user_attrs(self, study_id: int) -> dict[str, Any]:
+        return self._of(study_id).get_study_user_attrs(0)
+
+    def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:
+        return self._of(study_id).get_study_system_attrs(0)
+
+    def get_all_studies(self) -> list[FrozenStudy]:
+        found = []
+        for study_id in self._table.ids():
+            for study in self._of(study_id).get_all_studies():
+                found.append(study_with_id(study, study_id))
+        return found
+
+    def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
+        return self._id(study_id, self._of(study_id).create_new_trial(0, template_trial))
+
+    def set_trial_param(
+        self,
+        trial_id: int,
+        param_name: str,
+        param_value_internal: float,
+        distribution: BaseDistribution,
+    ) -> None:
+        study, own = self._trial(trial_id)
+        study.set_trial_param(own, param_name, param_value_internal, distribution)
+
+    def set_trial_state_values(
+        self, trial_id: int, state: TrialState, values: Sequence[float] | None = None
+    ) -> bool:
+        study, own = self._trial(trial_id)
+        return study.set_trial_state_values(own, state, values)
+
+    def set_trial_intermediate_value(
+        self, trial_id: int, step: int, intermediate_value: float
+    ) -> None:
+        study, own = self._trial(trial_id)
+        study.set_trial_intermediate_value(own, step, intermediate_value)
+
+    def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
+        study, own = self._trial(trial_id)
+        study.set_trial_user_attr(own, key, value)
+
+    def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
+        study, own = self._trial(trial_id)
+        study.set_trial_system_attr(own, key, value)
+
+    def get_trial(self, trial_id: int) -> FrozenTrial:
+        study, own = self._trial(trial_id)
+        return self._shown(trial_id >> _TRIALS, study.get_trial(own))
+
+    def get_all_trials(
+        self,
+        study_id: int,
+        deepcopy: bool = True,
+        states: Container[TrialState] | None = None,
+    ) -> list[FrozenTrial]:
+        trials = self._of(study_id).get_all_trials(0, deepcopy, states)
+        return [self._shown(study_id, trial) for trial in trials]
+
+    def _of(self, study_id: int) -> StudyJournal:
+        if study_id not in self._open:
+            journal = self._table.find(self.get_study_name_from_id(study_id))
+            if journal is None:
+                raise KeyError(study_id)
+            self._open[study_id] = StudyJournal(journal)
+        return self._open[study_id]
+
+    def _trial(self, trial_id: int) -> tuple[StudyJournal, int]:
+        return self._of(trial_id >> _TRIALS), trial_id & ((1 << _TRIALS) - 1)
+
+    def _id(self, study_id: int, own: int) -> int:
+        return study_id << _TRIALS | own
+
+    def _shown(self, study_id: int, trial: FrozenTrial) -> FrozenTrial:
+        return with_id(trial, self._id(study_id, trial_id_of(trial)))

@@ -1,0 +1,113 @@
+"""Where a study lies in its store, and the conditions that its manifest holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmark import __version__
+from benchmark.errors import ConditionsDifferError
+from benchmark.hpo.space.spelling import meant
+from benchmark.records import results
+from benchmark.records.results import utc_now
+from benchmark.records.tasks import Manifest
+from benchmark.store import FolderStore
+
+if TYPE_CHECKING:
+    from benchmark.hpo.spec.study_file import StudyDefinition
+    from benchmark.records.tasks import Run
+    from benchmark.store import Store
+
+FOLDER = "studies"
+JOURNAL = "optuna.journal"
+# What may differ when a study goes on: how it is searched and carried, not what is measured.
+_FREE = (
+    *("trials", "parallel", "algorithm", "seed", "storage", "initial", "stop", "default_every"),
+    *("secrets", "remeasure", "safe"),
+    *("tune_layers", "layer_trials", "trials_per_task", "max_parallelism"),
+)
+
+
+def run_name(study: str) -> str:
+    return f"{FOLDER}/{study}"
+
+
+def study_names(store: Store) -> list[str]:
+    """The studies of a store."""
+    end = "/manifest.json"
+    paths = [path for path in store.list(FOLDER) if path.endswith(end)]
+    return sorted(path.removeprefix(f"{FOLDER}/").removesuffix(end) for path in paths)
+
+
+def no_study(name: str, store: Store) -> str:
+    """The sentence that there is no such study."""
+    return f"There is no study '{name}' in {store.url}; {meant(name, study_names(store))}"
+
+
+def journal_path(store: Store, run: str) -> str:
+    """Where a study without a `storage` has Optuna's journal.
+
+    Beside the records where the store is a folder, else in the working directory.
+    """
+    if isinstance(store, FolderStore):
+        return str(Path(store.url.removeprefix("file://")) / run / JOURNAL)
+    return str(Path(run) / JOURNAL)
+
+
+def manifest_of(
+    definition: StudyDefinition,
+    files: dict[str, dict[str, Any]],
+    more: dict[str, Any] | None = None,
+) -> Manifest:
+    """The conditions of a study: what is measured, with which files, within which limits.
+
+    `more` holds the environment's lock, and what a benchmark's data and framework are.
+    """
+    return Manifest(
+        conditions={
+            "study": definition.source,
+            "files": files,
+            "cores": definition.cores,
+            "memory": definition.memory_mb,
+            "runtime": definition.time_s,
+            "hard_limit": definition.time_s,
+            **(more or {}),
+        },
+        frameworks={},
+        datasets={},
+        cells=(),
+        created=utc_now(),
+        harness=__version__,
+    )
+
+
+def check_same(run: Run, manifest: Manifest) -> None:
+    """Refuse to go on with a study that measures something else.
+
+    Raises:
+        ConditionsDifferError: says what differs.
+    """
+    before, now = dict(run.manifest.conditions), dict(manifest.conditions)
+    old, new = dict(before.pop("study")), dict(now.pop("study"))
+    differing = [
+        key for key in sorted({*old, *new}) if key not in _FREE and old.get(key) != new.get(key)
+    ]
+    other = _other_files(before.get("files") or {}, now.get("files") or {})
+    differing += [
+        f"files ({', '.join(other)})" if key == "files" else key
+        for key in before
+        if before[key] != now.get(key)
+    ]
+    if differing:
+        name = run.name.removeprefix(FOLDER + "/")
+        lost = any(record.status == "success" for record in results.records(run))
+        raise ConditionsDifferError(
+            f"The study '{name}' in {run.store.url} was started with other values of "
+            f"{' and '.join(differing)}; give this one another name (--name), or remove that one"
+            f"{'' if lost else ', which has no success to lose,'} with studies delete {name}."
+        )
+
+
+def _other_files(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """The names of the files that are not in both as they are."""
+    return [name for name in sorted({*before, *now}) if before.get(name) != now.get(name)]

@@ -1,0 +1,295 @@
+"""Trials that were measured elsewhere, told to a study without being asked.
+
+    mapping = Mapping(rows="results[]", paths={"cpu": "config.cpu", "value": "p99"})
+    outcome = import_rows(study, read_rows("export.json", mapping))
+
+A row is CSV, or an element of a JSON of any shape; JMESPath says where things are. The space may
+have changed since: a tunable that a row does not have is held at its default, what is no tunable
+any more is left out, and a point that the space no longer admits is skipped with the reason. Each
+row leaves a record like any other trial's, and is imported once, however often it is offered.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmark.errors import BenchmarkError
+from benchmark.files import json_text
+from benchmark.files.input_files import read_bytes
+from benchmark.files.safe_text import unguarded_cell
+from benchmark.hpo.objectives.metrics.measured_values import cell_number, finite_number
+from benchmark.hpo.space.expressions import ExpressionError
+from benchmark.hpo.space.templates import plain
+from benchmark.hpo.trials.trial_record import value_of
+from benchmark.records import results
+from benchmark.records.results import Cause, Record
+
+if TYPE_CHECKING:
+    from benchmark.hpo.space.search_space import Params
+    from benchmark.hpo.space.tunables import Tunable, Value
+    from benchmark.hpo.spec.study_file import StudyDefinition
+    from benchmark.hpo.study.study import Study
+    from benchmark.records.tasks import Task
+
+STATE = "state"
+STATES = {"success": "success", "complete": "success", "failure": "failure", "fail": "failure"}
+STATES |= {"error": "failure", "prune": "prune", "pruned": "prune"}
+# What an export of ours has beside tunables and metrics.
+_OURS = ("trial", STATE, "feasible", "seconds", "steps", "cause", "message")
+
+
+class _RowError(Exception):
+    """Why one row is skipped."""
+
+
+class _Cell(str):
+    """A cell of a CSV, which has no types; a JSON string is a text and nothing else."""
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """Where a file has what: JMESPath to the list of rows, and within a row by our own name.
+
+    For CSV a path is a column. A name without a path is looked for under itself.
+    """
+
+    rows: str | None = None
+    paths: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Imported:
+    """What became of the rows: how many were told, were known already, or were skipped and why."""
+
+    told: int = 0
+    known: int = 0
+    skipped: list[tuple[int, str]] = field(default_factory=list)
+
+
+def read_rows(path: str | Path, mapping: Mapping) -> list[dict[str, Any]]:
+    """The rows of a file by our own names: CSV by its ending, else JSON.
+
+    Raises:
+        BenchmarkError: the file cannot be read, or has no rows there.
+    """
+    file = Path(path)
+    try:
+        text = read_bytes(file).decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+        raise BenchmarkError(f"The file {file} cannot be read: {reason}.") from None
+    if file.suffix.lower() == ".csv":
+        return [_renamed(row, mapping) for row in _csv(text, file)]
+    return [_found(row, mapping) for row in _json(text, file, mapping)]
+
+
+def import_rows(study: Study, rows: list[dict[str, Any]]) -> Imported:
+    """Tell the rows to the study, each once; what cannot be is skipped with its reason.
+
+    Raises:
+        BenchmarkError: the study has no declared tunables, and so no points to find in rows.
+    """
+    if study.definition.is_open:
+        raise BenchmarkError(
+            f"The study '{study.definition.name}' declares no tunables, so that no row's point is "
+            "known; declare them, in a study of another name."
+        )
+    outcome = Imported()
+    known = {record.labels.get("imported") for record in results.records(study.run)}
+    for number, row in enumerate(rows, 1):
+        try:
+            params = _params(study.definition, row)
+            fact = _Facts(study.definition, row, params)
+        except _RowError as error:
+            outcome.skipped.append((number, str(error)))
+            continue
+        if fact.digest in known:
+            outcome.known += 1
+            continue
+        known.add(fact.digest)
+        task = study.adopt(params, fact.digest)
+        attempt = results.begin(study.run, task)
+        study.tell(results.settle(study.run, attempt, fact.record(task)))
+        outcome.told += 1
+    return outcome
+
+
+class _Facts:
+    """A row as a trial: its metrics, values and state.
+
+    Raises:
+        _RowError: it has none.
+    """
+
+    def __init__(self, definition: StudyDefinition, row: dict[str, Any], params: Params) -> None:
+        self._definition = definition
+        self._state = STATES.get(str(row.get(STATE) or "success").lower(), "")
+        if not self._state:
+            raise _RowError(f"its state is {row[STATE]!r}; there are {', '.join(STATES)}")
+        skipped = (*definition.space.names, *_OURS)
+        numbers = {name: _number(value) for name, value in row.items() if name not in skipped}
+        self._metrics = {name: value for name, value in numbers.items() if value is not None}
+        self._others = numbers.keys() - self._metrics.keys()
+        self._values: list[float] = []
+        self._constraints: list[float] = []
+        if self._state == "success":
+            self._measure({**params, **self._metrics})
+        told = json.dumps([params, self._metrics, self._state], sort_keys=True)
+        self.digest = hashlib.sha256(told.encode()).hexdigest()[:16]
+
+    def record(self, task: Task) -> Record:
+        labels = {**task.labels, "values": self._values, "constraints": self._constraints}
+        cause = Cause.FRAMEWORK if self._state == "failure" else None
+        message = "" if self._state == "success" else "It ended so where it was measured."
+        metrics: dict[str, float | None] = {**self._metrics}
+        metrics |= zip(self._definition.directions, self._values, strict=False)
+        first = next(iter(self._definition.directions))
+        return Record(
+            task.key, self._state, cause, message, metric=first, metrics=metrics, labels=labels
+        )
+
+    def _measure(self, names: dict[str, Any]) -> None:
+        try:
+            for name in self._definition.directions:
+                told = self._metrics.get(name)
+                if told is None:
+                    told = value_of(self._definition, name, names, self._others)
+                self._values.append(told)
+            rules = self._definition.objective.constraints
+            self._constraints = [rule.number(names) for rule in rules]
+        except ExpressionError as error:
+            raise _RowError(str(error).rstrip(".")) from None
+
+
+def _params(definition: StudyDefinition, row: dict[str, Any]) -> Params:
+    """The row's point in the space as it is now."""
+    space = definition.space
+
+    def value_in(tunable: Tunable) -> Value:
+        told = row.get(tunable.name)
+        if tunable.name in row and tunable.kind == "categorical":
+            found = _choices(tunable, told)
+            if len(found) == 1:
+                return found[0]
+            if found:
+                raise _RowError(f"'{tunable.name}' is {told!r}, as {len(found)} choices are")
+        if told is None or told == "":
+            if not tunable.has_default:
+                raise _RowError(f"it has no '{tunable.name}', which has no default either")
+            return tunable.default
+        return _typed(tunable, told)
+
+    params = space.build(value_in)
+    fault = space.fault(params)
+    if fault is not None:
+        raise _RowError(fault.rstrip("."))
+    return params
+
+
+def _choices(tunable: Tunable, told: Any) -> list[Value]:
+    """The choices that a JSON value, or a cell's text, may mean.
+
+    Where choices look alike in a cell (1 and "1"), the cell is one of them as JSON.
+    """
+    if not isinstance(told, _Cell):
+        return [tunable.typed(told)] if tunable.admits(told) else []
+    alike = [c for c in tunable.choices if told in (plain(c), str(c))]
+    exact = [c for c in tunable.choices if told == json.dumps(c)]
+    return alike if len(alike) == 1 else exact or alike
+
+
+def _number(told: Any) -> float | None:
+    return cell_number(told) if isinstance(told, _Cell) else finite_number(told)
+
+
+def _typed(tunable: Tunable, told: Any) -> Value:
+    """A number as the tunable declares it."""
+    if tunable.kind == "categorical":
+        raise _RowError(f"'{tunable.name}' is {told!r}, which is none of its choices")
+    number = _number(told)
+    if number is None:
+        raise _RowError(f"'{tunable.name}' is {told!r}, which is no number")
+    nearest = tunable.typed(number)
+    # An export may have rounded; a value farther from a step than that is another point.
+    if isinstance(nearest, (int, float)) and math.isclose(nearest, number, rel_tol=1e-9):
+        return nearest
+    return number
+
+
+def _csv(text: str, file: Path) -> list[dict[str, Any]]:
+    try:
+        header, *lines = csv.reader(
+            io.StringIO(text, newline=""), skipinitialspace=True, strict=True
+        )
+    except csv.Error as error:
+        raise BenchmarkError(f"The file {file} is no CSV: {error}.") from None
+    except ValueError:
+        header, lines = [], []
+    names = [unguarded_cell(name.strip()) for name in header]
+    twice = [name for name in names if name and names.count(name) > 1]
+    if twice:
+        raise BenchmarkError(f"The header of {file} has '{twice[0]}' twice; rename one of them.")
+    rows = []
+    for number, line in enumerate((line for line in lines if line), 1):
+        if any(line[len(names) :]):
+            raise BenchmarkError(
+                f"Row {number} of {file} has {len(line)} cells and the header {len(names)}; give "
+                "each column a name."
+            )
+        rows.append(
+            {
+                name: _Cell(unguarded_cell(cell))
+                for name, cell in zip(names, line, strict=False)
+                if name
+            }
+        )
+    if not rows:
+        raise BenchmarkError(f"The file {file} has no rows below its header.")
+    return rows
+
+
+def _renamed(row: dict[str, Any], mapping: Mapping) -> dict[str, Any]:
+    for column in mapping.paths.values():
+        if column not in row:
+            raise BenchmarkError(f"There is no column '{column}'; there are {', '.join(row)}.")
+    return row | {name: row[column] for name, column in mapping.paths.items()}
+
+
+def _json(text: str, file: Path, mapping: Mapping) -> list[Any]:
+    try:
+        values = json_text.load(text)
+    except (ValueError, RecursionError) as error:
+        raise BenchmarkError(f"The file {file} is not JSON: {error}.") from None
+    rows = values if mapping.rows is None else _search(mapping.rows, values)
+    if isinstance(rows, dict):
+        rows = [rows]
+    if not isinstance(rows, list) or not rows:
+        raise BenchmarkError(
+            f"The file {file} has no list of rows"
+            + (f" at '{mapping.rows}'." if mapping.rows else "; say where with --rows PATH.")
+        )
+    return rows
+
+
+def _found(row: Any, mapping: Mapping) -> dict[str, Any]:
+    """What the paths lead to; beside them the row's own keys where it has any."""
+    flat = dict(row) if isinstance(row, dict) else {}
+    return flat | {name: _search(path, row) for name, path in mapping.paths.items()}
+
+
+def _search(path: str, value: Any) -> Any:
+    import jmespath
+    from jmespath.exceptions import JMESPathError
+
+    try:
+        return jmespath.search(path, value)
+    except JMESPathError as error:
+        said = str(error).splitlines()[0]
+        raise BenchmarkError(f"The path '{path}' is no JMESPath: {said}.") from None

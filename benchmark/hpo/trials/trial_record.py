@@ -1,0 +1,216 @@
+"""The record of a trial: what was measured, or why it ended otherwise."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from benchmark.hpo.objectives.metrics.csv_rows import plain_name
+from benchmark.hpo.objectives.metrics.measuring import BARE
+from benchmark.hpo.space.expressions import ExpressionError, same
+from benchmark.records.results import Cause, Record, failure
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from benchmark.execution.work import Outcome
+    from benchmark.hpo.space.units import Unit
+    from benchmark.hpo.spec.study_file import StudyDefinition
+    from benchmark.records.tasks import Task
+
+
+@dataclass
+class Trial:
+    """A trial on its way to its record; `seconds` grows with each run of the objective.
+
+    `labels` are what the record says beside metrics: `intermediate`, `distributions` and the like;
+    `texts` is what was found where a metric belongs and is no number; `units` are those of metrics
+    that have one; `constraints` what a Python objective set by name.
+    """
+
+    task: Task
+    definition: StudyDefinition
+    outcome: Outcome
+    params: dict[str, Any]
+    labels: dict[str, Any] = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict)
+    units: dict[str, Unit] = field(default_factory=dict)
+    constraints: dict[str, float] = field(default_factory=dict)
+    seconds: float = 0.0
+    peak_mb: float | None = None
+
+    def ran(self, outcome: Outcome) -> None:
+        """Another run of the objective has ended."""
+        self.outcome = outcome
+        self.seconds += outcome.wall_s
+        if outcome.peak_memory_mb is not None:
+            self.peak_mb = max(self.peak_mb or 0.0, outcome.peak_memory_mb)
+
+    def pruned(self, message: str, metrics: dict[str, float] | None = None) -> Record:
+        return Record(
+            self.task.key,
+            "prune",
+            message=message,
+            metrics=dict(metrics or {}),
+            labels=self._labels(metrics),
+            **self._facts(),
+        )
+
+    def failed(self, cause: Cause, message: str, metrics: dict[str, float] | None = None) -> Record:
+        found = failure(self.task, cause, message, metrics=dict(metrics or {}), **self._facts())
+        found.labels.update(self._labels(metrics))
+        return found
+
+    def measured(self, runs: Sequence[dict[str, float]]) -> Record:
+        """The record of runs that have metrics: the median of each, values, constraints, rules."""
+        objective = self.definition.objective
+        shared = set.intersection(*(set(found) for found in runs))
+        metrics = {
+            name: statistics.median(found[name] for found in runs)
+            for name in runs[0]
+            if name in shared
+        }
+        if len(runs) > 1:
+            self.labels["spread"] = {
+                name: statistics.stdev(found[name] for found in runs) for name in metrics
+            }
+            self.labels["runs"] = [dict(found) for found in runs]
+        unclear = {
+            name
+            for name in metrics.keys() & self.params.keys()
+            if not same(metrics[name], self.params[name])
+        }
+        both = {**self.params, **metrics}
+        short = _plain_names(metrics)
+        both = {new: metrics[old] for new, old in short.items()} | both
+        names = {name: value for name, value in both.items() if name not in unclear}
+        units = self.definition.space.units | self.units
+        units |= {new: self.units[old] for new, old in short.items() if old in self.units}
+        try:
+            why = objective.failure.of_metrics(names, units)
+            if why is not None:
+                return self.failed(Cause.FRAMEWORK, why, metrics)
+            why = objective.prune.of_metrics(names, units)
+            if why is not None:
+                return self.pruned(why, metrics)
+            values = [
+                value_of(self.definition, name, names, self.texts, units)
+                for name in self.definition.directions
+            ]
+            constraints = [rule.number(names, units) for rule in objective.constraints]
+            constraints += self.constraints.values()
+        except ExpressionError as error:
+            said = f"{error}{self._text_in(str(error))}"
+            for name in sorted(name for name in unclear if f"'{name}'" in said):
+                said += (
+                    f" '{name}' is {self.params[name]!r} as a tunable and was measured as "
+                    f"{metrics[name]:g}; give one of the two another name."
+                )
+            return self.failed(Cause.FRAMEWORK, said, metrics)
+        self.labels |= {"values": values, "constraints": constraints}
+        labels = self._labels(metrics)
+        metrics |= dict(zip(self.definition.directions, values, strict=True))
+        return Record(
+            task=self.task.key,
+            status="success",
+            metric=next(iter(self.definition.directions)),
+            metrics=dict(metrics),
+            labels=labels,
+            fit_s=self.seconds,
+            **self._facts(),
+        )
+
+    def is_narrow(self, runs: Sequence[dict[str, float]]) -> bool:
+        """Whether runs are enough: the 95 % t-interval of their mean value is narrow."""
+        objective = self.definition.objective
+        if objective.within is None or len(runs) < objective.least:
+            return False
+        from scipy.stats import t
+
+        units = self.definition.space.units | self.units
+        name = next(iter(self.definition.directions))
+        try:
+            values = [
+                value_of(self.definition, name, self.params | run, self.texts, units)
+                for run in runs
+            ]
+        except ExpressionError:
+            return False  # what is missing is said once all runs have ended
+        error = statistics.stdev(values) / math.sqrt(len(values))
+        half = float(t.ppf(0.975, len(values) - 1)) * error
+        return half <= objective.within * abs(statistics.mean(values))
+
+    def _text_in(self, said: str) -> str:
+        """What stands where a metric belongs that a sentence names."""
+        found = next((name for name in self.texts if f"'{name}'" in said), None)
+        if found is None:
+            return ""
+        return f" '{found}' was measured as {self.texts[found]}, which is no finite number."
+
+    def _labels(self, metrics: dict[str, float] | None) -> dict[str, Any]:
+        labels = {**self.task.labels, **self.labels}
+        cost = self._cost(metrics or {})
+        return labels if cost is None else labels | {"cost": cost}
+
+    def _cost(self, metrics: dict[str, float]) -> float | None:
+        """What it cost, as far as that can be told without metrics."""
+        rule = self.definition.objective.cost
+        if rule is None:
+            return None
+        names = {**metrics, **self.params, "seconds": self.seconds, "hours": self.seconds / 3600}
+        try:
+            return rule.number(names, self.definition.space.units | self.units)
+        except ExpressionError:
+            return None  # A metric that it needs was not measured.
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "peak_memory_mb": self.peak_mb,
+            "baseline_memory_mb": self.outcome.baseline_memory_mb,
+            "sandbox": self.outcome.sandbox,
+        }
+
+
+def _plain_names(metrics: Mapping[str, float]) -> dict[str, str]:
+    """For metrics whose names no expression can have, `p(95)`: `p_95`, if it names only one."""
+    short = {name: plain_name(name).strip("_") for name in metrics}
+    often = Counter(short.values())
+    return {new: old for old, new in short.items() if new != old and often[new] == 1}
+
+
+def value_of(
+    definition: StudyDefinition,
+    name: str,
+    names: dict[str, Any],
+    texts: Collection[str] = (),
+    units: Mapping[str, Unit] | None = None,
+) -> float:
+    """A direction's value: its expression, the metric of its name, or the only metric there is.
+
+    An expression that is a name alone is that of a number without one. `texts` are the names of
+    what was measured beside the metrics and is not a number: with any, no metric is the only one.
+
+    Raises:
+        ExpressionError: there is none.
+    """
+    expression = definition.objective.values.get(name)
+    metrics = {key: value for key, value in names.items() if key not in definition.space.names}
+    also = {new for name in metrics if (new := plain_name(name).strip("_")) != name}
+    metrics = {key: value for key, value in metrics.items() if key not in also}
+    if expression is not None:
+        # Who prints a number and nothing else need not say its name.
+        bare = expression.text.isidentifier() and metrics.keys() == {BARE} and not texts
+        return expression.number(
+            {expression.text: metrics[BARE], **names} if bare else names, units
+        )
+    if name not in metrics and len(metrics) == 1 and len(definition.directions) == 1 and not texts:
+        return float(next(iter(metrics.values())))
+    if name not in metrics:
+        raise ExpressionError(
+            f"There is no metric '{name}' among {', '.join(metrics) or 'none'}; give the objective "
+            "a 'value'."
+        )
+    return float(metrics[name])

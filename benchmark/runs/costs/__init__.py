@@ -1,0 +1,1 @@
+"""Time and money of a run: a forecast, what was spent, and the limit on it. Amounts are USD."""

@@ -1,0 +1,163 @@
+"""Reading compiled results: what is accepted, and one sentence for what is not."""
+
+import math
+from pathlib import Path
+
+import pytest
+
+from benchmark.analysis.results.table import CLASSIC, read_results
+from benchmark.errors import BenchmarkError
+
+HEADER = ",".join(CLASSIC)
+
+
+def write(folder: Path, *lines: str) -> Path:
+    path = folder / "compiled_results.csv"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def test_classic_columns_suffice(tmp_path):
+    frame = read_results(write(tmp_path, HEADER, "0,tpot,61,classification,7,,,0.5,0.9"))
+    row = frame.iloc[0]
+    assert (row["MODEL"], row["DATASET_ID"], row["SEED"]) == ("tpot", "61", 7)
+    assert row["F1_SCORE"] == 0.9
+    assert math.isnan(row["MSE"])
+
+
+def test_names_that_look_like_missing_values_stay_names(tmp_path):
+    frame = read_results(write(tmp_path, HEADER, "0,null,NA,regression,1,2,,,"))
+    assert (frame.loc[0, "MODEL"], frame.loc[0, "DATASET_ID"]) == ("null", "NA")
+
+
+def test_infinite_numbers_and_words_for_missing_are_read(tmp_path):
+    frame = read_results(write(tmp_path, HEADER, "0,a,d,classification,1,nan,None,inf,0.1"))
+    assert frame.loc[0, "LOGLOSS"] == math.inf
+    assert math.isnan(frame.loc[0, "MSE"])
+    assert math.isnan(frame.loc[0, "R2_SCORE"])
+
+
+def test_failures_and_tasks_without_result_are_rows(tmp_path):
+    path = write(
+        tmp_path,
+        HEADER + ",STATUS,CAUSE,MESSAGE,EXTRA",
+        '0,a,d,regression,1,,,,,failure,timeout,"over, by 3 s",x',
+        "1,b,d,regression,1,,,,,,,,",
+    )
+    frame = read_results(path)
+    assert list(frame["STATUS"]) == ["failure", ""]
+    assert frame.loc[0, "MESSAGE"] == "over, by 3 s"
+    assert frame.loc[0, "EXTRA"] == "x"
+
+
+def test_byte_order_mark_is_no_part_of_the_first_column(tmp_path):
+    path = tmp_path / "r.csv"
+    path.write_bytes(b"\xef\xbb\xbf" + f"{HEADER}\n0,a,d,regression,1,2,,,\n".encode())
+    assert read_results(path).loc[0, "ID"] == "0"
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        ([], "no rows"),
+        ([HEADER], "no rows"),
+        (["ID,MODEL", "0,a"], "lacks the column DATASET_ID"),
+        ([HEADER, "0,a,d,regression,1,many,,,"], 'MSE is "many" in row 1'),
+        ([HEADER, "0,a,d,regression,1,2,,,", "1,a,d,regression,x,2,,,"], 'SEED is "x" in row 2'),
+        ([HEADER, "0,a,d,regression,1.5,2,,,"], 'SEED is "1.5"'),
+        ([HEADER, "0,a,d,regression,,2,,,"], "whole number"),
+        ([HEADER, "0,a,d,clustering,1,2,,,"], 'TYPE is "clustering" in row 1'),
+        ([HEADER + ",STATUS", "0,a,d,regression,1,2,,,,maybe"], 'STATUS is "maybe"'),
+        ([HEADER, "0,,d,regression,1,2,,,"], "has no MODEL"),
+        ([HEADER, *["0,a,d,regression,1,2,,,"] * 2], "the task a/d/regression/1 twice"),
+        ([HEADER, "0,a,d,regression,1,2,,,", "0,a,d,regression,1,2,,,,,,"], "as CSV"),
+        ([HEADER + ",MSE", "0,a,d,regression,1,2,,,,3"], 'the column "MSE" twice'),
+        ([HEADER, f"0,a,d,regression,{2**63},2,,,"], f'SEED is "{2**63}" in row 1'),
+        ([HEADER, "0,a,d,classification,1,,,,5"], "F1_SCORE (f1_weighted) is 5.0 in row 1"),
+        ([HEADER, "0,a,d,classification,1,,,-0.1,0.5"], "LOGLOSS (log_loss) is -0.1 in row 1"),
+        ([HEADER, "0,a,d,regression,1,-2,,,"], "MSE is -2.0 in row 1, which is impossible"),
+        ([HEADER, "0,a,d,regression,1,2,1.5,,"], "R2_SCORE is 1.5 in row 1"),
+        ([HEADER + ",AUC", "0,a,d,classification,1,,,,0.5,1.01"], "AUC is 1.01 in row 1"),
+        ([HEADER + ",ACCURACY", "0,a,d,classification,1,,,,0.5,-1"], "ACCURACY is -1.0 in row 1"),
+        ([HEADER + ",RMSE,MAE", "0,a,d,regression,1,2,,,,1,-inf"], "MAE is -inf in row 1"),
+        ([HEADER + ",METRIC,SCORE", "0,a,d,classification,1,,,,,auc,7"], "SCORE (auc) is 7.0"),
+        ([HEADER + ",METRIC,SCORE", "0,a,d,classification,1,,,,,mcc,-7"], "SCORE (mcc) is -7.0"),
+        (
+            [HEADER + ",METRIC,METRIC_DIRECTION", "0,a,d,classification,1,,,,1,auc,minimize"],
+            'METRIC_DIRECTION is "minimize" for auc, which is to be maximized',
+        ),
+        (
+            [HEADER + ",METRIC,METRIC_DIRECTION", "0,a,d,classification,1,,,,1,auc,higher"],
+            'METRIC_DIRECTION is "higher" in row 1',
+        ),
+        (
+            [
+                HEADER + ",METRIC,METRIC_DIRECTION",
+                "0,a,d,classification,1,,,,1,mine,minimize",
+                "1,b,d,classification,1,,,,1,mine,maximize",
+            ],
+            'METRIC_DIRECTION is "maximize" for mine, which is to be minimized',
+        ),
+    ],
+)
+def test_unusable_results_are_told_in_one_sentence(tmp_path, lines, words):
+    path = tmp_path / "compiled_results.csv"
+    path.write_text("".join(f"{line}\n" for line in lines))
+    with pytest.raises(BenchmarkError) as caught:
+        read_results(path)
+    message = str(caught.value)
+    assert words in message
+    assert str(path) in message
+    assert "\n" not in message
+
+
+def test_missing_file_and_folder_are_told(tmp_path):
+    with pytest.raises(BenchmarkError, match="no results at"):
+        read_results(tmp_path / "none.csv")
+    with pytest.raises(BenchmarkError, match="cannot be read"):
+        read_results(tmp_path)
+
+
+def test_bytes_that_are_no_text_are_told(tmp_path):
+    path = tmp_path / "r.csv"
+    path.write_bytes(b"\xff\xfe\x00ID")
+    with pytest.raises(BenchmarkError, match="cannot be read"):
+        read_results(path)
+
+
+@pytest.mark.parametrize("second", ["a ", " a", "\u00a0a", "a\u200b", "\ta"])
+@pytest.mark.parametrize("column", ["MODEL", "DATASET_ID"])
+def test_names_that_differ_by_white_space_only_are_refused(tmp_path, column, second):
+    rows = [
+        f"{number},{name if column == 'MODEL' else 'x'},{name if column != 'MODEL' else 'd'},"
+        "regression,1,2,,,"
+        for number, name in enumerate(["a", second])
+    ]
+    with pytest.raises(BenchmarkError, match=f"the {column} .* differ by white space only"):
+        read_results(write(tmp_path, HEADER, *rows))
+
+
+def test_names_are_compared_over_all_files(tmp_path):
+    paths = [tmp_path / "one.csv", tmp_path / "two.csv"]
+    for path, name in zip(paths, ("auto gluon", "autogluon"), strict=True):
+        path.write_text(f"{HEADER}\n0,{name},d,regression,1,2,,,\n")
+    with pytest.raises(BenchmarkError, match="'auto gluon' and 'autogluon' differ"):
+        read_results(paths)
+
+
+def test_scores_at_the_ends_of_their_range_and_beyond_by_rounding_are_read(tmp_path):
+    path = write(
+        tmp_path,
+        HEADER + ",METRIC,METRIC_DIRECTION,SCORE",
+        f"0,a,d,classification,1,,,inf,{1 + 2**-52!r},auc,maximize,0",
+        "1,b,d,classification,1,,,0,0,auc,maximize,1",
+        "2,a,e,regression,1,0,-inf,,,mine,maximize,-5",
+        "3,b,e,regression,1,inf,1,,,mine,maximize,7",
+    )
+    assert len(read_results(path)) == 4
+
+
+def test_a_seed_keeps_every_digit(tmp_path):
+    seed = 2**53 + 1
+    frame = read_results(write(tmp_path, HEADER, f"0,a,d,regression,{seed},2,,,"))
+    assert frame["SEED"].tolist() == [seed]

@@ -1,0 +1,65 @@
+"""The progress bar of a study on a terminal."""
+
+from __future__ import annotations
+
+import io
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmark.cli.studies.tune import TrialProgress
+from benchmark.hpo.spec.study_file import define
+from benchmark.hpo.study.study import Study
+from benchmark.records.record import Cause, Record
+from benchmark.store import Store
+
+X = {"name": "x", "value_type": "double", "lower_bound": 0, "upper_bound": 1}
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def records() -> list[Record]:
+    params = {"values": [3.0], "params": {"x": 0.123456789}}
+    worse = {"values": [5.0], "params": {"x": 0.5}}
+    return [
+        Record("0", "success", metrics={"value": 3.0}, labels=params),
+        Record("1", "success", metrics={"value": 5.0}, labels=worse),
+        Record("2", "failure", Cause.FRAMEWORK, "[bold]Exit code 3."),
+    ]
+
+
+@pytest.fixture
+def study(folder_store: Store, tmp_path: Path) -> Study:
+    values = {"name": "s", "direction": "minimize", "tunables": [X], "trials": 4}
+    return Study.begin(
+        folder_store, define(values | {"objective": {"command": ["true"]}}, tmp_path)
+    )
+
+
+def test_a_bar_with_the_best_so_far(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "80")
+    with TrialProgress(study, 2) as progress:
+        for record in records():
+            progress.add(record)
+    shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", terminal.getvalue())
+    assert "0/4 2 running" in shown
+    assert "3/4 best 3 (trial 0), 1 running" in shown
+    assert "trial 0: success: value 3 [x=0.123457]" in shown
+    assert "trial 2: failed: framework: [bold]Exit code 3. []" in shown
+
+
+def test_a_line_each_in_a_log(study: Study, capsys: pytest.CaptureFixture[str]) -> None:
+    with TrialProgress(study, 2) as progress:
+        for record in records()[:2]:
+            progress.add(record)
+    assert capsys.readouterr().err == (
+        "trial 0: success: value 3 [x=0.123457]\ntrial 1: success: value 5 [x=0.5]\n"
+    )

@@ -1,0 +1,131 @@
+"""Jobs of AWS Batch that stay RUNNABLE: the reason, and what becomes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from benchmark.compute.aws.clients import Aws
+from benchmark.compute.batch.batch import BatchDispatcher
+from benchmark.compute.batch.queue import stuck
+from benchmark.config.loading import Config
+from benchmark.errors import BenchmarkError, ConfigError
+from benchmark.runs.plan import Plan
+from benchmark.runs.status import status
+from benchmark.store import Store
+from tests.support.batch_double import CONFIGURATION, BatchDouble
+from tests.support.batch_job import Job
+
+CAPACITY = "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY - Service cannot fulfill the capacity"
+RESOURCES = "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT - The job needs more than a machine has"
+UNDETERMINED = "UNDETERMINED - Batch job is blocked, root cause is undetermined"
+ACTION = "ACTION_REQUIRED - The service cannot provision the requested capacity"
+
+
+@pytest.fixture
+def plan(batch: BatchDouble, make_plan: Callable[..., Plan], folder_store: Store) -> Plan:
+    batch.slots = 0
+    return make_plan(folder_store, job_queue_id=None, ecr_repo=None)
+
+
+@pytest.fixture
+def config(make_config: Callable[..., Config]) -> Callable[..., Config]:
+    return lambda **aws: make_config(**CONFIGURATION, aws=aws)
+
+
+def stop_at(batch: BatchDouble, *reasons: str | None) -> list[Job]:
+    """Give reasons to the first jobs that wait, as AWS does at the head of a queue."""
+    jobs = [one for job in batch.jobs.values() for one in job.children or [job]]
+    for job, reason in zip(jobs, reasons, strict=False):
+        job.status_reason = reason
+    return jobs
+
+
+@pytest.mark.parametrize(
+    ("reasons", "expected"),
+    [
+        ((None, None), None),
+        ((None, CAPACITY), "CAPACITY"),
+        ((UNDETERMINED, CAPACITY), "CAPACITY"),
+        ((CAPACITY, ACTION), "ACTION_REQUIRED"),
+        ((UNDETERMINED,), "UNDETERMINED"),
+        ((CAPACITY, RESOURCES), "MISCONFIGURATION"),
+    ],
+)
+@pytest.mark.parametrize("tasks", [1, 2])
+def test_the_gravest_reason_of_any_job(
+    plan: Plan,
+    config: Callable[..., Config],
+    batch: BatchDouble,
+    reasons: tuple[Any, ...],
+    expected: str | None,
+    tasks: int,
+) -> None:
+    if tasks == 1 and len(reasons) > 1:
+        reasons = reasons[1:]
+    with BatchDispatcher(plan.run, config()) as dispatcher:
+        dispatcher.submit(plan.tasks[:tasks])
+        stop_at(batch, *reasons)
+        (job,) = batch.jobs
+        which = ([job], []) if tasks == 1 else ([], [job])
+        found = stuck(Aws(), "bench", *which)
+    assert (found and found.reason) == expected
+    if found:
+        assert found.is_for_good == (expected == "MISCONFIGURATION")
+        assert "jobs in bench: " in found.sentence
+
+
+def test_a_wait_for_capacity_is_in_the_status_until_it_is_over(
+    plan: Plan, config: Callable[..., Config], batch: BatchDouble, caplog: pytest.LogCaptureFixture
+) -> None:
+    with BatchDispatcher(plan.run, config()) as dispatcher:
+        dispatcher.submit(plan.tasks)
+        stop_at(batch, None, CAPACITY)
+        while not status(plan.run).waits:
+            dispatcher.completed(timeout_s=0.2)
+        dispatcher.completed(timeout_s=1)
+        (sentence,) = status(plan.run).waits
+        assert sentence.startswith("AWS Batch does not start the jobs in bench: CAPACITY:INSUFF")
+        assert caplog.text.count("The run waits.") == 1
+    assert status(plan.run).waits == ()
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"), [({}, RESOURCES), ({"stuck": "stop"}, UNDETERMINED)]
+)
+def test_what_never_starts_ends_the_run_and_other_reasons_if_configured(
+    plan: Plan,
+    config: Callable[..., Config],
+    batch: BatchDouble,
+    options: dict[str, str],
+    reason: str,
+) -> None:
+    with BatchDispatcher(plan.run, config(**options)) as dispatcher:
+        dispatcher.submit(plan.tasks[:1])
+        stop_at(batch, reason)
+        with pytest.raises(BenchmarkError, match=reason.partition(" ")[0]):
+            dispatcher.completed(timeout_s=300)
+
+
+def test_jobs_that_wait_for_capacity_move_to_the_queue_on_demand(
+    plan: Plan, config: Callable[..., Config], batch: BatchDouble
+) -> None:
+    other = config(on_demand_queue="dearer")
+    with pytest.raises(ConfigError, match="'on_demand_queue' is dearer"):
+        BatchDispatcher.check(other.model_copy(update={"s3_bucket_root": "bench"}))
+    arn = batch.make_queue("dearer")
+    with BatchDispatcher(plan.run, other) as dispatcher:
+        dispatcher.submit(plan.tasks)
+        stop_at(batch, CAPACITY)
+        while len(dispatcher._live) != 1 or len(batch.jobs) != 2:
+            dispatcher.completed(timeout_s=0.2)
+        first, second = batch.jobs.values()
+        assert first.state == "FAILED"
+        assert first.terminated
+        assert (second.queue, len(second.children)) == (arn, 2)
+        assert [one.job for one in dispatcher._live.values()] == [second.id]
+        stop_at(batch, None, None, CAPACITY)
+        dispatcher.completed(timeout_s=2)
+        assert len(batch.jobs) == 2

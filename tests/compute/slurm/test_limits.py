@@ -1,0 +1,114 @@
+"""What the cluster limits: sizes of arrays, submissions, and jobs that can never start."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from benchmark.compute import submissions
+from benchmark.config.loading import Config
+from benchmark.errors import BenchmarkError
+from benchmark.runs.plan import Plan
+from benchmark.store import Store
+from tests.support.slurm_double import SlurmDouble
+from tests.support.slurm_driving import DATASETS, Quick, leave_record, sent, submitted, told
+
+
+def test_arrays_are_cut_where_the_cluster_cuts(
+    plan: Plan, config: Config, slurm_double: SlurmDouble
+) -> None:
+    slurm_double.configure(largest=2)
+    with Quick(plan.run, config) as dispatcher:
+        dispatcher.submit(plan.tasks)
+        sent(dispatcher, slurm_double, 2)
+        assert [job["size"] for job in slurm_double.jobs()] == [2, 1]
+        assert len({job["name"] for job in slurm_double.jobs()}) == 2
+
+
+def test_a_limit_of_submissions_is_kept_until_there_is_room(
+    plan: Plan, config: Config, slurm_double: SlurmDouble
+) -> None:
+    slurm_double.configure(most=1)
+    with Quick(plan.run, config) as dispatcher:
+        dispatcher.submit(plan.tasks)
+        for number in range(3):
+            sent(dispatcher, slurm_double, number + 1)
+            slurm_double.set(7 + number, 0, "COMPLETED")
+            leave_record(plan, number)
+        assert [job["size"] for job in slurm_double.jobs()] == [1, 1, 1]
+
+
+def test_a_limit_that_other_jobs_fill_is_waited_for(
+    plan: Plan, config: Config, slurm_double: SlurmDouble
+) -> None:
+    slurm_double.configure(most=0)
+    with Quick(plan.run, config) as dispatcher:
+        dispatcher.submit(plan.tasks)
+        assert dispatcher.completed(timeout_s=0.3) == []
+        slurm_double.configure(most=10)
+        sent(dispatcher, slurm_double)
+    assert [job["size"] for job in slurm_double.jobs()] == [3]
+
+
+def test_after_a_full_queue_the_rest_goes_in_arrays(
+    make_plan: Callable[..., Plan], folder_store: Store, config: Config, slurm_double: SlurmDouble
+) -> None:
+    plan = make_plan(folder_store, DATASETS, seeds=4)
+    slurm_double.configure(most=6)
+    with Quick(plan.run, config) as dispatcher:
+        dispatcher.submit(plan.tasks)
+        sent(dispatcher, slurm_double, 1)
+        assert [job["size"] for job in slurm_double.jobs()] == [6]
+        for number in range(6):
+            slurm_double.set(7, number, "COMPLETED")
+            leave_record(plan, number)
+        sent(dispatcher, slurm_double, 2)
+        assert [job["size"] for job in slurm_double.jobs()] == [6, 6]
+
+
+def test_a_job_that_a_killed_driver_did_not_submit_goes_once_there_is_room(
+    plan: Plan, config: Config, slurm_double: SlurmDouble
+) -> None:
+    submissions.begin(plan.run, "Slurm", "automl", {task.key: 0 for task in plan.tasks})
+    slurm_double.configure(most=2)
+    with Quick(plan.run, config) as dispatcher:
+        dispatcher.submit(plan.tasks)
+        sent(dispatcher, slurm_double, 2)
+        assert [job["size"] for job in slurm_double.jobs()] == [1, 1]
+
+
+def test_what_can_never_start_is_reported(
+    plan: Plan, config: Config, slurm_double: SlurmDouble
+) -> None:
+    slurm_double.configure(reason="PartitionTimeLimit")
+    with Quick(plan.run, config) as dispatcher:
+        dispatcher.submit(plan.tasks)
+        with pytest.raises(BenchmarkError, match=r"never start.*PartitionTimeLimit"):
+            told(dispatcher, 1)
+
+
+def test_one_that_waits_in_hope_holds_the_others_verdict(
+    plan: Plan, config: Config, slurm_double: SlurmDouble
+) -> None:
+    """While a task runs, or may start, the limits that others are above may still be lifted."""
+    slurm_double.configure(reason="PartitionTimeLimit")
+    with submitted(Quick(plan.run, config), plan.tasks, slurm_double) as dispatcher:
+        slurm_double.set(7, 0, "RUNNING")
+        assert dispatcher.completed(timeout_s=0.6) == []
+        slurm_double.set(7, 0, "COMPLETED")
+        leave_record(plan, 0)
+        assert len(told(dispatcher, 1)) == 1
+        with pytest.raises(BenchmarkError, match="never start"):
+            told(dispatcher, 1)
+
+
+def test_what_slurm_refuses_is_said_in_its_words(
+    plan: Plan, config: Config, slurm_double: SlurmDouble
+) -> None:
+    slurm_double.configure(refusal="Invalid account or account/partition combination specified")
+    with Quick(plan.run, config) as dispatcher:
+        dispatcher.submit(plan.tasks)
+        with pytest.raises(BenchmarkError, match="Invalid account"):
+            told(dispatcher, 1)
+    assert submissions.load(plan.run, "Slurm") == []

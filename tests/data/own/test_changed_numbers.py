@@ -1,0 +1,48 @@
+"""Numbers of a CSV that were written as codes: what they are read as is printed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmark.data.formats.tables import changed_numbers, read_table
+from benchmark.data.kinds import Reading
+from benchmark.data.sources import Catalogue
+from tests.support.data_files import write
+
+CHANGED = {
+    "a,y\n007,1\n7,2\n": ['column "a" has 007, which is read as a number; "category" in '],
+    "a,y\n0x1F,1\n2,2\n": ['column "a" has 0x1F, which'],
+    'a,y\n"-00.5",1\n2,2\n': ['column "a" has -00.5, which'],
+    "a,y\n1,01\n2,2\n": ['column "y" has 01, which is read as a number; "type: classification"'],
+    "a,y\n0,1\n0.5,2\n": [],
+    "a,y\n10:05,1\nx0x,2\n": [],
+    "a,y\n2024-01-05,1\n2024-01-06,2\n": [],
+}
+
+
+@pytest.mark.parametrize("text", CHANGED)
+def test_numbers_that_were_codes_are_noted(tmp_path: Path, text: str) -> None:
+    write(tmp_path, "d.csv", text.encode())
+    place = write(tmp_path, "d.yaml", b"name: d\nfile: d.csv\ntarget: y\n")
+    catalogue = Catalogue([], [str(place)])
+    assert catalogue.ready(catalogue.names())
+    assert len(catalogue.notes) == len(CHANGED[text])
+    for note, begin in zip(catalogue.notes, CHANGED[text], strict=True):
+        assert note.startswith(f"d: {begin}")
+
+
+def test_a_declared_column_is_what_it_is_declared(tmp_path: Path) -> None:
+    path = write(tmp_path, "d.csv", b"a,y\n007,1\n7,2\n")
+    for kind in ("category", "number"):
+        declared = Reading(target="y", columns={"a": kind})
+        assert changed_numbers(path, declared, read_table(path, declared)) == []
+
+
+def test_a_name_twice_is_refused_as_without_codes(tmp_path: Path) -> None:
+    write(tmp_path, "d.csv", b"a,a,y\n007,1,1\n7,2,2\n")
+    place = write(tmp_path, "d.yaml", b"name: d\nfile: d.csv\ntarget: y\n")
+    catalogue = Catalogue([], [str(place)])
+    assert catalogue.ready(catalogue.names()) == {}
+    assert catalogue.faults == {"d": 'Data set d has two columns "a"; rename one of them.'}

@@ -1,0 +1,145 @@
+"""The Python clients over the application itself, without a socket."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+import logging
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import urllib3
+from starlette.testclient import TestClient
+
+from benchmark.hpo import AsyncClient, Client, ClientError
+from benchmark.hpo.client import Experiment, NoTrialsError
+from tests.hpo.service.conftest import TUNABLES
+
+POINT = {"x": 0.5, "n": 3, "gc": "Z"}
+
+
+class Pool:
+    """Requests go to the application; of the first `faults` each gets no answer or this status."""
+
+    def __init__(self, http: TestClient, faults: list[int | None]) -> None:
+        self._http, self._faults = http, faults
+
+    def request(self, method: str, url: str, body: bytes, headers: dict[str, str]) -> Any:
+        if self._faults:
+            status = self._faults.pop(0)
+            if status is None:
+                raise urllib3.exceptions.ProtocolError("gone")
+            return SimpleNamespace(status=status, data=b"busy", headers={})
+        answer = self._http.request(method, url, content=body, headers=headers)
+        return SimpleNamespace(
+            status=answer.status_code, data=answer.content, headers=answer.headers
+        )
+
+    def clear(self) -> None:
+        self._http = None  # type: ignore[assignment]
+
+
+def connected(http: TestClient, faults: list[int | None] | None = None) -> Client:
+    client = Client("http://testserver")
+    client._pool = Pool(http, faults or [])  # type: ignore[assignment]
+    return client
+
+
+def create(client: Client, **changes: Any) -> Experiment:
+    declared = {"direction": "minimize", "tunables": TUNABLES, "algorithm": "random", "trials": 3}
+    return client.create("e", **declared | changes)
+
+
+def test_a_client_queues_changes_notes_and_exports(http: TestClient) -> None:
+    client = connected(http)
+    experiment = create(client, trials=1)
+    assert experiment.enqueue([POINT]) == [0]
+    for trial in experiment:
+        assert trial.params == POINT
+        trial.tell(1.5, metrics={"p99": 2.0})
+        trial.annotate(host="h1")
+    assert experiment.trials(status="success")[0]["attributes"] == {"host": "h1"}
+    assert experiment.trials(status="failure") == []
+    (row,) = csv.DictReader(io.StringIO(experiment.export()))
+    assert (row["n"], row["p99"]) == ("3", "2.0")
+    assert experiment.export("env") == "x=0.5\nn=3\ngc=Z\n"
+    assert experiment.export("json")["trials"] == experiment.trials()
+    assert experiment.change(trials=2)["state"] == "running"
+    assert (list(client.experiments("E")), list(client.experiments("other"))) == (["e"], [])
+    assert list(client.experiments(state="stopped")) == []
+
+
+def test_a_block_ends_its_trial_whatever_happens(http: TestClient) -> None:
+    experiment = create(connected(http))
+    with experiment.trial() as trial:
+        trial.tell(1.0)
+    with pytest.raises(ZeroDivisionError), experiment.trial() as trial:
+        _ = 1 / 0
+    with experiment.trial(lease_s=60) as trial:
+        pass
+    ended = [(one["status"], one["message"]) for one in experiment.trials()]
+    assert ended == [
+        ("success", ""),
+        ("failure", "ZeroDivisionError: division by zero"),
+        ("failure", "The block ended without a result."),
+    ]
+    with pytest.raises(NoTrialsError, match="'e' is finished"):
+        experiment.trial()
+
+
+def test_a_block_does_not_end_the_trial_of_another_client(http: TestClient) -> None:
+    experiment = create(connected(http))
+    with pytest.raises(ClientError, match="another client's"), experiment.trial() as trial:
+        trial.lease = "other"
+    assert experiment.trials()[0]["status"] == "running"
+
+
+def test_retries_are_reported(
+    http: TestClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("benchmark.hpo.client.client._PAUSE_S", 0.0)
+    with caplog.at_level(logging.WARNING, "benchmark.hpo.client"):
+        with monkeypatch.context() as patch:
+            patch.setattr("benchmark.hpo.client.client._REPORTED_S", 600.0)
+            create(connected(http, [None, 503]))
+        assert caplog.messages == []
+        monkeypatch.setattr("benchmark.hpo.client.client._REPORTED_S", 0.0)
+        connected(http, [None, 503]).experiment("e")
+    (message,) = caplog.messages
+    assert message == (
+        "The HPO service at http://testserver does not answer: ProtocolError. "
+        "Trying again for up to 60 s."
+    )
+
+
+def test_a_client_closes_its_connections(http: TestClient) -> None:
+    with connected(http) as client:
+        create(client)
+    assert client._pool._http is None  # type: ignore[attr-defined]
+
+
+def test_an_event_loop_works_on_an_experiment(http: TestClient) -> None:
+    async def work() -> list[str]:
+        async with AsyncClient("http://testserver") as client:
+            client.client._pool = Pool(http, [])  # type: ignore[assignment]
+            experiment = await client.create(
+                "e", direction="minimize", tunables=TUNABLES, algorithm="random", trials=4
+            )
+            await experiment.enqueue([POINT])
+            async with await experiment.trial() as trial:
+                assert trial.params == POINT
+                assert not await trial.report(0, 1.0)
+                await trial.tell(2.0)
+            with pytest.raises(KeyError):
+                async with await experiment.trial() as trial:
+                    raise KeyError("x")
+            async for trial in experiment:
+                await trial.prune()
+            assert (await experiment.best())["number"] == 0
+            assert (await experiment.summary())["state"] == "finished"
+            assert await client.experiments() == ["e"]
+            return [one["status"] for one in await experiment.trials()]
+
+    assert asyncio.run(work()) == ["success", "failure", "prune", "prune"]

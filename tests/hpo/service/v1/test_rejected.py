@@ -1,0 +1,177 @@
+"""Requests of the modern API that are rejected: each names the value, its place and the fix."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.support.v1_requests import TUNABLES, Http, ask, create, tell
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("", '{"name": "e", "name": "f", "direction": "minimize"}'),
+        ("", '{"name": "e", "direction": "minimize", "tunables": [{"name": "x", "name": "y"}]}'),
+        ("/e/trials/0/tell", '{"value": 1, "value": 2}'),
+        ("/e/trials/0/tell", '{"value": 1, "metrics": {"p99": 1, "p99": 2}}'),
+    ],
+)
+def test_a_key_stands_once_in_a_body(http: Http, path: str, body: str) -> None:
+    create(http)
+    ask(http)
+    headers = {"content-type": "application/json"}
+    answer = http.post(f"/v1/experiments{path}", content=body, headers=headers)
+    assert answer.status_code == 422
+    assert "occurs twice" in answer.json()["message"]
+    assert tell(http, 0, value=2.0).json() == {"number": 0, "repeated": False}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"value": None},
+        {"values": [1.0, 2.0]},
+        {"status": "great"},
+        {"value": "high"},
+        {"value": 1.0, "more": 1},
+        {"value": 1.0, "cost": -1},
+    ],
+)
+def test_endings_that_do_not_fit(http: Http, body: dict[str, Any]) -> None:
+    create(http)
+    ask(http)
+    answer = tell(http, 0, **body)
+    assert (answer.status_code, answer.json()["error"]) == (422, "invalid")
+    assert tell(http, 0, value=1.0).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"tunables": []}, "no tunables"),
+        ({"direction": None}, "no 'direction'"),
+        ({"algorithm": "os:system"}, "There is no algorithm 'os:system'"),
+        ({"pruner": "xyz"}, "There is no pruner 'xyz'"),
+        ({"forbidden": ["__import__('os')"]}, "forbidden"),
+        ({"trials": 0}, "trials"),
+        ({"name": "a\nb"}, "cannot be shown"),
+        ({"surprise": 1}, "surprise is no key; /openapi.json has them"),
+        ({"trails": 1}, "trails is no key; did you mean 'trials'?"),
+        ({"direction": "up"}, "body.direction is \"up\"; write 'minimize' or 'maximize'."),
+        ({"count": 1}, "count is no key; /openapi.json has them"),
+    ],
+)
+def test_experiments_that_are_refused(http: Http, changes: dict[str, Any], said: str) -> None:
+    body = {"name": "e", "direction": "minimize", "tunables": TUNABLES}
+    answer = http.post("/v1/experiments", json=body | changes)
+    assert answer.status_code == 422
+    assert said in answer.json()["message"]
+    assert http.get("/v1/experiments").json()["total"] == 0
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "said"),
+    [
+        ("{'x': 1}", "application/json", "no JSON at character 1: Expecting"),
+        ("{}", "text/plain", "send it with the header 'content-type: application/json'"),
+    ],
+)
+def test_a_body_that_cannot_be_read_is_told_how(
+    http: Http, body: str, kind: str, said: str
+) -> None:
+    create(http)
+    place = "/v1/experiments/e/ask"
+    answer = http.post(place, content=body, headers={"content-type": kind})
+    assert (answer.status_code, answer.json()["error"]) == (422, "invalid")
+    assert said in answer.json()["message"]
+
+
+def test_a_path_and_a_method_that_are_not_there(http: Http) -> None:
+    absent = http.get("/v1/experiment")
+    assert (absent.status_code, absent.json()["error"]) == (404, "not_found")
+    assert "/v1/experiment;" in absent.json()["message"]
+    refused = http.put("/v1/experiments")
+    assert (refused.status_code, refused.json()["error"]) == (405, "invalid")
+    assert refused.json()["message"] == "PUT is not for /v1/experiments; it takes GET, POST."
+    allowed = {
+        "/v1/experiments": "GET, POST, HEAD, OPTIONS",
+        "/v1/experiments/e": "GET, PATCH, DELETE, HEAD, OPTIONS",
+        "/v1/experiments/e/trials": "GET, POST, HEAD, OPTIONS",
+        "/v1/experiments/e/trials/0": "GET, PATCH, DELETE, HEAD, OPTIONS",
+        "/v1/experiments/team%2Fone/trials/0/tell": "POST, OPTIONS",
+        "/experiment_trials": "GET, POST, HEAD, OPTIONS",
+        "/health": "GET, HEAD, OPTIONS",
+    }
+    for path, methods in allowed.items():
+        answer = http.put(path)
+        assert (answer.status_code, answer.headers["allow"]) == (405, methods)
+        answer = http.options(path)
+        assert (answer.status_code, answer.headers["allow"], answer.text) == (204, methods, "")
+    assert http.options("/nothing").status_code == 404
+    for path in http.get("/openapi.json").json()["paths"].values():
+        assert all("Allow" in found["responses"]["405"]["headers"] for found in path.values())
+
+
+def test_a_value_out_of_range_is_told_with_the_range(http: Http) -> None:
+    create(http)
+    result = {"params": {"x": 5, "gc": "G1"}, "status": "success", "value": 1.0}
+    answer = http.post("/v1/experiments/e/trials", json={"results": [result]})
+    assert answer.status_code == 422
+    assert "has 5 for 'x'" in answer.json()["message"]
+    assert "from 0 to 1" in answer.json()["message"]
+
+
+FOREIGN = (
+    "Input should",
+    "Value error",
+    "String should",
+    "List should",
+    "validat",
+    "dict[",
+    "[key]",
+)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "said"),
+    [
+        ("", {"seed": True}, "body.seed is true; write a whole number."),
+        ("", {"trials": 10**7}, "body.trials is 10000000; write a number of at most 1,000,000."),
+        ("", {"name": "y" * 300}, "y…; write at most 256 characters."),
+        ("", {"tunables": TUNABLES * 501}, "…; write at most 1,000 entries."),
+        ("", {"directions": 5}, "body.directions is 5; write an object by metric or a list"),
+        ("", {"forbidden": [{"x": [1]}]}, 'body.forbidden.0 is {"x": [1]}; write an expression'),
+        ("", {"initial": [{"x": [1]}]}, "body.initial.0.x is [1]; write a number, a text"),
+        ("", {"pruner": 5}, "body.pruner is 5; write a name"),
+        ("", [1], "body is [1]; write an object in { }."),
+        ("/e/ask", {"count": 0}, "body.count is 0; write a number of at least 1."),
+        ("/e/trials", {"results": []}, "body.results is []; write at least 1 entry."),
+        ("/e/trials/0/tell", {"value": 10**400}, "0…; write a number of at most 1.8e308."),
+        ("/e/trials/0/tell", {"value": 1, "values": [1]}, "body: 'value' and 'values' are both"),
+        ("/e/trials/0/tell", {"intermediate": {"01": 1}}, 'body.intermediate.01 is "01"; write a'),
+        ("/e/trials/0/report", {"step": 1}, "body.value is missing; add it."),
+        ("/e/trials/-1/tell", {"value": 1}, 'path.number is "-1"; write a number of at least 0.'),
+        ("/e/trials/1_0/tell", {"value": 1}, 'path.number is "1_0"; write a whole number.'),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_place_and_the_fix(
+    http: Http, path: str, body: Any, said: str
+) -> None:
+    usual = {"name": "e", "direction": "minimize", "tunables": TUNABLES}
+    sent = usual | body if not path and isinstance(body, dict) else body
+    answer = http.post(f"/v1/experiments{path}", json=sent)
+    assert answer.status_code == 422
+    assert said in answer.json()["message"]
+    assert not any(words in answer.text for words in FOREIGN)
+
+
+@pytest.mark.parametrize(
+    "query", ["limit=%2B5", "limit=1_0", "limit=5.0", "limit=x", "details=yes"]
+)
+def test_a_parameter_is_read_exactly(http: Http, query: str) -> None:
+    answer = http.get(f"/v1/experiments?{query}")
+    assert answer.status_code == 422
+    assert answer.json()["message"].startswith(f"query.{query.partition('=')[0]} is ")
+    assert http.get("/v1/experiments?limit=5&details=true").status_code == 200

@@ -1,0 +1,134 @@
+"""Trials that run again: against drift, and leaders before one is chosen."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmark.hpo.report import export
+from benchmark.hpo.report.drift import drift, noticed, to_measure_again
+from benchmark.hpo.report.repeats import leader_tasks
+from benchmark.hpo.spec.study_file import StudyError, define
+from benchmark.hpo.study.study import Study
+from benchmark.records import results
+from benchmark.records.results import Cause, Record
+from benchmark.records.tasks import Task
+from benchmark.store import Store
+from tests.support.searches import declared, told
+
+
+def test_the_default_runs_again_against_drift(folder_store: Store, tmp_path: Path) -> None:
+    study = Study.begin(folder_store, define(declared(trials=7, default_every=3), tmp_path))
+    points = told(study, lambda p: p["a"])
+    assert [n for n, point in enumerate(points) if point["drift"]] == [3, 6]
+    assert all((points[n]["a"], points[n]["b"]) == (9, 3) for n in (0, 3, 6))
+    records = [
+        Record(str(n), "success", metrics={"value": n + 1}, labels={"params": {"a": 9, "b": 3}})
+        for n in (0, 6, 3)
+    ]
+    said = "The default ran 3 times: value 1 at first, 7 at last, median 4, spread 3."
+    assert drift(records, study.definition) == said
+
+
+@pytest.mark.parametrize(
+    ("defaults", "best", "seconds", "hints"),
+    [
+        ([100, 101, 100, 101], 50.0, 9.0, ["varies by"]),
+        ([100, 120, 90, 110, 100, 115], 80.0, 9.0, ["varies by", "--confirm until-decided"]),
+        ([100, 120, 90, 110, 100, 115], 5.0, 0.2, ["varies by", "A run takes 0.2 s"]),
+        ([100, 120, 90], 80.0, 0.2, []),
+    ],
+)
+def test_hints_about_the_measurement(
+    tmp_path: Path, defaults: list[float], best: float, seconds: float, hints: list[str]
+) -> None:
+    """From the default's runs: noise, a gain within the noise, runs that are too short."""
+    records = [
+        Record(
+            str(n),
+            "success",
+            fit_s=seconds,
+            metrics={"value": value},
+            labels={"params": {"a": 9 if n else 4, "b": 3}, "values": [value]},
+        )
+        for n, value in enumerate([best, *defaults])
+    ]
+    definition = define(declared(default_every=3), tmp_path)
+    said = noticed(records, definition)[1:]
+    assert len(said) == len(hints)
+    for sentence, hint in zip(said, hints, strict=True):
+        assert hint in sentence
+    assert noticed(records, define(declared(), tmp_path)) == []
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ({"top": 1}, "write false, or {top: 4, runs: 3}"),
+        ({"top": 4, "run": 3}, "write false"),
+        ({"runs": 3.0}, "write false"),
+        (True, "write false"),
+    ],
+)
+def test_faults_of_measuring_again(entry: Any, said: str) -> None:
+    with pytest.raises(StudyError) as caught:
+        define(declared(remeasure=entry), Path())
+    assert said in str(caught.value)
+
+
+def settled(study: Study, task: Task, value: float | None) -> None:
+    """A record in the store; a failure without a value."""
+    if value is None:
+        record = results.failure(task, Cause.FRAMEWORK, "failed", labels=task.labels)
+    else:
+        labels = task.labels | {"values": [value]}
+        record = Record(task.key, "success", metrics={"value": value}, labels=labels)
+    study.run.store.put(study.run.task_path(task.key), task.to_json().encode())
+    results.settle(study.run, results.begin(study.run, task), record)
+    study.tell(record) if task.key.isdigit() else None
+
+
+def test_leaders_are_measured_again_before_one_is_chosen(
+    folder_store: Store, tmp_path: Path
+) -> None:
+    """A fresh run that failed counts as worse than all; a new leader has no fresh runs yet."""
+    again = {"top": 3, "runs": 2}
+    definition = define(declared(trials=6, remeasure=again, algorithm="random"), tmp_path)
+    study = Study.begin(folder_store, definition)
+    for value in (9.0, 4.0, 5.0, 6.0, 7.0):
+        settled(study, study.ask()[0], value)
+    found, why = to_measure_again(export.trial_records(study.run), definition)
+    assert ([record.task for record in found], why) == (["1", "2", "3"], "'remeasure' says so")
+    tasks = leader_tasks(study.run, definition, found, 2)
+    assert sorted(task.key for task in tasks[:3]) == ["leader-1-0", "leader-2-0", "leader-3-0"]
+    fresh = {"leader-1-0": 8.0, "leader-1-1": 8.5, "leader-2-0": None, "leader-2-1": None}
+    for task in tasks:
+        settled(study, task, fresh.get(task.key, 6.5))
+    (best,) = export.best(study.run, definition)
+    assert export.configuration(best) == {
+        "trial": 3,
+        "values": [6.0],
+        "params": found[2].labels["params"],
+        "fresh": [6.5, 6.5],
+    }
+    assert len(export.trial_records(study.run)) == 5
+    settled(study, study.ask()[0], 1.0)
+    assert [record.task for record in export.best(study.run, definition)] == ["5"]
+
+
+def test_leaders_within_the_noise_are_measured_again_unasked(tmp_path: Path) -> None:
+    defaults = [100.0, 120.0, 90.0, 110.0, 100.0, 115.0]
+    points = [{"a": n, "b": 3} for n in (1, 2, 3)] + [{"a": 9, "b": 3}] * len(defaults)
+    records = [
+        Record(str(n), "success", metrics={"value": v}, labels={"params": p, "values": [v]})
+        for n, (p, v) in enumerate(zip(points, [70.0, 75.0, 300.0, *defaults], strict=True))
+    ]
+    definition = define(declared(default_every=3), tmp_path)
+    found, why = to_measure_again(records, definition)
+    assert [record.task for record in found] == ["0", "1", "5"]
+    assert "less than the noise of one run" in why
+    for other in (replace(definition, remeasure=None), replace(definition, default_every=None)):
+        assert to_measure_again(records, other) == ([], "")

@@ -1,0 +1,85 @@
+"""Studies whose objective is a Python function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmark.execution.runner import Runner
+from benchmark.hpo.spec.study_file import define
+from benchmark.hpo.study.study import Study
+from benchmark.records.results import Record
+from benchmark.store import Store
+from tests.support.small_studies import declared
+
+OBJECTIVE = """
+import optuna
+def objective(trial):
+    x = trial.suggest_float("x", 0, 1)
+    trial.suggest_categorical("gc", ["G1", "Z"])
+    for step in range(3):
+        trial.report(x + step, step)
+        if step == 1 and x > 0.4:
+            raise optuna.TrialPruned()
+    return x
+"""
+
+
+def test_a_python_objective_reports_and_prunes(folder_store: Store, tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(OBJECTIVE)
+    values = declared("x", trials=2, initial=[{"x": 0.25, "gc": "G1"}])
+    study = Study.begin(folder_store, define(values | {"objective": "own.py:objective"}, tmp_path))
+    with Runner(study.run) as runner:
+        pruned, good = (runner.execute(task) for task in study.ask(2))
+    assert (pruned.status, pruned.labels["intermediate"]) == ("prune", {"0": 0.5, "1": 1.5})
+    assert (good.status, good.labels["values"]) == ("success", [0.25])
+    assert study.tell(pruned)
+    assert study.tell(good)
+    states = [trial.state.name for trial in study.optimizer.trials()]
+    assert states == ["PRUNED", "COMPLETE"]
+
+
+@pytest.fixture
+def of_function(folder_store: Store, tmp_path: Path) -> Callable[..., Record]:
+    """The record of the first trial of a Python function, given its body."""
+
+    def run(body: str, **more: Any) -> Record:
+        (tmp_path / "own.py").write_text(f"import os, random, sys\ndef objective(t): {body}\n")
+        values = declared("x", algorithm="random")
+        values["objective"] = {"python": "own.py:objective", **more}
+        study = Study.begin(folder_store, define(values, tmp_path))
+        with Runner(study.run) as runner:
+            return runner.execute(study.ask()[0])
+
+    return run
+
+
+def test_a_function_that_ends_its_process(of_function: Callable[..., Record]) -> None:
+    record = of_function("sys.exit('no disk')")
+    assert (record.cause, "no disk" in record.message) == ("framework", True)
+
+
+def test_chance_is_another_in_each_run(of_function: Callable[..., Record]) -> None:
+    record = of_function("return random.random()", repeats=3)
+    assert len({run["value"] for run in record.labels["runs"]}) == 3
+
+
+def test_a_module_of_the_user_s_is_not_taken_for_ours(
+    of_function: Callable[..., Record], tmp_path: Path
+) -> None:
+    (tmp_path / "benchmark.py").write_text("value = 7")
+    record = of_function("import benchmark; return benchmark.value", files=["benchmark.py"])
+    assert record.labels["values"] == [7.0], record.message
+
+
+def test_variables_of_the_interpreter_count(
+    of_function: Callable[..., Record], tmp_path: Path
+) -> None:
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib" / "deep.py").write_text("value = 8")
+    variables = {"PYTHONPATH": str(tmp_path / "lib")}
+    record = of_function("import deep; return deep.value", environment=variables)
+    assert record.labels["values"] == [8.0], record.message

@@ -1,0 +1,163 @@
+"""The stages of a measurement: `apply`, `warm_up` and `collect` beside the hooks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmark.execution.runner import Runner
+from benchmark.hpo.report import trial_line
+from benchmark.hpo.spec.study_file import StudyError, define
+from benchmark.hpo.study.study import Study
+from benchmark.records.results import Record
+from benchmark.store import Store
+
+First = Callable[[dict[str, Any]], Record]
+# Prints 90, 60, 30, 10, 10, …
+LOAD = "n=$(cat n 2>/dev/null || echo 90); echo load {x} >> log; echo at $n >&2; echo $n; "
+LOAD += "test $n -gt 10 && echo $((n > 30 ? n - 30 : 10)) > n || true"
+
+
+def declared(objective: dict[str, Any]) -> dict[str, Any]:
+    tunable = {"name": "x", "value_type": "integer", "lower_bound": 1, "upper_bound": 9}
+    return {
+        "name": "s",
+        "direction": "minimize",
+        "tunables": [tunable | {"default": 4}],
+        "trials": 1,
+        "limits": {"time": 200, "memory": 300},
+        "objective": objective,
+    }
+
+
+def shell(text: str) -> list[str]:
+    return ["sh", "-c", text]
+
+
+@pytest.fixture
+def first(folder_store: Store, tmp_path: Path, warm: None) -> First:
+    """The record of the first trial of a study, and its line."""
+
+    def run(objective: dict[str, Any]) -> Record:
+        study = Study.begin(folder_store, define(declared(objective), tmp_path))
+        with Runner(study.run) as runner:
+            record = runner.execute(study.ask()[0])
+        assert study.tell(record)
+        return record
+
+    return run
+
+
+def test_the_stages_in_their_order(first: First, tmp_path: Path) -> None:
+    """The load is run until three values are steady; `collect` prints what the trial is about."""
+    record = first(
+        {
+            "prepare": shell("echo prepare >> log"),
+            "apply": shell("echo apply {x} >> log"),
+            "wait_ready": {"command": ["test", "-e", "log"]},
+            "warm_up": {"until": "steady", "command": shell(LOAD), "window": 3, "within": "2%"},
+            "command": shell("echo run >> log; echo 1"),
+            "collect": shell(f'echo collect >> log; cp log "{tmp_path}"; echo \'{{"y": 7}}\''),
+            "repeats": 2,
+            "value": "y",
+        }
+    )
+    assert (record.status, record.metrics["value"]) == ("success", 7.0), record.message
+    loads = ["load 4"] * 6  # 90, 60, 30, 10, 10, 10
+    lines = (tmp_path / "log").read_text().splitlines()
+    assert lines == ["prepare", "apply 4", *loads, *["run", "collect"] * 2]
+    assert record.labels["warm_ups"] == [{"runs": 6, "steady": True}]
+
+
+def test_the_measured_command_until_what_it_prints_is_steady(first: First, tmp_path: Path) -> None:
+    record = first(
+        {
+            "command": shell(LOAD + f'; echo rate 8; echo bye; cp log "{tmp_path}"'),
+            "warm_up": {"until": "steady", "pattern": r"^(\d+)$", "window": 3},
+            "metrics": {"patterns": {"rate": r"^(\d+)$"}},
+            "value": "rate",
+        }
+    )
+    assert (record.status, record.metrics["value"]) == ("success", 10.0), record.message
+    assert record.labels["warm_ups"] == [{"runs": 6, "steady": True}]
+    assert (tmp_path / "log").read_text() == "load 4\n" * 7
+
+
+@pytest.mark.parametrize(
+    ("warm_up", "steady", "noted"),
+    [
+        ({"time": "200ms"}, None, False),
+        ({"until": "steady", "command": shell("echo 1; echo $$"), "timeout": "200ms"}, False, True),
+    ],
+)
+def test_a_warm_up_ends_after_its_time(
+    first: First, tmp_path: Path, warm_up: dict[str, Any], steady: bool | None, noted: bool
+) -> None:
+    objective = {
+        "command": ["echo", "1"],
+        "warm_up": warm_up | {"within": 1e-9} if noted else warm_up,
+    }
+    record = first(objective)
+    (facts,) = record.labels["warm_ups"]
+    assert (record.status, facts["steady"]) == ("success", steady)
+    line = trial_line.line(record, define(declared(objective), tmp_path))
+    assert ("before warm_up was steady" in line) == noted
+
+
+@pytest.mark.parametrize(
+    ("objective", "said"),
+    [
+        (
+            {"warm_up": {"until": "steady", "command": ["echo", "12 ms"]}},
+            "The last line of 'warm_up' is '12 ms', which is not a number.",
+        ),
+        (
+            {"warm_up": {"until": "steady", "pattern": "tps=(.*)"}},
+            "The pattern of 'warm_up' is '', which is not a number.",
+        ),
+        ({"warm_up": {"time": "9s", "command": ["false"]}}, "The warm_up hook ended with the exit"),
+        ({"apply": ["false"]}, "The apply hook ended with the exit code 1"),
+        (
+            {"collect": shell("echo lost >&2; exit 3")},
+            "The collect hook ended with the exit code 3",
+        ),
+    ],
+)
+def test_a_stage_that_fails(first: First, objective: dict[str, Any], said: str) -> None:
+    record = first({"command": ["echo", "1"]} | objective)
+    assert (record.status, record.cause) == ("failure", "framework")
+    assert said in record.message
+
+
+@pytest.mark.parametrize(
+    ("objective", "said"),
+    [
+        ({"warm_up": 30}, "'warm_up' is 30; write {time: 30s}"),
+        ({"warm_up": {"time": "2 weeks"}}, "'2 weeks' is not a number with a unit"),
+        ({"warm_up": {"time": 0}}, "'time' of 'warm_up' is 0; write a time"),
+        ({"warm_up": {"time": "1s", "window": 3}}, "'window', which belongs to 'until'"),
+        ({"warm_up": {"until": "steady"}}, "None as 'command'"),
+        ({"warm_up": {"until": "steady", "pattern": "tps"}}, "of 'warm_up' is 'tps'; it needs a"),
+        ({"warm_up": {"until": "steady", "pattern": "("}}, "of 'warm_up' cannot be used"),
+        ({"warm_up": {"time": "1s", "pattern": "(x)"}}, "'pattern', which belongs to 'until'"),
+        ({"warm_up": {"until": "warm", "command": "x"}}, "'warm' as 'until'"),
+        ({"warm_up": {"until": "steady", "command": "x", "window": 2}}, "the window 2"),
+        ({"warm_up": {"until": "steady", "command": "x", "within": "2"}}, "'2' as 'within'"),
+        ({"warm_up": {"time": "1s", "command": "load {y}"}}, "names {y} in '{y}'"),
+        ({"apply": []}, "'apply' is empty"),
+        ({"collect": ["x"], "repeats": {"within": "5%"}}, "'within' beside 'collect'"),
+    ],
+)
+def test_faults_of_stages(tmp_path: Path, objective: dict[str, Any], said: str) -> None:
+    with pytest.raises(StudyError) as caught:
+        define(declared({"command": ["run"]} | objective), tmp_path)
+    assert said in str(caught.value)
+
+
+def test_a_python_objective_has_no_stages(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text("def objective(trial): return 1.0\n")
+    with pytest.raises(StudyError, match="'collect' has no effect beside 'python'"):
+        define(declared({"python": "own.py:objective", "collect": ["x"]}), tmp_path)
