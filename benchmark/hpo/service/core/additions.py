@@ -44,7 +44,7 @@ class Additions:
         key: str | None,
         told: Callable[[list[int]], None],
     ) -> list[int]:
-        """Results as trials that have ended; `told` is called with the numbers of the new ones."""
+        """Results as trials that have ended; `told` is called with their numbers."""
         for place, (params, ending) in enumerate(entries):
             self._check(f"Result {place}", params)
             check(ending, self._directions)
@@ -85,7 +85,7 @@ class Additions:
 
         optimizer = self._optimizer
         numbers: list[int] = []
-        while len(numbers) < len(made):
+        while (known := len(numbers)) < len(made):
             # Others ask between two chunks.
             with self._opened.leases.exclusive():
                 self._tally.look()
@@ -103,7 +103,8 @@ class Additions:
                 new = create_trials(optimizer.storage, optimizer.study_id, chunk)
                 numbers = had + new
                 self._tally.look()
-            added(new)
+            # A try before this one may have failed after its write.
+            added(numbers[known:])
         return numbers
 
     def _is_at(self, trial: FrozenTrial, params: Params) -> bool:

@@ -7,9 +7,15 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from optuna.exceptions import StorageInternalError
+from sqlalchemy.exc import SQLAlchemyError
+
+from benchmark.errors import StoreError
 from benchmark.hpo.service.core.errors import ExistsError, NotFoundError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from optuna.storages import BaseStorage
 
     from benchmark.hpo.service.core.leases import Leases
@@ -78,3 +84,14 @@ def exists(experiment: str) -> ExistsError:
 
 def missing(study: str) -> NotFoundError:
     return NotFoundError(f"There is no experiment '{study}'.")
+
+
+@contextlib.contextmanager
+def storage_faults() -> Iterator[None]:
+    """A database that is full or away, as a StoreError."""
+    try:
+        yield
+    except (SQLAlchemyError, StorageInternalError) as error:
+        cause = error.__cause__ if isinstance(error, StorageInternalError) else error
+        reason = str(getattr(cause, "orig", None) or type(cause).__name__).strip().splitlines()[0]
+        raise StoreError(f"The study storage cannot be used: {reason}.") from error

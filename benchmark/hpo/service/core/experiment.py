@@ -189,6 +189,8 @@ class Experiment:
             self._suggestions.told()
             self._on_told(self, number)
             return True
+        # Its first tell may have failed after the write, and left no record.
+        self._on_told(self, number)
         trial = self.trial(number)
         if is_same(trial, ending):
             return False

@@ -14,7 +14,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from benchmark.errors import StoreError
+from benchmark.hpo.service.core.backend import storage_faults
 from benchmark.hpo.service.core.endings import ENDED
+from benchmark.hpo.service.core.errors import NotFoundError
 from benchmark.records.results import Cause, Record
 
 if TYPE_CHECKING:
@@ -37,7 +39,7 @@ class Recorder:
         self._hurried = threading.Event()
         self._closed = False
         self._behind: dict[str, Experiment] = {}
-        """Of its thread: the experiments of which a record could not be written."""
+        """Of its thread: the experiments of which records may be missing."""
 
     def told(self, experiment: Experiment, number: int) -> None:
         """A trial has ended, or was deleted, and so is its record."""
@@ -48,6 +50,11 @@ class Recorder:
         """Write what is missing."""
         if experiment.run is not None:
             self._thread.submit(self._write_guarded, experiment, None)
+
+    def unsure(self, experiment: Experiment) -> None:
+        """A write failed, and may have ended a trial all the same: look before the next record."""
+        if experiment.run is not None:
+            self._thread.submit(self._behind.setdefault, experiment.definition.name, experiment)
 
     def flush(self, experiment: Experiment) -> None:
         """Wait until all that was told so far is written, before the experiment is closed."""
@@ -88,12 +95,19 @@ class Recorder:
         """
         name = experiment.definition.name
         try:
-            if numbers is None or name in self._behind:
-                numbers = _missing(experiment)
-            _write(experiment, numbers)
+            with storage_faults():
+                if numbers is None or name in self._behind:
+                    numbers = _missing(experiment)
+                _write(experiment, numbers)
         except StoreError as error:
             self._behind[name] = experiment
             _log.warning("A record of '%s' is not written yet: %s", name, error)
+        except (KeyError, NotFoundError):
+            # Another server has deleted the trial, or the experiment.
+            self._behind.setdefault(name, experiment)
+        except Exception:
+            self._behind[name] = experiment
+            _log.exception("A record of '%s' is not written yet", name)
         else:
             self._behind.pop(name, None)
 
@@ -118,6 +132,8 @@ def _write(experiment: Experiment, numbers: list[int]) -> None:
             run.store.delete([run.out_path(str(number))])
             continue
         trial = experiment.trial(number)
+        if not trial.state.is_finished():
+            continue
         params = experiment.optimizer.params_of(trial)
         record = record_of(experiment, trial, params)
         run.store.create(run.out_path(str(number)), record.to_bytes())

@@ -22,12 +22,10 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from optuna.exceptions import StorageInternalError
-from sqlalchemy.exc import SQLAlchemyError
-
 from benchmark.errors import BenchmarkError, StoreError
 from benchmark.hpo.objectives.objective import EXTERNAL
 from benchmark.hpo.samplers.algorithms import ALGORITHMS, AUTO, PRUNERS, sampler_of
+from benchmark.hpo.service.core.backend import storage_faults
 from benchmark.hpo.service.core.errors import BusyError, ForbiddenError, InvalidError, NotFoundError
 from benchmark.hpo.service.core.experiment import Experiment
 from benchmark.hpo.service.core.records import Recorder
@@ -115,7 +113,7 @@ class Service:
             sampler_of(definition.algorithm, None)
         except BenchmarkError as error:
             raise InvalidError(str(error)) from None
-        with _storage_faults():
+        with storage_faults():
             self._backend.create(definition, Terms(experiment, utc_now(), **terms))
         return study
 
@@ -132,11 +130,15 @@ class Service:
         study = self._study(experiment)
         held = self._hold(study)
         try:
-            with _storage_faults():
+            with storage_faults():
                 found = self._opened(study, held)
                 # Its own name: a study's name is another one of the same experiment.
                 _check_permitted(found.terms.experiment)
                 yield found
+        except StoreError:
+            if held.experiment is not None:
+                self._recorder.unsure(held.experiment)
+            raise
         except KeyError as error:
             # Another server has deleted it.
             if study not in self._backend.names():
@@ -224,7 +226,7 @@ class Service:
             if time.monotonic() >= self._checked + _CHECKED_S:
                 self._fault = None
                 try:
-                    with _storage_faults():
+                    with storage_faults():
                         self._backend.check()
                 except BenchmarkError as error:
                     self._fault = error
@@ -303,17 +305,6 @@ class Service:
             self._recorder.flush(held.experiment)
             held.experiment.close()
             held.experiment = None
-
-
-@contextlib.contextmanager
-def _storage_faults() -> Iterator[None]:
-    """A database that is full or away, as a StoreError."""
-    try:
-        yield
-    except (SQLAlchemyError, StorageInternalError) as error:
-        cause = error.__cause__ if isinstance(error, StorageInternalError) else error
-        reason = str(getattr(cause, "orig", None) or type(cause).__name__).strip().splitlines()[0]
-        raise StoreError(f"The study storage cannot be used: {reason}.") from error
 
 
 def _study_named(experiment: str) -> str:

@@ -29,6 +29,7 @@ from benchmark.hpo.service.core.endings import Ending
 from benchmark.hpo.service.core.errors import BusyError, ConflictError, NotFoundError
 from benchmark.hpo.service.core.experiment import Experiment
 from benchmark.hpo.service.core.service import Service
+from benchmark.hpo.storages.journal_database import DatabaseJournal
 from benchmark.store import Store
 
 DECLARED: dict[str, Any] = {
@@ -129,6 +130,47 @@ def test_results_that_a_fault_cut_short_are_appended_once(
                 experiment.append(entries, "key")
         assert len(experiment.optimizer.trials()) == 2
         assert experiment.append(entries, "key") == [0, 1, 2, 3, 4]
+
+
+def test_what_was_written_although_the_database_failed_has_its_record(
+    folder_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = Service(DatabaseBackend(f"sqlite:///{tmp_path}/one.db", folder_store))
+    service.create("e", DECLARED)
+    with service.use("e") as experiment:
+        given = experiment.ask(3)
+        append = DatabaseJournal.append_at
+
+        def unanswered(self: DatabaseJournal, first: int, logs: Any) -> bool:
+            append(self, first, logs)
+            raise StoreError("The connection was cut.")
+
+        run = experiment.run
+        assert run is not None
+
+        def recorded() -> list[str]:
+            service._recorder._thread.submit(int).result()
+            return sorted(folder_store.list(f"{run.name}/out"))
+
+        result = [({"x": 0.5}, Ending("success", (3.0,)))]
+        with monkeypatch.context() as patch:
+            patch.setattr(DatabaseJournal, "append_at", unanswered)
+            with pytest.raises(StoreError, match="cut"):
+                experiment.tell(given[1].number, Ending("success", (2.0,)))
+        # The client tries again.
+        assert not experiment.tell(given[1].number, Ending("success", (2.0,)))
+        assert recorded() == [run.out_path("1")]
+        with monkeypatch.context() as patch:
+            patch.setattr(DatabaseJournal, "append_at", unanswered)
+            with pytest.raises(StoreError, match="cut"), service.use("e") as again:
+                again.tell(given[0].number, Ending("success", (1.0,)))
+            with pytest.raises(StoreError, match="cut"), service.use("e") as again:
+                again.append(result, "key")
+        assert recorded() == [run.out_path("1")]
+        # Another client's result.
+        experiment.tell(given[2].number, Ending("success", (4.0,)))
+        assert recorded() == [run.out_path(str(n)) for n in range(4)]
+    service.close()
 
 
 def full(_: int) -> None:
