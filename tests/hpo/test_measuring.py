@@ -14,7 +14,7 @@ CSV = "Throughput, response time ,name\n1.5,2,a\n3.25,4,b\n"
 @pytest.mark.parametrize(
     ("measuring", "output", "found"),
     [
-        (Measuring(), 'noise\n{"a": 1, "b": {"c": 0.1}}\nbye\n', {"a": 1.0, "b_c": 0.1}),
+        (Measuring(), 'noise\n{"a": 1, "b": {"c": 0.1}}\n\n', {"a": 1.0, "b_c": 0.1}),
         (Measuring(), "12.123456789012345\n", {"value": 12.123456789012345}),
         (Measuring(csv="stdout"), CSV, {"Throughput": 3.25, "response_time": 4.0}),
         (Measuring(csv="stdout", row=2), CSV, {"Throughput": 1.5, "response_time": 2.0}),
@@ -23,7 +23,8 @@ CSV = "Throughput, response time ,name\n1.5,2,a\n3.25,4,b\n"
         (Measuring(), '{"a": 9}\n{\n  "a": 1,\n  "b": {\n    "c": 2\n  }\n}\n', {"a": 1, "b_c": 2}),
         (Measuring(), '9\n 10%\r 99%\r{"a": 1}\r\n', {"a": 1}),
         (Measuring(), '{"a": 1, "b": NaN, "c": "x"}', {"a": 1}),
-        (Measuring(), '{"a": 1}\n{INFO} done\n[INFO] bye\n{\n}}\n', {"a": 1}),
+        (Measuring(), '{INFO} done\n[INFO] bye\n{\n}}\n{"a": 1}\n\n \n', {"a": 1}),
+        (Measuring(), '9\n{\n"a": 1}', {"a": 1}),
         (Measuring(csv="stdout"), "a,b\n1,\n", {"a": 1.0}),
         (Measuring(csv="stdout", columns=True), "a,a\n1,2\n", {"column_0": 1.0, "column_1": 2.0}),
     ],
@@ -36,7 +37,8 @@ def test_found(tmp_path: Path, measuring: Measuring, output: str, found: dict[st
     ("measuring", "output", "said"),
     [
         (Measuring(), "", "printed nothing"),
-        (Measuring(), "garbage", "the last is 'garbage'"),
+        (Measuring(), "garbage", "ends with 'garbage', which is neither"),
+        (Measuring(), "0.1\nbye\n", "ends with 'bye'"),
         (Measuring(), '{"a": NaN}', "'{\"a\": NaN}', has no finite number"),
         (Measuring(json="r.json"), "", "left no file 'r.json'"),
         (Measuring(json="../r.json"), "", "left no file"),
@@ -61,13 +63,14 @@ def test_not_found(tmp_path: Path, measuring: Measuring, output: str, said: str)
         *('{"loss": "0.3"}', '{"loss": true}', '{"loss": [0.3]}', '{"error": "diverged"}'),
         *('{\n  "loss": nan\n}', '{\n  "loss": 0.3,', "[\n  0.3,\n  0.4\n]", '[\n{\n"a": 1\n}\n]'),
         *('{"loss": 0.3, "loss": 0.4}', '{"a": {"b": 1}, "a_b": 2}'),
+        *("bye", '{"loss": 0.3}\nTraceback (most recent call last):', "0.3\n}", "0.3 # done"),
     ],
 )
 @pytest.mark.parametrize("source", [Measuring(), Measuring(json="stdout")])
-def test_the_last_json_value_decides(tmp_path: Path, source: Measuring, last: str) -> None:
-    """Whatever was printed before it, and whatever that is no JSON after it."""
+def test_the_last_line_decides(tmp_path: Path, source: Measuring, last: str) -> None:
+    """Whatever was printed before it."""
     with pytest.raises(MeasureError):
-        source.read(tmp_path, f'0.1\n{{"loss": 0.2}}\n{last}\nbye\n')
+        source.read(tmp_path, f'0.1\n{{"loss": 0.2}}\n{last}\n')
 
 
 @pytest.mark.parametrize(
@@ -134,9 +137,9 @@ def test_a_name_that_stands_twice_is_refused(
     assert f"'{name}'" in str(caught.value) or f'"{name}"' in str(caught.value)
 
 
-@pytest.mark.parametrize("line", ["}", "{", "]"])
+@pytest.mark.parametrize("line", ["}", "{", "]", "["])
 def test_brackets_without_end_take_no_time(tmp_path: Path, line: str) -> None:
-    with pytest.raises(MeasureError, match="too many brackets"):
+    with pytest.raises(MeasureError, match="ends with"):
         Measuring().read(tmp_path, f"{line}\n" * 10**5)
 
 

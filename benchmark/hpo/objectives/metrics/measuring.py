@@ -2,9 +2,9 @@
 
     Measuring(json="result.json").read(folder, stdout)    # {"throughput": 812.5, …}
 
-Without a source, the last JSON value on standard output: an object of numbers, or a number alone
-(the metric `value`). That value decides: one without a finite number is a failure, whatever was
-printed before it. JSON strings, booleans and null are not numbers. Values keep their full
+Without a source, the JSON value that ends standard output: an object of numbers, or a number alone
+(the metric `value`). The last line decides: without a finite number there it is a failure, whatever
+was printed before it. JSON strings, booleans and null are not numbers. Values keep their full
 precision. Warnings on standard error are in the log and change nothing here.
 """
 
@@ -14,6 +14,7 @@ import contextlib
 import json
 import re
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from benchmark.execution.task_files import TaskFileError, read_left
@@ -46,7 +47,6 @@ _NO_NUMBERS = "nan|inf|infinity|null|none|n/a|na|error|failed|undefined"
 _LONGEST_LABEL = 80
 # Each is looked at together with the lines that it may close.
 _MOST_BRACKETS = 20
-_OPENING = {"}": "{", "]": "["}
 
 
 @dataclass(frozen=True)
@@ -222,12 +222,11 @@ def _join(found: dict[str, Any], more: dict[str, Any]) -> None:
 
 
 def _document(text: str, place: str) -> Any:
-    """A whole document; on standard output also the last JSON value there."""
+    """A whole document; on standard output also the JSON value that ends it."""
     try:
         return json_text.load(text)
     except (ValueError, RecursionError) as error:
-        lines = [line.rstrip() for line in re.split(r"\r\n|\n|\r", text)]
-        value = _last_text(lines) if place == STDOUT else None
+        value = _last_text(_lines(text)) if place == STDOUT else None
         if value is not None and not isinstance(error, json_text.RepeatedKeyError):
             with contextlib.suppress(ValueError, RecursionError):
                 return json_text.load(value)
@@ -245,21 +244,19 @@ def _object(text: str, place: str) -> dict[str, Any]:
 
 
 def _last_value(stdout: str) -> dict[str, Any]:
-    """What the last JSON value on standard output holds, by name.
+    """What the JSON value that ends standard output holds, by name.
 
     Raises:
-        MeasureError: there is none, it is broken, or it has no finite number.
+        MeasureError: it ends otherwise, or the value has no finite number.
     """
-    lines = [line.rstrip() for line in re.split(r"\r\n|\n|\r", stdout)]
-    while lines and not lines[-1]:
-        lines.pop()
+    lines = _lines(stdout)
     if not lines:
         raise MeasureError("The command printed nothing on standard output.")
     text = _last_text(lines)
     if text is None:
         raise MeasureError(
-            "No line of standard output is a JSON object of numbers or a number; the last is "
-            f"'{lines[-1].strip()[:120]}'."
+            f"Standard output ends with '{lines[-1].strip()[:120]}', which is neither a number nor "
+            "a JSON object of numbers; print the result last, or say in 'metrics' where it is."
         )
     last = f"The last JSON value on standard output, '{' '.join(text.split())[:120]}',"
     try:
@@ -274,31 +271,20 @@ def _last_value(stdout: str) -> dict[str, Any]:
     return found
 
 
+def _lines(text: str) -> list[str]:
+    """The lines up to the last that is not empty, without blanks at their ends."""
+    lines = [line.rstrip() for line in re.split(r"\r\n|\n|\r", text.rstrip())]
+    return lines if any(lines) else []
+
+
 def _last_text(lines: list[str]) -> str | None:
-    """The text of the last JSON value, also of a broken object: a line, or lines from a bracket
-    alone in its line to the one that closes it."""
-    tries = _MOST_BRACKETS
-    for place in reversed(range(len(lines))):
-        text = lines[place].strip()
-        if lines[place] in ("{", *_OPENING):
-            tries -= 1
-            if tries < 0:
-                raise MeasureError(
-                    "Standard output has too many brackets alone in their lines; print the result "
-                    "in one line of JSON."
-                )
-            text = "\n".join(_bracketed(lines, place))
-        if _is_json(text) or re.match(r'\{\s*"', text):
-            return text
-    return None
-
-
-def _bracketed(lines: list[str], place: int) -> list[str]:
-    """The lines that a bracket alone in its line closes; of one that nothing closes, the rest."""
-    if lines[place] == "{":
-        return lines[place:]
-    begins = (n for n in range(place - 1, -1, -1) if lines[n] == _OPENING[lines[place]])
-    return lines[next(begins, place) : place + 1]
+    """The text of the JSON value that ends the lines: the last one, or those from a bracket alone
+    in its line on. None where they end otherwise."""
+    if lines and _is_json(lines[-1].strip()):
+        return lines[-1].strip()
+    brackets = (n for n in reversed(range(len(lines))) if lines[n] in ("{", "["))
+    texts = ("\n".join(lines[place:]) for place in islice(brackets, _MOST_BRACKETS))
+    return next(filter(_is_json, texts), None)
 
 
 def _is_json(line: str) -> bool:
