@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 OUT, ATTEMPTS, TASKS, PREDICTIONS = "out", "attempts", "tasks", "predictions"
-ARTIFACTS = "artifacts"
+ARTIFACTS, DELETED = "artifacts", "deleted"
 _ASIDE = "-aside"
 _ATTEMPT = re.compile(rf"(\d+)({_ASIDE}[^/]*)?\.json", re.ASCII)
 _SHORTENED = re.compile(r".{100}~[0-9a-f]{16}")
@@ -48,6 +48,10 @@ class Layout:
         """The path of a task that was proposed during the run."""
         return f"{self.name}/{TASKS}/{key}.json"
 
+    def deleted_path(self, key: str) -> str:
+        """What is left of a deleted trial: its point, so that its number stays taken."""
+        return f"{self.name}/{DELETED}/{key}.json"
+
     def out_path(self, key: str) -> str:
         return f"{self.name}/{OUT}/{key}.json"
 
@@ -74,8 +78,8 @@ class Layout:
         return [whole] if frameworks is None else [f"{whole}/{segment(one)}" for one in frameworks]
 
     def key_of(self, path: str) -> str | None:
-        """The task key of a path built by `out_path` or `task_path`; None for any other."""
-        for part in (OUT, TASKS):
+        """The key of a path of `out_path`, `task_path` or `deleted_path`; None for any other."""
+        for part in (OUT, TASKS, DELETED):
             prefix = f"{self.name}/{part}/"
             if path.startswith(prefix) and path.endswith(".json"):
                 return path[len(prefix) : -len(".json")]

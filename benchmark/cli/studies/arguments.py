@@ -26,6 +26,13 @@ def _port(text: str) -> int:
     return int(text)
 
 
+def _number(text: str) -> int:
+    """Parse the number of a trial."""
+    if not (text.isascii() and text.isdecimal()):
+        raise ArgumentTypeError(f"'{text}' is not a trial's number; write 0 or more")
+    return int(text)
+
+
 def _rate(text: str) -> float:
     """Parse a rate; below 1 request a second the token bucket would never hold a token."""
     try:
@@ -175,6 +182,12 @@ def _of_studies(command: argparse.ArgumentParser) -> None:
         help="output of best: JSON, NAME=value lines, or shell arguments",
     )
     command.add_argument("--output", metavar="FOLDER", help="the output of export and report")
+    command.add_argument(
+        "--trial",
+        type=_number,
+        metavar="N",
+        help="of delete: only this trial, which has ended; no later one gets its number",
+    )
     command.add_argument("--yes", action="store_true", help="do not ask")
 
 

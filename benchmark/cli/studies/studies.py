@@ -39,6 +39,8 @@ _MEANING = {
 
 def studies(options: argparse.Namespace) -> int:
     """List studies, or run an action on one."""
+    if options.trial is not None and options.action != "delete":
+        raise BenchmarkError(f"--trial is for studies delete; {options.action} takes no trial.")
     if options.action == "import":
         return _import(options)
     if options.action == "list":
@@ -208,11 +210,33 @@ def _delete(options: argparse.Namespace, store: Store) -> int:
     from benchmark.hpo.study.store import run_name
 
     run, definition = study_list.opened(store, options.name)
+    if options.trial is not None:
+        return _delete_trial(options, store)
     if not options.yes and not agreed(f"Delete the study '{options.name}' with its trials?"):
         return 1
     with driving(run_name(options.name), store):
         delete(run, definition)
     report(options, {"deleted": options.name}, [f"Deleted: {options.name}"])
+    return 0
+
+
+def _delete_trial(options: argparse.Namespace, store: Store) -> int:
+    import optuna
+
+    from benchmark.hpo.driver.loop import driving
+    from benchmark.hpo.study.deletion import delete_trial
+    from benchmark.hpo.study.store import run_name
+    from benchmark.hpo.study.study import Study
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    name, number = options.name, options.trial
+    if not options.yes and not agreed(f"Delete trial {number} of the study '{name}'?"):
+        return 1
+    with driving(run_name(name), store):
+        study = Study.open(store, name)
+        delete_trial(study.run, study.optimizer, number)
+    line = f"Deleted: trial {number} of {name}; one more may be run in its place"
+    report(options, {"study": name, "deleted": number}, [line])
     return 0
 
 

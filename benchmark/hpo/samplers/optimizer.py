@@ -62,7 +62,7 @@ class Optimizer:
         import optuna
 
         from benchmark.hpo.samplers.study_sampler import Shadow
-        from benchmark.hpo.storages.deleted_trials import DeletedTrials, RemainingStudy
+        from benchmark.hpo.storages.deleted_trials import DeletedTrials, RemainingTrials
         from benchmark.hpo.storages.optuna_private import storage_of, study_id_of
 
         self.space = space
@@ -72,7 +72,7 @@ class Optimizer:
         self.storage = storage_of(study)
         self.study_id = study_id_of(study)
         self._deleted = DeletedTrials(self.storage, self.study_id)
-        self.study = RemainingStudy(name, self.storage, self._deleted)
+        self.study = optuna.Study(name, RemainingTrials(self.storage, self.study_id))
         """In it deleted trials are blank."""
         self._optuna = optuna
         self._seed = seed
@@ -243,16 +243,13 @@ class Optimizer:
         trial_id = storage.get_trial_id_from_study_id_trial_number(self.study_id, number)
         return write_trial(storage, trial_id, write, admit)
 
-    def delete(self, number: int) -> None:
-        """Delete a trial that has ended or waits; nothing learns from it, its point is free again.
+    def delete(self, number: int, admit: Admit) -> None:
+        """Delete a trial; nothing learns from it, and its point is free again.
 
-        Only one process at a time may delete.
+        One thread at a time may do so. `admit` is called with the trial before the write, and may
+        raise to prevent it.
         """
-        from benchmark.hpo.storages.trial_write import TrialWrite
-
-        self._deleted.add(number)
-        # A trial that waits must not be run.
-        self.write(number, TrialWrite(state=self._optuna.trial.TrialState.FAIL))
+        self._deleted.add(number, admit)
 
     def begin_with(self, more: Sequence[Params] = ()) -> list[Params]:
         """The points of the default, of `initial` and of `more` that have not been asked."""

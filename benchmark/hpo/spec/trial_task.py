@@ -8,9 +8,11 @@ made again from that.
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from benchmark.hpo.objectives.benchmark_objective import benchmark_cells
+from benchmark.records import results
 from benchmark.records.tasks import Ranks, Resources, Task
 
 if TYPE_CHECKING:
@@ -52,3 +54,15 @@ def _resources(definition: StudyDefinition, params: Params, limit_s: float) -> R
     mpi = Ranks(**ranks) if is_parallel else None
     cores = max(definition.cores, mpi.cores) if mpi else definition.cores
     return Resources(cores, definition.memory_mb, limit_s, limit_s, mpi)
+
+
+def stored_point(run: Run, number: int) -> Params:
+    """The point of a trial in the store: in its record or task, or what a deletion left."""
+    key = str(number)
+    if (left := run.store.get(run.deleted_path(key))) is not None:
+        held = json.loads(left)
+    else:
+        record = results.current_record(run, key)
+        held = run.task(key).payload if record is None else record.labels
+    found: Params = held["params"]
+    return found

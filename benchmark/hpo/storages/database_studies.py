@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from optuna.storages import BaseStorage
 
+from benchmark.hpo.storages.deleted_trials import RemainingTrials
 from benchmark.hpo.storages.optuna_private import study_with_id, trial_id_of, with_id
 from benchmark.hpo.storages.study_journal import StudyJournal
 
@@ -30,7 +31,7 @@ class DatabaseStudies(BaseStorage):
 
     def __init__(self, table: JournalTable) -> None:
         self._table = table
-        self._open: dict[int, StudyJournal] = {}
+        self._open: dict[int, BaseStorage] = {}
 
     def create_new_study(
         self, directions: Sequence[StudyDirection], study_name: str | None = None
@@ -114,15 +115,15 @@ class DatabaseStudies(BaseStorage):
         trials = self._of(study_id).get_all_trials(0, deepcopy, states)
         return [self._shown(study_id, trial) for trial in trials]
 
-    def _of(self, study_id: int) -> StudyJournal:
+    def _of(self, study_id: int) -> BaseStorage:
         if study_id not in self._open:
             journal = self._table.find(self.get_study_name_from_id(study_id))
             if journal is None:
                 raise KeyError(study_id)
-            self._open[study_id] = StudyJournal(journal)
+            self._open[study_id] = RemainingTrials(StudyJournal(journal), 0)
         return self._open[study_id]
 
-    def _trial(self, trial_id: int) -> tuple[StudyJournal, int]:
+    def _trial(self, trial_id: int) -> tuple[BaseStorage, int]:
         return self._of(trial_id >> _TRIALS), trial_id & ((1 << _TRIALS) - 1)
 
     def _id(self, study_id: int, own: int) -> int:

@@ -124,14 +124,18 @@ def _in_journal(
             return None
         if admit:
             admit(trial)
-        return [{**log, "trial_id": trial_id} for log in _logs(write)]
+        return write_logs(trial_id, write)
 
     written: bool = storage.commit(Change(logs, trial=trial_id))
     return written
 
 
+def write_logs(trial_id: int, write: TrialWrite) -> list[dict[str, Any]]:
+    """The logs of a write; the state comes last, because it ends the trial."""
+    return [{**log, "trial_id": trial_id} for log in _logs(write)]
+
+
 def _logs(write: TrialWrite) -> Iterator[dict[str, Any]]:
-    """The lines of the journal; the state comes last, because it ends the trial."""
     for step, value in write.intermediate.items():
         operation = JournalOperation.SET_TRIAL_INTERMEDIATE_VALUE
         yield {"op_code": operation, "step": step, "intermediate_value": value}

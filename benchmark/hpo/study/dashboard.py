@@ -14,6 +14,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from benchmark.config.extras import install
 from benchmark.errors import BenchmarkError
+from benchmark.hpo.storages.deleted_trials import RemainingTrials
 from benchmark.hpo.storages.storage import holds_journals, open_storage, reaching
 from benchmark.hpo.study.store import journal_path
 
@@ -54,8 +55,9 @@ def server(run: Run, definition: StudyDefinition, host: str = HOST, port: int = 
             f"`tune --resume {definition.name}` makes it again from the records."
         )
     storage = open_storage(place, definition.name)
-    bound = _bound(lambda: storage, host, port)
-    bound.page += f"/studies/{storage.get_study_id_from_name(definition.name)}"
+    study_id = storage.get_study_id_from_name(definition.name)
+    bound = _bound(lambda: RemainingTrials(storage, study_id), host, port)
+    bound.page += f"/studies/{study_id}"
     return bound
 
 

@@ -27,10 +27,11 @@ from benchmark.hpo.samplers.proposal import Asked, ExhaustedError, Told
 from benchmark.hpo.space import layering
 from benchmark.hpo.spec.stop_rules import FirstFailures, Progress, Stop
 from benchmark.hpo.spec.study_file import StudyError, define
-from benchmark.hpo.spec.trial_task import trial_task
+from benchmark.hpo.spec.trial_task import stored_point, trial_task
 from benchmark.hpo.storages.storage import open_storage
 from benchmark.hpo.study import source_files, warm_start
 from benchmark.hpo.study.conditions import more_conditions
+from benchmark.hpo.study.deletion import forget_trial
 from benchmark.hpo.study.program_check import check_startable
 from benchmark.hpo.study.safety import DRIFT, Safety
 from benchmark.hpo.study.store import (
@@ -45,7 +46,7 @@ from benchmark.hpo.study.trial_states import IMPORTED, TrialStates, attrs_of
 from benchmark.hpo.study.warm_start import WarmStart
 from benchmark.hpo.trials import objective_files
 from benchmark.records import results
-from benchmark.records.layout import OUT, TASKS
+from benchmark.records.layout import DELETED, OUT, TASKS
 from benchmark.records.results import Record
 from benchmark.records.tasks import Run
 
@@ -366,25 +367,27 @@ class Study(ShownStudy):
         }
 
     def _restore(self) -> None:
-        """Trials in the store that Optuna does not know: its file was lost."""
-        listed = (self.run.store.list(f"{self.run.name}/{part}") for part in (OUT, TASKS))
-        keys = {self.run.key_of(path) or "" for paths in listed for path in paths}
-        # The repeats that confirm a best configuration are tasks of the run and no trials.
-        numbers = sorted(int(key) for key in keys if key.isdigit())
+        """Trials in the store that Optuna does not know: its file was lost.
+
+        What a kill left of a trial that was being deleted is removed.
+        """
+        store, run = self.run.store, self.run
+        gone, out, tasks = (
+            {run.key_of(path) or "" for path in store.list(f"{run.name}/{part}")}
+            for part in (DELETED, OUT, TASKS)
+        )
         known = len(self.optimizer.by_number())
-        for number in numbers:
+        # The repeats that confirm a best configuration are tasks of the run and no trials.
+        for number in sorted(int(key) for key in gone | out | tasks if key.isdigit()):
             if number >= known:
-                params = self._params_of(number)
+                params = stored_point(run, number)
                 restored = self.optimizer.ask(None if self.definition.is_open else params)
                 if restored.number != number:
                     raise StudyError(
                         f"Trial {number} of '{self.definition.name}' cannot be restored, because "
-                        f"an earlier one is missing in {self.run.store.url}."
+                        f"an earlier one is missing in {store.url}."
                     )
-
-    def _params_of(self, number: int) -> Params:
-        """The point of a trial in the store: its record has it, before that its task."""
-        record = results.current_record(self.run, str(number))
-        held = self.run.task(str(number)).payload if record is None else record.labels
-        found: Params = held["params"]
-        return found
+            if number not in self.optimizer.deleted and str(number) in gone:
+                self.optimizer.delete(number, lambda _: None)
+            elif number in self.optimizer.deleted and str(number) in out | tasks:
+                forget_trial(run, self.optimizer, number)

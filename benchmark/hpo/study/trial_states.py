@@ -24,12 +24,12 @@ class TrialStates:
         self._optimizer = optimizer
         self._open: set[int] = set()
         self._seen = self._imported = 0
-        self._deleted: set[int] = set()
+        self._deleted = 0
         self.ended: list[int] = []
 
     @property
     def asked(self) -> int:
-        return self._seen - self._imported - len(self._deleted)
+        return self._seen - self._imported - self._deleted
 
     def look(self) -> None:
         """Look at the trials that are new, and at those that had not ended."""
@@ -40,11 +40,10 @@ class TrialStates:
                 self._open.add(number)
                 continue
             self._open.discard(number)
-            if number in deleted:
-                self._deleted.add(number)
-                continue
-            self.ended.append(number)
+            if number not in deleted:
+                self.ended.append(number)
             self._imported += IMPORTED in trials[number].user_attrs
+        self._deleted = sum(IMPORTED not in trials[number].user_attrs for number in deleted)
         self._seen = len(trials)
 
 

@@ -117,8 +117,9 @@ class Assignment:
         missing = wanted.count - len(wanted.given)
         for number in self._tally.queued()[:missing]:
             if self._tally.has_room(len(taken)):
-                wanted.given.append(self._start(number, wanted.key, wanted.lease_s))
-                missing -= 1
+                given = self._start(number, wanted.key, wanted.lease_s)
+                wanted.given += [] if given is None else [given]
+                missing -= given is not None
         while missing and self._tally.has_room(len(taken)):
             proposal = self._suggestions.pop()
             if proposal is None:
@@ -186,15 +187,16 @@ class Assignment:
         self._tally.given_again(number, key)
         return AssignedTrial(number, self._optimizer.params_of(trial), token, lease_s, again=True)
 
-    def _start(self, number: int, key: str | None, lease_s: float | None) -> AssignedTrial:
-        """Give out a trial that was queued."""
+    def _start(self, number: int, key: str | None, lease_s: float | None) -> AssignedTrial | None:
+        """Give out a trial that was queued; None if it was deleted meanwhile."""
         import optuna
 
         from benchmark.hpo.storages.trial_write import TrialWrite
 
         kept, token = _promise(key, lease_s)
         running = optuna.trial.TrialState.RUNNING
-        self._optimizer.write(number, TrialWrite(state=running, user_attrs={GIVEN: kept}))
+        if not self._optimizer.write(number, TrialWrite(state=running, user_attrs={GIVEN: kept})):
+            return None
         self._opened.leases.grant(number, token, lease_s)
         self._tally.given(number, key)
         params = self._optimizer.params_of(stored(self._optimizer, number))

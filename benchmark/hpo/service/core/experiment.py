@@ -297,15 +297,11 @@ class Experiment:
         """
         with self._opened.leases.exclusive():
             self._tally.look()
-            if self.trial(number).state.name == "RUNNING":
-                raise ConflictError(
-                    f"Trial {number} of '{self.terms.experiment}' is running; end it before you "
-                    "delete it."
-                )
+            self._check_not_running(self.trial(number))
             if self._changes.kept().get(USED_UP):
                 self._changes.keep(USED_UP, False)
             self._used_up = None
-            self.optimizer.delete(number)
+            self.optimizer.delete(number, self._check_not_running)
             self._tally.look()
         self._suggestions.told()
         self._on_told(self, number)
@@ -363,6 +359,13 @@ class Experiment:
     def _check_present(self, number: int) -> None:
         if number in self.optimizer.deleted:
             raise self._no_trial(number)
+
+    def _check_not_running(self, trial: FrozenTrial) -> None:
+        if trial.state.name == "RUNNING":
+            raise ConflictError(
+                f"Trial {trial.number} of '{self.terms.experiment}' is running; end it before you "
+                "delete it."
+            )
 
     def _no_trial(self, number: int) -> NotFoundError:
         return NotFoundError(f"There is no trial {number} in '{self.terms.experiment}'.")

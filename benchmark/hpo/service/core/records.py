@@ -17,6 +17,7 @@ from benchmark.errors import StoreError
 from benchmark.hpo.service.core.backend import storage_faults
 from benchmark.hpo.service.core.endings import ENDED
 from benchmark.hpo.service.core.errors import NotFoundError
+from benchmark.hpo.study.deletion import forget_trial
 from benchmark.records.results import Cause, Record
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ def _write(experiment: Experiment, numbers: list[int]) -> None:
     assert run is not None
     for number in numbers:
         if number in experiment.optimizer.deleted:
-            run.store.delete([run.out_path(str(number))])
+            forget_trial(run, experiment.optimizer, number)
             continue
         trial = experiment.trial(number)
         if not trial.state.is_finished():

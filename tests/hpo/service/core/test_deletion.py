@@ -125,6 +125,30 @@ def test_another_server_sees_the_deletion(folder_store: Store, tmp_path: Path) -
     other.close()
 
 
+def test_a_queued_point_that_a_command_deletes_meanwhile_is_not_given_out(
+    folder_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = made("shared", folder_store, tmp_path)
+    one, other = Service(backend), Service(backend)
+    one.create("e", DECLARED)
+    with one.use("e") as here, other.use("e") as there:
+        here.enqueue([POINT])
+        there.optimizer.refresh()
+        look = here._tally.queued
+
+        def looked() -> list[int]:
+            found = look()
+            if 0 in found and not there.optimizer.deleted:
+                there.optimizer.delete(0, lambda _: None)
+            return found
+
+        monkeypatch.setattr(here._tally, "queued", looked)
+        assert [given.number for given in here.ask()] == [1]
+        assert numbers(there) == [1]
+    one.close()
+    other.close()
+
+
 def test_the_record_is_deleted_and_not_written_again(service: Service, folder_store: Store) -> None:
     service.create("e", DECLARED)
     with service.use("e") as experiment:
@@ -134,6 +158,7 @@ def test_the_record_is_deleted_and_not_written_again(service: Service, folder_st
         experiment.delete_trial(0)
     service.close()
     assert folder_store.list("studies/e/out") == ["studies/e/out/1.json"]
+    assert folder_store.list("studies/e/deleted") == ["studies/e/deleted/0.json"]
     # As after a kill between the deletion and that of the record.
     folder_store.put("studies/e/out/0.json", b"{}")
     again = Service(StoreBackend(folder_store))
