@@ -123,7 +123,7 @@ def test_a_lost_journal_is_made_again_without_it(study: Study, command: Callable
 def test_a_deletion_that_was_cut_short_is_completed(
     study: Study,
 ) -> None:
-    study.optimizer.delete(0, lambda _: None)
+    study.optimizer.delete(0)
     assert "studies/s/out/0.json" in left(study)
     Study.open(study.run.store, "s")
     assert left(study) == ["studies/s/attempts/0/0002-aside.json", "studies/s/deleted/0.json"]
@@ -145,7 +145,7 @@ def test_a_pruner_does_not_compare_with_it(deletes: bool, tmp_path: Path) -> Non
 
     good = [number for number in range(9) if not is_pruned(0.0)]
     for number in good if deletes else ():
-        optimizer.delete(number, lambda _: None)
+        optimizer.delete(number)
     assert is_pruned(1.0) is not deletes
     assert optimizer.study.best_value == (1.0 if deletes else 0.0)
 
@@ -158,8 +158,8 @@ def test_two_processes_delete_at_once(tmp_path: Path) -> None:
     for each in (one, other):
         each.storage.follows = False  # type: ignore[attr-defined]
         each.refresh()
-    one.delete(0, lambda _: None)
-    other.delete(1, lambda _: None)
+    one.delete(0)
+    other.delete(1)
     assert optimizer_at(url).deleted == {0, 1}
 
 
@@ -167,7 +167,7 @@ def test_the_dashboard_s_storage_shows_a_blank_trial(tmp_path: Path) -> None:
     optimizer = optimizer_at(f"{tmp_path}/s.journal")
     for value in (1.0, 2.0):
         optimizer.tell(optimizer.ask().number, Told("success", (value,)))
-    optimizer.delete(0, lambda _: None)
+    optimizer.delete(0)
     shown = RemainingTrials(optimizer.storage, 0)
     first, second = shown.get_all_trials(0)
     assert (first.state.name, first.params, second.value) == ("FAIL", {}, 2.0)

@@ -243,7 +243,7 @@ class Optimizer:
         trial_id = storage.get_trial_id_from_study_id_trial_number(self.study_id, number)
         return write_trial(storage, trial_id, write, admit)
 
-    def delete(self, number: int, admit: Admit) -> None:
+    def delete(self, number: int, admit: Admit = lambda _: None) -> None:
         """Delete a trial; nothing learns from it, and its point is free again.
 
         One thread at a time may do so. `admit` is called with the trial before the write, and may

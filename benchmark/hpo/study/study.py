@@ -388,6 +388,6 @@ class Study(ShownStudy):
                         f"an earlier one is missing in {store.url}."
                     )
             if number not in self.optimizer.deleted and str(number) in gone:
-                self.optimizer.delete(number, lambda _: None)
+                self.optimizer.delete(number)
             elif number in self.optimizer.deleted and str(number) in out | tasks:
                 forget_trial(run, self.optimizer, number)

@@ -295,13 +295,21 @@ class Experiment:
             NotFoundError: there is no such trial.
             ConflictError: a client may be running it.
         """
+
+        def check(trial: FrozenTrial) -> None:
+            if trial.state.name == "RUNNING":
+                name = self.terms.experiment
+                raise ConflictError(
+                    f"Trial {number} of '{name}' is running; end it before you delete it."
+                )
+
         with self._opened.leases.exclusive():
             self._tally.look()
-            self._check_not_running(self.trial(number))
+            check(self.trial(number))
             if self._changes.kept().get(USED_UP):
                 self._changes.keep(USED_UP, False)
             self._used_up = None
-            self.optimizer.delete(number, self._check_not_running)
+            self.optimizer.delete(number, check)
             self._tally.look()
         self._suggestions.told()
         self._on_told(self, number)
@@ -360,26 +368,15 @@ class Experiment:
         if number in self.optimizer.deleted:
             raise self._no_trial(number)
 
-    def _check_not_running(self, trial: FrozenTrial) -> None:
-        if trial.state.name == "RUNNING":
-            raise ConflictError(
-                f"Trial {trial.number} of '{self.terms.experiment}' is running; end it before you "
-                "delete it."
-            )
-
     def _no_trial(self, number: int) -> NotFoundError:
         return NotFoundError(f"There is no trial {number} in '{self.terms.experiment}'.")
 
     def _unfinished(self, number: int) -> FrozenTrial:
         trial = self.trial(number)
         if trial.state.is_finished():
-            raise self._ended(number)
+            name = self.terms.experiment
+            raise ConflictError(f"Trial {number} of '{name}' has ended already; ask for a new one.")
         return trial
-
-    def _ended(self, number: int) -> ConflictError:
-        return ConflictError(
-            f"Trial {number} of '{self.terms.experiment}' has ended already; ask for a new one."
-        )
 
     def _anothers(self, number: int) -> ConflictError:
         return ConflictError(

@@ -139,12 +139,12 @@ def test_a_queued_point_that_a_command_deletes_meanwhile_is_not_given_out(
         def looked() -> list[int]:
             found = look()
             if 0 in found and not there.optimizer.deleted:
-                there.optimizer.delete(0, lambda _: None)
+                there.optimizer.delete(0)
             return found
 
         monkeypatch.setattr(here._tally, "queued", looked)
         assert [given.number for given in here.ask()] == [1]
-        assert numbers(there) == [1]
+        assert numbers(here) == [1]
     one.close()
     other.close()
 
