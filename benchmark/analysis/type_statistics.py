@@ -109,6 +109,16 @@ def overall(
 def _found(
     frame: pd.DataFrame, comparison: Comparison, standing: Standing | None, seed: int
 ) -> Statistics:
+    from threadpoolctl import threadpool_limits
+
+    # The matrices are so small that threads would spend their processor time on waiting.
+    with threadpool_limits(limits=1, user_api="blas"):
+        return _computed(frame, comparison, standing, seed)
+
+
+def _computed(
+    frame: pd.DataFrame, comparison: Comparison, standing: Standing | None, seed: int
+) -> Statistics:
     means = comparison.means
     mean_ranks = ranking.ranks(means).mean()
     scores = scaling.scaled(means)

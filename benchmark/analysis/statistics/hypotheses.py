@@ -154,29 +154,47 @@ def signed_rank(differences: NDArray[np.float64]) -> Wilcoxon:
         z = (positive - total / 2) / (np.sqrt((ranks.astype(float) ** 2).sum()) / 2)
         below, above = float(ndtr(z)), float(ndtr(-z))
     else:
-        below = _at_most(ranks, positive)
-        above = _at_most(ranks, total - positive)  # The distribution is symmetric.
+        fewer = min(positive, total - positive)
+        tail, rest = _tails(np.sort(ranks), fewer)
+        below, above = (tail, rest) if positive == fewer else (rest, tail)
     return Wilcoxon(min(1.0, 2 * min(below, above)), min(1.0, below), 0.5**count)
 
 
-def _at_most(ranks: NDArray[np.int64], most: int) -> float:
-    """The chance that the sum of ranks, each counted with a chance of 1/2, is at most `most`."""
-    total = int(ranks.sum())
-    if 2 * most < total:
-        return float(_lower_half(np.sort(ranks).tobytes())[most])
-    return 1.0 if most >= total else 1.0 - _at_most(ranks, total - most - 1)
+def _tails(ranks: NDArray[np.int64], fewer: int) -> tuple[float, float]:
+    """The chances that the sum of ranks, each counted with a chance of 1/2, is at most `fewer`,
+    and at least: the distribution is symmetric.
+
+    Args:
+        ranks: sorted.
+        fewer: a sum of at most half of all ranks.
+    """
+    total, unit = int(ranks.sum()), int(np.gcd.reduce(ranks))
+    steps = ranks // unit
+    # Without ties one distribution serves all pairs with as many zeros.
+    shared = bool((np.diff(ranks) > 0).all())
+    if shared:
+        sums = _lower_sums(steps.tobytes(), int(steps.sum()) // 2)
+    else:
+        sums = _sums(steps, fewer // unit)
+    rest = 1.0 - float(sums[(fewer - 1) // unit]) if fewer else 1.0
+    return (float(sums[fewer // unit]) if 2 * fewer < total else rest), rest
 
 
-@functools.lru_cache(maxsize=16)
-def _lower_half(ranks: bytes) -> NDArray[np.float64]:
-    """By sums up to half of all: the chance of at most that. Without ties one serves all pairs."""
-    steps = np.frombuffer(ranks, dtype=np.int64)
-    chances = np.zeros(int(steps.sum()) // 2 + 1)
-    chances[0] = 1.0
-    for rank in steps:
-        chances *= 0.5
-        chances[rank:] += chances[: max(len(chances) - rank, 0)].copy()
-    sums: NDArray[np.float64] = chances.cumsum()
+@functools.lru_cache(maxsize=128)
+def _lower_sums(ranks: bytes, most: int) -> NDArray[np.float64]:
+    return _sums(np.frombuffer(ranks, dtype=np.int64), most)
+
+
+def _sums(ranks: NDArray[np.int64], most: int) -> NDArray[np.float64]:
+    """By sums from 0 to `most`: the chance of at most that. Larger sums add nothing to them."""
+    counts = np.zeros(most + 1)
+    counts[0], reach = 1.0, 0
+    for rank in ranks.tolist():
+        if rank > most:
+            break
+        reach = min(reach + rank, most)
+        counts[rank : reach + 1] += counts[: reach + 1 - rank]
+    sums: NDArray[np.float64] = counts.cumsum() * 0.5 ** len(ranks)
     return sums
 
 
