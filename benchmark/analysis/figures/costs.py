@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
-from benchmark.analysis.figures import style
+from benchmark.analysis.figures import labels, style
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,6 +32,9 @@ CAUSE_COLOURS = dict(
 CAUSE_HATCHES = dict(
     zip(CAUSES, ("", "////", "xxxx", "....", "\\\\\\\\", "----", "||||", "oo"), strict=True)
 )
+
+MOST_NAMED = 20
+BEST_NAMED = 10
 
 
 def pareto(
@@ -58,7 +61,8 @@ def pareto(
     table["x"] = table["seconds"].where(table["seconds"] > 0, positive.min() / 3).fillna(1.0)
     figure = style.sheet(
         f"{found.title}: prediction time against score",
-        "Up and left is better; the line joins the frameworks that none other beats in both",
+        "Up and left is better; the line joins the frameworks that none other beats in both"
+        + (f"; named: those and the {BEST_NAMED} best scores" if len(table) > MOST_NAMED else ""),
         *(8.6, 5.8),
     )
     axes = figure.subplots()
@@ -71,30 +75,34 @@ def pareto(
     bottom = _contest(table["score"])
     axes.set_xlim(*_room(list(table["x"])))
     axes.set_ylim(bottom, 1.0 + 0.06 * (1.0 - bottom))
+    lowest = bottom + 0.02 * (1 - bottom)
+    table["y"] = table["score"].where(table["score"] >= bottom, lowest)
+    best = table.sort_values("score", ascending=False)
+    named = best
+    if len(table) > MOST_NAMED:
+        named = best[best.index.isin([*front.index, *best.index[:BEST_NAMED]])]
     for name, row in table.iterrows():
-        look, below = looks[str(name)], row["score"] < bottom
-        place = bottom + 0.02 * (1 - bottom) if below else row["score"]
-        axes.plot(row["x"], place, look.mark, color=look.colour, markersize=9)
-        if not below:
+        look, known = looks[str(name)], name in named.index
+        axes.plot(row["x"], row["y"], look.mark, color=look.colour, markersize=9 if known else 5)
+        if known and row["score"] >= bottom:
             axes.vlines(row["x"], row["low"], row["high"], color=look.colour, lw=1.4, alpha=0.5)
-        notes = ["0 s"] if row["seconds"] <= 0 else []
-        notes += [f"\u2193 {row['score']:.2f}"] if below else []
-        label = style.short(name) + (f" ({', '.join(notes)})" if notes else "")
-        axes.annotate(
-            label,
-            (row["x"], place),
-            xytext=(7, 8),
-            textcoords="offset points",
-            parse_math=False,
-            **style.small(style.INK),
-        )
     style.plain_powers(axes)
     axes.set_xlabel(what, fontsize=9, color=style.QUIET)
     axes.set_ylabel(
         "median scaled score; bars: middle half of data sets", fontsize=9, color=style.QUIET
     )
     style.quiet(axes)
-    return style.laid_out(figure)
+    style.laid_out(figure)
+    texts = [(row["x"], row["y"], _label(name, row, bottom)) for name, row in named.iterrows()]
+    labels.beside(figure, axes, texts, table[["x", "y"]].to_numpy(float))
+    return figure
+
+
+def _label(name: object, row: pd.Series[float], bottom: float) -> str:
+    """A name, and what its place in the figure does not show."""
+    notes = ["0 s"] if row["seconds"] <= 0 else []
+    notes += [f"\u2193 {row['score']:.2f}"] if row["score"] < bottom else []
+    return style.short(name) + (f" ({', '.join(notes)})" if notes else "")
 
 
 def _contest(scores: pd.Series[float]) -> float:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.collections import LineCollection, PathCollection
@@ -18,6 +19,7 @@ from matplotlib.transforms import Affine2D
 
 from benchmark.analysis.figures import style
 from benchmark.analysis.results.metrics import direction, shown
+from benchmark.analysis.statistics import ranking
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 GAP = 0.1
 MOST_NAMED_IN_FULL = 9
 MOST_COUNTED = 16
+MOST_SCATTERED = 30
+MOST_PERCENTS = 40
 WIDEST_LINEAR = 30.0
 
 
@@ -40,11 +44,15 @@ def dataset_means(comparison: Comparison, looks: Mapping[str, style.Look]) -> Fi
 
     A data set on which one of the two has no score is not in their square. On the diagonal line
     both are equal; the numbers in a square count the data sets on which the row's and the column's
-    framework is better.
+    framework is better. Of many frameworks the best by mean rank are shown.
     """
     metric = comparison.metrics[0] if comparison.metrics else ""
     means = comparison.gains.groupby(level=0).mean()
     means = means.loc[:, means.notna().any()] * (direction(metric) if metric else 1)
+    count = len(means.columns)
+    if count > MOST_SCATTERED:
+        best = ranking.ranks(comparison.means[means.columns]).mean().nsmallest(MOST_SCATTERED)
+        means = means.loc[:, means.columns.isin(best.index)]
     names = [str(name) for name in means.columns]
     squares = max(len(names) - 1, 1)
     unit = float(np.clip(12.0 / squares, 0.52, 2.4))
@@ -54,7 +62,8 @@ def dataset_means(comparison: Comparison, looks: Mapping[str, style.Look]) -> Fi
     figure = style.sheet(
         f"{comparison.type.capitalize()}: mean {shown([metric])} by pair",
         comparison.size
-        + ("; numbers: data sets won by row, by column" if len(names) <= MOST_COUNTED else ""),
+        + ("; numbers: data sets won by row, by column" if len(names) <= MOST_COUNTED else "")
+        + (f"; the {len(names)} best of {count} by mean rank" if len(names) < count else ""),
         *(max(width, 6.4), height),
     )
     axes = figure.add_axes((0.0, 0.0, 1.0, 1 - 0.68 / height))
@@ -207,7 +216,8 @@ def _ticks(axes: Axes, scale: _Scale, count: int) -> None:
     for position, text in scale.ticks()[:: 1 if count <= 9 else 2]:
         for row in range(1, count):
             axes.text(0.02, -row + position, text, ha="right", va="center", **common)
-        for column in range(count - 1):
+        # The numbers of neighbours would touch.
+        for column in range(0, count - 1, 1 if count <= 9 else 2):
             axes.text(column + position, -count + 1.02, text, ha="center", va="top", **common)
 
 
@@ -216,24 +226,31 @@ def win_matrix(found: Statistics) -> Figure:
     order = [str(name) for name in found.mean_ranks.dropna().sort_values(kind="stable").index]
     table = found.win_matrix.loc[order, order].to_numpy(float)
     count = len(order)
-    side = float(np.clip(0.62 * count, 2.6, 11))
+    numbered = count <= MOST_PERCENTS
+    side = float(np.clip(0.62 * count, 2.6, max(11, 0.12 * count)))
     figure = style.sheet(
         f"{found.type.capitalize()}: pairwise wins",
-        "Percent of data sets on which the row beats the column; ties count half",
+        "Percent of data sets on which the row beats the column; ties count half"
+        + ("" if numbered else "; orange: more than 50, violet: fewer"),
         *(side + 3.2, side + 2.3),
     )
     axes = figure.subplots()
     if count < 2:
         style.nothing(axes, "A comparison needs at least two frameworks")
         return style.laid_out(figure)
-    axes.imshow(table, cmap="PuOr_r", vmin=-0.15, vmax=1.15)
-    _percents(figure, axes, table, float(np.clip(150 / count, 5.5, 9)))
+    # As colours: of numbers it would colour every dot of the figure.
+    colours = mpl.colormaps["PuOr_r"]((table + 0.15) / 1.3, bytes=True)
+    axes.imshow(colours, interpolation="nearest")
+    if numbered:
+        _percents(figure, axes, table, float(np.clip(150 / count, 5.5, 9)))
     names = [style.short(name) for name in order]
-    axes.set_xticks(range(count), names, rotation=45, ha="right", rotation_mode="anchor")
+    turned = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
+    axes.set_xticks(range(count), names, **(turned if numbered else {"rotation": 90}))
     axes.set_yticks(range(count), names)
     for label in (*axes.get_xticklabels(), *axes.get_yticklabels()):
         label.set_parse_math(False)
-    axes.tick_params(length=0, labelsize=9 if count <= 14 else 7.5, labelcolor=style.INK)
+    size = 9 if count <= 14 else 7.5 if numbered else 6.5
+    axes.tick_params(length=0, labelsize=size, labelcolor=style.INK)
     for spine in axes.spines.values():
         spine.set_visible(False)
     return style.laid_out(figure)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from benchmark.analysis.type_statistics import Statistics
 
+MOST_JOINED = 30
+
 
 def mean_ranks(studies: Mapping[str, Statistics], looks: Mapping[str, style.Look]) -> Figure:
     """The leaderboard as a picture: mean ranks as dots, a panel per task type."""
@@ -68,9 +70,12 @@ def _rank_dots(axes: Axes, board: pd.DataFrame, looks: Mapping[str, style.Look])
 def critical_difference(found: Statistics, looks: Mapping[str, style.Look]) -> Figure:
     """Mean ranks on a line, joined by bars where they do not differ (Demsar, JMLR 2006).
 
-    By Nemenyi's critical difference at 0.05. The better half of the names is on the left.
+    By Nemenyi's critical difference at 0.05. The better half of the names is on the left. Many
+    frameworks have a row each.
     """
     ranks = found.mean_ranks.dropna().sort_values(kind="stable")
+    if found.difference is not None and len(ranks) > MOST_JOINED:
+        return _difference_rows(found, ranks, found.difference, looks)
     half = (len(ranks) + 1) // 2
     bars = len(found.groups)
     names = [style.short(name) for name in ranks.index]
@@ -116,6 +121,38 @@ def critical_difference(found: Statistics, looks: Mapping[str, style.Look]) -> F
             parse_math=False,
         )
     return figure
+
+
+def _difference_rows(
+    found: Statistics,
+    ranks: pd.Series[float],
+    difference: float,
+    looks: Mapping[str, style.Look],
+) -> Figure:
+    """A row per framework: a line from its mean rank over all that do not differ from it."""
+    names = [str(name) for name in ranks.index]
+    subtitle = f"{found.comparison.datasets} data sets; CD = {difference:.2f}"
+    if found.friedman:
+        subtitle += f"; Friedman p = {found.friedman.p:.2g}"
+    title = f"{found.title}: critical difference"
+    figure = style.sheet(title, subtitle, 8.6, 1.9 + 0.24 * len(names))
+    axes = figure.subplots()
+    places, values = np.arange(len(names)), ranks.to_numpy(float)
+    colours = [looks[name].colour for name in names]
+    ends = np.minimum(values + difference, len(names))
+    axes.hlines(places, values, ends, colors=colours, linewidth=2.0, alpha=0.45)
+    for place, (name, rank) in enumerate(zip(names, values, strict=True)):
+        axes.plot(rank, place, looks[name].mark, color=looks[name].colour, markersize=6)
+        transform = axes.get_yaxis_transform()
+        axes.text(1.02, place, f"{rank:.2f}", transform=transform, **style.small(style.INK))
+    axes.set_xlim(0, len(names) + 1)
+    axes.set_xlabel(
+        "mean rank; a framework does not differ at 0.05 from those whose points its line covers",
+        fontsize=9,
+        color=style.QUIET,
+    )
+    style.rows(axes, names)
+    return style.laid_out(figure)
 
 
 def _axis(axes: Axes, count: int, difference: float) -> None:

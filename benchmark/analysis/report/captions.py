@@ -25,8 +25,8 @@ _CAPTIONS = {
     ),
     "CriticalDifference": (
         "Further left is better. Frameworks under one bar do not differ significantly on these "
-        "data sets; "
-        "CD is the smallest significant difference of mean ranks."
+        "data sets; CD is the smallest significant difference of mean ranks. With more than 30 "
+        "frameworks each has a line of its own, over those behind it that it does not differ from."
     ),
     "ScaledScores": _BOXES.format(scores="scaled scores by the metric that ranks"),
     "RawDataBoxPlotF1_SCORE": _BOXES.format(scores="scaled weighted F1 scores"),

@@ -1,0 +1,87 @@
+"""Names beside the points of a figure, placed so that no two overlap."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.font_manager import FontProperties
+
+from benchmark.analysis.figures import style
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+
+SIZE = 8.5
+NEAR = 6.0
+DISTANCES = (NEAR, 16.0, 28.0, 42.0, 60.0, 80.0)
+MARK = 5.0  # Half the side of the square that a point covers, in typographic points.
+
+
+def beside(
+    figure: Figure,
+    axes: Axes,
+    labels: Sequence[tuple[float, float, str]],
+    points: NDArray[np.float64],
+) -> None:
+    """Write each label near its point, farther away with a line to it, or not at all.
+
+    Call it when the figure is laid out, since the places are in its dots.
+
+    Args:
+        figure: the figure of `axes`, with a canvas that renders.
+        axes: with its final limits and scales.
+        labels: x, y and text, the most important first.
+        points: all points, a row each, which the labels do not cover.
+    """
+    scale = 72 / figure.dpi
+    dots = axes.transData.transform(points) * scale
+    taken = np.hstack([dots - MARK, dots + MARK])
+    area = np.asarray(axes.get_window_extent().extents) * scale
+    font = FontProperties(size=SIZE)
+    renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
+    # A line is at least as high as a letter above and one below it.
+    line = renderer.get_text_width_height_descent("lp", font, ismath=False)[1]
+    for x, y, text in labels:
+        sizes = renderer.get_text_width_height_descent(text, font, ismath=False)
+        width, height = sizes[0] * scale, max(sizes[1], line) * scale + 1
+        at = axes.transData.transform((x, y)) * scale
+        for distance, across, up in _places(width, height):
+            low = at + np.array([across, up])
+            box = np.concatenate([low, low + np.array([width, height])])
+            outside = (box[:2] < area[:2]).any() or (box[2:] > area[2:]).any()
+            meets = (box[:2] < taken[:, 2:]).all(axis=1) & (taken[:, :2] < box[2:]).all(axis=1)
+            if not outside and not meets.any():
+                axes.annotate(
+                    text,
+                    (x, y),
+                    xytext=(across, up),
+                    textcoords="offset points",
+                    ha="left",
+                    va="bottom",
+                    fontsize=SIZE,
+                    color=style.INK,
+                    parse_math=False,
+                    arrowprops=None
+                    if distance == NEAR
+                    else {"arrowstyle": "-", "color": style.QUIET, "lw": 0.6, "shrinkB": 4},
+                )
+                taken = np.vstack([taken, box])
+                break
+
+
+def _places(width: float, height: float) -> Iterator[tuple[float, float, float]]:
+    """Distances, and where a text's lower left corner is from its point, the nearest first."""
+    for distance in DISTANCES:
+        right, left, middle = distance, -distance - width, -width / 2
+        above, below = 0.7 * distance, -0.7 * distance - height
+        yield distance, right, above
+        yield distance, left, above
+        yield distance, right, below
+        yield distance, left, below
+        yield distance, middle, distance + 1
+        yield distance, middle, -distance - 1 - height

@@ -1,0 +1,77 @@
+"""Figures of many frameworks stay readable: labels do not overlap, the rest is left out."""
+
+import pandas as pd
+import pytest
+from matplotlib.text import Text
+
+from benchmark.analysis import figures
+from benchmark.analysis.figures import costs, pairs, standings
+from benchmark.analysis.results.table import read_results
+from benchmark.analysis.statistics.comparable import compare
+from benchmark.analysis.type_statistics import study
+from tests.support.made_results import grid
+
+NAMES = tuple(f"framework {number:02}" for number in range(45))
+
+
+@pytest.fixture(scope="module")
+def frame(tmp_path_factory):
+    path = tmp_path_factory.mktemp("many") / "compiled_results.csv"
+    grid(frameworks=("constant", *NAMES), datasets=8).to_csv(path, index=False)
+    return read_results(path)
+
+
+@pytest.fixture(scope="module")
+def found(frame):
+    return study(frame, "classification")
+
+
+def written(axes):
+    return [text for text in axes.texts if text.get_text()]
+
+
+@pytest.mark.parametrize("near", [1.0, 1.001, 1.5])
+def test_names_in_the_scatter_of_times_do_not_overlap(found, frame, near):
+    seconds = pd.Series({name: 0.01 * near**place for place, name in enumerate(NAMES)})
+    figure = figures.pareto(found, seconds, "seconds", figures.looks(frame["MODEL"]))
+    figure.canvas.draw()
+    renderer = figure.canvas.get_renderer()
+    # Without the lines to the points.
+    boxes = [Text.get_window_extent(text, renderer) for text in written(figure.axes[0])]
+    assert costs.BEST_NAMED - 2 <= len(boxes) < len(NAMES)
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+
+
+def test_all_are_named_if_they_are_few(frame):
+    few = frame[frame["MODEL"].isin(["constant", *NAMES[:15]])]
+    seconds = pd.Series(dict.fromkeys(NAMES[:15], 0.5))
+    figure = figures.pareto(
+        study(few, "classification"), seconds, "seconds", figures.looks(few["MODEL"])
+    )
+    assert len(written(figure.axes[0])) == 15
+
+
+def test_the_critical_difference_has_a_row_for_each(found, frame):
+    figure = figures.critical_difference(found, figures.looks(frame["MODEL"]))
+    (axes,) = figure.axes
+    assert len(axes.get_yticks()) == len(found.mean_ranks) > standings.MOST_JOINED
+    ranks = found.mean_ranks.sort_values(kind="stable").to_numpy(float)
+    (lines,) = axes.collections
+    ends = [segment[:, 0] for segment in lines.get_segments()]
+    assert [start for start, _ in ends] == pytest.approx(ranks)
+    assert ends[0][1] == pytest.approx(min(ranks[0] + found.difference, len(ranks)))
+
+
+def test_the_grid_of_scatters_shows_the_best(frame):
+    comparison = compare(frame, "classification", "F1_SCORE")
+    figure = figures.dataset_means(comparison, figures.looks(frame["MODEL"]))
+    shown = {text.get_text() for text in (*figure.axes[0].texts, *figure.texts)}
+    assert any(f"the {pairs.MOST_SCATTERED} best of 46" in text for text in shown)
+    assert len(shown & {"constant", *NAMES}) == pairs.MOST_SCATTERED
+    assert "constant" not in shown
+
+
+def test_the_matrix_of_wins_has_no_numbers(found):
+    (axes,) = figures.win_matrix(found).axes
+    assert len(axes.get_xticklabels()) == 46
+    assert not axes.collections
