@@ -22,6 +22,7 @@ import sys
 import tempfile
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -230,21 +231,22 @@ def statements(url: str, rounds: int = 50) -> float:
 
     count = 0
 
-    def counted(*_: Any) -> None:
+    def counted(*arguments: Any) -> None:
         nonlocal count
-        count += 1
+        count += len(arguments[2].split("; "))  # one message may have several
+
+    def tell(experiment: Any, number: int) -> None:
+        experiment.tell(number, Ending("success", (1.0,)))
 
     service = Service(DatabaseBackend(url, None))
     tunables = {"direction": "minimize", "tunables": TUNABLES, "trials": rounds + 1}
     service.create("counted", tunables | {"algorithm": "random"})
     with service.use("counted") as experiment:
-        experiment.tell(experiment.ask()[0].number, Ending("success", (1.0,)))
+        tell(experiment, experiment.ask()[0].number)
     event.listen(Engine, "before_cursor_execute", counted)
     for _ in range(rounds):
-        with service.use("counted") as experiment:
-            (given,) = experiment.ask()
-        with service.use("counted") as experiment:
-            experiment.tell(given.number, Ending("success", (1.0,)))
+        (given,) = service.call("counted", lambda experiment: experiment.ask())
+        service.call("counted", partial(tell, number=given.number))
     service.close()
     event.remove(Engine, "before_cursor_execute", counted)
     return count / rounds
@@ -401,6 +403,8 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=500)
     parser.add_argument("--held", type=int, default=1000, help="experiments held at once")
     options = parser.parse_args()
+    # An ending by it stops the servers too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with contextlib.ExitStack() as held:
         folder = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="perf-")))
         urls = {storage: storage for storage in options.storage}

@@ -55,7 +55,7 @@ _APPEND = (
     "WHERE id = :id AND compacted <= :first {lock} ON CONFLICT DO NOTHING"
 )
 _READ = (
-    "SELECT j.id, j.compacted, r.logs FROM study_journals j LEFT JOIN study_journal_rows r "
+    "SELECT j.id, j.compacted, r.logs{more} FROM study_journals j LEFT JOIN study_journal_rows r "
     "ON r.journal = j.id AND r.first >= :first WHERE j.name = :name ORDER BY r.first"
 )
 _END = (
@@ -89,8 +89,9 @@ class JournalTable:
         self.engine = engine
         self._single = engine.execution_options(isolation_level="AUTOCOMMIT")
         lock = "FOR KEY SHARE" if engine.dialect.name == "postgresql" else ""
-        self._append = text(_APPEND.format(lock=lock))
-        self._read = text(_READ)
+        self._insert = _APPEND.format(lock=lock)
+        self._append = text(self._insert)
+        self._read = text(_READ.format(more=""))
         with engine.begin() as connection:
             if engine.dialect.name == "postgresql":
                 connection.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": _CREATING})
@@ -155,6 +156,12 @@ class JournalTable:
         with self._single.connect() as connection:
             return bool(connection.execute(self._append, row).rowcount)
 
+    def append_with(self, row: dict[str, Any], beside: str) -> bool:
+        own = f"appended AS ({self._insert} RETURNING 1)"
+        whole = text(f"WITH {own}, {beside} SELECT 1 FROM appended")  # noqa: S608
+        with self._single.connect() as connection:
+            return connection.execute(whole, row).first() is not None
+
     def read(self, name: str, first: int) -> Sequence[Any]:
         with self._single.connect() as connection:
             return connection.execute(self._read, {"name": name, "first": first}).all()
@@ -183,6 +190,24 @@ class DatabaseJournal(BaseJournalBackend):
         except SQLAlchemyError as error:
             raise self._fault(error) from error
 
+    def append_with(self, first: int, logs: Logs, beside: str, named: dict[str, Any]) -> bool:
+        """`append_at` with other writes in the same statement, on PostgreSQL.
+
+        `beside` are the terms of a WITH clause, which read from `appended` whether it is the end.
+        """
+        try:
+            return self._table.append_with(_row(self._id, first, logs) | named, beside)
+        except SQLAlchemyError as error:
+            raise self._fault(error) from error
+
+    def read_in(
+        self, connection: Connection, first: int, more: str, named: dict[str, Any]
+    ) -> tuple[Logs, Any]:
+        """`read_from` within a transaction, with the value of another expression."""
+        statement = text(_READ.format(more=f", {more} AS more"))
+        rows = connection.execute(statement, {"name": self._name, "first": first} | named).all()
+        return self._logs(rows, first), rows[0].more
+
     def read_from(self, first: int) -> Logs:
         """The logs from a number on, by one statement.
 
@@ -195,6 +220,9 @@ class DatabaseJournal(BaseJournalBackend):
             rows = self._table.read(self._name, first)
         except SQLAlchemyError as error:
             raise self._fault(error) from error
+        return self._logs(rows, first)
+
+    def _logs(self, rows: Sequence[Any], first: int) -> Logs:
         if not rows or rows[0].id != self._id:
             raise KeyError(f"The study '{self._name}' was deleted.")
         if rows[0].compacted > first:

@@ -14,6 +14,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, overload, runtime_checkable
 
 from optuna.exceptions import DuplicatedStudyError
@@ -64,6 +65,13 @@ class Compactable(Journal, Protocol):
         """Replace the logs before a number by these; False if others have replaced more."""
 
 
+class Companion(Protocol):
+    """Writes what follows from the logs, in the same statement."""
+
+    def append(self, first: int, logs: Logs, state: JournalState) -> Callable[[], bool]:
+        """The append of these logs to this state, to be called without the state's lock."""
+
+
 class CompactedError(Exception):
     """The logs from that number on were replaced by a snapshot, which must be read instead."""
 
@@ -105,9 +113,15 @@ class StudyJournal(JournalParts):
         self._stale = False
         self._written: Logs = []
         self._loaded = 0
+        self.companion: Companion | None = None
         super().__init__(journal)
         if isinstance(journal, Compactable):
             self._compact(journal)
+
+    @property
+    def journal(self) -> Any:
+        """Its backend."""
+        return self._journal
 
     def refresh(self) -> None:
         """Read what others have appended.
@@ -116,6 +130,19 @@ class StudyJournal(JournalParts):
             KeyError: the study was deleted.
         """
         self._look(None)
+
+    def refresh_by(self, read: Callable[[int], Logs]) -> None:
+        """`refresh` by a read of the caller's, of the logs from a number on."""
+        with self.turn:
+            first = self.state.log_number_read
+        try:
+            logs = read(first)
+        except CompactedError:
+            self.refresh()
+            return
+        with self.turn:
+            # Other threads may have read or appended meanwhile.
+            self.state.apply_logs(logs[self.state.log_number_read - first :])
 
     def create_new_study(
         self, directions: Sequence[StudyDirection], study_name: str | None = None
@@ -155,38 +182,42 @@ class StudyJournal(JournalParts):
             with self.turn:
                 first = self.state.log_number_read
                 plan = _plan(left, self.state)
+                # Not as the thread's own: Optuna raises if a thread's own log changes nothing.
+                logs = [{**log, "worker_id": f"{self.writer}batch"} for log in plan.logs]
+                append: Callable[[], bool] = partial(self._journal.append_at, first, logs)
+                if self.companion is not None:
+                    append = self.companion.append(first, logs, self.state)
             if plan.refused and not refreshed:
                 # What others have appended may change that.
                 self.refresh()
                 refreshed = True
                 continue
-            if plan.logs and not self._append(first, plan.logs):
+            if logs and not self._append(first, logs, append):
                 continue
             answers |= plan.answers
             left = plan.later
         return [answers[place] for place in range(len(changes))]
 
-    def _append(self, first: int, logs: Logs) -> bool:
+    def _append(self, first: int, logs: Logs, append: Callable[[], bool]) -> bool:
         """Append outside of the lock, so that others read while the disk writes."""
-        # Not as the thread's own: Optuna raises if a thread's own log changes nothing.
-        marked = [{**log, "worker_id": f"{self.writer}batch"} for log in logs]
-        is_end = self._append_at(first, marked)
+        is_end = self._tried(append)
         with self.turn:
             if is_end and self.state.log_number_read == first:
-                self.state.apply_logs(_as_read(marked))
+                self.state.apply_logs(_as_read(logs))
             else:
                 self._read()
         return is_end
 
-    def _append_at(self, first: int, logs: Logs) -> bool:
+    def _tried(self, append: Callable[[], bool]) -> bool:
         try:
-            return self._journal.append_at(first, logs)
+            return append()
         except BaseException:
             self._stale = True  # a failing database may have committed
             raise
 
     def append_own(self, logs: Logs) -> None:
-        while not self._append_at(self.state.log_number_read, logs):
+        journal = self._journal
+        while not self._tried(partial(journal.append_at, self.state.log_number_read, logs)):
             self._read()
         self._written = logs
 

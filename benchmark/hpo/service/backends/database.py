@@ -115,7 +115,7 @@ class DatabaseBackend(Backend):
             definition,
             terms,
             storage,
-            self._leases_of(study),
+            self._leases_of(study, storage),
             run,
             alone=not self._shared,
             close=close,
@@ -156,11 +156,12 @@ class DatabaseBackend(Backend):
             raise missing(study)
         return self._rdb
 
-    def _leases_of(self, study: str) -> Leases:
+    def _leases_of(self, study: str, storage: BaseStorage | None = None) -> Leases:
         if self._shared:
             from benchmark.hpo.service.backends.database_leases import DatabaseLeases
 
-            return DatabaseLeases(self._engine, study)
+            journal = storage if isinstance(storage, StudyJournal) else None
+            return DatabaseLeases(self._engine, study, journal)
         return self._leases.setdefault(study, MemoryLeases())
 
     def _run(self, definition: StudyDefinition, terms: Terms) -> Run | None:

@@ -45,11 +45,11 @@ class Take:
 
 @dataclass
 class Wanted:
-    """An ask under way, and what it was given so far."""
+    """An ask under way, and what it was given so far. `lease_s`: "own" for the experiment's."""
 
     count: int
     key: str | None
-    lease_s: float | None
+    lease_s: Any
     given: list[AssignedTrial] = field(default_factory=list)
 
 
@@ -87,10 +87,12 @@ class Assignment:
         """What these asks can have now, by one write; whether each needs no suggestion more."""
         answers: list[bool | BaseException] = []
         taken: list[tuple[Wanted, Take]] = []
-        with self._opened.leases.exclusive(), self._tally.still():
+        with self._opened.leases.exclusive() as is_read, self._tally.still(is_read=is_read):
             free: Iterator[int] | None = None
             for wanted in asks:
                 try:
+                    if wanted.lease_s == "own":
+                        wanted.lease_s = self._tally.limits().lease_s
                     if not wanted.given:
                         if wanted.key and any(one.key == wanted.key for _, one in taken):
                             answers.append(False)  # it is given the same in the next round
@@ -159,8 +161,7 @@ class Assignment:
 
     def _free(self) -> Iterator[int]:
         """Trials whose client has not been heard of for too long."""
-        holders = self._opened.leases.holders(self._tally.running())
-        return iter([number for number, lease in holders.items() if lease is None])
+        return iter(self._opened.leases.free(self._tally.running()))
 
     def _reassign(
         self, free: Iterator[int], count: int, key: str | None, lease_s: float | None

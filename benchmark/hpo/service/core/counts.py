@@ -48,7 +48,7 @@ class Tally:
 
     def __init__(self, optimizer: Optimizer, limits: Callable[[], Limits], *, alone: bool) -> None:
         self._optimizer = optimizer
-        self._limits = limits
+        self.limits = limits
         self._alone = alone
         self._counts = Counts()
         self._walked = 0
@@ -68,9 +68,12 @@ class Tally:
             self._walk()
 
     @contextlib.contextmanager
-    def still(self) -> Iterator[None]:
+    def still(self, *, is_read: bool = False) -> Iterator[None]:
         """In it the storage is looked at once for this thread, which keeps other servers out."""
-        if not self._alone:
+        if is_read:
+            with self._turn:
+                self._walk()
+        elif not self._alone:
             self.look()
         self._still_for = threading.get_ident()
         try:
@@ -109,7 +112,7 @@ class Tally:
         with self._turn:
             self._refresh()
             running = len(self._running) + taken
-            parallel = self._limits().parallel
+            parallel = self.limits().parallel
             full = parallel is not None and running >= parallel
             return not full and self._is_within(taken)
 
@@ -155,7 +158,7 @@ class Tally:
                 self._counts.stopped |= ending.stops
 
     def _is_within(self, taken: int = 0) -> bool:
-        counts, limits = self._counts, self._limits()
+        counts, limits = self._counts, self.limits()
         if counts.asked + taken >= limits.trials:
             return False
         if limits.max_cost is not None and counts.cost >= limits.max_cost:

@@ -65,6 +65,10 @@ class BusyError(ServiceError):
     code = "busy"
 
 
+class FoundedAgainError(BusyError):
+    """Another server has deleted the experiment and founded another of its name."""
+
+
 class TooLargeError(ServiceError):
     """More bytes came than may."""
 

@@ -133,8 +133,7 @@ class Experiment:
             FinishedError: it was stopped, or its budget is used up and every trial told.
             BusyError: too many clients wait for its sampler.
         """
-        time_s = self.limits.lease_s if lease_s == "own" else lease_s
-        wanted = Wanted(count, key, time_s)
+        wanted = Wanted(count, key, lease_s)
         if not self._waiting.acquire(blocking=False):
             raise BusyError(
                 f"{MOST_WAITING} clients wait for the sampler of '{self.terms.experiment}'; try "
@@ -178,6 +177,8 @@ class Experiment:
         try:
             first = self.optimizer.tell(number, told_of(ending), admit)
         except KeyError:
+            if not self.is_current():
+                raise  # not a trial is missing, but the experiment
             raise self._no_trial(number) from None
         if first:
             self._opened.leases.release(number)
@@ -189,7 +190,8 @@ class Experiment:
             self._suggestions.told()
             self._on_told(self, number)
             return True
-        # Its first tell may have failed after the write, and left no record.
+        # Another server may have deleted it; its first tell may have left no record.
+        self.optimizer.refresh()
         self._on_told(self, number)
         trial = self.trial(number)
         if is_same(trial, ending):
@@ -298,10 +300,8 @@ class Experiment:
 
         def check(trial: FrozenTrial) -> None:
             if trial.state.name == "RUNNING":
-                name = self.terms.experiment
-                raise ConflictError(
-                    f"Trial {number} of '{name}' is running; end it before you delete it."
-                )
+                of = f"Trial {number} of '{self.terms.experiment}'"
+                raise ConflictError(f"{of} is running; end it before you delete it.")
 
         with self._opened.leases.exclusive():
             self._tally.look()

@@ -7,6 +7,7 @@ server that was killed goes on with the same promises; their time begins again t
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 import time
 from dataclasses import dataclass
@@ -27,14 +28,14 @@ class Lease:
 class Leases(Protocol):
     """The leases of one experiment. All but `renew` and `release` are called in `exclusive`."""
 
-    def exclusive(self) -> contextlib.AbstractContextManager[None]:
-        """One ask at a time, over all processes."""
+    def exclusive(self) -> contextlib.AbstractContextManager[bool]:
+        """One ask at a time, over all processes; whether the storage was read again in it."""
 
     def grant(self, number: int, token: str, lease_s: float | None) -> None:
         """From now on the trial is of who has the token."""
 
-    def holders(self, running: Iterable[int]) -> dict[int, Lease | None]:
-        """The lease of each of the running trials; None where it has ended or was never."""
+    def free(self, running: Iterable[int]) -> list[int]:
+        """Those of the running trials whose lease has ended or was never."""
 
     def renew(self, number: int, token: str, lease_s: float | None) -> bool:
         """Begin the lease's time again; False where the trial is another's."""
@@ -52,9 +53,9 @@ class MemoryLeases:
         self._leases: dict[int, Lease] = {}
 
     @contextlib.contextmanager
-    def exclusive(self) -> Iterator[None]:
+    def exclusive(self) -> Iterator[bool]:
         with self._turn:
-            yield
+            yield False
 
     def grant(self, number: int, token: str, lease_s: float | None) -> None:
         ends = None if lease_s is None else self._clock() + lease_s
@@ -66,14 +67,11 @@ class MemoryLeases:
         if lease is None or lease.token != token:
             self.grant(number, token, lease_s)
 
-    def holders(self, running: Iterable[int]) -> dict[int, Lease | None]:
+    def free(self, running: Iterable[int]) -> list[int]:
         now = self._clock()
-        found: dict[int, Lease | None] = {}
-        for number in running:
-            lease = self._leases.get(number)
-            over = lease is not None and lease.ends_s is not None and lease.ends_s <= now
-            found[number] = None if over else lease
-        return found
+        found = ((number, self._leases.get(number)) for number in running)
+        ends = [(n, -math.inf if one is None else one.ends_s) for n, one in found]
+        return [number for number, end in ends if end is not None and end <= now]
 
     def renew(self, number: int, token: str, lease_s: float | None) -> bool:
         lease = self._leases.get(number)

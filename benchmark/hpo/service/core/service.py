@@ -20,13 +20,18 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from benchmark.errors import BenchmarkError, StoreError
 from benchmark.hpo.objectives.objective import EXTERNAL
 from benchmark.hpo.samplers.algorithms import ALGORITHMS, AUTO, PRUNERS, sampler_of
 from benchmark.hpo.service.core.backend import storage_faults
-from benchmark.hpo.service.core.errors import BusyError, ForbiddenError, InvalidError, NotFoundError
+from benchmark.hpo.service.core.errors import (
+    ForbiddenError,
+    FoundedAgainError,
+    InvalidError,
+    NotFoundError,
+)
 from benchmark.hpo.service.core.experiment import Experiment
 from benchmark.hpo.service.core.records import Recorder
 from benchmark.hpo.service.core.terms import Terms, study_of
@@ -34,7 +39,7 @@ from benchmark.hpo.spec.study_file import define
 from benchmark.records.results import utc_now
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from benchmark.hpo.service.core.backend import Backend
     from benchmark.hpo.service.core.counts import Counts
@@ -45,6 +50,7 @@ MOST_CHOICES = 10_000
 MOST_TRIALS = 1_000_000
 _SAMPLERS = 32
 _CHECKED_S = 1.0
+_T = TypeVar("_T")
 _log = logging.getLogger("benchmark.hpo.service")
 _patterns: ContextVar[tuple[str, ...]] = ContextVar("patterns", default=())
 
@@ -118,20 +124,22 @@ class Service:
         return study
 
     @contextlib.contextmanager
-    def use(self, experiment: str) -> Iterator[Experiment]:
+    def use(self, experiment: str, *, looks: bool = True) -> Iterator[Experiment]:
         """The experiment, by its own name or its study's, opened while the block lasts.
+
+        It has what other servers wrote before; without `looks` the block must read that itself.
 
         Raises:
             NotFoundError: there is none.
             ConflictError: another process drives it.
-            BusyError: another server has founded it again while the block ran.
+            FoundedAgainError: another server has founded it again while the block ran.
             ForbiddenError: the request may not use it.
         """
         study = self._study(experiment)
         held = self._hold(study)
         try:
             with storage_faults():
-                found = self._opened(study, held)
+                found = self._opened(study, held, looks=looks)
                 # Its own name: a study's name is another one of the same experiment.
                 _check_permitted(found.terms.experiment)
                 yield found
@@ -145,12 +153,21 @@ class Service:
                 raise NotFoundError(f"There is no experiment '{experiment}'.") from error
             if held.experiment is None or held.experiment.is_current():
                 raise
-            raise BusyError(
+            raise FoundedAgainError(
                 f"The experiment '{experiment}' was founded again meanwhile; try again."
             ) from error
         finally:
             self._let_go(study, held)
             self._rest()
+
+    def call(self, experiment: str, call: Callable[[Experiment], _T]) -> _T:
+        """Call with the experiment what reads itself what other servers wrote."""
+        try:
+            with self.use(experiment, looks=False) as found:
+                return call(found)
+        except FoundedAgainError:
+            with self.use(experiment) as found:
+                return call(found)
 
     @contextlib.contextmanager
     def use_in_memory(self, experiment: str) -> Iterator[Experiment | None]:
@@ -250,7 +267,9 @@ class Service:
             return experiment
         return _study_named(experiment)
 
-    def _opened(self, study: str, held: _Held) -> Experiment:
+    def _opened(self, study: str, held: _Held, *, looks: bool = True) -> Experiment:
+        if not looks and (found := held.experiment) is not None:
+            return found
         with held.opening:
             if held.experiment is not None and not held.experiment.is_current():
                 held.experiment.close()

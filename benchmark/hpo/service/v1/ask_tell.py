@@ -61,8 +61,7 @@ class AskTell:
         return await self._threads.quick(self._using, name, answers.tell, number, body)
 
     def _using(self, name: str, call: Callable[..., Any], *arguments: Any) -> Any:
-        with self._service.use(name) as experiment:
-            return call(experiment, *arguments)
+        return self._service.call(name, lambda experiment: call(experiment, *arguments))
 
 
 class ShortCut:

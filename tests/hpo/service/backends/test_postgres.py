@@ -7,8 +7,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from sqlalchemy import event, text
 
 from benchmark.hpo import Client
+from benchmark.hpo.service.backends.database import DatabaseBackend
+from benchmark.hpo.service.core.endings import Ending
+from benchmark.hpo.service.core.errors import ConflictError, NotFoundError
+from benchmark.hpo.service.core.service import Service
 
 pytestmark = pytest.mark.integration
 TUNABLES: list[dict[str, Any]] = [
@@ -75,3 +80,55 @@ def test_a_lease_of_a_killed_server_is_kept_and_ends(
     (again,) = survivor.ask(count=2)
     assert (again.number, again.params) == (short.number, short.params)
     survivor.post(f"/trials/{first.number}/heartbeat", {"lease": first.lease})
+
+
+def test_leases_are_written_with_the_journal(postgres: str) -> None:
+    """In a round of ask and tell there are two commits that wait for the disk."""
+    backends = [DatabaseBackend(postgres, None) for _ in range(2)]
+    one, other = (Service(backend) for backend in backends)
+    declared = {"direction": "minimize", "tunables": TUNABLES, "trials": 9, "algorithm": "random"}
+    one.create("e", declared)
+    statements: list[str] = []
+
+    def held() -> list[int]:
+        with backends[1]._engine.connect() as connection:
+            rows = connection.execute(text("SELECT number FROM service_leases ORDER BY number"))
+            return [row[0] for row in rows]
+
+    one.call("e", lambda experiment: experiment.ask())
+    event.listen(
+        backends[0]._engine,
+        "before_cursor_execute",
+        lambda *arguments: statements.extend(arguments[2].split("; ")),
+    )
+    one.call("e", lambda experiment: experiment.ask())
+    one.call("e", lambda experiment: experiment.tell(1, Ending("success", (1.0,))))
+    words = [statement.split()[0] for statement in statements]
+    assert words == ["BEGIN", "SELECT", "SELECT", "WITH", "COMMIT", "WITH"]
+    assert held() == [0]
+    with other.use("e") as there:
+        assert [given.number for given in there.ask(key="k", lease_s=0.0)] == [2]
+        assert [given.number for given in there.ask(key="k", lease_s=60.0)] == [2]  # still its own
+        (again,) = one.call("e", lambda experiment: experiment.ask(lease_s=0.0))
+        assert again.number == 3
+        (given,) = there.ask()
+        assert (given.number, given.again) == (3, True)
+        one.call("e", lambda experiment: experiment.enqueue([{"x0": 0.5, "x1": 0.5, "x2": 0.5}]))
+        with pytest.raises(ConflictError), one.use("e") as here:
+            here.tell(3, Ending("success", (1.0,)), again.token)
+        assert [given.number for given in there.ask()] == [4]
+        assert held() == [0, 2, 3, 4]
+        with pytest.raises(ZeroDivisionError), there._opened.leases.exclusive():
+            raise ZeroDivisionError
+        there.tell(3, Ending("failure"))
+    assert held() == [0, 2, 4]
+    assert one.call("e", lambda experiment: experiment.running()) == [0, 2, 4]
+    other.delete("e")
+    other.create("e", declared)
+    assert [given.number for given in one.call("e", lambda found: found.ask())] == [0]
+    other.delete("e")
+    other.create("e", declared)
+    with pytest.raises(NotFoundError, match="no trial 0"):
+        one.call("e", lambda found: found.tell(0, Ending("failure")))
+    for service in (one, other):
+        service.close()
