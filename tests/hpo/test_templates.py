@@ -57,6 +57,18 @@ def test_a_broken_template_is_refused(word: str) -> None:
     define(study(["awk", "{{n: 1}}", '{"n": 1}', "${x:-{y: 1}}", "{o: 1}"]), Path())
 
 
+@pytest.mark.parametrize("word", ["{n:.2f}", "-n={n:08.3f}", "{n:.0%}"])
+def test_a_number_format_of_python_is_a_fault(word: str) -> None:
+    with pytest.raises(StudyError, match=r"which is not formatted.*declare a 'step'"):
+        define(study(["run", word]), Path())
+    define(study(["run", "{n:-n}", "{n:.n=}", "{n:0*}"]), Path())
+
+
+def test_a_brace_that_is_never_closed_is_a_fault() -> None:
+    with pytest.raises(StudyError, match="needs a text without spaces and a closing brace"):
+        define(study("run {n"), Path())
+
+
 @pytest.mark.parametrize(
     ("wait_ready", "said"),
     [

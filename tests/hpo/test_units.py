@@ -164,7 +164,7 @@ def test_bounds_limits_and_rules_of_a_study() -> None:
     [
         ({"limits": {"time": "2 weeks"}}, "'2 weeks' is not a number with a unit such as s"),
         ({"limits": {"memory": "2min"}}, "such as MiB"),
-        ({"limits": {"memory": "200kB"}}, "as 'memory'; write a number above 0"),
+        ({"limits": {"memory": "200kB"}}, "as 'memory'; write a whole number above 0"),
         ({"limits": {"cores": "500m"}}, "0.5 as 'cores'"),
         (
             {"objective": {"command": ["x"], "metrics": {"units": {"a": "sm"}}}},

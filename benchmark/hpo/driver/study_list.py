@@ -116,7 +116,7 @@ def opened(store: Store, name: str) -> tuple[Run, StudyDefinition]:
     if name not in study_names(store):
         raise StudyError(no_study(name, store))
     run = Run.open(store, run_name(name))
-    return run, define(run.manifest.conditions["study"], Path(), f"Study '{name}'")
+    return run, define(run.manifest.conditions["study"], Path(), f"Study '{name}'", stored=True)
 
 
 def study_file(path: Path) -> Path:

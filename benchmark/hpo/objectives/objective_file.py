@@ -22,7 +22,7 @@ from benchmark.hpo.objectives.rules import (
 from benchmark.hpo.objectives.warm_up import read_warm_up, share
 from benchmark.hpo.samplers.proposal import Direction
 from benchmark.hpo.space.spelling import check_keys, meant
-from benchmark.hpo.space.templates import broken_in, plain, unknown_in
+from benchmark.hpo.space.templates import broken_in, formats_in, plain, unknown_in
 from benchmark.hpo.space.units import read_seconds
 
 if TYPE_CHECKING:
@@ -73,7 +73,11 @@ def read_objective(
         return Objective()
     if isinstance(entry, str):
         entry = {"python": entry}
-    if not isinstance(entry, dict) or sum(kind in entry for kind in KINDS) != 1:
+    kinds = [kind for kind in KINDS if isinstance(entry, dict) and kind in entry]
+    if len(kinds) > 1:
+        faults.append(f"'objective' has {' and '.join(map(repr, kinds))}; keep one of them.")
+        return Objective()
+    if not isinstance(entry, dict) or not kinds:
         faults.append(
             "The study has no 'objective'; give it one of: a 'command', a 'python' function such "
             "as 'file.py:objective', a 'benchmark' of a framework."
@@ -119,15 +123,20 @@ def read_objective(
     for text in dict.fromkeys((*objective.words, *objective.environment.values(), *ready)):
         for name in unknown_in(text, known):
             faults.append(
-                f"'objective' names {{{name}}} in '{text}', which is no tunable; "
-                f"{meant(name, sorted(known))} What is no tunable stands in two braces: "
-                f"{{{{{name}}}}}."
+                f"'objective' names {{{name}}} in '{text}', which is not a tunable; "
+                f"{meant(name, sorted(known))} Write other text in two braces: {{{{{name}}}}}."
+            )
+        for name, layout in formats_in(text, known):
+            faults.append(
+                f"'objective' has '{{{name}:{layout}}}' in '{text}', which is not formatted: it "
+                f"would become {layout}1.5, say; write {{{name}}}, and declare a 'step' for fewer "
+                "digits."
             )
         for name in broken_in(text, known):
             faults.append(
-                f"'objective' has '{{{name}:' in '{text}', where a template needs a text without "
-                f"spaces and a closing brace; write '{{{name}:TEXT}}', each word on its own in a "
-                "list. What is not a template stands in two braces."
+                f"'objective' has '{{{name}' in '{text}', where a template needs a text without "
+                f"spaces and a closing brace; write '{{{name}}}' or '{{{name}:TEXT}}', each word "
+                "on its own in a list. Write what is not a template in two braces."
             )
     _check_kind(entry, faults)
     return objective

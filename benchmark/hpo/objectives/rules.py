@@ -114,7 +114,10 @@ def read_constraint(text: str, faults: list[str]) -> Expression | None:
     """`p99 <= 200` as how far it is from being kept: p99 - 200, kept where that is <= 0."""
     sides = re.fullmatch(r"([^<>=!]+)(<=|>=)([^<>=!]+)", text)
     if sides is None:
-        faults.append(f"The constraint '{text}' is none; write it such as 'p99 <= 200'.")
+        faults.append(
+            f"The constraint '{text}' is not two sides with <= or >= between them; write it such "
+            "as 'p99 <= 200'."
+        )
         return None
     left, sign, right = sides.groups()
     low, high = (left, right) if sign == "<=" else (right, left)

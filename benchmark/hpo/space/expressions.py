@@ -25,7 +25,7 @@ from benchmark.hpo.space import dimensions
 from benchmark.hpo.space.units import LITERAL, UNITS, Unit, in_base
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 LONGEST = 2000
 DEEPEST = 250
@@ -266,6 +266,32 @@ class Expression:
             if isinstance(names[name], (int, float)) and not isinstance(names[name], bool)
         }
         return {**names, **numbers, **self._quantities}
+
+    def compared(self) -> Iterator[tuple[str, Any]]:
+        """Each name that is compared with a constant for equality, and the constant.
+
+        An element of a list is a constant of its own.
+        """
+        for node in ast.walk(self._tree):
+            if not isinstance(node, ast.Compare):
+                continue
+            sides = [node.left, *node.comparators]
+            for sign, left, right in zip(node.ops, sides, sides[1:], strict=False):
+                if isinstance(sign, (ast.Eq, ast.NotEq)):
+                    yield from self._constants(left, right)
+                    yield from self._constants(right, left)
+                elif isinstance(sign, (ast.In, ast.NotIn)):
+                    among = right.elts if isinstance(right, (ast.List, ast.Tuple, ast.Set)) else []
+                    for one in among:
+                        yield from self._constants(left, one)
+
+    def _constants(self, name: ast.expr, value: ast.expr) -> Iterator[tuple[str, Any]]:
+        if not isinstance(name, ast.Name) or name.id not in self.names:
+            return
+        if isinstance(value, ast.Constant):
+            yield name.id, value.value
+        elif isinstance(value, ast.Name) and value.id in _WORDS and value.id not in self.names:
+            yield name.id, _WORDS[value.id]
 
     def number(self, names: Mapping[str, Any], units: Mapping[str, Unit] | None = None) -> float:
         """The value as a finite number.

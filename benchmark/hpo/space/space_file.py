@@ -15,8 +15,8 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from benchmark.hpo.space.expressions import Expression, ExpressionError
-from benchmark.hpo.space.search_space import LARGEST_GRID, Space, SpaceError
+from benchmark.hpo.space import rules
+from benchmark.hpo.space.search_space import Space, SpaceError
 from benchmark.hpo.space.spelling import check_keys, meant
 from benchmark.hpo.space.tunables import LARGEST, Tunable
 from benchmark.hpo.space.units import UNITS, Unit, UnitError, in_unit, unit, unit_of
@@ -40,7 +40,6 @@ KEYS = (
     *("log", "when", "default", "layer", "unit"),
 )
 _LARGEST_EXACT = 2**53
-_TESTED_POINTS = 1000
 _NAME = re.compile(r"[^\s{}=]{1,200}")
 
 
@@ -59,10 +58,13 @@ def read_space(values: Mapping[str, Any]) -> Space:
             tunables.append(tunable)
     if not declared and not faults:
         faults.append("The space has no tunables; declare at least one under 'tunables'.")
-    forbidden = _forbidden(values.get("forbidden") or [], declared, faults)
+    names = _names(declared)
+    forbidden = rules.read_forbidden(
+        values.get("forbidden") or [], names, tunables, _units(declared), faults
+    )
     space = Space(tuple(tunables), forbidden)
     if not faults:
-        _check_rules(space, faults)
+        rules.check(space, faults)
     initial = _initial(values.get("initial") or [], space, faults) if not faults else ()
     if faults:
         raise SpaceError("\n".join(faults))
@@ -78,6 +80,12 @@ def _names(declared: Declared) -> list[str]:
     """The names of entries that have one."""
     named = (entry.get("name") for entry, _ in declared if isinstance(entry, dict))
     return [name for name in named if isinstance(name, str)]
+
+
+def _choices(declared: Declared) -> list[Any]:
+    """The choices of all entries that have some."""
+    lists = (entry.get("choices") for entry, _ in declared if isinstance(entry, dict))
+    return [choice for choices in lists if isinstance(choices, list) for choice in choices]
 
 
 def _declared(values: Mapping[str, Any], faults: list[str]) -> Declared:
@@ -128,12 +136,12 @@ def _tunable(entry: Any, layer: str | None, before: Declared, faults: list[str])
         _check_bounds(entry, kind, fault)
     when = None
     if entry.get("when") is not None:
-        when = _expression(entry["when"], _units(before), fault)
+        when = rules.read_rule(entry["when"], _units(before), fault)
     if when is not None and when.names - set(earlier):
         unknown = sorted(when.names - set(earlier))[0]
         fault(
             f"has a condition on '{unknown}', which is not an earlier tunable; "
-            f"{_suggestion(unknown, when, before)}"
+            f"{rules.suggestion(unknown, when, earlier, _choices(before))}"
         )
     if len(faults) > before_it:
         return None
@@ -185,7 +193,7 @@ def _in_unit(entry: Any, faults: list[str]) -> Any:
     try:
         own = unit(entry["unit"]) if "unit" in entry else unit_of(texts[0])
     except UnitError as error:
-        faults.append(f"{owner} has the unit {error}")
+        faults.append(f"{owner}: {error}")
         return entry
     if own is None:
         return entry  # no number at all, which is a fault found later
@@ -284,88 +292,6 @@ def _check_reach(entry: Mapping[str, Any], numbers: Mapping[str, Any], fault: An
         fault(f"has the step {step!r}, which is longer than from {low!r} to {high!r}.")
     elif step is not None and (high - low) / 2 / step > _LARGEST_EXACT:
         fault(f"has more than 2^53 steps of {step!r} to {high!r}; write a longer step, or none.")
-
-
-def _expression(text: Any, units: Mapping[str, Unit], fault: Any) -> Expression | None:
-    if not isinstance(text, str):
-        fault(f"has {text!r} instead of an expression; write it as a text.")
-        return None
-    try:
-        return Expression(text, units)
-    except ExpressionError as error:
-        fault(f"has a wrong expression: {error}")
-        return None
-
-
-def _suggestion(name: str, rule: Expression, known: Declared) -> str:
-    """What to write instead of an unknown name: a text in quotes, or another name."""
-    lists = [entry.get("choices") for entry, _ in known if isinstance(entry, dict)]
-    if not any(name in choices for choices in lists if isinstance(choices, list)):
-        return meant(name, _names(known))
-    quoted = re.sub(rf"(?<![\w'\"]){re.escape(name)}(?![\w'\"])", f"'{name}'", rule.text)
-    return f'write a text in single quotes and the expression in double quotes: "{quoted}".'
-
-
-def _forbidden(entries: Any, declared: Declared, faults: list[str]) -> tuple[Expression, ...]:
-    """Rules as expressions, or as a combination of values `{gc: G1, heap: 512}`."""
-    if not isinstance(entries, list):
-        faults.append("'forbidden' must be a list of expressions over tunables.")
-        return ()
-    rules, names, units = [], set(_names(declared)), _units(declared)
-    for entry in entries:
-        if isinstance(entry, dict):
-            text = " and ".join(f"{name} == {value!r}" for name, value in entry.items())
-        else:
-            text = entry
-        before = len(faults)
-        rule = _expression(text, units, lambda fault: faults.append(f"'forbidden' {fault}"))
-        if rule is None or len(faults) > before:
-            continue
-        unknown = sorted(rule.names - names)
-        if unknown:
-            faults.append(
-                f"'forbidden' references '{unknown[0]}', which is not a tunable; "
-                f"{_suggestion(unknown[0], rule, declared)}"
-            )
-        elif not rule.names:
-            faults.append(f"'forbidden' holds '{rule.text}', which references no tunable.")
-        else:
-            rules.append(rule)
-    return tuple(rules)
-
-
-def _check_rules(space: Space, faults: list[str]) -> None:
-    """Find rules that cannot be applied (a text compared with a number) or forbid every point."""
-    import itertools
-    import random
-
-    rules = [*space.forbidden, *(t.when for t in space.tunables if t.when is not None)]
-    if not rules:
-        return
-    for tunable in space.tunables:
-        equal = next((c for c in tunable.choices if tunable.choices_like(c) != [c]), None)
-        rule = next((rule for rule in rules if tunable.name in rule.names), None)
-        if equal is not None and rule is not None:
-            faults.append(
-                f"'{rule.text}' uses '{tunable.name}', but its choices "
-                f"{' and '.join(map(repr, tunable.choices_like(equal)))} are equal; leave one out, "
-                "or write texts in quotes."
-            )
-            return
-    try:
-        size = space.size()
-        if size is not None and size <= LARGEST_GRID:
-            if not any(True for _ in space.points()):
-                forbidden = ", ".join(f"'{rule.text}'" for rule in space.forbidden)
-                faults.append(
-                    f"Every point of the space is forbidden by {forbidden}; relax these rules."
-                )
-            return
-        generator = random.Random(0)  # noqa: S311  # nosec B311 # points
-        for _ in itertools.repeat(None, _TESTED_POINTS):
-            space.draw(generator)
-    except SpaceError as error:
-        faults.append(str(error))
 
 
 def _initial(entries: Any, space: Space, faults: list[str]) -> tuple[dict[str, Any], ...]:

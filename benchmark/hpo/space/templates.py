@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 
 _PLACE = re.compile(r"\{\{([^{}]*)\}\}|\{([^{}\s:]+):([^{}\s]+)\}|\{([^{}\s]+)\}")
 
-
-# The start of a template that is none: it has a space, no text or no end.
-_BROKEN = re.compile(r"\{([^{}\s:]+):")
+# A number format of Python with a precision; no option of a command looks like it.
+_FORMAT = re.compile(r"[+ ]?0?[0-9]*,?\.[0-9]+[eEfFgG%]?")
+# The start of a template that is not one: it has a space, no text or no end.
+_BROKEN = re.compile(r"\{([^{}\s:]+):|(?<!\{)\{([^{}\s:]+)$")
 
 
 def filled(text: str, params: Mapping[str, Any]) -> str:
@@ -47,10 +48,17 @@ def unknown_in(text: str, known: Collection[str]) -> Iterator[str]:
     return (name for name in names_in(text) if name not in known)
 
 
+def formats_in(text: str, known: Collection[str]) -> Iterator[tuple[str, str]]:
+    """The tunables whose template looks like one of Python's formats, `{x:.2f}`, and its text."""
+    found = ((place[2], place[3]) for place in _PLACE.finditer(text) if place[2] in known)
+    return ((name, layout) for name, layout in found if _FORMAT.fullmatch(layout))
+
+
 def broken_in(text: str, known: Collection[str]) -> Iterator[str]:
     """The tunables in what looks like a template and would be passed as it is written."""
     rest = _PLACE.sub("", text)
-    return (place[1] for place in _BROKEN.finditer(rest) if place[1] in known)
+    found = (place[1] or place[2] for place in _BROKEN.finditer(rest))
+    return (name for name in found if name in known)
 
 
 def plain(value: Any) -> str:

@@ -49,7 +49,8 @@ def read_limits(entry: Any, faults: list[str]) -> dict[str, Any]:
         whole = key == "time" or type(value) is int
         shared = key == "cores" and type(value) is int and value == 0
         if type(value) not in (int, float) or not (0 < value < 1e9 or shared) or not whole:
-            faults.append(f"'limits' has {value!r} as '{key}'; write a number above 0{_OR[key]}.")
+            number = "number" if key == "time" else "whole number"
+            faults.append(f"'limits' has {value!r} as '{key}'; write a {number} above 0{_OR[key]}.")
     return {key: entry.get(key, least) for key, least in _LIMITS.items()}
 
 

@@ -29,6 +29,7 @@ from benchmark.hpo.samplers.algorithms import (
     pruner_of,
 )
 from benchmark.hpo.space.layering import read_layering
+from benchmark.hpo.space.rules import without_effect
 from benchmark.hpo.space.search_space import Space, SpaceError
 from benchmark.hpo.space.space_file import declared_names, read_space
 from benchmark.hpo.space.spelling import check_keys, meant, nearest
@@ -73,9 +74,16 @@ def read_study(path: str | Path, changes: Mapping[str, Any] | None = None) -> St
 
 
 def define(
-    values: Mapping[str, Any], folder: Path, place: str = "The study", also: tuple[Path, ...] = ()
+    values: Mapping[str, Any],
+    folder: Path,
+    place: str = "The study",
+    also: tuple[Path, ...] = (),
+    *,
+    stored: bool = False,
 ) -> StudyDefinition:
     """A definition from its values, in our own form.
+
+    Rules that can never apply are faults, except in a study that is `stored` with them.
 
     Raises:
         StudyError: says every fault.
@@ -86,10 +94,10 @@ def define(
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         faults.append(
             f"'name' is {name!r}; a study's name has letters, digits, '.', '_' and '-', parts "
-            "divided by '/'."
+            "divided by '/' that start with a letter or digit."
         )
     before = len(faults)
-    space = _space(values, faults)
+    space = _space(values, faults, stored=stored)
     has_space = len(faults) == before
     said = {nearest(key, KEYS) for key in values if key not in KEYS}
     misspelt = "direction" in said or "directions" in said
@@ -243,7 +251,7 @@ def _names(entry: Any, faults: list[str]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _space(values: Mapping[str, Any], faults: list[str]) -> Space:
+def _space(values: Mapping[str, Any], faults: list[str], *, stored: bool) -> Space:
     """The declared space; none where a Python objective declares it by asking."""
     entry = values.get("objective")
     function = isinstance(entry, str) or (isinstance(entry, dict) and "python" in entry)
@@ -252,10 +260,13 @@ def _space(values: Mapping[str, Any], faults: list[str]) -> Space:
             faults.append("'forbidden' and 'initial' need declared tunables; declare them.")
         return Space(())
     try:
-        return read_space(values)
+        space = read_space(values)
     except SpaceError as error:
         faults += str(error).splitlines()
         return Space(())
+    if not stored:
+        faults += without_effect(space, values.get("forbidden"))
+    return space
 
 
 def _algorithm(entry: Any, faults: list[str]) -> tuple[Any, dict[str, Any]]:

@@ -104,7 +104,7 @@ class DatabaseBackend(Backend):
         if isinstance(storage, StudyJournal):
             # A request reads once what others have written.
             storage.follows = False
-        definition = define(kept["study"], Path(), f"Experiment '{study}'")
+        definition = define(kept["study"], Path(), f"Experiment '{study}'", stored=True)
         terms = Terms.from_json(kept["terms"], study)
         with contextlib.ExitStack() as stack:
             if self._store is not None and not self._shared:

@@ -111,7 +111,7 @@ def manifest(definition: StudyDefinition, terms: Terms) -> Manifest:
 def _read(run: Run, study: str) -> tuple[StudyDefinition, Terms]:
     conditions = run.manifest.conditions
     try:
-        definition = define(conditions["study"], Path(), f"Study '{study}'")
+        definition = define(conditions["study"], Path(), f"Study '{study}'", stored=True)
         return definition, Terms.from_json(conditions.get(TERMS), study)
     except (AttributeError, KeyError, TypeError) as error:
         raise StoreError(f"The manifest of the study '{study}' is broken: {error!r}.") from error
