@@ -3,6 +3,7 @@
 import pandas as pd
 
 from benchmark.analysis import missing
+from benchmark.analysis.figures import costs
 from tests.support.made_results import grid, results
 
 
@@ -25,6 +26,13 @@ def test_a_failure_without_cause_and_a_success_without_score():
     frame.loc[0, "CAUSE"] = ""
     frame.loc[1, "SCORE"] = float("nan")
     assert missing.by_cause(frame).loc["a"].to_dict() == {"no score": 1, "unknown": 1}
+
+
+def test_every_cause_is_drawn_and_legible(recwarn):
+    counts = pd.DataFrame({"no score": [1, 0], "a cause of its own": [0, 2]}, index=["a", "b"])
+    (axes,) = costs.failures(counts).axes
+    assert sorted(bar.get_width() for bar in axes.patches) == [0, 0, 1, 2]
+    assert not recwarn.list
 
 
 def test_classic_results_miss_what_they_do_not_name():

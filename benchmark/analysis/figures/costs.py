@@ -20,17 +20,20 @@ if TYPE_CHECKING:
 
 CAUSES = (
     *("framework", "timeout", "memory", "data", "setup", "interrupted", "infrastructure"),
-    "unknown",
+    *("unknown", "no score"),
 )
 CAUSE_COLOURS = dict(
     zip(
         CAUSES,
-        ("#0072B2", "#E69F00", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#999933", "#98a2b3"),
+        (
+            *("#0072B2", "#E69F00", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#999933"),
+            *("#98a2b3", "#F0E442"),
+        ),
         strict=True,
     )
 )
 CAUSE_HATCHES = dict(
-    zip(CAUSES, ("", "////", "xxxx", "....", "\\\\\\\\", "----", "||||", "oo"), strict=True)
+    zip(CAUSES, ("", "////", "xxxx", "....", "\\\\\\\\", "----", "||||", "oo", "++++"), strict=True)
 )
 
 MOST_NAMED = 20
@@ -219,6 +222,8 @@ def failures(absent: pd.DataFrame) -> Figure:
     """
     counts = absent[absent.sum(axis=1) > 0]
     counts = counts.loc[counts.sum(axis=1).sort_values(ascending=False, kind="stable").index]
+    # A file may have causes of its own.
+    counts = counts.T.groupby(lambda cause: cause if cause in CAUSES else "unknown").sum().T
     names = [str(name) for name in counts.index]
     figure = style.sheet(
         "Tasks without a score by cause",

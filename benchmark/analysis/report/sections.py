@@ -189,6 +189,8 @@ def other_scales(found: Statistics) -> Markup | str:
     rows = found.scales.dropna(axis=1, how="all").reindex(found.mean_ranks.sort_values().index)
     if rows.empty or not len(rows.columns):
         return ""
+    if "amlb_2024" not in rows.columns:
+        rows = rows.drop(columns="amlb_2024_of", errors="ignore")
     rows = rows.rename_axis("framework").reset_index()
     if "classic" in rows.columns:
         notch = _interval(rows["classic_low"], rows["classic_high"], ".3f", " to ")
@@ -197,11 +199,13 @@ def other_scales(found: Statistics) -> Markup | str:
     metric = shown([CLASSIC_METRIC[found.type]]) if found.type in CLASSIC_METRIC else ""
     headings = {
         **{"framework": "Framework", "amlb_2019": "AMLB 2019 mean"},
-        **{"amlb_2024": "AMLB 2024 median", "classic": "Classic median", "notch": "Notch"},
+        **{"amlb_2024": "AMLB 2024 median", "amlb_2024_of": "of data sets"},
+        **{"classic": "Classic median", "notch": "Notch"},
         "classic_mean": f"Mean {metric}",
     }
     formats = {
-        **{"amlb_2019": ".3f", "amlb_2024": ".3f", "classic": ".3f", "classic_mean": ".4g"},
+        **{"amlb_2019": ".3f", "amlb_2024": ".3f", "amlb_2024_of": ".0f"},
+        **{"classic": ".3f", "classic_mean": ".4g"},
     }
     return _html("other_scales")(metric, table(rows, headings, formats))
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from benchmark.analysis.results.amlb_form import MEASURES
-from benchmark.analysis.results.cells import empty, first_row, numbers
+from benchmark.analysis.results.cells import differ, empty, first_row, numbers
 from benchmark.analysis.results.metrics import SIGNS, canonical, known_direction
 from benchmark.errors import BenchmarkError
 from benchmark.execution.metrics import METRICS
@@ -54,7 +54,6 @@ _CAUSES = (
     ("memory", r"^memory|memoryerror|out of memory|cannot allocate|oom|bad_alloc"),
 )
 # `result` and the metric's own column are the same value, rounded to six digits or not at all.
-_SAME = 1e-4
 _NEGATED = "neg_"
 
 
@@ -192,7 +191,7 @@ def _check_same(scores: pd.Series[float], texts: pd.DataFrame, plain: str, sourc
     if plain not in texts.columns:
         return
     own = numbers(texts.loc[scores.index, plain], source)
-    differs = (scores - own).abs() > _SAME * scores.abs().clip(lower=_SAME)
+    differs = differ(scores, own)
     if differs.any():
         row = int(scores.index[int(differs.to_numpy().argmax())])
         result, other = texts["result"].iloc[row], texts[plain].iloc[row]

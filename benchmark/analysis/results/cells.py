@@ -25,6 +25,8 @@ SCORED = {
     **{"AUC": "auc", "BALANCED_ACCURACY": "balanced_accuracy", "ACCURACY": "accuracy"},
     **{"RMSE": "rmse", "MAE": "mae"},
 }
+# Two cells of one value differ by rounding at most this much, relatively.
+SAME = 1e-4
 # A mean of values that are all 1 may exceed 1 by rounding.
 _ROUNDING = 1e-9
 _LARGEST = 2**63 - 1
@@ -55,6 +57,22 @@ def numbers(texts: pd.Series[str], source: object) -> pd.Series[float]:
         raise BenchmarkError(
             f'{source}: {texts.name} is "{texts[wrong].iloc[0]}" in row {first_row(wrong)}; '
             "it must be a number or empty."
+        )
+    return found
+
+
+def seconds(texts: pd.Series[str], source: object) -> pd.Series[float]:
+    """The column as floats of at least 0, NaN where it is empty.
+
+    Raises:
+        BenchmarkError: a cell is neither a number nor empty, or negative.
+    """
+    found = numbers(texts, source)
+    wrong = found < 0
+    if wrong.any():
+        raise BenchmarkError(
+            f'{source}: {texts.name} is "{texts[wrong].iloc[0]}" in row {first_row(wrong)}; '
+            "seconds cannot be negative, so correct it, or leave it empty."
         )
     return found
 
@@ -103,6 +121,33 @@ def check_scores(frame: pd.DataFrame, source: object, names: Mapping[str, str]) 
     place = f"{source}: {names.get('SCORE', 'SCORE')}"
     for (named, way), rows in frame["SCORE"].groupby([frame["METRIC"], _told(frame)]):
         _check(rows, str(named), place, str(way))
+    columns = {metric: column for column, metric in SCORED.items()}
+    for named, rows in frame["SCORE"].groupby(frame["METRIC"]):
+        own = columns.get(canonical(str(named)), "")
+        if own in frame.columns:
+            _check_same(rows, frame.loc[rows.index, own], source, names)
+
+
+def differ(one: pd.Series[float], other: pd.Series[float]) -> pd.Series[bool]:
+    """Where two columns of one value contradict each other; what is missing does not."""
+    finite = ((one - other).abs() > SAME * one.abs().clip(lower=SAME)) & one.abs().lt(float("inf"))
+    endless = one.abs().eq(float("inf")) & (one != other) & other.notna()
+    return finite | endless
+
+
+def _check_same(
+    scores: pd.Series[float], own: pd.Series[float], source: object, names: Mapping[str, str]
+) -> None:
+    """Refuse a score that is not what the metric's own column has."""
+    wrong = differ(scores, own)
+    if wrong.any():
+        row = int(scores.index[int(wrong.to_numpy().argmax())])
+        column = str(own.name)
+        raise BenchmarkError(
+            f"{source}: {names.get('SCORE', 'SCORE')} is {float(scores[row])!r} in row {row + 1} "
+            f"and its {names.get(column, column)} is {float(own[row])!r}; the two are one value, "
+            "so correct the wrong one."
+        )
 
 
 def check_directions(frame: pd.DataFrame, source: object) -> None:

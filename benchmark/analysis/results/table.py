@@ -22,6 +22,7 @@ from benchmark.analysis.results.cells import (
     check_scores,
     first_row,
     numbers,
+    seconds,
     seeds,
 )
 from benchmark.analysis.results.mixtures import checked
@@ -39,6 +40,7 @@ NUMBERS = (
     *("RMSE", "MAE", "FIT_S", "PREDICT_S", "TOTAL_S", "OVERHEAD_S", "PEAK_MEMORY_MB", "MODELS"),
     *("SETUP_S", "INFERENCE_S", "OVERRUN_S", "ROWS", "FEATURES", "CLASSES", "DRAWN"),
 )
+SECONDS = ("FIT_S", "PREDICT_S", "TOTAL_S", "SETUP_S", "OVERRUN_S")
 # What frameworks, hosts and users name; fetch-results guards it from spreadsheets.
 TEXTS = ("MODEL", "DATASET_ID", "MESSAGE", "VERSION", "HOST", "RUN", "HARNESS", "PARAMS")
 LIMITS = ("RUNTIME", "HARD_LIMIT", "CORES", "MEMORY")
@@ -77,6 +79,7 @@ def read_results(path: str | Path | Sequence[str | Path], *, merge: bool = False
         if column in frame.columns:
             check_names(frame[column].unique(), column, source)
     check_directions(frame, source)
+    _check_pair(frame, source)
     frame = checked(frame, source, merge=merge)
     twice = frame.duplicated(KEY)
     if twice.any():
@@ -91,6 +94,16 @@ def _read_one(path: Path) -> pd.DataFrame:
     if is_amlb(frame.columns):
         frame, names = from_amlb(frame, path)
     missing = [column for column in CLASSIC if column not in frame.columns]
+    theirs = [column for column in NEEDED if column not in frame.columns]
+    if missing and len(theirs) <= 2:
+        raise BenchmarkError(
+            f"{path} lacks the column {theirs[0]}; AMLB's results have {','.join(NEEDED)}."
+        )
+    if missing and len(frame.columns) == 1:
+        raise BenchmarkError(
+            f'{path} has one column, "{str(frame.columns[0])[:60]}"; write it with commas between '
+            "its columns."
+        )
     if missing:
         raise BenchmarkError(
             f"{path} lacks the column {missing[0]}; results start with {','.join(CLASSIC)}, "
@@ -105,7 +118,8 @@ def _read_one(path: Path) -> pd.DataFrame:
             frame[column] = frame[column].map(unguarded_cell)
     for column in frame.columns:
         if column in NUMBERS or column.startswith("INFERENCE_S_"):
-            frame[column] = numbers(frame[column].rename(names.get(column, column)), path)
+            read = seconds if column.startswith("INFERENCE_S") or column in SECONDS else numbers
+            frame[column] = read(frame[column].rename(names.get(column, column)), path)
     for column in LIMITS:
         if column in frame.columns:
             frame[column] = frame[column].str.removesuffix(".0")  # 3600.0 and 3600 are one budget
@@ -131,7 +145,10 @@ def _read(path: Path) -> pd.DataFrame:
         ) from None
     except (OSError, UnicodeDecodeError, pd.errors.ParserError) as error:
         reason = " ".join(str(getattr(error, "strerror", None) or error).split())
-        raise BenchmarkError(f"{path} cannot be read as CSV: {reason}.") from None
+        raise BenchmarkError(
+            f"{path} cannot be read as CSV: {reason}; save it in UTF-8, with commas between its "
+            "columns."
+        ) from None
     header = frame.iloc[0]
     frame = frame.iloc[1:].reset_index(drop=True).set_axis(header.to_list(), axis=1)
     twice = header[header.duplicated()]
@@ -149,6 +166,17 @@ def _with_outcomes(frame: pd.DataFrame) -> pd.DataFrame:
     lost = (frame["STATUS"] == "failure") & frame["CAUSE"].isin(NO_RESULT_CAUSES)
     words = frame["CAUSE"].where(frame["CAUSE"] == "interrupted", "not run")
     return frame.assign(STATUS=frame["STATUS"].mask(lost, words))
+
+
+def _check_pair(frame: pd.DataFrame, source: object) -> None:
+    """Refuse a score without its metric and the reverse: other columns would be compared."""
+    scored = [column for column in ("METRIC", "SCORE") if column in frame.columns]
+    if len(scored) == 1:
+        other = "SCORE" if scored == ["METRIC"] else "METRIC"
+        raise BenchmarkError(
+            f"{source} has the column {scored[0]} without {other}, which belong together; add "
+            f"{other}, or remove {scored[0]} to compare weighted F1 and RMSE."
+        )
 
 
 def _check_words(frame: pd.DataFrame, path: str | Path) -> None:

@@ -58,8 +58,10 @@ def other_scales(frame: pd.DataFrame, comparison: Comparison) -> pd.DataFrame:
 
     `amlb_2019`: mean over data sets, 0 = constant predictor, 1 = tuned random forest, failures by
     the random forest. `amlb_2024`: median over data sets, 0 = random forest, 1 = best, failures by
-    the constant predictor. `classic`, `classic_low`, `classic_high`: median and notch of z-scored
-    and then 0…1 scaled weighted F1 or MSE, failures dropped for all; `classic_mean` the raw mean.
+    the constant predictor, and `amlb_2024_of` the number of these data sets: only those whose best
+    is another than the random forest have this scale. `classic`, `classic_low`, `classic_high`:
+    median and notch of z-scored and then 0…1 scaled weighted F1 or MSE, failures dropped for all;
+    `classic_mean` the raw mean.
     What a run has not the baselines or the metric for is missing.
     """
     table = pd.DataFrame(index=comparison.gains.columns)
@@ -67,6 +69,7 @@ def other_scales(frame: pd.DataFrame, comparison: Comparison) -> pd.DataFrame:
     new = scaling.amlb_2024(comparison.means)
     table["amlb_2019"] = float("nan") if old is None else ranking.seed_means(old).mean()
     table["amlb_2024"] = float("nan") if new is None else new.median()
+    table["amlb_2024_of"] = float("nan") if new is None else new.count().astype(float)
     if comparison.type not in CLASSIC_METRIC:
         return table
     metric = CLASSIC_METRIC[comparison.type]

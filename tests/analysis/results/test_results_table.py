@@ -83,6 +83,22 @@ def test_byte_order_mark_is_no_part_of_the_first_column(tmp_path):
         ([HEADER + ",METRIC,SCORE", "0,a,d,classification,1,,,,,auc,7"], "SCORE (auc) is 7.0"),
         ([HEADER + ",METRIC,SCORE", "0,a,d,classification,1,,,,,mcc,-7"], "SCORE (mcc) is -7.0"),
         (
+            [HEADER + ",AUC,METRIC,SCORE", "0,a,d,classification,1,,,,0.5,0.7,auc,0.8"],
+            "SCORE is 0.8 in row 1 and its AUC is 0.7; the two are one value",
+        ),
+        (
+            [HEADER + ",METRIC,SCORE", "0,a,d,classification,1,,,0.3,0.5,log_loss,inf"],
+            "SCORE is inf in row 1 and its LOGLOSS is 0.3",
+        ),
+        ([HEADER + ",METRIC", "0,a,d,classification,1,,,,1,auc"], "METRIC without SCORE"),
+        ([HEADER + ",SCORE", "0,a,d,classification,1,,,,1,0.5"], "SCORE without METRIC"),
+        ([HEADER + ",FIT_S", "0,a,d,regression,1,2,,,,-5"], 'FIT_S is "-5" in row 1; seconds'),
+        ([HEADER.replace(",", ";"), "0;a;d;regression;1;2;;;"], "has one column"),
+        (
+            ["task,framework,type,result,metric", "d,a,regression,1,rmse"],
+            "lacks the column fold; AMLB's results have",
+        ),
+        (
             [HEADER + ",METRIC,METRIC_DIRECTION", "0,a,d,classification,1,,,,1,auc,minimize"],
             'METRIC_DIRECTION is "minimize" for auc, which is to be maximized',
         ),
