@@ -232,6 +232,9 @@ def _without_target(name: str, target: str, columns: list[str]) -> str:
             f'Data set {name} has one column, "{columns[0][:100]}"; if {sign} divides its columns, '
             f'declare "separator": {sign}.'
         )
+    near = [each for each in columns if each.strip().lower() == target.strip().lower()]
+    if near:
+        shown = f"did you mean {json.dumps(near[0], ensure_ascii=False)}?"
     return f'Data set {name} has no column "{target}" for the target; {shown}'
 
 

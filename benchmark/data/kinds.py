@@ -129,6 +129,14 @@ def _numbers(text: pa.Array) -> tuple[pa.Array, list[str]]:
     return (floats, notes) if notes else (exact.numbers(trimmed, "target"), notes)
 
 
+_FIXES = {
+    "number": 'add the word to "missing", or declare "category"',
+    "integer": 'correct the value, or declare "number" or "category"',
+    "boolean": 'write true or false, or declare "category"',
+    "date": 'write dates as 2026-01-31 or 2026-01-31T12:00:00, or declare "category"',
+}
+
+
 def retyped(table: pa.Table, reading: Reading, place: str) -> pa.Table:
     """The table with the declared kinds; `place` is its source.
 
@@ -150,8 +158,9 @@ def retyped(table: pa.Table, reading: Reading, place: str) -> pa.Table:
             column = _as_kind(exact.combined(table.column(number)), kind, reading)
         except (pa.ArrowException, ValueError) as error:
             reason = " ".join(str(error).split())[:240].rstrip(".")
+            fix = f"; {_FIXES[kind]}" if isinstance(error, pa.ArrowException) else ""
             raise DataError(
-                f'The column "{name}" of {place} cannot be read as {kind}: {reason}.'
+                f'The column "{name}" of {place} cannot be read as {kind}: {reason}{fix}.'
             ) from None
         table = table.set_column(number, name, column)
     return table

@@ -58,7 +58,10 @@ def numbers_of(name: str, target: str, goal: pa.Array) -> pa.Array:
         )
     numbers = goal.cast(pa.float64(), safe=False)
     if not pc.all(pc.is_finite(numbers)).as_py():
-        raise DataError(f"The regression target of data set {name} holds an infinite value.")
+        raise DataError(
+            f"The regression target of data set {name} holds an infinite value; correct or remove "
+            "its row."
+        )
     return numbers
 
 

@@ -160,7 +160,7 @@ def _with_folds(declaration: Declaration, tables: list[pa.Table]) -> tuple[pa.Ta
 def _folds_of(column: pa.ChunkedArray, label: str, name: str) -> Folds:
     place = f'The split column "{label}" of data set {name}'
     if column.null_count:
-        raise DataError(f"{place} has missing values.")
+        raise DataError(f"{place} has missing values; write train, test or a fold in each row.")
     values = exact.as_text(column.combine_chunks()).to_pylist()
     if all(re.fullmatch(r"[+-]?\d{1,9}", value) for value in values):
         return _numbered([int(value) for value in values], place)

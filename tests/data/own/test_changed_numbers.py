@@ -46,3 +46,30 @@ def test_a_name_twice_is_refused_as_without_codes(tmp_path: Path) -> None:
     catalogue = Catalogue([], [str(place)])
     assert catalogue.ready(catalogue.names()) == {}
     assert catalogue.faults == {"d": 'Data set d has two columns "a"; rename one of them.'}
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "said"),
+    [
+        ("boolean", "perhaps", 'write true or false, or declare "category".'),
+        ("date", "31/12/2024", "write dates as 2026-01-31 or 2026-01-31T12:00:00, or declare"),
+        ("number", "abc", 'add the word to "missing", or declare "category".'),
+        ("integer", "1.5", 'correct the value, or declare "number" or "category".'),
+    ],
+)
+def test_a_value_that_is_not_of_its_kind_is_refused_with_a_fix(
+    tmp_path: Path, kind: str, value: str, said: str
+) -> None:
+    write(tmp_path, "d.csv", f"a,y\n{value},1\n{value},2\n".encode())
+    text = f"name: d\nfile: d.csv\ntarget: y\ncolumns: {{a: {kind}}}\n"
+    catalogue = Catalogue([], [str(write(tmp_path, "d.yaml", text.encode()))])
+    assert catalogue.ready(catalogue.names()) == {}
+    assert said in catalogue.faults["d"]
+
+
+def test_a_target_that_differs_by_white_space_is_suggested(tmp_path: Path) -> None:
+    write(tmp_path, "d.csv", b"a, y\n1,1\n2,2\n")
+    place = write(tmp_path, "d.yaml", b"name: d\nfile: d.csv\ntarget: y\n")
+    catalogue = Catalogue([], [str(place)])
+    assert catalogue.ready(catalogue.names()) == {}
+    assert catalogue.faults["d"].endswith('did you mean " y"?')
