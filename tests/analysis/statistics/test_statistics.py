@@ -240,6 +240,7 @@ def test_other_scales_are_those_of_the_reports():
     assert scales["amlb_2024"].round(6).to_dict() == {
         **{"constant": -1, "random-forest": 0, "tuned-random-forest": 0.5, "a": 1}
     }
+    assert set(scales["amlb_2024_of"]) == {frame["DATASET_ID"].nunique()}
     assert scales.loc["a", ["classic", "classic_low", "classic_mean"]].tolist() == [1, 1, 0.9]
     rest = study(frame[frame["MODEL"] == "a"], "classification").scales
     assert rest["amlb_2019"].isna().all()
