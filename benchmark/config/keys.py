@@ -137,8 +137,9 @@ def _studies(value: Any) -> Any:
         if isinstance(study, str):
             if study not in ("starter", "embedded") and not _ONE_OF_OPENML.fullmatch(study):
                 raise ValueError(
-                    f'knows no suite {json.dumps(study)[:80]}; write "starter" or "embedded", or '
-                    'one OpenML task or data set such as "task-59" or "openml-61"'
+                    f'knows no suite {json.dumps(study)[:80]}; write "starter" or "embedded", an '
+                    'OpenML suite with its type such as [271, "classification"], or one OpenML '
+                    'task or data set such as "task-59" or "openml-61"'
                 )
         elif not (
             isinstance(study, list)

@@ -12,7 +12,8 @@ is forbidden, is left out. Values are compared within their study only, so that 
 A misleading past costs little. First some of its points are measured, good and bad ones, in place
 of the random ones with which algorithms start. Only if the values that the past predicts (the mean
 of the three nearest points) and those that were measured have a significant rank correlation does
-the sampler see the past trials, on the scale of the new ones; this is tested again with each trial.
+the sampler see the past trials, on the scale of the new ones; this is tested again with each trial,
+and fewer of them are shown the more trials the study has.
 """
 
 from __future__ import annotations
@@ -42,8 +43,8 @@ if TYPE_CHECKING:
 # A label of trials: the study and the trial that the point comes from.
 WARM = "warm_start"
 # The places of the first points among a past study's, from best to worst.
-_DESIGN = (0.0, 0.1, 0.25, 0.5, 0.75)
-_PAST, _LEAST, _ENOUGH, _NEAREST, _LEVEL = 200, 5, 60, 3, 0.05
+_DESIGN = (0.0, 0.025, 0.05, 0.1, 0.5)
+_PAST, _LEAST, _ENOUGH, _NEAREST, _LEVEL = 200, 5, 45, 3, 0.05
 
 
 def keep(run: Run, definition: StudyDefinition) -> None:
@@ -150,9 +151,10 @@ class WarmStart:
             for point in points:
                 point["params"] = definition.space.typed(point["params"])
             warm.past += points
-        for share in _DESIGN:
+        for least, share in enumerate(_DESIGN):
             for points in filter(None, studies):
-                point = points[int(share * (len(points) - 1))]
+                last = len(points) - 1
+                point = points[min(max(least, int(share * last)), last)]
                 if len(warm.design) < max(_LEAST, definition.trials // 10):
                     warm.design.setdefault(identity(point["params"]), point)
         return warm
@@ -181,7 +183,7 @@ class WarmStart:
             self._own[record.task] = (at, self.sign * float(record.labels["values"][0]))
 
     def lessons(self) -> list[tuple[Params, float]]:
-        """The past on the scale of this study, if it is related; until there are enough trials."""
+        """The past on the scale of this study, if it is related; less of it with each own trial."""
         if not self.past or not _LEAST <= len(self._own) < _ENOUGH:
             return []
         import numpy as np
@@ -201,8 +203,13 @@ class WarmStart:
         if slope <= 0:
             return []
         scaled = self.sign * (offset + slope * scores)
-        pairs = zip(self.past, scaled, strict=True)
-        return [(point["params"], float(value)) for point, value in pairs]
+        # Own trials know better where the best point has moved to: of the past every second, third,
+        # ... point by value is left.
+        share = (_ENOUGH - len(values)) / (_ENOUGH - _LEAST)
+        kept = np.argsort(scores)[
+            np.linspace(0, len(scores) - 1, round(share * len(scores)), dtype=int)
+        ]
+        return [(self.past[place]["params"], float(scaled[place])) for place in kept]
 
 
 def _score(points: list[dict[str, Any]]) -> None:
