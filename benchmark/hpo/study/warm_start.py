@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 # A label of trials: the study and the trial that the point comes from.
 WARM = "warm_start"
 # The places of the first points among a past study's, from best to worst.
-_DESIGN = (0.0, 0.025, 0.05, 0.1, 0.5)
+_DESIGN = (0.0, 0.03, 0.08, 0.25, 0.75)
 _PAST, _LEAST, _ENOUGH, _NEAREST, _LEVEL = 200, 5, 45, 3, 0.05
 
 
