@@ -126,7 +126,7 @@ def main() -> int:
     parser.add_argument("--dataset", action="append", help=f"default: {', '.join(DATASETS)}")
     options = parser.parse_args()
     datasets = options.dataset or list(DATASETS)
-    found = registry.all_frameworks()
+    found = registry.scan().frameworks
     names = options.names or sorted(found, key=lambda name: (found[name].tier, name))
     print(HEAD)
     print("|---" * (HEAD.count("|") - 1) + "|")

@@ -60,13 +60,12 @@ class Change:
     notes: tuple[str, ...]
 
 
-def against(now: pd.DataFrame, before: pd.DataFrame, tolerance: float = ROPE) -> Change:
+def against(now: pd.DataFrame, before: pd.DataFrame) -> Change:
     """Compare two runs' results on the tasks that both have.
 
     Args:
         now: the newer results, see `table.read_results`.
         before: the older results.
-        tolerance: a change of scaled score within it is none.
 
     Raises:
         BenchmarkError: the two have no task in common, or a data set is scored by two metrics.
@@ -85,7 +84,7 @@ def against(now: pd.DataFrame, before: pd.DataFrame, tolerance: float = ROPE) ->
     return Change(
         frameworks,
         datasets,
-        tuple(_regressions(frameworks, tolerance)),
+        tuple(_regressions(frameworks)),
         tuple(_notes(now, before)),
     )
 
@@ -226,9 +225,9 @@ def _tested(pairs: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(values, names, columns)
 
 
-def _regressions(frameworks: pd.DataFrame, tolerance: float) -> list[str]:
+def _regressions(frameworks: pd.DataFrame) -> list[str]:
     said = []
-    worse = frameworks[(frameworks["p"] <= ALPHA) & (frameworks["change"] < -tolerance)]
+    worse = frameworks[(frameworks["p"] <= ALPHA) & (frameworks["change"] < -ROPE)]
     for name, row in worse.sort_values("change").iterrows():
         said.append(
             f"{name} got worse by {-row['change']:.3f} of the scale (p = {row['p']:.2g}, adjusted)."

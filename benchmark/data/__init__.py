@@ -16,7 +16,7 @@ from benchmark.data.folds import Folds
 from benchmark.data.splits import Split, cv, holdout, split
 
 if TYPE_CHECKING:
-    from benchmark.data.sources import Catalogue, embedded_names, find, load, of_studies
+    from benchmark.data.sources import Catalogue, embedded_names, find, load
 
 __all__ = [
     "Catalogue",
@@ -28,15 +28,12 @@ __all__ = [
     "find",
     "holdout",
     "load",
-    "of_studies",
     "split",
 ]
 
 
 # Imported on first use: a process that only runs tasks does not need the sources.
-_MODULES = dict.fromkeys(
-    ("Catalogue", "embedded_names", "find", "load", "of_studies"), "benchmark.data.sources"
-)
+_MODULES = dict.fromkeys(("Catalogue", "embedded_names", "find", "load"), "benchmark.data.sources")
 
 
 def __getattr__(name: str) -> Any:

@@ -43,7 +43,6 @@ __all__ = [
     "find",
     "is_reference",
     "load",
-    "of_studies",
     "with_hash",
 ]
 
@@ -104,15 +103,6 @@ def find(name_or_id: str | int, type: str | None = None) -> tuple[str, str | Non
     if type is not None and type != kind:
         raise DataError(_of_other_type(name, kind, type))
     return name, kind
-
-
-def of_studies(studies: Iterable[Any]) -> list[tuple[str, str | None]]:
-    """The data sets (name, type) of the configuration's `studies`, each once, in order.
-
-    The type of a single OpenML task or data set is None while unknown.
-    """
-    catalogue = Catalogue(list(studies))
-    return [(name, catalogue.type_of(name)) for name in catalogue.names()]
 
 
 class Catalogue:

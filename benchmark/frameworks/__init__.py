@@ -7,13 +7,12 @@ frameworks.ensure(frameworks.get("RandomForest")).python      # the interpreter 
 
 from benchmark.frameworks.environments import Environment, ensure, environment_hash, interpreter_for
 from benchmark.frameworks.framework import Framework
-from benchmark.frameworks.registry import Scan, all_frameworks, entry_of, get, of_entry, scan
+from benchmark.frameworks.registry import Scan, entry_of, get, of_entry, scan
 
 __all__ = [
     "Environment",
     "Framework",
     "Scan",
-    "all_frameworks",
     "ensure",
     "entry_of",
     "environment_hash",

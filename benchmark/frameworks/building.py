@@ -39,7 +39,6 @@ def build_all(
     report: Callable[[str], None] | None = None,
     *,
     verified: bool = True,
-    side_by_side: int = SIDE_BY_SIDE,
 ) -> Iterator[Built]:
     """Build what is missing; yield each framework as soon as it is done.
 
@@ -50,7 +49,7 @@ def build_all(
     groups: dict[str, list[Framework]] = {}
     for framework in frameworks:
         groups.setdefault(f"{framework.environment} {framework.lock}", []).append(framework)
-    pool = ThreadPoolExecutor(side_by_side, thread_name_prefix="environment")
+    pool = ThreadPoolExecutor(SIDE_BY_SIDE, thread_name_prefix="environment")
     try:
         waiting = [pool.submit(_built, group, report, verified) for group in groups.values()]
         for done in as_completed(waiting):

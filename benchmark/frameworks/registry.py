@@ -89,11 +89,6 @@ def of_folder(folder: Path, *, needs_lock: bool = True) -> Framework:
     return _read(folder / FILE, places, needs_lock=needs_lock)
 
 
-def all_frameworks(extra_paths: Iterable[str | Path] = ()) -> dict[str, Framework]:
-    """All usable frameworks by name; `scan` also reports broken ones."""
-    return scan(extra_paths).frameworks
-
-
 def get(
     name: str,
     extra_paths: Iterable[str | Path] = (),

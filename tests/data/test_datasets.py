@@ -5,7 +5,7 @@ import json
 import pyarrow as pa
 import pytest
 
-from benchmark.data import Dataset, embedded_names, find, load, of_studies
+from benchmark.data import Catalogue, Dataset, embedded_names, find, load
 from benchmark.data.datasets import EARLIER_HASH
 from benchmark.errors import DataError
 
@@ -163,9 +163,15 @@ def test_suites_and_names() -> None:
     assert find(43926, "regression") == ("ames", "regression")
     assert find("28") == ("openml-28", None)
     assert find("task-59", "classification") == ("task-59", "classification")
-    assert of_studies(["task-59", "openml-61"]) == [("task-59", None), ("openml-61", None)]
-    assert of_studies(["starter", "embedded", "starter"])[0] == ("breast-cancer", "classification")
-    assert len(of_studies(["starter", "embedded"])) == 16
+    elsewhere = Catalogue(["task-59", "openml-61"])
+    assert {name: elsewhere.type_of(name) for name in elsewhere.names()} == {
+        "task-59": None,
+        "openml-61": None,
+    }
+    catalogue = Catalogue(["starter", "embedded", "starter"])
+    assert catalogue.names()[0] == "breast-cancer"
+    assert catalogue.type_of("breast-cancer") == "classification"
+    assert len(catalogue.names()) == 16
 
 
 @pytest.mark.parametrize(
@@ -177,7 +183,7 @@ def test_suites_and_names() -> None:
         (lambda: find("cpu", "classification"), "is for regression"),
         (lambda: load("../suite"), "There is no data set"),
         (lambda: embedded_names("all"), '"starter" or "embedded"'),
-        (lambda: of_studies(["penguin"]), "did you mean penguins"),
+        (lambda: Catalogue(["penguin"]).names(), "did you mean penguins"),
     ],
 )
 def test_unknown_names_get_a_mend(call, words: str) -> None:

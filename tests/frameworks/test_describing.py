@@ -72,7 +72,7 @@ def test_an_h2o_of_2023_is_spoken_to(
     leader = SimpleNamespace(predict=lambda sent: OldFrame(pd.DataFrame({"predict": [3.0, 4.0]})))
     adapter.setup(problem, SimpleNamespace(cores=1, memory_mb=1500))
     columns = adapter.frames.Columns(frame, [])
-    model = adapter.Model(SimpleNamespace(leader=leader), columns, None, "RMSE")
+    model = adapter.frames.Model(SimpleNamespace(leader=leader), columns, None, "RMSE")
     assert list(adapter.predict(model, frame, problem)["predictions"]) == [3.0, 4.0]
     told = adapter.describe(model)
     assert (told["models"], told["version"], told["objective"]) == (2, "3.44.0.3", "RMSE")
@@ -89,7 +89,7 @@ def test_gama_counts_no_pipeline_that_failed(adapter_over: Adapter) -> None:
     ]
     library = SimpleNamespace(evaluations=evaluations)
     automl = SimpleNamespace(_evaluation_library=library)
-    told = adapter.describe(adapter.Model(automl, None, None, "roc_auc"))
+    told = adapter.describe(adapter.frames.Model(automl, None, None, "roc_auc"))
     assert (told["models"], len(told["leaderboard"]), told["objective"]) == (2, 3, "roc_auc")
 
 
@@ -110,7 +110,7 @@ def test_autosklearn_counts_no_run_that_failed(adapter_over: Adapter) -> None:
     }
     history = pd.DataFrame({"Timestamp": [], "single_best_optimization_score": []})
     automl = SimpleNamespace(cv_results_=results, performance_over_time_=history)
-    told = adapter.describe(adapter.Model(automl, None, None, "log_loss"))
+    told = adapter.describe(adapter.frames.Model(automl, None, None, "log_loss"))
     assert (told["models"], told["objective"]) == (2, "log_loss")
     assert [row["status"] for row in told["leaderboard"]][:2] == [further, "Success"]
 

@@ -6,7 +6,7 @@ import pytest
 from packaging.specifiers import SpecifierSet
 
 from benchmark.errors import BenchmarkError
-from benchmark.frameworks import all_frameworks, get, scan
+from benchmark.frameworks import get, scan
 
 TOML = 'description = "mine"\nversion_of = "numpy"\n'
 
@@ -57,7 +57,7 @@ def test_own_folders(tmp_path: Path) -> None:
     write(tmp_path, "mine", TOML + 'aliases = ["My"]\n')
     write(tmp_path, "sharing", TOML + 'environment = "random-forest"\n')
     alone = write(tmp_path / "other", "alone", TOML)
-    found = all_frameworks([tmp_path, alone])
+    found = scan([tmp_path, alone]).frameworks
     assert {"mine", "sharing", "alone", "constant"} <= set(found)
     assert get("MY", [tmp_path]).folder == tmp_path / "mine"
     assert found["sharing"].lock == found["random-forest"].lock

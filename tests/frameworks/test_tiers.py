@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from benchmark.execution.worker.trees import descendants
-from benchmark.frameworks import all_frameworks, get, locks
+from benchmark.frameworks import get, locks, scan
 from prove.program import configure
 from tests.frameworks.conftest import fake_java
 
@@ -26,7 +26,7 @@ HARD = {"hard-binary": "auc", "hard-multiclass": "log_loss", "hard-regression": 
 
 def of_tier(tier: int) -> list[str]:
     """The shipped frameworks of a tier, baselines left out."""
-    found = all_frameworks().values()
+    found = scan().frameworks.values()
     return [one.name for one in found if one.tier == tier and one.name not in BASELINES]
 
 

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from benchmark.frameworks import Framework
 
-ACTIONS = ("new", "check", "lock")
 SIGNS = {"ok": "ok   ", "note": "note ", "wrong": "WRONG"}
 
 

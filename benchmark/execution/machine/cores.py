@@ -22,7 +22,6 @@ from benchmark.execution.worker.cgroups import allowance
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-CAN_BIND = hasattr(os, "sched_setaffinity")
 _MB = 2**20
 _CLAIM = "\0automl-benchmark-core-{}"
 

@@ -31,11 +31,10 @@ _SIGNS = (
 
 
 class Instance:
-    """A metadata service. None of its answers is waited for longer than `patience_s`."""
+    """A metadata service. None of its answers is waited for longer than a second."""
 
-    def __init__(self, endpoint: str, patience_s: float = 1.0) -> None:
+    def __init__(self, endpoint: str) -> None:
         self.endpoint = endpoint.rstrip("/")
-        self._patience_s = patience_s
         self._token: str | None = None
 
     @staticmethod
@@ -103,7 +102,7 @@ class Instance:
             f"{self.endpoint}/latest/{path}", method=verb, headers=headers
         )
         direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with direct.open(request, timeout=self._patience_s) as answer:
+        with direct.open(request, timeout=1.0) as answer:
             return str(answer.read().decode(errors="replace"))
 
 

@@ -121,9 +121,9 @@ class SharedFolders:
         held.lock.close()
         discard(aside)
 
-    def let_go(self, keep: int = 2) -> None:
-        """Forget the older folders beyond what is worth keeping; the `keep` latest stay."""
-        while len(self._held) > keep and (
+    def let_go(self) -> None:
+        """Forget the older folders beyond what is worth keeping; the two latest stay."""
+        while len(self._held) > 2 and (
             len(self._held) > _MOST_HELD
             or sum(held.size for held in self._held.values()) > _MOST_HELD_BYTES
         ):

@@ -5,6 +5,7 @@ from collections import deque
 from typing import Deque, List, Optional
 
 _CHUNK = 1 << 16
+_HEAD, _TAIL = 1 << 18, 1 << 20
 _CHUNKS_AT_ONCE = 32
 
 
@@ -15,19 +16,11 @@ class CappedLog:
     that gets all of it too.
     """
 
-    def __init__(
-        self,
-        path: str,
-        fd: int,
-        whole: "Optional[CappedLog]" = None,
-        head: int = 1 << 18,
-        tail: int = 1 << 20,
-    ) -> None:
+    def __init__(self, path: str, fd: int, whole: "Optional[CappedLog]" = None) -> None:
         self.fd = fd
         self._whole = whole
         self._file = open(path, "wb", buffering=0)  # noqa: SIM115
-        self._head_left = head
-        self._tail_cap = tail
+        self._head_left = _HEAD
         self._tail: Deque[bytes] = deque()
         self._tail_size = 0
         self._dropped = 0
@@ -62,7 +55,7 @@ class CappedLog:
         if chunk:
             self._tail.append(chunk)
             self._tail_size += len(chunk)
-        while self._tail_size > self._tail_cap and len(self._tail) > 1:
+        while self._tail_size > _TAIL and len(self._tail) > 1:
             lost = len(self._tail.popleft())
             self._tail_size -= lost
             self._dropped += lost

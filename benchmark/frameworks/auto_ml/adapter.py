@@ -3,7 +3,6 @@
 It has no option for a budget: the hard limit is its budget.
 """
 
-import importlib.util
 import sys
 from pathlib import Path
 
@@ -11,18 +10,8 @@ import numpy as np
 import pkg_resources
 from auto_ml import Predictor
 
-
-def _load(name, *folders):
-    """A module by its file, beside this one or in a folder beside this one's."""
-    path = Path(__file__).resolve().parent.joinpath(*folders, name + ".py")
-    spec = importlib.util.spec_from_file_location("benchmark_auto_ml_" + name, str(path))
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-frames = _load("frames", "..", "shared")
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "shared"))
+import frames
 
 TARGET = "target"
 

@@ -1,6 +1,5 @@
 """AutoGluon's tabular predictor: tree models, linear ones and neighbours, stacked and weighted."""
 
-import importlib.util
 import sys
 import time
 from pathlib import Path
@@ -8,18 +7,8 @@ from pathlib import Path
 import autogluon.tabular
 from autogluon.tabular import TabularPredictor
 
-
-def _load(name, *folders):
-    """A module by its file, beside this one or in a folder beside this one's."""
-    path = Path(__file__).resolve().parent.joinpath(*folders, name + ".py")
-    spec = importlib.util.spec_from_file_location("benchmark_autogluon_" + name, str(path))
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-frames = _load("frames", "..", "shared")
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "shared"))
+import frames
 
 METRICS = {
     "log_loss": "log_loss",

@@ -3,7 +3,6 @@
 It reports success where every inner run has crashed and scores a dummy; here that is a failure.
 """
 
-import importlib.util
 import sys
 from pathlib import Path
 
@@ -13,19 +12,10 @@ import numpy as np
 from autosklearn.classification import AutoSklearnClassifier
 from autosklearn.regression import AutoSklearnRegressor
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "shared"))
+import frames
 
-def _load(name, *folders):
-    """A module by its file, beside this one or in a folder beside this one's."""
-    path = Path(__file__).resolve().parent.joinpath(*folders, name + ".py")
-    spec = importlib.util.spec_from_file_location("benchmark_autosklearn_" + name, str(path))
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-frames = _load("frames", "..", "shared")
-outcome = _load("outcome")
+outcome = frames.beside(__file__, "outcome")
 
 METRICS = {
     "log_loss": "log_loss",
@@ -40,14 +30,6 @@ METRICS = {
 # Its AUC is of two classes only.
 USUAL = {"binary": "roc_auc", "multiclass": "log_loss", "regression": "root_mean_squared_error"}
 OWN_MB, SHORTEST_RUN_S = 500, 10
-
-
-class Model:
-    """The fitted auto-sklearn, and the columns and labels that it was fitted on."""
-
-    def __init__(self, automl, columns, labels, objective):
-        self.automl, self.columns, self.labels = automl, columns, labels
-        self.objective = objective
 
 
 def fit(train, problem, limits):
@@ -74,7 +56,7 @@ def fit(train, problem, limits):
     fault = outcome.complaint_of(automl)
     if fault:
         raise RuntimeError(fault)
-    return Model(automl, columns, labels, own)
+    return frames.Model(automl, columns, labels, own)
 
 
 def predict(model, frame, problem):

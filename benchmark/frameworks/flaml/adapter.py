@@ -1,6 +1,5 @@
 """FLAML's AutoML with the task's metric, budget, cores and seed."""
 
-import importlib.util
 import json
 import sys
 from pathlib import Path
@@ -10,18 +9,8 @@ import numpy as np
 from flaml import AutoML
 from sklearn.metrics import balanced_accuracy_score, f1_score
 
-
-def _load(name, *folders):
-    """A module by its file, beside this one or in a folder beside this one's."""
-    path = Path(__file__).resolve().parent.joinpath(*folders, name + ".py")
-    spec = importlib.util.spec_from_file_location("benchmark_flaml_" + name, str(path))
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-frames = _load("frames", "..", "shared")
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "shared"))
+import frames
 
 LOG = "flaml.log"
 

@@ -1,6 +1,5 @@
 """GAMA: asynchronous evolution of scikit-learn pipelines."""
 
-import importlib.util
 import sys
 from pathlib import Path
 
@@ -8,18 +7,8 @@ import gama
 import numpy as np
 from gama import GamaClassifier, GamaRegressor
 
-
-def _load(name, *folders):
-    """A module by its file, beside this one or in a folder beside this one's."""
-    path = Path(__file__).resolve().parent.joinpath(*folders, name + ".py")
-    spec = importlib.util.spec_from_file_location("benchmark_gama_" + name, str(path))
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-frames = _load("frames", "..", "shared")
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "shared"))
+import frames
 
 METRICS = {
     "binary": {
@@ -43,14 +32,6 @@ METRICS = {
 USUAL = {"binary": "roc_auc", "multiclass": "neg_log_loss", "regression": "neg_mean_squared_error"}
 
 
-class Model:
-    """The fitted GAMA, and the columns and labels that it was fitted on."""
-
-    def __init__(self, automl, columns, labels, objective):
-        self.automl, self.columns, self.labels = automl, columns, labels
-        self.objective = objective
-
-
 def fit(train, problem, limits):
     """GAMA's own search within the budget; its files go to the work folder."""
     features = train.drop(columns=[problem.target])
@@ -72,7 +53,7 @@ def fit(train, problem, limits):
     automl.fit(columns.plain(features), target)
     if getattr(automl, "model", None) is None:
         raise RuntimeError("GAMA found no pipeline within %g s" % limits.runtime_s)
-    return Model(automl, columns, labels, settings["scoring"])
+    return frames.Model(automl, columns, labels, settings["scoring"])
 
 
 def predict(model, frame, problem):

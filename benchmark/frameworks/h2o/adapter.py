@@ -1,6 +1,5 @@
 """H2O AutoML in a Java process of the task's own, started in setup() and ended with the task."""
 
-import importlib.util
 import os
 import random
 import sys
@@ -12,19 +11,10 @@ import h2o
 from h2o.automl import H2OAutoML, get_leaderboard
 from h2o.backend import H2OLocalServer
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "shared"))
+import frames
 
-def _load(name, *folders):
-    """A module by its file, beside this one or in a folder beside this one's."""
-    path = Path(__file__).resolve().parent.joinpath(*folders, name + ".py")
-    spec = importlib.util.spec_from_file_location("benchmark_h2o_" + name, str(path))
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-frames = _load("frames", "..", "shared")
-java = _load("java")
+java = frames.beside(__file__, "java")
 
 METRICS = {
     "log_loss": "logloss",
@@ -40,14 +30,6 @@ TARGET = "target"
 PYTHON_MB, HEAP_SHARE, LEAST_HEAP_MB = 400, 0.6, 256
 # H2O gives up after 60 s, which a busy machine may need. The hard limit holds in any case.
 START_S = 600
-
-
-class Model:
-    """The finished AutoML run, and the columns and labels that it was fitted on."""
-
-    def __init__(self, automl, columns, labels, objective):
-        self.automl, self.columns, self.labels = automl, columns, labels
-        self.objective = objective
 
 
 def setup(problem, limits):
@@ -106,7 +88,7 @@ def fit(train, problem, limits):
     automl.train(y=TARGET, training_frame=_sent(data, types, "train.csv"))
     if automl.leader is None:
         raise RuntimeError("H2O built no model within %g s" % limits.runtime_s)
-    return Model(automl, columns, labels, settings["sort_metric"])
+    return frames.Model(automl, columns, labels, settings["sort_metric"])
 
 
 def predict(model, frame, problem):

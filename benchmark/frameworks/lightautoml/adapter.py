@@ -1,6 +1,5 @@
 """LightAutoML's tabular preset: linear models and boosted trees, blended; torch on the CPU."""
 
-import importlib.util
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -10,18 +9,8 @@ import torch
 from lightautoml.automl.presets.tabular_presets import TabularAutoML
 from lightautoml.tasks import Task
 
-
-def _load(name, *folders):
-    """A module by its file, beside this one or in a folder beside this one's."""
-    path = Path(__file__).resolve().parent.joinpath(*folders, name + ".py")
-    spec = importlib.util.spec_from_file_location("benchmark_lightautoml_" + name, str(path))
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-frames = _load("frames", "..", "shared")
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "shared"))
+import frames
 
 METRICS = {
     "binary": {"auc": "auc", "log_loss": "logloss", "accuracy": "accuracy"},
@@ -36,14 +25,6 @@ METRICS = {
 USUAL = {"binary": "auc", "multiclass": "crossentropy", "regression": "mse"}
 TASKS = {"binary": "binary", "multiclass": "multiclass", "regression": "reg"}
 TARGET = "target"
-
-
-class Model:
-    """The fitted AutoML, and the columns and labels that it was fitted on."""
-
-    def __init__(self, automl, columns, labels, objective):
-        self.automl, self.columns, self.labels = automl, columns, labels
-        self.objective = objective
 
 
 def fit(train, problem, limits):
@@ -69,7 +50,7 @@ def fit(train, problem, limits):
     if columns.categories:
         roles["category"] = columns.categories
     automl.fit_predict(data, roles=roles, verbose=1)
-    return Model(automl, columns, labels, metric)
+    return frames.Model(automl, columns, labels, metric)
 
 
 def predict(model, frame, problem):

@@ -1,24 +1,13 @@
 """mljar-supervised in its mode for the best models, "Compete"."""
 
-import importlib.util
 import sys
 from pathlib import Path
 
 import supervised
 from supervised.automl import AutoML
 
-
-def _load(name, *folders):
-    """A module by its file, beside this one or in a folder beside this one's."""
-    path = Path(__file__).resolve().parent.joinpath(*folders, name + ".py")
-    spec = importlib.util.spec_from_file_location("benchmark_mljar_" + name, str(path))
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-frames = _load("frames", "..", "shared")
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "shared"))
+import frames
 
 METRICS = {
     "binary": {"auc": "auc", "log_loss": "logloss", "accuracy": "accuracy"},
@@ -31,14 +20,6 @@ TASKS = {
     "multiclass": "multiclass_classification",
     "regression": "regression",
 }
-
-
-class Model:
-    """The fitted AutoML, and the columns and labels that it was fitted on."""
-
-    def __init__(self, automl, columns, labels, objective):
-        self.automl, self.columns, self.labels = automl, columns, labels
-        self.objective = objective
 
 
 def fit(train, problem, limits):
@@ -61,7 +42,7 @@ def fit(train, problem, limits):
     automl = AutoML(**settings)
     target = train[problem.target].to_numpy(dtype=float) if regression else labels.codes
     automl.fit(columns.text(features), target)
-    return Model(automl, columns, labels, settings["eval_metric"])
+    return frames.Model(automl, columns, labels, settings["eval_metric"])
 
 
 def predict(model, frame, problem):

@@ -5,7 +5,6 @@ after a fold is pruned. The models of the folds are kept and predict together, s
 again at the end.
 """
 
-import importlib.util
 import sys
 import time
 from pathlib import Path
@@ -14,21 +13,12 @@ import numpy as np
 import optuna
 from sklearn.model_selection import KFold, ShuffleSplit, StratifiedKFold, StratifiedShuffleSplit
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "shared"))
+import frames
 
-def _load(name, *folders):
-    """A module by its file, beside this one or in a folder beside this one's."""
-    path = Path(__file__).resolve().parent.joinpath(*folders, name + ".py")
-    spec = importlib.util.spec_from_file_location("benchmark_optuna_" + name, str(path))
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-frames = _load("frames", "..", "shared")
-models = _load("models")
-scoring = _load("scoring")
-blending = _load("blending")
+models = frames.beside(__file__, "models")
+scoring = frames.beside(__file__, "scoring")
+blending = frames.beside(__file__, "blending")
 
 SEARCH_SHARE, TRIAL_SHARE, MEMORY_SHARE, KEPT = 0.94, 0.15, 0.35, 8
 FIRST = (

@@ -1,22 +1,11 @@
 """scikit-learn's random forest: 2000 trees, or as many as time and memory allow."""
 
-import importlib.util
 import sys
 import time
 from pathlib import Path
 
-
-def _neighbour(name):
-    """The module beside this file, which other adapters load as well."""
-    path = Path(__file__).resolve().with_name(name + ".py")
-    spec = importlib.util.spec_from_file_location("benchmark_" + name, str(path))
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-forest = _neighbour("forest")
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+import forest
 
 
 def fit(train, problem, limits):

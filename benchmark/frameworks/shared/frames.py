@@ -4,9 +4,13 @@ Frameworks stumble over names with spaces or brackets, mixed objects, infinities
 types. So columns are named c0, c1, ... here; a column is a number (missing: NaN; infinite: missing;
 beyond float32: cut), or a category of strings (missing: NaN). A date is a number of seconds.
 
-An adapter loads this file by its path, in the framework's own interpreter: Python 3.6 and
+An adapter imports this file from its folder, in the framework's own interpreter: Python 3.6 and
 pandas 0.25 are the oldest.
 """
+
+import importlib.util
+import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,6 +18,24 @@ from pandas.api.types import is_bool_dtype, is_datetime64_any_dtype, is_numeric_
 
 LARGEST = float(np.finfo(np.float32).max)
 NUMBER, CATEGORY = "number", "category"
+
+
+def beside(file, name):
+    """A module by its name in the folder of an adapter's file."""
+    path = Path(file).resolve().with_name(name + ".py")
+    spec = importlib.util.spec_from_file_location(path.parent.name + "_" + name, str(path))
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+class Model:
+    """A fitted AutoML, the columns and labels that it was fitted on, and its objective."""
+
+    def __init__(self, automl, columns, labels, objective):
+        self.automl, self.columns, self.labels = automl, columns, labels
+        self.objective = objective
 
 
 class Columns:

@@ -1,6 +1,5 @@
 """TPOT: genetic programming over scikit-learn pipelines, on Dask workers started in setup()."""
 
-import importlib.util
 import sys
 import time
 from pathlib import Path
@@ -10,18 +9,8 @@ import tpot
 from dask.distributed import Client, LocalCluster, default_client
 from tpot import TPOTClassifier, TPOTRegressor
 
-
-def _load(name, *folders):
-    """A module by its file, beside this one or in a folder beside this one's."""
-    path = Path(__file__).resolve().parent.joinpath(*folders, name + ".py")
-    spec = importlib.util.spec_from_file_location("benchmark_tpot_" + name, str(path))
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-frames = _load("frames", "..", "shared")
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "shared"))
+import frames
 
 METRICS = {
     "log_loss": "neg_log_loss",

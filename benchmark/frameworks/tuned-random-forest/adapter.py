@@ -7,7 +7,6 @@ has reached, and so on the same rows: the same trees draw the same bags, whateve
 """
 
 import copy
-import importlib.util
 import sys
 import time
 import warnings
@@ -24,17 +23,8 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-
-def _load_forest():
-    path = Path(__file__).resolve().parent.parent / "random-forest" / "forest.py"
-    spec = importlib.util.spec_from_file_location("benchmark_forest", str(path))
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-forest = _load_forest()
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "random-forest"))
+import forest
 
 TUNING_SHARE = 0.5
 TUNING_TREES = 200

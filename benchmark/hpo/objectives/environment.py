@@ -20,7 +20,7 @@ from benchmark.frameworks.framework import Framework
 from benchmark.hpo.space.spelling import check_keys
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    pass
 
 KEYS = ("python", "packages")
 _HERE = ">=3.11"
@@ -67,7 +67,7 @@ def locked(declared: dict[str, Any]) -> dict[str, Any]:
     return {**declared, "lock": lock}
 
 
-def python_of(declared: dict[str, Any], report: Callable[[str], None] | None = None) -> Path:
+def python_of(declared: dict[str, Any]) -> Path:
     """The interpreter of the environment, built if it is not in the cache.
 
     Raises:
@@ -79,7 +79,7 @@ def python_of(declared: dict[str, Any], report: Callable[[str], None] | None = N
     file = folder / f"study-{digest}.lock"
     if not file.is_file():
         file.write_text(declared["lock"], encoding="utf-8")
-    return ensure(_framework(declared["python"], folder, file), report).python
+    return ensure(_framework(declared["python"], folder, file)).python
 
 
 def _framework(python: str, folder: Path, lock: Path | None) -> Framework:

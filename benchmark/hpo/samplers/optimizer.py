@@ -192,9 +192,9 @@ class Optimizer:
             if trial.number not in self._places
         )
 
-    def take(self, proposal: Proposal, attrs: dict[str, Any] | None = None) -> Asked:
-        """Write the proposal to the storage as a trial, atomically, with these user attributes."""
-        (asked,) = self.take_all([(proposal, attrs or {})])
+    def take(self, proposal: Proposal) -> Asked:
+        """Write the proposal to the storage as a trial, atomically."""
+        (asked,) = self.take_all([(proposal, {})])
         return asked
 
     def take_all(self, proposals: Sequence[tuple[Proposal, dict[str, Any]]]) -> list[Asked]:

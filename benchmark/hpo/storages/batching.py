@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _Item = TypeVar("_Item")
 _Answer = TypeVar("_Answer")
+_MOST = 256
 
 
 @dataclass(eq=False)
@@ -31,11 +32,8 @@ class Batching(Generic[_Item, _Answer]):
     There is no worker thread: the first caller runs a batch and hands over to a waiting caller.
     """
 
-    def __init__(
-        self, run: Callable[[list[_Item]], Sequence[_Answer | BaseException]], most: int = 256
-    ) -> None:
+    def __init__(self, run: Callable[[list[_Item]], Sequence[_Answer | BaseException]]) -> None:
         self._run = run
-        self._most = most
         self._guard = threading.Lock()
         self._busy = False
         self._waiting: list[_Call[_Item]] = []
@@ -56,7 +54,7 @@ class Batching(Generic[_Item, _Answer]):
     def _lead(self) -> None:
         """Run the batch of all waiting calls, including the caller's own."""
         with self._guard:
-            batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
+            batch, self._waiting = self._waiting[:_MOST], self._waiting[_MOST:]
         answers: Sequence[object]
         try:
             answers = self._run([call.item for call in batch])

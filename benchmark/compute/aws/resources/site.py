@@ -66,13 +66,13 @@ class Site:
                 raise BenchmarkError(f"AWS takes too long with the {what}; run the command again.")
             time.sleep(self.pause_s)
 
-    def propagated(self, ask: Callable[[], Any], patience_s: float = PATIENCE_S) -> Any:
+    def propagated(self, ask: Callable[[], Any]) -> Any:
         """The answer to a request that refers to what was made a moment ago.
 
         AWS is eventually consistent: roles above all are unknown to other services for some
         seconds. What is refused because of that is asked again, as what was throttled is.
         """
-        end = time.monotonic() + patience_s
+        end = time.monotonic() + PATIENCE_S
         while True:
             try:
                 return ask()
@@ -203,9 +203,9 @@ def is_tagged(tags: dict[str, str] | list[dict[str, str]]) -> bool:
     return named.items() >= TAGS.items()
 
 
-def as_pairs(key: str = "Key", value: str = "Value") -> list[dict[str, str]]:
+def as_pairs() -> list[dict[str, str]]:
     """The tags as most services take them."""
-    return [{key: name, value: text} for name, text in TAGS.items()]
+    return [{"Key": name, "Value": text} for name, text in TAGS.items()]
 
 
 def policy(statements: list[dict[str, Any]]) -> str:

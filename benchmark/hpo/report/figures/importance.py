@@ -17,8 +17,8 @@ FEWEST = 4
 MOST_SHOWN = 25
 
 
-def importances(trials: Trials, place: int = 0) -> dict[str, float]:
-    """The importance of each tunable for one direction by PED-ANOVA (Watanabe et al. 2023).
+def importances(trials: Trials) -> dict[str, float]:
+    """The importance of each tunable for the first direction by PED-ANOVA (Watanabe et al. 2023).
 
     For the tunables that every good trial has; empty if it cannot be computed: few trials, or
     equal values only.
@@ -30,10 +30,10 @@ def importances(trials: Trials, place: int = 0) -> dict[str, float]:
     everywhere = [
         axis for axis in trials.axes if all(axis.name in r.labels["params"] for r in trials.good)
     ]
-    values = trials.values(place)
+    values = trials.values(0)
     if len(values) < FEWEST or not everywhere or values.min() == values.max():
         return {}
-    direction = list(trials.definition.directions.values())[place]
+    direction = next(iter(trials.definition.directions.values()))
     study = optuna.create_study(storage=MemoryParts(), direction=direction)
     ranges = {axis.name: _range(trials, axis) for axis in everywhere}
     for record, value in zip(trials.good, values, strict=True):
