@@ -169,6 +169,19 @@ def check(config: Config, frameworks: Mapping[str, str]) -> None:
         raise broken[min(used)]
 
 
+def frameworks_of(config: Config, method: str) -> dict[str, str]:
+    """The configured frameworks that go to a method: the registry's names by those in results."""
+    from benchmark.frameworks import registry
+
+    if config.frameworks is not None:
+        named = {entry.as_name: entry.name for entry in config.frameworks}
+    else:
+        found = registry.scan(config.frameworks_path).frameworks
+        named = {name: name for name, framework in found.items() if framework.tier == 1}
+    chosen = methods_of(config, named).methods
+    return {label: named[label] for label, name in chosen.items() if name == method}
+
+
 def _marked(frameworks: Iterable[str]) -> tuple[dict[str, str], tuple[str, ...]]:
     """The method that is marked for each framework, and a sentence for each that is broken."""
     loaded, warnings = discovery.load_all()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import time
 from collections import Counter
 from dataclasses import dataclass
@@ -89,7 +90,8 @@ class WaitingDispatcher(Dispatcher):
         for note, count in Counter(note for note in notes if note).items():
             subject = f"1 {what} waits" if count == 1 else f"{count} {what}s wait"
             sentences.append(f"{subject} in the queue of {engine}: {note}.")
-            self._report(note, sentences[-1])
+            # Once, though the figures in it change.
+            self._report(re.sub(r"\d+", "", note), sentences[-1])
         self._note_waits(sentences)
 
     def completed(self, timeout_s: float) -> list[Record]:

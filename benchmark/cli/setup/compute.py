@@ -171,7 +171,7 @@ def _repository(aws: Aws, config: Config) -> str | None:
 
 
 def _definitions(aws: Aws, config: Config) -> list[str]:
-    from benchmark.compute.batch.preparing import definitions
+    from benchmark.compute.batch.definition import definitions
 
     return definitions(aws, config)
 

@@ -64,7 +64,7 @@ def _prepared(
 ) -> dict[str, Any]:
     """The outcome of one image; an error of one does not stop the others."""
     from benchmark.compute import images
-    from benchmark.compute.aws.registry import login
+    from benchmark.compute.aws.clients import registry_login
 
     facts: dict[str, Any] = {"frameworks": list(image.frameworks), "tag": image.tag}
     try:
@@ -74,7 +74,7 @@ def _prepared(
         facts |= {"image": made.name, "id": made.id, "size_mb": made.size_mb, "built": made.built}
         if place:
             notice(f"Pushing {made.name} to {place}.")
-            facts["pushed"] = images.push(engine, image, place, login(place))
+            facts["pushed"] = images.push(engine, image, place, registry_login(place))
     except BenchmarkError as error:
         facts["error"] = str(error)
     return facts

@@ -8,6 +8,7 @@ Endpoint, region and credentials are found as the AWS SDK finds them.
 
 from __future__ import annotations
 
+import base64
 import re
 import time
 from typing import TYPE_CHECKING, Any
@@ -44,6 +45,7 @@ _TOLD_IN = {"pricing": "us-east-1"}
 _SPREAD_S = 120.0
 _MAKING = ("create_", "register_")
 _REMOVING = ("delete_", "deregister_", "detach_", "remove_", "terminate_")
+_ECR_HOST = re.compile(r"\d{12}\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com(\.cn)?")
 _ABSENT = re.compile(r"not ?found|non-?exist|no ?such|does ?not ?exist|missing", re.IGNORECASE)
 CREDENTIALS_MEND = "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
 
@@ -249,3 +251,16 @@ def _ids(answer: Any) -> Iterator[str]:
             yield from _ids(value)
         elif isinstance(value, str) and key.lower().endswith(("arn", "id", "url")):
             yield value
+
+
+def registry_login(repository: str) -> dict[str, str] | None:
+    """User and password for the registry, from its own region; None where it is none of ECR's.
+
+    They are kept nowhere, and asked for before each push: building many images can outlast them.
+    """
+    found = _ECR_HOST.fullmatch(repository.partition("/")[0])
+    if found is None:
+        return None
+    told = Aws(found[1]).call("ecr", "get_authorization_token")["authorizationData"][0]
+    user, _, password = base64.b64decode(told["authorizationToken"]).decode().partition(":")
+    return {"username": user, "password": password}

@@ -9,7 +9,6 @@ from benchmark.compute.aws import prices
 from benchmark.compute.aws.clients import Aws
 from benchmark.compute.baremetal import template
 from benchmark.compute.baremetal.state import METHOD
-from benchmark.compute.images import framework_names
 from benchmark.config.extras import program
 from benchmark.errors import BenchmarkError, ConfigError
 from benchmark.execution.machine import billing
@@ -87,13 +86,11 @@ def packages(config: Config, *, amazon_linux: bool) -> dict[str, list[str]]:
     Raises:
         ConfigError: the machines run Amazon Linux, which is not known to have a package.
     """
-    named = framework_names(config)
-    chosen = methods.methods_of(config, named).methods
     found = registry.scan(config.frameworks_path).frameworks
     wanted: dict[str, str] = {}
-    for label, method in chosen.items():
-        framework = found.get(named[label].partition("@")[0])
-        if method == METHOD and framework is not None:
+    for name in methods.frameworks_of(config, METHOD).values():
+        framework = found.get(name.partition("@")[0])
+        if framework is not None:
             wanted |= dict.fromkeys(framework.packages, framework.name)
     for package, framework_name in wanted.items():
         if amazon_linux and package not in _AMAZON_LINUX:

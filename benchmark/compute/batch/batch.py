@@ -10,12 +10,13 @@ import logging
 import os
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from benchmark.compute import submissions
-from benchmark.compute.aws.clients import Aws
-from benchmark.compute.batch import adoption, checks, jobs, logs, lost, money, preparing
+from benchmark.compute import methods, submissions
+from benchmark.compute.aws.clients import Aws, RefusedError
+from benchmark.compute.batch import adoption, definition, jobs, lost, money
 from benchmark.compute.batch.causes import cause_of
+from benchmark.compute.batch.image import check_images
 from benchmark.compute.batch.queue import CAPACITY, check_queue, stuck
 from benchmark.compute.batch.watching import Watch
 from benchmark.compute.faults import PassingError, patiently
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 METHOD = "batch"
 _log = logging.getLogger("benchmark.compute")
 MOST_LOGS = 100
+_LOG_GROUP, _MOST_EVENTS = "/aws/batch/job", 5000
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,34 @@ class BatchDispatcher(SubmittingDispatcher):
     @classmethod
     def check(cls, config: Config) -> None:
         """Refuse, with one sentence and without making anything, what AWS would refuse."""
-        checks.check(config)
+        queue = config.job_queue_id
+        if not queue:
+            raise ConfigError(
+                "'job_queue_id' is unset, and the method batch needs a job queue of AWS Batch; set "
+                "it to the queue's name or ARN."
+            )
+        if not config.store_url.startswith("s3://"):
+            raise ConfigError(
+                f"The results would go to {config.store_url}, which the jobs of AWS Batch cannot "
+                "reach; name a bucket in 's3_bucket_root'."
+            )
+        if not (config.ecr_repo or config.job_definition_id):
+            raise ConfigError(
+                "Neither 'ecr_repo' nor 'job_definition_id' is set, so AWS Batch has no image to "
+                "run; set one of them."
+            )
+        try:
+            aws = Aws()
+            check_queue(aws, queue)
+            if config.aws.on_demand_queue:
+                check_queue(aws, config.aws.on_demand_queue, "on_demand_queue")
+            definition.template_of(aws, config)
+            names = set(methods.frameworks_of(config, METHOD).values())
+            check_images(aws, config, sorted(names))
+        except ConfigError:
+            raise
+        except BenchmarkError as error:
+            raise ConfigError(str(error)) from None
 
     @classmethod
     def brings_environments(cls, config: Config) -> bool:  # noqa: ARG003  always
@@ -271,7 +300,7 @@ class BatchDispatcher(SubmittingDispatcher):
         self._logs += 1
         path = self.run.log_path(task, passed=False, attempt=record.attempt)
         if self.run.store.get(path) is None:
-            self.run.store.put(path, logs.fetch(self._aws, ended.job))
+            self.run.store.put(path, _printed(self._aws, ended.job))
 
     def _outcomes(self) -> list[Record]:
         return results.current_records(self.run, self._tasks, self._aside)
@@ -282,7 +311,7 @@ class BatchDispatcher(SubmittingDispatcher):
         for task in tasks:
             groups.setdefault(str(task.labels.get("framework", "tasks")), []).append(task)
         arns = {label: self._definition(label, group[0]) for label, group in groups.items()}
-        prefix = self.config.job_name or preparing.PREFIX
+        prefix = self.config.job_name or definition.PREFIX
         for label, group in groups.items():
             options = {"queue": queue, "definition": arns[label]}
             for keys in jobs.cut([task.key for task in group]):
@@ -294,10 +323,35 @@ class BatchDispatcher(SubmittingDispatcher):
     def _definition(self, label: str, task: Task) -> str:
         aws = self._aws = self._aws or Aws()
         name = full_name(self.run.manifest.frameworks.get(label, {}), label)
-        return preparing.ensure(aws, self.config, label, name, task.resources)
+        return definition.ensure(aws, self.config, label, name, task.resources)
 
     def _variables(self, aws: Aws) -> dict[str, str]:
         """What a container is told beside its role: the region, and an S3 that is not AWS's."""
         endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
         told = {"AWS_REGION": aws.region}
         return told | ({"AWS_ENDPOINT_URL_S3": endpoint} if endpoint else {})
+
+
+def _printed(aws: Aws, job: Mapping[str, Any]) -> bytes:
+    """The log of a job, its end where it is long; what AWS says of it where it never started."""
+    told = aws.call("batch", "describe_jobs", jobs=[job["jobId"]])["jobs"] if "jobId" in job else []
+    container: Mapping[str, Any] = (told[0] if told else job).get("container") or {}
+    stream = container.get("logStreamName")
+    reasons = [str(job.get("statusReason", "")), str(container.get("reason", ""))]
+    closing = "\n".join(dict.fromkeys(text for text in reasons if text))
+    if not stream:
+        return f"The container never started.\n{closing}\n".encode()
+    options = container.get("logConfiguration", {}).get("options", {})
+    try:
+        page = aws.call(
+            "logs",
+            "get_log_events",
+            logGroupName=options.get("awslogs-group", _LOG_GROUP),
+            logStreamName=stream,
+            limit=_MOST_EVENTS,
+            startFromHead=False,
+        )
+    except RefusedError as error:
+        return f"The log {stream} cannot be read: {error}\n{closing}\n".encode()
+    lines = [str(event["message"]) for event in page["events"]]
+    return "\n".join([*lines, closing, ""]).encode()

@@ -11,7 +11,12 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
+from benchmark.compute import methods
+from benchmark.compute.aws.prices import resources_of
 from benchmark.compute.batch.causes import HOST_LOSS
+from benchmark.compute.batch.image import image_of
+from benchmark.compute.images import RESERVE_MB
+from benchmark.compute.submissions import name_part
 from benchmark.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -21,7 +26,7 @@ if TYPE_CHECKING:
     from benchmark.config.loading import Config
     from benchmark.records.tasks import Resources
 
-TAG = "automl-benchmark"
+PREFIX = TAG = "automl-benchmark"
 # The harness ends a task at its hard limit; this is for one that cannot any more.
 GRACE_S = 300
 _LEAST_S, MOST_ATTEMPTS = 60, 10
@@ -103,7 +108,30 @@ def definition(  # noqa: PLR0917
     return made | {"tags": tags | {TAG: hashlib.sha256(text).hexdigest()[:16]}}
 
 
-def ensure(aws: Aws, wanted: Mapping[str, Any]) -> str:
+def definitions(aws: Aws, config: Config) -> list[str]:
+    """The ARNs of all that go to this method."""
+    return [
+        ensure(aws, config, label, name, resources_of(config))
+        for label, name in methods.frameworks_of(config, "batch").items()
+    ]
+
+
+def ensure(aws: Aws, config: Config, label: str, name: str, resources: Resources) -> str:
+    """The ARN of a framework's definition; `label` is its name in the results."""
+    template = template_of(aws, config)
+    wanted = definition(
+        f"{name_part(config.job_name or PREFIX)}-{name_part(label)}",
+        image_of(aws, config, name, template),
+        resources,
+        RESERVE_MB,
+        config.aws.shared_memory_mb or max(64, resources.memory_mb // 2),
+        config.max_attempts,
+        template,
+    )
+    return registered(aws, wanted)
+
+
+def registered(aws: Aws, wanted: Mapping[str, Any]) -> str:
     """The ARN of the definition, registered unless its latest revision is the same."""
     latest = _latest(aws, wanted["jobDefinitionName"])
     if latest and latest.get("tags", {}).get(TAG) == wanted["tags"][TAG]:

@@ -19,11 +19,12 @@ from benchmark.compute.images.context import (
     DEFAULT_BASE,
     Image,
     code_archive,
+    full_name,
+    image_tag,
     images_of,
     own_folders,
 )
 from benchmark.compute.images.engine import Engine, connect
-from benchmark.compute.images.names import framework_names, full_name, image_tag
 
 __all__ = [
     "DEFAULT_BASE",
@@ -35,7 +36,6 @@ __all__ = [
     "code_archive",
     "connect",
     "ensure_image",
-    "framework_names",
     "full_name",
     "image_tag",
     "images_of",

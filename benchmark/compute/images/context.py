@@ -12,16 +12,18 @@ import sys
 import tarfile
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import benchmark
-from benchmark.errors import BenchmarkError, SetupError
+from benchmark.errors import BenchmarkError, ConfigError, SetupError
+from benchmark.frameworks import get, registry
 from benchmark.frameworks.environments import environment_hash
 from benchmark.frameworks.interpreters import lowest_minor
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from benchmark.config.loading import Config
     from benchmark.frameworks.framework import Framework
 
 PACKAGE = Path(benchmark.__file__).absolute().parent
@@ -103,6 +105,26 @@ class Image:
             "environment/framework.json": json.dumps(facts, sort_keys=True).encode(),
             **{f"environment/benchmark/{name}": data for name, data in files.items()},
         }
+
+
+def image_tag(config: Config, name: str) -> str:
+    """The tag of a framework's image; `name` is the registry's, "h2o@3.44" for a version.
+
+    Raises:
+        ConfigError: the framework can have no image.
+    """
+    framework = get(name, config.frameworks_path)
+    found = registry.scan(config.frameworks_path).frameworks
+    images, faults = images_of([framework], found, config.frameworks_path)
+    if not images:
+        raise ConfigError("; ".join(faults.values()) or f"{name} can have no image.")
+    return images[0].tag
+
+
+def full_name(facts: Mapping[str, Any], label: str) -> str:
+    """The name with its version of a framework, by what the manifest says of it."""
+    name = str(facts.get("name", label))
+    return f"{name}@{facts['version']}" if facts.get("version") else name
 
 
 def images_of(

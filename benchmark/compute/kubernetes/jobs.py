@@ -9,27 +9,45 @@ from __future__ import annotations
 import json
 import logging
 import os
-import re
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.compute.cluster import ClusterError, Element, Elements, indices
 from benchmark.compute.faults import PassingError
-from benchmark.compute.kubernetes import causes
 from benchmark.compute.kubernetes.manifest import INDEX, job_name, manifest, selector
+from benchmark.records.results import Cause
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection, Mapping
 
     from benchmark.compute.cluster import Request
     from benchmark.config.method_options import KubernetesOptions
-    from benchmark.records.results import Cause
 
 LARGEST_JOB = 10_000
 _PAGE = 500
 _ANSWER_S = (10, 60)
-_PASSING = (408, 429, 500, 502, 503, 504)
+# 410: the pages of a list have expired.
+_PASSING = (408, 410, 429, 500, 502, 503, 504)
+# Reasons for which a container does not start; of the image, and of what the pod refers to.
+_NO_START = {
+    *("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"),
+    *("CreateContainerConfigError", "CreateContainerError", "RunContainerError"),
+    *("ContainerCannotRun", "StartError"),
+}
+_CAUSES = {
+    "OOMKilled": (Cause.MEMORY, "The container was killed for its memory"),
+    "DeadlineExceeded": (Cause.TIMEOUT, "Kubernetes ended the pod at its time limit"),
+    "Evicted": (Cause.INFRASTRUCTURE, "The node evicted the pod"),
+    "PreemptionByScheduler": (Cause.INTERRUPTED, "The pod was preempted"),
+    "EvictionByEvictionAPI": (Cause.INTERRUPTED, "The pod was evicted, as when a node is drained"),
+    "TerminationByKubelet": (Cause.INTERRUPTED, "The pod's node shut down"),
+    "DeletionByTaintManager": (Cause.INFRASTRUCTURE, "The pod's node was lost"),
+    "DeletionByPodGC": (Cause.INFRASTRUCTURE, "The pod's node was lost"),
+    "NodeLost": (Cause.INFRASTRUCTURE, "The pod's node was lost"),
+    "Complete": (Cause.INFRASTRUCTURE, "The pod ended without a record of its task"),
+}
+_SIGKILL, _SIGTERM = 137, 143
 _log = logging.getLogger("benchmark.compute")
 
 
@@ -53,7 +71,7 @@ class Kubernetes:
         self._selector = selector(url, run)
         self._ended: dict[str, dict[int, Element]] = {}
         self._since: dict[tuple[str, str], float] = {}
-        self._reported: set[str] = set()
+        self._quota_reported = False
 
     def largest_array(self) -> int:
         return LARGEST_JOB
@@ -64,22 +82,12 @@ class Kubernetes:
         return job_name(request.name)
 
     def create(self, job: dict[str, Any], **options: Any) -> None:
-        try:
-            self._call(self._batch.create_namespaced_job, body=job, **options)
-        except _RefusedError as error:
-            # Its name is unique, so that one of this name is this one, created before the
-            # connection was lost.
-            if error.status != 409:
-                raise
+        # Its name is unique: one of this name was created before the connection was lost.
+        self._call(self._batch.create_namespaced_job, ignored=409, body=job, **options)
 
     def find(self, name: str) -> str | None:
-        try:
-            self._call(self._batch.read_namespaced_job, name=job_name(name))
-        except _RefusedError as error:
-            if error.status != 404:
-                raise
-            return None
-        return job_name(name)
+        job = job_name(name)
+        return job if self._call(self._batch.read_namespaced_job, ignored=404, name=job) else None
 
     def present(self) -> Elements:
         jobs = self._batch.list_namespaced_job
@@ -93,20 +101,35 @@ class Kubernetes:
         return {}
 
     def cancel(self, jobs: Collection[str]) -> None:
+        delete = self._batch.delete_namespaced_job
         for job in jobs:
-            try:
-                delete = self._batch.delete_namespaced_job
-                self._call(delete, name=job, propagation_policy="Background")
-            except _RefusedError as error:
-                if error.status != 404:
-                    raise
+            self._call(delete, ignored=404, name=job, propagation_policy="Background")
             self._ended.pop(job, None)
 
     def cancel_element(self, job: str, index: int) -> None:
         """Nothing: a Job would make another pod. It is deleted when no task is left to wait for."""
 
-    def cause_of(self, element: Element | None, log: Path) -> tuple[Cause, str]:  # noqa: ARG002
-        return causes.cause_of(element)
+    def cause_of(  # noqa: PLR0911  a case a line
+        self,
+        element: Element | None,
+        log: Path,  # noqa: ARG002
+    ) -> tuple[Cause, str]:
+        if element is None:
+            return Cause.INFRASTRUCTURE, "Kubernetes does not know the job any more."
+        words = f"{element.state}: {element.reason}" if element.reason else element.state
+        if element.state in _CAUSES:
+            cause, sentence = _CAUSES[element.state]
+            return cause, f"{sentence} ({words})."
+        if element.state in _NO_START:
+            return Cause.SETUP, f"The container could not start ({words})."
+        if element.code == str(_SIGTERM):
+            return Cause.INTERRUPTED, f"The container was ended by SIGTERM ({words})."
+        if element.code == str(_SIGKILL):
+            return Cause.INFRASTRUCTURE, f"The container was killed from outside ({words})."
+        if element.code:
+            code = f"The container ended with exit code {element.code} and left no record"
+            return Cause.INFRASTRUCTURE, f"{code} ({words})."
+        return Cause.INFRASTRUCTURE, f"The pod ended without a container ({words})."
 
     def _elements(self, job: dict[str, Any]) -> dict[int, Element]:
         """What became of each index."""
@@ -115,54 +138,62 @@ class Kubernetes:
         failed = set(indices(status.get("failedIndexes") or ""))
         known = self._ended.setdefault(name, {})
         if failed - known.keys():
-            known |= dict.fromkeys(failed - known.keys(), Element("Failed", is_over=True))
-            known |= self._pods(name, "Failed", causes.ended, failed)
+            unseen = dict.fromkeys(failed - known.keys(), Element("Failed", is_over=True))
+            known |= unseen | self._pods(name, "Failed", _ended, failed)
         found |= {index: known[index] for index in failed}
-        left = set(range(job["spec"]["completions"])) - found.keys()
-        conditions = status.get("conditions") or []
-        over = [c for c in conditions if c["type"] in ("Complete", "Failed")]
-        over = [c for c in over if c["status"] == "True"]
+        left = [n for n in range(job["spec"]["completions"]) if n not in found]
+        over = _condition(status, "Complete") or _condition(status, "Failed")
         if over:
-            words = f"{over[0].get('reason', '')} {over[0].get('message', '')}".strip()
-            return found | dict.fromkeys(left, Element(over[0]["type"], words, is_over=True))
+            words = f"{over.get('reason', '')} {over.get('message', '')}".strip()
+            return found | dict.fromkeys(left, Element(over["type"], words, is_over=True))
         active, ready = status.get("active") or 0, status.get("ready") or 0
-        state = "Running" if ready else "Waiting"
-        found |= dict.fromkeys(left, Element(state, waits=not ready))
+        # Pods are created in the order of the indices.
+        found |= dict.fromkeys(left[:ready], Element("Running"))
+        waiting = Element("Waiting", waits=True)
         if active > ready and left:
-            found |= self._held(name, left, moving=bool(ready or status.get("succeeded")))
+            waiting = self._waiting(name, moving=bool(ready or status.get("succeeded")))
+        found |= dict.fromkeys(left[ready:], waiting)
+        if active < min(job["spec"]["parallelism"], len(left)) and not waiting.is_held:
+            found |= dict.fromkeys(left[max(active, ready) :], self._refused(name))
         if status.get("terminating"):
-            found |= self._pods(name, "Running", self._lost, left)
-        if active < min(job["spec"]["parallelism"], len(left)):
-            self._report_refused(name)
+            found |= self._pods(name, "Running", self._lost, set(left))
         return found
 
-    def _held(self, job: str, left: set[int], *, moving: bool) -> dict[int, Element]:
-        """The pods that cannot start; all of them do not, where one image is not to be had."""
-        pods = self._page(job, "Pending")
-        reasons = dict(filter(None, (causes.waiting(pod) for pod in pods)))
-        stuck = [word for word in reasons if word in causes.NO_START]
-        if "Unschedulable" in reasons:
-            why = f"Pods of the job {job} wait for a node: {reasons['Unschedulable']}"
-            self._report(job, why)
-        if not stuck or moving:
+    def _waiting(self, job: str, *, moving: bool) -> Element:
+        """What pods without a container wait for; all do, where one image is not to be had."""
+        pods = self._call(self._core.list_namespaced_pod, **_of(job, "Pending"), limit=_PAGE)
+        reasons = dict(filter(None, map(_reason_to_wait, pods["items"])))
+        stuck = next((reason for reason in reasons if reason in _NO_START), None)
+        if stuck is None or moving:
             self._since.pop((job, "held"), None)
-            return {}
-        since = self._since.setdefault((job, "held"), time.monotonic())
-        if time.monotonic() - since < self.held_s:
-            return {}
-        element = Element(stuck[0], reasons[stuck[0]], waits=True, is_held=True)
-        return dict.fromkeys(left, element)
+        elif self._lasts((job, "held"), self.held_s):
+            return Element(stuck, reasons[stuck], waits=True, is_held=True)
+        full = reasons.get("Unschedulable", "").rstrip(".")
+        return Element("Waiting", waits=True, note=full and f"no node has room ({full})")
+
+    def _refused(self, job: str) -> Element:
+        """What tasks without a pod wait for: most often a quota."""
+        which = f"involvedObject.kind=Job,involvedObject.name={job},reason=FailedCreate"
+        events = self._call(self._core.list_namespaced_event, field_selector=which, limit=_PAGE)
+        note = ""
+        for event in events["items"][-1:]:
+            # The pod's name in it is another each time.
+            why = str(event.get("message", "")).partition("is forbidden: ")
+            note = f"no more pods may be created ({(why[2] or why[0]).rstrip('.')})"
+        return Element("Waiting", waits=True, note=note)
 
     def _lost(self, pod: dict[str, Any]) -> Element | None:
         """A pod that was to be deleted long ago: its node does not answer."""
-        uid = pod["metadata"]["uid"]
         if not pod["metadata"].get("deletionTimestamp"):
             return None
-        since = self._since.setdefault(("pod", uid), time.monotonic())
-        if time.monotonic() - since < self.lost_s:
+        if not self._lasts(("pod", pod["metadata"]["uid"]), self.lost_s):
             return None
         node = (pod.get("spec") or {}).get("nodeName", "?")
         return Element("NodeLost", f"the node {node} does not answer", is_over=True)
+
+    def _lasts(self, what: tuple[str, str], seconds: float) -> bool:
+        now = time.monotonic()
+        return now - self._since.setdefault(what, now) >= seconds
 
     def _pods(
         self,
@@ -175,51 +206,26 @@ class Kubernetes:
         found = {}
         pods = self._listed(self._core.list_namespaced_pod, **_of(job, phase))
         for pod in sorted(pods, key=lambda pod: str(pod["metadata"].get("creationTimestamp"))):
-            index, element = causes.index_of(pod, INDEX), described(pod)
-            if element is not None and index in wanted:
-                found[index] = element
+            index = (pod["metadata"].get("annotations") or {}).get(INDEX, "")
+            element = described(pod)
+            if element is not None and index.isdigit() and int(index) in wanted:
+                found[int(index)] = element
         return found
 
-    def _page(self, job: str, phase: str) -> list[dict[str, Any]]:
-        some = self._call(self._core.list_namespaced_pod, **_of(job, phase), limit=_PAGE)
-        return list(some["items"])
-
-    def _report_refused(self, job: str) -> None:
-        """Report why no more pods are created: most often a quota."""
-        which = f"involvedObject.kind=Job,involvedObject.name={job},reason=FailedCreate"
-        events = self._call(self._core.list_namespaced_event, field_selector=which, limit=_PAGE)
-        for event in events["items"][-1:]:
-            # The pod's name in it is another each time.
-            why = str(event.get("message", "")).partition("is forbidden: ")
-            self._report(job, f"Tasks of the job {job} wait for pods: {why[2] or why[0]}")
-
-    def _report(self, of: str, why: str) -> None:
-        """Once, though the figures in it change."""
-        key = of + re.sub(r"\d+", "", why)
-        if key not in self._reported:
-            self._reported.add(key)
-            _log.warning("%s.", why.rstrip("."))
-
-    def _listed(self, ask: Callable[..., Any], **which: Any) -> Iterator[dict[str, Any]]:
-        """All objects, page by page; from the beginning where the pages have expired."""
+    def _listed(self, ask: Callable[..., Any], **which: Any) -> list[dict[str, Any]]:
+        """All objects, page by page."""
+        found: list[dict[str, Any]] = []
+        more: dict[str, Any] = {}
         while True:
-            found: list[dict[str, Any]] = []
-            more: dict[str, Any] = {}
-            try:
-                while True:
-                    page = self._call(ask, limit=_PAGE, **which, **more)
-                    found += page["items"]
-                    token = page["metadata"].get("continue")
-                    if not token:
-                        yield from found
-                        return
-                    more = {"_continue": token}
-            except _RefusedError as error:
-                if error.status != 410:
-                    raise
+            page = self._call(ask, limit=_PAGE, **which, **more)
+            found += page["items"]
+            token = page["metadata"].get("continue")
+            if not token:
+                return found
+            more = {"_continue": token}
 
-    def _call(self, ask: Callable[..., Any], **arguments: Any) -> dict[str, Any]:
-        """An answer of the API server.
+    def _call(self, ask: Callable[..., Any], ignored: int = 0, **arguments: Any) -> dict[str, Any]:
+        """An answer of the API server; empty where it refuses with the status `ignored`.
 
         Raises:
             PassingError: it cannot be asked now, or a quota forbids more Jobs for now.
@@ -238,13 +244,17 @@ class Kubernetes:
             data = json.loads(answer.data)
         except ApiException as error:
             status = int(error.status or 0)
+            if status and status == ignored:
+                return {}
             sentence = f"Kubernetes refuses: {_words(error)}."
             if status in _PASSING or not status:
                 raise PassingError(sentence, perhaps_done=True) from None
             if "exceeded quota" in sentence:
-                self._report("quota", f"{sentence.rstrip('.')} More are sent when there is room")
+                if not self._quota_reported:
+                    self._quota_reported = True
+                    _log.warning("%s More are sent when there is room.", sentence)
                 raise PassingError(sentence) from None
-            raise _RefusedError(sentence, status) from None
+            raise ClusterError(sentence) from None
         except (HTTPError, OSError, ValueError) as error:
             why = f"Kubernetes gives no answer: {error}."
             raise PassingError(why, perhaps_done=True) from None
@@ -253,18 +263,10 @@ class Kubernetes:
         return data
 
 
-class _RefusedError(ClusterError):
-    """A refusal with its HTTP status."""
-
-    def __init__(self, sentence: str, status: int) -> None:
-        super().__init__(sentence)
-        self.status = status
-
-
 _COMPLETE = Element("Complete", is_over=True)
 
 
-def _of(job: str, phase: str) -> dict[str, str]:
+def _of(job: str, phase: str) -> dict[str, Any]:
     return {
         "label_selector": f"batch.kubernetes.io/job-name={job}",
         "field_selector": f"status.phase={phase}",
@@ -310,3 +312,42 @@ def _configuration(options: KubernetesOptions) -> Any:
         raise_on_status=False,
     )
     return chosen
+
+
+def _ended(pod: Mapping[str, Any]) -> Element:
+    """A failed pod: its state is the word that decides on the cause."""
+    status = pod.get("status") or {}
+    final = _terminated(status)
+    code = final.get("exitCode")
+    disruption = _condition(status, "DisruptionTarget")
+    reasons = (status.get("reason"), (disruption or {}).get("reason"), final.get("reason"))
+    state = next(filter(None, reasons), "Failed")
+    words = (status.get("message"), (disruption or {}).get("message"), final.get("message"))
+    told = "; ".join(" ".join(str(text).split()).rstrip(".") for text in words if text)
+    return Element(state, told[-1000:], "" if code is None else str(code), is_over=True)
+
+
+def _reason_to_wait(pod: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Why a pod has not started: Kubernetes' reason and its message; None if it gives none."""
+    status = pod.get("status") or {}
+    for one in status.get("containerStatuses") or []:
+        waits = (one.get("state") or {}).get("waiting") or {}
+        if waits.get("reason") in _NO_START:
+            return str(waits["reason"]), str(waits.get("message") or "")
+    scheduled = _condition(status, "PodScheduled", "False")
+    if scheduled:
+        return str(scheduled.get("reason") or ""), str(scheduled.get("message") or "")
+    return None
+
+
+def _terminated(status: Mapping[str, Any]) -> dict[str, Any]:
+    for one in status.get("containerStatuses") or []:
+        found = (one.get("state") or {}).get("terminated")
+        if found:
+            return dict(found)
+    return {}
+
+
+def _condition(status: Mapping[str, Any], kind: str, value: str = "True") -> dict[str, Any] | None:
+    found = [one for one in status.get("conditions") or [] if one["type"] == kind]
+    return dict(found[0]) if found and found[0]["status"] == value else None

@@ -14,7 +14,7 @@ from benchmark.compute import methods
 from benchmark.compute.arrays import ArrayDispatcher
 from benchmark.compute.cluster import ClusterError, Request
 from benchmark.compute.faults import PassingError, patiently
-from benchmark.compute.images import framework_names, full_name, image_tag
+from benchmark.compute.images import full_name, image_tag
 from benchmark.compute.kubernetes.jobs import Kubernetes
 from benchmark.compute.kubernetes.manifest import manifest
 from benchmark.compute.submitting import SubmittingDispatcher
@@ -46,7 +46,7 @@ class KubernetesDispatcher(ArrayDispatcher):
         """Refuse what the cluster would refuse: it checks a Job like those of the run."""
         _check_keys(config)
         options = config.kubernetes
-        image = _image(config, next(iter(_names(config)), None))
+        image = _image(config, min(methods.frameworks_of(config, METHOD).values(), default=None))
         named = {"name": "check", "size": 1, "log": "", "image": image}
         asked = Resources(config.cores, config.memory, config.runtime, config.hard_limit)
         request = Request.of(config, options, asked, **named)
@@ -118,13 +118,6 @@ def _check_keys(config: Config) -> None:
             f"The results would go to {url}, and a volume is mounted at an absolute path; name "
             "it in 's3_bucket_root'."
         )
-
-
-def _names(config: Config) -> list[str]:
-    """The frameworks that go to this method."""
-    named = framework_names(config)
-    chosen = methods.methods_of(config, named).methods
-    return sorted({named[label] for label, method in chosen.items() if method == METHOD})
 
 
 def _image(config: Config, name: str | None) -> str:

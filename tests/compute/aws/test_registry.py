@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 
-from benchmark.compute.aws.registry import login
+from benchmark.compute.aws.clients import registry_login
 from benchmark.compute.images import builds, engine
 from benchmark.errors import BenchmarkError
 from tests.support.aws_double import KEYS, REGION, AwsDouble
@@ -46,13 +46,13 @@ def test_the_login_is_asked_of_the_repository_s_own_region(
         aws.setenv(name, value)
     with Registry(tmp_path) as double:
         aws.setenv("AWS_ENDPOINT_URL_ECR", double.endpoint)
-        assert login(ECR) == {"username": "AWS", "password": "pass:word"}
-        assert login(ECR.replace(REGION, "us-west-2")) == login(ECR)
+        assert registry_login(ECR) == {"username": "AWS", "password": "pass:word"}
+        assert registry_login(ECR.replace(REGION, "us-west-2")) == registry_login(ECR)
         assert double.regions == [REGION, "us-west-2", REGION]
-        assert login("registry.example/bench") is None
+        assert registry_login("registry.example/bench") is None
         double.fault = lambda name, _: (400, "AccessDeniedException")
         with pytest.raises(BenchmarkError, match="denies ecr:GetAuthorizationToken"):
-            login(ECR)
+            registry_login(ECR)
 
 
 @pytest.mark.parametrize(

@@ -140,7 +140,7 @@ def test_the_template_gives_roles_and_the_configuration_the_limits(
     batch: BatchDouble, make_config: Callable[..., Config]
 ) -> None:
     from benchmark.compute.aws.clients import Aws
-    from benchmark.compute.batch.definition import definition, ensure, template_of
+    from benchmark.compute.batch.definition import definition, registered, template_of
     from benchmark.records.tasks import Resources
 
     template(batch, resourceRequirements=[{"type": "GPU", "value": "1"}])
@@ -148,8 +148,8 @@ def test_the_template_gives_roles_and_the_configuration_the_limits(
     found = template_of(aws, make_config(job_definition_id="template"))
     limits = Resources(cores=4, memory_mb=2000, runtime_s=5, hard_limit_s=10.5)
     wanted = definition("mine-h2o", "registry.example/bench:h", limits, 1000, 900, 3, found)
-    first = ensure(aws, wanted)
-    assert ensure(aws, wanted) == first
+    first = registered(aws, wanted)
+    assert registered(aws, wanted) == first
     made = batch.client().describe_job_definitions(jobDefinitions=[first])["jobDefinitions"][0]
     container = made["containerProperties"]
     assert container["jobRoleArn"].endswith("role/tasks")
@@ -164,5 +164,5 @@ def test_the_template_gives_roles_and_the_configuration_the_limits(
     assert made["retryStrategy"]["attempts"] == 3
     last = made["retryStrategy"]["evaluateOnExit"][-1]
     assert (last["action"].upper(), last["onReason"]) == ("EXIT", "*")
-    other = ensure(aws, definition("mine-h2o", None, limits, 1000, 900, 3, found))
+    other = registered(aws, definition("mine-h2o", None, limits, 1000, 900, 3, found))
     assert other.endswith("mine-h2o:2")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import pytest
 
 from benchmark.compute import submissions
 from benchmark.compute.kubernetes.kubernetes import KubernetesDispatcher
+from benchmark.compute.waiting import waits_path
 from benchmark.config.loading import Config
 from benchmark.errors import BenchmarkError, ConfigError
 from benchmark.parallel import record_reader
@@ -183,6 +185,14 @@ def test_quota_and_lack_of_room_are_reported_once(
         until(lambda: "Insufficient cpu" in caplog.text, dispatcher)
         asked = kubernetes_api.calls["list", "jobs"]
         until(lambda: kubernetes_api.calls["list", "jobs"] > asked + 3, dispatcher)
+        waits = json.loads(plan.run.store.get(waits_path(plan.run)) or b"[]")
+    assert waits == [
+        "1 task waits in the queue of Kubernetes: no more pods may be created (exceeded quota: "
+        "lab, requested: pods=1, used: pods=1).",
+        "1 task waits in the queue of Kubernetes: no node has room (0/3 nodes are available: "
+        "3 Insufficient cpu).",
+    ]
+    assert plan.run.store.get(waits_path(plan.run)) is None
     assert [caplog.text.count(words) for words in ("exceeded quota", "Insufficient")] == [1, 1]
 
 
