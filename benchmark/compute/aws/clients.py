@@ -113,6 +113,16 @@ class Aws:
                 self._made.pop(("", text), None)
         return answer
 
+    def items(self, service: str, operation: str, key: str, **arguments: Any) -> Iterator[Any]:
+        """What stands under `key` on all pages of an answer."""
+        while True:
+            page = self.call(service, operation, **arguments)
+            yield from page.get(key, ())
+            token = next((name for name in ("NextToken", "nextToken") if page.get(name)), None)
+            if token is None:
+                return
+            arguments[token] = page[token]
+
     def _is_new(self, refusal: RefusedError, service: str, arguments: Mapping[str, Any]) -> bool:
         """Whether a request that named what was made a moment ago is refused as if it were not
         there: AWS is eventually consistent."""

@@ -217,20 +217,17 @@ def _shapes(aws: Aws, types: Sequence[str]) -> Iterator[Offer]:
     for name in types:
         patterns += _BUNDLES.get(name, (name if "." in name else f"{name}.*",))
     found: dict[str, Offer] = {}
-    more: dict[str, Any] = {"MaxResults": _TYPES_AT_ONCE}
-    while True:
-        asked = [{"Name": "instance-type", "Values": patterns}]
-        page = aws.call("ec2", "describe_instance_types", Filters=asked, **more)
-        for one in page["InstanceTypes"]:
-            found[one["InstanceType"]] = Offer(
-                one["InstanceType"],
-                int(one["VCpuInfo"]["DefaultVCpus"]),
-                int(one["MemoryInfo"]["SizeInMiB"]),
-                str(one.get("ProcessorInfo", {}).get("SupportedArchitectures", ["x86_64"])[-1]),
-            )
-        if not page.get("NextToken"):
-            break
-        more["NextToken"] = page["NextToken"]
+    asked = {
+        "Filters": [{"Name": "instance-type", "Values": patterns}],
+        "MaxResults": _TYPES_AT_ONCE,
+    }
+    for one in aws.items("ec2", "describe_instance_types", "InstanceTypes", **asked):
+        found[one["InstanceType"]] = Offer(
+            one["InstanceType"],
+            int(one["VCpuInfo"]["DefaultVCpus"]),
+            int(one["MemoryInfo"]["SizeInMiB"]),
+            str(one.get("ProcessorInfo", {}).get("SupportedArchitectures", ["x86_64"])[-1]),
+        )
     for pattern in patterns:
         if "*" not in pattern and pattern not in found:
             raise ConfigError(
@@ -244,23 +241,15 @@ def _spot_prices(aws: Aws, types: Sequence[str]) -> dict[str, dict[str, float]]:
     """The last price of each type, by zone."""
     found: dict[str, dict[str, float]] = {}
     for start in range(0, len(types), _TYPES_AT_ONCE):
-        more: dict[str, Any] = {}
-        while True:
-            page = aws.call(
-                "ec2",
-                "describe_spot_price_history",
-                InstanceTypes=list(types[start : start + _TYPES_AT_ONCE]),
-                ProductDescriptions=["Linux/UNIX"],
-                StartTime=datetime.now(UTC),
-                **more,
-            )
-            for one in page["SpotPriceHistory"]:
-                zones = found.setdefault(one["InstanceType"], {})
-                # The newest comes first.
-                zones.setdefault(str(one.get("AvailabilityZone", "")), float(one["SpotPrice"]))
-            if not page.get("NextToken"):
-                break
-            more = {"NextToken": page["NextToken"]}
+        asked = {
+            "InstanceTypes": list(types[start : start + _TYPES_AT_ONCE]),
+            "ProductDescriptions": ["Linux/UNIX"],
+            "StartTime": datetime.now(UTC),
+        }
+        for one in aws.items("ec2", "describe_spot_price_history", "SpotPriceHistory", **asked):
+            zones = found.setdefault(one["InstanceType"], {})
+            # The newest comes first.
+            zones.setdefault(str(one.get("AvailabilityZone", "")), float(one["SpotPrice"]))
     return found
 
 

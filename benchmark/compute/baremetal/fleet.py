@@ -221,16 +221,9 @@ class Ledger:
 
 def _described(aws: Aws, name: str, values: Sequence[str]) -> dict[str, Machine]:
     """By a filter and not by ids: one that is not known yet would be an error for all."""
-    found: dict[str, Machine] = {}
-    more: dict[str, Any] = {}
-    while True:
-        asked = [{"Name": name, "Values": values}]
-        page = aws.call("ec2", "describe_instances", Filters=asked, **more)
-        for reservation in page["Reservations"]:
-            found |= {one["InstanceId"]: _machine(one) for one in reservation["Instances"]}
-        if not page.get("NextToken"):
-            return found
-        more = {"NextToken": page["NextToken"]}
+    asked = [{"Name": name, "Values": values}]
+    groups = aws.items("ec2", "describe_instances", "Reservations", Filters=asked)
+    return {one["InstanceId"]: _machine(one) for group in groups for one in group["Instances"]}
 
 
 def terminate(aws: Aws, ids: Sequence[str]) -> None:

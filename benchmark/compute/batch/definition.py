@@ -142,16 +142,9 @@ def registered(aws: Aws, wanted: Mapping[str, Any]) -> str:
 
 def _latest(aws: Aws, name: str) -> dict[str, Any]:
     """The active revision with the highest number; empty where there is none."""
-    found: list[dict[str, Any]] = []
-    more: dict[str, Any] = {}
-    while True:
-        page = aws.call(
-            "batch", "describe_job_definitions", jobDefinitionName=name, status="ACTIVE", **more
-        )
-        found += page["jobDefinitions"]
-        if not page.get("nextToken"):
-            return max(found, key=lambda one: int(one["revision"]), default={})
-        more = {"nextToken": page["nextToken"]}
+    asked = {"jobDefinitionName": name, "status": "ACTIVE"}
+    found = aws.items("batch", "describe_job_definitions", "jobDefinitions", **asked)
+    return max(found, key=lambda one: int(one["revision"]), default={})
 
 
 def _by_arn(aws: Aws, named: str) -> dict[str, Any]:

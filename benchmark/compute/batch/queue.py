@@ -90,7 +90,7 @@ def _waiting(aws: Aws, jobs: Iterable[str], arrays: Iterable[str]) -> Iterator[M
         if job["status"] == "RUNNABLE":
             yield job
     for array in arrays:
-        yield from listed(aws, arrayJobId=array, jobStatus="RUNNABLE")
+        yield from listed(aws, array, "RUNNABLE")
 
 
 def _fault(aws: Aws, queue: dict[str, Any]) -> str | None:

@@ -89,7 +89,7 @@ class Watch:
         self._over.add(parent_id)
 
     def _listed(self, parent_id: str, status: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
-        for job in listed(self._aws, arrayJobId=parent_id, jobStatus=status):
+        for job in listed(self._aws, parent_id, status):
             yield int(str(job["jobId"]).rpartition(":")[2]), job
 
 
@@ -102,12 +102,7 @@ def describe(aws: Aws, jobs: Iterable[str]) -> dict[str, dict[str, Any]]:
     return found
 
 
-def listed(aws: Aws, **which: Any) -> Iterator[dict[str, Any]]:
-    """Jobs by state, page by page."""
-    more: dict[str, Any] = {"maxResults": _LISTED_AT_ONCE}
-    while True:
-        page = aws.call("batch", "list_jobs", **which, **more)
-        yield from page["jobSummaryList"]
-        if not page.get("nextToken"):
-            return
-        more["nextToken"] = page["nextToken"]
+def listed(aws: Aws, array: str, status: str) -> Iterator[dict[str, Any]]:
+    """The children of an array that are in a state."""
+    asked = {"arrayJobId": array, "jobStatus": status, "maxResults": _LISTED_AT_ONCE}
+    yield from aws.items("batch", "list_jobs", "jobSummaryList", **asked)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark.compute.cluster import ClusterError, Element, Elements, indices
 from benchmark.compute.faults import PassingError
 from benchmark.compute.kubernetes.manifest import INDEX, job_name, manifest, selector
+from benchmark.compute.submitting import cause_of_exit
 from benchmark.records.results import Cause
 
 if TYPE_CHECKING:
@@ -47,7 +48,6 @@ _CAUSES = {
     "NodeLost": (Cause.INFRASTRUCTURE, "The pod's node was lost"),
     "Complete": (Cause.INFRASTRUCTURE, "The pod ended without a record of its task"),
 }
-_SIGKILL, _SIGTERM = 137, 143
 _log = logging.getLogger("benchmark.compute")
 
 
@@ -109,11 +109,7 @@ class Kubernetes:
     def cancel_element(self, job: str, index: int) -> None:
         """Nothing: a Job would make another pod. It is deleted when no task is left to wait for."""
 
-    def cause_of(  # noqa: PLR0911  a case a line
-        self,
-        element: Element | None,
-        log: Path,  # noqa: ARG002
-    ) -> tuple[Cause, str]:
+    def cause_of(self, element: Element | None, log: Path) -> tuple[Cause, str]:  # noqa: ARG002
         if element is None:
             return Cause.INFRASTRUCTURE, "Kubernetes does not know the job any more."
         words = f"{element.state}: {element.reason}" if element.reason else element.state
@@ -122,14 +118,7 @@ class Kubernetes:
             return cause, f"{sentence} ({words})."
         if element.state in _NO_START:
             return Cause.SETUP, f"The container could not start ({words})."
-        if element.code == str(_SIGTERM):
-            return Cause.INTERRUPTED, f"The container was ended by SIGTERM ({words})."
-        if element.code == str(_SIGKILL):
-            return Cause.INFRASTRUCTURE, f"The container was killed from outside ({words})."
-        if element.code:
-            code = f"The container ended with exit code {element.code} and left no record"
-            return Cause.INFRASTRUCTURE, f"{code} ({words})."
-        return Cause.INFRASTRUCTURE, f"The pod ended without a container ({words})."
+        return cause_of_exit(int(element.code) if element.code else None, words)
 
     def _elements(self, job: dict[str, Any]) -> dict[int, Element]:
         """What became of each index."""

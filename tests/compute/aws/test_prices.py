@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from benchmark.compute.aws import prices
+from benchmark.compute.aws.clients import Aws
 from benchmark.compute.aws.prices import ON_DEMAND, SPOT, Offer, offers, rate_of, write_prices
 from benchmark.compute.baremetal.fleet import Ledger, Machine
 from benchmark.config.loading import Config
@@ -24,6 +25,7 @@ class Ec2:
     """Answers for two pages of prices, the newest of a zone first."""
 
     region = "eu-west-1"
+    items = Aws.items
 
     def call(self, service: str, action: str, **asked: Any) -> dict[str, Any]:
         if action == "describe_instance_types":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from benchmark.compute.aws.resources.site import PREFIX, SHUTDOWN_S, TAG, Resource, Site
 
@@ -39,22 +38,12 @@ class Instances(_Left):
     kind = "machines of fleets"
 
     def ids(self) -> list[str]:
-        found: list[str] = []
-        more: dict[str, Any] = {}
         asked = [
             {"Name": f"tag:{TAG}", "Values": [f"{PREFIX}-*"]},
             {"Name": "instance-state-name", "Values": list(_ALIVE)},
         ]
-        while True:
-            page = self.aws.call("ec2", "describe_instances", Filters=asked, **more)
-            found += [
-                str(one["InstanceId"])
-                for group in page["Reservations"]
-                for one in group["Instances"]
-            ]
-            if not page.get("NextToken"):
-                return found
-            more = {"NextToken": page["NextToken"]}
+        groups = self.aws.items("ec2", "describe_instances", "Reservations", Filters=asked)
+        return [str(one["InstanceId"]) for group in groups for one in group["Instances"]]
 
     def remove(self) -> str | None:
         self.aws.call("ec2", "terminate_instances", InstanceIds=self.ids())
@@ -68,17 +57,9 @@ class TaskQueues(_Left):
     kind = "task queues"
 
     def ids(self) -> list[str]:
-        found: list[str] = []
-        more: dict[str, Any] = {}
-        while True:
-            page = self.aws.call(
-                "sqs", "list_queues", QueueNamePrefix=f"{PREFIX}-", MaxResults=1000, **more
-            )
-            urls = [str(url) for url in page.get("QueueUrls", [])]
-            found += [url for url in urls if _TOKEN.fullmatch(url.rpartition("/")[2])]
-            if not page.get("NextToken"):
-                return found
-            more = {"NextToken": page["NextToken"]}
+        asked = {"QueueNamePrefix": f"{PREFIX}-", "MaxResults": 1000}
+        urls = self.aws.items("sqs", "list_queues", "QueueUrls", **asked)
+        return [str(url) for url in urls if _TOKEN.fullmatch(url.rpartition("/")[2])]
 
     def remove(self) -> str | None:
         for url in self.ids():

@@ -255,16 +255,11 @@ class Definitions(Resource):
         return None
 
     def _arns(self) -> list[str]:
-        found: list[str] = []
-        more: dict[str, Any] = {}
-        while True:
-            page = self.aws.call("batch", "describe_job_definitions", status="ACTIVE", **more)
-            found += [
-                str(one["jobDefinitionArn"])
-                for one in page["jobDefinitions"]
-                if one["jobDefinitionName"].startswith(self.name[:-1])
-                and TAG in one.get("tags", {})
-            ]
-            if not page.get("nextToken"):
-                return found
-            more = {"nextToken": page["nextToken"]}
+        active = self.aws.items(
+            "batch", "describe_job_definitions", "jobDefinitions", status="ACTIVE"
+        )
+        return [
+            str(one["jobDefinitionArn"])
+            for one in active
+            if one["jobDefinitionName"].startswith(self.name[:-1]) and TAG in one.get("tags", {})
+        ]
