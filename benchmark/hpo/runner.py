@@ -288,7 +288,7 @@ class HPORunner:
             for callback in self._callbacks:
                 callback(shown, trial)
             if has_stopped(shown):
-                study.first_failures.stop(f"A callback stopped it after trial {record.task}.")
+                study.drive_stop.request(f"A callback stopped it after trial {record.task}.")
 
         return call
 

@@ -16,7 +16,7 @@ from benchmark.compute import discovery
 from benchmark.compute.dispatcher import Dispatcher, Rate
 from benchmark.config.loading import Config
 from benchmark.hpo.driver import launch
-from benchmark.hpo.spec.stop_rules import EMPTY, STOPS, FirstFailures, Progress, Stop
+from benchmark.hpo.spec.stop_rules import EMPTY, STOPS, DriveStop, Progress, Stop
 from benchmark.hpo.spec.study_file import StudyError, define
 from benchmark.hpo.study.study import Study
 from benchmark.records.results import Cause, Record
@@ -44,7 +44,7 @@ def failed(message: str, cause: Cause = Cause.FRAMEWORK) -> Record:
 
 
 def test_same_messages_but_for_numbers() -> None:
-    first = FirstFailures(3)
+    first = DriveStop(3)
     for message in ("no x 0.25", "no x 1e-9", "no y", "no y"):
         first.add(failed(message))
     assert first.why_stop is None
@@ -55,7 +55,7 @@ def test_same_messages_but_for_numbers() -> None:
 
 
 def test_a_service_that_is_never_ready_is_a_mistake() -> None:
-    first = FirstFailures(2)
+    first = DriveStop(2)
     for number in (1, 2):
         unready = failed(f"not ready within 30 s: try {number}", Cause.TIMEOUT)
         first.add(replace(unready, labels={"stopped": {"step": "wait_ready"}}))
@@ -66,11 +66,11 @@ def test_a_service_that_is_never_ready_is_a_mistake() -> None:
     "works", [Record("0", "prune"), Record("0", "success"), failed("", Cause.TIMEOUT)]
 )
 def test_what_a_point_may_bring_is_no_mistake(works: Record) -> None:
-    first = FirstFailures(1)
+    first = DriveStop(1)
     first.add(works)
     first.add(failed("no"))
     assert first.why_stop is None
-    never = FirstFailures(0)
+    never = DriveStop(0)
     never.add(failed("no"))
     assert never.why_stop is None
 
@@ -139,7 +139,7 @@ def test_a_target_is_a_number_of_one_direction(target: Any, direction: Any) -> N
 
 
 def test_an_objective_stops_its_study() -> None:
-    first = FirstFailures(5, works=True)
+    first = DriveStop(5, works=True)
     first.add(Record("3", "success", labels={STOPS: True}))
     assert first.why_stop == "Trial 3 called study.stop()."
 

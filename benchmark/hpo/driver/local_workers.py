@@ -46,7 +46,7 @@ def tune_by_workers(
     over = False
     objective = study.definition.objective
     within_s = CLOSE_S + (objective.hook_s if objective.restore else 0.0)
-    first = study.first_failures
+    first = study.drive_stop
     with stoppable(stop):
         try:
             while not stop.is_set():

@@ -144,26 +144,26 @@ def read_stop(
 
 
 @dataclass
-class FirstFailures:
-    """Whether all fails in the same way from the start on; fed with each record as it comes.
+class DriveStop:
+    """What ends this drive alone: a request, or first trials that all fail in the same way.
 
-    Also whether a Python objective called `study.stop()`, which ends this drive alone. `works` once
-    a trial measured something, or was pruned or ended at a limit: that is a point's.
+    Fed with each record as it comes. An objective or a callback requests it by `study.stop()`.
+    `works` once a trial measured something, or was pruned or ended at a limit: that is a point's.
     """
 
     most: int
     works: bool = False
     message: str = ""
     _count: int = 0
-    _stopped: str | None = None
+    _requested: str | None = None
 
-    def stop(self, why: str) -> None:
+    def request(self, why: str) -> None:
         """End this drive, for the reason in a sentence."""
-        self._stopped = why
+        self._requested = why
 
     def add(self, record: Record) -> None:
         if record.labels.get(STOPS):
-            self.stop(f"Trial {record.task} called study.stop().")
+            self.request(f"Trial {record.task} called study.stop().")
         is_unready = (record.labels.get("stopped") or {}).get("step") == "wait_ready"
         failed = record.status == "failure" and (record.cause == Cause.FRAMEWORK or is_unready)
         if not failed and not record.labels.get(EMPTY):
@@ -176,8 +176,8 @@ class FirstFailures:
     @property
     def why_stop(self) -> str | None:
         """Why no more trials should begin, in a sentence."""
-        if self._stopped is not None:
-            return self._stopped
+        if self._requested is not None:
+            return self._requested
         if self.works or not self.most or self._count < self.most:
             return None
         return (

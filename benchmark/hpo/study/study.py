@@ -25,7 +25,7 @@ from benchmark.hpo.samplers.define_by_run import OpenOptimizer
 from benchmark.hpo.samplers.optimizer import Optimizer
 from benchmark.hpo.samplers.proposal import Asked, ExhaustedError, Told
 from benchmark.hpo.space import layering
-from benchmark.hpo.spec.stop_rules import FirstFailures, Progress, Stop
+from benchmark.hpo.spec.stop_rules import DriveStop, Progress, Stop
 from benchmark.hpo.spec.study_file import StudyError, define
 from benchmark.hpo.spec.trial_task import stored_point, trial_task
 from benchmark.hpo.storages.storage import open_storage
@@ -83,7 +83,7 @@ class Study(ShownStudy):
             definition.space, definition.directions, definition.seed
         )
         self._warm = WarmStart.of(run, definition)
-        self.first_failures = FirstFailures(definition.stop.failures)
+        self.drive_stop = DriveStop(definition.stop.failures)
         self._read: set[str] = set()
         self._has_past = False
         kind = OpenOptimizer if definition.is_open else Optimizer
@@ -100,7 +100,7 @@ class Study(ShownStudy):
         self._states = TrialStates(self.optimizer)
         self._restore()
         states = {trial.state.name for trial in self.optimizer.trials()}
-        self.first_failures.works = bool(states & {"COMPLETE", "PRUNED"})
+        self.drive_stop.works = bool(states & {"COMPLETE", "PRUNED"})
 
     @staticmethod
     def begin(store: Store, definition: StudyDefinition, worker: str | None = None) -> Study:
@@ -205,8 +205,8 @@ class Study(ShownStudy):
     def why_stop(self) -> str | None:
         """Why no more trials should begin though some are left, in a sentence."""
         stop = self.definition.stop
-        if self.first_failures.why_stop or stop == Stop(failures=stop.failures):
-            return self.first_failures.why_stop
+        if self.drive_stop.why_stop or stop == Stop(failures=stop.failures):
+            return self.drive_stop.why_stop
         return self.progress.why_stop(stop) or stop.why_regret(self._regret, self._progress)
 
     @property
@@ -297,7 +297,7 @@ class Study(ShownStudy):
         if isinstance(self.optimizer, OpenOptimizer):
             self.optimizer.suggested(number, labels)
         self.optimizer.tell(number, told)
-        self.first_failures.add(record)
+        self.drive_stop.add(record)
         if not self._has_past:
             self._look_back()
         if self.run.out_path(record.task) not in self._read:
