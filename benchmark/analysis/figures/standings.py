@@ -172,12 +172,13 @@ def _axis(axes: Axes, count: int, difference: float) -> None:
 
 def elo(found: Statistics, looks: Mapping[str, style.Look]) -> Figure:
     """Elo ratings with 95 % intervals over resampled data sets."""
-    table = found.extra.dropna(subset=["elo"]).sort_values("elo", ascending=False)
+    table = found.extra.dropna(subset=["elo"])
+    table = table.loc[found.mean_ranks.reindex(table.index).sort_values(kind="stable").index]
+    table = table.sort_values("elo", ascending=False, kind="stable")
     names = [str(name) for name in table.index]
     figure = style.sheet(
         f"{found.type.capitalize()}: Elo",
-        "400 points mean odds of 10 to 1 of being better on a data set; lines: 95 % intervals; "
-        "arrows: unbounded, such as for a framework that wins on all",
+        "400 points: odds of 10 to 1 of being better on a data set; lines: 95 %; arrows: unbounded",
         *(8.6, 1.75 + 0.34 * max(len(names), 3)),
     )
     axes = figure.subplots()
