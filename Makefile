@@ -46,7 +46,7 @@ check: $(VENV)/.ready-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/codespell docs/*.md README.md
+	$(BIN)/codespell docs/*.md docs/*/*.md README.md
 	$(BIN)/python -m docs.generate.words $(PLAIN)
 	$(BIN)/bandit -q -c pyproject.toml -r benchmark main.py
 	$(BIN)/python -m tests.support.audit

@@ -56,7 +56,8 @@ def unwritable(error: OSError) -> BenchmarkError:
 def notice(text: str) -> None:
     """Print a line on standard error; a log that cannot be written must not end a run."""
     with contextlib.suppress(OSError, ValueError):
-        print(_wrapped(for_terminal(text), sys.stderr), file=sys.stderr, flush=True)
+        # In one write, so that the lines of two threads do not run into one.
+        print(_wrapped(for_terminal(text), sys.stderr) + "\n", end="", file=sys.stderr, flush=True)
 
 
 def width(stream: TextIO | None = None) -> int | None:
