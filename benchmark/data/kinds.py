@@ -133,6 +133,8 @@ _FIXES = {
     "number": 'add the word to "missing", or declare "category"',
     "integer": 'correct the value, or declare "number" or "category"',
     "boolean": 'write true or false, or declare "category"',
+    "category": 'declare "ignore"',
+    "text": 'declare "ignore"',
     "date": 'write dates as 2026-01-31 or 2026-01-31T12:00:00, or declare "category"',
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,10 @@ import pytest
 
 from benchmark.hpo.space.templates import filled, filled_words
 from benchmark.hpo.spec.study_file import StudyError, define
+from benchmark.hpo.study.study import Study
+from benchmark.hpo.trials.evaluation import TrialEvaluation
+from benchmark.records.tasks import Run
+from benchmark.store import Store
 
 
 @pytest.mark.parametrize(
@@ -86,3 +91,22 @@ def test_faults_of_wait_ready(wait_ready: Any, said: str) -> None:
     with pytest.raises(StudyError) as caught:
         define(study(["run"], wait_ready=wait_ready), Path())
     assert said in str(caught.value)
+
+
+def test_a_stored_study_of_an_earlier_version_goes_on(folder_store: Store) -> None:
+    """Its templates and rules would be refused in a new one, and cannot be corrected any more."""
+    first = Study.begin(folder_store, define(study(["run", "{n}"], repeats=2), Path()))
+    kept = first.run.manifest.conditions["study"]
+    odd = {"objective": kept["objective"] | {"command": ["run", "{n:.2f}", "{n"]}}
+    choices = {"name": "c", "value_type": "categorical", "choices": ["a", "b"]}
+    odd |= {"tunables": [*kept["tunables"], choices], "forbidden": [{"c": "z"}, "c == 'y'"]}
+    conditions = first.run.manifest.conditions | {"study": kept | odd}
+    Run(first.run.name, folder_store, replace(first.run.manifest, conditions=conditions)).save()
+    with pytest.raises(StudyError, match="not formatted"):
+        define(kept | odd, Path())
+    again = Study.open(folder_store, "s", {"trials": 30})
+    (task,) = again.ask(1)
+    assert TrialEvaluation()._definition(again.run).objective.argv == ("run", "{n:.2f}", "{n")
+    assert task.payload["params"].keys() == {"n", "c"}
+    past = define(study(["run", "{n}"]) | {"name": "new", "warm_start": ["s"]}, Path())
+    assert Study.begin(folder_store, past).ask(1)

@@ -187,10 +187,10 @@ def sensitivity(found: Statistics) -> Markup | str:
 def other_scales(found: Statistics) -> Markup | str:
     """The same results on the scales of other reports."""
     rows = found.scales.dropna(axis=1, how="all").reindex(found.mean_ranks.sort_values().index)
-    if rows.empty or not len(rows.columns):
-        return ""
     if "amlb_2024" not in rows.columns:
         rows = rows.drop(columns="amlb_2024_of", errors="ignore")
+    if rows.empty or not len(rows.columns):
+        return ""
     rows = rows.rename_axis("framework").reset_index()
     if "classic" in rows.columns:
         notch = _interval(rows["classic_low"], rows["classic_high"], ".3f", " to ")

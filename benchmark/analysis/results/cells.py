@@ -123,8 +123,9 @@ def check_scores(frame: pd.DataFrame, source: object, names: Mapping[str, str]) 
         _check(rows, str(named), place, str(way))
     columns = {metric: column for column, metric in SCORED.items()}
     for named, rows in frame["SCORE"].groupby(frame["METRIC"]):
-        own = columns.get(canonical(str(named)), "")
-        if own in frame.columns:
+        # By its exact name: a user's own metric may be called AUC.
+        own = columns.get(str(named))
+        if own is not None and own in frame.columns:
             _check_same(rows, frame.loc[rows.index, own], source, names)
 
 

@@ -138,10 +138,11 @@ class Kubernetes:
         active, ready = status.get("active") or 0, status.get("ready") or 0
         # Pods are created in the order of the indices.
         found |= dict.fromkeys(left[:ready], Element("Running"))
-        waiting = Element("Waiting", waits=True)
+        waiting = _QUEUED
         if active > ready and left:
             waiting = self._waiting(name, moving=bool(ready or status.get("succeeded")))
-        found |= dict.fromkeys(left[ready:], waiting)
+        found |= dict.fromkeys(left[ready:], waiting if waiting.is_held else _QUEUED)
+        found |= dict.fromkeys(left[ready:active], waiting)
         if active < min(job["spec"]["parallelism"], len(left)) and not waiting.is_held:
             found |= dict.fromkeys(left[max(active, ready) :], self._refused(name))
         if status.get("terminating"):
@@ -253,6 +254,7 @@ class Kubernetes:
 
 
 _COMPLETE = Element("Complete", is_over=True)
+_QUEUED = Element("Waiting", waits=True)
 
 
 def _of(job: str, phase: str) -> dict[str, Any]:

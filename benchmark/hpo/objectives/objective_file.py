@@ -66,7 +66,12 @@ def directions_of(values: Mapping[str, Any], faults: list[str]) -> dict[str, Dir
 
 
 def read_objective(
-    entry: Any, directions: Mapping[str, Direction], tunables: tuple[str, ...], faults: list[str]
+    entry: Any,
+    directions: Mapping[str, Direction],
+    tunables: tuple[str, ...],
+    faults: list[str],
+    *,
+    stored: bool = False,
 ) -> Objective:
     """The objective of a study file; what is wrong goes into `faults`."""
     if entry == EXTERNAL:
@@ -126,6 +131,8 @@ def read_objective(
                 f"'objective' names {{{name}}} in '{text}', which is not a tunable; "
                 f"{meant(name, sorted(known))} Write other text in two braces: {{{{{name}}}}}."
             )
+        if stored:
+            continue  # an earlier version took what follows
         for name, layout in formats_in(text, known):
             faults.append(
                 f"'objective' has '{{{name}:{layout}}}' in '{text}', which is not formatted: it "

@@ -65,6 +65,13 @@ def read_forbidden(
                 "tunable with letters, digits and '_'."
             )
             continue
+        foreign = [name for name in entry if name not in names] if _maps(entry) else []
+        if foreign:
+            faults.append(
+                f"'forbidden' references '{foreign[0]}', which is not a tunable; "
+                f"{meant(str(foreign[0]), names)}"
+            )
+            continue
         text = _combination(entry, units) if _maps(entry) else entry
         before = len(faults)
         rule = read_rule(text, units, lambda fault: faults.append(f"'forbidden' {fault}"))

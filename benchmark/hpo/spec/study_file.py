@@ -83,7 +83,8 @@ def define(
 ) -> StudyDefinition:
     """A definition from its values, in our own form.
 
-    Rules that can never apply are faults, except in a study that is `stored` with them.
+    Rules that can never apply and templates that are none are faults, except in a study that is
+    `stored` with them.
 
     Raises:
         StudyError: says every fault.
@@ -105,7 +106,7 @@ def define(
     before = len(faults)
     tunables = declared_names(values)
     own = [] if "objective" in said else faults
-    objective = read_objective(values.get("objective"), directions, tunables, own)
+    objective = read_objective(values.get("objective"), directions, tunables, own, stored=stored)
     has_objective = len(faults) == before and own is faults
     algorithm, algorithm_options = _algorithm(values.get("algorithm", DEFAULT), faults)
     pruner = values.get("pruner") or {}

@@ -167,7 +167,8 @@ class Study(ShownStudy):
         known = run.manifest.conditions["study"]
         # A command reports nothing to prune by, as clients do.
         mine = {key: v for key, v in known.items() if "objective" not in given or key != "pruner"}
-        definition = define(mine | given, Path(), f"Study '{name}'")
+        is_kept = not {"tunables", "forbidden", "objective"} & given.keys()
+        definition = define(mine | given, Path(), f"Study '{name}'", stored=is_kept)
         if given.get("objective", known["objective"]) != known["objective"]:
             if known["objective"] != EXTERNAL:
                 raise StudyError(

@@ -73,7 +73,8 @@ def _past(store: Store, definition: StudyDefinition, past: PastStudy) -> list[di
     if store.get(f"{name}/manifest.json") is None:
         raise StudyError(no_study(past.study, store))
     run = Run.open(store, name)
-    earlier = define(run.manifest.conditions["study"], Path(), f"Study '{past.study}'")
+    source = run.manifest.conditions["study"]
+    earlier = define(source, Path(), f"Study '{past.study}'", stored=True)
     if len(earlier.directions) > 1:
         raise StudyError(
             f"'warm_start' has the study '{past.study}', which has several directions and so no "

@@ -115,7 +115,8 @@ class BenchmarkTrialEvaluation:
     def _definition(self, run: Run) -> StudyDefinition:
         if run.name not in self._definitions:
             source: dict[str, Any] = run.manifest.conditions["study"]
-            self._definitions[run.name] = define(source, Path(), f"The manifest of {run.name}")
+            place = f"The manifest of {run.name}"
+            self._definitions[run.name] = define(source, Path(), place, stored=True)
         return self._definitions[run.name]
 
 

@@ -131,7 +131,8 @@ class TrialEvaluation:
     def _definition(self, run: Run) -> StudyDefinition:
         if run.name not in self._definitions:
             source = run.manifest.conditions["study"]
-            self._definitions[run.name] = define(source, Path(), f"The manifest of {run.name}")
+            place = f"The manifest of {run.name}"
+            self._definitions[run.name] = define(source, Path(), place, stored=True)
         return self._definitions[run.name]
 
     def _work(self, definition: StudyDefinition, task: Task, run: Run) -> Work:

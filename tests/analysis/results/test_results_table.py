@@ -177,3 +177,13 @@ def test_a_seed_keeps_every_digit(tmp_path):
     seed = 2**53 + 1
     frame = read_results(write(tmp_path, HEADER, f"0,a,d,regression,{seed},2,,,"))
     assert frame["SEED"].tolist() == [seed]
+
+
+def test_a_metric_of_ones_own_is_not_a_built_in_one_of_another_spelling(tmp_path):
+    path = write(
+        tmp_path,
+        "," + HEADER + ",AUC,METRIC,SCORE",
+        "0,0,a,d,classification,1,,,,,0.7,AUC,0.8",
+        "1,1,b,d,classification,1,,,,,0.6,mcc,0.5",
+    )
+    assert read_results(path)["AUC"].tolist() == [0.7, 0.6]

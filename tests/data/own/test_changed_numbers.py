@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from benchmark.data.formats.tables import changed_numbers, read_table
@@ -73,3 +75,15 @@ def test_a_target_that_differs_by_white_space_is_suggested(tmp_path: Path) -> No
     catalogue = Catalogue([], [str(place)])
     assert catalogue.ready(catalogue.names()) == {}
     assert catalogue.faults["d"].endswith('did you mean " y"?')
+
+
+@pytest.mark.parametrize("kind", ["category", "text", "number"])
+def test_lists_are_refused_with_a_fix(tmp_path: Path, kind: str) -> None:
+    pq.write_table(pa.table({"a": [[1], [2]], "y": [1, 2]}), tmp_path / "d.parquet")
+    text = f"name: d\nfile: d.parquet\ntarget: y\ncolumns: {{a: {kind}}}\n"
+    catalogue = Catalogue([], [str(write(tmp_path, "d.yaml", text.encode()))])
+    assert catalogue.ready(catalogue.names()) == {}
+    assert (
+        f'The column "a" of {tmp_path}/d.parquet cannot be read as {kind}' in catalogue.faults["d"]
+    )
+    assert "declare" in catalogue.faults["d"]

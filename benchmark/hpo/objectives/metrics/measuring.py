@@ -256,7 +256,8 @@ def _last_value(stdout: str) -> dict[str, Any]:
     if text is None:
         raise MeasureError(
             f"Standard output ends with '{lines[-1].strip()[:120]}', which is neither a number nor "
-            "a JSON object of numbers; print the result last, or say in 'metrics' where it is."
+            "a JSON object of numbers; print the result in the last line, or say in 'metrics' "
+            "where it is."
         )
     last = f"The last JSON value on standard output, '{' '.join(text.split())[:120]}',"
     try:
