@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 
     from benchmark.store import Store
 
+# The most asks at once, of as many experiments.
+_ASKS = 32
+
 
 class DatabaseBackend(Backend):
     """All experiments in one database."""
@@ -42,10 +46,11 @@ class DatabaseBackend(Backend):
         self._url = url
         self._store = store
         self._shared = url.startswith("postgresql")
+        self._room = threading.BoundedSemaphore(_ASKS)
         self._lock = _served(url)
         # An ask holds a connection while its journal takes another one.
         with reaching(url):
-            self._engine = engine_of(url, pool_size=32, max_overflow=32)
+            self._engine = engine_of(url, pool_size=_ASKS, max_overflow=_ASKS)
             self._journals = JournalTable(self._engine)
             has_rdb = bool(rdb_names(self._engine))
         self._rdb: BaseStorage | None = open_rdb(url) if has_rdb else None
@@ -161,7 +166,7 @@ class DatabaseBackend(Backend):
             from benchmark.hpo.service.backends.database_leases import DatabaseLeases
 
             journal = storage if isinstance(storage, StudyJournal) else None
-            return DatabaseLeases(self._engine, study, journal)
+            return DatabaseLeases(self._engine, study, journal, self._room)
         return self._leases.setdefault(study, MemoryLeases())
 
     def _run(self, definition: StudyDefinition, terms: Terms) -> Run | None:

@@ -15,6 +15,7 @@ from sqlalchemy import text
 
 from benchmark.hpo.service.core.endings import GIVEN
 from benchmark.hpo.storages.optuna_private import JournalOperation, counted_trials
+from benchmark.hpo.storages.study_journal import CompactedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -70,8 +71,11 @@ class DatabaseLeases:
         engine: Engine,
         study: str,
         storage: StudyJournal | None = None,
+        room: threading.BoundedSemaphore | None = None,
     ) -> None:
         self._engine = engine
+        # Who is in `exclusive` holds a connection and needs another one for the journal.
+        self._room = room or threading.BoundedSemaphore()
         self._single = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._study = study
         self._storage = storage
@@ -87,16 +91,17 @@ class DatabaseLeases:
 
     @contextlib.contextmanager
     def exclusive(self) -> Iterator[bool]:
-        with self._turn, self._single.connect() as connection:
+        with self._turn, self._room, self._single.connect() as connection:
             if self._lock is None:
                 key = text("SELECT hashtextextended(:study, 0)")
                 self._lock = connection.execute(key, {"study": f"service/{self._study}"}).scalar()
-            # One message to the database, and two statements: what is read next is read after it.
-            connection.exec_driver_sql(f"BEGIN; SELECT pg_advisory_xact_lock({self._lock})")
+            # One message to the database, and two statements: what is read next is read after it,
+            # where each statement sees what others have committed.
+            begin = "BEGIN ISOLATION LEVEL READ COMMITTED"
+            connection.exec_driver_sql(f"{begin}; SELECT pg_advisory_xact_lock({self._lock})")
             self._granted, self._written = {}, set()
             if self._storage is None:
-                found = connection.execute(text(f"SELECT {_HELD}"), {"study": self._study}).scalar()
-                self._held = set(found or ())
+                self._held = self._holders(connection)
             else:
                 self._storage.refresh_by(partial(self._read, connection))
             yield self._storage is not None
@@ -107,10 +112,18 @@ class DatabaseLeases:
 
     def _read(self, connection: Connection, first: int) -> Logs:
         assert self._journal is not None
-        self._held = set()
-        logs, held = self._journal.read_in(connection, first, _HELD, {"study": self._study})
+        try:
+            logs, held = self._journal.read_in(connection, first, _HELD, {"study": self._study})
+        except CompactedError:
+            self._held = self._holders(connection)
+            raise
         self._held = set(held or ())
         return logs
+
+    def _holders(self, connection: Connection) -> set[int]:
+        """The trials whose leases have not ended."""
+        found = connection.execute(text(f"SELECT {_HELD}"), {"study": self._study}).scalar()
+        return set(found or ())
 
     def append(self, first: int, logs: Logs, state: JournalState) -> Callable[[], bool]:
         """Append to the journal; grant and end the leases of the trials of which this is told."""
@@ -125,6 +138,7 @@ class DatabaseLeases:
         return partial(self._journal.append_with, first, logs, ", ".join(terms), named)
 
     def grant(self, number: int, token: str, lease_s: float | None) -> None:
+        self._granted.pop(number, None)
         if (number, token) not in self._written:
             self._granted[number] = token, lease_s
 
@@ -137,7 +151,8 @@ class DatabaseLeases:
                 text(
                     "UPDATE service_leases "
                     "SET ends_s = extract(epoch from clock_timestamp()) + :lease_s "
-                    "WHERE study = :study AND number = :number AND token = :token"
+                    "WHERE study = :study AND number = :number AND token = :token "
+                    "AND (ends_s IS NULL OR ends_s > extract(epoch from clock_timestamp()))"
                 ),
                 {"study": self._study, "number": number, "token": token, "lease_s": lease_s},
             )

@@ -42,9 +42,9 @@ class Additions:
         self,
         entries: Sequence[tuple[Params, Ending]],
         key: str | None,
-        told: Callable[[list[int]], None],
+        told: Callable[[int], None],
     ) -> list[int]:
-        """Results as trials that have ended; `told` is called with their numbers."""
+        """Results as trials that have ended; `told` is called with the number of each."""
         for place, (params, ending) in enumerate(entries):
             self._check(f"Result {place}", params)
             check(ending, self._directions)
@@ -78,7 +78,7 @@ class Additions:
         key: str | None,
         kind: KeyOf,
         is_same_as: Callable[[FrozenTrial, int], bool],
-        added: Callable[[list[int]], None],
+        added: Callable[[int], None],
     ) -> list[int]:
         """Those of the trials that were not added with this key before; others ask meanwhile."""
         from benchmark.hpo.storages.trial_write import create_trials
@@ -104,7 +104,8 @@ class Additions:
                 numbers = had + new
                 self._tally.look()
             # A try before this one may have failed after its write.
-            added(numbers[known:])
+            for number in numbers[known:]:
+                added(number)
         return numbers
 
     def _is_at(self, trial: FrozenTrial, params: Params) -> bool:

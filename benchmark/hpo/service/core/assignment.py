@@ -159,6 +159,16 @@ class Assignment:
             )
         return given
 
+    def renew(self, number: int, token: str, lease_s: float | None) -> bool:
+        """Grant a lease that has ended again; False where the trial ended or is another's now."""
+        with self._opened.leases.exclusive():
+            self._tally.look()
+            trial = stored(self._optimizer, number)
+            if trial.state.is_finished() or kept_in(trial, GIVEN).get("lease") != token:
+                return False
+            self._opened.leases.grant(number, token, lease_s)
+            return True
+
     def _free(self) -> Iterator[int]:
         """Trials whose client has not been heard of for too long."""
         return iter(self._opened.leases.free(self._tally.running()))
@@ -167,7 +177,9 @@ class Assignment:
         self, free: Iterator[int], count: int, key: str | None, lease_s: float | None
     ) -> list[AssignedTrial]:
         """Give out free trials once more, with their configuration."""
-        found = (self._reassigned(number, key, lease_s) for number in free)
+        # An earlier ask of the same batch may have been given its own trial again.
+        still = (number for number in free if self._opened.leases.free([number]))
+        found = (self._reassigned(number, key, lease_s) for number in still)
         return list(itertools.islice((given for given in found if given is not None), count))
 
     def _reassigned(

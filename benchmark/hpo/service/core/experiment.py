@@ -1,7 +1,6 @@
 """One experiment: trials asked under a lease, told once, kept before they are answered.
 
     given = experiment.ask(key="worker-7/12")       # AssignedTrial(number, params, token, ...)
-    experiment.heartbeat(given[0].number, given[0].token)
     experiment.tell(given[0].number, Ending("success", (0.5,)))
 
 Every method may be called from many threads. What it changed is in the storage when it returns.
@@ -11,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from optuna.storages import InMemoryStorage
@@ -26,6 +26,7 @@ from benchmark.hpo.service.core.errors import (
     BusyError,
     ConflictError,
     FinishedError,
+    InvalidError,
     NotFoundError,
     PausedError,
 )
@@ -167,8 +168,13 @@ class Experiment:
             InvalidError: the ending does not fit the study.
             ConflictError: the trial ended otherwise before, or another client has it now.
         """
-        check(ending, len(self.definition.directions))
-        self._check_present(number)
+        try:
+            check(ending, len(self.definition.directions))
+            self._check_present(number)
+        except (InvalidError, NotFoundError):
+            if not self.is_current():
+                raise KeyError(number) from None
+            raise
 
         def admit(trial: FrozenTrial) -> None:
             if lease is not None and kept_in(trial, GIVEN).get("lease") != lease:
@@ -208,9 +214,9 @@ class Experiment:
             NotFoundError: there is no such trial.
             ConflictError: the trial has ended, or another client has it now.
         """
-        trial = self._unfinished(number)
-        lease_s: float | None = kept_in(trial, GIVEN).get("lease_s")
-        if not self._opened.leases.renew(number, token, lease_s):
+        lease_s: float | None = kept_in(self._unfinished(number), GIVEN).get("lease_s")
+        renewed = self._opened.leases.renew(number, token, lease_s)
+        if not renewed and not self._assignment.renew(number, token, lease_s):
             raise self._anothers(number)
         return lease_s
 
@@ -242,12 +248,7 @@ class Experiment:
             InvalidError: a point is none of the space's; then nothing is appended.
             ConflictError: other results were appended with the same key.
         """
-
-        def told(numbers: list[int]) -> None:
-            for number in numbers:
-                self._on_told(self, number)
-
-        numbers = self._additions.append(entries, key, told)
+        numbers = self._additions.append(entries, key, partial(self._on_told, self))
         self._suggestions.told()
         return numbers
 

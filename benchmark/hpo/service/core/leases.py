@@ -38,7 +38,7 @@ class Leases(Protocol):
         """Those of the running trials whose lease has ended or was never."""
 
     def renew(self, number: int, token: str, lease_s: float | None) -> bool:
-        """Begin the lease's time again; False where the trial is another's."""
+        """Begin the lease's time again; False where it may have ended, or is another's."""
 
     def release(self, number: int) -> None:
         """The trial has ended."""
@@ -75,7 +75,7 @@ class MemoryLeases:
 
     def renew(self, number: int, token: str, lease_s: float | None) -> bool:
         lease = self._leases.get(number)
-        if lease is None or lease.token != token:
+        if lease is None or lease.token != token or number in self.free([number]):
             return False
         self.grant(number, token, lease_s)
         return True

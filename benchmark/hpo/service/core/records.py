@@ -97,6 +97,10 @@ class Recorder:
         name = experiment.definition.name
         try:
             with storage_faults():
+                if not experiment.is_current():
+                    # Another server has deleted it, and what is there now is not of its trials.
+                    self._behind.pop(name, None)
+                    return
                 if numbers is None or name in self._behind:
                     numbers = _missing(experiment)
                 _write(experiment, numbers)
@@ -121,7 +125,9 @@ def _missing(experiment: Experiment) -> list[int]:
         return []
     prefix = f"{run.name}/out/"
     listed = run.store.list(f"{run.name}/out")
-    written = {int(path[len(prefix) :].removesuffix(".json")) for path in listed}
+    names = (path[len(prefix) :].removesuffix(".json") for path in listed)
+    # Repeats that confirm a trial have other names.
+    written = {int(name) for name in names if name.isascii() and name.isdecimal()}
     return sorted((ended - written) | (written & experiment.optimizer.deleted))
 
 

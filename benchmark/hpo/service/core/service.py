@@ -72,6 +72,8 @@ class _Held:
         self.experiment: Experiment | None = None
         self.users = 0
         self.going = False
+        self.resting = False
+        """It is about to be closed; who needs it waits for `opening`."""
         self.opening = threading.Lock()
 
 
@@ -137,6 +139,7 @@ class Service:
         """
         study = self._study(experiment)
         held = self._hold(study)
+        found: Experiment | None = None
         try:
             with storage_faults():
                 found = self._opened(study, held, looks=looks)
@@ -144,15 +147,16 @@ class Service:
                 _check_permitted(found.terms.experiment)
                 yield found
         except StoreError:
-            if held.experiment is not None:
-                self._recorder.unsure(held.experiment)
+            if found is not None:
+                self._recorder.unsure(found)
             raise
         except KeyError as error:
             # Another server has deleted it.
-            if study not in self._backend.names():
-                raise NotFoundError(f"There is no experiment '{experiment}'.") from error
-            if held.experiment is None or held.experiment.is_current():
-                raise
+            with storage_faults():
+                if study not in self._backend.names():
+                    raise NotFoundError(f"There is no experiment '{experiment}'.") from error
+                if found is None or found.is_current():
+                    raise
             raise FoundedAgainError(
                 f"The experiment '{experiment}' was founded again meanwhile; try again."
             ) from error
@@ -176,7 +180,7 @@ class Service:
             study = experiment if "/" in experiment else _study_named(experiment)
             held = self._held.get(study)
             found = None if held is None or held.going else held.experiment
-            if held is None or found is None or not found.is_in_memory:
+            if held is None or held.resting or found is None or not found.is_in_memory:
                 held = None
             else:
                 _check_permitted(found.terms.experiment)
@@ -268,7 +272,7 @@ class Service:
         return _study_named(experiment)
 
     def _opened(self, study: str, held: _Held, *, looks: bool = True) -> Experiment:
-        if not looks and (found := held.experiment) is not None:
+        if not looks and not held.resting and (found := held.experiment) is not None:
             return found
         with held.opening:
             if held.experiment is not None and not held.experiment.is_current():
@@ -314,8 +318,12 @@ class Service:
                     return
                 held = self._held[idle]
                 held.users += 1
+                held.resting = True
             with held.opening:
-                self._shut(held)
+                try:
+                    self._shut(held)
+                finally:
+                    held.resting = False
             self._let_go(idle, held)
 
     def _shut(self, held: _Held) -> None:

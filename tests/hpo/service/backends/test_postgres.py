@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,7 @@ from sqlalchemy import event, text
 
 from benchmark.hpo import Client
 from benchmark.hpo.service.backends.database import DatabaseBackend
-from benchmark.hpo.service.core.endings import Ending
+from benchmark.hpo.service.core.endings import GIVEN, Ending, kept_in
 from benchmark.hpo.service.core.errors import ConflictError, NotFoundError
 from benchmark.hpo.service.core.service import Service
 
@@ -130,5 +131,27 @@ def test_leases_are_written_with_the_journal(postgres: str) -> None:
     other.create("e", declared)
     with pytest.raises(NotFoundError, match="no trial 0"):
         one.call("e", lambda found: found.tell(0, Ending("failure")))
+    for service in (one, other):
+        service.close()
+
+
+def test_leases_hold_over_a_compaction(postgres: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = (Service(DatabaseBackend(postgres, None)) for _ in range(2))
+    declared = {"direction": "minimize", "tunables": TUNABLES, "trials": 9, "algorithm": "random"}
+    one.create("e", declared)
+    assert [given.number for given in one.call("e", lambda found: found.ask())] == [0]
+    with other.use("e") as there:
+        (short,) = there.ask(lease_s=0.001)
+        assert short.number == 1
+        monkeypatch.setattr("benchmark.hpo.storages.study_journal._COMPACTED_FROM", 1)
+        Service(DatabaseBackend(postgres, None)).call("e", lambda found: found.running())
+        # This server has not read what was compacted.
+        time.sleep(0.01)
+        (again,) = one.call("e", lambda found: found.ask())
+        assert (again.number, again.again) == (1, True)
+        assert [given.number for given in one.call("e", lambda found: found.ask())] == [2]
+        assert there.heartbeat(0, kept_in(there.trial(0), GIVEN)["lease"]) == 600.0
+        with pytest.raises(ConflictError):
+            there.heartbeat(1, short.token)
     for service in (one, other):
         service.close()

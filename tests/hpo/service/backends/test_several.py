@@ -5,8 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import threading
-from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -23,7 +21,6 @@ from benchmark.hpo.service.app import make_app
 from benchmark.hpo.service.backends.database import DatabaseBackend
 from benchmark.hpo.service.backends.store import StoreBackend
 from benchmark.hpo.service.classic import contract
-from benchmark.hpo.service.core.backend import Opened
 from benchmark.hpo.service.core.counts import Tally
 from benchmark.hpo.service.core.endings import Ending
 from benchmark.hpo.service.core.errors import BusyError, ConflictError, NotFoundError
@@ -38,22 +35,6 @@ DECLARED: dict[str, Any] = {
     "trials": 20,
     "algorithm": "random",
 }
-
-
-class SharedBackend(DatabaseBackend):
-    """As on PostgreSQL: no server believes that it is alone."""
-
-    def open(self, study: str) -> Opened:
-        return replace(super().open(study), alone=False)
-
-
-@pytest.fixture
-def servers(tmp_path: Path) -> Iterator[tuple[Service, Service]]:
-    backend = SharedBackend(f"sqlite:///{tmp_path}/s.db", None)
-    pair = Service(backend), Service(backend)
-    yield pair
-    for service in pair:
-        service.close()
 
 
 def test_one_server_has_a_file_of_sqlite(tmp_path: Path, folder_store: Store) -> None:
