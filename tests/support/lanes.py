@@ -21,6 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -144,7 +145,8 @@ def ended_with_us(running: Sequence[Lane]) -> Iterator[None]:
 def run(names: Sequence[str], logs: Path, jobs: int) -> list[Lane]:
     """Run lanes, `jobs` at once; a line as each ends, and the log of each that fails."""
     waiting, running, done = list(names), [], []
-    with ended_with_us(running):
+    # A hundred thousand files take a minute, which other lanes use.
+    with ThreadPoolExecutor(1) as removing, ended_with_us(running):
         while waiting or running:
             while waiting and len(running) < jobs:
                 running.append(start(waiting.pop(0), logs))
@@ -158,6 +160,7 @@ def run(names: Sequence[str], logs: Path, jobs: int) -> list[Lane]:
                     print(lane.log.read_text(encoding="utf-8", errors="replace"), flush=True)
                 state = "FAILED" if lane.broken else "passed"
                 print(f"{lane.name:11} {state} {lane.seconds:5.0f} s, {lane.counts()}", flush=True)
+                removing.submit(remove_tree, logs / lane.name)
     return done
 
 

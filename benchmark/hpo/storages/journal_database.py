@@ -54,6 +54,7 @@ _APPEND = (
     "SELECT id, :first, :size, :logs FROM study_journals "
     "WHERE id = :id AND compacted <= :first {lock} ON CONFLICT DO NOTHING"
 )
+_APPEND_WITH = "WITH appended AS ({own} RETURNING 1), {beside} SELECT 1 FROM appended"
 _READ = (
     "SELECT j.id, j.compacted, r.logs{more} FROM study_journals j LEFT JOIN study_journal_rows r "
     "ON r.journal = j.id AND r.first >= :first WHERE j.name = :name ORDER BY r.first"
@@ -157,8 +158,7 @@ class JournalTable:
             return bool(connection.execute(self._append, row).rowcount)
 
     def append_with(self, row: dict[str, Any], beside: str) -> bool:
-        own = f"appended AS ({self._insert} RETURNING 1)"
-        whole = text(f"WITH {own}, {beside} SELECT 1 FROM appended")  # noqa: S608
+        whole = text(_APPEND_WITH.format(own=self._insert, beside=beside))
         with self._single.connect() as connection:
             return connection.execute(whole, row).first() is not None
 
