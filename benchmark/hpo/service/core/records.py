@@ -97,9 +97,10 @@ class Recorder:
         name = experiment.definition.name
         try:
             with storage_faults():
-                if not experiment.is_current():
+                if not _is_current(experiment):
                     # Another server has deleted it, and what is there now is not of its trials.
-                    self._behind.pop(name, None)
+                    if self._behind.get(name) is experiment:
+                        self._behind.pop(name)
                     return
                 if numbers is None or name in self._behind:
                     numbers = _missing(experiment)
@@ -115,6 +116,15 @@ class Recorder:
             _log.exception("A record of '%s' is not written yet", name)
         else:
             self._behind.pop(name, None)
+
+
+def _is_current(experiment: Experiment) -> bool:
+    """A database that is away does not hold up the records of what it has committed."""
+    try:
+        with storage_faults():
+            return experiment.is_current()
+    except StoreError:
+        return True
 
 
 def _missing(experiment: Experiment) -> list[int]:

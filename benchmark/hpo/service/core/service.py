@@ -224,18 +224,19 @@ class Service:
             ConflictError: it is in use by a request that has not ended.
         """
         study = self._study(experiment)
-        with self.use(experiment):
-            held = self._hold(study)
+        held: _Held | None = None
         try:
+            with self.use(experiment):
+                held = self._hold(study, going=True)
             with self._guard:
-                held.going = True
                 self._guard.wait_for(lambda: held.users == 1)
             with held.opening:
                 self._shut(held)
                 self._backend.delete(study)
         finally:
-            held.going = False
-            self._let_go(study, held)
+            if held is not None:
+                held.going = False
+                self._let_go(study, held)
 
     def check(self) -> None:
         """Whether the place of the experiments can be read and written; looked at once a second.
@@ -276,8 +277,8 @@ class Service:
             return found
         with held.opening:
             if held.experiment is not None and not held.experiment.is_current():
-                held.experiment.close()
-                held.experiment = None
+                experiment, held.experiment = held.experiment, None
+                experiment.close()
             if held.experiment is None:
                 held.experiment = self._open(study)
             return held.experiment
@@ -292,12 +293,13 @@ class Service:
         self._recorder.complete(experiment)
         return experiment
 
-    def _hold(self, study: str) -> _Held:
-        """No one closes what is held."""
+    def _hold(self, study: str, *, going: bool = False) -> _Held:
+        """No one closes what is held; who deletes it lets no one else have it from now on."""
         with self._guard:
             held = self._held.setdefault(study, _Held())
             if held.going:
                 raise NotFoundError(f"The experiment '{study}' is being deleted.")
+            held.going = going
             held.users += 1
             self._held.move_to_end(study)
             return held
@@ -319,19 +321,22 @@ class Service:
                 held = self._held[idle]
                 held.users += 1
                 held.resting = True
-            with held.opening:
-                try:
+            try:
+                with held.opening:
                     self._shut(held)
-                finally:
-                    held.resting = False
-            self._let_go(idle, held)
+            except BenchmarkError as error:
+                # The request that needs room has nothing to do with it.
+                _log.warning("The experiment '%s' was not closed in order: %s", idle, error)
+            finally:
+                held.resting = False
+                self._let_go(idle, held)
 
     def _shut(self, held: _Held) -> None:
         """Close an experiment that no one else uses, its records written."""
         if held.experiment is not None:
             self._recorder.flush(held.experiment)
-            held.experiment.close()
-            held.experiment = None
+            experiment, held.experiment = held.experiment, None
+            experiment.close()
 
 
 def _study_named(experiment: str) -> str:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import Any
 
 import pytest
 
+from benchmark.errors import StoreError
 from benchmark.hpo.service.backends.store import StoreBackend
 from benchmark.hpo.service.core.assignment import Wanted
 from benchmark.hpo.service.core.endings import Ending
-from benchmark.hpo.service.core.errors import ConflictError, FoundedAgainError
+from benchmark.hpo.service.core.errors import ConflictError, FoundedAgainError, NotFoundError
 from benchmark.hpo.service.core.experiment import Experiment
 from benchmark.hpo.service.core.records import Recorder
 from benchmark.hpo.service.core.service import Service
@@ -80,8 +82,6 @@ def test_an_experiment_that_is_being_closed_is_opened_anew(
         assert flushing.wait(60)
         again = threading.Thread(target=service.call, args=("a", ask))
         again.start()
-        with service.use_in_memory("a") as none:
-            assert none is None
         go_on.set()
         closing.join(60)
         again.join(60)
@@ -143,4 +143,44 @@ def test_repeats_of_a_trial_do_not_hold_up_the_records(folder_store: Store) -> N
         experiment.tell(0, Ending("success", (1.0,)))
         service._recorder.flush(experiment)
         assert run.store.get(run.out_path("0")) is not None
+    service.close()
+
+
+def test_an_experiment_that_is_not_closed_in_order_holds_up_no_other(
+    folder_store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    service = Service(StoreBackend(folder_store), most_open=1)
+    for name in ("a", "b"):
+        service.create(name, DECLARED)
+    assert service.call("a", lambda experiment: len(experiment.ask())) == 1
+
+    close = Experiment.close
+
+    def lost(self: Experiment) -> None:
+        close(self)
+        raise StoreError("The lease was lost.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Experiment, "close", lost)
+        assert service.call("b", lambda experiment: len(experiment.ask())) == 1
+    assert "'a' was not closed in order: The lease was lost." in caplog.text
+    assert service.call("a", lambda experiment: experiment.running()) == [0]
+    service.delete("a")
+    service.close()
+
+
+def test_of_two_that_delete_an_experiment_one_does(folder_store: Store) -> None:
+    service = Service(StoreBackend(folder_store))
+    service.create("e", DECLARED)
+    with service.use("e"):
+        first = threading.Thread(target=service.delete, args=("e",), daemon=True)
+        first.start()
+        while not service._held["e"].going:
+            time.sleep(0.01)
+        with pytest.raises(NotFoundError, match="is being deleted"):
+            service.delete("e")
+    first.join(60)
+    assert not first.is_alive()
+    assert service.names() == []
+    service.create("e", DECLARED)
     service.close()
