@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from benchmark.hpo.objectives.metrics.measuring import MeasureError, Measuring
 from benchmark.hpo.objectives.metrics.readers import READERS, ReportError, read
 
 REPORTS = Path(__file__).with_name("reports")
+SYSBENCH = (REPORTS / "sysbench-cpu.txt").read_text()
 FOUND = {
     "ab.txt": {"throughput": 239.18, "latency_mean": 0.016724, "latency_p99": 0.053, "errors": 0},
     "fio.json": {
@@ -123,6 +125,7 @@ def test_what_is_no_report_is_refused_in_a_sentence(name: str, text: str) -> Non
         ("jmeter", "1700000000000,100,Home,200,true\n", "print_field_names=true"),
         ("jmeter", "timeStamp,elapsed,label,success\n2023/11/14 22:13,9,a,true\n", "Line 2"),
         ("redis-benchmark", '"test","rps"\n"SET","-nan"\n', "'-nan' as 'rps'"),
+        ("sysbench", re.sub(r"(total time: +)\S+", r"\g<1>0.0000s", SYSBENCH), "ran for 0 s"),
         ("jmh", (REPORTS / "jmh.json").read_text().replace("us/op", "J/op"), "the unit 'J/op'"),
         ("fio", (REPORTS / "fio.json").read_text().replace('"error": 0', '"error": 5'), "error 5"),
     ],
@@ -142,3 +145,13 @@ def test_a_reader_in_a_study_keeps_units(tmp_path: Path) -> None:
     assert "throughput" not in units
     with pytest.raises(MeasureError, match=r"'stdout': This is not a report of wrk"):
         Measuring(reader="wrk").read(tmp_path, "bye\n")
+
+
+def test_redis_tests_with_a_digit_in_their_name_are_read() -> None:
+    lines = (
+        "LPUSH (needed to benchmark LRANGE): 111111.11 requests per second, p50=0.2 msec",
+        "LRANGE_100 (first 100 elements): 55555.55 requests per second, p50=0.3 msec",
+    )
+    found = read("redis-benchmark", "\n".join(lines) + "\n")
+    rates = [quantity.number for name, quantity in found.items() if name.endswith("throughput")]
+    assert sorted(rates) == [55555.55, 111111.11]

@@ -227,6 +227,16 @@ def test_constraints_and_cost_of_a_trial(first: Callable[..., Record]) -> None:
     assert record.labels["constraints"] == [-0.5]
 
 
+@pytest.mark.parametrize("name", ["p_95", "p_59"])
+def test_a_cost_has_the_names_of_other_expressions(first: Callable[..., Record], name: str) -> None:
+    printed = {"command": ["echo", '{"y": 3, "p(95)": 4}'], "value": "y"}
+    record = first(printed | {"cost": f"{name} / 2"})
+    if name == "p_95":
+        assert record.labels["cost"] == 2.0
+    else:
+        assert (record.status, "'p_59'" in record.message) == ("failure", True)
+
+
 @pytest.mark.parametrize(
     ("printed", "found"),
     [('{"tps": 5, "p99": "1.2s"}', [1.18]), ('{"tps": 5, "p99": 1.2}', "no unit; declare it")],

@@ -124,6 +124,10 @@ def test_a_warm_up_ends_after_its_time(
             {"collect": shell("echo lost >&2; exit 3")},
             "The collect hook ended with the exit code 3",
         ),
+        (
+            {"command": ["true"], "collect": shell("exit 3")},
+            "The collect hook ended with the exit code 3",
+        ),
     ],
 )
 def test_a_stage_that_fails(first: First, objective: dict[str, Any], said: str) -> None:

@@ -305,14 +305,17 @@ class TrialEvaluation:
             return
         if answer["warm_ups"]:
             trial.labels[WARM_UPS] = answer["warm_ups"]
-        for turn, code in enumerate(answer["runs"]):
+        stopped = answer["stopped"]
+        # What a hook did not collect is no result of its run.
+        whole = answer["runs"][: -1 if stopped and stopped["step"] == "collect" else None]
+        for turn, code in enumerate(whole):
             folder = trial.outcome.folder / command_steps.FOLDER / str(turn)
             output, stdout = map(_printed, command_steps.printed(folder))
             began, ended = answer["windows"][turn]
             yield Ran(folder, output, code, stdout, (began, ended))
-        if answer["stopped"]:
-            trial.labels["stopped"] = answer["stopped"]
-            yield Ran(trial.outcome.folder, log, answer["stopped"]["code"])
+        if stopped:
+            trial.labels["stopped"] = stopped
+            yield Ran(trial.outcome.folder, log, stopped["code"])
 
 
 def _read(trial: Trial, ran: Ran) -> dict[str, float]:

@@ -83,9 +83,8 @@ class Trial:
             for name in metrics.keys() & self.params.keys()
             if not same(metrics[name], self.params[name])
         }
-        both = {**self.params, **metrics}
         short = _plain_names(metrics)
-        both = {new: metrics[old] for new, old in short.items()} | both
+        both = self._named(metrics)
         names = {name: value for name, value in both.items() if name not in unclear}
         units = self.definition.space.units | self.units
         units |= {new: self.units[old] for new, old in short.items() if old in self.units}
@@ -102,6 +101,7 @@ class Trial:
             ]
             constraints = [rule.number(names, units) for rule in objective.constraints]
             constraints += self.constraints.values()
+            self._cost(metrics)
         except ExpressionError as error:
             said = f"{error}{self._text_in(str(error))}"
             for name in sorted(name for name in unclear if f"'{name}'" in said):
@@ -134,14 +134,18 @@ class Trial:
         name = next(iter(self.definition.directions))
         try:
             values = [
-                value_of(self.definition, name, self.params | run, self.texts, units)
-                for run in runs
+                value_of(self.definition, name, self._named(run), self.texts, units) for run in runs
             ]
         except ExpressionError:
             return False  # what is missing is said once all runs have ended
         error = statistics.stdev(values) / math.sqrt(len(values))
         half = float(t.ppf(0.975, len(values) - 1)) * error
         return half <= objective.within * abs(statistics.mean(values))
+
+    def _named(self, metrics: dict[str, float]) -> dict[str, Any]:
+        """Tunables and metrics by the names that expressions have for them."""
+        short = {new: metrics[old] for new, old in _plain_names(metrics).items()}
+        return {**short, **self.params, **metrics}
 
     def _text_in(self, said: str) -> str:
         """What stands where a metric belongs that a sentence names."""
@@ -152,19 +156,24 @@ class Trial:
 
     def _labels(self, metrics: dict[str, float] | None) -> dict[str, Any]:
         labels = {**self.task.labels, **self.labels}
-        cost = self._cost(metrics or {})
+        try:
+            cost = self._cost(metrics or {})
+        except ExpressionError:
+            cost = None  # of a trial that failed; a metric that it needs was not measured
         return labels if cost is None else labels | {"cost": cost}
 
     def _cost(self, metrics: dict[str, float]) -> float | None:
-        """What it cost, as far as that can be told without metrics."""
+        """What it cost; None without a rule for that.
+
+        Raises:
+            ExpressionError: it cannot be computed.
+        """
         rule = self.definition.objective.cost
         if rule is None:
             return None
-        names = {**metrics, **self.params, "seconds": self.seconds, "hours": self.seconds / 3600}
-        try:
-            return rule.number(names, self.definition.space.units | self.units)
-        except ExpressionError:
-            return None  # A metric that it needs was not measured.
+        time = {"seconds": self.seconds, "hours": self.seconds / 3600}
+        names = self._named(metrics) | self.params | time
+        return rule.number(names, self.definition.space.units | self.units)
 
     def _facts(self) -> dict[str, Any]:
         return {

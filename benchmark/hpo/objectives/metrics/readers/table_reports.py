@@ -63,7 +63,7 @@ def _samples(samples: list[tuple[int, int, bool]]) -> Report:
 
 
 _QUIET = re.compile(
-    r"(?:^|[\r ])([A-Z][A-Z_]+(?: \([^)]*\))?): ([0-9.]+) requests per second(?:, p50=([0-9.]+) "
+    r"(?:^|[\r ])([A-Z][A-Z0-9_]+(?: \([^)]*\))?): ([0-9.]+) requests per second(?:, p50=([0-9.]+) "
     r"msec)?",
     re.MULTILINE,
 )

@@ -60,6 +60,8 @@ def sysbench(text: str) -> Report:
     latency = only(r"^Latency \(ms\):$", text, "sysbench 1.0", "Latency (ms):")
     if int(events[1]) == 0:
         raise ReportError("sysbench counted no event.")
+    if float(time[1]) == 0:
+        raise ReportError("sysbench ran for 0 s; measure for longer.")
     report = {
         "throughput": plain(float(events[1]) / float(time[1])),
         "events": plain(events[1]),
