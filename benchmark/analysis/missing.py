@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
-from benchmark.analysis.results.cells import NO_RESULT_CAUSES
+from benchmark.analysis.results.cells import NO_RESULT_CAUSES, RETIRED
 from benchmark.analysis.results.metrics import USUAL_METRIC
-from benchmark.analysis.statistics.comparable import NOT_BEGUN, RETIRED
+from benchmark.analysis.statistics.comparable import NOT_BEGUN
 
 UNKNOWN = "unknown"
 NO_SCORE = "no score"

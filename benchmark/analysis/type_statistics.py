@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from benchmark.analysis.early_stop.stopped import covered, scope, standing_of
+from benchmark.analysis.results.metrics import known_direction
 from benchmark.analysis.statistics import hypotheses, ranking, ratings, scaling
 from benchmark.analysis.statistics.comparable import ALL, Comparison, compare, joined
 from benchmark.analysis.statistics.imputation import CONSTANT, baseline
@@ -134,7 +135,7 @@ def _computed(
         comparison,
         board,
         scores,
-        _extra(comparison, scores, mean_ranks, found, seed),
+        _extra(comparison, scores, str(board["framework"].iloc[0]), found, seed),
         other_scales(frame, comparison),
         mean_ranks,
         ranking.win_matrix(means),
@@ -154,30 +155,35 @@ def _computed(
 def _extra(
     comparison: Comparison,
     scores: pd.DataFrame,
-    mean_ranks: pd.Series[float],
+    leader: str,
     found: Sensitivity,
     seed: int,
 ) -> pd.DataFrame:
     means = comparison.means
     table = pd.DataFrame(index=means.columns)
     table["win_rate"] = ranking.win_rate(means)
-    table["improvability"] = ranking.improvability(means, comparison.metric_of)
+    # A user's own metric may have a known one's name and the other direction.
+    usual = {
+        name: metric
+        for name, metric in comparison.metric_of.items()
+        if known_direction(metric) in (None, comparison.sign_of[name])
+    }
+    table["improvability"] = ranking.improvability(means, usual)
     table["mrr"] = ranking.reciprocal_rank(means)
     elo = ratings.ratings(means, seed=seed)
     for column in ("elo", "low", "high"):
         name = column if column == "elo" else f"elo_{column}"
         table[name] = float("nan") if elo is None else elo[column]
     table["rank_low"], table["rank_high"] = found.interval["low"], found.interval["high"]
-    return table.join(_against_leader(scores, mean_ranks, seed))
+    return table.join(_against_leader(scores, leader, seed))
 
 
-def _against_leader(scores: pd.DataFrame, mean_ranks: pd.Series[float], seed: int) -> pd.DataFrame:
-    """The Bayesian signed-rank test of the leader against every other framework."""
+def _against_leader(scores: pd.DataFrame, leader: str, seed: int) -> pd.DataFrame:
+    """The Bayesian signed-rank test of the board's first framework against every other one."""
     columns = ["better", "alike", "worse"]
     table = pd.DataFrame(float("nan"), index=scores.columns, columns=columns)
-    if not mean_ranks.notna().any():
+    if scores[leader].isna().all():
         return table
-    leader = mean_ranks.idxmin()
     others = scores.drop(columns=leader)
     chances = hypotheses.bayesian_signed_ranks(
         scores[leader].to_numpy(float), others.to_numpy(float), seed=seed

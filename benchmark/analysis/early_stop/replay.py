@@ -17,8 +17,9 @@ from benchmark.analysis.early_stop import schedule, sequential
 from benchmark.analysis.early_stop.claims import Claims
 from benchmark.analysis.early_stop.question import ALPHA, DATASET, MARGIN, Question
 from benchmark.analysis.early_stop.schedule import Played
+from benchmark.analysis.results.cells import RETIRED
 from benchmark.analysis.statistics import ranking
-from benchmark.analysis.statistics.comparable import RETIRED, compare
+from benchmark.analysis.statistics.comparable import compare
 from benchmark.analysis.statistics.imputation import CONSTANT, baseline
 from benchmark.errors import BenchmarkError
 

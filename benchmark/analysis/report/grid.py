@@ -8,7 +8,7 @@ import numpy as np
 
 from benchmark.analysis.figures.style import DASH
 from benchmark.analysis.report.html import PARTS
-from benchmark.analysis.results.metrics import direction, shown
+from benchmark.analysis.results.metrics import shown
 from benchmark.analysis.statistics.comparable import ALL
 from benchmark.templates import macros
 
@@ -42,7 +42,7 @@ def score_grid(found: Statistics) -> Markup | str:
         metric = comparison.metric_of[name]
         best = means.loc[name].max()
         cells = [
-            _cell(mean * direction(metric), spread, count, sizes[name], is_best=mean == best)
+            _cell(mean * comparison.sign_of[name], spread, count, sizes[name], is_best=mean == best)
             for mean, spread, count in zip(
                 *(table.loc[name].to_numpy() for table in (means, spreads, counts)), strict=True
             )

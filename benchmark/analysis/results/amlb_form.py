@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from benchmark.analysis.results.cells import RETIRED
 from benchmark.execution.worker.inference import BATCHES
 
 if TYPE_CHECKING:
@@ -87,6 +88,8 @@ def to_amlb(frame: pd.DataFrame) -> pd.DataFrame:
     import pandas as pd
 
     rows = frame[frame["STATUS"] != ""] if "STATUS" in frame.columns else frame
+    if "CAUSE" in rows.columns:
+        rows = rows[rows["CAUSE"] != RETIRED]
     result, metric = _result(rows)
     failed = result.isna()
     problem = _text(rows, "PROBLEM")

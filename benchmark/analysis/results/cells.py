@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 MISSING = ("", "nan", "none", "null", "na")
 NO_RESULT_CAUSES = ("data", "setup", "interrupted", "infrastructure")
 """The causes that are no failures of the framework: their tasks run again."""
+RETIRED = "retired"
+"""The cause of tasks that were not run because a run's question does not need them."""
 SCORED = {
     **{"MSE": "mse", "R2_SCORE": "r2", "LOGLOSS": "log_loss", "F1_SCORE": "f1_weighted"},
     **{"AUC": "auc", "BALANCED_ACCURACY": "balanced_accuracy", "ACCURACY": "accuracy"},

@@ -17,6 +17,7 @@ import pandas as pd
 from benchmark.analysis.results.amlb import NEEDED, from_amlb, is_amlb
 from benchmark.analysis.results.cells import (
     NO_RESULT_CAUSES,
+    RETIRED,
     check_directions,
     check_names,
     check_scores,
@@ -163,7 +164,7 @@ def _with_outcomes(frame: pd.DataFrame) -> pd.DataFrame:
     """Earlier versions wrote `failure` for what the infrastructure did, too."""
     if not {"STATUS", "CAUSE"} <= set(frame.columns):
         return frame
-    lost = (frame["STATUS"] == "failure") & frame["CAUSE"].isin(NO_RESULT_CAUSES)
+    lost = (frame["STATUS"] == "failure") & frame["CAUSE"].isin((*NO_RESULT_CAUSES, RETIRED))
     words = frame["CAUSE"].where(frame["CAUSE"] == "interrupted", "not run")
     return frame.assign(STATUS=frame["STATUS"].mask(lost, words))
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from benchmark.analysis.results.cells import NO_RESULT_CAUSES
+from benchmark.analysis.results.cells import NO_RESULT_CAUSES, RETIRED
 from benchmark.analysis.results.metrics import SIGNS, USUAL_METRIC, canonical, direction
 from benchmark.analysis.statistics import imputation, ranking
 from benchmark.errors import BenchmarkError
@@ -32,8 +32,6 @@ ALL = "all"
 """In place of a task type: the data sets of all types together."""
 NOT_BEGUN = "not started"
 NOT_PLANNED = "not in the results"
-RETIRED = "retired"
-"""The cause of a task that the run's question did not need."""
 _COLUMNS = (
     *("MODEL", "DATASET_ID", "SEED", "STATUS", "CAUSE"),
     *("METRIC", "METRIC_DIRECTION", "SCORE", "MSE"),
@@ -51,14 +49,16 @@ class Comparison:
     `gains` has rows (data set, seed) and a column per framework, NaN where it failed. `counts` has
     a row per framework, also of those left out: `tasks`, `results`, `failures`, `successes`.
     `left_out` has a row per framework, data set and cause for which seeds were left out for all.
-    `metric_of` names the metric by data set. `ran` is shaped as `gains`: whether the task has a
-    result; True throughout unless all rows were asked for.
+    `metric_of` names the metric by data set, and `sign_of` has 1 where more of it is better, or -1.
+    `ran` is shaped as `gains`: whether the task has a result; True throughout unless all rows were
+    asked for.
     """
 
     type: str
     gains: pd.DataFrame
     counts: pd.DataFrame
     metric_of: dict[str, str]
+    sign_of: dict[str, int]
     notes: tuple[str, ...]
     ran: pd.DataFrame
     left_out: pd.DataFrame
@@ -113,6 +113,7 @@ def joined(parts: Sequence[Comparison]) -> Comparison:
         pd.concat([of(part, part.gains) for part in parts]),
         sum((part.counts.loc[names] for part in parts[1:]), parts[0].counts.loc[names]),
         {_distinct(k, p.type, twice): metric for p in parts for k, metric in p.metric_of.items()},
+        {_distinct(k, p.type, twice): sign for p in parts for k, sign in p.sign_of.items()},
         notes,
         pd.concat([of(part, part.ran) for part in parts]),
         pd.concat([part.left_out for part in parts], ignore_index=True),
@@ -149,7 +150,8 @@ def compare(
     if all_rows:
         gains = pd.DataFrame(grid.gains, grid.index, names)
         ran = pd.DataFrame(grid.result, grid.index, names)
-        return Comparison(type, gains, grid.counts, grid.metric_of, (), ran, _left_out(grid, rows))
+        left_out, told = _left_out(grid, rows), (grid.metric_of, grid.sign_of)
+        return Comparison(type, gains, grid.counts, *told, (), ran, left_out)
     left_out = _left_out(grid, rows)
     gains = _comparable(grid, left_out, notes)
     imputed = imputation.by_constant(gains)
@@ -166,7 +168,8 @@ def compare(
     metric_of = {name: word for name, word in grid.metric_of.items() if name in kept}
     ran = pd.DataFrame(True, gains.index, gains.columns)
     metric_of = metric_of or grid.metric_of
-    return Comparison(type, gains, grid.counts, metric_of, tuple(notes), ran, left_out)
+    told = metric_of, grid.sign_of
+    return Comparison(type, gains, grid.counts, *told, tuple(notes), ran, left_out)
 
 
 @dataclass(frozen=True)
@@ -179,10 +182,16 @@ class _Grid:
     result: NDArray[np.bool_]
     counts: pd.DataFrame
     metric_of: dict[str, str]
+    sign_of: dict[str, int]
 
 
 def _grid(
-    rows: pd.DataFrame, gains: pd.Series[float], metric_of: dict[str, str], *, absent_failed: bool
+    rows: pd.DataFrame,
+    gains: pd.Series[float],
+    metric_of: dict[str, str],
+    sign_of: dict[str, int],
+    *,
+    absent_failed: bool,
 ) -> _Grid:
     """Classic results hold only what ended well, so what is absent there failed; results with a
     status have a row for every task, so what is absent there was never to be run.
@@ -214,7 +223,7 @@ def _grid(
     }
     labels = [str(name) for name in names]
     table = pd.DataFrame(counts, index=pd.Index(labels, name="framework", dtype=object))
-    return _Grid(index, labels, values, result, table, metric_of)
+    return _Grid(index, labels, values, result, table, metric_of, sign_of)
 
 
 def _outcomes(
@@ -233,10 +242,10 @@ def _outcomes(
 
 def _judged(
     rows: pd.DataFrame, type: str, metric: str | None
-) -> tuple[pd.Series[float], dict[str, str]]:
-    """The rows' gains, and the metric by data set."""
+) -> tuple[pd.Series[float], dict[str, str], dict[str, int]]:
+    """The rows' gains, and the metric and its direction by data set."""
     chosen = metric or USUAL_METRIC[type]
-    values = _column(rows, chosen)
+    values = usual_column(rows, chosen)
     per_set = pd.Series(chosen.lower(), index=rows["DATASET_ID"].astype(str).unique())
     if metric is None and {"METRIC", "SCORE"} <= set(rows.columns):
         named = _named(rows)
@@ -247,7 +256,8 @@ def _judged(
     gains = values * rows["DATASET_ID"].map(signs).astype(float)
     if "STATUS" in rows.columns:
         gains = gains.mask(rows["STATUS"] != "success")
-    return gains.astype(float), {str(name): str(word) for name, word in per_set.items()}
+    metric_of = {str(name): str(word) for name, word in per_set.items()}
+    return gains.astype(float), metric_of, {str(name): int(sign) for name, sign in signs.items()}
 
 
 def _named(rows: pd.DataFrame) -> pd.Series[str]:
@@ -276,7 +286,7 @@ def _told(rows: pd.DataFrame) -> dict[str, int]:
     }
 
 
-def _column(rows: pd.DataFrame, metric: str) -> pd.Series[float]:
+def usual_column(rows: pd.DataFrame, metric: str) -> pd.Series[float]:
     """A metric's column; RMSE is the root of MSE where it stands nowhere."""
     empty = pd.Series(np.nan, index=rows.index)
     values = rows[metric].astype(float) if metric in rows.columns else empty

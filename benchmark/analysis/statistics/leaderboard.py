@@ -8,7 +8,7 @@ import pandas as pd
 
 from benchmark.analysis.results.metrics import USUAL_METRIC, direction
 from benchmark.analysis.statistics import imputation, ranking, scaling
-from benchmark.analysis.statistics.comparable import compare, of_type
+from benchmark.analysis.statistics.comparable import compare, of_type, usual_column
 
 if TYPE_CHECKING:
     from benchmark.analysis.statistics.comparable import Comparison
@@ -49,8 +49,17 @@ def leaderboard(
 
 
 def mean_metric(frame: pd.DataFrame, type: str) -> pd.Series[float]:
-    """Raw weighted F1 or RMSE, imputed alike, over seeds and then over data sets."""
-    return compare(frame, type, USUAL_METRIC[type]).means.mean() * direction(USUAL_METRIC[type])
+    """Raw weighted F1 or RMSE, imputed alike, over seeds and then over data sets.
+
+    Missing for a framework that has succeeded without it, as in another program's results.
+    """
+    metric = USUAL_METRIC[type]
+    found = compare(frame, type, metric).means.mean() * direction(metric)
+    if "STATUS" in frame.columns:
+        rows = frame[(frame["TYPE"] == type) & (frame["STATUS"] == "success")]
+        without = usual_column(rows, metric).isna()
+        found = found.mask(found.index.isin(rows.loc[without, "MODEL"]))
+    return found
 
 
 def other_scales(frame: pd.DataFrame, comparison: Comparison) -> pd.DataFrame:

@@ -6,6 +6,7 @@ import re
 import pytest
 
 from benchmark.analysis.missing import by_cause
+from benchmark.analysis.results.amlb_form import to_amlb
 from benchmark.analysis.results.table import read_results
 from benchmark.analysis.statistics.comparable import compare
 from benchmark.errors import BenchmarkError
@@ -164,3 +165,13 @@ def test_an_unknown_type_is_told(tmp_path):
     path = write(tmp_path, IN_2019.replace("binary", "timeseries"))
     with pytest.raises(BenchmarkError, match='type is "timeseries" in row 3'):
         read_results(path)
+
+
+def test_a_retired_task_is_no_failure(tmp_path):
+    path = tmp_path / "results.csv"
+    lines = TODAY.replace("TimeoutError: it took too long", "retired: cannot be the best")
+    path.write_text(lines)
+    frame = read_results(path)
+    (row,) = frame[(frame["MODEL"] == "B") & (frame["DATASET_ID"] == "kc1")].to_dict("records")
+    assert (row["CAUSE"], row["STATUS"]) == ("retired", "not run")
+    assert len(to_amlb(frame)) == len(frame) - 1

@@ -3,10 +3,11 @@
 import pandas as pd
 import pytest
 
+from benchmark.analysis.report.grid import score_grid
 from benchmark.analysis.results.metrics import direction
 from benchmark.analysis.statistics import ranking
 from benchmark.analysis.statistics.comparable import compare
-from benchmark.analysis.statistics.leaderboard import leaderboard
+from benchmark.analysis.statistics.leaderboard import leaderboard, mean_metric
 from benchmark.analysis.type_statistics import overall, study
 from benchmark.errors import BenchmarkError
 from tests.support.made_results import INF, results
@@ -267,3 +268,32 @@ def test_all_task_types_together_go_by_ranks_within_a_data_set():
         *("x (regression)", "v", "w"),
     }
     assert overall(frame, {"regression": studies["regression"]}) is None
+
+
+def test_a_metric_of_ones_own_has_its_direction_in_grid_and_gap():
+    for metric, way, best in (("profit", "maximize", "a"), ("f2", "minimize", "c")):
+        scores = {"a": 0.9, "b": 0.8, "c": 0.1}
+        rows = [(name, f"d{n}", 0, score) for n in range(3) for name, score in scores.items()]
+        frame = results(rows, metric=metric).assign(METRIC_DIRECTION=way)
+        found = study(frame, "classification")
+        assert found.leaders == [best]
+        assert found.extra["improvability"].isna().all()
+        cells = str(score_grid(found))
+        assert all(f">{score:g}<" in cells for score in scores.values())
+        assert "-0." not in cells
+
+
+def test_the_leader_of_the_probabilities_is_the_boards_first():
+    scores = {"a": [0.9, 0.8] * 3, "b": [0.8, 0.9, 0.8, 0.9, 0.89, 0.9], "c": [0.1] * 6}
+    rows = [(name, f"d{n}", 0, s) for name, column in scores.items() for n, s in enumerate(column)]
+    found = study(results(rows), "classification")
+    assert found.leaders[0] == "b"
+    assert found.extra["better"].isna().to_dict() == {"a": False, "b": True, "c": False}
+
+
+def test_the_mean_f1_of_results_without_it_is_missing():
+    rows = [(n, d, 0, s) for d in "xyz" for n, s in (("a", 0.9), ("b", 0.8), ("c", 0.1))]
+    frame = results(rows).assign(METRIC="auc")
+    frame["F1_SCORE"] = frame["SCORE"].where(frame["MODEL"] != "a")
+    found = mean_metric(frame, "classification")
+    assert found.round(6).dropna().to_dict() == {"b": 0.8, "c": 0.1}
