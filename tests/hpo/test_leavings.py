@@ -202,6 +202,50 @@ def test_json_of_any_shape_by_paths(folder_store: Store, tmp_path: Path) -> None
     assert export.best(study.run, study.definition) == []
 
 
+def test_rows_are_judged_in_declared_units(folder_store: Store, tmp_path: Path) -> None:
+    heap = {"name": "heap", "value_type": "integer", "lower_bound": "512Mi", "upper_bound": "4Gi"}
+    objective = {
+        "command": ["true"],
+        "value": "p99 + budget",
+        "constraints": ["p99 <= budget", "heap <= 1Gi", "p99 <= 200ms"],
+        "metrics": {"json": "stdout", "units": {"p99": "ms", "budget": "s"}},
+    }
+    study = begun(folder_store, tmp_path, heap, objective=objective)
+    rows = [{"heap": 2048, "p99": 500, "budget": 1}, {"heap": 512, "p99": 150, "budget": 1}]
+    assert import_rows(study, rows) == Imported(told=2)
+    first, second = export.trial_records(study.run)
+    assert first.labels["values"] == [1.5]
+    assert [value > 0 for value in first.labels["constraints"]] == [False, True, True]
+    assert first.labels["constraints"][0] == -0.5
+    assert export.best(study.run, study.definition) == [second]
+
+
+def test_an_infeasible_trial_of_a_python_study_stays_infeasible(
+    folder_store: Store, tmp_path: Path
+) -> None:
+    study = begun(folder_store, tmp_path, X, name="old")
+    import_rows(study, [{"x": 0.5, "value": 1}, {"x": 0.25, "value": 2}])
+    broken, kept = export.trial_records(study.run)
+    broken.labels["constraints"] = [-1.0, 0.5]  # as `set_constraint` leaves them
+    text = export.table([broken, kept], study.definition)
+    new = begun(folder_store, tmp_path, X, name="new")
+    rows = [*read_rows(written(tmp_path, "a.csv", text), Mapping()), {**kept.metrics, "x": 0.1}]
+    rows += [{"x": 0.2, "value": 0, "feasible": told} for told in (False, "no")]
+    outcome = import_rows(new, rows)
+    assert (outcome.told, [number for number, _ in outcome.skipped]) == (4, [5])
+    assert "'no'; write true or false" in outcome.skipped[0][1]
+    states = [export.state(record) for record in export.trial_records(new.run)]
+    assert states == ["infeasible", "success", "success", "infeasible"]
+    (best,) = export.best(new.run, new.definition)
+    assert best.metrics["value"] == 2
+
+    rules = {"command": ["true"], "constraints": ["value <= 5"]}
+    ruled = begun(folder_store, tmp_path, X, name="ruled", objective=rules)
+    import_rows(ruled, [{"x": x, "value": x * 10, "feasible": False} for x in (0.25, 0.75)])
+    said = [record.labels["constraints"] for record in export.trial_records(ruled.run)]
+    assert said == [[-2.5, 1.0], [2.5]]  # its own rule says by how much
+
+
 @pytest.mark.parametrize(
     ("name", "content", "mapping", "said"),
     [

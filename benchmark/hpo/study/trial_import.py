@@ -41,8 +41,10 @@ if TYPE_CHECKING:
 STATE = "state"
 STATES = {"success": "success", "complete": "success", "failure": "failure", "fail": "failure"}
 STATES |= {"error": "failure", "prune": "prune", "pruned": "prune"}
+FEASIBLE = "feasible"
+_FLAGS = {"true": True, "1": True, "false": False, "0": False}
 # What an export of ours has beside tunables and metrics.
-_OURS = ("trial", STATE, "feasible", "seconds", "steps", "cause", "message")
+_OURS = ("trial", STATE, FEASIBLE, "seconds", "steps", "cause", "message")
 
 
 class _RowError(Exception):
@@ -141,6 +143,8 @@ class _Facts:
         self._constraints: list[float] = []
         if self._state == "success":
             self._measure({**params, **self._metrics})
+            if not _is_feasible(row) and all(value <= 0 for value in self._constraints):
+                self._constraints.append(1.0)  # set by a Python objective, by an unknown amount
         told = json.dumps([params, self._metrics, self._state], sort_keys=True)
         self.digest = hashlib.sha256(told.encode()).hexdigest()[:16]
 
@@ -156,16 +160,28 @@ class _Facts:
         )
 
     def _measure(self, names: dict[str, Any]) -> None:
+        units = self._definition.space.units | self._definition.objective.measuring.units
         try:
             for name in self._definition.directions:
                 told = self._metrics.get(name)
                 if told is None:
-                    told = value_of(self._definition, name, names, self._others)
+                    told = value_of(self._definition, name, names, self._others, units)
                 self._values.append(told)
             rules = self._definition.objective.constraints
-            self._constraints = [rule.number(names) for rule in rules]
+            self._constraints = [rule.number(names, units) for rule in rules]
         except ExpressionError as error:
             raise _RowError(str(error).rstrip(".")) from None
+
+
+def _is_feasible(row: dict[str, Any]) -> bool:
+    """What the row has as `feasible`; true without it."""
+    told = row.get(FEASIBLE)
+    if told is None or told == "":
+        return True
+    found = _FLAGS.get(str(told).lower())
+    if found is None:
+        raise _RowError(f"its '{FEASIBLE}' is {told!r}; write true or false")
+    return found
 
 
 def _params(definition: StudyDefinition, row: dict[str, Any]) -> Params:
