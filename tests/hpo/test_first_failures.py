@@ -16,7 +16,7 @@ from benchmark.compute import discovery
 from benchmark.compute.dispatcher import Dispatcher, Rate
 from benchmark.config.loading import Config
 from benchmark.hpo.driver import launch
-from benchmark.hpo.spec.stop_rules import EMPTY, STOPS, DriveStop, Progress, Stop
+from benchmark.hpo.spec.stop_rules import EMPTY, IMPORTED, STOPS, DriveStop, Progress, Stop
 from benchmark.hpo.spec.study_file import StudyError, define
 from benchmark.hpo.study.study import Study
 from benchmark.records.results import Cause, Record
@@ -116,6 +116,29 @@ def test_a_streak_counts_over_drives(
         study.tell(ended)
     assert "The last 10 trials failed" in str(study.why_stop)
     assert "warning: The last 10 trials failed" in capsys.readouterr().err
+
+
+def test_imported_trials_stop_nothing_but_can_reach_the_target() -> None:
+    progress, first = Progress({"value": "minimize"}), DriveStop(2)
+    stop = Stop(no_improvement=3, failure_streak=3)
+    labels = {IMPORTED: "0f"}
+    for number in range(6):
+        one = record(number, "success", labels=labels | {"values": [number]})
+        progress.add(one)
+        first.add(one)
+    for number in range(6, 16):
+        one = record(number, "failure", labels=labels, cause=Cause.FRAMEWORK)
+        progress.add(one)
+        first.add(one)
+    assert (progress.warning, progress.why_stop(stop), first.why_stop) == (None, None, None)
+    assert not first.works
+    assert progress.busy_s == 0
+    assert progress.why_stop(Stop(target=0.0)) == "The target of 0 is reached."
+    for number in range(20, 23):
+        assert progress.why_stop(stop) is None
+        progress.add(record(number, "success", labels={"values": [0.5]}))
+        progress.add(record(number + 10, "success", labels=labels | {"values": [-number]}))
+    assert progress.why_stop(stop) == "The last 3 trials brought no improvement."
 
 
 @pytest.mark.parametrize(

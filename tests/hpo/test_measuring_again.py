@@ -31,6 +31,9 @@ def test_the_default_runs_again_against_drift(folder_store: Store, tmp_path: Pat
     ]
     said = "The default ran 3 times: value 1 at first, 7 at last, median 4, spread 3."
     assert drift(records, study.definition) == said
+    labels = records[0].labels | {"imported": "0f"}
+    elsewhere = replace(records[0], task="7", metrics={"value": 99}, labels=labels)
+    assert drift([*records, elsewhere], study.definition) == said
 
 
 @pytest.mark.parametrize(

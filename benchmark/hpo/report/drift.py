@@ -17,6 +17,7 @@ from benchmark.hpo.report.repeats import (
 )
 from benchmark.hpo.report.verdict import DRIFT_P
 from benchmark.hpo.space.search_space import identity
+from benchmark.hpo.spec.stop_rules import IMPORTED
 from benchmark.records import results
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def drift(records: Iterable[Record], definition: StudyDefinition) -> str | None:
 
 
 def default_values(records: Iterable[Record], definition: StudyDefinition) -> list[float]:
-    """The first value of the default's successful runs, in the order of their ends."""
+    """The first value of the default's successful runs here, in the order of their ends."""
     default = definition.space.default() if definition.space.tunables else None
     if default is None:
         return []
@@ -57,7 +58,8 @@ def default_values(records: Iterable[Record], definition: StudyDefinition) -> li
     ended = (
         record
         for record in records
-        if record.task.isdigit() or record.labels.get(CONFIRM) == DEFAULT
+        if (record.task.isdigit() and not record.labels.get(IMPORTED))
+        or record.labels.get(CONFIRM) == DEFAULT
     )
     return [
         value

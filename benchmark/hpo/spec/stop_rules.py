@@ -8,7 +8,8 @@ may improve the best one, by a model of them (samplers/regret.py).
 `cost` is the sum of what the objective's expression `cost` gives for each trial. `failures` of the
 same message at the start, without one trial that measured something, are a mistake in the study and
 no bad points. `failure_streak` is how many trials may fail one after the other, at any time and
-whatever their messages; a long one is warned of in any case.
+whatever their messages; a long one is warned of in any case. Imported trials count for `target`,
+`regret` and as the best to improve on, but as none of the trials that improve nothing or fail.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 EMPTY = "empty"
 # A label of trials whose Python objective called `study.stop()`.
 STOPS = "stops"
+# A label of trials that were measured elsewhere: which row they were.
+IMPORTED = "imported"
 KEYS = ("time", "cost", "no_improvement", "failures", "failure_streak", "target", "regret")
 FAILURES = 5
 # Warned of when it is so long, twice, four times, and so on.
@@ -162,6 +165,8 @@ class DriveStop:
         self._requested = why
 
     def add(self, record: Record) -> None:
+        if record.labels.get(IMPORTED):
+            return
         if record.labels.get(STOPS):
             self.request(f"Trial {record.task} called study.stop().")
         is_unready = (record.labels.get("stopped") or {}).get("step") == "wait_ready"
@@ -218,6 +223,18 @@ class Progress:
         if record.task in self._seen:
             return
         self._seen.add(record.task)
+        is_own = not record.labels.get(IMPORTED)
+        if is_own:
+            self._count(record)
+        feasible = all(value <= 0 for value in record.labels.get("constraints") or ())
+        if record.status == "success" and feasible:
+            self.feasible.append(record)
+            is_better = self._look(tuple(record.labels["values"]), record.labels.get("params"))
+            if is_better and is_own:
+                self.improved = self.told
+
+    def _count(self, record: Record) -> None:
+        """Add what a trial of this study itself has taken."""
         self.told += 1
         self.cost += record.labels.get("cost") or 0.0
         self.message = record.message
@@ -226,10 +243,6 @@ class Progress:
             times = (datetime.fromisoformat(text) for text in (record.begun, record.ended))
             begun, ended = (moment.timestamp() for moment in times)
             self._was_busy(begun, max(begun, ended))
-        feasible = all(value <= 0 for value in record.labels.get("constraints") or ())
-        if record.status == "success" and feasible:
-            self.feasible.append(record)
-            self._look(tuple(record.labels["values"]), record.labels.get("params"))
 
     def _was_busy(self, begun: float, ended: float) -> None:
         """Add to `busy_s`, the seconds in which one trial at least was running.
@@ -278,17 +291,17 @@ class Progress:
         sign = 1.0 if next(iter(self.directions.values())) == "minimize" else -1.0
         return any(score[0] <= sign * target for score in self._front)
 
-    def _look(self, values: tuple[float, ...], params: Params | None) -> None:
+    def _look(self, values: tuple[float, ...], params: Params | None) -> bool:
         """Whether no earlier trial is as good in everything; `best` is the last that was so."""
         signs = [1.0 if way == "minimize" else -1.0 for way in self.directions.values()]
         score = tuple(sign * value for sign, value in zip(signs, values, strict=True))
         if any(all(a <= b for a, b in zip(known, score, strict=True)) for known in self._front):
-            return
+            return False
         self._front = [
             known
             for known in self._front
             if not all(a <= b for a, b in zip(score, known, strict=True))
         ]
         self._front.append(score)
-        self.improved = self.told
         self.best = params
+        return True

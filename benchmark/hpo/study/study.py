@@ -25,7 +25,7 @@ from benchmark.hpo.samplers.define_by_run import OpenOptimizer
 from benchmark.hpo.samplers.optimizer import Optimizer
 from benchmark.hpo.samplers.proposal import Asked, ExhaustedError, Told
 from benchmark.hpo.space import layering
-from benchmark.hpo.spec.stop_rules import DriveStop, Progress, Stop
+from benchmark.hpo.spec.stop_rules import IMPORTED, DriveStop, Progress, Stop
 from benchmark.hpo.spec.study_file import StudyError, define
 from benchmark.hpo.spec.trial_task import stored_point, trial_task
 from benchmark.hpo.storages.storage import open_storage
@@ -42,7 +42,7 @@ from benchmark.hpo.study.store import (
     run_name,
 )
 from benchmark.hpo.study.task_order import AFTER
-from benchmark.hpo.study.trial_states import IMPORTED, TrialStates, attrs_of
+from benchmark.hpo.study.trial_states import TrialStates, attrs_of
 from benchmark.hpo.study.warm_start import WarmStart
 from benchmark.hpo.trials import objective_files
 from benchmark.records import results
@@ -306,7 +306,8 @@ class Study(ShownStudy):
         self._read.add(self.run.out_path(record.task))
         self.run.store.delete([self.run.task_path(record.task)])  # the record has all of it
         unsafe = self._safety.warning if self._safety else None
-        for warning in filter(None, (self._progress.warning, unsafe)):
+        warnings = () if labels.get(IMPORTED) else (self._progress.warning, unsafe)
+        for warning in filter(None, warnings):
             trial_line.show(f"warning: {warning}", logging.WARNING)
         return True
 

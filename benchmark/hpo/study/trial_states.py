@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from benchmark.hpo.spec.stop_rules import IMPORTED
+
 if TYPE_CHECKING:
     from benchmark.hpo.samplers.optimizer import Optimizer
 
-IMPORTED = "imported"
 # Attributes of a trial in Optuna's storage that this program sets.
 _OWN = (IMPORTED, "metrics", "service", "told")
 
