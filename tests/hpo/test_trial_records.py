@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from benchmark.execution.work import Outcome
-from benchmark.hpo.report import trial_line
+from benchmark.hpo.report import export, trial_line
+from benchmark.hpo.sandboxed import python_trial
 from benchmark.hpo.spec.study_file import StudyError, define
 from benchmark.hpo.study.study import Study
 from benchmark.hpo.trials.evaluation import TrialEvaluation
@@ -27,7 +30,13 @@ def record_of(store: Store, folder: Path, stdout: str, **objective: Any) -> Reco
     """The record of a trial that printed this."""
     study = study_of(store, folder, {"command": ["true"], **objective})
     (task,) = study.ask()
-    outcome = Outcome(
+    return TrialEvaluation().finish(task, study.run, outcome_of(folder, stdout))
+
+
+def outcome_of(folder: Path, stdout: str, later: Sequence[Outcome] = ()) -> Outcome:
+    """A run that printed this; the `later` ones are those of the repeats."""
+    left = iter(later)
+    return Outcome(
         folder=folder,
         said={},
         cause=None,
@@ -41,10 +50,9 @@ def record_of(store: Store, folder: Path, stdout: str, **objective: Any) -> Reco
         log=stdout.encode(),
         afterwards="",
         gone=0.0,
-        follow_up=lambda _: pytest.fail("no follow-up"),
+        follow_up=lambda _: next(left),
         stdout=stdout.encode(),
     )
-    return TrialEvaluation().finish(task, study.run, outcome)
 
 
 @pytest.mark.parametrize(
@@ -69,6 +77,25 @@ def test_another_number_is_no_value(
     assert record.status == "failure"
     assert said in record.message
     assert record.labels["params"] == {"threads": 8}
+
+
+def test_constraints_are_the_medians_of_the_repeats(folder_store: Store, tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text("def objective(trial): return 1\n")
+    study = study_of(folder_store, tmp_path, {"python": "own.py:objective", "repeats": 3})
+    (task,) = study.ask()
+    outcomes: list[Outcome] = []
+    # The last run first; it sets one constraint only.
+    for number, (p99, mb) in enumerate([(-1, None), (5, 2), (5, -1)]):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        attrs = {"constraints:p99": p99} | ({} if mb is None else {"constraints:mb": mb})
+        answer = {"status": "success", "values": [number], "system_attrs": attrs}
+        (folder / python_trial.ANSWER).write_text(json.dumps(answer))
+        outcomes.append(outcome_of(folder, "", [*reversed(outcomes)]))
+    record = TrialEvaluation().finish(task, study.run, outcomes[-1])
+    assert record.labels["values"] == [1.0], record.message
+    assert record.labels["constraints"] == [5.0, 0.5]
+    assert not export.is_feasible(record)
 
 
 def test_a_trial_says_how_it_ended_and_where_its_log_is(

@@ -168,7 +168,7 @@ def measured(trial: Trial) -> dict[str, float] | Record:
         if said.get(key):
             trial.labels[key] = said[key]
     trial.params |= said.get("params") or {}
-    trial.constraints = _constraints(said)
+    trial.constraint_runs.append(_constraints(said))
     if trial.constraints:
         trial.labels["constraints"] = [*trial.constraints.values()]
     if said.get(STOPS):

@@ -28,7 +28,7 @@ class Trial:
 
     `labels` are what the record says beside metrics: `intermediate`, `distributions` and the like;
     `texts` is what was found where a metric belongs and is no number; `units` are those of metrics
-    that have one; `constraints` what a Python objective set by name.
+    that have one; `constraint_runs` what a Python objective set by name, in each run.
     """
 
     task: Task
@@ -38,9 +38,18 @@ class Trial:
     labels: dict[str, Any] = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)
     units: dict[str, Unit] = field(default_factory=dict)
-    constraints: dict[str, float] = field(default_factory=dict)
+    constraint_runs: list[dict[str, float]] = field(default_factory=list)
     seconds: float = 0.0
     peak_mb: float | None = None
+
+    @property
+    def constraints(self) -> dict[str, float]:
+        """The median of each constraint over the runs that set it."""
+        names = {name: None for run in self.constraint_runs for name in run}
+        return {
+            name: statistics.median(run[name] for run in self.constraint_runs if name in run)
+            for name in names
+        }
 
     def ran(self, outcome: Outcome) -> None:
         """Another run of the objective has ended."""
