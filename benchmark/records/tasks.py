@@ -17,7 +17,7 @@ from benchmark.errors import BenchmarkError, ConfigError, StoreError
 from benchmark.records.layout import Layout, task_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from benchmark.store import Store
 
@@ -149,6 +149,25 @@ class Manifest:
             harness=values["harness"],
             until=values.get("until"),
         )
+
+
+def same_values(one: Any, other: Any, exact: Collection[str] = (), is_exact: bool = False) -> bool:
+    """Whether two JSON values are equal. No boolean equals a number: `False == 0` in Python.
+
+    Under the keys `exact`, an integer and a float differ, too.
+    """
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(
+            same_values(value, other[key], exact, is_exact or key in exact)
+            for key, value in one.items()
+        )
+    if isinstance(one, list) and isinstance(other, list):
+        pairs = zip(one, other, strict=False)
+        return len(one) == len(other) and all(same_values(*p, exact, is_exact) for p in pairs)
+    kinds = {type(one), type(other)}
+    if len(kinds) > 1 and kinds <= {bool, int, float} and (is_exact or bool in kinds):
+        return False
+    return bool(one == other)
 
 
 @dataclass(frozen=True)

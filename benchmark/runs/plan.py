@@ -18,7 +18,7 @@ from benchmark.execution import own_metric
 from benchmark.frameworks import entry_of, get, registry
 from benchmark.records.layout import task_key
 from benchmark.records.results import utc_now
-from benchmark.records.tasks import Cell, Manifest, Run, generate_tests
+from benchmark.records.tasks import Cell, Manifest, Run, generate_tests, same_values
 from benchmark.runs.early_stop import until as early_stop
 from benchmark.store import open_store
 
@@ -263,7 +263,7 @@ def _grown(run: Run, wanted: Manifest) -> Manifest:
         f"'{key}' is {_shown(wanted.conditions[key])} now and was "
         f"{_shown(present.conditions.get(key))}"
         for key in CONDITIONS
-        if wanted.conditions[key] != present.conditions.get(key)
+        if not same_values(wanted.conditions[key], present.conditions.get(key))
     ]
     for what, now, then in (
         ("framework", wanted.frameworks, present.frameworks),
@@ -272,7 +272,7 @@ def _grown(run: Run, wanted: Manifest) -> Manifest:
         differing += [
             f"the {what} '{name}' has changed"
             for name in now
-            if name in then and now[name] != then[name]
+            if name in then and not same_values(now[name], then[name], ("params",))
         ]
     if differing:
         raise ConditionsDifferError(

@@ -11,8 +11,10 @@ import pytest
 from benchmark.errors import SetupError
 from benchmark.execution.machine.mpi import MPI_VARIABLE, launcher
 from benchmark.execution.runner import Runner
+from benchmark.hpo.report.repeats import BEST, CONFIRM, DEFAULT, default_tasks, pair_tasks
 from benchmark.hpo.spec.study_file import define
 from benchmark.hpo.study.study import Study
+from benchmark.hpo.study.trial_import import import_rows
 from benchmark.records.tasks import Ranks
 from benchmark.store import Store
 
@@ -73,6 +75,28 @@ def test_one_rank_with_a_gpu_is_started_as_ranks_are(study: Callable[..., Study]
 def test_a_tunable_number_of_gpus_may_be_none(study: Callable[..., Study]) -> None:
     (task,) = study({"ranks_per_node": 2, "gpus_per_rank": "x"}).ask()
     assert task.resources.mpi == Ranks(1, 2, gpus_per_rank=0)
+
+
+def test_repeats_of_the_default_have_its_own_number_of_ranks(
+    folder_store: Store, tmp_path: Path
+) -> None:
+    procs = {"name": "procs", "value_type": "integer", "lower_bound": 1, "upper_bound": 8}
+    values = {
+        "name": "s",
+        "direction": "minimize",
+        "tunables": [procs | {"default": 2}],
+        "resources": {"ranks_per_node": "procs"},
+        "objective": {"command": "true"},
+    }
+    begun = Study.begin(folder_store, define(values, tmp_path))
+    import_rows(begun, [{"procs": 2, "value": 9}, {"procs": 8, "value": 3}])
+    pairs = pair_tasks(begun.run, begun.definition, 2)
+    tasks = [*pairs, *default_tasks(begun.run, begun.definition, 2)]
+    found = {(task.labels[CONFIRM], task.payload["params"]["procs"]): task for task in tasks}
+    assert {key: task.resources.mpi for key, task in found.items()} == {
+        (BEST, 8): Ranks(1, 8),
+        (DEFAULT, 2): Ranks(1, 2),
+    }
 
 
 @pytest.mark.usefixtures("launchers")

@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 
 from benchmark.errors import BenchmarkError
-from benchmark.hpo.report.export import best_of, dominates
+from benchmark.hpo.report.export import best_of, dominates, trial_records
 from benchmark.hpo.report.figures import Trials, drawn, importances
 from benchmark.hpo.report.figures.trials import Axis
 from benchmark.hpo.report.html_report import write_report
 from benchmark.hpo.report.hypervolume import hypervolume
+from benchmark.hpo.report.repeats import pair_tasks
+from benchmark.hpo.report.verdict import judge
 from benchmark.hpo.spec.study_file import define
 from benchmark.hpo.study.study import Study
 from benchmark.hpo.study.trial_import import import_rows
@@ -51,6 +53,25 @@ def study(store: Store, direction: Any = "minimize") -> Study:
         "objective": {"command": ["true"], "constraints": ["p99 <= 90"]},
     }
     return Study.begin(store, define(values, Path()))
+
+
+def test_a_best_that_differs_from_the_default_in_its_type_alone(
+    folder_store: Store, tmp_path: Path
+) -> None:
+    flag = {"name": "flag", "value_type": "categorical", "choices": [0, False, 2], "default": 0}
+    values = {
+        **{"name": "s", "direction": "minimize", "tunables": [flag]},
+        "objective": {"command": ["true"]},
+    }
+    begun = Study.begin(folder_store, define(values, tmp_path))
+    import_rows(begun, [{"flag": False, "value": 3}, {"flag": 0, "value": 10}])
+    (best,) = best_of(trial_records(begun.run), begun.definition)
+    assert best.labels["params"]["flag"] is False
+    tasks = pair_tasks(begun.run, begun.definition, 2)
+    assert {repr(task.payload["params"]["flag"]) for task in tasks} == {"False", "0"}
+    assert "None of 2 pairs" in judge(begun.run, begun.definition, 2).why
+    path = write_report(begun.run, begun.definition, tmp_path / "report")
+    assert "-70.0%" in path.read_text().replace("\u2212", "-")
 
 
 def rows(count: int) -> list[dict[str, Any]]:

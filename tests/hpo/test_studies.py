@@ -181,6 +181,26 @@ def test_another_objective_is_another_study(folder_store: Store, tmp_path: Path)
         Study.begin(folder_store, define(declared(["false"]), tmp_path))
 
 
+@pytest.mark.parametrize("choices", [[False, True], [0.0, 1.0]])
+def test_choices_of_another_type_are_another_study(
+    folder_store: Store, tmp_path: Path, choices: list[Any]
+) -> None:
+    def with_choices(choices: list[Any], time_s: float) -> Any:
+        flag = {"name": "flag", "value_type": "categorical", "choices": choices}
+        limits = {"time": time_s, "memory": 300}
+        return define(declared(["true"], tunables=[flag], limits=limits), tmp_path)
+
+    Study.begin(folder_store, with_choices([0, 1], 200))
+    Study.begin(folder_store, with_choices([0, 1], 200.0))
+    before = folder_store.get("studies/s/manifest.json")
+    with pytest.raises(ConditionsDifferError, match="other values of tunables"):
+        Study.begin(folder_store, with_choices(choices, 200))
+    tunables = with_choices(choices, 200).source["tunables"]
+    with pytest.raises(ConditionsDifferError, match="other values of tunables"):
+        Study.open(folder_store, "s", {"tunables": tunables})
+    assert folder_store.get("studies/s/manifest.json") == before
+
+
 def test_a_command_takes_over_what_clients_measured(folder_store: Store, tmp_path: Path) -> None:
     values = declared(["true"]) | {"objective": dict(EXTERNAL)}
     Study.begin(folder_store, define(values, tmp_path))

@@ -82,6 +82,17 @@ def test_other_conditions_are_refused_and_nothing_is_written(
     assert objects(folder_store) == before
 
 
+@pytest.mark.parametrize("value", [True, 1.0])
+def test_parameters_of_another_type_are_other_conditions(
+    folder_store: Store, make_plan: MakePlan, value: Any
+) -> None:
+    make_plan(folder_store, frameworks=[{"name": "constant", "params": {"a": 1}}])
+    before = objects(folder_store)
+    with pytest.raises(ConditionsDifferError, match="framework 'constant' has changed"):
+        make_plan(folder_store, frameworks=[{"name": "constant", "params": {"a": value}}])
+    assert objects(folder_store) == before
+
+
 @pytest.mark.parametrize("changes", [{"parallel": 1}, {"max_cost": 5.0}, {"max_attempts": 2}])
 def test_what_makes_no_other_conditions(
     folder_store: Store, make_plan: MakePlan, changes: dict[str, Any]

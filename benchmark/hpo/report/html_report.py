@@ -22,6 +22,7 @@ from benchmark.hpo.report.figures import CAPTIONS, Trials, drawn
 from benchmark.hpo.report.hypervolume import hypervolume
 from benchmark.hpo.report.trial_line import counts
 from benchmark.hpo.report.verdict import known
+from benchmark.hpo.space.search_space import identity
 from benchmark.templates import macros
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def _first(trials: Trials, best: Record) -> dict[str, Any]:
     fresh = export.configuration(best).get(export.FRESH) or ()
     start = _default(trials)
     default = None
-    if start is not None and start.labels["params"] != best.labels["params"]:
+    if start is not None and identity(start.labels["params"]) != identity(best.labels["params"]):
         base = start.labels["values"][0]
         gain = f", {(value - base) / abs(base):+.1%}" if base else ""
         default = {"trial": start.task, "value": number(base), "gain": gain}
@@ -100,8 +101,10 @@ def _first(trials: Trials, best: Record) -> dict[str, Any]:
 def _default(trials: Trials) -> Record | None:
     """The first successful trial at the defaults."""
     default = trials.definition.space.default()
-    found = (record for record in trials.good if record.labels["params"] == default)
-    return None if default is None else next(found, None)
+    if default is None:
+        return None
+    mine = identity(default)
+    return next((one for one in trials.good if identity(one.labels["params"]) == mine), None)
 
 
 def _conditions(run: Run, definition: StudyDefinition) -> dict[str, object]:

@@ -22,6 +22,7 @@ from benchmark.hpo.space.search_space import identity
 from benchmark.hpo.spec.trial_task import trial_task
 
 if TYPE_CHECKING:
+    from benchmark.hpo.space.search_space import Params
     from benchmark.hpo.spec.study_file import StudyDefinition
     from benchmark.records.results import Record
     from benchmark.records.tasks import Run, Task
@@ -100,17 +101,19 @@ def pair_tasks(run: Run, definition: StudyDefinition, pairs: int) -> list[Task]:
 
     None if there is no best, or the best is the default itself.
     """
-    best, default = confirmed_trial(run, definition), definition.space.default()
-    if best is None or best.labels["params"] == default:
+    best, default = confirmed_trial(run, definition), definition.space.default() or {}
+    if best is None or identity(best.labels["params"]) == identity(default):
         return []
-    pattern = _pattern(run, definition, best)
-    points = {BEST: best.labels["params"], DEFAULT: default}
+    patterns = {
+        BEST: _pattern(run, definition, best),
+        DEFAULT: _pattern(run, definition, best, default),
+    }
     tasks = []
     for number in range(pairs):
         sides = (BEST, DEFAULT) if coin(definition, best, number) else (DEFAULT, BEST)
         for place, side in enumerate(sides):
             key = repeat_key(best, side, number)
-            tasks.append(_repeat(definition, pattern, key, side, points[side], place))
+            tasks.append(_repeat(patterns[side], key, side, place))
     return tasks
 
 
@@ -119,9 +122,9 @@ def default_tasks(run: Run, definition: StudyDefinition, count: int) -> list[Tas
     best, default = confirmed_trial(run, definition), definition.space.default() or {}
     if best is None:
         return []
-    pattern = _pattern(run, definition, best)
+    pattern = _pattern(run, definition, best, default)
     keys = [repeat_key(best, SAME, number) for number in range(count)]
-    return [_repeat(definition, pattern, key, DEFAULT, default, 0) for key in keys]
+    return [_repeat(pattern, key, DEFAULT, 0) for key in keys]
 
 
 def leaders(
@@ -158,17 +161,18 @@ def leader_tasks(
     return tasks
 
 
-def _pattern(run: Run, definition: StudyDefinition, record: Record) -> Task:
-    """The task of a trial that has ended."""
-    return trial_task(run, definition, int(record.task), record.labels["params"])
-
-
-def _repeat(  # noqa: PLR0917
-    definition: StudyDefinition, pattern: Task, key: str, side: str, params: Any, place: int
+def _pattern(
+    run: Run, definition: StudyDefinition, record: Record, params: Params | None = None
 ) -> Task:
-    labels = {"study": definition.name, "params": params, CONFIRM: side, "place": place}
-    payload = pattern.payload | {"params": params, CONFIRM: True}
-    return replace(pattern, key=key, payload=payload, labels=labels)
+    """The task of a trial that has ended, at its point or another, with that point's resources."""
+    point = record.labels["params"] if params is None else params
+    return trial_task(run, definition, int(record.task), point)
+
+
+def _repeat(pattern: Task, key: str, side: str, place: int) -> Task:
+    kept = {name: pattern.labels[name] for name in ("study", "params")}
+    labels = kept | {CONFIRM: side, "place": place}
+    return replace(pattern, key=key, payload=pattern.payload | {CONFIRM: True}, labels=labels)
 
 
 def coin(definition: StudyDefinition, record: Record, number: int) -> bool:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.hpo.report import export
 from benchmark.hpo.report.repeats import BEST, DEFAULT, FEWEST, MOST, confirmed_trial, repeat_key
+from benchmark.hpo.space.search_space import identity
 from benchmark.records import results
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ def judge(run: Run, definition: StudyDefinition, pairs: int) -> Verdict:
     if best is None:
         return Verdict("not proven", "No trial has a value that could be confirmed.", None, 0)
     trial = int(best.task)
-    if best.labels["params"] == definition.space.default():
+    if identity(best.labels["params"]) == identity(definition.space.default() or {}):
         return Verdict("not proven", "The default itself is the best of the trials.", trial, 0)
     keys = [[repeat_key(best, side, number) for side in (BEST, DEFAULT)] for number in range(pairs)]
     records = [[results.current_record(run, key) for key in pair] for pair in keys]

@@ -10,7 +10,7 @@ from benchmark.errors import ConditionsDifferError
 from benchmark.hpo.space.spelling import meant
 from benchmark.records import results
 from benchmark.records.results import utc_now
-from benchmark.records.tasks import Manifest
+from benchmark.records.tasks import Manifest, same_values
 from benchmark.store import FolderStore
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ _FREE = (
     *("secrets", "remeasure", "safe"),
     *("tune_layers", "layer_trials", "trials_per_task", "max_parallelism"),
 )
+# The choices 1 and 1.0 are different points; a limit of 1 s is one of 1.0 s.
+_EXACT = ("choices",)
 
 
 def run_name(study: str) -> str:
@@ -90,13 +92,15 @@ def check_same(run: Run, manifest: Manifest) -> None:
     before, now = dict(run.manifest.conditions), dict(manifest.conditions)
     old, new = dict(before.pop("study")), dict(now.pop("study"))
     differing = [
-        key for key in sorted({*old, *new}) if key not in _FREE and old.get(key) != new.get(key)
+        key
+        for key in sorted({*old, *new})
+        if key not in _FREE and not same_values(old.get(key), new.get(key), _EXACT)
     ]
     other = _other_files(before.get("files") or {}, now.get("files") or {})
     differing += [
         f"files ({', '.join(other)})" if key == "files" else key
         for key in before
-        if before[key] != now.get(key)
+        if not same_values(before[key], now.get(key))
     ]
     if differing:
         name = run.name.removeprefix(FOLDER + "/")

@@ -48,7 +48,7 @@ from benchmark.hpo.trials import objective_files
 from benchmark.records import results
 from benchmark.records.layout import DELETED, OUT, TASKS
 from benchmark.records.results import Record
-from benchmark.records.tasks import Run
+from benchmark.records.tasks import Run, same_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -179,7 +179,7 @@ class Study(ShownStudy):
             objective_files.keep(run, files)
             run = Run(run.name, store, manifest_of(definition, objective_files.describe(files)))
             run.save()
-        elif definition.source != known:
+        elif not same_values(definition.source, known, definition.source):
             # Workers and drivers elsewhere open it by its name.
             conditions = run.manifest.conditions | {"study": definition.source}
             manifest = replace(run.manifest, conditions=conditions)
