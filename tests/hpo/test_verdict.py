@@ -248,7 +248,7 @@ def test_the_noise_of_the_default_before_the_pairs(folder_store: Store) -> None:
         measured(begun, task, value)
     told = noise_known(begun.run, begun.definition, Plan(20))
     assert told is not None
-    assert "(9 runs)" in told
+    assert "(8 runs)" in told
     assert "20 pairs detect a gain of" in told
     assert told.endswith("in 4 pairs: too few; measure 14 runs or more.")
     assert noise([float(n) for n in range(1, 11)]) == (
