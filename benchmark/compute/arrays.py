@@ -198,6 +198,10 @@ class ArrayDispatcher(SubmittingDispatcher):
         """What the batch system may have taken already is looked for by its name first."""
         for _ in range(len(self._unsure)):
             one = self._unsure[0]
+            if self._tasks.keys().isdisjoint(one.indices):
+                # It was taken: its tasks have ended since this driver looked for it.
+                self._forget_spent([self._unsure.popleft()])
+                continue
             job = cluster.find(one.name)
             if job is None and time.time() - (one.asked or 0.0) < self.pace.find_s:
                 self._unsure.rotate(-1)
@@ -275,7 +279,7 @@ class ArrayDispatcher(SubmittingDispatcher):
         submissions.forget(self.run, one)
 
     def _sent(self, cluster: Cluster, one: Submission) -> Submission:
-        task = self._tasks[next(iter(one.indices))]
+        task = next(self._tasks[key] for key in one.indices if key in self._tasks)
         return replace(one, job=cluster.submit(*self._request(one, task)))
 
     def _request(self, one: Submission, task: Task) -> tuple[Request, str]:
