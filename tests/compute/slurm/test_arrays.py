@@ -322,6 +322,25 @@ def test_a_job_whose_answer_was_lost_is_found_by_its_name(
     assert len(slurm_double.jobs()) == 1
 
 
+def test_a_job_that_is_not_found_is_not_sent_again_for_tasks_that_have_ended(
+    plan: Plan, config: Config, slurm_double: SlurmDouble
+) -> None:
+    submissions.begin(plan.run, "Slurm", "automl", {plan.tasks[0].key: 0})
+    with Quick(plan.run, config) as dispatcher:
+        dispatcher.submit(plan.tasks)
+        assert dispatcher._unsure
+        leave_record(plan, 0)
+        assert len(told(dispatcher, 1)) == 1
+        sent(dispatcher, slurm_double)
+        while dispatcher._unsure:
+            dispatcher.completed(timeout_s=0.05)
+        for number in (1, 2):
+            leave_record(plan, number)
+        assert len(told(dispatcher, 2)) == 2
+    assert len(slurm_double.calls("sbatch")) == 1
+    assert plan.run.store.list("default/jobs") == []
+
+
 def test_detached_jobs_are_left(plan: Plan, config: Config, slurm_double: SlurmDouble) -> None:
     with submitted(Quick(plan.run, config), plan.tasks, slurm_double) as dispatcher:
         dispatcher.detached = True
