@@ -214,6 +214,10 @@ class BatchDispatcher(SubmittingDispatcher):
                 if one.job is None and time.time() - (one.asked or 0.0) < self.pace.find_s:
                     self._unsent.rotate(-1)
                     continue
+            if one.job is None and self._tasks.keys().isdisjoint(one.indices):
+                # Its tasks have ended since this driver looked for it.
+                self._forget_spent([self._unsent.popleft()])
+                continue
             if one.job is None:
                 try:
                     job = jobs.submit(aws, self.run, one, self._variables(aws))

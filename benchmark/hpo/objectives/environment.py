@@ -11,16 +11,13 @@ import hashlib
 import re
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from benchmark.config.cache import cache_folder
 from benchmark.frameworks import locks
 from benchmark.frameworks.environments import ensure
 from benchmark.frameworks.framework import Framework
 from benchmark.hpo.space.spelling import check_keys
-
-if TYPE_CHECKING:
-    pass
 
 KEYS = ("python", "packages")
 _HERE = ">=3.11"

@@ -12,11 +12,14 @@ import pytest
 from benchmark.compute import submissions
 from benchmark.compute.aws.clients import Aws
 from benchmark.compute.batch import lost
+from benchmark.compute.batch.batch import BatchDispatcher
+from benchmark.config.loading import Config
 from benchmark.records import results
 from benchmark.records.results import Cause, Record
 from benchmark.runs.plan import Plan
 from benchmark.runs.status import status
 from benchmark.store import Store
+from tests.support.batch_double import CONFIGURATION, BatchDouble
 
 HOST = {"instance_type": "c5.large", "vcpus": 2, "memory_mb": 4096, "price_per_hour": 0.36}
 TOOK_S = 100
@@ -81,3 +84,27 @@ def test_what_aws_does_not_know_any_more_is_ended_without_a_cost(
         results.NO_TRACE,
     )
     assert results.unended(run, task.key) == []
+
+
+def test_a_job_that_is_not_found_is_not_sent_for_tasks_that_have_ended(
+    make_plan: Callable[..., Plan],
+    folder_store: Store,
+    make_config: Callable[..., Config],
+    batch: BatchDouble,
+) -> None:
+    plan = make_plan(folder_store, job_queue_id=None, ecr_repo=None)
+    batch.fault = lambda name, _: (400, "TooManyRequestsException") if name == "submitjob" else None
+    BatchDispatcher(plan.run, make_config(**CONFIGURATION)).submit(plan.tasks)
+    with BatchDispatcher(plan.run, make_config(**CONFIGURATION)) as dispatcher:
+        dispatcher.submit(plan.tasks)
+        assert dispatcher._unsent
+        for task in plan.tasks:
+            record = Record(task=task.key, status="success", labels=task.labels)
+            results.settle(plan.run, results.begin(plan.run, task), record)
+        while dispatcher._tasks:
+            dispatcher.completed(timeout_s=0.2)
+        batch.fault = lambda name, number: None
+        while dispatcher._unsent:
+            dispatcher._send(cast("Aws", dispatcher._aws))
+    assert not batch.jobs
+    assert plan.run.store.list("default/jobs") == []
