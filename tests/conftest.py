@@ -190,7 +190,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Integration tests wait for installs and clusters; each may take as long as a slow one."""
     for item in items:
         if item.get_closest_marker("integration") and not item.get_closest_marker("timeout"):
-            limit_s = 14400 if item.get_closest_marker("soak") else 2700
+            limit_s = 14400 if item.get_closest_marker("soak") else 1200
             item.add_marker(pytest.mark.timeout(limit_s))
 
 

@@ -62,6 +62,8 @@ LANES: dict[str, tuple[str, ...]] = {
 TESTS, PROCESSES = "tests", 2
 SELECTED = "integration and not soak"
 END_S = 120.0
+# A lane that has not ended by then is interrupted, so that its log shows where it was.
+DEADLINE_S = 4200.0
 
 
 @dataclass
@@ -126,6 +128,12 @@ def start(name: str, logs: Path) -> Lane:
     return Lane(name, log, process, time.monotonic())
 
 
+def interrupt(running: Sequence[Lane], number: int = signal.SIGINT) -> None:
+    for lane in running:
+        with suppress(ProcessLookupError):
+            os.killpg(lane.process.pid, number)
+
+
 @contextmanager
 def ended_with_us(running: Sequence[Lane]) -> Iterator[None]:
     """End the lanes that still run, their fixtures first, when this process is told to end."""
@@ -134,23 +142,31 @@ def ended_with_us(running: Sequence[Lane]) -> Iterator[None]:
         yield
     finally:
         for number in (signal.SIGINT, signal.SIGKILL):
-            for lane in running:
-                with suppress(ProcessLookupError):
-                    os.killpg(lane.process.pid, number)
+            interrupt(running, number)
             for lane in running:
                 with suppress(subprocess.TimeoutExpired):
                     lane.process.wait(END_S)
 
 
 def run(names: Sequence[str], logs: Path, jobs: int) -> list[Lane]:
-    """Run lanes, `jobs` at once; a line as each ends, and the log of each that fails."""
+    """Run lanes, `jobs` at once; a line as each ends, and the log of each that fails.
+
+    What still runs or waits at the deadline fails.
+    """
     waiting, running, done = list(names), [], []
+    deadline = time.monotonic() + DEADLINE_S
     # A hundred thousand files take a minute, which other lanes use.
     with ThreadPoolExecutor(1) as removing, ended_with_us(running):
         while waiting or running:
             while waiting and len(running) < jobs:
                 running.append(start(waiting.pop(0), logs))
             time.sleep(0.2)
+            if time.monotonic() > deadline:
+                late = ", ".join(lane.name for lane in running)
+                print(f"\nNot ended after {DEADLINE_S:g} s, interrupted: {late}", flush=True)
+                # The next look is after they have had the time to end what they started.
+                deadline = time.monotonic() + END_S
+                interrupt(running)
             for lane in [lane for lane in running if lane.process.poll() is not None]:
                 running.remove(lane)
                 done.append(lane)
