@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from benchmark.execution.runner import Runner
+from benchmark.hpo.report.export import LEADER
+from benchmark.hpo.report.repeats import leader_tasks
 from benchmark.hpo.spec.study_file import define
 from benchmark.hpo.study.study import Study
 from benchmark.records.results import Record
@@ -83,3 +85,47 @@ def test_variables_of_the_interpreter_count(
     variables = {"PYTHONPATH": str(tmp_path / "lib")}
     record = of_function("import deep; return deep.value", environment=variables)
     assert record.labels["values"] == [8.0], record.message
+
+
+ASKING = """
+def objective(trial):
+    x = trial.suggest_float("x", 0, 1)
+    kind = trial.suggest_categorical("kind", [1, True, "1", None, 2.5])
+    size = trial.suggest_int("size", 1, 9) if kind is None else trial.suggest_float("size", 1, 9)
+    return x * 100 + size
+"""
+
+
+def test_an_asking_objective_is_repeated_at_its_own_point(
+    folder_store: Store, tmp_path: Path
+) -> None:
+    """Repeats, and leaders that are measured again, are of the point that the first run chose."""
+    (tmp_path / "own.py").write_text(ASKING)
+    values = {"name": "asking", "direction": "minimize", "algorithm": "random", "trials": 2}
+    values["objective"] = {"python": "own.py:objective", "repeats": 3}
+    definition = define(values | {"remeasure": {"top": 2, "runs": 1}}, tmp_path)
+    study = Study.begin(folder_store, definition)
+    with Runner(study.run) as runner:
+        records = [runner.execute(task) for task in study.ask(2)]
+        again = [
+            runner.execute(task) for task in leader_tasks(study.run, definition, records, runs=1)
+        ]
+    assert [record.message for record in (*records, *again)] == [""] * 4
+    first = {record.task: record.labels["values"] for record in records}
+    for record in (*records, *again):
+        assert len({run["value"] for run in record.labels["runs"]}) == 1
+        assert record.labels["values"] == first[record.labels.get(LEADER, record.task)]
+    assert {len(record.labels["params"]) for record in records} == {3}
+    assert study.tell(records[0])
+
+
+def test_a_repeat_that_asks_for_another_tunable_fails(folder_store: Store, tmp_path: Path) -> None:
+    body = "return t.suggest_float(os.urandom(8).hex(), 0, 1)"
+    (tmp_path / "own.py").write_text(f"import os\ndef objective(t): {body}\n")
+    values = {"name": "asking", "direction": "minimize", "trials": 2}
+    values["objective"] = {"python": "own.py:objective", "repeats": 2}
+    study = Study.begin(folder_store, define(values, tmp_path))
+    with Runner(study.run) as runner:
+        record = runner.execute(study.ask()[0])
+    assert record.status == "failure"
+    assert "which its first run did not" in record.message

@@ -62,7 +62,8 @@ def main(path: str) -> int:
             to_json = optuna.distributions.distribution_to_json
             answer["distributions"] = {k: to_json(v) for k, v in frozen.distributions.items()}
         else:
-            answer["fault"] = _unlike(given, frozen.params) or answer.get("fault")
+            unlike = _unlike(given, frozen.params, is_repeat=request.get("repeats", False))
+            answer["fault"] = unlike or answer.get("fault")
         (folder / (ANSWER + ".tmp")).write_text(_json(answer), encoding="utf-8")
         (folder / (ANSWER + ".tmp")).rename(folder / ANSWER)
     return 0
@@ -219,15 +220,30 @@ def _sampler(declared: dict[str, Any] | None, number: int) -> Any:
     return getattr(module, declared["class"])(**declared["arguments"])
 
 
-def _unlike(given: dict[str, Any], suggested: dict[str, Any]) -> str | None:
-    """What the objective asked for and the study does not declare so: it would be lost."""
+def _unlike(
+    given: dict[str, Any], suggested: dict[str, Any], *, is_repeat: bool = False
+) -> str | None:
+    """What the objective asked for and the study does not declare so: it would be lost.
+
+    In a repeat of an objective that declares its tunables itself: what its first run did not ask.
+    """
     for name, value in suggested.items():
+        if name not in given and is_repeat:
+            return (
+                f"The objective suggests '{name}' in a repeat, which its first run did not; the "
+                "tunables that it suggests may depend only on the values of others."
+            )
         if name not in given:
             return (
                 f"The objective suggests '{name}', which the study does not declare; add it to "
                 "'tunables'."
             )
         other = isinstance(value, bool) != isinstance(given[name], bool)
+        if (other or value != given[name]) and is_repeat:
+            return (
+                f"The objective suggests '{name}' in a repeat from another range than in its first "
+                f"run, so that {given[name]!r} became {value!r}; use the same range."
+            )
         if other or value != given[name]:
             return (
                 f"The objective suggests '{name}' from another range than the study declares, so "

@@ -248,7 +248,8 @@ class TrialEvaluation:
         measured = []
         for turn in range(trial.definition.objective.repeats):
             if turn:
-                trial.ran(trial.outcome.follow_up(self._work(trial.definition, trial.task, run)))
+                task = trial.repeat_task
+                trial.ran(trial.outcome.follow_up(self._work(trial.definition, task, run)))
             found = python_objective.measured(trial)
             if isinstance(found, Record):
                 return found

@@ -1,7 +1,8 @@
 """A Python objective as Optuna users write it: its request to the sandbox, and what came of it.
 
 With declared tunables the point is given. Without any (define-by-run) the study's sampler goes
-into the sandbox with the past trials, and what it suggested comes back with the record.
+into the sandbox with the past trials, and what it suggested comes back with the record; a repeat
+is given the point of the first run.
 """
 
 from __future__ import annotations
@@ -71,25 +72,27 @@ def _past(record: Record) -> dict[str, Any]:
 def request(
     definition: StudyDefinition, task: Task, history: list[dict[str, Any]]
 ) -> dict[str, Any]:
-    """What the worker in the sandbox is told."""
+    """What the worker in the sandbox is told; a task of an open study has a point in repeats."""
     pruner = dict(definition.pruner)
     if LIMIT in task.labels:
         bound = "upper" if [*definition.directions.values()] == ["minimize"] else "lower"
         pruner = {"name": "threshold", bound: task.labels[LIMIT]}
     name = pruner.pop("name", "none")
     number = int(task.payload["trial"])
+    samples = definition.is_open and not task.payload["params"]
     seed = None if definition.seed is None else (definition.seed + number) % 2**32
     return {
         "study": definition.name,
         "number": number,
-        "params": None if definition.is_open else task.payload["params"],
+        "params": None if samples else task.payload["params"],
+        "repeats": definition.is_open and not samples,
         "function": definition.objective.function,
         "directions": list(definition.directions.values()),
         "pruner": pruner_request(name, pruner),
         "sampler": portable_sampler(definition.algorithm, seed, definition.algorithm_options)
-        if definition.is_open
+        if samples
         else None,
-        "history": _taught(history, definition) if definition.is_open else history,
+        "history": _taught(history, definition) if samples else history,
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from benchmark.hpo.objectives.metrics.csv_rows import plain_name
@@ -41,6 +41,11 @@ class Trial:
     constraint_runs: list[dict[str, float]] = field(default_factory=list)
     seconds: float = 0.0
     peak_mb: float | None = None
+
+    @property
+    def repeat_task(self) -> Task:
+        """The task of a further run: at the point that the first one of an open study chose."""
+        return replace(self.task, payload=self.task.payload | {"params": self.params})
 
     @property
     def constraints(self) -> dict[str, float]:
