@@ -19,6 +19,7 @@ from benchmark.cli.commands import (
     TOLD_AS_JSON,
     UNTIL,
 )
+from benchmark.cli.options import each, flag, value
 from benchmark.cli.studies import arguments as study_arguments
 from benchmark.config.extras import program
 
@@ -100,20 +101,14 @@ def make_parser() -> Parser:
     for name, (_, text) in COMMANDS.items():
         description = text[0].upper() + text[1:] + "."
         command = commands.add_parser(name, help=text, description=description)
-        command.add_argument("--debug", action="store_true", help="show tracebacks")
+        flag(command, "--debug", "show tracebacks")
         if name in TOLD_AS_JSON:
-            command.add_argument(
-                "--json", action="store_true", help="only JSON on standard output, for programs"
-            )
+            flag(command, "--json", "only JSON on standard output, for programs")
             _configured(command)
         if name in NARROWED:
             _narrowed(name, command)
         if name in DETACHED:
-            command.add_argument(
-                "--detach",
-                action="store_true",
-                help="on Ctrl-C leave tasks on a cluster or in a cloud running",
-            )
+            flag(command, "--detach", "on Ctrl-C leave tasks on a cluster or in a cloud running")
         _special(name, command)
         _of_compute(name, command)
         if name in UNTIL:
@@ -127,27 +122,21 @@ def make_parser() -> Parser:
 
 def _configured(command: argparse.ArgumentParser) -> None:
     group = command.add_argument_group("configuration")
-    group.add_argument("--config", metavar="FILE", help="instead of batch.config; or quickstart")
-    group.add_argument("--run", metavar="NAME", help="the run's name (default: default)")
-    group.add_argument("--parallel", type=int, metavar="N", help="tasks that run at the same time")
-    group.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="any key of batch.config, such as --set runtime=60",
+    value(group, "--config", "FILE", "instead of batch.config; or quickstart")
+    value(group, "--run", "NAME", "the run's name (default: default)")
+    value(group, "--parallel", "N", "tasks that run at the same time", type=int)
+    each(
+        group, "--set", "KEY=VALUE", "any key of batch.config, such as --set runtime=60", default=[]
     )
 
 
 def _narrowed(name: str, command: argparse.ArgumentParser) -> None:
     group = command.add_argument_group("only some tasks (each may be repeated)")
-    group.add_argument(
-        "--framework", action="append", metavar="NAME", help="its name in the results"
-    )
-    group.add_argument("--dataset", action="append", metavar="NAME", help="such as penguins")
-    group.add_argument("--seed", action="append", type=int, metavar="N", help="such as 75")
+    each(group, "--framework", "NAME", "its name in the results")
+    each(group, "--dataset", "NAME", "such as penguins")
+    each(group, "--seed", "N", "such as 75", type=int)
     if name in BY_CAUSE:
-        group.add_argument("--cause", action="append", metavar="CAUSE", help=BY_CAUSE[name])
+        each(group, "--cause", "CAUSE", BY_CAUSE[name])
 
 
 def _special(name: str, command: argparse.ArgumentParser) -> None:
@@ -157,32 +146,19 @@ def _special(name: str, command: argparse.ArgumentParser) -> None:
         command.add_argument("type", help="classification or regression")
         command.add_argument("seed", type=int, help="seed of the split and of the framework")
     if name == "execute-compute":
-        command.add_argument(
-            "--overwrite", action="store_true", help="set the run's results aside and start again"
-        )
+        flag(command, "--overwrite", "set the run's results aside and start again")
     if name in FILED:
         command.add_argument("file_path", help="JSON lines, or a classic pickled list")
     if name in ("delete-runs", "clean-s3"):
-        command.add_argument("--yes", action="store_true", help="do not ask")
+        flag(command, "--yes", "do not ask")
     if name == "download-data":
-        command.add_argument(
-            "--check",
-            action="store_true",
-            help="describe each data set and report what is suspicious",
-        )
-        command.add_argument(
-            "--dataset",
-            action="append",
-            metavar="NAME",
-            help="only this data set (may be repeated)",
-        )
-        command.add_argument(
-            "--info", default=".", metavar="FOLDER", help="for study_TYPE_info.csv (default: here)"
-        )
+        flag(command, "--check", "describe each data set and report what is suspicious")
+        each(command, "--dataset", "NAME", "only this data set (may be repeated)")
+        value(command, "--info", "FOLDER", "for study_TYPE_info.csv (default: here)", default=".")
     if name == "get-logs":
-        command.add_argument("--output", default="log", metavar="FOLDER", help="default: log")
+        value(command, "--output", "FOLDER", "default: log", default="log")
     if name == "fetch-results":
-        command.add_argument("--output", metavar="FILE", help="default: compiled_results.csv")
+        value(command, "--output", "FILE", "default: compiled_results.csv")
         command.add_argument(
             "--format",
             choices=("classic", "amlb"),
@@ -201,68 +177,51 @@ def _special(name: str, command: argparse.ArgumentParser) -> None:
         command.add_argument("--path", default=".", help="where `new` creates the folder")
     if name == "setup":
         command.add_argument("name", nargs="*", help="frameworks (default: those configured)")
-        command.add_argument("--all", action="store_true", help="every known framework")
-        command.add_argument(
+        flag(command, "--all", "every known framework")
+        value(
+            command,
             "--to",
-            metavar="DIR",
-            help="build there, such as on a disk shared by all nodes; a name that ends with .tar "
+            "DIR",
+            "build there, such as on a disk shared by all nodes; a name that ends with .tar "
             "or .tar.gz creates one file, which nodes unpack",
         )
-        command.add_argument(
+        value(
+            command,
             "--apptainer",
-            metavar="DIR",
-            help="build nothing; write the definition file for `apptainer build`",
+            "DIR",
+            "build nothing; write the definition file for `apptainer build`",
         )
-        command.add_argument(
-            "--list-size", action="store_true", help="show the disk space of each environment"
-        )
-        command.add_argument(
-            "--remove", action="append", metavar="NAME", help="remove its environment"
-        )
+        flag(command, "--list-size", "show the disk space of each environment")
+        each(command, "--remove", "NAME", "remove its environment")
     if name == "run-analysis":
-        command.add_argument(
+        each(
+            command,
             "--results",
-            action="append",
-            metavar="FILE",
-            help="default: compiled_results.csv (may be repeated, with --merge)",
+            "FILE",
+            "default: compiled_results.csv (may be repeated, with --merge)",
         )
-        command.add_argument(
-            "--figures", default="figures", metavar="FOLDER", help="default: figures"
+        value(command, "--figures", "FOLDER", "default: figures", default="figures")
+        value(command, "--report", "FILE", "default: report.html", default="report.html")
+        flag(
+            command, "--merge", "accept results of different budgets or runs, distinguished by name"
         )
-        command.add_argument(
-            "--report", default="report.html", metavar="FILE", help="default: report.html"
-        )
-        command.add_argument(
-            "--merge",
-            action="store_true",
-            help="accept results of different budgets or runs, distinguished by name",
-        )
-        command.add_argument(
-            "--against",
-            metavar="RUN",
-            help="report what changed since this run, or file of results",
-        )
-        command.add_argument(
+        value(command, "--against", "RUN", "report what changed since this run, or file of results")
+        flag(
+            command,
             "--fail-on-regression",
-            action="store_true",
-            help="exit with code 1 if a framework got worse than in --against",
+            "exit with code 1 if a framework got worse than in --against",
         )
-        command.add_argument(
+        value(
+            command,
             "--export",
-            metavar="FOLDER",
-            help="for papers: figures as PDF; LaTeX, Markdown, Parquet, AMLB's results.csv",
+            "FOLDER",
+            "for papers: figures as PDF; LaTeX, Markdown, Parquet, AMLB's results.csv",
         )
     if name == "completion":
         command.add_argument("shell", choices=("bash", "zsh"), help="which shell")
     if name == "status":
-        command.add_argument(
-            "--jobs",
-            action="store_true",
-            help="list each task or trial with its state, such as RUNNING",
-        )
-        command.add_argument(
-            "--watch", action="store_true", help="stay and show the progress until the run ends"
-        )
+        flag(command, "--jobs", "list each task or trial with its state, such as RUNNING")
+        flag(command, "--watch", "stay and show the progress until the run ends")
 
 
 def _of_question(name: str, command: argparse.ArgumentParser) -> None:
@@ -270,26 +229,29 @@ def _of_question(name: str, command: argparse.ArgumentParser) -> None:
     if replay:
         command.add_argument("results", metavar="RESULTS", help="compiled results, or AMLB's file")
     whole = "" if replay else "; all: run every task (resume-compute keeps the run's question)"
-    command.add_argument(
+    value(
+        command,
         "--until",
+        "QUESTION",
+        "stop when it is answered: best, top:K, order (of all pairs) or against:NAME" + whole,
         required=replay,
-        metavar="QUESTION",
-        help="stop when it is answered: best, top:K, order (of all pairs) or against:NAME" + whole,
     )
-    command.add_argument(
+    value(
+        command,
         "--alpha",
+        "A",
+        "chance that any claim is wrong (default: 0.05)",
         type=float,
         default=0.05 if replay else None,
-        metavar="A",
-        help="chance that any claim is wrong (default: 0.05)",
     )
-    command.add_argument(
+    value(
+        command,
         "--margin",
+        "M",
+        "frameworks are practically equal if one wins a share of the data sets within M "
+        "of one half (default: 0.01)",
         type=float,
         default=0.01 if replay else None,
-        metavar="M",
-        help="frameworks are practically equal if one wins a share of the data sets within M "
-        "of one half (default: 0.01)",
     )
     command.add_argument(
         "--unit",
@@ -298,60 +260,37 @@ def _of_question(name: str, command: argparse.ArgumentParser) -> None:
         "each data set and seed",
     )
     if not replay:
-        command.add_argument(
+        value(
+            command,
             "--order-seed",
+            "S",
+            "draws the random order (default: a random number)",
             type=int,
-            metavar="S",
-            help="draws the random order (default: a random number)",
         )
 
 
 def _of_replay(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--orders",
-        type=int,
-        default=200,
-        metavar="N",
-        help="random orders (default: %(default)s)",
-    )
-    command.add_argument(
-        "--seed", type=int, default=0, metavar="S", help="seed of the orders (default: %(default)s)"
-    )
+    value(command, "--orders", "N", "random orders (default: %(default)s)", type=int, default=200)
+    value(command, "--seed", "S", "seed of the orders (default: %(default)s)", type=int, default=0)
 
 
 def _of_compute(name: str, command: argparse.ArgumentParser) -> None:
     if name in ("execute-compute", "resume-compute", "file-compute", "estimate"):
-        command.add_argument(
-            "--max-cost", type=float, metavar="USD", help="start no task that could cost more"
-        )
+        value(command, "--max-cost", "USD", "start no task that could cost more", type=float)
     if name == "estimate":
-        command.add_argument(
+        each(
+            command,
             "--past",
-            action="append",
-            metavar="RUN",
-            help="also use the times in the results of this run of the store (may be repeated)",
+            "RUN",
+            "also use the times in the results of this run of the store (may be repeated)",
         )
     if name in ("init-compute", "refresh-compute"):
-        command.add_argument(
-            "--create", action="store_true", help="create what is missing in the AWS account"
+        flag(command, "--create", "create what is missing in the AWS account")
+        flag(command, "--destroy", "remove what --create has created, and nothing else")
+        flag(command, "--yes", "do not ask")
+        each(command, "--framework", "NAME", "default: those configured")
+        value(command, "--push", "REGISTRY", "send the images to HOST[:PORT][/NAME]")
+        value(
+            command, "--base", "IMAGE", "a Debian with Python (default: python:3.x-slim-bookworm)"
         )
-        command.add_argument(
-            "--destroy",
-            action="store_true",
-            help="remove what --create has created, and nothing else",
-        )
-        command.add_argument("--yes", action="store_true", help="do not ask")
-        command.add_argument(
-            "--framework", action="append", metavar="NAME", help="default: those configured"
-        )
-        command.add_argument(
-            "--push", metavar="REGISTRY", help="send the images to HOST[:PORT][/NAME]"
-        )
-        command.add_argument(
-            "--base",
-            metavar="IMAGE",
-            help="a Debian with Python (default: python:3.x-slim-bookworm)",
-        )
-        command.add_argument(
-            "--network", metavar="MODE", help="how a build reaches the network, such as host"
-        )
+        value(command, "--network", "MODE", "how a build reaches the network, such as host")

@@ -1,0 +1,66 @@
+"""Shorthands for the options of commands, and the types of their values."""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+from argparse import ArgumentTypeError
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, _ArgumentGroup
+    from collections.abc import Callable
+
+    Options = ArgumentParser | _ArgumentGroup
+
+
+def flag(command: Options, name: str, text: str) -> None:
+    """Add an option without a value."""
+    command.add_argument(name, action="store_true", help=text)
+
+
+def value(command: Options, name: str, metavar: str, text: str, **how: Any) -> None:
+    """Add an option with a value."""
+    command.add_argument(name, metavar=metavar, help=text, **how)
+
+
+def each(command: Options, name: str, metavar: str, text: str, **how: Any) -> None:
+    """Add an option that may be repeated."""
+    command.add_argument(name, action="append", metavar=metavar, help=text, **how)
+
+
+def _whole(name: str, fix: str, low: int, high: float = math.inf) -> Callable[[str], int]:
+    """The type of a whole number within bounds."""
+
+    def parse(text: str) -> int:
+        if not (text.isascii() and text.isdecimal() and low <= int(text) <= high):
+            raise ArgumentTypeError(f"'{text}' is not {name}; write {fix}")
+        return int(text)
+
+    return parse
+
+
+port = _whole("a port", "a number from 0 to 65535", 0, 65535)
+trial_number = _whole("a trial's number", "0 or more", 0)
+count = _whole("a count", "a whole number of 1 or more", 1)
+
+
+def rate(text: str) -> float:
+    """Parse a rate; below 1 request a second the token bucket would never hold a token."""
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = math.nan
+    if not rate >= 1:
+        raise ArgumentTypeError(f"'{text}' is not a rate; write requests a second, 1 or more")
+    return rate
+
+
+def network(text: str) -> str:
+    """Parse an IP address or network."""
+    try:
+        return str(ipaddress.ip_network(text))
+    except ValueError:
+        raise ArgumentTypeError(
+            f"'{text}' is not an address; write one like 10.0.0.7, or a network like 10.0.0.0/8"
+        ) from None
