@@ -187,9 +187,10 @@ class Replay:
         """The first of the full grid's leaderboard, by mean rank."""
         import pandas as pd
 
-        means = pd.DataFrame(self.grid.means, columns=list(self.grid.frameworks))
+        index = list(self.grid.datasets) or None
+        means = pd.DataFrame(self.grid.means, index, list(self.grid.frameworks))
         if self.grid.datasets:
-            means = means.groupby(list(self.grid.datasets)).mean()
+            means = ranking.seed_means(means)
         ranks = ranking.ranks(means).mean().round(ranking.DECIMALS)
         return [str(name) for name in ranks.index[ranks == ranks.min()]]
 

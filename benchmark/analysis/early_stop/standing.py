@@ -28,7 +28,7 @@ from benchmark.analysis.early_stop import sequential
 from benchmark.analysis.early_stop.claims import Claims
 from benchmark.analysis.early_stop.question import DATASET, SPLIT, UNITS
 from benchmark.analysis.early_stop.schedule import Reached, advance
-from benchmark.analysis.statistics import imputation
+from benchmark.analysis.statistics import imputation, ranking
 from benchmark.records.results import Cause
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ TRIED = (Cause.DATA, Cause.SETUP, Cause.INFRASTRUCTURE)
 Block = tuple[str, tuple[int, ...]]
 """A data set, and those of its seeds that are drawn together."""
 _FUTURES = 20
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -302,17 +303,10 @@ def _least_wins(
 
 
 def _means(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The means over seeds, without NaN, added up as by pandas, so that ties are the board's."""
-    total, lost = np.zeros((2, *values[:, 0].shape))
-    for value in np.moveaxis(values, 1, 0):
-        there = ~np.isnan(value)
-        added = np.where(there, value, 0.0) - lost
-        after = total + added
-        lost = np.where(there, after - total - added, lost)
-        total = np.where(there, after, total)
-    counts = (~np.isnan(values)).sum(axis=1)
-    means: NDArray[np.float64] = np.where(counts > 0, total / np.maximum(counts, 1), np.nan)
-    return means
+    """The means over seeds, without NaN, as on the leaderboard."""
+    columns = np.moveaxis(values, 1, -1)
+    means = [[ranking.mean(seeds) for seeds in row] for row in columns.tolist()]
+    return np.array(means, dtype=float)
 
 
 def _wins(filled: NDArray[np.float64], result: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -323,15 +317,20 @@ def _wins(filled: NDArray[np.float64], result: NDArray[np.bool_]) -> NDArray[np.
     bound for n_a > n_b.
     """
     means = _means(filled)
-    gaps = (np.isnan(filled) & result).sum(axis=1)
+    missing = np.isnan(filled) & result
+    gaps = missing.sum(axis=1)
     sums = np.nansum(filled, axis=1)
     lows = np.fmin.reduce(filled, axis=1)
-    worst = np.fmin(lows[:, :, None], lows[:, None, :])
+    worst = np.nan_to_num(np.fmin(lows[:, :, None], lows[:, None, :]))
     more = gaps[:, :, None] - gaps[:, None, :]
-    extra = np.where(more == 0, 0.0, more * np.nan_to_num(worst))
+    extra = np.where(more == 0, 0.0, more * worst)
     ahead = sums[:, :, None] - sums[:, None, :] + extra
     first, second = means[:, :, None], means[:, None, :]
     complete = (gaps[:, :, None] == 0) & (gaps[:, None, :] == 0)
+    rounding = _ROUNDING * (np.abs(sums)[:, :, None] + np.abs(sums)[:, None, :] + np.abs(extra))
+    for n, a, b in np.argwhere(~complete & (more <= 0) & (np.abs(ahead) <= rounding)):
+        one, other = (np.where(missing[n, :, k], worst[n, a, b], filled[n, :, k]) for k in (a, b))
+        ahead[n, a, b] = ranking.mean(one) - ranking.mean(other)
     ahead = np.where(complete, 1.0 * (first > second) - (first < second), ahead)
     wins: NDArray[np.float64] = np.where(more > 0, 0.0, (ahead > 0) + 0.5 * (ahead == 0))
     return wins

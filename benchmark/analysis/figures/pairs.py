@@ -47,7 +47,7 @@ def dataset_means(comparison: Comparison, looks: Mapping[str, style.Look]) -> Fi
     framework is better. Of many frameworks the best by mean rank are shown.
     """
     metric = comparison.metrics[0] if comparison.metrics else ""
-    means = comparison.gains.groupby(level=0).mean()
+    means = ranking.seed_means(comparison.gains)
     means = means.loc[:, means.notna().any()] * (direction(metric) if metric else 1)
     count = len(means.columns)
     if count > MOST_SCATTERED:

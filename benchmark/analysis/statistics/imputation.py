@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+
+from benchmark.analysis.statistics import ranking
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -110,16 +112,16 @@ def _of(gains: pd.DataFrame, role: str) -> list[tuple[str, np.ndarray]]:
     if source is None:
         return []
     own = gains[source]
-    return [(role, _spread(gains, own)), (role, _spread(gains, _by_set(own, "mean")))]
+    return [(role, _spread(gains, own)), (role, _spread(gains, _mean_by_set(own)))]
 
 
 def _worst(gains: pd.DataFrame) -> np.ndarray:
-    return _spread(gains, _by_set(gains.min(axis=1), "min"))
+    return _spread(gains, gains.min(axis=1).groupby(level=0).transform("min"))
 
 
-def _by_set(values: pd.Series[float], how: Literal["mean", "min"]) -> pd.Series[float]:
-    found: pd.Series[float] = values.groupby(level=0).transform(how)
-    return found
+def _mean_by_set(values: pd.Series[float]) -> pd.Series[float]:
+    names = values.index.get_level_values(0)
+    return ranking.seed_means(values.to_frame()).iloc[:, 0].reindex(names)
 
 
 def _spread(gains: pd.DataFrame, values: pd.Series[float]) -> np.ndarray:

@@ -5,6 +5,7 @@ Pure functions. `means` has a row per data set and a column per framework; large
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,16 +14,42 @@ import pandas as pd
 from benchmark.analysis.results.metrics import optimum
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from numpy.typing import NDArray
 
 DECIMALS = 9
+_HALVED = 2.0**-64
+
+
+def mean(values: Iterable[float]) -> float:
+    """The mean of what is not NaN, its sum rounded once: equal values tie in any order.
+
+    NaN without a value, and of both infinities.
+    """
+    there = [value for value in values if not math.isnan(value)]
+    if not there:
+        return math.nan
+    try:
+        return math.fsum(there) / len(there)
+    except OverflowError:  # Only the sum is too large.
+        return math.fsum(value * _HALVED for value in there) / len(there) / _HALVED
+    except ValueError:
+        return math.nan
 
 
 def seed_means(gains: pd.DataFrame) -> pd.DataFrame:
     """The mean gain over the seeds of each data set; what is missing is not counted."""
-    return gains.groupby(level=0).mean()
+    places, names = gains.index.get_level_values(0).factorize(sort=True)
+    values = gains.to_numpy(float)[np.argsort(places, kind="stable")]
+    means = np.empty((len(names), values.shape[1]))
+    start = 0
+    for place, seeds in enumerate(np.bincount(places, minlength=len(names)).tolist()):
+        block = values[start : start + seeds]
+        means[place] = [mean(column) for column in block.T.tolist()]
+        start += seeds
+    index = pd.Index(names, name=gains.index.names[0])
+    return pd.DataFrame(means, index, gains.columns)
 
 
 def ranks(means: pd.DataFrame) -> pd.DataFrame:

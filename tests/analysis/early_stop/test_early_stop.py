@@ -12,6 +12,7 @@ from benchmark.analysis.early_stop.standing import NO_RESULT, RESULT, Design, Ou
 
 NAMES = ("a", "b", "c", "d", "constant")
 SEEDS = (1, 2)
+ORDER_OF_THREE = (("x", (0, 1, 2)),)
 KINDS = ("best", "top:2", "order", "against:b")
 
 
@@ -153,3 +154,21 @@ def test_false_claims_are_rare_with_gaps_and_failures():
         above = Standing.of(outcomes).reached.played.above[0]
         wrong += bool((above & (share < 0.5)).any())
     assert wrong <= 7  # 3 are expected at most; more than 7 has a probability below 1 %
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ((0.844, 0.758, 0.421), (0.844, 0.421, 0.758)),
+        ((0.1, 0.2, 0.3), (0.3, 0.2, None)),
+        ((0.3, None, 0.1), (None, 0.1, 0.3)),
+    ],
+)
+def test_equal_scores_tie_in_any_order_of_seeds(first, second):
+    """The least that a failure counts as is the worst score, here 0.1."""
+    plan = Design("classification", Question.parse("order"), 0.05, 0.01, ("a", "b"), ORDER_OF_THREE)
+    outcomes = Outcomes(plan)
+    for seed, (a, b) in enumerate(zip(first, second, strict=True)):
+        outcomes.add("a", "x", seed, RESULT, a)
+        outcomes.add("b", "x", seed, RESULT, b)
+    assert Standing.of(outcomes).wins[0, 0, 1] == 0.5

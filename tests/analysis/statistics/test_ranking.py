@@ -54,3 +54,27 @@ def test_resampled_means_lie_between_the_extremes_and_repeat():
     assert draws.max() <= 3
     assert draws.mean() == pytest.approx(2, abs=0.2)
     assert (draws == ranking.bootstrap_means(values, draws=200, seed=1)).all()
+
+
+def test_equal_scores_tie_in_any_order_of_seeds():
+    gains = pd.DataFrame(
+        {"a": [0.1, 0.2, 0.3], "b": [0.3, 0.2, 0.1]},
+        index=pd.MultiIndex.from_product([["x"], range(3)], names=["dataset", "seed"]),
+    )
+    assert ranking.ranks(ranking.seed_means(gains)).to_numpy().tolist() == [[1.5, 1.5]]
+
+
+@pytest.mark.parametrize(
+    ("values", "mean"),
+    [
+        ([0.1, 0.2, 0.3], 0.2),
+        ([NAN, 0.5, NAN], 0.5),
+        ([NAN], NAN),
+        ([1.0, -INF], -INF),
+        ([INF, -INF], NAN),
+        ([1.7e308, 1.7e308, -1.0], 1.7e308 / 3 * 2),
+        ([5e-324, 5e-324], 5e-324),
+    ],
+)
+def test_means_are_exact_and_without_overflow(values, mean):
+    assert ranking.mean(values) == pytest.approx(mean, nan_ok=True, rel=1e-15, abs=0)
