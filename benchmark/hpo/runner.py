@@ -110,16 +110,18 @@ class Found(ShownStudy):
         found = pd.read_csv(io.StringIO(export.table(records, self.definition)))
         found = found.rename(columns=unguarded_cell)
         found["message"] = [record.message or math.nan for record in records]
+        headed = export.headings(records, self.definition)
         choices = {t.name for t in self.definition.space.tunables if t.choices}
-        for name in export.tunable_names(records, self.definition):
+        for name, head in headed.tunables.items():
             values = [(record.labels.get("params") or {}).get(name) for record in records]
-            kinds = {type(value) for value in values if value is not None}
-            apart = name in choices or len(kinds) > 1
-            found[name] = pd.Series(values, dtype=object) if apart else pd.Series(values)
+            kinds = {type(value) for value in values}
+            # pandas would make floats of integers beside None.
+            apart = name in choices or (len(kinds) > 1 and kinds != {float, type(None)})
+            found[head] = pd.Series(values, dtype=object) if apart else pd.Series(values)
         for name in {name for record in records for name in export.text_attributes(record)}:
             values = [(record.labels.get("user_attrs") or {}).get(name) for record in records]
-            if name in found and not any(name in record.metrics for record in records):
-                found[name] = pd.Series(values, dtype=object)
+            if name in headed.metrics and not any(name in record.metrics for record in records):
+                found[headed.metrics[name]] = pd.Series(values, dtype=object)
         return found
 
     def report(self, folder: str | Path) -> Path:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark.files.safe_text import plain_text, safe_row
 from benchmark.hpo.objectives.artifacts_key import KEPT, LEFT_OUT
 from benchmark.hpo.objectives.objective import told_apart
+from benchmark.hpo.report.columns import columns
 from benchmark.hpo.space.templates import plain
 from benchmark.hpo.spec.safe import LIMIT
 from benchmark.records import results
@@ -23,6 +24,7 @@ from benchmark.records import results
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from benchmark.hpo.report.columns import Columns
     from benchmark.hpo.spec.study_file import StudyDefinition
     from benchmark.records.results import Record
     from benchmark.records.tasks import Run
@@ -139,36 +141,39 @@ def dominates(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
 def table(records: list[Record], definition: StudyDefinition) -> str:
     """experiment-data.csv: trial, state, values, tunables, metrics, steps, seconds, cause, message.
 
-    A metric with the name of another column is headed `metric.NAME`. For a trial without a success
-    the metrics are those measured until then. The column `steps` exists if trials reported steps.
+    What has the name of another column is headed `metric.NAME`, `tunable.NAME` or
+    `direction.NAME`. For a trial without a success the metrics are those measured until then. The
+    column `steps` exists if trials reported steps.
     """
-    directions = list(definition.directions)
+    headed = headings(records, definition)
     equal = choices(records, definition)
-    names = tunable_names(records, definition)
-    metrics = list(
-        dict.fromkeys(name for r in records for name in (*r.metrics, *text_attributes(r)))
-    )
-    metrics = [name for name in metrics if name not in directions]
     steps = ["steps"] if any(record.labels.get("intermediate") for record in records) else []
     sink = io.StringIO()
     writer = csv.writer(sink, lineterminator="\n")
-    head = ["trial", "state", *directions, *names]
+    head = ["trial", "state", *headed.directions.values(), *headed.tunables.values()]
     tail = ["feasible", "seconds", *steps, "cause", "message"]
-    headed = [f"metric.{name}" if name in (*head, *tail) else name for name in metrics]
-    writer.writerow(safe_row([*head, *headed, *tail]))
+    writer.writerow(safe_row([*head, *headed.metrics.values(), *tail]))
     for record in records:
         params, texts = record.labels.get("params") or {}, text_attributes(record)
         row: list[Any] = [record.task, record.status]
-        row += [_cell(record.metrics.get(name)) for name in directions]
+        row += [_cell(record.metrics.get(name)) for name in headed.directions]
         row += [
-            _choice(params[name], equal.get(name, ())) if name in params else "" for name in names
+            _choice(params[name], equal.get(name, ())) if name in params else ""
+            for name in headed.tunables
         ]
-        row += [_cell(record.metrics.get(name)) or texts.get(name, "") for name in metrics]
+        row += [_cell(record.metrics.get(name)) or texts.get(name, "") for name in headed.metrics]
         row += [plain(is_feasible(record)), _cell(record.total_s)]
         row += [_steps(record) for _ in steps]
         row += [record.cause or "", plain_text(" ".join(record.message.split()))]
         writer.writerow(safe_row(row))
     return sink.getvalue()
+
+
+def headings(records: list[Record], definition: StudyDefinition) -> Columns:
+    """The columns of `table` by direction, tunable, and metric or attribute."""
+    metrics = dict.fromkeys(name for r in records for name in (*r.metrics, *text_attributes(r)))
+    others = [name for name in metrics if name not in definition.directions]
+    return columns(definition.directions, tunable_names(records, definition), others)
 
 
 def _choice(value: Any, equal: tuple[Any, ...]) -> str:

@@ -18,6 +18,7 @@ from benchmark.analysis.report.page import facts_line, figures, page, write_page
 from benchmark.hpo.objectives.artifacts_key import KEPT, LEFT_OUT
 from benchmark.hpo.objectives.objective import told_apart
 from benchmark.hpo.report import export
+from benchmark.hpo.report.columns import columns
 from benchmark.hpo.report.figures import CAPTIONS, Trials, drawn
 from benchmark.hpo.report.hypervolume import hypervolume
 from benchmark.hpo.report.trial_line import counts
@@ -178,22 +179,24 @@ def _copied(run: Run, path: str, folder: Path) -> str:
 
 def _rows(trials: Trials, records: list[Record]) -> pd.DataFrame:
     names = export.tunable_names(trials.records, trials.definition)
+    headed = columns(trials.directions, names)
     choices = export.choices(trials.records, trials.definition)
     rows: list[dict[str, Any]] = []
     for record in records:
         params = record.labels.get("params") or {}
         row: dict[str, Any] = {"trial": int(record.task), "state": export.state(record)}
-        row |= {name: record.metrics.get(name) for name in trials.directions}
+        row |= {head: record.metrics.get(name) for name, head in headed.directions.items()}
         row |= {
-            f"{name} ": told_apart(params[name], choices.get(name, ())) if name in params else ""
-            for name in names
+            head: told_apart(params[name], choices.get(name, ())) if name in params else ""
+            for name, head in headed.tunables.items()
         }
         said = record.message or export.infeasible(record, trials.definition)
         row |= {"seconds": record.total_s, "MESSAGE": said}
         rows.append(row)
     frame = pd.DataFrame(rows)
-    return frame.astype(dict.fromkeys([*trials.directions, "seconds"], float))
+    return frame.astype(dict.fromkeys([*headed.directions.values(), "seconds"], float))
 
 
 def _formats(trials: Trials) -> dict[str, str]:
-    return {"trial": "d", "seconds": ".3g", **dict.fromkeys(trials.directions, ".6g")}
+    values = columns(trials.directions, ()).directions.values()
+    return {"trial": "d", "seconds": ".3g", **dict.fromkeys(values, ".6g")}

@@ -25,9 +25,15 @@ from benchmark.files import json_text
 from benchmark.files.input_files import read_bytes
 from benchmark.files.safe_text import unguarded_cell
 from benchmark.hpo.objectives.metrics.measured_values import cell_number, finite_number
+from benchmark.hpo.report.columns import METRIC, OWN, columns
 from benchmark.hpo.space.expressions import ExpressionError
 from benchmark.hpo.space.templates import plain
-from benchmark.hpo.trials.trial_record import value_of
+from benchmark.hpo.trials.trial_record import (
+    clear_names,
+    two_meanings,
+    value_of,
+    with_short_names,
+)
 from benchmark.records import results
 from benchmark.records.results import Cause, Record
 
@@ -43,8 +49,6 @@ STATES = {"success": "success", "complete": "success", "failure": "failure", "fa
 STATES |= {"error": "failure", "prune": "prune", "pruned": "prune"}
 FEASIBLE = "feasible"
 _FLAGS = {"true": True, "1": True, "false": False, "0": False}
-# What an export of ours has beside tunables and metrics.
-_OURS = ("trial", STATE, FEASIBLE, "seconds", "steps", "cause", "message")
 
 
 class _RowError(Exception):
@@ -107,8 +111,9 @@ def import_rows(study: Study, rows: list[dict[str, Any]]) -> Imported:
     known = {record.labels.get("imported") for record in results.records(study.run)}
     for number, row in enumerate(rows, 1):
         try:
-            params = _params(study.definition, row)
-            fact = _Facts(study.definition, row, params)
+            cells = _Cells(study.definition, row)
+            params = _params(study.definition, cells.tunables)
+            fact = _Facts(study.definition, cells, params)
         except _RowError as error:
             outcome.skipped.append((number, str(error)))
             continue
@@ -123,6 +128,37 @@ def import_rows(study: Study, rows: list[dict[str, Any]]) -> Imported:
     return outcome
 
 
+class _Cells:
+    """A row's cells by our own names, under the headings of an export or under the names alone.
+
+    `own` is what an export has beside tunables and metrics.
+    """
+
+    def __init__(self, definition: StudyDefinition, row: dict[str, Any]) -> None:
+        headed = columns(definition.directions, definition.space.names)
+        tunables, directions = (
+            {head if head in row else name: name for name, head in names.items()}
+            for names in (headed.tunables, headed.directions)
+        )
+        self.tunables = {name: row[key] for key, name in tunables.items() if key in row}
+        rest = [key for key in row if key not in tunables]
+        self.own = {key: row[key] for key in rest if key in OWN and key not in directions}
+        taken = {*OWN, *headed.directions, *headed.tunables, *row}
+        numbers = {key: _number(row[key]) for key in rest if key not in self.own}
+        self.digested = {key: value for key, value in numbers.items() if value is not None}
+        names = {key: directions.get(key) or _metric_of(key, taken) for key in numbers}
+        # A metric's prefixed column counts before a column of its name: that was a tunable's.
+        order = sorted(names, key=lambda key: names[key] != key)
+        self.metrics = {names[key]: self.digested[key] for key in order if key in self.digested}
+        self.others = {*names.values()} - self.metrics.keys()
+
+
+def _metric_of(key: str, taken: set[str]) -> str:
+    """The metric of a column, without the prefix that an export gave it."""
+    name = key.removeprefix(METRIC)
+    return name if name in taken or name.startswith(METRIC) else key
+
+
 class _Facts:
     """A row as a trial: its metrics, values and state.
 
@@ -130,22 +166,22 @@ class _Facts:
         _RowError: it has none.
     """
 
-    def __init__(self, definition: StudyDefinition, row: dict[str, Any], params: Params) -> None:
+    def __init__(self, definition: StudyDefinition, cells: _Cells, params: Params) -> None:
         self._definition = definition
-        self._state = STATES.get(str(row.get(STATE) or "success").lower(), "")
+        state = cells.own.get(STATE)
+        self._state = STATES.get(str(state or "success").lower(), "")
         if not self._state:
-            raise _RowError(f"its state is {row[STATE]!r}; there are {', '.join(STATES)}")
-        skipped = (*definition.space.names, *_OURS)
-        numbers = {name: _number(value) for name, value in row.items() if name not in skipped}
-        self._metrics = {name: value for name, value in numbers.items() if value is not None}
-        self._others = numbers.keys() - self._metrics.keys()
+            raise _RowError(f"its state is {state!r}; there are {', '.join(STATES)}")
+        self._metrics, self._others = cells.metrics, cells.others
         self._values: list[float] = []
         self._constraints: list[float] = []
+        flags: list[bool] = []
         if self._state == "success":
-            self._measure({**params, **self._metrics})
-            if not _is_feasible(row) and all(value <= 0 for value in self._constraints):
+            self._measure(params)
+            flags = [] if _is_feasible(cells.own) else [False]
+            if flags and all(value <= 0 for value in self._constraints):
                 self._constraints.append(1.0)  # set by a Python objective, by an unknown amount
-        told = json.dumps([params, self._metrics, self._state], sort_keys=True)
+        told = json.dumps([params, cells.digested, self._state, *flags], sort_keys=True)
         self.digest = hashlib.sha256(told.encode()).hexdigest()[:16]
 
     def record(self, task: Task) -> Record:
@@ -159,8 +195,10 @@ class _Facts:
             task.key, self._state, cause, message, metric=first, metrics=metrics, labels=labels
         )
 
-    def _measure(self, names: dict[str, Any]) -> None:
+    def _measure(self, params: Params) -> None:
+        names, unclear = clear_names(self._metrics, params)
         units = self._definition.space.units | self._definition.objective.measuring.units
+        units = with_short_names(units, self._metrics)
         try:
             for name in self._definition.directions:
                 told = self._metrics.get(name)
@@ -170,12 +208,13 @@ class _Facts:
             rules = self._definition.objective.constraints
             self._constraints = [rule.number(names, units) for rule in rules]
         except ExpressionError as error:
-            raise _RowError(str(error).rstrip(".")) from None
+            said = f"{error}{two_meanings(str(error), unclear, self._metrics, params)}"
+            raise _RowError(said.rstrip(".")) from None
 
 
-def _is_feasible(row: dict[str, Any]) -> bool:
-    """What the row has as `feasible`; true without it."""
-    told = row.get(FEASIBLE)
+def _is_feasible(own: dict[str, Any]) -> bool:
+    """What a row has as `feasible`; true without it."""
+    told = own.get(FEASIBLE)
     if told is None or told == "":
         return True
     found = _FLAGS.get(str(told).lower())
@@ -184,13 +223,13 @@ def _is_feasible(row: dict[str, Any]) -> bool:
     return found
 
 
-def _params(definition: StudyDefinition, row: dict[str, Any]) -> Params:
-    """The row's point in the space as it is now."""
+def _params(definition: StudyDefinition, cells: dict[str, Any]) -> Params:
+    """A row's point in the space as it is now."""
     space = definition.space
 
     def value_in(tunable: Tunable) -> Value:
-        told = row.get(tunable.name)
-        if tunable.name in row and tunable.kind == "categorical":
+        told = cells.get(tunable.name)
+        if tunable.name in cells and tunable.kind == "categorical":
             found = _choices(tunable, told)
             if len(found) == 1:
                 return found[0]

@@ -92,16 +92,8 @@ class Trial:
                 name: statistics.stdev(found[name] for found in runs) for name in metrics
             }
             self.labels["runs"] = [dict(found) for found in runs]
-        unclear = {
-            name
-            for name in metrics.keys() & self.params.keys()
-            if not same(metrics[name], self.params[name])
-        }
-        short = _plain_names(metrics)
-        both = self._named(metrics)
-        names = {name: value for name, value in both.items() if name not in unclear}
-        units = self.definition.space.units | self.units
-        units |= {new: self.units[old] for new, old in short.items() if old in self.units}
+        names, unclear = clear_names(metrics, self.params)
+        units = with_short_names(self.definition.space.units | self.units, metrics)
         try:
             why = objective.failure.of_metrics(names, units)
             if why is not None:
@@ -118,11 +110,7 @@ class Trial:
             self._cost(metrics)
         except ExpressionError as error:
             said = f"{error}{self._text_in(str(error))}"
-            for name in sorted(name for name in unclear if f"'{name}'" in said):
-                said += (
-                    f" '{name}' is {self.params[name]!r} as a tunable and was measured as "
-                    f"{metrics[name]:g}; give one of the two another name."
-                )
+            said += two_meanings(said, unclear, metrics, self.params)
             return self.failed(Cause.FRAMEWORK, said, metrics)
         self.labels |= {"values": values, "constraints": constraints}
         labels = self._labels(metrics)
@@ -157,9 +145,7 @@ class Trial:
         return half <= objective.within * abs(statistics.mean(values))
 
     def _named(self, metrics: dict[str, float]) -> dict[str, Any]:
-        """Tunables and metrics by the names that expressions have for them."""
-        short = {new: metrics[old] for new, old in _plain_names(metrics).items()}
-        return {**short, **self.params, **metrics}
+        return named(metrics, self.params)
 
     def _text_in(self, said: str) -> str:
         """What stands where a metric belongs that a sentence names."""
@@ -195,6 +181,41 @@ class Trial:
             "baseline_memory_mb": self.outcome.baseline_memory_mb,
             "sandbox": self.outcome.sandbox,
         }
+
+
+def named(metrics: Mapping[str, float], params: Mapping[str, Any]) -> dict[str, Any]:
+    """Tunables and metrics by the names that expressions have for them."""
+    short = {new: metrics[old] for new, old in _plain_names(metrics).items()}
+    return {**short, **params, **metrics}
+
+
+def clear_names(
+    metrics: Mapping[str, float], params: Mapping[str, Any]
+) -> tuple[dict[str, Any], set[str]]:
+    """The same without the names of a tunable and a metric that differ, and these names."""
+    unclear = {
+        name for name in metrics.keys() & params.keys() if not same(metrics[name], params[name])
+    }
+    both = named(metrics, params)
+    return {name: value for name, value in both.items() if name not in unclear}, unclear
+
+
+def two_meanings(
+    said: str, unclear: Collection[str], metrics: Mapping[str, float], params: Mapping[str, Any]
+) -> str:
+    """What a sentence about a name lacks that a tunable and a metric have: sentences, or none."""
+    return "".join(
+        f" '{name}' is {params[name]!r} as a tunable and was measured as {metrics[name]:g}; give "
+        "one of the two another name."
+        for name in sorted(unclear)
+        if f"'{name}'" in said
+    )
+
+
+def with_short_names(units: Mapping[str, Unit], metrics: Mapping[str, float]) -> dict[str, Unit]:
+    """The units of metrics also by the names that expressions have for them."""
+    short = _plain_names(metrics)
+    return {**units, **{new: units[old] for new, old in short.items() if old in units}}
 
 
 def _plain_names(metrics: Mapping[str, float]) -> dict[str, str]:
