@@ -14,7 +14,7 @@ import pandas as pd
 
 from benchmark.analysis.figures.style import INFINITE, number
 from benchmark.analysis.results.amlb_form import to_amlb
-from benchmark.analysis.statistics import imputation, scaling
+from benchmark.analysis.statistics import scaling
 from benchmark.errors import BenchmarkError
 from benchmark.files.safe_text import guarded_cell
 
@@ -108,7 +108,7 @@ def tidy(frame: pd.DataFrame, studies: Mapping[str, Statistics]) -> pd.DataFrame
     parts = []
     for type, found in studies.items():
         gains = found.comparison.gains
-        filled = imputation.by_constant(gains).gains
+        filled = found.comparison.filled
         columns = {
             "gain": gains.stack(future_stack=True),
             "imputed_gain": filled.stack(future_stack=True),

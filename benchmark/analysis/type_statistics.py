@@ -129,7 +129,7 @@ def _computed(
     if means.shape[1] > 1 and len(means) > 1:
         difference = hypotheses.critical_difference(means.shape[1], len(means))
         groups = tuple(hypotheses.groups(mean_ranks, difference))
-    found = sensitivity(comparison.gains, seed=seed)
+    found = sensitivity(comparison.gains, seed=seed, imputed=comparison.imputed)
     friedman = hypotheses.friedman(ranking.ranks(means))
     return Statistics(
         comparison,
@@ -201,7 +201,10 @@ def _cannot(comparison: Comparison, friedman: Friedman | None) -> list[str]:
         return ["No result can be compared yet."]
     said = []
     if baseline(comparison.gains.columns, CONSTANT) is None:
-        said.append("Scaled scores count from the worst framework, as no constant predictor ran.")
+        where = " on every task type" if comparison.type == ALL else ""
+        said.append(
+            f"Scaled scores count from the worst framework, as no constant predictor ran{where}."
+        )
     if frameworks < 2:
         return [*said, "One framework alone cannot be ranked, tested or rated against another."]
     if datasets < 2:

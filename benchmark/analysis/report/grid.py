@@ -10,6 +10,7 @@ from benchmark.analysis.figures.style import DASH
 from benchmark.analysis.report.html import PARTS
 from benchmark.analysis.results.metrics import shown
 from benchmark.analysis.statistics.comparable import ALL
+from benchmark.analysis.statistics.ranking import seed_means
 from benchmark.templates import macros
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def score_grid(found: Statistics) -> Markup | str:
         return ""  # It is in the tables of the task types.
     ranked = [str(name) for name in found.board["framework"] if name in comparison.gains]
     scores = comparison.gains[ranked].groupby(level=0)
-    means, spreads, counts = scores.mean(), scores.std(), scores.count()
+    means, spreads, counts = seed_means(comparison.gains[ranked]), scores.std(), scores.count()
     if means.empty:
         return ""
     sizes = scores.size()

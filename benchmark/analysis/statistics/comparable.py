@@ -51,7 +51,7 @@ class Comparison:
     `left_out` has a row per framework, data set and cause for which seeds were left out for all.
     `metric_of` names the metric by data set, and `sign_of` has 1 where more of it is better, or -1.
     `ran` is shaped as `gains`: whether the task has a result; True throughout unless all rows were
-    asked for.
+    asked for. `parts` are the comparisons by task type of which this one is joined.
     """
 
     type: str
@@ -62,6 +62,7 @@ class Comparison:
     notes: tuple[str, ...]
     ran: pd.DataFrame
     left_out: pd.DataFrame
+    parts: tuple[Comparison, ...] = ()
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -86,10 +87,17 @@ class Comparison:
             return f"{datasets} \u00d7 {seeds}"
         return f"{splits} of {datasets}"
 
+    def imputed(self, rule: str) -> pd.DataFrame:
+        """The gains with failures counted by a rule of `imputation.RULES`."""
+        if not self.parts or rule == "drop":
+            return imputation.RULES[rule](self.gains).gains
+        tables = [part.imputed(rule)[self.gains.columns] for part in self.parts]
+        return _together(self.parts, tables)
+
     @cached_property
     def filled(self) -> pd.DataFrame:
         """The gains with failures imputed by the constant predictor."""
-        return imputation.by_constant(self.gains).gains
+        return self.imputed("constant")
 
     @cached_property
     def means(self) -> pd.DataFrame:
@@ -98,31 +106,50 @@ class Comparison:
 
 
 def joined(parts: Sequence[Comparison]) -> Comparison:
-    """The data sets of several task types as one comparison of the frameworks that are in all."""
+    """The data sets of several task types as one comparison of the frameworks that are in all.
+
+    A failure counts as in its own task type, where frameworks may be that are left out here.
+    """
     names = [one for one in parts[0].gains if all(one in part.gains for part in parts)]
     others = sorted({str(one) for part in parts for one in part.gains} - set(map(str, names)))
-    notes = (f"Left out, since not of every task type: {_listed(others)}.",) if others else ()
-    known = [set(part.gains.index.get_level_values(0)) for part in parts]
-    twice = {one for part in known for one in part if sum(one in other for other in known) > 1}
-
-    def of(part: Comparison, table: pd.DataFrame) -> pd.DataFrame:
-        return table[names].rename(lambda one: _distinct(one, part.type, twice), level=0)
-
+    notes = [f"{part.type.capitalize()}: {note}" for part in parts for note in part.notes]
+    if others:
+        notes.append(f"Left out, since not of every task type: {_listed(others)}.")
+    metrics: dict[str, str] = {}
+    signs: dict[str, int] = {}
+    for name, part in zip(_names(parts), parts, strict=True):
+        metrics |= {shown: part.metric_of[one] for one, shown in name.items()}
+        signs |= {shown: part.sign_of[one] for one, shown in name.items()}
     return Comparison(
         ALL,
-        pd.concat([of(part, part.gains) for part in parts]),
+        _together(parts, [part.gains[names] for part in parts]),
         sum((part.counts.loc[names] for part in parts[1:]), parts[0].counts.loc[names]),
-        {_distinct(k, p.type, twice): metric for p in parts for k, metric in p.metric_of.items()},
-        {_distinct(k, p.type, twice): sign for p in parts for k, sign in p.sign_of.items()},
-        notes,
-        pd.concat([of(part, part.ran) for part in parts]),
+        metrics,
+        signs,
+        tuple(notes),
+        _together(parts, [part.ran[names] for part in parts]),
         pd.concat([part.left_out for part in parts], ignore_index=True),
+        tuple(parts),
     )
 
 
-def _distinct(dataset: str, type: str, twice: set[str]) -> str:
-    """A data set's name, with the task type if it has several."""
-    return f"{dataset} ({type})" if dataset in twice else dataset
+def _together(parts: Sequence[Comparison], tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Tables of several task types as one; a data set of several has the type in its name."""
+    return pd.concat(
+        [table.rename(name, level=0) for name, table in zip(_names(parts), tables, strict=True)]
+    )
+
+
+def _names(parts: Sequence[Comparison]) -> list[dict[str, str]]:
+    """By task type the names of its data sets in a joined comparison."""
+    known = [set(part.gains.index.get_level_values(0)) for part in parts]
+    return [
+        {
+            one: f"{one} ({part.type})" if sum(one in other for other in known) > 1 else one
+            for one in own
+        }
+        for part, own in zip(parts, known, strict=True)
+    ]
 
 
 def of_type(frame: pd.DataFrame, type: str) -> pd.DataFrame:

@@ -7,11 +7,15 @@ claims(table)                   # the claims of the ranking, and whether a rule 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from benchmark.analysis.statistics import imputation, ranking
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 DEFAULT_RULE = "constant"
 DRAWS = 1000
@@ -57,25 +61,32 @@ class Sensitivity:
         return [str(rule) for rule in self.places.columns]
 
 
-def sensitivity(gains: pd.DataFrame, draws: int = DRAWS, seed: int = 0) -> Sensitivity:
+def sensitivity(
+    gains: pd.DataFrame,
+    draws: int = DRAWS,
+    seed: int = 0,
+    imputed: Callable[[str], pd.DataFrame] | None = None,
+) -> Sensitivity:
     """Rank under every rule of `imputation.RULES`; a rule whose baseline is missing is left out.
 
     Args:
         gains: rows (data set, seed), a column per framework, NaN where it failed.
         draws: resamples of the data sets for the interval.
         seed: of the resamples.
+        imputed: the gains by a rule, where they depend on more than `gains`.
     """
-    mean_ranks, rests_on = {}, {}
-    for rule, impute in imputation.RULES.items():
+    imputed = imputed or (lambda rule: imputation.RULES[rule](gains).gains)
+    means, mean_ranks, rests_on = {}, {}, {}
+    for rule in imputation.RULES:
         if rule == "random forest" and not imputation.baseline(gains.columns, imputation.FOREST):
             continue
-        means = ranking.seed_means(impute(gains).gains)
-        mean_ranks[rule] = ranking.ranks(means).mean()
-        rests_on[rule] = int(means.notna().any(axis=1).sum())
+        means[rule] = ranking.seed_means(imputed(rule))
+        mean_ranks[rule] = ranking.ranks(means[rule]).mean()
+        rests_on[rule] = int(means[rule].notna().any(axis=1).sum())
     table = pd.DataFrame(mean_ranks, index=gains.columns).astype(float)
     places = table.round(ranking.DECIMALS).rank(method="min").astype("Int64")
     order = table[DEFAULT_RULE].sort_values(kind="stable").index
-    interval = rank_interval(ranking.seed_means(imputation.by_constant(gains).gains), draws, seed)
+    interval = rank_interval(means[DEFAULT_RULE], draws, seed)
     return Sensitivity(places.loc[order], table.loc[order], interval.loc[order], rests_on)
 
 

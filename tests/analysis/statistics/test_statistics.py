@@ -8,7 +8,7 @@ from benchmark.analysis.results.metrics import direction
 from benchmark.analysis.statistics import ranking
 from benchmark.analysis.statistics.comparable import compare
 from benchmark.analysis.statistics.leaderboard import leaderboard, mean_metric
-from benchmark.analysis.type_statistics import overall, study
+from benchmark.analysis.type_statistics import study
 from benchmark.errors import BenchmarkError
 from tests.support.made_results import INF, results
 
@@ -245,29 +245,6 @@ def test_other_scales_are_those_of_the_reports():
     assert scales.loc["a", ["classic", "classic_low", "classic_mean"]].tolist() == [1, 1, 0.9]
     rest = study(frame[frame["MODEL"] == "a"], "classification").scales
     assert rest["amlb_2019"].isna().all()
-
-
-def test_all_task_types_together_go_by_ranks_within_a_data_set():
-    frame = pd.concat(
-        [
-            results([(n, d, 0, s) for d in "xyz" for n, s in (("a", 0.9), ("b", 0.8), ("c", 0.1))]),
-            results(
-                [(n, d, 0, s) for d in "xvw" for n, s in (("a", 900.0), ("b", 10.0))],
-                metric="rmse",
-                type="regression",
-            ),
-        ]
-    )
-    studies = {type: study(frame, type) for type in ("classification", "regression")}
-    together = overall(frame, studies)
-    assert together.mean_ranks.to_dict() == {"a": 1.5, "b": 1.5}
-    assert "Left out, since not of every task type: c." in together.notes
-    assert len(together.scores) == 6
-    assert set(together.comparison.metric_of) == {
-        *("x (classification)", "y", "z"),
-        *("x (regression)", "v", "w"),
-    }
-    assert overall(frame, {"regression": studies["regression"]}) is None
 
 
 def test_a_metric_of_ones_own_has_its_direction_in_grid_and_gap():
