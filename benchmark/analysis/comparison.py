@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from benchmark.analysis.results.amlb_form import constraints
 from benchmark.analysis.results.cells import check_names
 from benchmark.analysis.results.mixtures import CONDITIONS
 from benchmark.analysis.results.table import TYPES
@@ -261,9 +262,11 @@ def _lower(datasets: pd.DataFrame) -> list[str]:
 
 def _notes(now: pd.DataFrame, before: pd.DataFrame) -> list[str]:
     """What else differs between the two, since a change may come from that."""
-    said = []
+    said: list[str] = []
     for column, word in CONDITIONS.items():
         values = [_only(frame, column) for frame in (now, before)]
+        if column == "CONSTRAINT" and not said:  # AMLB's form has no other budget.
+            values = [", ".join(sorted({*constraints(frame)} - {""})) for frame in (now, before)]
         if values[0] != values[1] and all(values):
             said.append(f"The {word} is {values[0]} now and was {values[1]}.")
     for column, owner, word in (

@@ -52,6 +52,24 @@ def constraint(runtime_s: float, cores: int) -> str:
     return f"{runtime_s:g}s{cores}c"
 
 
+def constraints(rows: pd.DataFrame) -> pd.Series[str]:
+    """Each row's budget as AMLB names it, by RUNTIME and CORES where it has no CONSTRAINT."""
+    import pandas as pd
+
+    pairs = pd.DataFrame({name: _text(rows, name) for name in ("RUNTIME", "CORES")})
+    names = {pair: _named(*pair) for pair in pairs.drop_duplicates().itertuples(index=False)}
+    told = [names[pair] for pair in pairs.itertuples(index=False)]
+    return _own(rows, "CONSTRAINT", pd.Series(told, index=rows.index, dtype=object))
+
+
+def _named(runtime: str, cores: str) -> str:
+    """The name of a budget; "" where one of the two is no number."""
+    try:
+        return constraint(float(runtime), int(cores))
+    except ValueError:
+        return ""
+
+
 def address(dataset: str) -> str:
     """A data set as AMLB writes it, for what comes from OpenML."""
     source, _, number = dataset.partition("-")
@@ -97,7 +115,7 @@ def to_amlb(frame: pd.DataFrame) -> pd.DataFrame:
         "id": _own(rows, "AMLB_ID", rows["DATASET_ID"].astype(str).map(address)),
         "task": rows["DATASET_ID"],
         "framework": rows["MODEL"],
-        "constraint": _constraints(rows),
+        "constraint": constraints(rows),
         "fold": rows["SEED"],
         "type": problem.where(problem != "", rows["TYPE"]),
         "result": result,
@@ -145,21 +163,8 @@ def _result(rows: pd.DataFrame) -> tuple[pd.Series[float], pd.Series[str]]:
     return scores * named.map(signs).astype(float), named.map(names).fillna("")
 
 
-def _constraints(rows: pd.DataFrame) -> pd.Series[str] | str:
-    if "CONSTRAINT" in rows.columns:
-        return rows["CONSTRAINT"]
-    if not {"RUNTIME", "CORES"} <= set(rows.columns):
-        return ""
-    pairs = rows["RUNTIME"].astype(str) + "/" + rows["CORES"].astype(str)
-    names = {}
-    for pair in pairs.unique():
-        runtime, _, cores = pair.partition("/")
-        names[pair] = constraint(float(runtime), int(cores)) if runtime and cores else ""
-    return pairs.map(names)
-
-
 def _own(rows: pd.DataFrame, column: str, ours: pd.Series[str]) -> pd.Series[str]:
-    """What a file of AMLB's form said, for rows that were read from one."""
+    """What a file of AMLB's form gave, for rows that were read from one."""
     text = _text(rows, column)
     return text.where(text != "", ours)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from benchmark.analysis.results.amlb_form import constraints
 from benchmark.errors import BenchmarkError
 
 # The conditions of a run, and how they are named to people. `CONSTRAINT` is AMLB's.
@@ -37,6 +38,8 @@ def checked(frame: pd.DataFrame, source: object, *, merge: bool = False) -> pd.D
     Raises:
         BenchmarkError: the results mix conditions or manifests and `merge` is not set.
     """
+    if "CONSTRAINT" in frame.columns:
+        frame = frame.assign(CONSTRAINT=constraints(frame))
     mixed = differing(frame)
     if not mixed:
         return frame

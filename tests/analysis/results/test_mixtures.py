@@ -2,7 +2,9 @@
 
 import pytest
 
+from benchmark.analysis.comparison import against
 from benchmark.analysis.processing import studies_of
+from benchmark.analysis.results.amlb_form import to_amlb
 from benchmark.analysis.results.table import read_results
 from benchmark.errors import BenchmarkError
 from tests.support.made_results import grid
@@ -77,3 +79,41 @@ def test_two_constraints_of_amlb_are_a_mixture(tmp_path):
     with pytest.raises(BenchmarkError, match="constraint: 1h8c, 4h8c"):
         read_results(path)
     assert set(read_results(path, merge=True)["MODEL"]) == {"x (1h8c)", "x (4h8c)"}
+
+
+def own_and_amlb(tmp_path, constraint):
+    """A file of 60 s on 2 cores, and one of the same tasks in AMLB's form."""
+    paths = [tmp_path / "own.csv", tmp_path / "results.csv"]
+    own = grid(frameworks=("a", "b"), datasets=1).assign(CORES=2, METRIC="auc", SCORE=0.8)
+    own.to_csv(paths[0], index=False)
+    paths[1].write_text(
+        "task,framework,constraint,fold,type,result,metric\n"
+        f"d0,a,{constraint},0,binary,0.9,auc\nd0,b,{constraint},0,binary,0.95,auc\n"
+    )
+    return paths
+
+
+def test_a_constraint_of_amlb_is_a_budget_and_a_number_of_cores(tmp_path):
+    paths = own_and_amlb(tmp_path, "1h8c")
+    with pytest.raises(BenchmarkError, match="constraint: 1h8c, 1m2c"):
+        read_results(paths)
+    frame = read_results(paths, merge=True)
+    assert set(frame["MODEL"]) == {f"{name} ({one})" for name in "ab" for one in ("1m2c", "1h8c")}
+    assert list(to_amlb(frame)["constraint"]) == ["1m2c"] * 2 + ["1h8c"] * 2
+    found = against(*(read_results(path) for path in reversed(paths)))
+    assert "The constraint is 1h8c now and was 1m2c." in found.notes
+
+
+def test_results_of_one_constraint_in_both_forms_are_no_mixture(tmp_path):
+    one, other = own_and_amlb(tmp_path, "1m2c")
+    other.write_text(other.read_text().replace("d0", "d1"))
+    frame = read_results([one, other])
+    assert set(frame["MODEL"]) == {"a", "b"}
+    assert set(to_amlb(frame)["constraint"]) == {"1m2c"}
+
+
+@pytest.mark.parametrize(("runtime", "cores"), [("1 hour", "8"), ("", "8"), ("60", "2.5")])
+def test_a_budget_that_is_no_number_has_no_constraint(tmp_path, runtime, cores):
+    path = tmp_path / "r.csv"
+    grid(datasets=1).assign(RUNTIME=runtime, CORES=cores).to_csv(path, index=False)
+    assert set(to_amlb(read_results(path))["constraint"]) == {""}
