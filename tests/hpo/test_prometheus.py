@@ -125,11 +125,21 @@ def test_once_over_the_whole_window(server: Scripted) -> None:
     assert asked["path"] == "/api/v1/query"
     assert asked["query"] == "sum(increase(requests_total[60000ms]))"
     assert asked["time"] == "1700000060.000"
+    assert asked["lookback_delta"] == "20"
 
 
 @pytest.mark.parametrize(
     ("text", "start"),
-    [("rate(a[30s])", 30), ('rate(a{b="[5m]"}[25s:1s] offset 15s)', 40), ("a", 20)],
+    [
+        ("rate(a[30s])", 30),
+        ('rate(a{b="[5m]"}[25s:1s] offset 15s)', 60),
+        ("max_over_time(rate(a[30s])[25s:5s])", 55),
+        ("max_over_time(sum(rate(a[30s] offset 1s)) by (b) [15:5s]) + c[5:1s] # [1h]", 46),
+        ("max_over_time((a offset 10s)[25s:5s])", 55),
+        ("a + rate(b[40])", 40),
+        ("sum(a) by (b) / on (b) group_left (c) sum(a[20s:1s] offset 10s) * 0", 50),
+        ("a", 20),
+    ],
 )
 def test_a_range_begins_within_the_window(server: Scripted, text: str, start: int) -> None:
     server.answers = [matrix(["1"] * 9)]

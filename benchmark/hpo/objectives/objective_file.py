@@ -123,6 +123,10 @@ def read_objective(
         hosts=hosts,
         artifacts=read_artifacts(entry.get("artifacts"), faults),
     )
+    prometheus = objective.measuring.prometheus
+    if prometheus is not None and not stored:
+        for name, query in prometheus.queries.items():
+            faults += [f"The query of '{name}' {fault}." for fault in query.faults()]
     known = {*tunables, HOST} if hosts else {*tunables}
     ready = objective.wait_ready.words if objective.wait_ready else ()
     for text in dict.fromkeys((*objective.words, *objective.environment.values(), *ready)):

@@ -19,7 +19,6 @@ import contextlib
 import json
 import math
 import os
-import re
 import time
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
@@ -27,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.errors import BenchmarkError, SetupError
 from benchmark.hpo.objectives.metrics.measured_values import MeasureError
+from benchmark.hpo.objectives.metrics.promql import WINDOW, looked
 from benchmark.hpo.objectives.metrics.selections import aggregated
 
 if TYPE_CHECKING:
@@ -34,18 +34,12 @@ if TYPE_CHECKING:
 
     import urllib3
 
-WINDOW = "$window"
 STEP_S = 15.0
 TIMEOUT_S = 30.0
 _PAUSE_S = 0.5
 _ANSWER_S = 30.0
 _LARGEST = 32 * 2**20
 _MOST_POINTS = 10_000
-_UNITS_S = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0, "y": 31536e3}
-_DURATION = re.compile(r"(\d+)(ms|[smhdwy])")
-_RANGE = re.compile(r"\[([^\]]*)\]")
-_OFFSET = re.compile(r"\boffset\s+((?:\d+(?:ms|[smhdwy]))+)")
-_TEXT = re.compile(r""""(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|`[^`]*`""")
 
 
 class UnreachableError(BenchmarkError):
@@ -66,12 +60,16 @@ class Query:
     def is_instant(self) -> bool:
         return WINDOW in self.text
 
-    @property
-    def lookback_s(self) -> float:
-        """How far it looks back: its longest range and offset together."""
-        bare = _TEXT.sub('""', self.text)
-        ranges = [_seconds(part) for text in _RANGE.findall(bare) for part in text.split(":")[:1]]
-        return max(ranges, default=0.0) + max(map(_seconds, _OFFSET.findall(bare)), default=0.0)
+    def faults(self) -> list[str]:
+        """Why it has no value of the window alone, however long that is."""
+        long_s = 1e9
+        found = looked(self.text, 0.0, long_s)
+        if self.is_instant and not found.faults and found.seconds > long_s + 1e-3:
+            found.faults.append(
+                f"looks back {found.seconds - long_s:g} s beyond the window; leave what is beside "
+                f"{WINDOW} in it out"
+            )
+        return found.faults
 
 
 @dataclass(frozen=True)
@@ -129,18 +127,27 @@ class Prometheus:
         whole_ms = math.floor((end - begin) * 1000)
         if whole_ms < 1:
             raise MeasureError(f"The measured run is too short for the query of '{name}'.")
-        text = query.text.replace(WINDOW, f"{whole_ms}ms")
-        series = self._ask("query", {"query": text, "time": f"{end:.3f}"}, name)
+        whole_s = whole_ms / 1000
+        selector_s = min(2 * self.step_s, whole_s)
+        found = looked(query.text, selector_s, whole_s)
+        if found.seconds > whole_s + 1e-6:
+            raise MeasureError(
+                f"The query of '{name}' looks back {found.seconds:g} s, and the measured run took "
+                f"{whole_s:.3g} s; shorten its ranges, or measure longer."
+            )
+        fields = {"query": found.text, "time": f"{end:.3f}", "lookback_delta": f"{selector_s:g}"}
+        series = self._ask("query", fields, name)
         return self._finite(name, self._only(name, series).get("value"))
 
     def _points(self, name: str, query: Query, window: tuple[float, float]) -> list[float]:
-        back_s = max(query.lookback_s, 2 * self.step_s)
+        selector_s = 2 * self.step_s
+        back_s = max(looked(query.text, selector_s).seconds, selector_s)
         begin, end = window
         count = math.floor((end - begin - back_s) / self.step_s) + 1
         if count < 1:
             why = (
-                f"its query looks back {query.lookback_s:g} s; use [{WINDOW}], or measure longer"
-                if query.lookback_s > 2 * self.step_s
+                f"its query looks back {back_s:g} s; use [{WINDOW}], or measure longer"
+                if back_s > selector_s
                 else f"two steps of {self.step_s:g} s are needed; measure longer, or scrape more "
                 "often and set 'step' to that"
             )
@@ -154,7 +161,7 @@ class Prometheus:
             )
         first, last = begin + back_s, begin + back_s + (count - 1) * self.step_s
         fields = {"start": f"{first:.3f}", "end": f"{last:.3f}", "step": f"{self.step_s:g}"}
-        fields |= {"query": query.text, "lookback_delta": f"{2 * self.step_s:g}"}
+        fields |= {"query": query.text, "lookback_delta": f"{selector_s:g}"}
         found = self._only(name, self._ask("query_range", fields, name)).get("values", [])
         if len(found) < count:
             raise _NotYetError(
@@ -282,10 +289,6 @@ def _secret(name: str) -> str:
             "text where the trial runs; export it."
         )
     return found
-
-
-def _seconds(text: str) -> float:
-    return sum(int(number) * _UNITS_S[unit] for number, unit in _DURATION.findall(text))
 
 
 def _labels(series: Mapping[str, Any]) -> str:

@@ -11,10 +11,10 @@ from benchmark.execution.sandbox.variables import is_secret
 from benchmark.hpo.objectives.metrics.prometheus import (
     STEP_S,
     TIMEOUT_S,
-    WINDOW,
     Prometheus,
     Query,
 )
+from benchmark.hpo.objectives.metrics.promql import WINDOW
 from benchmark.hpo.objectives.metrics.selections import WAYS, is_way
 from benchmark.hpo.space.spelling import check_keys
 from benchmark.hpo.space.units import read_seconds
