@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from benchmark.cli.output import notice, report
 from benchmark.cli.progress import counted
-from benchmark.cli.runs.question import wrapped
+from benchmark.cli.runs.question import claims, wrapped
 from benchmark.errors import BenchmarkError
 
 if TYPE_CHECKING:
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from benchmark.analysis.early_stop.replay import Replay
 
-NAME_WIDTH = 28
 MOST_ORDERS = 10_000
 
 
@@ -88,11 +87,8 @@ def _lines(found: Replay) -> Iterator[str]:
     if "seconds" in facts:
         cost += f", {duration(example['seconds'])} of {duration(facts['seconds'])}"
     yield f"The first of these orders (seed {found.seed}): {cost}"
-    yield f"  {'framework':<{NAME_WIDTH}}{units:>10}  claim for the full grid"
-    for name, count in sorted(example[f"{found.grid.unit}s"].items(), key=lambda row: -row[1]):
-        shown = name if len(name) <= NAME_WIDTH else f"{name[: NAME_WIDTH - 1]}…"
-        row = f"  {shown:<{NAME_WIDTH}}{count:>10}  "
-        yield from wrapped(row, example["statements"][name])
+    counts = example[f"{found.grid.unit}s"].items()
+    yield from claims(units, ((name, count, example["statements"][name]) for name, count in counts))
     if found.question.kind == "best" and not found.played.inside[0].any():
         yield "No framework is claimed to be the best."
     yield f"The full grid {'agrees with every' if example['agrees'] else 'contradicts a'} claim."

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from benchmark.cli.output import notice
-from benchmark.config.loading import Config, load_config
+from benchmark.config.loading import load_config
 from benchmark.errors import AbsentStoreError, ConfigError, StoreError
 from benchmark.files import json_text
 from benchmark.runs import select
@@ -18,13 +18,10 @@ from benchmark.store import open_store
 if TYPE_CHECKING:
     import argparse
 
-    from benchmark.config.loading import LoadedConfig
+    from benchmark.config.loading import Config, LoadedConfig
     from benchmark.runs.plan import Narrowing, Plan
     from benchmark.store import Store
 
-# The keys of what is still to come.
-WITHOUT_EFFECT: tuple[str, ...] = ()
-_DEFAULTS = Config().model_dump()
 _OF_A_RUN = (
     *("frameworks", "studies", "datasets", "seeds", "split", "metric", "frameworks_path"),
     *("s3_bucket_root", "s3_folder"),
@@ -44,10 +41,6 @@ def configuration(options: argparse.Namespace, **fixed: Any) -> Config:
             f"Quickstart{why}: the starter suite, light frameworks, "
             f"{loaded.values.runtime:g} s a task, results in {loaded.values.store_url}"
         )
-    idle = [key for key in WITHOUT_EFFECT if key in loaded.values.model_fields_set]
-    idle = [key for key in idle if getattr(loaded.values, key) != _DEFAULTS[key]]
-    if idle:
-        notice(f"warning: no effect in this version: {', '.join(idle)}")
     return loaded.values
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from benchmark.cli.progress import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from benchmark.analysis.early_stop.standing import Standing
     from benchmark.records.tasks import Manifest
@@ -45,9 +45,7 @@ def _lines(one: Answer) -> Iterator[str]:
     if not one.answered:
         saved = 1 - one.expected / one.tasks
         yield f"  about {one.expected:,} tasks in the end ({saved:.0%} saved)"
-    yield f"  {'framework':<{_NAME_WIDTH}}{one.units:>10}  claim for the full grid"
-    for name, (number, sentence) in sorted(one.frameworks.items(), key=lambda row: -row[1][0]):
-        yield from wrapped(f"  {_short(name):<{_NAME_WIDTH}}{number:>10}  ", sentence)
+    yield from claims(one.units, ((name, *row) for name, row in one.frameworks.items()))
     if one.pairs:
         yield f"  open pairs: share of all {one.units} that the first wins"
     for first, second, low, high in one.pairs[:_PAIRS_SHOWN]:
@@ -63,8 +61,13 @@ def claim_lines(standing: Standing) -> Iterator[str]:
         f"Until {design.question}, wrong with probability {design.alpha:g} at most, margin "
         f"{design.margin:g}"
     )
-    yield f"  {'framework':<{_NAME_WIDTH}}{design.units:>10}  claim for the full grid"
     rows = zip(design.frameworks, standing.ran, standing.sentences(), strict=True)
+    yield from claims(design.units, rows)
+
+
+def claims(units: str, rows: Iterable[tuple[str, int, str]]) -> Iterator[str]:
+    """The table of frameworks with their number of `units` and their claim, most units first."""
+    yield f"  {'framework':<{_NAME_WIDTH}}{units:>10}  claim for the full grid"
     for name, number, sentence in sorted(rows, key=lambda row: -row[1]):
         yield from wrapped(f"  {_short(name):<{_NAME_WIDTH}}{number:>10}  ", sentence)
 

@@ -53,6 +53,8 @@ def _prepare(options: argparse.Namespace, *, data: bool) -> int:
 
 def _in_cloud(options: argparse.Namespace, config: Config, used: set[str], data: bool) -> int:
     from benchmark.compute.aws.clients import Aws
+    from benchmark.compute.batch.definition import definitions
+    from benchmark.compute.batch.image import repository
 
     aws = Aws()
     _may(aws, config, options, used)
@@ -65,13 +67,13 @@ def _in_cloud(options: argparse.Namespace, config: Config, used: set[str], data:
             facts["data"], code = _data(config)
         facts["bundle"] = _bundle(config)
     if "batch" in used or options.push:
-        place = options.push or _repository(aws, config)
+        place = options.push or repository(aws, config)
         found = built_images(options, config, place)
         facts["images"], code = found.facts, max(code, found.code)
         for line in found.lines:
             notice(line)
         if "batch" in used and not found.code:
-            facts["definitions"] = _definitions(aws, config)
+            facts["definitions"] = definitions(aws, config)
     report(options, facts, _summary(facts))
     return code
 
@@ -162,18 +164,6 @@ def _bundle(config: Config) -> dict[str, Any]:
 
     path, new = bundle.publish(open_store(config.store_url), config)
     return {"path": path, "sent": new}
-
-
-def _repository(aws: Aws, config: Config) -> str | None:
-    from benchmark.compute.batch.image import repository
-
-    return repository(aws, config)
-
-
-def _definitions(aws: Aws, config: Config) -> list[str]:
-    from benchmark.compute.batch.definition import definitions
-
-    return definitions(aws, config)
 
 
 def _summary(facts: Mapping[str, Any]) -> Iterator[str]:

@@ -10,25 +10,21 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import grpc
+from google.protobuf.json_format import MessageToDict, ParseDict, ParseError
+
 from benchmark.cli.output import report
 from benchmark.config.extras import program
 from benchmark.errors import BenchmarkError
 from benchmark.files import json_text
 from benchmark.files.input_files import read_input
+from benchmark.hpo.service.classic import hpo_pb2 as pb
+from benchmark.hpo.service.classic.grpc_wire import METHODS, REFUSED, SERVICE
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-_NEEDS = {
-    "show": ("name",),
-    "new": ("file",),
-    "delete": ("name",),
-    "config": ("name", "trial"),
-    "result": ("name", "trial", "result", "value"),
-    "next": ("name",),
-    "recommended": ("name",),
-}
 _TIMEOUT_S = 60.0
 _PORT = "50051"
 
@@ -37,21 +33,11 @@ def client(options: argparse.Namespace) -> int:
     """Run one verb and print the service's answer."""
     if options.verb is None:
         raise BenchmarkError("The client needs a verb: count, list, show, new, delete, …")
-    for name in _NEEDS.get(options.verb, ()):
+    verb, needed = _VERBS[options.verb]
+    for name in needed:
         if getattr(options, name) is None and (name, options.result) != ("value", "FAILURE"):
             raise BenchmarkError(f"`serve client {options.verb}` needs --{name}.")
-    verbs = {
-        "count": _count,
-        "list": _list,
-        "show": _show,
-        "new": _new,
-        "delete": _delete,
-        "config": _config,
-        "result": _result,
-        "next": _next,
-        "recommended": _recommended,
-    }
-    facts, lines = verbs[options.verb](options)
+    facts, lines = verb(options)
     report(options, facts, lines)
     return 0
 
@@ -60,15 +46,11 @@ Answer = tuple[Any, list[str]]
 
 
 def _count(_: argparse.Namespace) -> Answer:
-    from benchmark.hpo.service.classic import hpo_pb2 as pb
-
     found = _call("NumberExperiments", pb.NumberExperimentsParams()).count
     return {"count": found}, [f"Number of running experiments: {found}"]
 
 
 def _list(_: argparse.Namespace) -> Answer:
-    from benchmark.hpo.service.classic import hpo_pb2 as pb
-
     names = list(_call("ExperimentsList", pb.ExperimentsListParams()).experiment)
     return {"experiments": names}, ["Running Experiments:", *(f" {name}" for name in names)]
 
@@ -92,15 +74,11 @@ def _delete(options: argparse.Namespace) -> Answer:
 
 
 def _config(options: argparse.Namespace) -> Answer:
-    from benchmark.hpo.service.classic import hpo_pb2 as pb
-
     request = pb.ExperimentTrial(experiment_name=options.name, trial=options.trial)
     return _as_json(_call("GetTrialConfig", request))
 
 
 def _result(options: argparse.Namespace) -> Answer:
-    from benchmark.hpo.service.classic import hpo_pb2 as pb
-
     results = pb.ExperimentTrialResult.Result
     if options.result not in results.keys():  # noqa: SIM118  a protobuf enum is not a mapping
         raise BenchmarkError(f"--result is '{options.result}'; write {', '.join(results.keys())}.")
@@ -142,14 +120,23 @@ def _recommended(options: argparse.Namespace) -> Answer:
 
 
 def _name(options: argparse.Namespace) -> Any:
-    from benchmark.hpo.service.classic import hpo_pb2 as pb
-
     return pb.ExperimentNameParams(experiment_name=options.name)
 
 
-def _as_json(message: Any) -> Answer:
-    from google.protobuf.json_format import MessageToDict
+_VERBS: dict[str, tuple[Callable[[argparse.Namespace], Answer], tuple[str, ...]]] = {
+    "count": (_count, ()),
+    "list": (_list, ()),
+    "show": (_show, ("name",)),
+    "new": (_new, ("file",)),
+    "delete": (_delete, ("name",)),
+    "config": (_config, ("name", "trial")),
+    "result": (_result, ("name", "trial", "result", "value")),
+    "next": (_next, ("name",)),
+    "recommended": (_recommended, ("name",)),
+}
 
+
+def _as_json(message: Any) -> Answer:
     facts = MessageToDict(message)
     return facts, [json.dumps(facts, indent=2)]
 
@@ -168,10 +155,6 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def _details(values: dict[str, Any]) -> Any:
-    from google.protobuf.json_format import ParseDict, ParseError
-
-    from benchmark.hpo.service.classic import hpo_pb2 as pb
-
     fields = {key: value for key, value in values.items() if key not in ("tunables", "tuneables")}
     declared = values.get("tuneables", values.get("tunables")) or []
     try:
@@ -204,10 +187,6 @@ def _call(method: str, request: Any) -> Any:
     Raises:
         BenchmarkError: the service refuses, or cannot be reached.
     """
-    import grpc
-
-    from benchmark.hpo.service.classic.grpc_wire import METHODS, REFUSED, SERVICE
-
     address = address_of(os.environ)
     token = os.environ.get("HPO_TOKEN")
     metadata = (("authorization", f"Bearer {token}"),) if token else None
