@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.config.cache import CACHE_VARIABLE
+from benchmark.config.extras import ROOT
 from benchmark.frameworks.packing import is_packed
 
 if TYPE_CHECKING:
@@ -35,16 +36,13 @@ def log_note(log: Path) -> str:
 
 def script(options: SlurmOptions, words: Sequence[str]) -> str:
     """The job's script: the preamble, and then the harness in place of the shell."""
-    import benchmark
-
     python = options.python or sys.executable
-    root = str(Path(benchmark.__file__).parents[1])
     if options.image:
         return _in_image(options, words, options.image)
     # Not quoted: a node's own variables, such as $TMPDIR, may stand in it.
     cache = f'"{options.cache}"'
     lines = ["#!/bin/bash", *options.preamble]
-    lines.append(f'export PYTHONPATH={shlex.quote(root)}"${{PYTHONPATH:+:$PYTHONPATH}}"')
+    lines.append(f'export PYTHONPATH={shlex.quote(str(ROOT))}"${{PYTHONPATH:+:$PYTHONPATH}}"')
     if options.cache and is_packed(options.cache):
         unpack = f"{shlex.join([python, '-m', 'benchmark.frameworks.packing'])} {cache}"
         lines += [f"{CACHE_VARIABLE}=$({unpack}) || exit 2", f"export {CACHE_VARIABLE}"]

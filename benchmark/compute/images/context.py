@@ -14,7 +14,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import benchmark
+from benchmark.config.extras import ROOT
 from benchmark.errors import BenchmarkError, ConfigError, SetupError
 from benchmark.frameworks import get, registry
 from benchmark.frameworks.environments import environment_hash
@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     from benchmark.config.loading import Config
     from benchmark.frameworks.framework import Framework
 
-PACKAGE = Path(benchmark.__file__).absolute().parent
-ROOT = PACKAGE.parent
+PACKAGE = ROOT / "benchmark"
 HERE = "{}.{}".format(*sys.version_info[:2])
 DEFAULT_BASE = f"python:{HERE}-slim-bookworm"
 # A wheel carries the checkout's files inside the package (setup.py).

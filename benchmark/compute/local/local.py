@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import collections
-import contextlib
-import os
 import selectors
 import signal
-import subprocess
-import sys
 import tempfile
 import time
 from typing import IO, TYPE_CHECKING
 
 from benchmark.compute.dispatcher import Dispatcher, account, answered
+from benchmark.compute.serving import RunnerProcess, serving
+from benchmark.config.extras import python_path
 from benchmark.errors import BenchmarkError, ConfigError
 from benchmark.execution.machine.cores import cpu_quota, usable_cores, usable_memory_mb
 from benchmark.execution.sandbox.scratch import sweep
@@ -40,7 +38,7 @@ class LocalDispatcher(Dispatcher):
         super().__init__(run, config)
         self._cores = slots(config)
         self._waiting: collections.deque[Task] = collections.deque()
-        self._runners: list[_RunnerProcess] = []
+        self._runners: list[_Runner] = []
         self._selector = selectors.DefaultSelector()
         self._free = list(range(len(self._cores)))
         self._lame = 0
@@ -86,10 +84,10 @@ class LocalDispatcher(Dispatcher):
                 runner.hang_up()
             end = time.monotonic() + self.close_s
             for runner in self._runners:
-                runner.wait(max(0.0, end - time.monotonic()))
+                runner.close(max(0.0, end - time.monotonic()))
         finally:
             for runner in self._runners:
-                runner.kill()
+                runner.close(0)
             self._runners.clear()
             self._selector.close()
             self._selector = selectors.DefaultSelector()
@@ -99,14 +97,14 @@ class LocalDispatcher(Dispatcher):
         idle = sum(runner.task is None for runner in self._runners)
         for _ in range(min(len(self._waiting) - idle, len(self._free))):
             slot = self._free.pop(0)
-            runner = _RunnerProcess(self.run, self._cores[slot], slot)
+            runner = _Runner(self.run, self._cores[slot], slot)
             self._runners.append(runner)
             self._selector.register(runner.answers, selectors.EVENT_READ, runner)
         for runner in self._runners:
             if runner.task is None and self._waiting:
-                runner.give(self._waiting.popleft())
+                runner.begin(self._waiting.popleft())
 
-    def _hear(self, runner: _RunnerProcess) -> list[Record]:
+    def _hear(self, runner: _Runner) -> list[Record]:
         line = runner.answers.readline()
         if not line.endswith(b"\n"):
             return self._bury(runner)
@@ -114,7 +112,7 @@ class LocalDispatcher(Dispatcher):
         self._lame = 0
         return [answered(self.run, task, line)] if task else []
 
-    def _bury(self, runner: _RunnerProcess) -> list[Record]:
+    def _bury(self, runner: _Runner) -> list[Record]:
         """Account for the task that a dead runner had, and free its cores."""
         self._selector.unregister(runner.answers)
         self._runners.remove(runner)
@@ -130,47 +128,22 @@ class LocalDispatcher(Dispatcher):
         return done
 
 
-class _RunnerProcess:
-    """One `python -m benchmark.execution … --serve`; its stdin is its lifeline."""
+class _Runner(RunnerProcess):
+    """A runner of this machine, with its place among the sets of cores and its task."""
 
     def __init__(self, run: Run, cores: list[int], slot: int) -> None:
         self.slot = slot
         self.task: Task | None = None
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
-        command = [sys.executable, "-m", "benchmark.execution", run.store.url, run.name, "--serve"]
-        self._process = subprocess.Popen(
-            [*command, "--cores", ",".join(map(str, cores))],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            start_new_session=True,
-            env=os.environ | {"PYTHONPATH": _package_root()},
-            bufsize=0,
-        )
-        if self._process.stdin is None or self._process.stdout is None:
-            raise BenchmarkError("The runner's pipes could not be opened.")
-        self._keys = self._process.stdin
-        self.answers = self._process.stdout
+        command = serving(run.store.url, run.name, cores)
+        super().__init__(command, {"PYTHONPATH": python_path()}, self._errors)
 
-    def give(self, task: Task) -> None:
+    def begin(self, task: Task) -> None:
         self.task = task
-        with contextlib.suppress(BrokenPipeError):
-            self._keys.write(task.key.encode() + b"\n")
+        self.give(task.key)
 
-    def hang_up(self) -> None:
-        with contextlib.suppress(OSError):
-            self._keys.close()
-
-    def wait(self, timeout_s: float) -> None:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(timeout_s)
-
-    def kill(self) -> None:
-        self.hang_up()
-        if self._process.poll() is None:
-            self._process.kill()
-            self._process.wait()
-        self.answers.close()
+    def close(self, within_s: float | None) -> None:
+        super().close(within_s)
         self._errors.close()
 
     def epitaph(self) -> str:
@@ -178,7 +151,7 @@ class _RunnerProcess:
         code = self._process.wait()
         self._errors.seek(0)
         lines = self._errors.read().decode(errors="replace").strip().splitlines()
-        self.kill()
+        self.close(0)
         if code < 0:
             return f"The runner was killed ({signal.Signals(-code).name})."
         return f"The runner ended with exit code {code}: {lines[-1] if lines else 'no message'}"
@@ -212,13 +185,3 @@ def slots(config: Config) -> list[list[int]]:
 def _by_quota() -> str:
     quota = cpu_quota()
     return "" if quota is None else f" (its CPU quota is {quota:g})"
-
-
-def _package_root() -> str:
-    from pathlib import Path
-
-    import benchmark
-
-    root = str(Path(benchmark.__file__).parents[1])
-    others = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
-    return os.pathsep.join([root, *others])

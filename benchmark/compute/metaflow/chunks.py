@@ -6,7 +6,6 @@ end is the end of all that it has started.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import statistics
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from benchmark.compute.cores import claimed
 from benchmark.compute.jobs import job_path
+from benchmark.compute.serving import RunnerProcess, serving
 from benchmark.errors import BenchmarkError
 from benchmark.parallel import record_reader
 from benchmark.records import results
@@ -75,31 +75,17 @@ def _run_until_its_end(
     url: str, name: str, cores: Sequence[int], keys: Sequence[str]
 ) -> Iterator[str]:
     """How tasks ended that one runner has run: all, unless it ends."""
-    command = [sys.executable, "-m", "benchmark.execution", url, name, "--serve"]
-    runner = subprocess.Popen(
-        [*command, "--cores", ",".join(map(str, cores))],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        start_new_session=True,
-        env=_variables(),
-    )
-    if runner.stdin is None or runner.stdout is None:
-        raise BenchmarkError("The runner's pipes could not be opened.")
+    runner = RunnerProcess(serving(url, name, cores), _variables())
     try:
         for key in keys:
-            with contextlib.suppress(BrokenPipeError):
-                runner.stdin.write(key.encode() + b"\n")
-                runner.stdin.flush()
-            line = runner.stdout.readline()
+            runner.give(key)
+            line = runner.answers.readline()
             if not line.endswith(b"\n"):
                 return
             record = json.loads(line).get("record") or {"cause": "infrastructure"}
             yield str(record["cause"] or record["status"])
     finally:
-        with contextlib.suppress(OSError):
-            runner.stdin.close()
-        runner.wait()
-        runner.stdout.close()
+        runner.close(None)
 
 
 def run_workers(url: str, study: str) -> int:

@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from benchmark.compute import submissions
-from benchmark.compute.dispatcher import Dispatcher, account
+from benchmark.compute.dispatcher import account
 from benchmark.compute.metaflow.flows import Flow, asking, in_namespace, on_machines
 from benchmark.compute.metaflow.lifeline import DRIVER_VARIABLE
+from benchmark.compute.waiting import WaitingDispatcher
+from benchmark.config.extras import python_path
 from benchmark.errors import ConfigError
 from benchmark.execution.machine.cores import usable_cores
 from benchmark.records import results
@@ -33,17 +35,16 @@ METHOD = "metaflow"
 LARGEST_FOREACH = 1000
 
 
-class MetaflowDispatcher(Dispatcher):
+class MetaflowDispatcher(WaitingDispatcher):
     """Runs flows and looks for the records that they leave."""
 
+    detachable = False
     chunk: ClassVar[int] = 20
     poll_s: ClassVar[float] = 0.5
 
     def __init__(self, run: Run, config: Config) -> None:
         super().__init__(run, config)
-        self._tasks: dict[str, Task] = {}
         self._new: list[Task] = []
-        self._told: list[Record] = []
         self._flows: list[tuple[Flow, Submission]] = []
         self._is_first = True
 
@@ -73,17 +74,13 @@ class MetaflowDispatcher(Dispatcher):
         self._tell(self._recorded())
         self._new += [task for task in tasks if task.key in self._tasks]
 
-    def completed(self, timeout_s: float) -> list[Record]:
-        end = time.monotonic() + timeout_s
-        while True:
-            self._start()
-            self._tell(self._recorded())
-            self._bury()
-            told, self._told = self._told, []
-            left = end - time.monotonic()
-            if told or left <= 0 or not self._tasks:
-                return told
-            time.sleep(min(self.poll_s, left))
+    def _step(self) -> None:
+        self._start()
+        self._tell(self._recorded())
+        self._bury()
+
+    def _next_look(self) -> float:
+        return time.monotonic() + self.poll_s
 
     def close(self) -> None:
         """End the flows with what they run; one that has run all of it ends by itself."""
@@ -143,22 +140,13 @@ class MetaflowDispatcher(Dispatcher):
             self._flows.remove((flow, one))
             submissions.forget(self.run, one)
 
-    def _tell(self, records: Sequence[Record]) -> None:
-        for record in records:
-            if self._tasks.pop(record.task, None) is not None:
-                self._told.append(record)
-
     def _recorded(self) -> list[Record]:
         return results.current_records(self.run, self._tasks) if self._tasks else []
 
 
 def _variables() -> dict[str, str]:
-    import benchmark
-
-    root = str(Path(benchmark.__file__).parents[1])
-    others = os.environ.get("PYTHONPATH", "")
     return {
         DRIVER_VARIABLE: str(os.getpid()),
-        "PYTHONPATH": os.pathsep.join(filter(None, [root, others])),
+        "PYTHONPATH": python_path(),
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
     }

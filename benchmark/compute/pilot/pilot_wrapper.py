@@ -19,9 +19,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from benchmark.compute.pilot.lists import Lists, Place
-from benchmark.compute.pilot.workers import Worker, local_worker, ranks_worker
+from benchmark.compute.serving import RunnerProcess
 from benchmark.compute.slurm.commands import hosts
 from benchmark.errors import BenchmarkError, StoreError
+from benchmark.execution.machine.mpi import HOSTS_VARIABLE, MPI_VARIABLE
 from benchmark.records.tasks import Run
 from benchmark.store import open_store
 
@@ -32,6 +33,7 @@ POLL_S = 0.02
 POLL_REMOTE_S = 1.0
 # A node on which as many workers have died, one after the other, gets no more.
 STRIKES = 2
+CLOSE_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,52 @@ class Held:
     place: Place
     entry: Entry
     until: float
+
+
+class Worker(RunnerProcess):
+    """A process that takes tasks on `nodes`, `places` on each of them.
+
+    A serial worker is kept and takes one task after the other. That of an MPI program is made for
+    one task: the runner is on the allocation's first node, and starts the ranks on theirs.
+    """
+
+    def __init__(
+        self,
+        command: list[str],
+        nodes: tuple[str, ...],
+        places: int,
+        variables: dict[str, str],
+        is_kept: bool,
+    ) -> None:
+        self.nodes, self.places, self.is_kept = nodes, places, is_kept
+        super().__init__(command, variables)
+
+    def close(self, within_s: float | None = CLOSE_S) -> None:
+        super().close(within_s)
+
+
+def local_worker(run: Run, node: str, cores: int, first: str) -> Worker:
+    """One for serial tasks; on the allocation's first node without a step of its own."""
+    command = _slot(run, cores)
+    if node != first:
+        # The step gets what the allocation has on that node: limits are the sandbox's, per task.
+        step = ["srun", "--overlap", "--nodes=1", "--ntasks=1", f"--nodelist={node}", "--mem=0"]
+        command = [*step, "--quiet", "--unbuffered", *command]
+    return Worker(command, (node,), 1, {}, is_kept=True)
+
+
+def ranks_worker(run: Run, nodes: tuple[str, ...], places: int, cores: int, mpi: str) -> Worker:
+    """One for an MPI program with its ranks on `nodes`; its `cores` are on the first node."""
+    command = [*_slot(run, cores), "ranks"]
+    variables = {HOSTS_VARIABLE: ",".join(nodes)} if nodes != ("",) else {}
+    if mpi != "auto":
+        variables[MPI_VARIABLE] = mpi
+    return Worker(command, nodes, places, variables, is_kept=False)
+
+
+def _slot(run: Run, cores: int) -> list[str]:
+    module = "benchmark.compute.pilot.slot"
+    return [sys.executable, "-m", module, run.store.url, run.name, str(cores)]
 
 
 class Allocation:

@@ -15,11 +15,10 @@ import socket
 import threading
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.compute.dispatcher import Dispatcher, account, answered
-from benchmark.config.extras import install
+from benchmark.config.extras import ROOT, install
 from benchmark.errors import BenchmarkError, ConfigError
 from benchmark.records.results import Cause
 
@@ -195,7 +194,7 @@ class RayDispatcher(Dispatcher):
             max_concurrency=2,  # It can be closed while it runs a task.
         )
         words = [_SLOT, self.run.store.url, self.run.name, str(cores)]
-        return made.remote(options.python or "", options.code or _root(), words)
+        return made.remote(options.python or "", options.code or str(ROOT), words)
 
     def _kill(self, actor: _Actor) -> None:
         with contextlib.suppress(self._ray.exceptions.RayError, ValueError):
@@ -253,9 +252,3 @@ def _connected(config: Config) -> tuple[Any, bool]:
         if is_main:  # Ray sets a handler of its own.
             signal.signal(signal.SIGTERM, before)
     return ray, True
-
-
-def _root() -> str:
-    import benchmark
-
-    return str(Path(benchmark.__file__).parents[1])

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from benchmark.config.cache import cache_folder
+from benchmark.config.extras import python_path
 from benchmark.data.cache import DataCache
 from benchmark.errors import DataError
 from benchmark.files.input_files import read_input
@@ -31,7 +32,6 @@ PATIENCE_S = 45.0
 UNRESOLVED_S = 3.0
 SILENCE_S = 60.0
 _REFERENCE = re.compile(r"(task|openml)-[1-9][0-9]{0,8}")
-_ROOT = Path(__file__).parents[3]
 
 
 @dataclass(frozen=True)
@@ -169,10 +169,10 @@ def _client_cache() -> Path:
 
 def _environment() -> dict[str, str]:
     """The client's folder; it creates folders in the home directory when imported."""
-    variables = dict(os.environ)
-    paths = [str(_ROOT), *filter(None, [variables.get("PYTHONPATH")])]
-    variables["PYTHONPATH"] = os.pathsep.join(paths)
-    variables["OPENML_CACHE_DIR"] = str(_client_cache())
+    variables = os.environ | {
+        "PYTHONPATH": python_path(),
+        "OPENML_CACHE_DIR": str(_client_cache()),
+    }
     if not _client_configuration().exists():
         variables["XDG_CONFIG_HOME"] = str(cache_folder() / "openml" / "configuration")
     return variables

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark.config.extras import program
+from benchmark.config.extras import program, python_path
 from benchmark.config.loading import PREFIX
 from benchmark.files.output_files import place_of
 from benchmark.hpo.driver import deployment
@@ -195,12 +195,10 @@ def trigger(
         for key, value in told.items()
         if value is not None
     }
-    root = str(Path(__file__).absolute().parents[3])
-    paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
     with place_of(log).open("ab") as sink:
         process = subprocess.Popen(
             [sys.executable, "-c", _DRIVER, "tune", "--resume", name, *arguments],
-            env=os.environ | variables | {"PYTHONPATH": os.pathsep.join(paths)},
+            env=os.environ | variables | {"PYTHONPATH": python_path()},
             stdin=subprocess.DEVNULL,
             stdout=sink,
             stderr=subprocess.STDOUT,

@@ -8,12 +8,11 @@ import queue
 import subprocess
 import sys
 import threading
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import benchmark
 from benchmark.compute.driving import stoppable
 from benchmark.compute.local.local import slots
+from benchmark.config.extras import python_path
 from benchmark.hpo.driver import control
 from benchmark.hpo.driver.loop import Tuned, put_back
 from benchmark.hpo.study.study import Study
@@ -110,21 +109,19 @@ class _Worker:
         self.ran = 0
         self._has_left = False
         self._heard = heard
-        root = str(Path(benchmark.__file__).parents[1])
         command = [sys.executable, "-m", "benchmark.hpo.driver.worker"]
         command += [study.run.store.url, study.definition.name, "--lifeline"]
         command += ["--cores", ",".join(map(str, cores))]
         command += ["--max-attempts", str(config.max_attempts)]
         if study.definition.trials_per_task:
             command += ["--trials-per-task", str(study.definition.trials_per_task)]
-        paths = [root, os.environ.get("PYTHONPATH", "")]
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))},
+            env=os.environ | {"PYTHONPATH": python_path()},
         )
         self._errors: list[bytes] = []
         self._reader = threading.Thread(target=self._read, daemon=True)

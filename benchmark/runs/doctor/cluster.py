@@ -10,9 +10,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import benchmark
 from benchmark.compute.slurm import checks
 from benchmark.compute.slurm.commands import Slurm, call
+from benchmark.config.extras import ROOT
 from benchmark.errors import BenchmarkError
 from benchmark.runs.doctor.finding import Finding, fault, misconfigured, ok, warning
 from benchmark.runs.doctor.storage import folder_of, is_remote
@@ -55,7 +55,6 @@ def _first_job(config: Config) -> Iterator[Finding]:
     """Run a very short job: does it start, and does it see the store, the program and Python?"""
     options = config.slurm
     python = options.python or sys.executable
-    root = Path(benchmark.__file__).parents[1]
     looks = []
     token: Path | None = None
     if options.image:
@@ -63,7 +62,7 @@ def _first_job(config: Config) -> Iterator[Finding]:
         runs = f"apptainer exec {image} python -c 'import benchmark, obstore; print(\"yes\")'"
         looks.append(f"echo image $({runs})")
     else:
-        looks.append(f"echo program $(test -d {shlex.quote(str(root))} && echo yes)")
+        looks.append(f"echo program $(test -d {shlex.quote(str(ROOT))} && echo yes)")
         runs = f"{shlex.quote(python)} -c 'import obstore; print(\"yes\")'"
         looks.append(f"echo python $({runs})")
     if not is_remote(config.store_url):
@@ -100,7 +99,7 @@ def _first_job(config: Config) -> Iterator[Finding]:
         seen_there.discard("store")
     yield ok(CLUSTER, f"a first job took {took:.1f} s from submission to its end")
     for name, what, fix in (
-        ("program", f"this program's folder {root}", "install it on a shared disk"),
+        ("program", f"this program's folder {ROOT}", "install it on a shared disk"),
         ("store", f"the results' folder {config.store_url}", "name a shared one, or a bucket"),
         ("image", f"the image {options.image} and apptainer", "build it on a shared disk"),
         ("python", f"{python} with this program's packages", "set 'python' in 'slurm'"),

@@ -12,9 +12,9 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import benchmark
 from benchmark.compute.local.local import slots
 from benchmark.config.cache import CACHE_VARIABLE, cache_folder
+from benchmark.config.extras import ROOT
 from benchmark.errors import ConfigError, SetupError
 from benchmark.execution.machine.cores import cpu_quota, usable_cores, usable_memory_mb
 from benchmark.execution.sandbox.sandbox import DEFAULT
@@ -109,7 +109,6 @@ def _namespace_works() -> bool:
     program = (
         "from benchmark.execution.worker.linux import namespace_works as works; print(works())"
     )
-    root = str(Path(benchmark.__file__).parents[1])
     try:
         done = subprocess.run(
             [sys.executable, "-c", program],
@@ -117,7 +116,7 @@ def _namespace_works() -> bool:
             text=True,
             timeout=START_S,
             check=False,
-            env=os.environ | {"PYTHONPATH": root},
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
         )
     except (OSError, subprocess.TimeoutExpired):
         return False
