@@ -315,3 +315,44 @@ def test_every_fault_of_an_objective() -> None:
         assert said in str(caught.value)
     assert "nothing says what a trial costs" in str(caught.value)
     assert os.environ.get("HPO_TARGET") is None
+
+
+PYTHON = {"python": "own.py:objective"}
+FRAMEWORK = {"benchmark": {"framework": "random-forest", "datasets": ["penguins"]}}
+TRUE = {"command": ["true"]}
+
+
+@pytest.mark.parametrize(
+    ("objective", "said"),
+    [
+        (PYTHON | {"prune": {"codes": [3]}}, "'prune: codes' has no effect beside 'python'"),
+        (PYTHON | {"prune": {"patterns": ["a"]}}, "'prune: patterns' has no effect"),
+        (PYTHON | {"prune": {"empty": False}}, "'prune: empty' has no effect"),
+        (PYTHON | {"failure": {"patterns": ["a"]}}, "'failure: patterns' has no effect"),
+        (FRAMEWORK | {"failure": {"codes": [3]}}, "'failure: codes' has no effect beside 'bench"),
+        (FRAMEWORK | {"hook_time": 5}, "'hook_time' has no effect without a hook"),
+        (TRUE | {"hook_time": 5, "wait_ready": {"port": 80}}, "'hook_time' has no effect without"),
+        (TRUE | {"failure": {"empty": True}}, "'failure: empty' has no effect; write 'prune:"),
+        (TRUE | {"metrics": {"row": 2}}, "'metrics: row' has no effect without 'csv'"),
+        (TRUE | {"metrics": {"json": "a", "header": 2}}, "'metrics: header' has no effect"),
+        (TRUE | {"metrics": {"columns": True}}, "'metrics: columns' has no effect without 'csv'"),
+        (TRUE | {"metrics": {"delimiter": ";"}}, "'metrics: delimiter' has no effect without"),
+        (
+            TRUE | {"metrics": {"csv": "a", "row": 2, "select": {"p": "p99"}}, "value": "p"},
+            "'metrics: row' has no effect beside 'select' of columns",
+        ),
+    ],
+)
+def test_keys_without_effect(objective: dict[str, Any], said: str) -> None:
+    """Refused in a new study; a stored one stays readable."""
+    direction = {"direction": "maximize"} if "benchmark" in objective else {}
+    with pytest.raises(StudyError) as caught:
+        define(declared(objective, **direction), Path())
+    assert said in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+    define(declared(objective, **direction), Path(), stored=True)
+
+
+def test_rules_with_effect_beside_python() -> None:
+    rules = {"prune": "tps < 3", "failure": {"expression": "errors > 2"}, "restore": ["true"]}
+    define(declared(PYTHON | rules | {"hook_time": 5}), Path())

@@ -28,6 +28,7 @@ from benchmark.hpo.space.units import read_seconds
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from benchmark.hpo.objectives.metrics.selections import Selection
     from benchmark.hpo.space.expressions import Expression
 
 _LEAST, _MOST = 3, 10
@@ -123,10 +124,6 @@ def read_objective(
         hosts=hosts,
         artifacts=read_artifacts(entry.get("artifacts"), faults),
     )
-    prometheus = objective.measuring.prometheus
-    if prometheus is not None and not stored:
-        for name, query in prometheus.queries.items():
-            faults += [f"The query of '{name}' {fault}." for fault in query.faults()]
     known = {*tunables, HOST} if hosts else {*tunables}
     ready = objective.wait_ready.words if objective.wait_ready else ()
     for text in dict.fromkeys((*objective.words, *objective.environment.values(), *ready)):
@@ -150,6 +147,8 @@ def read_objective(
                 "on its own in a list. Write what is not a template in two braces."
             )
     _check_kind(entry, faults)
+    if not stored:
+        faults += _wrong_queries(objective) + _without_effect(entry, objective.measuring.select)
     return objective
 
 
@@ -168,6 +167,48 @@ def _check_kind(entry: Mapping[str, Any], faults: list[str]) -> None:
     for key in idle:
         if key in entry:
             faults.append(f"'{key}' has no effect beside '{kind}'; leave it out.")
+
+
+def _wrong_queries(objective: Objective) -> list[str]:
+    prometheus = objective.measuring.prometheus
+    queries = prometheus.queries if prometheus else {}
+    return [
+        f"The query of '{name}' {fault}."
+        for name, query in queries.items()
+        for fault in query.faults()
+    ]
+
+
+def _without_effect(entry: Mapping[str, Any], selected: Mapping[str, Selection]) -> list[str]:
+    """Keys within others that nothing reads, in a sentence each."""
+    kind = next(kind for kind in KINDS if kind in entry)
+    found = []
+    for key in ("prune", "failure"):
+        told = entry.get(key)
+        rule = told if isinstance(told, dict) else {}
+        idle = [] if kind == "command" else ["codes", "patterns", "empty"]
+        found += [
+            f"'{key}: {name}' has no effect beside '{kind}'; write an 'expression'."
+            for name in idle
+            if name in rule
+        ]
+        if key == "failure" and kind == "command" and "empty" in rule:
+            found.append("'failure: empty' has no effect; write 'prune: {empty: false}'.")
+    if "hook_time" in entry and not any(hook in entry for hook in HOOKS):
+        found.append(
+            f"'hook_time' has no effect without a hook ({', '.join(HOOKS)}); leave it out."
+        )
+    told = entry.get("metrics")
+    metrics = told if isinstance(told, dict) else {}
+    by_column = any(one.column is not None for one in selected.values())
+    for name in ("delimiter", "header", "row", "columns"):
+        if name in metrics and metrics.get("csv") is None:
+            found.append(f"'metrics: {name}' has no effect without 'csv'; leave it out.")
+        elif name in metrics and by_column and name in ("row", "columns"):
+            found.append(
+                f"'metrics: {name}' has no effect beside 'select' of columns; leave it out."
+            )
+    return found
 
 
 def _prune(entry: Mapping[str, Any], faults: list[str]) -> Rule:
