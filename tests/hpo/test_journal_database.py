@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import multiprocessing
+import socket
 import threading
 import urllib.request
 from pathlib import Path
@@ -18,10 +20,15 @@ from benchmark.errors import BenchmarkError, StoreError
 from benchmark.hpo.samplers.optimizer import Optimizer
 from benchmark.hpo.samplers.proposal import Told
 from benchmark.hpo.space.space_file import read_space
-from benchmark.hpo.storages import journal_migration, study_journal
-from benchmark.hpo.storages.journal_database import DatabaseJournal, JournalTable, engine_of
+from benchmark.hpo.storages import journal_database, journal_migration, study_journal
+from benchmark.hpo.storages.journal_database import (
+    DatabaseJournal,
+    JournalTable,
+    connect_args,
+    engine_of,
+)
 from benchmark.hpo.storages.journal_migration import migrate
-from benchmark.hpo.storages.storage import delete_stored, open_storage
+from benchmark.hpo.storages.storage import delete_stored, open_rdb, open_storage
 from benchmark.hpo.storages.study_journal import CompactedError, StudyJournal
 from benchmark.hpo.storages.trial_write import create_trials
 from benchmark.hpo.study import dashboard
@@ -343,3 +350,27 @@ def test_the_command_migrates_or_names_what_is_wrong(
         assert fault in shown
         assert "secret" not in shown
     assert not (tmp_path / "none.db").exists()
+
+
+def test_a_host_that_drops_packets_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(journal_database._PATIENCE, "connect_timeout", 2)
+    with socket.socket() as listening, contextlib.ExitStack() as held:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(0)
+        place = listening.getsockname()
+        # Of a queue that is full the kernel drops what asks for a connection.
+        for _ in range(4):
+            waiting = held.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(place)
+        url = f"postgresql://tuner@127.0.0.1:{place[1]}/studies"
+        with pytest.raises(StoreError, match="timeout expired"):
+            open_storage(url, "s")
+        with pytest.raises(StoreError, match="timeout expired"):
+            open_rdb(url)
+
+
+def test_the_url_decides_how_long_a_database_is_waited_for() -> None:
+    found = connect_args("postgresql://h/studies?connect_timeout=3&keepalives_idle=60")
+    assert found.keys() == {"tcp_user_timeout", "keepalives_interval", "keepalives_count"}
+    assert connect_args("mysql://h/studies") == {}

@@ -107,10 +107,13 @@ def open_rdb(url: str) -> BaseStorage:
     """
     from optuna.storages import RDBStorage
 
+    from benchmark.hpo.storages.journal_database import connect_args
+
     if url.startswith("postgresql:"):
         url = "postgresql+psycopg" + url[len("postgresql") :]
+    options = {"connect_args": connect_args(url)} if url.startswith("postgresql") else None
     with reaching(url):
-        return RDBStorage(url)
+        return RDBStorage(url, engine_kwargs=options)
 
 
 @contextlib.contextmanager

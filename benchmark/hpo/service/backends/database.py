@@ -30,8 +30,11 @@ if TYPE_CHECKING:
 
     from benchmark.store import Store
 
-# The most asks at once, of as many experiments.
-_ASKS = 32
+# The most connections of a server: four fit into PostgreSQL's default of 100 and leave room.
+_CONNECTIONS = 20
+# The most asks at once, of as many experiments: each holds a connection while its journal takes
+# another one.
+_ASKS = 8
 
 
 class DatabaseBackend(Backend):
@@ -48,9 +51,8 @@ class DatabaseBackend(Backend):
         self._shared = url.startswith("postgresql")
         self._room = threading.BoundedSemaphore(_ASKS)
         self._lock = _served(url)
-        # An ask holds a connection while its journal takes another one.
         with reaching(url):
-            self._engine = engine_of(url, pool_size=_ASKS, max_overflow=_ASKS)
+            self._engine = engine_of(url, pool_size=_CONNECTIONS, max_overflow=0)
             self._journals = JournalTable(self._engine)
             has_rdb = bool(rdb_names(self._engine))
         self._rdb: BaseStorage | None = open_rdb(url) if has_rdb else None

@@ -33,7 +33,8 @@ def add_routes(app: FastAPI, service: Service, threads: Threads) -> None:
         name, number = _parameters(request, "experiment_name", "trial_number")
         if not re.fullmatch("-?[0-9]{1,18}", number):
             raise PhraseError(phrases.NO_INTEGER)
-        found = await threads.quick(contract.configuration, service, name, int(number))
+        run = threads.quick if service.is_open(name) else threads.patient
+        found = await run(contract.configuration, service, name, int(number))
         return JSONResponse(found)
 
     async def plot(request: Request) -> Response:

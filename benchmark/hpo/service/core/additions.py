@@ -87,8 +87,8 @@ class Additions:
         numbers: list[int] = []
         while (known := len(numbers)) < len(made):
             # Others ask between two chunks.
-            with self._opened.leases.exclusive():
-                self._tally.look()
+            with self._opened.leases.exclusive() as is_read, self._tally.still(is_read=is_read):
+                self._tally.look(is_read=True)
                 had = self._tally.of_key(key, kind) if key else numbers
                 trials = [stored(self._optimizer, number) for number in had[len(numbers) :]]
                 if len(had) > len(made) or not all(
@@ -102,7 +102,7 @@ class Additions:
                 chunk = [make() for make in made[len(had) : len(had) + _CHUNK]]
                 new = create_trials(optimizer.storage, optimizer.study_id, chunk)
                 numbers = had + new
-                self._tally.look()
+                self._tally.look(is_read=True)
             # A try before this one may have failed after its write.
             for number in numbers[known:]:
                 added(number)

@@ -161,8 +161,8 @@ class Assignment:
 
     def renew(self, number: int, token: str, lease_s: float | None) -> bool:
         """Grant a lease that has ended again; False where the trial ended or is another's now."""
-        with self._opened.leases.exclusive():
-            self._tally.look()
+        with self._opened.leases.exclusive() as is_read:
+            self._tally.look(is_read=is_read)
             trial = stored(self._optimizer, number)
             if trial.state.is_finished() or kept_in(trial, GIVEN).get("lease") != token:
                 return False

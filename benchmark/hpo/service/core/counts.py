@@ -60,21 +60,21 @@ class Tally:
         self._still_for: int | None = None
         self.look()
 
-    def look(self) -> None:
-        """Take in what the storage has, whichever process put it there."""
+    def look(self, *, is_read: bool = False) -> None:
+        """Take in what the storage has, whichever process put it there.
+
+        `is_read`: the storage was read just now, or only this process has written to it since.
+        """
         with self._turn:
-            if not self._alone:
+            if not self._alone and not is_read:
                 self._optimizer.refresh()
             self._walk()
 
     @contextlib.contextmanager
     def still(self, *, is_read: bool = False) -> Iterator[None]:
         """In it the storage is looked at once for this thread, which keeps other servers out."""
-        if is_read:
-            with self._turn:
-                self._walk()
-        elif not self._alone:
-            self.look()
+        if is_read or not self._alone:
+            self.look(is_read=is_read)
         self._still_for = threading.get_ident()
         try:
             yield

@@ -270,8 +270,8 @@ class Experiment:
 
     def change(self, new: Mapping[str, Any]) -> None:
         """Change some of the limits, by their names."""
-        with self._opened.leases.exclusive():
-            self._tally.look()
+        with self._opened.leases.exclusive() as is_read:
+            self._tally.look(is_read=is_read)
             self._changes.change(new)
 
     def attributes(self) -> Callable[[int], dict[str, Any]]:
@@ -284,8 +284,8 @@ class Experiment:
         Raises:
             NotFoundError: there is no such trial.
         """
-        with self._opened.leases.exclusive():
-            self._tally.look()
+        with self._opened.leases.exclusive() as is_read:
+            self._tally.look(is_read=is_read)
             self.trial(number)
             self._changes.annotate(number, new)
 
@@ -304,14 +304,14 @@ class Experiment:
                 of = f"Trial {number} of '{self.terms.experiment}'"
                 raise ConflictError(f"{of} is running; end it before you delete it.")
 
-        with self._opened.leases.exclusive():
-            self._tally.look()
+        with self._opened.leases.exclusive() as is_read:
+            self._tally.look(is_read=is_read)
             check(self.trial(number))
             if self._changes.kept().get(USED_UP):
                 self._changes.keep(USED_UP, False)
             self._used_up = None
             self.optimizer.delete(number, check)
-            self._tally.look()
+            self._tally.look(is_read=True)
         self._suggestions.told()
         self._on_told(self, number)
 

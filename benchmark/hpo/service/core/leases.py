@@ -50,6 +50,8 @@ class MemoryLeases:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._turn = threading.Lock()
+        # A heartbeat does not wait for an ask's write, but must not overwrite what an ask grants.
+        self._guard = threading.RLock()
         self._leases: dict[int, Lease] = {}
 
     @contextlib.contextmanager
@@ -58,27 +60,32 @@ class MemoryLeases:
             yield False
 
     def grant(self, number: int, token: str, lease_s: float | None) -> None:
-        ends = None if lease_s is None else self._clock() + lease_s
-        self._leases[number] = Lease(token, ends)
+        with self._guard:
+            ends = None if lease_s is None else self._clock() + lease_s
+            self._leases[number] = Lease(token, ends)
 
     def promise(self, number: int, token: str, lease_s: float | None) -> None:
         """Grant what was granted before this process began; what it granted itself stays."""
-        lease = self._leases.get(number)
-        if lease is None or lease.token != token:
-            self.grant(number, token, lease_s)
+        with self._guard:
+            lease = self._leases.get(number)
+            if lease is None or lease.token != token:
+                self.grant(number, token, lease_s)
 
     def free(self, running: Iterable[int]) -> list[int]:
-        now = self._clock()
-        found = ((number, self._leases.get(number)) for number in running)
-        ends = [(n, -math.inf if one is None else one.ends_s) for n, one in found]
+        with self._guard:
+            now = self._clock()
+            found = ((number, self._leases.get(number)) for number in running)
+            ends = [(n, -math.inf if one is None else one.ends_s) for n, one in found]
         return [number for number, end in ends if end is not None and end <= now]
 
     def renew(self, number: int, token: str, lease_s: float | None) -> bool:
-        lease = self._leases.get(number)
-        if lease is None or lease.token != token or number in self.free([number]):
-            return False
-        self.grant(number, token, lease_s)
-        return True
+        with self._guard:
+            lease = self._leases.get(number)
+            if lease is None or lease.token != token or number in self.free([number]):
+                return False
+            self.grant(number, token, lease_s)
+            return True
 
     def release(self, number: int) -> None:
-        self._leases.pop(number, None)
+        with self._guard:
+            self._leases.pop(number, None)

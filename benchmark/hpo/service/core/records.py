@@ -8,9 +8,11 @@ left without one gets it when the experiment is opened again.
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from benchmark.errors import StoreError
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("benchmark.hpo.service")
 # A record is followed by a pause of so many times what it took, at most so long.
 _PAUSE, _LONGEST_PAUSE_S = 3.0, 0.1
+_AWAY = 10.0
 
 
 class Recorder:
@@ -39,7 +42,8 @@ class Recorder:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="records")
         self._hurried = threading.Event()
         self._closed = False
-        self._behind: dict[str, Experiment] = {}
+        self._away_until = -math.inf
+        self._behind: set[Experiment] = set()
         """Of its thread: the experiments of which records may be missing."""
 
     def told(self, experiment: Experiment, number: int) -> None:
@@ -55,12 +59,19 @@ class Recorder:
     def unsure(self, experiment: Experiment) -> None:
         """A write failed, and may have ended a trial all the same: look before the next record."""
         if experiment.run is not None:
-            self._thread.submit(self._behind.setdefault, experiment.definition.name, experiment)
+            self._thread.submit(self._behind.add, experiment)
+
+    def forget(self, experiment: Experiment) -> None:
+        """Another server has deleted it: there is nothing left to write."""
+        if experiment.run is not None:
+            self._thread.submit(self._behind.discard, experiment)
 
     def flush(self, experiment: Experiment) -> None:
         """Wait until all that was told so far is written, before the experiment is closed."""
+        if experiment.run is None:
+            return
         self._hurried.set()
-        self._thread.submit(self._try_last, experiment.definition.name)
+        self._thread.submit(self._try_last, experiment)
         done: Future[None] = self._thread.submit(self._hurried.clear)
         done.result()
 
@@ -79,14 +90,14 @@ class Recorder:
         self._hurried.wait(min(_PAUSE * took, _LONGEST_PAUSE_S))
 
     def _try_all(self) -> None:
-        for name in list(self._behind):
-            self._try_last(name)
+        for experiment in list(self._behind):
+            self._try_last(experiment)
 
-    def _try_last(self, name: str) -> None:
+    def _try_last(self, experiment: Experiment) -> None:
         """Write what could not be written; what still cannot, the next opening completes."""
-        if name in self._behind:
-            self._write_guarded(self._behind[name], None)
-            self._behind.pop(name, None)
+        if experiment in self._behind:
+            self._write_guarded(experiment, None)
+            self._behind.discard(experiment)
 
     def _write_guarded(self, experiment: Experiment, numbers: list[int] | None) -> None:
         """Write these records, or all that are missing.
@@ -97,34 +108,41 @@ class Recorder:
         name = experiment.definition.name
         try:
             with storage_faults():
-                if not _is_current(experiment):
+                if not self._is_current(experiment):
                     # Another server has deleted it, and what is there now is not of its trials.
-                    if self._behind.get(name) is experiment:
-                        self._behind.pop(name)
+                    self._behind.discard(experiment)
                     return
-                if numbers is None or name in self._behind:
+                if numbers is None or experiment in self._behind:
                     numbers = _missing(experiment)
                 _write(experiment, numbers)
         except StoreError as error:
-            self._behind[name] = experiment
+            self._behind.add(experiment)
             _log.warning("A record of '%s' is not written yet: %s", name, error)
         except (KeyError, NotFoundError):
             # Another server has deleted the trial, or the experiment.
-            self._behind.setdefault(name, experiment)
+            self._behind.add(experiment)
         except Exception:
-            self._behind[name] = experiment
+            self._behind.add(experiment)
             _log.exception("A record of '%s' is not written yet", name)
         else:
-            self._behind.pop(name, None)
+            self._behind.discard(experiment)
 
+    def _is_current(self, experiment: Experiment) -> bool:
+        """Whether no other server has deleted it, as far as is known.
 
-def _is_current(experiment: Experiment) -> bool:
-    """A database that is away does not hold up the records of what it has committed."""
-    try:
-        with storage_faults():
-            return experiment.is_current()
-    except StoreError:
-        return True
+        A database that is away does not hold up the records of what it has committed: it is not
+        asked again before several times as long have passed as it took to fail.
+        """
+        begun = monotonic()
+        if begun < self._away_until:
+            return True
+        try:
+            with storage_faults():
+                return experiment.is_current()
+        except StoreError:
+            ended = monotonic()
+            self._away_until = ended + _AWAY * (ended - begun)
+            return True
 
 
 def _missing(experiment: Experiment) -> list[int]:

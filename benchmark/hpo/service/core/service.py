@@ -71,9 +71,11 @@ class _Held:
     def __init__(self) -> None:
         self.experiment: Experiment | None = None
         self.users = 0
+        self.uses = 0
+        """How often it was needed so far."""
         self.going = False
         self.resting = False
-        """It is about to be closed; who needs it waits for `opening`."""
+        """It is being closed; who needs it waits for `opening`."""
         self.opening = threading.Lock()
 
 
@@ -185,12 +187,20 @@ class Service:
             else:
                 _check_permitted(found.terms.experiment)
                 held.users += 1
+                held.uses += 1
                 self._held.move_to_end(study)
         try:
             yield None if held is None else found
         finally:
             if held is not None:
                 self._let_go(study, held)
+
+    def is_open(self, experiment: str) -> bool:
+        """Whether a request on it need not wait until it is opened, or closed and opened again."""
+        with contextlib.suppress(NotFoundError):
+            held = self._held.get(experiment if "/" in experiment else _study_named(experiment))
+            return held is not None and held.experiment is not None and not held.resting
+        return True
 
     def names(self) -> list[str]:
         """The studies of the experiments that the request may use."""
@@ -231,7 +241,9 @@ class Service:
             with self._guard:
                 self._guard.wait_for(lambda: held.users == 1)
             with held.opening:
-                self._shut(held)
+                if held.experiment is not None:
+                    self._recorder.flush(held.experiment)
+                self._close(held)
                 self._backend.delete(study)
         finally:
             if held is not None:
@@ -278,6 +290,7 @@ class Service:
         with held.opening:
             if held.experiment is not None and not held.experiment.is_current():
                 experiment, held.experiment = held.experiment, None
+                self._recorder.forget(experiment)
                 experiment.close()
             if held.experiment is None:
                 held.experiment = self._open(study)
@@ -301,6 +314,7 @@ class Service:
                 raise NotFoundError(f"The experiment '{study}' is being deleted.")
             held.going = going
             held.users += 1
+            held.uses += 1
             self._held.move_to_end(study)
             return held
 
@@ -320,10 +334,16 @@ class Service:
                     return
                 held = self._held[idle]
                 held.users += 1
-                held.resting = True
+                uses = held.uses
             try:
-                with held.opening:
-                    self._shut(held)
+                if held.experiment is not None:
+                    # It takes as long as the disk does: requests use the experiment meanwhile.
+                    self._recorder.flush(held.experiment)
+                with self._guard:
+                    held.resting = held.uses == uses
+                if held.resting:
+                    with held.opening:
+                        self._close(held)
             except BenchmarkError as error:
                 # The request that needs room has nothing to do with it.
                 _log.warning("The experiment '%s' was not closed in order: %s", idle, error)
@@ -331,10 +351,9 @@ class Service:
                 held.resting = False
                 self._let_go(idle, held)
 
-    def _shut(self, held: _Held) -> None:
-        """Close an experiment that no one else uses, its records written."""
+    @staticmethod
+    def _close(held: _Held) -> None:
         if held.experiment is not None:
-            self._recorder.flush(held.experiment)
             experiment, held.experiment = held.experiment, None
             experiment.close()
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import re
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 from starlette.requests import Request
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from benchmark.hpo.service.v1 import answer_models
     from benchmark.hpo.service.web.threads import Threads
 
+_T = TypeVar("_T")
 KEY = "^[!-~]+$"
 LONGEST_KEY = 200
 _ASK = SimpleNamespace(path="/v1/experiments/{name}/ask")
@@ -58,7 +59,13 @@ class AskTell:
         with self._service.use_in_memory(name) as experiment:
             if experiment is not None:
                 return answers.tell(experiment, number, body)
-        return await self._threads.quick(self._using, name, answers.tell, number, body)
+        return await self.in_thread(name, self._using, name, answers.tell, number, body)
+
+    async def in_thread(self, name: str, call: Callable[..., _T], *arguments: Any) -> _T:
+        """Call what uses an experiment; to wait until it is open takes none of the few threads."""
+        threads = self._threads
+        run = threads.quick if self._service.is_open(name) else threads.patient
+        return await run(call, *arguments)
 
     def _using(self, name: str, call: Callable[..., Any], *arguments: Any) -> Any:
         return self._service.call(name, lambda experiment: call(experiment, *arguments))

@@ -98,6 +98,9 @@ def routes(service: Service, threads: Threads, calls: AskTell) -> APIRouter:  # 
         with service.use(name) as experiment:
             return call(experiment, *arguments)
 
+    async def use(call: Any, name: str, *arguments: Any) -> Any:
+        return await calls.in_thread(name, using, call, name, *arguments)
+
     @router.post(
         "/experiments/{name}/ask",
         responses={404: _REFUSALS[404] | {"model": answer_models.Refusal}},
@@ -126,7 +129,7 @@ def routes(service: Service, threads: Threads, calls: AskTell) -> APIRouter:  # 
 
         The same key with another body is 409.
         """
-        found = await threads.quick(answers.create, service, body, key)
+        found = await threads.patient(answers.create, service, body, key)
         return answer_models.Summary(**found)
 
     @router.get("/experiments")
@@ -151,7 +154,7 @@ def routes(service: Service, threads: Threads, calls: AskTell) -> APIRouter:  # 
     @router.get("/experiments/{name}")
     async def get_experiment(name: Name) -> answer_models.Summary:
         """Where the experiment stands."""
-        return answer_models.Summary(**await threads.quick(using, views.summary, name))
+        return answer_models.Summary(**await use(views.summary, name))
 
     @router.patch("/experiments/{name}")
     async def change_experiment(name: Name, body: models.Changes) -> answer_models.Summary:
@@ -177,17 +180,13 @@ def routes(service: Service, threads: Threads, calls: AskTell) -> APIRouter:  # 
         name: Name, number: Number, body: models.Heartbeat
     ) -> answer_models.Renewed:
         """Begin the lease's time again."""
-        left = await threads.quick(
-            using, lambda experiment: experiment.heartbeat(number, body.lease), name
-        )
+        left = await use(lambda experiment: experiment.heartbeat(number, body.lease), name)
         return answer_models.Renewed(lease_s=left)
 
     @router.post("/experiments/{name}/trials/{number}/report")
     async def report(name: Name, number: Number, body: models.Report) -> answer_models.Advice:
         """Keep an intermediate value, and hear whether to prune."""
-        prune = await threads.quick(
-            using, lambda experiment: experiment.report(number, body.step, body.value), name
-        )
+        prune = await use(lambda experiment: experiment.report(number, body.step, body.value), name)
         return answer_models.Advice(prune=prune)
 
     @router.post("/experiments/{name}/trials", status_code=201)
@@ -234,13 +233,13 @@ def routes(service: Service, threads: Threads, calls: AskTell) -> APIRouter:  # 
         status: answer_models.Status | None = None,
     ) -> list[answer_models.Trial]:
         """At most `limit` trials from the number `first` on, of one `status` or of any."""
-        found = await threads.quick(using, views.trials, name, first, limit, status)
+        found = await use(views.trials, name, first, limit, status)
         return [answer_models.Trial(**trial) for trial in found]
 
     @router.get("/experiments/{name}/trials/{number}")
     async def get_trial(name: Name, number: Number) -> answer_models.Trial:
         """One trial."""
-        found = await threads.quick(using, lambda e: views.trial_view(e, e.trial(number)), name)
+        found = await use(lambda e: views.trial_view(e, e.trial(number)), name)
         return answer_models.Trial(**found)
 
     @router.patch("/experiments/{name}/trials/{number}")
@@ -253,7 +252,7 @@ def routes(service: Service, threads: Threads, calls: AskTell) -> APIRouter:  # 
             experiment.annotate(number, body.attributes)
             return views.trial_view(experiment, experiment.trial(number))
 
-        return answer_models.Trial(**await threads.quick(using, annotated, name))
+        return answer_models.Trial(**await use(annotated, name))
 
     @router.delete("/experiments/{name}/trials/{number}", status_code=204)
     async def delete_trial(name: Name, number: Number) -> Response:
@@ -261,7 +260,7 @@ def routes(service: Service, threads: Threads, calls: AskTell) -> APIRouter:  # 
 
         No later trial gets its number. One more may be asked in its place; its cost stays counted.
         """
-        await threads.quick(using, lambda experiment: experiment.delete_trial(number), name)
+        await use(lambda experiment: experiment.delete_trial(number), name)
         return Response(status_code=204)
 
     @router.get("/experiments/{name}/best")
@@ -270,7 +269,7 @@ def routes(service: Service, threads: Threads, calls: AskTell) -> APIRouter:  # 
 
         404 while no trial has succeeded.
         """
-        found = await threads.quick(using, views.best, name)
+        found = await use(views.best, name)
         if not found:
             raise NotFoundError(f"No trial of '{name}' has succeeded yet.")
         return answer_models.Trial(**found[0])
@@ -278,7 +277,7 @@ def routes(service: Service, threads: Threads, calls: AskTell) -> APIRouter:  # 
     @router.get("/experiments/{name}/front")
     async def get_front(name: Name) -> list[answer_models.Trial]:
         """The Pareto front."""
-        return [answer_models.Trial(**t) for t in await threads.quick(using, views.best, name)]
+        return [answer_models.Trial(**t) for t in await use(views.best, name)]
 
     @router.get("/experiments/{name}/importance")
     async def get_importance(name: Name) -> dict[str, float]:
@@ -317,12 +316,12 @@ def routes(service: Service, threads: Threads, calls: AskTell) -> APIRouter:  # 
             experiment.set_state(_FOR_STATE[verb])
             return views.summary(experiment)
 
-        return answer_models.Summary(**await threads.quick(using, change, name))
+        return answer_models.Summary(**await use(change, name))
 
     @router.get("/experiments/{name}/events", response_class=StreamingResponse)
     async def follow_events(name: Name) -> StreamingResponse:
         """Server-sent events: the summary whenever it has changed, until the experiment ends."""
-        first = await threads.quick(using, views.summary, name)
+        first = await use(views.summary, name)
 
         async def stream() -> AsyncIterator[bytes]:
             told, quiet = first, 0.0
@@ -330,7 +329,7 @@ def routes(service: Service, threads: Threads, calls: AskTell) -> APIRouter:  # 
             while told["state"] not in ("finished", "stopped") and not service.ending.is_set():
                 await asyncio.sleep(_LOOK_S)
                 try:
-                    now = await threads.quick(using, views.summary, name)
+                    now = await use(views.summary, name)
                 except NotFoundError:
                     yield b"event: deleted\ndata: {}\n\n"
                     return

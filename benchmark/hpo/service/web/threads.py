@@ -17,7 +17,7 @@ _T = TypeVar("_T")
 
 
 class Threads:
-    """Run blocking calls: those that may wait for a sampler do not delay the others."""
+    """Run blocking calls: those that may wait long, as for a sampler, do not delay the others."""
 
     def __init__(self) -> None:
         self._quick = ThreadPoolExecutor(16, thread_name_prefix="quick")

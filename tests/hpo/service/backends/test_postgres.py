@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from benchmark.hpo.service.backends.database import DatabaseBackend
 from benchmark.hpo.service.core.endings import GIVEN, Ending, kept_in
 from benchmark.hpo.service.core.errors import ConflictError, NotFoundError
 from benchmark.hpo.service.core.service import Service
+from benchmark.hpo.storages.journal_database import engine_of
 
 pytestmark = pytest.mark.integration
 TUNABLES: list[dict[str, Any]] = [
@@ -83,6 +85,21 @@ def test_a_lease_of_a_killed_server_is_kept_and_ends(
     survivor.post(f"/trials/{first.number}/heartbeat", {"lease": first.lease})
 
 
+def test_four_servers_leave_connections_of_a_default_database_free(postgres: str) -> None:
+    backends = [DatabaseBackend(postgres, None) for _ in range(4)]
+    with contextlib.ExitStack() as held:
+        for backend in backends:
+            pool: Any = backend._engine.pool
+            for _ in range(pool.size() + pool._max_overflow):
+                held.enter_context(backend._engine.connect())
+        admin = held.enter_context(engine_of(postgres).connect())
+        query = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'"
+        # Of 100, the default, PostgreSQL keeps three for superusers.
+        assert int(admin.execute(text(query)).scalar_one()) < 97
+        facts = admin.connection.driver_connection.info.get_parameters()  # type: ignore[union-attr]
+        assert (facts["connect_timeout"], facts["tcp_user_timeout"]) == ("10", "20000")
+
+
 def test_leases_are_written_with_the_journal(postgres: str) -> None:
     """In a round of ask and tell there are two commits that wait for the disk."""
     backends = [DatabaseBackend(postgres, None) for _ in range(2)]
@@ -133,6 +150,25 @@ def test_leases_are_written_with_the_journal(postgres: str) -> None:
         one.call("e", lambda found: found.tell(0, Ending("failure")))
     for service in (one, other):
         service.close()
+
+
+def test_a_late_renewal_reads_the_journal_once(postgres: str) -> None:
+    service = Service(DatabaseBackend(postgres, None))
+    declared = {"direction": "minimize", "tunables": TUNABLES, "trials": 9, "algorithm": "random"}
+    service.create("e", declared)
+    statements: list[str] = []
+    with service.use("e") as experiment:
+        (given,) = experiment.ask(lease_s=0.0)
+        engine = experiment._opened.leases._engine  # type: ignore[attr-defined]
+        event.listen(
+            engine,
+            "before_cursor_execute",
+            lambda *arguments: statements.extend(arguments[2].split("; ")),
+        )
+        assert experiment.heartbeat(given.number, given.token) == 0.0
+    words = [statement.split()[0] for statement in statements]
+    assert words == ["UPDATE", "BEGIN", "SELECT", "SELECT", "INSERT", "COMMIT"]
+    service.close()
 
 
 def test_leases_hold_over_a_compaction(postgres: str, monkeypatch: pytest.MonkeyPatch) -> None:

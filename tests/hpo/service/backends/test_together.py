@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from benchmark.errors import StoreError
 from benchmark.hpo.service.backends.store import StoreBackend
+from benchmark.hpo.service.core import records
 from benchmark.hpo.service.core.assignment import Wanted
 from benchmark.hpo.service.core.endings import Ending
 from benchmark.hpo.service.core.errors import ConflictError, FoundedAgainError, NotFoundError
 from benchmark.hpo.service.core.experiment import Experiment
+from benchmark.hpo.service.core.leases import MemoryLeases
 from benchmark.hpo.service.core.records import Recorder
 from benchmark.hpo.service.core.service import Service
+from benchmark.hpo.service.v1.answer_models import Told
+from benchmark.hpo.service.v1.ask_tell import AskTell
+from benchmark.hpo.service.v1.models import Tell
+from benchmark.hpo.service.web.threads import Threads
 from benchmark.store import Store
 
 DECLARED: dict[str, Any] = {
@@ -60,13 +69,13 @@ def test_an_experiment_that_is_being_closed_is_opened_anew(
     service = Service(StoreBackend(folder_store), most_open=1)
     for name in ("a", "b"):
         service.create(name, DECLARED)
-    flushing, go_on = threading.Event(), threading.Event()
-    flush = Recorder.flush
+    closing_one, go_on = threading.Event(), threading.Event()
+    close = Experiment.close
 
-    def slowly(self: Recorder, experiment: Experiment) -> None:
-        flushing.set()
+    def slowly(self: Experiment) -> None:
+        closing_one.set()
         assert go_on.wait(60)
-        flush(self, experiment)
+        close(self)
 
     seen: list[Experiment] = []
 
@@ -76,10 +85,10 @@ def test_an_experiment_that_is_being_closed_is_opened_anew(
 
     assert service.call("a", ask) == [0]
     with monkeypatch.context() as patch:
-        patch.setattr(Recorder, "flush", slowly)
+        patch.setattr(Experiment, "close", slowly)
         closing = threading.Thread(target=service.call, args=("b", ask))
         closing.start()
-        assert flushing.wait(60)
+        assert closing_one.wait(60)
         again = threading.Thread(target=service.call, args=("a", ask))
         again.start()
         go_on.set()
@@ -88,6 +97,74 @@ def test_an_experiment_that_is_being_closed_is_opened_anew(
     assert len({id(experiment) for experiment in seen}) == 3
     with service.use("a") as experiment:
         assert experiment.running() == [0, 1]
+    service.close()
+
+
+def test_an_experiment_is_used_while_its_records_are_written_before_it_is_closed(
+    folder_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = Service(StoreBackend(folder_store), most_open=1)
+    for name in ("a", "b"):
+        service.create(name, DECLARED)
+    flushing, go_on = threading.Event(), threading.Event()
+    flush = Recorder.flush
+
+    def slowly(self: Recorder, experiment: Experiment) -> None:
+        if experiment.terms.experiment == "a":
+            flushing.set()
+            assert go_on.wait(120)
+        flush(self, experiment)
+
+    assert service.call("a", lambda experiment: len(experiment.ask(2))) == 2
+    with monkeypatch.context() as patch:
+        patch.setattr(Recorder, "flush", slowly)
+        other = threading.Thread(target=service.call, args=("b", lambda found: found.ask()))
+        other.start()
+        assert flushing.wait(60)
+        told = threading.Thread(
+            target=service.call,
+            args=("a", lambda experiment: experiment.tell(0, Ending("success", (1.0,)))),
+            daemon=True,
+        )
+        told.start()
+        told.join(60)
+        in_time = not told.is_alive()
+        go_on.set()
+        other.join(60)
+    assert in_time
+    with service.use("a") as experiment:
+        assert experiment.running() == [1]
+    service.close()
+
+
+def test_clients_of_an_experiment_that_opens_slowly_delay_no_others(
+    folder_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service, threads = Service(StoreBackend(folder_store)), Threads()
+    for name in ("slow", "quick"):
+        service.create(name, DECLARED | {"trials": 40})
+        assert service.call(name, lambda experiment: len(experiment.ask(40))) == 40
+    service.close()
+    service = Service(StoreBackend(folder_store))
+    go_on, open_one = threading.Event(), service._open
+
+    def slowly(study: str) -> Experiment:
+        assert study == "quick" or go_on.wait(60)
+        return open_one(study)
+
+    monkeypatch.setattr(service, "_open", slowly)
+    calls, told = AskTell(service, threads), Tell(status="success", value=1.0)
+
+    async def work() -> list[Told]:
+        waiting = [asyncio.create_task(calls.tell("slow", n, told)) for n in range(40)]
+        await asyncio.sleep(0)
+        found = [await asyncio.wait_for(calls.tell("quick", n, told), 50) for n in range(2)]
+        assert not any(one.done() for one in waiting)
+        go_on.set()
+        return [*found, *await asyncio.gather(*waiting)]
+
+    assert not any(one.repeated for one in asyncio.run(work()))
+    threads.close()
     service.close()
 
 
@@ -128,6 +205,127 @@ def test_a_lease_that_has_ended_is_renewed_until_another_has_the_trial(
         experiment.tell(first.number, Ending("failure"), again.token)
         with pytest.raises(ConflictError, match="has ended already"):
             experiment.heartbeat(first.number, again.token)
+    service.close()
+
+
+def test_a_lease_is_not_renewed_while_another_client_gets_the_trial() -> None:
+    now = [0.0]
+    got: list[bool] = []
+
+    def clock() -> float:
+        if threading.current_thread() is not asking and now[0] == 9.0:
+            # The heartbeat has read the time; the lease ends before it is renewed.
+            now[0] = 11.0
+            asking.start()
+            asking.join(0.5)  # unless the ask has to wait for the heartbeat
+            return 9.0
+        return now[0]
+
+    leases = MemoryLeases(clock)
+
+    def ask() -> None:
+        with leases.exclusive():
+            got.append(leases.free([0]) == [0])
+            if got[0]:
+                leases.grant(0, "second", 10.0)
+
+    asking = threading.Thread(target=ask)
+    leases.grant(0, "first", 10.0)
+    now[0] = 9.0
+    renewed = leases.renew(0, "first", 10.0)
+    asking.join()
+    assert got == [not renewed]
+    assert leases.renew(0, "second", 10.0) is got[0]
+    assert leases.renew(0, "first", 10.0) is renewed
+
+
+def test_a_record_that_is_missing_is_written_although_the_study_was_founded_again(
+    folder_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = Service(StoreBackend(folder_store))
+    service.create("e", DECLARED)
+    recorder = service._recorder
+    with service.use("e") as old:
+        recorder.unsure(old)
+    founded_again(service)
+    with service.use("e") as new:
+        run = new.run
+        assert run is not None
+        new.ask()
+        recorder._thread.submit(int).result()
+        with monkeypatch.context() as patch:
+            patch.setattr(new, "_on_told", lambda *_: None)  # the write failed
+            new.tell(0, Ending("success", (1.0,)))
+        recorder.unsure(old)
+        recorder.unsure(new)
+        monkeypatch.setattr(old, "is_current", lambda: False)
+        recorder.flush(new)
+        assert run.store.get(run.out_path("0")) is not None
+    service.close()
+
+
+def test_what_was_read_with_the_lock_is_not_read_again_under_it(
+    servers: tuple[Service, Service], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    servers[0].create("e", DECLARED)
+    with servers[0].use("e") as experiment:
+        leases, refresh = experiment._opened.leases, experiment.optimizer.refresh
+        exclusive, inside = leases.exclusive, [False]
+
+        @contextlib.contextmanager
+        def reading() -> Iterator[bool]:
+            with exclusive():
+                refresh()
+                inside[0] = True
+                yield True
+                inside[0] = False
+
+        def outside() -> None:
+            assert not inside[0], "read a second time"
+            refresh()
+
+        monkeypatch.setattr(leases, "exclusive", reading)
+        monkeypatch.setattr(experiment.optimizer, "refresh", outside)
+        (given,) = experiment.ask(lease_s=0.0)
+        assert experiment.heartbeat(given.number, given.token) == 0.0
+        assert experiment.append([({"x": 0.5}, Ending("success", (1.0,)))], "key") == [1]
+        assert experiment.enqueue([{"x": 0.25}], "other") == [2]
+        experiment.change({"trials": 30})
+        experiment.annotate(1, {"host": "h1"})
+        experiment.delete_trial(1)
+        assert (experiment.limits.trials, experiment.queued()) == (30, [2])
+        assert experiment.optimizer.deleted == {1}
+
+
+def test_records_wait_once_for_a_database_that_does_not_answer(
+    folder_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = Service(StoreBackend(folder_store))
+    service.create("e", DECLARED)
+    now, looks = [0.0], []
+
+    def drops() -> bool:
+        looks.append(now[0])
+        now[0] += 20.0
+        raise StoreError("Connection timed out.")
+
+    with service.use("e") as experiment:
+        recorder, run = service._recorder, experiment.run
+        recorder._thread.submit(int).result()
+        assert run is not None
+        monkeypatch.setattr(experiment, "is_current", drops)
+        monkeypatch.setattr(records, "monotonic", lambda: now[0])
+        for given in experiment.ask(3):
+            experiment.tell(given.number, Ending("success", (1.0,)))
+        recorder._thread.submit(int).result()
+        assert looks == [0.0]
+        assert len(run.store.list(f"{run.name}/out")) == 3
+        now[0] = 300.0
+        experiment.ask()
+        experiment.tell(3, Ending("success", (1.0,)))
+        recorder._thread.submit(int).result()
+        assert looks == [0.0, 300.0]
+        monkeypatch.undo()
     service.close()
 
 
