@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from benchmark.compute.aws import prices
-from benchmark.compute.aws.resources.fleets import Instances, TaskQueues
+from benchmark.compute.aws.resources.left import Definitions, Instances, TaskQueues
 from benchmark.compute.aws.resources.machines import SecurityGroup, Template, network, root_device
-from benchmark.compute.aws.resources.queues import Definitions, Environment, Queue
+from benchmark.compute.aws.resources.queues import Environment, Queue
 from benchmark.compute.aws.resources.roles import LinkedRole, MachineRole, Profile, ServiceRole
 from benchmark.compute.aws.resources.site import PATIENCE_S, Resource, Site
 from benchmark.compute.aws.resources.storage import Bucket, Repository

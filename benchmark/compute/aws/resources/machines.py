@@ -115,10 +115,7 @@ class SecurityGroup(Described):
     def __init__(self, site: Site) -> None:
         super().__init__(site, f"{site.prefix}-machines")
 
-    def make(self) -> str:
-        found = self.find()
-        if found:
-            return found
+    def create(self) -> str:
         made = self.aws.call(
             "ec2",
             "create_security_group",
@@ -157,10 +154,7 @@ class Template(Described):
         key = "ec2_template" if self._fleet else None
         super().__init__(site, f"{site.prefix}-{purpose}", key)
 
-    def make(self) -> str:
-        found = self.find()
-        if found:
-            return found
+    def create(self) -> str:
         data = self._data()
         made = self.site.propagated(
             lambda: self.aws.call(

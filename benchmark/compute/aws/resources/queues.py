@@ -1,12 +1,12 @@
-"""AWS Batch's compute environment, job queue and job definitions."""
+"""AWS Batch's compute environment and job queue."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from benchmark.compute.aws.resources.machines import groups, network
 from benchmark.compute.aws.resources.roles import Profile, ServiceRole
-from benchmark.compute.aws.resources.site import TAG, TAGS, Described, Resource, Site
+from benchmark.compute.aws.resources.site import TAGS, Described, Site
 from benchmark.errors import BenchmarkError
 
 _ROLE_TRIES = 10
@@ -14,7 +14,13 @@ _ROLE_UNKNOWN = ("AssumeRole", "ssume the role", "ot authorized to perform")
 
 
 class _OfBatch(Described):
-    """One that AWS Batch makes, disables and deletes in its own time."""
+    """One that AWS Batch makes, disables and deletes in its own time.
+
+    `noun` names it in operations, `argument` in what they are given.
+    """
+
+    noun: ClassVar[str]
+    argument: ClassVar[str]
 
     def _status(self) -> str | None:
         told = self.told()
@@ -46,17 +52,23 @@ class _OfBatch(Described):
 
     def remove(self) -> str | None:
         if (self.told() or {}).get("state") != "DISABLED":
-            self._disable()
+            self._call("update", state="DISABLED")
         self.site.wait(self.title, lambda: self._status() != "UPDATING")
-        self._delete()
+        self._call("delete")
         self.site.wait(self.title, lambda: self.told() is None)
         return None
 
-    def _disable(self) -> None:
-        raise NotImplementedError
+    def told(self) -> Any:
+        key = f"{self.argument}s"
+        asked: dict[str, Any] = {key: [self.name]}
+        found = self.aws.call("batch", f"describe_{self.noun}s", **asked)[key]
+        there = [one for one in found if one.get("status") != "DELETED"]
+        return there[0] if there else None
 
-    def _delete(self) -> None:
-        raise NotImplementedError
+    def _call(self, verb: str, **asked: Any) -> None:
+        """Update or delete it."""
+        asked[self.argument] = self.name
+        self.aws.call("batch", f"{verb}_{self.noun}", **asked)
 
 
 class Environment(_OfBatch):
@@ -67,6 +79,7 @@ class Environment(_OfBatch):
 
     kind = "compute environment"
     id_key = "computeEnvironmentArn"
+    noun, argument = "compute_environment", "computeEnvironment"
 
     def __init__(self, site: Site, *, on_demand: bool | None = None) -> None:
         self._on_demand = site.config.on_demand if on_demand is None else on_demand
@@ -80,6 +93,7 @@ class Environment(_OfBatch):
             self._wait_until_valid()
             self._update()
             return found
+        template = {"launchTemplateName": f"{self.site.prefix}-batch", "version": "$Default"}
         resources: dict[str, Any] = {
             "type": "EC2" if self._on_demand else "SPOT",
             "allocationStrategy": "BEST_FIT_PROGRESSIVE"
@@ -91,19 +105,12 @@ class Environment(_OfBatch):
             "subnets": network(self.site)[1],
             "securityGroupIds": groups(self.site),
             "instanceRole": Profile(self.site).known(),
-            "launchTemplate": {
-                "launchTemplateName": f"{self.site.prefix}-batch",
-                "version": "$Default",
-            },
+            "launchTemplate": template,
             "tags": TAGS,
         }
         if self.site.config.aws.batch_image:
-            resources["ec2Configuration"] = [
-                {
-                    "imageType": "ECS_AL2023",
-                    "imageIdOverride": self.site.config.aws.batch_image,
-                }
-            ]
+            image = {"imageType": "ECS_AL2023", "imageIdOverride": self.site.config.aws.batch_image}
+            resources["ec2Configuration"] = [image]
         made = self.site.propagated(
             lambda: self.aws.call(
                 "batch",
@@ -130,12 +137,7 @@ class Environment(_OfBatch):
         ):
             return True
         self._tries += 1
-        self.aws.call(
-            "batch",
-            "update_compute_environment",
-            computeEnvironment=self.name,
-            serviceRole=ServiceRole(self.site).known(),
-        )
+        self._call("update", serviceRole=ServiceRole(self.site).known())
         return False
 
     @property
@@ -154,12 +156,7 @@ class Environment(_OfBatch):
         present = self.told()["computeResources"]
         told = []
         if present.get("maxvCpus") != self._most_cores:
-            self.aws.call(
-                "batch",
-                "update_compute_environment",
-                computeEnvironment=self.name,
-                computeResources={"maxvCpus": self._most_cores},
-            )
+            self._call("update", computeResources={"maxvCpus": self._most_cores})
             self._wait_until_valid()
             told.append(f"now has {self._most_cores} vCPUs at most")
         types = present.get("instanceTypes", [])
@@ -170,25 +167,11 @@ class Environment(_OfBatch):
             )
         self.changed = " and ".join(told) or None
 
-    def _disable(self) -> None:
-        self.aws.call(
-            "batch", "update_compute_environment", computeEnvironment=self.name, state="DISABLED"
-        )
-
-    def _delete(self) -> None:
-        self.aws.call("batch", "delete_compute_environment", computeEnvironment=self.name)
-
-    def told(self) -> Any:
-        page = self.aws.call(
-            "batch", "describe_compute_environments", computeEnvironments=[self.name]
-        )
-        there = [one for one in page["computeEnvironments"] if one.get("status") != "DELETED"]
-        return there[0] if there else None
-
 
 class Queue(_OfBatch):
     kind = "job queue"
     id_key = "jobQueueArn"
+    noun, argument = "job_queue", "jobQueue"
 
     def __init__(self, site: Site) -> None:
         super().__init__(site, site.prefix, "job_queue_id")
@@ -211,55 +194,7 @@ class Queue(_OfBatch):
                 )
             )
         elif self.is_ours() and told["computeEnvironmentOrder"] != order:
-            self.aws.call(
-                "batch", "update_job_queue", jobQueue=self.name, computeEnvironmentOrder=order
-            )
+            self._call("update", computeEnvironmentOrder=order)
             self.changed = f"now over {environment.name}"
         self._wait_until_valid()
         return self.name
-
-    def _disable(self) -> None:
-        self.aws.call("batch", "update_job_queue", jobQueue=self.name, state="DISABLED")
-
-    def _delete(self) -> None:
-        self.aws.call("batch", "delete_job_queue", jobQueue=self.name)
-
-    def told(self) -> Any:
-        found = self.aws.call("batch", "describe_job_queues", jobQueues=[self.name])["jobQueues"]
-        there = [one for one in found if one.get("status") != "DELETED"]
-        return there[0] if there else None
-
-
-class Definitions(Resource):
-    """The job definitions that were registered for the frameworks; AWS keeps them a while as
-    inactive."""
-
-    kind = "job definitions"
-
-    def __init__(self, site: Site) -> None:
-        super().__init__(site, f"{site.prefix}-*")
-
-    def find(self) -> str | None:
-        return str(len(self._arns())) if self._arns() else None
-
-    def make(self) -> str:
-        """Nothing: each is registered when its framework's image is known."""
-        return self.name
-
-    def is_ours(self) -> bool:
-        return True
-
-    def remove(self) -> str | None:
-        for arn in self._arns():
-            self.aws.call("batch", "deregister_job_definition", jobDefinition=arn)
-        return None
-
-    def _arns(self) -> list[str]:
-        active = self.aws.items(
-            "batch", "describe_job_definitions", "jobDefinitions", status="ACTIVE"
-        )
-        return [
-            str(one["jobDefinitionArn"])
-            for one in active
-            if one["jobDefinitionName"].startswith(self.name[:-1]) and TAG in one.get("tags", {})
-        ]

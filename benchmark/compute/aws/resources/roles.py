@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmark.compute.aws.resources.site import Resource, Site, as_pairs, is_tagged, policy
+from benchmark.compute.aws.resources.site import (
+    Described,
+    Resource,
+    Site,
+    as_pairs,
+    is_tagged,
+    policy,
+)
 
 _NONE = ("NoSuchEntity", "NoSuchEntityException")
 _INLINE = "store-and-queue"
@@ -32,13 +39,11 @@ class Role(Resource):
                 "Principal": {"Service": self.service},
                 "Action": "sts:AssumeRole",
             }
-            made = self.aws.call(
-                "iam",
-                "create_role",
-                RoleName=self.name,
-                AssumeRolePolicyDocument=policy([trust]),
-                Tags=as_pairs(),
-            )
+            asked: dict[str, Any] = {
+                "RoleName": self.name,
+                "AssumeRolePolicyDocument": policy([trust]),
+            }
+            made = self.aws.call("iam", "create_role", **asked, Tags=as_pairs())
             arn = str(made["Role"]["Arn"])
         elif not self.is_ours():
             return arn
@@ -108,77 +113,54 @@ class MachineRole(Role):
         ]
 
 
-class Profile(Resource):
+class Profile(Described):
     """How a machine is given its role."""
 
     kind = "instance profile"
+    id_key = "Arn"
 
     def __init__(self, site: Site) -> None:
         super().__init__(site, f"{site.prefix}-machines")
 
-    def find(self) -> str | None:
-        told = self._told()
-        return str(told["InstanceProfile"]["Arn"]) if told else None
-
     def make(self) -> str:
-        told = self._told()
+        named: dict[str, Any] = {"InstanceProfileName": self.name}
+        told = self.told()
         if told is None:
-            told = self.aws.call(
-                "iam",
-                "create_instance_profile",
-                InstanceProfileName=self.name,
-                Tags=as_pairs(),
-            )
-        if not told["InstanceProfile"].get("Roles"):
+            made = self.aws.call("iam", "create_instance_profile", **named, Tags=as_pairs())
+            told = made["InstanceProfile"]
+        if not told.get("Roles"):
+            named["RoleName"] = self.name
             self.site.propagated(
-                lambda: self.aws.call(
-                    "iam",
-                    "add_role_to_instance_profile",
-                    InstanceProfileName=self.name,
-                    RoleName=self.name,
-                )
+                lambda: self.aws.call("iam", "add_role_to_instance_profile", **named)
             )
-        return str(told["InstanceProfile"]["Arn"])
-
-    def is_ours(self) -> bool:
-        tags = (self._told() or {"InstanceProfile": {}})["InstanceProfile"].get("Tags", [])
-        return is_tagged(tags)
+        return str(told["Arn"])
 
     def remove(self) -> str | None:
-        if (self._told() or {"InstanceProfile": {}})["InstanceProfile"].get("Roles"):
-            self.aws.call(
-                "iam",
-                "remove_role_from_instance_profile",
-                InstanceProfileName=self.name,
-                RoleName=self.name,
-            )
-        self.aws.call("iam", "delete_instance_profile", InstanceProfileName=self.name)
+        named: dict[str, Any] = {"InstanceProfileName": self.name}
+        if (self.told() or {}).get("Roles"):
+            self.aws.call("iam", "remove_role_from_instance_profile", **named, RoleName=self.name)
+        self.aws.call("iam", "delete_instance_profile", **named)
         return None
 
-    def _told(self) -> Any:
-        return self.found(_NONE, "iam", "get_instance_profile", InstanceProfileName=self.name)
+    def told(self) -> Any:
+        found = self.found(_NONE, "iam", "get_instance_profile", InstanceProfileName=self.name)
+        return found and found["InstanceProfile"]
 
 
-class LinkedRole(Resource):
+class LinkedRole(Role):
     """A role of AWS's own that EC2 needs to start fleets and spot machines; it has no costs."""
 
     kind = "service-linked role"
 
     def __init__(self, site: Site, name: str, service: str) -> None:
         super().__init__(site, name)
-        self._service = service
-
-    def find(self) -> str | None:
-        told = self.found(_NONE, "iam", "get_role", RoleName=self.name)
-        return str(told["Role"]["Arn"]) if told else None
+        self.service = f"{service}.amazonaws.com"
 
     def make(self) -> str:
-        found = self.find()
-        if found:
-            return found
-        made = self.aws.call(
-            "iam", "create_service_linked_role", AWSServiceName=f"{self._service}.amazonaws.com"
-        )
+        return self.find() or self.create()
+
+    def create(self) -> str:
+        made = self.aws.call("iam", "create_service_linked_role", AWSServiceName=self.service)
         return str(made["Role"]["Arn"])
 
     def is_ours(self) -> bool:

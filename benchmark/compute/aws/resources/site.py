@@ -157,6 +157,10 @@ class Resource:
 
     def make(self) -> str:
         """Make and complete it; no error where it is there."""
+        return self.find() or self.create()
+
+    def create(self) -> str:
+        """Make it where there is none; its id, ARN or name."""
         raise NotImplementedError
 
     def is_ours(self) -> bool:

@@ -85,10 +85,7 @@ class Repository(Resource):
         )
         return str(told["repositories"][0]["repositoryUri"]) if told else None
 
-    def make(self) -> str:
-        found = self.find()
-        if found:
-            return found
+    def create(self) -> str:
         tags = as_pairs()
         made = self.aws.call("ecr", "create_repository", repositoryName=self.name, tags=tags)
         return str(made["repository"]["repositoryUri"])

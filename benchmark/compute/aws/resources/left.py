@@ -1,4 +1,4 @@
-"""What fleets leave if their driver never comes back: machines and queues of tasks."""
+"""What runs leave: job definitions, and machines and queues of fleets whose driver is lost."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ _ALIVE = ("pending", "running", "stopping", "stopped", "shutting-down")
 _NO_QUEUE = ("QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue")
 
 
-class _Left(Resource):
-    """Many of a kind, known by the token of a fleet."""
+class Left(Resource):
+    """Many of a kind, known by their names."""
 
-    def __init__(self, site: Site) -> None:
-        super().__init__(site, f"{PREFIX}-*")
+    def __init__(self, site: Site, prefix: str = PREFIX) -> None:
+        super().__init__(site, f"{prefix}-*")
 
     def make(self) -> str:
         """Nothing: runs create these."""
@@ -31,7 +31,7 @@ class _Left(Resource):
         raise NotImplementedError
 
 
-class Instances(_Left):
+class Instances(Left):
     """The machines of fleets. They are ended, and waited for: until they are gone their security
     group cannot be removed."""
 
@@ -51,7 +51,7 @@ class Instances(_Left):
         return None
 
 
-class TaskQueues(_Left):
+class TaskQueues(Left):
     """The queues of fleets' tasks, with the messages in them."""
 
     kind = "task queues"
@@ -64,4 +64,32 @@ class TaskQueues(_Left):
     def remove(self) -> str | None:
         for url in self.ids():
             self.found(_NO_QUEUE, "sqs", "delete_queue", QueueUrl=url)
+        return None
+
+
+class Definitions(Left):
+    """The job definitions that were registered for the frameworks; AWS keeps them a while as
+    inactive."""
+
+    kind = "job definitions"
+
+    def __init__(self, site: Site) -> None:
+        super().__init__(site, site.prefix)
+
+    def find(self) -> str | None:
+        return str(len(self.ids())) if self.ids() else None
+
+    def ids(self) -> list[str]:
+        active = self.aws.items(
+            "batch", "describe_job_definitions", "jobDefinitions", status="ACTIVE"
+        )
+        return [
+            str(one["jobDefinitionArn"])
+            for one in active
+            if one["jobDefinitionName"].startswith(self.name[:-1]) and TAG in one.get("tags", {})
+        ]
+
+    def remove(self) -> str | None:
+        for arn in self.ids():
+            self.aws.call("batch", "deregister_job_definition", jobDefinition=arn)
         return None
