@@ -1,5 +1,8 @@
 """The errors that users see: one sentence with the value, the place and the fix."""
 
+import contextlib
+from collections.abc import Iterator
+
 
 class BenchmarkError(Exception):
     """Base of all errors that end a command with one sentence and exit code 2."""
@@ -11,6 +14,17 @@ class BenchmarkError(Exception):
 
 class ConfigError(BenchmarkError):
     """A configuration key or its value is wrong."""
+
+
+@contextlib.contextmanager
+def as_config_errors() -> Iterator[None]:
+    """Raise any BenchmarkError of a check as a ConfigError: nothing was started."""
+    try:
+        yield
+    except ConfigError:
+        raise
+    except BenchmarkError as error:
+        raise ConfigError(str(error)) from None
 
 
 class StoreError(BenchmarkError):

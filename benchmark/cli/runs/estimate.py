@@ -11,7 +11,7 @@ from benchmark.cli.session import configuration, narrowing
 from benchmark.cli.setup.data import with_name
 from benchmark.compute import methods
 from benchmark.data import Catalogue
-from benchmark.errors import ConfigError, DataError, StoreError
+from benchmark.errors import DataError, StoreError, as_config_errors
 from benchmark.records.tasks import Run, generate_tests
 from benchmark.runs import material
 from benchmark.runs.costs.estimate import estimate
@@ -55,10 +55,8 @@ def _store(config: Config) -> Store | None:
     from benchmark.cli.session import stored
 
     if config.store_url.startswith("s3://"):
-        try:
+        with as_config_errors():
             return open_store(config.store_url)
-        except StoreError as error:
-            raise ConfigError(str(error)) from None
     try:
         return stored(config)
     except StoreError:

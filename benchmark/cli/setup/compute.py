@@ -159,10 +159,10 @@ def _data(config: Config) -> tuple[list[str], int]:
 
 
 def _bundle(config: Config) -> dict[str, Any]:
-    from benchmark.compute.aws import bundle
+    from benchmark.compute import images
     from benchmark.store import open_store
 
-    path, new = bundle.publish(open_store(config.store_url), config)
+    path, new = images.publish_code(open_store(config.store_url), config)
     return {"path": path, "sent": new}
 
 

@@ -14,18 +14,18 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from benchmark.compute.aws import bundle, prices
+from benchmark.compute import images
+from benchmark.compute.aws import prices
 from benchmark.compute.aws.clients import Aws
 from benchmark.compute.baremetal import checks, template
 from benchmark.compute.baremetal.boots import Boots
 from benchmark.compute.baremetal.fleet import Fleet, Ledger, Machine
 from benchmark.compute.baremetal.messages import TaskQueue, remove
 from benchmark.compute.baremetal.state import State, in_queue
-from benchmark.compute.baremetal.user_data import user_data
 from benchmark.compute.dispatcher import account
 from benchmark.compute.faults import patiently
 from benchmark.compute.waiting import EnginePace, WaitingDispatcher
-from benchmark.errors import BenchmarkError, ConfigError
+from benchmark.errors import ConfigError, as_config_errors
 from benchmark.records import results
 from benchmark.records.results import Cause, Record
 
@@ -98,12 +98,8 @@ class BaremetalDispatcher(WaitingDispatcher):
         Raises:
             ConfigError: the prices cannot be had.
         """
-        try:
+        with as_config_errors():
             found = checks.usable(Aws(), config)
-        except ConfigError:
-            raise
-        except BenchmarkError as error:
-            raise ConfigError(str(error)) from None
         # With 'on_demand' a task may come to run on a machine on demand.
         lifecycles = (prices.SPOT, *((prices.ON_DEMAND,) if config.on_demand else ()))
         packing = checks.packing(config)
@@ -202,7 +198,7 @@ class BaremetalDispatcher(WaitingDispatcher):
             state = None
         offers = checks.usable(aws, self.config)
         if state is None:
-            path, _ = bundle.publish(self.run.store, self.config)
+            path, _ = images.publish_code(self.run.store, self.config)
             made = State.new(str(self.config.ec2_template), aws.region)
             state = replace(made, bundle=path)
             state.save(self.run)
@@ -215,7 +211,7 @@ class BaremetalDispatcher(WaitingDispatcher):
         if state.version is None:
             data = template.check(aws, name)
             lifetime_s = self._lifetime_s(min(checks.slots(self.config, one) for one in offers))
-            boot = user_data(self._job(aws, queue, state, offers, lifetime_s), lifetime_s)
+            boot = template.user_data(self._job(aws, queue, state, offers, lifetime_s), lifetime_s)
             version = template.make_version(aws, self.config, data, boot, state.token, offers)
             state = replace(state, version=version)
             state.save(self.run)

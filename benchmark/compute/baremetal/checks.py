@@ -10,7 +10,7 @@ from benchmark.compute.aws.clients import Aws
 from benchmark.compute.baremetal import template
 from benchmark.compute.baremetal.state import METHOD
 from benchmark.config.extras import program
-from benchmark.errors import BenchmarkError, ConfigError
+from benchmark.errors import ConfigError, as_config_errors
 from benchmark.execution.machine import billing
 from benchmark.frameworks import registry
 
@@ -44,15 +44,11 @@ def check(config: Config) -> None:
             f"The results would go to {config.store_url}, which machines of EC2 cannot reach; "
             "name a bucket in 's3_bucket_root'."
         )
-    try:
+    with as_config_errors():
         aws = Aws()
         data = template.check(aws, config.ec2_template)
         usable(aws, config)
         packages(config, amazon_linux=not (config.cluster_image or data.get("ImageId")))
-    except ConfigError:
-        raise
-    except BenchmarkError as error:
-        raise ConfigError(str(error)) from None
 
 
 def usable(aws: Aws, config: Config) -> list[Offer]:

@@ -6,14 +6,13 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from benchmark.compute import submissions
-from benchmark.compute.batch import jobs, watching
-from benchmark.compute.batch.causes import ENDED
+from benchmark.compute.batch import jobs
+from benchmark.compute.batch.jobs import ENDED, Ended
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from benchmark.compute.aws.clients import Aws
-    from benchmark.compute.batch.watching import Ended
     from benchmark.compute.submissions import Submission
     from benchmark.records.tasks import Run
 
@@ -44,7 +43,7 @@ def adopt(aws: Aws, run: Run, method: str, waiting: Collection[str]) -> Adoption
     _end_cancelled(aws, run, [one for one in known if one.cancelled])
     taken = submissions.carried(run, known, waiting)
     adopted = [replace(one, indices=taken[one.name]) for one in known if one.name in taken]
-    told = watching.describe(aws, (one.job for one in adopted if one.job))
+    told = jobs.describe(aws, (one.job for one in adopted if one.job))
     found = Adoption()
     over: list[Submission] = []
     for one in adopted:
@@ -62,7 +61,7 @@ def adopt(aws: Aws, run: Run, method: str, waiting: Collection[str]) -> Adoption
 
 
 def _ended(aws: Aws, over: Sequence[Submission]) -> list[Ended]:
-    watch = watching.Watch(aws)
+    watch = jobs.Watch(aws)
     # The second look also finds children that were never made.
     both = watch.ended(over) + watch.ended(over) if over else []
     return list({one.key: one for one in reversed(both)}.values())
@@ -71,7 +70,7 @@ def _ended(aws: Aws, over: Sequence[Submission]) -> list[Ended]:
 def _end_cancelled(aws: Aws, run: Run, cancelled: Sequence[Submission]) -> None:
     """A driver may have been killed between its word and the end of its jobs."""
     named = [one.job or jobs.find(aws, one) for one in cancelled]
-    told = watching.describe(aws, (job for job in named if job))
+    told = jobs.describe(aws, (job for job in named if job))
     goes_on = (
         name
         for name, job in told.items()

@@ -15,21 +15,19 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from benchmark.compute import methods, submissions
 from benchmark.compute.aws.clients import Aws, RefusedError
 from benchmark.compute.batch import adoption, definition, jobs, lost, money
-from benchmark.compute.batch.causes import cause_of
 from benchmark.compute.batch.image import check_images
+from benchmark.compute.batch.jobs import Ended, Watch, cause_of
 from benchmark.compute.batch.queue import CAPACITY, check_queue, stuck
-from benchmark.compute.batch.watching import Watch
 from benchmark.compute.faults import PassingError, patiently
 from benchmark.compute.images import full_name
 from benchmark.compute.submitting import SubmittingDispatcher
 from benchmark.compute.waiting import EnginePace
-from benchmark.errors import BenchmarkError, ConfigError
+from benchmark.errors import BenchmarkError, ConfigError, as_config_errors
 from benchmark.records import results
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from benchmark.compute.batch.watching import Ended
     from benchmark.compute.dispatcher import Rate
     from benchmark.compute.submissions import Submission
     from benchmark.config.loading import Config
@@ -91,7 +89,7 @@ class BatchDispatcher(SubmittingDispatcher):
                 "Neither 'ecr_repo' nor 'job_definition_id' is set, so AWS Batch has no image to "
                 "run; set one of them."
             )
-        try:
+        with as_config_errors():
             aws = Aws()
             check_queue(aws, queue)
             if config.aws.on_demand_queue:
@@ -99,10 +97,6 @@ class BatchDispatcher(SubmittingDispatcher):
             definition.template_of(aws, config)
             names = set(methods.frameworks_of(config, METHOD).values())
             check_images(aws, config, sorted(names))
-        except ConfigError:
-            raise
-        except BenchmarkError as error:
-            raise ConfigError(str(error)) from None
 
     @classmethod
     def brings_environments(cls, config: Config) -> bool:  # noqa: ARG003  always

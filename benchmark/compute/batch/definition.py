@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.compute import methods
 from benchmark.compute.aws.prices import resources_of
-from benchmark.compute.batch.causes import HOST_LOSS
 from benchmark.compute.batch.image import image_of
+from benchmark.compute.batch.jobs import HOST_LOSS
 from benchmark.compute.images import RESERVE_MB
 from benchmark.compute.submissions import name_part
 from benchmark.errors import ConfigError

@@ -9,8 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from benchmark.compute.batch.causes import cause_of
-from benchmark.compute.batch.watching import describe
+from benchmark.compute.batch.jobs import cause_of, describe
 from benchmark.execution.machine import billing
 from benchmark.records import results
 from benchmark.records.results import Cause

@@ -10,7 +10,7 @@ from benchmark.compute.aws import prices
 from benchmark.compute.aws.clients import Aws, RefusedError
 from benchmark.compute.batch.definition import MOST_ATTEMPTS
 from benchmark.compute.images import RESERVE_MB
-from benchmark.errors import BenchmarkError, ConfigError
+from benchmark.errors import ConfigError, as_config_errors
 
 if TYPE_CHECKING:
     from benchmark.compute.aws.prices import Offer
@@ -66,12 +66,8 @@ def rate_of_queue(config: Config) -> Rate | None:
 
 
 def _rate(config: Config, queue: str) -> Rate | None:
-    try:
+    with as_config_errors():
         found, lifecycle, cores = machines(Aws(), config, queue)
-    except ConfigError:
-        raise
-    except BenchmarkError as error:
-        raise ConfigError(str(error)) from None
     rate = prices.rate_of(found, config, lifecycle, prices.batch_packing(RESERVE_MB))
     if rate is None and config.max_cost is not None:
         raise ConfigError(

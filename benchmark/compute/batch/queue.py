@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from benchmark.compute.batch.watching import describe, listed
+from benchmark.compute.batch.jobs import describe, listed
 from benchmark.errors import ConfigError
 
 if TYPE_CHECKING:

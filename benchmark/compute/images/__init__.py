@@ -18,11 +18,10 @@ from benchmark.compute.images.builds import (
 from benchmark.compute.images.context import (
     DEFAULT_BASE,
     Image,
-    code_archive,
     full_name,
     image_tag,
     images_of,
-    own_folders,
+    publish_code,
 )
 from benchmark.compute.images.engine import Engine, connect
 
@@ -33,13 +32,12 @@ __all__ = [
     "BuiltImage",
     "Engine",
     "Image",
-    "code_archive",
     "connect",
     "ensure_image",
     "full_name",
     "image_tag",
     "images_of",
-    "own_folders",
+    "publish_code",
     "push",
     "repository_name",
 ]

@@ -5,6 +5,7 @@ The same parts give the same bytes, so an image that carries their hash is known
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import json
@@ -21,10 +22,11 @@ from benchmark.frameworks.environments import environment_hash
 from benchmark.frameworks.interpreters import lowest_minor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from benchmark.config.loading import Config
     from benchmark.frameworks.framework import Framework
+    from benchmark.store import Store
 
 PACKAGE = ROOT / "benchmark"
 HERE = "{}.{}".format(*sys.version_info[:2])
@@ -168,17 +170,6 @@ def images_of(
     return list(images.values()), faults
 
 
-def _own(found: Mapping[str, Framework], paths: Sequence[Path]) -> tuple[Path, ...]:
-    """The folders of frameworks that lie below `paths`."""
-    folders = {
-        folder
-        for framework in found.values()
-        for folder in (framework.folder, framework.environment_folder)
-        if any(folder.is_relative_to(path) for path in paths)
-    }
-    return tuple(sorted(folders))
-
-
 def image_minor(framework: Framework) -> str:
     """The Python of a framework in its image: the harness's own where it serves, else the oldest.
 
@@ -200,7 +191,14 @@ def code_archive(own: Iterable[Path]) -> bytes:
 
 def own_folders(found: Mapping[str, Framework], paths: Iterable[str | Path]) -> tuple[Path, ...]:
     """The folders of frameworks that lie below the user's own `paths`."""
-    return _own(found, [Path(path).expanduser().absolute() for path in paths])
+    absolute = [Path(path).expanduser().absolute() for path in paths]
+    folders = {
+        folder
+        for framework in found.values()
+        for folder in (framework.folder, framework.environment_folder)
+        if any(folder.is_relative_to(path) for path in absolute)
+    }
+    return tuple(sorted(folders))
 
 
 def content_hash(context: bytes, arguments: Mapping[str, str]) -> str:
@@ -224,6 +222,18 @@ def _code() -> dict[str, bytes]:
     files = {f"code/{path.relative_to(ROOT)}": path for path in _files(PACKAGE)}
     files["code/entrypoint.py"] = _CHECKOUT / "docker/entrypoint.py"
     return {name: path.read_bytes() for name, path in files.items()}
+
+
+def publish_code(store: Store, config: Config) -> tuple[str, bool]:
+    """Put the program into the store unless it is there; returns its path, and whether it is new.
+
+    What is not of the program (configuration, keys, results) is never in it.
+    """
+    found = registry.scan(config.frameworks_path).frameworks
+    own = own_folders(found, config.frameworks_path)
+    archive = code_archive(own)
+    path = f"code/{hashlib.sha256(archive).hexdigest()[:16]}.tar.gz"
+    return path, store.create(path, gzip.compress(archive, 6, mtime=0))
 
 
 def _files(folder: Path) -> list[Path]:

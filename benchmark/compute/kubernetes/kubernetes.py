@@ -19,7 +19,7 @@ from benchmark.compute.kubernetes.jobs import Kubernetes
 from benchmark.compute.kubernetes.manifest import manifest
 from benchmark.compute.submitting import SubmittingDispatcher
 from benchmark.config.extras import install
-from benchmark.errors import BenchmarkError, ConfigError
+from benchmark.errors import ConfigError, as_config_errors
 from benchmark.records.tasks import Resources
 
 if TYPE_CHECKING:
@@ -50,14 +50,12 @@ class KubernetesDispatcher(ArrayDispatcher):
         named = {"name": "check", "size": 1, "log": "", "image": image}
         asked = Resources(config.cores, config.memory, config.runtime, config.hard_limit)
         request = Request.of(config, options, asked, **named)
-        try:
+        with as_config_errors():
             cluster = Kubernetes(options, config.store_url, config.run, config.max_attempts)
             words = shlex.join([config.store_url, config.run, "check"])
             job = manifest(request, words, options, config.max_attempts)
             patiently(lambda: cluster.create(job, dry_run="All"), PATIENCE_S)
             patiently(cluster.present, PATIENCE_S)
-        except BenchmarkError as error:
-            raise ConfigError(str(error)) from None
 
     @classmethod
     def brings_environments(cls, config: Config) -> bool:  # noqa: ARG003  always

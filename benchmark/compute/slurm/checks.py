@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from benchmark.compute.faults import PassingError, patiently
 from benchmark.compute.slurm.commands import call
-from benchmark.errors import BenchmarkError, ConfigError
+from benchmark.errors import ConfigError, as_config_errors
 
 if TYPE_CHECKING:
     from benchmark.config.loading import Config
@@ -46,10 +46,8 @@ def check(config: Config, cores: int, memory_mb: int, time_s: float | None = Non
         )
     if config.store_url.startswith("memory://"):
         raise ConfigError("The results would go to memory, which no node of the cluster sees.")
-    try:
+    with as_config_errors():
         found = _partitions_soon()
-    except BenchmarkError as error:
-        raise ConfigError(str(error)) from None
     names = (options.partition or "").split(",")
     chosen = [one for one in found if one.name in names or (names == [""] and one.is_default)]
     if options.partition and len({one.name for one in chosen}) < len(set(names)):

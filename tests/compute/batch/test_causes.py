@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmark.compute.batch.causes import cause_of
+from benchmark.compute.batch.jobs import cause_of
 
 
 def job(code=None, reason=None, status=None, **facts):
