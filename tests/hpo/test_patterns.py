@@ -153,3 +153,60 @@ def test_a_pattern_is_not_slow_because_its_process_does_not_run(
 def test_it_is_pythons_own(text: str, pattern: str) -> None:
     match = re.search(pattern, text)
     assert first(pattern, text) == (match.span() if match else None)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "whole"),
+    [
+        (r"tps=([0-9.]+)", "tps=1,234.5", "1,234"),
+        (r"tps=([0-9.]+)", "tps=1'234", "1'234"),
+        (r"tps=(\d+)", "tps=812.5", "812.5"),
+        (r"tps=([0-9.]+)", "tps=1.5e+06", "1.5e+06"),
+        (r"tps.*([0-9.]+)", "tps=812.5", "2.5"),
+        (r"(\d+)$", "tps 812.5", "812.5"),
+        (r"([0-9.]+)$", "tps 1,234", "1,234"),
+        (r"([0-9.]+)$", "loss -0.5", "-0.5"),
+        (r"([0-9.]+)$", "-500", "-500"),
+    ],
+)
+def test_a_part_of_a_number_is_not_one(pattern: str, text: str, whole: str) -> None:
+    with pytest.raises(MeasureError, match=rf"is a part of '\S*{re.escape(whole[-4:])}'; let"):
+        Measuring(patterns={"m": pattern}).read(Path(), text)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "value"),
+    [
+        (r"^(\d+),", "17,234", 17),
+        (r",(\d+)$", "17,234", 234),
+        (r"^(\d+)", "17,2345", 17),
+        (r"([0-9.]+)", "p99 of a-3", 3),
+        (r"took (\d+)\.\d+", "took 17.5", 17),
+        (r"([0-9.]+)", "it took 17.", 17),
+        (r"tps = ([0-9.]+) \(incl", "tps = 5 (including)\ntps = 6 (excluding)", 5),
+        (r"requests ([0-9.]+)", "requests 5\nrequests completed", 5),
+        (r"loss=([0-9.]+)", "loss=-1\nloss=0.5\nLOSS=-1", 0.5),
+        (r"avg: ([0-9.]+)", "avg: 5\navg:\n  17 runs", 5),
+        (r"a=([0-9.]+)", "a=1 b=2 extra=-1", 1),
+    ],
+)
+def test_a_whole_number_is_found(pattern: str, text: str, value: float) -> None:
+    assert Measuring(patterns={"m": pattern}).read(Path(), text) == {"m": value}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "later"),
+    [
+        (r"loss=([0-9.]+)", "loss=0.5\nloss=-0.2\n", "-0.2"),
+        (r"loss=([0-9.]+)", "loss=0.5\nloss=--\n", "--"),
+        (r"loss=([0-9.]+),", "loss=0.5, acc=1\nloss=-0.2, acc=1\n", "-0.2"),
+        (r"loss=([0-9]+\.[0-9]+)", "loss=0.5\nloss=17\n", "17"),
+        (r"99%\s+([0-9.]+)ms", "99%  1.5ms\n99%  1.20s\n99% 1.5s", "1.5s"),
+        (r"^tps: (\d\d)$", "tps: 12\ntps: 13 (warm)\ntps: 123", "123"),
+    ],
+)
+def test_an_older_match_does_not_stand_for_a_later_value(
+    pattern: str, text: str, later: str
+) -> None:
+    with pytest.raises(MeasureError, match=rf"'{re.escape(later)}' for 'm' comes after the last"):
+        Measuring(patterns={"m": pattern}).read(Path(), text)

@@ -23,12 +23,11 @@ from benchmark.hpo.objectives.metrics import readers
 from benchmark.hpo.objectives.metrics.csv_rows import all_rows, one_row
 from benchmark.hpo.objectives.metrics.measured_values import (
     MeasureError,
-    as_quantity,
     cell_number,
     in_units,
     is_number,
 )
-from benchmark.hpo.objectives.patterns import Found, last
+from benchmark.hpo.objectives.metrics.pattern_values import of_pattern
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,8 +42,6 @@ STDOUT = "stdout"
 # The metric that a number alone is.
 BARE = "value"
 LARGEST = 64 * 2**20
-_NO_NUMBERS = "nan|inf|infinity|null|none|n/a|na|error|failed|undefined"
-_LONGEST_LABEL = 80
 # Each is looked at together with the lines that it may close.
 _MOST_BRACKETS = 20
 
@@ -109,7 +106,7 @@ class Measuring:
         if self.csv is not None:
             _join(found, self._of_csv(_text(folder, stdout, self.csv), self.csv))
         for name, pattern in self.patterns.items():
-            _join(found, {name: _of_pattern(name, pattern, stdout, self.units.get(name))})
+            _join(found, {name: of_pattern(name, pattern, stdout, self.units.get(name))})
         if self.prometheus is not None:
             assert window is not None
             _join(found, self.prometheus.read(window))
@@ -155,30 +152,6 @@ class Measuring:
         }
 
 
-def _of_pattern(name: str, pattern: str, stdout: str, unit: Unit | None) -> Any:
-    """The number, or quantity, in the first group of the last match.
-
-    Raises:
-        MeasureError: there is none, or a unit follows that the group leaves out.
-    """
-    match = last(pattern, stdout)
-    if match is None:
-        raise MeasureError(f"Standard output has nothing that matches '{pattern}' for '{name}'.")
-    number = cell_number(match.text)
-    value = as_quantity(match.text, unit) if number is None else number
-    said = match.text if value is None else _unmatched(stdout, match)
-    if value is None or said is not None:
-        raise MeasureError(f"'{(said or '')[:80]}' for '{name}' is not a finite number.")
-    end = match.group_start + len(match.text)
-    follows = re.compile(r"[A-Za-zµμ%]+").match(stdout, end)
-    if number is not None and match.end == end and follows and unit is None:
-        raise MeasureError(
-            f"'{match.text}' for '{name}' is followed by '{follows[0][:20]}', which its pattern "
-            f"leaves out; take the unit into the group, or match it behind the group."
-        )
-    return value
-
-
 def _text(folder: Path, stdout: str, place: str) -> str:
     if place == STDOUT:
         return stdout
@@ -195,19 +168,6 @@ def _text(folder: Path, stdout: str, place: str) -> str:
     if data is None:
         raise MeasureError(f"The command left no file '{place}'.")
     return data.decode("utf-8-sig", "replace")
-
-
-def _unmatched(stdout: str, found: Found) -> str | None:
-    """What stands for a number after the last match, such as `loss=nan` where loss=([0-9.]+) had
-    matched before: the pattern does not see it, and an older number would count."""
-    begin = max(found.start, found.group_start - _LONGEST_LABEL)
-    label = re.search(r"(\w+)(\W*)$", stdout[begin : found.group_start])
-    if label is None:
-        return None
-    marks = [re.escape(mark) for mark in label[2] if not mark.isspace()]
-    wanted = r"\s*".join([rf"\b{re.escape(label[1])}", *marks, rf"([-+]?(?:{_NO_NUMBERS})\b)"])
-    later = re.compile(wanted, re.IGNORECASE).search(stdout, found.end)
-    return None if later is None else later.group(1)
 
 
 def _join(found: dict[str, Any], more: dict[str, Any]) -> None:
