@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from benchmark.analysis.results.cells import NO_RESULT_CAUSES, RETIRED
-from benchmark.analysis.results.metrics import USUAL_METRIC
+from benchmark.analysis.results.scores import judged
 from benchmark.analysis.statistics.comparable import NOT_BEGUN
 
 UNKNOWN = "unknown"
@@ -60,19 +60,16 @@ def _without_score(frame: pd.DataFrame) -> pd.DataFrame:
     """The rows without a score, with their cause."""
     cause = frame["CAUSE"] if "CAUSE" in frame.columns else pd.Series("", index=frame.index)
     cause = cause.astype(object)
+    gains = [judged(rows, str(kind))[0] for kind, rows in frame.groupby("TYPE")]
+    no_score = pd.concat(gains).reindex(frame.index).isna()
     if "STATUS" in frame.columns:
         status = frame["STATUS"]
         ended = ~status.isin(["success", ""])
         cause = cause.mask(ended & (cause == ""), UNKNOWN)
         cause = cause.mask(status == "", NOT_BEGUN).mask(status == "success", "")
-        if "SCORE" in frame.columns:
-            cause = cause.mask((status == "success") & frame["SCORE"].isna(), NO_SCORE)
+        cause = cause.mask((status == "success") & no_score, NO_SCORE)
     else:
-        scores = pd.Series(float("nan"), index=frame.index)
-        for kind, metric in USUAL_METRIC.items():
-            column = "MSE" if metric == "RMSE" and "RMSE" not in frame.columns else metric
-            scores = scores.where(frame["TYPE"] != kind, frame[column])
-        cause = pd.Series("", index=frame.index, dtype=object).mask(scores.isna(), UNKNOWN)
+        cause = pd.Series("", index=frame.index, dtype=object).mask(no_score, UNKNOWN)
     return pd.DataFrame({"MODEL": frame["MODEL"].astype(str), "CAUSE": cause})[cause != ""]
 
 

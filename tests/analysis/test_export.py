@@ -77,7 +77,7 @@ def test_tidy_scores_say_what_was_imputed(frame):
     assert failed["gain"].isna().all()
     assert failed["imputed_gain"].notna().all()
     assert (failed["scaled_score"] == 0).all()
-    assert set(table["metric"]) == {"f1_score", "rmse"}
+    assert set(table["metric"]) == {"f1_weighted", "rmse"}
     assert table["fit_s"].notna().sum() == 24
 
 

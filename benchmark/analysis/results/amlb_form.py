@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from benchmark.analysis.results.cells import RETIRED
+from benchmark.analysis.results.metrics import canonical
 from benchmark.execution.worker.inference import BATCHES
 
 if TYPE_CHECKING:
@@ -142,25 +143,20 @@ def to_amlb(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _result(rows: pd.DataFrame) -> tuple[pd.Series[float], pd.Series[str]]:
     """The score with AMLB's sign, and the metric with AMLB's name."""
-    from benchmark.analysis.results.metrics import USUAL_METRIC, canonical, direction
+    import pandas as pd
 
-    if {"METRIC", "SCORE"} <= set(rows.columns):
-        scores, named = rows["SCORE"], rows["METRIC"].astype(str)
-    else:
-        root = rows["RMSE"] if "RMSE" in rows.columns else rows["MSE"] ** 0.5
-        scores = rows["F1_SCORE"].where(rows["TYPE"] == "classification", root)
-        named = rows["TYPE"].map({type: name.lower() for type, name in USUAL_METRIC.items()})
-    told = {}
-    if {"METRIC", "METRIC_DIRECTION"} <= set(rows.columns):
-        pairs = rows[["METRIC", "METRIC_DIRECTION"]].drop_duplicates().itertuples(index=False)
-        told = {canonical(m): 1 if way == "maximize" else -1 for m, way in pairs if m and way}
-    signs = {name: direction(name, told) for name in named.unique() if name}
-    theirs = {ours: amlb for amlb, ours in MEASURES.items()} | {"f1_score": "f1_weighted"}
-    names = {
-        name: ("" if sign > 0 else "neg_") + theirs.get(canonical(name), name)
-        for name, sign in signs.items()
-    }
-    return scores * named.map(signs).astype(float), named.map(names).fillna("")
+    from benchmark.analysis.results.scores import judged
+
+    theirs = {ours: amlb for amlb, ours in MEASURES.items()}
+    results, metrics = pd.Series(float("nan"), rows.index), pd.Series("", rows.index, dtype=object)
+    for kind, part in rows.groupby("TYPE"):
+        gains, metric_of, sign_of = judged(part, str(kind))
+        names = {
+            dataset: ("" if sign_of[dataset] > 0 else "neg_") + theirs.get(canonical(name), name)
+            for dataset, name in metric_of.items()
+        }
+        results[part.index], metrics[part.index] = gains, part["DATASET_ID"].map(names)
+    return results, metrics
 
 
 def _own(rows: pd.DataFrame, column: str, ours: pd.Series[str]) -> pd.Series[str]:

@@ -18,6 +18,7 @@ from benchmark.analysis.results.amlb import NEEDED, from_amlb, is_amlb
 from benchmark.analysis.results.cells import (
     NO_RESULT_CAUSES,
     RETIRED,
+    SCORED,
     check_directions,
     check_names,
     check_scores,
@@ -72,21 +73,49 @@ def read_results(path: str | Path | Sequence[str | Path], *, merge: bool = False
     frames = [_read_one(Path(each)) for each in paths]
     source = " and ".join(str(each) for each in paths)
     frame = frames[0]
+    mixed = any("STATUS" in one for one in frames)
+    classic = [len(one) for one in frames if mixed and "STATUS" not in one]
     if len(frames) > 1:
-        frame = pd.concat(frames, ignore_index=True)
-        texts = [column for column in frame.columns if frame[column].dtype.kind not in "fi"]
-        frame[texts] = frame[texts].fillna("")
+        classics_first = sorted(frames, key=lambda one: "STATUS" in one)
+        frame = _concatenated([_with_status(one) if mixed else one for one in classics_first])
     for column in ("MODEL", "DATASET_ID", "METRIC"):
         if column in frame.columns:
             check_names(frame[column].unique(), column, source)
     check_directions(frame, source)
-    _check_pair(frame, source)
+    for each, one in zip(paths, frames, strict=True):
+        _check_pair(one, each)
     frame = checked(frame, source, merge=merge)
     twice = frame.duplicated(KEY)
     if twice.any():
         task = "/".join(str(value) for value in frame.loc[twice, KEY].iloc[0])
         raise BenchmarkError(f"{source} has the task {task} twice; keep one of its rows.")
+    return _with_absent(frame, sum(classic)) if classic else frame
+
+
+def _concatenated(frames: list[pd.DataFrame]) -> pd.DataFrame:
+    frame = pd.concat(frames, ignore_index=True)
+    texts = [column for column in frame.columns if frame[column].dtype.kind not in "fi"]
+    frame[texts] = frame[texts].fillna("")
     return frame
+
+
+def _with_status(frame: pd.DataFrame) -> pd.DataFrame:
+    """Classic results with the status that a score, or its absence, stands for."""
+    if "STATUS" in frame.columns:
+        return frame
+    scores = [column for column in (*SCORED, "SCORE") if column in frame.columns]
+    ended = frame[scores].notna().any(axis=1)
+    return frame.assign(STATUS=ended.map({True: "success", False: "failure"}))
+
+
+def _with_absent(frame: pd.DataFrame, classic: int) -> pd.DataFrame:
+    """A failure for each task that the first `classic` rows lack, as these hold no failures."""
+    rows = frame.iloc[:classic]
+    tasks = rows[KEY[1:]].drop_duplicates()
+    grid = rows[["MODEL"]].drop_duplicates().merge(tasks, how="cross")
+    absent = pd.MultiIndex.from_frame(grid[KEY]).difference(pd.MultiIndex.from_frame(frame[KEY]))
+    failures = absent.to_frame(index=False).assign(STATUS="failure")
+    return _concatenated([frame, failures]) if len(failures) else frame
 
 
 def _read_one(path: Path) -> pd.DataFrame:
@@ -178,6 +207,13 @@ def _check_pair(frame: pd.DataFrame, source: object) -> None:
             f"{source} has the column {scored[0]} without {other}, which belong together; add "
             f"{other}, or remove {scored[0]} to compare weighted F1 and RMSE."
         )
+    if scored:
+        nameless = frame["SCORE"].notna() & (frame["METRIC"] == "")
+        if nameless.any():
+            score, row = frame.loc[nameless, "SCORE"].iloc[0], first_row(nameless)
+            raise BenchmarkError(
+                f"{source}: SCORE is {float(score)!r} in row {row} without a METRIC; name it."
+            )
 
 
 def _check_words(frame: pd.DataFrame, path: str | Path) -> None:

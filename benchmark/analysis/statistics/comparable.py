@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from benchmark.analysis.results.cells import NO_RESULT_CAUSES, RETIRED
-from benchmark.analysis.results.metrics import SIGNS, USUAL_METRIC, canonical, direction
+from benchmark.analysis.results.cells import NO_RESULT_CAUSES, RETIRED, SCORED
+from benchmark.analysis.results.metrics import USUAL_METRIC
+from benchmark.analysis.results.scores import judged
 from benchmark.analysis.statistics import imputation, ranking
-from benchmark.errors import BenchmarkError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +34,7 @@ NOT_BEGUN = "not started"
 NOT_PLANNED = "not in the results"
 _COLUMNS = (
     *("MODEL", "DATASET_ID", "SEED", "STATUS", "CAUSE"),
-    *("METRIC", "METRIC_DIRECTION", "SCORE", "MSE"),
+    *("METRIC", "METRIC_DIRECTION", "SCORE", *SCORED),
 )
 MEANT = {
     "constant": "the constant predictor's score",
@@ -171,7 +171,7 @@ def compare(
     # Of a million rows a copy of all columns takes half a gigabyte.
     columns = [one for one in frame if one in {*_COLUMNS, metric or USUAL_METRIC[type]}]
     rows = frame.loc[frame["TYPE"] == type, columns].reset_index(drop=True)
-    grid = _grid(rows, *_judged(rows, type, metric), absent_failed="STATUS" not in frame.columns)
+    grid = _grid(rows, *judged(rows, type, metric), absent_failed="STATUS" not in frame.columns)
     notes: list[str] = []
     names = pd.Index(grid.frameworks, name="framework", dtype=object)
     if all_rows:
@@ -265,61 +265,6 @@ def _outcomes(
         failure &= ~rows["CAUSE"].isin(NO_RESULT_CAUSES).to_numpy()
     result = (status == "success") | failure
     return result, failure | ((status == "success") & gains.isna().to_numpy())
-
-
-def _judged(
-    rows: pd.DataFrame, type: str, metric: str | None
-) -> tuple[pd.Series[float], dict[str, str], dict[str, int]]:
-    """The rows' gains, and the metric and its direction by data set."""
-    chosen = metric or USUAL_METRIC[type]
-    values = usual_column(rows, chosen)
-    per_set = pd.Series(chosen.lower(), index=rows["DATASET_ID"].astype(str).unique())
-    if metric is None and {"METRIC", "SCORE"} <= set(rows.columns):
-        named = _named(rows)
-        per_set.update(named)
-        values = values.where(~rows["DATASET_ID"].isin(named.index), rows["SCORE"])
-    told = _told(rows)
-    signs = per_set.map({name: direction(name, told) for name in sorted(per_set.unique())})
-    gains = values * rows["DATASET_ID"].map(signs).astype(float)
-    if "STATUS" in rows.columns:
-        gains = gains.mask(rows["STATUS"] != "success")
-    metric_of = {str(name): str(word) for name, word in per_set.items()}
-    return gains.astype(float), metric_of, {str(name): int(sign) for name, sign in signs.items()}
-
-
-def _named(rows: pd.DataFrame) -> pd.Series[str]:
-    """The metric that the results name, by data set."""
-    named = rows.loc[rows["METRIC"].fillna("") != "", ["DATASET_ID", "METRIC"]].drop_duplicates()
-    twice = named["DATASET_ID"].duplicated(keep=False)
-    if twice.any():
-        mixed = sorted(named.loc[twice, "DATASET_ID"])[0]
-        metrics = sorted(named.loc[named["DATASET_ID"] == mixed, "METRIC"])
-        raise BenchmarkError(
-            f"The results on {mixed} are scored by {' and '.join(metrics)}; results of runs with "
-            "different metrics do not mix, so analyse them apart."
-        )
-    return named.set_index("DATASET_ID")["METRIC"].astype(str)
-
-
-def _told(rows: pd.DataFrame) -> dict[str, int]:
-    """The directions that the results bring themselves, by metric."""
-    if not {"METRIC", "METRIC_DIRECTION"} <= set(rows.columns):
-        return {}
-    pairs = rows[["METRIC", "METRIC_DIRECTION"]].drop_duplicates()
-    return {
-        canonical(str(metric)): SIGNS[word]
-        for metric, word in pairs.itertuples(index=False)
-        if word in SIGNS
-    }
-
-
-def usual_column(rows: pd.DataFrame, metric: str) -> pd.Series[float]:
-    """A metric's column; RMSE is the root of MSE where it stands nowhere."""
-    empty = pd.Series(np.nan, index=rows.index)
-    values = rows[metric].astype(float) if metric in rows.columns else empty
-    if metric == "RMSE" and "MSE" in rows.columns:
-        return values.fillna(rows["MSE"].astype(float) ** 0.5)
-    return values
 
 
 def _left_out(grid: _Grid, rows: pd.DataFrame) -> pd.DataFrame:

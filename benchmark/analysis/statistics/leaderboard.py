@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from benchmark.analysis.results.metrics import USUAL_METRIC, direction
+from benchmark.analysis.results.scores import usual_column
 from benchmark.analysis.statistics import imputation, ranking, scaling
-from benchmark.analysis.statistics.comparable import compare, of_type, usual_column
+from benchmark.analysis.statistics.comparable import compare, of_type
 
 if TYPE_CHECKING:
     from benchmark.analysis.statistics.comparable import Comparison
