@@ -21,7 +21,8 @@ from benchmark.analysis.results.amlb_form import (
     MEASURES,
     address,
     constraint,
-    needs_direction,
+    direction,
+    name,
     parameters,
 )
 from benchmark.errors import BenchmarkError
@@ -73,10 +74,14 @@ def _write(
     """How many tasks have which status, and those whose record a later version wrote."""
     writer = csv.writer(file, lineterminator="\n")
     signs = _signs(run)
-    told = (
-        ["maximize"] if any(sign > 0 and needs_direction(m) for m, sign in signs.values()) else []
-    )
-    writer.writerow([*COLUMNS, *(DIRECTION for _ in told)])
+    ways = {problem: direction(*one) for problem, one in signs.items()}
+    has_ways = any(ways.values())
+
+    def write(cell: Cell, record: Record) -> None:
+        way = [ways[run.manifest.datasets[cell.dataset]["problem"]]] if has_ways else []
+        writer.writerow(safe_row([*_row(run, cell, record, signs), *way]))
+
+    writer.writerow([*COLUMNS, *([DIRECTION] if has_ways else [])])
     meant = run.manifest.cells
     cells = {cell.key: cell for cell in meant if keys is None or cell.key in keys}
     counts = {"success": 0, "failure": 0, "": 0}
@@ -86,11 +91,11 @@ def _write(
         cell = cells[key]
         if ended.is_result:
             counts[ended.status] += 1
-        writer.writerow(safe_row([*_row(run, cell, ended, signs), *told]))
+        write(cell, ended)
     newer = {key: reason for key, reason in newer.items() if key in cells}
     for key, reason in newer.items():
         ended = results.failure(key, results.Cause.INFRASTRUCTURE, reason)
-        writer.writerow(safe_row([*_row(run, cells[key], ended, signs), *told]))
+        write(cells[key], ended)
     counts[""] = len(cells) - sum(counts.values())
     return counts, newer
 
@@ -108,7 +113,6 @@ def _row(run: Run, cell: Cell, record: Record, signs: dict[str, tuple[str, int]]
     manifest = run.manifest
     problem = manifest.datasets[cell.dataset]["problem"]
     metric, sign = signs[problem]
-    named = {ours: amlb for amlb, ours in MEASURES.items()}.get(metric, metric)
     score = record.metrics.get(metric) if record.status == "success" else None
     failed = record.status != "success"
     return [
@@ -119,7 +123,7 @@ def _row(run: Run, cell: Cell, record: Record, signs: dict[str, tuple[str, int]]
         cell.seed,
         problem,
         _number(None if score is None else sign * score),
-        named if sign == 1 else f"neg_{named}",
+        name(metric, sign),
         "",
         record.version or "",
         parameters(manifest.frameworks[cell.framework]),

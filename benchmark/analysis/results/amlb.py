@@ -108,16 +108,17 @@ def _scores(
     named = usual
     if "metric" in texts.columns:
         blank = empty(texts["metric"])
-        named = texts["metric"].map(canonical).mask(blank, usual).mask(blank & results.isna(), "")
+        exact = texts["metric"].str.strip()
+        own = _told(texts).ne("") & ~exact.str.removeprefix(_NEGATED).isin(METRICS)
+        named = texts["metric"].map(canonical).mask(own, exact)
+        named = named.mask(blank, usual).mask(blank & results.isna(), "")
     unclear = (named == "") & results.notna()
     if unclear.any():
         raise BenchmarkError(
             f"{source}: row {first_row(unclear)} has a result and no metric; name it in the column "
             "metric."
         )
-    told = pd.Series("", index=texts.index)
-    if "metric_direction" in texts.columns:
-        told = texts["metric_direction"].str.strip().str.lower()
+    told = _told(texts)
     scores, metrics, ways = results.copy(), named.copy(), pd.Series("", index=texts.index)
     for (name, way), rows in results.groupby([named, told]):
         place = rows.index
@@ -129,10 +130,20 @@ def _scores(
                 scores[place] = 0.0 - rows
             if sign == known_direction(plain) == -1:
                 _check_sign(rows, str(name), source)
-            _check_same(scores[place], texts, plain, source)
-            metrics[place] = MEASURES.get(plain, plain)
+            if way and plain not in METRICS:
+                metrics[place] = plain
+            else:
+                _check_same(scores[place], texts, plain, source)
+                metrics[place] = MEASURES.get(plain, plain)
             ways[place] = "maximize" if sign > 0 else "minimize"
     return metrics, scores, ways
+
+
+def _told(texts: pd.DataFrame) -> pd.Series[str]:
+    """Which results are better, where the file says so: its metrics may be of the user's own."""
+    if "metric_direction" not in texts.columns:
+        return pd.Series("", index=texts.index)
+    return texts["metric_direction"].str.strip().str.lower()
 
 
 def _read_as(name: str, told: str, source: object) -> tuple[str, int]:
@@ -162,7 +173,7 @@ def _read_as(name: str, told: str, source: object) -> tuple[str, int]:
             "from worse; name a loss neg_… and negate it, or add a column metric_direction with "
             "maximize or minimize."
         )
-    own = said is not None and not (plain in MEASURES or plain in METRICS)
+    own = said is not None and plain not in METRICS
     if known not in {None, sign} and not own:
         raise BenchmarkError(
             f"{source}: the metric is {name}, and it is not clear whether a larger result is "

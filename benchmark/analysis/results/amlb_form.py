@@ -11,7 +11,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from benchmark.analysis.results.cells import RETIRED
-from benchmark.analysis.results.metrics import canonical
+from benchmark.analysis.results.metrics import canonical, known_direction
+from benchmark.execution.metrics import METRICS
 from benchmark.execution.worker.inference import BATCHES
 
 if TYPE_CHECKING:
@@ -31,8 +32,9 @@ MEASURES = {
     **{"f1_weighted": "f1_weighted", "logloss": "log_loss", "mae": "mae", "mse": "mse"},
     **{"r2": "r2", "rmse": "rmse"},
 }
+_THEIRS = {ours: amlb for amlb, ours in MEASURES.items()}
 COLUMNS = (*FIXED, *MEASURES, *(f"infer_batch_size_df_{size}" for size in BATCHES))
-# Written only where a metric of the user's own is better when larger: its name does not say so.
+# Written only where the name of a metric of the user's own does not say which way is better.
 DIRECTION = "metric_direction"
 LONGEST_INFO = 500
 # Where compiled results have the same thing, by AMLB's name of it.
@@ -88,11 +90,23 @@ def parameters(framework: Mapping[str, Any]) -> str:
     return repr(framework["params"]) if framework.get("params") else ""
 
 
-def needs_direction(metric: str) -> bool:
-    """Whether a reader must be told that larger values of a metric are better."""
-    from benchmark.analysis.results.metrics import known_direction
+def direction(metric: str, sign: int) -> str:
+    """ "maximize", as of all results, for a metric that a reader would not know by its name alone.
 
-    return not metric.startswith("neg_") and known_direction(metric) != 1
+    Args:
+        metric: its name in this program; one of the user's own may be another's in AMLB.
+        sign: 1 where larger values are better, or -1.
+    """
+    if metric in METRICS:
+        return ""
+    clear = metric == canonical(metric) and metric not in MEASURES and not metric.startswith("neg_")
+    known = known_direction(metric)
+    return "" if clear and (known == sign or (known is None and sign < 0)) else "maximize"
+
+
+def name(metric: str, sign: int) -> str:
+    """A metric's name in AMLB's form, where a loss is negated."""
+    return ("" if sign > 0 else "neg_") + _THEIRS.get(metric, metric)
 
 
 def to_amlb(frame: pd.DataFrame) -> pd.DataFrame:
@@ -109,7 +123,7 @@ def to_amlb(frame: pd.DataFrame) -> pd.DataFrame:
     rows = frame[frame["STATUS"] != ""] if "STATUS" in frame.columns else frame
     if "CAUSE" in rows.columns:
         rows = rows[rows["CAUSE"] != RETIRED]
-    result, metric = _result(rows)
+    result, metric, ways = _result(rows)
     failed = result.isna()
     problem = _text(rows, "PROBLEM")
     table = {
@@ -135,28 +149,27 @@ def to_amlb(frame: pd.DataFrame) -> pd.DataFrame:
         present = column in rows.columns
         table[f"infer_batch_size_df_{size}"] = rows[column] * size if present else ""
     columns = list(COLUMNS)
-    if any(needs_direction(name) for name in metric.unique() if name):
-        table[DIRECTION] = pd.Series("maximize", index=rows.index)
+    if (ways != "").any():
+        table[DIRECTION] = ways
         columns.append(DIRECTION)
     return pd.DataFrame(table, index=rows.index).reindex(columns=columns, fill_value="")
 
 
-def _result(rows: pd.DataFrame) -> tuple[pd.Series[float], pd.Series[str]]:
-    """The score with AMLB's sign, and the metric with AMLB's name."""
+def _result(rows: pd.DataFrame) -> tuple[pd.Series[float], pd.Series[str], pd.Series[str]]:
+    """The score with AMLB's sign, the metric with AMLB's name, and its direction where needed."""
     import pandas as pd
 
     from benchmark.analysis.results.scores import judged
 
-    theirs = {ours: amlb for amlb, ours in MEASURES.items()}
-    results, metrics = pd.Series(float("nan"), rows.index), pd.Series("", rows.index, dtype=object)
+    results = pd.Series(float("nan"), rows.index)
+    metrics, ways = (pd.Series("", rows.index, dtype=object) for _ in range(2))
     for kind, part in rows.groupby("TYPE"):
         gains, metric_of, sign_of = judged(part, str(kind))
-        names = {
-            dataset: ("" if sign_of[dataset] > 0 else "neg_") + theirs.get(canonical(name), name)
-            for dataset, name in metric_of.items()
-        }
+        names = {one: name(metric, sign_of[one]) for one, metric in metric_of.items()}
+        told = {one: direction(metric, sign_of[one]) for one, metric in metric_of.items()}
         results[part.index], metrics[part.index] = gains, part["DATASET_ID"].map(names)
-    return results, metrics
+        ways[part.index] = part["DATASET_ID"].map(told)
+    return results, metrics, ways
 
 
 def _own(rows: pd.DataFrame, column: str, ours: pd.Series[str]) -> pd.Series[str]:

@@ -3,6 +3,7 @@
 import math
 import re
 
+import pandas as pd
 import pytest
 
 from benchmark.analysis.missing import by_cause
@@ -10,6 +11,7 @@ from benchmark.analysis.results.amlb_form import to_amlb
 from benchmark.analysis.results.table import read_results
 from benchmark.analysis.statistics.comparable import compare
 from benchmark.errors import BenchmarkError
+from tests.support.made_results import results
 
 TODAY = (
     "id,task,framework,constraint,fold,type,result,metric,mode,version,params,app_version,utc,"
@@ -62,13 +64,13 @@ def test_times_of_batches_become_seconds_per_row(tmp_path, second):
     assert math.isnan(column.iloc[1]) if second == "" else column.iloc[1] == 0.04
 
 
-def small(metric, results, type="multiclass", more=None):
+def small(metric, scores, type="multiclass", more=None):
     """Two frameworks on a data set, A with the first result."""
     header = "task,framework,fold,type,result,metric" + "".join(f",{name}" for name in more or {})
     rows = [
         f"car,{name},0,{type},{result},{metric}"
         + "".join(f",{values[place]}" for values in (more or {}).values())
-        for place, (name, result) in enumerate(zip("AB", results, strict=True))
+        for place, (name, result) in enumerate(zip("AB", scores, strict=True))
     ]
     return "\n".join([header, *rows, ""])
 
@@ -175,3 +177,32 @@ def test_a_retired_task_is_no_failure(tmp_path):
     (row,) = frame[(frame["MODEL"] == "B") & (frame["DATASET_ID"] == "kc1")].to_dict("records")
     assert (row["CAUSE"], row["STATUS"]) == ("retired", "not run")
     assert len(to_amlb(frame)) == len(frame) - 1
+
+
+@pytest.mark.parametrize("way", ["maximize", "minimize"])
+@pytest.mark.parametrize(
+    "metric", ["f1_score", "mcc", "acc", "balacc", "logloss", "profit", "brier", "Profit"]
+)
+def test_a_metric_of_ones_own_comes_back_with_its_name(tmp_path, metric, way):
+    """Beside a known one, with the columns of the known ones that have such names."""
+    own = results([("a", "x", 0, 0.9), ("b", "x", 0, 0.5), ("c", "x", 0, "timeout")], metric)
+    own["METRIC_DIRECTION"] = way
+    known = results([(name, "y", 0, 0.5) for name in "abc"], "accuracy")
+    known["METRIC_DIRECTION"] = "maximize"
+    frame = pd.concat([own, known], ignore_index=True)
+    frame = frame.assign(ACCURACY=0.9, BALANCED_ACCURACY=0.3, LOGLOSS=0.2)
+    frame.loc[frame["DATASET_ID"] == "y", "ACCURACY"] = frame["SCORE"]
+    path = tmp_path / "results.csv"
+    to_amlb(frame).to_csv(path, index=False)
+    back, first = (compare(one, "classification") for one in (read_results(path), frame))
+    assert back.metric_of == {"x": metric, "y": "accuracy"}
+    assert back.sign_of == first.sign_of
+    assert back.gains.equals(first.gains)
+
+
+@pytest.mark.parametrize("metric", ["AUC", "MSE", "Log_Loss"])
+def test_a_metric_of_ones_own_is_no_known_one_in_other_letters(tmp_path, metric):
+    frame = results([("a", "x", 0, 0.9), ("b", "x", 0, 0.5)], metric).assign(AUC=0.2, LOGLOSS=3.0)
+    path = tmp_path / "results.csv"
+    to_amlb(frame.assign(PROBLEM="binary")).to_csv(path, index=False)
+    assert set(read_results(path)["METRIC"]) == {metric}
