@@ -27,6 +27,7 @@ from benchmark.analysis.results.cells import (
     seconds,
     seeds,
 )
+from benchmark.analysis.results.csv_texts import texts
 from benchmark.analysis.results.mixtures import checked
 from benchmark.errors import BenchmarkError
 from benchmark.files.input_files import check_regular
@@ -161,10 +162,7 @@ def _read_one(path: Path) -> pd.DataFrame:
 def _read(path: Path) -> pd.DataFrame:
     try:
         check_regular(path)
-        # Read as a row, so that pandas does not rename a column that is there twice.
-        frame = pd.read_csv(
-            path, dtype=str, keep_default_na=False, encoding="utf-8-sig", header=None
-        )
+        frame = texts(path)
     except FileNotFoundError:
         raise BenchmarkError(
             f"There are no results at {path}; run fetch-results to write them."

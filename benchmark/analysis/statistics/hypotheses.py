@@ -252,16 +252,18 @@ def bayesian_signed_ranks(
     tallies = np.zeros((len(differences), 3))
     for count in {len(one) for one in differences} - {0}:
         tests = [place for place, one in enumerate(differences) if len(one) == count]
-        signs = {place: _signs(differences[place], rope) for place in tests}
+        sorted_of = {place: _sorted(differences[place], rope) for place in tests}
         strengths = np.append(np.ones(count), 0.5)  # The last one is the prior's.
         random = np.random.default_rng(seed)
         for size in _chunks(samples, 4_000_000 // len(strengths)):
-            weights = random.dirichlet(strengths, size=size)
-            for place, (above, below) in signs.items():
-                better = np.einsum("ij,ij->i", weights @ above, weights)
-                worse = np.einsum("ij,ij->i", weights @ below, weights)
-                shares = np.stack([better, 1 - better - worse, worse], axis=1)
-                tallies[place] += np.bincount(shares.argmax(axis=1), minlength=3)
+            weights = np.ascontiguousarray(random.dirichlet(strengths, size=size).T)
+            for place, (order, not_above, below) in sorted_of.items():
+                mine = weights[order]
+                upto = np.concatenate([np.zeros((1, size)), mine.cumsum(axis=0)])
+                better = 1 - np.einsum("ij,ij->j", upto[not_above], mine)
+                worse = np.einsum("ij,ij->j", upto[below], mine)
+                shares = np.stack([better, 1 - better - worse, worse])
+                tallies[place] += np.bincount(shares.argmax(axis=0), minlength=3)
     chances = (tallies / samples).tolist()
     return [
         SignedRank(*three) if len(one) else None
@@ -269,12 +271,15 @@ def bayesian_signed_ranks(
     ]
 
 
-def _signs(differences: NDArray[np.float64], rope: float) -> tuple[NDArray[np.float64], ...]:
-    """Which sums of two differences, a 0 among them, are above and which below the region."""
+def _sorted(differences: NDArray[np.float64], rope: float) -> tuple[NDArray[np.int64], ...]:
+    """The order of the differences, a 0 among them, and for each in that order: with how many of
+    the smallest its sum is not above the region, and with how many below.
+    """
     values = np.append(differences, 0.0)
+    order = np.argsort(values, kind="stable")
     with np.errstate(invalid="ignore"):  # Two infinite ones of either sign cancel: alike.
-        sums = values[:, None] + values[None, :]
-    return (sums > 2 * rope).astype(float), (sums < -2 * rope).astype(float)
+        sums = values[order, None] + values[None, order]
+    return order, (~(sums > 2 * rope)).sum(axis=1), (sums < -2 * rope).sum(axis=1)
 
 
 def _chunks(total: int, most: int) -> list[int]:
