@@ -44,8 +44,10 @@ def standing_of(frame: pd.DataFrame, type: str) -> Standing | None:
 
     None where the results have no question, or are of several.
     """
+    if "DRAWN" not in frame.columns:
+        return None
     rows = frame[frame["TYPE"] == type]
-    if "DRAWN" not in rows.columns or rows["DRAWN"].isna().any() or rows.empty:
+    if rows["DRAWN"].isna().any() or rows.empty:
         return None
     asked = rows[list(_COLUMNS)].drop_duplicates()
     by_dataset = rows.groupby("DATASET_ID")["DRAWN"].nunique().max() == 1

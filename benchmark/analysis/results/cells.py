@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from benchmark.analysis.results.metrics import bounds, canonical
@@ -76,7 +77,8 @@ def _plain_numbers(texts: pd.Series[str]) -> pd.Series[float] | None:
         found = compute.if_else(compute.equal(cells, ""), None, cells).cast(pa.float64())
     except pa.ArrowInvalid:
         return None
-    return pd.Series(found.to_numpy(), index=texts.index, name=texts.name, dtype=float)
+    values = found.to_numpy(zero_copy_only=False)
+    return pd.Series(values, texts.index, dtype=float, name=texts.name)
 
 
 def seconds(texts: pd.Series[str], source: object) -> pd.Series[float]:
@@ -101,12 +103,13 @@ def seeds(texts: pd.Series[str], source: object, name: str) -> pd.Series[int]:
     Raises:
         BenchmarkError: a cell is no such number.
     """
-    found = {text: _whole(text) for text in texts.unique()}
-    wrong = texts.map(lambda text: found[text] is None)
-    if not wrong.any():
-        return texts.map(found).astype("int64")
+    places, names = pd.factorize(texts)
+    found = [_whole(text) for text in names]
+    if None not in found:
+        return pd.Series(np.array(found, dtype="int64")[places], texts.index, name=texts.name)
+    wrong = found.index(None)
     raise BenchmarkError(
-        f'{source}: {name} is "{texts[wrong].iloc[0]}" in row {first_row(wrong)}; '
+        f'{source}: {name} is "{names[wrong]}" in row {int((places == wrong).argmax()) + 1}; '
         "it must be a whole number of at most 64 bits."
     )
 

@@ -34,7 +34,10 @@ def texts(path: Path) -> pd.DataFrame:
         except ArrowInvalid:
             pass  # Rows of unequal length, or bytes that are not UTF-8.
         else:
-            return found.to_pandas(types_mapper=lambda _: pd.StringDtype(na_value=np.nan))
+            frame: pd.DataFrame = found.to_pandas(
+                types_mapper=lambda _: pd.StringDtype(na_value=np.nan), self_destruct=True
+            )
+            return frame.set_axis(range(frame.shape[1]), axis=1)
     return _by_pandas(path)
 
 

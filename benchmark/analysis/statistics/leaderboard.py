@@ -57,7 +57,8 @@ def mean_metric(frame: pd.DataFrame, type: str) -> pd.Series[float]:
     metric = USUAL_METRIC[type]
     found = compare(frame, type, metric).means.mean() * direction(metric)
     if "STATUS" in frame.columns:
-        rows = frame[(frame["TYPE"] == type) & (frame["STATUS"] == "success")]
+        columns = [one for one in frame if one in {"MODEL", metric, "MSE"}]
+        rows = frame.loc[(frame["TYPE"] == type) & (frame["STATUS"] == "success"), columns]
         without = usual_column(rows, metric).isna()
         found = found.mask(found.index.isin(rows.loc[without, "MODEL"]))
     return found

@@ -41,13 +41,22 @@ def mean(values: Iterable[float]) -> float:
 def seed_means(gains: pd.DataFrame) -> pd.DataFrame:
     """The mean gain over the seeds of each data set; what is missing is not counted."""
     places, names = gains.index.get_level_values(0).factorize(sort=True)
-    values = gains.to_numpy(float)[np.argsort(places, kind="stable")]
+    order = np.argsort(places, kind="stable")
+    values = gains.to_numpy(float)[order]
     means = np.empty((len(names), values.shape[1]))
     start = 0
     for place, seeds in enumerate(np.bincount(places, minlength=len(names)).tolist()):
         block = values[start : start + seeds]
-        means[place] = [mean(column) for column in block.T.tolist()]
         start += seeds
+        there = ~np.isnan(block)
+        columns = np.where(there, block, 0.0).T.tolist()
+        try:
+            sums = [math.fsum(column) for column in columns]
+        except (OverflowError, ValueError):  # They are too large, or of both infinities.
+            means[place] = [mean(column) for column in block.T.tolist()]
+            continue
+        with np.errstate(invalid="ignore"):
+            means[place] = np.array(sums) / there.sum(axis=0)
     index = pd.Index(names, name=gains.index.names[0])
     return pd.DataFrame(means, index, gains.columns)
 

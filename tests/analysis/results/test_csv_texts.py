@@ -1,0 +1,58 @@
+"""Cells by Arrow are those by pandas, and what pandas refuses is refused."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from benchmark.analysis.results import csv_texts
+from benchmark.analysis.results.cells import numbers
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a,b\n1,2\n",
+        "a,b\r\n1,\r\n,2",
+        "\ufeffa,b\n1,2\n",
+        '"a",b\n"1, ""2""\n3",NA\n',
+        "a,a\nnull,''\n\n é ,\x00",
+        "a,b\n 1 ,2.50\n007,1e5\n",
+    ],
+)
+def test_the_cells_are_those_that_pandas_reads(text, tmp_path, monkeypatch):
+    path = tmp_path / "results.csv"
+    path.write_bytes(text.encode())
+    expected = csv_texts._by_pandas(path)
+    monkeypatch.setattr(csv_texts, "_by_pandas", lambda *_, rows: expected.iloc[:rows])
+    pd.testing.assert_frame_equal(csv_texts.texts(path), expected)
+
+
+@pytest.mark.parametrize("text", ['a,b\n1,"2\n', "a,b\n1,2,3\n1,2\n4,5,6,7\n"])
+def test_a_cut_or_ragged_file_is_refused(text, tmp_path):
+    path = tmp_path / "results.csv"
+    path.write_text(text)
+    with pytest.raises(pd.errors.ParserError):
+        csv_texts.texts(path)
+
+
+def test_bytes_that_are_not_utf_8_are_refused(tmp_path):
+    path = tmp_path / "results.csv"
+    path.write_bytes(b"a,b\n\xff,1\n")
+    with pytest.raises(UnicodeDecodeError):
+        csv_texts.texts(path)
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        (
+            ["1", "", "0.1", "1e-3", "nan", "-inf", "1e400"],
+            [1, None, 0.1, 0.001, None, -1e999, 1e999],
+        ),
+        ([" 1", "None", "+2", "NA", "0.30000000000000004"], [1, None, 2, None, 0.1 + 0.2]),
+    ],
+)
+def test_numbers_are_exact_with_and_without_spaces(cells, expected):
+    found = numbers(pd.Series(cells, dtype="str"), "a.csv")
+    pd.testing.assert_series_equal(found, pd.Series(expected, dtype=float))
