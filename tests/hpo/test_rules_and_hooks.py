@@ -356,3 +356,19 @@ def test_keys_without_effect(objective: dict[str, Any], said: str) -> None:
 def test_rules_with_effect_beside_python() -> None:
     rules = {"prune": "tps < 3", "failure": {"expression": "errors > 2"}, "restore": ["true"]}
     define(declared(PYTHON | rules | {"hook_time": 5}), Path())
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("p99 <= 200 and errors", "has '200 and errors', which is not a number"),
+        ("not p99 <= 3", "has 'not p99', which is not a number"),
+        ("p99 <= true", "has 'true', which is not a number"),
+        ("a) - (b <= 3", "has a wrong side: 'a) - (b' is not an expression"),
+    ],
+)
+def test_a_side_of_a_constraint_is_a_number(text: str, said: str) -> None:
+    with pytest.raises(StudyError) as caught:
+        define(declared(TRUE | {"constraints": [text]}), Path())
+    assert f"The constraint '{text}' {said}" in str(caught.value)
+    define(declared(TRUE | {"constraints": [text]}), Path(), stored=True)

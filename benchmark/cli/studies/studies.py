@@ -113,9 +113,9 @@ def _best(options: argparse.Namespace, run: Run, definition: StudyDefinition) ->
         found = [export.configuration(record) for record in records]
         report(options, found, [json.dumps(one, ensure_ascii=False) for one in found])
     elif options.format == "env":
-        report(options, None, export.as_environment(records[0]).splitlines())
+        report(options, None, export.as_environment(records[0]).split("\n")[:-1])
     else:
-        report(options, None, export.as_arguments(records[0], definition).splitlines())
+        report(options, None, export.as_arguments(records[0], definition).split("\n")[:-1])
     return 0
 
 

@@ -108,7 +108,7 @@ def read_objective(
         constraints=tuple(
             rule
             for text in _list(entry.get("constraints"), str, "constraints", faults)
-            if (rule := read_constraint(text, faults)) is not None
+            if (rule := read_constraint(text, faults, stored=stored)) is not None
         ),
         cost=read_expression(entry["cost"], "cost", faults) if "cost" in entry else None,
         **_repeats(entry, faults),

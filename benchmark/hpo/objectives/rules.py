@@ -110,8 +110,11 @@ def read_expression(
         return None
 
 
-def read_constraint(text: str, faults: list[str]) -> Expression | None:
-    """`p99 <= 200` as how far it is from being kept: p99 - 200, kept where that is <= 0."""
+def read_constraint(text: str, faults: list[str], *, stored: bool = False) -> Expression | None:
+    """`p99 <= 200` as how far it is from being kept: p99 - 200, kept where that is <= 0.
+
+    In a `stored` study a side may be what is refused in a new one.
+    """
     sides = re.fullmatch(r"([^<>=!]+)(<=|>=)([^<>=!]+)", text)
     if sides is None:
         faults.append(
@@ -120,6 +123,18 @@ def read_constraint(text: str, faults: list[str]) -> Expression | None:
         )
         return None
     left, sign, right = sides.groups()
+    for side in () if stored else (left, right):
+        try:
+            whole = Expression(side.strip())
+        except ExpressionError as error:
+            faults.append(f"The constraint '{text}' has a wrong side: {error}")
+            return None
+        if not whole.is_amount:
+            faults.append(
+                f"The constraint '{text}' has '{side.strip()}', which is not a number; write "
+                "several conditions as several constraints."
+            )
+            return None
     low, high = (left, right) if sign == "<=" else (right, left)
     found = read_expression(f"({low.strip()}) - ({high.strip()})", "constraints", faults, True)
     if found is not None:

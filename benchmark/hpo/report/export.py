@@ -121,8 +121,11 @@ def best_of(records: list[Record], definition: StudyDefinition) -> list[Record]:
     if len(signs) > 1 or not best:
         return best
     # Of the leaders that were measured again the fresh runs decide: they were not selected by luck.
+    # Before all of these have ended (Ctrl-C) they would select among some of the leaders.
     again = [record for record in good if record.labels.get(FRESH)]
-    if not best[0].labels.get(FRESH):
+    runs = definition.remeasure.runs if definition.remeasure else 0
+    is_whole = all(len(record.labels[FRESH]) >= runs for record in again)
+    if not best[0].labels.get(FRESH) or not is_whole:
         return best[:1]
     return [min(again, key=lambda record: fresh_score(record, signs[0]))]
 
@@ -241,14 +244,18 @@ def as_environment(record: Record) -> str:
     """A trial's tunables as lines NAME=value that a shell can read.
 
     A name that is not a shell variable's, such as `thread-pool.size`, is not changed: containers
-    accept it.
+    accept it. Its value is in one line, so that one with a line feed is a comment.
     """
     params = record.labels.get("params") or {}
-    quoted = (
-        f"{name}={shlex.quote(plain(value)) if _VARIABLE.fullmatch(name) else plain(value)}\n"
-        for name, value in params.items()
-    )
-    return "".join(quoted)
+    return "".join(f"{_assigned(name, plain(value))}\n" for name, value in params.items())
+
+
+def _assigned(name: str, text: str) -> str:
+    if _VARIABLE.fullmatch(name):
+        return f"{name}={shlex.quote(text)}"
+    if {"\n", "\r"} & {*text}:
+        return f"# '{name}' is {json.dumps(text)}, which has no place in a line of this file."
+    return f"{name}={text}"
 
 
 def as_arguments(record: Record, definition: StudyDefinition) -> str:

@@ -113,6 +113,12 @@ _COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.In: _holds,
     ast.NotIn: lambda left, right: not _holds(left, right),
 }
+_SIGNS: dict[type[ast.cmpop], tuple[str, str]] = {
+    ast.Lt: ("<", ">"),
+    ast.LtE: ("<=", ">="),
+    ast.Gt: (">", "<"),
+    ast.GtE: (">=", "<="),
+}
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "abs": abs,
     "min": min,
@@ -126,7 +132,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "floor": math.floor,
     "ceil": math.ceil,
 }
-_WORDS = {"true": True, "false": False, "null": None}
+WORDS = {"true": True, "false": False, "null": None}
 
 
 class Expression:
@@ -176,8 +182,18 @@ class Expression:
         self.names = frozenset(
             node.id
             for node in ast.walk(self._tree)
-            if isinstance(node, ast.Name) and node.id not in called and node.id not in _WORDS
+            if isinstance(node, ast.Name) and node.id not in called and node.id not in WORDS
         ).difference(self._quantities)
+
+    @property
+    def is_amount(self) -> bool:
+        """Whether it may be a number: no `and`, `or`, `not`, comparison, list, text or `true`."""
+        no = (ast.BoolOp, ast.Compare, ast.List, ast.Tuple, ast.Set)
+        tree = self._tree
+        is_not = isinstance(tree, ast.UnaryOp) and isinstance(tree.op, ast.Not)
+        is_word = isinstance(tree, ast.Name) and tree.id in WORDS and tree.id not in self.names
+        is_other = isinstance(tree, ast.Constant) and type(tree.value) not in (int, float)
+        return not (isinstance(tree, no) or is_not or is_word or is_other)
 
     def __repr__(self) -> str:
         return f"Expression({self.text!r})"
@@ -267,31 +283,36 @@ class Expression:
         }
         return {**names, **numbers, **self._quantities}
 
-    def compared(self) -> Iterator[tuple[str, Any]]:
-        """Each name that is compared with a constant for equality, and the constant.
+    def compared(self) -> Iterator[tuple[str, str, Any, Unit | None]]:
+        """Each name that is compared with a constant: by which sign, the constant, and its unit.
 
-        An element of a list is a constant of its own.
+        The name is on the left: `3 < x` is x > 3. An element of a list is a constant of its own,
+        and `!=` counts as `==`. A constant with a unit is in seconds, bytes or cores.
         """
         for node in ast.walk(self._tree):
             if not isinstance(node, ast.Compare):
                 continue
             sides = [node.left, *node.comparators]
             for sign, left, right in zip(node.ops, sides, sides[1:], strict=False):
-                if isinstance(sign, (ast.Eq, ast.NotEq)):
-                    yield from self._constants(left, right)
-                    yield from self._constants(right, left)
-                elif isinstance(sign, (ast.In, ast.NotIn)):
+                if isinstance(sign, (ast.In, ast.NotIn)):
                     among = right.elts if isinstance(right, (ast.List, ast.Tuple, ast.Set)) else []
                     for one in among:
-                        yield from self._constants(left, one)
+                        yield from self._constants(left, "==", one)
+                else:
+                    shown, mirrored = _SIGNS.get(type(sign), ("==", "=="))
+                    yield from self._constants(left, shown, right)
+                    yield from self._constants(right, mirrored, left)
 
-    def _constants(self, name: ast.expr, value: ast.expr) -> Iterator[tuple[str, Any]]:
+    def _constants(
+        self, name: ast.expr, sign: str, value: ast.expr
+    ) -> Iterator[tuple[str, str, Any, Unit | None]]:
         if not isinstance(name, ast.Name) or name.id not in self.names:
             return
-        if isinstance(value, ast.Constant):
-            yield name.id, value.value
-        elif isinstance(value, ast.Name) and value.id in _WORDS and value.id not in self.names:
-            yield name.id, _WORDS[value.id]
+        inner = value.operand if isinstance(value, ast.UnaryOp) else value
+        named = inner.id if isinstance(inner, ast.Name) else ""
+        if isinstance(inner, ast.Constant) or (named and named not in self.names):
+            found = _evaluate(value, self._quantities)
+            yield name.id, sign, found, self._quantity_units.get(named)
 
     def number(self, names: Mapping[str, Any], units: Mapping[str, Unit] | None = None) -> float:
         """The value as a finite number.
@@ -345,7 +366,7 @@ def _evaluate(node: ast.expr, names: Mapping[str, Any]) -> Any:  # noqa: PLR0911
         case ast.Constant():
             return _small(node.value)
         case ast.Name():
-            return _small(names[node.id]) if node.id in names else _WORDS[node.id]
+            return _small(names[node.id]) if node.id in names else WORDS[node.id]
         case ast.BinOp():
             left, right = _evaluate(node.left, names), _evaluate(node.right, names)
             return _small(_BINARY[type(node.op)](left, right))

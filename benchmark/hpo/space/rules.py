@@ -10,10 +10,10 @@ import contextlib
 import re
 from typing import TYPE_CHECKING, Any
 
-from benchmark.hpo.space.expressions import Expression, ExpressionError
+from benchmark.hpo.space.expressions import WORDS, Expression, ExpressionError
 from benchmark.hpo.space.search_space import LARGEST_GRID, SpaceError
 from benchmark.hpo.space.spelling import meant
-from benchmark.hpo.space.units import UnitError, in_unit
+from benchmark.hpo.space.units import UnitError, from_base, in_unit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -51,8 +51,13 @@ def read_forbidden(
     tunables: Sequence[Tunable],
     units: Mapping[str, Unit],
     faults: list[str],
+    *,
+    stored: bool = False,
 ) -> tuple[Expression, ...]:
-    """Rules as expressions, or as a combination of values `{gc: G1, heap: 512}`."""
+    """Rules as expressions, or as a combination of values `{gc: G1, heap: 512}`.
+
+    In a `stored` study a key may be `true`, `false` or `null`, which an earlier version compared.
+    """
     if not isinstance(entries, list):
         faults.append("'forbidden' must be a list of expressions over tunables.")
         return ()
@@ -65,7 +70,8 @@ def read_forbidden(
                 "tunable with letters, digits and '_'."
             )
             continue
-        foreign = [name for name in entry if name not in names] if _maps(entry) else []
+        known = {*names, *(WORDS if stored else ())}
+        foreign = [name for name in entry if name not in known] if _maps(entry) else []
         if foreign:
             faults.append(
                 f"'forbidden' references '{foreign[0]}', which is not a tunable; "
@@ -125,10 +131,31 @@ def without_effect(space: Space, combinations: Any) -> Iterator[str]:
     rules = [rule for rule in space.forbidden if rule.text in written]
     rules += [tunable.when for tunable in space.tunables if tunable.when is not None]
     for rule in rules:
-        for name, value in rule.compared():
+        for name, sign, value, unit in rule.compared():
             tunable = tunables[name]
-            if tunable.kind == "categorical" and not tunable.admits(value):
-                yield _never(f"'{rule.text}' compares '{name}' with {value!r}", tunable)
+            if unit is not None and (tunable.unit is None or tunable.unit.base != unit.base):
+                continue  # what can be compared is checked with the values
+            number = (
+                value if unit is None or tunable.unit is None else from_base(value, tunable.unit)
+            )
+            if not _may_hold(tunable, sign, number):
+                shown = (
+                    repr(value)
+                    if unit is None
+                    else f"{number} {tunable.unit and tunable.unit.name}"
+                )
+                yield _never(f"'{rule.text}' compares '{name}' with {shown}", tunable)
+
+
+def _may_hold(tunable: Tunable, sign: str, value: Any) -> bool:
+    """Whether a comparison can be true for a value of the tunable; `!=` is told as `==`."""
+    if sign == "==":
+        return tunable.admits(value)
+    if tunable.kind == "categorical" or type(value) not in (int, float):
+        return True  # whether these can be compared is checked with the values
+    low, high = tunable.low or 0, tunable.high or 0
+    holds = {"<": low < value, "<=": low <= value, ">": high > value, ">=": high >= value}
+    return bool(holds[sign])
 
 
 def _never(begin: str, tunable: Tunable) -> str:

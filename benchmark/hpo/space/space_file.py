@@ -43,8 +43,10 @@ _LARGEST_EXACT = 2**53
 _NAME = re.compile(r"[^\s{}=]{1,200}")
 
 
-def read_space(values: Mapping[str, Any]) -> Space:
+def read_space(values: Mapping[str, Any], *, stored: bool = False) -> Space:
     """The space of a study file: its keys tunables, layers, forbidden and initial.
+
+    One that is `stored` may have rules that are refused in a new one.
 
     Raises:
         SpaceError: the message lists every fault, a line each.
@@ -60,7 +62,7 @@ def read_space(values: Mapping[str, Any]) -> Space:
         faults.append("The space has no tunables; declare at least one under 'tunables'.")
     names = _names(declared)
     forbidden = rules.read_forbidden(
-        values.get("forbidden") or [], names, tunables, _units(declared), faults
+        values.get("forbidden") or [], names, tunables, _units(declared), faults, stored=stored
     )
     space = Space(tuple(tunables), forbidden)
     if not faults:

@@ -261,7 +261,7 @@ def _space(values: Mapping[str, Any], faults: list[str], *, stored: bool) -> Spa
             faults.append("'forbidden' and 'initial' need declared tunables; declare them.")
         return Space(())
     try:
-        space = read_space(values)
+        space = read_space(values, stored=stored)
     except SpaceError as error:
         faults += str(error).splitlines()
         return Space(())

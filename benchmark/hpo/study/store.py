@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark import __version__
 from benchmark.errors import ConditionsDifferError
+from benchmark.hpo.objectives.objective import HOOKS
 from benchmark.hpo.space.spelling import meant
 from benchmark.records import results
 from benchmark.records.results import utc_now
@@ -26,8 +27,9 @@ _FREE = (
     *("secrets", "remeasure", "safe"),
     *("tune_layers", "layer_trials", "trials_per_task", "max_parallelism"),
 )
-# The choices 1 and 1.0 are different points; a limit of 1 s is one of 1.0 s.
-_EXACT = ("choices",)
+# The choices 1 and 1.0 are different points, and different words of a command; a limit of 1 s is
+# one of 1.0 s.
+EXACT = ("choices", "command", *HOOKS, "environment", "params")
 
 
 def run_name(study: str) -> str:
@@ -94,7 +96,7 @@ def check_same(run: Run, manifest: Manifest) -> None:
     differing = [
         key
         for key in sorted({*old, *new})
-        if key not in _FREE and not same_values(old.get(key), new.get(key), _EXACT)
+        if key not in _FREE and not same_values(old.get(key), new.get(key), EXACT)
     ]
     other = _other_files(before.get("files") or {}, now.get("files") or {})
     differing += [

@@ -35,6 +35,7 @@ from benchmark.hpo.study.deletion import forget_trial
 from benchmark.hpo.study.program_check import check_startable
 from benchmark.hpo.study.safety import DRIFT, Safety
 from benchmark.hpo.study.store import (
+    EXACT,
     check_same,
     journal_path,
     manifest_of,
@@ -169,7 +170,7 @@ class Study(ShownStudy):
         mine = {key: v for key, v in known.items() if "objective" not in given or key != "pruner"}
         is_kept = not {"tunables", "forbidden", "objective"} & given.keys()
         definition = define(mine | given, Path(), f"Study '{name}'", stored=is_kept)
-        if given.get("objective", known["objective"]) != known["objective"]:
+        if not same_values(given.get("objective", known["objective"]), known["objective"], EXACT):
             if known["objective"] != EXTERNAL:
                 raise StudyError(
                     f"Study '{name}' has a command of its own; --command is for one that a "

@@ -329,9 +329,7 @@ def _read(trial: Trial, ran: Ran) -> dict[str, float]:
     units: dict[str, Unit] = {}
     measuring = trial.definition.objective.measuring
     metrics = measuring.read(ran.folder, ran.stdout, trial.texts, units, ran.window)
-    for name, unit in units.items():
-        if trial.units.setdefault(name, unit) != unit:
-            raise MeasureError(f"'{name}' has different units in the repeats of the trial.")
+    trial.add_units(metrics, units)
     return metrics
 
 

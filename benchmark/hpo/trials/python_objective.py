@@ -21,6 +21,7 @@ from benchmark.hpo.samplers.algorithms import LEARNS_PRUNED, portable_sampler, p
 from benchmark.hpo.sandboxed import python_trial
 from benchmark.hpo.spec.safe import LIMIT
 from benchmark.hpo.spec.stop_rules import STOPS
+from benchmark.hpo.trials.trial_record import medians
 from benchmark.records.results import Cause, Record
 
 if TYPE_CHECKING:
@@ -170,6 +171,10 @@ def measured(trial: Trial) -> dict[str, float] | Record:
     for key in KEPT:
         if said.get(key):
             trial.labels[key] = said[key]
+    for key, runs in (("user_attrs", trial.attr_runs), ("intermediate", trial.step_runs)):
+        runs.append(said.get(key) or {})
+        if any(runs):
+            trial.labels[key] = medians(runs)
     trial.params |= said.get("params") or {}
     trial.constraint_runs.append(_constraints(said))
     if trial.constraints:

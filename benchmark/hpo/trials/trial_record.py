@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from benchmark.hpo.objectives.metrics.csv_rows import plain_name
-from benchmark.hpo.objectives.metrics.measuring import BARE
+from benchmark.hpo.objectives.metrics.measuring import BARE, MeasureError
 from benchmark.hpo.space.expressions import ExpressionError, same
 from benchmark.records.results import Cause, Record, failure
 
@@ -28,7 +28,9 @@ class Trial:
 
     `labels` are what the record says beside metrics: `intermediate`, `distributions` and the like;
     `texts` is what was found where a metric belongs and is no number; `units` are those of metrics
-    that have one; `constraint_runs` what a Python objective set by name, in each run.
+    that have one, `seen_units` those of the values of earlier runs, None of a number alone;
+    `constraint_runs`, `attr_runs` and `step_runs` what a Python objective set by name, and
+    reported, in each run.
     """
 
     task: Task
@@ -38,7 +40,10 @@ class Trial:
     labels: dict[str, Any] = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)
     units: dict[str, Unit] = field(default_factory=dict)
+    seen_units: dict[str, Unit | None] = field(default_factory=dict)
     constraint_runs: list[dict[str, float]] = field(default_factory=list)
+    attr_runs: list[dict[str, Any]] = field(default_factory=list)
+    step_runs: list[dict[str, Any]] = field(default_factory=list)
     seconds: float = 0.0
     peak_mb: float | None = None
 
@@ -50,11 +55,20 @@ class Trial:
     @property
     def constraints(self) -> dict[str, float]:
         """The median of each constraint over the runs that set it."""
-        names = {name: None for run in self.constraint_runs for name in run}
-        return {
-            name: statistics.median(run[name] for run in self.constraint_runs if name in run)
-            for name in names
-        }
+        return medians(self.constraint_runs)
+
+    def add_units(self, metrics: Mapping[str, float], units: Mapping[str, Unit]) -> None:
+        """The units of a run's metrics.
+
+        Raises:
+            MeasureError: a metric has another unit than in an earlier run, or one of both has none.
+        """
+        for name, value in metrics.items():
+            unit = units.get(name)
+            # A 0 needs no unit.
+            if (unit or value) and self.seen_units.setdefault(name, unit) != unit:
+                raise MeasureError(f"'{name}' has different units in the repeats of the trial.")
+        self.units |= units
 
     def ran(self, outcome: Outcome) -> None:
         """Another run of the objective has ended."""
@@ -181,6 +195,16 @@ class Trial:
             "baseline_memory_mb": self.outcome.baseline_memory_mb,
             "sandbox": self.outcome.sandbox,
         }
+
+
+def medians(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The median of each number over the runs that have it; of anything else the last."""
+    found: dict[str, Any] = {}
+    for name in dict.fromkeys(name for run in runs for name in run):
+        values = [run[name] for run in runs if name in run]
+        numbers = all(type(value) in (int, float) and math.isfinite(value) for value in values)
+        found[name] = statistics.median(values) if numbers else values[-1]
+    return found
 
 
 def named(metrics: Mapping[str, float], params: Mapping[str, Any]) -> dict[str, Any]:
