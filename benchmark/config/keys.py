@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Annotated, Any, Literal
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, model_validator
 
 from benchmark.config.method_options import (
     AwsOptions,
@@ -43,10 +44,8 @@ def _framework(text: str) -> str:
     return text
 
 
-class FrameworkEntry(BaseModel):
+class FrameworkEntry(BaseModel, extra="forbid", frozen=True, populate_by_name=True):
     """A framework of the run; `label` is its name in the results."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
     name: Annotated[str, AfterValidator(_framework)]
     """A framework, or `NAME@VERSION`."""
@@ -68,10 +67,8 @@ class FrameworkEntry(BaseModel):
         return self.label or self.name
 
 
-class OwnMetric(BaseModel):
+class OwnMetric(BaseModel, extra="forbid", frozen=True):
     """A metric of the user's own: `function` is `file.py:name` or `package.module:name`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
     """Its name in the results."""
@@ -170,10 +167,8 @@ def _seeds(value: Any) -> Any:
     return value
 
 
-class Config(BaseModel):
+class Config(BaseModel, extra="forbid", frozen=True):
     """Every key of batch.config. Times are in seconds, memory in MB, cost in USD."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     studies: Annotated[list[Any], BeforeValidator(_studies)] = [
         [130, "regression"],
@@ -299,3 +294,19 @@ class Config(BaseModel):
         if "/" not in root and root not in (".", ".."):
             root = f"s3://{root}"
         return root.rstrip("/") + "/" + (self.s3_folder or "")
+
+
+def model_at(path: Sequence[str]) -> type[BaseModel]:
+    """The model of the values at a key and the keys within it; the innermost one that has one."""
+    model: type[BaseModel] = Config
+    for name in path:
+        field = model.model_fields.get(name)
+        model = next(_models(field.annotation), model) if field else model
+    return model
+
+
+def _models(kind: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        yield kind
+    for part in get_args(kind):
+        yield from _models(part)

@@ -14,34 +14,21 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from benchmark.config.cache import CACHE_VARIABLE
-from benchmark.config.keys import (
-    TYPES,
-    Config,
-    FrameworkEntry,
-    OwnMetric,
-)
-from benchmark.config.method_options import (
-    AwsOptions,
-    KubernetesOptions,
-    MetaflowOptions,
-    PilotOptions,
-    RayOptions,
-    SlurmOptions,
-)
+from benchmark.config.keys import TYPES, Config, model_at
 from benchmark.errors import ConfigError
 from benchmark.files import json_text
 from benchmark.files.input_files import read_input
 from benchmark.files.value_faults import correction
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from pydantic_core import ErrorDetails
 
-__all__ = ["PREFIX", "QUICKSTART", "TYPES", "Config", "LoadedConfig", "SlurmOptions", "load_config"]
+__all__ = ["PREFIX", "QUICKSTART", "TYPES", "Config", "LoadedConfig", "load_config"]
 
 PREFIX = "AUTOML_BENCHMARK_"
 DEFAULT_FILE = "batch.config"
@@ -58,10 +45,8 @@ QUICKSTART: dict[str, Any] = {
 }
 
 
-class LoadedConfig(BaseModel):
+class LoadedConfig(BaseModel, frozen=True):
     """A configuration and its sources."""
-
-    model_config = ConfigDict(frozen=True)
 
     values: Config
     quickstart: bool
@@ -195,7 +180,7 @@ def _sentence(error: ValidationError, places: Mapping[str, str], file: str) -> s
         elif fault["type"] == "extra_forbidden":
             name = str(fault["loc"][-1])
             within = tuple(map(str, fault["loc"][1:-1]))
-            sentences.append(f"{place}: '{key}': {_unknown_inside(name, key, within)}")
+            sentences.append(f"{place}: '{key}': {_unknown_inside(name, (key, *within))}")
         elif fault["type"] == "missing":
             outer = "".join(f"[{json.dumps(part)}]" for part in fault["loc"][1:-1])
             sentences.append(f"{place}: '{key}{outer}' has no '{fault['loc'][-1]}'; add it.")
@@ -217,19 +202,9 @@ def _is_secret(key: str, fault: ErrorDetails) -> bool:
     return is_preamble or (field is not None and not field.repr)
 
 
-def _unknown_inside(name: str, key: str, inside: tuple[str, ...] = ()) -> str:
+def _unknown_inside(name: str, path: Sequence[str]) -> str:
     """The message for an unknown name in a part of a key's value."""
-    models: dict[str, type[BaseModel]] = {
-        "frameworks": FrameworkEntry,
-        "slurm": SlurmOptions,
-        "metaflow": MetaflowOptions,
-        "kubernetes": KubernetesOptions,
-        "ray": RayOptions,
-        "aws": AwsOptions,
-    }
-    model = models.get(key, OwnMetric)
-    if inside == ("pilot",):
-        model = PilotOptions
+    model = model_at(path)
     fields = [field.alias or known for known, field in model.model_fields.items()]
     near = difflib.get_close_matches(name, fields, n=1, cutoff=0.5)
     hint = f"did you mean '{near[0]}'?" if near else f"it takes {', '.join(fields)}."

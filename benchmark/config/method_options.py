@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, Field
 
-from benchmark.config.value_types import LARGEST, Count, Number, Switch, Text, Word, no_boolean
+from benchmark.config.value_types import (
+    LARGEST,
+    Count,
+    Number,
+    Switch,
+    Text,
+    Word,
+    no_boolean,
+)
 
 
-class PilotOptions(BaseModel):
+class PilotOptions(BaseModel, extra="forbid", frozen=True):
     """Allocations in which workers pull tasks: `jobs` at once, each of `nodes` nodes."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     jobs: Count = 1
     """Allocations at once."""
@@ -32,10 +38,8 @@ def _lines(value: Any) -> Any:
     return value.splitlines() if isinstance(value, str) else value
 
 
-class SlurmOptions(BaseModel):
+class SlurmOptions(BaseModel, extra="forbid", frozen=True):
     """Options for Slurm besides cores, memory and time. Seconds and MB."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     partition: Text = None
     """As in `sbatch`."""
@@ -72,10 +76,8 @@ class SlurmOptions(BaseModel):
     """The allocations in which workers pull tasks."""
 
 
-class MetaflowOptions(BaseModel):
+class MetaflowOptions(BaseModel, extra="forbid", frozen=True):
     """Options for Metaflow besides its own configuration."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     namespace: Text = None
     """The namespace of the runs, which are tagged with it. Unset: Metaflow's own."""
@@ -85,10 +87,8 @@ class MetaflowOptions(BaseModel):
     """Deploy the flow of such a study first, if it is not deployed."""
 
 
-class KubernetesOptions(BaseModel):
+class KubernetesOptions(BaseModel, extra="forbid", frozen=True):
     """What is asked of Kubernetes in addition to cores, memory and time. Seconds and MB."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     image: Text = None
     """The image of the pods: complete (`NAME:TAG`, `NAME@sha256:…`), or a repository that
@@ -122,10 +122,8 @@ class KubernetesOptions(BaseModel):
     """Seconds after which Kubernetes removes a finished job whose driver never came back."""
 
 
-class RayOptions(BaseModel):
+class RayOptions(BaseModel, extra="forbid", frozen=True):
     """What is asked of Ray in addition to cores and memory."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     address: Text = None
     """The cluster, `HOST:PORT` or `auto`; unset: the variable RAY_ADDRESS."""
@@ -139,10 +137,8 @@ class RayOptions(BaseModel):
     """MB requested in addition to `memory`, for the harness."""
 
 
-class AwsOptions(BaseModel):
+class AwsOptions(BaseModel, extra="forbid", frozen=True):
     """What machines on AWS have besides their type. `init-compute --create` uses it."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     subnets: list[Annotated[str, Field(pattern=r"^subnet-[0-9a-f]+$")]] = []
     """Subnets of the machines, all in one VPC; unset: those of the default VPC that are the default

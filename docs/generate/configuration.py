@@ -5,34 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from benchmark.config.cache import CACHE_VARIABLE
-from benchmark.config.keys import (
-    Config,
-    FrameworkEntry,
-    OwnMetric,
-)
+from benchmark.config.keys import Config, model_at
 from benchmark.config.loading import PREFIX, QUICKSTART
-from benchmark.config.method_options import (
-    AwsOptions,
-    KubernetesOptions,
-    MetaflowOptions,
-    PilotOptions,
-    RayOptions,
-    SlurmOptions,
-)
 from docs.generate.markdown import NOTE, code, table, texts_of, words
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
 _INNER = {
-    "An entry of frameworks": FrameworkEntry,
-    "A metric of your own": OwnMetric,
-    "The keys of slurm": SlurmOptions,
-    "The keys of pilot, within slurm": PilotOptions,
-    "The keys of metaflow": MetaflowOptions,
-    "The keys of kubernetes": KubernetesOptions,
-    "The keys of ray": RayOptions,
-    "The keys of aws": AwsOptions,
+    "An entry of frameworks": model_at(["frameworks"]),
+    "A metric of your own": model_at(["metric"]),
+    "The keys of slurm": model_at(["slurm"]),
+    "The keys of pilot, within slurm": model_at(["slurm", "pilot"]),
+    **{f"The keys of {key}": model_at([key]) for key in ("metaflow", "kubernetes", "ray", "aws")},
 }
 
 
