@@ -5,19 +5,16 @@ Every module below is imported only by the command that needs it, so that `--hel
 
 from __future__ import annotations
 
+import argparse
 import errno
 import importlib
 import os
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from benchmark.cli.commands import COMMANDS
 from benchmark.cli.parser import parse
-
-if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Callable, Sequence
 
 __all__ = ["COMMANDS", "main"]
 

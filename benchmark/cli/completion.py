@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from benchmark.cli.parser import make_parser
 from benchmark.config.extras import install
 from benchmark.errors import BenchmarkError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _FOLDERS = ("FOLDER", "DIR")
 _FILES = ("FILE", "F")

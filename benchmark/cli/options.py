@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 import math
-from argparse import ArgumentTypeError
-from typing import TYPE_CHECKING, Any
+from argparse import ArgumentParser, ArgumentTypeError, _ArgumentGroup
+from collections.abc import Callable
+from typing import Any
 
-if TYPE_CHECKING:
-    from argparse import ArgumentParser, _ArgumentGroup
-    from collections.abc import Callable
-
-    Options = ArgumentParser | _ArgumentGroup
+Options = ArgumentParser | _ArgumentGroup
 
 
 def flag(command: Options, name: str, text: str) -> None:

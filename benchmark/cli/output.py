@@ -6,20 +6,18 @@ report(options, {"tasks": 4}, ["4 tasks"])          # standard output: --json or
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import json
 import math
 import shutil
 import sys
 import textwrap
-from typing import TYPE_CHECKING, Any, TextIO
+from collections.abc import Iterable
+from typing import Any, TextIO
 
 from benchmark.errors import BenchmarkError
 from benchmark.files.safe_text import for_terminal
-
-if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Iterable
 
 
 def report(options: argparse.Namespace, facts: Any, lines: Iterable[str]) -> None:

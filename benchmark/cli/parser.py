@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import difflib
+from collections.abc import Mapping, Sequence
 from pathlib import PurePath
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 from benchmark import __version__
 from benchmark.cli.commands import (
@@ -22,9 +23,6 @@ from benchmark.cli.commands import (
 from benchmark.cli.options import each, flag, value
 from benchmark.cli.studies import arguments as study_arguments
 from benchmark.config.extras import program
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
 
 _NAME = PurePath(program()).name
 _HELP = "\n".join(

@@ -5,16 +5,12 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Iterator, Mapping
+from typing import Any, Self
 
 from benchmark.cli.output import notice
 from benchmark.files.safe_text import for_terminal
-from benchmark.records.record import Cause
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from benchmark.records.record import Record
+from benchmark.records.record import Cause, Record
 
 
 class Bar:

@@ -9,18 +9,16 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from benchmark.cli.output import notice
-from benchmark.config.loading import load_config
+from benchmark.config.loading import Config, LoadedConfig, load_config
 from benchmark.errors import AbsentStoreError, ConfigError, StoreError
 from benchmark.files import json_text
 from benchmark.runs import select
-from benchmark.store import open_store
+from benchmark.store import Store, open_store
 
 if TYPE_CHECKING:
     import argparse
 
-    from benchmark.config.loading import Config, LoadedConfig
     from benchmark.runs.plan import Narrowing, Plan
-    from benchmark.store import Store
 
 _OF_A_RUN = (
     *("frameworks", "studies", "datasets", "seeds", "split", "metric", "frameworks_path"),

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 from benchmark.compute import submissions
 from benchmark.compute.cluster import (
+    Cluster,
     ClusterError,
+    Element,
     Pace,
     Request,
     TooManyError,
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from benchmark.compute.cluster import Cluster, Element
     from benchmark.compute.submissions import Submission
     from benchmark.config.loading import Config
     from benchmark.config.method_options import SlurmOptions

@@ -17,7 +17,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self, overload
 
@@ -26,8 +26,6 @@ from benchmark.records import results
 from benchmark.records.results import Cause, Record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
-
     from benchmark.config.loading import Config
     from benchmark.records.tasks import Run, Task
 

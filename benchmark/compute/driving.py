@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.execution.work import SUSPECT
 from benchmark.records import results
-from benchmark.records.results import Cause
+from benchmark.records.results import Cause, Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from benchmark.records.results import Record
     from benchmark.records.tasks import Run
     from benchmark.store import Store
 

@@ -14,14 +14,13 @@ from benchmark.compute.dispatcher import account
 from benchmark.compute.waiting import WaitingDispatcher
 from benchmark.records import results
 from benchmark.records.layout import OUT
-from benchmark.records.results import Cause
+from benchmark.records.results import Cause, Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from benchmark.compute.submissions import Submission
     from benchmark.config.loading import Config
-    from benchmark.records.results import Record
     from benchmark.records.tasks import Run
 
 

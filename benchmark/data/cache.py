@@ -14,12 +14,13 @@ import contextlib
 import fcntl
 import os
 import secrets
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from benchmark.config.cache import CACHE_VARIABLE
-from benchmark.data.datasets import READER
+from benchmark.data.datasets import READER, Dataset
 from benchmark.data.packed import (
     DESCRIPTION,
     ENDINGS,
@@ -30,11 +31,6 @@ from benchmark.data.packed import (
     unpack,
 )
 from benchmark.errors import DataError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from benchmark.data.datasets import Dataset
 
 
 @dataclass(frozen=True, eq=False)

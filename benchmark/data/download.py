@@ -14,19 +14,16 @@ import shutil
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 from http.client import HTTPException
-from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any
+from pathlib import Path, PurePosixPath
+from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from benchmark.data.cache import DataCache, write_whole
 from benchmark.errors import DataError, StoreError
 from benchmark.files.input_files import check_regular
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
 
 SCHEMES = ("http", "https", "s3")
 SILENCE_S = 60.0

@@ -6,17 +6,15 @@ table = retyped(table, Reading(columns={"zip": "category", "day": "date"}), "sal
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from benchmark.data import exact, targets
 from benchmark.errors import DataError
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
 
 
 @dataclass(frozen=True)

@@ -11,14 +11,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from benchmark.data.datasets import Dataset
 from benchmark.data.folds import Folds
 from benchmark.errors import DataError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
 
 TABLE, SPLITS, DESCRIPTION = ".parquet", ".splits.parquet", ".json"
 ENDINGS = (TABLE, SPLITS, DESCRIPTION)

@@ -24,7 +24,7 @@ from benchmark.data.embedded_suite import FOLDER, SUITES
 from benchmark.data.openml.fetch import PARALLEL, PATIENCE_S, Job, fetch, is_reference, openml_cache
 from benchmark.data.openml.file import OpenMLFile
 from benchmark.data.own import source as own
-from benchmark.data.own.declarations import declared
+from benchmark.data.own.declarations import Declaration, declared
 from benchmark.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
     from benchmark.config.loading import Config
     from benchmark.data.datasets import Dataset
-    from benchmark.data.own.declarations import Declaration
 
 __all__ = [
     "FOLDER",

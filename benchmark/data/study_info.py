@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import csv
 import io
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
 
 from benchmark.data.cache import write_whole
 from benchmark.errors import BenchmarkError
 from benchmark.files.safe_text import guarded_cell
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
 
 CLASSIC = ("DATASET_ID", "DATASET_NAME", "ROWS", "FEATURES", "CLASSES")
 COLUMNS = (

@@ -6,7 +6,7 @@ import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from benchmark.data import exact
+from benchmark.data import Dataset, Split, exact
 from benchmark.execution.metric_values import UnusablePredictions, evaluate
 from benchmark.execution.task_files import TaskFileError, read_left, read_object
 from benchmark.execution.worker.inference import BATCHES, TIMING
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     import pyarrow
     from numpy.typing import NDArray
 
-    from benchmark.data import Dataset, Split
     from benchmark.execution.work import Outcome
 
 

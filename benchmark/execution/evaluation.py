@@ -14,7 +14,7 @@ from benchmark.errors import DataError, SetupError
 from benchmark.execution import metrics, own_metric
 from benchmark.execution.answer import is_time, read_answer, read_inference
 from benchmark.execution.metric_values import UnusablePredictions
-from benchmark.execution.shared_tables import SharedTables
+from benchmark.execution.shared_tables import Parts, SharedTables
 from benchmark.execution.work import Limits, Outcome, Work
 from benchmark.files.safe_text import plain_text
 from benchmark.records.layout import dataset_path
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from benchmark.data import Dataset
-    from benchmark.execution.shared_tables import Parts
     from benchmark.records.tasks import Run, Task
 
 _LEADERBOARD_ROWS = 200

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.errors import ConfigError
 from benchmark.execution.metrics import METRICS
-from benchmark.execution.work import Limits, Work
+from benchmark.execution.work import Limits, Outcome, Work
 from benchmark.files.input_files import read_input
 from benchmark.records.results import Cause
 
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
     from benchmark.data import Dataset
     from benchmark.execution.answer import Answer
-    from benchmark.execution.work import Outcome
 
 LIMIT_S = 60.0
 LARGEST_SOURCE = 256 * 1024

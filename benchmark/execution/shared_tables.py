@@ -13,8 +13,10 @@ the target of the training rows only. What a task is given names no file with th
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -25,10 +27,6 @@ from benchmark.data.folds import Folds
 from benchmark.data.splits import Split, split
 from benchmark.errors import DataError
 from benchmark.execution.sandbox.shared import SharedFolders
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
 
 _TABLE, _DESCRIPTION, _FOLDS = "table.arrow", "description.json", "folds.parquet"
 _FEATURES, _TARGET, _ROWS = "features.arrow", "target.arrow", "rows.npz"

@@ -10,13 +10,11 @@ import json
 import math
 import os
 import stat
-from typing import TYPE_CHECKING, Any, NoReturn
+from pathlib import Path
+from typing import Any, NoReturn
 
 from benchmark.errors import BenchmarkError
 from benchmark.files.safe_text import plain_text
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 _MB = 2**20
 

@@ -6,10 +6,7 @@ import errno
 import io
 import os
 import stat
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from pathlib import Path
 
 
 def read_bytes(path: str | Path) -> bytes:

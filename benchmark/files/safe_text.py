@@ -11,10 +11,8 @@ have no UTF-8 form. Tabs and line feeds are kept.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from collections.abc import Iterable
+from typing import Any
 
 LONGEST_TEXT = 2000
 _CONTROL = re.compile(

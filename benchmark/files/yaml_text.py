@@ -15,14 +15,12 @@ expansion is limited.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Hashable
+from typing import Any
 
 import yaml
 
 from benchmark.files.json_text import BYTE_ORDER_MARK
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
 
 LARGEST = 1_000_000
 

@@ -11,17 +11,14 @@ import json
 import os
 import re
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from benchmark.config.cache import cache_folder
 from benchmark.errors import SetupError
 from benchmark.files.removal import clear
 from benchmark.frameworks.environments import READY
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
 
 
 @dataclass(frozen=True)

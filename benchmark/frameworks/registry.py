@@ -10,18 +10,16 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from benchmark.config.plugins import FRAMEWORKS, extensions
 from benchmark.errors import BenchmarkError
 from benchmark.files.input_files import read_input
 from benchmark.frameworks.framework import FOLDER, Framework
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
 
 FILE = "framework.toml"
 _NOT_KEYS = ("folder", "environment_folder", "lock_file", "pinned")

@@ -7,13 +7,10 @@ import re
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from benchmark.errors import SetupError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 
 def find_uv() -> Path:

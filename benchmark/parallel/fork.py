@@ -16,12 +16,10 @@ import signal
 import sys
 import threading
 import warnings
-from typing import TYPE_CHECKING, NoReturn
+from collections.abc import Callable, Iterator
+from typing import NoReturn
 
 from benchmark.execution.machine.cores import usable_cores
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 
 def processes() -> int:

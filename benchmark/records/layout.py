@@ -13,11 +13,9 @@ from __future__ import annotations
 import functools
 import hashlib
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple
 from urllib.parse import quote, unquote
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 OUT, ATTEMPTS, TASKS, PREDICTIONS = "out", "attempts", "tasks", "predictions"
 ARTIFACTS, DELETED = "artifacts", "deleted"

@@ -18,14 +18,13 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.errors import NewerRecordError, StoreError
 from benchmark.records import packed_records
-from benchmark.records.layout import ATTEMPTS, OUT, PREDICTIONS
+from benchmark.records.layout import ATTEMPTS, OUT, PREDICTIONS, AttemptPlace
 from benchmark.records.record import Cause, Record, failure, host_facts, utc_now
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from benchmark.records.layout import AttemptPlace
     from benchmark.records.tasks import Run, Task
 
 __all__ = ["Attempt", "AttemptIndex", "Cause", "Record", "failure", "host_facts", "utc_now"]

@@ -12,7 +12,7 @@ from benchmark.frameworks import of_entry
 from benchmark.frameworks.building import build_all
 from benchmark.records import results
 from benchmark.runs import select
-from benchmark.runs.plan import Plan, existing, plan
+from benchmark.runs.plan import Draft, Plan, existing, plan
 from benchmark.store import open_store
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from benchmark.records.results import Cause
     from benchmark.records.tasks import Run, Task
     from benchmark.runs.early_stop.until import Until
-    from benchmark.runs.plan import Draft
 
 # More classes than nearly every data set of the published suites has.
 MANY_CLASSES = 100

@@ -13,19 +13,14 @@ import contextlib
 import json
 import os
 import re
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
 
 from benchmark.compute.driving import driving
 from benchmark.errors import BenchmarkError, StoreError
 from benchmark.records.tasks import Manifest
-from benchmark.store import FolderStore
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-
-    from benchmark.store import Store
+from benchmark.store import FolderStore, Store
 
 MANIFEST = "manifest.json"
 # framework/dataset/seed, the number of a trial, or a repeat that confirms one

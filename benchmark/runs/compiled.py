@@ -13,20 +13,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.analysis.results.amlb_form import parameters
-from benchmark.execution.metrics import chosen
+from benchmark.execution.metrics import Metric, chosen
 from benchmark.execution.worker.inference import BATCHES
 from benchmark.files.output_files import place_of
 from benchmark.files.safe_text import safe_row
 from benchmark.parallel import record_reader
 from benchmark.records import results
-from benchmark.records.results import Cause
+from benchmark.records.results import Cause, Record
 from benchmark.runs.early_stop import until as early_stop
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from benchmark.execution.metrics import Metric
-    from benchmark.records.results import Record
     from benchmark.records.tasks import Cell, Run
 
 CLASSIC = ("ID", "MODEL", "DATASET_ID", "TYPE", "SEED", "MSE", "R2_SCORE", "LOGLOSS", "F1_SCORE")

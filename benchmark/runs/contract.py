@@ -18,7 +18,7 @@ from benchmark.config.loading import Config
 from benchmark.errors import BenchmarkError, SetupError
 from benchmark.execution import metrics
 from benchmark.files.input_files import read_input
-from benchmark.frameworks import locks
+from benchmark.frameworks import Framework, locks
 from benchmark.frameworks.environments import ensure, verify
 from benchmark.records import results
 from benchmark.runs.execute import execute
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
     import pyarrow
 
-    from benchmark.frameworks import Framework
     from benchmark.records.results import Record
     from benchmark.records.tasks import Run
 

@@ -15,10 +15,9 @@ from benchmark.compute.pilot.lists import Lists
 from benchmark.compute.submissions import carried_keys
 from benchmark.records import results
 from benchmark.records.layout import OUT, TASKS
-from benchmark.records.results import Cause
+from benchmark.records.results import Cause, Record
 
 if TYPE_CHECKING:
-    from benchmark.records.results import Record
     from benchmark.records.tasks import Run
 
 STATES = (

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from benchmark.data.splits import has_fold
 from benchmark.errors import ConfigError, DataError
-from benchmark.records.tasks import seeds_of
+from benchmark.records.tasks import Cell, seeds_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from benchmark.data import Dataset
     from benchmark.data.cache import Entry
     from benchmark.data.sources import Catalogue
-    from benchmark.records.tasks import Cell
 
 
 def seeds(config: Config) -> list[int]:

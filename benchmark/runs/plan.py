@@ -18,18 +18,16 @@ from benchmark.execution import own_metric
 from benchmark.frameworks import entry_of, get, registry
 from benchmark.records.layout import task_key
 from benchmark.records.results import utc_now
-from benchmark.records.tasks import Cell, Manifest, Run, generate_tests, same_values
+from benchmark.records.tasks import Cell, Manifest, Run, Task, generate_tests, same_values
 from benchmark.runs.early_stop import until as early_stop
-from benchmark.store import open_store
+from benchmark.store import Store, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
     from benchmark.config.loading import Config
     from benchmark.data.cache import Entry
-    from benchmark.records.tasks import Task
     from benchmark.runs.early_stop.until import Until
-    from benchmark.store import Store
 
 CONDITIONS = ("runtime", "hard_limit", "cores", "memory", "split", "metric")
 

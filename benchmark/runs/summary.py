@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 
 from benchmark.notebook import Shown, counted, cut, table
 from benchmark.records.record import FAILURE, INTERRUPTED, NOT_RUN
-from benchmark.records.results import Cause
+from benchmark.records.results import Cause, Record
 
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-    from benchmark.records.results import Record
     from benchmark.runs.early_stop.tracking import Answer
 
 

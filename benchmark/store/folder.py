@@ -15,21 +15,17 @@ import re
 import secrets
 import stat
 import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 from urllib.parse import quote
 
 from benchmark.errors import StoreError
 from benchmark.files.removal import OPEN_FOLDER
 from benchmark.store.faults import diagnose
 from benchmark.store.holder import Holder
-from benchmark.store.objects import LOCKS, STAGING, Store
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-
-    from benchmark.store.objects import Stored
+from benchmark.store.objects import LOCKS, STAGING, Store, Stored
 
 _STALE_S = 3600.0
 _TRIES, _BETWEEN_S = 5, 0.05

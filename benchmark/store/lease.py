@@ -14,18 +14,14 @@ import secrets
 import threading
 import time
 from abc import abstractmethod
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
 from benchmark.errors import StoreError
 from benchmark.store.holder import Holder
-from benchmark.store.objects import LOCKS, Store
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-
-    from benchmark.store.objects import Stored
+from benchmark.store.objects import LOCKS, Store, Stored
 
 RENEW_S = 10.0
 STALE_S = 60.0

@@ -14,18 +14,16 @@ from benchmark.data import Catalogue
 from benchmark.errors import DataError, StoreError, as_config_errors
 from benchmark.records.tasks import Run, generate_tests
 from benchmark.runs import material
-from benchmark.runs.costs.estimate import estimate
+from benchmark.runs.costs.estimate import Estimate, Range, estimate
 from benchmark.runs.costs.spending import spent
 from benchmark.runs.plan import chosen_frameworks, narrowed
-from benchmark.store import open_store
+from benchmark.store import Store, open_store
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
     from benchmark.config.loading import Config
-    from benchmark.runs.costs.estimate import Estimate, Range
-    from benchmark.store import Store
 
 
 def show_estimate(options: argparse.Namespace) -> int:

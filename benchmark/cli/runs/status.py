@@ -14,7 +14,7 @@ from benchmark.compute.local.local import slots
 from benchmark.errors import BenchmarkError, ConfigError
 from benchmark.records.layout import shown
 from benchmark.records.tasks import Run
-from benchmark.runs.status import status
+from benchmark.runs.status import Status, status
 
 if TYPE_CHECKING:
     import argparse
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from benchmark.config.loading import Config
     from benchmark.runs.plan import Plan
-    from benchmark.runs.status import Status
 
 FILES = {"classic": "compiled_results.csv", "amlb": "results.csv"}
 

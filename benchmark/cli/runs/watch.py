@@ -12,7 +12,7 @@ from benchmark.cli.progress import counted, line, outcomes
 from benchmark.files.safe_text import for_terminal
 from benchmark.records import results
 from benchmark.runs.status import RUNNING, WAITING
-from benchmark.runs.watch import RECENT_S, SUCCESS, Watch, looks
+from benchmark.runs.watch import RECENT_S, SUCCESS, Standing, Watch, looks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from benchmark.runs.plan import Plan
-    from benchmark.runs.watch import Standing
 
 LOG_EVERY_S = 10.0
 FAILURES_KEPT = 200

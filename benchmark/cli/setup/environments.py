@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import os
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from benchmark.cli.output import notice, report
 from benchmark.cli.session import configuration
 from benchmark.config.cache import CACHE_VARIABLE
 from benchmark.errors import BenchmarkError
-from benchmark.frameworks import disk, registry
-from benchmark.frameworks.building import build_all
+from benchmark.frameworks import Framework, disk, registry
+from benchmark.frameworks.building import Built, build_all
 from benchmark.frameworks.packing import is_packed, pack
 from benchmark.runs.plan import chosen_frameworks
-
-if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Callable, Iterator
-
-    from benchmark.frameworks import Framework
-    from benchmark.frameworks.building import Built
 
 
 def setup(options: argparse.Namespace) -> int:

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from benchmark.cli.output import notice, report, show
 from benchmark.cli.progress import counted
 from benchmark.cli.session import configuration
 from benchmark.config.extras import program
 from benchmark.errors import BenchmarkError
-from benchmark.frameworks import environments, registry
+from benchmark.frameworks import Framework, environments, registry
 from benchmark.frameworks.framework import FOLDER
-
-if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Sequence
-
-    from benchmark.frameworks import Framework
 
 SIGNS = {"ok": "ok   ", "note": "note ", "wrong": "WRONG"}
 

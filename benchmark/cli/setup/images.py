@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.cli.output import notice
 from benchmark.errors import BenchmarkError
-from benchmark.frameworks import get, registry
+from benchmark.frameworks import Framework, get, registry
 from benchmark.runs.plan import chosen_frameworks
 
 if TYPE_CHECKING:
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from benchmark.compute.images import Engine, Image
     from benchmark.config.loading import Config
-    from benchmark.frameworks import Framework
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import argparse
 
 from benchmark.cli.options import count, each, flag, network, port, rate, trial_number, value
 from benchmark.hpo.report.log_levels import LEVELS
-
-if TYPE_CHECKING:
-    import argparse
 
 
 def add(name: str, command: argparse.ArgumentParser) -> None:

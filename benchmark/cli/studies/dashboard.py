@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import argparse
 
 from benchmark.cli.output import notice
 from benchmark.cli.session import loaded_configuration, stored_studies
@@ -10,9 +10,6 @@ from benchmark.errors import BenchmarkError
 from benchmark.hpo.driver import study_list
 from benchmark.hpo.study import dashboard as served
 from benchmark.hpo.study.store import study_names
-
-if TYPE_CHECKING:
-    import argparse
 
 
 def dashboard(options: argparse.Namespace) -> int:

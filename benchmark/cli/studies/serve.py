@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from benchmark.cli.output import notice
 from benchmark.cli.session import loaded_configuration
 from benchmark.config.extras import install
 from benchmark.errors import BenchmarkError
-
-if TYPE_CHECKING:
-    import argparse
 
 
 def serve(options: argparse.Namespace) -> int:

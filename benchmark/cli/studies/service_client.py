@@ -5,10 +5,12 @@ HPO_HOST and HPO_PORT are the service's address, HPO_TOKEN the token it requires
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import grpc
 from google.protobuf.json_format import MessageToDict, ParseDict, ParseError
@@ -20,10 +22,6 @@ from benchmark.files import json_text
 from benchmark.files.input_files import read_input
 from benchmark.hpo.service.classic import hpo_pb2 as pb
 from benchmark.hpo.service.classic.grpc_wire import METHODS, REFUSED, SERVICE
-
-if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Callable, Mapping
 
 _TIMEOUT_S = 60.0
 _PORT = "50051"

@@ -18,7 +18,7 @@ from benchmark.hpo.report import export
 from benchmark.hpo.report.trial_line import counts, short
 from benchmark.hpo.report.verdict import known
 from benchmark.hpo.spec.stop_rules import EMPTY, without_numbers
-from benchmark.store import open_store
+from benchmark.store import Store, open_store
 
 if TYPE_CHECKING:
     import argparse
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from benchmark.hpo.spec.study_file import StudyDefinition
     from benchmark.records.results import Record
     from benchmark.records.tasks import Run
-    from benchmark.store import Store
 
 WORDS: dict[str, control.Word] = {"pause": "pause", "stop": "stop", "resume": "go"}
 _MEANING = {

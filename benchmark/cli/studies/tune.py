@@ -23,10 +23,10 @@ from benchmark.hpo.report.drift import noise_known, noticed, to_measure_again
 from benchmark.hpo.report.log_levels import is_shown, set_levels
 from benchmark.hpo.report.repeats import CONFIRM, Plan, check, confirmed_trial, doubt
 from benchmark.hpo.report.trial_line import ending, line
-from benchmark.hpo.spec.study_file import StudyError, read_study
+from benchmark.hpo.spec.study_file import StudyDefinition, StudyError, read_study
 from benchmark.hpo.study.store import no_study, study_names
 from benchmark.hpo.study.study import Study
-from benchmark.store import open_store
+from benchmark.store import Store, open_store
 
 if TYPE_CHECKING:
     import argparse
@@ -35,9 +35,7 @@ if TYPE_CHECKING:
     from benchmark.config.loading import Config
     from benchmark.hpo.driver.loop import Tuned
     from benchmark.hpo.report.verdict import Verdict
-    from benchmark.hpo.spec.study_file import StudyDefinition
     from benchmark.records.results import Record
-    from benchmark.store import Store
 
 NEW = "new"
 TRIGGER = 3

@@ -11,13 +11,11 @@ from __future__ import annotations
 import base64
 import re
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from benchmark.compute.faults import PassingError
 from benchmark.errors import BenchmarkError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
 
 # In seconds; a control plane that is silent for longer is asked again.
 _CONNECT_S, _READ_S = 5, 30

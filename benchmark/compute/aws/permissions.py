@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from benchmark.compute.aws.clients import RefusedError
+from benchmark.compute.aws.clients import Aws, RefusedError
 from benchmark.compute.aws.resources.site import PREFIX
 from benchmark.compute.submissions import name_part
 from benchmark.errors import ConfigError
@@ -13,7 +13,6 @@ from benchmark.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from benchmark.compute.aws.clients import Aws
     from benchmark.config.loading import Config
 
 STORE = ("s3:ListBucket", "s3:GetObject", "s3:PutObject", "s3:DeleteObject")

@@ -12,18 +12,16 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from benchmark.compute.aws.clients import RefusedError
+from benchmark.compute.aws.clients import Aws, RefusedError
 from benchmark.compute.dispatcher import Machines, Rate
 from benchmark.errors import ConfigError
 from benchmark.execution.machine import billing
-from benchmark.records.tasks import Resources
+from benchmark.records.tasks import Resources, Run
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from benchmark.compute.aws.clients import Aws
     from benchmark.config.loading import Config
-    from benchmark.records.tasks import Run
 
 _TYPES_AT_ONCE = 100
 SPOT, ON_DEMAND = "spot", "on-demand"

@@ -22,7 +22,7 @@ from benchmark.compute.baremetal.boots import Boots
 from benchmark.compute.baremetal.fleet import Fleet, Ledger, Machine
 from benchmark.compute.baremetal.messages import TaskQueue, remove
 from benchmark.compute.baremetal.state import State, in_queue
-from benchmark.compute.dispatcher import account
+from benchmark.compute.dispatcher import Rate, account
 from benchmark.compute.faults import patiently
 from benchmark.compute.waiting import EnginePace, WaitingDispatcher
 from benchmark.errors import ConfigError, as_config_errors
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from benchmark.compute.aws.prices import Offer
-    from benchmark.compute.dispatcher import Rate
     from benchmark.config.loading import Config
     from benchmark.records.tasks import Run, Task
 

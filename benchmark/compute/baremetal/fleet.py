@@ -14,14 +14,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from benchmark.compute.aws import prices
-from benchmark.compute.aws.clients import RefusedError
+from benchmark.compute.aws.clients import Aws, RefusedError
 from benchmark.compute.baremetal.template import named
 from benchmark.errors import BenchmarkError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from benchmark.compute.aws.clients import Aws
     from benchmark.compute.aws.prices import Offer
     from benchmark.records.tasks import Run
 

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from benchmark.compute.aws.clients import NotYetError, RefusedError
+from benchmark.compute.aws.clients import Aws, NotYetError, RefusedError
 from benchmark.errors import BenchmarkError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-
-    from benchmark.compute.aws.clients import Aws
 
 AT_ONCE = 10
 RETENTION_S = 14 * 24 * 3600

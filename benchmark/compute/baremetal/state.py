@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING
 
 from benchmark.compute import methods
 from benchmark.records import results
-from benchmark.records.results import Cause
+from benchmark.records.results import AttemptIndex, Cause, Record
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from benchmark.records.results import AttemptIndex, Record
     from benchmark.records.tasks import Run
 
 METHOD = "baremetal"

@@ -11,12 +11,11 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark.compute.aws.clients import RefusedError
+from benchmark.compute.aws.clients import Aws, RefusedError
 from benchmark.config.extras import program
 from benchmark.errors import BenchmarkError, ConfigError
 
 if TYPE_CHECKING:
-    from benchmark.compute.aws.clients import Aws
     from benchmark.compute.aws.prices import Offer
     from benchmark.config.loading import Config
 

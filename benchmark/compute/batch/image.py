@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from benchmark.compute.aws.clients import RefusedError
+from benchmark.compute.aws.clients import Aws, RefusedError
 from benchmark.compute.images import image_tag, repository_name
 from benchmark.config.extras import program
 from benchmark.errors import BenchmarkError, ConfigError
@@ -13,7 +13,6 @@ from benchmark.errors import BenchmarkError, ConfigError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from benchmark.compute.aws.clients import Aws
     from benchmark.config.loading import Config
 
 _ECR = re.compile(

@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Any
 from benchmark.compute.batch.jobs import cause_of, describe
 from benchmark.execution.machine import billing
 from benchmark.records import results
-from benchmark.records.results import Cause
+from benchmark.records.results import Attempt, Cause, Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from benchmark.compute.aws.clients import Aws
     from benchmark.compute.submissions import Submission
-    from benchmark.records.results import Attempt, Record
     from benchmark.records.tasks import Run, Task
 
 # The clocks of AWS and of the machine may differ by so much.

@@ -10,17 +10,12 @@ from __future__ import annotations
 
 import io
 import tarfile
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from pathlib import Path
 
-from benchmark.compute.images.context import DEFAULT_BASE, HERE
+from benchmark.compute.images.context import DEFAULT_BASE, HERE, Image
 from benchmark.errors import BenchmarkError
 from benchmark.files.removal import clear
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
-    from benchmark.compute.images.context import Image
 
 NAME = "automl-benchmark"
 _DEFINITION = """\

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark.compute.cluster import ClusterError, Element, Elements, indices
+from benchmark.compute.cluster import ClusterError, Element, Elements, Request, indices
 from benchmark.compute.faults import PassingError
 from benchmark.compute.kubernetes.manifest import INDEX, job_name, manifest, selector
 from benchmark.compute.submitting import cause_of_exit
@@ -22,7 +22,6 @@ from benchmark.records.results import Cause
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
-    from benchmark.compute.cluster import Request
     from benchmark.config.method_options import KubernetesOptions
 
 LARGEST_JOB = 10_000

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from benchmark.compute import methods
 from benchmark.compute.arrays import ArrayDispatcher
-from benchmark.compute.cluster import ClusterError, Request
+from benchmark.compute.cluster import Cluster, ClusterError, Request
 from benchmark.compute.faults import PassingError, patiently
 from benchmark.compute.images import full_name, image_tag
 from benchmark.compute.kubernetes.jobs import Kubernetes
@@ -20,13 +20,11 @@ from benchmark.compute.kubernetes.manifest import manifest
 from benchmark.compute.submitting import SubmittingDispatcher
 from benchmark.config.extras import install
 from benchmark.errors import ConfigError, as_config_errors
-from benchmark.records.tasks import Resources
+from benchmark.records.tasks import Resources, Task
 
 if TYPE_CHECKING:
-    from benchmark.compute.cluster import Cluster
     from benchmark.compute.submissions import Submission
     from benchmark.config.loading import Config
-    from benchmark.records.tasks import Task
 
 METHOD = "kubernetes"
 PATIENCE_S = 30.0

@@ -15,13 +15,12 @@ from benchmark.config.extras import python_path
 from benchmark.errors import BenchmarkError, ConfigError
 from benchmark.execution.machine.cores import cpu_quota, usable_cores, usable_memory_mb
 from benchmark.execution.sandbox.scratch import sweep
-from benchmark.records.results import Cause
+from benchmark.records.results import Cause, Record
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from benchmark.config.loading import Config
-    from benchmark.records.results import Record
     from benchmark.records.tasks import Run, Task
 
 _LAME = 3

@@ -11,7 +11,7 @@ import os
 import statistics
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
 
 from benchmark.compute.cores import claimed
 from benchmark.compute.jobs import job_path
@@ -21,9 +21,6 @@ from benchmark.parallel import record_reader
 from benchmark.records import results
 from benchmark.records.tasks import Run
 from benchmark.store import open_store
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
 
 EVERYTHING = "all"
 

@@ -7,14 +7,12 @@ triggered.pathspec                     # the run in Metaflow
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from benchmark.compute.metaflow.flows import FLOW, in_namespace, name_user, on_machines
 from benchmark.errors import BenchmarkError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 Orchestrator = Literal["argo_workflows", "step_functions"]
 STUDY_FLOW = FLOW.with_name("study_flow.py")

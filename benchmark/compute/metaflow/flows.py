@@ -6,13 +6,11 @@ import asyncio
 import os
 import sys
 import threading
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from benchmark.compute.images import RESERVE_MB
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
 
 FLOW = Path(__file__).parent / "scripts" / "tasks_flow.py"
 STOP_S = 15.0

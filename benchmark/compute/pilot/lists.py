@@ -13,15 +13,10 @@ from __future__ import annotations
 import json
 import secrets
 import time
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
 
-from benchmark.records.tasks import Ranks, Resources
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from benchmark.records.tasks import Run, Task
+from benchmark.records.tasks import Ranks, Resources, Run, Task
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from benchmark.compute import submissions
 from benchmark.compute.arrays import PREFIX
-from benchmark.compute.cluster import ClusterError, Pace, Request
+from benchmark.compute.cluster import ClusterError, Elements, Pace, Request
 from benchmark.compute.dispatcher import account
 from benchmark.compute.faults import PassingError
 from benchmark.compute.job_script import log_path, script
@@ -31,7 +31,6 @@ from benchmark.records.results import Cause, Record
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from benchmark.compute.cluster import Elements
     from benchmark.compute.submissions import Submission
     from benchmark.config.loading import Config
     from benchmark.records.tasks import Run, Task

@@ -16,18 +16,14 @@ import signal
 import sys
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from benchmark.compute.pilot.lists import Lists, Place
+from benchmark.compute.pilot.lists import Entry, Lists, Place
 from benchmark.compute.serving import RunnerProcess
 from benchmark.compute.slurm.commands import hosts
 from benchmark.errors import BenchmarkError, StoreError
 from benchmark.execution.machine.mpi import HOSTS_VARIABLE, MPI_VARIABLE
 from benchmark.records.tasks import Run
 from benchmark.store import open_store
-
-if TYPE_CHECKING:
-    from benchmark.compute.pilot.lists import Entry
 
 POLL_S = 0.02
 POLL_REMOTE_S = 1.0

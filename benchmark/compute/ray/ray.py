@@ -20,13 +20,12 @@ from typing import TYPE_CHECKING, Any
 from benchmark.compute.dispatcher import Dispatcher, account, answered
 from benchmark.config.extras import ROOT, install
 from benchmark.errors import BenchmarkError, ConfigError
-from benchmark.records.results import Cause
+from benchmark.records.results import Cause, Record
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from benchmark.config.loading import Config
-    from benchmark.records.results import Record
     from benchmark.records.tasks import Resources, Run, Task
 
 _MB = 2**20

@@ -15,8 +15,10 @@ import io
 import itertools
 import re
 import stat
+from collections.abc import Collection
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -33,10 +35,6 @@ from benchmark.data.kinds import (
     without_missing,
 )
 from benchmark.errors import DataError
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-    from pathlib import Path
 
 FORMATS = ("csv", "parquet", "arff")
 _SUFFIXES = {".csv": "csv", ".tsv": "csv", ".txt": "csv", ".parquet": "parquet"}

@@ -6,11 +6,8 @@ import errno
 import os
 import re
 import socket
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 from urllib.parse import urlsplit
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _CODES = {
     103: "does not accept the API key; check 'openml_api_key'",

@@ -12,9 +12,10 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 from benchmark.config.cache import cache_folder
@@ -22,9 +23,6 @@ from benchmark.config.extras import python_path
 from benchmark.data.cache import DataCache
 from benchmark.errors import DataError
 from benchmark.files.input_files import read_input
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
 
 SERVER = "https://www.openml.org/api/v1/xml"
 PARALLEL = 6

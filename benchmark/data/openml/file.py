@@ -16,15 +16,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 from benchmark.data.cache import write_whole
 from benchmark.data.formats.tables import read_table
-from benchmark.data.kinds import without_missing
+from benchmark.data.kinds import Reading, without_missing
 from benchmark.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
     import pyarrow as pa
-
-    from benchmark.data.kinds import Reading
 
 
 @dataclass(frozen=True)

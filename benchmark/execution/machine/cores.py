@@ -15,12 +15,9 @@ import platform
 import random
 import socket
 import zlib
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator
 
 from benchmark.execution.worker.cgroups import allowance
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
 
 _MB = 2**20
 _CLAIM = "\0automl-benchmark-core-{}"

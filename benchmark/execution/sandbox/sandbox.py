@@ -24,9 +24,9 @@ from benchmark.errors import SetupError
 from benchmark.execution.machine.cores import usable_cores
 from benchmark.execution.sandbox.scratch import Scratch
 from benchmark.execution.sandbox.variables import wanted
-from benchmark.execution.sandbox.zygotes import Zygote, superfluous
+from benchmark.execution.sandbox.zygotes import Key, Zygote, superfluous
 from benchmark.execution.task_files import TaskFileError, read_left, read_object
-from benchmark.execution.work import KEEPER_GONE, KEEPER_KILLED, KILLED, Outcome
+from benchmark.execution.work import KEEPER_GONE, KEEPER_KILLED, KILLED, Outcome, Work
 from benchmark.execution.worker.crowd import Crowd
 from benchmark.execution.worker.task import BEFORE_FIT, OUTCOME, STAGE, STAGES
 from benchmark.files.removal import remove_tree
@@ -35,8 +35,6 @@ from benchmark.records.results import Cause
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from benchmark.execution.sandbox.zygotes import Key
-    from benchmark.execution.work import Work
     from benchmark.execution.worker.cgroups import Group
 
 Means = Literal["cgroup", "namespace", "subreaper", "process-group"]

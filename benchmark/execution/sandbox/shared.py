@@ -22,15 +22,13 @@ import json
 import os
 import secrets
 from collections import OrderedDict
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, NamedTuple
+from typing import IO, NamedTuple
 
 from benchmark.execution.sandbox.scratch import LOCK, discard, lock_of, scratch_root
 from benchmark.execution.task_files import TaskFileError, read_left
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 _READY = "ready"
 _LARGEST_NOTE = 1 << 16

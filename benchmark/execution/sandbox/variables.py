@@ -11,10 +11,7 @@ runner's, which is no task and keeps them.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 # TOKENIZERS_PARALLELISM, OLDPWD and SSH_AUTH_SOCK are none.
 _NAME = re.compile(

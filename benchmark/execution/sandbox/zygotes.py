@@ -13,20 +13,17 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from benchmark.errors import SetupError
 from benchmark.execution.machine.cores import bind, usable_memory_mb
 from benchmark.execution.sandbox.variables import without_secrets
 from benchmark.execution.worker.crowd import VARIABLE, Crowd
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
-    # The interpreter, what it imports, and its number of cores.
-    Key = tuple[Path, tuple[str, ...], int]
-
+# The interpreter, what it imports, and its number of cores.
+Key = tuple[Path, tuple[str, ...], int]
 WORKER = Path(__file__).parents[1] / "worker"
 START_LIMIT_S = 300.0
 # A zygote that is hung up on ends its task first, which takes a while on a busy machine.

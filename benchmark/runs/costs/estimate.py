@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from benchmark.compute import discovery
 from benchmark.records import results
-from benchmark.records.tasks import Run
+from benchmark.records.tasks import Cell, Run
 from benchmark.runs.costs.spending import OVERHEAD_S
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from benchmark.compute.dispatcher import Machines, Rate
     from benchmark.config.loading import Config
-    from benchmark.records.tasks import Cell
 
 _FEWEST = 3
 

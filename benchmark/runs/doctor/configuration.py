@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from benchmark.compute import discovery, methods
 from benchmark.config.cache import CACHE_VARIABLE
-from benchmark.config.loading import PREFIX
+from benchmark.config.loading import PREFIX, Config, LoadedConfig
 from benchmark.errors import BenchmarkError, SetupError
 from benchmark.frameworks import environments, registry
 from benchmark.frameworks.uv import find_uv
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from benchmark.config.loading import Config, LoadedConfig
     from benchmark.frameworks.framework import Framework
 
 CONFIGURATION, UV = "configuration", "uv"

@@ -20,7 +20,7 @@ from benchmark.execution.machine.cores import cpu_quota, usable_cores, usable_me
 from benchmark.execution.sandbox.sandbox import DEFAULT
 from benchmark.execution.sandbox.scratch import Scratch, left_behind
 from benchmark.execution.worker.linux import read_text
-from benchmark.frameworks.framework import FOLDER
+from benchmark.frameworks.framework import FOLDER, Framework
 from benchmark.runs.doctor.finding import Finding, fault, ok, warning
 from benchmark.runs.doctor.storage import folder_of, is_remote, nearest
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from benchmark.config.loading import Config
-    from benchmark.frameworks.framework import Framework
 
 SANDBOX, MACHINE, JAVA = "sandbox", "machine", "java"
 START_S = 10.0

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import secrets
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 from benchmark.errors import BenchmarkError
@@ -17,9 +18,6 @@ from benchmark.records.tasks import Run
 from benchmark.runs.doctor.finding import Finding, fault, ok, warning
 from benchmark.store import Store, open_store
 from benchmark.store.objects import LOCKS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 STORE, CREDENTIALS, CLOCK = "store", "credentials", "clock"
 SKEW_S = 60.0

@@ -15,6 +15,7 @@ from benchmark.analysis.early_stop.standing import (
     NONE,
     RESULT,
     TRIED,
+    Block,
     Design,
     Outcomes,
     Standing,
@@ -30,7 +31,6 @@ from benchmark.runs.early_stop.until import by_type, checked_grid, question_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from benchmark.analysis.early_stop.standing import Block
     from benchmark.records.results import Record
     from benchmark.records.tasks import Cell, Manifest, Run
 

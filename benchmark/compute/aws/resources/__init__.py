@@ -10,8 +10,8 @@ killed half way completes.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from benchmark.compute.aws import prices
 from benchmark.compute.aws.resources.left import Definitions, Instances, TaskQueues
@@ -22,9 +22,6 @@ from benchmark.compute.aws.resources.site import PATIENCE_S, Resource, Site
 from benchmark.compute.aws.resources.storage import Bucket, Repository
 from benchmark.compute.faults import patiently
 from benchmark.errors import BenchmarkError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 __all__ = ["FAILED", "Site", "Told", "all_of", "create", "destroy", "resources_of"]
 

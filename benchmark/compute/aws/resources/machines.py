@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 from benchmark.compute.aws.resources.site import Described, Site, as_pairs
 from benchmark.errors import ConfigError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 # Of Amazon Linux 2023 and of the ECS images that are made from it.
 _ROOT_DEVICE = "/dev/xvda"

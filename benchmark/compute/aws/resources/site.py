@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
-from benchmark.compute.aws.clients import NotYetError, RefusedError
+from benchmark.compute.aws.clients import Aws, NotYetError, RefusedError
 from benchmark.compute.faults import PassingError
 from benchmark.compute.submissions import name_part
 from benchmark.errors import BenchmarkError, ConfigError
@@ -16,7 +16,6 @@ from benchmark.errors import BenchmarkError, ConfigError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from benchmark.compute.aws.clients import Aws
     from benchmark.config.loading import Config
 
 TAG, BY = "automl-benchmark", "init-compute"
