@@ -13,14 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 from benchmark.compute import submissions
-from benchmark.compute.cluster import (
-    Cluster,
-    ClusterError,
-    Element,
-    Pace,
-    Request,
-    TooManyError,
-)
+from benchmark.compute.cluster import Cluster, ClusterError, Element, Pace, Request, TooManyError
 from benchmark.compute.faults import PassingError, patiently
 from benchmark.compute.job_script import log_note, log_path, script
 from benchmark.compute.submitting import SubmittingDispatcher
@@ -332,6 +325,7 @@ class ArrayDispatcher(SubmittingDispatcher):
     ) -> None:
         if not over:
             return
+        now = time.monotonic()
         self._tell(self._outcomes())
         missing = [(one, key, element) for one, key, element in over if key in self._tasks]
         unknown = {str(one.job) for one, _, element in missing if element is None}
@@ -341,7 +335,8 @@ class ArrayDispatcher(SubmittingDispatcher):
                 cluster.cancel_element(str(one.job), one.indices[key])
             kept = element or past.get(str(one.job), {}).get(one.indices[key])
             is_told = kept is not None and (kept.is_over or kept.is_held)
-            if not is_told and not self._is_long_gone(key):
+            is_long_gone = now - self._gone.get(key, 0.0) >= self.pace.stuck_s
+            if not (is_told or is_long_gone):
                 continue  # What is kept of it has not heard of its end yet.
             cause, message = cluster.cause_of(kept, self._log(one))
             if kept is not None and kept.is_held and cause.is_retried and self._relaunch(one, key):
@@ -363,9 +358,6 @@ class ArrayDispatcher(SubmittingDispatcher):
         self._gone.pop(key, None)
         self._new.append(self._tasks[key])
         return True
-
-    def _is_long_gone(self, key: str) -> bool:
-        return time.monotonic() - self._gone.get(key, 0.0) >= self.pace.stuck_s
 
     def _report_hopeless(
         self, cluster: Cluster, waits: Sequence[Element], moving: bool, now: float

@@ -6,15 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field
 
-from benchmark.config.value_types import (
-    LARGEST,
-    Count,
-    Number,
-    Switch,
-    Text,
-    Word,
-    no_boolean,
-)
+from benchmark.config.value_types import LARGEST, Count, Number, Switch, Text, Word, no_boolean
 
 
 class PilotOptions(BaseModel, extra="forbid", frozen=True):

@@ -21,15 +21,7 @@ from typing import Any
 
 from benchmark.config.cache import CACHE_VARIABLE
 from benchmark.data.datasets import READER, Dataset
-from benchmark.data.packed import (
-    DESCRIPTION,
-    ENDINGS,
-    TABLE,
-    damage,
-    description_of,
-    pack,
-    unpack,
-)
+from benchmark.data.packed import DESCRIPTION, ENDINGS, TABLE, damage, description_of, pack, unpack
 from benchmark.errors import DataError
 
 

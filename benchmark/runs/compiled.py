@@ -9,6 +9,7 @@ import itertools
 import os
 import tempfile
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,16 @@ MOST_POINTS = 50
 RESULTS = ("success", "failure", "")
 _BUFFER = 1 << 20
 _BATCHES = tuple(str(size) for size in BATCHES)
+# Fields of a record, and of its host, that are columns under their own names.
+_METRICS = ("auc", "balanced_accuracy", "accuracy", "rmse", "mae")
+_MEASURED = (
+    *("setup_s", "fit_s", "predict_s", "inference_s", "total_s", "overhead_s", "overrun_s"),
+    *("peak_memory_mb", "models", "version", "environment_hash", "dataset_hash", "split_hash"),
+    "sandbox",
+)
+_NOTED = ("log", "begun", "ended")
+_MACHINE = ("instance_type", "lifecycle", "price_per_hour")
+_measured, _noted = attrgetter(*_MEASURED), attrgetter(*_NOTED)
 COLUMNS = (
     *CLASSIC,
     "PROBLEM",
@@ -44,35 +55,14 @@ COLUMNS = (
     "METRIC",
     "METRIC_DIRECTION",
     "SCORE",
-    "AUC",
-    "BALANCED_ACCURACY",
-    "ACCURACY",
-    "RMSE",
-    "MAE",
-    "SETUP_S",
-    "FIT_S",
-    "PREDICT_S",
-    "INFERENCE_S",
-    "TOTAL_S",
-    "OVERHEAD_S",
-    "OVERRUN_S",
-    "PEAK_MEMORY_MB",
-    "MODELS",
-    "VERSION",
-    "ENVIRONMENT_HASH",
-    "DATASET_HASH",
-    "SPLIT_HASH",
-    "SANDBOX",
+    *map(str.upper, _METRICS),
+    *map(str.upper, _MEASURED),
     "HOST",
     "ATTEMPT",
-    "LOG",
-    "BEGUN",
-    "ENDED",
+    *map(str.upper, _NOTED),
     *(f"INFERENCE_S_{size}" for size in BATCHES),
     "TRAJECTORY",
-    "INSTANCE_TYPE",
-    "LIFECYCLE",
-    "PRICE_PER_HOUR",
+    *map(str.upper, _MACHINE),
     "COST",
     "OBJECTIVE",
     *SHAPE,
@@ -249,31 +239,14 @@ class _Rows:
             shared.metric.name,
             shared.metric.direction,
             values.get(shared.metric.name),
-            *map(values.get, ("auc", "balanced_accuracy", "accuracy", "rmse", "mae")),
-            record.setup_s,
-            record.fit_s,
-            record.predict_s,
-            record.inference_s,
-            record.total_s,
-            record.overhead_s,
-            record.overrun_s,
-            record.peak_memory_mb,
-            record.models,
-            record.version,
-            record.environment_hash,
-            record.dataset_hash,
-            record.split_hash,
-            record.sandbox,
+            *map(values.get, _METRICS),
+            *_measured(record),
             host.get("name"),
             record.attempt or "",
-            record.log,
-            record.begun,
-            record.ended,
+            *_noted(record),
             *map(record.inference_s_per_row.get, _BATCHES),
             _trajectory(record.trajectory),
-            host.get("instance_type"),
-            host.get("lifecycle"),
-            host.get("price_per_hour"),
+            *map(host.get, _MACHINE),
             record.cost,
             record.objective,
             *tail,

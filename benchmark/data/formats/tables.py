@@ -27,13 +27,7 @@ import pyarrow.csv as pc_csv
 from benchmark.data import exact
 from benchmark.data.formats.arff import read_arff
 from benchmark.data.formats.parquet import read_parquet
-from benchmark.data.kinds import (
-    Reading,
-    plain_numbers,
-    retyped,
-    without_levels,
-    without_missing,
-)
+from benchmark.data.kinds import Reading, plain_numbers, retyped, without_levels, without_missing
 from benchmark.errors import DataError
 
 FORMATS = ("csv", "parquet", "arff")
