@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import re
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -155,3 +160,41 @@ def test_redis_tests_with_a_digit_in_their_name_are_read() -> None:
     found = read("redis-benchmark", "\n".join(lines) + "\n")
     rates = [quantity.number for name, quantity in found.items() if name.endswith("throughput")]
     assert sorted(rates) == [55555.55, 111111.11]
+
+
+FORMS: list[Any] = [None, 0, "x", [], {}, [1], True, {"a": 1}]
+JSON_REPORTS = sorted(file for file in FOUND if file.endswith(".json"))
+
+
+def changed(document: Any) -> Iterator[Any]:
+    """The document with one of its parts in another form."""
+    if isinstance(document, dict | list):
+        for key in range(len(document)) if isinstance(document, list) else document:
+            for part in (*FORMS, *changed(document[key])):
+                other = document.copy()
+                other[key] = part
+                yield other
+
+
+@pytest.mark.parametrize("file", JSON_REPORTS)
+def test_a_part_in_another_form_is_refused_or_left_out(file: str) -> None:
+    text = (REPORTS / file).read_text()
+    document = json.loads(text[re.search(r"^[\[{]", text, re.MULTILINE).start() :])  # type: ignore[union-attr]
+    for other in islice(changed(document), 0, None, 7):
+        with contextlib.suppress(ReportError):
+            read(tool_of(file), json.dumps(other))
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("redis-benchmark", '"test","rps"\n"GET","1.0","3"\n'),
+        ("jmeter", "timeStamp,elapsed,success,label\n1,2,true\n5,6,true,b\n"),
+        ("jmeter", f'timeStamp,elapsed,label,success\n1,2,"{"a" * 200_000}",true\n'),
+        ("techempower", '{"duration": 0, "rawData": {"a": {"b": [{"totalRequests": 5}]}}}'),
+        ("hyperfine", '{"results": [1]}'),
+    ],
+)
+def test_a_report_of_another_form_is_no_fault_of_the_machine(name: str, text: str) -> None:
+    with pytest.raises(ReportError, match=rf"not a report of {name}: a part of it has another"):
+        read(name, text)

@@ -22,6 +22,7 @@ from benchmark.hpo.driver.loop import tune
 from benchmark.hpo.spec.study_file import StudyError, define, read_study
 from benchmark.hpo.study.study import Study
 from benchmark.hpo.study.task_order import InOrder
+from benchmark.hpo.study.trial_import import import_rows
 from benchmark.records import results
 from benchmark.records.results import Record
 from benchmark.records.tasks import Task
@@ -39,6 +40,15 @@ def test_layers_one_by_one(folder_store: Store, tmp_path: Path) -> None:
     best = min(point["a"] for point in points[:6])
     assert all(point["a"] == best for point in points[6:])
     assert [point["layer"] for point in points] == [None, *["os"] * 5, *["jvm"] * 3]
+
+
+def test_imported_trials_take_no_layer_s_turn(folder_store: Store, tmp_path: Path) -> None:
+    definition = define(declared(trials=4, tune_layers="one_by_one", layer_trials=2), tmp_path)
+    study = Study.begin(folder_store, definition)
+    rows = [{"a": 9, "b": b, "value": 90 + n} for n, b in enumerate((0, 1, 2))]
+    assert import_rows(study, rows).told == 3
+    points = told(study, lambda p: p["a"] + p["b"])
+    assert [point["layer"] for point in points] == [None, "os", "jvm", "jvm"]
 
 
 @pytest.mark.parametrize("algorithm", ["optuna_tpe", "optuna_tpe_multivariate", "nsga2", "grid"])

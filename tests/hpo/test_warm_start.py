@@ -123,3 +123,19 @@ def test_several_directions_have_no_best_points(folder_store: Store, tmp_path: P
     Study.begin(folder_store, define(declared("two", [X], **both), tmp_path))
     with pytest.raises(StudyError, match="which has several directions and so no best points"):
         Study.begin(folder_store, define(declared("n", [X], warm_start="two"), tmp_path))
+
+
+def test_points_of_the_past_are_converted_into_the_new_units(
+    folder_store: Store, tmp_path: Path
+) -> None:
+    heap = {"name": "heap", "value_type": "integer", "lower_bound": "256Mi", "upper_bound": "8Gi"}
+    values = declared("old", [X, heap | {"default": "1Gi"}], initial=[{"x": 40, "heap": 2048}])
+    past = Study.begin(folder_store, define(values, tmp_path))
+    for _ in range(2):
+        measured(past, 1000)
+    wider = heap | {"lower_bound": "1Gi", "upper_bound": "64Gi"}
+    new = define(declared("new", [X, wider], warm_start="old"), tmp_path)
+    assert [point["heap"] for point in Study.begin(folder_store, new)._warm.first] == [2, 1]
+    time = heap | {"lower_bound": "1s", "upper_bound": "9s", "default": "2s"}
+    other = define(declared("other", [X, time], warm_start="old"), tmp_path)
+    assert Study.begin(folder_store, other)._warm.first == []

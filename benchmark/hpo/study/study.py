@@ -330,7 +330,8 @@ class Study(ShownStudy):
         every, layers = definition.default_every, layering.layers_of(definition.space)
         if not every and len(layers) < 2:
             return self.optimizer.ask(), {}
-        number = len(self.optimizer.by_number())
+        self._states.look()
+        number = self._states.asked  # imported trials take no layer's turn
         if every and number % every == 0:
             return self.optimizer.ask(definition.space.default()), {DRIFT: True}
         layer = definition.layering.layer_of(number, definition.trials, layers)

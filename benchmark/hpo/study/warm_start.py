@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark.hpo.report import export, trial_line
 from benchmark.hpo.space.coordinates import coordinates
 from benchmark.hpo.space.search_space import identity
+from benchmark.hpo.space.units import from_base, in_base
 from benchmark.hpo.spec.study_file import StudyError, define
 from benchmark.hpo.study.store import no_study, run_name
 from benchmark.records.tasks import Run
@@ -95,7 +96,7 @@ def _points(
         if record.status == "success" and export.is_feasible(record)
     ]
     for record in sorted(good, key=lambda one: sign * float(one.labels["values"][0])):
-        params = _moved(definition, record.labels.get("params") or {}, names)
+        params = _moved(definition, earlier, record.labels.get("params") or {}, names)
         if params is not None:
             value = sign * float(record.labels["values"][0])
             source = f"{earlier.name}/{record.task}"
@@ -103,10 +104,13 @@ def _points(
 
 
 def _moved(
-    definition: StudyDefinition, past: Mapping[str, Any], names: Mapping[str, str]
+    definition: StudyDefinition,
+    earlier: StudyDefinition,
+    past: Mapping[str, Any],
+    names: Mapping[str, str],
 ) -> Params | None:
-    """A point of the past in the new space; None if it has no place there."""
-    space = definition.space
+    """A point of the past in the new space and its units; None if it has no place there."""
+    space, units = definition.space, earlier.space.units
 
     def value_of(tunable: Tunable) -> Value:
         name = names.get(tunable.name, tunable.name)
@@ -121,6 +125,11 @@ def _moved(
             return tunable.typed(value)
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise LookupError
+        old, new = units.get(name), tunable.unit
+        if old is not None and new is not None:
+            if old.base != new.base:
+                raise LookupError
+            value = value if old.size == new.size else from_base(in_base(value, old), new)
         low, high = tunable.low or 0, tunable.high or 0
         return tunable.typed(min(max(value, low), high))
 

@@ -10,6 +10,7 @@ seconds, rates per second, sizes in bytes. The common names are `throughput`, `l
 
 from __future__ import annotations
 
+import csv
 from typing import TYPE_CHECKING
 
 from benchmark.hpo.objectives.metrics.readers import json_reports, table_reports, text_reports
@@ -37,10 +38,19 @@ READERS: dict[str, Callable[[str], Report]] = {
 }
 
 
+# What readers run into where a text has the outline of a report, and something else within.
+_OTHER_FORM = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, csv.Error)
+
+
 def read(name: str, text: str) -> Report:
     """What a tool reported, by metric.
 
     Raises:
         ReportError: the text is no report of this tool, or it measured nothing.
     """
-    return READERS[name](text)
+    try:
+        return READERS[name](text)
+    except _OTHER_FORM as error:
+        raise ReportError(
+            f"This is not a report of {name}: a part of it has another form ({error})."
+        ) from None
