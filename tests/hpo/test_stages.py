@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,8 +16,10 @@ from benchmark.execution.runner import Runner
 from benchmark.hpo.report import trial_line
 from benchmark.hpo.spec.study_file import StudyError, define
 from benchmark.hpo.study.study import Study
+from benchmark.hpo.trials.failed_runs import last_line
 from benchmark.records.results import Record
 from benchmark.store import Store
+from prove.seaweed import free_ports
 
 First = Callable[[dict[str, Any]], Record]
 # Prints 90, 60, 30, 10, 10, …
@@ -134,6 +140,96 @@ def test_a_stage_that_fails(first: First, objective: dict[str, Any], said: str) 
     record = first({"command": ["echo", "1"]} | objective)
     assert (record.status, record.cause) == ("failure", "framework")
     assert said in record.message
+
+
+@pytest.mark.parametrize("way", ["http", "port", "command"])
+@pytest.mark.parametrize("before", [True, False])
+def test_a_service_that_answers_before_prepare_is_noted(
+    first: First, tmp_path: Path, way: str, before: bool
+) -> None:
+    """The server of another program on the same port would be measured in place of the trial's."""
+    (port,) = free_ports(1)
+    server = (
+        "import socket as s\nimport sys\nl = s.create_server(('127.0.0.1', int(sys.argv[1])))\n"
+        "while True:\n c = l.accept()[0]; c.recv(99); c.send(b'HTTP/1.0 200 OK\\r\\n\\r\\n')\n"
+        " c.close()\n"
+    )
+    (tmp_path / "server.py").write_text(server)
+    ask = f"import socket; socket.create_connection(('127.0.0.1', {port})).close()"
+    wanted = {
+        "http": f"http://127.0.0.1:{port}/",
+        "port": port,
+        "command": [sys.executable, "-c", ask],
+    }
+    start = shell(f'"{sys.executable}" server.py {port} &')
+    objective = {
+        "files": ["server.py"],
+        "prepare": start,
+        "wait_ready": {way: wanted[way]},
+        "command": ["echo", "1"],
+    }
+    running = subprocess.Popen([sys.executable, tmp_path / "server.py", str(port)])
+    try:
+        _until_open(port)
+        if not before:
+            running.kill()
+            running.wait()
+        record = first(objective)
+    finally:
+        running.kill()
+        running.wait()
+    assert record.status == "success", record.message
+    line = trial_line.line(record, define(declared(objective), tmp_path))
+    assert ("wait_ready was met before prepare ran" in line) == before
+
+
+def _until_open(port: int) -> None:
+    while True:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+            return
+
+
+JAVA = 'Exception in thread "main" java.lang.OutOfMemoryError: Java heap space'
+
+
+@pytest.mark.parametrize(
+    ("output", "line"),
+    [
+        (f"{JAVA}\n\tat java.base/a.B.<clinit>(B.java:1)\n\tat Churn.main(Churn.java:11)\n", JAVA),
+        (
+            "java.io.IOException\n\tat A.b(A.java:1)\nCaused by: x: y\n\t... 12 more\n",
+            "Caused by: x: y",
+        ),
+        ("look at this (twice)\n\n", "look at this (twice)"),
+        ("\tat A.b(A.java:1)\n", "at A.b(A.java:1)"),
+        ("\n", ""),
+    ],
+)
+def test_the_line_of_a_failure_is_not_a_stack_frame(output: str, line: str) -> None:
+    assert last_line(output) == line
+
+
+@pytest.mark.parametrize(
+    ("objective", "message"),
+    [
+        (
+            {"prepare": shell("echo no disk; exit 3")},
+            "The prepare hook ended with the exit code 3: no disk",
+        ),
+        ({"prepare": shell("exit 3")}, "The prepare hook ended with the exit code 3."),
+        ({"command": shell("echo oops; exit 3")}, "The command ended with the exit code 3: oops"),
+    ],
+)
+def test_a_failure_does_not_quote_restore(
+    first: First, objective: dict[str, Any], message: str
+) -> None:
+    restore = shell("echo there is no server; echo to stop >&2")
+    assert first({"command": ["true"], "restore": restore} | objective).message == message
+
+
+def test_a_server_in_the_foreground_of_prepare(first: First) -> None:
+    record = first({"command": ["true"], "prepare": ["sleep", "600"], "hook_time": 0.5})
+    assert "Start a server in the background" in record.message
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,8 @@ from benchmark.hpo.space.units import read_seconds
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+READY_BEFORE = "ready_before"
+"""The label of a trial for which something answered before `prepare` had run."""
 KEYS = ("http", "port", "command", "timeout")
 TIMEOUT_S = 30.0
 _LARGEST_PORT = 65535

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.files.safe_text import for_terminal
 from benchmark.hpo.objectives.objective import told_apart
+from benchmark.hpo.objectives.readiness import READY_BEFORE
 from benchmark.hpo.objectives.warm_up import WARM_UPS
 from benchmark.hpo.report import export
 from benchmark.hpo.report.log_levels import is_shown
@@ -56,6 +57,8 @@ def ending(record: Record, definition: StudyDefinition) -> str:
     notes = [f"infeasible: {broken}"] if broken else []
     if any(one["steady"] is False for one in record.labels.get(WARM_UPS) or ()):
         notes.append("measured before warm_up was steady")
+    if record.labels.get(READY_BEFORE):
+        notes.append("wait_ready was met before prepare ran: another server on its port?")
     return ", ".join(values) + (f" ({'; '.join(notes)})" if notes else "")
 
 

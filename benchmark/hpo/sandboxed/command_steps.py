@@ -26,9 +26,11 @@ from typing import Any
 
 ANSWER = "trial-steps-answer.json"
 FOLDER = ".runs"
+RESTORED = Path(FOLDER) / "restore"
 _CANNOT, _MISSING = 126, 127
 _TAIL = 8 * 2**20
 _TICK_S = 0.05
+_PROBE_S = 0.5
 _REFUSED = 400
 
 
@@ -36,9 +38,13 @@ def main(path: str) -> int:
     request = json.loads(Path(path).read_text(encoding="utf-8"))
     answer: dict[str, Any] = {"runs": [], "windows": [], "stopped": None, "restored": False}
     answer["warm_ups"] = []
+    answer["ready_before"] = bool(request["prepare"]) and _is_ready(request["wait_ready"])
     _measure(request, answer)
     if request["restore"]:
-        answer["restored"] = _hook(request, "restore") is None
+        RESTORED.parent.mkdir(exist_ok=True)
+        # Kept apart: the last line of a failed step is not one of `restore`.
+        code = _run(request["restore"], request["hook_s"], printed(RESTORED))
+        answer["restored"] = code == 0
     text = json.dumps(answer)
     Path(ANSWER + ".tmp").write_text(text, encoding="utf-8")
     Path(ANSWER + ".tmp").rename(ANSWER)
@@ -149,10 +155,15 @@ def _wait_ready(wanted: dict[str, Any] | None) -> dict[str, Any] | None:
         time.sleep(_TICK_S)
 
 
-def _unready(wanted: dict[str, Any], limit_s: float) -> str | None:
+def _is_ready(wanted: dict[str, Any] | None) -> bool:
+    """Whether something answers already, such as a server of an earlier trial on the same port."""
+    return wanted is not None and _unready(wanted, _PROBE_S, quiet=True) is None
+
+
+def _unready(wanted: dict[str, Any], limit_s: float, quiet: bool = False) -> str | None:
     """Why the service does not answer yet."""
     if wanted["command"]:
-        code = _run(wanted["command"], limit_s, None)
+        code = _run(wanted["command"], limit_s, None, quiet)
         return None if code == 0 else f"its command ended with {code}"
     address = (wanted["host"], wanted["port"])
     try:
@@ -181,21 +192,23 @@ def printed(folder: Path) -> tuple[Path, Path]:
     return folder.with_name(f"{folder.name}.output"), folder.with_name(f"{folder.name}.stdout")
 
 
-def _run(argv: list[str], limit_s: float, kept: tuple[Path, Path] | None) -> int | None:
+def _run(
+    argv: list[str], limit_s: float, kept: tuple[Path, Path] | None, quiet: bool = False
+) -> int | None:
     """The exit code; None of one that its time limit ended, with all that it had started.
 
     The files in `kept` get the last megabytes of all that it printed, and of its standard output
     alone: a command may print more than a disk takes.
     """
     sys.stdout.flush()
-    pipe = None if kept is None else subprocess.PIPE
+    pipe = (subprocess.DEVNULL if quiet else None) if kept is None else subprocess.PIPE
     try:
         process = subprocess.Popen(
             argv, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, start_new_session=True
         )
     except OSError as error:
         said = f"{argv[0]} cannot be started: {error.strerror}\n"
-        sys.stdout.write(said)
+        sys.stdout.write("" if quiet else said)
         for path, text in zip(kept or (), (said, ""), strict=False):
             path.write_text(text)
         return _MISSING if isinstance(error, FileNotFoundError) else _CANNOT

@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from benchmark.hpo.objectives.metrics.measuring import LARGEST, MeasureError, re
 from benchmark.hpo.objectives.metrics.prometheus import UnreachableError
 from benchmark.hpo.objectives.objective import HOOKS, HOST
 from benchmark.hpo.objectives.patterns import PatternError
+from benchmark.hpo.objectives.readiness import READY_BEFORE
 from benchmark.hpo.objectives.warm_up import WARM_UPS
 from benchmark.hpo.report.repeats import CONFIRM
 from benchmark.hpo.sandboxed import command_steps
@@ -28,6 +29,7 @@ from benchmark.hpo.spec.stop_rules import EMPTY
 from benchmark.hpo.spec.study_file import StudyDefinition, StudyError, define
 from benchmark.hpo.trials import objective_files, python_objective, restore_hooks
 from benchmark.hpo.trials.artifacts import with_artifacts
+from benchmark.hpo.trials.failed_runs import Ran, ended
 from benchmark.hpo.trials.name_lease import NameLease
 from benchmark.hpo.trials.trial_record import Trial
 from benchmark.records.results import Cause, Record
@@ -43,21 +45,7 @@ if TYPE_CHECKING:
 CONFIG_FILE = "trial.json"
 _STEPS = "trial-steps.json"
 _HOST = "host-"
-# The shell's own codes for what cannot be started.
-_NOT_STARTED = (126, 127)
 _WHY_PRUNED = "That counts as pruned; with prune: {empty: false} it is a failure."
-
-
-@dataclass(frozen=True)
-class Ran:
-    """One run of a command: where it left its files, all that it printed, its exit code, what of
-    the output was on standard output, and when it ran, in seconds since 1970."""
-
-    folder: Path
-    output: str
-    code: int | None
-    stdout: str = ""
-    window: tuple[float, float] | None = None
 
 
 class TrialEvaluation:
@@ -263,7 +251,7 @@ class TrialEvaluation:
         measured: list[dict[str, float]] = []
         stopped: Record | None = None
         for turn, ran in enumerate(self._runs(trial, run)):
-            stopped = _ended(trial, ran)
+            stopped = ended(trial, ran)
             if stopped is not None:
                 return stopped
             if turn < objective.warmups:
@@ -306,6 +294,8 @@ class TrialEvaluation:
             return
         if answer["warm_ups"]:
             trial.labels[WARM_UPS] = answer["warm_ups"]
+        if answer["ready_before"]:
+            trial.labels[READY_BEFORE] = True
         stopped = answer["stopped"]
         # What a hook did not collect is no result of its run.
         whole = answer["runs"][: -1 if stopped and stopped["step"] == "collect" else None]
@@ -316,7 +306,10 @@ class TrialEvaluation:
             yield Ran(folder, output, code, stdout, (began, ended))
         if stopped:
             trial.labels["stopped"] = stopped
-            yield Ran(trial.outcome.folder, log, stopped["code"])
+            restored = _printed(
+                command_steps.printed(trial.outcome.folder / command_steps.RESTORED)[0]
+            ).strip()
+            yield Ran(trial.outcome.folder, log.strip().removesuffix(restored), stopped["code"])
 
 
 def _read(trial: Trial, ran: Ran) -> dict[str, float]:
@@ -357,41 +350,3 @@ def _printed(path: Path) -> str:
         return (read_left(path, LARGEST, cut=True) or b"").decode(errors="replace")
     except TaskFileError:
         return ""
-
-
-def _ended(trial: Trial, ran: Ran) -> Record | None:
-    """The record of a run that measured nothing; None where there is something to read."""
-    objective, outcome = trial.definition.objective, trial.outcome
-    if outcome.cause is not None:
-        return trial.failed(outcome.cause, outcome.message)
-    why = objective.prune.of_code(ran.code)
-    if why is not None:
-        return trial.pruned(why)
-    why = objective.failure.of_code(ran.code) or objective.failure.of_output(ran.output)
-    if why is not None:
-        return trial.failed(Cause.FRAMEWORK, why)
-    why = objective.prune.of_output(ran.output)
-    if why is not None:
-        return trial.pruned(why)
-    return _stopped(trial, ran) if ran.code != 0 else None
-
-
-def _stopped(trial: Trial, ran: Ran) -> Record:
-    hook = trial.labels.get("stopped")
-    what = f"The {hook['step']} hook" if hook else "The command"
-    lines = ran.output.strip().splitlines()
-    if hook and hook.get("said"):
-        cause = Cause.TIMEOUT if hook["step"] == "wait_ready" else Cause.FRAMEWORK
-        message = str(hook["said"])[:500].rstrip(".") + "."
-        message += f" The last line of output: {lines[-1].strip()[:300]}" if lines else ""
-        return trial.failed(cause, message)
-    if ran.code is None:
-        limit_s = trial.definition.objective.hook_s if hook else trial.definition.time_s
-        return trial.failed(Cause.TIMEOUT, f"{what} was ended at its limit of {limit_s:g} s.")
-    last = f": {lines[-1].strip()[:300]}" if lines else "."
-    said = f"{what} ended with the exit code {ran.code}{last}"
-    if ran.code in _NOT_STARTED:
-        said = f"{what} did not start (exit code {ran.code}){last}"
-        if ran.code == _NOT_STARTED[0]:
-            said += " (chmod +x makes a file executable; its first line names what runs it)"
-    return trial.failed(Cause.FRAMEWORK, said)
