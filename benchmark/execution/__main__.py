@@ -67,7 +67,7 @@ def _cores(options: argparse.Namespace, run: Run) -> Iterator[list[int] | None]:
             cores = [int(core) for core in options.cores.split(",")]
         elif options.task and "AWS_BATCH_JOB_ID" in os.environ:
             number = run.task(options.task).resources.cores
-            cores = held.enter_context(claimed(number, available))
+            cores = held.enter_context(claimed(number, available, drawn=True))
         if cores:
             bind(cores)
         yield cores

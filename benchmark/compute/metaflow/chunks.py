@@ -13,10 +13,10 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 
-from benchmark.compute.cores import claimed
 from benchmark.compute.jobs import job_path
 from benchmark.compute.serving import RunnerProcess, serving
 from benchmark.errors import BenchmarkError
+from benchmark.execution.machine.cores import claimed, usable_cores
 from benchmark.parallel import record_reader
 from benchmark.records import results
 from benchmark.records.tasks import Run
@@ -55,7 +55,7 @@ def run_chunk(url: str, name: str, keys: Sequence[str]) -> list[str]:
     cores = Run.open(open_store(url), name).task(keys[0]).resources.cores
     words: list[str] = []
     ended = 0
-    with claimed(cores) as own:
+    with claimed(cores, usable_cores()) as own:
         while len(words) < len(keys):
             before = len(words)
             words += _run_until_its_end(url, name, own, keys[before:])

@@ -11,8 +11,8 @@ from __future__ import annotations
 import os
 import sys
 
-from benchmark.compute.cores import claimed
 from benchmark.execution.__main__ import main as run_tasks
+from benchmark.execution.machine.cores import claimed, usable_cores
 
 # An MPI program that is run as one process would take itself for a rank of the step that it is in.
 _OF_THE_STEP = ("SLURM_", "PMI_", "PMIX_", "PMI2_", "OMPI_COMM_")
@@ -24,7 +24,7 @@ def main(url: str, name: str, count: str, kind: str = "") -> int:
             del os.environ[variable]
     if count == "0":
         return run_tasks([url, name, "--serve"])
-    with claimed(int(count)) as cores:
+    with claimed(int(count), usable_cores()) as cores:
         return run_tasks([url, name, "--serve", "--cores", ",".join(map(str, cores))])
 
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 import os
 import sys
 
-from benchmark.compute.cores import claimed
 from benchmark.compute.jobs import own_key
 from benchmark.compute.slurm.commands import INDEX_VARIABLE, hosts
 from benchmark.errors import BenchmarkError
 from benchmark.execution.__main__ import main as run_task
+from benchmark.execution.machine.cores import claimed, usable_cores
 from benchmark.execution.machine.mpi import HOSTS_VARIABLE
 from benchmark.records.tasks import Run
 from benchmark.store import open_store
@@ -31,7 +31,7 @@ def main(url: str, name: str, job: str) -> int:
         return 2
     # The record is in the store; in the log, which all elements share, it would only be in the way.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    with claimed(resources.cores) as cores:
+    with claimed(resources.cores, usable_cores()) as cores:
         code = run_task([url, name, key, "--cores", ",".join(map(str, cores))])
     # A task that failed in a way that is known has told it; to Slurm it is a job that was done.
     return code if code == 2 else 0

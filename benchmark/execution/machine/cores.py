@@ -64,15 +64,16 @@ def bind(cores: Iterable[int], pid: int = 0) -> None:
 
 
 @contextlib.contextmanager
-def claimed(number: int, available: Iterable[int]) -> Iterator[list[int]]:
+def claimed(number: int, available: Iterable[int], *, drawn: bool = False) -> Iterator[list[int]]:
     """Claim so many cores, first those that no one has claimed; fewer only if there are fewer.
 
-    A claim is the name of an abstract socket, which containers with the host's network see (AWS
-    Batch's have it) and which is released when its process ends. Where containers do not share
-    these names, the cores are drawn, so that containers seldom take the same.
+    A claim is the name of an abstract socket, which all processes of a machine see, and containers
+    with the host's network (AWS Batch's have it), and which is released when its process ends.
+    Where containers do not share these names, `drawn` has them seldom take the same cores.
     """
     free = list(available)
-    random.SystemRandom().shuffle(free)
+    if drawn:
+        random.SystemRandom().shuffle(free)
     chosen: list[int] = []
     with contextlib.ExitStack() as held:
         for core in free:
@@ -86,5 +87,7 @@ def claimed(number: int, available: Iterable[int]) -> Iterator[list[int]]:
                 continue
             held.enter_context(claim)
             chosen.append(core)
+        # More tasks than cores: that is for whoever starts them to decide, and they share.
         others = [core for core in free if core not in chosen]
+        random.SystemRandom().shuffle(others)
         yield sorted(chosen + others[: number - len(chosen)])

@@ -8,11 +8,11 @@ from dataclasses import replace
 
 import pytest
 
-from benchmark.compute import cores
 from benchmark.compute.pilot import pilot_wrapper, slot
 from benchmark.compute.pilot.lists import Lists
 from benchmark.compute.pilot.pilot_wrapper import Allocation
 from benchmark.compute.pilot.pilot_wrapper import Plan as AllocationPlan
+from benchmark.execution.machine.cores import claimed
 from benchmark.records.tasks import Ranks
 from benchmark.runs.plan import Plan
 from benchmark.store import Store
@@ -106,14 +106,14 @@ def test_ranks_claim_cores_where_they_are_started(
 def test_ranks_keep_off_the_cores_of_serial_tasks(
     plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cores, "usable_cores", lambda: [9001, 9002, 9003])
+    monkeypatch.setattr(slot, "usable_cores", lambda: [9001, 9002, 9003])
     monkeypatch.setenv("SLURM_JOB_ID", "7")
     ran: list[tuple[list[str], str | None]] = []
     monkeypatch.setattr(
         slot, "run_tasks", lambda words: ran.append((words, os.environ.get("SLURM_JOB_ID"))) or 0
     )
     url, name = plan.run.store.url, plan.run.name
-    with cores.claimed(1):
+    with claimed(1, [9001, 9002, 9003]):
         assert slot.main(url, name, "2", "ranks") == 0
     assert ran == [([url, name, "--serve", "--cores", "9002,9003"], "7")]
     assert slot.main(url, name, "0", "ranks") == 0
