@@ -105,7 +105,7 @@ def test_a_trial_says_how_it_ended_and_where_its_log_is(
     study = study_of(folder_store, tmp_path, objective)
     infeasible = {"values": [3.0], "constraints": [0.1, -1.0]}
     records = [
-        Record("0", "success", metrics={"value": 3.0, "p99": 30.25}, labels=infeasible),
+        Record("0", "success", metrics={"value": 3.0, "p99": 0.03025}, labels=infeasible),
         Record("1", "success", metrics={"value": 4.0}, labels={"imported": "a"}),
         Record("2", "failure", Cause.FRAMEWORK, "Exit code 3.", log="logs/fail/2/1.log"),
         Record("3", "failure", Cause.DATA, "Gone."),
@@ -113,7 +113,7 @@ def test_a_trial_says_how_it_ended_and_where_its_log_is(
         Record("5", "prune", message="Too slow."),
     ]
     assert [trial_line.line(record, study.definition) for record in records] == [
-        "trial 0: success: value 3 (infeasible: p99 <= 20 ms (p99 30.25)) []",
+        "trial 0: success: value 3 (infeasible: p99 <= 20 ms (p99 30.25 ms)) []",
         "trial 1: success: value 4 []",
         "trial 2: failed: framework: Exit code 3. Log: logs/fail/2/1.log []",
         "trial 3: not run: data: Gone. []",

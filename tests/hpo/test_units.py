@@ -7,10 +7,14 @@ from typing import Any
 
 import pytest
 
+from benchmark.execution.runner import Runner
 from benchmark.hpo.objectives.metrics.measuring import MeasureError, Measuring
+from benchmark.hpo.report import trial_line
 from benchmark.hpo.space.expressions import Expression, ExpressionError
 from benchmark.hpo.space.units import UNITS, Unit, UnitError, in_unit, quantity
 from benchmark.hpo.spec.study_file import StudyError, define
+from benchmark.hpo.study.study import Study
+from benchmark.store import Store
 
 MS, SECONDS = UNITS["ms"], Unit("s", "s", UNITS["s"].size, found=True)
 
@@ -193,3 +197,42 @@ def test_faults_of_units(changes: dict[str, Any], said: str) -> None:
     with pytest.raises(StudyError) as caught:
         define(study(**changes), Path())
     assert said in str(caught.value)
+
+
+FITTED = """
+def objective(trial):
+    trial.set_user_attr("fit_time", 30)
+    return trial.suggest_float("x", 0, 1)
+"""
+
+
+@pytest.mark.parametrize(
+    ("constraint", "shown"),
+    [
+        ("fit_time <= 5 s", "(infeasible: fit_time <= 5 s (fit_time 30 ms))"),
+        ("fit_time <= 20 ms", "(infeasible: fit_time <= 20 ms (fit_time 30 ms))"),
+    ],
+)
+def test_attributes_of_a_python_objective_have_declared_units(
+    folder_store: Store, tmp_path: Path, warm: None, constraint: str, shown: str
+) -> None:
+    (tmp_path / "own.py").write_text(FITTED)
+    objective = {
+        "python": "own.py:objective",
+        "metrics": {"units": {"fit_time": "ms"}},
+        "constraints": [constraint],
+    }
+    more = {"tunables": None, "limits": {"time": 200, "memory": 500}}
+    begun = Study.begin(folder_store, define(study(objective=objective, **more), tmp_path))
+    with Runner(begun.run) as runner:
+        record = runner.execute(begun.ask()[0])
+    assert record.status == "success", record.message
+    line = trial_line.line(record, begun.definition)
+    assert (shown in line) == (constraint == "fit_time <= 20 ms")
+
+
+def test_other_metrics_have_no_effect_beside_python(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(FITTED)
+    objective = {"python": "own.py:objective", "metrics": {"json": "a", "units": {"a": "s"}}}
+    with pytest.raises(StudyError, match="'metrics' has no effect beside 'python'"):
+        define(study(objective=objective), tmp_path)

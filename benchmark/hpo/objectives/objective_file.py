@@ -164,6 +164,9 @@ def _check_kind(entry: Mapping[str, Any], faults: list[str]) -> None:
         if kind == "benchmark"
         else []
     )
+    told = entry.get("metrics")
+    if kind == "python" and isinstance(told, dict) and set(told) == {"units"}:
+        idle.remove("metrics")  # its attributes are plain numbers
     for key in idle:
         if key in entry:
             faults.append(f"'{key}' has no effect beside '{kind}'; leave it out.")

@@ -18,6 +18,7 @@ from benchmark.hpo.objectives.artifacts_key import KEPT, LEFT_OUT
 from benchmark.hpo.objectives.objective import told_apart
 from benchmark.hpo.report.columns import columns
 from benchmark.hpo.space.templates import plain
+from benchmark.hpo.space.units import from_base, unit_of
 from benchmark.hpo.spec.safe import LIMIT
 from benchmark.records import results
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from benchmark.hpo.report.columns import Columns
+    from benchmark.hpo.space.units import Unit
     from benchmark.hpo.spec.study_file import StudyDefinition
     from benchmark.records.results import Record
     from benchmark.records.tasks import Run
@@ -36,6 +38,9 @@ LEADER = "leader"
 """Of a record that measured a leading trial again: the key of that trial."""
 FRESH = "fresh"
 """Of a trial as `trial_records` has it: its values in the runs that measured it again."""
+
+# A metric alone and its limit: "p99 <= 20 ms".
+_LIMIT = re.compile(r"\s*\w+\s*[<>]=\s*(\S.*?)\s*")
 
 
 def trial_records(run: Run) -> list[Record]:
@@ -82,15 +87,29 @@ def violated(record: Record, definition: StudyDefinition) -> list[str]:
 
 
 def infeasible(record: Record, definition: StudyDefinition) -> str:
-    """The violated constraints with what was measured: "p99 <= 20 (p99 30)"; empty if none is."""
+    """The violated constraints with what was measured: "p99 <= 20 ms (p99 30 ms)"; or empty."""
+    declared = definition.objective.measuring.units
     values = {
         rule.text: [
-            f"{n} {record.metrics[n]:.6g}" for n in sorted(rule.names) if n in record.metrics
+            f"{n} {_in_unit_of(rule.text, number, declared.get(n))}"
+            for n in sorted(rule.names)
+            if (number := record.metrics.get(n)) is not None
         ]
         for rule in definition.objective.constraints
     }
     parts = [(text, values.get(text)) for text in violated(record, definition)]
     return ", ".join(f"{text} ({', '.join(found)})" if found else text for text, found in parts)
+
+
+def _in_unit_of(rule: str, number: float, declared: Unit | None) -> str:
+    """A measured number with its declared unit, or else in the unit of the constraint's limit."""
+    if declared is not None:
+        return f"{number:.6g} {declared.name}"
+    limit = _LIMIT.fullmatch(rule)
+    wanted = unit_of(limit[1]) if limit else None
+    if wanted is None or not wanted.base:
+        return f"{number:.6g}"
+    return f"{from_base(number, wanted):.6g} {wanted.name}"
 
 
 def state(record: Record) -> str:

@@ -211,7 +211,10 @@ def _values(
         if not _is_number(value):
             said = f"The objective returned {value!r}, which is no finite number."
             return trial.failed(Cause.FRAMEWORK, said, metrics)
-    return metrics | dict(zip(names, map(float, values), strict=True))
+    found = metrics | dict(zip(names, map(float, values), strict=True))
+    declared = trial.definition.objective.measuring.units
+    trial.units |= {name: unit for name, unit in declared.items() if name in found}
+    return found
 
 
 def _constraints(said: dict[str, Any]) -> dict[str, float]:
