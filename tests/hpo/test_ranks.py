@@ -12,7 +12,7 @@ from benchmark.errors import SetupError
 from benchmark.execution.machine.mpi import MPI_VARIABLE, launcher
 from benchmark.execution.runner import Runner
 from benchmark.hpo.report.repeats import BEST, CONFIRM, DEFAULT, default_tasks, pair_tasks
-from benchmark.hpo.spec.study_file import define
+from benchmark.hpo.spec.study_file import StudyError, define
 from benchmark.hpo.study.study import Study
 from benchmark.hpo.study.trial_import import import_rows
 from benchmark.records.tasks import Ranks
@@ -107,3 +107,29 @@ def test_gpus_are_srun_s_to_give() -> None:
     for variables in ({}, in_job | {MPI_VARIABLE: "mpirun"}):
         with pytest.raises(SetupError, match="1 GPUs a rank, which only srun"):
             launcher(GPUS, variables)
+
+
+@pytest.mark.parametrize(
+    ("tunable", "said"),
+    [
+        ({"value_type": "double", "lower_bound": 1, "upper_bound": 4}, "from 1 to 4"),
+        ({"value_type": "integer", "lower_bound": 0, "upper_bound": 4}, "whole numbers from 0 to"),
+        ({"value_type": "categorical", "choices": [1, "two"]}, "1, 'two'"),
+        ({"value_type": "categorical", "choices": [1, True]}, "1, True"),
+    ],
+)
+def test_a_tunable_of_ranks_has_whole_numbers(tunable: dict[str, Any], said: str) -> None:
+    values = {
+        "name": "s",
+        "direction": "minimize",
+        "tunables": [{"name": "n"} | tunable],
+        "objective": {"command": ["true"]},
+        "resources": {"nodes": "n"},
+    }
+    with pytest.raises(StudyError, match="'resources' has the tunable 'n' as 'nodes'") as caught:
+        define(values, Path())
+    assert said in str(caught.value)
+    define(values, Path(), stored=True)
+    values["resources"] = {"gpus_per_rank": "n"}
+    values["tunables"] = [{"name": "n", "value_type": "categorical", "choices": [0, 2]}]
+    define(values, Path())

@@ -12,6 +12,7 @@ import pytest
 from benchmark.hpo.report import export, trial_line
 from benchmark.hpo.spec.study_file import StudyError, define
 from benchmark.hpo.study.study import Study
+from benchmark.hpo.study.trial_import import import_rows
 from benchmark.hpo.trials import python_objective
 from benchmark.records import results
 from benchmark.records.results import Cause, Record
@@ -91,6 +92,21 @@ def test_after_a_breach_the_best_safe_point_runs(
     assert failed.labels["params"] != best.labels["params"]
     records = export.trial_records(study.run)
     assert trial_line.counts(records, study.definition).endswith("1 failure, 0 pruned; 2 unsafe")
+
+
+def test_imported_trials_show_nothing_of_this_system(folder_store: Store, tmp_path: Path) -> None:
+    """Neither its limit, nor a breach, nor a point that is safe here."""
+    study = Study.begin(folder_store, define(declared(), tmp_path))
+    default = {"x": 50, "memory": 512, "c": "a"}
+    rows = [{**default, "value": 7}, {**default, "x": 99, "value": 1}, {**default, "x": 1}]
+    rows[2]["state"] = "failure"
+    assert import_rows(study, rows).told == 3
+    first = ended(study, bowl)
+    assert (first.labels["params"], first.labels.get("safe_limit")) == (default, None)
+    second = ended(study, bowl)
+    assert second.labels["safe_limit"] == pytest.approx(82.5)
+    assert abs(second.labels["params"]["x"] - 50) <= 5
+    assert "safe" not in second.labels
 
 
 def test_the_default_runs_until_it_has_a_value(folder_store: Store, tmp_path: Path) -> None:

@@ -14,6 +14,9 @@ from benchmark.hpo.space.units import UNITS, UnitError, in_unit
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from benchmark.hpo.space.search_space import Space
+    from benchmark.hpo.space.tunables import Tunable
+
 _LIMITS = {"time": 600.0, "memory": 1500, "cores": 1}
 _OR = {"time": "", "memory": "", "cores": ", or 0 for trials that share all cores"}
 _MOST_AGAIN = 100
@@ -57,8 +60,13 @@ def read_limits(entry: Any, faults: list[str]) -> dict[str, Any]:
 _RANKS = {"nodes": 1, "ranks_per_node": 1, "threads_per_rank": 1, "gpus_per_rank": 0}
 
 
-def read_resources(entry: Any, tunables: Sequence[str], faults: list[str]) -> dict[str, Any]:
-    """Of an MPI program: each a whole number, or a tunable's name; empty where it is none."""
+def read_resources(
+    entry: Any, tunables: Sequence[str], faults: list[str], space: Space
+) -> dict[str, Any]:
+    """Of an MPI program: each a whole number, or a tunable's name; empty where it is none.
+
+    `space` has those of the tunables whose values are checked.
+    """
     if not entry:
         return {}
     known = (*_RANKS, "time_s")
@@ -79,7 +87,28 @@ def read_resources(entry: Any, tunables: Sequence[str], faults: list[str]) -> di
             faults.append(
                 f"'resources' has {value!r} as '{key}'; write a number, or the name of a tunable."
             )
+        elif isinstance(value, str):
+            faults += _wrong_ranks(key, value, space)
     return dict(entry) if set(entry) == {"time_s"} else _RANKS | entry
+
+
+def _wrong_ranks(key: str, name: str, space: Space) -> list[str]:
+    """What is wrong with a tunable that gives a number of ranks: other values than such numbers."""
+    least = min(1, _RANKS[key])
+    return [
+        f"'resources' has the tunable '{name}' as '{key}', whose values are {tunable.words}; give "
+        f"it whole numbers from {least} on."
+        for tunable in space.tunables
+        if tunable.name == name and not _are_whole(tunable, least)
+    ]
+
+
+def _are_whole(tunable: Tunable, least: int) -> bool:
+    if tunable.kind == "categorical":
+        return all(type(choice) is int and choice >= least for choice in tunable.choices)
+    low, step = tunable.low or 0, tunable.step or 0
+    is_stepped = step > 0 and float(low).is_integer() and float(step).is_integer()
+    return low >= least and (tunable.kind == "integer" or is_stepped)
 
 
 @dataclass(frozen=True)

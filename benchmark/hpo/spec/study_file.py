@@ -118,7 +118,9 @@ def define(
     if seed is not None and (type(seed) is not int or not 0 <= seed < 2**32):
         faults.append(f"'seed' is {seed!r}; write a whole number from 0 to 2^32-1.")
     limits = read_limits(values.get("limits"), faults)
-    resources = read_resources(values.get("resources"), tunables, faults)
+    resources = read_resources(
+        values.get("resources"), tunables, faults, Space(()) if stored or not has_space else space
+    )
     limits["time"] = resources.pop("time_s", limits["time"])
     if limits["cores"] == 0 and (resources or objective.benchmark):
         faults.append(

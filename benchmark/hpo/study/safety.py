@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark.hpo.report import export
 from benchmark.hpo.samplers.safe_region import SafeRegion
 from benchmark.hpo.spec.safe import LIMIT
+from benchmark.hpo.spec.stop_rules import IMPORTED
 
 if TYPE_CHECKING:
     from benchmark.hpo.samplers.optimizer import Optimizer
@@ -47,7 +48,9 @@ class Safety:
         return safety
 
     def add(self, record: Record) -> None:
-        """A trial has ended."""
+        """A trial has ended; one that was measured elsewhere shows nothing of this system."""
+        if record.labels.get(IMPORTED):
+            return
         good = record.status == "success" and export.is_feasible(record)
         score = self.region.sign * float(record.labels["values"][0]) if good else None
         self.region.add(record.labels["params"], score)
