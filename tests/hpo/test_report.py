@@ -167,6 +167,19 @@ def test_the_best_of_many(folder_store: Store, directions: dict[str, str]) -> No
     assert found == (none_better if len(directions) > 1 else none_better[:1])
 
 
+def test_the_best_of_the_figures_is_that_of_the_report(folder_store: Store) -> None:
+    """A leader that was lucky once is not marked, as its fresh runs decide."""
+    definition = study(folder_store).definition
+    labels = [{"fresh": [9.0, 8.0]}, {"fresh": [3.0, 3.1]}, {}]
+    records = [
+        Record(str(n), "success", labels={"params": {}, "values": [float(n)], **more})
+        for n, more in enumerate(labels)
+    ]
+    found = Trials([Record("7", "failure"), *records], definition)
+    assert found.good[found.best() or 0] is best_of(records, definition)[0] is records[1]
+    assert Trials([Record("7", "failure")], definition).best() is None
+
+
 def test_what_makes_the_difference_is_important(folder_store: Store) -> None:
     begun = study(folder_store)
     import_rows(begun, rows(40))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from benchmark.hpo.objectives.objective import told_apart
-from benchmark.hpo.report.export import is_feasible, tunable_names
+from benchmark.hpo.report.export import best_of, is_feasible, tunable_names
 from benchmark.hpo.space.search_space import identity
 from benchmark.hpo.space.templates import plain
 
@@ -123,12 +123,15 @@ class Trials:
         direction = list(self.directions.values())[place]
         return one < other if direction == "minimize" else one > other
 
-    def best(self, place: int = 0) -> int | None:
-        """The index of the best feasible trial among the good ones."""
-        values = np.where(self.feasible, self.values(place), np.nan)
+    def best(self) -> int | None:
+        """The index of the best trial among the good ones; of several directions by the first."""
+        if len(self.directions) == 1:
+            found = {record.task for record in best_of(self.good, self.definition)}
+            return next((n for n, record in enumerate(self.good) if record.task in found), None)
+        values = np.where(self.feasible, self.values(), np.nan)
         if not np.isfinite(values).any():
             return None
-        smallest = list(self.directions.values())[place] == "minimize"
+        smallest = next(iter(self.directions.values())) == "minimize"
         return int(np.nanargmin(values) if smallest else np.nanargmax(values))
 
 
