@@ -40,25 +40,44 @@ def plain_numbers(text: pa.Array, reading: Reading) -> pa.Array:
     """Text of numbers with a decimal point; null for a word that means missing."""
     if reading.missing is None:
         text = exact.without_words(text, exact.MISSING_NUMBERS)
+    plain = _with_point(text, reading)
+    if not reading.missing:
+        return plain
+    words = _digits(_with_point(pa.array(reading.missing), reading))
+    return pc.if_else(pc.is_in(_digits(plain), words), pa.scalar(None, plain.type), plain)
+
+
+def _with_point(text: pa.Array, reading: Reading) -> pa.Array:
     return pc.replace_substring(text, ",", ".") if reading.decimal == "," else text
 
 
-def without_missing(table: pa.Table, words: Collection[str]) -> pa.Table:
-    """Null where a typed value is one of the words; a numeric word matches its number."""
-    for place, name in enumerate(table.column_names):
-        column = table.column(place)
-        kind = column.type
-        if pa.types.is_dictionary(kind):
-            continue
-        if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
-            column = column.cast(pa.string())
-        if pa.types.is_string(column.type):
-            column = exact.without_words(column, words)
-        elif pa.types.is_integer(kind) or pa.types.is_floating(kind):
-            gaps = pa.array(_as_numbers(words, kind), kind)
-            column = pc.if_else(pc.is_in(column, gaps), pa.scalar(None, kind), column)
-        table = table.set_column(place, name, column)
-    return without_levels(table, words)
+def _digits(text: pa.Array) -> pa.Array:
+    """The text of a number without zeros at the end of its fraction: -999 for -999.0."""
+    shorter = pc.replace_substring_regex(exact.trim(text), r"(\d\.\d*?)0*$", r"\1")
+    return pc.replace_substring_regex(shorter, r"(\d)\.$", r"\1")
+
+
+def without_missing(table: pa.Table, reading: Reading) -> pa.Table:
+    """Null where a typed value is a word that means missing; a numeric word matches its number."""
+    words = reading.missing
+    if not words:
+        return table
+    plain = [word.replace(reading.decimal or ".", ".") for word in words]
+    columns = [_without(column, words, plain) for column in table.columns]
+    return without_levels(pa.table(columns, table.column_names), words)
+
+
+def _without(
+    column: pa.ChunkedArray, words: Collection[str], plain: Collection[str]
+) -> pa.ChunkedArray:
+    """A column of text or numbers without the words; `plain` has them with a decimal point."""
+    kind = column.type
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+        return exact.without_words(column.cast(pa.string()), words)
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        gaps = pa.array(_as_numbers(plain, kind), kind)
+        return pc.if_else(pc.is_in(column, gaps), pa.scalar(None, kind), column)
+    return column
 
 
 def _as_numbers(words: Collection[str], kind: pa.DataType) -> list[Any]:

@@ -246,6 +246,32 @@ def test_missing_counts_in_every_format(tmp_path: Path, ending: str) -> None:
     assert column(data, "n") == [None, 1, 2]
 
 
+@pytest.mark.parametrize("ending", ["csv", "arff", "decimal.csv"])
+@pytest.mark.parametrize("columns", [{}, {"n": "number"}])
+def test_a_number_means_missing_however_it_is_written(
+    tmp_path: Path, ending: str, columns: dict[str, str]
+) -> None:
+    rows = ["-999.0,3.5", "-999,-999.00", "-0.50,1", "-9990,-9.99", "1.25,2"]
+    options: dict[str, Any] = {"missing": ("-999", "-0.5"), "columns": columns}
+    if ending.startswith("decimal"):
+        rows = [row.replace(",", ";").replace(".", ",") for row in ["n,y", *rows]]
+        options = {**options, "separator": ";", "decimal": ",", "missing": ("-999", "-0,5")}
+        path = write(tmp_path, "d.csv", "\n".join(rows))
+    elif ending == "csv":
+        path = write(tmp_path, "d.csv", "\n".join(["n,y", *rows]))
+    else:
+        path = write(tmp_path, "d.arff", arff({"n": "numeric", "y": "numeric"}, rows))
+    data = dataset(path, type="regression", **options)
+    assert column(data, "n") == [None, None, -9990, 1.25]
+    assert column(data, "y") == [3.5, 1, -9.99, 2]
+
+
+def test_labels_that_mean_missing_are_left_out_however_they_are_written(tmp_path: Path) -> None:
+    path = write(tmp_path, "d.csv", "n,y\n1,-999.0\n2,1\n3,0\n4,-999\n")
+    data = dataset(path, type="classification", missing=("-999",))
+    assert column(data, "y") == ["1", "0"]
+
+
 @pytest.mark.parametrize(
     ("ending", "key", "value"),
     [

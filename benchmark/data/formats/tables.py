@@ -87,8 +87,9 @@ def read_table(path: Path, reading: Reading) -> pa.Table:
     if _signature(path) != before:
         raise _changed(path)
     if kind == "parquet" and reading.missing:
-        table = without_missing(table, reading.missing)
-    return retyped(table, reading, str(path))
+        table = without_missing(table, reading)
+    # The readers compare texts, so that "-999" is none for them in -999.0.
+    return without_missing(retyped(table, reading, str(path)), reading)
 
 
 def _read(path: Path, kind: str, reading: Reading) -> pa.Table:

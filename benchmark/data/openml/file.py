@@ -89,7 +89,7 @@ class OpenMLFile:
             said = str(error).replace(str(self.path), self.source)
             raise DataError(said.replace(self.path.name, self.source)) from None
         # A missing number may be written in any way, as in parquet.
-        table = without_missing(table, reading.missing or ())
+        table = without_missing(table, reading)
         return without_ignored(table, self.ignored, {*reading.named, *reading.columns})
 
 
