@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import NoReturn
@@ -23,6 +22,7 @@ from benchmark.cli.commands import (
 from benchmark.cli.options import each, flag, value
 from benchmark.cli.studies import arguments as study_arguments
 from benchmark.config.extras import program
+from benchmark.files.spelling import nearest
 
 _NAME = PurePath(program()).name
 _HELP = "\n".join(
@@ -53,8 +53,8 @@ class Parser(argparse.ArgumentParser):
     def refuse(self, strangers: Sequence[str]) -> NoReturn:
         """Report unknown arguments and suggest the closest option of this command."""
         typed = next((word for word in strangers if word.startswith("-")), "").partition("=")[0]
-        near = difflib.get_close_matches(typed, self._option_string_actions, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
+        near = nearest(typed, self._option_string_actions)
+        hint = f"; did you mean {near}?" if near else ""
         self.error(f"unrecognized arguments: {' '.join(strangers)}{hint}")
 
     def error(self, message: str) -> NoReturn:
@@ -84,8 +84,8 @@ def _with_plain_name(parser: Parser, arguments: list[str]) -> list[str]:
             plain = word.replace("_", "-")
             plain = ALIASES.get(plain, plain)
             if plain not in COMMANDS:
-                near = difflib.get_close_matches(plain, [*COMMANDS, *ALIASES], n=1, cutoff=0.5)
-                hint = f"; did you mean {near[0]}?" if near else ""
+                near = nearest(plain, [*COMMANDS, *ALIASES], 0.5)
+                hint = f"; did you mean {near}?" if near else ""
                 parser.error(f"there is no command '{word}'{hint}")
             return [*arguments[:place], plain, *arguments[place + 1 :]]
     return arguments

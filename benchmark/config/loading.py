@@ -7,7 +7,6 @@ config.hard_limit                            # seconds
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 import re
@@ -21,6 +20,7 @@ from benchmark.config.keys import TYPES, Config, model_at
 from benchmark.errors import ConfigError
 from benchmark.files import json_text
 from benchmark.files.input_files import read_input
+from benchmark.files.spelling import meant, nearest
 from benchmark.files.value_faults import correction
 
 if TYPE_CHECKING:
@@ -156,8 +156,8 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _unknown(key: str, place: str) -> str:
-    near = difflib.get_close_matches(key, Config.model_fields, n=1, cutoff=0.5)
-    hint = f"did you mean '{near[0]}'?" if near else "batch.config.default lists the keys."
+    near = nearest(key, Config.model_fields, 0.5)
+    hint = f"did you mean '{near}'?" if near else "batch.config.default lists the keys."
     return f"{place}: unknown key '{json.dumps(key)[1:80].removesuffix(chr(34))}'; {hint}"
 
 
@@ -206,9 +206,7 @@ def _unknown_inside(name: str, path: Sequence[str]) -> str:
     """The message for an unknown name in a part of a key's value."""
     model = model_at(path)
     fields = [field.alias or known for known, field in model.model_fields.items()]
-    near = difflib.get_close_matches(name, fields, n=1, cutoff=0.5)
-    hint = f"did you mean '{near[0]}'?" if near else f"it takes {', '.join(fields)}."
-    return f"unknown key '{name}'; {hint}"
+    return f"unknown key '{name}'; {meant(name, fields, 'it takes', 0.5)}"
 
 
 def _place_of(message: str, places: Mapping[str, str], file: str) -> str:

@@ -12,7 +12,6 @@ OpenML data set with its default target; the others are embedded or declared by 
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +25,7 @@ from benchmark.data.openml.file import OpenMLFile
 from benchmark.data.own import source as own
 from benchmark.data.own.declarations import Declaration, declared
 from benchmark.errors import ConfigError, DataError
+from benchmark.files.spelling import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -374,8 +374,8 @@ def _of_other_type(name: str, kind: str, wanted: str) -> str:
 
 def _unknown(wanted: str, configured: Sequence[str] = ()) -> str:
     known = list(dict.fromkeys(configured)) or list(embedded_suite.suite())
-    near = difflib.get_close_matches(wanted, known, n=1, cutoff=0.6)
-    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+    near = nearest(wanted, known)
+    hint = f"did you mean {near}?" if near else f"there are {', '.join(known)}"
     return (
         f"There is no data set '{wanted}'; {hint}"
         f"{'' if near else ', and task-ID and openml-ID of OpenML.'}"

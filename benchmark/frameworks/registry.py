@@ -7,7 +7,6 @@ for warning in scan(["~/my-frameworks"]).warnings:
 
 from __future__ import annotations
 
-import difflib
 import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,6 +18,7 @@ from typing import Any
 from benchmark.config.plugins import FRAMEWORKS, extensions
 from benchmark.errors import BenchmarkError
 from benchmark.files.input_files import read_input
+from benchmark.files.spelling import nearest
 from benchmark.frameworks.framework import FOLDER, Framework
 
 FILE = "framework.toml"
@@ -151,10 +151,8 @@ def _named(name: str, extra_paths: Iterable[str | Path]) -> Framework:
     if framework is not None:
         return framework
     names = {plain(n): f.name for f in result.frameworks.values() for n in (f.name, *f.aliases)}
-    near = difflib.get_close_matches(plain(name), names, n=1, cutoff=0.6)
-    hint = (
-        f"did you mean {names[near[0]]}?" if near else f"there are {', '.join(result.frameworks)}."
-    )
+    near = nearest(plain(name), names)
+    hint = f"did you mean {names[near]}?" if near else f"there are {', '.join(result.frameworks)}."
     broken = "".join(f" {warning}" for warning in result.warnings if plain(name) in plain(warning))
     raise BenchmarkError(f'There is no framework "{name}"; {hint}{broken}')
 
@@ -215,8 +213,8 @@ def _check(values: dict[str, Any], file: Path) -> None:
     known = {key: kind for key, kind in known.items() if key not in _NOT_KEYS}
     for key, value in values.items():
         if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f'; did you mean "{near[0]}"?' if near else "."
+            near = nearest(key, known)
+            hint = f'; did you mean "{near}"?' if near else "."
             raise BenchmarkError(f'{file}: unknown key "{key}"{hint}')
         if not _is_a(value, known[key]):
             raise BenchmarkError(f'{file}: "{key}" is {value!r}; it must be {known[key]}.')

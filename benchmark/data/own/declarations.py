@@ -17,7 +17,6 @@ declarations. Numbers are read as the text that is written: `target: 1.0` is the
 from __future__ import annotations
 
 import contextlib
-import difflib
 import json
 import re
 from pathlib import Path
@@ -41,6 +40,7 @@ from benchmark.data.openml.fetch import is_reference
 from benchmark.errors import DataError
 from benchmark.files.input_files import read_input
 from benchmark.files.safe_text import plain_text
+from benchmark.files.spelling import meant, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -287,17 +287,17 @@ def _absent(name: str, path: Path) -> str:
     if name in embedded_suite.SUITES or is_reference(name):
         return f"{said}; {name} is not a file of your own: name it in 'studies'."
     suite = embedded_suite.suite()
-    near = difflib.get_close_matches(name, suite, n=1, cutoff=0.7)
+    near = nearest(name, suite, 0.7)
     with contextlib.suppress(OSError):
         files = [each.name for each in path.parent.iterdir() if each.suffix in _SUFFIXES]
-        close = difflib.get_close_matches(path.name, files, n=1, cutoff=0.6)
+        close = nearest(path.name, files)
         if close:
-            return f"{said}; did you mean {path.with_name(close[0])}?"
+            return f"{said}; did you mean {path.with_name(close)}?"
     if near:
-        which = "starter" if suite[near[0]]["starter"] else "embedded"
+        which = "starter" if suite[near]["starter"] else "embedded"
         return (
-            f"{said}; for the embedded {near[0]} set 'studies' to [\"{which}\"] and pass --dataset "
-            f"{near[0]}."
+            f"{said}; for the embedded {near} set 'studies' to [\"{which}\"] and pass --dataset "
+            f"{near}."
         )
     return f"{said}; name a YAML or JSON file that declares your own data sets."
 
@@ -311,8 +311,7 @@ def _one(where: str, path: Path, values: Any) -> Declaration:
         raise DataError(f"{where}: half of a surrogate pair is not text; remove it.") from None
     known = [key for key in Declaration.model_fields if key != "place"]
     for key in [key for key in values if key not in known]:
-        near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.5)
-        fix = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(known)}."
+        fix = meant(key, known, cutoff=0.5)
         raise DataError(plain_text(f"{where}: '{key}': unknown key; {fix}"))
     try:
         return Declaration.model_validate({"name": path.stem} | values | {"place": path})

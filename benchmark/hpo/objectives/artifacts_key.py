@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from benchmark.hpo.space.spelling import check_keys
+from benchmark.files.spelling import check_keys
 from benchmark.hpo.space.units import UNITS, UnitError, in_unit
 
 # Labels of trials.

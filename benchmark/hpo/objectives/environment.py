@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.config.cache import cache_folder
+from benchmark.files.spelling import check_keys
 from benchmark.frameworks import locks
 from benchmark.frameworks.environments import ensure
 from benchmark.frameworks.framework import Framework
-from benchmark.hpo.space.spelling import check_keys
 
 KEYS = ("python", "packages")
 _HERE = ">=3.11"

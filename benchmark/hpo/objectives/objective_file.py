@@ -6,6 +6,7 @@ import re
 import shlex
 from typing import TYPE_CHECKING, Any, get_args
 
+from benchmark.files.spelling import check_keys, meant
 from benchmark.hpo.objectives.artifacts_key import read_artifacts
 from benchmark.hpo.objectives.benchmark_objective import read_benchmark
 from benchmark.hpo.objectives.metrics.metrics_key import read_metrics
@@ -21,7 +22,6 @@ from benchmark.hpo.objectives.rules import (
 )
 from benchmark.hpo.objectives.warm_up import read_warm_up, share
 from benchmark.hpo.samplers.proposal import Direction
-from benchmark.hpo.space.spelling import check_keys, meant
 from benchmark.hpo.space.templates import broken_in, formats_in, plain, unknown_in
 from benchmark.hpo.space.units import read_seconds
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from benchmark.hpo.space.spelling import check_keys
+from benchmark.files.spelling import check_keys
 from benchmark.hpo.space.templates import filled
 from benchmark.hpo.space.units import read_seconds
 

@@ -11,9 +11,9 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from benchmark.files.spelling import check_keys
 from benchmark.hpo.objectives.patterns import PatternError, check, first
 from benchmark.hpo.space.expressions import Expression, ExpressionError
-from benchmark.hpo.space.spelling import check_keys
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

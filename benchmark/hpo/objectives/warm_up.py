@@ -15,9 +15,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from benchmark.files.spelling import check_keys
 from benchmark.hpo.objectives.metrics.measured_values import cell_number, finite_number
 from benchmark.hpo.objectives.patterns import checked
-from benchmark.hpo.space.spelling import check_keys
 from benchmark.hpo.space.units import read_seconds
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.config.extras import install
 from benchmark.errors import BenchmarkError
+from benchmark.files.spelling import meant
 from benchmark.hpo.sandboxed.python_trial import made_pruner
-from benchmark.hpo.space.spelling import meant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

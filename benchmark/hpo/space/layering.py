@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from benchmark.hpo.space.spelling import meant
+from benchmark.files.spelling import meant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

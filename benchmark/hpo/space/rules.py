@@ -10,9 +10,9 @@ import contextlib
 import re
 from typing import TYPE_CHECKING, Any
 
+from benchmark.files.spelling import meant
 from benchmark.hpo.space.expressions import WORDS, Expression, ExpressionError
 from benchmark.hpo.space.search_space import LARGEST_GRID, SpaceError
-from benchmark.hpo.space.spelling import meant
 from benchmark.hpo.space.units import UnitError, from_base, in_unit
 
 if TYPE_CHECKING:

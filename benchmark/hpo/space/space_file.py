@@ -15,9 +15,9 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from benchmark.files.spelling import check_keys, meant
 from benchmark.hpo.space import rules
 from benchmark.hpo.space.search_space import Space, SpaceError
-from benchmark.hpo.space.spelling import check_keys, meant
 from benchmark.hpo.space.tunables import LARGEST, Tunable
 from benchmark.hpo.space.units import UNITS, Unit, UnitError, in_unit, unit, unit_of
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from benchmark.hpo.space.spelling import check_keys
+from benchmark.files.spelling import check_keys
 from benchmark.hpo.space.units import UNITS, UnitError, in_unit
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from benchmark.hpo.space.spelling import check_keys, meant
+from benchmark.files.spelling import check_keys, meant
 
 if TYPE_CHECKING:
     from benchmark.hpo.space.search_space import Space

@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark.hpo.space.spelling import check_keys, meant
+from benchmark.files.spelling import check_keys, meant
 from benchmark.hpo.spec.documents import StudyError, read_document
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from benchmark.files.spelling import check_keys, meant
 from benchmark.hpo.objectives.warm_up import share
 from benchmark.hpo.samplers.safe_region import ALL, Safe, Step
-from benchmark.hpo.space.spelling import check_keys, meant
 from benchmark.hpo.space.units import UNITS, UnitError, in_unit
 
 if TYPE_CHECKING:

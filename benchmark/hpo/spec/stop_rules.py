@@ -20,10 +20,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from benchmark.files.spelling import check_keys
 from benchmark.hpo.objectives.metrics.measured_values import finite_number
 from benchmark.hpo.objectives.warm_up import share
 from benchmark.hpo.samplers.regret import RegretBound
-from benchmark.hpo.space.spelling import check_keys
 from benchmark.hpo.spec.limits import with_unit
 from benchmark.records.results import Cause
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from benchmark.files.spelling import check_keys, meant, nearest
 from benchmark.hpo.objectives.environment import read_environment
 from benchmark.hpo.objectives.objective_file import KEYS as OBJECTIVE_KEYS
 from benchmark.hpo.objectives.objective_file import directions_of, read_objective
@@ -32,7 +33,6 @@ from benchmark.hpo.space.layering import read_layering
 from benchmark.hpo.space.rules import without_effect
 from benchmark.hpo.space.search_space import Space, SpaceError
 from benchmark.hpo.space.space_file import declared_names, read_space
-from benchmark.hpo.space.spelling import check_keys, meant, nearest
 from benchmark.hpo.spec.definition import StudyDefinition
 from benchmark.hpo.spec.documents import StudyError, read_document
 from benchmark.hpo.spec.limits import read_limits, read_remeasure, read_resources

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark import __version__
 from benchmark.errors import ConditionsDifferError
+from benchmark.files.spelling import meant
 from benchmark.hpo.objectives.objective import HOOKS
-from benchmark.hpo.space.spelling import meant
 from benchmark.records import results
 from benchmark.records.results import utc_now
 from benchmark.records.tasks import Manifest, same_values

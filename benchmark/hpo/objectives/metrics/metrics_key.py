@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from benchmark.files.spelling import check_keys, meant
 from benchmark.hpo.objectives.metrics.measuring import STDOUT, Measuring
 from benchmark.hpo.objectives.metrics.prometheus_key import read_prometheus
 from benchmark.hpo.objectives.metrics.readers import READERS
 from benchmark.hpo.objectives.metrics.selections import WAYS, Selection, is_way, path_fault
 from benchmark.hpo.objectives.patterns import checked
-from benchmark.hpo.space.spelling import check_keys, meant
 from benchmark.hpo.space.units import Unit, UnitError, unit
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from benchmark.execution.sandbox.variables import is_secret
+from benchmark.files.spelling import check_keys
 from benchmark.hpo.objectives.metrics.prometheus import (
     STEP_S,
     TIMEOUT_S,
@@ -16,7 +17,6 @@ from benchmark.hpo.objectives.metrics.prometheus import (
 )
 from benchmark.hpo.objectives.metrics.promql import WINDOW
 from benchmark.hpo.objectives.metrics.selections import WAYS, is_way
-from benchmark.hpo.space.spelling import check_keys
 from benchmark.hpo.space.units import read_seconds
 
 if TYPE_CHECKING:

@@ -15,15 +15,17 @@ if TYPE_CHECKING:
 _SHOWN = 40
 
 
-def nearest(name: Any, known: Iterable[str]) -> str | None:
-    """The known name with the most similar spelling, if any."""
-    near = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.6)
+def nearest(name: Any, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """The known name with the most similar spelling, if any is as similar as `cutoff` (0 to 1)."""
+    near = difflib.get_close_matches(str(name), list(known), n=1, cutoff=cutoff)
     return near[0] if near else None
 
 
-def meant(name: Any, known: Collection[str], otherwise: str = "there are") -> str:
+def meant(
+    name: Any, known: Collection[str], otherwise: str = "there are", cutoff: float = 0.6
+) -> str:
     """The end of a message on an unknown name: the nearest one, or all known ones."""
-    near = nearest(name, known)
+    near = nearest(name, known, cutoff)
     if near is not None:
         return f"did you mean '{near}'?"
     shown = [*list(known)[:_SHOWN], *(["…"] if len(known) > _SHOWN else [])]
