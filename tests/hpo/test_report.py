@@ -19,6 +19,7 @@ from benchmark.hpo.report.verdict import judge
 from benchmark.hpo.spec.study_file import define
 from benchmark.hpo.study.study import Study
 from benchmark.hpo.study.trial_import import import_rows
+from benchmark.records import results
 from benchmark.records.results import Record
 from benchmark.store import Store
 
@@ -72,6 +73,25 @@ def test_a_best_that_differs_from_the_default_in_its_type_alone(
     assert "None of 2 pairs" in judge(begun.run, begun.definition, 2).why
     path = write_report(begun.run, begun.definition, tmp_path / "report")
     assert "-70.0%" in path.read_text().replace("\u2212", "-")
+
+
+def test_a_default_of_elsewhere_is_no_base_for_a_best_of_here(
+    folder_store: Store, tmp_path: Path
+) -> None:
+    x = {"name": "x", "value_type": "integer", "lower_bound": 0, "upper_bound": 9, "default": 5}
+    values = {
+        **{"name": "s", "direction": "minimize", "tunables": [x], "algorithm": "random"},
+        "objective": {"command": ["true"]},
+    }
+    begun = Study.begin(folder_store, define(values, tmp_path))
+    import_rows(begun, [{"x": 5, "value": 10}])
+    (task,) = begun.ask()
+    assert task.payload["params"] != {"x": 5}
+    record = Record(task.key, "success", metrics={"value": 3.0}, labels=task.labels)
+    record.labels.update(values=[3.0], constraints=[])
+    begun.tell(results.settle(begun.run, results.begin(begun.run, task), record))
+    page = write_report(begun.run, begun.definition, tmp_path / "report").read_text()
+    assert "the default (trial" not in page
 
 
 def rows(count: int) -> list[dict[str, Any]]:

@@ -24,6 +24,7 @@ from benchmark.hpo.report.hypervolume import hypervolume
 from benchmark.hpo.report.trial_line import counts
 from benchmark.hpo.report.verdict import known
 from benchmark.hpo.space.search_space import identity
+from benchmark.hpo.spec.stop_rules import IMPORTED
 from benchmark.templates import macros
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def _first(trials: Trials, best: Record) -> dict[str, Any]:
     """The best trial in words."""
     value = best.labels["values"][0]
     fresh = export.configuration(best).get(export.FRESH) or ()
-    start = _default(trials)
+    start = _default(trials, best)
     default = None
     if start is not None and identity(start.labels["params"]) != identity(best.labels["params"]):
         base = start.labels["values"][0]
@@ -99,13 +100,16 @@ def _first(trials: Trials, best: Record) -> dict[str, Any]:
     }
 
 
-def _default(trials: Trials) -> Record | None:
-    """The first successful trial at the defaults."""
+def _default(trials: Trials, best: Record) -> Record | None:
+    """The first successful trial at the defaults, if that and the best were both measured here, or
+    both elsewhere."""
     default = trials.definition.space.default()
     if default is None:
         return None
     mine = identity(default)
-    return next((one for one in trials.good if identity(one.labels["params"]) == mine), None)
+    imported = bool(best.labels.get(IMPORTED))
+    comparable = (one for one in trials.good if bool(one.labels.get(IMPORTED)) == imported)
+    return next((one for one in comparable if identity(one.labels["params"]) == mine), None)
 
 
 def _conditions(run: Run, definition: StudyDefinition) -> dict[str, object]:
