@@ -68,17 +68,21 @@ def test_a_failing_lane_shows_its_log_and_the_end_names_every_test(tmp_path, mon
 def test_a_lane_that_hangs_is_interrupted_and_shows_where_it_was(tmp_path, monkeypatch, capsys):
     (tmp_path / "tests" / "made").mkdir(parents=True)
     (tmp_path / "tests" / "made" / "test_made.py").write_text(
-        f"import pytest, time\n@pytest.{MARK}\ndef test_endless(): time.sleep(3600)\n"
+        f"import pytest, time\n@pytest.{MARK}\ndef test_endless():\n"
+        "    for _ in range(2):\n"
+        "        try: time.sleep(3600)\n"
+        "        except KeyboardInterrupt: pass\n"
     )
     monkeypatch.setattr(lanes, "ROOT", tmp_path)
-    monkeypatch.setattr(lanes, "LANES", {"first": ("made",)})
+    monkeypatch.setattr(lanes, "LANES", {"first": ("made",), "second": ("made",)})
     # Longer than pytest needs to start: before, it dies of the signal and has no log.
     monkeypatch.setattr(lanes, "DEADLINE_S", 8.0)
-    monkeypatch.setattr(sys, "argv", ["lanes"])
+    monkeypatch.setattr(lanes, "END_S", 2.0)
+    monkeypatch.setattr(sys, "argv", ["lanes", "--jobs", "1"])
     monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:schemathesis -p no:hypothesispytest -p no:anyio")
     assert lanes.main() == 1
     shown = capsys.readouterr().out
-    assert "Not ended after 8 s, interrupted: first" in shown
+    assert "Not ended in time, interrupted: first, second (not run)" in shown
     assert "lane first failed" in shown
 
 

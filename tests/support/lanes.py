@@ -78,11 +78,12 @@ class Lane:
     passed: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
+    late: bool = False
 
     @property
     def broken(self) -> bool:
-        """Something failed, or pytest itself did."""
-        return self.process.returncode != 0 or bool(self.failed)
+        """Something failed, or pytest itself did, or it was interrupted."""
+        return self.process.returncode != 0 or bool(self.failed) or self.late
 
     def read(self) -> None:
         """Take the tests' outcomes from the report that pytest wrote beside the log."""
@@ -128,10 +129,23 @@ def start(name: str, logs: Path) -> Lane:
     return Lane(name, log, process, time.monotonic())
 
 
-def interrupt(running: Sequence[Lane], number: int = signal.SIGINT) -> None:
-    for lane in running:
+def signal_all(lanes: Sequence[Lane], number: int) -> None:
+    for lane in lanes:
         with suppress(ProcessLookupError):
             os.killpg(lane.process.pid, number)
+
+
+def interrupt_late(running: Sequence[Lane], waiting: list[str]) -> None:
+    """Interrupt what runs, and kill what was interrupted before; start nothing more."""
+    late = [lane for lane in running if lane.late]
+    new = [lane for lane in running if not lane.late]
+    signal_all(late, signal.SIGKILL)
+    signal_all(new, signal.SIGINT)
+    for lane in new:
+        lane.late = True
+    names = ", ".join([lane.name for lane in running] + [f"{name} (not run)" for name in waiting])
+    print(f"\nNot ended in time, interrupted: {names}", flush=True)
+    waiting.clear()
 
 
 @contextmanager
@@ -142,7 +156,7 @@ def ended_with_us(running: Sequence[Lane]) -> Iterator[None]:
         yield
     finally:
         for number in (signal.SIGINT, signal.SIGKILL):
-            interrupt(running, number)
+            signal_all(running, number)
             for lane in running:
                 with suppress(subprocess.TimeoutExpired):
                     lane.process.wait(END_S)
@@ -151,7 +165,7 @@ def ended_with_us(running: Sequence[Lane]) -> Iterator[None]:
 def run(names: Sequence[str], logs: Path, jobs: int) -> list[Lane]:
     """Run lanes, `jobs` at once; a line as each ends, and the log of each that fails.
 
-    What still runs or waits at the deadline fails.
+    What still runs at the deadline fails, and what waits is not run.
     """
     waiting, running, done = list(names), [], []
     deadline = time.monotonic() + DEADLINE_S
@@ -162,11 +176,9 @@ def run(names: Sequence[str], logs: Path, jobs: int) -> list[Lane]:
                 running.append(start(waiting.pop(0), logs))
             time.sleep(0.2)
             if time.monotonic() > deadline:
-                late = ", ".join(lane.name for lane in running)
-                print(f"\nNot ended after {DEADLINE_S:g} s, interrupted: {late}", flush=True)
-                # The next look is after they have had the time to end what they started.
+                interrupt_late(running, waiting)
+                # Those that do not end what they started by then are killed.
                 deadline = time.monotonic() + END_S
-                interrupt(running)
             for lane in [lane for lane in running if lane.process.poll() is not None]:
                 running.remove(lane)
                 done.append(lane)

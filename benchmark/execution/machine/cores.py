@@ -69,23 +69,25 @@ def claimed(number: int, available: Iterable[int], *, drawn: bool = False) -> It
 
     A claim is the name of an abstract socket, which all processes of a machine see, and containers
     with the host's network (AWS Batch's have it), and which is released when its process ends.
-    Where containers do not share these names, `drawn` has them seldom take the same cores.
+    Where containers do not share these names, `drawn` has them seldom take the same cores. Who is
+    bound to no more than it asks for gets these without a claim: what it starts may claim them.
     """
     free = list(available)
     if drawn:
         random.SystemRandom().shuffle(free)
+    elif len(free) <= number:
+        yield free
+        return
     chosen: list[int] = []
     with contextlib.ExitStack() as held:
         for core in free:
             if len(chosen) == number:
                 break
-            claim = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             try:
+                claim = held.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
                 claim.bind(_CLAIM.format(core))
             except OSError:
-                claim.close()
-                continue
-            held.enter_context(claim)
+                continue  # Claimed, or there are no more descriptors.
             chosen.append(core)
         # More tasks than cores: that is for whoever starts them to decide, and they share.
         others = [core for core in free if core not in chosen]
