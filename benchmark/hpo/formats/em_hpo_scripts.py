@@ -164,10 +164,11 @@ def _exported(name: str) -> str | None:
 
 
 def _whole(value: Any, key: str) -> int:
-    try:
-        return int(value)
-    except ValueError:
-        raise BenchmarkError(f"'{key}' is {value!r}; write a whole number.") from None
+    if type(value) is int:
+        return value
+    if not isinstance(value, str) or not re.fullmatch(r"\s*[-+]?[0-9]{1,18}\s*", value):
+        raise BenchmarkError(f"'{key}' is {value!r}; write a whole number.")
+    return int(value)
 
 
 def _parser() -> argparse.ArgumentParser:
