@@ -55,6 +55,8 @@ class Parser(argparse.ArgumentParser):
         typed = next((word for word in strangers if word.startswith("-")), "").partition("=")[0]
         near = nearest(typed, self._option_string_actions)
         hint = f"; did you mean {near}?" if near else ""
+        if typed in self._option_string_actions:
+            hint = f"; options follow the command: {self.prog} … {typed}"
         self.error(f"unrecognized arguments: {' '.join(strangers)}{hint}")
 
     def error(self, message: str) -> NoReturn:

@@ -69,6 +69,7 @@ def test_help_lists_every_command_in_its_group(
         (["xyzzy"], "no command 'xyzzy'."),
         (["--debug"], "COMMAND"),
         (["status", "--framwork", "a"], "--framwork"),
+        (["--json", "status"], "options follow the command: main.py status … --json."),
         (["status", "--seed", "one"], "'one'"),
         (["local", "constant", "penguins", "classification", "abc"], "'abc'"),
         (["fetch-results", "--format", "xml"], "'xml'"),

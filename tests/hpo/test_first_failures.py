@@ -21,6 +21,7 @@ from benchmark.hpo.spec.study_file import StudyError, define
 from benchmark.hpo.study.study import Study
 from benchmark.records.results import Cause, Record
 from benchmark.store import Store
+from prove.seaweed import free_ports
 
 Program = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -257,3 +258,20 @@ def test_as_a_user(program: Program, tmp_path: Path) -> None:
     assert listed[0].split() == ["STUDY", "TRIALS", "STATE", "BEST", "LAST", "OBJECTIVE"]
     assert listed[1].startswith("s ")
     assert "3/3" in listed[1]
+
+
+@pytest.mark.integration
+def test_a_session_that_ends_without_a_result_names_the_next_command(
+    program: Program, tmp_path: Path
+) -> None:
+    (port,) = free_ports(1)
+    queries = {"url": f"http://127.0.0.1:{port}", "queries": {"value": "sum(up)"}, "step": "1s"}
+    folder = tmp_path / "work"
+    folder.mkdir(exist_ok=True)
+    study = declared(["sleep", "4"]) | {"name": "s", "trials": 1}
+    study["objective"] = {"command": ["sleep", "4"], "metrics": {"prometheus": queries}}
+    (folder / "s.json").write_text(json.dumps(study))
+    ended = program("tune", "s.json", "--set", "max_attempts=1")
+    assert ended.returncode == 1, ended.stderr
+    assert "trial 0 has no result (infrastructure)" in ended.stderr
+    assert "Fix the cause; then: tune --resume s\n" in ended.stderr

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from benchmark.cli.studies.studies import lines
 from benchmark.errors import BenchmarkError
 from benchmark.hpo.report.export import best_of, dominates, trial_records
 from benchmark.hpo.report.figures import Trials, drawn, importances
@@ -114,6 +115,23 @@ def trials(study: Study) -> Trials:
     from benchmark.hpo.report.export import trial_records
 
     return Trials(trial_records(study.run), study.definition)
+
+
+@pytest.mark.parametrize("p99", [300, 20])
+def test_an_infeasible_default_is_named_beside_the_gain(
+    folder_store: Store, tmp_path: Path, p99: int
+) -> None:
+    heap = {"name": "heap", "value_type": "integer", "lower_bound": "256Mi", "upper_bound": "4Gi"}
+    values = {
+        **{"name": "s", "direction": "minimize", "tunables": [heap | {"default": "1Gi"}]},
+        "objective": {"command": ["true"], "value": "time", "constraints": ["p99 <= 200"]},
+    }
+    begun = Study.begin(folder_store, define(values, tmp_path))
+    found = [{"heap": 1024, "time": 10, "p99": p99}, {"heap": 512, "time": 5, "p99": 20}]
+    assert import_rows(begun, found).told == 2
+    page = write_report(begun.run, begun.definition, tmp_path / "report").read_text()
+    assert ("violates a constraint" in page) == (p99 == 300)
+    assert "  heap = 512 Mi" in lines(begun.run, begun.definition)
 
 
 @pytest.mark.parametrize("count", [0, 1, 40])

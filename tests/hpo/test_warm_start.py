@@ -139,3 +139,16 @@ def test_points_of_the_past_are_converted_into_the_new_units(
     time = heap | {"lower_bound": "1s", "upper_bound": "9s", "default": "2s"}
     other = define(declared("other", [X, time], warm_start="old"), tmp_path)
     assert Study.begin(folder_store, other)._warm.first == []
+
+
+def test_a_past_without_a_usable_point_is_reported(
+    folder_store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    past = Study.begin(folder_store, define(declared("old", [X]), tmp_path))
+    (task,) = past.ask(1)
+    record = Record(task.key, "success", metrics={"value": 1.0})
+    record.labels.update(task.labels | {"values": [1.0], "constraints": [0.5]})
+    past.tell(results.settle(past.run, results.begin(past.run, task), record))
+    new = declared("new", [X], warm_start=["old"])
+    Study.begin(folder_store, define(new, tmp_path))
+    assert "'warm_start' uses no point of 'old': no trial there" in capsys.readouterr().err

@@ -290,8 +290,9 @@ def lines(run: Run, definition: StudyDefinition) -> list[str]:
         if fresh:
             shown += f" (run again: {', '.join(f'{value:.6g}' for value in fresh)})"
         found.append(f"best: trial {one['trial']}: {shown}")
+        units = {name: f" {unit.name}" for name, unit in definition.space.units.items()}
         found += [
-            f"  {name} = {told_apart(value, choices.get(name, ()), short)}"
+            f"  {name} = {told_apart(value, choices.get(name, ()), short)}{units.get(name, '')}"
             for name, value in one["params"].items()
         ]
         kept = one.get(KEPT, ())

@@ -221,6 +221,8 @@ def _ends(tuned: Tuned, definition: StudyDefinition, method: str) -> None:
         notice(f"Interrupted; resume with: tune --resume {definition.name}")
     for record in tuned.without_result:
         notice(f"warning: trial {record.task} has no result ({record.cause}): {record.message}")
+    if tuned.without_result and not tuned.interrupted:
+        notice(f"It counts as not run. Fix the cause; then: tune --resume {definition.name}")
     for fault in tuned.faults:
         notice(f"warning: {fault}")
 

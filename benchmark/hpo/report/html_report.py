@@ -90,7 +90,8 @@ def _first(trials: Trials, best: Record) -> dict[str, Any]:
     if start is not None and identity(start.labels["params"]) != identity(best.labels["params"]):
         base = start.labels["values"][0]
         gain = f", {(value - base) / abs(base):+.1%}" if base else ""
-        default = {"trial": start.task, "value": number(base), "gain": gain}
+        broken = not export.is_feasible(start)
+        default = {"trial": start.task, "value": number(base), "gain": gain, "broken": broken}
     return {
         "trial": best.task,
         "name": next(iter(trials.directions)),

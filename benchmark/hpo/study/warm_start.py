@@ -19,6 +19,7 @@ and fewer of them are shown the more trials the study has.
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,6 +58,13 @@ def keep(run: Run, definition: StudyDefinition) -> None:
     if definition.warm_start:
         found = [_past(run.store, definition, one) for one in definition.warm_start]
         run.store.put(_path(run), json.dumps({"studies": found}).encode())
+        for past, points in zip(definition.warm_start, found, strict=True):
+            if not points:
+                trial_line.show(
+                    f"warning: 'warm_start' uses no point of '{past.study}': no trial there is a "
+                    "success, satisfies that study's own constraints and fits this space.",
+                    logging.WARNING,
+                )
         trial_line.show(WarmStart.of(run, definition).note)
 
 
