@@ -27,7 +27,7 @@ COLUMNS = {
     "rank": ("Rank", "d"),
     "framework": ("Framework", ""),
     "mean_rank": ("Mean rank", ".2f"),
-    "scaled_score": ("Scaled score", ".3f"),
+    "scaled_score": ("Median scaled score", ".3f"),
     "win_rate": ("Win rate", ".2f"),
     "elo": ("Elo", ".0f"),
     "failures": ("Failures", ",d"),

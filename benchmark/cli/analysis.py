@@ -76,12 +76,24 @@ def _table(board: pd.DataFrame) -> str:
     """A leaderboard as text, on a terminal without columns for which it is too narrow."""
     # A mean of RMSE over data sets would add up unlike scales.
     board, most = board.drop(columns="mean_rmse", errors="ignore"), width()
+    board = board.rename(columns={"scaled_score": "median_scaled"})
+    if most is not None:
+        # The middle of a long name is left out: ends tell versions and budgets apart.
+        most_name = max(min(most // 2, most - 44), 12)
+        board["framework"] = [_short(str(name), most_name) for name in board["framework"]]
     for column in ("success_share", "mean_f1", "wins", "median_fit_s", None):
         text = board.to_string(index=False, float_format=lambda value: f"{value:.3f}", na_rep="-")
         if most is None or column is None or len(text.partition("\n")[0]) <= most:
             break
         board = board.drop(columns=column, errors="ignore")
     return text
+
+
+def _short(name: str, most: int) -> str:
+    if len(name) <= most:
+        return name
+    half = (most - 1) // 2
+    return f"{name[: most - 1 - half]}…{name[-half:]}"
 
 
 def _facts(options: argparse.Namespace, paths: list[Path], found: Analysis) -> dict[str, Any]:

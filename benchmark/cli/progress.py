@@ -84,16 +84,26 @@ class Progress(Bar):
         return ", ".join(parts)
 
 
+NOT_NEEDED = "not needed"
+
+
 def counted(number: int, noun: str) -> str:
     """'1 task', '2 tasks'."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def outcomes(success: int, causes: Mapping[str, int]) -> str:
-    """'4 successes, 2 failed (1 memory, 1 timeout), 3 not run (3 setup), 1 interrupted'."""
-    groups: dict[str, list[tuple[str, int]]] = {"failed": [], "not run": [], "interrupted": []}
+    """'4 successes, 2 failed (1 memory, 1 timeout), 3 not run (3 setup), 1 interrupted'.
+
+    What a run's question does not need has no cause that could be removed: '14 not needed'.
+    """
+    words = ("failed", "not run", "interrupted", NOT_NEEDED)
+    groups: dict[str, list[tuple[str, int]]] = {word: [] for word in words}
     for cause, number in causes.items():
-        groups[_word(Cause(cause))].append((cause, number))
+        if cause == Cause.RETIRED:
+            groups[NOT_NEEDED].append((NOT_NEEDED, number))
+        else:
+            groups[_word(Cause(cause))].append((cause, number))
     found = [successes(success)]
     for word, parts in groups.items():
         total = sum(number for _, number in parts)

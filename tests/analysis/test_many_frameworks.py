@@ -8,8 +8,10 @@ from benchmark.analysis import figures
 from benchmark.analysis.figures import costs, pairs, standings
 from benchmark.analysis.results.table import read_results
 from benchmark.analysis.statistics.comparable import compare
+from benchmark.analysis.statistics.leaderboard import leaderboard
 from benchmark.analysis.type_statistics import study
-from tests.support.made_results import grid
+from benchmark.cli import analysis as cli_analysis
+from tests.support.made_results import grid, results
 
 NAMES = tuple(f"framework {number:02}" for number in range(45))
 
@@ -75,3 +77,15 @@ def test_the_matrix_of_wins_has_no_numbers(found):
     (axes,) = figures.win_matrix(found).axes
     assert len(axes.get_xticklabels()) == 46
     assert not axes.collections
+
+
+def test_a_board_fits_a_terminal_whatever_the_names(monkeypatch):
+    monkeypatch.setattr(cli_analysis, "width", lambda: 80)
+    names = ["constant", "a" * 200 + " (60)", "a" * 200 + " (3600)"]
+    rows = [(name, f"d{n}", 0, n / 9 + len(name) / 1e3) for name in names for n in range(3)]
+    board = leaderboard(results(rows), "classification")
+    lines = cli_analysis._table(board).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "median_scaled" in lines[0]
+    assert sum("aaa" in line and line.count("(60)") == 1 for line in lines) == 1
+    assert board["framework"].isin(names).all()

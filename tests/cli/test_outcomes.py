@@ -213,6 +213,7 @@ def test_who_failed_on_every_task(
         (0, {"timeout": 2, "setup": 1, "memory": 1}, "3 failed (2 timeout, 1 memory), 1 not run"),
         (2, {"interrupted": 2}, "2 successes, 2 interrupted"),
         (0, {"data": 1, "infrastructure": 4}, "0 successes, 5 not run (1 data, 4 infrastructure)"),
+        (3, {"retired": 14, "setup": 1}, "3 successes, 1 not run (1 setup), 14 not needed"),
     ],
 )
 def test_outcomes_in_words(success: int, causes: dict[str, int], words: str) -> None:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 HEADINGS = {
     **{"rank": "Rank", "places": "95 % places", "framework": "Framework"},
-    **{"mean_rank": "Mean rank", "scaled_score": "Scaled score", "win_rate": "Win rate"},
+    **{"mean_rank": "Mean rank", "scaled_score": "Median scaled score", "win_rate": "Win rate"},
     **{"elo": "Elo", "elo_interval": "95 % Elo", "improvability": "Gap to best", "wins": "Wins"},
     **{"mean_f1": "Mean F1", "failures": "Failures"},
     **{"success_share": "Success", "median_fit_s": "Median fit (s)"},

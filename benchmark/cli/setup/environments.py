@@ -53,8 +53,10 @@ def setup(options: argparse.Namespace) -> int:
     elif options.to and environments:
         lines.append(f'Nodes find them with "slurm": {{"cache": "{os.environ[CACHE_VARIABLE]}"}}.')
     failed = sum(row["error"] is not None for row in rows)
-    taken = disk.stored().total_mb
-    lines.append(f"The environments take {taken:g} MB in total.")
+    stored = disk.stored()
+    taken = stored.total_mb
+    if len(stored.environments) > 1:
+        lines.append(f"The environments take {taken:g} MB in total.")
     report(options, {"frameworks": rows, "total_mb": taken}, lines)
     return 1 if failed else 0
 

@@ -42,7 +42,8 @@ def examine(loaded: LoadedConfig) -> Iterator[Finding]:
     )
     yield from configuration.check_layers(loaded)
     yield from wrong
-    yield from configuration.check_plan(config, frameworks)
+    planned = list(configuration.check_plan(config, frameworks))
+    yield from planned
     yield from machine.check_sandbox(config)
     used = _methods(config, frameworks)
     if methods.DEFAULT in used:
@@ -52,7 +53,9 @@ def examine(loaded: LoadedConfig) -> Iterator[Finding]:
     yield from machine.check_java(frameworks)
     yield from machine.check_methods(used)
     if used & {"slurm", "pilot"} or config.slurm.model_fields_set:
-        yield from cluster.check_cluster(config)
+        reported = {finding.message for finding in planned}
+        found = cluster.check_cluster(config)
+        yield from (finding for finding in found if finding.message not in reported)
     yield from built.findings()
     for check in asked:
         yield from check.findings()

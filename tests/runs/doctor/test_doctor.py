@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email.utils
+import os
 import sys
 import threading
 import time
@@ -68,6 +69,21 @@ def test_what_no_run_can_remove_is_named(
     (fault,) = machine.check_sandbox(make_config())
     assert fault.level == "fault"
     assert f"The scratch folder {root} is a link; remove it" in fault.message
+
+
+def test_a_cluster_without_a_configuration_is_reported_once(
+    make_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tool = tmp_path / "sinfo"
+    tool.write_text("#!/bin/sh\necho 'no configuration source' >&2\nexit 1\n")
+    tool.chmod(0o755)
+    for name in ("sbatch", "squeue", "sacct", "scontrol", "scancel"):
+        (tmp_path / name).symlink_to(tool)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    config = make_config(compute={"*": "slurm"}, s3_bucket_root=str(tmp_path / "store"))
+    findings = list(examine(LoadedConfig(values=config, quickstart=False, file="batch.config")))
+    said = [found.message for found in findings if "no configuration source" in found.message]
+    assert len(said) == 1, said
 
 
 def test_exit_codes() -> None:
