@@ -35,6 +35,7 @@ WAITING, _AT_ONCE = 2048, 16
 _OTHER_FILES = MOST_OPEN + 64
 _FEWEST, _MOST = 16, 4096
 _LINGER_S = 1.0
+_LENGTH = b"\r\ncontent-length: "
 _UPGRADE = re.compile(rb"\r\nupgrade:[^\r\n]*", re.IGNORECASE)
 
 
@@ -102,6 +103,33 @@ def _without_upgrade(data: bytes) -> bytes:
     return _UPGRADE.sub(b"", head) + end + rest
 
 
+class _Joined:
+    """A transport for one answer: its head leaves with its body, in one call of the system.
+
+    Only where the head tells the body's length: a stream's head leaves at once.
+    """
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._head = b""
+
+    def write(self, data: bytes) -> None:
+        if not self._head and data.startswith(b"HTTP/1.1 ") and _LENGTH in data:
+            self._head = data
+        else:
+            self._transport.write(self._head + data)
+            self._head = b""
+
+    def close(self) -> None:
+        """Close; a head whose body never came is still sent."""
+        if self._head:
+            self.write(b"")
+        self._transport.close()
+
+    def is_closing(self) -> bool:
+        return self._transport.is_closing()
+
+
 class _TooLargeError(Exception):
     """Raised through the parser, which gives up."""
 
@@ -156,7 +184,11 @@ class _Bounded(HttpToolsProtocol):
         self._rests_since = None
         self._head = 0
         self._wait(self.limits.body_s)
+        before = self.cycle
         super().on_headers_complete()
+        if self.cycle is not before:
+            # Its task has not begun.
+            self.cycle.transport = _Joined(self.transport)  # type: ignore[assignment]
 
     def on_message_complete(self) -> None:
         self._named = 0
