@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.hpo.samplers.algorithms import GRID, LEARNS_PAST
 from benchmark.hpo.samplers.point_list import PointList
-from benchmark.hpo.samplers.proposal import Asked, ExhaustedError, Proposal
+from benchmark.hpo.samplers.proposal import Asked, ExhaustedError, Proposal, ending_of
 from benchmark.hpo.space.expressions import same
 from benchmark.hpo.space.search_space import SpaceError, identity
 
@@ -221,27 +221,34 @@ class Optimizer:
 
         `admit` is called with the trial before the write, and may raise to prevent it.
         """
-        from benchmark.hpo.samplers.study_sampler import CONSTRAINTS
-        from benchmark.hpo.storages.trial_write import TrialWrite
+        (first,) = self.tell_all([(number, told, admit)])
+        if isinstance(first, BaseException):
+            raise first
+        return first
 
-        states = self._optuna.trial.TrialState
-        ends = {"success": states.COMPLETE, "failure": states.FAIL, "prune": states.PRUNED}
-        write = TrialWrite(
-            state=ends[told.status],
-            values=told.values if told.status == "success" else None,
-            intermediate=told.intermediate,
-            user_attrs=told.attrs | ({"metrics": told.metrics} if told.metrics else {}),
-            system_attrs={CONSTRAINTS: list(told.constraints)} if told.constraints else {},
-        )
-        return self.write(number, write, admit)
+    def tell_all(
+        self, tells: Sequence[tuple[int, Told, Admit | None]]
+    ) -> list[bool | BaseException]:
+        """`tell` for several trials, in a journal by one write; an error is among the answers."""
+        from benchmark.hpo.storages.trial_write import write_trials
+
+        found: list[bool | BaseException] = [False] * len(tells)
+        writes = {}
+        for place, (number, told, admit) in enumerate(tells):
+            try:
+                writes[place] = self._id_of(number), ending_of(told), admit
+            except Exception as error:
+                found[place] = error
+        written = write_trials(self.storage, list(writes.values()))
+        for place, first in zip(writes, written, strict=True):
+            found[place] = first
+        return found
 
     def write(self, number: int, write: TrialWrite, admit: Admit | None = None) -> bool:
         """Write to a trial that has not ended; False if it has, and nothing changes."""
         from benchmark.hpo.storages.trial_write import write_trial
 
-        storage = self.storage
-        trial_id = storage.get_trial_id_from_study_id_trial_number(self.study_id, number)
-        return write_trial(storage, trial_id, write, admit)
+        return write_trial(self.storage, self._id_of(number), write, admit)
 
     def delete(self, number: int, admit: Admit = lambda _: None) -> None:
         """Delete a trial; nothing learns from it, and its point is free again.
@@ -338,6 +345,9 @@ class Optimizer:
         trial = self._shadow.ask()
         self.space.build(lambda tunable: tunable.suggest(trial))
         return trial
+
+    def _id_of(self, number: int) -> int:
+        return self.storage.get_trial_id_from_study_id_trial_number(self.study_id, number)
 
     def _durable_attrs(self) -> dict[str, Any]:
         return self.storage.get_study_system_attrs(self.study_id)

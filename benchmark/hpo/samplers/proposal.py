@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
     from benchmark.hpo.space.search_space import Params
+    from benchmark.hpo.storages.trial_write import TrialWrite
 
 Direction = Literal["minimize", "maximize"]
 Status = Literal["success", "failure", "prune"]
@@ -73,3 +74,20 @@ class Proposal:
             intermediate_values={},
             trial_id=-1,
         )
+
+
+def ending_of(told: Told) -> TrialWrite:
+    """What is written to a trial that ends so."""
+    from optuna.trial import TrialState
+
+    from benchmark.hpo.samplers.study_sampler import CONSTRAINTS
+    from benchmark.hpo.storages.trial_write import TrialWrite
+
+    ends = {"success": TrialState.COMPLETE, "failure": TrialState.FAIL, "prune": TrialState.PRUNED}
+    return TrialWrite(
+        state=ends[told.status],
+        values=told.values if told.status == "success" else None,
+        intermediate=told.intermediate,
+        user_attrs=told.attrs | ({"metrics": told.metrics} if told.metrics else {}),
+        system_attrs={CONSTRAINTS: list(told.constraints)} if told.constraints else {},
+    )

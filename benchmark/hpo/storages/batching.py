@@ -2,16 +2,19 @@
 
 commit = Batching(write_all)       # takes a list, returns an answer or an exception for each
 commit(item)                       # its own answer, from the thread that wrote the batch
+commit.all(items)                  # an answer or an exception for each
 """
 
 from __future__ import annotations
 
+import itertools
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
 _Item = TypeVar("_Item")
 _Answer = TypeVar("_Answer")
@@ -20,10 +23,10 @@ _MOST = 256
 
 @dataclass(eq=False)
 class _Call(Generic[_Item]):
-    item: _Item
+    items: Sequence[_Item]
     woken: threading.Event = field(default_factory=threading.Event)
     leads: bool = False
-    answer: object = None
+    answers: Sequence[object] = ()
 
 
 class Batching(Generic[_Item, _Answer]):
@@ -39,7 +42,14 @@ class Batching(Generic[_Item, _Answer]):
         self._waiting: list[_Call[_Item]] = []
 
     def __call__(self, item: _Item) -> _Answer:
-        call = _Call(item)
+        (answer,) = self.all([item])
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+    def all(self, items: Sequence[_Item]) -> Sequence[_Answer | BaseException]:
+        """Have all items in the same batch."""
+        call = _Call(items)
         with self._guard:
             self._waiting.append(call)
             call.leads, self._busy = not self._busy, True
@@ -47,21 +57,23 @@ class Batching(Generic[_Item, _Answer]):
             call.woken.wait()
         if call.leads:
             self._lead()
-        if isinstance(call.answer, BaseException):
-            raise call.answer
-        return cast("_Answer", call.answer)
+        return cast("Sequence[_Answer | BaseException]", call.answers)
 
     def _lead(self) -> None:
         """Run the batch of all waiting calls, including the caller's own."""
         with self._guard:
             batch, self._waiting = self._waiting[:_MOST], self._waiting[_MOST:]
+        items = [item for call in batch for item in call.items]
         answers: Sequence[object]
         try:
-            answers = self._run([call.item for call in batch])
+            answers = self._run(items)
         except BaseException as error:
-            answers = [error] * len(batch)
-        for call, answer in zip(batch, answers, strict=True):
-            call.answer = answer
+            answers = [error] * len(items)
+        if len(answers) != len(items):
+            raise ValueError(f"{len(items)} items have {len(answers)} answers.")
+        left = iter(answers)
+        for call in batch:
+            call.answers = list(itertools.islice(left, len(call.items)))
         with self._guard:
             following = self._waiting[0] if self._waiting else None
             self._busy = following is not None

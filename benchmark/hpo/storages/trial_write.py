@@ -64,10 +64,27 @@ def write_trial(
     if database is not None:
         return _in_database(database, trial_id, write, admit)
     if isinstance(storage, StudyJournal):
-        return _in_journal(storage, trial_id, write, admit)
+        written: bool = storage.commit(_change(trial_id, write, admit))
+        return written
     if isinstance(storage, InMemoryStorage):
         return _in_memory(storage, trial_id, write, admit)
     raise TypeError(f"{type(storage).__name__} cannot write several facts of a trial at once.")
+
+
+def write_trials(
+    storage: BaseStorage, writes: Sequence[tuple[int, TrialWrite, Admit | None]]
+) -> Sequence[bool | BaseException]:
+    """`write_trial` for several trials by their ids, in a journal by one append."""
+    if isinstance(storage, StudyJournal) and writes:
+        changes = [_change(trial_id, write, admit) for trial_id, write, admit in writes]
+        return storage.commit.all(changes)
+    found: list[bool | BaseException] = []
+    for trial_id, write, admit in writes:
+        try:
+            found.append(write_trial(storage, trial_id, write, admit))
+        except Exception as error:
+            found.append(error)
+    return found
 
 
 def create_trials(storage: BaseStorage, study_id: int, trials: Sequence[FrozenTrial]) -> list[int]:
@@ -115,9 +132,7 @@ def _in_memory(
     return True
 
 
-def _in_journal(
-    storage: StudyJournal, trial_id: int, write: TrialWrite, admit: Admit | None
-) -> bool:
+def _change(trial_id: int, write: TrialWrite, admit: Admit | None) -> Change:
     def logs(state: JournalState) -> list[dict[str, Any]] | None:
         trial = state.get_trial(trial_id)
         if trial.state.is_finished():
@@ -126,8 +141,7 @@ def _in_journal(
             admit(trial)
         return write_logs(trial_id, write)
 
-    written: bool = storage.commit(Change(logs, trial=trial_id))
-    return written
+    return Change(logs, trial=trial_id)
 
 
 def write_logs(trial_id: int, write: TrialWrite) -> list[dict[str, Any]]:

@@ -86,12 +86,21 @@ def missing(study: str) -> NotFoundError:
     return NotFoundError(f"There is no experiment '{study}'.")
 
 
+def storage_fault(error: Exception) -> StoreError | None:
+    """A database that is full or away; None for another error."""
+    if not isinstance(error, (SQLAlchemyError, StorageInternalError)):
+        return None
+    cause = error.__cause__ if isinstance(error, StorageInternalError) else error
+    reason = str(getattr(cause, "orig", None) or type(cause).__name__).strip().splitlines()[0]
+    return StoreError(f"The study storage cannot be used: {reason}.")
+
+
 @contextlib.contextmanager
 def storage_faults() -> Iterator[None]:
     """A database that is full or away, as a StoreError."""
     try:
         yield
     except (SQLAlchemyError, StorageInternalError) as error:
-        cause = error.__cause__ if isinstance(error, StorageInternalError) else error
-        reason = str(getattr(cause, "orig", None) or type(cause).__name__).strip().splitlines()[0]
-        raise StoreError(f"The study storage cannot be used: {reason}.") from error
+        fault = storage_fault(error)
+        assert fault is not None
+        raise fault from error

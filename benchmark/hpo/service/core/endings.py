@@ -6,10 +6,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from benchmark.hpo.samplers.proposal import Told
-from benchmark.hpo.service.core.errors import InvalidError
+from benchmark.hpo.service.core.errors import ConflictError, InvalidError, NotFoundError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from optuna.trial import FrozenTrial
+
+    from benchmark.hpo.samplers.optimizer import Optimizer
+    from benchmark.hpo.service.core.backend import Opened
+    from benchmark.hpo.storages.trial_write import Admit
 
 Status = Literal["success", "failure", "prune", "infeasible"]
 
@@ -31,6 +37,98 @@ class Ending:
     cost: float | None = None
     message: str = ""
     stops: bool = False
+
+
+@dataclass(frozen=True)
+class Tell:
+    """A trial that a client ends; with a `lease`, only while no other client has the trial."""
+
+    number: int
+    ending: Ending
+    lease: str | None = None
+
+
+class Endings:
+    """The endings of one experiment's trials. `trial` returns a trial, or raises NotFoundError."""
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        opened: Opened,
+        trial: Callable[[int], FrozenTrial],
+        is_current: Callable[[], bool],
+    ) -> None:
+        self._optimizer = optimizer
+        self._name = opened.terms.experiment
+        self._directions = len(opened.definition.directions)
+        self._trial = trial
+        self._is_current = is_current
+
+    def end_all(self, tells: Sequence[Tell]) -> list[bool | Exception]:
+        """End trials, in a journal by one write; True for those that had not ended before."""
+        found: list[bool | Exception] = [False] * len(tells)
+        checked = {}
+        for place, tell in enumerate(tells):
+            try:
+                check(tell.ending, self._directions)
+                if tell.number in self._optimizer.deleted:
+                    raise no_trial(tell.number, self._name)
+                checked[place] = tell.number, told_of(tell.ending), self._admission(tell)
+            except Exception as error:
+                found[place] = self._judged(tell, error)
+        written = self._optimizer.tell_all(list(checked.values()))
+        for place, first in zip(checked, written, strict=True):
+            if isinstance(first, bool):
+                found[place] = first
+            elif isinstance(first, Exception):
+                found[place] = self._judged(tells[place], first)
+            else:
+                raise first
+        return found
+
+    def check_same(self, tell: Tell) -> None:
+        """Refuse a tell of a trial that had ended before, unless it had ended just so.
+
+        Raises:
+            NotFoundError: another server has deleted the trial.
+            ConflictError: it ended otherwise.
+        """
+        self._optimizer.refresh()
+        trial = self._trial(tell.number)
+        if not is_same(trial, tell.ending):
+            raise ConflictError(
+                f"Trial {tell.number} of '{self._name}' has ended as {status_of(trial)} with "
+                "another content already; the first result counts."
+            )
+
+    def _judged(self, tell: Tell, error: Exception) -> Exception:
+        """KeyError where not a trial is missing, but the experiment that was asked for."""
+        if not isinstance(error, (KeyError, InvalidError, NotFoundError)):
+            return error
+        try:
+            if not self._is_current():
+                return KeyError(tell.number)
+        except Exception as fault:
+            return fault
+        return no_trial(tell.number, self._name) if isinstance(error, KeyError) else error
+
+    def _admission(self, tell: Tell) -> Admit:
+        def admit(trial: FrozenTrial) -> None:
+            if tell.lease is not None and kept_in(trial, GIVEN).get("lease") != tell.lease:
+                raise anothers(tell.number, self._name)
+
+        return admit
+
+
+def no_trial(number: int, experiment: str) -> NotFoundError:
+    return NotFoundError(f"There is no trial {number} in '{experiment}'.")
+
+
+def anothers(number: int, experiment: str) -> ConflictError:
+    return ConflictError(
+        f"Trial {number} of '{experiment}' is another client's now; end it here and ask for a new "
+        "one."
+    )
 
 
 def check(ending: Ending, directions: int) -> None:

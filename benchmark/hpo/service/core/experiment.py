@@ -21,13 +21,11 @@ from benchmark.hpo.service.core.additions import Additions
 from benchmark.hpo.service.core.assignment import Assignment, Wanted, stored
 from benchmark.hpo.service.core.changes import Changes
 from benchmark.hpo.service.core.counts import Standing, Tally
-from benchmark.hpo.service.core.endings import GIVEN, check, is_same, kept_in, status_of, told_of
+from benchmark.hpo.service.core.endings import GIVEN, Endings, Tell, anothers, kept_in, no_trial
 from benchmark.hpo.service.core.errors import (
     BusyError,
     ConflictError,
     FinishedError,
-    InvalidError,
-    NotFoundError,
     PausedError,
 )
 from benchmark.hpo.service.core.suggestions import Suggestions
@@ -92,6 +90,7 @@ class Experiment:
         )
         self.standing = Standing(self.optimizer, opened.definition.directions.values())
         self._additions = Additions(self.optimizer, opened, self._tally)
+        self._endings = Endings(self.optimizer, opened, self.trial, self.is_current)
         self._waiting = threading.BoundedSemaphore(MOST_WAITING)
         self._give: Batching[Wanted, bool] = Batching(self._assignment.assign)
         if opened.alone:
@@ -154,6 +153,24 @@ class Experiment:
         finally:
             self._waiting.release()
         self._suggestions.think()
+        return self._answered(wanted)
+
+    def ask_at_once(self, asks: Sequence[Wanted]) -> list[list[AssignedTrial] | Exception]:
+        """`ask` for several clients, of one trial each; WouldWaitError where none is ready."""
+        found: list[list[AssignedTrial] | Exception] = []
+        for wanted, is_all in zip(asks, self._give.all(asks), strict=True):
+            try:
+                if isinstance(is_all, BaseException):
+                    raise is_all
+                if not is_all:
+                    raise WouldWaitError
+                found.append(self._answered(wanted))
+            except Exception as error:
+                found.append(error)
+        self._suggestions.think()
+        return found
+
+    def _answered(self, wanted: Wanted) -> list[AssignedTrial]:
         if not wanted.given and not self._tally.running():
             raise self._finished()
         return wanted.given
@@ -168,44 +185,36 @@ class Experiment:
             InvalidError: the ending does not fit the study.
             ConflictError: the trial ended otherwise before, or another client has it now.
         """
-        try:
-            check(ending, len(self.definition.directions))
-            self._check_present(number)
-        except (InvalidError, NotFoundError):
-            if not self.is_current():
-                raise KeyError(number) from None
-            raise
+        (first,) = self.tell_all([Tell(number, ending, lease)])
+        if isinstance(first, Exception):
+            raise first
+        return first
 
-        def admit(trial: FrozenTrial) -> None:
-            if lease is not None and kept_in(trial, GIVEN).get("lease") != lease:
-                raise self._anothers(number)
+    def tell_all(self, tells: Sequence[Tell]) -> list[bool | Exception]:
+        """`tell` for several trials by one write; an error is among the answers."""
+        found = self._endings.end_all(tells)
+        for place, (tell, first) in enumerate(zip(tells, found, strict=True)):
+            if isinstance(first, Exception):
+                continue
+            try:
+                if first:
+                    self._ended(tell.number, tell.ending)
+                # The first tell may have left no record.
+                self._on_told(self, tell.number)
+                if not first:
+                    self._endings.check_same(tell)
+            except Exception as error:
+                found[place] = error
+        return found
 
-        try:
-            first = self.optimizer.tell(number, told_of(ending), admit)
-        except KeyError:
-            if not self.is_current():
-                raise  # not a trial is missing, but the experiment
-            raise self._no_trial(number) from None
-        if first:
-            self._opened.leases.release(number)
-            self._tally.ended(number, ending)
-            self._failing = self._failing + 1 if ending.status == "failure" else 0
-            if self._failing and not self._failing % STREAK:
-                name = self.terms.experiment
-                _log.warning("The last %d trials of '%s' failed.", self._failing, name)
-            self._suggestions.told()
-            self._on_told(self, number)
-            return True
-        # Another server may have deleted it; its first tell may have left no record.
-        self.optimizer.refresh()
-        self._on_told(self, number)
-        trial = self.trial(number)
-        if is_same(trial, ending):
-            return False
-        raise ConflictError(
-            f"Trial {number} of '{self.terms.experiment}' has ended as {status_of(trial)} with "
-            "another content already; the first result counts."
-        )
+    def _ended(self, number: int, ending: Ending) -> None:
+        self._opened.leases.release(number)
+        self._tally.ended(number, ending)
+        self._failing = self._failing + 1 if ending.status == "failure" else 0
+        if self._failing and not self._failing % STREAK:
+            name = self.terms.experiment
+            _log.warning("The last %d trials of '%s' failed.", self._failing, name)
+        self._suggestions.told()
 
     def heartbeat(self, number: int, token: str) -> float | None:
         """Begin the lease's time again; returns it in seconds.
@@ -217,7 +226,7 @@ class Experiment:
         lease_s: float | None = kept_in(self._unfinished(number), GIVEN).get("lease_s")
         renewed = self._opened.leases.renew(number, token, lease_s)
         if not renewed and not self._assignment.renew(number, token, lease_s):
-            raise self._anothers(number)
+            raise anothers(number, self.terms.experiment)
         return lease_s
 
     def report(self, number: int, step: int, value: float) -> bool:
@@ -232,7 +241,7 @@ class Experiment:
         try:
             first = self.optimizer.write(number, TrialWrite(intermediate={step: value}))
         except KeyError:
-            raise self._no_trial(number) from None
+            raise no_trial(number, self.terms.experiment) from None
         if not first:
             self._unfinished(number)
         chosen = dict(self.definition.pruner)
@@ -363,14 +372,11 @@ class Experiment:
         try:
             return stored(self.optimizer, number)
         except KeyError:
-            raise self._no_trial(number) from None
+            raise no_trial(number, self.terms.experiment) from None
 
     def _check_present(self, number: int) -> None:
         if number in self.optimizer.deleted:
-            raise self._no_trial(number)
-
-    def _no_trial(self, number: int) -> NotFoundError:
-        return NotFoundError(f"There is no trial {number} in '{self.terms.experiment}'.")
+            raise no_trial(number, self.terms.experiment)
 
     def _unfinished(self, number: int) -> FrozenTrial:
         trial = self.trial(number)
@@ -378,12 +384,6 @@ class Experiment:
             name = self.terms.experiment
             raise ConflictError(f"Trial {number} of '{name}' has ended already; ask for a new one.")
         return trial
-
-    def _anothers(self, number: int) -> ConflictError:
-        return ConflictError(
-            f"Trial {number} of '{self.terms.experiment}' is another client's now; end it "
-            "here and ask for a new one."
-        )
 
     def _admit(self) -> None:
         state = self.state

@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from benchmark.errors import BenchmarkError, StoreError
 from benchmark.hpo.objectives.objective import EXTERNAL
-from benchmark.hpo.samplers.algorithms import ALGORITHMS, AUTO, PRUNERS, sampler_of
-from benchmark.hpo.service.core.backend import storage_faults
+from benchmark.hpo.samplers.algorithms import ALGORITHMS, AUTO, sampler_of
+from benchmark.hpo.service.core.backend import storage_fault, storage_faults
 from benchmark.hpo.service.core.errors import (
     ForbiddenError,
     FoundedAgainError,
@@ -34,7 +34,7 @@ from benchmark.hpo.service.core.errors import (
 )
 from benchmark.hpo.service.core.experiment import Experiment
 from benchmark.hpo.service.core.records import Recorder
-from benchmark.hpo.service.core.terms import Terms, study_of
+from benchmark.hpo.service.core.terms import Terms, check_size, study_of
 from benchmark.hpo.spec.study_file import define
 from benchmark.records.results import utc_now
 
@@ -45,9 +45,6 @@ if TYPE_CHECKING:
     from benchmark.hpo.service.core.counts import Counts
 
 MOST_OPEN = 128
-MOST_TUNABLES = 1000
-MOST_CHOICES = 10_000
-MOST_TRIALS = 1_000_000
 _SAMPLERS = 32
 _CHECKED_S = 1.0
 _T = TypeVar("_T")
@@ -63,6 +60,11 @@ def limited_to(patterns: Iterable[str]) -> Iterator[None]:
         yield
     finally:
         _patterns.reset(before)
+
+
+def is_limited() -> bool:
+    """Whether the request may use some experiments only."""
+    return bool(_patterns.get())
 
 
 class _Held:
@@ -107,7 +109,7 @@ class Service:
         """
         _check_permitted(experiment)
         study = study_of(experiment)
-        _check_size(values)
+        check_size(values)
         algorithm = values.get("algorithm")
         if algorithm is not None and algorithm not in (*ALGORITHMS, AUTO):
             # An import path of a study file would run code of the client's choice here.
@@ -174,6 +176,22 @@ class Service:
         except FoundedAgainError:
             with self.use(experiment) as found:
                 return call(found)
+
+    def call_for_all(
+        self, experiment: str, call: Callable[[Experiment], list[_T | Exception]]
+    ) -> list[_T | Exception]:
+        """As `call` for several requests, with an error among the answers.
+
+        After a KeyError the experiment may have been founded again: `call` tells.
+        """
+        with self.use(experiment, looks=False) as found:
+            answers: list[_T | Exception] = [
+                (storage_fault(one) or one) if isinstance(one, Exception) else one
+                for one in call(found)
+            ]
+            if any(isinstance(one, StoreError) for one in answers):
+                self._recorder.unsure(found)
+        return answers
 
     @contextlib.contextmanager
     def use_in_memory(self, experiment: str) -> Iterator[Experiment | None]:
@@ -377,23 +395,3 @@ def _check_permitted(experiment: str) -> None:
             f"This token is for other experiments than '{experiment}': "
             f"{', '.join(_patterns.get())}."
         )
-
-
-def _check_size(values: dict[str, Any]) -> None:
-    tunables = values.get("tunables")
-    count = len(tunables) if isinstance(tunables, list) else 0
-    if count > MOST_TUNABLES:
-        raise InvalidError(f"The space has {count} tunables; {MOST_TUNABLES} are the most.")
-    for entry in tunables if isinstance(tunables, list) else ():
-        choices = entry.get("choices") if isinstance(entry, dict) else None
-        if isinstance(choices, list) and len(choices) > MOST_CHOICES:
-            raise InvalidError(
-                f"A tunable has {len(choices)} choices; {MOST_CHOICES} are the most."
-            )
-    trials = values.get("trials")
-    if isinstance(trials, int) and trials > MOST_TRIALS:
-        raise InvalidError(f"'trials' is {trials}; {MOST_TRIALS} are the most.")
-    pruner = values.get("pruner")
-    name = pruner.get("name", "none") if isinstance(pruner, dict) else pruner
-    if pruner is not None and name not in PRUNERS:
-        raise InvalidError(f"There is no pruner '{name}'; there are {', '.join(PRUNERS)}.")

@@ -12,6 +12,7 @@ import re
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from benchmark.hpo.samplers.algorithms import PRUNERS
 from benchmark.hpo.service.core.errors import InvalidError
 
 if TYPE_CHECKING:
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 LEASE_S = 600.0
 LONGEST_LEASE_S = 30 * 86400.0
 LONGEST = 256
+MOST_TUNABLES = 1000
+MOST_CHOICES = 10_000
+MOST_TRIALS = 1_000_000
 # A slash within a segment of a path, until the name is read out of it.
 SLASH = "\ue000"
 _HASHED = re.compile(r"-[0-9a-f]{16}$")
@@ -101,3 +105,28 @@ def study_of(experiment: str) -> str:
 def is_hashed(study: str) -> bool:
     """Whether the study's name may stand for another name of its experiment."""
     return _HASHED.search(study) is not None
+
+
+def check_size(values: dict[str, Any]) -> None:
+    """Refuse an experiment that is larger than a server can hold.
+
+    Raises:
+        InvalidError: says of what it has too many, or that there is no such pruner.
+    """
+    tunables = values.get("tunables")
+    count = len(tunables) if isinstance(tunables, list) else 0
+    if count > MOST_TUNABLES:
+        raise InvalidError(f"The space has {count} tunables; {MOST_TUNABLES} are the most.")
+    for entry in tunables if isinstance(tunables, list) else ():
+        choices = entry.get("choices") if isinstance(entry, dict) else None
+        if isinstance(choices, list) and len(choices) > MOST_CHOICES:
+            raise InvalidError(
+                f"A tunable has {len(choices)} choices; {MOST_CHOICES} are the most."
+            )
+    trials = values.get("trials")
+    if isinstance(trials, int) and trials > MOST_TRIALS:
+        raise InvalidError(f"'trials' is {trials}; {MOST_TRIALS} are the most.")
+    pruner = values.get("pruner")
+    name = pruner.get("name", "none") if isinstance(pruner, dict) else pruner
+    if pruner is not None and name not in PRUNERS:
+        raise InvalidError(f"There is no pruner '{name}'; there are {', '.join(PRUNERS)}.")

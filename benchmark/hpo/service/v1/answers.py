@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.errors import BenchmarkError
 from benchmark.hpo.service.core import views
-from benchmark.hpo.service.core.endings import Ending
+from benchmark.hpo.service.core.assignment import Wanted
+from benchmark.hpo.service.core.endings import Ending, Tell
 from benchmark.hpo.service.core.errors import (
     ConflictError,
     ExistsError,
@@ -19,6 +20,7 @@ from benchmark.hpo.service.core.errors import (
 from benchmark.hpo.service.v1 import answer_models, models
 
 if TYPE_CHECKING:
+    from benchmark.hpo.service.core.assignment import AssignedTrial
     from benchmark.hpo.service.core.experiment import Experiment
     from benchmark.hpo.service.core.service import Service
 
@@ -94,24 +96,88 @@ def _row(service: Service, name: str) -> dict[str, Any] | None:
         return {"name": title, "study": name, "state": state, "message": str(error)}
 
 
-def ask(
-    experiment: Experiment, body: models.Ask, key: str | None, *, at_once: bool = False
-) -> answer_models.Asked:
-    lease_s: Any = "own" if body.lease_s is None else body.lease_s
+@dataclass(frozen=True)
+class Asking:
+    """A request for trials."""
+
+    body: models.Ask
+    key: str | None
+
+    @property
+    def lease_s(self) -> Any:
+        return "own" if self.body.lease_s is None else self.body.lease_s
+
+
+@dataclass(frozen=True)
+class Telling:
+    """A request that ends a trial."""
+
+    number: int
+    body: models.Tell
+
+    @property
+    def tell(self) -> Tell:
+        return Tell(self.number, ending(self.body), self.body.lease)
+
+
+def ask(experiment: Experiment, asking: Asking, *, at_once: bool = False) -> answer_models.Asked:
+    """The answer to one ask.
+
+    Raises:
+        WouldWaitError: `at_once`, and no suggestion is ready.
+    """
+    body = asking.body
     try:
-        given = experiment.ask(body.count, key, lease_s, at_once=at_once)
-    except PausedError:
-        return answer_models.Asked(trials=[], state="paused")
-    except FinishedError:
-        state = experiment.state
-        return answer_models.Asked(trials=[], state="stopped" if state == "stopped" else "finished")
+        given = experiment.ask(body.count, asking.key, asking.lease_s, at_once=at_once)
+    except (PausedError, FinishedError) as error:
+        return _without_trials(experiment, error)
+    return _asked(given)
+
+
+def ask_all(experiment: Experiment, asks: list[Asking]) -> list[answer_models.Asked | Exception]:
+    """The answers to asks of one trial each; WouldWaitError where no suggestion is ready."""
+    found: list[answer_models.Asked | Exception] = []
+    for given in experiment.ask_at_once([Wanted(1, one.key, one.lease_s) for one in asks]):
+        try:
+            if isinstance(given, (PausedError, FinishedError)):
+                found.append(_without_trials(experiment, given))
+            else:
+                found.append(given if isinstance(given, Exception) else _asked(given))
+        except Exception as error:
+            found.append(error)  # the others have their trials
+    return found
+
+
+def _asked(given: list[AssignedTrial]) -> answer_models.Asked:
     trials = [answer_models.GivenTrial(**views.given_view(one)) for one in given]
     return answer_models.Asked(trials=trials, state="running")
 
 
-def tell(experiment: Experiment, number: int, body: models.Tell) -> answer_models.Told:
-    first = experiment.tell(number, ending(body), body.lease)
-    return answer_models.Told(number=number, repeated=not first)
+def _without_trials(
+    experiment: Experiment, error: PausedError | FinishedError
+) -> answer_models.Asked:
+    if isinstance(error, PausedError):
+        return answer_models.Asked(trials=[], state="paused")
+    state = experiment.state
+    return answer_models.Asked(trials=[], state="stopped" if state == "stopped" else "finished")
+
+
+def tell(experiment: Experiment, telling: Telling) -> answer_models.Told:
+    """The answer to one tell."""
+    (answer,) = tell_all(experiment, [telling])
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
+
+
+def tell_all(experiment: Experiment, tells: list[Telling]) -> list[answer_models.Told | Exception]:
+    """The answers to tells, which are one write in a journal."""
+    return [
+        first
+        if isinstance(first, Exception)
+        else answer_models.Told(number=one.number, repeated=not first)
+        for one, first in zip(tells, experiment.tell_all([t.tell for t in tells]), strict=True)
+    ]
 
 
 def ending(body: models.Outcome) -> Ending:

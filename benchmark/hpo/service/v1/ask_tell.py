@@ -17,19 +17,24 @@ from starlette.responses import Response
 
 from benchmark.errors import BenchmarkError
 from benchmark.hpo.service.core.experiment import WouldWaitError
+from benchmark.hpo.service.core.service import is_limited
 from benchmark.hpo.service.core.terms import SLASH
 from benchmark.hpo.service.v1 import answers, models
+from benchmark.hpo.service.v1.answers import Asking, Telling
 from benchmark.hpo.service.web.bodies import BodyError, parse
+from benchmark.hpo.service.web.threads import Batches
 from benchmark.hpo.service.web.traces import name_route
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from benchmark.hpo.service.core.experiment import Experiment
     from benchmark.hpo.service.core.service import Service
     from benchmark.hpo.service.v1 import answer_models
     from benchmark.hpo.service.web.threads import Threads
 
 _T = TypeVar("_T")
+_Item = TypeVar("_Item")
 KEY = "^[!-~]+$"
 LONGEST_KEY = 200
 _ASK = SimpleNamespace(path="/v1/experiments/{name}/ask")
@@ -38,28 +43,46 @@ _PATH = re.compile(r"/v1/experiments/([^/]{1,256})/(?:ask|trials/(0|[1-9][0-9]{0
 
 
 class AskTell:
-    """Both calls over a service: in this thread where nothing has to be waited for."""
+    """Both calls over a service: in this thread where nothing has to be waited for.
+
+    Others are made for all clients of an experiment that wait, by one thread and one write.
+    """
 
     def __init__(self, service: Service, threads: Threads) -> None:
         self._service = service
         self._threads = threads
 
+        def is_closed(name: str) -> bool:
+            return not service.is_open(name)
+
+        self._asks: Batches[Asking, answer_models.Asked] = Batches(
+            threads, self._all(answers.ask_all), lambda _: True
+        )
+        self._tells: Batches[Telling, answer_models.Told] = Batches(
+            threads, self._all(answers.tell_all), is_closed
+        )
+
     async def ask(self, name: str, body: models.Ask, key: str | None) -> answer_models.Asked:
+        asking = Asking(body, key)
         # Of several trials some might be given before the others have to be waited for.
         if body.count == 1:
-            with (
-                self._service.use_in_memory(name) as experiment,
-                contextlib.suppress(WouldWaitError),
-            ):
-                if experiment is not None:
-                    return answers.ask(experiment, body, key, at_once=True)
-        return await self._threads.patient(self._using, name, answers.ask, body, key)
+            with contextlib.suppress(WouldWaitError, KeyError):
+                with self._service.use_in_memory(name) as experiment:
+                    if experiment is not None:
+                        return answers.ask(experiment, asking, at_once=True)
+                if not is_limited():
+                    return await self._asks(name, asking)
+        return await self._threads.patient(self._using, name, answers.ask, asking)
 
     async def tell(self, name: str, number: int, body: models.Tell) -> answer_models.Told:
+        telling = Telling(number, body)
         with self._service.use_in_memory(name) as experiment:
             if experiment is not None:
-                return answers.tell(experiment, number, body)
-        return await self.in_thread(name, self._using, name, answers.tell, number, body)
+                return answers.tell(experiment, telling)
+        if not is_limited():
+            with contextlib.suppress(KeyError):
+                return await self._tells(name, telling)
+        return await self.in_thread(name, self._using, name, answers.tell, telling)
 
     async def in_thread(self, name: str, call: Callable[..., _T], *arguments: Any) -> _T:
         """Call what uses an experiment; to wait until it is open takes none of the few threads."""
@@ -69,6 +92,12 @@ class AskTell:
 
     def _using(self, name: str, call: Callable[..., Any], *arguments: Any) -> Any:
         return self._service.call(name, lambda experiment: call(experiment, *arguments))
+
+    def _all(self, call: Callable[[Experiment, list[_Item]], Any]) -> Any:
+        def run(name: str, items: list[_Item]) -> Any:
+            return self._service.call_for_all(name, lambda experiment: call(experiment, items))
+
+        return run
 
 
 class ShortCut:

@@ -304,7 +304,7 @@ def test_an_error_that_a_kill_cuts_short_is_there_whole_or_not_at_all(
     def killed(*_: Any) -> bool:
         raise SystemExit
 
-    for place, name, state in ((Optimizer, "tell", "running"), (Tally, "ended", "stopped")):
+    for place, name, state in ((Optimizer, "tell_all", "running"), (Tally, "ended", "stopped")):
         with monkeypatch.context() as patch:
             patch.setattr(place, name, killed)
             with pytest.raises(SystemExit):
