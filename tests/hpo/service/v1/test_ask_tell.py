@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 from collections.abc import Iterator
@@ -12,10 +13,17 @@ from starlette.testclient import TestClient
 
 from benchmark.hpo.samplers.optimizer import Optimizer
 from benchmark.hpo.service.app import make_app
+from benchmark.hpo.service.backends.database import DatabaseBackend
 from benchmark.hpo.service.backends.memory import MemoryBackend
+from benchmark.hpo.service.backends.store import StoreBackend
+from benchmark.hpo.service.core.errors import ConflictError, InvalidError, NotFoundError
 from benchmark.hpo.service.core.service import Service
+from benchmark.hpo.service.v1.answer_models import Told
 from benchmark.hpo.service.v1.ask_tell import AskTell, ShortCut
+from benchmark.hpo.service.v1.models import Ask, Tell
 from benchmark.hpo.service.web.threads import Threads
+from benchmark.hpo.storages import trial_write
+from benchmark.store import FolderStore
 from tests.support.v1_requests import TUNABLES, create
 
 TRIALS = "/v1/experiments/e/trials"
@@ -138,3 +146,59 @@ def test_a_name_that_cannot_exist_is_not_found(http: TestClient) -> None:
     for path in ("ask", "trials/0/tell"):
         answer = http.post(f"/v1/experiments/%04/{path}", json={})
         assert (answer.status_code, answer.json()["error"]) == (404, "not_found")
+
+
+@pytest.mark.parametrize("kind", ["journal", "sqlite"])
+def test_waiting_clients_are_answered_by_one_write(
+    kind: str, folder_store: FolderStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each gets its own trial, its own answer, or its own refusal."""
+    url = f"sqlite:///{folder_store.root}/s.db"
+    backend = StoreBackend(folder_store) if kind == "journal" else DatabaseBackend(url, None)
+    service, threads = Service(backend), Threads()
+    calls, sizes = AskTell(service, threads), []
+    values = {"direction": "minimize", "tunables": TUNABLES, "algorithm": "random"}
+    service.create("e", values | {"trials": 12})
+    with service.use("e"):
+        pass  # it is open
+    write = trial_write.write_trials
+
+    def counted(storage: Any, writes: Any) -> Any:
+        sizes.append(len(writes))
+        return write(storage, writes)
+
+    def told(value: float, **more: Any) -> Tell:
+        return Tell(status="success", value=value, **more)
+
+    async def work() -> None:
+        asks = [calls.ask("e", Ask(), f"key-{n // 2}") for n in range(20)]
+        found = await asyncio.gather(*asks)
+        trials = [asked.trials[0] for asked in found]
+        assert sorted({trial.number for trial in trials}) == list(range(10))
+        assert [one.number for one in trials[::2]] == [one.number for one in trials[1::2]]
+        monkeypatch.setattr(trial_write, "write_trials", counted)
+        tells = [
+            calls.tell("e", 0, told(0.0)),  # by itself, while the others come
+            *(calls.tell("e", n, told(float(n))) for n in range(1, 8)),
+            calls.tell("e", 8, told(8.0, lease="another")),
+            calls.tell("e", 9, Tell(status="success", values=[1.0, 2.0])),
+            calls.tell("e", 99, told(1.0)),
+            calls.tell("e", 7, told(7.0)),
+            calls.tell("e", 6, told(0.5)),
+            calls.tell("none", 0, told(1.0)),
+        ]
+        answers = await asyncio.gather(*tells, return_exceptions=True)
+        faults = [type(one) for one in answers[8:]]
+        numbers = [(one.number, one.repeated) for one in answers if isinstance(one, Told)]
+        assert numbers == [*((n, False) for n in range(8)), (7, True)]
+        wrong = [ConflictError, InvalidError, NotFoundError, Told, ConflictError, NotFoundError]
+        assert faults == wrong
+
+    asyncio.run(work())
+    assert sizes[:2] == [1, 10]  # all but the one with two values and that of no trial
+    with service.use("e") as experiment:
+        trials = experiment.optimizer.trials()
+        assert [trial.values for trial in trials[:8]] == [[float(n)] for n in range(8)]
+        assert experiment.running() == [8, 9]
+    threads.close()
+    service.close()

@@ -192,3 +192,33 @@ def test_the_log_has_few_lines_about_the_same_fault() -> None:
     assert passed("no more of this") == "no more of this"
     assert str(passed(fault)).endswith("; 998 more like it before")
     assert passed(fault) == fault
+
+
+def test_a_head_leaves_with_its_body_and_a_streams_head_at_once() -> None:
+    class Transport:
+        def __init__(self) -> None:
+            self.written: list[bytes] = []
+            self.closed = False
+
+        def write(self, data: bytes) -> None:
+            self.written.append(data)
+
+        def close(self) -> None:
+            self.closed = True
+
+    whole = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n"
+    stream = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+    for parts, written in (
+        ([whole, b"{}"], [whole + b"{}"]),
+        ([b"HTTP/1.1 100 Continue\r\n\r\n", whole, b"{", b"}"], None),
+        ([whole, b""], [whole]),
+        ([stream, b"1\r\nx\r\n"], [stream, b"1\r\nx\r\n"]),
+        ([whole], [whole]),
+    ):
+        transport: Any = Transport()
+        joined = connections._Joined(transport)
+        for part in parts:
+            joined.write(part)
+        joined.close()
+        expected = [parts[0], whole + b"{", b"}"] if written is None else written
+        assert (transport.written, transport.closed) == (expected, True)
