@@ -20,7 +20,7 @@ from benchmark.errors import StoreError
 from benchmark.records import results
 from benchmark.records.tasks import Run
 from benchmark.runs.plan import Plan
-from benchmark.store import open_store, patience
+from benchmark.store import objects, open_store
 from benchmark.store.bucket import open_bucket
 from prove.proxy import FaultyProxy
 from tests.support.storage import OPERATIONS, refusal, until
@@ -178,7 +178,7 @@ def test_attempts_begun_at_once_over_a_bad_line_have_numbers_of_their_own(
 def test_an_outage_is_waited_out_once_and_not_by_every_request(
     s3: str, proxy: FaultyProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(patience, "_LEAST_S", 0.0)
+    monkeypatch.setattr(objects, "_LEAST_S", 0.0)
     store = open_bucket(s3, patience_s=1.0)
     proxy.fault = lambda request, number: "500"
 

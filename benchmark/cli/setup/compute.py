@@ -1,14 +1,16 @@
-"""Commands that prepare where tasks run: init-compute, refresh-compute."""
+"""Commands that prepare where tasks run, images included: init-compute, refresh-compute."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from benchmark.cli.output import agreed, notice, report
 from benchmark.cli.progress import counted
 from benchmark.cli.session import configuration
-from benchmark.cli.setup.images import built_images
 from benchmark.compute import methods
+from benchmark.errors import BenchmarkError
+from benchmark.frameworks import get, registry
 from benchmark.runs.plan import chosen_frameworks
 
 if TYPE_CHECKING:
@@ -17,7 +19,9 @@ if TYPE_CHECKING:
 
     from benchmark.compute.aws.clients import Aws
     from benchmark.compute.aws.resources import Site
+    from benchmark.compute.images import Engine, Image
     from benchmark.config.loading import Config
+    from benchmark.frameworks import Framework
 
 _KEYS = {
     "repo_ssh_key": "The code goes to the store as a bundle, so no repository is cloned",
@@ -40,7 +44,7 @@ def _prepare(options: argparse.Namespace, *, data: bool) -> int:
     used = _methods(config)
     cloud = bool(used & {"batch", "baremetal"}) or options.create or options.destroy
     if not cloud:
-        images = built_images(options, config, options.push)
+        images = _built_images(options, config, options.push)
         report(options, images.facts, images.lines)
         return images.code
     for key, why in _KEYS.items():
@@ -68,7 +72,7 @@ def _in_cloud(options: argparse.Namespace, config: Config, used: set[str], data:
         facts["bundle"] = _bundle(config)
     if "batch" in used or options.push:
         place = options.push or repository(aws, config)
-        found = built_images(options, config, place)
+        found = _built_images(options, config, place)
         facts["images"], code = found.facts, max(code, found.code)
         for line in found.lines:
             notice(line)
@@ -179,3 +183,72 @@ def _summary(facts: Mapping[str, Any]) -> Iterator[str]:
         yield f"{counted(len(facts['images']), 'image')}"
     if facts["definitions"]:
         yield f"Job definitions: {', '.join(facts['definitions'])}"
+
+
+@dataclass(frozen=True)
+class _Images:
+    """The outcome of each image as a dict, the lines to print, and the exit code."""
+
+    facts: list[dict[str, Any]]
+    lines: list[str]
+    code: int
+
+
+def _built_images(options: argparse.Namespace, config: Config, place: str | None) -> _Images:
+    """Build the images of the configured frameworks; push them to a registry if one is given."""
+    from benchmark.compute import images
+
+    chosen = _chosen(options, config)
+    found = registry.scan(config.frameworks_path).frameworks
+    wanted, faults = images.images_of(chosen, found, config.frameworks_path)
+    if place:
+        images.repository_name(place)
+    engine = images.connect()
+    facts: list[dict[str, Any]] = [
+        {"frameworks": [name], "error": fault} for name, fault in faults.items()
+    ]
+    for number, image in enumerate(wanted, 1):
+        notice(f"[{number}/{len(wanted)}] {', '.join(image.frameworks)}")
+        facts.append(_prepared(options, engine, image, place))
+    failed = [one for one in facts if "error" in one]
+    for one in failed:
+        notice(f"{', '.join(one['frameworks'])}: {one['error']}")
+    lines = [_line(one) for one in facts if "error" not in one]
+    return _Images(facts, lines, 1 if failed else 0)
+
+
+def _chosen(options: argparse.Namespace, config: Config) -> list[Framework]:
+    """The frameworks that the command line names, else the configured ones."""
+    names = options.framework
+    if not names:
+        entries = chosen_frameworks(config).values()
+        names = [f"{e['name']}@{e['version']}" if "lock" in e else e["name"] for e in entries]
+    return [get(str(name), config.frameworks_path) for name in dict.fromkeys(names)]
+
+
+def _prepared(
+    options: argparse.Namespace, engine: Engine, image: Image, place: str | None
+) -> dict[str, Any]:
+    """The outcome of one image; an error of one does not stop the others."""
+    from benchmark.compute import images
+    from benchmark.compute.aws.clients import registry_login
+
+    facts: dict[str, Any] = {"frameworks": list(image.frameworks), "tag": image.tag}
+    try:
+        made = images.ensure_image(
+            engine, image, options.base or images.DEFAULT_BASE, options.network, notice
+        )
+        facts |= {"image": made.name, "id": made.id, "size_mb": made.size_mb, "built": made.built}
+        if place:
+            notice(f"Pushing {made.name} to {place}.")
+            facts["pushed"] = images.push(engine, image, place, registry_login(place))
+    except BenchmarkError as error:
+        facts["error"] = str(error)
+    return facts
+
+
+def _line(facts: dict[str, Any]) -> str:
+    state = "built" if facts["built"] else "up to date"
+    place = f", pushed as {facts['pushed']}" if "pushed" in facts else ""
+    names = ", ".join(facts["frameworks"])
+    return f"{names}: {facts['image']} ({facts['size_mb']:.0f} MB, {state}){place}"

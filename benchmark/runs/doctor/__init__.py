@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING
 from benchmark.compute import methods
 from benchmark.errors import BenchmarkError
 from benchmark.runs.doctor import cluster, configuration, machine, storage
-from benchmark.runs.doctor.finding import Finding, Level
-from benchmark.runs.doctor.patience import Asked
+from benchmark.runs.doctor.finding import Asked, Finding, Level
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -7,7 +7,7 @@ from functools import partialmethod
 import pytest
 
 from benchmark.runs.doctor import machine, storage
-from benchmark.runs.doctor.patience import Asked
+from benchmark.runs.doctor.finding import Asked
 
 
 @pytest.fixture(autouse=True)

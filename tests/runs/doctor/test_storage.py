@@ -13,8 +13,7 @@ from benchmark.errors import StoreError
 from benchmark.records import results
 from benchmark.records.results import Cause
 from benchmark.runs.doctor import storage
-from benchmark.runs.doctor.finding import Finding, ok
-from benchmark.runs.doctor.patience import Asked
+from benchmark.runs.doctor.finding import Asked, Finding, ok
 from benchmark.runs.plan import Plan
 from benchmark.store import FolderStore, Store, open_store
 
