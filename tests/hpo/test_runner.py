@@ -22,6 +22,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.hpo import HPORunner
 from benchmark.hpo.formats.project import read_project
 from benchmark.store import open_store
+from tests.support.objectives import squared
 
 Program = Callable[..., subprocess.CompletedProcess[str]]
 Make = Callable[..., HPORunner]
@@ -39,10 +40,6 @@ def objective(trial):
     x = trial.suggest_float("x", -5, 5)
     return square(x), trial.suggest_int("n", 1, 3)
 """
-
-
-def squared(trial: optuna.Trial) -> float:
-    return (trial.suggest_float("x", -4, 4, step=0.5) - 2) ** 2
 
 
 @pytest.fixture
