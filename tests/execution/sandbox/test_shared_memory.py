@@ -7,17 +7,15 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from benchmark.errors import SetupError
 from benchmark.execution.sandbox.sandbox import Sandbox
 from benchmark.execution.worker import trees
 from benchmark.execution.worker.shared_memory import SHM, SharedMemory
 from benchmark.records.results import Cause
-from tests.support.works import command, python
+from tests.support.works import python
 
 LIMIT_MB, MORE_MB, PART_MB = 100, 240, 40
 SETUP = """import ctypes, mmap, os, pathlib, time
@@ -83,16 +81,6 @@ EACH = [
     pytest.param(form, id=name, marks=() if name in FAST else pytest.mark.integration)
     for name, form in FORMS.items()
 ]
-
-
-@pytest.fixture(params=["cgroup", "namespace", "subreaper", "process-group"])
-def sandbox(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
-    with Sandbox(cores=[min(os.sched_getaffinity(0))], means=request.param) as made:
-        try:
-            made.run(command("/bin/true"))
-        except SetupError as error:
-            pytest.skip(f"{request.param} does not work on this machine: {error}")
-        yield made
 
 
 def remove_segments(size_mb: int) -> None:
