@@ -9,12 +9,14 @@ from typing import Any
 
 import optuna
 import pytest
+from fastapi import APIRouter
 from starlette.testclient import TestClient
 
 from benchmark.hpo.service.app import make_app
 from benchmark.hpo.service.backends.memory import MemoryBackend
 from benchmark.hpo.service.backends.store import StoreBackend
 from benchmark.hpo.service.core.service import Service
+from benchmark.hpo.service.v1 import routes
 from benchmark.store import Store
 from prove.server import Server
 
@@ -37,10 +39,41 @@ def service(folder_store: Store) -> Iterator[Service]:
     made.close()
 
 
+class Current:
+    """Stands for another object, which changes."""
+
+    def stand_for(self, other: Any) -> None:
+        self._other = other
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._other, name)
+
+
+@pytest.fixture(scope="session")
+def _v1_routes() -> Callable[..., APIRouter]:
+    """As `routes`, but FastAPI reads the signatures and models of the routes once.
+
+    They are those of the application that was made last.
+    """
+    parts = [Current(), Current(), Current()]
+    router = routes.routes(*parts)
+
+    def made(*others: Any) -> APIRouter:
+        for part, other in zip(parts, others, strict=True):
+            part.stand_for(other)
+        return router
+
+    return made
+
+
 @pytest.fixture
-def http() -> Iterator[TestClient]:
+def http(
+    _v1_routes: Callable[..., APIRouter], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[TestClient]:
     """Every wire of HTTP over a service in memory; an unforeseen error is an answer."""
-    app = make_app(Service(MemoryBackend()))
+    with monkeypatch.context() as patch:
+        patch.setattr(routes, "routes", _v1_routes)
+        app = make_app(Service(MemoryBackend()))
     with TestClient(app, raise_server_exceptions=False) as client:
         yield client
 
