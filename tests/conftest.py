@@ -169,6 +169,12 @@ def command(
     return functools.partial(typed, work)
 
 
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Analyses in this process draw no figures, for tests that do not look at any."""
+    monkeypatch.setattr("benchmark.analysis.processing.drawn", lambda *_: iter(()))
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None]:
     """Cache pytest's rewritten test modules even if Python is told to write no bytecode.

@@ -61,7 +61,7 @@ def test_planning_writes_nothing(work: Path) -> None:
     assert [path.name for path in work.iterdir()] == ["batch.config"]
 
 
-def test_a_whole_session(work: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_whole_session(work: Path, capfd: pytest.CaptureFixture[str], undrawn: None) -> None:
     summary = compute.execute_list([PENGUINS, [3, "constant", "cpu", "regression", 75]])
     assert summary.causes == {"success": 2}
     said = capfd.readouterr()

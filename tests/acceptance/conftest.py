@@ -58,12 +58,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copy_of(tmp_path_factory, "finished", execute)
 
 
-@pytest.fixture
-def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Analyses in this process draw no figures, for tests that do not look at any."""
-    monkeypatch.setattr("benchmark.analysis.processing.drawn", lambda *_: iter(()))
-
-
 def tree(folder: Path) -> dict[str, bytes]:
     """Every file below a folder with its content, but for the store's locks."""
     return {

@@ -128,9 +128,8 @@ def test_one_board_over_all_task_types(done):
 
 
 def test_scores_of_every_framework_on_every_data_set(results, tmp_path):
-    path = results(frameworks=("constant", "a"), datasets=2, seeds=2, score=0.5)
-    done = process(path, tmp_path, tmp_path / "r.html")
-    page = done.report.read_text()
+    frame = read_results(results(frameworks=("constant", "a"), datasets=2, seeds=2, score=0.5))
+    page = write_report(frame, studies_of(frame), {}, tmp_path / "r.html", {}).read_text()
     start = page.index('<table class="sortable grid" id="grid-classification">')
     assert page[start : page.index("</table>", start)].endswith(
         "<tbody><tr><td>d0</td><td>weighted F1</td>"

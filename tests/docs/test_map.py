@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -42,9 +42,17 @@ def module_of(file: Path) -> str:
 FILES = {module_of(file): file for file in PACKAGE.rglob("*.py")}
 
 
-def imported(file: Path) -> Iterator[str]:
+@functools.cache
+def nodes(file: Path) -> tuple[ast.AST, ...]:
+    """All of a module's code."""
+    return tuple(ast.walk(ast.parse(file.read_text())))
+
+
+@functools.cache
+def imported(file: Path) -> tuple[str, ...]:
     """The modules that a module imports, wherever in it, also for types alone."""
-    for node in ast.walk(ast.parse(file.read_text())):
+    found: list[str] = []
+    for node in nodes(file):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -52,7 +60,8 @@ def imported(file: Path) -> Iterator[str]:
             names = [name if name in FILES else str(node.module) for name in full]
         else:
             continue
-        yield from (name for name in names if name in FILES)
+        found += [name for name in names if name in FILES]
+    return tuple(found)
 
 
 @pytest.mark.parametrize("package", TABLES)
@@ -143,7 +152,7 @@ def test_an_error_of_its_own_is_caught_or_has_data() -> None:
     classes: dict[str, ast.ClassDef] = {}
     caught: set[str] = set()
     for file in FILES.values():
-        for node in ast.walk(ast.parse(file.read_text())):
+        for node in nodes(file):
             if isinstance(node, ast.ClassDef):
                 classes[node.name] = node
             elif isinstance(node, ast.ExceptHandler) and node.type is not None:

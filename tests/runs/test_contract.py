@@ -39,6 +39,12 @@ def plain(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.fixture
+def verified(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment is not imported once more, which takes 1 to 3 s; the first test does that."""
+    monkeypatch.setattr("benchmark.runs.contract.verify", lambda *_: 0.1)
+
+
 def changed(folder: Path, before: str, after: str) -> Framework:
     text = (folder / "adapter.py").read_text()
     assert text.count(before) == 1
@@ -61,7 +67,7 @@ def test_the_template_keeps_the_contract(mine: Path) -> None:
     ]
 
 
-def test_no_better_than_a_constant_is_worth_a_note() -> None:
+def test_no_better_than_a_constant_is_worth_a_note(verified: None) -> None:
     found = list(contract(get("constant")))
     assert {check.state for check in found} == {"ok", "note"}
     notes = [check for check in found if check.state == "note"]
@@ -69,7 +75,7 @@ def test_no_better_than_a_constant_is_worth_a_note() -> None:
     assert all("no better than a constant" in note.message for note in notes)
 
 
-def test_what_the_sandbox_finds_is_told(plain: Path) -> None:
+def test_what_the_sandbox_finds_is_told(plain: Path, verified: None) -> None:
     framework = changed(plain, 'model["classes"],', '["a", "b", "c"],')
     found = told(framework)
     assert found["titanic"].state == "wrong"
@@ -78,7 +84,7 @@ def test_what_the_sandbox_finds_is_told(plain: Path) -> None:
     assert "same" not in found
 
 
-def test_what_depends_on_more_than_the_seed_is_worth_a_note(plain: Path) -> None:
+def test_what_depends_on_more_than_the_seed_is_worth_a_note(plain: Path, verified: None) -> None:
     after = 'model["mean"] + __import__("time").time_ns() % 1000003)'
     framework = changed(plain, 'model["mean"])', after)
     assert told(framework)["same"].state == "note"
@@ -94,10 +100,8 @@ def test_what_depends_on_more_than_the_seed_is_worth_a_note(plain: Path) -> None
     ],
 )
 def test_an_adapter_that_cannot_work_is_not_run(
-    mine: Path, before: str, after: str, words: str, monkeypatch: pytest.MonkeyPatch
+    mine: Path, before: str, after: str, words: str, verified: None
 ) -> None:
-    # Importing all that the environment has takes 3 s; the tests above do it.
-    monkeypatch.setattr("benchmark.runs.contract.verify", lambda *_: 0.1)
     found = told(changed(mine, before, after))
     assert found["adapter.py"].state == "wrong"
     assert words in found["adapter.py"].message

@@ -96,7 +96,7 @@ def test_the_table_marks_what_was_not_run_and_why(tmp_path: Path, scripted: type
 
 @pytest.mark.parametrize(("until", "units"), [(BEST, "data sets"), (BY_SPLIT, "splits")])
 def test_the_table_has_the_claims_and_a_board_uses_what_all_frameworks_ran_on(
-    tmp_path: Path, scripted: type[Scripted], until: Until, units: str
+    tmp_path: Path, scripted: type[Scripted], until: Until, units: str, others_undrawn: None
 ) -> None:
     def ends(task: Task) -> Cause | None:
         if task.key.startswith(("b/set01", "b/set02", "a/set03")):
