@@ -8,6 +8,7 @@ it.
 from __future__ import annotations
 
 import functools
+import gzip
 import json
 import os
 import secrets
@@ -15,6 +16,8 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 from urllib.request import urlopen
 
 import pytest
@@ -46,13 +49,27 @@ def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seaweed]:
 
 @pytest.fixture(scope="session")
 def _models() -> Iterator[None]:
-    """Sessions of the SDK share one loader, so that each of its models is read once, and refuse
-    what AWS's limits do."""
+    """Sessions of the SDK share one loader, so that each of its models is read once, and the
+    classes of its clients, and refuse what AWS's limits do. The program is compressed once."""
     import botocore.session
+    from botocore.client import ClientCreator
     from botocore.loaders import create_loader
+
+    from benchmark.compute.aws import bundle
+
+    classes: dict[str, type] = {}
+    made = ClientCreator._create_client_class
+
+    def once(self: ClientCreator, service_name: str, service_model: Any) -> type:
+        if service_name not in classes:
+            classes[service_name] = made(self, service_name, service_model)
+        return classes[service_name]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(botocore.session, "create_loader", functools.cache(create_loader))
+        patch.setattr(ClientCreator, "_create_client_class", once)
+        compress = functools.cache(gzip.compress)
+        patch.setattr(bundle, "gzip", SimpleNamespace(compress=compress))
         aws_limits.enforce(patch)
         yield
 
