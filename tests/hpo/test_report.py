@@ -208,7 +208,7 @@ def test_the_best_of_many(folder_store: Store, directions: dict[str, str]) -> No
 def test_the_best_of_the_figures_is_that_of_the_report(folder_store: Store) -> None:
     """A leader that was lucky once is not marked, as its fresh runs decide."""
     definition = study(folder_store).definition
-    labels = [{"fresh": [9.0, 8.0]}, {"fresh": [3.0, 3.1]}, {}]
+    labels = [{"fresh": [9.0, 8.0, 8.5]}, {"fresh": [3.0, 3.1, 3.2]}, {}]
     records = [
         Record(str(n), "success", labels={"params": {}, "values": [float(n)], **more})
         for n, more in enumerate(labels)
