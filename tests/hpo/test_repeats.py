@@ -12,6 +12,7 @@ import pytest
 from benchmark.errors import BenchmarkError
 from benchmark.execution.runner import Runner
 from benchmark.hpo.report import export
+from benchmark.hpo.report.repeats import check
 from benchmark.hpo.spec.study_file import define
 from benchmark.hpo.study.study import Study
 from benchmark.records.results import Record
@@ -96,3 +97,10 @@ def test_an_objective_of_other_types_is_another(folder_store: Store, tmp_path: P
     with pytest.raises(BenchmarkError, match="other values of objective"):
         Study.begin(folder_store, define(values | {"objective": other}, tmp_path))
     Study.open(folder_store, "s", {"objective": values["objective"]})
+
+
+def test_no_verdict_on_a_study_whose_objective_declares_the_tunables(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text("def objective(trial): return 1\n")
+    values = {"name": "s", "direction": "minimize", "objective": {"python": "own.py:objective"}}
+    with pytest.raises(BenchmarkError, match="declare 'tunables', each with a 'default', in a"):
+        check(define(values, tmp_path))

@@ -78,10 +78,10 @@ def check(definition: StudyDefinition) -> None:
             "leave --confirm out."
         )
     if not definition.space.default():
-        raise BenchmarkError(
-            f"'{definition.name}' has no default to compare the best with; give each tunable a "
-            "'default'."
-        )
+        fix = "give each tunable a 'default'"
+        if definition.is_open:
+            fix = "declare 'tunables', each with a 'default', in a study file of another name"
+        raise BenchmarkError(f"'{definition.name}' has no default to compare the best with; {fix}.")
 
 
 def doubt(plan: Plan) -> str | None:
