@@ -110,47 +110,14 @@ class Slurm:
         return self._settings
 
     def submit(self, request: Request, script: str) -> str:
-        Path(request.log).parent.mkdir(parents=True, exist_ok=True)
         throttle = f"%{request.throttle}" if request.throttle else ""
-        options = {
-            "job-name": request.name,
-            "array": f"0-{request.size - 1}{throttle}",
-            **_shape(request),
-            "mem": f"{request.memory_mb}M",
-            "time": minutes(request.time_s),
-            "output": request.log,
-            **self.chosen(),
-        }
-        return self._sbatch(
-            [
-                *(f"--{name}={value}" for name, value in options.items()),
-                *("--open-mode=append", "--requeue"),
-                *self._options.flags,
-            ],
-            script,
-        )
+        array = {"array": f"0-{request.size - 1}{throttle}"}
+        return self._sbatch(request, array | _shape(request), "--requeue", script)
 
     def submit_allocation(self, request: Request, script: str) -> str:
         """A job of several whole shares of nodes, one element, whose script runs on the first."""
-        Path(request.log).parent.mkdir(parents=True, exist_ok=True)
-        options = {
-            "job-name": request.name,
-            "nodes": request.nodes,
-            "ntasks-per-node": 1,
-            "cpus-per-task": request.cores,
-            "mem": f"{request.memory_mb}M",
-            "time": minutes(request.time_s),
-            "output": request.log,
-            **self.chosen(),
-        }
-        return self._sbatch(
-            [
-                *(f"--{name}={value}" for name, value in options.items()),
-                *("--open-mode=append", "--no-requeue"),
-                *self._options.flags,
-            ],
-            script,
-        )
+        shape = {"nodes": request.nodes, "ntasks-per-node": 1, "cpus-per-task": request.cores}
+        return self._sbatch(request, shape, "--no-requeue", script)
 
     def chosen(self) -> dict[str, str]:
         """Partition, account and the like, where the configuration names them."""
@@ -229,7 +196,20 @@ class Slurm:
         line = rf"\*\*\* (JOB|STEP) {re.escape(element.number)}\b.* DUE TO TIME LIMIT"
         return elsewhere or not element.number or bool(re.search(line, text))
 
-    def _sbatch(self, options: list[str], script: str) -> str:
+    def _sbatch(
+        self, request: Request, shape: Mapping[str, object], requeue: str, script: str
+    ) -> str:
+        Path(request.log).parent.mkdir(parents=True, exist_ok=True)
+        named = {
+            "job-name": request.name,
+            **shape,
+            "mem": f"{request.memory_mb}M",
+            "time": minutes(request.time_s),
+            "output": request.log,
+            **self.chosen(),
+        }
+        options = [f"--{name}={value}" for name, value in named.items()]
+        options += ["--open-mode=append", requeue, *self._options.flags]
         try:
             told = call("sbatch", "--parsable", *options, text=script)
         except PassingError as error:
