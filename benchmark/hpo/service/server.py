@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.errors import BenchmarkError
-from benchmark.hpo.service.backends.database import DatabaseBackend
 from benchmark.hpo.service.backends.memory import MemoryBackend
 from benchmark.hpo.service.backends.store import StoreBackend
 from benchmark.hpo.service.core.backend import Backend
@@ -70,6 +69,8 @@ def backend_of(storage: str | None, store_url: str) -> Backend:
         return StoreBackend(open_store(store_url))
     if "://" not in storage:
         return StoreBackend(open_store(storage))
+    from benchmark.hpo.service.backends.database import DatabaseBackend
+
     return DatabaseBackend(storage, open_store(store_url))
 
 

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import threading
 import urllib.error
 import urllib.request
@@ -56,6 +57,13 @@ def test_the_java_program_of_the_documents(serve: Serve, tmp_path: Path) -> None
     experiment = Client(server.url).experiment("java")
     assert json.loads(ended.stdout) == experiment.best()
     assert (experiment.summary()["state"], experiment.summary()["told"]) == ("finished", 20)
+
+
+def test_a_server_without_a_database_does_not_import_its_driver() -> None:
+    modules = "sys, benchmark.hpo.service.server, benchmark.hpo.service.app"
+    code = f"import {modules}; sys.exit('sqlalchemy' in sys.modules)"
+    ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False)
+    assert ended.returncode == 0
 
 
 def test_streams_end_with_the_server(serve: Serve) -> None:
