@@ -127,6 +127,36 @@ def test_leaders_are_measured_again_before_one_is_chosen(
     assert [record.task for record in export.best(study.run, definition)] == ["5"]
 
 
+@pytest.mark.parametrize(
+    ("again", "trials", "best"),
+    [
+        # Trial 1 was a leader before Ctrl-C in its first round; it is none of the best three now.
+        (
+            {"top": 3, "runs": 3},
+            [(1.0, [3] * 3), (1.1, [2.9]), (1.05, [2] * 3), (1.06, [2.5] * 3)],
+            2,
+        ),
+        ({"top": 3, "runs": 1}, [(1.0, [3.0]), (1.1, [2.9]), (1.2, [])], 0),
+        ({"top": 2, "runs": 1}, [(1.0, [3.0]), (1.1, [2.9]), (1.2, [1.0])], 1),
+        (False, [(1.0, []), (1.1, [2.9])], 0),
+    ],
+)
+def test_fresh_runs_decide_among_the_current_leaders(
+    again: Any, trials: list[tuple[float, list[float]]], best: int
+) -> None:
+    definition = define(declared(remeasure=again), Path())
+    records = [
+        Record(
+            str(number),
+            "success",
+            labels={"params": {"a": number, "b": 0}, "values": [value]}
+            | ({export.FRESH: fresh} if fresh else {}),
+        )
+        for number, (value, fresh) in enumerate(trials)
+    ]
+    assert [one.task for one in export.best_of(records, definition)] == [str(best)]
+
+
 def test_leaders_within_the_noise_are_measured_again_unasked(tmp_path: Path) -> None:
     defaults = [100.0, 120.0, 90.0, 110.0, 100.0, 115.0]
     points = [{"a": n, "b": 3} for n in (1, 2, 3)] + [{"a": 9, "b": 3}] * len(defaults)

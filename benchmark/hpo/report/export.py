@@ -139,14 +139,17 @@ def best_of(records: list[Record], definition: StudyDefinition) -> list[Record]:
     best = [record for record, score in zip(good, scores, strict=True) if score in kept]
     if len(signs) > 1 or not best:
         return best
-    # Of the leaders that were measured again the fresh runs decide: they were not selected by luck.
-    # Before all of these have ended (Ctrl-C) they would select among some of the leaders.
-    again = [record for record in good if record.labels.get(FRESH)]
-    runs = definition.remeasure.runs if definition.remeasure else 0
-    is_whole = all(len(record.labels[FRESH]) >= runs for record in again)
-    if not best[0].labels.get(FRESH) or not is_whole:
+    if not any(record.labels.get(FRESH) for record in good):
         return best[:1]
-    return [min(again, key=lambda record: fresh_score(record, signs[0]))]
+    from benchmark.hpo.report.drift import to_measure_again
+
+    # The fresh runs of the leaders decide: they were not selected by luck. Before each has all of
+    # its own (Ctrl-C, a new leader) they would select among some of the leaders.
+    leaders, _ = to_measure_again(records, definition)
+    runs = definition.remeasure.runs if definition.remeasure else 0
+    if not leaders or any(len(one.labels.get(FRESH, ())) < runs for one in leaders):
+        return best[:1]
+    return [min(leaders, key=lambda record: fresh_score(record, signs[0]))]
 
 
 def fresh_score(record: Record, sign: float) -> float:
