@@ -7,10 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from benchmark.hpo.report import export
 from benchmark.hpo.report.html_report import write_report
 from benchmark.hpo.runner import Found
 from benchmark.hpo.spec.study_file import define
+from benchmark.hpo.study import trial_import
 from benchmark.hpo.study.study import Study
 from benchmark.hpo.study.trial_import import Imported, Mapping, import_rows, read_rows
 from benchmark.store import Store
@@ -107,6 +110,23 @@ def test_an_infeasible_row_is_another_row(folder_store: Store, tmp_path: Path) -
         "success",
         "infeasible",
     ]
+
+
+def test_an_infeasible_row_of_an_earlier_version_is_imported_once(
+    folder_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its digest did not have the flag, and was that of the same row that is feasible."""
+    values = COLLIDING | {"directions": {"value": "minimize"}, "tunables": [tunable("x")]}
+    study = Study.begin(folder_store, define(values, tmp_path))
+    row = {"x": 1, "value": 2, "feasible": False}
+    digest = trial_import._digest
+    with monkeypatch.context() as patch:
+        patch.setattr(trial_import, "_digest", lambda told: digest(told[:3]))
+        assert import_rows(study, [row]) == Imported(told=1)
+    assert import_rows(study, [row]) == Imported(known=1)
+    assert export.trial_records(study.run)[0].labels["imported"] == digest(
+        [{"x": 1.0}, {"value": 2.0}, "success"]
+    )
 
 
 def test_a_metric_called_like_a_prefixed_one(folder_store: Store, tmp_path: Path) -> None:

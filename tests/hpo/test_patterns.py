@@ -165,6 +165,8 @@ def test_it_is_pythons_own(text: str, pattern: str) -> None:
         (r"tps.*([0-9.]+)", "tps=812.5", "2.5"),
         (r"(\d+)$", "tps 812.5", "812.5"),
         (r"([0-9.]+)$", "tps 1,234", "1,234"),
+        (r"(\d+)$", "tps 1,234,567", ",567"),
+        (r"(\d+)$", "tps 1234,567", ",567"),
         (r"([0-9.]+)$", "loss -0.5", "-0.5"),
         (r"([0-9.]+)$", "-500", "-500"),
     ],
@@ -188,6 +190,12 @@ def test_a_part_of_a_number_is_not_one(pattern: str, text: str, whole: str) -> N
         (r"loss=([0-9.]+)", "loss=-1\nloss=0.5\nLOSS=-1", 0.5),
         (r"avg: ([0-9.]+)", "avg: 5\navg:\n  17 runs", 5),
         (r"a=([0-9.]+)", "a=1 b=2 extra=-1", 1),
+        (r"result ([0-9.]+)", "result 0.512,100", 0.512),
+        (r"(?m)^([0-9.]+)", "0.512,100", 0.512),
+        (r"(?m)(\d+)$", "0.5,100", 100),
+        (r"(?m)(\d+)$", "0.512,100,200", 200),
+        (r"tps ([0-9.]+)", "tps 950.4,120 clients", 950.4),
+        (r"tps ([0-9.e]+)", "tps 1e3,120 clients", 1000),
     ],
 )
 def test_a_whole_number_is_found(pattern: str, text: str, value: float) -> None:

@@ -80,6 +80,36 @@ def test_attributes_and_steps_are_of_every_run(folder_store: Store, tmp_path: Pa
     assert study.tell(record)
 
 
+INF = float("inf")
+
+
+@pytest.mark.parametrize(
+    ("runs", "median"),
+    [([INF, INF, -1.0], INF), ([-1.0, -1.0, INF], -1.0), ([-1.0, INF], INF), ([-INF, 2, 1], 1)],
+)
+def test_a_constraint_is_the_median_of_the_runs(
+    folder_store: Store, tmp_path: Path, runs: list[float], median: float
+) -> None:
+    """An infinite one is broken, or kept, by any amount; it is not the last run that decides."""
+    body = (
+        "import pathlib\ndef objective(trial):\n"
+        f"    place = pathlib.Path({str(tmp_path / 'count')!r})\n"
+        "    n = int(place.read_text()) if place.exists() else 0\n"
+        "    place.write_text(str(n + 1))\n"
+        f"    trial.set_constraint('c', float({list(map(str, runs))!r}[n]))\n"
+        "    return 1.0\n"
+    )
+    (tmp_path / "own.py").write_text(body)
+    values = declared("true")
+    values["objective"] = {"python": "own.py:objective", "repeats": len(runs)}
+    values["tunables"] = [{"name": "x", "value_type": "double", "lower_bound": 0, "upper_bound": 1}]
+    study = Study.begin(folder_store, define(values, tmp_path))
+    with Runner(study.run) as runner:
+        record = runner.execute(study.ask()[0])
+    assert record.labels["constraints"] == [median]
+    assert export.is_feasible(record) is (median <= 0)
+
+
 def test_a_line_of_an_environment_is_one_line(tmp_path: Path) -> None:
     params = {"a": "x\ny=1", "b.c": "x\ny=1", "d.e": "x y"}
     record = Record("0", "success", labels={"params": params})

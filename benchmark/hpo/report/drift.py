@@ -12,7 +12,6 @@ from benchmark.hpo.report.repeats import (
     DEFAULT,
     SAME,
     confirmed_trial,
-    leaders,
     repeat_key,
 )
 from benchmark.hpo.report.verdict import DRIFT_P
@@ -181,13 +180,13 @@ def to_measure_again(
     if again is None:
         return [], ""
     if again.asked:
-        return leaders(list(records), definition, again.top), "'remeasure' says so"
+        return export.leaders(list(records), definition, again.top), "'remeasure' says so"
     if not definition.default_every:
         return [], ""
     base, spread = _level(default_values(records, definition))
     if spread is None:
         return [], ""
-    found = leaders(list(records), definition, again.top, within=_CLEAR * spread)
+    found = export.leaders(list(records), definition, again.top, within=_CLEAR * spread)
     why = f"they differ by less than the noise of one run, {spread / base:.2%}"
     return (found, why) if len(found) > 1 and spread > 0 else ([], "")
 

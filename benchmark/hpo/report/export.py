@@ -17,6 +17,7 @@ from benchmark.files.safe_text import plain_text, safe_row
 from benchmark.hpo.objectives.artifacts_key import KEPT, LEFT_OUT
 from benchmark.hpo.objectives.objective import told_apart
 from benchmark.hpo.report.columns import columns
+from benchmark.hpo.space.search_space import identity
 from benchmark.hpo.space.templates import plain
 from benchmark.hpo.space.units import from_base, unit_of
 from benchmark.hpo.spec.safe import LIMIT
@@ -139,17 +140,34 @@ def best_of(records: list[Record], definition: StudyDefinition) -> list[Record]:
     best = [record for record, score in zip(good, scores, strict=True) if score in kept]
     if len(signs) > 1 or not best:
         return best
-    if not any(record.labels.get(FRESH) for record in good):
-        return best[:1]
-    from benchmark.hpo.report.drift import to_measure_again
-
     # The fresh runs of the leaders decide: they were not selected by luck. Before each has all of
     # its own (Ctrl-C, a new leader) they would select among some of the leaders.
-    leaders, _ = to_measure_again(records, definition)
-    runs = definition.remeasure.runs if definition.remeasure else 0
-    if not leaders or any(len(one.labels.get(FRESH, ())) < runs for one in leaders):
+    fresh, again = [one for one in good if one.labels.get(FRESH)], definition.remeasure
+    runs = again.runs if again else 0
+    if fresh and again:
+        current = leaders(good, definition, again.top)
+        # Not asked for, only those are measured again that differ by less than the noise.
+        fresh = current if again.asked else [one for one in current if one.labels.get(FRESH)]
+    is_whole = all(len(one.labels.get(FRESH, ())) >= runs for one in fresh)
+    if not best[0].labels.get(FRESH) or not is_whole:
         return best[:1]
-    return [min(leaders, key=lambda record: fresh_score(record, signs[0]))]
+    return [min(fresh, key=lambda record: fresh_score(record, signs[0]))]
+
+
+def leaders(
+    records: list[Record], definition: StudyDefinition, most: int, within: float | None = None
+) -> list[Record]:
+    """The best feasible trials at different points; those as near to the best as `within`."""
+    sign = 1.0 if next(iter(definition.directions.values())) == "minimize" else -1.0
+    good = [one for one in records if one.status == "success" and is_feasible(one)]
+    found: dict[Any, Record] = {}
+    for record in sorted(good, key=lambda one: sign * float(one.labels["values"][0])):
+        found.setdefault(identity(record.labels["params"]), record)
+    best = list(found.values())[:most]
+    if within is None or not best:
+        return best
+    limit = sign * float(best[0].labels["values"][0]) + within
+    return [one for one in best if sign * float(one.labels["values"][0]) <= limit]
 
 
 def fresh_score(record: Record, sign: float) -> float:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import random
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from benchmark.errors import BenchmarkError
 from benchmark.hpo.report import export
@@ -125,22 +125,6 @@ def default_tasks(run: Run, definition: StudyDefinition, count: int) -> list[Tas
     pattern = _pattern(run, definition, best, default)
     keys = [repeat_key(best, SAME, number) for number in range(count)]
     return [_repeat(pattern, key, DEFAULT, 0) for key in keys]
-
-
-def leaders(
-    records: list[Record], definition: StudyDefinition, most: int, within: float | None = None
-) -> list[Record]:
-    """The best feasible trials at different points; those as near to the best as `within`."""
-    sign = 1.0 if next(iter(definition.directions.values())) == "minimize" else -1.0
-    good = [one for one in records if one.status == "success" and export.is_feasible(one)]
-    found: dict[Any, Record] = {}
-    for record in sorted(good, key=lambda one: sign * float(one.labels["values"][0])):
-        found.setdefault(identity(record.labels["params"]), record)
-    best = list(found.values())[:most]
-    if within is None or not best:
-        return best
-    limit = sign * float(best[0].labels["values"][0]) + within
-    return [one for one in best if sign * float(one.labels["values"][0]) <= limit]
 
 
 def leader_tasks(

@@ -1,7 +1,7 @@
 """Rules of a space: conditions (`when`) and forbidden combinations.
 
 `read_forbidden` and `read_rule` read them, `check` finds rules that cannot be applied or forbid
-every point, and `without_effect` finds comparisons that no point can satisfy.
+every point, and `without_effect` finds comparisons with what cannot be a value of the tunable.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark.files.spelling import meant
 from benchmark.hpo.space.expressions import WORDS, Expression, ExpressionError
 from benchmark.hpo.space.search_space import LARGEST_GRID, SpaceError
+from benchmark.hpo.space.tunables import LARGEST
 from benchmark.hpo.space.units import UnitError, from_base, in_unit
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ def without_effect(space: Space, combinations: Any) -> Iterator[str]:
             number = (
                 value if unit is None or tunable.unit is None else from_base(value, tunable.unit)
             )
-            if not _may_hold(tunable, sign, number):
+            if not _is_sensible(tunable, sign, number):
                 shown = (
                     repr(value)
                     if unit is None
@@ -147,15 +148,17 @@ def without_effect(space: Space, combinations: Any) -> Iterator[str]:
                 yield _never(f"'{rule.text}' compares '{name}' with {shown}", tunable)
 
 
-def _may_hold(tunable: Tunable, sign: str, value: Any) -> bool:
-    """Whether a comparison can be true for a value of the tunable; `!=` is told as `==`."""
+def _is_sensible(tunable: Tunable, sign: str, value: Any) -> bool:
+    """Whether a tunable may be compared with a value; `!=` is told as `==`.
+
+    An inequality that holds for none of its values, or for all, is no fault: studies of different
+    ranges share rules.
+    """
     if sign == "==":
         return tunable.admits(value)
     if tunable.kind == "categorical" or type(value) not in (int, float):
         return True  # whether these can be compared is checked with the values
-    low, high = tunable.low or 0, tunable.high or 0
-    holds = {"<": low < value, "<=": low <= value, ">": high > value, ">=": high >= value}
-    return bool(holds[sign])
+    return bool(abs(value) <= LARGEST)
 
 
 def _never(begin: str, tunable: Tunable) -> str:

@@ -26,6 +26,7 @@ from benchmark.files.input_files import read_bytes
 from benchmark.files.safe_text import unguarded_cell
 from benchmark.hpo.objectives.metrics.measured_values import cell_number, finite_number
 from benchmark.hpo.report.columns import METRIC, OWN, columns
+from benchmark.hpo.report.export import is_feasible
 from benchmark.hpo.space.expressions import ExpressionError
 from benchmark.hpo.space.templates import plain
 from benchmark.hpo.trials.trial_record import (
@@ -108,7 +109,11 @@ def import_rows(study: Study, rows: list[dict[str, Any]]) -> Imported:
             "known; declare them, in a study of another name."
         )
     outcome = Imported()
-    known = {record.labels.get("imported") for record in results.records(study.run)}
+    known, infeasible = set(), set()
+    for record in results.records(study.run):
+        known.add(digest := record.labels.get("imported"))
+        if not is_feasible(record):
+            infeasible.add(digest)
     for number, row in enumerate(rows, 1):
         try:
             cells = _Cells(study.definition, row)
@@ -117,7 +122,7 @@ def import_rows(study: Study, rows: list[dict[str, Any]]) -> Imported:
         except _RowError as error:
             outcome.skipped.append((number, str(error)))
             continue
-        if fact.digest in known:
+        if fact.digest in known or (fact.earlier_digest and fact.earlier_digest in infeasible):
             outcome.known += 1
             continue
         known.add(fact.digest)
@@ -181,8 +186,10 @@ class _Facts:
             flags = [] if _is_feasible(cells.own) else [False]
             if flags and all(value <= 0 for value in self._constraints):
                 self._constraints.append(1.0)  # set by a Python objective, by an unknown amount
-        told = json.dumps([params, cells.digested, self._state, *flags], sort_keys=True)
-        self.digest = hashlib.sha256(told.encode()).hexdigest()[:16]
+        told = [params, cells.digested, self._state]
+        self.digest = _digest([*told, *flags])
+        self.earlier_digest = _digest(told) if flags else None
+        """An infeasible row's in earlier versions, which a feasible row has today."""
 
     def record(self, task: Task) -> Record:
         labels = {**task.labels, "values": self._values, "constraints": self._constraints}
@@ -210,6 +217,10 @@ class _Facts:
         except ExpressionError as error:
             said = f"{error}{two_meanings(str(error), unclear, self._metrics, params)}"
             raise _RowError(said.rstrip(".")) from None
+
+
+def _digest(told: list[Any]) -> str:
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _is_feasible(own: dict[str, Any]) -> bool:

@@ -198,11 +198,11 @@ class Trial:
 
 
 def medians(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The median of each number over the runs that have it; of anything else the last."""
+    """The median of each number, finite or not, over the runs that have it; of others the last."""
     found: dict[str, Any] = {}
     for name in dict.fromkeys(name for run in runs for name in run):
         values = [run[name] for run in runs if name in run]
-        numbers = all(type(value) in (int, float) and math.isfinite(value) for value in values)
+        numbers = all(type(value) in (int, float) and not math.isnan(value) for value in values)
         found[name] = statistics.median(values) if numbers else values[-1]
     return found
 

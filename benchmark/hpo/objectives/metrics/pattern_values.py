@@ -28,8 +28,11 @@ _NO_NUMBERS = "nan|inf|infinity|null|none|n/a|na|error|failed|undefined"
 _LONGEST_LABEL = 80
 # How many later values of a label are looked at; each takes a search with the pattern.
 _MOST_LATER = 10
-# What makes a number longer: digits, a fraction, an exponent, a group of thousands.
-_MORE = re.compile(r"\d+|\.\d+|[eE][-+]?\d+|[,'\u2019_\u00a0\u202f]\d{3}(?!\d)")
+# What makes a number longer: digits, a fraction, an exponent; a whole part also thousands.
+_MORE = re.compile(r"\d+|\.\d+|[eE][-+]?\d+")
+_MARK = r"[,'\u2019_\u00a0\u202f]"
+_THOUSANDS = re.compile(rf"{_MARK}\d{{3}}(?!\d)")
+_WHOLE_PART = re.compile(rf"(?<![\d.,'])(?<!\d[eE])(?<!\d[eE][-+])\d+(?:{_MARK}\d{{3}})*$")
 
 
 def of_pattern(name: str, pattern: str, stdout: str, unit: Unit | None) -> Any:
@@ -78,15 +81,18 @@ def _whole(stdout: str, match: Found) -> str:
     """
     begin, end = match.group_start, match.group_start + len(match.text)
     text = match.text
-    if match.end == end and (more := _MORE.match(stdout, end)):
-        text += more[0]
+    if match.end == end:
+        more = _MORE.match(stdout, end)
+        if more is None and _WHOLE_PART.search(text):
+            more = _THOUSANDS.match(stdout, end)
+        text += more[0] if more else ""
     before = stdout[max(0, begin - _LONGEST_LABEL) : begin]
     found = re.search(r"[\d.,']*\d\.?$", before)
     if found is None and match.start == begin:
         # A minus behind a word, a number or a bracket is a hyphen.
         found = re.search(r"(?<![\w.)\]])[-\u2212]\.?$", before)
-        if re.match(r"\d{3}(?!\d)", match.text):
-            found = found or re.search(r"\d[,'\u2019_\u00a0\u202f]$", before)
+        if re.match(r"\d{3}(?!\d)", match.text) and re.search(rf"{_MARK}$", before):
+            found = found or (_WHOLE_PART.search(before[:-1]) and re.search(r"\d*.$", before))
     return text if found is None else f"{found[0]}{text}"
 
 
