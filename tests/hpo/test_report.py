@@ -210,7 +210,7 @@ def test_the_best_of_the_figures_is_that_of_the_report(folder_store: Store) -> N
     definition = study(folder_store).definition
     labels = [{"fresh": [9.0, 8.0, 8.5]}, {"fresh": [3.0, 3.1, 3.2]}, {}]
     records = [
-        Record(str(n), "success", labels={"params": {}, "values": [float(n)], **more})
+        Record(str(n), "success", labels={"params": {"x": n}, "values": [float(n)], **more})
         for n, more in enumerate(labels)
     ]
     found = Trials([Record("7", "failure"), *records], definition)
