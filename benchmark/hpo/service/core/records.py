@@ -48,8 +48,13 @@ class Recorder:
 
     def told(self, experiment: Experiment, number: int) -> None:
         """A trial has ended, or was deleted, and so is its record."""
+        self.reached()
         if experiment.run is not None:
             self._thread.submit(self._write_calmly, experiment, number)
+
+    def reached(self) -> None:
+        """The database has answered: it is asked again before the next record."""
+        self._away_until = -math.inf
 
     def complete(self, experiment: Experiment) -> None:
         """Write what is missing."""
@@ -131,7 +136,8 @@ class Recorder:
         """Whether no other server has deleted it, as far as is known.
 
         A database that is away does not hold up the records of what it has committed: it is not
-        asked again before several times as long have passed as it took to fail.
+        asked again before it has answered another call, or several times as long have passed as it
+        took to fail.
         """
         begun = monotonic()
         if begun < self._away_until:

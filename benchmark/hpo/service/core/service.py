@@ -312,6 +312,7 @@ class Service:
                 experiment.close()
             if held.experiment is None:
                 held.experiment = self._open(study)
+            self._recorder.reached()
             return held.experiment
 
     def _open(self, study: str) -> Experiment:
@@ -357,10 +358,11 @@ class Service:
                 if held.experiment is not None:
                     # It takes as long as the disk does: requests use the experiment meanwhile.
                     self._recorder.flush(held.experiment)
-                with self._guard:
-                    held.resting = held.uses == uses
-                if held.resting:
-                    with held.opening:
+                with held.opening:
+                    with self._guard:
+                        # Not before `opening` is taken: a request may have taken it first.
+                        held.resting = held.uses == uses
+                    if held.resting:
                         self._close(held)
             except BenchmarkError as error:
                 # The request that needs room has nothing to do with it.

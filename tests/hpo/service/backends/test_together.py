@@ -315,8 +315,11 @@ def test_records_wait_once_for_a_database_that_does_not_answer(
         assert run is not None
         monkeypatch.setattr(experiment, "is_current", drops)
         monkeypatch.setattr(records, "monotonic", lambda: now[0])
+        all_told = threading.Event()
+        recorder._thread.submit(all_told.wait, 60)  # it is away after all three
         for given in experiment.ask(3):
             experiment.tell(given.number, Ending("success", (1.0,)))
+        all_told.set()
         recorder._thread.submit(int).result()
         assert looks == [0.0]
         assert len(run.store.list(f"{run.name}/out")) == 3
