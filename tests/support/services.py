@@ -55,7 +55,7 @@ def _models() -> Iterator[None]:
     from botocore.client import ClientCreator
     from botocore.loaders import create_loader
 
-    from benchmark.compute.aws import bundle
+    from benchmark.compute.images import context
 
     classes: dict[str, type] = {}
     made = ClientCreator._create_client_class
@@ -69,7 +69,7 @@ def _models() -> Iterator[None]:
         patch.setattr(botocore.session, "create_loader", functools.cache(create_loader))
         patch.setattr(ClientCreator, "_create_client_class", once)
         compress = functools.cache(gzip.compress)
-        patch.setattr(bundle, "gzip", SimpleNamespace(compress=compress))
+        patch.setattr(context, "gzip", SimpleNamespace(compress=compress))
         aws_limits.enforce(patch)
         yield
 
