@@ -91,7 +91,8 @@ ASKING = """
 def objective(trial):
     x = trial.suggest_float("x", 0, 1)
     kind = trial.suggest_categorical("kind", [1, True, "1", None, 2.5])
-    size = trial.suggest_int("size", 1, 9) if kind is None else trial.suggest_float("size", 1, 9)
+    # Under a name of its own: two trials of a study take no two kinds of range for one name.
+    size = trial.suggest_int("n", 1, 9) if kind is None else trial.suggest_float("size", 1, 9)
     return x * 100 + size
 """
 
