@@ -25,6 +25,8 @@ def objective(trial):
 """
 X = {"name": "x", "value_type": "double", "lower_bound": 0, "upper_bound": 9}
 
+pytestmark = pytest.mark.usefixtures("warm")
+
 
 def statuses(store: Store, folder: Path, objective: str, pruner: dict[str, Any]) -> list[str]:
     """How three trials with rising values ended, one after the other."""

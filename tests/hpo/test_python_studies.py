@@ -29,6 +29,8 @@ def objective(trial):
     return x
 """
 
+pytestmark = pytest.mark.usefixtures("warm")
+
 
 def test_a_python_objective_reports_and_prunes(folder_store: Store, tmp_path: Path) -> None:
     (tmp_path / "own.py").write_text(OBJECTIVE)

@@ -23,6 +23,8 @@ from benchmark.records.results import Record
 from benchmark.store import Store
 from prove.seaweed import free_ports
 
+pytestmark = pytest.mark.usefixtures("warm")
+
 ROOT = Path(__file__).parents[2]
 X = {"name": "x", "value_type": "double", "lower_bound": 0, "upper_bound": 1, "default": 0.5}
 
