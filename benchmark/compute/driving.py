@@ -13,7 +13,7 @@ from benchmark.records import results
 from benchmark.records.results import Cause, Record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from benchmark.records.tasks import Run
     from benchmark.store import Store
@@ -69,7 +69,15 @@ def stoppable(
         if on_stop:
             on_stop()
 
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    with handled((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), handle):
+        yield
+
+
+@contextlib.contextmanager
+def handled(
+    numbers: Iterable[signal.Signals], handle: Callable[[int, Any], None]
+) -> Iterator[None]:
+    """Handle signals while the block lasts."""
     before = {number: signal.signal(number, handle) for number in numbers}
     try:
         yield

@@ -26,9 +26,5 @@ def _printable(text: str) -> str:
     return text
 
 
-def _empty_is_unset(value: Any) -> Any:
-    return None if value == "" else value
-
-
 Word = Annotated[str, AfterValidator(_printable)]
-Text = Annotated[Word | None, BeforeValidator(_empty_is_unset)]
+Text = Annotated[Word | None, BeforeValidator(lambda value: None if value == "" else value)]

@@ -108,13 +108,14 @@ class BenchmarkEvaluation:
         metric = metrics.chosen(run.manifest.conditions, problem)
         own = metrics.own_metric(run.manifest.conditions, problem)
         timing = read_inference(outcome)
+        fit_s = _seconds(said, "fit_s")
         facts: dict[str, Any] = {
             "metric": metric.name,
             "import_s": outcome.import_s,
             "setup_s": _seconds(said, "setup_s"),
-            "fit_s": _seconds(said, "fit_s"),
+            "fit_s": fit_s,
             "predict_s": _seconds(said, "predict_s"),
-            "overrun_s": _overrun(_seconds(said, "fit_s"), task.resources.runtime_s),
+            "overrun_s": None if fit_s is None else max(0.0, fit_s - task.resources.runtime_s),
             "inference_s": timing.total_s,
             "inference_s_per_row": timing.s_per_row,
             "peak_memory_mb": outcome.peak_memory_mb,
@@ -240,10 +241,6 @@ def _with_targets(run: Run) -> tuple[Path, ...]:
     store = run.store
     own = [store.root / "datasets", store.root / run.name] if isinstance(store, FolderStore) else []
     return (EMBEDDED, cached / "datasets", cached / "openml", *own)
-
-
-def _overrun(fit_s: float | None, runtime_s: float) -> float | None:
-    return None if fit_s is None else max(0.0, fit_s - runtime_s)
 
 
 def _checked(said: dict[str, Any]) -> tuple[dict[str, Any], tuple[Cause, str] | None]:

@@ -31,11 +31,11 @@ def plain_text(text: str, most: int = LONGEST_TEXT) -> str:
 
 def for_terminal(text: str) -> str:
     """The text with each control character as `\\uXXXX`; inside JSON it keeps its meaning."""
-    return text if text.isascii() and text.isprintable() else _CONTROL.sub(_escaped, text)
-
-
-def _escaped(found: re.Match[str]) -> str:
-    return f"\\u{ord(found[0]):04x}"
+    return (
+        text
+        if text.isascii() and text.isprintable()
+        else _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    )
 
 
 def guarded_cell(value: Any) -> Any:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.cli.output import show
 from benchmark.cli.progress import counted, line, outcomes
+from benchmark.compute.driving import handled
 from benchmark.files.safe_text import for_terminal
 from benchmark.records import results
 from benchmark.runs.status import RUNNING, WAITING
@@ -57,7 +58,7 @@ def _on_terminal(plan: Plan, console: Console) -> None:
     screen = Screen()
     with (
         contextlib.suppress(KeyboardInterrupt),
-        _ended_by_signals(),
+        handled((signal.SIGTERM, signal.SIGHUP), _end),
         Live(screen, console=console, screen=True, auto_refresh=False) as live,
     ):
         for standing in looks(Watch(plan.run, plan.tasks)):
@@ -66,19 +67,9 @@ def _on_terminal(plan: Plan, console: Console) -> None:
     console.print(screen)
 
 
-@contextlib.contextmanager
-def _ended_by_signals() -> Iterator[None]:
-    """Turn signals that end the program into an exception, so that the terminal is restored."""
-
-    def end(number: int, _: object) -> None:
-        raise SystemExit(128 + number)
-
-    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def _end(number: int, _: object) -> None:
+    """Turn a signal that ends the program into an exception, so that the terminal is restored."""
+    raise SystemExit(128 + number)
 
 
 def summary(standing: Standing) -> str:

@@ -88,7 +88,8 @@ def check(aws: Aws, config: Config, actions: Iterable[str]) -> str | None:
                     one["EvalActionName"]
                     for one in told["EvaluationResults"]
                     if one["EvalDecision"] == "explicitDeny"
-                    or (one["EvalDecision"] != "allowed" and not _conditional(one))
+                    # Else the answer hangs on something that was not told, such as a tag.
+                    or (one["EvalDecision"] != "allowed" and not one.get("MissingContextValues"))
                 ]
     except RefusedError as error:
         return f"Permissions cannot be checked beforehand: {error}"
@@ -120,11 +121,6 @@ def _resource(action: str, caller: str, region: str, config: Config) -> str:
         kind = "instance-profile" if verb.endswith("InstanceProfile") else "role"
         return f"arn:{partition}:iam::{account}:{kind}/{prefix}-machines"
     return "*"
-
-
-def _conditional(one: dict[str, object]) -> bool:
-    """Whether the answer hangs on something that was not told, such as a tag."""
-    return bool(one.get("MissingContextValues"))
 
 
 def _principal(aws: Aws, arn: str) -> str:
