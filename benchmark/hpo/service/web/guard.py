@@ -9,6 +9,7 @@ is for some experiments only, patterns of their names:
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import hmac
 import ipaddress
@@ -119,7 +120,9 @@ def right_of(tokens: dict[bytes, Right], header: str | None) -> Right | None:
     return found
 
 
+@functools.lru_cache(maxsize=64)
 def is_loopback(host: str) -> bool:
+    """Whether it is this machine's own address; asked for each request."""
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
