@@ -7,7 +7,9 @@
 Two past studies of 40 trials have a function whose optimum is elsewhere by up to a tenth of the
 range, a wider range of one tunable, and lack another one. Shuffled: the same points with their
 values in random order. A run ends when it is as good as plain runs are after 40 trials (the median
-over seeds); counted are the trials until then, 80 at most. Values are told without the sandbox.
+over seeds); counted are the trials until then, 80 at most. Its regret is the mean distance of its
+best after 10, 20 and 40 trials from the best of all runs, in parts of that of plain runs after 5.
+Values are told without the sandbox.
 
 With --tables the values are those of real learners, as in YAHPO: 120 random points of gradient
 boosting and of a support vector machine are measured by cross-validation on each embedded data set,
@@ -42,7 +44,9 @@ from benchmark.records import results  # noqa: E402
 from benchmark.records.results import Record  # noqa: E402
 from benchmark.store import Store, open_store  # noqa: E402
 
-PAST, USUAL, MOST = 40, 40, 80
+PAST, FEW, USUAL, MOST = 40, 5, 40, 80
+LOOKS = (10, 20, 40)
+KINDS = ("plain", "related", "shuffled")
 Function = Callable[[dict[str, Any], list[float]], float]
 
 
@@ -230,14 +234,18 @@ def needed(best: list[float], target: float) -> int:
     return next((n for n, value in enumerate(best, 1) if value <= target), len(best))
 
 
+def regret(curves: list[list[float]], low: float, scale: float) -> float:
+    return statistics.mean((best[n - 1] - low) / scale for best in curves for n in LOOKS)
+
+
 def row(
     name: str, seeds: int, space: list[Any], system: Callable[[int], tuple[Value, Past]]
-) -> dict[str, list[int]]:
-    """The trials that plain, related and shuffled runs need, by seed.
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Of plain, related and shuffled runs: the trials that they need, and their regret; means.
 
     `system` has by seed what is tuned, and the earlier systems.
     """
-    curves: dict[str, list[list[float]]] = {"plain": [], "related": [], "shuffled": []}
+    curves: dict[str, list[list[float]]] = {kind: [] for kind in KINDS}
     for seed in range(seeds):
         value_of, earlier = system(seed)
         store = open_store(f"{name}-{seed}".replace(" ", "-"))
@@ -253,7 +261,13 @@ def row(
                 study = study_of(store, kind, seed, MOST, tunables=space, **more)
                 curves[kind].append(run(study, value_of, MOST))
     target = statistics.median(best[USUAL - 1] for best in curves["plain"])
-    return {kind: [needed(best, target) for best in found] for kind, found in curves.items()}
+    low = min(best[-1] for found in curves.values() for best in found)
+    scale = statistics.median(best[FEW - 1] for best in curves["plain"]) - low
+    trials = {
+        kind: statistics.mean(needed(best, target) for best in found)
+        for kind, found in curves.items()
+    }
+    return trials, {kind: regret(found, low, scale) for kind, found in curves.items()}
 
 
 def shifted(function: Function) -> Callable[[int], tuple[Value, Past]]:
@@ -290,6 +304,10 @@ def tables() -> Iterator[tuple[str, list[Any], Callable[[int], tuple[Value, Past
                 yield table.__name__, table.space, functools.partial(_same, (table, past))
 
 
+def _shares(by_kind: dict[str, float]) -> str:
+    return "".join(f"{by_kind[kind]:9.2f}" for kind in KINDS)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--seeds", type=int, default=5, help="of each function (default: 5)")
@@ -297,24 +315,31 @@ def main() -> int:
     options = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     print(f"{os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}, Optuna {optuna.__version__}")
-    print(f"{'trials to the target':>32} {'plain':>8} {'related':>8} {'shuffled':>9}")
-    sums = dict.fromkeys(("plain", "related", "shuffled"), 0.0)
+    heads = [f"{kind:>9}" for kind in KINDS]
+    print(f"{'':>32} trials:{''.join(heads)}  regret:{''.join(heads)}")
+    counts, regrets = [], []
     with tempfile.TemporaryDirectory(prefix="transfer-") as folder:
         os.chdir(folder)
         functions = ((one.__name__, tunables(), shifted(one)) for one in FUNCTIONS)
         for name, space, system in tables() if options.tables else functions:
-            found = row(name, options.seeds, space, system)
-            means = {kind: statistics.mean(counts) for kind, counts in found.items()}
-            cells = f"{means['plain']:8.1f} {means['related']:8.1f} {means['shuffled']:9.1f}"
-            print(f"{name:>32} {cells}", flush=True)
-            sums = {kind: sums[kind] + means[kind] for kind in sums}
+            trials, left = row(name, options.seeds, space, system)
+            cells = "".join(f"{trials[kind]:9.1f}" for kind in KINDS)
+            print(f"{name:>32}        {cells}         {_shares(left)}", flush=True)
+            counts.append(trials)
+            regrets.append(left)
         os.chdir(ROOT)
+    sums = {kind: sum(one[kind] for one in counts) for kind in KINDS}
+    means = {kind: statistics.mean(one[kind] for one in regrets) for kind in KINDS}
     saved = 1 - sums["related"] / sums["plain"]
     cost = sums["shuffled"] / sums["plain"] - 1
     print(f"related pasts save {saved:.0%} of the trials; shuffled ones cost {cost:.0%}")
+    print(f"mean regret:{_shares(means)}")
     of = " of real learners" if options.tables else ""
     figure(f"trials saved by related pasts{of}", 100 * saved, "%", aim=30, at_least=True)
     figure(f"trials that shuffled pasts{of} cost", 100 * cost, "%", aim=5)
+    for kind in KINDS[1:]:
+        ratio = means[kind] / means["plain"]
+        figure(f"regret of {kind} pasts{of}", ratio, "x plain", aim=1)
     return 0
 
 
