@@ -89,7 +89,7 @@ def claimed(number: int, available: Iterable[int], *, drawn: bool = False) -> It
             except OSError:
                 continue  # Claimed, or there are no more descriptors.
             chosen.append(core)
-        # More tasks than cores: that is for whoever starts them to decide, and they share.
+        # More tasks than cores: that is for what starts them to decide, and they share.
         others = [core for core in free if core not in chosen]
         random.SystemRandom().shuffle(others)
         yield sorted(chosen + others[: number - len(chosen)])

@@ -187,7 +187,7 @@ class _Bounded(HttpToolsProtocol):
         before = self.cycle
         super().on_headers_complete()
         if self.cycle is not before:
-            # Its task has not begun.
+            # Its task has not started.
             self.cycle.transport = _Joined(self.transport)  # type: ignore[assignment]
 
     def on_message_complete(self) -> None:
