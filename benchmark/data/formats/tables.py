@@ -88,7 +88,7 @@ def read_table(path: Path, reading: Reading) -> pa.Table:
         raise _changed(path)
     if kind == "parquet" and reading.missing:
         table = without_missing(table, reading)
-    # The readers compare texts, so that "-999" is none for them in -999.0.
+    # The readers compare texts: to them "-999" and "-999.0" are different.
     return without_missing(retyped(table, reading, str(path)), reading)
 
 

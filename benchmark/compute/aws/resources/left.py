@@ -12,7 +12,7 @@ _NO_QUEUE = ("QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue")
 
 
 class Left(Resource):
-    """Many of a kind, known by their names."""
+    """All resources of a kind that runs created, found by the prefix of their names."""
 
     def __init__(self, site: Site, prefix: str = PREFIX) -> None:
         super().__init__(site, f"{prefix}-*")

@@ -159,7 +159,7 @@ class Resource:
         return self.find() or self.create()
 
     def create(self) -> str:
-        """Make it where there is none; its id, ARN or name."""
+        """Create it unless it exists; returns its id, ARN or name."""
         raise NotImplementedError
 
     def is_ours(self) -> bool:

@@ -2,8 +2,8 @@
 
     of_pattern("tps", r"tps = ([0-9.]+)", "tps = 5\\ntps = 6.5\\n", None)      # 6.5
 
-A part of a number is none (`1` of `1,234.5`), and an old value does not stand for a later one that
-the pattern does not match (`tps = -1`).
+A part of a number is refused (`1` of `1,234.5`), and so is a value after which the same label has
+another one that the pattern does not match (`tps = -1`).
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ def of_pattern(name: str, pattern: str, stdout: str, unit: Unit | None) -> Any:
     """The number, or quantity, in the first group of the last match.
 
     Raises:
-        MeasureError: there is none, it is a part of one, a unit follows that the group leaves out,
-            or a later value is not matched.
+        MeasureError: there is no number, the group has only a part of one, a unit follows that the
+            group leaves out, or a later value is not matched.
         PatternError: the pattern takes too long.
     """
     match = last(pattern, stdout)
