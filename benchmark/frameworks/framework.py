@@ -23,8 +23,8 @@ class Framework:
     its lock needs beside the registry; `secrets` names variables that it gets although they hold a
     secret; a `deterministic` one promises the same predictions for the same seed unless a time
     limit ends it; `minimum_runtime` is in seconds; `version_of` is the distribution whose version
-    is reported; a `light` framework is part of the quickstart. `lock_file` and `pinned` are set
-    if another version was requested ("h2o@3.44.0.3", see versions.py).
+    is reported. `lock_file` and `pinned` are set if another version was requested
+    ("h2o@3.44.0.3", see versions.py).
     """
 
     name: str
@@ -42,7 +42,6 @@ class Framework:
     find_links: str = ""
     deterministic: bool = False
     minimum_runtime: float = 0.0
-    light: bool = False
     lock_file: Path | None = None
     pinned: str | None = None
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from benchmark.errors import BenchmarkError
+from benchmark.files.spelling import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,8 +69,8 @@ class Question:
         if self.kind != "against":
             return 0
         if self.name not in frameworks:
-            near = difflib.get_close_matches(self.name, frameworks, n=1)
-            fix = f'did you mean "{near[0]}"?' if near else f"there are: {', '.join(frameworks)}."
+            near = nearest(self.name, frameworks)
+            fix = f'did you mean "{near}"?' if near else f"there are: {', '.join(frameworks)}."
             raise BenchmarkError(
                 f'--until is against:{self.name}, but there is no framework "{self.name}"; {fix}'
             )

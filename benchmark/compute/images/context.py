@@ -47,7 +47,7 @@ _BUILDERS = (
 _PACKAGES = tuple(f"{n}__init__.py" for n in ("", "config/", "files/", "frameworks/"))
 # What of a framework's description is a place here, or says nothing about its environment.
 _IRRELEVANT = (
-    *("folder", "environment_folder", "lock_file", "description", "aliases", "tier", "light"),
+    *("folder", "environment_folder", "lock_file", "description", "aliases", "tier"),
     "minimum_runtime",
 )
 

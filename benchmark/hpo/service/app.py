@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import logging
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -18,6 +17,7 @@ from starlette.routing import Match
 from benchmark import __version__
 from benchmark.errors import BenchmarkError
 from benchmark.files import value_faults
+from benchmark.files.spelling import nearest
 from benchmark.hpo.service.classic import phrases, routes
 from benchmark.hpo.service.core.errors import ServiceError
 from benchmark.hpo.service.core.terms import SLASH
@@ -187,9 +187,9 @@ def _finding(fault: Mapping[str, Any]) -> str:
     place = ".".join(str(part) for part in fault["loc"] if part != "[key]")
     if fault["type"] == "extra_forbidden":
         name = str(fault["loc"][-1])
-        near = [] if name in KEYS else difflib.get_close_matches(name, KEYS, n=1)
+        near = None if name in KEYS else nearest(name, KEYS)
         return f"{place} is no key; " + (
-            f"did you mean '{near[0]}'?" if near else "/openapi.json has them."
+            "/openapi.json has them." if near is None else f"did you mean '{near}'?"
         )
     if fault["type"] == "missing":
         return f"{place} is missing; add it."

@@ -61,15 +61,6 @@ def follow_databases(provider: Any = None) -> None:
         instrumentor.instrument(tracer_provider=provider)
 
 
-def leave_databases() -> None:
-    """Trace the statements of later connections no more."""
-    from opentelemetry.instrumentation.psycopg import PsycopgInstrumentor
-    from opentelemetry.instrumentation.sqlite3 import SQLite3Instrumentor
-
-    for instrumentor in (PsycopgInstrumentor(), SQLite3Instrumentor()):
-        instrumentor.uninstrument()
-
-
 def name_route(scope: Any, route: str) -> None:
     """Name the span of a request that does not reach FastAPI's routes."""
     telemetry = scope.get("fastapi.telemetry")

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from opentelemetry.instrumentation.psycopg import PsycopgInstrumentor
+from opentelemetry.instrumentation.sqlite3 import SQLite3Instrumentor
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
@@ -40,7 +42,8 @@ def exported() -> Iterator[tuple[InMemorySpanExporter, TracerProvider]]:
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     traces.follow_databases(provider)
     yield exporter, provider
-    traces.leave_databases()
+    for instrumentor in (PsycopgInstrumentor(), SQLite3Instrumentor()):
+        instrumentor.uninstrument()
     provider.shutdown()
 
 
