@@ -8,7 +8,7 @@ import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from benchmark.execution.work import SUSPECT
+from benchmark.execution.work import MEANWHILE, SUSPECT
 from benchmark.records import results
 from benchmark.records.results import Cause, Record
 
@@ -108,7 +108,12 @@ def final_record(run: Run, record: Record, attempts: int) -> Record:
     numbers = range(last[0].number - attempts + 1, last[0].number + 1)
     for number in numbers:
         ended = results.attempt_at(run, record.task, number)[1]
-        if ended is None or (ended.cause, ended.message) != (record.cause, record.message):
+        if ended is None or (ended.cause, _way(ended)) != (record.cause, _way(record)):
             return record
     message = f"In each of {attempts} attempts: {record.message}"
     return results.settle(run, last[0], replace(record, cause=Cause.FRAMEWORK, message=message))
+
+
+def _way(record: Record) -> str:
+    """How an attempt ended, without what happened on its machine meanwhile."""
+    return record.message.partition(MEANWHILE)[0]

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from benchmark.records.results import Cause
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from benchmark.records.results import Cause, Record
+    from benchmark.records.results import Record
     from benchmark.records.tasks import Run, Task
 
 
@@ -21,6 +24,10 @@ KEEPER_KILLED = "The process that kept the task was killed"
 KEEPER_GONE = "The process that kept the task ended without a message"
 UNUSABLE = "What the task left could not be used"
 SUSPECT = (KILLED, KEEPER_KILLED, KEEPER_GONE, UNUSABLE)
+MEANWHILE = " Meanwhile "
+"""What follows in the message of a killed attempt may differ between attempts."""
+# What others send to end a process; of any other signal it is itself the cause.
+_ENDING = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 @dataclass(frozen=True)
@@ -96,6 +103,8 @@ class Outcome:
     `folder` stays. `stdout` is standard output alone, where the Work asked for it; capped as the
     log is. `apart` is whether it was kept from other tasks' files (see Work). `import_s` is what
     the interpreter took to import its libraries, once for all Work.
+    `memory_kills` is how many processes of the machine the kernel killed meanwhile because memory
+    had run out.
     `attempt` is the number of the task's attempt; what `finish` stores carries it in its name.
     """
 
@@ -114,9 +123,46 @@ class Outcome:
     gone: float
     follow_up: Callable[[Work], Outcome]
     stdout: bytes = b""
+    memory_kills: int = 0
     import_s: float | None = None
     attempt: int = 0
     apart: bool = False
+
+
+def by_signal(number: int, where: str, memory_kills: int, crash: Cause) -> tuple[Cause, str]:
+    """The cause and the message of what a signal ended whose sender is not known.
+
+    `where` follows the verb (" during fit"), `crash` is the cause of a signal of its own making,
+    such as SIGSEGV, and `memory_kills` are as in Outcome.
+    """
+    if number not in _ENDING:
+        return crash, f"It crashed{where} ({signal_name(number)})."
+    message = (
+        f"{KILLED}{where} by {signal_words(number)}, from outside or by a process that it started."
+    )
+    seen = number == signal.SIGKILL and memory_kills
+    return Cause.INFRASTRUCTURE, message + (memory_note(memory_kills) if seen else "")
+
+
+def memory_note(kills: int) -> str:
+    """What the kernel did on this machine while an attempt ran, as a sentence after its message."""
+    return (
+        f"{MEANWHILE}the kernel killed {kills} process{'es'[: 2 * (kills != 1)]} of this machine "
+        "because memory had run out: probably this one."
+    )
+
+
+def signal_words(number: int) -> str:
+    """A signal's number and name: `signal 9 (SIGKILL)`."""
+    name = signal_name(number)
+    return name if name.startswith("signal") else f"signal {number} ({name})"
+
+
+def signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time signal
+        return f"signal {number}"
 
 
 class Evaluation(Protocol):

@@ -165,7 +165,7 @@ def test_a_service_that_is_never_ready_is_a_failure(first: Callable[..., Record]
         ({"reset": shell("sleep 600"), "hook_time": 0.5}, "timeout", "its limit of 0.5 s"),
         ({"prepare": ["true"], "command": shell("sleep 600")}, "timeout", "limit of 1 s"),
         ({"prepare": ["true"], "command": shell("yes")}, "timeout", "limit of 1 s"),
-        ({"command": shell("kill -9 $$")}, "infrastructure", "killed by SIGKILL"),
+        ({"command": shell("kill -9 $$")}, "infrastructure", "killed by signal 9 (SIGKILL)"),
     ],
 )
 def test_restore_runs_whatever_happens(

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import sys
 import time
 from dataclasses import replace
@@ -26,7 +25,14 @@ from benchmark.execution.sandbox.scratch import Scratch
 from benchmark.execution.sandbox.variables import wanted
 from benchmark.execution.sandbox.zygotes import Key, Zygote, superfluous
 from benchmark.execution.task_files import TaskFileError, read_left, read_object
-from benchmark.execution.work import KEEPER_GONE, KEEPER_KILLED, KILLED, Outcome, Work
+from benchmark.execution.work import (
+    KEEPER_GONE,
+    KEEPER_KILLED,
+    Outcome,
+    Work,
+    by_signal,
+    signal_name,
+)
 from benchmark.execution.worker.crowd import Crowd
 from benchmark.execution.worker.task import BEFORE_FIT, OUTCOME, STAGE, STAGES
 from benchmark.files.removal import remove_tree
@@ -43,7 +49,6 @@ GRACE_S = 15.0
 LARGEST_OUTCOME = 2**24
 LARGEST_OUTPUT = 2**23
 DEFAULT: Means | None = None if sys.platform.startswith("linux") else "process-group"
-_OUR_KILLS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class Sandbox:
@@ -100,12 +105,14 @@ class Sandbox:
             "mark": zygote.mark,
         }
         self._current = zygote
+        killed_before = _memory_kills()
         try:
             # An interrupter sets the one and then looks at the other: no order misses both.
             patience_s = work.limits.hard_limit_s + GRACE_S
             report = {} if self._closing else zygote.ask(request, patience_s)
             if "code" not in report:
                 self._discard(zygote)
+            report["memory_kills"] = _memory_kills() - killed_before
         finally:
             self._current = None
             if group:
@@ -202,8 +209,19 @@ class Sandbox:
             gone=report.get("gone") or time.monotonic(),
             follow_up=lambda more: self._run(more, "follow-up"),
             stdout=_output(self._scratch.folder / "stdout.log") if work.stdout_apart else b"",
+            memory_kills=report.get("memory_kills", 0),
             import_s=facts.get("import_s"),
         )
+
+
+def _memory_kills() -> int:
+    """How many processes of this machine the kernel has killed because memory had run out."""
+    try:
+        lines = Path("/proc/vmstat").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return 0
+    found = (line.split() for line in lines)
+    return next((int(number) for name, number in found if name == "oom_kill"), 0)
 
 
 def _faults(facts: dict[str, Any]) -> bytes:
@@ -238,25 +256,14 @@ def _cause(  # noqa: PLR0911
         gone = f"{KEEPER_GONE}." if status is None else f"{KEEPER_KILLED} (status {status})."
         return Cause.INFRASTRUCTURE, report.get("broken", gone)
     number = report.get("signal")
-    if number in _OUR_KILLS and not report.get("own_signal"):
-        return Cause.INFRASTRUCTURE, (
-            f"{KILLED}{where} by {_signal_name(number)}, from outside or by a process that it "
-            "started."
-        )
     if number is None and not work.is_worker:
         return None, ""
     cause = Cause.SETUP if stage in BEFORE_FIT else Cause.FRAMEWORK
+    if number is not None and not report.get("own_signal"):
+        return by_signal(number, where, report.get("memory_kills", 0), cause)
     if number is None:
         return cause, f"It ended by itself{where} (exit code {report['code']})."
-    verb = "killed itself" if report.get("own_signal") else "crashed"
-    return cause, f"It {verb}{where} ({_signal_name(number)})."
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:  # a real-time signal
-        return f"signal {number}"
+    return cause, f"It killed itself{where} ({signal_name(number)})."
 
 
 def _said(path: Path) -> dict[str, Any]:

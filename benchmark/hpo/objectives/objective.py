@@ -26,6 +26,8 @@ HOOK_S = 60.0
 HOOKS = ("prepare", "apply", "reset", "collect", "restore")
 # With one of these the runs of a trial share a sandbox.
 STAGES = ("prepare", "apply", "wait_ready", "warm_up", "reset", "collect")
+STILL_PRINTING = "still_printing"
+"""The label of a trial whose programs, listed here, left processes that printed on."""
 # The start of the interpreter that plays the hooks, on a busy machine.
 _STEPS_S = 30.0
 

@@ -7,22 +7,28 @@ wait_ready: {command: [pg_isready], timeout: 1min}
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from benchmark.files.spelling import check_keys
-from benchmark.hpo.space.templates import filled
+from benchmark.hpo.space.templates import filled, names_in
 from benchmark.hpo.space.units import read_seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
+    from urllib.parse import SplitResult
+
+    from benchmark.hpo.space.tunables import Tunable
 
 READY_BEFORE = "ready_before"
 """The label of a trial for which something answered before `prepare` had run."""
 KEYS = ("http", "port", "command", "timeout")
 TIMEOUT_S = 30.0
 _LARGEST_PORT = 65535
+# Combinations of values that are tried in an address; few addresses have more than one tunable.
+_MOST_POINTS = 1000
 
 
 @dataclass(frozen=True)
@@ -42,20 +48,65 @@ class WaitReady:
         return (self.address, *self.command)
 
     def request(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        """What the worker in the sandbox is told, beside the command."""
+        """What the worker in the sandbox is told, beside the command; `fault` is why an address
+        cannot be asked.
+        """
         address = filled(self.address, params)
         shown = address or f"'{' '.join(self.command)}'"
-        parts = urlsplit(address if "://" in address else f"//{address}")
+        parts = _parts(address)
         http = parts.scheme in ("http", "https")
         query = f"?{parts.query}" if parts.query else ""
+        fault = port_fault(address) if address else None
         return {
+            "fault": None if fault is None else f"{address!r} of 'wait_ready' {fault}",
             "host": parts.hostname,
-            "port": parts.port or (443 if parts.scheme == "https" else 80),
+            "port": None if fault else parts.port or (443 if parts.scheme == "https" else 80),
             "path": f"{parts.path or '/'}{query}" if http else None,
             "tls": parts.scheme == "https",
             "timeout_s": self.timeout_s,
             "shown": shown,
         }
+
+
+def port_fault(address: str) -> str | None:
+    """What is wrong with the port of a URL or of HOST:PORT, to be read after the address."""
+    parts = _parts(address)
+    _, colon, port = parts.netloc.rpartition("@")[2].rpartition("]")[2].rpartition(":")
+    if not colon and parts.scheme:
+        return None  # the scheme's own
+    if port.isascii() and port.isdecimal() and 0 < int(port) <= _LARGEST_PORT:
+        return None
+    return f"has the port {port!r}; ports are whole numbers from 1 to {_LARGEST_PORT}"
+
+
+def port_faults(ready: WaitReady | None, tunables: Iterable[Tunable]) -> list[str]:
+    """A sentence if the port is not one: as it is written, or at a bound of a tunable in it."""
+    if ready is None or not ready.address:
+        return []
+    inside = set(names_in(ready.address))
+    found = [tunable for tunable in tunables if tunable.name in inside]
+    if inside - {tunable.name for tunable in found}:
+        return []  # {host}, or a name that is a fault by itself
+    values = [
+        [*(one.choices or (one.low, one.high)), *([] if one.when is None else [None])]
+        for one in found
+    ]
+    for point in itertools.islice(itertools.product(*values), _MOST_POINTS):
+        params = {one.name: value for one, value in zip(found, point, strict=True)}
+        address = filled(ready.address, params)
+        fault = port_fault(address)
+        if fault is not None:
+            where = [
+                f"{name} = {value}" if value is not None else f"{name} is inactive"
+                for name, value in params.items()
+            ]
+            shown = f" where {' and '.join(where)}" if where else ""
+            return [f"'wait_ready' has {address!r}{shown}, which {fault}."]
+    return []
+
+
+def _parts(address: str) -> SplitResult:
+    return urlsplit(address if "://" in address else f"//{address}")
 
 
 def read_wait_ready(

@@ -9,7 +9,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from benchmark.files.safe_text import for_terminal
-from benchmark.hpo.objectives.objective import told_apart
+from benchmark.hpo.objectives.objective import STILL_PRINTING, told_apart
 from benchmark.hpo.objectives.readiness import READY_BEFORE
 from benchmark.hpo.objectives.warm_up import WARM_UPS
 from benchmark.hpo.report import export
@@ -59,6 +59,8 @@ def ending(record: Record, definition: StudyDefinition) -> str:
         notes.append("measured before warm_up was steady")
     if record.labels.get(READY_BEFORE):
         notes.append("wait_ready was met before prepare ran: another server on its port?")
+    for program in record.labels.get(STILL_PRINTING) or ():
+        notes.append(f"{program} left a process that prints on; its output is not read")
     return ", ".join(values) + (f" ({'; '.join(notes)})" if notes else "")
 
 

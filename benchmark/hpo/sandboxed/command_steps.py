@@ -32,12 +32,17 @@ _TAIL = 8 * 2**20
 _TICK_S = 0.05
 _PROBE_S = 0.5
 _REFUSED = 400
+# For what a command had printed when it ended; reading that takes a moment.
+_FINISH_S = 5.0
+_PRINTS_S = 0.2
+# What a pipe can hold, in bytes: 64 KiB, or up to this if the command has enlarged it.
+_LARGEST_PIPE = 2**20
 
 
 def main(path: str) -> int:
     request = json.loads(Path(path).read_text(encoding="utf-8"))
     answer: dict[str, Any] = {"runs": [], "windows": [], "stopped": None, "restored": False}
-    answer["warm_ups"] = []
+    answer |= {"warm_ups": [], "printing": []}
     answer["ready_before"] = bool(request["prepare"]) and _is_ready(request["wait_ready"])
     _measure(request, answer)
     if request["restore"]:
@@ -66,10 +71,10 @@ def _measure(request: dict[str, Any], answer: dict[str, Any]) -> None:
         for name in request["measured"]:
             Path(name).unlink(missing_ok=True)
         began = time.time()
-        code = _run(request["command"], request["time_s"], printed(folder))
+        code = _run(request["command"], request["time_s"], printed(folder), answer["printing"])
         answer["windows"].append([began, time.time()])
         if code == 0 and request["collect"]:
-            answer["stopped"] = _collect(request, folder)
+            answer["stopped"] = _collect(request, folder, answer["printing"])
         for name in request["measured"]:
             # A link could name a file that is not the trial's.
             if Path(name).is_file() and not Path(name).is_symlink():
@@ -80,10 +85,10 @@ def _measure(request: dict[str, Any], answer: dict[str, Any]) -> None:
             return
 
 
-def _collect(request: dict[str, Any], folder: Path) -> dict[str, Any] | None:
+def _collect(request: dict[str, Any], folder: Path, printing: list[str]) -> dict[str, Any] | None:
     """Run the hook after a run: what it prints is read as if that run had printed it."""
     place = folder.with_name(f"{folder.name}-collect")
-    code = _run(request["collect"], request["hook_s"], printed(place))
+    code = _run(request["collect"], request["hook_s"], printed(place), printing)
     for kept, more in zip(printed(folder), printed(place), strict=True):
         with kept.open("ab") as file:
             file.write(more.read_bytes())
@@ -102,7 +107,8 @@ def _warm_up(request: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any] 
     place = Path(FOLDER) / "warm-up"
     place.parent.mkdir(exist_ok=True)
     while (left_s := end - time.monotonic()) > 0:
-        code = _run(wanted["command"] or request["command"], left_s, printed(place))
+        load = wanted["command"] or request["command"]
+        code = _run(load, left_s, printed(place), answer["printing"])
         if code is None:
             return None  # its time was up
         if code != 0:
@@ -143,6 +149,8 @@ def _wait_ready(wanted: dict[str, Any] | None) -> dict[str, Any] | None:
     """Ask until the service answers; what stopped it, if its time is up before."""
     if wanted is None:
         return None
+    if wanted["fault"]:
+        return {"step": "wait_ready", "code": None, "said": wanted["fault"], "wrong": True}
     end = time.monotonic() + wanted["timeout_s"]
     while True:
         left_s = end - time.monotonic()
@@ -157,14 +165,16 @@ def _wait_ready(wanted: dict[str, Any] | None) -> dict[str, Any] | None:
 
 def _is_ready(wanted: dict[str, Any] | None) -> bool:
     """Whether something answers already, such as a server of an earlier trial on the same port."""
-    return wanted is not None and _unready(wanted, _PROBE_S, quiet=True) is None
+    if wanted is None or wanted["fault"]:
+        return False
+    return _unready(wanted, _PROBE_S, quiet=True) is None
 
 
 def _unready(wanted: dict[str, Any], limit_s: float, quiet: bool = False) -> str | None:
     """Why the service does not answer yet."""
     if wanted["command"]:
-        code = _run(wanted["command"], limit_s, None, quiet)
-        return None if code == 0 else f"its command ended with {code}"
+        code = _run(wanted["command"], limit_s, None, quiet=quiet)
+        return None if code == 0 else f"its command {_ended(code)}"
     address = (wanted["host"], wanted["port"])
     try:
         if wanted["path"] is None:
@@ -177,6 +187,12 @@ def _unready(wanted: dict[str, Any], limit_s: float, quiet: bool = False) -> str
     except (OSError, http.client.HTTPException) as error:
         return str(error) or type(error).__name__
     return None if status < _REFUSED else f"it answered {status}"
+
+
+def _ended(code: int | None) -> str:
+    if code is None:
+        return "did not end"
+    return f"ended with {code}" if code >= 0 else f"was killed by signal {-code}"
 
 
 def _hook(request: dict[str, Any], name: str) -> dict[str, Any] | None:
@@ -193,12 +209,19 @@ def printed(folder: Path) -> tuple[Path, Path]:
 
 
 def _run(
-    argv: list[str], limit_s: float, kept: tuple[Path, Path] | None, quiet: bool = False
+    argv: list[str],
+    limit_s: float,
+    kept: tuple[Path, Path] | None,
+    printing: list[str] | None = None,
+    *,
+    quiet: bool = False,
 ) -> int | None:
-    """The exit code; None of one that its time limit ended, with all that it had started.
+    """The exit code, below 0 of a signal; None of one that its time limit ended, with all that it
+    had started.
 
     The files in `kept` get the last megabytes of all that it printed, and of its standard output
-    alone: a command may print more than a disk takes.
+    alone: a command may print more than a disk takes. `printing` gets its name if processes that
+    it left in the background still printed when it had ended.
     """
     sys.stdout.flush()
     pipe = (subprocess.DEVNULL if quiet else None) if kept is None else subprocess.PIPE
@@ -221,8 +244,8 @@ def _run(
     if code is None:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-    while output.drain(0.0):
-        pass
+    if output.finish() and printing is not None and argv[0] not in printing:
+        printing.append(argv[0])
     for path, tail in zip(kept or (), (output.all, output.stdout), strict=False):
         path.write_bytes(tail)
     return code
@@ -233,12 +256,27 @@ class _Output:
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self.all, self.stdout = bytearray(), bytearray()
+        self._taken = 0
         self._process = process
         self._open = selectors.DefaultSelector()
         kept = ((process.stdout, (self.all, self.stdout)), (process.stderr, (self.all,)))
         for stream, tails in kept:
             if stream is not None:
                 self._open.register(stream, selectors.EVENT_READ, tails)
+
+    def finish(self) -> bool:
+        """Take what the command had printed when it ended; whether another process prints on.
+
+        That is at most what its pipes hold. A child in the background may fill them without end.
+        """
+        most = len(self._open.get_map()) * _LARGEST_PIPE
+        before = self._taken
+        end = time.monotonic() + _FINISH_S
+        while self.drain(0.0):
+            if self._taken - before > most or time.monotonic() > end:
+                return True
+        # Where another process has the pipe, it is given the time to print.
+        return bool(self._open.get_map()) and self.drain(_PRINTS_S)
 
     def drain(self, patience_s: float) -> bool:
         """Take what is there; False where there is nothing, or no more to come."""
@@ -252,6 +290,7 @@ class _Output:
             if not data:
                 self._open.unregister(key.fileobj)
                 continue
+            self._taken += len(data)
             onward = sys.stdout if key.fileobj is self._process.stdout else sys.stderr
             onward.buffer.write(data)
             onward.buffer.flush()

@@ -17,6 +17,7 @@ from benchmark.files.spelling import check_keys, meant, nearest
 from benchmark.hpo.objectives.environment import read_environment
 from benchmark.hpo.objectives.objective_file import KEYS as OBJECTIVE_KEYS
 from benchmark.hpo.objectives.objective_file import directions_of, read_objective
+from benchmark.hpo.objectives.readiness import port_faults
 from benchmark.hpo.samplers.algorithms import (
     AUTO,
     CLASSIC_DEFAULT,
@@ -129,11 +130,10 @@ def define(
         )
     if has_objective:
         _check_kind(objective, pruner, resources, faults)
-    told = values.get("objective")
-    has_cost = "cost" in told if isinstance(told, dict) else told is None
+        faults += [] if stored else port_faults(objective.wait_ready, space.tunables)
     stop = read_stop(
         values.get("stop"),
-        has_cost,
+        _has_cost(values.get("objective")),
         len(directions),
         faults,
         declares=bool(space.tunables) or not has_space,
@@ -188,6 +188,11 @@ def define(
         **more,
     )
     return _automatic(definition) if algorithm == AUTO else definition
+
+
+def _has_cost(objective: Any) -> bool:
+    """Whether it says what a trial costs; clients of the service may report it without a rule."""
+    return "cost" in objective if isinstance(objective, dict) else objective is None
 
 
 def _automatic(definition: StudyDefinition) -> StudyDefinition:

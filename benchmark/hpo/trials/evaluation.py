@@ -18,7 +18,7 @@ from benchmark.execution.task_files import TaskFileError, read_left
 from benchmark.execution.work import Limits, Outcome, Work
 from benchmark.hpo.objectives.metrics.measuring import LARGEST, MeasureError, read_answer
 from benchmark.hpo.objectives.metrics.prometheus import UnreachableError
-from benchmark.hpo.objectives.objective import HOOKS, HOST
+from benchmark.hpo.objectives.objective import HOOKS, HOST, STILL_PRINTING
 from benchmark.hpo.objectives.patterns import PatternError
 from benchmark.hpo.objectives.readiness import READY_BEFORE
 from benchmark.hpo.objectives.warm_up import WARM_UPS
@@ -296,6 +296,8 @@ class TrialEvaluation:
             trial.labels[WARM_UPS] = answer["warm_ups"]
         if answer["ready_before"]:
             trial.labels[READY_BEFORE] = True
+        if answer["printing"]:
+            trial.labels[STILL_PRINTING] = answer["printing"]
         stopped = answer["stopped"]
         # What a hook did not collect is no result of its run.
         whole = answer["runs"][: -1 if stopped and stopped["step"] == "collect" else None]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import signal
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from benchmark.execution.work import by_signal, memory_note, signal_words
 from benchmark.records.results import Cause
 
 if TYPE_CHECKING:
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 
 # The shell's own codes for what cannot be started.
 _NOT_STARTED = (126, 127)
+# What a shell adds to the number of the signal that ended its command.
+_BY_SIGNAL = 128
 _STARTING = ("prepare", "apply", "reset")
 _BACKGROUND = " Start a server in the background: [sh, -c, 'server &']; hook_time is the limit."
 # What the JVM prints below an exception: its stack.
@@ -46,6 +50,8 @@ def ended(trial: Trial, ran: Ran) -> Record | None:
     objective, outcome = trial.definition.objective, trial.outcome
     if outcome.cause is not None:
         return trial.failed(outcome.cause, outcome.message)
+    if ran.code is not None and ran.code < 0:
+        return _killed(trial, ran, -ran.code)
     why = objective.prune.of_code(ran.code)
     if why is not None:
         return trial.pruned(why)
@@ -58,12 +64,25 @@ def ended(trial: Trial, ran: Ran) -> Record | None:
     return _stopped(trial, ran) if ran.code != 0 else None
 
 
+def _killed(trial: Trial, ran: Ran, number: int) -> Record:
+    """As a command without hooks is recorded, whose end the sandbox itself has seen."""
+    hook = trial.labels.get("stopped")
+    where = f" during {hook['step']}" if hook else ""
+    kills = trial.outcome.memory_kills
+    cause, message = by_signal(number, where, kills, Cause.FRAMEWORK)
+    last = last_line(ran.output) if cause is Cause.FRAMEWORK else ""
+    return trial.failed(
+        cause, message + (f" The last line of output: {last[:300]}" if last else "")
+    )
+
+
 def _stopped(trial: Trial, ran: Ran) -> Record:
     hook = trial.labels.get("stopped")
     what = f"The {hook['step']} hook" if hook else "The command"
     last = last_line(ran.output)
     if hook and hook.get("said"):
-        cause = Cause.TIMEOUT if hook["step"] == "wait_ready" else Cause.FRAMEWORK
+        late = hook["step"] == "wait_ready" and not hook.get("wrong")
+        cause = Cause.TIMEOUT if late else Cause.FRAMEWORK
         message = str(hook["said"])[:500].rstrip(".") + "."
         message += f" The last line of output: {last[:300]}" if last else ""
         return trial.failed(cause, message)
@@ -73,7 +92,12 @@ def _stopped(trial: Trial, ran: Ran) -> Record:
         message = f"{what} was ended at its limit of {limit_s:g} s.{more}"
         return trial.failed(Cause.TIMEOUT, message)
     shown = f": {last[:300]}" if last else "."
-    said = f"{what} ended with the exit code {ran.code}{shown}"
+    number = ran.code - _BY_SIGNAL
+    is_signal = number in set(signal.Signals)
+    by = f", a shell's code for {signal_words(number)}" if is_signal else ""
+    said = f"{what} ended with the exit code {ran.code}{by}{shown}"
+    if number == signal.SIGKILL and trial.outcome.memory_kills:
+        said = f"{said.rstrip('.')}.{memory_note(trial.outcome.memory_kills)}"
     if ran.code in _NOT_STARTED:
         said = f"{what} did not start (exit code {ran.code}){shown}"
         if ran.code == _NOT_STARTED[0]:

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 
 from benchmark.errors import SetupError
 from benchmark.execution.sandbox.variables import wanted, without_secrets
+from benchmark.execution.work import signal_words
 from benchmark.hpo.trials import objective_files
 from benchmark.records.layout import segment
 from benchmark.store.holder import Holder, Life, machine
@@ -182,7 +183,10 @@ def _call(hook: Hook, folder: str) -> str | None:
             return f"took more than {hook.limit_s:g} s"
         output.seek(0)
         lines = output.read().decode(errors="replace").strip().splitlines()
-    return f"ended with the exit code {code} ({lines[-1][:200] if lines else ''})" if code else None
+    last = f" ({lines[-1][:200]})" if lines else ""
+    if code < 0:
+        return f"was killed by {signal_words(-code)}{last}"
+    return f"ended with the exit code {code}{last}" if code else None
 
 
 @functools.cache

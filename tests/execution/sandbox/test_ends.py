@@ -26,7 +26,7 @@ def test_a_crash_is_the_frameworks(sandbox):
 def test_a_commands_kill_has_no_known_sender(sandbox, number):
     outcome = sandbox.run(python(f"import os; os.kill(os.getpid(), {int(number)})"))
     assert outcome.cause is Cause.INFRASTRUCTURE
-    assert outcome.message.startswith(f"{KILLED} by {number.name}")
+    assert outcome.message.startswith(f"{KILLED} by signal {int(number)} ({number.name})")
 
 
 @pytest.mark.parametrize(
