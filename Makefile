@@ -1,5 +1,6 @@
 # make benchmark   environment, embedded quickstart run, results, figures, report
-# make test        environment, the tests
+# make test        environment, the tests but for the slow ones
+# make slow        environment, the slow tests: whole programs, servers and faults, seconds each
 # make integration what needs root, apt and heavy installs; TESTS=--tests runs the tests beside it
 # make check       ruff, mypy, codespell, bandit, pip-audit where PyPI's JSON API is reachable
 # make docs        the reference from the code, and the site into site/
@@ -19,7 +20,7 @@ JOBS ?= 3
 # Lanes of integration tests at once; most of their time is waiting.
 LANES ?= 5
 
-.PHONY: benchmark test integration check audit docs screenshots soak coverage prove perf env clean
+.PHONY: benchmark test slow integration check audit docs screenshots soak coverage prove perf env clean
 
 benchmark: env
 	$(BIN)/python main.py resume-compute --config quickstart --run quickstart
@@ -30,7 +31,11 @@ benchmark: env
 # Hundreds of tests start the program; where Python is told to write no bytecode each would compile it.
 test: $(VENV)/.ready-dev
 	$(BIN)/python -m compileall -q benchmark prove tests
-	$(BIN)/python -m pytest -n $(JOBS) -m "not integration"
+	$(BIN)/python -m pytest -n $(JOBS) -m "not integration and not slow"
+
+slow: $(VENV)/.ready-dev
+	$(BIN)/python -m compileall -q benchmark prove tests
+	$(BIN)/python -m pytest -n $(JOBS) -m "slow and not integration"
 
 integration: $(VENV)/.ready-dev
 	$(BIN)/python -m tests.support.system_packages

@@ -92,7 +92,7 @@ def _nothing_is_synced(request: pytest.FixtureRequest) -> Iterator[None]:
     of some milliseconds for each object. What they start, and integration tests, sync as ever.
     """
     with pytest.MonkeyPatch.context() as patch:
-        if request.config.getoption("markexpr") == "not integration":
+        if "not integration" in request.config.getoption("markexpr"):
             patch.setattr(os, "fsync", lambda file: None)
         yield
 
@@ -205,10 +205,14 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
     expression = terminalreporter.config.getoption("markexpr")
     if expression == "soak":
         _soak_table(terminalreporter)
-    elif expression == "not integration":
-        skipped = [f"{one.nodeid} ({one.longrepr[2]})" for one in _of(terminalreporter, "skipped")]
-        others = "the integration tests (make integration), the long ones (make soak, make prove)"
-        terminalreporter.write_line(f"Did not run: {'; '.join([*skipped, others])}")
+    elif "not integration" in expression:
+        left_out = [f"{one.nodeid} ({one.longrepr[2]})" for one in _of(terminalreporter, "skipped")]
+        if "not slow" in expression:
+            left_out += ["the slow tests (make slow)"]
+        left_out += [
+            "the integration tests (make integration), the long ones (make soak, make prove)"
+        ]
+        terminalreporter.write_line(f"Did not run: {'; '.join(left_out)}")
 
 
 def _soak_table(terminalreporter: TerminalReporter) -> None:

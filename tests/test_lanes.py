@@ -65,6 +65,7 @@ def test_a_failing_lane_shows_its_log_and_the_end_names_every_test(tmp_path, mon
     assert shown.splitlines()[-1] == "2 passed, 1 failed, 1 skipped"
 
 
+@pytest.mark.slow
 def test_a_lane_that_hangs_is_interrupted_and_shows_where_it_was(tmp_path, monkeypatch, capsys):
     (tmp_path / "tests" / "made").mkdir(parents=True)
     (tmp_path / "tests" / "made" / "test_made.py").write_text(

@@ -141,6 +141,7 @@ def test_broken_and_hostile_task_files(typed: Program, finished: Path, tmp_path:
     assert not (finished / "hacked").exists()
 
 
+@pytest.mark.slow
 def test_no_permission(work: Path) -> None:
     """For a task file, for the store's place, and for a store that may only be read."""
     file = work / "closed"
@@ -161,6 +162,7 @@ def test_no_permission(work: Path) -> None:
     (work / "place").chmod(0o700)
 
 
+@pytest.mark.slow
 def test_a_store_that_may_only_be_read(finished: Path) -> None:
     runs = finished / "runs"
     folders = [runs, *(path for path in runs.rglob("*") if path.is_dir())]
@@ -277,6 +279,7 @@ def test_a_second_driver_says_so(typed: Program, finished: Path) -> None:
     assert tree(finished / "runs") == before
 
 
+@pytest.mark.slow
 def test_a_second_driver_on_s3_says_so(typed: Program, work: Path, s3: str) -> None:
     bucket, _, folder = s3.removeprefix("s3://").partition("/")
     place = ["--set", f"s3_bucket_root={bucket}", "--set", f"s3_folder={folder}"]

@@ -114,6 +114,7 @@ def test_the_own_dispatcher_carried_its_framework(followed: dict[str, str]) -> N
     assert "constant" in followed["python"]
 
 
+@pytest.mark.slow
 def test_a_package_brings_framework_and_dispatcher_and_a_broken_one_is_told(
     program: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:

@@ -7,6 +7,8 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from benchmark.config.cache import cache_folder
 from tests.support.openml_server import OpenMLServer
 
@@ -14,6 +16,7 @@ KEY = "7planted8key9of0another1test"
 Program = Callable[..., subprocess.CompletedProcess[str]]
 
 
+@pytest.mark.slow
 def test_from_download_data_to_the_leaderboard_and_again_offline(
     program: Program, tmp_path: Path
 ) -> None:

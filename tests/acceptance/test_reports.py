@@ -153,6 +153,7 @@ def test_a_report_to_a_full_disk(finished: Path, arguments: list[str]) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_log_on_a_full_disk_ends_no_run(finished: Path) -> None:
     arguments = ("resume-compute", "--run", "quiet", "--dataset", "cpu", "--json")
     with Path("/dev/full").open("w") as full:
@@ -169,6 +170,7 @@ def test_a_log_on_a_full_disk_ends_no_run(finished: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_clean_s3_shows_and_asks(typed: Program, finished: Path) -> None:
     """On a terminal, with a run of its own to lose: kept after a no, deleted after a yes."""
     run = finished / "runs" / "asked"

@@ -182,6 +182,7 @@ def test_one_type_alone(results, tmp_path):
     assert not [path for path in done.figures if "MSE" in path.name or "Regression" in path.name]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "shape",
     [

@@ -32,6 +32,7 @@ def test_another_font_serves_what_the_usual_one_lacks(tmp_path, recwarn):
     assert not recwarn.list
 
 
+@pytest.mark.slow
 def test_what_no_font_has_is_said_once(tmp_path, monkeypatch, recwarn):
     monkeypatch.setattr(font_manager.fontManager, "ttflist", of_family(USUAL))
     grid(frameworks=("constant", "\u6846\u67b6", "a")).to_csv(tmp_path / "r.csv", index=False)

@@ -79,6 +79,7 @@ def test_the_versions_are_those_of_the_whole_program() -> None:
     assert needed(list(LISTED)).keys() <= pinned
 
 
+@pytest.mark.slow
 def test_what_runs_in_an_image_is_imported_with_its_packages_alone(site: Path) -> None:
     done = alone(site, "-c", PROGRAM, ",".join(MODULES), ",".join(LAZY))
     assert (done.stdout, done.stderr) == ("['matplotlib']\n", "")

@@ -87,7 +87,7 @@ FOLLOWED: dict[Section, str] = {
 }
 OTHERS: dict[Section, dict[str, Shown | Parsed]] = {
     ("CONTRIBUTING.md", "Contributing"): {
-        **{"make check": CI, "make test": CI, "make docs": CI},
+        **{"make check": CI, "make test": CI, "make slow": CI, "make docs": CI},
         "make coverage": Parsed("it runs the tests themselves, under a tracer"),
         "make screenshots": Parsed("it runs an integration test that keeps its pictures"),
     },

@@ -123,6 +123,7 @@ def test_every_page_is_in_the_site() -> None:
     assert listed == {str(page) for page in pages}
 
 
+@pytest.mark.slow
 def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
     pytest.importorskip("mkdocs")
     built = subprocess.run(

@@ -195,6 +195,7 @@ def test_task_files_are_followed(folder: Path) -> None:
     assert list(folder.glob("runs/default/out/**/*.json")) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "passed_over",
     [

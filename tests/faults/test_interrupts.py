@@ -38,6 +38,7 @@ def status(ground, typed):
     return read
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("ground", "number"),
     [(2, signal.SIGINT), (2, signal.SIGTERM), (2, signal.SIGHUP)],
@@ -58,6 +59,7 @@ def test_it_ends_cleanly(ground, status, number):
     assert "resume-compute" in (ground.folder / "driver.log").read_text()
 
 
+@pytest.mark.slow
 def test_a_second_driver_is_refused_and_twice_ends_at_once(ground):
     driver = begun(ground)
     second = run_main(ground.folder, "resume-compute")

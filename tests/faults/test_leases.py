@@ -83,6 +83,7 @@ def test_who_lost_his_lease_is_told_and_writes_no_more(s3: str, fast: None) -> N
     assert open_store(s3).get(lease.lease_path("driver-run")) == usurper
 
 
+@pytest.mark.slow
 def test_a_lease_survives_lost_replies_and_an_outage(
     s3: str, proxy: FaultyProxy, fast: None
 ) -> None:
@@ -97,6 +98,7 @@ def test_a_lease_survives_lost_replies_and_an_outage(
         store.put("a", b"x")
 
 
+@pytest.mark.slow
 def test_a_renewal_that_came_through_unheard_is_found_again(
     s3: str, proxy: FaultyProxy, fast: None
 ) -> None:

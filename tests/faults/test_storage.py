@@ -94,6 +94,7 @@ def test_a_request_that_hangs_is_given_up_and_made_again(s3: str, proxy: FaultyP
     assert store.get("a") == b"mine"
 
 
+@pytest.mark.slow
 def test_an_outage_of_ten_seconds_is_survived(s3: str, proxy: FaultyProxy) -> None:
     """Ten seconds, and seven requests at least."""
     store = open_store(s3)
@@ -137,6 +138,7 @@ def bad_line(proxy: FaultyProxy) -> None:
     proxy.fault = lambda request, number: dice.choice(kinds) if "PUT" in request else None
 
 
+@pytest.mark.slow
 def test_racing_creates_over_a_bad_line_have_exactly_one_winner(s3: str, bad_line: None) -> None:
     keys = [f"race/{key}" for key in range(4)]
     barrier = threading.Barrier(2)
@@ -156,6 +158,7 @@ def test_racing_creates_over_a_bad_line_have_exactly_one_winner(s3: str, bad_lin
         assert [b"%d" % number for number in winners] == [open_store(s3).get(key)]
 
 
+@pytest.mark.slow
 def test_attempts_begun_at_once_over_a_bad_line_have_numbers_of_their_own(
     s3: str, bad_line: None, make_plan: Callable[..., Plan]
 ) -> None:
@@ -253,6 +256,7 @@ def test_a_killed_writer_leaves_no_half_object_in_a_bucket(s3: str) -> None:
     assert store.list() == ["o/a"]
 
 
+@pytest.mark.slow
 def test_the_program_runs_and_resumes_in_a_bucket(
     s3: str,
     proxy: FaultyProxy,

@@ -95,6 +95,7 @@ def test_all_of_a_study_that_ran_goes(store: Store, tmp_path: Path) -> None:
     assert Study.begin(store, study.definition).optimizer.trials() == []
 
 
+@pytest.mark.slow
 def test_a_study_of_a_user_s_begins_anew(
     program: Program, command: Program, tmp_path: Path
 ) -> None:

@@ -352,6 +352,7 @@ def test_the_command_migrates_or_names_what_is_wrong(
     assert not (tmp_path / "none.db").exists()
 
 
+@pytest.mark.slow
 def test_a_host_that_drops_packets_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(journal_database._PATIENCE, "connect_timeout", 2)
     with socket.socket() as listening, contextlib.ExitStack() as held:

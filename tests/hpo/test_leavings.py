@@ -287,6 +287,7 @@ def test_a_study_without_declared_tunables_takes_no_rows(
     assert study.optimizer.trials() == []
 
 
+@pytest.mark.slow
 def test_a_driver_heeds_pause_and_stop(
     folder_store: Store,
     tmp_path: Path,

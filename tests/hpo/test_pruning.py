@@ -48,6 +48,7 @@ def statuses(store: Store, folder: Path, objective: str, pruner: dict[str, Any])
     return [record.status for record in records]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "pruner",
     [

@@ -195,6 +195,7 @@ def test_a_restore_that_fails_stops_the_study(folder_store: Store, tmp_path: Pat
     assert not folder_store.list("studies/s/unrestored")
 
 
+@pytest.mark.slow
 def test_a_killed_driver_s_trial_is_put_back(tmp_path: Path) -> None:
     objective = {
         "command": shell(f"touch {tmp_path / 'began'}; sleep 600; echo 1"),

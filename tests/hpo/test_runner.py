@@ -73,6 +73,7 @@ def project(folder: Path, **more: Any) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_function_of_a_file_with_and_without_a_space(runner: Make) -> None:
     found = runner(squared, trials=2).run()
     assert found.name == "squared"
@@ -87,6 +88,7 @@ def test_a_function_of_a_file_with_and_without_a_space(runner: Make) -> None:
     assert list(declared.frame()["state"]) == ["success"] * 2
 
 
+@pytest.mark.slow
 def test_a_closure_goes_on_in_another_session(runner: Make) -> None:
     shift = 3.0
 
@@ -108,6 +110,7 @@ def test_a_closure_goes_on_in_another_session(runner: Make) -> None:
     assert len(resumed.records) == 3
 
 
+@pytest.mark.slow
 def test_callbacks_as_of_study_optimize(runner: Make) -> None:
     seen: list[tuple[int, float | None, int]] = []
 

@@ -248,6 +248,7 @@ def test_a_range_that_the_study_does_not_declare(folder_store: Store, tmp_path: 
     assert "from another range" in record.message
 
 
+@pytest.mark.slow
 def test_workers_are_killed_and_none_is_lost_or_too_many(tmp_path: Path) -> None:
     """Each trial writes a line as it is measured; a worker is killed after its second trial."""
     text = "import os; open({!r}, 'a').write(os.environ['HPO_TRIAL'] + chr(10)); print(1)"
@@ -327,6 +328,7 @@ def test_a_framework_that_cannot_be_tuned(
         Study.begin(folder_store, definition)
 
 
+@pytest.mark.slow
 def test_the_scripts_command(tmp_path: Path) -> None:
     (tmp_path / "applyconfig.sh").write_text(
         ". ./helper.inc\necho server $BENCHMARK_SERVER, $WARMUPS\necho\necho\n"

@@ -246,6 +246,7 @@ def test_a_file_that_a_shell_script_names_is_kept(tmp_path: Path) -> None:
     assert list(gather(definition)) == ["server.py"]
 
 
+@pytest.mark.slow
 def test_a_killed_driver_loses_no_trial_and_counts_none_twice(tmp_path: Path) -> None:
     """The driver is killed at every fourth trial that it tells.
 

@@ -333,6 +333,7 @@ def test_nothing_to_confirm(folder_store: Store) -> None:
         check(several.definition)
 
 
+@pytest.mark.slow
 def test_a_verdict_as_a_user(program: Program, command: Program, tmp_path: Path) -> None:
     text = "import sys, random; print(int(sys.argv[1]) + random.random() / 10)"
     values = {

@@ -106,6 +106,7 @@ def test_who_leads_workers_follows_none_up_that_was_told_to_stop(
     assert again.unfinished() == []
 
 
+@pytest.mark.slow
 def test_workers_know_what_has_changed_for_a_study(
     folder_store: Store, tmp_path: Path, make_config: Callable[..., Config]
 ) -> None:
@@ -149,6 +150,7 @@ def test_workers_of_this_machine_are_no_compute_method_s(tmp_path: Path) -> None
         launch.prepared(definition, Config(compute={"*": "slurm"}), {})
 
 
+@pytest.mark.slow
 def test_interrupted_workers_put_back_what_their_trials_changed(
     folder_store: Store,
     tmp_path: Path,

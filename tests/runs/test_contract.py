@@ -56,6 +56,7 @@ def told(framework: Framework) -> dict[str, Check]:
     return {check.name.partition(" ")[0]: check for check in contract(framework)}
 
 
+@pytest.mark.slow
 def test_the_template_keeps_the_contract(mine: Path) -> None:
     found = list(contract(of_folder(mine)))
     assert {check.state for check in found} == {"ok"}, found

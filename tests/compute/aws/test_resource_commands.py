@@ -38,6 +38,7 @@ def test_the_command_makes_sends_and_removes(
     assert "KEY" not in "".join(path.name for path in (tmp_path / "work").iterdir())
 
 
+@pytest.mark.slow
 def test_a_run_from_the_making_of_its_bucket_to_its_removal(
     account: Account, typed: Callable[..., Any], tmp_path: Path
 ) -> None:

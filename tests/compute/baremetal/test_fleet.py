@@ -24,6 +24,7 @@ from tests.support.fleet_double import FleetDouble
 from tests.support.fleet_driving import nothing_left, told, until
 
 
+@pytest.mark.slow
 def test_a_run_over_a_fleet(fleet: FleetDouble, plan: Plan, config: Callable[..., Config]) -> None:
     summary = execute(plan.run, config(), plan.tasks)
     assert summary.faults == []
@@ -221,6 +222,7 @@ def test_machines_that_never_come_to_work_are_not_started_for_ever(
     nothing_left(fleet, plan.run)
 
 
+@pytest.mark.slow
 def test_no_capacity_is_said_and_waited_for_and_on_demand_takes_its_place(
     fleet: FleetDouble,
     plan: Plan,

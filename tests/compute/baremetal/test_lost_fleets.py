@@ -99,6 +99,7 @@ def test_a_lost_fleet_of_another_method_is_ended_before_its_tasks_start_elsewher
     all_paid(fleet, plan.run)
 
 
+@pytest.mark.slow
 def test_a_lost_fleet_that_cannot_be_ended_is_reported_before_and_an_error_after_the_tasks(
     fleet: FleetDouble,
     plan: Plan,

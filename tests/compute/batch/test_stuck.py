@@ -109,6 +109,7 @@ def test_what_never_starts_ends_the_run_and_other_reasons_if_configured(
             dispatcher.completed(timeout_s=300)
 
 
+@pytest.mark.slow
 def test_jobs_that_wait_for_capacity_move_to_the_queue_on_demand(
     plan: Plan, config: Callable[..., Config], batch: BatchDouble
 ) -> None:

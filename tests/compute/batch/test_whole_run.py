@@ -91,6 +91,7 @@ def test_25_tasks_a_lost_host_a_killed_driver_and_a_throttled_api(
     assert job.state == "SUCCEEDED"
 
 
+@pytest.mark.slow
 def test_the_command_runs_a_task_over_batch(
     s3: str,
     batch: BatchDouble,

@@ -382,6 +382,7 @@ def test_what_could_not_be_cancelled_is_named_and_cancelled_by_the_next_driver(
         assert slurm_double.jobs()[0]["elements"][0][0] == "CANCELLED"
 
 
+@pytest.mark.slow
 def test_a_whole_run_in_which_the_elements_are_processes(
     plan: Plan,
     make_config: Callable[..., Config],

@@ -95,6 +95,7 @@ def openml_splits(folder: Path, task: int) -> str:
     return next(folder.rglob(f"tasks/{task}/datasplits.arff")).read_text()
 
 
+@pytest.mark.slow
 def test_what_passes_is_survived_and_what_stays_is_told(place: OpenMLServer) -> None:
     place.faults.update(
         {
@@ -229,6 +230,7 @@ def test_two_programs_at_once_fetch_once(place: OpenMLServer) -> None:
     assert sum("/splits/59/" in path for path in place.asked) == 1
 
 
+@pytest.mark.slow
 def test_nothing_is_fetched_for_a_program_that_was_killed(place: OpenMLServer) -> None:
     place.faults["/task/59"] = Fault("silent", seconds=60)
     code = "from benchmark.data.openml.fetch import *; fetch([Job('task-59')])"

@@ -4,6 +4,8 @@ import sys
 import uuid
 from dataclasses import replace
 
+import pytest
+
 from benchmark.execution.sandbox.sandbox import Sandbox
 from benchmark.records.results import Cause
 from prove.processes import with_mark
@@ -24,6 +26,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
+@pytest.mark.slow
 def test_a_zygote_without_what_only_linux_has(tmp_path):
     (tmp_path / "no_linux.py").write_text(NO_LINUX)
     interpreter = tmp_path / "python"

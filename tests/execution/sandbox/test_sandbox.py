@@ -61,6 +61,7 @@ def test_interpreters_leave_that_are_unused_or_start_in_no_time(monkeypatch):
     assert waiting(monkeypatch, WAITING_S=0.0) == 1
 
 
+@pytest.mark.slow
 def test_the_nasty_tree_is_gone_at_the_deadline(sandbox):
     outcome = nasty_at_its_limit(sandbox, 4)
     assert outcome.cause is Cause.TIMEOUT

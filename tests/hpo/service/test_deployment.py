@@ -221,6 +221,7 @@ def test_kubernetes_knows_each_object(objects: list[dict[str, Any]]) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_kubernetes_commands(objects: list[dict[str, Any]]) -> None:
     (postgres,) = containers(objects, "hpo-postgres")
     database = {one["name"]: one.get("value", "") for one in postgres["env"]}

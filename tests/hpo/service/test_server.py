@@ -30,6 +30,7 @@ TUNABLES: list[dict[str, Any]] = [
 Serve = Callable[..., Any]
 
 
+@pytest.mark.slow
 def test_a_server_from_start_to_end(serve: Serve, tmp_path: Path) -> None:
     server = serve()
     client = Client(server.url)
@@ -59,6 +60,7 @@ def test_the_java_program_of_the_documents(serve: Serve, tmp_path: Path) -> None
     assert (experiment.summary()["state"], experiment.summary()["told"]) == ("finished", 20)
 
 
+@pytest.mark.slow
 def test_a_server_without_a_database_does_not_import_its_driver() -> None:
     modules = "sys, benchmark.hpo.service.server, benchmark.hpo.service.app"
     code = f"import {modules}; sys.exit('sqlalchemy' in sys.modules)"
@@ -66,6 +68,7 @@ def test_a_server_without_a_database_does_not_import_its_driver() -> None:
     assert ended.returncode == 0
 
 
+@pytest.mark.slow
 def test_streams_end_with_the_server(serve: Serve) -> None:
     server = serve("--no-grpc")
     Client(server.url).create("e", direction="minimize", tunables=TUNABLES)
@@ -77,10 +80,12 @@ def test_streams_end_with_the_server(serve: Serve) -> None:
     assert server.said == ""
 
 
+@pytest.mark.slow
 def test_sigterm_ends_a_server_that_has_just_begun(serve: Serve) -> None:
     assert serve("--no-grpc").kill(signal.SIGTERM) == 0
 
 
+@pytest.mark.slow
 def test_sighup_reads_the_tokens_again(serve: Serve, tmp_path: Path) -> None:
     file = tmp_path / "tokens"
     file.write_text(f"write {'a' * 24}\n")
@@ -94,6 +99,7 @@ def test_sighup_reads_the_tokens_again(serve: Serve, tmp_path: Path) -> None:
         list(Client(server.url, token="a" * 24).experiments())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trusted", [False, True])
 def test_a_forwarded_address_is_believed_of_trusted_proxies(serve: Serve, trusted: bool) -> None:
     server = serve("--no-grpc", "--rate", "1", *(["--trusted-proxy", "127.0.0.0/8"] * trusted))
@@ -117,6 +123,7 @@ def test_a_forwarded_address_is_believed_of_trusted_proxies(serve: Serve, truste
     assert set(codes) == {200, 429}
 
 
+@pytest.mark.slow
 def test_a_kill(serve: Serve) -> None:
     server = serve()
     killed_service([server], [(10, restarting(server))], trials=30, clients=4)
@@ -170,6 +177,7 @@ def classic(url: str, name: str, trials: int) -> None:
             number = post(body)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "trials",
     [10, pytest.param(100, marks=[pytest.mark.integration, pytest.mark.soak])],
@@ -200,6 +208,7 @@ def test_five_classic_clients_at_once(serve: Serve, trials: int) -> None:
             assert trial["values"] == [sum(trial["params"].values())]
 
 
+@pytest.mark.slow
 def test_wrong_use(serve: Serve, program: Callable[..., Any], command: Callable[..., Any]) -> None:
     server = serve("--no-grpc")
     ended = program("serve", "--port", str(server.port), "--no-grpc")

@@ -48,6 +48,7 @@ def taken(walk: str, port: int, folder: Path) -> str:
     return (folder / "said").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_the_walks(serve: Callable[..., Any], tmp_path: Path) -> None:
     server = serve("--storage", "memory")
@@ -68,6 +69,7 @@ def test_the_walks(serve: Callable[..., Any], tmp_path: Path) -> None:
     assert "<html>" in (tmp_path / "classic" / "slice.html").read_text()
 
 
+@pytest.mark.slow
 def test_the_client_s_walk(
     serve: Callable[..., Any],
     tmp_path: Path,
@@ -92,6 +94,7 @@ def test_the_client_s_walk(
     assert "Optimal Value: 98.7" in said[4]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     None in (shutil.which("curl"), shutil.which("openssl")), reason="needs curl and openssl"
 )

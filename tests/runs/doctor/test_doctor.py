@@ -191,6 +191,7 @@ def test_what_execute_compute_refuses_is_found(make_config: MakeConfig) -> None:
     assert "needs at least 30 s" in found[0].message
 
 
+@pytest.mark.slow
 def test_an_interpreter_that_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("AUTOML_BENCHMARK_CACHE", str(tmp_path))
     future = replace(registry.get("constant"), python=">=3.99")

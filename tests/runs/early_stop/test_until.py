@@ -94,6 +94,7 @@ def test_the_table_marks_what_was_not_run_and_why(tmp_path: Path, scripted: type
     assert list(drawn.index) == (run.manifest.until or {})["orders"]["classification"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("until", "units"), [(BEST, "data sets"), (BY_SPLIT, "splits")])
 def test_the_table_has_the_claims_and_a_board_uses_what_all_frameworks_ran_on(
     tmp_path: Path, scripted: type[Scripted], until: Until, units: str, others_undrawn: None
@@ -136,6 +137,7 @@ def test_the_table_has_the_claims_and_a_board_uses_what_all_frameworks_ran_on(
     assert standing_of(read_results(tmp_path / "some.csv"), "classification") is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("at", "until"), [(3, BEST), (17, BEST), (40, BEST), (9, BY_SPLIT)])
 def test_a_run_that_is_killed_and_resumed_claims_what_an_uninterrupted_one_claims(
     tmp_path: Path, scripted: type[Scripted], at: int, until: Until
@@ -160,6 +162,7 @@ def test_a_run_that_is_killed_and_resumed_claims_what_an_uninterrupted_one_claim
     assert claims(killed) == claims(whole)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("until", [BEST, BY_SPLIT])
 def test_a_run_stops_where_its_replay_stops(
     tmp_path: Path, scripted: type[Scripted], until: Until
@@ -192,6 +195,7 @@ def test_a_run_stops_where_its_replay_stops(
         assert (high - low < (2 * most if kind == "ranks" else 2)).all()
 
 
+@pytest.mark.slow
 def test_splits_answer_with_fewer_tasks_than_data_sets(
     tmp_path: Path, scripted: type[Scripted]
 ) -> None:
@@ -276,6 +280,7 @@ def test_where_machines_are_started_as_needed_one_data_set_more_is_handed_out_at
     assert len(scripted.given[0]) == 5
 
 
+@pytest.mark.slow
 def test_tasks_that_the_answer_does_not_need_are_ended(
     tmp_path: Path, scripted: type[Scripted], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -317,6 +322,7 @@ def _answer_of_a_whole_run(folder: Path) -> dict[str, tuple[int, str]]:
     return _answer(run)
 
 
+@pytest.mark.slow
 def test_lost_tasks_are_tried_again_and_what_stays_without_result_stops_nothing(
     tmp_path: Path, scripted: type[Scripted]
 ) -> None:

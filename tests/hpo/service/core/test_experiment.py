@@ -289,6 +289,7 @@ def test_as_many_clients_as_are_common_are_not_turned_away(folder_store: Store) 
     service.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ["random", "optuna_tpe", "grid"])
 def test_many_threads_on_one_experiment(backend: Backend, algorithm: str) -> None:
     service = Service(backend)
