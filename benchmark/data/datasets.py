@@ -27,7 +27,7 @@ _TEXTS = (
     pa.types.is_string_view,
 )
 # Data read by another version are read again.
-READER = 3
+READER = 4
 MOST_COLUMNS = 20_000
 LEVELS_KEY = b"benchmark.levels"
 EARLIER_HASH = "hash_without_levels"
@@ -103,6 +103,8 @@ class Dataset:
             raise DataError(f"Data set {name} has one row with a target; it needs at least two.")
         if len(names) < 2:
             raise DataError(f"Data set {name} has no column but its target; add features.")
+        for feature in (each for each in names if each != target):
+            _check_kept(columns[feature], f'column "{feature}" of {name}')
         notes = targets.notes(raw, goal, len(present) - len(goal))
         notes += _infinite({c: column for c, column in columns.items() if c != target})
         normal = pa.table(columns)
@@ -258,15 +260,32 @@ def _normal(column: pa.ChunkedArray, place: str) -> pa.Array:
         return array
     if is_.is_timestamp(kind) or is_.is_date(kind):
         return exact.seconds(array)
-    if is_.is_decimal(kind) and kind.scale <= 0:
+    if is_.is_decimal(kind):
         return exact.numbers(array.cast(pa.string()), place)
-    if is_.is_floating(kind) or is_.is_decimal(kind) or is_.is_null(kind):
+    if is_.is_floating(kind) or is_.is_null(kind):
         keep = is_.is_float32(kind) or is_.is_float64(kind)
         return exact.without_nan(array if keep else array.cast(pa.float64()))
     raise DataError(
         f"The {place} holds {kind}; use numbers, text, booleans or dates, or leave it out with "
         '"ignore" in "columns".'
     )
+
+
+def _check_kept(column: pa.Array, place: str) -> None:
+    """Refuse whole numbers beside missing values that change as floats, which frameworks get then.
+
+    Raises:
+        DataError: there is such a number.
+    """
+    if not column.null_count or not pa.types.is_integer(column.type):
+        return
+    lost = exact.lost_digits(column, exact.floats(column))
+    if lost is not None:
+        raise DataError(
+            f"The {place} holds {lost}, which loses digits as a floating-point number, and missing "
+            "values, beside which frameworks get floating-point numbers; declare the column as "
+            '"category" or "ignore", or as "number" for the nearest of these.'
+        )
 
 
 def _infinite(features: dict[str, pa.Array]) -> list[str]:

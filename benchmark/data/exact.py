@@ -84,6 +84,12 @@ def as_text(array: pa.Array) -> pa.Array:
     return pc.if_else(whole, digits.cast(pa.string()), wide.cast(pa.string()))
 
 
+def floats(array: pa.Array) -> pa.Array:
+    """The nearest float64 of each number; Arrow's own cast of decimals may miss it."""
+    decimal = pa.types.is_decimal(array.type)
+    return (array.cast(pa.string()) if decimal else array).cast(pa.float64(), safe=False)
+
+
 def numbers(text: pa.Array, place: str) -> pa.Array:
     """The numbers that text holds: int64 or uint64 where all are whole, else float64.
 
@@ -184,7 +190,7 @@ def seconds(array: pa.Array) -> pa.Array:
 
 
 def _whole(text: pa.Array) -> pa.Array:
-    whole = pc.match_substring_regex(text, r"^[+-]?\d{16,}$")
+    whole = pc.match_substring_regex(text, r"^[+-]?\d{16,}(\.0*)?$")
     return text.filter(whole)
 
 

@@ -6,8 +6,8 @@ table = retyped(table, Reading(columns={"zip": "category", "day": "date"}), "sal
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
@@ -15,6 +15,9 @@ import pyarrow.compute as pc
 
 from benchmark.data import exact, targets
 from benchmark.errors import DataError
+
+_POINTED = r"^\s*[+-]?\d+(\.\d+)+(,\d*)?\s*$"
+_COMMA = '"decimal" is ","; remove the points between thousands, or correct "decimal"'
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,14 @@ def _with_point(text: pa.Array, reading: Reading) -> pa.Array:
     return pc.replace_substring(text, ",", ".") if reading.decimal == "," else text
 
 
+def _pointed(text: pa.Array, reading: Reading) -> str | None:
+    """The first number such as 1.234 where the decimal sign is a comma, so a point is none."""
+    if reading.decimal != ",":
+        return None
+    found = text.filter(pc.match_substring_regex(text, _POINTED))
+    return str(found[0].as_py()).strip() if len(found) else None
+
+
 def _digits(text: pa.Array) -> pa.Array:
     """The text of a number without zeros at the end of its fraction: -999 for -999.0."""
     shorter = pc.replace_substring_regex(exact.trim(text), r"(\d\.\d*?)0*$", r"\1")
@@ -62,37 +73,47 @@ def without_missing(table: pa.Table, reading: Reading) -> pa.Table:
     words = reading.missing
     if not words:
         return table
-    plain = [word.replace(reading.decimal or ".", ".") for word in words]
-    columns = [_without(column, words, plain) for column in table.columns]
-    return without_levels(pa.table(columns, table.column_names), words)
+    columns = [_without(column, reading) for column in table.columns]
+    return without_levels(pa.table(columns, table.column_names), reading)
 
 
-def _without(
-    column: pa.ChunkedArray, words: Collection[str], plain: Collection[str]
-) -> pa.ChunkedArray:
-    """A column of text or numbers without the words; `plain` has them with a decimal point."""
-    kind = column.type
+def _without(column: pa.ChunkedArray | pa.Array, reading: Reading) -> pa.ChunkedArray | pa.Array:
+    """A column of text, numbers, booleans or dates without the words that mean missing."""
+    kind, words = column.type, reading.missing or ()
     if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
         return exact.without_words(column.cast(pa.string()), words)
-    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
-        gaps = pa.array(_as_numbers(plain, kind), kind)
-        return pc.if_else(pc.is_in(column, gaps), pa.scalar(None, kind), column)
-    return column
+    plain = [word.replace(reading.decimal or ".", ".") for word in words]
+    values = column
+    if pa.types.is_date(kind) or pa.types.is_timestamp(kind):
+        values = exact.seconds(column)
+    gaps = [value for word in plain if (value := _as_value(word, kind)) is not None]
+    if not gaps:
+        return column
+    hit = pc.is_in(values, pa.array(gaps, values.type))
+    return pc.if_else(hit, pa.scalar(None, kind), column)
 
 
-def _as_numbers(words: Collection[str], kind: pa.DataType) -> list[Any]:
-    found = []
-    for word in words:
-        try:
-            number = pa.array([word]).cast(kind)[0].as_py()
-        except pa.ArrowInvalid:
-            continue  # A word that is not a number of this kind matches none of its values.
-        found.append(number)
-    return found
+def _as_value(word: str, kind: pa.DataType) -> Any:
+    """A word as a value of this kind (a date as seconds since 1970); None if it is not one."""
+    is_ = pa.types
+    try:
+        if is_.is_date(kind) or is_.is_timestamp(kind):
+            return exact.seconds(exact.dates(pa.array([word])))[0].as_py()
+        if is_.is_boolean(kind):
+            return {"true": True, "false": False}.get(word.strip().lower())
+        if is_.is_integer(kind):
+            number = Decimal(word)
+            fits = "_" not in word and abs(number) < 2**64 and number == number.to_integral()
+            word = f"{number:f}".partition(".")[0] if fits else ""
+        numeric = is_.is_integer(kind) or is_.is_floating(kind) or is_.is_decimal(kind)
+        return pa.array([word]).cast(kind)[0].as_py() if numeric else None
+    except (pa.ArrowException, ArithmeticError):
+        return None
 
 
-def without_levels(table: pa.Table, words: Collection[str]) -> pa.Table:
+def without_levels(table: pa.Table, reading: Reading) -> pa.Table:
     """The categories without levels that mean missing."""
+    words = reading.missing
     if not words:
         return table
     for place, name in enumerate(table.column_names):
@@ -100,9 +121,9 @@ def without_levels(table: pa.Table, words: Collection[str]) -> pa.Table:
             continue
         array = table.column(place).combine_chunks()
         text = exact.as_text(array.dictionary)
-        if not set(text.to_pylist()) & set(words):
+        kept = exact.without_words(exact.as_text(_without(array.dictionary, reading)), words)
+        if kept.null_count == text.null_count:
             continue
-        kept = exact.without_words(text, words)
         levels = kept.drop_null()
         codes = pc.index_in(kept, levels, skip_nulls=True).take(array.indices)
         ordered = array.type.ordered
@@ -126,11 +147,16 @@ def with_target(table: pa.Table, reading: Reading) -> tuple[pa.Table, list[str]]
         return table, []
     plain = plain_numbers(text, reading)
     column, notes = text, list[str]()
+    pointed = _pointed(text, reading) if reading.type != "classification" else None
+    rest = pc.match_substring_regex(text, _POINTED) if pointed else None
+    if pointed and exact.are_numbers(plain.filter(pc.invert(rest))):
+        raise DataError(f'The target "{target}" holds {pointed}, and {_COMMA}.')
     if exact.are_numbers(plain):
         if reading.type == "classification":
             column = pc.if_else(plain.is_null(), pa.scalar(None, pa.string()), text)
         else:
             column, notes = _numbers(plain)
+            column = _without(column, reading)
     elif reading.type == "regression":
         # If it is neither, the data set reports a text that is not a number.
         with contextlib.suppress(pa.ArrowInvalid):
@@ -192,14 +218,18 @@ def _as_kind(column: pa.Array, kind: str, reading: Reading) -> pa.Array:
     if pa.types.is_dictionary(column.type):
         column = exact.as_text(column.dictionary).take(column.indices)
     if pa.types.is_string(column.type):
+        pointed = _pointed(column, reading) if kind in ("number", "integer") else None
+        if pointed:
+            raise ValueError(f"it holds {pointed}, and {_COMMA}")
         column = exact.trim(plain_numbers(column, reading))
-    return {"number": _number, "integer": _integer, "boolean": _boolean, "date": _date}[kind](
+    if pa.types.is_temporal(column.type) and kind in ("number", "integer"):
+        raise ValueError(
+            f'it holds {column.type}, which is a number in no certain unit; declare "date", which '
+            'gives seconds since 1970, or "category"'
+        )
+    return {"number": exact.floats, "integer": _integer, "boolean": _boolean, "date": _date}[kind](
         column
     )
-
-
-def _number(column: pa.Array) -> pa.Array:
-    return column.cast(pa.float64(), safe=False)
 
 
 def _integer(column: pa.Array) -> pa.Array:

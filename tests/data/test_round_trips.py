@@ -6,6 +6,7 @@ import csv
 import datetime
 import io
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,10 @@ KINDS |= {
         st.datetimes(datetime.datetime(1700, 1, 1), datetime.datetime(2200, 1, 1)),
     ),
     "decimal": (pa.decimal128(25, 0), st.integers(-(10**25) + 1, 10**25 - 1)),
+    "price": (
+        pa.decimal128(20, 2),
+        st.integers(-(10**20) + 1, 10**20 - 1).map(lambda n: Decimal(n).scaleb(-2)),
+    ),
 }
 DECLARED = {"string": "category", "category": "category", "bool": "category", "date32": "date"}
 DECLARED |= {"timestamp": "date"}
@@ -108,6 +113,8 @@ def same(found: Any, wanted: Any, kind: pa.DataType) -> bool:
         return bool(found == (gone // datetime.timedelta(microseconds=1)) / 1e6)
     if pa.types.is_float32(kind):
         return bool(np.float32(found) == np.float32(wanted))
+    if pa.types.is_decimal(kind):
+        return bool(found == wanted or (found == float(wanted) and wanted % 1))
     return bool(found == (cell(wanted) if pa.types.is_boolean(kind) else wanted))
 
 

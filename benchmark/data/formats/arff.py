@@ -29,15 +29,14 @@ _QUOTED = r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'"
 _ATTRIBUTE = re.compile(rf"(?i)@attribute\s+({_QUOTED}|[^\s{{'\"][^\s{{]*)\s*(.*)$", re.ASCII)
 _LEVEL = re.compile(rf"\s*({_QUOTED}|[^\s,{{}}'\"]*)\s*(,|\}}|$)", re.ASCII)
 _CELL = re.compile(rf"({_QUOTED}|[^,\t{{}}'\"]*?)(?:\s*,\s*|[ ]*\t\s*|\s*$)", re.ASCII)
-_PAIR = re.compile(rf"\s*(\d+)\s+({_QUOTED}|[^,{{}}'\"]*?)\s*(,|$)", re.ASCII)
+_PAIR = re.compile(rf"\s*(\d+)\s+({_QUOTED}|[^\s,{{}}'\"]*)\s*(,|$)", re.ASCII)
 _DATE = re.compile(rf"(?i)date(?:\s+({_QUOTED}|\S+))?\s*$")
 _ESCAPE = re.compile(r"\\([0-7]{1,3}|u[0-9a-fA-F]{4}|.)", re.DOTALL)
 _ESCAPED = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
 _COMMENT = re.compile(rf"((?:{_QUOTED}|[^'\"])*?)\s%.*$")
 _NUMERIC = ("numeric", "real", "integer")
 _ISO = re.compile(r"yyyy-MM-dd(?:[T ]HH:mm(?::ss(?:\.S+)?)?)?(?:XXX|X|Z)?")
-_DATE_PARTS = {"yyyy": "%Y", "yy": "%y", "MM": "%m", "dd": "%d", "HH": "%H", "mm": "%M"}
-_DATE_PARTS |= {"ss": "%S"}
+_DATE_PARTS = {"yyyy": "%Y", "MM": "%m", "dd": "%d", "HH": "%H", "mm": "%M", "ss": "%S"}
 _BLANKS = " \t\f\v"
 _MOST_CELLS = 2_000_000_000
 
@@ -283,12 +282,16 @@ def _sparse(lines: list[str], attributes: list[_Attribute]) -> list[list[str | N
         if inner is None:
             raise ValueError(f'the sparse row "{line[:80]}" is not in braces')
         place, text = 0, inner[1].strip()
+        given: set[int] = set()
         while place < len(text):
             match = _PAIR.match(text, place)
             if match is None or int(match[1]) >= len(attributes):
                 raise ValueError(f'the sparse row "{line[:80]}" has no "attribute value" there')
-            columns[int(match[1])][row] = _value(match[2])
-            place = match.end()
+            number, place = int(match[1]), match.end()
+            if number in given:
+                raise ValueError(f'the sparse row "{line[:80]}" has the attribute {number} twice')
+            given.add(number)
+            columns[number][row] = _value(match[2])
     return columns
 
 
@@ -301,13 +304,20 @@ def _typed(column: pa.Array, attribute: _Attribute, text: Collection[str]) -> pa
     if attribute.kind == "date":
         return _date(column, attribute)
     place = f'attribute "{attribute.name}"'
-    found = exact.numbers(column, place) if pa.types.is_string(column.type) else column
+    found = _numbers(column, place) if pa.types.is_string(column.type) else column
     if attribute.kind == "integer":
         return _whole(found)
     large = pc.any(
         pc.greater_equal(pc.abs(found.cast(pa.float64(), safe=False)), exact.EXACT_FLOAT)
     )
     return found if large.as_py() else found.cast(pa.float64())
+
+
+def _numbers(column: pa.Array, place: str) -> pa.Array:
+    hexadecimal = column.filter(pc.match_substring_regex(column, r"^\s*[+-]?0[xX]"))
+    if len(hexadecimal):
+        raise ValueError(f'the {place} holds "{hexadecimal[0]}", which is not a number of ARFF')
+    return exact.numbers(column, place)
 
 
 def _nominal(column: pa.Array, attribute: _Attribute) -> pa.Array:
@@ -337,15 +347,37 @@ def _whole(column: pa.Array) -> pa.Array:
 def _date(column: pa.Array, attribute: _Attribute) -> pa.Array:
     form = attribute.format.replace("'", "")
     try:
-        if _ISO.fullmatch(form):
-            return exact.dates(column)
-        pattern = re.sub("|".join(_DATE_PARTS), lambda part: _DATE_PARTS[part[0]], form)
-        if re.search(r"[A-Za-z]", re.sub(r"%[YymdHMS]|T", "", pattern)):
-            raise pa.ArrowInvalid("unknown parts")
-        return pc.strptime(exact.trim(column), format=pattern, unit="us")
+        return exact.dates(column) if _ISO.fullmatch(form) else _dates_as(column, form)
     except pa.ArrowException:
         example = column.drop_null()[0].as_py() if column.null_count < len(column) else ""
         raise ValueError(
             f'the date attribute "{attribute.name}" holds "{example}" and is declared as '
             f'"{attribute.format}", which cannot be read together; write 2026-01-31T12:00:00'
         ) from None
+
+
+def _dates_as(column: pa.Array, form: str) -> pa.Array:
+    """Timestamps of texts in a declared format; without a year they are in 1970, as in Weka.
+
+    Raises:
+        pyarrow.ArrowInvalid: a text is not of the format, such as a day that no month has; or the
+            format has parts that cannot be read, or only two digits of a year, whose century
+            programs take for different ones.
+    """
+    pattern = re.sub("|".join(_DATE_PARTS), lambda part: _DATE_PARTS[part[0]], form)
+    if re.search(r"[A-Za-z]", re.sub(r"%[YmdHMS]|T", "", pattern)):
+        raise pa.ArrowInvalid("unknown parts")
+    text = exact.trim(column)
+    if "%Y" not in pattern:
+        text, pattern = pc.binary_join_element_wise("1970", text, " "), f"%Y {pattern}"
+    found = pc.strptime(text, format=pattern, unit="us")
+    # Arrow reads 31-02-2026 as 3 March.
+    if not pc.all(pc.equal(_bare(pc.strftime(found, format=pattern)), _bare(text))).as_py():
+        raise pa.ArrowInvalid("no such day")
+    return found
+
+
+def _bare(text: pa.Array) -> pa.Array:
+    """Dates without zeros before their parts, and seconds without the fraction that Arrow adds."""
+    whole = pc.replace_substring_regex(text, r"\.0*$", "")
+    return pc.replace_substring_regex(whole, r"\b0+(\d)", r"\1")

@@ -78,7 +78,7 @@ def read_table(path: Path, reading: Reading) -> pa.Table:
             )
     try:
         table = _read(path, kind, reading)
-    except (pa.ArrowException, UnicodeError, OSError, EOFError, LookupError) as error:
+    except (pa.ArrowException, ValueError, OSError, EOFError, LookupError) as error:
         if _signature(path) != before:
             raise _changed(path) from None
         if kind == "csv":
@@ -100,7 +100,7 @@ def _read(path: Path, kind: str, reading: Reading) -> pa.Table:
     text = {name for name, kind in reading.columns.items() if kind in _AS_WRITTEN}
     text |= {reading.target} if reading.type == "classification" and reading.target else set()
     table = read_arff(path, reading.encoding, reading.missing or (), text)
-    return without_levels(table, reading.missing or ())
+    return without_levels(table, reading)
 
 
 def _looked_at(path: Path) -> tuple[int, ...]:
