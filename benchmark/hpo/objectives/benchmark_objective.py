@@ -6,10 +6,11 @@ objective:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from benchmark.files.spelling import check_keys, meant
+from pydantic import BeforeValidator, Field
+
+from benchmark.files.declared import Declared, read
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,25 +18,41 @@ if TYPE_CHECKING:
     from benchmark.hpo.samplers.proposal import Direction
     from benchmark.records.tasks import Run
 
-KEYS = ("framework", "datasets", "seeds", "params", "runtime", "split", "metric")
-SPLITS = ("holdout", "cv", "openml")
 RUNTIME_S = 60.0
+_Name = Annotated[str, Field(min_length=1)]
+_Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
-@dataclass(frozen=True)
-class BenchmarkObjective:
+def _listed(value: Any) -> Any:
+    """A list as a tuple, one text as a tuple of one."""
+    return (
+        (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
+    )
+
+
+class BenchmarkObjective(Declared):
     """What each trial runs: every data set with every seed, as a benchmark's tasks are run.
 
     `params` are the framework's that no tunable sets; `runtime_s` is handed to it as its budget.
     """
 
-    framework: str
-    datasets: tuple[str, ...]
-    seeds: int | tuple[int, ...] = 1
-    params: dict[str, Any] = field(default_factory=dict)
-    runtime_s: float = RUNTIME_S
-    split: str = "holdout"
-    metric: dict[str, str] = field(default_factory=dict)
+    framework: _Name = Field(description="its name")
+    datasets: Annotated[tuple[_Name, ...], BeforeValidator(_listed)] = Field(
+        min_length=1, description="a list of names"
+    )
+    seeds: (
+        Annotated[int, Field(ge=1, le=1000)]
+        | Annotated[tuple[_Seed, ...], BeforeValidator(_listed), Field(min_length=1)]
+    ) = Field(
+        default=1,
+        description="how many, from 1 to 1000, or a list of whole numbers from 0 to 2^32-1",
+    )
+    params: dict[str, Any] = Field(default={}, description="keys and values")
+    runtime_s: float = Field(
+        default=RUNTIME_S, alias="runtime", gt=0, lt=1e9, description="seconds above 0"
+    )
+    split: Literal["holdout", "cv", "openml"] = "holdout"
+    metric: dict[str, str] = Field(default={}, description="keys and values")
 
 
 def benchmark_cells(run: Run) -> list[tuple[str, int]]:
@@ -50,48 +67,9 @@ def read_benchmark(
     """The objective's `benchmark`; what is wrong goes into `faults`."""
     if entry is None:
         return None
-    before = len(faults)
     if not isinstance(entry, dict):
         faults.append("'benchmark' must name a framework and its datasets.")
         return None
-    check_keys(entry, KEYS, "'benchmark'", faults)
     if directions and list(directions.values()) != ["maximize"]:
         faults.append("A benchmark's value is a mean score; its 'direction' is maximize, alone.")
-    framework, datasets = entry.get("framework"), entry.get("datasets")
-    if not isinstance(framework, str) or not framework:
-        faults.append(f"'benchmark' has the framework {framework!r}; write its name.")
-    datasets = [datasets] if isinstance(datasets, str) else datasets
-    if not isinstance(datasets, list) or not datasets or not all(map(_is_text, datasets)):
-        faults.append(f"'benchmark' has the datasets {datasets!r}; write a list of names.")
-    seeds = entry.get("seeds", 1)
-    listed = isinstance(seeds, list) and bool(seeds)
-    many = listed and all(type(seed) is int and 0 <= seed < 2**32 for seed in seeds)
-    if not many and (type(seeds) is not int or not 1 <= seeds <= 1000):
-        faults.append(
-            f"'benchmark' has the seeds {seeds!r}; write how many, from 1 to 1000, or a list of "
-            "whole numbers from 0 to 2^32-1."
-        )
-    params, metric = entry.get("params", {}), entry.get("metric", {})
-    if not isinstance(params, dict) or not isinstance(metric, dict):
-        faults.append("'benchmark' takes 'params' and 'metric' as keys and values.")
-    runtime = entry.get("runtime", RUNTIME_S)
-    if type(runtime) not in (int, float) or not 0 < runtime < 1e9:
-        faults.append(f"'benchmark' has the runtime {runtime!r}; write seconds above 0.")
-    split = entry.get("split", "holdout")
-    if split not in SPLITS:
-        faults.append(f"'benchmark' has the split {split!r}; {meant(split, SPLITS)}")
-    if len(faults) > before:
-        return None
-    return BenchmarkObjective(
-        framework=str(framework),
-        datasets=tuple(datasets or ()),
-        seeds=tuple(seeds) if isinstance(seeds, list) else seeds,
-        params=params,
-        runtime_s=float(runtime),
-        split=split,
-        metric=metric,
-    )
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and bool(value)
+    return read(BenchmarkObjective, entry, "'benchmark'", faults)

@@ -9,17 +9,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-from benchmark.files.spelling import meant
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator
 
     from benchmark.hpo.space.search_space import Params, Space
 
 TOGETHER = "together"
-WAYS = (TOGETHER, "one_by_one", "in_turn")
 _IN_TURN = 10
 
 
@@ -40,30 +37,20 @@ class Layering:
         return layers[number // (self.block or _IN_TURN) % len(layers)]
 
 
-def read_layering(values: Mapping[str, Any], space: Space | None, faults: list[str]) -> Layering:
-    """Read `tune_layers` and `layer_trials` of a study file; `space` is None if it has faults."""
-    way, block = values.get("tune_layers", TOGETHER), values.get("layer_trials")
-    if way not in WAYS:
-        faults.append(f"'tune_layers' is {way!r}; {meant(way, WAYS)}")
-        return Layering()
-    if block is not None and (type(block) is not int or block < 1):
-        faults.append(f"'layer_trials' is {block!r}; write a whole number above 0.")
-        return Layering()
-    if way != TOGETHER and space is not None:
-        if len(layers_of(space)) < 2:
-            faults.append(f"'tune_layers' is '{way}', but the space has fewer than two layers.")
-        if values.get("algorithm") == "cmaes":
-            faults.append(
-                "cmaes supports one space only; tune the layers together, or with another "
-                "algorithm."
-            )
-        bare = next((t.name for t in space.tunables if not t.has_default), None)
-        if bare is not None:
-            faults.append(
-                f"'tune_layers' is '{way}', which holds the other layers at their defaults first; "
-                f"give '{bare}' a 'default'."
-            )
-    return Layering(way, block)
+def check_layers(way: str, algorithm: str, space: Space | None) -> Iterator[str]:
+    """What prevents tuning layers in this way; `space` is None if it has faults of its own."""
+    if way == TOGETHER or space is None:
+        return
+    if len(layers_of(space)) < 2:
+        yield f"'tune_layers' is '{way}', but the space has fewer than two layers."
+    if algorithm == "cmaes":
+        yield "cmaes supports one space only; tune the layers together, or with another algorithm."
+    bare = next((t.name for t in space.tunables if not t.has_default), None)
+    if bare is not None:
+        yield (
+            f"'tune_layers' is '{way}', which holds the other layers at their defaults first; "
+            f"give '{bare}' a 'default'."
+        )
 
 
 def layers_of(space: Space) -> tuple[str, ...]:

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+from pydantic import BeforeValidator
+
 from benchmark.errors import BenchmarkError
 
 if TYPE_CHECKING:
@@ -136,6 +138,17 @@ def in_unit(value: Any, wanted: Unit) -> Any:
     if found is None:
         raise UnitError(f"{value!r} is not a number with a unit such as {wanted.name}")
     return from_base(found.number, wanted) if found.base else _plain(found.number)
+
+
+def declared_in(value: Any, name: str) -> Any:
+    """`in_unit` by the unit's name, for a validator of pydantic, which takes a ValueError."""
+    try:
+        return in_unit(value, UNITS[name])
+    except UnitError as error:
+        raise ValueError(str(error)) from None
+
+
+IN_SECONDS = BeforeValidator(lambda value: declared_in(value, "s"))
 
 
 def read_seconds(

@@ -5,11 +5,13 @@ limits: {time: 2min, memory: 1.5Gi, cores: 2}
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+from pydantic import BeforeValidator, Field
+
+from benchmark.files.declared import Declared
 from benchmark.files.spelling import check_keys
-from benchmark.hpo.space.units import UNITS, UnitError, in_unit
+from benchmark.hpo.space.units import IN_SECONDS, declared_in
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,44 +19,36 @@ if TYPE_CHECKING:
     from benchmark.hpo.space.search_space import Space
     from benchmark.hpo.space.tunables import Tunable
 
-_LIMITS = {"time": 600.0, "memory": 1500, "cores": 1}
-_OR = {"time": "", "memory": "", "cores": ", or 0 for trials that share all cores"}
 _MOST_AGAIN = 100
-# The program's MB, here as everywhere, are 2^20 bytes.
-_UNITS = {"time": "s", "memory": "MiB", "cores": "cores"}
+REMEASURE = (
+    "false, or {top: 4, runs: 3}: how many of the best trials are run how often again (at most "
+    f"{_MOST_AGAIN})"
+)
 
 
-def with_unit(key: str, value: Any, unit: str, faults: list[str]) -> Any:
-    """A text with a unit as a number in the wanted one; any other value as it is."""
-    try:
-        return in_unit(value, UNITS[unit])
-    except UnitError as error:
-        faults.append(f"'{key}': {error}.")
-        return 1
+def _memory(value: Any) -> Any:
+    """The program's MB, here as everywhere, are 2^20 bytes."""
+    found = declared_in(value, "MiB")
+    return int(found) if isinstance(value, str) else found
 
 
-def read_limits(entry: Any, faults: list[str]) -> dict[str, Any]:
+def _cores(value: Any) -> Any:
+    return declared_in(value, "cores")
+
+
+class Limits(Declared):
     """Limits of one run: seconds, MB, cores (0: all of the machine, shared by its trials)."""
-    entry = {} if entry is None else entry
-    if not isinstance(entry, dict):
-        faults.append(f"'limits' is {entry!r}; it takes time (seconds), memory (MB) and cores.")
-        return dict(_LIMITS)
-    check_keys(entry, _LIMITS, "'limits'", faults)
-    texts = {key for key, value in entry.items() if isinstance(value, str)}
-    entry = {
-        key: with_unit(f"limits: {key}", entry[key], _UNITS[key], faults)
-        for key in entry
-        if key in _LIMITS
-    }
-    if "memory" in texts and entry["memory"] >= 1:
-        entry["memory"] = int(entry["memory"])
-    for key, value in entry.items():
-        whole = key == "time" or type(value) is int
-        shared = key == "cores" and type(value) is int and value == 0
-        if type(value) not in (int, float) or not (0 < value < 1e9 or shared) or not whole:
-            number = "number" if key == "time" else "whole number"
-            faults.append(f"'limits' has {value!r} as '{key}'; write a {number} above 0{_OR[key]}.")
-    return {key: entry.get(key, least) for key, least in _LIMITS.items()}
+
+    time: Annotated[float, IN_SECONDS] = Field(default=600.0, gt=0, lt=1e9)
+    memory: Annotated[int, BeforeValidator(_memory)] = Field(
+        default=1500, gt=0, lt=10**9, description="a whole number above 0"
+    )
+    cores: Annotated[int, BeforeValidator(_cores)] = Field(
+        default=1,
+        ge=0,
+        lt=10**9,
+        description="a whole number, or 0 for trials that share all cores",
+    )
 
 
 _RANKS = {"nodes": 1, "ranks_per_node": 1, "threads_per_rank": 1, "gpus_per_rank": 0}
@@ -111,31 +105,15 @@ def _are_whole(tunable: Tunable, least: int) -> bool:
     return low >= least and (tunable.kind == "integer" or is_stepped)
 
 
-@dataclass(frozen=True)
-class Remeasure:
+class Remeasure(Declared):
     """The best `top` trials are run `runs` times more before one of them is chosen.
 
-    With `asked` in any case, else only where they differ by less than the noise that is seen.
+    If it is declared in any case, else only where they differ by less than the noise that is seen.
     """
 
-    top: int = 4
-    runs: int = 3
-    asked: bool = False
+    top: Annotated[int, Field(gt=1, le=_MOST_AGAIN)] = 4
+    runs: Annotated[int, Field(gt=0, le=_MOST_AGAIN)] = 3
 
-
-def read_remeasure(entry: Any, directions: int, faults: list[str]) -> Remeasure | None:
-    """`remeasure` of a study file; None if it is off."""
-    if entry is None or entry is False:
-        return None if entry is False or directions > 1 else Remeasure()
-    counts = entry if isinstance(entry, dict) else {}
-    good = all(type(value) is int and 0 < value <= _MOST_AGAIN for value in counts.values())
-    if not counts or not counts.keys() <= {"top", "runs"} or not good or counts.get("top") == 1:
-        faults.append(
-            f"'remeasure' is {entry!r}; write false, or {{top: 4, runs: 3}}: how many of the best "
-            f"trials are run how often again (at most {_MOST_AGAIN})."
-        )
-    elif directions > 1:
-        faults.append("'remeasure' needs a study of one direction; leave it out.")
-    else:
-        return Remeasure(**counts, asked=True)
-    return None
+    @property
+    def asked(self) -> bool:
+        return bool(self.model_fields_set)

@@ -18,17 +18,21 @@ import bisect
 import re
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from benchmark.files.spelling import check_keys
+from pydantic import BeforeValidator, Field
+from pydantic_core import PydanticCustomError
+
+from benchmark.files.declared import Declared
+from benchmark.files.value_faults import OWN
 from benchmark.hpo.objectives.metrics.measured_values import finite_number
 from benchmark.hpo.objectives.warm_up import share
 from benchmark.hpo.samplers.regret import RegretBound
-from benchmark.hpo.spec.limits import with_unit
+from benchmark.hpo.space.units import IN_SECONDS
 from benchmark.records.results import Cause
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from benchmark.hpo.samplers.proposal import Direction
     from benchmark.hpo.space.search_space import Params, Space
@@ -40,30 +44,38 @@ EMPTY = "empty"
 STOPS = "stops"
 # A label of trials that were measured elsewhere: which row they were.
 IMPORTED = "imported"
-KEYS = ("time", "cost", "no_improvement", "failures", "failure_streak", "target", "regret")
 FAILURES = 5
 # Warned of when it is so long, twice, four times, and so on.
 STREAK = 10
 
 
-@dataclass(frozen=True)
-class Stop:
+def _bound(value: Any) -> Any:
+    """A number above 0; a share such as 1% is unchanged."""
+    is_share = isinstance(value, str) and share(value) is not None
+    if value is not None and not is_share and not (finite_number(value) or 0.0) > 0:
+        raise PydanticCustomError(OWN, "a number above 0 or a share such as 1%")
+    return value
+
+
+_Count = Annotated[int, Field(ge=1, lt=10**12)]
+
+
+class Stop(Declared):
     """The limits; None where there is none. Seconds, the user's money, trials."""
 
-    time_s: float | None = None
-    cost: float | None = None
-    no_improvement: int | None = None
-    failures: int = FAILURES
-    failure_streak: int | None = None
+    time_s: Annotated[float, IN_SECONDS] | None = Field(default=None, alias="time", gt=0, lt=1e12)
+    cost: float | None = Field(default=None, gt=0, lt=1e12)
+    no_improvement: _Count | None = None
+    failures: int = Field(default=FAILURES, ge=0, lt=10**12)
+    failure_streak: _Count | None = None
     target: float | None = None
-    regret: float | None = None
-    regret_share: float | None = None
+    regret: Annotated[float | str | None, BeforeValidator(_bound)] = None
 
     def regret_bound(
         self, space: Space, directions: Mapping[str, Direction], seed: int | None
     ) -> RegretBound | None:
         """What `regret` looks at; None without it."""
-        if self.regret is None and self.regret_share is None:
+        if self.regret is None:
             return None
         return RegretBound(space, next(iter(directions.values())), seed)
 
@@ -76,8 +88,9 @@ class Stop:
         found = bound.value
         if found is None:
             return None
-        limit = self.regret if self.regret_share is None else self.regret_share * abs(bound.best)
-        if limit is None or found > limit:
+        relative = share(self.regret) if isinstance(self.regret, str) else None
+        limit = float(self.regret or 0) if relative is None else relative * abs(bound.best)
+        if found > limit:
             return None
         return (
             f"More trials can improve the best value, {bound.best:g}, by {found:.3g} at most (a "
@@ -85,65 +98,22 @@ class Stop:
         )
 
 
-def read_stop(
-    entry: Any,
-    has_cost: bool,
-    directions: int,
-    faults: list[str],
-    *,
-    declares: bool = True,
-) -> Stop:
-    """The `stop` of a study file."""
-    entry = {} if entry is None else entry
-    if not isinstance(entry, dict):
-        faults.append(f"'stop' is {entry!r}; it takes {', '.join(KEYS)}.")
-        return Stop()
-    before = len(faults)
-    entry = dict(entry)
-    check_keys(entry, KEYS, "'stop'", faults)
-    if len(faults) > before:
-        return Stop()
-    if "time" in entry:
-        entry = entry | {"time": with_unit("stop: time", entry["time"], "s", faults)}
-    target = entry.get("target")
-    if target is not None and (finite_number(target) is None or directions > 1):
-        faults.append(
-            f"'stop' has {target!r} as 'target'; write a number, in a study of one direction."
+def check_stop(stop: Stop, directions: int, *, has_cost: bool, declares: bool) -> Iterator[str]:
+    """The faults of limits in a study of so many directions, which `declares` tunables or not."""
+    if stop.target is not None and directions > 1:
+        yield (
+            f"'stop' has {stop.target:g} as 'target'; write a number, in a study of one direction."
         )
-        return Stop()
-    regret = entry.pop("regret", None)
-    in_share = share(regret) if isinstance(regret, str) else None
-    number = finite_number(regret) or 0.0
-    good = (in_share is not None or number > 0) and directions < 2 and declares
-    if regret is not None and not good:
-        faults.append(
-            f"'stop' has {regret!r} as 'regret'; write a number above 0 or a share such as 1%, in "
-            "a study of one direction with declared tunables."
+    if stop.regret is not None and (directions > 1 or not declares):
+        yield (
+            f"'stop' has {stop.regret!r} as 'regret'; write a number above 0 or a share such as "
+            "1%, in a study of one direction with declared tunables."
         )
-        return Stop()
-    for key, value in entry.items():
-        if key == "target":
-            continue
-        whole = key in ("time", "cost") or type(value) is int
-        never = key == "failures" and value == 0
-        if type(value) not in (int, float) or not (never or 0 < value < 1e12) or not whole:
-            faults.append(f"'stop' has {value!r} as '{key}'; write a number above 0.")
-            return Stop()
-    if "cost" in entry and not has_cost:
-        faults.append(
+    if stop.cost is not None and not has_cost:
+        yield (
             "'stop' has a cost, and nothing says what a trial costs; give the objective a 'cost', "
             "such as '0.34 * hours'."
         )
-    return Stop(
-        entry.get("time"),
-        entry.get("cost"),
-        entry.get("no_improvement"),
-        entry.get("failures", FAILURES),
-        entry.get("failure_streak"),
-        None if target is None else float(target),
-        number or None,
-        in_share,
-    )
 
 
 @dataclass

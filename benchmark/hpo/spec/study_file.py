@@ -7,13 +7,12 @@ All faults are said in one answer, a sentence each.
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
-from benchmark.files.spelling import check_keys, meant, nearest
+from benchmark.files.declared import read
+from benchmark.files.spelling import meant, nearest
 from benchmark.hpo.objectives.environment import read_environment
 from benchmark.hpo.objectives.objective_file import KEYS as OBJECTIVE_KEYS
 from benchmark.hpo.objectives.objective_file import directions_of, read_objective
@@ -30,35 +29,29 @@ from benchmark.hpo.samplers.algorithms import (
     portable_sampler,
     pruner_of,
 )
-from benchmark.hpo.space.layering import read_layering
+from benchmark.hpo.space.layering import Layering, check_layers
 from benchmark.hpo.space.rules import without_effect
 from benchmark.hpo.space.search_space import Space, SpaceError
 from benchmark.hpo.space.space_file import declared_names, read_space
 from benchmark.hpo.spec.definition import StudyDefinition
 from benchmark.hpo.spec.documents import StudyError, read_document
-from benchmark.hpo.spec.limits import read_limits, read_remeasure, read_resources
+from benchmark.hpo.spec.limits import read_resources
 from benchmark.hpo.spec.past_studies import read_warm_start
 from benchmark.hpo.spec.referenced_files import put_in
 from benchmark.hpo.spec.safe import SAFE_EVERY, read_safe
-from benchmark.hpo.spec.stop_rules import read_stop
+from benchmark.hpo.spec.stop_rules import check_stop
+from benchmark.hpo.spec.study_spec import StudySpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from benchmark.hpo.objectives.objective import Objective
+    from benchmark.hpo.samplers.proposal import Direction
 
 __all__ = ["StudyDefinition", "StudyError", "define", "own_form", "read_study"]
 
-KEYS = (
-    *("name", "direction", "directions", "algorithm", "seed", "trials", "parallel", "storage"),
-    *("tunables", "layers", "forbidden", "initial", "objective", "limits", "pruner"),
-    *("tune_layers", "layer_trials", "stop", "default_every", "environment"),
-    *("trials_per_task", "max_parallelism", "resources", "secrets", "remeasure", "warm_start"),
-    "safe",
-)
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}(/[A-Za-z0-9][A-Za-z0-9._-]{0,63})*")
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_PASSWORD = re.compile(r"(^|&)\w*(password|passwd|pwd|secret|token)=", re.IGNORECASE)
+_WAYS = ("direction", "directions")
+_SPACE = ("tunables", "layers", "forbidden", "initial")
 
 
 def read_study(path: str | Path, changes: Mapping[str, Any] | None = None) -> StudyDefinition:
@@ -91,39 +84,35 @@ def define(
         StudyError: says every fault.
     """
     faults: list[str] = []
-    check_keys(values, KEYS, "A study", faults, dict.fromkeys(OBJECTIVE_KEYS, "objective"))
-    name = values.get("name")
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
-        faults.append(
-            f"'name' is {name!r}; a study's name has letters, digits, '.', '_' and '-', parts "
-            "divided by '/' that start with a letter or digit."
-        )
+    optional = (
+        (*_SPACE, "secrets") if stored else ()
+    )  # an earlier version took false, 0 and "" for none
+    given = {
+        key: value
+        for key, value in values.items()
+        if value is not None and (value or key not in optional)
+    }
+    spec = read(StudySpec, given, "A study", faults, dict.fromkeys(OBJECTIVE_KEYS, "objective"))
+    if "name" not in given:
+        faults.append("The study has no 'name'; write one, such as name: first.")
+    keys = StudySpec.keys()
+    meant_keys = {nearest(key, keys) for key in given if key not in keys}
+    directions = _directions(given, [] if meant_keys & {*_WAYS} else faults, stored=stored)
+    known_space = _space(given, spec, faults, stored=stored)
+    space = known_space or Space(())
     before = len(faults)
-    space = _space(values, faults, stored=stored)
-    has_space = len(faults) == before
-    said = {nearest(key, KEYS) for key in values if key not in KEYS}
-    misspelt = "direction" in said or "directions" in said
-    directions = directions_of(values, [] if misspelt else faults)
-    before = len(faults)
-    tunables = declared_names(values)
-    own = [] if "objective" in said else faults
-    objective = read_objective(values.get("objective"), directions, tunables, own, stored=stored)
+    tunables = declared_names(given)
+    own = [] if "objective" in meant_keys else faults
+    objective = read_objective(spec.objective, directions, tunables, own, stored=stored)
     has_objective = len(faults) == before and own is faults
-    algorithm, algorithm_options = _algorithm(values.get("algorithm", DEFAULT), faults)
-    pruner = values.get("pruner") or {}
-    pruner = {"name": pruner} if isinstance(pruner, str) else pruner
-    _check_search(
-        str(DEFAULT if algorithm == AUTO else algorithm), len(directions), pruner, space, faults
-    )
-    seed = values.get("seed")
-    if seed is not None and (type(seed) is not int or not 0 <= seed < 2**32):
-        faults.append(f"'seed' is {seed!r}; write a whole number from 0 to 2^32-1.")
-    limits = read_limits(values.get("limits"), faults)
-    resources = read_resources(
-        values.get("resources"), tunables, faults, Space(()) if stored or not has_space else space
-    )
-    limits["time"] = resources.pop("time_s", limits["time"])
-    if limits["cores"] == 0 and (resources or objective.benchmark):
+    algorithm, algorithm_options = _algorithm(spec.algorithm, faults)
+    pruner = {"name": spec.pruner} if isinstance(spec.pruner, str) else spec.pruner or {}
+    name = str(DEFAULT if algorithm == AUTO else algorithm)
+    _check_search(name, len(directions), pruner, space, faults)
+    checked = Space(()) if stored else space
+    resources = read_resources(spec.resources, tunables, faults, checked)
+    time_s = float(resources.pop("time_s", spec.limits.time))
+    if spec.limits.cores == 0 and (resources or objective.benchmark):
         faults.append(
             "'limits' has 0 as 'cores', for trials that run on other machines; a benchmark and MPI "
             "ranks need cores here."
@@ -131,61 +120,51 @@ def define(
     if has_objective:
         _check_kind(objective, pruner, resources, faults)
         faults += [] if stored else port_faults(objective.wait_ready, space.tunables)
-    stop = read_stop(
-        values.get("stop"),
-        _has_cost(values.get("objective")),
-        len(directions),
-        faults,
-        declares=bool(space.tunables) or not has_space,
-    )
-    layering = read_layering(
-        {**values, "algorithm": algorithm}, space if has_space else None, faults
-    )
-    environment = read_environment(values.get("environment"), faults)
+    cost, declares = _has_cost(spec.objective), known_space is None or bool(space.tunables)
+    faults += check_stop(spec.stop, len(directions), has_cost=cost, declares=declares)
+    faults += check_layers(spec.tune_layers, str(algorithm), known_space)
+    environment = read_environment(spec.environment, faults)
     if environment and has_objective and not objective.function:
         faults.append("'environment' is for a Python objective; a command brings its own.")
-    storage = _storage(values.get("storage"), faults)
-    secrets = _names(values.get("secrets"), faults)
-    if secrets and objective.benchmark:
+    if spec.secrets and objective.benchmark:
         faults.append("'secrets' of a framework stand in its framework.toml; leave them out here.")
-    counts = {key: _positive(values, key, least, faults) for key, least in _COUNTS.items()}
-    more: dict[str, Any] = {
-        "remeasure": read_remeasure(values.get("remeasure"), len(directions), faults),
-        "warm_start": read_warm_start(
-            values.get("warm_start"), space if has_space else None, len(directions), faults
-        ),
-        "safe": read_safe(values, space if has_space else None, len(directions), objective, faults),
-        **{key: _positive_if_any(values, key, faults) for key in _COUNTS_IF_ANY},
-    }
-    more["default_every"] = more["default_every"] or (SAFE_EVERY if more["safe"] else None)
-    if values.get("default_every") and has_space and not space.default():
+    if "remeasure" in given and spec.remeasure and len(directions) > 1:
+        faults.append("'remeasure' needs a study of one direction; leave it out.")
+    warm_start = read_warm_start(spec.warm_start, known_space, len(directions), faults)
+    safe = read_safe(given, known_space, len(directions), objective, faults)
+    if spec.default_every and known_space and not space.default():
         faults.append("'default_every' needs a 'default' for every tunable.")
     if faults:
         raise StudyError(_said(place, faults))
     definition = StudyDefinition(
-        name=str(name),
+        name=spec.name,
         space=space,
         directions=directions,
         objective=objective,
         algorithm=str(algorithm),
-        seed=seed,
-        trials=counts["trials"] or 1,
-        parallel=counts["parallel"] or 1,
-        time_s=float(limits["time"]),
-        memory_mb=int(limits["memory"]),
-        cores=int(limits["cores"]),
+        seed=spec.seed,
+        trials=spec.trials,
+        parallel=spec.parallel,
+        time_s=time_s,
+        memory_mb=spec.limits.memory,
+        cores=spec.limits.cores,
         resources=resources,
-        storage=storage,
+        storage=spec.storage,
         pruner=pruner,
         source=dict(values),
         folder=folder,
         also=also,
-        layering=layering,
-        stop=stop,
+        layering=Layering(spec.tune_layers, spec.layer_trials),
+        stop=spec.stop,
+        default_every=spec.default_every or (SAFE_EVERY if safe else None),
         environment=environment,
-        secrets=secrets,
+        trials_per_task=spec.trials_per_task,
+        max_parallelism=spec.max_parallelism,
+        secrets=spec.secrets,
         algorithm_options=algorithm_options,
-        **more,
+        remeasure=spec.remeasure or None if len(directions) == 1 else None,
+        warm_start=warm_start,
+        safe=safe,
     )
     return _automatic(definition) if algorithm == AUTO else definition
 
@@ -212,69 +191,35 @@ def _said(place: str, faults: list[str]) -> str:
     return f"{place}: {faults[0]}" if len(faults) == 1 else "\n".join(many)
 
 
-_COUNTS = {"trials": 20, "parallel": 1}
-_COUNTS_IF_ANY = ("default_every", "trials_per_task", "max_parallelism")
+def _directions(
+    given: Mapping[str, Any], faults: list[str], *, stored: bool
+) -> dict[str, Direction]:
+    if set(_WAYS) <= given.keys() and not stored:
+        faults.append("The study has 'direction' and 'directions'; leave one out.")
+    return directions_of(given, faults)
 
 
-def _positive(values: Mapping[str, Any], key: str, default: int, faults: list[str]) -> int:
-    found = _positive_if_any(values, key, faults)
-    return default if found is None else found
-
-
-def _positive_if_any(values: Mapping[str, Any], key: str, faults: list[str]) -> int | None:
-    value = values.get(key)
-    if value is not None and (type(value) is not int or value < 1):
-        faults.append(f"'{key}' is {value!r}; it should be a whole number greater than 0.")
-        return None
-    return value
-
-
-def _storage(place: Any, faults: list[str]) -> str | None:
-    """Without a password: the definition is kept in the store, which others may read."""
-    if place is not None and not isinstance(place, str):
-        faults.append(
-            "'storage' must be a text: a URL such as postgresql://user@host/db, or a file."
-        )
-        return None
-    if place and "://" in place:
-        parts = urlsplit(place)
-        if ":" in parts.netloc.rpartition("@")[0] or _PASSWORD.search(parts.query):
-            faults.append(
-                f"'storage' at {parts.netloc.rpartition('@')[2]} has a password, which would be "
-                "kept with the study; leave it out and give it by PGPASSWORD or ~/.pgpass."
-            )
-            return None
-    return place
-
-
-def _names(entry: Any, faults: list[str]) -> tuple[str, ...]:
-    """Names of environment variables, never their values."""
-    names = [entry] if isinstance(entry, str) else entry or []
-    if not isinstance(names, list) or not all(
-        isinstance(name, str) and _VARIABLE.fullmatch(name) for name in names
-    ):
-        # Someone may have written the secret itself.
-        faults.append("'secrets' takes the names of environment variables, such as [PGPASSWORD].")
-        return ()
-    return tuple(names)
-
-
-def _space(values: Mapping[str, Any], faults: list[str], *, stored: bool) -> Space:
-    """The declared space; none where a Python objective declares it by asking."""
-    entry = values.get("objective")
+def _space(
+    given: Mapping[str, Any], spec: StudySpec, faults: list[str], *, stored: bool
+) -> Space | None:
+    """The declared space, empty where a Python objective declares it by asking; None if faulty."""
+    entry = spec.objective
     function = isinstance(entry, str) or (isinstance(entry, dict) and "python" in entry)
-    if function and not any(values.get(key) for key in ("tunables", "layers")):
-        if values.get("forbidden") or values.get("initial"):
+    if function and not any(given.get(key) for key in ("tunables", "layers")):
+        if spec.forbidden or spec.initial:
             faults.append("'forbidden' and 'initial' need declared tunables; declare them.")
         return Space(())
+    if given.keys() & {*_SPACE} - spec.model_fields_set:
+        return None  # its shape is wrong, which is among the faults
     try:
-        space = read_space(values, stored=stored)
+        space = read_space({key: getattr(spec, key) for key in _SPACE}, stored=stored)
     except SpaceError as error:
         faults += str(error).splitlines()
-        return Space(())
+        return None
+    before = len(faults)
     if not stored:
-        faults += without_effect(space, values.get("forbidden"))
-    return space
+        faults += without_effect(space, spec.forbidden)
+    return space if len(faults) == before else None
 
 
 def _algorithm(entry: Any, faults: list[str]) -> tuple[Any, dict[str, Any]]:
