@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
 from typing import TYPE_CHECKING, Any, get_args
 
 from benchmark.files.spelling import check_keys, meant
+from benchmark.files.value_faults import shown
 from benchmark.hpo.objectives.artifacts_key import read_artifacts
 from benchmark.hpo.objectives.benchmark_objective import read_benchmark
 from benchmark.hpo.objectives.metrics.metrics_key import read_metrics
@@ -26,7 +28,7 @@ from benchmark.hpo.space.templates import broken_in, formats_in, plain, unknown_
 from benchmark.hpo.space.units import read_seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from benchmark.hpo.objectives.metrics.selections import Selection
     from benchmark.hpo.space.expressions import Expression
@@ -37,6 +39,7 @@ _OPERATOR = re.compile(
     r"&&?|\|\|?|;|\d*(?:<|>>?)(?:&\d+|[^<>].*)?|[^'\"\\]*[^'\"\\][;&|]|[^'\"\\]*(?:\$\(|`).*"
 )
 KINDS = ("command", "python", "benchmark")
+_LISTS = ("hosts", "files", "constraints", "prune_codes")
 KEYS = (
     *(*KINDS, "positional", "environment", "config_file", "files", "metrics", "value"),
     *("prune", "failure", "constraints", "prune_codes", "repeats", "warmups", "cost"),
@@ -58,12 +61,12 @@ def directions_of(values: Mapping[str, Any], faults: list[str]) -> dict[str, Dir
     if not isinstance(told, dict) or not told:
         faults.append(f"'direction' is {told!r}; write minimize or maximize, or one for each name.")
         return {}
-    known = get_args(Direction)
+    known = list(get_args(Direction))
     for name, direction in told.items():
         if direction not in known:
             mend = meant(direction, known, "write one of")
             faults.append(f"'direction' of '{name}' is {direction!r}; {mend}")
-    return told if set(told.values()) <= set(known) else {}
+    return told if all(direction in known for direction in told.values()) else {}
 
 
 def read_objective(
@@ -90,6 +93,8 @@ def read_objective(
         )
         return Objective()
     check_keys(entry, KEYS, "'objective'", faults)
+    if stored:  # an earlier version took false, 0 and "" for an empty list
+        entry = {key: value for key, value in entry.items() if value or key not in _LISTS}
     hosts = tuple(_list(entry.get("hosts"), str, "hosts", faults))
     if len(set(hosts)) < len(hosts):
         faults.append("'hosts' names a host twice; name each once.")
@@ -148,6 +153,7 @@ def read_objective(
             )
     _check_kind(entry, faults)
     if not stored:
+        faults += _wrong_words(entry)
         faults += _wrong_queries(objective) + _without_effect(entry, objective.measuring.select)
     return objective
 
@@ -170,6 +176,37 @@ def _check_kind(entry: Mapping[str, Any], faults: list[str]) -> None:
     for key in idle:
         if key in entry:
             faults.append(f"'{key}' has no effect beside '{kind}'; leave it out.")
+
+
+def _wrong_words(entry: Mapping[str, Any]) -> Iterator[str]:
+    """Words of commands, variables and exit codes that no process can have."""
+    commands: dict[str, Any] = {key: entry.get(key) for key in ("command", *HOOKS)}
+    for key in ("wait_ready", "warm_up"):
+        part = entry.get(key)
+        commands[f"{key}: command"] = part.get("command") if isinstance(part, dict) else None
+    for key, words in commands.items():
+        for word in words if isinstance(words, list) else [words]:
+            if not _is_word(word):
+                template = isinstance(word, dict) and list(word.values()) == [None]
+                fix = f"'{{{next(iter(word))}}}'" if template else "a text in quotes"
+                yield f"'{key}' has {shown(word)}, which is not one word; write {fix}."
+    variables = entry.get("environment")
+    for name, value in variables.items() if isinstance(variables, dict) else ():
+        if not isinstance(name, str) or not name or "=" in name or "\0" in name:
+            yield f"'environment' has {shown(name)}, which cannot name a variable; rename it."
+        if not _is_word(value):
+            yield f"'environment' has {shown(value)} as '{name}'; write a text in quotes."
+    codes: Any = entry.get("prune_codes")
+    for code in codes if isinstance(codes, list) else [codes]:
+        if type(code) is int and not 0 <= code < 256:
+            yield f"'prune_codes' has {shown(code)}; write whole numbers from 0 to 255."
+
+
+def _is_word(value: Any) -> bool:
+    """Whether a value is one text for a process."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return value is None or (isinstance(value, (str, int)) and "\0" not in str(value))
 
 
 def _wrong_queries(objective: Objective) -> list[str]:
@@ -283,7 +320,7 @@ def _texts(entry: Any, key: str, faults: list[str]) -> dict[str, str]:
 
 
 def _list(entry: Any, kind: type, key: str, faults: list[str]) -> list[Any]:
-    found = [entry] if isinstance(entry, kind) else entry or []
+    found = [entry] if isinstance(entry, kind) else [] if entry is None else entry
     if not isinstance(found, list) or not all(type(value) is kind for value in found):
         faults.append(f"'{key}' is {entry!r}; write a list of {kind.__name__} values.")
         return []

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from benchmark.files.spelling import check_keys
+from benchmark.files.value_faults import shown
+from benchmark.hpo.objectives.metrics.measured_values import finite_number
 from benchmark.hpo.objectives.patterns import PatternError, check, first
 from benchmark.hpo.space.expressions import Expression, ExpressionError
 
@@ -103,6 +105,9 @@ def read_expression(
     text: Any, key: str, faults: list[str], difference: bool = False
 ) -> Expression | None:
     """An expression, or None with the fault said."""
+    if not isinstance(text, str) and finite_number(text) is None and not isinstance(text, bool):
+        faults.append(f"'{key}' has {shown(text)} instead of an expression; write it as a text.")
+        return None
     try:
         return Expression(str(text), difference=difference)
     except ExpressionError as error:

@@ -47,7 +47,7 @@ def suggestion(name: str, rule: Expression, names: Sequence[str], choices: Seque
 
 
 def read_forbidden(
-    entries: Any,
+    entries: Sequence[Any],
     names: Sequence[str],
     tunables: Sequence[Tunable],
     units: Mapping[str, Unit],
@@ -59,9 +59,6 @@ def read_forbidden(
 
     In a `stored` study a key may be `true`, `false` or `null`, which an earlier version compared.
     """
-    if not isinstance(entries, list):
-        faults.append("'forbidden' must be a list of expressions over tunables.")
-        return ()
     rules, choices = [], [choice for tunable in tunables for choice in tunable.choices]
     for entry in entries:
         strange = [name for name in entry if not str(name).isidentifier()] if _maps(entry) else []
@@ -114,15 +111,14 @@ def _in_own_unit(value: Any, unit: Unit | None) -> Any:
     return value
 
 
-def without_effect(space: Space, combinations: Any) -> Iterator[str]:
+def without_effect(space: Space, entries: Sequence[Any]) -> Iterator[str]:
     """Comparisons in rules with what is not a value of the tunable: a typing error, as a rule.
 
     Args:
         space: the space with its rules.
-        combinations: the value of `forbidden` as it is written.
+        entries: the value of `forbidden` as it is written.
     """
     tunables = {tunable.name: tunable for tunable in space.tunables}
-    entries = combinations if isinstance(combinations, list) else []
     for entry in filter(_maps, entries):
         for name, value in entry.items():
             tunable = tunables[name]

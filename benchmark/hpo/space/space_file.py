@@ -13,6 +13,7 @@ import re
 import sys
 from collections import Counter
 from dataclasses import replace
+from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 from benchmark.files.spelling import check_keys, meant
@@ -46,6 +47,8 @@ _NAME = re.compile(r"[^\s{}=]{1,200}")
 def read_space(values: Mapping[str, Any], *, stored: bool = False) -> Space:
     """The space of a study file: its keys tunables, layers, forbidden and initial.
 
+    These are lists, `layers` lists by name: `StudySpec` checks it.
+
     One that is `stored` may have rules that are refused in a new one.
 
     Raises:
@@ -53,11 +56,15 @@ def read_space(values: Mapping[str, Any], *, stored: bool = False) -> Space:
     """
     faults: list[str] = []
     tunables: list[Tunable] = []
-    declared = [(_in_unit(entry, faults), layer) for entry, layer in _declared(values, faults)]
+    declared = [(_in_unit(entry, faults), layer) for entry, layer in _declared(values)]
     for place, (entry, layer) in enumerate(declared):
         tunable = _tunable(entry, layer, declared[:place], faults)
         if tunable is not None:
             tunables.append(tunable)
+            if not isinstance(tunable.layer, (str, NoneType)) and not stored:
+                faults.append(
+                    f"The tunable '{tunable.name}' has {tunable.layer!r} as 'layer'; write a text."
+                )
     if not declared and not faults:
         faults.append("The space has no tunables; declare at least one under 'tunables'.")
     names = _names(declared)
@@ -75,7 +82,7 @@ def read_space(values: Mapping[str, Any], *, stored: bool = False) -> Space:
 
 def declared_names(values: Mapping[str, Any]) -> tuple[str, ...]:
     """The names of all tunables, including faulty ones."""
-    return tuple(_names(_declared(values, [])))
+    return tuple(_names(_declared(values)))
 
 
 def _names(declared: Declared) -> list[str]:
@@ -90,24 +97,13 @@ def _choices(declared: Declared) -> list[Any]:
     return [choice for choices in lists if isinstance(choices, list) for choice in choices]
 
 
-def _declared(values: Mapping[str, Any], faults: list[str]) -> Declared:
+def _declared(values: Mapping[str, Any]) -> Declared:
     """Every entry with its layer, from `tunables` and from `layers`."""
-    found: Declared = []
-    flat = values.get("tunables") or []
-    layers = values.get("layers") or {}
-    if not isinstance(flat, list):
-        faults.append("'tunables' must be a list of tunables.")
-        flat = []
-    if not isinstance(layers, dict):
-        faults.append("'layers' must be lists of tunables by the layer's name.")
-        layers = {}
-    found += [(entry, None) for entry in flat]
-    for layer, entries in layers.items():
-        if not isinstance(entries, list):
-            faults.append(f"The layer '{layer}' must be a list of tunables.")
-            continue
-        found += [(entry, str(layer)) for entry in entries]
-    return found
+    layers = (values.get("layers") or {}).items()
+    return [
+        *((entry, None) for entry in values.get("tunables") or []),
+        *((entry, str(layer)) for layer, entries in layers for entry in entries),
+    ]
 
 
 def _tunable(entry: Any, layer: str | None, before: Declared, faults: list[str]) -> Tunable | None:
@@ -220,7 +216,7 @@ def _units(declared: Declared) -> dict[str, Unit]:
     return {
         str(entry.get("name")): UNITS[entry["unit"]]
         for entry in entries
-        if entry.get("unit") in UNITS
+        if isinstance(entry.get("unit"), str) and entry["unit"] in UNITS
     }
 
 
@@ -297,9 +293,6 @@ def _check_reach(entry: Mapping[str, Any], numbers: Mapping[str, Any], fault: An
 
 
 def _initial(entries: Any, space: Space, faults: list[str]) -> tuple[dict[str, Any], ...]:
-    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        faults.append("'initial' must be a list of points, each with a value for every tunable.")
-        return ()
     points = []
     for number, declared in enumerate(entries, 1):
         entry = _point_in_units(declared, space)

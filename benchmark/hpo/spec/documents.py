@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from benchmark.errors import BenchmarkError
@@ -36,7 +37,14 @@ def read_document(file: Path) -> dict[str, Any]:
 
 def _json(text: str, file: Path) -> Any:
     try:
-        return json_text.load(text)
+        values = json_text.load(text)
+        if "\\u" in text:
+            json.dumps(values, ensure_ascii=False).encode()
+        return values
+    except UnicodeEncodeError:
+        raise StudyError(
+            f"The study file {file} has half of a surrogate pair, which is not text; remove it."
+        ) from None
     except (ValueError, RecursionError) as error:
         raise StudyError(f"The study file {file} is not JSON: {error}.") from None
 

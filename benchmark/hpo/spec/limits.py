@@ -61,7 +61,7 @@ def read_resources(
 
     `space` has those of the tunables whose values are checked.
     """
-    if not entry:
+    if entry is None or entry == {}:
         return {}
     known = (*_RANKS, "time_s")
     if not isinstance(entry, dict):

@@ -84,9 +84,8 @@ def define(
         StudyError: says every fault.
     """
     faults: list[str] = []
-    optional = (
-        (*_SPACE, "secrets") if stored else ()
-    )  # an earlier version took false, 0 and "" for none
+    # An earlier version took false, 0 and "" for none.
+    optional = (*_SPACE, "secrets", "resources", "pruner") if stored else ()
     given = {
         key: value
         for key, value in values.items()
@@ -101,17 +100,18 @@ def define(
     known_space = _space(given, spec, faults, stored=stored)
     space = known_space or Space(())
     before = len(faults)
-    tunables = declared_names(given)
+    tunables = declared_names({key: getattr(spec, key) for key in _SPACE})
     own = [] if "objective" in meant_keys else faults
     objective = read_objective(spec.objective, directions, tunables, own, stored=stored)
     has_objective = len(faults) == before and own is faults
     algorithm, algorithm_options = _algorithm(spec.algorithm, faults)
-    pruner = {"name": spec.pruner} if isinstance(spec.pruner, str) else spec.pruner or {}
+    pruner = {} if spec.pruner is None else spec.pruner
+    pruner = {"name": pruner} if isinstance(pruner, str) else pruner
     name = str(DEFAULT if algorithm == AUTO else algorithm)
     _check_search(name, len(directions), pruner, space, faults)
     checked = Space(()) if stored else space
     resources = read_resources(spec.resources, tunables, faults, checked)
-    time_s = float(resources.pop("time_s", spec.limits.time))
+    time_s = resources.pop("time_s", spec.limits.time)
     if spec.limits.cores == 0 and (resources or objective.benchmark):
         faults.append(
             "'limits' has 0 as 'cores', for trials that run on other machines; a benchmark and MPI "
@@ -145,7 +145,7 @@ def define(
         seed=spec.seed,
         trials=spec.trials,
         parallel=spec.parallel,
-        time_s=time_s,
+        time_s=float(time_s),
         memory_mb=spec.limits.memory,
         cores=spec.limits.cores,
         resources=resources,

@@ -1,0 +1,112 @@
+"""Values of a study file: each is read exactly or rejected, and all faults are in one answer."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmark.hpo.spec.study_file import StudyError, define, read_study
+
+X = {"name": "x", "value_type": "double", "lower_bound": 0, "upper_bound": 1}
+
+
+def study(**changes: Any) -> dict[str, Any]:
+    objective = {"command": ["run", "{x}"], **changes.pop("objective", {})}
+    start = {"name": "s", "direction": "minimize", "tunables": [X]}
+    return start | {"objective": objective} | changes
+
+
+def faults_of(values: dict[str, Any]) -> list[str]:
+    with pytest.raises(StudyError) as caught:
+        define(values, Path())
+    said = str(caught.value)
+    return said.splitlines()[1:] if "\n" in said else [said.removeprefix("The study: ")]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"trials": True}, "'trials' is true; write a whole number from 1 to 10^12."),
+        ({"trials": "5"}, "'trials' is '5'; write a whole number"),
+        ({"trials": 5.0}, "'trials' is 5.0; write a whole number"),
+        ({"trials": 10**400}, "0…; write a whole number from 1 to 10^12."),
+        ({"seed": float("inf")}, "'seed' is Infinity; write a whole number from 0 to 2^32-1."),
+        ({"direction": [["minimize"]]}, "'direction' of 'value_0' is ['minimize']"),
+        ({"directions": ["minimize"]}, "has 'direction' and 'directions'; leave one out"),
+        ({"tunables": 5}, "'tunables' is 5; write a list of tunables."),
+        ({"forbidden": False}, "'forbidden' is false; write a list of expressions"),
+        ({"initial": 0}, "'initial' is 0; write a list of points"),
+        ({"resources": False}, "'resources' is False; it takes nodes"),
+        ({"resources": {"time_s": "5"}}, "'resources' has '5' as 'time_s'"),
+        ({"pruner": 0}, "'pruner' is 0"),
+        ({"tune_layers": "in_trun"}, "'tune_layers' is 'in_trun'; did you mean 'in_turn'?"),
+        ({"limits": {"cores": True}}, "'limits' has true as 'cores'; write a whole number"),
+        ({"limits": {"memory": 1500.0}}, "'limits' has 1500.0 as 'memory'; write a whole number"),
+        ({"limits": {"time": "5"}}, "'limits: time': '5' is not a number with a unit such as s."),
+        ({"stop": {"cost": float("nan")}}, "'stop' has NaN as 'cost'; write a finite number."),
+        ({"stop": {"cost": 10**400}}, "as 'cost'; write a number of at most 1.8e308."),
+        ({"tunables": [X | {"unit": ["s"]}]}, "['s'] is not a unit"),
+        ({"tunables": [X | {"layer": True}]}, "The tunable 'x' has True as 'layer'; write a text."),
+        (
+            {"objective": {"command": ["run", {"x": None}]}},
+            "has {\"x\": null}, which is not one word; write '{x}'.",
+        ),
+        ({"objective": {"prepare": ["run", float("inf")]}}, "'prepare' has Infinity, which is not"),
+        ({"objective": {"reset": ["a\0b"]}}, "'reset' has \"a\\u0000b\", which is not one word"),
+        (
+            {"objective": {"wait_ready": {"command": [["a"]]}}},
+            "'wait_ready: command' has [\"a\"], which is not one word",
+        ),
+        ({"objective": {"environment": {"A": [1]}}}, "'environment' has [1] as 'A'"),
+        ({"objective": {"environment": {1: "a"}}}, "'environment' has 1, which cannot name"),
+        ({"objective": {"environment": {"A=B": 1}}}, 'has "A=B", which cannot name a variable'),
+        ({"objective": {"files": False}}, "'files' is False; write a list of str values."),
+        ({"objective": {"prune_codes": -1}}, "'prune_codes' has -1; write whole numbers from 0"),
+        ({"objective": {"value": [1]}}, "'value' has [1] instead of an expression"),
+        (
+            {"objective": {"failure": float("inf")}},
+            "'failure' has Infinity instead of an expression",
+        ),
+    ],
+)
+def test_a_wrong_value_is_rejected_with_one_sentence(changes: dict[str, Any], said: str) -> None:
+    (fault,) = (
+        faults_of(study(**changes))
+        if "tunables" not in changes
+        else faults_of(study(objective={"command": ["run"]}, **changes))
+    )
+    assert said in fault
+
+
+def test_every_fault_of_a_part_is_in_one_answer() -> None:
+    stop = {"time": -1, "cost": "5", "failures": 1.0, "no_improvment": 3}
+    limits = {"time": "5 parsecs", "memory": 0, "cores": -1}
+    found = faults_of(study(name="a b", stop=stop, limits=limits, layer_trials=0))
+    assert len(found) == 9
+    for said in ("'a b'", "'time'", "'cost'", "'failures'", "'no_improvement'?", "parsecs"):
+        assert sum(said in fault for fault in found) == 1, (said, found)
+
+
+def test_half_of_a_surrogate_pair_in_json_is_rejected(tmp_path: Path) -> None:
+    file = tmp_path / "s.json"
+    text = json.dumps(study(objective={"command": ["run", "\U0001f600"]}))
+    file.write_text(text)
+    assert read_study(file).objective.argv == ("run", "\U0001f600")
+    file.write_text(text.replace("\\ude00", ""))
+    with pytest.raises(StudyError, match="half of a surrogate pair"):
+        read_study(file)
+
+
+def test_a_stored_study_may_have_what_an_earlier_version_took() -> None:
+    objective = {"command": ["run", ["{x}"]], "files": "", "prune_codes": False, "constraints": 0}
+    objective |= {"environment": {1: [2]}}
+    optional = dict.fromkeys(("forbidden", "initial", "secrets", "resources", "pruner"), False)
+    values = study(objective=objective, **optional) | {"tunables": [X | {"layer": 1}]}
+    values |= {"directions": ["maximize"]}
+    definition = define(values, Path(), stored=True)
+    assert definition.objective.argv == ("run", "['{x}']")
+    assert (definition.space.tunables[0].layer, definition.directions) == (1, {"value": "minimize"})
+    assert definition.source == values
