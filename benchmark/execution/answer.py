@@ -157,17 +157,17 @@ class InferenceTimes:
 def read_inference(outcome: Outcome) -> InferenceTimes:
     """The inference times that the worker had measured by the time it ended."""
     try:
-        told = read_object(outcome.folder / TIMING, _TIMING_BYTES)
-        if told is None:
+        timing = read_object(outcome.folder / TIMING, _TIMING_BYTES)
+        if timing is None:
             return InferenceTimes({}, None, outcome.afterwards)
-        since = float(told["since"])
-        found = {str(size): told["s_per_row"].get(str(size)) for size in BATCHES}
+        since = float(timing["since"])
+        found = {str(size): timing["s_per_row"].get(str(size)) for size in BATCHES}
     except (TaskFileError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
         return InferenceTimes({}, None, "Its times cannot be read.")
     times = {size: float(s) for size, s in found.items() if is_time(s)}
-    if is_time(told.get("total_s")):
-        return InferenceTimes(times, float(told["total_s"]), "")
-    cut = str(told.get("cut") or outcome.afterwards)
+    if is_time(timing.get("total_s")):
+        return InferenceTimes(times, float(timing["total_s"]), "")
+    cut = str(timing.get("cut") or outcome.afterwards)
     return InferenceTimes(times, max(0.0, outcome.gone - since), cut)
 
 

@@ -277,23 +277,23 @@ def _described(said: dict[str, Any], afterwards: str) -> tuple[dict[str, Any], l
         return {}, []
     if "description" not in said:
         return {}, [f"describe() did not return. {afterwards}".rstrip()]
-    told = said["description"]
-    if not isinstance(told, dict):
-        return {}, [f"describe() returned {told!r:.80}, not a dict."]
-    if "fault" in told:
-        return {}, [f"describe() failed: {told['fault']}."]
-    board = told.get("leaderboard")
+    description = said["description"]
+    if not isinstance(description, dict):
+        return {}, [f"describe() returned {description!r:.80}, not a dict."]
+    if "fault" in description:
+        return {}, [f"describe() failed: {description['fault']}."]
+    board = description.get("leaderboard")
     rows = [row for row in board if isinstance(row, dict)] if isinstance(board, list) else []
     found = {
-        "models": told.get("models") if type(told.get("models")) is int else None,
+        "models": description.get("models") if type(description.get("models")) is int else None,
         "leaderboard": rows[:_LEADERBOARD_ROWS] or None,
-        "objective": _text(told.get("objective")),
-        "version": _text(told.get("version")),
-        "trajectory": _trajectory(told.get("trajectory")),
+        "objective": _text(description.get("objective")),
+        "version": _text(description.get("version")),
+        "trajectory": _trajectory(description.get("trajectory")),
     }
-    odd = [name for name, value in found.items() if value is None and told.get(name)]
+    odd = [name for name, value in found.items() if value is None and description.get(name)]
     return found, [
-        f"describe() returned {name} {told[name]!r:.80}, which is unusable." for name in odd
+        f"describe() returned {name} {description[name]!r:.80}, which is unusable." for name in odd
     ]
 
 

@@ -57,6 +57,6 @@ def own_metric(conditions: Mapping[str, Any], problem_type: str) -> dict[str, An
 
 
 def built_in(conditions: Mapping[str, Any], problem_type: str) -> str:
-    """The built-in metric that a framework is told; the type's default beside an own one."""
+    """The built-in metric that a framework receives; the type's default beside an own one."""
     named = (conditions.get("metric") or {}).get(problem_type)
     return named if isinstance(named, str) and named else DEFAULT_METRIC[problem_type]

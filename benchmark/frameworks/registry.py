@@ -46,11 +46,11 @@ def scan(extra_paths: Iterable[str | Path] = (), *, installed: bool = True) -> S
         warnings += _add(path, found)
     for extension in extensions(FRAMEWORKS) if installed else ():
         try:
-            told = _add(extension.folder(), found)
+            more = _add(extension.folder(), found)
         except BenchmarkError as error:
             warnings.append(str(error))
         else:
-            warnings += [f"{extension}: {warning}" for warning in told]
+            warnings += [f"{extension}: {warning}" for warning in more]
     return Scan(found, tuple(warnings))
 
 

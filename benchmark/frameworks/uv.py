@@ -62,11 +62,13 @@ def clean_variables(environment: Mapping[str, str]) -> dict[str, str]:
 
 def _message(stderr: str) -> str:
     """uv's error and its last cause, without passwords."""
-    told = re.findall(r"^\W*(?:error|cause|Caused by): *(.+)$", stderr, flags=re.MULTILINE)
-    if not told:
-        told = re.findall(r"╰─▶ *(.+(?:\n {6,}\S.*)*)", stderr)[:1]
-    if not told:
-        told = [line.strip() for line in stderr.splitlines() if line.strip()][-1:]
-    because = re.findall(r"Because .+", told[-1]) if told else []
-    parts = [" ".join(part.split()).rstrip(" .:") for part in because or (*told[:1], *told[-1:])]
+    causes = re.findall(r"^\W*(?:error|cause|Caused by): *(.+)$", stderr, flags=re.MULTILINE)
+    if not causes:
+        causes = re.findall(r"╰─▶ *(.+(?:\n {6,}\S.*)*)", stderr)[:1]
+    if not causes:
+        causes = [line.strip() for line in stderr.splitlines() if line.strip()][-1:]
+    because = re.findall(r"Because .+", causes[-1]) if causes else []
+    parts = [
+        " ".join(part.split()).rstrip(" .:") for part in because or (*causes[:1], *causes[-1:])
+    ]
     return re.sub(r"://[^/@\s]+@", "://", ": ".join(dict.fromkeys(parts)))[:400]

@@ -101,9 +101,9 @@ def compile_results(run: Run, path: Path, keys: Collection[str] | None = None) -
             held.enter_context(_Part(piece, places, retired, path.parent, asked=asked))
             for piece in record_reader.pieces(run, places)
         ]
-        told = record_reader.folded(parts, _Part.filled)
+        counted = record_reader.folded(parts, _Part.filled)
         spans: dict[int, tuple[int, int, int]] = {}
-        for part, (_, numbers, _) in zip(parts, told, strict=True):
+        for part, (_, numbers, _) in zip(parts, counted, strict=True):
             spans.update(part.spans(numbers))
         try:
             with staged.open("wb") as file:
@@ -113,9 +113,9 @@ def compile_results(run: Run, path: Path, keys: Collection[str] | None = None) -
             staged.replace(path)
         finally:
             staged.unlink(missing_ok=True)
-    newer = {key: reason for _, _, found in told for key, reason in found.items()}
+    newer = {key: reason for _, _, found in counted for key, reason in found.items()}
     results.refuse_newer(newer, path)
-    return {result: sum(counts[result] for counts, _, _ in told) for result in RESULTS}
+    return {result: sum(counts[result] for counts, _, _ in counted) for result in RESULTS}
 
 
 def _retired(run: Run) -> dict[str, str]:

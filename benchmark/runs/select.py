@@ -40,27 +40,27 @@ class Ending:
 
 def endings(run: Run, tasks: Sequence[Task]) -> dict[str, Ending]:
     """The ending of each task that was started, by key; without an end it is `infrastructure`."""
-    told = results.outcomes(run, {task.key: task for task in tasks})
+    outcomes = results.outcomes(run, {task.key: task for task in tasks})
     lost = Ending(Cause.INFRASTRUCTURE, is_result=False)
-    return {key: Ending(r.cause, r.is_result) if r else lost for key, r in told}
+    return {key: Ending(r.cause, r.is_result) if r else lost for key, r in outcomes}
 
 
 def unfinished(
     run: Run, tasks: Sequence[Task], causes: frozenset[Cause] | None = None
 ) -> list[Task]:
     """The tasks without a result; with causes, those that ended so, results among them."""
-    told = endings(run, tasks)
+    ended = endings(run, tasks)
     none = Ending(None, is_result=False)
     if causes is None:
-        return [task for task in tasks if not told.get(task.key, none).is_result]
-    return [task for task in tasks if told.get(task.key, none).cause in causes]
+        return [task for task in tasks if not ended.get(task.key, none).is_result]
+    return [task for task in tasks if ended.get(task.key, none).cause in causes]
 
 
 def again(run: Run, tasks: Sequence[Task], causes: frozenset[Cause]) -> list[Task]:
     """The tasks that ended so, to be run again: results among them are set aside."""
-    told = endings(run, tasks)
-    wanted = [task for task in tasks if task.key in told and told[task.key].cause in causes]
-    results.set_aside(run, [task.key for task in wanted if told[task.key].is_result])
+    ended = endings(run, tasks)
+    wanted = [task for task in tasks if task.key in ended and ended[task.key].cause in causes]
+    results.set_aside(run, [task.key for task in wanted if ended[task.key].is_result])
     return wanted
 
 

@@ -84,16 +84,16 @@ def status(run: Run, tasks: Sequence[Task] | None = None) -> Status:
     retired, answers = _question(run)
     parts = record_reader.pieces(run, [task.key for task in chosen])
     counted = record_reader.folded(parts, partial(_counted, driven, retired))
-    for told in counted:
-        took += told["took"]
-        ran += told["ran"]
-        bill.update(told["bill"])
-        results_cost += told["results_cost"]
-        for name, counts in told["words"].items():
+    for part in counted:
+        took += part["took"]
+        ran += part["ran"]
+        bill.update(part["bill"])
+        results_cost += part["results_cost"]
+        for name, counts in part["words"].items():
             frameworks[name].update(counts)
             words.update(counts)
-    begun = set().union(*(told["begun"] for told in counted))
-    for key in (task.key for task in chosen if task.key in retired and task.key not in begun):
+    started = set().union(*(part["begun"] for part in counted))
+    for key in (task.key for task in chosen if task.key in retired and task.key not in started):
         words[str(results.Cause.RETIRED)] += 1
         frameworks[run.task(key).labels["framework"]][str(results.Cause.RETIRED)] += 1
     for name, number in wanted.items():

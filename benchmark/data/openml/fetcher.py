@@ -33,7 +33,7 @@ from benchmark.errors import DataError
 
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 20.0
-_TELL_EVERY = 1 << 18
+_REPORT_EVERY = 1 << 18
 
 
 class Fetcher:
@@ -50,7 +50,7 @@ class Fetcher:
         with ThreadPoolExecutor(self.request["parallel"]) as pool:
             list(pool.map(self._carry_out, self.request["jobs"]))
 
-    def tell(self, name: str, **event: Any) -> None:
+    def report(self, name: str, **event: Any) -> None:
         """Write one event; no event contains the key."""
         line = json.dumps({"name": name} | event)
         for secret in self.secrets():
@@ -66,7 +66,7 @@ class Fetcher:
 
     def _carry_out(self, job: dict[str, Any]) -> None:
         name = job["name"]
-        _received.begin(lambda number: self.tell(name, bytes=number))
+        _received.begin(lambda number: self.report(name, bytes=number))
         end = time.monotonic() + self.request["patience_s"]
         pause = _FIRST_PAUSE_S
         while True:
@@ -90,7 +90,7 @@ class Fetcher:
             time.sleep(max(wanted, asked))
             pause = min(2 * pause, _LONGEST_PAUSE_S)
         _received.end()
-        self.tell(name, **event)
+        self.report(name, **event)
 
     def _once(self, job: dict[str, Any]) -> dict[str, Any]:
         from benchmark.data.openml import source as openml_source
@@ -120,23 +120,23 @@ class Fetcher:
 class _Received(threading.local):
     """The bytes that this thread has received, reported regularly; and how long it waits."""
 
-    tell: Any = None
+    report: Any = None
     retry_after_s = 0.0
     number = 0
-    told = 0
+    reported = 0
 
-    def begin(self, tell: Any) -> None:
-        self.tell, self.number, self.told = tell, 0, 0
+    def begin(self, report: Any) -> None:
+        self.report, self.number, self.reported = report, 0, 0
 
     def add(self, number: int) -> None:
         self.number += number
-        if self.number - self.told >= _TELL_EVERY:
+        if self.number - self.reported >= _REPORT_EVERY:
             self.end()
 
     def end(self) -> None:
-        if self.tell and self.number > self.told:
-            self.told = self.number
-            self.tell(self.number)
+        if self.report and self.number > self.reported:
+            self.reported = self.number
+            self.report(self.number)
 
 
 _received = _Received()

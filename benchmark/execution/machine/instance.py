@@ -56,14 +56,14 @@ class Instance:
 
     def interruption(self) -> str | None:
         """When the machine will be taken away ("terminate at 2026-…"), if that is announced."""
-        told = self.get("meta-data/spot/instance-action")
-        if told is None:
+        notice_text = self.get("meta-data/spot/instance-action")
+        if notice_text is None:
             return None
         try:
-            notice = json.loads(told)
+            notice = json.loads(notice_text)
             return f"{notice['action']} at {notice['time']}"
         except (ValueError, KeyError, TypeError):
-            return told[:100]
+            return notice_text[:100]
 
     def get(self, path: str) -> str | None:
         """What lies at a path; None where nothing does, or the service does not answer."""

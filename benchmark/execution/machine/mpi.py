@@ -55,8 +55,8 @@ def launcher(ranks: Ranks, variables: Mapping[str, str]) -> list[str]:
 def _mpirun(ranks: Ranks, hosts: list[str]) -> list[str]:
     per_node = ranks.ranks_per_node
     total = str(ranks.nodes * per_node)
-    told = subprocess.run(["mpirun", "--version"], capture_output=True, text=True, check=False)
-    if "Open MPI" not in told.stdout:  # MPICH and what descends from it
+    version = subprocess.run(["mpirun", "--version"], capture_output=True, text=True, check=False)
+    if "Open MPI" not in version.stdout:  # MPICH and what descends from it
         return [
             "mpirun",
             "-n",

@@ -7,7 +7,7 @@ The rule. A batch is rows of the test frame, drawn with replacement (seeded), in
 kept. One call with one row warms up. Then each size gets up to 5 calls, a new batch each, and no
 more once they have taken 30 ms; its time is their median. All together may take 2 % of the hard
 limit, 10 s at most, and half of what is left before it: a size that would not fit is left out,
-with the larger ones. How long it would take is told from the line through the last two sizes, and
+with the larger ones. Its time is expected on the line through the last two sizes, and
 before there are two from the predictions of the whole test frame. The warm-up is tried if these
 would fit into half of the time left, and counts as the time of one row if no other call fits.
 """

@@ -124,9 +124,9 @@ class Keeper:
         self.abandoned = True
 
     def _heed_sigterm(self) -> None:
-        """Give up when told to end, unless it is the task that says so."""
-        told = signal.sigtimedwait([signal.SIGTERM], 0) if _KNOWS_SENDERS else None
-        if told and told.si_pid not in trees.descendants(os.getpid()):
+        """Give up when asked to end, unless it is the task that says so."""
+        signal_info = signal.sigtimedwait([signal.SIGTERM], 0) if _KNOWS_SENDERS else None
+        if signal_info and signal_info.si_pid not in trees.descendants(os.getpid()):
             self.abandoned = True
 
     def _seek_sender(self, ended: Ended) -> None:
@@ -257,9 +257,9 @@ class Keeper:
             if self.abandoned or self.timed_out or self.out_of_memory:
                 return Ended(None, None)
 
-    def _ended(self, pid: int, status: int, told: bool) -> Optional[Ended]:
+    def _ended(self, pid: int, status: int, terminated: bool) -> Optional[Ended]:
         if self.namespace:
-            if not told:
+            if not terminated:
                 return None
             text = os.read(status, 64)
             if text:

@@ -28,5 +28,5 @@ def complaint(statuses):
     counts = Counter(statuses)
     if any(map(succeeded, counts)):
         return None
-    told = ", ".join(f"{count} {status.lower()}" for status, count in counts.items())
-    return f"no inner run of auto-sklearn succeeded ({told or 'none ended'})"
+    statuses = ", ".join(f"{count} {status.lower()}" for status, count in counts.items())
+    return f"no inner run of auto-sklearn succeeded ({statuses or 'none ended'})"

@@ -62,5 +62,5 @@ def _version(path):
         )
     except (OSError, subprocess.SubprocessError):
         return None
-    told = re.search(r'version "(?:1\.)?(\d+)', done.stderr + done.stdout)
-    return int(told.group(1)) if told else None
+    version = re.search(r'version "(?:1\.)?(\d+)', done.stderr + done.stdout)
+    return int(version.group(1)) if version else None

@@ -97,8 +97,8 @@ def predict(model, frame, problem):
         table = model.automl.predict_proba(data)
     except AttributeError:
         # A pipeline may end in a classifier that has none.
-        told = model.labels.answer(answer, np.zeros((len(data), 0)))
-        return {"predictions": told["predictions"], "probabilities": None, "classes": None}
+        labels = model.labels.answer(answer, np.zeros((len(data), 0)))
+        return {"predictions": labels["predictions"], "probabilities": None, "classes": None}
     return model.labels.answer(answer, table, model.automl.classes_)
 
 
