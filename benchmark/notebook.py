@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING, Any
 
+from benchmark.files.numbers import plain_number
 from benchmark.files.safe_text import for_terminal
 from benchmark.templates import macros
 
@@ -52,7 +53,7 @@ def counted(counts: Mapping[str, int]) -> str:
 
 def number(value: Any) -> str:
     """A number to six digits; anything else as text."""
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    return plain_number(value)
 
 
 def line(text: str) -> Markup:

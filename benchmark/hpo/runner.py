@@ -255,7 +255,10 @@ class HPORunner:
         for note in (*study.notes, *study.definition.warnings):
             trial_line.show(f"warning: {note}", logging.WARNING)
         definition = study.definition
-        on_record = self._on_record or (lambda r: trial_line.show(trial_line.line(r, definition)))
+        store = study.run.store
+        on_record = self._on_record or (
+            lambda record: trial_line.show(trial_line.line(record, definition, store))
+        )
         if self._callbacks:
             on_record = self._calling(study, on_record)
         tuned = launch.drive(study, config, method, on_record)

@@ -108,6 +108,10 @@ class Store:
         # get_many's threads, and how many objects each reads at a time.
         self._readers, self._at_once = _PARALLEL, 1
 
+    def place_of(self, path: str) -> str:
+        """Where a user can open an object: its URL."""
+        return f"{self.url.removesuffix('/')}/{path}"
+
     def get(self, path: str) -> bytes | None:
         """The object's bytes, or None if there is no such object."""
         import obstore

@@ -53,7 +53,7 @@ def test_a_bar_with_the_best_so_far(study: Study, monkeypatch: pytest.MonkeyPatc
     assert "0/4 2 running" in shown
     assert "3/4 best 3 (trial 0), 1 running" in shown
     assert "trial 0: success: value 3 [x=0.123457]" in shown
-    assert "trial 2: failed: framework: [bold]Exit code 3. []" in shown
+    assert "trial 2: failed: [bold]Exit code 3. []" in shown
 
 
 def test_a_line_each_in_a_log(study: Study, capsys: pytest.CaptureFixture[str]) -> None:

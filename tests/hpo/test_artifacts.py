@@ -45,7 +45,10 @@ def test_files_of_a_trial_are_kept_and_shown(
     assert record.labels["artifacts"] == [{"name": "plots/a b.txt", "bytes": 4, "path": path}]
     assert record.labels["artifacts_left_out"] == ["l.txt is a link"]
     shown = lines(study.run, study.definition)
-    assert shown[-2:] == [f"  artifact: {path} (4 bytes)", "  not kept: l.txt is a link"]
+    assert shown[-2:] == [
+        f"  artifact: {folder_store.url}/{path} (4 bytes)",
+        "  not kept: l.txt is a link",
+    ]
     html = write_report(study.run, study.definition, tmp_path / "report").read_text()
     assert '<a href="artifacts/0/0001/plots/a%2520b.txt">' in html
     copied = tmp_path / "report/artifacts/0/0001/plots/a%20b.txt"

@@ -102,6 +102,21 @@ def test_a_streak_of_failures_warns_and_stops_at_any_time() -> None:
     assert (progress.warning, progress.why_stop(stop)) == (None, None)
 
 
+def test_failures_between_successes_warn_at_half() -> None:
+    progress, warned = Progress({"value": "minimize"}), {}
+    for number in range(45):
+        # Half fails until 30, then nothing does.
+        status = "failure" if number % 2 and number < 30 else "success"
+        cause = Cause.FRAMEWORK if status == "failure" else None
+        progress.add(record(number, status, cause=cause, message="no heap." if cause else ""))
+        if progress.warning:
+            warned[number] = progress.warning
+        assert progress.why_stop(Stop(failure_streak=2)) is None
+    assert list(warned) == [9, 19]
+    assert warned[9].startswith("5 of the last 10 trials failed, one with: no heap. They are no ")
+    assert warned[19].startswith("10 of the last 20 trials failed")
+
+
 def test_a_streak_counts_over_drives(
     folder_store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

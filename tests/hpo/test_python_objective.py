@@ -130,7 +130,7 @@ def test_an_open_study_learns_the_point(
     assert (trial.params, type(trial.params["c"])) == (kept["params"], type(c))
     assert trial.intermediate_values == {1: x, 2: x / 2}
     assert trial.user_attrs["device"] == "gpu"
-    assert f"x={x:.6g} c={c}" in trial_line.line(record, study.definition)
+    assert f"x={x:.6g} c={c}" in trial_line.line(record, study.definition, study.run.store)
     (row,) = csv.DictReader(io.StringIO(export.table([record], study.definition)))
     assert (row["x"], row["n"], row["size"], row["device"]) == (str(x), "2", "12.0", "gpu")
     assert json.loads(row["steps"]) == kept["intermediate"]
@@ -288,7 +288,9 @@ def test_choices_of_an_open_study_are_shown_apart(folder_store: Store, tmp_path:
     )
     labels = [{"params": {"c": one}, "distributions": {"c": text}} for one in choices]
     records = [Record(str(n), "prune", labels=one) for n, one in enumerate(labels)]
-    lines = [trial_line.line(record, definition).partition("[")[2] for record in records]
+    lines = [
+        trial_line.line(record, definition, folder_store).partition("[")[2] for record in records
+    ]
     assert lines == ["c=1]", 'c="1"]', "c=null]", 'c="None"]', "c=True]", "c=x]"]
     cells = [row["c"] for row in csv.DictReader(io.StringIO(export.table(records, definition)))]
     assert cells == ["1", '"1"', "null", "None", "true", "x"]
@@ -315,7 +317,9 @@ def test_a_constraint_that_the_objective_sets_holds(
     study, record = of_open(tmp_path, folder_store, monkeypatch, end)
     assert record.labels["constraints"] == [record.labels["params"]["x"] + 3, -1]
     assert export.best_of([record], study.definition) == []
-    assert "(infeasible: constraint 1)" in trial_line.line(record, study.definition)
+    assert "(infeasible: constraint 1)" in trial_line.line(
+        record, study.definition, study.run.store
+    )
     assert study.tell(record)
     (trial,) = study.optimizer.trials()
     assert list(trial.constraints.values()) == record.labels["constraints"]

@@ -109,7 +109,7 @@ def test_a_warm_up_ends_after_its_time(
     record = first(objective)
     (facts,) = record.labels["warm_ups"]
     assert (record.status, facts["steady"]) == ("success", steady)
-    line = trial_line.line(record, define(declared(objective), tmp_path))
+    line = trial_line.ending(record, define(declared(objective), tmp_path))
     assert ("before warm_up was steady" in line) == noted
 
 
@@ -179,7 +179,7 @@ def test_a_service_that_answers_before_prepare_is_noted(
         running.kill()
         running.wait()
     assert record.status == "success", record.message
-    line = trial_line.line(record, define(declared(objective), tmp_path))
+    line = trial_line.ending(record, define(declared(objective), tmp_path))
     assert ("wait_ready was met before prepare ran" in line) == before
 
 

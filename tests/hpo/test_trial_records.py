@@ -16,7 +16,7 @@ from benchmark.hpo.spec.study_file import StudyError, define
 from benchmark.hpo.study.study import Study
 from benchmark.hpo.trials.evaluation import TrialEvaluation
 from benchmark.records.results import Cause, Record
-from benchmark.store import Store
+from benchmark.store import Store, open_store
 
 THREADS = {"name": "threads", "value_type": "integer", "lower_bound": 8, "upper_bound": 8}
 
@@ -98,6 +98,19 @@ def test_constraints_are_the_medians_of_the_repeats(folder_store: Store, tmp_pat
     assert not export.is_feasible(record)
 
 
+def test_a_log_is_named_as_it_can_be_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = "studies/s/logs/fail/2/1.log"
+    assert open_store("runs").place_of(path) == f"runs/{path}"
+    assert open_store("memory://").place_of(path) == f"memory://{path}"
+    (tmp_path / "elsewhere").mkdir()
+    store = open_store("runs")
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert store.place_of(path) == f"{tmp_path}/runs/{path}"
+
+
 def test_a_trial_says_how_it_ended_and_where_its_log_is(
     folder_store: Store, tmp_path: Path
 ) -> None:
@@ -111,14 +124,18 @@ def test_a_trial_says_how_it_ended_and_where_its_log_is(
         Record("3", "failure", Cause.DATA, "Gone."),
         Record("4", "failure", Cause.INTERRUPTED, "Killed."),
         Record("5", "prune", message="Too slow."),
+        Record("6", "failure", Cause.TIMEOUT, "It was ended at the hard limit of 20 s."),
+        Record("7", "failure", Cause.MEMORY, "It took more than its 30 MB."),
     ]
-    assert [trial_line.line(record, study.definition) for record in records] == [
+    assert [trial_line.line(record, study.definition, folder_store) for record in records] == [
         "trial 0: success: value 3 (infeasible: p99 <= 20 ms (p99 30.25 ms)) []",
         "trial 1: success: value 4 []",
-        "trial 2: failed: framework: Exit code 3. Log: logs/fail/2/1.log []",
+        f"trial 2: failed: Exit code 3. Log: {folder_store.url}/logs/fail/2/1.log []",
         "trial 3: not run: data: Gone. []",
         "trial 4: interrupted: Killed. []",
         "trial 5: pruned: Too slow. []",
+        "trial 6: timed out: It was ended at the hard limit of 20 s. []",
+        "trial 7: out of memory: It took more than its 30 MB. []",
     ]
     assert trial_line.counts(records[:3], study.definition) == (
         f"2 of {study.definition.trials} trials (+1 imported): 2 successes (1 infeasible), "
@@ -174,7 +191,9 @@ def test_choices_with_one_text_are_shown_apart(folder_store: Store, tmp_path: Pa
     c = {"name": "c", "value_type": "categorical", "choices": [1, "1", True, "x"]}
     study = study_of(folder_store, tmp_path, {"command": ["true"]}, tunables=[c])
     shown = [
-        trial_line.line(Record("0", "prune", labels={"params": {"c": choice}}), study.definition)
+        trial_line.line(
+            Record("0", "prune", labels={"params": {"c": choice}}), study.definition, folder_store
+        )
         for choice in c["choices"]
     ]
     assert [line.partition("[")[2] for line in shown] == ["c=1]", 'c="1"]', "c=True]", "c=x]"]

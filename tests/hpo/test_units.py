@@ -227,7 +227,7 @@ def test_attributes_of_a_python_objective_have_declared_units(
     with Runner(begun.run) as runner:
         record = runner.execute(begun.ask()[0])
     assert record.status == "success", record.message
-    line = trial_line.line(record, begun.definition)
+    line = trial_line.line(record, begun.definition, folder_store)
     assert (shown in line) == (constraint == "fit_time <= 20 ms")
 
 

@@ -13,6 +13,8 @@ import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from benchmark.files.numbers import plain_number
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -33,12 +35,18 @@ DASH, INFINITE = "\u2013", "∞"
 _NOTHING = "nothing"
 
 
+PLAIN = "plain"
+"""The form of values that keep six digits and have no exponent where that is readable."""
+
+
 def number(value: Any, form: str = ".4g") -> str:
     """A number as figures, reports and tables show it: a dash if missing, a sign if infinite."""
     if value is None or pd.isna(value):
         return DASH
     if isinstance(value, float | np.floating) and np.isinf(value):
         return f"-{INFINITE}" if value < 0 else INFINITE
+    if form == PLAIN:
+        return plain_number(float(value))
     # A column of whole numbers with a missing one holds floats.
     return format(int(value) if form.endswith("d") else value, form)
 

@@ -11,11 +11,12 @@ from benchmark.cli.output import agreed, notice, report, width
 from benchmark.cli.progress import counted
 from benchmark.cli.session import loaded_configuration, stored_studies
 from benchmark.errors import AbsentStoreError, BenchmarkError
+from benchmark.files.numbers import plain_number
 from benchmark.hpo.driver import control, study_list
 from benchmark.hpo.objectives.artifacts_key import KEPT, LEFT_OUT
 from benchmark.hpo.objectives.objective import told_apart
 from benchmark.hpo.report import export
-from benchmark.hpo.report.trial_line import counts, short
+from benchmark.hpo.report.trial_line import counts
 from benchmark.hpo.report.verdict import known
 from benchmark.hpo.spec.stop_rules import EMPTY, without_numbers
 from benchmark.store import Store, open_store
@@ -285,18 +286,19 @@ def lines(run: Run, definition: StudyDefinition) -> list[str]:
     choices = export.choices(asked, definition)
     for one in state["best"]:
         values = zip(definition.directions, one["values"], strict=True)
-        shown = ", ".join(f"{name} {value:.6g}" for name, value in values)
+        shown = ", ".join(f"{name} {plain_number(value)}" for name, value in values)
         fresh = [value for value in one.get(export.FRESH, ()) if value is not None]
         if fresh:
-            shown += f" (run again: {', '.join(f'{value:.6g}' for value in fresh)})"
+            shown += f" (run again: {', '.join(plain_number(value) for value in fresh)})"
         found.append(f"best: trial {one['trial']}: {shown}")
         units = {name: f" {unit.name}" for name, unit in definition.space.units.items()}
-        found += [
-            f"  {name} = {told_apart(value, choices.get(name, ()), short)}{units.get(name, '')}"
-            for name, value in one["params"].items()
-        ]
+        for name, value in one["params"].items():
+            text = told_apart(value, choices.get(name, ()), plain_number)
+            found.append(f"  {name} = {text}{units.get(name, '')}")
         kept = one.get(KEPT, ())
-        found += [f"  artifact: {file['path']} ({_kilobytes(file['bytes'])})" for file in kept]
+        for file in kept:
+            place = run.store.place_of(file["path"])
+            found.append(f"  artifact: {place} ({_kilobytes(file['bytes'])})")
         found += [f"  not kept: {why}" for why in one.get(LEFT_OUT, ())]
     return found
 

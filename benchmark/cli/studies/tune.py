@@ -14,6 +14,7 @@ from benchmark.cli.session import loaded_configuration, stored_studies
 from benchmark.cli.studies.studies import facts, lines
 from benchmark.config.extras import program
 from benchmark.errors import BenchmarkError
+from benchmark.files.numbers import plain_number
 from benchmark.hpo.driver import launch, worker
 from benchmark.hpo.driver.deployment import in_namespace, is_deployed
 from benchmark.hpo.driver.study_list import study_file
@@ -191,6 +192,7 @@ class TrialProgress(Bar):
 
     def __init__(self, study: Study, parallel: int) -> None:
         self._definition = study.definition
+        self._store = study.run.store
         self._parallel = parallel
         records = export.trial_records(study.run)
         self._best = export.best_of(records, study.definition)
@@ -199,13 +201,16 @@ class TrialProgress(Bar):
 
     def add(self, record: Record) -> None:
         self._best = export.best_of([*self._best, record], self._definition)
-        self._advance(line(record, self._definition) if is_shown(logging.INFO) else None)
+        self._advance(
+            line(record, self._definition, self._store) if is_shown(logging.INFO) else None
+        )
 
     def _state(self) -> str:
         running = f"{min(self._total - self._done, self._parallel)} running"
         if len(self._definition.directions) > 1:
             return f"{len(self._best)} on the Pareto front, {running}"
-        best = [f"best {one.labels['values'][0]:.6g} (trial {one.task})" for one in self._best]
+        found = [(plain_number(one.labels["values"][0]), one.task) for one in self._best]
+        best = [f"best {value} (trial {number})" for value, number in found]
         return ", ".join([*best, running])
 
 

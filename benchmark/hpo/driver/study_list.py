@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.errors import BenchmarkError
+from benchmark.files.numbers import plain_number
 from benchmark.hpo.driver import control
 from benchmark.hpo.driver.worker import living
 from benchmark.hpo.report import export
@@ -97,7 +98,8 @@ def _cells(one: dict[str, Any]) -> tuple[str, ...]:
     if "fault" in one:
         return one["study"], "", "unreadable", "", "", one["fault"]
     values = one["best"] or []
-    best = ", ".join(f"{n} {v:.6g}" for n, v in zip(one["directions"], values, strict=False))
+    named = zip(one["directions"], values, strict=False)
+    best = ", ".join(f"{name} {plain_number(value)}" for name, value in named)
     best = best or ("none feasible" if one["infeasible"] else "-")
     last = (one["last"] or one["begun"] or "")[:16].replace("T", " ")
     objective = " ".join(one["objective"].split())

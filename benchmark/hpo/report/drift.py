@@ -6,6 +6,7 @@ import itertools
 import statistics
 from typing import TYPE_CHECKING
 
+from benchmark.files.numbers import plain_number
 from benchmark.hpo.report import export
 from benchmark.hpo.report.repeats import (
     CONFIRM,
@@ -43,8 +44,9 @@ def drift(records: Iterable[Record], definition: StudyDefinition) -> str | None:
         return None
     name = next(iter(definition.directions))
     return (
-        f"The default ran {len(values)} times: {name} {values[0]:g} at first, {values[-1]:g} at "
-        f"last, median {statistics.median(values):g}, spread {statistics.stdev(values):g}."
+        f"The default ran {len(values)} times: {name} {plain_number(values[0])} at first, "
+        f"{plain_number(values[-1])} at last, median {plain_number(statistics.median(values))}, "
+        f"spread {plain_number(statistics.stdev(values))}."
     )
 
 

@@ -13,6 +13,7 @@ import statistics
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from benchmark.files.numbers import plain_number
 from benchmark.files.safe_text import plain_text, safe_row
 from benchmark.hpo.objectives.artifacts_key import KEPT, LEFT_OUT
 from benchmark.hpo.objectives.objective import told_apart
@@ -105,12 +106,12 @@ def infeasible(record: Record, definition: StudyDefinition) -> str:
 def _in_unit_of(rule: str, number: float, declared: Unit | None) -> str:
     """A measured number with its declared unit, or else in the unit of the constraint's limit."""
     if declared is not None:
-        return f"{number:.6g} {declared.name}"
+        return f"{plain_number(number)} {declared.name}"
     limit = _LIMIT.fullmatch(rule)
     wanted = unit_of(limit[1]) if limit else None
     if wanted is None or not wanted.base:
-        return f"{number:.6g}"
-    return f"{from_base(number, wanted):.6g} {wanted.name}"
+        return plain_number(number)
+    return f"{plain_number(float(from_base(number, wanted)))} {wanted.name}"
 
 
 def state(record: Record) -> str:

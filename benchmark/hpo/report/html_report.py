@@ -12,7 +12,7 @@ from urllib.parse import quote
 import pandas as pd
 
 from benchmark.analysis.figures.saving import save
-from benchmark.analysis.figures.style import number
+from benchmark.analysis.figures.style import PLAIN, number
 from benchmark.analysis.report.html import table
 from benchmark.analysis.report.page import facts_line, figures, page, write_page
 from benchmark.hpo.objectives.artifacts_key import KEPT, LEFT_OUT
@@ -91,12 +91,17 @@ def _first(trials: Trials, best: Record) -> dict[str, Any]:
         base = start.labels["values"][0]
         gain = f", {(value - base) / abs(base):+.1%}" if base else ""
         broken = not export.is_feasible(start)
-        default = {"trial": start.task, "value": number(base), "gain": gain, "broken": broken}
+        default = {
+            "trial": start.task,
+            "value": number(base, PLAIN),
+            "gain": gain,
+            "broken": broken,
+        }
     return {
         "trial": best.task,
         "name": next(iter(trials.directions)),
-        "value": number(value),
-        "again": ["failed" if value is None else number(value) for value in fresh],
+        "value": number(value, PLAIN),
+        "again": ["failed" if value is None else number(value, PLAIN) for value in fresh],
         "default": default,
     }
 
@@ -204,4 +209,4 @@ def _rows(trials: Trials, records: list[Record]) -> pd.DataFrame:
 
 def _formats(trials: Trials) -> dict[str, str]:
     values = columns(trials.directions, ()).directions.values()
-    return {"trial": "d", "seconds": ".3g", **dict.fromkeys(values, ".6g")}
+    return {"trial": "d", "seconds": ".3g", **dict.fromkeys(values, PLAIN)}

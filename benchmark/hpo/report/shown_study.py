@@ -37,9 +37,8 @@ class ShownStudy(Shown):
             return f"{len(front)} on the Pareto front"
         best = export.configuration(front[0])
         params = ", ".join(f"{name}={number(value)}" for name, value in best["params"].items())
-        return (
-            f"best {next(iter(self.definition.directions))} {best['values'][0]:.6g} with {params}"
-        )
+        value = number(best["values"][0])
+        return f"best {next(iter(self.definition.directions))} {value} with {params}"
 
     def _html(self) -> list[Markup]:
         """How the trials ended, the best ones, and the history of all."""

@@ -6,53 +6,56 @@ import contextlib
 import logging
 import sys
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from benchmark.files.numbers import plain_number
 from benchmark.files.safe_text import for_terminal
 from benchmark.hpo.objectives.objective import STILL_PRINTING, told_apart
 from benchmark.hpo.objectives.readiness import READY_BEFORE
 from benchmark.hpo.objectives.warm_up import WARM_UPS
 from benchmark.hpo.report import export
 from benchmark.hpo.report.log_levels import is_shown
+from benchmark.records.results import Cause
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from benchmark.hpo.spec.study_file import StudyDefinition
     from benchmark.records.results import Record
+    from benchmark.store import Store
 
 
-def line(record: Record, definition: StudyDefinition) -> str:
+_ENDS = {Cause.FRAMEWORK: "failed", Cause.TIMEOUT: "timed out", Cause.MEMORY: "out of memory"}
+
+
+def line(record: Record, definition: StudyDefinition, store: Store) -> str:
     """A trial in a line: number, outcome, measurement or reason, log of a failure; its point last,
     where scripts look for it.
     """
     choices = export.choices([record], definition)
     params = " ".join(
-        f"{name}={told_apart(value, choices.get(name, ()), short)}"
+        f"{name}={told_apart(value, choices.get(name, ()), plain_number)}"
         for name, value in (record.labels.get("params") or {}).items()
     )
-    log = f" Log: {record.log}" if record.cause and record.log else ""
+    log = f" Log: {store.place_of(record.log)}" if record.cause and record.log else ""
     return f"trial {record.task}: {_ended(record)}: {ending(record, definition)}{log} [{params}]"
-
-
-def short(value: Any) -> str:
-    """A value on the terminal, a float to six digits; `studies best` prints all of them."""
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _ended(record: Record) -> str:
     if record.cause is None:
         return "pruned" if record.status == "prune" else record.status
+    if record.cause in _ENDS:
+        return _ENDS[record.cause]  # of what a trial runs, the message says what failed
     if record.cause == record.outcome:
         return str(record.cause)
-    return f"{'failed' if record.is_result else record.outcome}: {record.cause}"
+    return f"{record.outcome}: {record.cause}"
 
 
 def ending(record: Record, definition: StudyDefinition) -> str:
     """The measured values, or the reason why there are none."""
     if record.status != "success":
         return record.message
-    values = [f"{name} {record.metrics[name]:g}" for name in definition.directions]
+    values = [f"{name} {plain_number(record.metrics[name])}" for name in definition.directions]
     broken = export.infeasible(record, definition)
     notes = [f"infeasible: {broken}"] if broken else []
     if any(one["steady"] is False for one in record.labels.get(WARM_UPS) or ()):

@@ -17,6 +17,7 @@ import math
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from benchmark.files.numbers import plain_number
 from benchmark.hpo.report import export
 from benchmark.hpo.report.repeats import BEST, DEFAULT, FEWEST, MOST, confirmed_trial, repeat_key
 from benchmark.hpo.space.search_space import identity
@@ -84,10 +85,12 @@ class Verdict:
         if self.difference is not None:
             ends = "no interval with so few pairs"
             if self.low is not None:
-                ends = f"95 % interval {self.low:+.6g} to {self.high:+.6g}"
+                ends = "95 % interval {} to {}".format(
+                    *(plain_number(end, "+") for end in (self.low, self.high))
+                )
             parts.append(
-                f"Best {self.best:.6g}, default {self.default:.6g}, difference "
-                f"{self.difference:+.6g} ({ends})."
+                f"Best {plain_number(self.best)}, default {plain_number(self.default)}, difference "
+                f"{plain_number(self.difference, '+')} ({ends})."
             )
         if self.gain is not None and self.gain_measured:
             ends = ""

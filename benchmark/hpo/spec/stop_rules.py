@@ -8,7 +8,8 @@ may improve the best one, by a model of them (samplers/regret.py).
 `cost` is the sum of what the objective's expression `cost` gives for each trial. `failures` of the
 same message at the start, without one trial that measured something, are a mistake in the study and
 no bad points. `failure_streak` is how many trials may fail one after the other, at any time and
-whatever their messages; a long one is warned of in any case. Imported trials count for `target`,
+whatever their messages; a long one is warned of in any case, and so is half of the latest trials
+that fail between successes. Imported trials count for `target`,
 `regret` and as the best to improve on, but as none of the trials that improve nothing or fail.
 """
 
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import bisect
 import re
+from collections import deque
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
@@ -24,6 +26,7 @@ from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from benchmark.files.declared import Declared
+from benchmark.files.numbers import plain_number
 from benchmark.files.value_faults import OWN
 from benchmark.hpo.objectives.metrics.measured_values import finite_number
 from benchmark.hpo.objectives.warm_up import share
@@ -47,6 +50,8 @@ IMPORTED = "imported"
 FAILURES = 5
 # Warned of when it is so long, twice, four times, and so on.
 STREAK = 10
+# Of so many latest trials, at least STREAK, half may fail before that is warned of.
+_WINDOW = 20
 
 
 def _bound(value: Any) -> Any:
@@ -93,8 +98,9 @@ class Stop(Declared):
         if found > limit:
             return None
         return (
-            f"More trials can improve the best value, {bound.best:g}, by {found:.3g} at most (a "
-            f"bound on the regret, with probability 0.9), and 'regret' is {limit:.3g}."
+            f"More trials can improve the best value, {plain_number(bound.best)}, by "
+            f"{_rounded(found)} at most (a bound on the regret, with probability 0.9), and "
+            f"'regret' is {_rounded(limit)}."
         )
 
 
@@ -187,6 +193,11 @@ class Progress:
     feasible: list[Record] = field(default_factory=list)
     _spans: list[tuple[float, float]] = field(default_factory=list)
     _seen: set[str] = field(default_factory=set)
+    _recent: deque[bool] = field(default_factory=lambda: deque(maxlen=_WINDOW))
+    _failed_with: str = ""
+    _quiet_until: int = 0
+    warning: str | None = None
+    """What should be printed after the last trial, in a sentence."""
 
     def add(self, record: Record) -> None:
         """Another trial has ended."""
@@ -209,6 +220,11 @@ class Progress:
         self.cost += record.labels.get("cost") or 0.0
         self.message = record.message
         self.streak = self.streak + 1 if measured_nothing(record) else 0
+        self._recent.append(self.streak > 0)
+        self._failed_with = record.message.rstrip(".") if self.streak else self._failed_with
+        self.warning = self._streak_warning() or self._share_warning()
+        if self.warning:
+            self._quiet_until = 2 * self.told
         if record.begun and record.ended:
             times = (datetime.fromisoformat(text) for text in (record.begun, record.ended))
             begun, ended = (moment.timestamp() for moment in times)
@@ -227,8 +243,7 @@ class Progress:
         self._spans[first:last] = [(begun, ended)]
         self.busy_s += ended - begun
 
-    @property
-    def warning(self) -> str | None:
+    def _streak_warning(self) -> str | None:
         """A long streak of failures in a sentence, as often as it has doubled."""
         times, rest = divmod(self.streak, STREAK)
         if rest or times.bit_count() != 1:
@@ -238,19 +253,31 @@ class Progress:
             "stop: {failure_streak: N} ends a study after N failures in a row."
         )
 
+    def _share_warning(self) -> str | None:
+        """That half of the latest trials failed with successes between, at doubled distances."""
+        count, failed = len(self._recent), sum(self._recent)
+        is_often = count >= STREAK and 2 * failed >= count and self.streak < STREAK // 2
+        if not is_often or self.told < self._quiet_until:
+            return None
+        return (
+            f"{failed} of the last {count} trials failed, one with: {self._failed_with}. They are "
+            "no streak, so 'stop' does not end the study; if it is a region that fails, narrow the "
+            "bounds or declare it in 'forbidden'."
+        )
+
     def why_stop(self, stop: Stop) -> str | None:
         """Why no more trials should begin, in a sentence."""
         if stop.time_s is not None and self.busy_s >= stop.time_s:
             return f"Its {stop.time_s:g} s are used up."
         if stop.cost is not None and self.cost >= stop.cost:
-            return f"Its cost has reached {self.cost:g} of {stop.cost:g}."
+            return f"Its cost has reached {plain_number(self.cost)} of {plain_number(stop.cost)}."
         if stop.failure_streak is not None and self.streak >= stop.failure_streak:
             return (
                 f"The last {self.streak} trials failed, the last one with: "
                 f"{self.message.rstrip('.')}."
             )
         if stop.target is not None and self._reaches(stop.target):
-            return f"The target of {stop.target:g} is reached."
+            return f"The target of {plain_number(stop.target)} is reached."
         without = self.told - self.improved
         if stop.no_improvement is not None and without >= stop.no_improvement:
             return f"The last {without} trials brought no improvement."

@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from benchmark.files.numbers import plain_number
 from benchmark.hpo.objectives.metrics.csv_rows import plain_name
 from benchmark.hpo.objectives.metrics.measuring import BARE, MeasureError
 from benchmark.hpo.space.expressions import ExpressionError, same
@@ -229,8 +230,8 @@ def two_meanings(
 ) -> str:
     """What a sentence about a name lacks that a tunable and a metric have: sentences, or none."""
     return "".join(
-        f" '{name}' is {params[name]!r} as a tunable and was measured as {metrics[name]:g}; give "
-        "one of the two another name."
+        f" '{name}' is {params[name]!r} as a tunable and was measured as "
+        f"{plain_number(metrics[name])}; give one of the two another name."
         for name in sorted(unclear)
         if f"'{name}'" in said
     )

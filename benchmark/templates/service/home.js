@@ -21,6 +21,8 @@ async function call(path, method = "GET", known = "") {
   return answer;
 }
 
+// As files/numbers.py: six digits, and none before the point cut.
+const plain = v => Math.abs(v) >= 1e6 && Math.abs(v) < 1e9 ? Math.round(v) : Number(v.toPrecision(6));
 function cell(row, text, kind, name) {
   const made = row.insertCell();
   if (kind) made.className = kind;
@@ -85,7 +87,7 @@ function made(one) {
   cell(row, one.failures, "number", "Failed");
   cell(row, one.pruned, "number", "Pruned");
   cell(row, one.appended, "number", "Imported");
-  cell(row, one.best ? one.best.values.map(v => v === null ? "–" : Number(v.toPrecision(6))).join(", ") : "–", "number", "Best");
+  cell(row, one.best ? one.best.values.map(v => v === null ? "–" : plain(v)).join(", ") : "–", "number", "Best");
   cell(row, one.algorithm);
   const verbs = row.insertCell();
   verbs.className = "verbs";

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmark.analysis.figures import style
+from benchmark.files.numbers import plain_number
 from benchmark.hpo.report.figures.trials import many
 
 if TYPE_CHECKING:
@@ -185,7 +186,7 @@ def _ends(places: NDArray[np.float64], axis: Axis) -> list[tuple[float, str]]:
         reach = (high - low) or 1.0
         tried = sorted({int(place) for place in places if not np.isnan(place)})
         return [((place - low) / reach, axis.choices[place][:12]) for place in tried]
-    return [(0.0, f"{low:g}"), (1.0, f"{high:g}")]
+    return [(0.0, plain_number(low)), (1.0, plain_number(high))]
 
 
 def _shades(values: NDArray[np.float64]) -> Any:

@@ -1,0 +1,22 @@
+"""Numbers as tables, messages and pages of studies show them.
+
+    plain_number(406640.2)        # "406640"; six significant digits, as %g
+    plain_number(12345678.0)      # "12345678": an exponent only from 1e9 on and below 1e-4
+    plain_number(0.25, "+")       # "+0.25"
+
+Digits before the point are never cut. Exports and records keep full precision.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+_LARGE = 1e9
+
+
+def plain_number(value: Any, sign: str = "") -> str:
+    """A float in six significant digits; anything else as text. `sign` as in a format."""
+    if not isinstance(value, float):
+        return str(value)
+    text = f"{value:{sign}.6g}"
+    return f"{value:{sign}.0f}" if "e+" in text and abs(value) < _LARGE else text
