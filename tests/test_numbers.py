@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmark.analysis.figures.style import PLAIN, number
+from benchmark.analysis.figures.style import DASH, INFINITE, PLAIN, number
 from benchmark.files.numbers import plain_number
 
 
@@ -35,4 +35,4 @@ def test_six_digits_and_no_exponent(value: object, text: str) -> None:
 
 def test_a_sign_and_what_is_no_number() -> None:
     assert plain_number(2500000.0, "+") == "+2500000"
-    assert [number(value, PLAIN) for value in (None, float("inf"))] == ["–", "∞"]
+    assert [number(value, PLAIN) for value in (None, float("inf"))] == [DASH, INFINITE]

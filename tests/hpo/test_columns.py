@@ -152,3 +152,20 @@ def test_integers_of_a_frame_stay_integers(folder_store: Store, tmp_path: Path) 
     assert import_rows(study, rows) == Imported(told=2)
     frame = Found("old", study.run, study.definition).frame()
     assert list(map(repr, frame["big"])) == [str(2**53 - 1), "None"]
+
+
+def test_rows_that_are_skipped_for_one_reason_are_one_warning() -> None:
+    outcome = Imported(
+        skipped=[
+            (2, "The point has 65.0 for 'heap', which is not one of its values"),
+            (3, "'gc' is 'Z', which is none of its choices"),
+            (5, "The point has 70 for 'heap', which is not one of its values"),
+            (6, "The point has 70 for 'stack', which is not one of its values"),
+        ]
+    )
+    assert outcome.reasons == [
+        "2 rows are skipped for one reason; the first one, row 2: The point has 65.0 for 'heap', "
+        "which is not one of its values.",
+        "row 3 is skipped: 'gc' is 'Z', which is none of its choices.",
+        "row 6 is skipped: The point has 70 for 'stack', which is not one of its values.",
+    ]

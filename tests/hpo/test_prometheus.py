@@ -386,7 +386,8 @@ def test_a_real_server(folder_store: Store, tmp_path: Path) -> None:
             assert record.metrics["rate"] == pytest.approx(100, rel=0.3)
             assert record.metrics["scrapes"] == pytest.approx(3000, rel=0.3)
         metrics = objective["metrics"]["prometheus"]
-        for query, said in (("up * NaN", "nan"), ("no_such", "nothing"), ("up}", "parse error")):
+        unknown = ("no_such", "no metric 'no_such'"), ("queue_lenght", "mean 'queue_length'")
+        for query, said in (("up * NaN", "nan"), *unknown, ("up}", "parse error")):
             window = (time.time() - 12, time.time())
             asked = Prometheus(metrics["url"], {"a": Query(query)}, 3.0, 0.0, 0.1)
             with pytest.raises(MeasureError, match=f"(?i){said}"):

@@ -173,10 +173,10 @@ def _import(options: argparse.Namespace) -> int:
                 f"warning: no row has '{tunable.name}', so all count as measured at its "
                 f"default, {tunable.default}; name its column with --map {tunable.name}=COLUMN."
             )
-    for number, why in outcome.skipped[:10]:
-        notice(f"warning: row {number} is skipped: {why}.")
-    if len(outcome.skipped) > 10:
-        notice(f"warning: {len(outcome.skipped) - 10} more rows are skipped; --json has all.")
+    for said in outcome.reasons[:10]:
+        notice(f"warning: {said}")
+    if len(outcome.reasons) > 10:
+        notice("warning: rows are skipped for other reasons, too; --json has all.")
     found = {"study": name, "imported": outcome.told, "known": outcome.known}
     found["skipped"] = [{"row": number, "why": why} for number, why in outcome.skipped]
     line = (

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark.hpo.samplers.algorithms import GRID, LEARNS_PAST
 from benchmark.hpo.samplers.point_list import PointList
 from benchmark.hpo.samplers.proposal import Asked, ExhaustedError, Proposal, ending_of
-from benchmark.hpo.space.expressions import same
+from benchmark.hpo.space.operators import same
 from benchmark.hpo.space.search_space import SpaceError, identity
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from benchmark.hpo.space.coordinates import coordinates, share_of, value_at
-from benchmark.hpo.space.expressions import same
+from benchmark.hpo.space.operators import same
 from benchmark.hpo.space.search_space import identity
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from benchmark.hpo.space.expressions import same
+from benchmark.hpo.space.operators import same
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -16,121 +16,41 @@ from __future__ import annotations
 
 import ast
 import math
-import operator
 import re
 from typing import TYPE_CHECKING, Any
 
 from benchmark.errors import BenchmarkError
+from benchmark.files.spelling import nearest
 from benchmark.hpo.space import dimensions
+from benchmark.hpo.space.operators import (
+    BINARY,
+    COMPARE,
+    FUNCTIONS,
+    UNARY,
+    ExpressionError,
+    UnknownNameError,
+    truth,
+)
 from benchmark.hpo.space.units import LITERAL, UNITS, Unit, in_base
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
+
+__all__ = ["LONGEST", "WORDS", "Expression", "ExpressionError", "UnknownNameError"]
 
 LONGEST = 2000
 DEEPEST = 250
 QUOTES = "'\"`\u2018\u2019\u201c\u201d"
-_LARGEST_POWER = 1000
 _LONGEST_TEXT = 10_000
+_MOST_NAMES = 60  # that a message lists
 _LARGEST_BITS = 1024  # digits of a whole number; a float has as many
-_MOST_DIGITS = 400  # that a float may be rounded to, on either side of its point
 
 
-class ExpressionError(BenchmarkError):
-    """An expression cannot be read, or has no value here."""
-
-
-def _power(base: Any, exponent: Any) -> Any:
-    """Compute a power in floats, so that it cannot get a million digits."""
-    if not isinstance(base, (int, float)) or not isinstance(exponent, (int, float)):
-        raise ExpressionError("only numbers have a power")
-    if abs(exponent) > _LARGEST_POWER:
-        raise ExpressionError(f"the exponent {exponent} is beyond {_LARGEST_POWER}")
-    return float(base) ** exponent
-
-
-def _times(left: Any, right: Any) -> Any:
-    """Multiply numbers only: a text times a number could take all memory."""
-    if not isinstance(left, (int, float)) or not isinstance(right, (int, float)):
-        raise ExpressionError("only numbers can be multiplied")
-    return left * right
-
-
-def _modulo(left: Any, right: Any) -> Any:
-    """The remainder of numbers only: `%` on a text is formatting, which could take all memory."""
-    if not isinstance(left, (int, float)) or not isinstance(right, (int, float)):
-        raise ExpressionError("only numbers have a remainder")
-    return left % right
-
-
-def same(one: Any, other: Any) -> bool:
-    """Whether two values are equal and of one kind: 1 equals 1.0, but neither true nor "1"."""
-    return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
-
-
-def _holds(value: Any, among: Any) -> bool:
-    """Whether a value is in a list, or a text in a text."""
-    if isinstance(among, list):
-        return any(same(value, one) for one in among)
-    return bool(value in among)
-
-
-def _truth(value: Any) -> bool:
-    """Whether a value is true; a text is refused, because 'off' would be true as well."""
-    if isinstance(value, str):
-        raise ExpressionError(f"the text '{value[:40]}' is neither true nor false; compare it")
-    return bool(value)
-
-
-def _round(number: Any, digits: Any = None) -> Any:
-    """Round to few digits only: rounding a whole number computes a power of ten."""
-    if isinstance(digits, int) and abs(digits) > _MOST_DIGITS:
-        raise ExpressionError(f"{digits} digits to round to are beyond {_MOST_DIGITS}")
-    return round(number, digits)
-
-
-_BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
-    ast.Mult: _times,
-    ast.Div: operator.truediv,
-    ast.FloorDiv: operator.floordiv,
-    ast.Mod: _modulo,
-    ast.Pow: _power,
-}
-_UNARY: dict[type[ast.unaryop], Callable[[Any], Any]] = {
-    ast.USub: operator.neg,
-    ast.UAdd: operator.pos,
-    ast.Not: lambda value: not _truth(value),
-}
-_COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
-    ast.Eq: same,
-    ast.NotEq: lambda left, right: not same(left, right),
-    ast.Lt: operator.lt,
-    ast.LtE: operator.le,
-    ast.Gt: operator.gt,
-    ast.GtE: operator.ge,
-    ast.In: _holds,
-    ast.NotIn: lambda left, right: not _holds(left, right),
-}
 _SIGNS: dict[type[ast.cmpop], tuple[str, str]] = {
     ast.Lt: ("<", ">"),
     ast.LtE: ("<=", ">="),
     ast.Gt: (">", "<"),
     ast.GtE: (">=", "<="),
-}
-FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "abs": abs,
-    "min": min,
-    "max": max,
-    "round": _round,
-    "sqrt": math.sqrt,
-    "log": math.log,
-    "log2": math.log2,
-    "log10": math.log10,
-    "exp": math.exp,
-    "floor": math.floor,
-    "ceil": math.ceil,
 }
 WORDS = {"true": True, "false": False, "null": None}
 
@@ -217,9 +137,9 @@ class Expression:
         allowed: tuple[type[ast.AST], ...] = (
             *(ast.Name, ast.Load, ast.BoolOp, ast.And, ast.Or, ast.IfExp, ast.Compare),
             *(ast.BinOp, ast.UnaryOp, ast.List, ast.Tuple, ast.Set),
-            *_BINARY,
-            *_UNARY,
-            *_COMPARE,
+            *BINARY,
+            *UNARY,
+            *COMPARE,
         )
         if isinstance(node, ast.Constant):
             good = node.value is None or isinstance(node.value, (bool, int, float, str))
@@ -252,9 +172,15 @@ class Expression:
         """
         missing = sorted(self.names - names.keys())
         if missing:
-            there = ", ".join(sorted(names)) or "nothing"
-            raise ExpressionError(
-                f"The expression '{self.text}' needs '{missing[0]}', and there is {there}."
+            shown = sorted(names)
+            there = ", ".join([*shown[:_MOST_NAMES], *(["…"] if len(shown) > _MOST_NAMES else [])])
+            near = nearest(missing[0], names)
+            hint = f" Did you mean '{near}'?" if near else ""
+            raise UnknownNameError(
+                f"The expression '{self.text}' needs '{missing[0]}', and there is "
+                f"{there or 'nothing'}.{hint}",
+                missing[0],
+                near,
             )
         known = self._units | dict(units or {}) if units else self._units
         try:
@@ -335,7 +261,7 @@ class Expression:
     def is_true(self, names: Mapping[str, Any], units: Mapping[str, Unit] | None = None) -> bool:
         """Whether it is true with these names."""
         try:
-            return _truth(self.value(names, units))
+            return truth(self.value(names, units))
         except ExpressionError as error:
             if str(error).startswith("The expression"):
                 raise
@@ -369,24 +295,24 @@ def _evaluate(node: ast.expr, names: Mapping[str, Any]) -> Any:  # noqa: PLR0911
             return _small(names[node.id]) if node.id in names else WORDS[node.id]
         case ast.BinOp():
             left, right = _evaluate(node.left, names), _evaluate(node.right, names)
-            return _small(_BINARY[type(node.op)](left, right))
+            return _small(BINARY[type(node.op)](left, right))
         case ast.UnaryOp():
-            return _UNARY[type(node.op)](_evaluate(node.operand, names))
+            return UNARY[type(node.op)](_evaluate(node.operand, names))
         case ast.BoolOp():
             last: Any = None
             for value in node.values:
                 last = _evaluate(value, names)
-                if _truth(last) is isinstance(node.op, ast.Or):
+                if truth(last) is isinstance(node.op, ast.Or):
                     return last
             return last
         case ast.IfExp():
-            chosen = node.body if _truth(_evaluate(node.test, names)) else node.orelse
+            chosen = node.body if truth(_evaluate(node.test, names)) else node.orelse
             return _evaluate(chosen, names)
         case ast.Compare():
             left = _evaluate(node.left, names)
             for compare, comparator in zip(node.ops, node.comparators, strict=True):
                 right = _evaluate(comparator, names)
-                if not _COMPARE[type(compare)](left, right):
+                if not COMPARE[type(compare)](left, right):
                     return False
                 left = right
             return True

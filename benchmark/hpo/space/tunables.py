@@ -8,7 +8,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
 from benchmark.hpo.sandboxed.python_trial import exact_choices
-from benchmark.hpo.space.expressions import Expression, same
+from benchmark.hpo.space.expressions import Expression
+from benchmark.hpo.space.operators import same
 
 if TYPE_CHECKING:
     import random

@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 # A label of trials that printed and measured nothing.
 EMPTY = "empty"
+# A label of trials that read their output, and show a mistake in their study file.
+WRONG = "study_is_wrong"
 # A label of trials whose Python objective called `study.stop()`.
 STOPS = "stops"
 # A label of trials that were measured elsewhere: which row they were.
@@ -122,6 +124,11 @@ def check_stop(stop: Stop, directions: int, *, has_cost: bool, declares: bool) -
         )
 
 
+def _rounded(value: float) -> str:
+    """An estimate, to three digits."""
+    return plain_number(float(f"{value:.3g}"))
+
+
 @dataclass
 class DriveStop:
     """What ends this drive alone: a request, or first trials that all fail in the same way.
@@ -134,6 +141,7 @@ class DriveStop:
     works: bool = False
     message: str = ""
     _count: int = 0
+    _wrong: bool = False
     _requested: str | None = None
 
     def request(self, why: str) -> None:
@@ -153,14 +161,21 @@ class DriveStop:
         same = without_numbers(record.message) == without_numbers(self.message)
         self._count = self._count + 1 if same else 1
         self.message = record.message
+        self._wrong = bool(record.labels.get(WRONG))
 
     @property
     def why_stop(self) -> str | None:
         """Why no more trials should begin, in a sentence."""
         if self._requested is not None:
             return self._requested
-        if self.works or not self.most or self._count < self.most:
+        if self.works or not self.most or (self._count < self.most and not self._wrong):
             return None
+        if self._wrong:
+            return (
+                "No trial can measure anything, because what the study file names is not in the "
+                f"output: {self.message.rstrip('.')}. Fix it and start over; stop: {{failures: 0}} "
+                "lets a study continue."
+            )
         return (
             f"The first {self._count} trials all ended the same way: {self.message.rstrip('.')}. "
             "Fix it and start over; stop: {failures: 0} lets a study continue."

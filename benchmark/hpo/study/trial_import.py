@@ -16,6 +16,7 @@ import hashlib
 import io
 import json
 import math
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,6 +50,8 @@ STATE = "state"
 STATES = {"success": "success", "complete": "success", "failure": "failure", "fail": "failure"}
 STATES |= {"error": "failure", "prune": "prune", "pruned": "prune"}
 FEASIBLE = "feasible"
+# The value in a reason, which differs from row to row.
+_VALUE = re.compile(r""" (?:is|has) ('[^']*'|"[^"]*"|[^\s,;]+)""")
 _FLAGS = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -78,6 +81,22 @@ class Imported:
     told: int = 0
     known: int = 0
     skipped: list[tuple[int, str]] = field(default_factory=list)
+
+    @property
+    def reasons(self) -> list[str]:
+        """A sentence for each reason, with the number of its rows and the first one."""
+        found: dict[str, list[tuple[int, str]]] = {}
+        for number, why in self.skipped:
+            found.setdefault(_VALUE.sub(" is #", why), []).append((number, why))
+        sentences = []
+        for rows in found.values():
+            number, why = rows[0]
+            first = f"row {number} is skipped: {why}."
+            more = (
+                f"{len(rows)} rows are skipped for one reason; the first one, row {number}: {why}."
+            )
+            sentences.append(first if len(rows) == 1 else more)
+        return sentences
 
 
 def read_rows(path: str | Path, mapping: Mapping) -> list[dict[str, Any]]:

@@ -16,6 +16,7 @@ from benchmark.execution.machine.mpi import launcher
 from benchmark.execution.sandbox.zygotes import THREADS
 from benchmark.execution.task_files import TaskFileError, read_left
 from benchmark.execution.work import Limits, Outcome, Work
+from benchmark.hpo.objectives.metrics.measured_values import NotThereError
 from benchmark.hpo.objectives.metrics.measuring import LARGEST, MeasureError, read_answer
 from benchmark.hpo.objectives.metrics.prometheus import UnreachableError
 from benchmark.hpo.objectives.objective import HOOKS, HOST, STILL_PRINTING
@@ -265,6 +266,8 @@ class TrialEvaluation:
                 if objective.prune.empty and empty:
                     trial.labels[EMPTY] = True
                     return trial.pruned(f"{error} {_WHY_PRUNED}")
+                if isinstance(error, NotThereError) and not empty:
+                    trial.blame_study(certain=error.certain)
                 return trial.failed(Cause.FRAMEWORK, str(error))
             if trial.is_narrow(measured):
                 break

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 from benchmark.files.numbers import plain_number
 from benchmark.hpo.objectives.metrics.csv_rows import plain_name
 from benchmark.hpo.objectives.metrics.measuring import BARE, MeasureError
-from benchmark.hpo.space.expressions import ExpressionError, same
+from benchmark.hpo.space.expressions import ExpressionError, UnknownNameError
+from benchmark.hpo.space.operators import same
+from benchmark.hpo.spec.stop_rules import WRONG
 from benchmark.records.results import Cause, Record, failure
 
 if TYPE_CHECKING:
@@ -78,6 +80,14 @@ class Trial:
         if outcome.peak_memory_mb is not None:
             self.peak_mb = max(self.peak_mb or 0.0, outcome.peak_memory_mb)
 
+    def blame_study(self, *, certain: bool) -> None:
+        """Label a trial that read its output and found nothing of what the study file names.
+
+        Without `certain` another trial may have it, unless this one has the default values.
+        """
+        if certain or self.params == self.definition.space.default():
+            self.labels[WRONG] = True
+
     def pruned(self, message: str, metrics: dict[str, float] | None = None) -> Record:
         return Record(
             self.task.key,
@@ -124,6 +134,9 @@ class Trial:
             constraints += self.constraints.values()
             self._cost(metrics)
         except ExpressionError as error:
+            if isinstance(error, UnknownNameError) and error.name not in self.texts and metrics:
+                # A tool's report has the same names in each trial.
+                self.blame_study(certain=bool(error.near or objective.measuring.reader))
             said = f"{error}{self._text_in(str(error))}"
             said += two_meanings(said, unclear, metrics, self.params)
             return self.failed(Cause.FRAMEWORK, said, metrics)
@@ -278,8 +291,10 @@ def value_of(
     if name not in metrics and len(metrics) == 1 and len(definition.directions) == 1 and not texts:
         return float(next(iter(metrics.values())))
     if name not in metrics:
-        raise ExpressionError(
+        raise UnknownNameError(
             f"There is no metric '{name}' among {', '.join(metrics) or 'none'}; give the objective "
-            "a 'value'."
+            "a 'value'.",
+            name,
+            None,
         )
     return float(metrics[name])

@@ -24,6 +24,14 @@ class MeasureError(BenchmarkError):
     """What the command left holds no metrics."""
 
 
+class NotThereError(MeasureError):
+    """What the study file names is not in what was read. `certain`: no trial can have it."""
+
+    def __init__(self, message: str, *, certain: bool = False) -> None:
+        super().__init__(message)
+        self.certain = certain
+
+
 def cell_number(text: str) -> float | None:
     """The finite number that a text is in decimal notation, or None."""
     return finite_number(float(text)) if _DECIMAL.fullmatch(text.strip()) else None

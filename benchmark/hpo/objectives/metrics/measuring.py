@@ -23,6 +23,7 @@ from benchmark.hpo.objectives.metrics import readers
 from benchmark.hpo.objectives.metrics.csv_rows import all_rows, one_row
 from benchmark.hpo.objectives.metrics.measured_values import (
     MeasureError,
+    NotThereError,
     cell_number,
     in_units,
     is_number,
@@ -119,7 +120,10 @@ class Measuring:
         try:
             return dict(readers.read(self.reader, text))
         except readers.ReportError as error:
-            raise MeasureError(f"'{self.file}': {error}") from None
+            # Of an empty text a reader says so, and no other tool printed it.
+            other = readers.tool_of(text) if text.strip() else None
+            hint = f" It is a report of {other}; write 'reader: {other}'." if other else ""
+            raise NotThereError(f"'{self.file}': {error}{hint}", certain=bool(hint)) from None
 
     def _of_json(self, folder: Path, stdout: str, place: str) -> dict[str, Any]:
         selected = {name: one for name, one in self.select.items() if one.path is not None}

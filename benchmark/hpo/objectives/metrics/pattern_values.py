@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.hpo.objectives.metrics.measured_values import (
     MeasureError,
+    NotThereError,
     as_quantity,
     cell_number,
 )
@@ -45,7 +46,11 @@ def of_pattern(name: str, pattern: str, stdout: str, unit: Unit | None) -> Any:
     """
     match = last(pattern, stdout)
     if match is None:
-        raise MeasureError(f"Standard output has nothing that matches '{pattern}' for '{name}'.")
+        lines = [line.strip() for line in stdout.splitlines() if line.strip()]
+        shown = f"; its last line is '{lines[-1][:120]}'" if lines else ", which is empty"
+        raise NotThereError(
+            f"Standard output has nothing that matches '{pattern}' for '{name}'{shown}."
+        )
     number = cell_number(match.text)
     value = as_quantity(match.text, unit) if number is None else number
     if value is None:

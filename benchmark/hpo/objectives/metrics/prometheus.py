@@ -25,8 +25,9 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 from benchmark.errors import BenchmarkError, SetupError
-from benchmark.hpo.objectives.metrics.measured_values import MeasureError
-from benchmark.hpo.objectives.metrics.promql import WINDOW, looked
+from benchmark.files.spelling import nearest
+from benchmark.hpo.objectives.metrics.measured_values import MeasureError, NotThereError
+from benchmark.hpo.objectives.metrics.promql import WINDOW, looked, metrics_in
 from benchmark.hpo.objectives.metrics.selections import aggregated
 
 if TYPE_CHECKING:
@@ -109,18 +110,48 @@ class Prometheus:
         return {name: self._value(name, query, window, end) for name, query in self.queries.items()}
 
     def _value(self, name: str, query: Query, window: tuple[float, float], end: float) -> float:
+        unknown: NotThereError | None = None
+        asked = False
         while True:
             try:
                 if query.is_instant:
                     return self._at_end(name, query, window)
                 return aggregated(self._points(name, query, window), query.of)
             except (_NotYetError, UnreachableError) as error:
-                if time.monotonic() + _PAUSE_S < end:
+                is_late = time.monotonic() + _PAUSE_S >= end
+                if isinstance(error, _NothingError) and (is_late or not asked):
+                    asked, unknown = True, self._unknown(name, query)
+                if unknown is not None and (is_late or unknown.certain):
+                    raise unknown from None
+                if not is_late:
                     time.sleep(_PAUSE_S)
                 elif isinstance(error, UnreachableError):
                     raise
                 else:
                     raise MeasureError(str(error)) from None
+
+    def _unknown(self, name: str, query: Query) -> NotThereError | None:
+        """That the server has no metric of a name in the query; certain where one is spelt alike.
+
+        Another one may be new, and still arrive.
+        """
+        for metric in metrics_in(query.text):
+            if self._listed("series", {"match[]": metric, "limit": "1"}) != []:
+                continue
+            near = nearest(metric, self._listed("label/__name__/values", {}) or [], 0.8)
+            hint = f"did you mean '{near}'?" if near else "check its name, and that it is scraped."
+            said = f"{self.url} has no metric '{metric}', which the query of '{name}' needs; {hint}"
+            return NotThereError(said, certain=near is not None)
+        return None
+
+    def _listed(self, kind: str, fields: Mapping[str, str]) -> list[Any] | None:
+        """A list of the server's; None where it does not answer the question."""
+        try:
+            _, document = self._answer(kind, fields, "GET")
+        except UnreachableError:
+            return None
+        found = document.get("data") if document.get("status") == "success" else None
+        return found if isinstance(found, list) else None
 
     def _at_end(self, name: str, query: Query, window: tuple[float, float]) -> float:
         begin, end = window
@@ -172,7 +203,7 @@ class Prometheus:
 
     def _only(self, name: str, series: list[dict[str, Any]]) -> dict[str, Any]:
         if not series:
-            raise _NotYetError(
+            raise _NothingError(
                 f"The query of '{name}' found nothing in the window; check its labels, that its "
                 "target was scraped, and for a rate that it was scraped at least twice."
             )
@@ -222,7 +253,7 @@ class Prometheus:
         return result
 
     def _answer(
-        self, kind: str, fields: Mapping[str, str]
+        self, kind: str, fields: Mapping[str, str], method: str = "POST"
     ) -> tuple[urllib3.BaseHTTPResponse, dict[str, Any]]:
         import urllib3
 
@@ -230,14 +261,15 @@ class Prometheus:
         timeout = urllib3.Timeout(connect=5.0, read=_ANSWER_S)
         try:
             with urllib3.PoolManager(timeout=timeout, retries=False) as pool:
+                form: dict[str, Any] = {"encode_multipart": False} if method == "POST" else {}
                 answer = pool.request(
-                    "POST",
+                    method,
                     f"{self.url.rstrip('/')}/api/v1/{kind}",
                     fields=dict(fields),
-                    encode_multipart=False,
                     headers=self._headers(),
                     redirect=False,
                     preload_content=False,
+                    **form,
                 )
                 data = answer.read(_LARGEST)
                 answer.close()
@@ -279,6 +311,10 @@ class Prometheus:
 
 class _NotYetError(BenchmarkError):
     """Points are missing, which may still arrive."""
+
+
+class _NothingError(_NotYetError):
+    """There is no point at all."""
 
 
 def _secret(name: str) -> str:

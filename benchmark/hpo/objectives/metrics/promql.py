@@ -24,6 +24,18 @@ _TOKEN = re.compile(
     r"|(?P<operator>\b(?:and|or|unless|atan2)\b(?!:)|[-+*/%^<>=!,]+)|(?P<name>[\w:.]+)"
 )
 
+# What has no metric in it: matchers, ranges, and the labels after by (…) and its kin.
+_LABELS = re.compile(
+    r"\{[^}]*\}|\[[^\]]*\]|\boffset\s+[-+]?\s*[$\w.]+"
+    r"|\b(?:by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)",
+    re.IGNORECASE,
+)
+_NAME = re.compile(r"(?<![\w.:$])(?P<name>[A-Za-z_:][\w:]*)\s*(?P<call>\()?")
+_WORDS = {
+    *("by", "without", "on", "ignoring", "group_left", "group_right", "bool", "offset"),
+    *("and", "or", "unless", "atan2", "inf", "nan", "start", "end"),
+}
+
 
 @dataclass
 class Looked:
@@ -86,6 +98,13 @@ def looked(query: str, selector_s: float, window_s: float = 0.0) -> Looked:
     found.text = "".join(written).replace(WINDOW, f"{_whole_ms(window_s)}ms")
     found.seconds = max(map(max, stack))
     return found
+
+
+def metrics_in(query: str) -> list[str]:
+    """The names of metrics in a query, without functions, labels and numbers."""
+    bare = _LABELS.sub(" ", _TEXT.sub(" ", query))
+    found = (match for match in _NAME.finditer(bare) if not match["call"])
+    return list(dict.fromkeys(one["name"] for one in found if one["name"].lower() not in _WORDS))
 
 
 def _whole_ms(seconds: float) -> int:

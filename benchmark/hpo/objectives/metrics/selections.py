@@ -14,9 +14,11 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from benchmark.files.spelling import nearest
 from benchmark.hpo.objectives.metrics.csv_rows import plain_name
 from benchmark.hpo.objectives.metrics.measured_values import (
     MeasureError,
+    NotThereError,
     as_quantity,
     finite_number,
     number_or_text,
@@ -60,7 +62,7 @@ class Selection:
         pointer = self.path.startswith("/")
         found = pointed(document, self.path) if pointer else searched(document, self.path)
         if found is None:
-            raise MeasureError(
+            raise NotThereError(
                 f"'{place}' has nothing at '{self.path}' for '{name}'{_there(document)}."
             )
         if isinstance(found, list):
@@ -184,8 +186,11 @@ def _place(names: Sequence[str], wanted: str, place: str) -> int:
             return told.index(wanted)
         if wanted in told:
             raise MeasureError(f"The header of '{place}' has '{wanted}' twice; rename one.")
-    raise MeasureError(
-        f"'{place}' has no column '{wanted}'; its columns are {', '.join(names)[:200]}."
+    near = nearest(wanted, names)
+    hint = f" Did you mean '{near}'?" if near else ""
+    raise NotThereError(
+        f"'{place}' has no column '{wanted}'; its columns are {', '.join(names)[:200]}.{hint}",
+        certain=near is not None,
     )
 
 

@@ -10,6 +10,7 @@ seconds, rates per second, sizes in bytes. The common names are `throughput`, `l
 
 from __future__ import annotations
 
+import contextlib
 import csv
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from benchmark.hpo.objectives.metrics.readers.report import Report, ReportError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["READERS", "Report", "ReportError", "read"]
+__all__ = ["READERS", "Report", "ReportError", "read", "tool_of"]
 
 READERS: dict[str, Callable[[str], Report]] = {
     "ab": text_reports.ab,
@@ -54,3 +55,12 @@ def read(name: str, text: str) -> Report:
         raise ReportError(
             f"This is not a report of {name}: a part of it has another form ({error})."
         ) from None
+
+
+def tool_of(text: str) -> str | None:
+    """The tool whose whole report a text is, if there is one."""
+    for name in READERS:
+        with contextlib.suppress(ReportError):
+            read(name, text)
+            return name
+    return None
