@@ -138,7 +138,7 @@ class BatchDouble(AwsDouble):
         if len(asked["jobs"]) > 100:
             raise client_error("You can describe up to 100 jobs.")
         found = [job for name in asked["jobs"] if (job := self._find(name))]
-        return {"jobs": [job.told() | {"attempts": job.ended} for job in found]}
+        return {"jobs": [job.described() | {"attempts": job.ended} for job in found]}
 
     def _listjobs(self, asked: dict[str, Any]) -> dict[str, Any]:
         if ("jobQueue" in asked) == ("arrayJobId" in asked):
@@ -157,7 +157,9 @@ class BatchDouble(AwsDouble):
             jobs = [job for job in jobs if job.state == (status or "RUNNING")]
         most = min(asked.get("maxResults", 100), 1000 if status and not filters else 100)
         start = int(asked.get("nextToken") or 0)
-        page: dict[str, Any] = {"jobSummaryList": [j.told() for j in jobs[start : start + most]]}
+        page: dict[str, Any] = {
+            "jobSummaryList": [j.described() for j in jobs[start : start + most]]
+        }
         if start + most < len(jobs):
             page["nextToken"] = str(start + most)
         return page

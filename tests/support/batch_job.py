@@ -49,14 +49,14 @@ class Job:
 
     def told_of_attempt(self) -> dict[str, Any]:
         """As describe_jobs gives an attempt that has ended; times in milliseconds."""
-        told = self.told()
+        told = self.described()
         kept = {key: told[key] for key in ("container", "statusReason") if key in told}
         took_s = time.monotonic() - self.started if self.started else 0.0
         now = time.time()
         times = {"startedAt": int((now - took_s) * 1000), "stoppedAt": int(now * 1000)}
         return kept | times
 
-    def told(self) -> dict[str, Any]:
+    def described(self) -> dict[str, Any]:
         """As list_jobs gives it."""
         said: dict[str, Any] = {"jobId": self.id, "jobName": self.name, "status": self.state}
         said |= {"createdAt": 0, "jobQueue": self.queue}

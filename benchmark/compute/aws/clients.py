@@ -37,8 +37,8 @@ _UNKNOWN_KEYS = frozenset(
         *("SignatureDoesNotMatch", "AuthFailure", "InvalidAccessKeyId"),
     )
 )
-# Prices are told by a few regions, for all.
-_TOLD_IN = {"pricing": "us-east-1"}
+# A few regions serve the prices of all.
+_SERVED_IN = {"pricing": "us-east-1"}
 # How long AWS may take to know everywhere what was made, and how it says that it does not.
 _SPREAD_S = 120.0
 _MAKING = ("create_", "register_")
@@ -152,7 +152,7 @@ class Aws:
             tries = {"total_max_attempts": 1} if once else {"total_max_attempts": _TRIES}
             self._clients[service, once] = self._session.client(
                 service,
-                region_name=_TOLD_IN.get(service, self.region),
+                region_name=_SERVED_IN.get(service, self.region),
                 config=Config(
                     retries={"mode": "adaptive", **tries},
                     connect_timeout=_CONNECT_S,
@@ -269,6 +269,8 @@ def registry_login(repository: str) -> dict[str, str] | None:
     found = _ECR_HOST.fullmatch(repository.partition("/")[0])
     if found is None:
         return None
-    told = Aws(found[1]).call("ecr", "get_authorization_token")["authorizationData"][0]
-    user, _, password = base64.b64decode(told["authorizationToken"]).decode().partition(":")
+    authorization = Aws(found[1]).call("ecr", "get_authorization_token")["authorizationData"][0]
+    user, _, password = (
+        base64.b64decode(authorization["authorizationToken"]).decode().partition(":")
+    )
     return {"username": user, "password": password}

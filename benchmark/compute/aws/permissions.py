@@ -77,7 +77,7 @@ def check(aws: Aws, config: Config, actions: Iterable[str]) -> str | None:
         source = _principal(aws, arn)
         for resource, group in wanted.items():
             for start in range(0, len(group), _AT_ONCE):
-                told = aws.call(
+                simulated = aws.call(
                     "iam",
                     "simulate_principal_policy",
                     PolicySourceArn=source,
@@ -86,9 +86,9 @@ def check(aws: Aws, config: Config, actions: Iterable[str]) -> str | None:
                 )
                 missing += [
                     one["EvalActionName"]
-                    for one in told["EvaluationResults"]
+                    for one in simulated["EvaluationResults"]
                     if one["EvalDecision"] == "explicitDeny"
-                    # Else the answer hangs on something that was not told, such as a tag.
+                    # Else the answer depends on something that was not passed, such as a tag.
                     or (one["EvalDecision"] != "allowed" and not one.get("MissingContextValues"))
                 ]
     except RefusedError as error:

@@ -178,7 +178,7 @@ def dearest(rates: Iterable[Rate | None]) -> Rate | None:
 
 def write_prices(run: Run, found: Iterable[Offer], packing: Packing | None = None) -> None:
     """Note for the runners what their machines cost."""
-    told = {
+    stored = {
         one.instance_type: {
             SPOT: one.spot,
             ON_DEMAND: one.on_demand,
@@ -187,7 +187,7 @@ def write_prices(run: Run, found: Iterable[Offer], packing: Packing | None = Non
         }
         for one in found
     }
-    run.store.put(billing.prices_path(run), json.dumps(told).encode())
+    run.store.put(billing.prices_path(run), json.dumps(stored).encode())
 
 
 def read_prices(run: Run) -> list[Offer]:

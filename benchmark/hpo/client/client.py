@@ -361,7 +361,7 @@ def _key() -> str:
 
 def _refusal(data: bytes, status: int) -> ClientError:
     try:
-        told = json.loads(data)
-        return ClientError(told["message"], status, told["error"])
+        refusal = json.loads(data)
+        return ClientError(refusal["message"], status, refusal["error"])
     except (ValueError, KeyError, TypeError):
         return ClientError(data.decode(errors="replace")[:500], status, "refused")

@@ -189,10 +189,10 @@ def trigger(
     LOGS.mkdir(exist_ok=True)
     log = LOGS / f"{name.replace('/', '-')}.log"
     # As variables, because a command line is seen by everyone on the machine.
-    told = config.model_dump(mode="json", include=config.model_fields_set)
+    settings = config.model_dump(mode="json", include=config.model_fields_set)
     variables = {
         f"{PREFIX}{key.upper()}": value if isinstance(value, str) else json.dumps(value)
-        for key, value in told.items()
+        for key, value in settings.items()
         if value is not None
     }
     with place_of(log).open("ab") as sink:

@@ -152,8 +152,8 @@ def _run(options: argparse.Namespace) -> int:
 def _say(record: Record) -> None:
     if is_shown(logging.INFO):
         params = record.labels.get("params")
-        told = record.labels.get("values") or record.message
-        line = f"Trial {record.task}: {record.status}: {told} {params}\n"
+        outcome = record.labels.get("values") or record.message
+        line = f"Trial {record.task}: {record.status}: {outcome} {params}\n"
         sys.stdout.write(for_terminal(line))
         sys.stdout.flush()
 

@@ -120,9 +120,9 @@ class TunerGenerator(Generator):  # type: ignore[misc]
         for number, _, _ in checked:
             if number is not None and not 0 <= int(number) < known:
                 raise ValueError(f"There is no suggestion with the _id {number}.")
-        for number, point, told in checked:
+        for number, point, result in checked:
             place = self._optimizer.ask(point).number if number is None else int(number)
-            self._optimizer.tell(place, told)
+            self._optimizer.tell(place, result)
 
     def _point(self, result: dict[str, Any]) -> dict[str, Any]:
         values = {name: _plain(_given(result, name)) for name in self._space.names}

@@ -177,23 +177,23 @@ def _study(request: dict[str, Any], notes: Path) -> Any:
     place = storage.get_study_id_from_name(request["study"])
     untold = optuna.trial.create_trial(state=states.FAIL)
     for number in range(request["number"]):
-        told = past.get(number)
-        if told is None:
+        ended = past.get(number)
+        if ended is None:
             # Straight into the storage: a trial's number is how many there were before it.
             storage.create_new_trial(place, template_trial=untold)
             continue
-        attrs = dict(told["system_attrs"])
-        if told["constraints"]:
-            attrs["constraints"] = told["constraints"]
-        distributions = {k: from_json(v) for k, v in told["distributions"].items()}
+        attrs = dict(ended["system_attrs"])
+        if ended["constraints"]:
+            attrs["constraints"] = ended["constraints"]
+        distributions = {k: from_json(v) for k, v in ended["distributions"].items()}
         storage.known = distributions | storage.known
         study.add_trial(
             optuna.trial.create_trial(
-                state=states[told["state"]],
-                values=told["values"],
-                params={k: v for k, v in told["params"].items() if k in distributions},
+                state=states[ended["state"]],
+                values=ended["values"],
+                params={k: v for k, v in ended["params"].items() if k in distributions},
                 distributions=distributions,
-                intermediate_values={int(k): v for k, v in told["intermediate"].items()},
+                intermediate_values={int(k): v for k, v in ended["intermediate"].items()},
                 system_attrs=attrs,
             )
         )

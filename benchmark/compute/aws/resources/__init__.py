@@ -1,7 +1,7 @@
 """What `init-compute --create` makes in an AWS account, and `--destroy` removes again.
 
-    for told in create(Site(Aws(), config)):
-        print(told.line)                 # "role automl-benchmark-machines: made (arn:…)"
+    for action in create(Site(Aws(), config)):
+        print(action.line)               # "role automl-benchmark-machines: made (arn:…)"
 
 Each resource has a fixed name and carries a tag; what has the name without the tag is someone
 else's and is neither changed nor removed. Making what is there is no error, so that what was
@@ -23,14 +23,14 @@ from benchmark.compute.aws.resources.storage import Bucket, Repository
 from benchmark.compute.faults import patiently
 from benchmark.errors import BenchmarkError
 
-__all__ = ["FAILED", "Site", "Told", "all_of", "create", "destroy", "resources_of"]
+__all__ = ["FAILED", "Action", "Site", "all_of", "create", "destroy", "resources_of"]
 
 
 FAILED = "could not be removed"
 
 
 @dataclass(frozen=True)
-class Told:
+class Action:
     """What has become of one resource. `key` is the configuration's key that names it, if any."""
 
     what: str
@@ -82,17 +82,17 @@ def _check(site: Site) -> None:
     prices.offers(site.aws, config.instance_types or [config.cluster_type])
 
 
-def create(site: Site) -> Iterator[Told]:
-    """Make what is not there; told one by one, as each is there."""
+def create(site: Site) -> Iterator[Action]:
+    """Create what is missing; yields each as soon as it exists."""
     patiently(lambda: _check(site), PATIENCE_S)
     for one in resources_of(site):
         # Where many requests are throttled the SDK soon tries no more.
         found = patiently(one.find, PATIENCE_S)
         one_id = patiently(one.make, PATIENCE_S)
-        yield Told(one.title, (one.changed or "is there") if found else "made", one_id, one.key)
+        yield Action(one.title, (one.changed or "is there") if found else "made", one_id, one.key)
 
 
-def destroy(site: Site) -> Iterator[Told]:
+def destroy(site: Site) -> Iterator[Action]:
     """Remove what was made, in the opposite order; what is someone else's or full stays.
 
     A resource that cannot be removed is reported as `failed`, and the others are removed.
@@ -104,10 +104,10 @@ def destroy(site: Site) -> Iterator[Told]:
             if found is None:
                 continue
             if not site.propagated(one.is_ours):
-                yield Told(one.title, "left, for it is not init-compute's own", found)
+                yield Action(one.title, "left, for it is not init-compute's own", found)
                 continue
             kept = site.propagated(one.remove)
         except BenchmarkError as error:
-            yield Told(one.title, f"{FAILED}: {error}", found or "")
+            yield Action(one.title, f"{FAILED}: {error}", found or "")
             continue
-        yield Told(one.title, f"kept: {kept}" if kept else "removed", found)
+        yield Action(one.title, f"kept: {kept}" if kept else "removed", found)

@@ -132,7 +132,7 @@ class SecurityGroup(Described):
         )
         return None
 
-    def told(self) -> Any:
+    def described(self) -> Any:
         asked = [{"Name": "group-name", "Values": [self.name]}]
         found = self.aws.call("ec2", "describe_security_groups", Filters=asked)["SecurityGroups"]
         return found[0] if found else None
@@ -187,8 +187,10 @@ class Template(Described):
             }
         return data
 
-    def told(self) -> Any:
-        told = self.found(
+    def described(self) -> Any:
+        described = self.found(
             _NO_TEMPLATE, "ec2", "describe_launch_templates", LaunchTemplateNames=[self.name]
         )
-        return told["LaunchTemplates"][0] if told and told["LaunchTemplates"] else None
+        return (
+            described["LaunchTemplates"][0] if described and described["LaunchTemplates"] else None
+        )

@@ -23,8 +23,8 @@ class _OfBatch(Described):
     argument: ClassVar[str]
 
     def _status(self) -> str | None:
-        told = self.told()
-        return str(told["status"]) if told else None
+        described = self.described()
+        return str(described["status"]) if described else None
 
     def _wait_until_valid(self) -> None:
         """Until it can be used, no matter who made it.
@@ -33,9 +33,9 @@ class _OfBatch(Described):
             BenchmarkError: AWS has found it invalid, with its reason.
         """
         self.site.wait(self.title, lambda: self._status() == "VALID" or self._is_spoiled())
-        told = self.told() or {}
-        if told.get("status") == "INVALID":
-            why = str(told.get("statusReason") or "no reason").rstrip(".")
+        described = self.described() or {}
+        if described.get("status") == "INVALID":
+            why = str(described.get("statusReason") or "no reason").rstrip(".")
             raise BenchmarkError(
                 f"The {self.title} is invalid: {why}; fix that, remove it with init-compute "
                 "--destroy, and create it again."
@@ -48,17 +48,17 @@ class _OfBatch(Described):
     def _wait_until_gone(self) -> None:
         """Where one of the name is being deleted."""
         if self._status() in ("DELETING", "DELETED"):
-            self.site.wait(self.title, lambda: self.told() is None)
+            self.site.wait(self.title, lambda: self.described() is None)
 
     def remove(self) -> str | None:
-        if (self.told() or {}).get("state") != "DISABLED":
+        if (self.described() or {}).get("state") != "DISABLED":
             self._call("update", state="DISABLED")
         self.site.wait(self.title, lambda: self._status() != "UPDATING")
         self._call("delete")
-        self.site.wait(self.title, lambda: self.told() is None)
+        self.site.wait(self.title, lambda: self.described() is None)
         return None
 
-    def told(self) -> Any:
+    def described(self) -> Any:
         key = f"{self.argument}s"
         asked: dict[str, Any] = {key: [self.name]}
         found = self.aws.call("batch", f"describe_{self.noun}s", **asked)[key]
@@ -129,11 +129,11 @@ class Environment(_OfBatch):
     def _is_spoiled(self) -> bool:
         """An environment that was created before its role was known everywhere becomes invalid; an
         update makes Batch try again."""
-        told = self.told() or {}
-        if told.get("status") != "INVALID":
+        described = self.described() or {}
+        if described.get("status") != "INVALID":
             return False
         if self._tries >= _ROLE_TRIES or not any(
-            words in str(told.get("statusReason")) for words in _ROLE_UNKNOWN
+            words in str(described.get("statusReason")) for words in _ROLE_UNKNOWN
         ):
             return True
         self._tries += 1
@@ -153,19 +153,19 @@ class Environment(_OfBatch):
         other instance types need Batch's service-linked role."""
         if not self.is_ours():
             return
-        present = self.told()["computeResources"]
-        told = []
+        present = self.described()["computeResources"]
+        changes = []
         if present.get("maxvCpus") != self._most_cores:
             self._call("update", computeResources={"maxvCpus": self._most_cores})
             self._wait_until_valid()
-            told.append(f"now has {self._most_cores} vCPUs at most")
+            changes.append(f"now has {self._most_cores} vCPUs at most")
         types = present.get("instanceTypes", [])
         if sorted(types) != sorted(self._types):
-            told.append(
+            changes.append(
                 f"keeps the instance types {', '.join(types)}; --destroy and --create make it with "
                 f"{', '.join(self._types)}"
             )
-        self.changed = " and ".join(told) or None
+        self.changed = " and ".join(changes) or None
 
 
 class Queue(_OfBatch):
@@ -180,8 +180,8 @@ class Queue(_OfBatch):
         self._wait_until_gone()
         environment = Environment(self.site)
         order = [{"order": 1, "computeEnvironment": environment.known()}]
-        told = self.told()
-        if told is None:
+        described = self.described()
+        if described is None:
             self.site.propagated(
                 lambda: self.aws.call(
                     "batch",
@@ -193,7 +193,7 @@ class Queue(_OfBatch):
                     tags=TAGS,
                 )
             )
-        elif self.is_ours() and told["computeEnvironmentOrder"] != order:
+        elif self.is_ours() and described["computeEnvironmentOrder"] != order:
             self._call("update", computeEnvironmentOrder=order)
             self.changed = f"now over {environment.name}"
         self._wait_until_valid()

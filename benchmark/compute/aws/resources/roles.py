@@ -28,8 +28,8 @@ class Role(Resource):
         return []
 
     def find(self) -> str | None:
-        told = self.found(_NONE, "iam", "get_role", RoleName=self.name)
-        return str(told["Role"]["Arn"]) if told else None
+        described = self.found(_NONE, "iam", "get_role", RoleName=self.name)
+        return str(described["Role"]["Arn"]) if described else None
 
     def make(self) -> str:
         arn = self.find()
@@ -124,25 +124,25 @@ class Profile(Described):
 
     def make(self) -> str:
         named: dict[str, Any] = {"InstanceProfileName": self.name}
-        told = self.told()
-        if told is None:
+        profile = self.described()
+        if profile is None:
             made = self.aws.call("iam", "create_instance_profile", **named, Tags=as_pairs())
-            told = made["InstanceProfile"]
-        if not told.get("Roles"):
+            profile = made["InstanceProfile"]
+        if not profile.get("Roles"):
             named["RoleName"] = self.name
             self.site.propagated(
                 lambda: self.aws.call("iam", "add_role_to_instance_profile", **named)
             )
-        return str(told["Arn"])
+        return str(profile["Arn"])
 
     def remove(self) -> str | None:
         named: dict[str, Any] = {"InstanceProfileName": self.name}
-        if (self.told() or {}).get("Roles"):
+        if (self.described() or {}).get("Roles"):
             self.aws.call("iam", "remove_role_from_instance_profile", **named, RoleName=self.name)
         self.aws.call("iam", "delete_instance_profile", **named)
         return None
 
-    def told(self) -> Any:
+    def described(self) -> Any:
         found = self.found(_NONE, "iam", "get_instance_profile", InstanceProfileName=self.name)
         return found and found["InstanceProfile"]
 

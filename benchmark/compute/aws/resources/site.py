@@ -54,7 +54,7 @@ class Site:
         return urlsplit(self.config.store_url).netloc
 
     def wait(self, what: str, ready: Callable[[], bool], patience_s: float = PATIENCE_S) -> None:
-        """Wait for AWS to do what it has been told.
+        """Wait until AWS has done what a call asked for.
 
         Raises:
             BenchmarkError: it takes too long; the command can be repeated.
@@ -188,14 +188,14 @@ class Described(Resource):
     id_key: ClassVar[str]
 
     def find(self) -> str | None:
-        told = self.told()
-        return str(told[self.id_key]) if told else None
+        described = self.described()
+        return str(described[self.id_key]) if described else None
 
     def is_ours(self) -> bool:
-        told = self.told() or {}
-        return is_tagged(told.get("tags", told.get("Tags", [])))
+        described = self.described() or {}
+        return is_tagged(described.get("tags", described.get("Tags", [])))
 
-    def told(self) -> Any:
+    def described(self) -> Any:
         """What AWS says of it; None where there is none."""
         raise NotImplementedError
 

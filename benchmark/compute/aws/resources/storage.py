@@ -57,8 +57,8 @@ class Bucket(Resource):
         return self.name
 
     def is_ours(self) -> bool:
-        told = self.found(("NoSuchTagSet",), "s3", "get_bucket_tagging", Bucket=self.name)
-        return any(one in as_pairs() for one in (told or {}).get("TagSet", []))
+        tagging = self.found(("NoSuchTagSet",), "s3", "get_bucket_tagging", Bucket=self.name)
+        return any(one in as_pairs() for one in (tagging or {}).get("TagSet", []))
 
     def remove(self) -> str | None:
         if self.aws.call("s3", "list_objects_v2", Bucket=self.name, MaxKeys=1).get("KeyCount"):
@@ -77,13 +77,13 @@ class Repository(Resource):
         super().__init__(site, rest if "." in host and rest else named, "ecr_repo")
 
     def find(self) -> str | None:
-        told = self.found(
+        described = self.found(
             ("RepositoryNotFoundException",),
             "ecr",
             "describe_repositories",
             repositoryNames=[self.name],
         )
-        return str(told["repositories"][0]["repositoryUri"]) if told else None
+        return str(described["repositories"][0]["repositoryUri"]) if described else None
 
     def create(self) -> str:
         tags = as_pairs()
@@ -91,8 +91,8 @@ class Repository(Resource):
         return str(made["repository"]["repositoryUri"])
 
     def is_ours(self) -> bool:
-        told = self.aws.call("ecr", "describe_repositories", repositoryNames=[self.name])
-        arn = told["repositories"][0]["repositoryArn"]
+        described = self.aws.call("ecr", "describe_repositories", repositoryNames=[self.name])
+        arn = described["repositories"][0]["repositoryArn"]
         tags = self.aws.call("ecr", "list_tags_for_resource", resourceArn=arn)["tags"]
         return is_tagged(tags)
 

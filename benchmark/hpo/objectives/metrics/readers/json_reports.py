@@ -55,10 +55,10 @@ def fio(text: str) -> Report:
 def _fio_latency(job: Any, way: str) -> Report:
     report = {}
     for name in ("mean", "max"):
-        told = number(job, (way, "lat_ns", name), "fio")
-        report[f"{way}_latency_{name}"] = seconds(told, "ns")
-    for rank, told in (job[way].get("clat_ns") or {}).get("percentile", {}).items():
-        report[f"{way}_clat_{percentile_name(rank)}"] = seconds(float(told), "ns")
+        latency = number(job, (way, "lat_ns", name), "fio")
+        report[f"{way}_latency_{name}"] = seconds(latency, "ns")
+    for rank, latency in (job[way].get("clat_ns") or {}).get("percentile", {}).items():
+        report[f"{way}_clat_{percentile_name(rank)}"] = seconds(float(latency), "ns")
     return report
 
 
@@ -125,8 +125,8 @@ def jmh(text: str) -> Report:
         group = {}
         unit = str(member(result, ("primaryMetric", "scoreUnit"), "jmh"))
         for metric, key in (("score", "score"), ("error", "scoreError")):
-            told = member(result, ("primaryMetric", key), "jmh")
-            if metric == "error" and not isinstance(told, (int, float)):
+            value = member(result, ("primaryMetric", key), "jmh")
+            if metric == "error" and not isinstance(value, (int, float)):
                 continue  # "NaN" where a benchmark ran once
             group[metric] = _jmh_score(number(result, ("primaryMetric", key), "jmh"), unit)
         if name in groups:
@@ -135,11 +135,11 @@ def jmh(text: str) -> Report:
     return joined(groups)
 
 
-def _jmh_score(told: float, unit: str) -> Quantity:
+def _jmh_score(score: float, unit: str) -> Quantity:
     if rate := _JMH_RATE.fullmatch(unit):
-        return plain(told / seconds(1.0, rate[1]).number)
+        return plain(score / seconds(1.0, rate[1]).number)
     if time := _JMH_TIME.fullmatch(unit):
-        return seconds(told, time[1])
+        return seconds(score, time[1])
     raise ReportError(f"The report of jmh has the unit '{unit}'; ops/s and s/op are known.")
 
 
@@ -156,12 +156,12 @@ def k6(text: str) -> Report:
         values = entry.get("values", entry) if isinstance(entry, dict) else {}
         is_trend = {"avg", "med", "max"} <= values.keys()
         is_time = entry.get("contains") == "time" if "contains" in entry else _k6_time(name)
-        for key, told in values.items():
-            if isinstance(told, bool) or not isinstance(told, (int, float)):
+        for key, statistic in values.items():
+            if isinstance(statistic, bool) or not isinstance(statistic, (int, float)):
                 continue
             metric = identifier(re.sub(r"p\(([0-9.]+)\)", _k6_rank, key))
             time = is_trend and is_time
-            value = seconds(float(told), "ms") if time else plain(told)
+            value = seconds(float(statistic), "ms") if time else plain(statistic)
             report[f"{identifier(name)}_{metric}"] = value
             if is_trend:
                 trends.setdefault(name, {})[metric] = value
@@ -214,10 +214,10 @@ def _techempower_level(levels: list[Any], duration_s: float) -> Report:
         raise ReportError("A test of TechEmpower completed no request.")
     report = {"throughput": plain(requests / duration_s), "requests": plain(requests)}
     for name, key in (("mean", "Avg"), ("stddev", "Stdev"), ("max", "Max")):
-        told = str(member(best, (f"latency{key}",), "TechEmpower"))
-        time = quantity(told, "s")
+        latency = str(member(best, (f"latency{key}",), "TechEmpower"))
+        time = quantity(latency, "s")
         if time is None or time.base != "s":
-            raise ReportError(f"The report of TechEmpower has '{told}' as 'latency{key}'.")
+            raise ReportError(f"The report of TechEmpower has '{latency}' as 'latency{key}'.")
         report[f"latency_{name}"] = time
     errors = ("connect", "read", "write", "timeout", "5xx")
     report["errors"] = plain(sum(float(best.get(key) or 0) for key in errors))

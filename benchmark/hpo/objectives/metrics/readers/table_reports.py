@@ -33,13 +33,13 @@ def jmeter(text: str) -> Report:
         )
     samples: dict[str, list[tuple[int, int, bool]]] = defaultdict(list)
     for line, row in enumerate(rows, 2):
-        told = [(row[key] or "").strip() for key in ("timeStamp", "elapsed", "success")]
-        if not (told[0].isdecimal() and told[1].isdecimal() and told[2] in ("true", "false")):
+        cells = [(row[key] or "").strip() for key in ("timeStamp", "elapsed", "success")]
+        if not (cells[0].isdecimal() and cells[1].isdecimal() and cells[2] in ("true", "false")):
             raise ReportError(
-                f"Line {line} of the JTL has {', '.join(map(repr, told))} as time stamp, elapsed "
+                f"Line {line} of the JTL has {', '.join(map(repr, cells))} as time stamp, elapsed "
                 "and success; whole milliseconds, and true or false, are needed."
             )
-        samples[row["label"]].append((int(told[0]), int(told[1]), told[2] == "true"))
+        samples[row["label"]].append((int(cells[0]), int(cells[1]), cells[2] == "true"))
     if not samples:
         raise ReportError("The JTL of JMeter has no sample.")
     report = _samples([sample for label in samples.values() for sample in label])
@@ -95,11 +95,11 @@ def redis_benchmark(text: str) -> Report:
 
 def _redis_test(row: dict[str, str]) -> Report:
     report = {}
-    for key, told in row.items():
-        if not re.fullmatch(r"[0-9]+(\.[0-9]+)?", told or ""):
-            raise ReportError(f"The report of redis-benchmark has {told!r} as '{key}'.")
+    for key, cell in row.items():
+        if not re.fullmatch(r"[0-9]+(\.[0-9]+)?", cell or ""):
+            raise ReportError(f"The report of redis-benchmark has {cell!r} as '{key}'.")
         name = "mean" if key.startswith("avg_") else key.partition("_")[0]
         report["throughput" if key == "rps" else f"latency_{name}"] = (
-            plain(told) if key == "rps" else seconds(told, "ms")
+            plain(cell) if key == "rps" else seconds(cell, "ms")
         )
     return report

@@ -106,10 +106,10 @@ def wrk(text: str) -> Report:
     if int(done[1]) == 0:
         raise ReportError("wrk completed no request.")
     report = {"throughput": _count(rate[1]), "requests": plain(done[1])}
-    for name, told in zip(("mean", "stddev", "max"), latency.groups(), strict=True):
-        report[f"latency_{name}"] = _wrk_time(told)
-    for rank, told in re.findall(rf"^\s+{DECIMAL}%\s+([0-9.]+[a-z]+)\s*$", text, re.MULTILINE):
-        report[f"latency_{percentile_name(rank)}"] = _wrk_time(told)
+    for name, time in zip(("mean", "stddev", "max"), latency.groups(), strict=True):
+        report[f"latency_{name}"] = _wrk_time(time)
+    for rank, time in re.findall(rf"^\s+{DECIMAL}%\s+([0-9.]+[a-z]+)\s*$", text, re.MULTILINE):
+        report[f"latency_{percentile_name(rank)}"] = _wrk_time(time)
     if line := found(rf"^Transfer/sec:\s+{DECIMAL}([KMGTP]?)B", text):
         report["transfer"] = plain(float(line[1]) * _WRK_SIZES[line[2]])
     failed = found(
@@ -122,19 +122,19 @@ def wrk(text: str) -> Report:
     return report
 
 
-def _wrk_time(told: str) -> Quantity:
+def _wrk_time(text: str) -> Quantity:
     """In us, ms, s, m for minutes, or h."""
-    time = quantity(told, "s")
+    time = quantity(text, "s")
     if time is None or time.base != "s":
-        raise ReportError(f"The report of wrk has '{told}' where a latency should be.")
+        raise ReportError(f"The report of wrk has '{text}' where a latency should be.")
     return time
 
 
-def _count(told: str) -> Quantity:
+def _count(text: str) -> Quantity:
     """A number, or thousands and millions as wrk prints them: 12.3k."""
-    count = re.fullmatch(rf"{DECIMAL}([kMG]?)", told)
+    count = re.fullmatch(rf"{DECIMAL}([kMG]?)", text)
     if count is None:
-        raise ReportError(f"The report of wrk has '{told}' where a rate should be.")
+        raise ReportError(f"The report of wrk has '{text}' where a rate should be.")
     return plain(float(count[1]) * {"": 1, "k": 1e3, "M": 1e6, "G": 1e9}[count[2]])
 
 
@@ -158,8 +158,8 @@ def ab(text: str) -> Report:
         "latency_mean": seconds(mean[1], "ms"),
     }
     ranks = r"^\s+(\d+)%\s+(\d+)(?: \(longest request\))?$"
-    for rank, told in re.findall(ranks, text, re.MULTILINE):
-        report[f"latency_{'max' if rank == '100' else 'p' + rank}"] = seconds(told, "ms")
+    for rank, time in re.findall(ranks, text, re.MULTILINE):
+        report[f"latency_{'max' if rank == '100' else 'p' + rank}"] = seconds(time, "ms")
     if line := found(rf"^Transfer rate:\s+{DECIMAL} \[Kbytes/sec\]", text):
         report["transfer"] = plain(float(line[1]) * 1024)
     return report
@@ -187,6 +187,6 @@ def hey(text: str) -> Report:
     }
     if line := found(rf"^\s+Slowest:\s+{DECIMAL} secs", text):
         report["latency_max"] = seconds(line[1], "s")
-    for rank, told in re.findall(rf"^\s+(\d+)%+ in {DECIMAL} secs", text, re.MULTILINE):
-        report[f"latency_p{rank}"] = seconds(told, "s")
+    for rank, time in re.findall(rf"^\s+(\d+)%+ in {DECIMAL} secs", text, re.MULTILINE):
+        report[f"latency_p{rank}"] = seconds(time, "s")
     return report
