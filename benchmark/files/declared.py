@@ -53,7 +53,9 @@ def read(
     entry: Any,
     owner: str,
     faults: list[str],
+    *,
     places: Mapping[Any, str] | None = None,
+    names: Mapping[str, str] | None = None,
 ) -> _D:
     """The entry as a model; what is wrong goes into `faults`.
 
@@ -65,13 +67,15 @@ def read(
         owner: the entry's name in a message: a key in quotes, or else what has the keys.
         faults: receives one sentence for each faulty key.
         places: the right places of keys that belong elsewhere.
+        names: keys as they were written, where another form of the entry has other ones.
     """
     if not isinstance(entry, dict):
         if entry is not None:
             faults.append(f"{owner} is {shown(entry)}; it takes {', '.join(model.keys())}.")
         return model()
-    known = model.keys()
-    check_keys(entry, known, owner, faults, places)
+    known, written = model.keys(), names or {}
+    unknown = [key for key in entry if key not in known]
+    check_keys(unknown, [written.get(key, key) for key in known], owner, faults, places)
     given = {key: value for key, value in entry.items() if key in known}
     takes = {}
     for key, field in zip(known, model.model_fields.values(), strict=True):
@@ -86,7 +90,7 @@ def read(
         wrong = {str(fault["loc"][0]): fault for fault in error.errors()[::-1]}
     for key, fault in reversed(wrong.items()):
         value = fault["input"] if len(fault["loc"]) == 1 else given[key]
-        faults.append(_sentence(key, value, takes[key], fault, owner))
+        faults.append(_sentence(written.get(key, key), value, takes[key], fault, owner))
     kept = {key: value for key, value in given.items() if key not in wrong}
     if wrong.keys() - given.keys():  # A key without a default is missing.
         return model.model_construct(**kept)

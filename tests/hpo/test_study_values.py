@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from benchmark.hpo.formats.project import read_project
 from benchmark.hpo.spec.study_file import StudyError, define, read_study
+from benchmark.store import Store
 
 X = {"name": "x", "value_type": "double", "lower_bound": 0, "upper_bound": 1}
 
@@ -110,3 +112,68 @@ def test_a_stored_study_may_have_what_an_earlier_version_took() -> None:
     assert definition.objective.argv == ("run", "['{x}']")
     assert (definition.space.tunables[0].layer, definition.directions) == (1, {"value": "minimize"})
     assert definition.source == values
+
+
+def said_lines(caught: pytest.ExceptionInfo[StudyError], *parts: str) -> bool:
+    """Whether each line of the answer has its part."""
+    first, *lines = str(caught.value).splitlines()
+    assert len(lines) == len(parts), lines
+    return f"has {len(parts)} faults:" in first and all(map(str.__contains__, lines, parts))
+
+
+def test_all_faults_of_a_search_space_are_in_one_answer(tmp_path: Path) -> None:
+    file = tmp_path / "search_space.json"
+    space = {"experiment_name": "e", "total_trails": 5, "total_trials": 0, "trials": 7}
+    space |= {"direction": "minimise", "tunables": [X | {"lower_bound": 2}]}
+    file.write_text(json.dumps({"operation": "EXP_TRIAL_GENERATE_NEW", "search_space": space}))
+    with pytest.raises(StudyError) as caught:
+        read_study(file, {"objective": {"command": "run"}})
+    assert said_lines(
+        caught,
+        "'total_trials' and 'trials' are the same; leave one out.",
+        "'total_trails'; did you mean 'total_trials'?",
+        "'minimise'; did you mean 'minimize'?",
+        "swap them.",
+    )
+    file.write_text(json.dumps({key: space[key] for key in space if key != "trials"}))
+    with pytest.raises(StudyError, match="'total_trials' is 0; write a whole number from 1"):
+        read_study(file, {"objective": {"command": "run"}})
+
+
+def test_all_faults_of_a_directory_are_in_one_answer(tmp_path: Path, folder_store: Store) -> None:
+    config = {"n_trials": "5", "n_trails": 5, "direction": "minimize", "directions": ["maximize"]}
+    config |= {"max_parallelism": 0.5, "pruner": "medan", "tunables": [X | {"lower_bound": 2}]}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(StudyError) as caught:
+        read_project(tmp_path, folder_store, {})
+    assert said_lines(
+        caught,
+        "objective_fn.py cannot be read",
+        "'n_trials' is '5'; write a whole number",
+        "'max_parallelism' is 0.5; write a whole number",
+        "'direction' and 'directions'; leave one out.",
+        "swap them.",
+        "'pruner' is 'medan'; did you mean 'median'?",
+    )
+    (tmp_path / "config.json").write_text(json.dumps({"n_trails": 5, "compute_pool": "a"}))
+    (tmp_path / "objective_fn.py").write_text("def objective(trial): return 1.0\n")
+    ignored = read_project(tmp_path, folder_store, {}).ignored
+    assert ignored == ("n_trails (did you mean 'n_trials'?)", "compute_pool")
+
+
+def test_all_faults_of_named_files_are_in_one_answer(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(f"tunables: [{json.dumps(X)}]\nforbiden: []\n")
+    layers = tmp_path / "s.json"
+    layers.write_text(json.dumps(study(tunables=None, layers=["a.yaml"], trials=0)))
+    with pytest.raises(StudyError) as caught:
+        read_study(layers)
+    assert said_lines(caught, "did you mean 'forbidden'?", "'trials' is 0")
+    named = study(tunables=None, layers=["a.yaml", 5, "b.yaml"]) | {
+        "objective": {"application": "c"}
+    }
+    layers.write_text(json.dumps(named))
+    with pytest.raises(StudyError) as caught:
+        read_study(layers)
+    assert said_lines(
+        caught, "'layers' holds 5", "b.yaml cannot be read", "no application 'c'", "'forbidden'?"
+    )

@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.files.input_files import read_input
+from benchmark.files.spelling import nearest
 from benchmark.hpo.spec.documents import read_document
-from benchmark.hpo.spec.study_file import StudyError, define
+from benchmark.hpo.spec.study_file import StudyError, define, written_names
 from benchmark.hpo.study.store import study_names
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from benchmark.hpo.spec.study_file import StudyDefinition
     from benchmark.store import Store
@@ -64,11 +65,11 @@ def read_project(folder: Path, store: Store, changes: Mapping[str, Any]) -> Proj
     Raises:
         StudyError: a file is missing, or says every fault in it.
     """
-    told = read_document(folder / CONFIG)
-    values = {ours: told[key] for key, ours in _RENAMED.items() if told.get(key) is not None}
-    if values.get("direction") and values.get("directions"):
-        raise StudyError(f"{folder / CONFIG} has 'direction' and 'directions'; leave one out.")
-    if "direction" not in values and "directions" not in values:
+    told, faults = read_document(folder / CONFIG), list[str]()
+    given = {key: value for key, value in told.items() if value is not None}
+    names = written_names({key: given[key] for key in given if key in _RENAMED}, _RENAMED, faults)
+    values = {ours: given[key] for key, ours in _RENAMED.items() if key in given}
+    if not {"direction", "directions"} & values.keys():
         values["direction"] = "minimize"
     environment = told.get("environment") or {}
     if not isinstance(environment, dict) or any(map(environment.get, ("packages", "python"))):
@@ -77,12 +78,26 @@ def read_project(folder: Path, store: Store, changes: Mapping[str, Any]) -> Proj
     if values.get("max_parallelism") and not values.get("trials_per_task"):
         # Without tasks of so many trials it is only how many run side by side.
         values["parallel"] = values.pop("max_parallelism")
-    values["objective"] = python_objective(file, FUNCTION)
+        names["parallel"] = "max_parallelism"
+    try:
+        values["objective"] = python_objective(file, FUNCTION)
+    except StudyError as error:
+        faults.append(str(error))
+        values["objective"] = {"python": f"{file.name}:{FUNCTION}"}
     values |= {key: value for key, value in changes.items() if value is not None}
     values.setdefault("name", next_name(folder, store))
+    place = str(folder / CONFIG)
+    definition = define(values, folder.absolute(), place, faults=faults, names=names)
+    return Project(definition, tuple(_ignored(told)))
+
+
+def _ignored(told: Mapping[str, Any]) -> Iterator[str]:
+    """The keys without a meaning here, with the one that was meant if it is similar."""
     known = (*_RENAMED, "environment", "objective_function_file")
-    ignored = tuple(key for key in told if key not in known)
-    return Project(define(values, folder.absolute(), str(folder / CONFIG)), ignored)
+    for key in told:
+        if key not in known:
+            near = nearest(key, known, 0.7)
+            yield key if near is None else f"{key} (did you mean '{near}'?)"
 
 
 def next_name(folder: Path, store: Store) -> str:

@@ -63,6 +63,7 @@ def make_app(
 
     `telemetry` is FastAPI's; without it the environment decides.
     """
+    from benchmark.hpo.service.v1 import answers
     from benchmark.hpo.service.v1.ask_tell import AskTell, ShortCut
     from benchmark.hpo.service.v1.routes import routes as v1_routes
 
@@ -89,6 +90,14 @@ def make_app(
     app.add_middleware(metrics.Metered, requests=requests)
     app.add_middleware(SegmentsApart)
 
+    async def unreadable(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        found = _findings(request, error)
+        if (request.method, request.url.path) == ("POST", "/v1/experiments"):
+            found += await threads.patient(answers.other_faults, error)
+        lines = [f"The body has {len(found)} faults:", *(f"- {one}" for one in found)]
+        return _said(request, 422, "invalid", found[0] if len(found) == 1 else "\n".join(lines))
+
     async def measured(_: Request) -> Response:
         text = await threads.quick(metrics.text, service, requests)
         return Response(text, headers={"content-type": metrics.CONTENT_TYPE})
@@ -103,7 +112,7 @@ def make_app(
     _pages(app, threads)
     app.add_exception_handler(BenchmarkError, _refused)
     app.add_exception_handler(HTTPException, _no_place)
-    app.add_exception_handler(RequestValidationError, _unreadable)
+    app.add_exception_handler(RequestValidationError, unreadable)
     app.add_exception_handler(ClientDisconnect, _gone)
     app.add_exception_handler(Exception, _failed)
     return app
@@ -167,15 +176,14 @@ def _allowed(request: Request) -> str:
     return ", ".join([*methods, *(["HEAD"] if "GET" in methods else []), "OPTIONS"])
 
 
-async def _unreadable(request: Request, error: Exception) -> Response:
+def _findings(request: Request, error: RequestValidationError) -> list[str]:
     """What is wrong with the request: each value with its place and what to write instead."""
-    assert isinstance(error, RequestValidationError)
     found = [_finding(fault) for fault in error.errors()[:20]]
     kind = request.headers.get("content-type", "")
     if "json" not in kind and any(fault["loc"] == ("body",) for fault in error.errors()):
         said = f"has the content type {kind[:80]!r}" if kind else "has no content type"
         found = [f"The body {said}; send it with the header 'content-type: application/json'."]
-    return _said(request, 422, "invalid", " ".join(dict.fromkeys(found)))
+    return list(dict.fromkeys(found))
 
 
 def _finding(fault: Mapping[str, Any]) -> str:

@@ -10,11 +10,18 @@ from benchmark.files import json_text
 from benchmark.files.input_files import read_input
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 
 class StudyError(BenchmarkError):
     """A study file is wrong, or a study cannot go on."""
+
+
+def faults_of(place: str, faults: Sequence[str]) -> str:
+    """One fault as a sentence, several in a line each."""
+    many = [f"{place} has {len(faults)} faults:", *(f"- {fault}" for fault in faults)]
+    return f"{place}: {faults[0]}" if len(faults) == 1 else "\n".join(many)
 
 
 def read_document(file: Path) -> dict[str, Any]:

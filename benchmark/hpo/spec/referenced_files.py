@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.files.spelling import check_keys, meant
-from benchmark.hpo.spec.documents import StudyError, read_document
+from benchmark.files.value_faults import shown
+from benchmark.hpo.spec.documents import StudyError, faults_of, read_document
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,40 +24,52 @@ ENDINGS = (".yaml", ".yml", ".json")
 LAYER_KEYS = ("name", "tunables", "forbidden")
 
 
-def put_in(values: Mapping[str, Any], folder: Path) -> tuple[dict[str, Any], tuple[Path, ...]]:
+def put_in(
+    values: Mapping[str, Any], folder: Path, place: str, faults: list[str]
+) -> tuple[dict[str, Any], tuple[Path, ...]]:
     """The values with their parts in place, and the folders that parts have files in.
 
+    What is wrong within a part goes into `faults`; `place` is the study's file.
+
     Raises:
-        StudyError: a part cannot be read, or is none.
+        StudyError: parts cannot be read, all of them in one answer.
     """
-    whole = dict(values)
+    whole, unread, also = dict(values), list[str](), tuple[Path, ...]()
     layers = whole.get("layers")
     if isinstance(layers, list):
-        whole |= _layers(layers, folder, list(whole.get("forbidden") or []))
+        whole |= _layers(layers, folder, list(whole.get("forbidden") or []), faults, unread)
     objective = whole.get("objective")
-    if not isinstance(objective, dict) or "application" not in objective:
-        return whole, ()
-    file = _application(objective["application"], folder)
-    registered = read_document(file)
-    own = {key: value for key, value in objective.items() if key != "application"}
-    whole["objective"] = {**registered, **own}
-    return whole, (file.absolute().parent,)
+    if isinstance(objective, dict) and "application" in objective:
+        try:
+            file = _application(objective["application"], folder)
+            own = {key: value for key, value in objective.items() if key != "application"}
+            whole["objective"] = {**read_document(file), **own}
+            also = (file.absolute().parent,)
+        except StudyError as error:
+            unread.append(str(error))
+    if unread:  # without these parts their names would be unknown to the rest
+        raise StudyError(faults_of(place, [*unread, *faults]))
+    return whole, also
 
 
-def _layers(entries: list[Any], folder: Path, forbidden: list[Any]) -> dict[str, Any]:
+def _layers(
+    entries: list[Any], folder: Path, forbidden: list[Any], faults: list[str], unread: list[str]
+) -> dict[str, Any]:
     layers: dict[str, Any] = {}
     for entry in entries:
         if not isinstance(entry, str):
-            raise StudyError(f"'layers' holds {entry!r}; name the files, such as container.yaml.")
-        values = read_document(folder / entry)
-        strange: list[str] = []
-        check_keys(values, LAYER_KEYS, f"The layer {entry}", strange)
-        if strange:
-            raise StudyError(" ".join(strange))
+            unread.append(f"'layers' holds {shown(entry)}; name the files, such as container.yaml.")
+            continue
+        try:
+            values = read_document(folder / entry)
+        except StudyError as error:
+            unread.append(str(error))
+            continue
+        check_keys(values, LAYER_KEYS, f"The layer {entry}", faults)
         name = str(values.get("name") or Path(entry).stem)
         if name in layers:
-            raise StudyError(f"Two layers are named '{name}'; give {entry} another 'name'.")
-        layers[name] = values.get("tunables") or []
+            faults.append(f"Two layers are named '{name}'; give {entry} another 'name'.")
+        layers[name] = layers.get(name, []) + (values.get("tunables") or [])
         forbidden += values.get("forbidden") or []
     return {"layers": layers, "forbidden": forbidden}
 

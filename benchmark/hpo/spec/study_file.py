@@ -34,7 +34,7 @@ from benchmark.hpo.space.rules import without_effect
 from benchmark.hpo.space.search_space import Space, SpaceError
 from benchmark.hpo.space.space_file import declared_names, read_space
 from benchmark.hpo.spec.definition import StudyDefinition
-from benchmark.hpo.spec.documents import StudyError, read_document
+from benchmark.hpo.spec.documents import StudyError, faults_of, read_document
 from benchmark.hpo.spec.limits import read_resources
 from benchmark.hpo.spec.past_studies import read_warm_start
 from benchmark.hpo.spec.referenced_files import put_in
@@ -43,12 +43,12 @@ from benchmark.hpo.spec.stop_rules import check_stop
 from benchmark.hpo.spec.study_spec import StudySpec
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from benchmark.hpo.objectives.objective import Objective
     from benchmark.hpo.samplers.proposal import Direction
 
-__all__ = ["StudyDefinition", "StudyError", "define", "own_form", "read_study"]
+__all__ = ["StudyDefinition", "StudyError", "define", "own_form", "read_study", "written_names"]
 
 _WAYS = ("direction", "directions")
 _SPACE = ("tunables", "layers", "forbidden", "initial")
@@ -63,8 +63,12 @@ def read_study(path: str | Path, changes: Mapping[str, Any] | None = None) -> St
     file = Path(path)
     given = {key: value for key, value in (changes or {}).items() if value is not None}
     folder = file.absolute().parent
-    values, also = put_in(own_form(read_document(file), given), folder)
-    return replace(define(values, folder, str(file), also), file=file.absolute())
+    document, faults = read_document(file), list[str]()
+    inner = _inner(document)
+    names = written_names(inner, _CLASSIC, faults) if _is_classic(inner) else None
+    values, also = put_in(own_form(document, given), folder, str(file), faults)
+    found = define(values, folder, str(file), also, faults=faults, names=names)
+    return replace(found, file=file.absolute())
 
 
 def define(
@@ -74,16 +78,19 @@ def define(
     also: tuple[Path, ...] = (),
     *,
     stored: bool = False,
+    faults: Sequence[str] = (),
+    names: Mapping[str, str] | None = None,
 ) -> StudyDefinition:
     """A definition from its values, in our own form.
 
     Rules that can never apply and templates that are none are faults, except in a study that is
-    `stored` with them.
+    `stored` with them. `faults` were found before and are in the same answer; `names` are the keys
+    of another form of a study by our own.
 
     Raises:
         StudyError: says every fault.
     """
-    faults: list[str] = []
+    faults = list(faults)
     # An earlier version took false, 0 and "" for none.
     optional = (*_SPACE, "secrets", "resources", "pruner") if stored else ()
     given = {
@@ -91,7 +98,8 @@ def define(
         for key, value in values.items()
         if value is not None and (value or key not in optional)
     }
-    spec = read(StudySpec, given, "A study", faults, dict.fromkeys(OBJECTIVE_KEYS, "objective"))
+    places = dict.fromkeys(OBJECTIVE_KEYS, "objective")
+    spec = read(StudySpec, given, "A study", faults, places=places, names=names)
     if "name" not in given:
         faults.append("The study has no 'name'; write one, such as name: first.")
     keys = StudySpec.keys()
@@ -135,7 +143,7 @@ def define(
     if spec.default_every and known_space and not space.default():
         faults.append("'default_every' needs a 'default' for every tunable.")
     if faults:
-        raise StudyError(_said(place, faults))
+        raise StudyError(faults_of(place, faults))
     definition = StudyDefinition(
         name=spec.name,
         space=space,
@@ -183,12 +191,6 @@ def _automatic(definition: StudyDefinition) -> StudyDefinition:
     algorithm, why = chosen(space, directions, trials, limit_s, is_plain)
     source = definition.source | {"algorithm": algorithm}
     return replace(definition, algorithm=algorithm, algorithm_why=why, source=source)
-
-
-def _said(place: str, faults: list[str]) -> str:
-    """One fault as a sentence, several in a line each."""
-    many = [f"{place} has {len(faults)} faults:", *(f"- {fault}" for fault in faults)]
-    return f"{place}: {faults[0]}" if len(faults) == 1 else "\n".join(many)
 
 
 def _directions(
@@ -282,27 +284,29 @@ def _check_kind(
         )
 
 
+_CLASSIC = {
+    "experiment_name": "name",
+    "total_trials": "trials",
+    "parallel_trials": "parallel",
+    "hpo_algo_impl": "algorithm",
+    "ml_algo_impl": "algorithm",
+}
+_IGNORED = ("experiment_id", "id", "value_type", "function_variables", "application_name")
+
+
 def own_form(values: dict[str, Any], changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The HPO service's search_space, bare or in its request, and the scripts', in our own keys.
 
     `changes`, in our own keys, go over it; an objective among them keeps the file's expression.
     """
-    inner = values.get("search_space")
-    values = (inner if isinstance(inner, dict) else values) | dict(changes or {})
-    if not {"experiment_name", "application_name", "hpo_algo_impl", "ml_algo_impl"} & values.keys():
+    values = _inner(values) | dict(changes or {})
+    if not _is_classic(values):
         return values
-    renamed = {
-        "experiment_name": "name",
-        "total_trials": "trials",
-        "parallel_trials": "parallel",
-        "hpo_algo_impl": "algorithm",
-        "ml_algo_impl": "algorithm",
-    }
-    told = {renamed.get(key, key): value for key, value in values.items()}
+    told = {_CLASSIC.get(key, key): value for key, value in values.items()}
     told.setdefault("algorithm", CLASSIC_DEFAULT)
     told.setdefault("name", values.get("application_name"))
     expression = told.pop("objective_function", None)
-    for key in ("experiment_id", "id", "value_type", "function_variables", "application_name"):
+    for key in _IGNORED:
         told.pop(key, None)
     if isinstance(expression, dict):
         expression = expression.get("expression")
@@ -310,3 +314,26 @@ def own_form(values: dict[str, Any], changes: Mapping[str, Any] | None = None) -
     if isinstance(objective, dict) and expression:
         told["objective"] = {"value": expression} | objective
     return told
+
+
+def _inner(values: dict[str, Any]) -> dict[str, Any]:
+    inner = values.get("search_space")
+    return inner if isinstance(inner, dict) else values
+
+
+def _is_classic(values: Mapping[str, Any]) -> bool:
+    names = {"experiment_name", "application_name", "hpo_algo_impl", "ml_algo_impl"}
+    return bool(names & values.keys())
+
+
+def written_names(
+    values: Mapping[str, Any], renamed: Mapping[str, str], faults: list[str]
+) -> dict[str, str]:
+    """The keys of another form of a study by our own; two keys for the same are a fault."""
+    names: dict[str, str] = {}
+    for key in values:
+        first = names.setdefault(renamed.get(key, key), key)
+        if first != key:
+            faults.append(f"'{first}' and '{key}' are the same; leave one out.")
+    usual = {own: key for key, own in list(renamed.items())[::-1]}
+    return usual | names

@@ -19,12 +19,9 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from fnmatch import fnmatchcase
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from benchmark.errors import BenchmarkError, StoreError
-from benchmark.hpo.objectives.objective import EXTERNAL
-from benchmark.hpo.samplers.algorithms import ALGORITHMS, AUTO, sampler_of
 from benchmark.hpo.service.core.backend import storage_fault, storage_faults
 from benchmark.hpo.service.core.errors import (
     ForbiddenError,
@@ -34,8 +31,7 @@ from benchmark.hpo.service.core.errors import (
 )
 from benchmark.hpo.service.core.experiment import Experiment
 from benchmark.hpo.service.core.records import Recorder
-from benchmark.hpo.service.core.terms import Terms, check_size, study_of
-from benchmark.hpo.spec.study_file import define
+from benchmark.hpo.service.core.terms import Terms, checked, study_of
 from benchmark.records.results import utc_now
 
 if TYPE_CHECKING:
@@ -109,22 +105,7 @@ class Service:
         """
         _check_permitted(experiment)
         study = study_of(experiment)
-        check_size(values)
-        algorithm = values.get("algorithm")
-        if algorithm is not None and algorithm not in (*ALGORITHMS, AUTO):
-            # An import path of a study file would run code of the client's choice here.
-            raise InvalidError(
-                f"There is no algorithm '{algorithm}'; there are {', '.join((*ALGORITHMS, AUTO))}."
-            )
-        try:
-            definition = define(
-                values | {"name": study, "objective": dict(EXTERNAL)},
-                Path(),
-                f"Experiment '{experiment}'",
-            )
-            sampler_of(definition.algorithm, None)
-        except BenchmarkError as error:
-            raise InvalidError(str(error)) from None
+        definition = checked(study, experiment, values)
         with storage_faults():
             self._backend.create(definition, Terms(experiment, utc_now(), **terms))
         return study

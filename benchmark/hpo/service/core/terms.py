@@ -10,12 +10,19 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark.hpo.samplers.algorithms import PRUNERS
+from benchmark.errors import BenchmarkError
+from benchmark.files.spelling import meant
+from benchmark.hpo.objectives.objective import EXTERNAL
+from benchmark.hpo.samplers.algorithms import ALGORITHMS, AUTO, sampler_of
 from benchmark.hpo.service.core.errors import InvalidError
+from benchmark.hpo.spec.study_file import define
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from benchmark.hpo.spec.study_file import StudyDefinition
 
 LEASE_S = 600.0
@@ -107,26 +114,46 @@ def is_hashed(study: str) -> bool:
     return _HASHED.search(study) is not None
 
 
-def check_size(values: dict[str, Any]) -> None:
+def check_size(values: Mapping[str, Any]) -> None:
     """Refuse an experiment that is larger than a server can hold.
 
     Raises:
-        InvalidError: says of what it has too many, or that there is no such pruner.
+        InvalidError: says of what it has too many.
     """
-    tunables = values.get("tunables")
-    count = len(tunables) if isinstance(tunables, list) else 0
-    if count > MOST_TUNABLES:
-        raise InvalidError(f"The space has {count} tunables; {MOST_TUNABLES} are the most.")
-    for entry in tunables if isinstance(tunables, list) else ():
+    tunables, trials = values.get("tunables"), values.get("trials")
+    entries = tunables if isinstance(tunables, list) else []
+    faults = []
+    if len(entries) > MOST_TUNABLES:
+        faults.append(f"The space has {len(entries)} tunables; {MOST_TUNABLES} are the most.")
+    for entry in entries:
         choices = entry.get("choices") if isinstance(entry, dict) else None
         if isinstance(choices, list) and len(choices) > MOST_CHOICES:
-            raise InvalidError(
-                f"A tunable has {len(choices)} choices; {MOST_CHOICES} are the most."
-            )
-    trials = values.get("trials")
+            faults.append(f"A tunable has {len(choices)} choices; {MOST_CHOICES} are the most.")
     if isinstance(trials, int) and trials > MOST_TRIALS:
-        raise InvalidError(f"'trials' is {trials}; {MOST_TRIALS} are the most.")
-    pruner = values.get("pruner")
-    name = pruner.get("name", "none") if isinstance(pruner, dict) else pruner
-    if pruner is not None and name not in PRUNERS:
-        raise InvalidError(f"There is no pruner '{name}'; there are {', '.join(PRUNERS)}.")
+        faults.append(f"'trials' is {trials}; {MOST_TRIALS} are the most.")
+    if faults:
+        raise InvalidError(" ".join(faults))
+
+
+def checked(study: str, experiment: str, values: Mapping[str, Any]) -> StudyDefinition:
+    """The definition of an experiment from its values.
+
+    Raises:
+        InvalidError: says every fault in the values.
+    """
+    check_size(values)
+    known, algorithm = (*ALGORITHMS, AUTO), values.get("algorithm")
+    faults = []
+    if algorithm is not None and algorithm not in known:
+        # An import path of a study file would run code of the client's choice here.
+        near = meant(algorithm, known)
+        faults.append(f"There is no algorithm '{algorithm}'; {near}")
+        values = {key: value for key, value in values.items() if key != "algorithm"}
+    own = {"name": study, "objective": dict(EXTERNAL)}
+    try:
+        place = f"Experiment '{experiment}'"
+        definition = define({**values, **own}, Path(), place, faults=faults)
+        sampler_of(definition.algorithm, None)
+    except BenchmarkError as error:
+        raise InvalidError(str(error)) from None
+    return definition

@@ -14,25 +14,32 @@ from benchmark.hpo.service.core.errors import (
     ConflictError,
     ExistsError,
     FinishedError,
+    InvalidError,
     NotFoundError,
     PausedError,
 )
+from benchmark.hpo.service.core.terms import checked
 from benchmark.hpo.service.v1 import answer_models, models
 
 if TYPE_CHECKING:
+    from fastapi.exceptions import RequestValidationError
+
     from benchmark.hpo.service.core.assignment import AssignedTrial
     from benchmark.hpo.service.core.experiment import Experiment
     from benchmark.hpo.service.core.service import Service
 
 
+_TERMS = ("name", "lease_s", "max_time_s", "max_cost", "facts")
+"""The keys of a new experiment that are not its study's."""
+
+
 def create(service: Service, body: models.NewExperiment, key: str | None) -> dict[str, Any]:
-    own = ("name", "lease_s", "max_time_s", "max_cost", "facts")
     values = {
         field: value
-        for field, value in body.model_dump(exclude=set(own)).items()
+        for field, value in body.model_dump(exclude=set(_TERMS)).items()
         if value not in (None, [])
     }
-    terms = {field: getattr(body, field) for field in own[1:]}
+    terms = {field: getattr(body, field) for field in _TERMS[1:]}
     request = None if key is None else hashlib.sha256(body.model_dump_json().encode()).hexdigest()
     try:
         service.create(body.name, values, key=key, request=request, **terms)
@@ -50,6 +57,24 @@ def create(service: Service, body: models.NewExperiment, key: str | None) -> dic
             return views.summary(experiment)
     with service.use(body.name) as experiment:
         return views.summary(experiment)
+
+
+def other_faults(error: RequestValidationError) -> list[str]:
+    """What is wrong with a new experiment beside the faults of its model, which are left out."""
+    body = error.body
+    wrong = {str(fault["loc"][1]) for fault in error.errors() if len(fault["loc"]) > 1}
+    if not isinstance(body, dict) or wrong & {"tunables", "layers"}:
+        return []
+    own = {*models.NewExperiment.model_fields} - {*_TERMS}
+    values = {key: value for key, value in body.items() if key in own - wrong}
+    if wrong & {"direction", "directions"}:
+        values["direction"] = "minimize"
+    try:
+        checked("experiment", "experiment", values)
+    except InvalidError as refused:
+        lines = str(refused).removeprefix("Experiment 'experiment'").lstrip(": ").splitlines()
+        return [line.removeprefix("- ") for line in lines[len(lines) > 1 :]]
+    return []
 
 
 @dataclass(frozen=True)

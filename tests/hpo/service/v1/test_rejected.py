@@ -53,7 +53,7 @@ def test_endings_that_do_not_fit(http: Http, body: dict[str, Any]) -> None:
         ({"tunables": []}, "no tunables"),
         ({"direction": None}, "no 'direction'"),
         ({"algorithm": "os:system"}, "There is no algorithm 'os:system'"),
-        ({"pruner": "xyz"}, "There is no pruner 'xyz'"),
+        ({"pruner": "xyz"}, "'pruner' is 'xyz'; there are none, median,"),
         ({"forbidden": ["__import__('os')"]}, "forbidden"),
         ({"trials": 0}, "trials"),
         ({"name": "a\nb"}, "cannot be shown"),
@@ -175,3 +175,29 @@ def test_a_parameter_is_read_exactly(http: Http, query: str) -> None:
     assert answer.status_code == 422
     assert answer.json()["message"].startswith(f"query.{query.partition('=')[0]} is ")
     assert http.get("/v1/experiments?limit=5&details=true").status_code == 200
+
+
+WRONG: dict[str, Any] = {"name": "x", "value_type": "double", "lower_bound": 2, "upper_bound": 1}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {"direction": "up", "seed": -1, "trails": 1, "algorithm": "os:system"},
+            ["body.direction", "body.seed", "'trials'?", "no algorithm 'os:system'", "swap them"],
+        ),
+        ({"direction": None, "pruner": "medan"}, ["no 'direction'", "swap them", "'median'?"]),
+        ({"tunables": 5, "trials": 0}, ["body.tunables", "body.trials"]),
+    ],
+)
+def test_all_faults_of_a_new_experiment_are_in_one_answer(
+    http: Http, changes: dict[str, Any], said: list[str]
+) -> None:
+    body = {"name": "e", "direction": "minimize", "tunables": [WRONG]}
+    answer = http.post("/v1/experiments", json=body | changes)
+    first, *lines = answer.json()["message"].splitlines()
+    assert (answer.status_code, f"has {len(said)} faults:" in first) == (422, True)
+    for part, line in zip(said, lines, strict=True):
+        assert line.startswith("- ") and part in line
+    assert http.get("/v1/experiments").json()["total"] == 0
