@@ -38,7 +38,32 @@ def texts(path: Path) -> pd.DataFrame:
                 types_mapper=lambda _: pd.StringDtype(na_value=np.nan), self_destruct=True
             )
             return frame.set_axis(range(frame.shape[1]), axis=1)
-    return _by_pandas(path)
+    read = _by_pandas(path)
+    _refuse_short(path, read.shape[1])
+    return read
+
+
+def _refuse_short(path: Path, columns: int) -> None:
+    """Refuse a row with fewer cells than the header, such as the last one of a file that was cut.
+
+    Raises:
+        pd.errors.ParserError: names the row.
+    """
+    # Only pandas' slower engine distinguishes cells that are not there from empty ones.
+    absent = pd.read_csv(
+        path,
+        dtype=str,
+        keep_default_na=False,
+        encoding="utf-8-sig",
+        header=None,
+        engine="python",
+    ).isna()
+    if absent.to_numpy().any():
+        row = int(absent.any(axis=1).to_numpy().argmax())
+        found = columns - int(absent.iloc[row].sum())
+        raise pd.errors.ParserError(
+            f"row {row} has {found} of the header's {columns} columns, as in a file that was cut"
+        )
 
 
 def _by_pandas(path: Path, rows: int | None = None) -> pd.DataFrame:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+
 import pandas as pd
 import pytest
 
@@ -28,7 +30,9 @@ def test_the_cells_are_those_that_pandas_reads(text, tmp_path, monkeypatch):
     pd.testing.assert_frame_equal(csv_texts.texts(path), expected)
 
 
-@pytest.mark.parametrize("text", ['a,b\n1,"2\n', "a,b\n1,2,3\n1,2\n4,5,6,7\n"])
+@pytest.mark.parametrize(
+    "text", ['a,b\n1,"2\n', "a,b\n1,2,3\n1,2\n4,5,6,7\n", "a,b\n1,\n2\n", 'a,b,c\n1,2,"3"\n4,5']
+)
 def test_a_cut_or_ragged_file_is_refused(text, tmp_path):
     path = tmp_path / "results.csv"
     path.write_text(text)
@@ -56,3 +60,11 @@ def test_bytes_that_are_not_utf_8_are_refused(tmp_path):
 def test_numbers_are_exact_with_and_without_spaces(cells, expected):
     found = numbers(pd.Series(cells, dtype="str"), "a.csv")
     pd.testing.assert_series_equal(found, pd.Series(expected, dtype=float))
+
+
+def test_a_row_that_was_cut_is_named(tmp_path):
+    path = tmp_path / "results.csv.gz"
+    with gzip.open(path, "wt") as file:
+        file.write("a,b,c\n1,,\n2,0.\n")
+    with pytest.raises(pd.errors.ParserError, match="row 2 has 2 of the header's 3 columns"):
+        csv_texts.texts(path)
