@@ -6,6 +6,7 @@ table = retyped(table, Reading(columns={"zip": "category", "day": "date"}), "sal
 from __future__ import annotations
 
 import contextlib
+import re
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -16,6 +17,7 @@ import pyarrow.compute as pc
 from benchmark.data import exact, targets
 from benchmark.errors import DataError
 
+_NUMBER = r"^\s*[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?\s*$"
 _POINTED = r"^\s*[+-]?\d+(\.\d+)+(,\d*)?\s*$"
 _COMMA = '"decimal" is ","; remove the points between thousands, or correct "decimal"'
 
@@ -170,6 +172,35 @@ def _numbers(text: pa.Array) -> tuple[pa.Array, list[str]]:
     floats = trimmed.cast(pa.float64())
     notes = targets.lost(trimmed, floats)
     return (floats, notes) if notes else (exact.numbers(trimmed, "target"), notes)
+
+
+def suspect_columns(table: pa.Table, reading: Reading) -> list[str]:
+    """Notes on undeclared features of a CSV: numbers that stray words make text, and an index."""
+    notes = []
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        if name in reading.columns or name in reading.named:
+            continue
+        if re.fullmatch(r"(Unnamed: \d+)?", name):
+            notes.append(
+                f'column "{name}" has no name, as an index that pandas or R wrote; "ignore" in '
+                '"columns" leaves it out'
+            )
+        if pa.types.is_string(column.type):
+            notes += _stray(name, exact.combined(column).drop_null())
+    return notes
+
+
+def _stray(name: str, text: pa.Array) -> list[str]:
+    numeric = pc.match_substring_regex(text, _NUMBER)
+    words = text.filter(pc.invert(numeric))
+    if not len(words) or len(words) > (1 - targets.MANY_NUMBERS) * len(text):
+        return []
+    shown = ", ".join(f'"{word}"' for word in words.unique()[:3].to_pylist())
+    rows = f"{len(words)} row{'s' * (len(words) != 1)}"
+    return [
+        f'column "{name}" is a category because of {shown} in {rows}; list such words in "missing" '
+        "to read the numbers of the others"
+    ]
 
 
 _FIXES = {

@@ -138,6 +138,9 @@ def _check_form(table: pyarrow.Table, classes: int) -> None:
         if field.name == "prediction":
             numeric = types.is_floating(form) or types.is_integer(form) or types.is_boolean(form)
             usual = numeric or types.is_string(form)
+        if column.null_count and field.name == "prediction":
+            row = column.is_valid().to_pylist().index(False)
+            raise UnusablePredictions(f"The predictions hold a missing value in row {row}.")
         if not usual or column.null_count:
             raise UnusablePredictions(
                 f"The predictions' column {field.name} is of type {form} with {column.null_count} "

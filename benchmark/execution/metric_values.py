@@ -160,9 +160,9 @@ def _codes(values: ArrayLike, labels: Sequence[str], what: str) -> NDArray[np.in
     position = {label: code for code, label in enumerate(labels)}
     codes = np.empty(len(column), dtype=np.int64)
     for row, value in enumerate(column):
-        code = position.get(value if type(value) is str else str(value))
+        missing = value is None or value != value  # noqa: PLR0124 - NaN
+        code = None if missing else position.get(value if type(value) is str else str(value))
         if code is None:
-            missing = value is None or value != value  # noqa: PLR0124 - NaN
             fault = "a missing value" if missing else f'the unknown class "{value}"'
             raise UnusablePredictions(
                 f"The {what} hold {fault} in row {row}; the classes are {_some(labels)}."

@@ -93,11 +93,12 @@ def call(
                 answer.probabilities, answer.names, answer.classes or (), len(answer.truth)
             )
         )
-    predictions = answer.predictions
-    if answer.classes is not None:
-        import numpy as np
+    import numpy as np
 
-        predictions = np.array([str(value) for value in predictions.tolist()], dtype=object)
+    if answer.classes is None:
+        predictions = np.asarray(answer.predictions, dtype=np.float64)
+    else:
+        predictions = np.array([str(one) for one in answer.predictions.tolist()], dtype=object)
     data = (answer.truth, predictions, table, answer.classes)
     return _called(own, data, memory_mb, run, _CALLED_WITH)[0]
 

@@ -75,6 +75,12 @@ def test_regression() -> None:
     assert got == pytest.approx({"rmse": (4 / 3) ** 0.5, "mse": 4 / 3, "mae": 2 / 3, "r2": -1.0})
 
 
+@pytest.mark.parametrize("value", [None, float("nan")])
+def test_a_missing_prediction_is_not_a_class_of_its_name(value) -> None:
+    with pytest.raises(UnusablePredictions, match="missing value in row 1"):
+        evaluate("binary", ["None", "nan"], ["nan", "None"], ["nan", value])
+
+
 @pytest.mark.parametrize(
     ("predictions", "table", "columns", "words"),
     [

@@ -56,7 +56,7 @@ FAILING = {
     "misses-a-label": (
         KEEP + PREDICT + "    answer['predictions'][2] = None\n    return answer\n",
         "framework",
-        "row 2",
+        "missing value in row 2",
     ),
     "sums-to-two": (
         KEEP + PREDICT + "    answer['probabilities'][5] *= 2\n    return answer\n",

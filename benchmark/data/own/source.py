@@ -19,7 +19,7 @@ from benchmark.data.datasets import Dataset, natural_type
 from benchmark.data.download import checked, download, shown
 from benchmark.data.folds import Folds
 from benchmark.data.formats.tables import changed_numbers, format_of, read_table
-from benchmark.data.kinds import with_target
+from benchmark.data.kinds import suspect_columns, with_target
 from benchmark.errors import DataError
 
 if TYPE_CHECKING:
@@ -120,6 +120,8 @@ def _read(
         changed_numbers(path, reading, table) for path, csv in zip(paths, text, strict=True) if csv
     ]
     changed = list(dict.fromkeys(itertools.chain(*found)))
+    if text and all(text):
+        notes = [*notes, *suspect_columns(table, reading)]
     wanted = declaration.type or natural_type(table, declaration.target)
     source = shown(declaration.url) if declaration.url else ", ".join(path.name for path in paths)
     if base is not None:

@@ -232,15 +232,20 @@ def load_adapter(path: str) -> Any:
 def _write_predictions(answer: Dict[str, Any], path: str) -> Optional[List[str]]:
     """predictions, then a column for each class that the framework gave a probability for."""
     import numpy
+    import pandas
     import pyarrow
 
     predictions = numpy.asarray(answer["predictions"])
-    if predictions.dtype.kind not in "fiub":
-        predictions = numpy.array([str(value) for value in predictions.tolist()], dtype=object)
     if predictions.ndim != 1:
         raise ValueError(
             "predict() returned predictions of shape %s, not one a row" % (predictions.shape,)
         )
+    if predictions.dtype.kind not in "fiub":
+        # A missing prediction is not the class "None" or "nan".
+        gaps = pandas.isnull(predictions)
+        values = predictions.tolist()
+        texts = [None if gaps[row] else str(value) for row, value in enumerate(values)]
+        predictions = numpy.array(texts, dtype=object)
     columns = [pyarrow.array(predictions)]
     names = ["prediction"]
     classes: Optional[List[str]] = None

@@ -87,3 +87,29 @@ def test_lists_are_refused_with_a_fix(tmp_path: Path, kind: str) -> None:
         f'The column "a" of {tmp_path}/d.parquet cannot be read as {kind}' in catalogue.faults["d"]
     )
     assert "declare" in catalogue.faults["d"]
+
+
+@pytest.mark.parametrize(
+    ("header", "cell", "columns", "begins"),
+    [
+        ("a,b", "?", "{}", ['column "a" is a category because of "?" in 1 row; list such words']),
+        ("a,b", " ", "{}", ['column "a" is a category because of " " in 1 row; list such words']),
+        (",b", "7", "{}", ['column "" has no name, as an index that pandas or R wrote; "ignore"']),
+        ("Unnamed: 0,b", "7", "{}", ['column "Unnamed: 0" has no name, as an index']),
+        (",b", "7", "{'': ignore}", []),
+        ("a,b", "?", "{a: category}", []),
+        ("a,b", "1e3", "{}", []),
+    ],
+)
+def test_suspect_columns_are_noted(
+    tmp_path: Path, header: str, cell: str, columns: str, begins: list[str]
+) -> None:
+    rows = [f"{n if n else cell},{n % 3},{n % 2}" for n in range(20)]
+    write(tmp_path, "d.csv", "\n".join([f"{header},y", *rows]))
+    declared = f"name: d\nfile: d.csv\ntarget: y\ncolumns: {columns}\n"
+    place = write(tmp_path, "d.yaml", declared)
+    catalogue = Catalogue([], [str(place)])
+    (entry,) = catalogue.ready(catalogue.names()).values()
+    notes = entry.description["notes"]
+    assert len(notes) == len(begins)
+    assert all(note.startswith(begin) for note, begin in zip(notes, begins, strict=True))
