@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from benchmark.hpo.formats.project import read_project
+from benchmark.hpo.spec.documents import read_document
 from benchmark.hpo.spec.study_file import StudyError, define, read_study
 from benchmark.store import Store
 
@@ -100,6 +102,51 @@ def test_half_of_a_surrogate_pair_in_json_is_rejected(tmp_path: Path) -> None:
     file.write_text(text.replace("\\ude00", ""))
     with pytest.raises(StudyError, match="half of a surrogate pair"):
         read_study(file)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (
+            "s.yaml",
+            """
+            name: s
+            direction: minimize
+            tunables: [{name: command, value_type: double, lower_bound: 0, upper_bound: 1.50}]
+            initial: [{command: 1.10}]
+            environment: {python: 3.10, packages: []}
+            objective:
+              command: [run, 1.10, 1e-5, 0x1F, 7, true, ~, 1e400]
+              environment: {VERSION: 1.10, PORT: 80, 1: a}
+              prepare: [run, &v 2.50]
+              reset: [run, *v]
+              wait_ready: {command: [up, 1.0], timeout: 5.0}
+            """,
+        ),
+        (
+            "s.json",
+            """{"name": "s", "direction": "minimize", "tunables": [{"name": "command",
+            "value_type": "double", "lower_bound": 0, "upper_bound": 1.50}],
+            "initial": [{"command": 1.10}], "environment": {"python": 3.10, "packages": []},
+            "objective": {"command": ["run", 1.10, 1e-5, "0x1F", 7, true, null, 1e400],
+            "environment": {"VERSION": 1.10, "PORT": 80, "1": "a"}, "prepare": ["run", 2.50],
+            "reset": ["run", 2.50], "wait_ready": {"command": ["up", 1.0], "timeout": 5.0}}}""",
+        ),
+    ],
+)
+def test_words_of_commands_are_as_they_are_written(tmp_path: Path, name: str, text: str) -> None:
+    """`1.10` is a version, and 1.1 another one."""
+    file = tmp_path / name
+    file.write_text(textwrap.dedent(text))
+    values = read_document(file)
+    objective = values["objective"]
+    assert objective["command"][:6] == ["run", "1.10", "1e-5", "0x1F", 7, True]
+    assert objective["command"][6:] == [None, "1e400"]
+    assert list(objective["environment"].values()) == ["1.10", 80, "a"]
+    assert (objective["prepare"], objective["reset"]) == (["run", "2.50"], ["run", "2.50"])
+    assert objective["wait_ready"] == {"command": ["up", 1.0], "timeout": 5.0}
+    assert values["environment"]["python"] == "3.10"
+    assert (values["initial"], values["tunables"][0]["upper_bound"]) == ([{"command": 1.1}], 1.5)
 
 
 def test_a_stored_study_may_have_what_an_earlier_version_took() -> None:

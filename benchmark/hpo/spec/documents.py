@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark.errors import BenchmarkError
 from benchmark.files import json_text
 from benchmark.files.input_files import read_input
+from benchmark.hpo.objectives.objective import HOOKS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,18 +37,39 @@ def read_document(file: Path) -> dict[str, Any]:
         reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
         mend = "; name a file that is there" if isinstance(error, FileNotFoundError) else ""
         raise StudyError(f"The study file {file} cannot be read: {reason}{mend}.") from None
-    values = _json(text, file) if file.suffix == ".json" else _yaml(text, file)
+    values, texts = _json(text, file) if file.suffix == ".json" else _yaml(text, file)
     if not isinstance(values, dict):
         raise StudyError(f"The study file {file} must hold keys and values; write name: first.")
+    _as_written(values, texts)
     return values
 
 
-def _json(text: str, file: Path) -> Any:
+def _as_written(values: dict[str, Any], texts: dict[str, Any]) -> None:
+    """Let words of commands, variables and versions stay as they are written: `1.10`, `1e-5`."""
+    for key in values.keys() & {"command", *HOOKS, "environment"}:
+        values[key] = _words(values[key], texts[key])
+    for key in values.keys() & {"objective", "wait_ready", "warm_up"}:
+        if isinstance(values[key], dict):
+            _as_written(values[key], texts[key])
+
+
+def _words(value: Any, text: Any) -> Any:
+    if isinstance(value, list):
+        return [_words(*pair) for pair in zip(value, text, strict=True)]
+    if isinstance(value, dict) and len(value) == len(text):
+        pairs = zip(value.items(), text.values(), strict=True)
+        return {key: _words(one, its) for (key, one), its in pairs}
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return text if is_number and str(value) != text else value
+
+
+def _json(text: str, file: Path) -> tuple[Any, Any]:
+    """The values, and the same with numbers as they are written."""
     try:
         values = json_text.load(text)
         if "\\u" in text:
             json.dumps(values, ensure_ascii=False).encode()
-        return values
+        return values, json_text.load(text, numbers=str)
     except UnicodeEncodeError:
         raise StudyError(
             f"The study file {file} has half of a surrogate pair, which is not text; remove it."
@@ -56,13 +78,13 @@ def _json(text: str, file: Path) -> Any:
         raise StudyError(f"The study file {file} is not JSON: {error}.") from None
 
 
-def _yaml(text: str, file: Path) -> Any:
+def _yaml(text: str, file: Path) -> tuple[Any, Any]:
     import yaml
 
     from benchmark.files import yaml_text
 
     try:
-        return yaml_text.load(text)
+        return yaml_text.load(text), yaml_text.load(text, numbers=False)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         said = yaml_text.reason(error)
         line = _line_of(error, text)
