@@ -38,4 +38,31 @@ def test_a_number_of_trials_is_whole(
     (tmp_path / "search_space.json").write_text(json.dumps(space))
     monkeypatch.chdir(tmp_path)
     assert em_hpo_scripts.main([]) == 2
-    assert f"'n_trials' is {trials!r}; write a whole number." in capsys.readouterr().err
+    shown = repr(trials) if isinstance(trials, str) else json.dumps(trials)
+    said = f"'total_trials' is {shown}; write a whole number from 1 to 10^12."
+    assert said in capsys.readouterr().err
+    monkeypatch.setenv("n_trials", str(trials))
+    assert em_hpo_scripts.main([]) == 2
+    assert f"'n_trials' is {str(trials)!r}; write a whole number." in capsys.readouterr().err
+
+
+def test_all_faults_of_the_scripts_search_space_are_in_one_answer(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A number of trials in the file is no text; one of an option or a variable is."""
+    (tmp_path / "applyconfig.sh").write_text("echo a\n")
+    tunable = {"name": "x", "value_type": "double", "lower_bound": 2, "upper_bound": 1}
+    space = {"experiment_name": "e", "total_trials": "5", "parallel_trails": 1, "value": [1]}
+    file = tmp_path / "search_space.json"
+    file.write_text(
+        json.dumps({"search_space": space | {"direction": "minimize", "tunables": [tunable]}})
+    )
+    assert em_hpo_scripts.main([str(file), "--script", str(tmp_path / "applyconfig.sh")]) == 2
+    first, *lines = capsys.readouterr().err.splitlines()
+    assert first.endswith("has 4 faults:")
+    for said, line in zip(
+        ("'parallel_trials'?", "'total_trials' is '5'", "swap them", "'value' has [1]"),
+        lines,
+        strict=True,
+    ):
+        assert said in line

@@ -20,7 +20,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.files.safe_text import for_terminal
 from benchmark.hpo.report.log_levels import LEVELS, is_shown, set_levels
 from benchmark.hpo.spec.documents import read_document
-from benchmark.hpo.spec.study_file import StudyDefinition, define, own_form
+from benchmark.hpo.spec.study_file import StudyDefinition, classic_names, define, own_form
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,7 +70,8 @@ def definition_of(options: argparse.Namespace) -> StudyDefinition:
     """
     file = Path(options.search_space)
     script = Path(options.script).absolute()
-    values = own_form(read_document(file))
+    document, faults = read_document(file), list[str]()
+    values, names = own_form(document), classic_names(document, faults)
     row = _whole(options.slo_data_row or _exported("slo_data_row") or _ROW, "slo_data_row")
     variables = {
         name: getattr(options, key) or os.environ.get(name) or default
@@ -87,22 +88,27 @@ def definition_of(options: argparse.Namespace) -> StudyDefinition:
             **{name: value for name, value in variables.items() if value is not None},
         },
         "metrics": {"csv": "stdout", "header": row, "row": row + 1, "columns": True},
-        "value": expression(options.slo or said or SLO),
+        "value": expression(options.slo or (SLO if said is None else said)),
     }
     way = options.slo_direction or _exported("slo_direction")
-    values["direction"] = way or values.get("direction") or "maximize"
-    values["trials"] = _whole(
-        options.trials or _exported("n_trials") or values.get("trials", 2), "n_trials"
-    )
-    values["parallel"] = _whole(
-        options.jobs or _exported("n_jobs") or values.get("parallel", 1), "n_jobs"
-    )
+    if way or not {"direction", "directions"} & values.keys():
+        values["direction"] = way or "maximize"
+    values.setdefault("trials", 2)
+    for key, variable, option in (
+        ("trials", "n_trials", options.trials),
+        ("parallel", "n_jobs", options.jobs),
+    ):
+        text = option or _exported(variable)
+        if text:
+            values[key] = _whole(text, variable)
     values["limits"] = {"time": options.time, "memory": options.memory}
-    return define(values, file.absolute().parent, str(file))
+    return define(values, file.absolute().parent, str(file), faults=faults, names=names)
 
 
-def expression(text: str) -> str:
+def expression(text: Any) -> Any:
     """`float(data.split(" , ")[2])` as `column_2`, for nothing of Python's is run here."""
+    if not isinstance(text, str):
+        return text  # a number, or a fault of the study
     return _COLUMN.sub(r"column_\1", text.replace("\\*", "*"))
 
 

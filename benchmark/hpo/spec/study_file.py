@@ -48,7 +48,15 @@ if TYPE_CHECKING:
     from benchmark.hpo.objectives.objective import Objective
     from benchmark.hpo.samplers.proposal import Direction
 
-__all__ = ["StudyDefinition", "StudyError", "define", "own_form", "read_study", "written_names"]
+__all__ = [
+    "StudyDefinition",
+    "StudyError",
+    "classic_names",
+    "define",
+    "own_form",
+    "read_study",
+    "written_names",
+]
 
 _WAYS = ("direction", "directions")
 _SPACE = ("tunables", "layers", "forbidden", "initial")
@@ -64,9 +72,8 @@ def read_study(path: str | Path, changes: Mapping[str, Any] | None = None) -> St
     given = {key: value for key, value in (changes or {}).items() if value is not None}
     folder = file.absolute().parent
     document, faults = read_document(file), list[str]()
-    inner = _inner(document)
-    names = written_names(inner, _CLASSIC, faults) if _is_classic(inner) else None
     values, also = put_in(own_form(document, given), folder, str(file), faults)
+    names = classic_names(document, faults)
     found = define(values, folder, str(file), also, faults=faults, names=names)
     return replace(found, file=file.absolute())
 
@@ -324,6 +331,12 @@ def _inner(values: dict[str, Any]) -> dict[str, Any]:
 def _is_classic(values: Mapping[str, Any]) -> bool:
     names = {"experiment_name", "application_name", "hpo_algo_impl", "ml_algo_impl"}
     return bool(names & values.keys())
+
+
+def classic_names(document: dict[str, Any], faults: list[str]) -> dict[str, str] | None:
+    """The keys of the service's form by our own; None in our own form."""
+    inner = _inner(document)
+    return written_names(inner, _CLASSIC, faults) if _is_classic(inner) else None
 
 
 def written_names(
