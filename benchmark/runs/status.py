@@ -15,9 +15,10 @@ from benchmark.runs.costs import spending
 from benchmark.runs.costs.bill import Bill
 from benchmark.runs.costs.spending import forecast
 from benchmark.runs.early_stop import until as early_stop
+from benchmark.runs.job_states import in_engines
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping, Sequence, Set
 
     from benchmark.records.tasks import Run, Task
     from benchmark.runs.early_stop.tracking import Answer
@@ -31,7 +32,8 @@ class Status:
 
     `spent` and `forecast`, what the whole run will have cost, are in USD; None where no machine of
     the run has a price. `answers` is where the question stands that ends the run early. `waits`
-    are the reasons for which an engine does not start tasks.
+    are the reasons for which an engine does not start tasks. `left_in_engines` are tasks without
+    an outcome in jobs of an engine that no driver follows; those that started count as running.
     """
 
     run: str
@@ -48,6 +50,7 @@ class Status:
     forecast: float | None = None
     answers: tuple[Answer, ...] = ()
     waits: tuple[str, ...] = ()
+    left_in_engines: int = 0
 
     @property
     def failed(self) -> int:
@@ -76,6 +79,7 @@ def status(run: Run, tasks: Sequence[Task] | None = None) -> Status:
     chosen = list(run.tasks if tasks is None else tasks)
     wanted = Counter(str(task.labels["framework"]) for task in chosen)
     driven = run.store.is_locked(f"driver-{run.name}")
+    engines = set() if driven else in_engines(run)
     took = ran = 0.0
     bill = Bill()
     results_cost: list[float] = []
@@ -83,7 +87,7 @@ def status(run: Run, tasks: Sequence[Task] | None = None) -> Status:
     frameworks = {name: Counter[str]() for name in wanted}
     retired, answers = _question(run)
     parts = record_reader.pieces(run, [task.key for task in chosen])
-    counted = record_reader.folded(parts, partial(_counted, driven, retired))
+    counted = record_reader.folded(parts, partial(_counted, driven, engines, retired))
     for part in counted:
         took += part["took"]
         ran += part["ran"]
@@ -93,6 +97,7 @@ def status(run: Run, tasks: Sequence[Task] | None = None) -> Status:
             frameworks[name].update(counts)
             words.update(counts)
     started = set().union(*(part["begun"] for part in counted))
+    engines -= set().union(*(part["ended"] for part in counted))
     for key in (task.key for task in chosen if task.key in retired and task.key not in started):
         words[str(results.Cause.RETIRED)] += 1
         frameworks[run.task(key).labels["framework"]][str(results.Cause.RETIRED)] += 1
@@ -116,6 +121,7 @@ def status(run: Run, tasks: Sequence[Task] | None = None) -> Status:
         forecast=forecast(spent, results_cost, len(chosen) - words[str(results.Cause.RETIRED)]),
         answers=answers,
         waits=_waits(run) if waiting_tasks else (),
+        left_in_engines=sum(task.key in engines for task in chosen),
     )
 
 
@@ -137,24 +143,31 @@ def _question(run: Run) -> tuple[dict[str, str], tuple[Answer, ...]]:
 
 
 def _counted(
-    driven: bool, retired: Mapping[str, str], piece: record_reader.Piece
+    driven: bool,
+    engines: Set[str],
+    retired: Mapping[str, str],
+    piece: record_reader.Piece,
 ) -> dict[str, Any]:
     """Of tasks that were started: by framework how many are what, and their times and costs.
 
-    `begun` has those of them that are retired.
+    `begun` has those of them that are retired, `ended` those of `engines` with an outcome.
     """
     words: dict[str, Counter[str]] = defaultdict(Counter)
     took, ran = 0.0, 0
     bill = Bill()
     results_cost: list[float] = []
     begun: list[str] = []
+    ended: list[str] = []
     framework_of = {cell.key: cell.framework for cell in piece.run.manifest.cells}
     for key, record in piece.outcomes():
         if record is None:
-            word = RUNNING if driven else str(results.Cause.INFRASTRUCTURE)
-            if key in retired and not driven:
+            alive = driven or key in engines
+            word = RUNNING if alive else str(results.Cause.INFRASTRUCTURE)
+            if key in retired and not alive:
                 word = str(results.Cause.RETIRED)
         else:
+            if key in engines:
+                ended.append(key)
             word = str(record.cause or record.status)
             if key in retired:
                 word = str(results.Cause.RETIRED)
@@ -169,6 +182,7 @@ def _counted(
             begun.append(key)
     return {
         "begun": begun,
+        "ended": ended,
         "words": words,
         "took": took,
         "ran": ran,

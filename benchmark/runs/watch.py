@@ -19,6 +19,7 @@ from benchmark.records import packed_records, results
 from benchmark.records.layout import OUT
 from benchmark.runs.costs.spending import forecast
 from benchmark.runs.early_stop import until as early_stop
+from benchmark.runs.job_states import in_engines
 from benchmark.runs.status import RUNNING, WAITING
 
 if TYPE_CHECKING:
@@ -145,9 +146,10 @@ class Watch:
         cells: dict[tuple[str, str], Counter[str]] = {}
         words: Counter[str] = Counter()
         retired = self._tracker.retired() if self._tracker else {}
-        no_trace = RUNNING if driven else str(results.Cause.INFRASTRUCTURE)
+        alive = self._places.keys() if driven else in_engines(self._run)
         for key, place in self._places.items():
             known = self._known.get(key)
+            no_trace = RUNNING if key in alive else str(results.Cause.INFRASTRUCTURE)
             word = known.word if known else no_trace if _begun(index, key) else WAITING
             if key in retired and word != RUNNING:
                 word = RETIRED

@@ -15,7 +15,7 @@ from benchmark.analysis.statistics.comparable import compare
 from benchmark.cli.progress import line, outcomes
 from benchmark.cli.runs import execute as runs
 from benchmark.cli.runs.status import _lines, write_results
-from benchmark.compute import discovery
+from benchmark.compute import discovery, submissions
 from benchmark.compute.dispatcher import Dispatcher
 from benchmark.config.loading import Config
 from benchmark.records import results
@@ -25,6 +25,7 @@ from benchmark.runs.execute import execute
 from benchmark.runs.plan import Plan
 from benchmark.runs.status import status
 from benchmark.runs.summary import Summary
+from benchmark.runs.watch import Watch
 from benchmark.store import Store
 
 LABELS = ("constant", "good", "lost")
@@ -48,12 +49,32 @@ def plan(folder_store: Store, make_plan: Callable[..., Plan]) -> Plan:
     return planned
 
 
+def test_tasks_left_in_jobs_are_running_or_waiting(
+    folder_store: Store, make_plan: Callable[..., Plan], make_config: Callable[..., Config]
+) -> None:
+    """Without a driver, a started task that no job has is lost, and one that a job has is not."""
+    run = make_plan(folder_store, ("cpu", "penguins"), seeds=[1, 2]).run
+    ended, lost, begun, queued = run.tasks
+    for task in (ended, lost, begun):
+        attempt = results.begin(run, task)
+        if task is ended:
+            results.settle(run, attempt, results.failure(task, Cause.TIMEOUT, "It ended."))
+    submissions.begin(run, "slurm", "job", {task.key: 0 for task in (ended, begun, queued)})
+    found = status(run)
+    assert (found.running, found.waiting, found.left_in_engines) == (1, 1, 2)
+    assert found.causes == {"timeout": 1, "infrastructure": 1}
+    lines = list(_lines(found, make_config(compute={"*": "slurm"})))
+    assert lines[0].endswith("(no driver)")
+    assert "  2 left in jobs of a cluster; resume-compute follows them" in lines
+    assert Watch(run, run.tasks).look().words["running"] == 1
+
+
 def test_all_count_alike(plan: Plan, make_config: Callable[..., Config], tmp_path: Path) -> None:
     found = status(plan.run)
     assert (found.success, found.failed, found.without_result) == (6, 3, 9)
     lines = list(_lines(found, make_config()))
     assert lines[1] == "  18 tasks: 6 successes, 3 failed, 9 without result"
-    assert lines[2].startswith("  6 successes, 3 failed (")
+    assert lines[2].startswith("  3 failed (")
     assert lines[2].endswith(", 1 interrupted")
     assert "8 not run (6 infrastructure, " in lines[2]
     counts = write_results(plan, tmp_path / "r.csv")

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.cli.output import report
-from benchmark.cli.progress import counted, outcomes, successes
+from benchmark.cli.progress import NOT_NEEDED, counted, outcomes, successes
 from benchmark.cli.runs.question import lines as answer_lines
 from benchmark.cli.session import chosen, configuration, stored
 from benchmark.compute.local.local import slots
 from benchmark.errors import BenchmarkError, ConfigError
 from benchmark.records.layout import shown
+from benchmark.records.results import Cause
 from benchmark.records.tasks import Run
 from benchmark.runs.status import Status, status
 
@@ -98,19 +99,24 @@ def write_results(plan: Plan, path: Path, form: str = "classic") -> dict[str, in
     try:
         return write(plan.run, path, {task.key for task in plan.tasks})
     except OSError as error:
-        raise BenchmarkError(f"{path} cannot be written: {error.strerror}.") from error
+        raise BenchmarkError(
+            f"{path} cannot be written: {error.strerror}; write another file with fetch-results "
+            "--output FILE, for run-analysis --results FILE."
+        ) from error
 
 
 def _lines(found: Status, config: Config) -> Iterator[str]:
-    state = "running" if found.running_now else "not running"
-    yield f"Run '{found.run}' in {found.store} ({state})"
+    yield f"Run '{found.run}' in {found.store} ({_state(found)})"
     yield (
         f"  {counted(found.tasks, 'task')}: {successes(found.success)}, {found.failed} failed, "
         f"{found.without_result} without result"
     )
     if found.causes:
-        yield f"  {outcomes(found.success, found.causes)}"
-    yield f"  {found.running} running, {found.waiting} waiting"
+        yield f"  {outcomes(0, found.causes).partition(', ')[2]}"
+    if found.running or found.waiting:
+        yield f"  {found.running} running, {found.waiting} waiting"
+    if found.left_in_engines:
+        yield f"  {found.left_in_engines} left in jobs of a cluster; resume-compute follows them"
     yield from (f"  {sentence}" for sentence in found.waits)
     parallel = _parallel(config)
     if found.mean_s is not None and found.left and parallel:
@@ -123,12 +129,23 @@ def _lines(found: Status, config: Config) -> Iterator[str]:
         yield f"  {found.spent:.2f} USD spent{ahead}{limit}"
     width = max((len(name) for name in found.by_framework), default=0)
     for name, counts in found.by_framework.items():
-        words = ", ".join(f"{number} {word}" for word, number in sorted(counts.items()))
+        named = {NOT_NEEDED if word == Cause.RETIRED else word: n for word, n in counts.items()}
+        words = ", ".join(f"{number} {word}" for word, number in sorted(named.items()))
         yield f"  {name:{width}}  {words}"
 
 
+def _state(found: Status) -> str:
+    if found.running_now:
+        return "running"
+    if found.left_in_engines:
+        return "no driver"
+    return "not running" if found.left else "complete"
+
+
 def _parallel(config: Config) -> int:
-    """How many tasks run at once here; 0 where this machine could not run one."""
+    """How many tasks run at once, as far as known; 0 where this machine could not run one."""
+    if set((config.compute or {}).values()) - {"local"}:
+        return config.parallel or 0
     try:
         return len(slots(config))
     except ConfigError:
