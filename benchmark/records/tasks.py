@@ -192,7 +192,9 @@ class Run(Layout):
                 for path in store.list()
                 if path.endswith("/manifest.json")
             )
-            fix = f"it has {', '.join(others)}" if others else "start one with execute-compute"
+            fix = "start one with execute-compute"
+            if others:
+                fix = f"name one of these with --run: {', '.join(others)}"
             raise BenchmarkError(f"There is no run '{name}' in {store.url}; {fix}.")
         try:
             return Run(name, store, Manifest.from_bytes(data))
