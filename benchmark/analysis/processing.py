@@ -82,6 +82,15 @@ def shapes_of(frame: pd.DataFrame) -> pd.DataFrame | None:
     return table.set_axis(["rows", "features", "type"], axis=1)
 
 
+def _notes(studies: Mapping[str, Statistics]) -> list[str]:
+    """Each note once, after the task types that it is about."""
+    types: dict[str, list[str]] = {}
+    for type, found in studies.items():
+        for note in found.notes:
+            types.setdefault(note, []).append(type)
+    return [f"{' and '.join(names).capitalize()}: {note}" for note, names in types.items()]
+
+
 def process(
     frame: pd.DataFrame,
     figures: str | Path,
@@ -107,7 +116,7 @@ def process(
         }
     images = {name: paths[-1] for name, paths in files.items()}
     written = write_report(frame, studies, images, report, facts, since=since, overall=together)
-    notes = [f"{type.capitalize()}: {note}" for type in studies for note in studies[type].notes]
+    notes = _notes(studies)
     if absent:
         notes.append(
             f"Figures have boxes in place of {absent}, since no font of this machine has them; the "

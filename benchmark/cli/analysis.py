@@ -39,7 +39,7 @@ def run_analysis(options: argparse.Namespace) -> int:
         from benchmark.analysis.results.table import read_results
 
         frame = _narrowed(options, paths, read_results(paths, merge=options.merge))
-        notice(f"Comparing {counted(len(frame), 'result')}; figures go to {options.figures}/.")
+        notice(f"{_compared(frame, paths)}; figures go to {options.figures}/.")
         before = (options.against, _older(options)) if options.against else None
         found = processing.process(
             *(frame, options.figures, options.report, {}), before=before, export=options.export
@@ -66,10 +66,18 @@ def _lines(options: argparse.Namespace, found: Analysis) -> Iterator[str]:
         yield f"changes since {options.against}"
         yield from lines(found.change)
         yield ""
-    for what, files in (("figures", found.figures), ("tables", found.tables)):
+    for files in (found.figures, found.tables):
         for folder in dict.fromkeys(file.parent for file in files):
-            yield f"{folder}/: {counted(len(files), 'file')} ({what})"
+            yield f"{folder}/: {counted(sum(file.parent == folder for file in files), 'file')}"
     yield str(found.report)
+
+
+def _compared(frame: pd.DataFrame, paths: list[Path]) -> str:
+    """Such as `Comparing 48 tasks of run 'forests' in compiled_results.csv`."""
+    runs = sorted(set(frame["RUN"].dropna().astype(str)) - {""}) if "RUN" in frame.columns else []
+    named = f"run {runs[0]!r} in " if len(runs) == 1 else f"{len(runs)} runs in " if runs else ""
+    files = ", ".join(map(str, paths))
+    return f"Comparing {counted(len(frame), 'task')} of {named}{files}"
 
 
 def _table(board: pd.DataFrame) -> str:

@@ -45,5 +45,10 @@ def test_classic_results_miss_what_they_do_not_name():
     assert missing.all_missing(frame)["unknown"].to_dict() == {"a": 1, "b": 1}
 
 
+def test_what_a_question_does_not_need_is_not_missing():
+    frame = results([("a", "x", 0, "retired"), ("a", "x", 1, 0.5), ("b", "x", 0, "timeout")])
+    assert missing.sentences(frame) == ["b has no score on 1 task: 1 timeout."]
+
+
 def test_nothing_missing():
     assert missing.sentences(grid()) == []

@@ -71,7 +71,9 @@ def get_logs(options: argparse.Namespace) -> int:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(data)
         except OSError as error:
-            raise BenchmarkError(f"{file} cannot be written: {error.strerror}.") from error
+            raise BenchmarkError(
+                f"{file} cannot be written: {error.strerror}; name another folder with --output."
+            ) from error
         number += 1
     facts = {"folder": str(target), "run": run.name, "logs": number}
     report(options, facts, [f"{target}: {counted(number, 'log')}"])
