@@ -78,10 +78,10 @@ BY_CAUSE = {
     "resume-compute": "tasks with this outcome; their results are set aside and run again",
     "file-compute": "tasks with this outcome; their results are set aside and run again",
     "export-failures": "tasks with this outcome, results included",
-    "status": "tasks with this outcome",
-    "fetch-results": "tasks with this outcome",
-    "delete-runs": "tasks with this outcome",
-    "get-logs": "tasks with this outcome",
+    "status": "tasks with this outcome, such as timeout",
+    "fetch-results": "tasks with this outcome, such as timeout",
+    "delete-runs": "tasks with this outcome, such as timeout",
+    "get-logs": "tasks with this outcome, such as timeout",
 }
 DETACHED = ("execute-compute", "resume-compute", "file-compute", "tune")
 UNTIL = ("execute-compute", "resume-compute", "replay")

@@ -25,6 +25,8 @@ from benchmark.config.extras import program
 from benchmark.files.spelling import nearest
 
 _NAME = PurePath(program()).name
+# What people type in place of the commands that do it.
+_MEANT = {"report": "run-analysis or studies report", "run": "execute-compute"}
 _HELP = "\n".join(
     [
         f"usage: {_NAME} COMMAND [options]\n",
@@ -64,7 +66,8 @@ class Parser(argparse.ArgumentParser):
         wrong = f"{message[0].upper()}{message[1:]}".rstrip(".")
         from benchmark.cli.output import notice
 
-        notice(f"error: {wrong}{stop} `{self.prog} --help` shows what it takes.")
+        what = "shows what it takes" if self.commands is None else "shows the commands"
+        notice(f"error: {wrong}{stop} `{self.prog} --help` {what}.")
         raise SystemExit(2)
 
 
@@ -86,7 +89,7 @@ def _with_plain_name(parser: Parser, arguments: list[str]) -> list[str]:
             plain = word.replace("_", "-")
             plain = ALIASES.get(plain, plain)
             if plain not in COMMANDS:
-                near = nearest(plain, [*COMMANDS, *ALIASES], 0.5)
+                near = _MEANT.get(plain) or nearest(plain, [*COMMANDS, *ALIASES], 0.5)
                 hint = f"; did you mean {near}?" if near else ""
                 parser.error(f"there is no command '{word}'{hint}")
             return [*arguments[:place], plain, *arguments[place + 1 :]]
@@ -123,7 +126,7 @@ def make_parser() -> Parser:
 def _configured(command: argparse.ArgumentParser) -> None:
     group = command.add_argument_group("configuration")
     value(group, "--config", "FILE", "instead of batch.config; or quickstart")
-    value(group, "--run", "NAME", "the run's name (default: default)")
+    value(group, "--run", "NAME", "the run's name (default: that of the configuration)")
     value(group, "--parallel", "N", "tasks that run at the same time", type=int)
     each(
         group, "--set", "KEY=VALUE", "any key of batch.config, such as --set runtime=60", default=[]

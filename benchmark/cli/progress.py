@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, Self
 
-from benchmark.cli.output import notice
+from benchmark.cli.output import notice, width
 from benchmark.files.safe_text import for_terminal
 from benchmark.records.record import Cause, Record
 
@@ -19,7 +19,7 @@ class Bar:
     def __init__(self, total: int, done: int = 0) -> None:
         self._total = total
         self._done = done
-        self._bar = _bar() if sys.stderr.isatty() else None
+        self._bar = _bar() if done < total and sys.stderr.isatty() else None
 
     def _state(self) -> str:
         raise NotImplementedError
@@ -69,8 +69,10 @@ class Progress(Bar):
         super().__init__(total)
         self._parallel = parallel
         self._counts: Counter[str] = Counter()
+        self._latest = ""
 
     def add(self, record: Record) -> None:
+        self._latest = latest(record) or self._latest
         self._counts[str(record.cause or record.status)] += 1
         if self._bar is None:
             self._advance(f"[{self._done + 1}/{self._total}] {line(record)}")
@@ -79,11 +81,17 @@ class Progress(Bar):
 
     def _state(self) -> str:
         left = self._total - self._counts.total()
-        failed = [f"{cause} {n}" for cause, n in self._counts.items() if cause != "success"]
+        failed = [f"{n} {cause}" for cause, n in self._counts.items() if cause != "success"]
         parts = [f"{min(left, self._parallel)} running", *failed]
-        return ", ".join(parts)
+        state = ", ".join(parts)
+        room = (width(sys.stderr) or 0) - len(state) - _OTHER_COLUMNS
+        if len(self._latest) > room >= _LEAST:
+            return f"{state}, {self._latest[: room - 1]}…"
+        return f"{state}, {self._latest}" if self._latest and room >= _LEAST else state
 
 
+# What the bar itself, its numbers and times need, and the shortest useful part of a result.
+_OTHER_COLUMNS, _LEAST = 45, 20
 NOT_NEEDED = "not needed"
 
 
@@ -134,6 +142,16 @@ def line(record: Record) -> str:
     cause = f", {record.cause}" if str(record.cause) != word else ""
     message = " ".join(record.message.split())
     return for_terminal(f"{shown(record.task)}: {word}{cause}: {message}{seconds}")
+
+
+def latest(record: Record) -> str:
+    """The score of a success, short enough for the bar: `flaml/titanic/75 auc 0.871`; or ''."""
+    from benchmark.records.layout import shown
+
+    value = record.metrics.get(str(record.metric))
+    if record.status != "success" or value is None:
+        return ""
+    return for_terminal(f"{shown(record.task)} {record.metric} {value:.3g}")
 
 
 def _bar() -> Any:

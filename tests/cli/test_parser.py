@@ -106,3 +106,18 @@ def test_what_goes_on_says_no_secret_and_keeps_tasks_and_money() -> None:
         "resume-compute --config 'my run.config' --set runtime=6 --max-cost 5.0 --dataset penguins"
     )
     assert again(parse(["execute-compute"]), "resume-compute") == "resume-compute"
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("report", "did you mean run-analysis or studies report?"),
+        ("estimat", "did you mean estimate? `main.py --help` shows the commands."),
+    ],
+)
+def test_what_an_unknown_command_may_have_meant(
+    typed: str, meant: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        parse([typed])
+    assert meant in capsys.readouterr().err

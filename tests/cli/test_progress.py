@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmark.cli.progress import Progress
 from benchmark.cli.studies.tune import TrialProgress
 from benchmark.hpo.spec.study_file import define
 from benchmark.hpo.study.study import Study
@@ -54,6 +55,36 @@ def test_a_bar_with_the_best_so_far(study: Study, monkeypatch: pytest.MonkeyPatc
     assert "3/4 best 3 (trial 0), 1 running" in shown
     assert "trial 0: success: value 3 [x=0.123457]" in shown
     assert "trial 2: failed: [bold]Exit code 3. []" in shown
+
+
+@pytest.mark.parametrize(
+    ("columns", "shown"),
+    [
+        (120, "1 running, 1 timeout, long-name/titanic/75 auc 0.871"),
+        (90, "1 running, 1 timeout, long-name/titanic/75 auc…"),
+        (60, "1 running, 1 timeout"),
+    ],
+)
+def test_the_latest_score_of_a_run(
+    columns: int, shown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", str(columns))
+    labels = {"framework": "long-name", "dataset": "titanic", "seed": 75}
+    with Progress(3, 2) as progress:
+        progress.add(
+            Record(
+                *("long-name/titanic/75", "success"),
+                metric="auc",
+                metrics={"auc": 0.87123},
+                labels=labels,
+            )
+        )
+        progress.add(Record("a/titanic/75", "failure", Cause.TIMEOUT, "It took too long."))
+    drawn = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", terminal.getvalue())
+    assert f"2/3 {shown} 0:" in drawn
 
 
 def test_a_line_each_in_a_log(study: Study, capsys: pytest.CaptureFixture[str]) -> None:

@@ -162,7 +162,8 @@ def test_sqlite_example_as_a_user(program: Program, tmp_path: Path) -> None:
     best = json.loads((tmp_path / "work" / "out" / "best.json").read_text())
     assert best["values"][0] == max(float(row["value"]) for row in rows)
     assert program("studies", "delete", "sqlite", "--yes").returncode == 0
-    assert program("studies").stdout == "There are no studies.\n"
+    none = f"There are no studies in {tmp_path}/work/runs; start one with tune FILE.\n"
+    assert program("studies").stdout == none
 
 
 @pytest.mark.integration

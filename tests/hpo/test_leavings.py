@@ -360,6 +360,13 @@ def test_a_finished_study_of_infeasible_trials(command: Program, tmp_path: Path)
         "--trials N sets a higher number.\n",
     )
     assert not (work / "log").exists()
+    more = command("tune", "--resume", "s", "--trials", "2")
+    assert "s: 2 of 2 trials" in more.stdout
+    fewer = command("tune", "s.json")
+    assert fewer.returncode == 0
+    assert "it has all of its 2 trials" in fewer.stderr
+    assert "s: 2 of 2 trials" in fewer.stdout
+    assert " 2/2 " in command("studies").stdout
     head, row = study_list.lines(json.loads(command("studies", "--json").stdout)["studies"], 70)
     assert head.endswith("OBJECTIVE")
     assert "none feasible" in row
@@ -375,7 +382,7 @@ def test_the_commands_as_a_user(program: Program, command: Program, tmp_path: Pa
     assert ended.stdout == "s: 2 of 3 rows imported, 0 known before, 1 skipped\n"
     assert "row 3 is skipped: The point has 65" in ended.stderr
     assert command("studies", "pause", "s").returncode == 0
-    assert "(told to pause)" in command("studies").stdout
+    assert "(requested: pause)" in command("studies").stdout
     told = json.loads(command("studies", "show", "s", "--json").stdout)
     assert (told["imported"], told["told"], told["word"]) == (2, 0, "pause")
     assert command("studies", "best", "s", "--format", "env").stdout == "x=0.5\nheap=64\n"
@@ -386,5 +393,6 @@ def test_the_commands_as_a_user(program: Program, command: Program, tmp_path: Pa
     assert (refused.returncode, refused.stderr[:5]) == (2, "error")
     assert command("studies", "import", "s").returncode == 2
     assert command("studies", "delete", "s", "--yes").returncode == 0
-    assert command("studies").stdout == "There are no studies.\n"
+    none = f"There are no studies in {work}/runs; start one with tune FILE.\n"
+    assert command("studies").stdout == none
     assert program("dashboard").returncode == 2

@@ -138,16 +138,17 @@ def quiet(axes: Axes, grid: Literal["both", "x", "y"] = "both") -> None:
     axes.spines["bottom"].set_color(GRID)
 
 
-def plain_powers(axes: Axes) -> None:
-    """Plain numbers at a few ticks of a logarithmic axis."""
+def plain_powers(axes: Axes, side: Literal["x", "y"] = "x") -> None:
+    """Plain numbers at a few ticks of a logarithmic axis, whose limits are known."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-    low, high = axes.get_xlim()
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 1000 else (1,)))
-    axes.xaxis.set_major_formatter(
+    axis = axes.xaxis if side == "x" else axes.yaxis
+    low, high = axes.get_xlim() if side == "x" else axes.get_ylim()
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 1000 else (1,)))
+    axis.set_major_formatter(
         FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1 else f"{value:g}")
     )
-    axes.xaxis.set_minor_locator(NullLocator())
+    axis.set_minor_locator(NullLocator())
 
 
 def heading(axes: Axes, left: str, right: str = "") -> None:

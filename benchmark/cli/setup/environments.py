@@ -168,19 +168,18 @@ def _progress(total: int) -> Iterator[tuple[Callable[[str], None], Callable[[Bui
         yield notice, lambda built: notice(f"{built.framework.name}: done")
         return
     from rich.console import Console
-    from rich.markup import escape
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     from benchmark.files.safe_text import for_terminal
 
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("environments built"))
     with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as bar:
         task = bar.add_task("environments", total=total)
 
         def show(text: str) -> None:
-            bar.console.print(escape(for_terminal(text)))
+            bar.console.print(for_terminal(text), markup=False, highlight=False)
 
-        def advance(built: Built) -> None:
-            bar.update(task, advance=1, description=escape(built.framework.name))
+        def advance(_: Built) -> None:
+            bar.update(task, advance=1)
 
         yield show, advance

@@ -22,7 +22,7 @@ def add(name: str, command: argparse.ArgumentParser) -> None:
         command.add_argument(
             "--host",
             default="127.0.0.1",
-            help="the address to listen on (default: 127.0.0.1); any client can delete",
+            help="the address to listen on (default: 127.0.0.1); who reaches it can delete trials",
         )
         value(command, "--storage", "URL", "show all studies of a database instead of STUDY")
     if name == "serve":
@@ -100,7 +100,10 @@ def _of_studies(command: argparse.ArgumentParser) -> None:
             *("list", "show", "best", "export", "report", "import"),
             *("pause", "resume", "stop", "delete", "migrate"),
         ),
-        help="what to do with studies of the store (default: list)",
+        help="list (default); show: progress and best; best: the best values; export: files of all "
+        "trials; report: a page with figures; import: add trials of a file; pause, resume: no new "
+        "trials until resumed; stop: end after the running trials; delete: remove it; migrate: "
+        "see STUDY",
     )
     command.add_argument(
         "name",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+from wsgiref.simple_server import WSGIServer
 
 from benchmark.cli.output import notice
 from benchmark.cli.session import loaded_configuration, stored_studies
@@ -20,7 +22,7 @@ def dashboard(options: argparse.Namespace) -> int:
             raise BenchmarkError("Give a study or --storage, which shows all of a database.")
         with served.server_of_all(options.storage, host, options.port) as server:
             notice(f"All studies at http://{host}:{server.server_port}/dashboard (Ctrl-C ends it)")
-            server.serve_forever()
+            _serve(server)
         return 0
     store = stored_studies(loaded_configuration(options).values)
     name = options.study
@@ -37,5 +39,11 @@ def dashboard(options: argparse.Namespace) -> int:
     with served.server(run, definition, host, options.port) as server:
         place = f"http://{host}:{server.server_port}{server.page}"
         notice(f"Study '{name}' at {place} (Ctrl-C ends it)")
-        server.serve_forever()
+        _serve(server)
     return 0
+
+
+def _serve(server: WSGIServer) -> None:
+    """Serve until Ctrl-C, which is how it ends."""
+    with contextlib.suppress(KeyboardInterrupt):
+        server.serve_forever()

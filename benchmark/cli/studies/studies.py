@@ -63,13 +63,17 @@ def studies(options: argparse.Namespace) -> int:
 
 
 def _list(options: argparse.Namespace) -> int:
+    config = loaded_configuration(options).values
     try:
-        store = stored_studies(loaded_configuration(options).values)
-        found = study_list.listed(store)
+        found = study_list.listed(stored_studies(config))
     except AbsentStoreError:
         found = []
     table = study_list.lines(found, width())
-    report(options, {"studies": found}, table or ["There are no studies."])
+    place = config.store_url
+    if "://" not in place:
+        place = str(Path(place).expanduser().absolute())
+    none = f"There are no studies in {place}; start one with tune FILE."
+    report(options, {"studies": found}, table or [none])
     return 0
 
 

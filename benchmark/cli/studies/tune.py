@@ -155,13 +155,17 @@ def _drive(options: argparse.Namespace, study: Study, base: Config, plan: Plan |
         _check_plan(definition, plan)
     for warning in (*study.notes, *definition.warnings):
         notice(f"warning: {warning}")
+    idle = launch.nothing_left(study)
     had = definition.trials - study.left
-    notice(
-        f"Study '{definition.name}': {counted(definition.trials, 'trial')} "
-        f"({had} already started), {config.parallel} at a time, {_algorithm(definition)}, "
-        f"{definition.memory_mb} MB and at most {definition.time_s:g} s each, in "
-        f"{study.run.store.url}"
-    )
+    if idle and plan is None:
+        notice(f"{idle} --trials N sets a higher number.")
+    elif not idle:
+        notice(
+            f"Study '{definition.name}': {counted(definition.trials, 'trial')} "
+            f"({had} already started), {config.parallel} at a time, {_algorithm(definition)}, "
+            f"{definition.memory_mb} MB and at most {definition.time_s:g} s each, in "
+            f"{study.run.store.url}"
+        )
 
     with TrialProgress(study, config.parallel or 1) as progress:
         ask = question(progress.hidden)
@@ -176,7 +180,9 @@ def _drive(options: argparse.Namespace, study: Study, base: Config, plan: Plan |
         lost = not _measure_again(study, config, method)
     found, text = facts(study.run, definition), lines(study.run, definition)
     if found["told"] and not found["success"]:
-        notice("No trial has succeeded; `studies export` has what they printed.")
+        notice(
+            f"No trial has succeeded; `studies export {definition.name}` writes what they printed."
+        )
         lost = True
     if plan is not None and not lost and not tuned.stopped:
         verdict = _confirm(study, config, method, plan, options.measure_noise)
@@ -197,7 +203,8 @@ class TrialProgress(Bar):
         records = export.trial_records(study.run)
         self._best = export.best_of(records, study.definition)
         imported = sum(bool(record.labels.get("imported")) for record in records)
-        super().__init__(study.definition.trials, len(records) - imported)
+        done = len(records) - imported
+        super().__init__(max(study.definition.trials, done), done)
 
     def add(self, record: Record) -> None:
         self._best = export.best_of([*self._best, record], self._definition)

@@ -167,7 +167,7 @@ def nothing_left(study: Study) -> str | None:
     """Why a driver would have nothing to run, in a sentence; None if trials are left."""
     if (study.left and not study.why_stop) or study.unfinished():
         return None
-    most = study.definition.trials
+    most = max(study.definition.trials, study.asked)
     why = study.why_stop or f"it has all of its {most} trial{'s'[: most != 1]}"
     return f"Study '{study.definition.name}' has nothing left to run: {why.rstrip('.')}."
 

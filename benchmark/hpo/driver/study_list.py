@@ -104,9 +104,10 @@ def _cells(one: dict[str, Any]) -> tuple[str, ...]:
     last = (one["last"] or one["begun"] or "")[:16].replace("T", " ")
     objective = " ".join(one["objective"].split())
     shown = objective if len(objective) <= _WIDEST else f"{objective[: _WIDEST - 1]}…"
-    state = one["state"] if one["word"] == "go" else f"{one['state']} (told to {one['word']})"
+    state = one["state"] if one["word"] == "go" else f"{one['state']} (requested: {one['word']})"
     more = f" +{one['imported']}" if one["imported"] else ""
-    return one["study"], f"{one['ended']}/{one['trials']}{more}", state, best, last, shown
+    total = max(one["trials"], one["ended"])
+    return one["study"], f"{one['ended']}/{total}{more}", state, best, last, shown
 
 
 def opened(store: Store, name: str) -> tuple[Run, StudyDefinition]:

@@ -79,8 +79,9 @@ def counts(records: Sequence[Record], definition: StudyDefinition) -> str:
     count = sum(export.is_unsafe(record, definition) for record in records)
     unsafe = "" if definition.safe is None else f"; {count} unsafe"
     broken = f" ({infeasible} infeasible)" if infeasible else ""
+    ended = len(records) - imported
     return (
-        f"{len(records) - imported} of {definition.trials} trials{more}: "
+        f"{ended} of {max(definition.trials, ended)} trials{more}: "
         f"{states['success']} success{'es' if states['success'] != 1 else ''}{broken}, "
         f"{states['failure']} failure{'s' if states['failure'] != 1 else ''}, "
         f"{states['prune']} pruned{unsafe}"

@@ -115,9 +115,8 @@ class Study(ShownStudy):
         name = run_name(definition.name)
         files = objective_files.gather(definition)
         check_startable(definition.objective, files, definition.folder)
-        present = None
-        if store.get(f"{name}/manifest.json") is not None:
-            present = Run.open(store, name)
+        is_present = store.get(f"{name}/manifest.json") is not None
+        present = Run.open(store, name) if is_present else None
         known = present.manifest.conditions if present else {}
         more = more_conditions(store, definition, known)
         manifest = manifest_of(definition, objective_files.describe(files), more)
@@ -160,8 +159,7 @@ class Study(ShownStudy):
             StudyError: there is none, or it has an objective of its own.
             ConditionsDifferError: with a change it would measure something else.
         """
-        path = f"{run_name(name)}/manifest.json"
-        if store.get(path) is None:
+        if store.get(f"{run_name(name)}/manifest.json") is None:
             raise StudyError(no_study(name, store))
         run = Run.open(store, run_name(name))
         given = {key: value for key, value in (changes or {}).items() if value is not None}
@@ -199,9 +197,14 @@ class Study(ShownStudy):
 
     @property
     def left(self) -> int:
-        """How many trials may still be asked; those that were imported do not count."""
+        """How many trials may still be asked."""
+        return max(0, self.definition.trials - self.asked)
+
+    @property
+    def asked(self) -> int:
+        """How many trials have started; those that were imported do not count."""
         self._states.look()
-        return max(0, self.definition.trials - self._states.asked)
+        return self._states.asked
 
     @property
     def why_stop(self) -> str | None:

@@ -39,7 +39,7 @@ def check_cluster(config: Config) -> Iterator[Finding]:
         return
     yield ok(CLUSTER, f"{version}, arrays of up to {settings.get('MaxArraySize', 'unknown')} tasks")
     for one in partitions:
-        limit = "no time limit" if one.time_s is None else f"at most {one.time_s / 3600:g} h"
+        limit = "no time limit" if one.time_s is None else f"at most {_time(one.time_s)}"
         default = ", the default" if one.is_default else ""
         size = f"{one.nodes} nodes of {one.cores} cores and {one.memory_mb} MB"
         finding = ok if one.is_up else warning
@@ -141,3 +141,10 @@ def _is_answered(token: Path) -> bool:
         if time.monotonic() >= end:
             return False
         time.sleep(0.2)
+
+
+def _time(seconds: float) -> str:
+    """As people write a partition's limit: '1 min', '12 h', '7 days'."""
+    if seconds < 7200:
+        return f"{seconds / 60:.3g} min"
+    return f"{seconds / 3600:.3g} h" if seconds <= 172_800 else f"{seconds / 86_400:.3g} days"

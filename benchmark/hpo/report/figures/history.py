@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 
 from benchmark.analysis.figures import style
 from benchmark.hpo.report.figures.trials import many
@@ -58,5 +59,6 @@ def _panel(axes: Axes, trials: Trials, place: int) -> None:
         markersize=5,
         transform=axes.get_xaxis_transform(),
     )
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("trial", fontsize=9, color=style.QUIET)
     style.quiet(axes)

@@ -44,6 +44,8 @@ def slices(trials: Trials, order: list[Axis]) -> Figure:
         style.heading(axes, style.short(axis.name, 22))
         style.quiet(axes)
         axis.label(axes, "x")
+        if axis.log:
+            style.plain_powers(axes)
         if axis.choices:
             axes.tick_params(axis="x", rotation=30 if len(axis.choices) > 3 else 0)
             axes.set_xlim(-0.5, len(axis.choices) - 0.5)
@@ -122,6 +124,10 @@ def contour(trials: Trials, across: Axis, up: Axis) -> Figure:
         )
     look: dict[str, Any] = {"cmap": "viridis", "edgecolors": "white", "linewidths": 0.7}
     dots = axes.scatter(x, y, s=22, c=values, rasterized=many(trials), **look)
+    if across.log:
+        style.plain_powers(axes)
+    if up.log:
+        style.plain_powers(axes, "y")
     bar = figure.colorbar(drawn or dots, ax=axes, pad=0.02)
     bar.outline.set_visible(False)
     bar.ax.tick_params(labelsize=9, labelcolor=style.QUIET, length=0)
