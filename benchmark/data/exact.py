@@ -25,7 +25,7 @@ EXACT_FLOAT = 2.0**53
 # The words that Arrow's CSV reader treats as a missing number.
 MISSING_NUMBERS: tuple[str, ...] = tuple(pc_csv.ConvertOptions().null_values)
 _INTEGERS = (pa.int64(), pa.uint64())
-_MANY_DIGITS = r"\d[\d.]{15,}"
+_MANY_DIGITS = r"\d[\d.]{15,}|[eE]-\d{3}"
 
 
 def combined(column: pa.ChunkedArray) -> pa.Array:
@@ -147,7 +147,7 @@ def without_words(text: pa.Array, words: Iterable[str]) -> pa.Array:
 
 
 def lost_digits(values: pa.Array, numbers: pa.Array) -> str | None:
-    """The first value that float64 does not hold exactly; in text, digits beyond the 17th count."""
+    """The first value that float64 does not hold; in text, more than 17 digits and 1e-400."""
     kind = values.type
     if pa.types.is_integer(kind):
         # A float beyond the integers' range cannot be cast back; it is not exact either.

@@ -175,10 +175,14 @@ def _numbers(text: pa.Array) -> tuple[pa.Array, list[str]]:
 
 
 def suspect_columns(table: pa.Table, reading: Reading) -> list[str]:
-    """Notes on undeclared features of a CSV: numbers that stray words make text, and an index."""
+    """Notes on undeclared columns of a CSV: numbers that words or commas make text, an index."""
     notes = []
     for name, column in zip(table.column_names, table.columns, strict=True):
-        if name in reading.columns or name in reading.named:
+        if name in reading.columns:
+            continue
+        if name in reading.named:
+            if name == reading.target and reading.type is None and pa.types.is_string(column.type):
+                notes += _with_commas(name, exact.combined(column).drop_null())
             continue
         if re.fullmatch(r"(Unnamed: \d+)?", name):
             notes.append(
@@ -193,13 +197,26 @@ def suspect_columns(table: pa.Table, reading: Reading) -> list[str]:
 def _stray(name: str, text: pa.Array) -> list[str]:
     numeric = pc.match_substring_regex(text, _NUMBER)
     words = text.filter(pc.invert(numeric))
-    if not len(words) or len(words) > (1 - targets.MANY_NUMBERS) * len(text):
+    if not len(words):
+        return _with_commas(name, text)
+    if len(words) > (1 - targets.MANY_NUMBERS) * len(text):
         return []
     shown = ", ".join(f'"{word}"' for word in words.unique()[:3].to_pylist())
     rows = f"{len(words)} row{'s' * (len(words) != 1)}"
     return [
         f'column "{name}" is a category because of {shown} in {rows}; list such words in "missing" '
         "to read the numbers of the others"
+    ]
+
+
+def _with_commas(name: str, text: pa.Array) -> list[str]:
+    """A note if all values are numbers and some have a comma, so that they were read as text."""
+    commas = text.filter(pc.match_substring(text, ","))
+    if not len(commas) or not pc.all(pc.match_substring_regex(text, _NUMBER)).as_py():
+        return []
+    return [
+        f'the numbers of column "{name}" are text because of the comma in "{commas[0]}"; if it is '
+        'a decimal comma, declare "decimal": ","'
     ]
 
 

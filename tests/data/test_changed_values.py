@@ -166,3 +166,16 @@ def test_dates_of_arff_in_a_declared_format(
     rows = [f"{cell},1", "?,2"]
     path = write(tmp_path, "d.arff", arff({"a": f"date {form}", "y": "numeric"}, rows))
     assert column(dataset(path, type="regression"), "a") == [seconds, None]
+
+
+@pytest.mark.parametrize("ending", ["csv", "arff"])
+def test_a_file_in_utf_8_is_not_read_in_another_encoding(tmp_path: Path, ending: str) -> None:
+    text = "a,y\né,1\nb,2\n" if ending == "csv" else arff({"a": "string"}, ["é"])
+    path = write(tmp_path, f"d.{ending}", b"\xef\xbb\xbf" + text.encode())
+    assert 'mark of UTF-8, and "encoding" is "cp1252"' in refusal(path, encoding="cp1252")
+
+
+def test_a_target_that_is_too_small_for_a_float_is_noted(tmp_path: Path) -> None:
+    path = write(tmp_path, "d.csv", "a,y\n1,1e-400\n2,1e-100\n")
+    data = dataset(path, type="regression")
+    assert data.description["notes"] == ["the target loses digits: 1e-400 is read as 0.0"]

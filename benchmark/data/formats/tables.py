@@ -10,6 +10,7 @@ also of numbers.
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import itertools
@@ -77,6 +78,7 @@ def read_table(path: Path, reading: Reading) -> pa.Table:
                 f"{' and '.join(formats)}); remove it."
             )
     try:
+        _check_mark(path, reading.encoding)
         table = _read(path, kind, reading)
     except (pa.ArrowException, ValueError, OSError, EOFError, LookupError) as error:
         if _signature(path) != before:
@@ -119,6 +121,22 @@ def _looked_at(path: Path) -> tuple[int, ...]:
     if start in _ARCHIVES:
         raise DataError(f"{path} is {_ARCHIVES[start]}; unpack it and name the table.")
     return signature
+
+
+def _check_mark(path: Path, encoding: str | None) -> None:
+    """Refuse a file that is UTF-8 by its byte order mark under another encoding.
+
+    Raises:
+        DataError: it is one.
+    """
+    if encoding is None or codecs.lookup(encoding).name in ("utf-8", "utf-8-sig"):
+        return
+    with pa.input_stream(str(path), compression="detect") as file:
+        if file.read(3) == codecs.BOM_UTF8:
+            raise DataError(
+                f'{path} starts with the byte order mark of UTF-8, and "encoding" is '
+                f'"{encoding}"; remove "encoding".'
+            )
 
 
 def _signature(path: Path) -> tuple[int, ...]:

@@ -99,6 +99,12 @@ def test_lists_are_refused_with_a_fix(tmp_path: Path, kind: str) -> None:
         (",b", "7", "{'': ignore}", []),
         ("a,b", "?", "{a: category}", []),
         ("a,b", "1e3", "{}", []),
+        (
+            "a,b",
+            '"1,5"',
+            "{}",
+            ['the numbers of column "a" are text because of the comma in "1,5"'],
+        ),
     ],
 )
 def test_suspect_columns_are_noted(
