@@ -197,8 +197,10 @@ class Optimizer:
         (asked,) = self.take_all([(proposal, {})])
         return asked
 
-    def take_all(self, proposals: Sequence[tuple[Proposal, dict[str, Any]]]) -> list[Asked]:
-        """Write proposals to the storage as trials with their user attributes, all at once."""
+    def take_all(
+        self, proposals: Sequence[tuple[Proposal, dict[str, Any]]], others: int | None = None
+    ) -> list[Asked]:
+        """Write proposals as trials with these user attributes; `others`: see `create_trials`."""
         from benchmark.hpo.storages.trial_write import create_trials
 
         storage, study_id = self.storage, self.study_id
@@ -209,7 +211,7 @@ class Optimizer:
                 storage.set_study_system_attr(study_id, key, value)
         templates = [proposal.template(attrs) for proposal, attrs in proposals]
         with self._joining:
-            numbers = create_trials(storage, study_id, templates)
+            numbers = create_trials(storage, study_id, templates, others)
             for number, (proposal, _) in zip(numbers, proposals, strict=True):
                 if proposal.place is not None:
                     self._places[number] = proposal.place

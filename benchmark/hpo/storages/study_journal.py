@@ -10,6 +10,7 @@ ended by one append, of one process. Changes of several threads become one appen
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections import Counter
 from collections.abc import Sequence
@@ -66,10 +67,20 @@ class Compactable(Journal, Protocol):
 
 
 class Companion(Protocol):
-    """Writes what follows from the logs, in the same statement."""
+    """Writes what follows from the logs, in the same statement; and knows who writes when."""
 
     def append(self, first: int, logs: Logs, state: JournalState) -> Callable[[], bool]:
         """The append of these logs to this state, to be called without the state's lock."""
+
+    def ordered(self) -> contextlib.AbstractContextManager[Any]:
+        """Keep other processes from writing meanwhile, if any does write."""
+
+    def is_ordered(self) -> bool:
+        """Whether this thread keeps other processes from writing."""
+
+
+class OvertakenError(Exception):
+    """Another process has appended since the state was looked at."""
 
 
 class CompactedError(Exception):
@@ -108,7 +119,10 @@ class StudyJournal(JournalParts):
     def __init__(self, journal: Any) -> None:
         self._journal: Journal = journal
         self.follows = True
+        self.others = 0
+        """How many logs of other processes were read."""
         self.commit: Batching[Change, Any] = Batching(self._commit)
+        self._ordered: Batching[Change, Any] = Batching(self._commit_ordered)
         self._look: Batching[None, None] = Batching(self._refresh)
         self._stale = False
         self._written: Logs = []
@@ -131,18 +145,37 @@ class StudyJournal(JournalParts):
         """
         self._look(None)
 
-    def refresh_by(self, read: Callable[[int], Logs]) -> None:
-        """`refresh` by a read of the caller's, of the logs from a number on."""
+    def refresh_by(self, read: Callable[[int], Logs]) -> int | None:
+        """`refresh` by a read of the caller's, of the logs from a number on.
+
+        Returns how many trials there were by that read; None if a snapshot had to be read.
+        """
         with self.turn:
-            first = self.state.log_number_read
+            first, count = self.state.log_number_read, counted_trials(self.state)
         try:
             logs = read(first)
         except CompactedError:
             self.refresh()
-            return
+            return None
         with self.turn:
             # Other threads may have read or appended meanwhile.
-            self.state.apply_logs(logs[self.state.log_number_read - first :])
+            self._apply(logs[self.state.log_number_read - first :])
+        return count + len([n for n in logs if n["op_code"] == JournalOperation.CREATE_TRIAL])
+
+    def write(self, changes: Sequence[Change]) -> Sequence[Any]:
+        """Commit changes of trials: an answer or an exception for each.
+
+        Where several processes write, each waits for its turn: an append that is overtaken has to
+        be made again, and with many writers most are.
+        """
+        if self.companion is None or self.companion.is_ordered():
+            return self.commit.all(changes)
+        return self._ordered.all(changes)
+
+    def _commit_ordered(self, changes: list[Change]) -> Sequence[Any]:
+        assert self.companion is not None
+        with self.companion.ordered():
+            return self.commit.all(changes)
 
     def create_new_study(
         self, directions: Sequence[StudyDirection], study_name: str | None = None
@@ -234,14 +267,19 @@ class StudyJournal(JournalParts):
         except CompactedError:
             self._load()
         else:
-            self.state.apply_logs(logs)
+            self._apply(logs)
         self._stale = False
+
+    def _apply(self, logs: Logs) -> None:
+        self.others += sum(not log["worker_id"].startswith(self.writer) for log in logs)
+        self.state.apply_logs(logs)
 
     def _load(self) -> None:
         """Read the snapshot and the logs appended since."""
         assert isinstance(self._journal, Compactable)
         snapshot, self._loaded = self._journal.snapshot()
         self.restart(snapshot, self._loaded)
+        self.others += 1
         self._read()
 
     def _compact(self, journal: Compactable) -> None:
@@ -287,6 +325,9 @@ def _plan(left: list[tuple[int, Change]], state: JournalState) -> _Plan:
             continue
         try:
             new = change.logs(state)
+        except OvertakenError as error:
+            plan.answers[place] = error
+            continue
         except Exception as error:
             plan.answers[place] = error
             plan.refused = True

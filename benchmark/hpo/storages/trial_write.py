@@ -20,7 +20,12 @@ from optuna.trial import TrialState
 
 from benchmark.hpo.storages import optuna_private as private
 from benchmark.hpo.storages.optuna_private import JournalOperation
-from benchmark.hpo.storages.study_journal import Change, StudyJournal, trial_logs
+from benchmark.hpo.storages.study_journal import (
+    Change,
+    OvertakenError,
+    StudyJournal,
+    trial_logs,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -64,8 +69,10 @@ def write_trial(
     if database is not None:
         return _in_database(database, trial_id, write, admit)
     if isinstance(storage, StudyJournal):
-        written: bool = storage.commit(_change(trial_id, write, admit))
-        return written
+        (written,) = storage.write([_change(trial_id, write, admit)])
+        if isinstance(written, BaseException):
+            raise written
+        return bool(written)
     if isinstance(storage, InMemoryStorage):
         return _in_memory(storage, trial_id, write, admit)
     raise TypeError(f"{type(storage).__name__} cannot write several facts of a trial at once.")
@@ -77,7 +84,7 @@ def write_trials(
     """`write_trial` for several trials by their ids, in a journal by one append."""
     if isinstance(storage, StudyJournal) and writes:
         changes = [_change(trial_id, write, admit) for trial_id, write, admit in writes]
-        return storage.commit.all(changes)
+        return storage.write(changes)
     found: list[bool | BaseException] = []
     for trial_id, write, admit in writes:
         try:
@@ -87,11 +94,23 @@ def write_trials(
     return found
 
 
-def create_trials(storage: BaseStorage, study_id: int, trials: Sequence[FrozenTrial]) -> list[int]:
-    """Create trials from these templates, and return their numbers; in a journal by one append."""
+def create_trials(
+    storage: BaseStorage, study_id: int, trials: Sequence[FrozenTrial], others: int | None = None
+) -> list[int]:
+    """Create trials from these templates, and return their numbers; in a journal by one append.
+
+    Raises:
+        OvertakenError: other processes have appended more than the `others` of before.
+    """
     if isinstance(storage, StudyJournal):
         logs = trial_logs(study_id, trials)
-        first = storage.commit(Change(lambda _: logs, study=study_id))
+
+        def admitted(_: JournalState) -> list[dict[str, Any]]:
+            if others not in (None, storage.others):
+                raise OvertakenError
+            return logs
+
+        first = storage.commit(Change(admitted, study=study_id))
         return list(range(first, first + len(trials)))
     if isinstance(storage, InMemoryStorage):
         return [_created(storage, study_id, trial) for trial in trials]

@@ -6,8 +6,10 @@ A trial's lease is granted, and ends, by the statement that appends this to the 
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 from functools import partial
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from optuna.trial import TrialState
@@ -15,10 +17,9 @@ from sqlalchemy import text
 
 from benchmark.hpo.service.core.endings import GIVEN
 from benchmark.hpo.storages.optuna_private import JournalOperation, counted_trials
-from benchmark.hpo.storages.study_journal import CompactedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from sqlalchemy import Connection, Engine
 
@@ -49,9 +50,16 @@ _RELEASED = (
     "AND number = ANY (CAST(:released AS integer[])) AND EXISTS (SELECT FROM appended))"
 )
 _HELD = (
-    "(SELECT array_agg(number) FROM service_leases WHERE study = :study "
-    "AND (ends_s IS NULL OR ends_s > extract(epoch from clock_timestamp())))"
+    "(SELECT array_agg(ARRAY[number, coalesce(ends_s - now_s, 'infinity')]) FROM service_leases, "
+    "LATERAL (SELECT CAST(extract(epoch from clock_timestamp()) AS double precision) AS now_s) now "
+    "WHERE study = :study AND (ends_s IS NULL OR ends_s > now_s))"
 )
+# A server whose connection is in use and silent for so long no longer keeps the others waiting.
+_SILENT_S = 10
+# Another process that has written is expected to write again for so long.
+_SHARED_S = 1.0
+# A lease is read again after so long: another server may have granted it for less.
+_KNOWN_S = 10.0
 
 
 def make_tables(engine: Engine) -> None:
@@ -82,7 +90,13 @@ class DatabaseLeases:
         self._journal: DatabaseJournal | None = None
         self._turn = threading.Lock()
         self._lock: int | None = None
-        self._held: set[int] = set()
+        self._owner: int | None = None
+        self._seen = storage.others if storage is not None else 0
+        self._shared_until = -math.inf
+        self._held: dict[int, float] = {}
+        self._known = math.inf
+        # By this process' clock, until when a lease surely lasts; heartbeats only make it longer.
+        self._lasts: dict[int, float] = {}
         self._written: set[tuple[int, str]] = set()
         self._granted: dict[int, tuple[str, float | None]] = {}
         if storage is not None:
@@ -98,32 +112,77 @@ class DatabaseLeases:
             # One message to the database, and two statements: what is read next is read after it,
             # where each statement sees what others have committed.
             begin = "BEGIN ISOLATION LEVEL READ COMMITTED"
-            connection.exec_driver_sql(f"{begin}; SELECT pg_advisory_xact_lock({self._lock})")
+            silent = f"SET LOCAL idle_in_transaction_session_timeout = '{_SILENT_S}s'"
+            lock = f"SELECT pg_advisory_xact_lock({self._lock})"
+            connection.exec_driver_sql(f"{begin}; {silent}; {lock}")
             self._granted, self._written = {}, set()
             if self._storage is None:
-                self._held = self._holders(connection)
+                self._read_held(connection)
             else:
-                self._storage.refresh_by(partial(self._read, connection))
-            yield self._storage is not None
+                self._refresh(self._storage, connection)
+            self._owner = threading.get_ident()
+            try:
+                yield self._storage is not None
+            finally:
+                self._owner = None
             if self._granted:
-                named = self._named(self._granted)
+                named, sent = self._named(self._granted), monotonic()
                 connection.execute(text(_GRANT), named)
+                self._lasts |= _bounds(sent, {n: s for n, (_, s) in self._granted.items()})
             connection.exec_driver_sql("COMMIT")
+
+    @contextlib.contextmanager
+    def unlocked(self) -> Iterator[bool]:
+        with self._turn:
+            self._granted, self._written = {}, set()
+            yield self._storage is not None and not self._is_shared()
+
+    def _is_shared(self) -> bool:
+        """Whether another process writes too, as far as was seen in the last second."""
+        assert self._storage is not None
+        now = monotonic()
+        if self._storage.others != self._seen:
+            self._seen, self._shared_until = self._storage.others, now + _SHARED_S
+        return now < self._shared_until
+
+    def ordered(self) -> contextlib.AbstractContextManager[Any]:
+        return self.exclusive() if self._is_shared() else contextlib.nullcontext()
+
+    def is_ordered(self) -> bool:
+        return self._owner == threading.get_ident()
+
+    def may_have_ended(self, running: Iterable[int]) -> bool:
+        now = monotonic()
+        return any(self._lasts.get(number, -math.inf) <= now for number in running)
+
+    def _refresh(self, storage: StudyJournal, connection: Connection) -> None:
+        """Read the journal and the leases as they are at one moment.
+
+        Other threads and servers without the lock go on: later trials have no lease in `_held`.
+        """
+        known = storage.refresh_by(partial(self._read, connection))
+        if known is None:
+            with storage.turn:
+                known = counted_trials(storage.state)
+            self._read_held(connection)
+        self._known = known
 
     def _read(self, connection: Connection, first: int) -> Logs:
         assert self._journal is not None
-        try:
-            logs, held = self._journal.read_in(connection, first, _HELD, {"study": self._study})
-        except CompactedError:
-            self._held = self._holders(connection)
-            raise
-        self._held = set(held or ())
+        sent = monotonic()
+        logs, held = self._journal.read_in(connection, first, _HELD, {"study": self._study})
+        self._keep_held(sent, held)
         return logs
 
-    def _holders(self, connection: Connection) -> set[int]:
-        """The trials whose leases have not ended."""
-        found = connection.execute(text(f"SELECT {_HELD}"), {"study": self._study}).scalar()
-        return set(found or ())
+    def _read_held(self, connection: Connection) -> None:
+        sent = monotonic()
+        found = connection.execute(text(f"SELECT {_HELD}"), {"study": self._study})
+        self._keep_held(sent, found.scalar())
+
+    def _keep_held(self, sent: float, held: list[list[float]] | None) -> None:
+        """The trials whose leases have not ended, and in how many seconds they do."""
+        self._held = {int(number): left_s for number, left_s in held or ()}
+        self._lasts = _bounds(sent, self._held)
 
     def append(self, first: int, logs: Logs, state: JournalState) -> Callable[[], bool]:
         """Append to the journal; grant and end the leases of the trials of which this is told."""
@@ -133,9 +192,19 @@ class DatabaseLeases:
         terms = [*([_GRANTED] if granted else []), *([_RELEASED] if released else [])]
         if not terms:
             return partial(self._journal.append_at, first, logs)
+        lasting = {number: lease_s for number, (_, lease_s) in granted.items()}
         named = self._named(granted) if granted else {"study": self._study}
         named |= {"released": released} if released else {}
-        return partial(self._journal.append_with, first, logs, ", ".join(terms), named)
+        beside, write = ", ".join(terms), self._journal.append_with
+
+        def append() -> bool:
+            sent = monotonic()
+            is_end = write(first, logs, beside, named)
+            if is_end:
+                self._lasts |= _bounds(sent, lasting)
+            return is_end
+
+        return append
 
     def grant(self, number: int, token: str, lease_s: float | None) -> None:
         self._granted.pop(number, None)
@@ -143,9 +212,11 @@ class DatabaseLeases:
             self._granted[number] = token, lease_s
 
     def free(self, running: Iterable[int]) -> list[int]:
-        return [one for one in running if one not in self._held and one not in self._granted]
+        held = self._held.keys() | self._granted.keys()
+        return [one for one in running if one < self._known and one not in held]
 
     def renew(self, number: int, token: str, lease_s: float | None) -> bool:
+        sent = monotonic()
         with self._engine.begin() as connection:
             found = connection.execute(
                 text(
@@ -156,10 +227,14 @@ class DatabaseLeases:
                 ),
                 {"study": self._study, "number": number, "token": token, "lease_s": lease_s},
             )
-            return bool(found.rowcount)
+            renewed = bool(found.rowcount)
+        if renewed:
+            self._lasts |= _bounds(sent, {number: lease_s})
+        return renewed
 
     def release(self, number: int) -> None:
         """Its row went with the append; in Optuna's own tables it stays and is no one's."""
+        self._lasts.pop(number, None)
 
     def forget(self) -> None:
         """The experiment is deleted."""
@@ -171,6 +246,14 @@ class DatabaseLeases:
         tokens, terms = zip(*granted.values(), strict=True)
         named: dict[str, Any] = {"study": self._study, "numbers": list(granted)}
         return named | {"tokens": list(tokens), "terms": list(terms)}
+
+
+def _bounds(sent: float, lasting: Mapping[int, float | None]) -> dict[int, float]:
+    """Until when leases surely last that were granted or read after `sent`."""
+    return {
+        number: sent + (_KNOWN_S if left_s is None else min(left_s, _KNOWN_S))
+        for number, left_s in lasting.items()
+    }
 
 
 def changed(

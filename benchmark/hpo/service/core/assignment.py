@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import secrets
 from dataclasses import dataclass, field
@@ -51,6 +52,8 @@ class Wanted:
     key: str | None
     lease_s: Any
     given: list[AssignedTrial] = field(default_factory=list)
+    is_repeated: bool = False
+    """It was given what its key had before."""
 
 
 def stored(optimizer: Optimizer, number: int) -> FrozenTrial:
@@ -64,6 +67,10 @@ def stored(optimizer: Optimizer, number: int) -> FrozenTrial:
     storage = optimizer.storage
     trial_id = storage.get_trial_id_from_study_id_trial_number(optimizer.study_id, number)
     return storage.get_trial(trial_id)
+
+
+class _GoneError(Exception):
+    """Another server has given the trial out meanwhile."""
 
 
 class Assignment:
@@ -84,34 +91,66 @@ class Assignment:
         self._admit = admit
 
     def assign(self, asks: list[Wanted]) -> list[bool | BaseException]:
-        """What these asks can have now, by one write; whether each needs no suggestion more."""
+        """What these asks can have now, by one write; whether each needs no suggestion more.
+
+        New trials need no lock over all servers: the journal refuses them where another server has
+        written since the counts and keys were looked at. What changes a trial needs it.
+        """
+        from benchmark.hpo.storages.study_journal import OvertakenError
+
+        leases = self._opened.leases
+        with contextlib.suppress(OvertakenError), leases.unlocked() as is_enough:
+            if is_enough:
+                with self._tally.still(is_read=True):
+                    if self._makes_only_new(asks):
+                        return self._assigned(asks, only_new=True)
+        with leases.exclusive() as is_read, self._tally.still(is_read=is_read):
+            while True:
+                with contextlib.suppress(OvertakenError):
+                    return self._assigned(asks)
+                self._tally.look(is_read=True)  # the refused append has read it
+
+    def _makes_only_new(self, asks: list[Wanted]) -> bool:
+        keys = [wanted.key for wanted in asks if wanted.key and not wanted.given]
+        return not (
+            self._tally.queued()
+            or any(self._tally.of_key(key) for key in keys)
+            or self._opened.leases.may_have_ended(self._tally.running())
+        )
+
+    def _assigned(
+        self, asks: list[Wanted], *, only_new: bool = False
+    ) -> list[bool | BaseException]:
         answers: list[bool | BaseException] = []
         taken: list[tuple[Wanted, Take]] = []
-        with self._opened.leases.exclusive() as is_read, self._tally.still(is_read=is_read):
-            free: Iterator[int] | None = None
-            for wanted in asks:
-                try:
-                    if wanted.lease_s == "own":
-                        wanted.lease_s = self._tally.limits().lease_s
-                    if not wanted.given:
-                        if wanted.key and any(one.key == wanted.key for _, one in taken):
-                            answers.append(False)  # it is given the same in the next round
-                            continue
-                        if wanted.key:
-                            wanted.given += self._earlier(wanted.key, wanted.lease_s)
-                        if wanted.given:
-                            answers.append(True)
-                            continue
-                        self._admit()
+        others = self._tally.seen
+        free: Iterator[int] | None = None
+        for wanted in asks:
+            try:
+                if wanted.lease_s == "own":
+                    wanted.lease_s = self._tally.limits().lease_s
+                if not wanted.given:
+                    if wanted.key and any(one.key == wanted.key for _, one in taken):
+                        answers.append(False)  # it is given the same in the next round
+                        continue
+                    if wanted.key and not only_new:
+                        wanted.given += self._earlier(wanted.key, wanted.lease_s)
+                        wanted.is_repeated = bool(wanted.given)
+                if wanted.is_repeated:
+                    answers.append(True)
+                    continue
+                if not wanted.given:
+                    self._admit()
+                    if not only_new:
                         free = self._free() if free is None else free
                         wanted.given += self._reassign(
                             free, wanted.count, wanted.key, wanted.lease_s
                         )
-                    answers.append(self._choose(wanted, taken))
-                except Exception as error:
-                    answers.append(error)
-            if taken:
-                self._take_chosen(taken)
+                answers.append(self._choose(wanted, taken))
+            except Exception as error:
+                answers.append(error)
+        if taken:
+            self._take_chosen(taken, others)
         return answers
 
     def _choose(self, wanted: Wanted, taken: list[tuple[Wanted, Take]]) -> bool:
@@ -133,9 +172,14 @@ class Assignment:
             missing -= 1
         return True
 
-    def _take_chosen(self, taken: list[tuple[Wanted, Take]]) -> None:
+    def _take_chosen(self, taken: list[tuple[Wanted, Take]], others: int) -> None:
+        from benchmark.hpo.storages.study_journal import OvertakenError
+
         try:
-            given = self._take([one for _, one in taken])
+            given = self._take([one for _, one in taken], others)
+        except OvertakenError:
+            self._suggestions.put_back([one.proposal for _, one in taken])
+            raise
         except BaseException:
             for _, one in taken:
                 self._suggestions.drop(one.proposal)
@@ -194,7 +238,17 @@ class Assignment:
         if trial.state.is_finished() or foreign:
             return None
         kept, token = _promise(key, lease_s)
-        if not self._optimizer.write(number, TrialWrite(user_attrs={GIVEN: kept})):
+        earlier = kept_in(trial, GIVEN)
+
+        def admit(found: FrozenTrial) -> None:
+            # A server that lost the lock with its connection must not give it out a second time.
+            if kept_in(found, GIVEN) != earlier:
+                raise _GoneError
+
+        try:
+            if not self._optimizer.write(number, TrialWrite(user_attrs={GIVEN: kept}), admit):
+                return None
+        except _GoneError:
             return None
         self._opened.leases.grant(number, token, lease_s)
         self._tally.given_again(number, key)
@@ -208,14 +262,23 @@ class Assignment:
 
         kept, token = _promise(key, lease_s)
         running = optuna.trial.TrialState.RUNNING
-        if not self._optimizer.write(number, TrialWrite(state=running, user_attrs={GIVEN: kept})):
+
+        def admit(found: FrozenTrial) -> None:
+            if found.state == running:  # as above
+                raise _GoneError
+
+        write = TrialWrite(state=running, user_attrs={GIVEN: kept})
+        try:
+            if not self._optimizer.write(number, write, admit):
+                return None
+        except _GoneError:
             return None
         self._opened.leases.grant(number, token, lease_s)
         self._tally.given(number, key)
         params = self._optimizer.params_of(stored(self._optimizer, number))
         return AssignedTrial(number, params, token, lease_s)
 
-    def _take(self, wanted: Sequence[Take]) -> list[AssignedTrial]:
+    def _take(self, wanted: Sequence[Take], others: int) -> list[AssignedTrial]:
         """New trials, in the storage when this returns, which one write makes."""
         drawn = secrets.token_hex(8 * len(wanted))  # a call of the system for all
         tokens = [drawn[16 * place : 16 * place + 16] for place in range(len(wanted))]
@@ -224,7 +287,7 @@ class Assignment:
             kept: dict[str, Any] = {"lease": token, "lease_s": one.lease_s}
             attrs.append({GIVEN: kept | ({} if one.key is None else {"key": one.key})})
         proposals = [one.proposal for one in wanted]
-        asked = self._optimizer.take_all(list(zip(proposals, attrs, strict=True)))
+        asked = self._optimizer.take_all(list(zip(proposals, attrs, strict=True)), others)
         given = []
         for new, one, token in zip(asked, wanted, tokens, strict=True):
             self._opened.leases.grant(new.number, token, one.lease_s)

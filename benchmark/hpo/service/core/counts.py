@@ -58,6 +58,8 @@ class Tally:
         self._keys: dict[tuple[str, KeyOf], dict[int, None]] = {}
         self._turn = threading.Lock()
         self._still_for: int | None = None
+        self.seen = 0
+        """How much of other processes' is in the counts."""
         self.look()
 
     def look(self, *, is_read: bool = False) -> None:
@@ -173,6 +175,8 @@ class Tally:
             self._walk()
 
     def _walk(self) -> None:
+        # Before anything is looked at: what is read meanwhile may be in some of the counts only.
+        self.seen = getattr(self._optimizer.storage, "others", 0)
         # First: what is deleted had ended by then, or waited.
         deleted = self._optimizer.deleted
         trials = self._optimizer.by_number()

@@ -31,6 +31,15 @@ class Leases(Protocol):
     def exclusive(self) -> contextlib.AbstractContextManager[bool]:
         """One ask at a time, over all processes; whether the storage was read again in it."""
 
+    def unlocked(self) -> contextlib.AbstractContextManager[bool]:
+        """One ask at a time in this process; False where other processes write too.
+
+        Within, new trials may be written that are refused where others have written meanwhile.
+        """
+
+    def may_have_ended(self, running: Iterable[int]) -> bool:
+        """Whether one of these may be free, as far as is known without a look."""
+
     def grant(self, number: int, token: str, lease_s: float | None) -> None:
         """From now on the trial is of who has the token."""
 
@@ -58,6 +67,13 @@ class MemoryLeases:
     def exclusive(self) -> Iterator[bool]:
         with self._turn:
             yield False
+
+    @contextlib.contextmanager
+    def unlocked(self) -> Iterator[bool]:
+        yield False  # `exclusive` costs nothing
+
+    def may_have_ended(self, running: Iterable[int]) -> bool:
+        return bool(self.free(running))
 
     def grant(self, number: int, token: str, lease_s: float | None) -> None:
         with self._guard:

@@ -18,6 +18,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.hpo.samplers.proposal import ExhaustedError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from concurrent.futures import Executor
 
     from benchmark.hpo.samplers.optimizer import Optimizer
@@ -71,6 +72,11 @@ class Suggestions:
                 proposal = self._proposed()
                 with self._state:
                     self._ready.append(proposal)
+
+    def put_back(self, proposals: Sequence[Proposal]) -> None:
+        """Suggestions that were not taken after all, as the first ones."""
+        with self._state:
+            self._ready.extendleft(reversed(proposals))
 
     def drop(self, proposal: Proposal) -> None:
         """A suggestion that cannot be taken any more."""
