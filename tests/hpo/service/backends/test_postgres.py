@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 from sqlalchemy import event, text
+from sqlalchemy.exc import DBAPIError
 
 from benchmark.hpo import Client
 from benchmark.hpo.service.backends.database import DatabaseBackend
 from benchmark.hpo.service.core.endings import GIVEN, Ending, kept_in
-from benchmark.hpo.service.core.errors import ConflictError, NotFoundError
+from benchmark.hpo.service.core.errors import ConflictError, NotFoundError, PausedError
 from benchmark.hpo.service.core.service import Service
 from benchmark.hpo.storages.journal_database import engine_of
 
@@ -166,7 +167,9 @@ def test_a_late_renewal_reads_the_journal_once(postgres: str) -> None:
             lambda *arguments: statements.extend(arguments[2].split("; ")),
         )
         assert experiment.heartbeat(given.number, given.token) == 0.0
-    words = [statement.split()[0] for statement in statements]
+        words = [statement.split()[0] for statement in statements]
+        with pytest.raises(ConflictError):  # as any other lease that is not its own
+            experiment.heartbeat(given.number, "\0")
     # The first SELECT is of the lock's number, which is kept.
     assert words == ["UPDATE", "SELECT", "BEGIN", "SET", "SELECT", "SELECT", "INSERT", "COMMIT"]
     service.close()
@@ -190,5 +193,107 @@ def test_leases_hold_over_a_compaction(postgres: str, monkeypatch: pytest.Monkey
         assert there.heartbeat(0, kept_in(there.trial(0), GIVEN)["lease"]) == 600.0
         with pytest.raises(ConflictError):
             there.heartbeat(1, short.token)
+    for service in (one, other):
+        service.close()
+
+
+def running(one: Service, **more: Any) -> None:
+    declared = {"direction": "minimize", "tunables": TUNABLES, "trials": 9, "algorithm": "random"}
+    one.create("e", declared | more)
+
+
+def test_an_ask_without_the_lock_is_made_again_where_another_server_has_written(
+    postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("benchmark.hpo.service.backends.database_leases._SHARED_S", 0.0)
+    one, other = (Service(DatabaseBackend(postgres, None)) for _ in range(2))
+    running(one, trials=4)
+    with one.use("e") as here, other.use("e") as there:
+        assert [given.number for given in here.ask()] == [0]
+        # Each of these is unknown to the first server when it asks.
+        (theirs,) = there.ask(key="k")
+        (same,) = here.ask(key="k")
+        assert (same.number, same.token, same.again) == (1, theirs.token, True)
+        there.set_state("paused")
+        with pytest.raises(PausedError):
+            here.ask()
+        there.set_state("running")
+        there.enqueue([{"x0": 0.5, "x1": 0.5, "x2": 0.5}])
+        (queued,) = here.ask()
+        assert (queued.number, queued.params["x0"]) == (2, 0.5)
+        assert [given.number for given in there.ask(count=3)] == [3]
+        assert here.ask() == []
+        there.change({"trials": 6, "parallel": 5})
+        assert [given.number for given in here.ask()] == [4]
+        assert here.ask() == []
+        there.tell(1, Ending("failure"))
+        assert [given.number for given in here.ask()] == [5]
+        there.tell(3, Ending("failure"))
+        there.set_state("paused")
+        with pytest.raises(PausedError):
+            here.ask()
+        there.set_state("running")
+        there.change({"trials": 9})
+        assert [given.number for given in here.ask()] == [6]
+    for service in (one, other):
+        service.close()
+
+
+def test_a_trial_that_another_server_asks_without_the_lock_is_not_free(postgres: str) -> None:
+    one, other = (Service(DatabaseBackend(postgres, None)) for _ in range(2))
+    running(one)
+    with one.use("e") as here, other.use("e") as there:
+        assert [given.number for given in there.ask()] == [0]
+        leases = here._opened.leases
+        with leases.exclusive():
+            assert [given.number for given in there.ask()] == [1]
+            here.optimizer.refresh()  # another request's
+            assert here.running() == [0, 1]
+            assert leases.free([0, 1]) == []
+            assert leases.may_have_ended([1])
+    for service in (one, other):
+        service.close()
+
+
+def test_a_trial_is_given_to_one_client_although_the_lock_was_lost(
+    postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backends = [DatabaseBackend(postgres, None) for _ in range(2)]
+    one, other = (Service(backend) for backend in backends)
+    running(one, trials=2)
+    with one.use("e") as here, other.use("e") as there:
+        assert [given.number for given in here.ask(lease_s=0.0)] == [0]
+        free = here._opened.leases.free
+        locks = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'"
+
+        def meanwhile(numbers: list[int]) -> list[int]:
+            monkeypatch.undo()
+            found = free(numbers)
+            with backends[1]._engine.begin() as connection:
+                connection.execute(text(locks))
+            assert [given.again for given in there.ask()] == [True]
+            return found
+
+        monkeypatch.setattr(here._opened.leases, "free", meanwhile)
+        with pytest.raises(DBAPIError):  # the server answers 503
+            here.ask()
+        assert here.running() == [0, 1]
+        assert there.heartbeat(0, kept_in(there.trial(0), GIVEN)["lease"]) == 600.0
+    for service in (one, other):
+        service.close()
+
+
+def test_a_server_that_stands_still_does_not_keep_the_others_waiting(
+    postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = (Service(DatabaseBackend(postgres, None)) for _ in range(2))
+    running(one)
+    with one.use("e") as here, other.use("e") as there:
+        assert [given.number for given in here.ask(lease_s=0.0)] == [0]
+        monkeypatch.setattr("benchmark.hpo.service.backends.database_leases._SILENT_MS", 50)
+        with pytest.raises(DBAPIError), here._opened.leases.exclusive():
+            monkeypatch.undo()
+            assert [given.number for given in there.ask()] == [0]
+        assert [given.number for given in here.ask()] == [1]
     for service in (one, other):
         service.close()
