@@ -59,7 +59,7 @@ def read(
 ) -> _D:
     """The entry as a model; what is wrong goes into `faults`.
 
-    Without a key that has no default, attributes may be missing.
+    If a key without a default is faulty or missing, the model lacks its attribute.
 
     Args:
         model: what the entry should be.
@@ -92,7 +92,8 @@ def read(
         value = fault["input"] if len(fault["loc"]) == 1 else given[key]
         faults.append(_sentence(written.get(key, key), value, takes[key], fault, owner))
     kept = {key: value for key, value in given.items() if key not in wrong}
-    if wrong.keys() - given.keys():  # A key without a default is missing.
+    fields = zip(known, model.model_fields.values(), strict=True)
+    if any(field.is_required() and key in wrong for key, field in fields):
         return model.model_construct(**kept)
     return model.model_validate(kept)
 

@@ -68,6 +68,14 @@ def faults_of(values: dict[str, Any]) -> list[str]:
         ({"objective": {"environment": {1: "a"}}}, "'environment' has 1, which cannot name"),
         ({"objective": {"environment": {"A=B": 1}}}, 'has "A=B", which cannot name a variable'),
         ({"objective": {"files": False}}, "'files' is False; write a list of str values."),
+        ({"objective": {"files": ["a\0b"]}}, "'files' has \"a\\u0000b\"; write names"),
+        ({"objective": {"hosts": ""}}, "'hosts' has \"\"; write names that are not empty."),
+        ({"pruner": {"patience": 3}}, "'pruner' has no 'name'; write {name: NAME}"),
+        ({"tunables": [X | {"name": "a\0b"}]}, "'=' or a control character, or none"),
+        (
+            {"tunables": [X | {"default": 0}], "safe": {"margin": "10%", "step": {"x": 10**400}}},
+            "write a share of the range",
+        ),
         ({"objective": {"prune_codes": -1}}, "'prune_codes' has -1; write whole numbers from 0"),
         ({"objective": {"value": [1]}}, "'value' has [1] instead of an expression"),
         (
@@ -92,6 +100,38 @@ def test_every_fault_of_a_part_is_in_one_answer() -> None:
     assert len(found) == 9
     for said in ("'a b'", "'time'", "'cost'", "'failures'", "'no_improvement'?", "parsecs"):
         assert sum(said in fault for fault in found) == 1, (said, found)
+
+
+def test_the_name_of_a_pruner_is_a_text() -> None:
+    first, second = faults_of(study(pruner={"name": ["median"]}))
+    assert "'pruner' is ['median']; did you mean 'median'?" in first
+    assert "'pruner' has no effect beside 'command'" in second
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "said"),
+    [
+        ({"framework": 5}, ["5 as 'framework'; write its name", "no 'datasets'; write a list"]),
+        ({"framework": "f", "datasets": ["a", 1]}, ["has [\"a\", 1] as 'datasets'; write a list"]),
+        (
+            {"framework": "f", "datasets": "a", "seeds": 0, "split": "hold", "runtime": True},
+            [
+                "0 as 'seeds'; write how many",
+                "true as 'runtime'",
+                "'hold' as 'split'; did you mean",
+            ],
+        ),
+        (
+            {"framework": "f", "datasets": "a", "seeds": [-1], "metric": {"a": 1}},
+            ["[-1] as 'seeds'", "as 'metric'; write keys and values."],
+        ),
+    ],
+)
+def test_faults_of_a_benchmark(benchmark: dict[str, Any], said: list[str]) -> None:
+    values = study(direction="maximize") | {"objective": {"benchmark": benchmark}}
+    for part, fault in zip(said, faults_of(values), strict=True):
+        assert fault.removeprefix("- ").startswith("'benchmark' has ")
+        assert part in fault
 
 
 def test_half_of_a_surrogate_pair_in_json_is_rejected(tmp_path: Path) -> None:

@@ -34,14 +34,16 @@ def read_environment(entry: Any, faults: list[str]) -> dict[str, Any]:
         faults.append(f"'environment' is {entry!r}; it takes python (a version) and packages.")
         return {}
     check_keys(entry, KEYS, "'environment'", faults)
-    packages = entry.get("packages") or []
+    packages, python = (
+        default if entry.get(key) in (None, "") else entry[key]
+        for key, default in (("packages", []), ("python", _HERE))
+    )
     if isinstance(packages, dict):
         packages = [f"{name}=={version}" if version else name for name, version in packages.items()]
     if not isinstance(packages, list) or not all(_is_requirement(one) for one in packages):
         faults.append(f"'environment' has the packages {packages!r}; write a list of requirements.")
         packages = []
-    python = str(entry.get("python") or _HERE)
-    python = f"=={python}.*" if _MINOR.fullmatch(python) else python
+    python = f"=={python}.*" if _MINOR.fullmatch(str(python)) else str(python)
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
     try:

@@ -196,6 +196,11 @@ def _wrong_words(entry: Mapping[str, Any]) -> Iterator[str]:
             yield f"'environment' has {shown(name)}, which cannot name a variable; rename it."
         if not _is_word(value):
             yield f"'environment' has {shown(value)} as '{name}'; write a text in quotes."
+    for key in ("hosts", "files"):
+        texts = entry.get(key)
+        for text in texts if isinstance(texts, list) else [texts]:
+            if isinstance(text, str) and (not text or "\0" in text):
+                yield f"'{key}' has {shown(text)}; write names that are not empty."
     codes: Any = entry.get("prune_codes")
     for code in codes if isinstance(codes, list) else [codes]:
         if type(code) is int and not 0 <= code < 256:

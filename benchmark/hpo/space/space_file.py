@@ -41,7 +41,7 @@ KEYS = (
     *("log", "when", "default", "layer", "unit"),
 )
 _LARGEST_EXACT = 2**53
-_NAME = re.compile(r"[^\s{}=]{1,200}")
+_NAME = re.compile(r"[^\s{}=\x00-\x1f\x7f\ud800-\udfff]{1,200}")
 
 
 def read_space(values: Mapping[str, Any], *, stored: bool = False) -> Space:
@@ -117,7 +117,9 @@ def _tunable(entry: Any, layer: str | None, before: Declared, faults: list[str])
         faults.append(f"The tunable '{name}' {text}")
 
     if not _NAME.fullmatch(name):
-        fault("has a name with a space, a brace or '=', or none; choose another.")
+        fault(
+            "has a name with a space, a brace, '=' or a control character, or none; choose another."
+        )
     if name in earlier:
         fault("is declared twice; give one of the two another name.")
     check_keys(entry, KEYS, f"The tunable '{name}'", faults)

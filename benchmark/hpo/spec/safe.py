@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from benchmark.files.spelling import check_keys, meant
+from benchmark.hpo.objectives.metrics.measured_values import finite_number
 from benchmark.hpo.objectives.warm_up import share
 from benchmark.hpo.samplers.safe_region import ALL, Safe, Step
 from benchmark.hpo.space.units import UNITS, UnitError, in_unit
@@ -111,7 +112,8 @@ def _step(value: Any, tunable: Tunable | None) -> Step | None:
         amount = in_unit(value, tunable.unit or UNITS["s"]) if tunable.unit else value
     except UnitError:
         return None
-    if isinstance(amount, bool) or not isinstance(amount, (int, float)):
+    amount = finite_number(amount)
+    if amount is None:
         return None
     least = tunable.step or (1 if tunable.kind == "integer" else 0)
-    return Step(amount=float(amount)) if amount > 0 and amount >= least else None
+    return Step(amount=amount) if amount > 0 and amount >= least else None

@@ -123,7 +123,7 @@ def define(
     pruner = {} if spec.pruner is None else spec.pruner
     pruner = {"name": pruner} if isinstance(pruner, str) else pruner
     name = str(DEFAULT if algorithm == AUTO else algorithm)
-    _check_search(name, len(directions), pruner, space, faults)
+    _check_search(name, len(directions), pruner, space, faults, stored=stored)
     checked = Space(()) if stored else space
     resources = read_resources(spec.resources, tunables, faults, checked)
     time_s = resources.pop("time_s", spec.limits.time)
@@ -255,7 +255,13 @@ def _algorithm(entry: Any, faults: list[str]) -> tuple[Any, dict[str, Any]]:
 
 
 def _check_search(
-    algorithm: str, directions: int, pruner: Any, space: Space, faults: list[str]
+    algorithm: str,
+    directions: int,
+    pruner: Any,
+    space: Space,
+    faults: list[str],
+    *,
+    stored: bool,
 ) -> None:
     try:
         check_algorithm(algorithm, directions)
@@ -263,10 +269,12 @@ def _check_search(
             portable_sampler(algorithm, None)
     except AlgorithmError as error:
         faults.append(str(error))
-    if not isinstance(pruner, dict) or pruner.get("name", "none") not in PRUNERS:
+    if not isinstance(pruner, dict) or pruner.get("name", "none") not in [*PRUNERS]:
         name = pruner.get("name") if isinstance(pruner, dict) else pruner
         faults.append(f"'pruner' is {name!r}; {meant(name, PRUNERS)}")
         return
+    if pruner and "name" not in pruner and not stored:
+        faults.append("'pruner' has no 'name'; write {name: NAME} with the options of the pruner.")
     if "name" in pruner:
         try:
             pruner_of(pruner["name"], {k: v for k, v in pruner.items() if k != "name"})
