@@ -109,6 +109,11 @@ def test_a_child_that_prints_without_a_pause_does_not_hold_the_trial(
     assert line.endswith("(sh left a process that prints on; its output is not read)")
 
 
+def test_a_silent_child_is_not_one_that_prints(first: Callable[..., tuple[Record, str]]) -> None:
+    record, line = first(declared({"command": shell("echo 7; sleep 0.05 &"), **HOOK}))
+    assert (record.labels["values"], line) == ([7.0], "value 7")
+
+
 PORTS = [
     ({"port": "db:70000"}, "'db:70000', which has the port '70000'; ports are whole numbers"),
     ({"port": "db:{p}"}, "'db:70000' where p = 70000, which has the port '70000'"),

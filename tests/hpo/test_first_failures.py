@@ -113,7 +113,7 @@ def test_failures_between_successes_warn_at_half() -> None:
             warned[number] = progress.warning
         assert progress.why_stop(Stop(failure_streak=2)) is None
     assert list(warned) == [9, 19]
-    assert warned[9].startswith("5 of the last 10 trials failed, one with: no heap. They are no ")
+    assert warned[9].startswith("5 of the last 10 trials failed, one with: no heap. Others ")
     assert warned[19].startswith("10 of the last 20 trials failed")
 
 

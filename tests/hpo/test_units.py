@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from benchmark.cli.studies.studies import lines
 from benchmark.execution.runner import Runner
 from benchmark.hpo.objectives.metrics.measuring import MeasureError, Measuring
 from benchmark.hpo.report import trial_line
@@ -236,3 +237,25 @@ def test_other_metrics_have_no_effect_beside_python(tmp_path: Path) -> None:
     objective = {"python": "own.py:objective", "metrics": {"json": "a", "units": {"a": "s"}}}
     with pytest.raises(StudyError, match="'metrics' has no effect beside 'python'"):
         define(study(objective=objective), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("objective", "shown"),
+    [
+        ({"metrics": {"units": {"p99": "ms"}}, "value": "p99"}, "value 12.5 ms"),
+        ({"value": "p99"}, "value 12.5"),
+        ({"metrics": {"units": {"p99": "ms"}}, "value": "2 * p99"}, "value 25"),
+        ({"metrics": {"json": "stdout", "select": {"a": "text"}}, "value": "a"}, "value 0.5 s"),
+        ({"metrics": {"json": "stdout", "select": {"a": "text"}}}, "value 0.5 s"),
+    ],
+)
+def test_a_value_is_shown_with_its_unit(
+    folder_store: Store, tmp_path: Path, warm: None, objective: dict[str, Any], shown: str
+) -> None:
+    command = {"command": ["echo", '{"p99": 12.5, "text": "500ms"}']}
+    begun = Study.begin(folder_store, define(study(objective=command | objective), tmp_path))
+    with Runner(begun.run) as runner:
+        record = runner.execute(begun.ask()[0])
+    assert begun.tell(record)
+    assert trial_line.ending(record, begun.definition) == shown
+    assert f"best: trial 0: {shown}" in lines(begun.run, begun.definition)

@@ -14,7 +14,7 @@ from benchmark.errors import AbsentStoreError, BenchmarkError
 from benchmark.files.numbers import plain_number
 from benchmark.hpo.driver import control, study_list
 from benchmark.hpo.objectives.artifacts_key import KEPT, LEFT_OUT
-from benchmark.hpo.objectives.objective import told_apart
+from benchmark.hpo.objectives.objective import VALUE_UNITS, told_apart
 from benchmark.hpo.report import export
 from benchmark.hpo.report.trial_line import counts
 from benchmark.hpo.report.verdict import known
@@ -77,12 +77,17 @@ def _list(options: argparse.Namespace) -> int:
     return 0
 
 
+def _aims(definition: StudyDefinition) -> str:
+    """What is minimized and maximized: "maximize tps, minimize p99"."""
+    return ", ".join(f"{way} {name}" for name, way in definition.directions.items())
+
+
 def _show(options: argparse.Namespace, run: Run, definition: StudyDefinition) -> int:
     found = facts(run, definition)
     found["state"] = study_list.state_of(run, definition, found["told"])
     last = f", last trial {_minute(found['last'])}" if found["last"] else ""
     more = [
-        f"{found['state']}; {', '.join(definition.directions.values())} {found['objective']}; "
+        f"{found['state']}; {_aims(definition)}: {found['objective']}; "
         f"{definition.algorithm}; started {_minute(found['begun'])}{last}"
     ]
     more += [
@@ -290,7 +295,11 @@ def lines(run: Run, definition: StudyDefinition) -> list[str]:
     choices = export.choices(asked, definition)
     for one in state["best"]:
         values = zip(definition.directions, one["values"], strict=True)
-        shown = ", ".join(f"{name} {plain_number(value)}" for name, value in values)
+        units = one.get(VALUE_UNITS) or {}
+        shown = ", ".join(
+            " ".join([name, plain_number(value), *filter(None, [units.get(name)])])
+            for name, value in values
+        )
         fresh = [value for value in one.get(export.FRESH, ()) if value is not None]
         if fresh:
             shown += f" (run again: {', '.join(plain_number(value) for value in fresh)})"

@@ -28,6 +28,8 @@ HOOKS = ("prepare", "apply", "reset", "collect", "restore")
 STAGES = ("prepare", "apply", "wait_ready", "warm_up", "reset", "collect")
 STILL_PRINTING = "still_printing"
 """The label of a trial whose programs, listed here, left processes that printed on."""
+VALUE_UNITS = "value_units"
+"""The label with the units of values that are metrics themselves, by direction."""
 # The start of the interpreter that plays the hooks, on a busy machine.
 _STEPS_S = 30.0
 

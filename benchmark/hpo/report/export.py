@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark.files.numbers import plain_number
 from benchmark.files.safe_text import plain_text, safe_row
 from benchmark.hpo.objectives.artifacts_key import KEPT, LEFT_OUT
-from benchmark.hpo.objectives.objective import told_apart
+from benchmark.hpo.objectives.objective import VALUE_UNITS, told_apart
 from benchmark.hpo.report.columns import columns
 from benchmark.hpo.space.search_space import identity
 from benchmark.hpo.space.templates import plain
@@ -60,6 +60,12 @@ def trial_records(run: Run) -> list[Record]:
         one = trials[number]
         trials[number] = replace(one, labels={**one.labels, FRESH: fresh[number]})
     return [trials[number] for number in sorted(trials)]
+
+
+def value_text(record: Record, name: str, value: float | None) -> str:
+    """A value of a direction as it is shown, with the unit of its metric."""
+    unit = (record.labels.get(VALUE_UNITS) or {}).get(name)
+    return plain_number(value) + (f" {unit}" if unit else "")
 
 
 def is_feasible(record: Record) -> bool:
@@ -272,7 +278,8 @@ def configuration(record: Record) -> dict[str, Any]:
     """A trial as JSON: number, values, tunables; the values of fresh runs, None for a failure."""
     fresh = record.labels.get(FRESH)
     more = {FRESH: [None if math.isinf(value) else value for value in fresh]} if fresh else {}
-    more |= {key: record.labels[key] for key in (KEPT, LEFT_OUT) if key in record.labels}
+    also = (KEPT, LEFT_OUT, VALUE_UNITS)
+    more |= {key: record.labels[key] for key in also if key in record.labels}
     return {
         "trial": int(record.task),
         "values": record.labels.get("values"),

@@ -55,7 +55,10 @@ def ending(record: Record, definition: StudyDefinition) -> str:
     """The measured values, or the reason why there are none."""
     if record.status != "success":
         return record.message
-    values = [f"{name} {plain_number(record.metrics[name])}" for name in definition.directions]
+    values = [
+        f"{name} {export.value_text(record, name, record.metrics[name])}"
+        for name in definition.directions
+    ]
     broken = export.infeasible(record, definition)
     notes = [f"infeasible: {broken}"] if broken else []
     if any(one["steady"] is False for one in record.labels.get(WARM_UPS) or ()):

@@ -89,8 +89,8 @@ class Verdict:
                     *(plain_number(end, "+") for end in (self.low, self.high))
                 )
             parts.append(
-                f"Best {plain_number(self.best)}, default {plain_number(self.default)}, difference "
-                f"{plain_number(self.difference, '+')} ({ends})."
+                f"Best {plain_number(self.best)}, default {plain_number(self.default)} (medians); "
+                f"difference within pairs {plain_number(self.difference, '+')} ({ends})."
             )
         if self.gain is not None and self.gain_measured:
             ends = ""

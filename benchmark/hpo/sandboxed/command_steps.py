@@ -276,7 +276,10 @@ class _Output:
             if self._taken - before > most or time.monotonic() > end:
                 return True
         # Where another process has the pipe, it is given the time to print.
-        return bool(self._open.get_map()) and self.drain(_PRINTS_S)
+        before = self._taken
+        if self._open.get_map():
+            self.drain(_PRINTS_S)  # which ends early where that process ends
+        return self._taken > before
 
     def drain(self, patience_s: float) -> bool:
         """Take what is there; False where there is nothing, or no more to come."""

@@ -172,9 +172,9 @@ class DriveStop:
             return None
         if self._wrong:
             return (
-                "No trial can measure anything, because what the study file names is not in the "
-                f"output: {self.message.rstrip('.')}. Fix it and start over; stop: {{failures: 0}} "
-                "lets a study continue."
+                "No trial can measure anything, because what the study file names was not found: "
+                f"{self.message} Fix it and start over; stop: {{failures: 0}} lets a study "
+                "continue."
             )
         return (
             f"The first {self._count} trials all ended the same way: {self.message.rstrip('.')}. "
@@ -275,9 +275,9 @@ class Progress:
         if not is_often or self.told < self._quiet_until:
             return None
         return (
-            f"{failed} of the last {count} trials failed, one with: {self._failed_with}. They are "
-            "no streak, so 'stop' does not end the study; if it is a region that fails, narrow the "
-            "bounds or declare it in 'forbidden'."
+            f"{failed} of the last {count} trials failed, one with: {self._failed_with}. Others "
+            "succeeded between them, so failure_streak does not end the study; if a region fails, "
+            "narrow the bounds or declare it in 'forbidden'."
         )
 
     def why_stop(self, stop: Stop) -> str | None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark.files.numbers import plain_number
 from benchmark.hpo.objectives.metrics.csv_rows import plain_name
 from benchmark.hpo.objectives.metrics.measuring import BARE, MeasureError
+from benchmark.hpo.objectives.objective import VALUE_UNITS
 from benchmark.hpo.space.expressions import ExpressionError, UnknownNameError
 from benchmark.hpo.space.operators import same
 from benchmark.hpo.spec.stop_rules import WRONG
@@ -141,6 +142,9 @@ class Trial:
             said += two_meanings(said, unclear, metrics, self.params)
             return self.failed(Cause.FRAMEWORK, said, metrics)
         self.labels |= {"values": values, "constraints": constraints}
+        shown = {name: self._unit_of(name, names, units) for name in self.definition.directions}
+        if any(shown.values()):
+            self.labels[VALUE_UNITS] = {name: unit for name, unit in shown.items() if unit}
         labels = self._labels(metrics)
         metrics |= dict(zip(self.definition.directions, values, strict=True))
         return Record(
@@ -152,6 +156,17 @@ class Trial:
             fit_s=self.seconds,
             **self._facts(),
         )
+
+    def _unit_of(
+        self, direction: str, names: Collection[str], units: Mapping[str, Unit]
+    ) -> str | None:
+        """The unit of a value that is a metric itself, and not computed of some."""
+        expression = self.definition.objective.values.get(direction)
+        metric = expression.text if expression is not None else direction
+        if expression is None and direction not in names:
+            (metric,) = [name for name in names if name not in self.definition.space.names][:1]
+        unit = units.get(metric)
+        return None if unit is None else unit.name
 
     def is_narrow(self, runs: Sequence[dict[str, float]]) -> bool:
         """Whether runs are enough: the 95 % t-interval of their mean value is narrow."""
