@@ -145,13 +145,13 @@ def line(record: Record) -> str:
 
 
 def latest(record: Record) -> str:
-    """The score of a success, short enough for the bar: `flaml/titanic/75 auc 0.871`; or ''."""
+    """The score of a success, which may be cut at its end: `auc 0.871 flaml/titanic/75`; or ''."""
     from benchmark.records.layout import shown
 
     value = record.metrics.get(str(record.metric))
     if record.status != "success" or value is None:
         return ""
-    return for_terminal(f"{shown(record.task)} {record.metric} {value:.3g}")
+    return for_terminal(f"{record.metric} {value:.3g} {shown(record.task)}")
 
 
 def _bar() -> Any:

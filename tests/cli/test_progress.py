@@ -60,8 +60,8 @@ def test_a_bar_with_the_best_so_far(study: Study, monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize(
     ("columns", "shown"),
     [
-        (120, "1 running, 1 timeout, long-name/titanic/75 auc 0.871"),
-        (90, "1 running, 1 timeout, long-name/titanic/75 auc…"),
+        (120, "1 running, 1 timeout, auc 0.871 long-name/titanic/75"),
+        (90, "1 running, 1 timeout, auc 0.871 long-name/tita…"),
         (60, "1 running, 1 timeout"),
     ],
 )

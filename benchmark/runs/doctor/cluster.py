@@ -48,6 +48,15 @@ def check_cluster(config: Config) -> Iterator[Finding]:
         yield ok(
             CLUSTER, "no accounting: ends of jobs are known only while the controller keeps them"
         )
+    kept = config.slurm.cache
+    # A node's own variables, such as $TMPDIR, are not known here.
+    if kept and "$" not in kept and not Path(kept).exists():
+        yield warning(
+            CLUSTER,
+            f"the environments' place {kept} ('cache') does not exist on this machine",
+            f"build it with `setup FRAMEWORK --to {kept}`, or correct 'cache'; otherwise nodes "
+            "build there what they need",
+        )
     yield from _first_job(config)
 
 
@@ -89,7 +98,9 @@ def _first_job(config: Config) -> Iterator[Finding]:
     except BenchmarkError as error:
         yield warning(
             CLUSTER,
-            f"no job started within {FIRST_JOB_S} s ({str(error).rstrip('.')})",
+            f"no job started within {FIRST_JOB_S} s ({str(error).rstrip('.')})"
+            if time.monotonic() - started >= FIRST_JOB_S
+            else f"no job could be started ({str(error).rstrip('.')})",
             "the cluster may be full: check with squeue, or name another partition in 'slurm'",
         )
         return

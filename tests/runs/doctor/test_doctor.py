@@ -261,8 +261,10 @@ def test_the_first_job_has_the_preamble_and_the_flags(
         'while [ "$1" != bash ]; do shift; done\nexec "$@"\n'
     )
     srun.chmod(0o755)
-    options = {"python": "own-python", "flags": ["--exclude=n9"]}
+    options = {"python": "own-python", "flags": ["--exclude=n9"], "cache": "mistyped"}
     without = list(cluster.check_cluster(make_config(slurm=options)))
+    assert any("place mistyped ('cache') does not exist" in found.message for found in without)
+    del options["cache"]
     assert any("does not see own-python" in found.message for found in without)
     options["preamble"] = ["echo loading", f"export PATH={loaded.parent}:$PATH"]
     found = list(cluster.check_cluster(make_config(slurm=options)))
