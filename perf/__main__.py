@@ -51,6 +51,7 @@ MEASUREMENTS = (
     Measurement("data", "data.py", quick=("--rows", "100000")),
     Measurement("verdicts", "verdicts.py", quick=("--plants", "500")),
     Measurement("transfer", "transfer.py", quick=None),
+    Measurement("transfer-coco", "transfer.py", ("--coco",), None, "the extra perf"),
     Measurement("transfer-tables", "transfer.py", ("--tables",), None),
     Measurement("safe", "safe.py", quick=("--seeds", "1")),
     Measurement("studies", "studies.py", quick=("--quick", "--only", "shares")),

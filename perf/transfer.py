@@ -1,19 +1,19 @@
 """What `warm_start` saves on related pasts, and costs on shuffled ones.
 
-    .venv/bin/python perf/transfer.py
-    .venv/bin/python perf/transfer.py --seeds 3
-    .venv/bin/python perf/transfer.py --tables    # of two learners on eight data sets, minutes
+    .venv/bin/python perf/transfer.py                        # four functions, minutes
+    .venv/bin/python perf/transfer.py --coco                 # bbob of COCO, the extra perf
+    .venv/bin/python perf/transfer.py --tables               # real learners, an hour
+    .venv/bin/python perf/transfer.py --tables FOLDER --seeds 3 --only boosting
 
-Two past studies of 40 trials have a function whose optimum is elsewhere by up to a tenth of the
-range, a wider range of one tunable, and lack another one. Shuffled: the same points with their
-values in random order. A run ends when it is as good as plain runs are after 40 trials (the median
-over seeds); counted are the trials until then, 80 at most. Its regret is the mean distance of its
-best after 10, 20 and 40 trials from the best of all runs, in parts of that of plain runs after 5.
-Values are told without the sandbox.
+Functions: two past studies have an optimum elsewhere by up to a tenth of the range, a wider range
+of one tunable, and lack another one. COCO: two with the same instance of a function of bbob, moved
+by up to a tenth of the range; or two other instances ("instances"), which share neither the place
+of the optimum nor the rotation. Tables (learner_tables.py): a learner on the seven other data sets.
 
-With --tables the values are those of real learners, as in YAHPO: 120 random points of gradient
-boosting and of a support vector machine are measured by cross-validation on each embedded data set,
-and a random forest over these is the function. The past is the same learner on two other data sets.
+Each past study has 40 trials. Shuffled: the same points, their values in random order. A target is
+the median of the best values of plain studies after 10, 20 and 40 trials; counted are the trials
+until a study reaches it, 60 at most. Intervals: 95 %, by bootstrap over the functions or tables.
+Values are reported without the sandbox.
 """
 
 from __future__ import annotations
@@ -22,21 +22,26 @@ import argparse
 import functools
 import itertools
 import math
+import multiprocessing
 import os
 import random
 import statistics
 import sys
 import tempfile
 import unittest.mock
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
+# One thread each, so that as many as there are cores can run side by side.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import optuna  # noqa: E402
 from figures import figure  # noqa: E402
+from learner_tables import DATASETS, SPACES, Table, make_all  # noqa: E402
 
 from benchmark.hpo.spec.study_file import define  # noqa: E402
 from benchmark.hpo.study.study import Study  # noqa: E402
@@ -44,15 +49,59 @@ from benchmark.records import results  # noqa: E402
 from benchmark.records.results import Record  # noqa: E402
 from benchmark.store import Store, open_store  # noqa: E402
 
-PAST, FEW, USUAL, MOST = 40, 5, 40, 80
-LOOKS = (10, 20, 40)
-KINDS = ("plain", "related", "shuffled")
-Function = Callable[[dict[str, Any], list[float]], float]
+PAST, MOST = 40, 60
+TARGETS = (10, 20, 40)
+LOOKS = (5, 10, 15, 20, 30, 40, 60)
+Point = dict[str, Any]
+Value = Callable[[Point], float]
+Trials = list[tuple[Point, float]]
 
 
-def tunables(wider: bool = False, without: str = "") -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class System:
+    """What is tuned: a function or table by its name; `past` is "" for the present one."""
+
+    kind: str
+    name: str
+    past: str = ""
+
+    @property
+    def space(self) -> list[Point]:
+        if self.kind == "functions":
+            return tunables(wider=self.past == "0", without="d" if self.past == "1" else "")
+        if self.kind == "coco":
+            number = {"value_type": "double", "lower_bound": -5, "upper_bound": 5}
+            return [{"name": f"x{place}", **number} for place in range(5)]
+        return SPACES[self.name.split()[0]]
+
+    def value(self, seed: int, folder: Path | None) -> Value:
+        generator = random.Random(f"{self.name} {seed}")
+        near = random.Random(f"{self.name} {seed} {self.past}")
+        if self.kind == "functions":
+            at = [generator.uniform(0.15, 0.7) for _ in range(4)]
+            at = [place + near.uniform(-0.1, 0.1) for place in at] if self.past else at
+            return functools.partial(FUNCTIONS[self.name], at=at)
+        if self.kind == "coco":
+            is_moved = self.past in ("0", "1")
+            moved = [near.uniform(-1, 1) if is_moved else 0.0 for _ in range(5)]
+            instance = seed + 1 + (0 if is_moved or not self.past else 1000 * int(self.past[-1]))
+            problem = coco(self.name, instance)
+            return lambda point: problem([point[f"x{n}"] + moved[n] for n in range(5)])
+        return table(folder, self.name)
+
+    def pasts(self, seed: int, of: str) -> list[tuple[System, int]]:
+        """The earlier systems and their seeds."""
+        if self.kind == "tables":
+            learner, dataset = self.name.split()
+            others = [one for one in DATASETS if one != dataset]
+            return [(System("tables", f"{learner} {one}"), seed + 1) for one in others]
+        names = ("instance-1", "instance-2") if of == "instances" else ("0", "1")
+        return [(System(self.kind, self.name, one), seed) for one in names]
+
+
+def tunables(wider: bool = False, without: str = "") -> list[Point]:
     number = {"value_type": "double", "lower_bound": 0, "upper_bound": 1, "default": 0.9}
-    found: list[dict[str, Any]] = [{"name": name, **number} for name in "abcd"]
+    found: list[Point] = [{"name": name, **number} for name in "abcd"]
     found.append(
         {"name": "c1", "value_type": "categorical", "choices": list("pqr"), "default": "r"}
     )
@@ -60,286 +109,219 @@ def tunables(wider: bool = False, without: str = "") -> list[dict[str, Any]]:
     return [one for one in found if one["name"] != without]
 
 
-def _shifted(point: dict[str, Any], at: list[float]) -> list[float]:
-    return [point.get(name, 0.9) - place for name, place in zip("abcd", at, strict=True)]
+def _shifted(point: Point, at: list[float]) -> tuple[list[float], float]:
+    """The point from the optimum, and what its choice costs."""
+    x = [point.get(name, 0.9) - place for name, place in zip("abcd", at, strict=True)]
+    return x, "pqr".index(point["c1"]) / 10
 
 
-def sphere(point: dict[str, Any], at: list[float]) -> float:
-    return sum(x**2 for x in _shifted(point, at)) + "pqr".index(point["c1"]) / 10
+def sphere(point: Point, at: list[float]) -> float:
+    x, cost = _shifted(point, at)
+    return sum(v**2 for v in x) + cost
 
 
-def valley(point: dict[str, Any], at: list[float]) -> float:
-    x = _shifted(point, at)
-    bends = (20 * (b - a**2) ** 2 + a**2 for a, b in itertools.pairwise(x))
-    return sum(bends) + "pqr".index(point["c1"]) / 10
+def valley(point: Point, at: list[float]) -> float:
+    x, cost = _shifted(point, at)
+    return sum(20 * (b - a**2) ** 2 + a**2 for a, b in itertools.pairwise(x)) + cost
 
 
-def waves(point: dict[str, Any], at: list[float]) -> float:
-    x = _shifted(point, at)
-    waves = sum(v**2 + 0.05 * (1 - math.cos(9 * math.pi * v)) for v in x)
-    return waves + "pqr".index(point["c1"]) / 10
+def waves(point: Point, at: list[float]) -> float:
+    x, cost = _shifted(point, at)
+    return sum(v**2 + 0.05 * (1 - math.cos(9 * math.pi * v)) for v in x) + cost
 
 
-def steep(point: dict[str, Any], at: list[float]) -> float:
-    x = _shifted(point, at)
-    return sum(10**n * v**2 for n, v in enumerate(x)) + "pqr".index(point["c1"]) / 10
+def steep(point: Point, at: list[float]) -> float:
+    x, cost = _shifted(point, at)
+    return sum(10**n * v**2 for n, v in enumerate(x)) + cost
 
 
-FUNCTIONS: list[Function] = [sphere, valley, waves, steep]
+FUNCTIONS = {one.__name__: one for one in (sphere, valley, waves, steep)}
+BBOB = ("1", "3", "6", "8", "10", "15", "20", "21")
 
 
-BOOSTING: list[dict[str, Any]] = [
-    {"name": "learning_rate", "value_type": "double", "lower_bound": 0.003, "upper_bound": 1}
-    | {"log": True},
-    {"name": "max_iter", "value_type": "integer", "lower_bound": 5, "upper_bound": 100}
-    | {"log": True},
-    {"name": "max_leaf_nodes", "value_type": "integer", "lower_bound": 2, "upper_bound": 64}
-    | {"log": True},
-    {"name": "min_samples_leaf", "value_type": "integer", "lower_bound": 1, "upper_bound": 60},
-    {"name": "l2", "value_type": "double", "lower_bound": 1e-4, "upper_bound": 100} | {"log": True},
-]
-VECTORS: list[dict[str, Any]] = [
-    {"name": "C", "value_type": "double", "lower_bound": 1e-3, "upper_bound": 1e3, "log": True},
-    {"name": "gamma", "value_type": "double", "lower_bound": 1e-5, "upper_bound": 10}
-    | {"log": True},
-    {"name": "scaled", "value_type": "categorical", "choices": ["yes", "no"]},
-]
-CLASSES = ("breast-cancer", "credit-g", "titanic", "penguins")
-NUMBERS = ("auto-mpg", "concrete", "cpu", "diabetes-progression")
-POINTS, ROWS = 120, 400
+@functools.cache
+def coco(function: str, instance: int) -> Any:
+    import cocoex
+
+    suite = cocoex.Suite(
+        "bbob", f"instances: {instance}", f"dimensions:5 function_indices:{function}"
+    )
+    _suites.append(suite)  # its problems end with it
+    return suite.get_problem(0)
 
 
-class Table:
-    """The error of a learner on a data set, by a random forest over measured points."""
-
-    def __init__(self, learner: str, dataset: str) -> None:
-        from sklearn.ensemble import RandomForestRegressor
-
-        self.space = BOOSTING if learner == "boosting" else VECTORS
-        self.__name__ = f"{learner} {dataset}"
-        generator = random.Random(self.__name__)
-        points = [self._drawn(generator) for _ in range(POINTS)]
-        errors = _errors(learner, dataset, points)
-        self._forest = RandomForestRegressor(100, random_state=0, n_jobs=1)
-        self._forest.fit([self._row(point) for point in points], errors)
-
-    def _drawn(self, generator: random.Random) -> dict[str, Any]:
-        point: dict[str, Any] = {}
-        for one in self.space:
-            if "choices" in one:
-                point[one["name"]] = generator.choice(one["choices"])
-                continue
-            low, high = float(one["lower_bound"]), float(one["upper_bound"])
-            is_log = one.get("log", False)
-            ends = (math.log(low), math.log(high)) if is_log else (low, high)
-            value = generator.uniform(*ends)
-            value = math.exp(value) if is_log else value
-            point[one["name"]] = round(value) if one["value_type"] == "integer" else value
-        return point
-
-    def _row(self, point: dict[str, Any]) -> list[float]:
-        values = (point[one["name"]] for one in self.space)
-        return [float(value == "yes") if isinstance(value, str) else value for value in values]
-
-    def __call__(self, point: dict[str, Any]) -> float:
-        return float(self._forest.predict([self._row(point)])[0])
+_suites: list[Any] = []
 
 
-def _errors(learner: str, dataset: str, points: list[dict[str, Any]]) -> list[float]:
-    """1 - balanced accuracy, or the RMSE, by threefold cross-validation on at most 400 rows."""
-    import numpy as np
-    import pandas as pd
-    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
-    from sklearn.model_selection import cross_val_score
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-    from sklearn.svm import SVC, SVR
-
-    from benchmark.data import embedded_names, load
-
-    assert dataset in embedded_names()
-    data = load(dataset)
-    order = np.random.default_rng(0).permutation(data.table.num_rows)[:ROWS]
-    rows = data.table.to_pandas().iloc[order]
-    target = rows.pop(data.target)
-    inputs = pd.get_dummies(rows, dtype=float).astype(float)
-    inputs = inputs.fillna(inputs.median())
-    is_class = dataset in CLASSES
-    target = target.astype(str) if is_class else target.astype(float)
-    scoring = "balanced_accuracy" if is_class else "neg_root_mean_squared_error"
-    found = []
-    for point in points:
-        if learner == "boosting":
-            kind = HistGradientBoostingClassifier if is_class else HistGradientBoostingRegressor
-            options = {key: value for key, value in point.items() if key != "l2"}
-            model = kind(**options, l2_regularization=point["l2"], early_stopping=False)
-        else:
-            machine = (SVC if is_class else SVR)(C=point["C"], gamma=point["gamma"])
-            is_scaled = point["scaled"] == "yes"
-            model = make_pipeline(StandardScaler(), machine) if is_scaled else machine
-        score = cross_val_score(model, inputs, target, cv=3, scoring=scoring).mean()
-        found.append(float(1 - score if is_class else -score))
-    return found
+@functools.cache
+def table(folder: Path, name: str) -> Table:
+    return Table(folder, *name.split())
 
 
-def study_of(store: Store, name: str, seed: int, trials: int, **more: Any) -> Study:
-    values = {
-        "name": name,
-        "direction": "minimize",
-        "trials": trials,
-        "seed": seed,
-        "objective": {"command": ["true"]},
-    }
+def study_of(store: Store, name: str, seed: int, space: list[Point], **more: Any) -> Study:
+    values = {"name": name, "direction": "minimize", "trials": MOST, "seed": seed}
+    values |= {"tunables": space, "objective": {"command": ["true"]}}
     return Study.begin(store, define(values | more, Path()))
 
 
-def run(study: Study, value_of: Callable[[dict[str, Any]], float], most: int) -> list[float]:
-    """The best value after each trial."""
-    best: list[float] = []
+def tell(study: Study, task: Any, value: float) -> None:
+    labels = {**task.labels, "values": [value], "constraints": []}
+    record = Record(task.key, "success", metrics={"value": value}, labels=labels)
+    study.tell(results.settle(study.run, results.begin(study.run, task), record))
+
+
+def run(study: Study, value_of: Value, most: int, target: float) -> Trials:
+    """At most so many trials of a study, until one reaches the target."""
+    trials: Trials = []
     for _ in range(most):
         (task,) = study.ask(1)
-        value = value_of(task.payload["params"])
-        labels = {**task.labels, "values": [value], "constraints": []}
-        record = Record(task.key, "success", metrics={"value": value}, labels=labels)
-        study.tell(results.settle(study.run, results.begin(study.run, task), record))
-        best.append(min(value, best[-1]) if best else value)
-    return best
+        point = task.payload["params"]
+        trials.append((point, float(value_of(point))))
+        tell(study, task, trials[-1][1])
+        if trials[-1][1] <= target:
+            break
+    return trials
 
 
-def optimum(generator: random.Random, near: list[float] | None = None) -> list[float]:
-    if near is None:
-        return [generator.uniform(0.15, 0.7) for _ in range(4)]
-    return [place + generator.uniform(-0.1, 0.1) for place in near]
+@dataclass(frozen=True)
+class Job:
+    """A study to run; without pasts a plain one of all its trials."""
+
+    system: System
+    seed: int
+    folder: Path | None
+    of: str = "plain"
+    past: tuple[tuple[System, Trials], ...] = ()
+    target: float = -math.inf
 
 
-def shuffled_of(store: Store, kept: str, name: str, seed: int, space: list[Any]) -> None:
-    """A study with another one's points, and its values in random order."""
-    study = study_of(store, name, seed, PAST, tunables=space)
-    trials = Study.open(store, kept).optimizer.trials()
-    values = [float(trial.values[0]) for trial in trials]
-    random.Random(f"{seed} {name}").shuffle(values)
-    for trial, value in zip(trials, values, strict=True):
-        task = study.adopt(dict(trial.params), "0")
-        labels = {**task.labels, "values": [value], "constraints": []}
-        record = Record(task.key, "success", metrics={"value": value}, labels=labels)
-        study.tell(results.settle(study.run, results.begin(study.run, task), record))
+def done(job: Job) -> tuple[Job, Trials]:
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    value_of = job.system.value(job.seed, job.folder)
+    with (
+        tempfile.TemporaryDirectory(prefix="transfer-") as folder,
+        unittest.mock.patch("os.fsync", lambda _: None),
+        unittest.mock.patch("benchmark.hpo.report.trial_line.show", lambda *_: None),
+    ):
+        store = open_store(folder)
+        for number, (system, trials) in enumerate(job.past):
+            study = study_of(store, f"past-{number}", job.seed, system.space)
+            values = [value for _, value in trials]
+            if job.of == "shuffled":
+                random.Random(f"{job.seed} {system.name} {number}").shuffle(values)
+            for (point, _), value in zip(trials, values, strict=True):
+                tell(study, study.adopt(dict(point), "0"), value)
+        names = [f"past-{number}" for number in range(len(job.past))]
+        more = {"warm_start": names} if names else {}
+        study = study_of(store, "new", job.seed, job.system.space, **more)
+        most = PAST if job.system.past else MOST
+        return job, run(study, value_of, most, job.target)
 
 
-Value = Callable[[dict[str, Any]], float]
-# Two earlier systems and their tunables.
-Past = list[tuple[Value, list[dict[str, Any]]]]
+def needed(trials: Trials, target: float) -> int:
+    """The trials until the target is reached; those of the study if it is not."""
+    return next((n for n, (_, value) in enumerate(trials, 1) if value <= target), MOST)
 
 
-def needed(best: list[float], target: float) -> int:
-    return next((n for n, value in enumerate(best, 1) if value <= target), len(best))
+def best(trials: Trials, after: int) -> float:
+    return min(value for _, value in trials[:after])
 
 
-def regret(curves: list[list[float]], low: float, scale: float) -> float:
-    return statistics.mean((best[n - 1] - low) / scale for best in curves for n in LOOKS)
+def saved(by_system: Sequence[tuple[float, float]]) -> tuple[float, float, float]:
+    """The share of trials saved, and its interval, from the sums of each system."""
+
+    def share(chosen: Sequence[tuple[float, float]]) -> float:
+        return 1 - sum(warm for _, warm in chosen) / sum(plain for plain, _ in chosen)
+
+    generator = random.Random(0)
+    drawn = sorted(share(generator.choices(by_system, k=len(by_system))) for _ in range(2000))
+    return share(by_system), drawn[50], drawn[1949]
 
 
-def row(
-    name: str, seeds: int, space: list[Any], system: Callable[[int], tuple[Value, Past]]
-) -> tuple[dict[str, float], dict[str, float]]:
-    """Of plain, related and shuffled runs: the trials that they need, and their regret; means.
-
-    `system` has by seed what is tuned, and the earlier systems.
-    """
-    curves: dict[str, list[list[float]]] = {kind: [] for kind in KINDS}
-    for seed in range(seeds):
-        value_of, earlier = system(seed)
-        store = open_store(f"{name}-{seed}".replace(" ", "-"))
-        with unittest.mock.patch("os.fsync", lambda _: None):
-            for number, (past_value_of, theirs) in enumerate(earlier):
-                one = study_of(store, f"past-{number}", seed + number, PAST, tunables=theirs)
-                run(one, past_value_of, PAST)
-                shuffled_of(store, f"past-{number}", f"shuffled-{number}", seed + number, theirs)
-            warm = {"plain": None, "related": "past", "shuffled": "shuffled"}
-            for kind, prefix in warm.items():
-                names = [f"{prefix}-{number}" for number in range(len(earlier))]
-                more = {"warm_start": names} if prefix else {}
-                study = study_of(store, kind, seed, MOST, tunables=space, **more)
-                curves[kind].append(run(study, value_of, MOST))
-    target = statistics.median(best[USUAL - 1] for best in curves["plain"])
-    low = min(best[-1] for found in curves.values() for best in found)
-    scale = statistics.median(best[FEW - 1] for best in curves["plain"]) - low
-    trials = {
-        kind: statistics.mean(needed(best, target) for best in found)
-        for kind, found in curves.items()
-    }
-    return trials, {kind: regret(found, low, scale) for kind, found in curves.items()}
+Runs = dict[tuple[System, int], Trials]
+Targets = dict[System, list[float]]
 
 
-def shifted(function: Function) -> Callable[[int], tuple[Value, Past]]:
-    """The function with its optimum at a place by seed, and two near ones in other spaces."""
-
-    def system(seed: int) -> tuple[Value, Past]:
-        at = optimum(random.Random(f"{function.__name__} {seed}"))
-        earlier: Past = []
-        for number in range(2):
-            there = optimum(random.Random(f"{seed}/{number}"), at)
-            space = tunables(wider=number == 0, without="d" if number else "")
-            earlier.append((functools.partial(_at, function, there), space))
-        return functools.partial(_at, function, at), earlier
-
-    return system
+def sums(runs: Runs, targets: Targets, place: int) -> list[int]:
+    """The trials until the target of each system, over its seeds."""
+    return [
+        sum(needed(trials, aims[place]) for (one, _), trials in runs.items() if one == system)
+        for system, aims in targets.items()
+    ]
 
 
-def _at(function: Function, at: list[float], point: dict[str, Any]) -> float:
-    return function(point, at)
-
-
-def _same(system: tuple[Value, Past], _: int) -> tuple[Value, Past]:
-    return system
-
-
-def tables() -> Iterator[tuple[str, list[Any], Callable[[int], tuple[Value, Past]]]]:
-    """Each learner on each data set; the past is the same on the next two of its type."""
-    for learner in ("boosting", "vectors"):
-        for datasets in (CLASSES, NUMBERS):
-            made = [Table(learner, name) for name in datasets]
-            for number, table in enumerate(made):
-                others = [made[(number + step) % len(made)] for step in (1, 2)]
-                past: Past = [(other, other.space) for other in others]
-                yield table.__name__, table.space, functools.partial(_same, (table, past))
-
-
-def _shares(by_kind: dict[str, float]) -> str:
-    return "".join(f"{by_kind[kind]:9.2f}" for kind in KINDS)
+def report(kind: str, runs: dict[str, Runs], targets: Targets) -> None:
+    for of in [one for one in runs if one != "plain"]:
+        for place, after in enumerate(TARGETS):
+            plain, warm = (sums(runs[one], targets, place) for one in ("plain", of))
+            share, low, high = saved(list(zip(plain, warm, strict=True)))
+            print(
+                f"{of:>10}: {share:4.0%} of the trials saved [{low:.0%}, {high:.0%}] until the "
+                f"best of plain studies after {after}"
+            )
+        if of == "related":
+            figure(f"trials saved, {kind}", 100 * share, "%", aim=30, at_least=True)
+        elif of == "shuffled":
+            figure(f"trials that shuffled pasts cost, {kind}", -100 * share, "%", aim=5)
+    print("share of the studies as good as plain ones after 40 trials, by their trials")
+    print(f"{'':>10}  " + "".join(f"{look:6}" for look in LOOKS))
+    for of, found in runs.items():
+        counts = [
+            next((n for n, (_, value) in enumerate(trials, 1) if value <= aim), math.inf)
+            for trials, aim in ((t, targets[s][-1]) for (s, _), t in found.items())
+        ]
+        shares = [statistics.mean(n <= look for n in counts) for look in LOOKS]
+        print(f"{of:>10}  " + "".join(f"{share:6.0%}" for share in shares))
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--seeds", type=int, default=5, help="of each function (default: 5)")
-    parser.add_argument("--tables", action="store_true", help="of real learners")
+    parser.add_argument("--seeds", type=int, default=20, help="of each system (default: 20)")
+    parser.add_argument("--coco", action="store_true", help="functions of COCO's bbob")
+    parser.add_argument(
+        "--tables",
+        type=Path,
+        nargs="?",
+        const=Path(tempfile.gettempdir()) / "learner-tables",
+        help="real learners; the folder in which their tables are kept",
+    )
+    parser.add_argument("--only", default="", help="names that begin with this")
     options = parser.parse_args()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
     print(f"{os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}, Optuna {optuna.__version__}")
-    heads = [f"{kind:>9}" for kind in KINDS]
-    print(f"{'':>32} trials:{''.join(heads)}  regret:{''.join(heads)}")
-    counts, regrets = [], []
-    with tempfile.TemporaryDirectory(prefix="transfer-") as folder:
-        os.chdir(folder)
-        functions = ((one.__name__, tunables(), shifted(one)) for one in FUNCTIONS)
-        for name, space, system in tables() if options.tables else functions:
-            trials, left = row(name, options.seeds, space, system)
-            cells = "".join(f"{trials[kind]:9.1f}" for kind in KINDS)
-            print(f"{name:>32}        {cells}         {_shares(left)}", flush=True)
-            counts.append(trials)
-            regrets.append(left)
-        os.chdir(ROOT)
-    sums = {kind: sum(one[kind] for one in counts) for kind in KINDS}
-    means = {kind: statistics.mean(one[kind] for one in regrets) for kind in KINDS}
-    saved = 1 - sums["related"] / sums["plain"]
-    cost = sums["shuffled"] / sums["plain"] - 1
-    print(f"related pasts save {saved:.0%} of the trials; shuffled ones cost {cost:.0%}")
-    print(f"mean regret:{_shares(means)}")
-    of = " of real learners" if options.tables else ""
-    figure(f"trials saved by related pasts{of}", 100 * saved, "%", aim=30, at_least=True)
-    figure(f"trials that shuffled pasts{of} cost", 100 * cost, "%", aim=5)
-    for kind in KINDS[1:]:
-        ratio = means[kind] / means["plain"]
-        figure(f"regret of {kind} pasts{of}", ratio, "x plain", aim=1)
+    kinds = ["plain", "related", "shuffled"]
+    kind, names = "functions", list(FUNCTIONS)
+    if options.coco:
+        kind, names, kinds = "coco", list(BBOB), [*kinds, "instances"]
+    elif options.tables:
+        kind, names = "tables", [f"{one} {dataset}" for one in SPACES for dataset in DATASETS]
+        make_all(options.tables, options.only)
+    systems = [System(kind, name) for name in names if name.startswith(options.only)]
+    wanted = [(system, seed) for seed in range(options.seeds) for system in systems]
+    earlier = {p for s, seed in wanted for of in kinds[1:] for p in s.pasts(seed, of)}
+    runs: dict[str, Runs] = {of: {} for of in kinds}
+    with multiprocessing.get_context("spawn").Pool(os.cpu_count()) as pool:
+        jobs = [Job(*one, options.tables) for one in dict.fromkeys([*wanted, *earlier])]
+        plain = {(job.system, job.seed): trials for job, trials in pool.imap_unordered(done, jobs)}
+        runs["plain"] = {one: plain[one] for one in wanted}
+        targets = {
+            system: [
+                statistics.median(best(plain[system, seed], n) for seed in range(options.seeds))
+                for n in TARGETS
+            ]
+            for system in systems
+        }
+        jobs = [
+            Job(
+                *(system, seed, options.tables, of),
+                tuple((s, plain[s, n][:PAST]) for s, n in system.pasts(seed, of)),
+                targets[system][-1],
+            )
+            for system, seed in wanted
+            for of in kinds[1:]
+        ]
+        for job, trials in pool.imap_unordered(done, jobs):
+            runs[job.of][job.system, job.seed] = trials
+    report(kind, runs, targets)
     return 0
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from benchmark.hpo.samplers.transfer import Transfer
+from benchmark.hpo.space.space_file import read_space
 from benchmark.hpo.spec.study_file import StudyError, define
 from benchmark.hpo.study.deletion import delete
 from benchmark.hpo.study.study import Study
-from benchmark.hpo.study.warm_start import WarmStart
 from benchmark.records import results
 from benchmark.records.results import Record
 from benchmark.store import Store
@@ -65,39 +67,101 @@ def test_points_of_the_past_are_moved_into_the_space(past: Study, tmp_path: Path
     study = Study.begin(past.run.store, define(values, tmp_path))
     said = "7 points of old are used as far as they prove related; 5 are run first."
     assert study._warm.note == said
-    told = [measured(study, 10) for _ in range(6)]
+    told = [measured(study, 10) for _ in range(5)]
     found = [(one["warm_start"], one["params"]) for one in told if "warm_start" in one]
-    assert found == [
-        ("old/0", {"x": 90, "c": "a"}),  # the default, which comes first
-        ("old/2", {"x": 42, "c": "a"}),
-        ("old/3", {"x": 60, "c": "a"}),
-        ("old/4", {"x": 80, "c": "a"}),
-        ("old/5", {"x": 100, "c": "a"}),
-    ]
+    assert found[:2] == [("old/0", {"x": 90, "c": "a"}), ("old/2", {"x": 42, "c": "a"})]
+    moved = {"old/3": 60, "old/4": 80, "old/5": 100}
+    assert all(params == {"x": moved[source], "c": "a"} for source, params in found[2:])
+    assert len(found) == 5
 
 
-def test_a_related_past_is_seen_by_the_sampler_and_a_shuffled_one_is_not(
+def test_a_related_past_proposes_points_near_the_best(
     past: Study, folder_store: Store, tmp_path: Path
 ) -> None:
     values = declared("new", [X, C], warm_start=WARM)
     study = Study.begin(folder_store, define(values, tmp_path))
-    lessons = []
-    for _ in range(7):
-        measured(study, 10)
-        lessons.append(len(study._warm.lessons()))
-    assert (lessons[0], lessons[-1]) == (0, 7)
-    params, value = study._warm.lessons()[0]
-    assert (params["x"], value == pytest.approx(8, abs=5)) == (42, True)
+    told = [measured(study, 10) for _ in range(12)]
+    proposed = [one["params"]["x"] for one in told if one.get("warm_start") == "predicted"]
+    assert proposed
+    assert min(abs(x - 40) for x in proposed) <= 1
+
+
+def test_a_resumed_study_proposes_what_an_uninterrupted_one_does(
+    past: Study, folder_store: Store, tmp_path: Path
+) -> None:
+    parts = {"whole": [12], "parts": [7, 1, 4]}
+    for name in parts:
+        Study.begin(folder_store, define(declared(name, [X, C], warm_start=WARM), tmp_path))
     delete(past.run, past.definition)
+    points: dict[str, list[Any]] = {name: [] for name in parts}
+    for name, counts in parts.items():
+        for count in counts:
+            study = Study.open(folder_store, name)
+            points[name] += [measured(study, 10)["params"] for _ in range(count)]
+    assert points["whole"] == points["parts"]
+
+
+def test_a_study_of_an_earlier_version_goes_on_without_more_first_points(
+    past: Study, folder_store: Store, tmp_path: Path
+) -> None:
+    study = Study.begin(folder_store, define(declared("new", [X, C], warm_start=WARM), tmp_path))
+    path = f"{study.run.name}/warm_start.json"
+    kept = json.loads(folder_store.get(path) or b"")
+    del kept["first"]
+    folder_store.put(path, json.dumps(kept).encode())
     again = Study.open(folder_store, "new")
-    assert measured(again, 10)["study"] == "new"
-    # The eighth of its own trials leaves less of the past.
-    assert len(again._warm.lessons()) == 6
-    warm = WarmStart.of(study.run, study.definition)
-    for number, x in enumerate((42, 60, 80, 90, 100, 20)):
-        labels = {"params": {"x": x, "c": "a"}, "values": [abs(x - 40)]}
-        warm.add(Record(str(number), "success", metrics={}, labels=labels))
-    assert warm.lessons() == []
+    assert again._warm.first == []
+    assert len(again._warm.past) == 7
+    told = [measured(again, 10) for _ in range(6)]
+    assert {one.get("warm_start") for one in told} <= {None, "predicted"}
+
+
+@pytest.mark.parametrize("algorithm", ["random", "cmaes", "nsga2", "grid"])
+def test_algorithms_without_a_model_begin_with_the_points_only(
+    past: Study, folder_store: Store, tmp_path: Path, algorithm: str
+) -> None:
+    values = declared("new", [X, C], warm_start=WARM, algorithm=algorithm)
+    study = Study.begin(folder_store, define(values, tmp_path))
+    sources = [measured(study, 10).get("warm_start", "") for _ in range(8)]
+    assert [one.startswith("old/") for one in sources] == [True] * 5 + [False] * 3
+
+
+def transfer_of(past: list[tuple[dict[str, Any], float]]) -> Transfer:
+    space = read_space({"tunables": [X, C]})
+    return Transfer(space, [past], seed=1)
+
+
+def test_a_misleading_past_proposes_nothing_after_ten_trials() -> None:
+    transfer = transfer_of([({"x": x, "c": "a"}, -x) for x in range(0, 100, 10)])
+    assert transfer.first(2)[0]["x"] == 90
+    for number, x in enumerate((90, 5, 70, 40, 20, 60, 10, 50, 30, 80)):
+        transfer.add({"x": x, "c": "a"}, float(x))
+        assert number < 9 or transfer.propose() is None
+
+
+def test_the_past_is_no_longer_used_where_its_points_fail() -> None:
+    past = [({"x": x, "c": c}, x / 10 + (c == "a")) for x in range(0, 100, 9) for c in "ab"]
+    transfer = transfer_of(past)
+    for x in (3, 50, 90):
+        transfer.add({"x": x, "c": "a"}, x / 10)
+    for x in (0, 10, 20, 60, 90):
+        transfer.add({"x": x, "c": "b"}, None)
+    proposed = transfer.propose()
+    assert proposed is not None
+    assert proposed["c"] == "a"
+
+
+def test_points_that_are_used_up_forbidden_or_running_are_not_proposed() -> None:
+    few = [{**X, "upper_bound": 3, "default": 0}, C]
+    space = read_space({"tunables": few, "forbidden": ["x == 0 and c == 'b'"]})
+    points: list[dict[str, Any]] = [{"x": x, "c": c} for x in range(4) for c in "ab"][:1]
+    points += [{"x": x, "c": c} for x in range(1, 4) for c in "ab"]
+    transfer = Transfer(space, [[(one, float(one["x"])) for one in points]], seed=1)
+    for one in points[:5]:
+        transfer.add(one, float(one["x"]))
+    first = transfer.propose([points[5]])
+    assert first == points[6]
+    assert transfer.propose(points[5:]) is None
 
 
 @pytest.mark.parametrize(

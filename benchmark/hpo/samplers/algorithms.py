@@ -35,8 +35,6 @@ AUTO = "auto"
 BAYESIAN = ("optuna_tpe", "optuna_tpe_multivariate", "optuna_skopt", "hyperopt", "gp")
 ALGORITHMS = (*BAYESIAN, "random", GRID, "qmc", "cmaes", "nsga2")
 # Optuna's TPE uses the last reported value of a pruned trial; others ignore it.
-# Of these the sampler may see trials of earlier studies.
-LEARNS_PAST = ("optuna_tpe", "optuna_tpe_multivariate")
 LEARNS_PRUNED = ("optuna_tpe", "optuna_tpe_multivariate")
 SEVERAL_VALUES = (*("optuna_tpe", "optuna_tpe_multivariate", "gp", "random"), GRID, "qmc", "nsga2")
 MANY_TUNABLES = 10

@@ -20,7 +20,7 @@ import random
 import threading
 from typing import TYPE_CHECKING, Any
 
-from benchmark.hpo.samplers.algorithms import GRID, LEARNS_PAST
+from benchmark.hpo.samplers.algorithms import GRID
 from benchmark.hpo.samplers.point_list import PointList
 from benchmark.hpo.samplers.proposal import Asked, ExhaustedError, Proposal, ending_of
 from benchmark.hpo.space.operators import same
@@ -265,12 +265,6 @@ class Optimizer:
         points = [*([] if default is None else [default]), *self.space.initial, *more]
         new = {identity(point): point for point in points}
         return [point for key, point in new.items() if key not in self._asked]
-
-    def teach(self, past: Sequence[tuple[Params, float]]) -> None:
-        """Let a sampler of the TPE kind see these points with their values, in place of earlier
-        ones; they are no trials of the study."""
-        if self._algorithm in LEARNS_PAST:
-            self._shadow.teach([(one, self.space.distributions(one), v) for one, v in past])
 
     def _proposed(self) -> optuna.trial.Trial:
         """The sampler's next allowed and, if possible, new point."""

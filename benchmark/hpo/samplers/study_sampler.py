@@ -54,15 +54,10 @@ class Lessons(MemoryParts):
         self._failed: list[FrozenTrial] = []
         self._forbidden: list[FrozenTrial] = []
         self._measured: list[FrozenTrial] = []
-        self._past: list[FrozenTrial] = []
         self._noted: list[FrozenTrial] = []
         self._worst: list[float] = []
         self._columns: dict[str, float] = {}
         self._shown: dict[int, FrozenTrial] | None = {}  # by number; None if not yet created
-
-    def teach(self, past: list[FrozenTrial]) -> None:
-        """Show these as complete trials before all others."""
-        self._past = past
 
     def note(self, trial: FrozenTrial) -> None:
         """A trial has ended."""
@@ -112,7 +107,7 @@ class Lessons(MemoryParts):
         deepcopy: bool = True,
         states: Container[TrialState] | None = None,
     ) -> list[FrozenTrial]:
-        differs = self._failed or self._forbidden or self._even or self._past
+        differs = self._failed or self._forbidden or self._even
         if not differs or states == (TrialState.WAITING,):
             return super().get_all_trials(study_id, deepcopy, states)
         with turn_of(self):
@@ -122,9 +117,8 @@ class Lessons(MemoryParts):
             if states is not None:
                 trials = [trial for trial in trials if trial.state in states]
                 # Not if all are requested: samplers infer the space from actual trials.
-                more = [*self._past, *self._forbidden]
-                if more and TrialState.COMPLETE in states:
-                    trials = sorted([*trials, *more], key=lambda trial: trial.number)
+                if self._forbidden and TrialState.COMPLETE in states:
+                    trials = sorted([*trials, *self._forbidden], key=lambda trial: trial.number)
         return copy.deepcopy(trials) if deepcopy else trials
 
     def _all_shown(self) -> dict[int, FrozenTrial]:
@@ -232,16 +226,6 @@ class Shadow:
     ) -> None:
         """Replace the point of a trial that was just asked."""
         self._storage.move(trial_id_of(trial), params, distributions)
-
-    def teach(self, past: Sequence[tuple[dict[str, Any], dict[str, Any], float]]) -> None:
-        """Show the sampler points of earlier studies with their values."""
-        trials = [
-            optuna.trial.create_trial(params=params, distributions=distributions, value=value)
-            for params, distributions, value in past
-        ]
-        for trial in trials:
-            trial.number = -1
-        self._storage.teach(trials)
 
     def drop(self, place: int) -> None:
         """Exclude a proposed but never assigned trial from the sampler's history."""

@@ -1,4 +1,4 @@
-"""The key `warm_start` of a study: earlier studies whose best points are tried first.
+"""The key `warm_start` of a study: earlier studies from which this one starts.
 
 warm_start: [db-2025]
 warm_start: [{study: db-2025, names: {threads: worker_threads}}]    # ours: theirs

@@ -325,21 +325,20 @@ class Study(ShownStudy):
         first = None if definition.is_open else self._first()
         if first is not None:
             return self.optimizer.ask(first), self._warm.label(first)
-        if self._safety:
+        if self._safety or self._warm.past:
             self._look_back()
+        if self._safety:
             return self._safety.next(self.optimizer)
-        if self._warm.past:
-            self.optimizer.teach(self._warm.lessons())
         every, layers = definition.default_every, layering.layers_of(definition.space)
         if not every and len(layers) < 2:
-            return self.optimizer.ask(), {}
+            return self._warm.next(self.optimizer)
         self._states.look()
         number = self._states.asked  # imported trials take no layer's turn
         if every and number % every == 0:
             return self.optimizer.ask(definition.space.default()), {DRIFT: True}
         layer = definition.layering.layer_of(number, definition.trials, layers)
         if layer is None:
-            return self.optimizer.ask(), {}
+            return self._warm.next(self.optimizer)
         return self._of_layers(layers, layers.index(layer))
 
     def _of_layers(self, layers: tuple[str, ...], turn: int) -> tuple[Asked, dict[str, Any]]:

@@ -2,18 +2,14 @@
 
     keep(run, definition)                      # once, when the study begins
     warm = WarmStart.of(run, definition)
+    warm.first                                 # points to be measured first
     warm.add(record)
-    optimizer.teach(warm.lessons())            # empty unless the past has proved related
+    asked, labels = warm.next(optimizer)       # after these
 
 The spaces may differ: names may be mapped, a tunable that is not in the past has its default, a
 value beyond a range is moved to its bound, and a point with a choice that no longer exists, or that
 is forbidden, is left out. Values are compared within their study only, so that machines may differ.
-
-A misleading past costs little. First some of its points are measured, good and bad ones, in place
-of the random ones with which algorithms start. Only if the values that the past predicts (the mean
-of the three nearest points) and those that were measured have a significant rank correlation does
-the sampler see the past trials, on the scale of the new ones; this is tested again with each trial,
-and fewer of them are shown the more trials the study has.
+How points are chosen, and what prevents a misleading past from costing much: samplers/transfer.py.
 """
 
 from __future__ import annotations
@@ -25,7 +21,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.hpo.report import export, trial_line
-from benchmark.hpo.space.coordinates import coordinates
+from benchmark.hpo.samplers.algorithms import BAYESIAN
+from benchmark.hpo.samplers.transfer import Transfer
 from benchmark.hpo.space.search_space import identity
 from benchmark.hpo.space.units import from_base, in_base
 from benchmark.hpo.spec.study_file import StudyError, define
@@ -35,18 +32,19 @@ from benchmark.records.tasks import Run
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from benchmark.hpo.space.search_space import Params, Space
+    from benchmark.hpo.samplers.optimizer import Optimizer
+    from benchmark.hpo.samplers.proposal import Asked
+    from benchmark.hpo.space.search_space import Params
     from benchmark.hpo.space.tunables import Tunable, Value
     from benchmark.hpo.spec.past_studies import PastStudy
     from benchmark.hpo.spec.study_file import StudyDefinition
     from benchmark.records.results import Record
     from benchmark.store import Store
 
-# A label of trials: the study and the trial that the point comes from.
+# A label of trials: the study and the trial that the point comes from, or that it was predicted.
 WARM = "warm_start"
-# The places of the first points among a past study's, from best to worst.
-_DESIGN = (0.0, 0.03, 0.08, 0.25, 0.75)
-_PAST, _LEAST, _ENOUGH, _NEAREST, _LEVEL = 200, 5, 45, 3, 0.05
+PREDICTED = "predicted"
+_PAST, _FIRST = 200, 5
 
 
 def keep(run: Run, definition: StudyDefinition) -> None:
@@ -57,7 +55,8 @@ def keep(run: Run, definition: StudyDefinition) -> None:
     """
     if definition.warm_start:
         found = [_past(run.store, definition, one) for one in definition.warm_start]
-        run.store.put(_path(run), json.dumps({"studies": found}).encode())
+        first = _transfer(definition, found).first(_FIRST)
+        run.store.put(_path(run), json.dumps({"studies": found, "first": first}).encode())
         for past, points in zip(definition.warm_start, found, strict=True):
             if not points:
                 trial_line.show(
@@ -148,94 +147,70 @@ def _moved(
     return params if space.fault(params) is None else None
 
 
+def _transfer(definition: StudyDefinition, studies: list[list[dict[str, Any]]]) -> Transfer:
+    typed = definition.space.typed
+    scored = [[(typed(one["params"]), one["value"]) for one in points] for points in studies]
+    return Transfer(definition.space, scored, definition.seed)
+
+
 @dataclass
 class WarmStart:
-    """The past of a study, each point with a score (less is better), and its own trials."""
+    """The past of a study, its first points with their sources, and the rest of its start."""
 
-    space: Space
     sign: float = 1.0
-    design: dict[Any, dict[str, Any]] = field(default_factory=dict)
     past: list[dict[str, Any]] = field(default_factory=list)
-    _own: dict[str, tuple[list[float], float]] = field(default_factory=dict)
+    _first: dict[Any, tuple[Params, str]] = field(default_factory=dict)
+    _transfer: Transfer | None = None
+    _proposes: bool = False
 
     @classmethod
     def of(cls, run: Run, definition: StudyDefinition) -> WarmStart:
-        data = run.store.get(_path(run))
         sign = 1.0 if next(iter(definition.directions.values())) == "minimize" else -1.0
-        warm = cls(definition.space, sign)
-        studies = json.loads(data)["studies"] if data else []
-        for points in studies:
-            _score(points)
-            for point in points:
-                point["params"] = definition.space.typed(point["params"])
-            warm.past += points
-        for least, share in enumerate(_DESIGN):
-            for points in filter(None, studies):
-                last = len(points) - 1
-                point = points[min(max(least, int(share * last)), last)]
-                if len(warm.design) < max(_LEAST, definition.trials // 10):
-                    warm.design.setdefault(identity(point["params"]), point)
-        return warm
+        data = run.store.get(_path(run))
+        if not data:
+            return cls(sign)
+        kept = json.loads(data)
+        past = [point for points in kept["studies"] for point in points]
+        typed = definition.space.typed
+        sources = {identity(typed(point["params"])): point["source"] for point in reversed(past)}
+        # Studies of earlier versions have no list; they have measured other points first.
+        first = {identity(point): point for point in map(typed, kept.get("first", ()))}
+        return cls(
+            sign,
+            past,
+            {key: (point, sources[key]) for key, point in first.items()},
+            _transfer(definition, kept["studies"]),
+            # Others do not search where points promise most.
+            definition.algorithm in BAYESIAN,
+        )
 
     @property
     def first(self) -> list[Params]:
         """The points to measure first."""
-        return [point["params"] for point in self.design.values()]
+        return [point for point, _ in self._first.values()]
 
     @property
     def note(self) -> str:
         """What is used of the past."""
         studies = dict.fromkeys(point["source"].rpartition("/")[0] for point in self.past)
         said = f"{len(self.past)} points of {', '.join(studies) or 'the past'}"
-        return f"{said} are used as far as they prove related; {len(self.design)} are run first."
+        return f"{said} are used as far as they prove related; {len(self._first)} are run first."
 
     def label(self, params: Params) -> dict[str, str]:
         """The study and the trial that a first point comes from; empty for another point."""
-        point = self.design.get(identity(params))
-        return {} if point is None else {WARM: point["source"]}
+        _, source = self._first.get(identity(params), (None, None))
+        return {} if source is None else {WARM: source}
 
     def add(self, record: Record) -> None:
         """A trial has ended."""
-        if self.past and record.status == "success" and export.is_feasible(record):
-            at = coordinates(self.space.tunables, record.labels["params"])
-            self._own[record.task] = (at, self.sign * float(record.labels["values"][0]))
+        if self._transfer and record.is_result:
+            good = record.status == "success" and export.is_feasible(record)
+            value = self.sign * float(record.labels["values"][0]) if good else None
+            self._transfer.add(record.labels["params"], value)
 
-    def lessons(self) -> list[tuple[Params, float]]:
-        """The past on the scale of this study, if it is related; less of it with each own trial."""
-        if not self.past or not _LEAST <= len(self._own) < _ENOUGH:
-            return []
-        import numpy as np
-        from scipy.stats import spearmanr
-
-        past = np.array([coordinates(self.space.tunables, one["params"]) for one in self.past])
-        scores = np.array([point["score"] for point in self.past])
-        own = np.array([at for at, _ in self._own.values()])
-        values = np.array([value for _, value in self._own.values()])
-        distances = ((own[:, None, :] - past[None, :, :]) ** 2).sum(axis=2)
-        predicted = scores[np.argsort(distances, axis=1)[:, :_NEAREST]].mean(axis=1)
-        if np.ptp(predicted) == 0 or np.ptp(values) == 0:
-            return []
-        if spearmanr(predicted, values, alternative="greater").pvalue > _LEVEL:
-            return []
-        slope, offset = np.polyfit(predicted, values, 1)
-        if slope <= 0:
-            return []
-        scaled = self.sign * (offset + slope * scores)
-        # Own trials know better where the best point has moved to: of the past every second, third,
-        # ... point by value is left.
-        share = (_ENOUGH - len(values)) / (_ENOUGH - _LEAST)
-        kept = np.argsort(scores)[
-            np.linspace(0, len(scores) - 1, round(share * len(scores)), dtype=int)
-        ]
-        return [(self.past[place]["params"], float(scaled[place])) for place in kept]
-
-
-def _score(points: list[dict[str, Any]]) -> None:
-    """Give each point of a study its value in parts of the study's middle range."""
-    values = sorted(point["value"] for point in points)
-    if not values:
-        return
-    middle = values[len(values) // 2]
-    width = values[3 * len(values) // 4] - values[len(values) // 4] or 1.0
-    for point in points:
-        point["score"] = (point["value"] - middle) / width
+    def next(self, optimizer: Optimizer) -> tuple[Asked, dict[str, Any]]:
+        """The next trial, with the labels of its task: the algorithm's if the past has none."""
+        point = None
+        if self._transfer and self._proposes:
+            point = self._transfer.propose([one.params for one in optimizer.running()])
+        return optimizer.ask(point), {} if point is None else {WARM: PREDICTED}
