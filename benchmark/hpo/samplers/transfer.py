@@ -12,9 +12,9 @@ studies of the best predicted score the most (Wistuba, Schilling and Schmidt-Thi
 
 Later each study has a weight by how many pairs of own trials its process ranks rightly, as in RGPE
 (Feurer, Letham and Bakshy, 2018). The own scores are that prediction, scaled, plus a process
-of what it leaves; the point with the highest expected improvement is proposed. The algorithm
-proposes every third point. If after ten trials the prediction has no significant rank correlation
-with the own scores, it proposes all of them, until there is one again.
+of what it leaves; the point with the highest expected improvement is proposed. After ten trials the
+algorithm proposes every second point, and all of them while the prediction has no significant rank
+correlation with the own scores.
 """
 
 from __future__ import annotations
@@ -42,6 +42,9 @@ if TYPE_CHECKING:
 _UNCHECKED, _ENOUGH, _LEVEL = 10, 45, 0.05
 # The slope of own scores over predicted ones before there are trials, and what that weighs.
 _SLOPE, _SURE = 0.7, 0.3
+# Bounds of the variance of the noise, of past scores and of what they leave of the own ones. With
+# much of it a process expects nothing new, and the past alone would decide.
+_MUCH, _LITTLE = (1e-4, 1.0), (1e-4, 0.1)
 _MOST, _TOP = 100, 10
 _DRAWN, _BEST, _NEAR = 200, 5, 60
 _STEPS = (0.02, 0.07, 0.2)
@@ -61,6 +64,8 @@ class Transfer:
     @property
     def _models(self) -> list[GaussianProcessRegressor]:
         """The process of each earlier study."""
+        import numpy as np
+
         if self._made is None:
             self._made = []
             for study in self._studies:
@@ -68,7 +73,9 @@ class Transfer:
                 # Good and bad ones: the middle tells the least.
                 kept = best[: _MOST // 2] + best[_MOST // 2 :][-_MOST // 2 :]
                 scores = _quantiles([score for _, score in kept])
-                self._made.append(_process(self._at([params for params, _ in kept]), scores))
+                points = self._at([params for params, _ in kept])
+                lengths = np.full(points.shape[1], 0.5)
+                self._made.append(_process(points, scores, lengths, _MUCH))
         return self._made
 
     def _at(self, points: Iterable[Params]) -> Array:
@@ -111,6 +118,8 @@ class Transfer:
         number = len(self._own) + len(running)
         measured = [score for _, score in self._own if score is not None]
         if not self._studies or number >= _ENOUGH or len(set(measured)) < 2:
+            return None
+        if number >= _UNCHECKED and number % 2:
             return None
         weights = self._weights()
         if weights is None:
@@ -164,18 +173,24 @@ class Transfer:
             found: Array = slope * (self._predicted(at, weights) - middle)
             return found
 
-        model = _process(points, scores - expected(points), alike=True)
-        if running:  # they count as measured, with what is expected of them
-            also = self._at(running)
-            left = np.append(scores - expected(points), model.predict(also))
-            model = model.__class__(model.kernel_, optimizer=None)
-            model.fit(np.vstack([points, also]), left)
-        best = (model.predict(points) + expected(points)).min()
         candidates = self._near_and_far(generator, [*(p for p, _ in self._own), *running])
         if not candidates:
             return None
         at = self._at(candidates)
-        mean, spread = model.predict(at, return_std=True)
+        # In which tunables a value matters is as in the past.
+        lengths = np.exp(weights @ np.log([_lengths(model) for model in self._models]))
+        left = scores - expected(points)
+        model = _process(points / lengths, left, 1.0, _LITTLE)
+        if running:  # they count as measured, with what is expected of them
+            also = self._at(running) / lengths
+            left = np.append(left, model.predict(also))
+            model = model.__class__(model.kernel_, optimizer=None)
+            model.fit(np.vstack([points / lengths, also]), left)
+        # The improvement is of the function, without the noise of a measurement.
+        model.kernel_.k2.noise_level = 1e-10
+        best = (model.predict(points / lengths) + expected(points)).min()
+        mean, spread = model.predict(at / lengths, return_std=True)
+        spread = np.maximum(spread, 1e-9)
         gain = (best - mean - expected(at)) / spread
         improvement = spread * (gain * norm.cdf(gain) + norm.pdf(gain))
         return candidates[int(improvement.argmax())]
@@ -226,16 +241,23 @@ def _quantiles(scores: Sequence[float]) -> Array:
     return found
 
 
-def _process(points: Array, scores: Array, *, alike: bool = False) -> GaussianProcessRegressor:
-    """A Gaussian process of scores; with a length for all tunables if they are `alike`."""
-    import numpy as np
+def _lengths(model: GaussianProcessRegressor) -> Array:
+    """The length of each coordinate in the kernel of `_process`."""
+    found: Array = model.kernel_.k1.k2.length_scale
+    return found
+
+
+def _process(
+    points: Array, scores: Array, length: float | Array, noise: tuple[float, float]
+) -> GaussianProcessRegressor:
+    """A Gaussian process of scores, from the first length and between the bounds of the noise."""
     from sklearn.gaussian_process import GaussianProcessRegressor
     from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
     from threadpoolctl import threadpool_limits
 
-    length = 0.5 if alike else np.full(points.shape[1], 0.5)
     kernel = ConstantKernel(1.0, (0.05, 20.0)) * Matern(length, (0.05, 10.0), nu=2.5)
-    model = GaussianProcessRegressor(kernel + WhiteKernel(0.1, (1e-4, 1.0)), random_state=0)
+    kernel += WhiteKernel(noise[1] / 10, noise)
+    model = GaussianProcessRegressor(kernel, random_state=0)
     # Trials that run meanwhile are being measured; a length at its bound is an answer too.
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore")
