@@ -49,9 +49,10 @@ def strange() -> Dataset:
             {
                 "whole": pa.array([1, 2, None, 4] * 5, pa.int16()),
                 "all there": pa.array(range(20), pa.int8()),
-                "beyond floats": pa.array([2**53 + 1, None, -(2**63), 2**63 - 1] * 5),
+                "large": pa.array([2**53 + 2, None, -(2**63), 2**62] * 5),
                 "beyond, no gap": pa.array([2**53 + 1, 2**62 + 1] * 10),
-                "beyond, unsigned": pa.array([2**64 - 1, None, 0, 1] * 5, pa.uint64()),
+                "large, unsigned": pa.array([2**63, None, 0, 1] * 5, pa.uint64()),
+                "beyond, unsigned": pa.array([2**64 - 1, 0, 2, 1] * 5, pa.uint64()),
                 "small": pa.array([1.5, None, float("nan"), 2.0] * 5, pa.float32()),
                 "none": pa.nulls(20),
                 "flag": pa.array([True, None, False, True] * 5),
