@@ -144,16 +144,15 @@ def server() -> Iterator[Scripted]:
         thread.join()
 
 
-def test_a_mistyped_metric_is_not_waited_for(server: Scripted) -> None:
+def test_a_mistyped_metric_is_named_once_the_wait_is_over(server: Scripted) -> None:
     query = Query("sum(rate(http_request_total{job='a'}[10s])) by (job) / up")
     with pytest.raises(NotThereError) as caught:
-        asking(server, query, timeout_s=600.0).read(WINDOW)
+        asking(server, query).read(WINDOW)
     assert caught.value.certain
     assert str(caught.value) == (
         f"{server.url} has no metric 'http_request_total', which the query of 'found' needs; did "
         "you mean 'http_requests_total'?"
     )
-    assert len(server.asked) == 1
 
 
 def test_a_metric_that_may_be_new_is_waited_for(server: Scripted) -> None:
@@ -161,8 +160,9 @@ def test_a_metric_that_may_be_new_is_waited_for(server: Scripted) -> None:
         asking(server, Query("queue")).read(WINDOW)
     assert not caught.value.certain
     assert "has no metric 'queue'" in str(caught.value)
-    server.answers = [matrix(), matrix(["1"] * 5)]
-    assert asking(server, Query("queue"), timeout_s=600.0).read(WINDOW) == {"found": 1.0}
+    for late in ("queue", "http_request_total"):  # The second may be of a newer target.
+        server.answers = [matrix(), matrix(["1"] * 5)]
+        assert asking(server, Query(late), timeout_s=600.0).read(WINDOW) == {"found": 1.0}
 
 
 @pytest.mark.parametrize(

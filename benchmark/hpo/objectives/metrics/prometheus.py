@@ -110,25 +110,20 @@ class Prometheus:
         return {name: self._value(name, query, window, end) for name, query in self.queries.items()}
 
     def _value(self, name: str, query: Query, window: tuple[float, float], end: float) -> float:
-        unknown: NotThereError | None = None
-        asked = False
         while True:
             try:
                 if query.is_instant:
                     return self._at_end(name, query, window)
                 return aggregated(self._points(name, query, window), query.of)
             except (_NotYetError, UnreachableError) as error:
-                is_late = time.monotonic() + _PAUSE_S >= end
-                if isinstance(error, _NothingError) and (is_late or not asked):
-                    asked, unknown = True, self._unknown(name, query)
-                if unknown is not None and (is_late or unknown.certain):
-                    raise unknown from None
-                if not is_late:
+                if time.monotonic() + _PAUSE_S < end:
                     time.sleep(_PAUSE_S)
-                elif isinstance(error, UnreachableError):
+                    continue
+                if isinstance(error, UnreachableError):
                     raise
-                else:
-                    raise MeasureError(str(error)) from None
+                # Only now: a metric may be new, and a name spelt alike that of another target.
+                unknown = self._unknown(name, query) if isinstance(error, _NothingError) else None
+                raise unknown or MeasureError(str(error)) from None
 
     def _unknown(self, name: str, query: Query) -> NotThereError | None:
         """That the server has no metric of a name in the query; certain where one is spelt alike.
