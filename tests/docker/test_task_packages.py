@@ -1,4 +1,4 @@
-"""An image has the packages of docker/task-requirements.txt, and its tasks import no others."""
+"""Images and fleets have the packages of docker/task-requirements.txt; tasks import no others."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ MODULES = (
     *("benchmark.execution.own_metric", "benchmark.compute.jobs", "benchmark.compute.pilot.slot"),
     *("benchmark.hpo.trials.evaluation", "benchmark.hpo.sandboxed.python_trial"),
     *("benchmark.compute.slurm.slurm_wrapper", "benchmark.compute.pilot.pilot_wrapper"),
+    "benchmark.compute.baremetal.baremetal_wrapper",
 )
 LAZY = ("boto3", "botocore.session", "optuna", "requests", "sklearn.metrics")
 PROGRAM = """

@@ -9,7 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from benchmark.compute import images
 from benchmark.compute.baremetal.scripts import boot
+from benchmark.config.loading import Config
+from benchmark.store import open_store
+from tests.support.documents import ROOT
 
 
 def bundle(*names: str) -> bytes:
@@ -45,6 +49,26 @@ def test_a_python_without_filters(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(tarfile.TarFile, "extractall", without)
     boot.unpack(bundle("main.py"))
     assert (tmp_path / "bundle" / "main.py").exists()
+
+
+def test_the_harness_gets_the_packages_of_tasks_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As an image does, in the versions of the whole program."""
+    monkeypatch.setattr(boot, "ROOT", str(tmp_path))
+    monkeypatch.delenv("BENCHMARK_PYTHON", raising=False)
+    commands: list[list[str]] = []
+    monkeypatch.setattr(boot, "run", commands.append)
+    store = open_store(str(tmp_path / "store"))
+    path, _ = images.publish_code(store, Config())
+    boot.unpack(store.get(path) or b"")
+    python = boot.interpreter()
+    listed, versions = "docker/task-requirements.txt", "requirements.txt"
+    *_, last = commands
+    assert last[-4:] == ["-c", f"{tmp_path}/bundle/{versions}", "-r", f"{tmp_path}/bundle/{listed}"]
+    assert python in last
+    for name in (listed, versions):
+        assert (tmp_path / "bundle" / name).read_text() == (ROOT / name).read_text()
 
 
 def test_scratch_is_on_the_root_disk_and_system_packages_are_installed(

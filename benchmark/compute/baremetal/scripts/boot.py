@@ -138,8 +138,11 @@ def interpreter():
     python = os.path.join(folder, "bin", "python")
     run([python, "-m", "pip", "install", "-q", "-r", os.path.join(bundle, "pre-requirements.txt")])
     uv = os.path.join(folder, "bin", "uv")
-    requirements = os.path.join(bundle, "requirements.txt")
-    run([uv, "pip", "install", "-q", "--python", python, "-r", requirements])
+    # What tasks need, as in an image; requirements.txt has its versions, and the whole program.
+    command = [uv, "pip", "install", "-q", "--python", python]
+    for option, name in (("-c", "requirements.txt"), ("-r", "docker/task-requirements.txt")):
+        command += [option, os.path.join(bundle, name)]
+    run(command)
     return python
 
 
