@@ -1,11 +1,7 @@
 """What a batch system of a cluster must be able to do, for the dispatchers that build on one.
 
-Slurm's, for arrays, is in slurm/commands.py. Another (PBS, LSF, Grid Engine) is a class with these
-methods, and a dispatcher of a few lines that names it:
-
-    class PbsDispatcher(ArrayDispatcher):
-        def cluster(self) -> Cluster:
-            return Pbs(self.config)
+Slurm's, for arrays, is in slurm/commands.py, Kubernetes' in kubernetes/jobs.py. Another (PBS, LSF,
+Grid Engine) is a class with these methods, and an `ArrayDispatcher` whose `cluster` returns it.
 """
 
 from __future__ import annotations
@@ -35,16 +31,23 @@ class TooManyError(ClusterError):
     """It takes no more jobs from this user now, or none of this size."""
 
 
+class FullError(TooManyError):
+    """It takes no more jobs now, whatever their size."""
+
+
 @dataclass(frozen=True)
 class Request:
-    """What a job asks for: `size` elements, each with these resources. Seconds and MB."""
+    """What a job asks for: `size` elements, each with these resources. Seconds and MB.
+
+    With `size` 0 it is an allocation: of so much on each of `nodes`, its script runs on the first.
+    """
 
     name: str
     size: int
     cores: int
     memory_mb: int
     time_s: float
-    log: str
+    log: str = ""
     nodes: int = 1
     throttle: int | None = None
     image: str = ""
@@ -72,10 +75,11 @@ class Request:
 class Element:
     """An element of a job as the batch system describes it, in its own words.
 
-    `is_over`: it has ended and will not start again. `waits`: it has not started. `is_hopeless`: it
-    waits for something that does not come by itself. `is_held`: a node could not start it, and the
-    batch system does not try again. `note`: why it waits, and what helps, where it is not its turn.
-    `number`: the batch system's own id of the element, where it has one.
+    `is_over`: it has ended and will not start again; `state` is empty where only `past` tells how.
+    `waits`: it has not started. `is_hopeless`: it waits for something that does not come by itself.
+    `is_held`: a node could not start it, and the batch system does not try again. `note`: why it
+    waits, and what helps, where it is not its turn. `number`: the batch system's own id of the
+    element, where it has one. `after_s`: for how long it must be over or held to be believed.
     """
 
     state: str
@@ -87,6 +91,7 @@ class Element:
     is_held: bool = False
     note: str = ""
     number: str = ""
+    after_s: float = 0.0
 
 
 Elements = dict[str, dict[int, Element]]
@@ -127,12 +132,17 @@ class Cluster(Protocol):
         ...
 
     def past(self, jobs: Collection[str]) -> Elements:
-        """What is kept of jobs that are not present any more."""
+        """What is kept of elements that are not present any more, or do not show how they ended."""
         ...
 
     def cancel(self, jobs: Collection[str]) -> None: ...
 
     def cancel_element(self, job: str, index: int) -> None: ...
+
+    def forget(self, job: str) -> bool:
+        """Remove what is kept of a job whose tasks have all ended; False where elements of it may
+        be queued again, so that `present` must be asked for them at the end."""
+        ...
 
     def cause_of(self, element: Element | None, log: Path) -> tuple[Cause, str]:
         """Why an element ended that left no word; None is one that no one knows any more.
@@ -145,12 +155,9 @@ class Cluster(Protocol):
 @dataclass(frozen=True)
 class Pace(EnginePace):
     """Seconds, beside those of every engine: until a job that has ended is believed to have left
-    no record, until one that waits in vain is reported, until a name that was not found is
-    believed not to be there, and until jobs that could not be cancelled are left."""
+    no record, and until jobs that could not be cancelled are left."""
 
     store_s: float = 2.0
     patience_s: float = 3600.0
     settle_s: float = 10.0
-    stuck_s: float = 30.0
-    find_s: float = 30.0
     close_s: float = 10.0

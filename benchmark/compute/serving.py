@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
-from typing import IO
 
 from benchmark.errors import BenchmarkError
 
@@ -25,13 +26,16 @@ class RunnerProcess:
         self,
         command: Sequence[str],
         variables: Mapping[str, str],
-        errors: IO[bytes] | None = None,
+        *,
+        keeps_errors: bool = False,
     ) -> None:
+        """Start it; what it prints to its standard error goes to ours, or is kept for `ending`."""
+        self._errors = tempfile.TemporaryFile() if keeps_errors else None  # noqa: SIM115
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=errors,
+            stderr=self._errors,
             start_new_session=True,
             env=os.environ | variables,
             bufsize=0,
@@ -42,7 +46,7 @@ class RunnerProcess:
         self.answers = self._process.stdout
 
     def give(self, key: str) -> None:
-        with contextlib.suppress(BrokenPipeError):  # its end is heard on the answers
+        with contextlib.suppress(BrokenPipeError):  # its end is seen in the answers
             self._keys.write(key.encode() + b"\n")
 
     def hang_up(self) -> None:
@@ -58,3 +62,16 @@ class RunnerProcess:
             self._process.kill()
             self._process.wait()
         self.answers.close()
+        if self._errors:
+            self._errors.close()
+
+    def ending(self) -> str:
+        """How it ended, after its last answer: a sentence."""
+        code = self._process.wait()
+        if code < 0:
+            return f"The runner was killed ({signal.Signals(-code).name})."
+        lines: list[str] = []
+        if self._errors:
+            self._errors.seek(0)
+            lines = self._errors.read().decode(errors="replace").strip().splitlines()
+        return f"The runner ended with exit code {code}: {lines[-1] if lines else 'no message'}"

@@ -6,12 +6,17 @@ its jobs again when the same tasks are submitted, and submits none twice.
 
 from __future__ import annotations
 
+import collections
+import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from benchmark.compute import submissions
+from benchmark.compute.cluster import Cluster, ClusterError, Element, Pace
 from benchmark.compute.dispatcher import account
+from benchmark.compute.faults import patiently
 from benchmark.compute.waiting import WaitingDispatcher
+from benchmark.errors import BenchmarkError
 from benchmark.records import results
 from benchmark.records.layout import OUT
 from benchmark.records.results import Cause, Record
@@ -25,6 +30,7 @@ if TYPE_CHECKING:
 
 
 _SIGKILL, _SIGTERM = 137, 143
+_LAUNCHES = 3
 
 
 def cause_of_exit(code: int | None, words: str) -> tuple[Cause, str]:
@@ -49,6 +55,7 @@ class SubmittingDispatcher(WaitingDispatcher):
         super().__init__(run, config)
         self._live: dict[str, Submission] = {}
         self._heard: set[str] = set()
+        self._launches: collections.Counter[str] = collections.Counter()
 
     def _tell(self, records: Sequence[Record]) -> None:
         """Each task once; a job that no one waits for any more is forgotten."""
@@ -82,6 +89,47 @@ class SubmittingDispatcher(WaitingDispatcher):
                 return results.settle(self.run, last[0], changed)
         return record
 
+    def _is_relaunched(
+        self, one: Submission, key: str, cause: Cause, *, is_held: bool = False
+    ) -> bool:
+        """Whether another job is to carry a task whose job ended, or is held, before it started.
+
+        That is not an attempt of the task. After a few launches it is accounted for as one.
+        """
+        if not (is_held and cause.is_retried):
+            last = results.last_attempt(self.run, key)
+            if cause is not Cause.INTERRUPTED or (last and last[0].number > one.since_of(key)):
+                return False
+        self._launches[key] += 1
+        if self._launches[key] >= _LAUNCHES:
+            return False
+        self._heard.add(key)
+        live = self._live.pop(one.name, None)
+        if live is not None:
+            left = {other: index for other, index in live.indices.items() if other != key}
+            if left:
+                self._live[one.name] = replace(live, indices=left)
+            else:
+                self._forget_spent([live])
+        return True
+
+    def _find(self, one: Submission) -> str | None:
+        """The id of a job, if the engine lists one of its name."""
+        raise NotImplementedError
+
+    def _found(self, one: Submission) -> Submission | None:
+        """A job that was perhaps submitted, looked for by its name: with its id if it was, without
+        one if it was not, and None while it may still appear."""
+        job = self._find(one)
+        if job is not None:
+            return self._with_id(one, job)
+        return None if time.time() - (one.asked or 0.0) < self.pace.find_s else one
+
+    def _with_id(self, one: Submission, job: str) -> Submission:
+        one = replace(one, job=job)
+        submissions.save(self.run, one)
+        return one
+
     def _forget_spent(self, known: Sequence[Submission]) -> None:
         """Forget the jobs that carry no task which this command, or another, may wait for."""
         others = {one.name: set(one.keys) - self._heard for one in known}
@@ -109,3 +157,80 @@ class SubmittingDispatcher(WaitingDispatcher):
         for one in marked:
             submissions.save(self.run, one)
         return marked
+
+
+class ClusterDispatcher(SubmittingDispatcher):
+    """Has jobs in a batch system; `jobs` is what messages call them."""
+
+    pace: ClassVar[Pace] = Pace()
+    jobs: ClassVar[str] = "jobs"
+    smaller: ClassVar[str] = "lower 'cores', 'memory' or 'hard_limit'"
+
+    def __init__(self, run: Run, config: Config) -> None:
+        super().__init__(run, config)
+        self._cluster = self.cluster()
+        self._hopeless_since: float | None = None
+
+    def cluster(self) -> Cluster:
+        """The batch system; it is not asked anything yet."""
+        raise NotImplementedError
+
+    @property
+    def prefix(self) -> str:
+        """How the names of the jobs start."""
+        return self.config.job_name or "automl"
+
+    def _known(self, method: str) -> list[Submission]:
+        """The jobs of earlier drivers; what they were to cancel is cancelled."""
+        known = submissions.load(self.run, method)
+        cancelled = [one for one in known if one.cancelled]
+        if cancelled:  # A driver may have been killed before it could.
+            self._end(cancelled)
+        return [one for one in known if not one.cancelled]
+
+    def _find(self, one: Submission) -> str | None:
+        return self._cluster.find(one.name)
+
+    def _end(self, perhaps: Sequence[Submission]) -> None:
+        """Cancel jobs, of which some may not have been submitted, and forget them.
+
+        Raises:
+            ClusterError: some may still run.
+        """
+        cancelled = self._cancelled(perhaps)
+
+        def cancel() -> None:
+            found = [one.job or self._cluster.find(one.name) for one in cancelled]
+            self._cluster.cancel([job for job in found if job])
+
+        try:
+            patiently(cancel, self.pace.close_s)
+        except BenchmarkError as error:
+            left = ", ".join(str(one.job or one.name) for one in cancelled)
+            what = self.jobs.capitalize()
+            raise ClusterError(
+                f"{what} of {self._cluster.name} may still run: {left} ({error})"
+            ) from None
+        for one in cancelled:
+            self._forget(one)
+
+    def _stop_if_hopeless(self, jobs: Sequence[Element | None]) -> None:
+        """Stop where no job runs (None) and none that waits can ever start.
+
+        Raises:
+            ClusterError: this has been so for `stuck_s`.
+        """
+        waits = [element for element in jobs if element is not None and element.is_hopeless]
+        now = time.monotonic()
+        if not waits or len(waits) < len(jobs):
+            self._hopeless_since = None
+            return
+        self._hopeless_since = now if self._hopeless_since is None else self._hopeless_since
+        self._engine_at = min(self._engine_at, now + self.pace.stuck_s)
+        if now - self._hopeless_since >= self.pace.stuck_s:
+            reasons = ", ".join(sorted({element.reason for element in waits}))
+            raise ClusterError(
+                f"{self._cluster.name} will never start the {self.jobs} that wait ({reasons}): "
+                "they ask for more than the partition, the account or the nodes allow; "
+                f"{self.smaller}, or name another partition in 'slurm'."
+            )

@@ -36,12 +36,51 @@ def waits_path(run: Run) -> str:
 
 @dataclass(frozen=True)
 class EnginePace:
-    """Seconds between looks at the store and at the engine, and until a fault that may pass is
-    taken for one that does not."""
+    """Seconds between looks at the store and at the engine; until a fault that may pass is taken
+    for one that does not, until jobs that do not move are looked into, and until a job whose name
+    was not found is believed not to be there."""
 
     store_s: float = 5.0
     engine_s: float = 10.0
     patience_s: float = 900.0
+    stuck_s: float = 30.0
+    find_s: float = 30.0
+
+
+class Waits:
+    """Why an engine does not start tasks: reported once, and left in the store for `status`."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self.sentences: set[str] = set()
+        self._reported: set[str] = set()
+
+    def note(self, sentences: Iterable[str]) -> None:
+        """Leave sentences for `status`; nothing where the engine starts tasks."""
+        new = set(sentences)
+        if new != self.sentences:
+            self.sentences = new
+            if new:
+                self._run.store.put(waits_path(self._run), json.dumps(sorted(new)).encode())
+            else:
+                self._run.store.delete([waits_path(self._run)])
+
+    def warn(self, of: str, message: str) -> None:
+        """Warn of something once."""
+        if of not in self._reported:
+            self._reported.add(of)
+            _log.warning("%s", message)
+
+    def report(self, what: str, engine: str, notes: Iterable[str]) -> None:
+        """Report each reason to wait once; `status` shows all. `notes` has the reason of each
+        `what` (a noun, such as "task") that waits, empty where only its turn has not come."""
+        sentences = []
+        for note, count in Counter(note for note in notes if note).items():
+            subject = f"1 {what} waits" if count == 1 else f"{count} {what}s wait"
+            sentences.append(f"{subject} in the queue of {engine}: {note}.")
+            # Once, though the figures in it change.
+            self.warn(re.sub(r"\d+", "", note), sentences[-1])
+        self.note(sentences)
 
 
 class WaitingDispatcher(Dispatcher):
@@ -56,43 +95,10 @@ class WaitingDispatcher(Dispatcher):
         self._told: list[Record] = []
         self._trouble = Trouble()
         self._store_at = self._engine_at = 0.0
-        self._waits: set[str] = set()
-        self._reported: set[str] = set()
+        self._waits = Waits(run)
 
     def submit(self, tasks: Sequence[Task]) -> None:
         raise NotImplementedError
-
-    def _note_waits(self, sentences: Iterable[str]) -> None:
-        """Leave for `status` why the engine does not start tasks; nothing where it does."""
-        new = set(sentences)
-        if new != self._waits:
-            self._waits = new
-            if new:
-                self.run.store.put(waits_path(self.run), json.dumps(sorted(new)).encode())
-            else:
-                self.run.store.delete([waits_path(self.run)])
-
-    def _report(self, of: str, message: str) -> None:
-        """Warn of something once."""
-        if of not in self._reported:
-            self._reported.add(of)
-            _log.warning("%s", message)
-
-    def _report_waits(self, what: str, engine: str, notes: Iterable[str]) -> None:
-        """Report once each reason to wait that is not something's turn; `status` shows all.
-
-        Args:
-            what: what waits, such as "task".
-            engine: the name of the engine.
-            notes: the reason of each that waits; an empty one is its turn.
-        """
-        sentences = []
-        for note, count in Counter(note for note in notes if note).items():
-            subject = f"1 {what} waits" if count == 1 else f"{count} {what}s wait"
-            sentences.append(f"{subject} in the queue of {engine}: {note}.")
-            # Once, though the figures in it change.
-            self._report(re.sub(r"\d+", "", note), sentences[-1])
-        self._note_waits(sentences)
 
     def completed(self, timeout_s: float) -> list[Record]:
         end = time.monotonic() + timeout_s

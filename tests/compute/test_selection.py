@@ -87,12 +87,14 @@ def test_an_array_that_others_share_loses_only_the_elements_of_the_selection(
     assert "7_0" in words
     with Quick(plan.run, config) as last:
         last.submit(plan.tasks)
-        records = until(last, lambda: results.attempt_index(plan.run).last)
-        leave_record(plan, 1)
-        leave_record(plan, 2)
-        records += until(last, lambda: not last._tasks)
-    assert len(slurm_double.calls("sbatch")) == 1
-    assert [record.cause for record in records] == ["interrupted", None, None]
+        # The cancelled one was not started, so it is submitted again without an attempt.
+        assert until(last, lambda: len(slurm_double.calls("sbatch")) == 2) == []
+        assert results.attempt_index(plan.run).last == {}
+        for number in range(3):
+            leave_record(plan, number)
+        records = until(last, lambda: not last._tasks)
+    assert [job["size"] for job in slurm_double.jobs()] == [3, 1]
+    assert [record.cause for record in records] == [None, None, None]
     assert plan.run.store.list("default/jobs") == []
 
 

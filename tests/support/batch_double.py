@@ -352,9 +352,10 @@ def serving(double: BatchDouble, aws: pytest.MonkeyPatch) -> Iterator[BatchDoubl
 @pytest.fixture
 def batch(tmp_path: Path, aws: pytest.MonkeyPatch) -> Iterator[BatchDouble]:
     """A running double that drivers of this process look at often."""
-    from benchmark.compute.batch.batch import BatchDispatcher, Pace
+    from benchmark.compute.batch.batch import BatchDispatcher
+    from benchmark.compute.waiting import EnginePace
 
-    quick = Pace(store_s=0.2, engine_s=0.3, stuck_s=0.5, find_s=1.0, patience_s=600.0)
+    quick = EnginePace(store_s=0.2, engine_s=0.3, stuck_s=0.5, find_s=1.0, patience_s=600.0)
     aws.setattr(BatchDispatcher, "pace", quick)
     with serving(BatchDouble(tmp_path / "containers"), aws) as double:
         yield double

@@ -264,6 +264,7 @@ class KubernetesDouble(Nodes):
             found = [self._told(job) for job in self.jobs.values()]
         elif kind == "pods":
             found = [copy.deepcopy(pod.object) for pod in self.all_pods()]
+            found.sort(key=lambda pod: str(pod["metadata"]["name"]))
             for pod in found:
                 strict_schema("pod", "v1").validate(pod)
         else:
@@ -304,6 +305,8 @@ class KubernetesDouble(Nodes):
             reason = "FailedIndexes" if failed else "CompletionsReached"
             one = {"type": kind, "status": "True", "reason": reason}
             told["status"]["conditions"] = [one]
+        if self.suspended:
+            told["status"]["conditions"] = [self.suspended]
         strict_schema("job", "batch-v1").validate(told)
         return told
 

@@ -24,13 +24,14 @@ from tests.support.process_trees import kill_tree, tree_mb
 
 ROOT = Path(__file__).parents[2]
 INDEX = "batch.kubernetes.io/job-completion-index"
+FAILURES = "batch.kubernetes.io/job-index-failure-count"
 _TICK_S = 0.05
 
 
 class Pod:
     """A pod: its object, and its process while it runs."""
 
-    def __init__(self, job: dict[str, Any], index: int) -> None:
+    def __init__(self, job: dict[str, Any], index: int, failures: int = 0) -> None:
         template = copy.deepcopy(job["spec"]["template"])
         name = f"{job['metadata']['name']}-{index}-{uuid.uuid4().hex[:5]}"
         labels = template["metadata"]["labels"]
@@ -47,7 +48,7 @@ class Pod:
                 "uid": str(uuid.uuid4()),
                 "namespace": job["metadata"]["namespace"],
                 "labels": labels,
-                "annotations": {INDEX: str(index)},
+                "annotations": {INDEX: str(index), FAILURES: str(failures)},
                 "creationTimestamp": now(),
             },
             "spec": template["spec"],
@@ -88,6 +89,7 @@ class Nodes:
         self.folder, self.runs = folder, runs
         self.slots = 2
         self.quota: int | None = None
+        self.suspended: dict[str, str] | None = None
         self.absent_images: set[str] = set()
         self.container_memory_mb: int | None = None
         self.time_scale = 1.0
@@ -145,6 +147,8 @@ class Nodes:
         """One pod an index, up to the parallelism; failures by the policy."""
         job, pods = self.jobs[name], self.pods[name]
         spec = job["spec"]
+        if self.suspended:
+            return
         failed = job["status"].setdefault("failed indices", set())
         live: dict[int, Pod] = {}
         for pod in pods:
@@ -168,7 +172,7 @@ class Nodes:
             if self.quota is not None and active >= self.quota:
                 self._refused(name, index)
                 break
-            pods.append(Pod(job, index))
+            pods.append(Pod(job, index, self.tries[name, index]))
             active += 1
 
     def _refused(self, job: str, index: int) -> None:

@@ -49,8 +49,8 @@ def cluster() -> Iterator[Any]:
             nodes.shutdown()
 
 
-def add_node(cluster: Any) -> Any:
-    return cluster.add_node(wait=True, **_NODE)
+def add_node(cluster: Any, **options: Any) -> Any:
+    return cluster.add_node(wait=True, **_NODE | options)
 
 
 @pytest.fixture

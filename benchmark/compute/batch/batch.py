@@ -9,8 +9,8 @@ import collections
 import logging
 import os
 import time
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from benchmark.compute import methods, submissions
 from benchmark.compute.aws.clients import Aws, RefusedError
@@ -21,7 +21,6 @@ from benchmark.compute.batch.queue import CAPACITY, check_queue, stuck
 from benchmark.compute.faults import PassingError, patiently
 from benchmark.compute.images import full_name
 from benchmark.compute.submitting import SubmittingDispatcher
-from benchmark.compute.waiting import EnginePace
 from benchmark.errors import BenchmarkError, ConfigError, as_config_errors
 from benchmark.records import results
 
@@ -40,20 +39,10 @@ MOST_LOGS = 100
 _LOG_GROUP, _MOST_EVENTS = "/aws/batch/job", 5000
 
 
-@dataclass(frozen=True)
-class Pace(EnginePace):
-    """Seconds, beside those of every engine: until jobs that do not move are looked into, and
-    until a name that AWS does not list is believed not to be taken."""
-
-    stuck_s: float = 30.0
-    find_s: float = 30.0
-
-
 class BatchDispatcher(SubmittingDispatcher):
     """Submits tasks by framework and waits for their outcomes."""
 
     scales = True
-    pace: ClassVar[Pace] = Pace()
 
     def __init__(self, run: Run, config: Config) -> None:
         super().__init__(run, config)
@@ -132,6 +121,8 @@ class BatchDispatcher(SubmittingDispatcher):
         self._retried |= lost.tried_again(found.known, index.last)
         since = dict(index.last)
         for ended in found.ended:
+            if self._is_relaunched(ended.submission, ended.key, cause_of(ended.job)[0]):
+                continue
             record = self._concluded(ended)
             since[record.task] = record.attempt
             self._heard.add(record.task)
@@ -161,12 +152,12 @@ class BatchDispatcher(SubmittingDispatcher):
         self._tasks.clear()
         if self.detached or self._aws is None:
             return
-        self._note_waits([])
+        self._waits.note([])
         left = []
         shared = self._shared(perhaps)
         for one in [*self._cancelled(one for one in perhaps if one not in shared), *shared]:
             try:
-                job = one.job or jobs.find(self._aws, one)
+                job = one.job or self._find(one)
                 parts = [""] if one.cancelled else [f":{n}" for n in one.indices.values()]
                 jobs.end(self._aws, self.run, [f"{job}{part}" for part in parts] if job else [])
             except BenchmarkError as error:
@@ -204,10 +195,11 @@ class BatchDispatcher(SubmittingDispatcher):
         for _ in range(len(self._unsent)):
             one = self._unsent[0]
             if one.asked is not None:
-                one = replace(one, job=jobs.find(aws, one))
-                if one.job is None and time.time() - (one.asked or 0.0) < self.pace.find_s:
+                found = self._found(one)
+                if found is None:
                     self._unsent.rotate(-1)
                     continue
+                one = found
             if one.job is None and self._tasks.keys().isdisjoint(one.indices):
                 # Its tasks have ended since this driver looked for it.
                 self._forget_spent([self._unsent.popleft()])
@@ -219,22 +211,31 @@ class BatchDispatcher(SubmittingDispatcher):
                     if fault.perhaps_done:
                         self._unsent[0] = replace(one, asked=time.time())
                     raise
-                one = replace(one, job=job)
-            submissions.save(self.run, one)
+                one = self._with_id(one, job)
             self._unsent.popleft()
             self._live[one.name] = one
+
+    def _find(self, one: Submission) -> str | None:
+        return jobs.find(self._aws, one) if self._aws else None
 
     def _look(self, aws: Aws) -> None:
         """Account for the tasks whose jobs have ended and that left no record."""
         watch = self._watch = self._watch or Watch(aws)
         ended = watch.ended(list(self._live.values()))
+        again: dict[str, dict[str, int]] = {}
         for one in ended:
-            if one.key in self._tasks:
+            if one.key not in self._tasks:
+                continue
+            if self._is_relaunched(one.submission, one.key, cause_of(one.job)[0]):
+                again.setdefault(one.submission.options["queue"], {})[one.key] = one.since
+            else:
                 self._tell([self._concluded(one)])
+        for queue, since in again.items():
+            self._plan([self._tasks[key] for key in since], queue, since)
         now = time.monotonic()
         if ended or watch.moving or not self._live:
             self._still_since = now
-            self._note_waits([])
+            self._waits.note([])
         elif now - self._still_since > self.pace.stuck_s:
             self._still_since = now
             self._look_into(aws)
@@ -261,9 +262,9 @@ class BatchDispatcher(SubmittingDispatcher):
             other = self.config.aws.on_demand_queue
             if why.reason == CAPACITY and other and queue != other:
                 self._move(aws, some, other)
-        for sentence in set(found) - self._waits:
+        for sentence in set(found) - self._waits.sentences:
             _log.warning("%s The run waits.", sentence)
-        self._note_waits(found)
+        self._waits.note(found)
 
     def _move(self, aws: Aws, some: Sequence[Submission], queue: str) -> None:
         """To another queue: jobs of which nothing runs are ended, and their tasks sent there.

@@ -6,18 +6,15 @@ Job is deleted when the last of its tasks has its outcome.
 
 from __future__ import annotations
 
-import logging
 import shlex
 from typing import TYPE_CHECKING
 
 from benchmark.compute import methods
 from benchmark.compute.arrays import ArrayDispatcher
 from benchmark.compute.cluster import Cluster, ClusterError, Request
-from benchmark.compute.faults import PassingError, patiently
+from benchmark.compute.faults import patiently
 from benchmark.compute.images import full_name, image_tag
 from benchmark.compute.kubernetes.jobs import Kubernetes
-from benchmark.compute.kubernetes.manifest import manifest
-from benchmark.compute.submitting import SubmittingDispatcher
 from benchmark.config.extras import install
 from benchmark.errors import ConfigError, as_config_errors
 from benchmark.records.tasks import Resources, Task
@@ -28,7 +25,6 @@ if TYPE_CHECKING:
 
 METHOD = "kubernetes"
 PATIENCE_S = 30.0
-_log = logging.getLogger("benchmark.compute")
 
 
 class KubernetesDispatcher(ArrayDispatcher):
@@ -45,14 +41,12 @@ class KubernetesDispatcher(ArrayDispatcher):
         _check_keys(config)
         options = config.kubernetes
         image = _image(config, min(methods.frameworks_of(config, METHOD).values(), default=None))
-        named = {"name": "check", "size": 1, "log": "", "image": image}
         asked = Resources(config.cores, config.memory, config.runtime, config.hard_limit)
-        request = Request.of(config, options, asked, **named)
+        request = Request.of(config, options, asked, name="check", size=1, image=image)
         with as_config_errors():
             cluster = Kubernetes(options, config.store_url, config.run, config.max_attempts)
             words = shlex.join([config.store_url, config.run, "check"])
-            job = manifest(request, words, options, config.max_attempts)
-            patiently(lambda: cluster.create(job, dry_run="All"), PATIENCE_S)
+            patiently(lambda: cluster.submit(request, words, dry_run="All"), PATIENCE_S)
             patiently(cluster.present, PATIENCE_S)
 
     @classmethod
@@ -72,22 +66,12 @@ class KubernetesDispatcher(ArrayDispatcher):
         label = task.labels.get("framework")
         name = label and full_name(self.run.manifest.frameworks.get(label, {}), label)
         image = _image(self.config, name)
-        named = {"name": one.name, "size": len(one.keys), "log": "", "image": image}
+        named = {"name": one.name, "size": len(one.keys), "image": image}
         asked = Request.of(self.config, self.config.kubernetes, task.resources, **named)
         return asked, shlex.join([self.run.store.url, self.run.name, "--job", one.name])
 
     def _log_note(self, one: Submission) -> str:  # noqa: ARG002
         return ""  # The end of it is in the pod's state; the rest goes with the pod.
-
-    def _forget(self, one: Submission) -> None:
-        """Delete the Job with its pods, of which no one waits for any."""
-        if one.job and self._cluster:
-            try:
-                self._cluster.cancel([one.job])
-            except (PassingError, ClusterError) as error:
-                ttl_s = self.config.kubernetes.ttl_s
-                _log.warning("The job %s is left for %d s after its end: %s", one.job, ttl_s, error)
-        SubmittingDispatcher._forget(self, one)
 
 
 def _check_keys(config: Config) -> None:

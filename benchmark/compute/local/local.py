@@ -2,45 +2,46 @@
 
 from __future__ import annotations
 
-import collections
 import selectors
-import signal
-import tempfile
 import time
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
-from benchmark.compute.dispatcher import Dispatcher, account, answered
+from benchmark.compute.pool import PoolDispatcher
 from benchmark.compute.serving import RunnerProcess, serving
 from benchmark.config.extras import python_path
-from benchmark.errors import BenchmarkError, ConfigError
+from benchmark.errors import ConfigError
 from benchmark.execution.machine.cores import cpu_quota, usable_cores, usable_memory_mb
 from benchmark.execution.sandbox.scratch import sweep
-from benchmark.records.results import Cause, Record
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from benchmark.config.loading import Config
+    from benchmark.records.results import Record
     from benchmark.records.tasks import Run, Task
 
-_LAME = 3
+
+class _Runner(RunnerProcess):
+    """A runner of this machine, with its place among the sets of cores and its task."""
+
+    def __init__(self, run: Run, cores: list[int], slot: int) -> None:
+        self.slot = slot
+        self.task: Task | None = None
+        command = serving(run.store.url, run.name, cores)
+        super().__init__(command, {"PYTHONPATH": python_path()}, keeps_errors=True)
 
 
-class LocalDispatcher(Dispatcher):
+class LocalDispatcher(PoolDispatcher[_Runner]):
     """`parallel` tasks side by side on disjoint cores; a dead runner is replaced."""
 
     # How long `close` waits for the runners to end their tasks and to record that they did: a
     # fraction of a second, on a busy machine longer.
     close_s = 30.0
+    place = "this machine"
 
     def __init__(self, run: Run, config: Config) -> None:
         super().__init__(run, config)
         self._cores = slots(config)
-        self._waiting: collections.deque[Task] = collections.deque()
-        self._runners: list[_Runner] = []
         self._selector = selectors.DefaultSelector()
         self._free = list(range(len(self._cores)))
-        self._lame = 0
         sweep()
 
     @classmethod
@@ -59,22 +60,6 @@ class LocalDispatcher(Dispatcher):
                 f"machine's {machine_mb}; set 'memory' to {machine_mb // parallel} or less, or "
                 "'parallel' lower."
             )
-
-    def submit(self, tasks: Sequence[Task]) -> None:
-        self._waiting.extend(tasks)
-        self._feed()
-
-    def completed(self, timeout_s: float) -> list[Record]:
-        done: list[Record] = []
-        end = time.monotonic() + timeout_s
-        while not done and any(runner.task for runner in self._runners):
-            left = end - time.monotonic()
-            if left <= 0:
-                break
-            for key, _ in self._selector.select(left):
-                done += self._hear(key.data)
-        self._feed()
-        return done
 
     def close(self) -> None:
         """End every runner with its task; at once if this is interrupted itself."""
@@ -101,59 +86,28 @@ class LocalDispatcher(Dispatcher):
             self._selector.register(runner.answers, selectors.EVENT_READ, runner)
         for runner in self._runners:
             if runner.task is None and self._waiting:
-                runner.begin(self._waiting.popleft())
+                runner.task = self._waiting.popleft()
+                runner.give(runner.task.key)
 
-    def _hear(self, runner: _Runner) -> list[Record]:
-        line = runner.answers.readline()
-        if not line.endswith(b"\n"):
-            return self._bury(runner)
-        task, runner.task = runner.task, None
-        self._lame = 0
-        return [answered(self.run, task, line)] if task else []
-
-    def _bury(self, runner: _Runner) -> list[Record]:
-        """Account for the task that a dead runner had, and free its cores."""
-        self._selector.unregister(runner.answers)
-        self._runners.remove(runner)
-        self._free.append(runner.slot)
-        why = runner.epitaph()
-        sweep()
-        self._lame += 1
-        done = []
-        if runner.task:
-            done.append(account(self.run, runner.task, Cause.INFRASTRUCTURE, why))
-        if self._lame >= _LAME * len(self._cores) and not any(r.task for r in self._runners):
-            raise BenchmarkError(f"No runner lives on this machine: {why}")
+    def _received(self, timeout_s: float) -> list[Record]:
+        done: list[Record] = []
+        for key, _ in self._selector.select(timeout_s):
+            line = key.data.answers.readline()
+            whole = line.endswith(b"\n")
+            done += self._answered(key.data, line) if whole else self._ended(key.data)
         return done
 
+    def _ended(self, runner: _Runner) -> list[Record]:
+        """Free the cores of a dead runner."""
+        self._selector.unregister(runner.answers)
+        self._free.append(runner.slot)
+        why = runner.ending()
+        runner.close(0)
+        sweep()
+        return self._lost(runner, why)
 
-class _Runner(RunnerProcess):
-    """A runner of this machine, with its place among the sets of cores and its task."""
-
-    def __init__(self, run: Run, cores: list[int], slot: int) -> None:
-        self.slot = slot
-        self.task: Task | None = None
-        self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
-        command = serving(run.store.url, run.name, cores)
-        super().__init__(command, {"PYTHONPATH": python_path()}, self._errors)
-
-    def begin(self, task: Task) -> None:
-        self.task = task
-        self.give(task.key)
-
-    def close(self, within_s: float | None) -> None:
-        super().close(within_s)
-        self._errors.close()
-
-    def epitaph(self) -> str:
-        """How the runner ended, for the record of the task that it had."""
-        code = self._process.wait()
-        self._errors.seek(0)
-        lines = self._errors.read().decode(errors="replace").strip().splitlines()
-        self.close(0)
-        if code < 0:
-            return f"The runner was killed ({signal.Signals(-code).name})."
-        return f"The runner ended with exit code {code}: {lines[-1] if lines else 'no message'}"
+    def _size(self) -> int:
+        return len(self._cores)
 
 
 def slots(config: Config) -> list[list[int]]:

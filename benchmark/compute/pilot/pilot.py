@@ -15,7 +15,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 from benchmark.compute import submissions
-from benchmark.compute.arrays import PREFIX
 from benchmark.compute.cluster import ClusterError, Elements, Pace, Request
 from benchmark.compute.dispatcher import account
 from benchmark.compute.faults import PassingError
@@ -23,8 +22,8 @@ from benchmark.compute.job_script import log_path, script
 from benchmark.compute.pilot.lists import Lists, Place
 from benchmark.compute.slurm import checks
 from benchmark.compute.slurm.commands import Slurm
-from benchmark.compute.waiting import WaitingDispatcher
-from benchmark.errors import BenchmarkError, ConfigError
+from benchmark.compute.submitting import ClusterDispatcher
+from benchmark.errors import ConfigError
 from benchmark.records import results
 from benchmark.records.results import Cause, Record
 
@@ -43,15 +42,16 @@ MARGIN_S = 30.0
 STILLBORN = 2
 
 
-class PilotDispatcher(WaitingDispatcher):
+class PilotDispatcher(ClusterDispatcher):
     """Puts tasks into lists, and keeps as many allocations as are asked for while some wait."""
 
     pace: ClassVar[Pace] = Pace(store_s=10.0, engine_s=5.0, settle_s=5.0)
     poll_s: ClassVar[float | None] = None
+    jobs = "allocations of 'pilot'"
+    smaller = "make 'pilot' in 'slurm' smaller"
 
     def __init__(self, run: Run, config: Config) -> None:
         super().__init__(run, config)
-        self._slurm = Slurm(config.slurm)
         self._lists = Lists(run)
         self._places: dict[Place, tuple[str, int]] = {}
         self._tries: collections.Counter[str] = collections.Counter()
@@ -61,6 +61,9 @@ class PilotDispatcher(WaitingDispatcher):
         self._is_adopted = False
         remote = "://" in run.store.url
         self._poll_s = self.poll_s or (1.0 if remote else 0.02)
+
+    def cluster(self) -> Slurm:
+        return Slurm(self.config.slurm)
 
     @classmethod
     def places(cls, config: Config) -> int:
@@ -125,7 +128,7 @@ class PilotDispatcher(WaitingDispatcher):
         self._tasks.clear()
         if self.detached or not self._is_adopted:
             return
-        shared = self._shared()
+        shared = self._shared_lists()
         for name in {place.name for place in places} - shared:
             self._lists.withdraw(name)
         for place in places:
@@ -138,9 +141,9 @@ class PilotDispatcher(WaitingDispatcher):
             )
         else:
             self._end(pilots)
-        self._note_waits([])
+        self._waits.note([])
 
-    def _shared(self) -> set[str]:
+    def _shared_lists(self) -> set[str]:
         """The lists with tasks that this driver was not given and that have not ended."""
         if not self.others:
             return set()
@@ -157,13 +160,9 @@ class PilotDispatcher(WaitingDispatcher):
 
     def _adopt(self) -> None:
         """Take over the lists and the allocations of earlier drivers."""
-        known = submissions.load(self.run, METHOD)
-        cancelled = [one for one in known if one.cancelled]
-        if cancelled:  # A driver may have been killed before it could.
-            self._end(cancelled)
-        self._pilots = {one.name: one for one in known if not one.cancelled}
+        self._pilots = {one.name: one for one in self._known(METHOD)}
         index = results.attempt_index(self.run)
-        shared = self._shared()
+        shared = self._shared_lists()
         for name in self._lists.names():
             entries = self._lists.read(name)
             wanted = {
@@ -233,7 +232,7 @@ class PilotDispatcher(WaitingDispatcher):
         if not self._pilots:
             self._ask_for_more()
             return
-        present = self._slurm.present()
+        present = self._cluster.present()
         begun = self._lists.begun()
         now = time.monotonic()
         over: dict[str, Submission] = {}
@@ -254,42 +253,25 @@ class PilotDispatcher(WaitingDispatcher):
                 log = log_path(self.run, self.config.slurm, name)
                 raise ClusterError(f"The allocations of 'pilot' end before they begin; see {log}.")
             del self._pilots[name]
-            self._lists.forget(name)
-            submissions.forget(self.run, one)
-        self._report_hopeless(present)
+            self._forget(one)
+        found = [present.get(str(one.job), {}).get(0) for one in self._pilots.values()]
+        known = [element for element in found if element]
+        self._waits.report("allocation", self._cluster.name, (element.note for element in known))
+        self._stop_if_hopeless([element if element.waits else None for element in known])
         self._ask_for_more()
 
     def _is_over(self, present: Elements, one: Submission) -> bool:
         if one.job is None:
-            job = self._slurm.find(one.name)
-            if job is None:
-                return time.time() - (one.asked or 0.0) > self.pace.find_s
-            one = self._pilots[one.name] = replace(one, job=job)
-            submissions.save(self.run, one)
-            return False
+            found = self._found(one)
+            self._pilots[one.name] = found or one
+            return found is not None and found.job is None
         element = present.get(str(one.job), {}).get(0)
         return element is None or element.is_over
-
-    def _report_hopeless(self, present: Elements) -> None:
-        waits = [present.get(str(one.job), {}).get(0) for one in self._pilots.values()]
-        notes = (element.note for element in waits if element)
-        self._report_waits("allocation", self._slurm.name, notes)
-        reasons = {element.reason for element in waits if element and element.is_hopeless}
-        now = time.monotonic()
-        if not reasons or len(reasons) < len({e.reason for e in waits if e}):
-            self._gone.pop("hopeless", None)
-        elif now - self._gone.setdefault("hopeless", now) > self.pace.stuck_s:
-            raise ClusterError(
-                f"Slurm will never start the allocations of 'pilot' ({', '.join(sorted(reasons))}):"
-                " they ask for more than the partition, the account or the nodes allow; make "
-                "'pilot' in 'slurm' smaller, or name another partition."
-            )
 
     def _ask_for_more(self) -> None:
         wanted = min(self.config.slurm.pilot.jobs, len(self._tasks))
         while len(self._pilots) < wanted:
-            prefix = self.config.job_name or PREFIX
-            one = submissions.begin(self.run, METHOD, f"{prefix}-pilot", {})
+            one = submissions.begin(self.run, METHOD, f"{self.prefix}-pilot", {})
             log = str(log_path(self.run, self.config.slurm, one.name))
             request = _request(self.config, one.name, log)
             pilot = self.config.slurm.pilot
@@ -303,7 +285,7 @@ class PilotDispatcher(WaitingDispatcher):
             }
             words = ["-m", WRAPPER, self.run.store.url, self.run.name, one.name, json.dumps(plan)]
             try:
-                job = self._slurm.submit_allocation(request, script(self.config.slurm, words))
+                job = self._cluster.submit(request, script(self.config.slurm, words))
             except PassingError as fault:
                 if fault.perhaps_done:
                     self._pilots[one.name] = replace(one, asked=time.time())
@@ -315,22 +297,11 @@ class PilotDispatcher(WaitingDispatcher):
                 if self._pilots:
                     return  # It takes no more of them now.
                 raise
-            one = self._pilots[one.name] = replace(one, job=job)
-            submissions.save(self.run, one)
+            self._pilots[one.name] = self._with_id(one, job)
 
-    def _end(self, pilots: Sequence[Submission]) -> None:
-        cancelled = [replace(one, cancelled=True) for one in pilots]
-        for one in cancelled:
-            submissions.save(self.run, one)
-        try:
-            found = [one.job or self._slurm.find(one.name) for one in cancelled]
-            self._slurm.cancel([job for job in found if job])
-        except BenchmarkError as error:
-            names = ", ".join(str(one.job or one.name) for one in cancelled)
-            raise ClusterError(f"Allocations of Slurm may still run: {names} ({error})") from None
-        for one in cancelled:
-            submissions.forget(self.run, one)
-            self._lists.forget(one.name)
+    def _forget(self, one: Submission) -> None:
+        super()._forget(one)
+        self._lists.forget(one.name)
 
     def _tell(self, records: Sequence[Record]) -> None:
         """Each task once; a list goes with its last task."""
@@ -345,7 +316,7 @@ class PilotDispatcher(WaitingDispatcher):
             self._places.pop(place, None)
         left = {place.name for place in self._places}
         over = {place.name for place in places} - left
-        for name in over - (self._shared() if over else set()):
+        for name in over - (self._shared_lists() if over else set()):
             self._lists.withdraw(name)
         # The end stays in a list that others share, for the next driver of the task to find.
         self._lists.told(place for place in places if place.name in left and not self.others)
@@ -357,4 +328,4 @@ def _request(config: Config, name: str, log: str) -> Request:
     cores = pilot.cores or config.cores
     places = max(1, cores // config.cores)
     memory = pilot.memory or places * (config.memory + config.slurm.reserve_mb)
-    return Request(name, 1, cores, memory, pilot.time_s, log, nodes=pilot.nodes)
+    return Request(name, 0, cores, memory, pilot.time_s, log, nodes=pilot.nodes)

@@ -6,57 +6,52 @@ its node. Actors end with the driver that made them, and runners with their acto
 
 from __future__ import annotations
 
-import collections
 import contextlib
-import logging
 import os
 import signal
 import socket
 import threading
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from benchmark.compute.dispatcher import Dispatcher, account, answered
+from benchmark.compute.pool import PoolDispatcher
+from benchmark.compute.waiting import Waits
 from benchmark.config.extras import ROOT, install
 from benchmark.errors import BenchmarkError, ConfigError
-from benchmark.records.results import Cause, Record
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from benchmark.config.loading import Config
+    from benchmark.records.results import Record
     from benchmark.records.tasks import Resources, Run, Task
 
 _MB = 2**20
 _LOOK_S = 2.0
 _CLOSE_S = 12.0
-_LAME = 3
 _SLOT = "benchmark.compute.pilot.slot"
-_log = logging.getLogger("benchmark.compute")
 
 
 @dataclass
 class _Actor:
-    """A worker: what it waits for (`ref`), and its task, None while it starts or is idle."""
+    """A runner on a node: what it waits for (`ref`), and its task."""
 
     handle: Any
-    needs: tuple[int, int]
+    needs: dict[str, float]
     ref: Any = None
     task: Task | None = None
 
 
-class RayDispatcher(Dispatcher):
+class RayDispatcher(PoolDispatcher[_Actor]):
     """As many workers as the cluster has room for, or `parallel`."""
+
+    place = "the Ray cluster"
 
     def __init__(self, run: Run, config: Config) -> None:
         super().__init__(run, config)
-        self._waiting: collections.deque[Task] = collections.deque()
-        self._actors: list[_Actor] = []
+        self._waits = Waits(run)
         self._ray: Any = None
         self._is_mine = False
-        self._lame = 0
-        self._warned = False
 
     @classmethod
     def check(cls, config: Config) -> None:
@@ -79,27 +74,11 @@ class RayDispatcher(Dispatcher):
             raise ConfigError("Ray starts no MPI ranks; use the method slurm or pilot.")
         if self._ray is None:
             self._ray, self._is_mine = _connected(self.config)
-        self._waiting.extend(tasks)
-        self._feed()
-
-    def completed(self, timeout_s: float) -> list[Record]:
-        done: list[Record] = []
-        end = time.monotonic() + timeout_s
-        while not done and (self._waiting or any(actor.task for actor in self._actors)):
-            left = end - time.monotonic()
-            if left <= 0:
-                break
-            self._feed()
-            refs = {actor.ref: actor for actor in self._actors if actor.ref is not None}
-            wait_s = min(left, _LOOK_S)
-            ready, _ = self._ray.wait(list(refs), num_returns=1, timeout=wait_s)
-            for ref in ready:
-                done += self._hear(refs[ref])
-        return done
+        super().submit(tasks)
 
     def close(self) -> None:
         """End every worker with its task; its runner records that it was interrupted."""
-        actors, self._actors = self._actors, []
+        actors, self._runners = self._runners, []
         self._waiting.clear()
         if self._ray is None:
             return
@@ -110,89 +89,77 @@ class RayDispatcher(Dispatcher):
         finally:
             for actor in actors:
                 self._kill(actor)
+            self._waits.note([])
             if self._is_mine:
                 self._ray.shutdown()
             self._ray = None
 
     def _feed(self) -> None:
-        """Give idle workers the next tasks, and start more where tasks wait and there is room."""
-        for actor in [actor for actor in self._actors if actor.ref is None]:
+        for actor in [actor for actor in self._runners if actor.ref is None and self._waiting]:
             if self._waiting and actor.needs == self._needs(self._waiting[0].resources):
                 actor.task = self._waiting.popleft()
                 actor.ref = actor.handle.execute.remote(actor.task.key)
             elif self._waiting:  # The next one asks for other resources.
-                self._actors.remove(actor)
+                self._runners.remove(actor)
                 self._kill(actor)
-        starting = sum(actor.task is None for actor in self._actors)
-        if len(self._waiting) <= starting:
+        starting = sum(actor.task is None for actor in self._runners)
+        if not self._waiting or (len(self._waiting) <= starting and not self._waits.sentences):
+            self._waits.note([])
             return
         needs = self._needs(self._waiting[0].resources)
-        room = self.config.parallel or self._room(needs)
-        for _ in range(min(len(self._waiting) - starting, room - len(self._actors))):
+        room = self._room(needs)
+        room = self.config.parallel or room
+        for _ in range(min(len(self._waiting) - starting, room - len(self._runners))):
             handle = self._actor_of(needs)
-            self._actors.append(_Actor(handle, needs, ref=handle.ready.remote()))
+            self._runners.append(_Actor(handle, needs, ref=handle.ready.remote()))
 
-    def _hear(self, actor: _Actor) -> list[Record]:
-        """A worker has started, has ended its task, or was lost."""
+    def _received(self, timeout_s: float) -> list[Record]:
+        refs = {actor.ref: actor for actor in self._runners if actor.ref is not None}
+        ready, _ = self._ray.wait(list(refs), num_returns=1, timeout=min(timeout_s, _LOOK_S))
+        return [record for ref in ready for record in self._answer(refs[ref])]
+
+    def _answer(self, actor: _Actor) -> list[Record]:
+        """A worker has started, has ended its task, or was lost, most often with its node."""
         try:
             answer = self._ray.get(actor.ref)
         except self._ray.exceptions.RayError as error:
-            return self._bury(actor, error)
-        task, actor.task, actor.ref = actor.task, None, None
-        if task is None:
-            return []
-        self._lame = 0
-        return [answered(self.run, task, answer)]
+            self._kill(actor)
+            cause = getattr(error, "cause", None) or error
+            why = " ".join(str(cause).split())[:500]
+            return self._lost(actor, f"A worker of Ray was lost: {why}")
+        actor.ref = None
+        return self._answered(actor, answer) if actor.task else []
 
-    def _bury(self, actor: _Actor, error: Exception) -> list[Record]:
-        """Account for the task of a worker that was lost, most often with its node."""
-        self._actors.remove(actor)
-        self._kill(actor)
-        cause = getattr(error, "cause", None) or error
-        why = f"A worker of Ray was lost: {' '.join(str(cause).split())[:500]}"
-        self._lame += 1
-        if self._lame >= _LAME * (len(self._actors) + 1) and not any(a.task for a in self._actors):
-            if actor.task:
-                account(self.run, actor.task, Cause.INFRASTRUCTURE, why)
-            raise BenchmarkError(f"No worker lives on the Ray cluster: {why}")
-        return [account(self.run, actor.task, Cause.INFRASTRUCTURE, why)] if actor.task else []
+    def _needs(self, resources: Resources) -> dict[str, float]:
+        """What a worker takes, by Ray's names."""
+        memory_mb = resources.memory_mb + self.config.ray.reserve_mb
+        return {"CPU": resources.cores, "memory": memory_mb * _MB, **self.config.ray.resources}
 
-    def _needs(self, resources: Resources) -> tuple[int, int]:
-        """Cores and MB of a worker."""
-        return resources.cores, resources.memory_mb + self.config.ray.reserve_mb
-
-    def _room(self, needs: tuple[int, int]) -> int:
+    def _room(self, needs: Mapping[str, float]) -> int:
         """How many workers the nodes have room for; one where there is none (yet)."""
-        cores, memory_mb = needs
-        wanted = {"CPU": cores, "memory": memory_mb * _MB, **self.config.ray.resources}
         room = 0
         for node in self._ray.nodes():
             has = node["Resources"] if node["Alive"] else {}
-            room += int(min(has.get(name, 0.0) // amount for name, amount in wanted.items()))
-        if not room and not self._warned:
-            self._warned = True
-            _log.warning(
-                "No node of the Ray cluster has %d cores and %d MB ('reserve_mb' of 'ray' "
-                "included) as a task needs; waiting for one.",
-                cores,
-                memory_mb,
-            )
+            room += int(min(has.get(name, 0.0) // amount for name, amount in needs.items()))
+        others = [f", {amount:g} {name}" for name, amount in self.config.ray.resources.items()]
+        memory = f"{needs['memory'] // _MB:g} MB of memory ('reserve_mb' of 'ray' included)"
+        note = f"no node has {needs['CPU']:g} CPU, {memory}{''.join(others)}"
+        self._waits.report("task", "Ray", [] if room else [note] * len(self._waiting))
         return max(1, room)
 
-    def _actor_of(self, needs: tuple[int, int]) -> Any:
+    def _actor_of(self, needs: dict[str, float]) -> Any:
         from benchmark.compute.ray import ray_wrapper
 
         self._ray.cloudpickle.register_pickle_by_value(ray_wrapper)
         options = self.config.ray
-        cores, memory_mb = needs
         made = self._ray.remote(ray_wrapper.Worker).options(
-            num_cpus=cores,
-            memory=memory_mb * _MB,
+            num_cpus=needs["CPU"],
+            memory=needs["memory"],
             resources=options.resources,
             max_restarts=0,
             max_concurrency=2,  # It can be closed while it runs a task.
         )
-        words = [_SLOT, self.run.store.url, self.run.name, str(cores)]
+        words = [_SLOT, self.run.store.url, self.run.name, f"{needs['CPU']:g}"]
         return made.remote(options.python or "", options.code or str(ROOT), words)
 
     def _kill(self, actor: _Actor) -> None:

@@ -110,14 +110,12 @@ class Slurm:
         return self._settings
 
     def submit(self, request: Request, script: str) -> str:
+        if not request.size:
+            shape = {"nodes": request.nodes, "ntasks-per-node": 1, "cpus-per-task": request.cores}
+            return self._sbatch(request, shape, "--no-requeue", script)
         throttle = f"%{request.throttle}" if request.throttle else ""
         array = {"array": f"0-{request.size - 1}{throttle}"}
         return self._sbatch(request, array | _shape(request), "--requeue", script)
-
-    def submit_allocation(self, request: Request, script: str) -> str:
-        """A job of several whole shares of nodes, one element, whose script runs on the first."""
-        shape = {"nodes": request.nodes, "ntasks-per-node": 1, "cpus-per-task": request.cores}
-        return self._sbatch(request, shape, "--no-requeue", script)
 
     def chosen(self) -> dict[str, str]:
         """Partition, account and the like, where the configuration names them."""
@@ -165,6 +163,10 @@ class Slurm:
 
     def cancel_element(self, job: str, index: int) -> None:
         self.cancel([f"{job}_{index}"])
+
+    def forget(self, job: str) -> bool:  # noqa: ARG002
+        """False: if a node is lost before the end of a job, its element is queued again."""
+        return False
 
     def cause_of(self, element: Element | None, log: Path) -> tuple[Cause, str]:
         if element is None:

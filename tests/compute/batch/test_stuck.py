@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
+from benchmark.compute import submissions
 from benchmark.compute.aws.clients import Aws
 from benchmark.compute.batch.batch import BatchDispatcher
 from benchmark.compute.batch.queue import stuck
 from benchmark.config.loading import Config
 from benchmark.errors import BenchmarkError, ConfigError
+from benchmark.records import results
 from benchmark.runs.plan import Plan
 from benchmark.runs.status import status
 from benchmark.store import Store
@@ -107,6 +109,24 @@ def test_what_never_starts_ends_the_run_and_other_reasons_if_configured(
         stop_at(batch, reason)
         with pytest.raises(BenchmarkError, match=reason.partition(" ")[0]):
             dispatcher.completed(timeout_s=300)
+
+
+def test_children_that_a_user_ends_before_they_start_are_sent_again_without_an_attempt(
+    plan: Plan, config: Callable[..., Config], batch: BatchDouble
+) -> None:
+    with BatchDispatcher(plan.run, config()) as dispatcher:
+        dispatcher.submit(plan.tasks)
+        while not batch.jobs:
+            dispatcher.completed(timeout_s=0.1)
+        for number in range(1, 3):
+            assert len(batch.jobs) == number
+            job = list(batch.jobs.values())[-1]
+            batch.client().terminate_job(jobId=job.id, reason="not now")
+            while len(batch.jobs) == number:
+                assert dispatcher.completed(timeout_s=0.1) == []
+        assert [len(job.children) for job in batch.jobs.values()] == [2, 2, 2]
+        assert results.attempt_index(plan.run).last == {}
+    assert submissions.load(plan.run) == []
 
 
 @pytest.mark.slow

@@ -25,14 +25,15 @@ PATIENCE_S = 400.0
 DRIVER = """
 import sys
 from benchmark.parallel import record_reader
-from benchmark.compute.batch.batch import BatchDispatcher, Pace
+from benchmark.compute.batch.batch import BatchDispatcher
+from benchmark.compute.waiting import EnginePace
 from benchmark.config.loading import load_config
 from benchmark.runs.execute import execute
 from benchmark.store import open_store
 from benchmark.records.tasks import Run
 
 url, config = sys.argv[1:]
-BatchDispatcher.pace = Pace(store_s=0.5, engine_s=0.5, find_s=1.0, patience_s=600.0)
+BatchDispatcher.pace = EnginePace(store_s=0.5, engine_s=0.5, find_s=1.0, patience_s=600.0)
 run = Run.open(open_store(url), "default")
 waiting = record_reader.without_result(run)
 summary = execute(run, load_config(config).values, waiting)

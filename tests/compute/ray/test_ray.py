@@ -22,6 +22,7 @@ from benchmark.records import results
 from benchmark.records.results import Record
 from benchmark.runs.execute import execute
 from benchmark.runs.plan import Plan
+from benchmark.runs.status import status
 from benchmark.store import open_store
 from tests.support.ray_cluster import SMALL_RAY, add_node, needs_ray, runners
 
@@ -97,6 +98,35 @@ def test_tasks_of_a_killed_node_run_again_and_nothing_is_left(
     assert record_reader.without_result(plan.run) == []
     assert len(list(results.records(plan.run))) == 12
     assert signal.getsignal(signal.SIGTERM) is before
+    until(lambda: not runners())
+
+
+@needs_ray
+@pytest.mark.integration
+def test_what_no_node_has_is_reported_until_a_node_has_it(
+    make_plan: Callable[..., Plan],
+    make_config: Callable[..., Config],
+    tmp_path: Path,
+    ray_cluster: Any,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Though the number of workers is given, which an autoscaler would see."""
+    plan = make_plan(open_store(str(tmp_path / "ray-test")))
+    config = make_config(parallel=1, ray=SMALL_RAY | {"resources": {"fast_disk": 1}})
+    with RayDispatcher(plan.run, config) as dispatcher:
+        dispatcher.submit(plan.tasks[:1])
+        assert dispatcher.completed(timeout_s=0.1) == []
+        assert status(plan.run).waits == (
+            "1 task waits in the queue of Ray: no node has 1 CPU, 1800 MB of memory ('reserve_mb' "
+            "of 'ray' included), 1 fast_disk.",
+        )
+        node = add_node(ray_cluster, resources={"fast_disk": 1})
+        found: list[Record] = []
+        until(lambda: bool(found.extend(dispatcher.completed(timeout_s=0.5)) or found))
+        assert [record.status for record in found] == ["success"]
+        assert status(plan.run).waits == ()
+    ray_cluster.remove_node(node)
+    assert len(caplog.messages) == 1
     until(lambda: not runners())
 
 

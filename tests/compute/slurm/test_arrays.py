@@ -89,7 +89,7 @@ def test_an_end_by_a_limit_of_slurm_is_a_result_though_the_runner_was_interrupte
         ("OUT_OF_MEMORY", True, Cause.MEMORY),
         ("NODE_FAIL", True, Cause.INFRASTRUCTURE),
         ("PREEMPTED", True, Cause.INTERRUPTED),
-        ("CANCELLED", False, Cause.INTERRUPTED),
+        ("CANCELLED", True, Cause.INTERRUPTED),
         ("FAILED", False, Cause.INFRASTRUCTURE),
         ("COMPLETED", False, Cause.INFRASTRUCTURE),
     ],
@@ -137,6 +137,7 @@ def test_a_job_that_squeue_has_forgotten_is_asked_for_once(
     slurm_double.configure(accounting=accounting)
     with submitted(Quick(plan.run, config), plan.tasks, slurm_double) as dispatcher:
         leave_record(plan, 0)
+        results.begin(plan.run, plan.tasks[1])
         slurm_double.set(7, 1, "CANCELLED")
         slurm_double.set(7, 2, "NODE_FAIL")
         slurm_double.purge(7, accounts_too=False)
@@ -163,6 +164,7 @@ def test_an_end_is_read_from_the_log_of_jobs(
         "JobId=12 Name=x JobState=PREEMPTED ArrayJobId=7 ArrayTaskId=0 ExitCode=0:15 \n"
     )
     with submitted(Quick(plan.run, config), plan.tasks[:1], slurm_double) as dispatcher:
+        results.begin(plan.run, plan.tasks[0])
         slurm_double.purge(7)
         (record,) = told(dispatcher, 1)
     assert record.cause is Cause.INTERRUPTED

@@ -29,27 +29,43 @@ def test_accounting_that_is_late_is_waited_for(
         slurm_double.purge(7)
         assert dispatcher.completed(timeout_s=1) == []
         for index in range(3):
+            results.begin(plan.run, plan.tasks[index])
             slurm_double.set(7, index, "CANCELLED")
         assert {record.cause for record in told(dispatcher, 3)} == {Cause.INTERRUPTED}
 
 
-def test_an_element_that_no_node_could_start_is_submitted_again_without_an_attempt(
-    plan: Plan, config: Config, slurm_double: SlurmDouble, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    ("state", "reason", "cause"),
+    [
+        ("PENDING", "launch failed requeued held", Cause.INFRASTRUCTURE),
+        ("CANCELLED", "None", Cause.INTERRUPTED),
+    ],
+)
+def test_an_element_that_was_not_started_is_submitted_again_without_an_attempt(
+    plan: Plan,
+    config: Config,
+    slurm_double: SlurmDouble,
+    caplog: pytest.LogCaptureFixture,
+    state: str,
+    reason: str,
+    cause: Cause,
 ) -> None:
+    """No node could start it, or a user has cancelled it while it waited."""
     key = plan.tasks[1].key
     with submitted(Quick(plan.run, config), plan.tasks, slurm_double) as dispatcher:
-        slurm_double.set(7, 1, "PENDING", "launch failed requeued held")
+        slurm_double.set(7, 1, state, reason)
         sent(dispatcher, slurm_double, 2)
         assert results.attempt_index(plan.run).last == {}
         assert slurm_double.jobs()[1]["size"] == 1
         for job in (8, 9):
-            slurm_double.set(job, 0, "PENDING", "launch failed requeued held")
+            slurm_double.set(job, 0, state, reason)
             if job == 8:
                 sent(dispatcher, slurm_double, 3)
         (record,) = told(dispatcher, 1)
-        assert (record.task, record.cause) == (key, Cause.INFRASTRUCTURE)
-        assert "launch failed requeued held" in record.message
-    assert {"scancel 7_1", "scancel 8_0", "scancel 9_0"} <= set(slurm_double.calls("scancel"))
+        assert (record.task, record.cause) == (key, cause)
+        assert (reason if state == "PENDING" else state) in record.message
+    if state == "PENDING":
+        assert {"scancel 7_1", "scancel 8_0", "scancel 9_0"} <= set(slurm_double.calls("scancel"))
     assert len(caplog.messages) == 1
     assert "Its tasks are submitted again" in caplog.messages[0]
     assert submissions.load(plan.run, "Slurm") == []

@@ -1,0 +1,111 @@
+"""What Kubernetes does not start or refuses for now, and pods that are lost again and again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from benchmark.compute.kubernetes.kubernetes import KubernetesDispatcher
+from benchmark.config.loading import Config
+from benchmark.records import results
+from benchmark.records.results import Cause
+from benchmark.runs.plan import Plan
+from benchmark.runs.status import status
+from tests.support.kubernetes_double import KubernetesDouble
+from tests.support.kubernetes_driving import leave_record, started, told, until
+
+
+def test_jobs_are_looked_at_while_a_quota_refuses_more(
+    plan: Plan,
+    config: Config,
+    kubernetes_api: KubernetesDouble,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The only Job that the quota allows ends with a task that left no record."""
+    kubernetes_api.job_quota = 1
+    with KubernetesDispatcher(plan.run, config) as dispatcher:
+        dispatcher.submit(plan.tasks[:1])
+        until(lambda: len(kubernetes_api.all_pods()) == 1, dispatcher)
+        dispatcher.submit(plan.tasks[1:])
+        until(lambda: kubernetes_api.calls["create", "jobs"] > 1, dispatcher)
+        assert "no more Jobs may be created" in status(plan.run).waits[0]
+        results.begin(plan.run, plan.tasks[0])
+        kubernetes_api.pod(0).end(137)
+        (record,) = told(dispatcher, 1)
+        assert (record.task, record.cause) == (plan.tasks[0].key, Cause.INFRASTRUCTURE)
+        until(
+            lambda: len(kubernetes_api.deleted) == 1 and len(kubernetes_api.jobs) == 1, dispatcher
+        )
+        assert status(plan.run).waits == ()
+    assert caplog.text.count("exceeded quota") == 1
+
+
+def test_a_quota_is_waited_for_longer_than_a_fault(
+    plan: Plan,
+    config: Config,
+    kubernetes_api: KubernetesDouble,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pace = replace(KubernetesDispatcher.pace, patience_s=0.0)
+    monkeypatch.setattr(KubernetesDispatcher, "pace", pace)
+    kubernetes_api.job_quota = 0
+    with KubernetesDispatcher(plan.run, config) as dispatcher:
+        dispatcher.submit(plan.tasks)
+        until(lambda: kubernetes_api.calls["create", "jobs"] > 3, dispatcher)
+        kubernetes_api.job_quota = 1
+        until(lambda: len(kubernetes_api.all_pods()) == 2, dispatcher)
+
+
+def test_an_image_that_is_gone_while_tasks_run_is_reported(
+    plan: Plan, config: Config, kubernetes_api: KubernetesDouble
+) -> None:
+    with started(plan, config, kubernetes_api) as dispatcher:
+        leave_record(plan, 0)
+        kubernetes_api.pod(0).end(0)
+        kubernetes_api.pod(1).container(waiting={"reason": "ImagePullBackOff", "message": "gone"})
+        until(lambda: bool(status(plan.run).waits), dispatcher)
+        (sentence,) = status(plan.run).waits
+    assert sentence == (
+        "1 task waits in the queue of Kubernetes: a container cannot start "
+        "(ImagePullBackOff: gone)."
+    )
+
+
+def test_a_job_that_a_queue_of_the_cluster_suspends_says_why(
+    plan: Plan, config: Config, kubernetes_api: KubernetesDouble
+) -> None:
+    condition = {
+        "type": "Suspended",
+        "status": "True",
+        "reason": "JobSuspended",
+        "message": "Kueue",
+    }
+    kubernetes_api.suspended = condition
+    with KubernetesDispatcher(plan.run, config) as dispatcher:
+        dispatcher.submit(plan.tasks)
+        until(lambda: bool(status(plan.run).waits), dispatcher)
+        (sentence,) = status(plan.run).waits
+    assert sentence == (
+        "2 tasks wait in the queue of Kubernetes: the Job is suspended (JobSuspended Kueue)."
+    )
+
+
+def test_of_pods_that_were_lost_within_one_second_the_last_one_counts(
+    plan: Plan, make_config: Callable[..., Config], kubernetes_api: KubernetesDouble
+) -> None:
+    """The API server lists pods by their names, and their times are whole seconds."""
+    with started(plan, make_config(max_attempts=2), kubernetes_api) as dispatcher:
+        results.begin(plan.run, plan.tasks[0])
+        kubernetes_api.lose_node(kubernetes_api.pod(0))
+        until(lambda: len(kubernetes_api.all_pods()) == 3, dispatcher)
+        with kubernetes_api._lock:
+            first, last = (pod for pod in kubernetes_api.all_pods() if pod.index == 0)
+            first.object["metadata"]["name"], last.object["metadata"]["name"] = "z", "a"
+            last.object["metadata"]["creationTimestamp"] = first.object["metadata"][
+                "creationTimestamp"
+            ]
+            last.end(137, "OOMKilled")
+        (record,) = told(dispatcher, 1)
+    assert record.cause is Cause.MEMORY
