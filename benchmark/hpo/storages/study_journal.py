@@ -166,7 +166,7 @@ class StudyJournal(JournalParts):
         """Commit changes of trials: an answer or an exception for each.
 
         Where several processes write, each waits for its turn: an append that is overtaken has to
-        be made again, and with many writers most are.
+        be made again.
         """
         if self.companion is None or self.companion.is_ordered():
             return self.commit.all(changes)
