@@ -56,14 +56,14 @@ class ArrayDispatcher(ClusterDispatcher):
     def submit(self, tasks: Sequence[Task]) -> None:
         """Take tasks: those that a job of an earlier driver has are waited for, the others sent."""
         self._tasks |= {task.key: task for task in tasks}
-        self._tell(self._outcomes())
+        self._finish(self._outcomes())
         waiting = [task.key for task in tasks if task.key in self._tasks]
         taken: set[str] = set()
         if not self._is_adopted:
             self._is_adopted = True
             taken = self._adopt(waiting)
             # What ended meanwhile has a record, and no job carries it.
-            self._tell(self._outcomes())
+            self._finish(self._outcomes())
         new = [key for key in waiting if key in self._tasks and key not in taken]
         self._new += [self._tasks[key] for key in new]
         self._engine_at = 0.0
@@ -289,7 +289,7 @@ class ArrayDispatcher(ClusterDispatcher):
         if not over:
             return
         now, cluster = time.monotonic(), self._cluster
-        self._tell(self._outcomes())
+        self._finish(self._outcomes())
         missing = [(one, key, element) for one, key, element in over if key in self._tasks]
         unknown = {str(one.job) for one, _, element in missing if not (element and element.state)}
         past = cluster.past(unknown) if unknown else {}
@@ -311,10 +311,10 @@ class ArrayDispatcher(ClusterDispatcher):
                 self._new.append(self._tasks[key])
                 continue
             message += self._log_note(one)
-            self._tell([self._accounted(key, one.since_of(key), cause, message)])
+            self._finish([self._accounted(key, one.since_of(key), cause, message)])
 
-    def _tell(self, records: Sequence[Record]) -> None:
-        super()._tell(records)
+    def _finish(self, records: Sequence[Record]) -> None:
+        super()._finish(records)
         for record in records:
             self._gone.pop(record.task, None)
 

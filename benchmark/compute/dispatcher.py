@@ -133,7 +133,7 @@ class Dispatcher:
 
     @classmethod
     def rate(cls, config: Config) -> Rate | None:  # noqa: ARG003  for those that cost nothing
-        """What a task costs here; None where it costs nothing, or nothing that can be told."""
+        """What a task costs here; None where it costs nothing, or where that is not known."""
         return None
 
     @classmethod
@@ -169,7 +169,7 @@ class Dispatcher:
     def completed(self, timeout_s: float) -> list[Record]:
         """The records (or ends of attempts) that became final since the last call.
 
-        Waits until there is one, `timeout_s` at most. A task is told once.
+        Waits until there is one, `timeout_s` at most. Each task is returned once.
         """
         found: list[Record] = []
         for place, one in enumerate(self._processes):
@@ -267,9 +267,9 @@ def account(  # noqa: PLR0917
 def answered(run: Run, task: Task, answer: str | bytes) -> Record:
     """The record in an answer of a runner that lives on (`benchmark.execution --serve`), or an
     ended attempt that says why there is none."""
-    told = json.loads(answer)
-    record = Record.from_bytes(json.dumps(told["record"]).encode()) if "record" in told else None
-    return record or account(run, task, Cause.INFRASTRUCTURE, str(told.get("error")))
+    found = json.loads(answer)
+    record = Record.from_bytes(json.dumps(found["record"]).encode()) if "record" in found else None
+    return record or account(run, task, Cause.INFRASTRUCTURE, str(found.get("error")))
 
 
 def AutoMLMethods(*names: str) -> Callable[[type[Dispatcher]], type[Dispatcher]]:  # noqa: N802

@@ -48,21 +48,21 @@ def cause_of_exit(code: int | None, words: str) -> tuple[Cause, str]:
 class SubmittingDispatcher(WaitingDispatcher):
     """Waits for the tasks of the jobs in `_live`, by name, and forgets the jobs that are done.
 
-    `_heard` are the tasks of which this driver knows how their job ended.
+    `_known_ends` are the tasks of which this driver knows how their job ended.
     """
 
     def __init__(self, run: Run, config: Config) -> None:
         super().__init__(run, config)
         self._live: dict[str, Submission] = {}
-        self._heard: set[str] = set()
+        self._known_ends: set[str] = set()
         self._launches: collections.Counter[str] = collections.Counter()
 
-    def _tell(self, records: Sequence[Record]) -> None:
+    def _finish(self, records: Sequence[Record]) -> None:
         """Each task once; a job that no one waits for any more is forgotten."""
         if not records:
             return
-        super()._tell(records)
-        self._heard |= {record.task for record in records}
+        super()._finish(records)
+        self._known_ends |= {record.task for record in records}
         for name, one in list(self._live.items()):
             left = {key: index for key, index in one.indices.items() if key in self._tasks}
             if left:
@@ -103,7 +103,7 @@ class SubmittingDispatcher(WaitingDispatcher):
         self._launches[key] += 1
         if self._launches[key] >= _LAUNCHES:
             return False
-        self._heard.add(key)
+        self._known_ends.add(key)
         live = self._live.pop(one.name, None)
         if live is not None:
             left = {other: index for other, index in live.indices.items() if other != key}
@@ -132,13 +132,13 @@ class SubmittingDispatcher(WaitingDispatcher):
 
     def _forget_spent(self, known: Sequence[Submission]) -> None:
         """Forget the jobs that carry no task which this command, or another, may wait for."""
-        others = {one.name: set(one.keys) - self._heard for one in known}
+        others = {one.name: set(one.keys) - self._known_ends for one in known}
         keys = {key for some in others.values() for key in some}
         paths = {self.run.out_path(key): key for key in keys}
         present = set(self.run.store.list(f"{self.run.name}/{OUT}")) if keys else set()
-        unheard = {key for path, key in paths.items() if path not in present}
+        open_keys = {key for path, key in paths.items() if path not in present}
         for one in known:
-            if not others[one.name] & unheard:
+            if not others[one.name] & open_keys:
                 self._forget(one)
 
     def _forget(self, one: Submission) -> None:

@@ -1,7 +1,7 @@
 """Waiting for outcomes: the store is looked at often, the engine that has the tasks less so.
 
-A dispatcher that builds on this one says in `_ask_engine` what is to be asked, and tells (`_tell`)
-what it finds. Records are found while the engine is out of reach, too.
+A dispatcher that builds on this one implements `_ask_engine`, and passes what it
+finds to `_finish`. Records are found while the engine is out of reach, too.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class WaitingDispatcher(Dispatcher):
     def __init__(self, run: Run, config: Config) -> None:
         super().__init__(run, config)
         self._tasks: dict[str, Task] = {}
-        self._told: list[Record] = []
+        self._finished: list[Record] = []
         self._trouble = Trouble()
         self._store_at = self._engine_at = 0.0
         self._waits = Waits(run)
@@ -104,10 +104,10 @@ class WaitingDispatcher(Dispatcher):
         end = time.monotonic() + timeout_s
         while True:
             self._step()
-            told, self._told = self._told, []
+            ended, self._finished = self._finished, []
             now = time.monotonic()
-            if told or now >= end or not self._tasks:
-                return told
+            if ended or now >= end or not self._tasks:
+                return ended
             time.sleep(max(0.01, min(end, self._next_look()) - now))
 
     def _step(self) -> None:
@@ -115,7 +115,7 @@ class WaitingDispatcher(Dispatcher):
         now = time.monotonic()
         if now >= self._store_at and self._tasks:
             self._store_at = now + max(self.pace.store_s, len(self._tasks) / 1000)
-            self._tell(self._outcomes())
+            self._finish(self._outcomes())
         if now >= self._engine_at:
             self._engine_at = now + self.pace.engine_s
             with self._trouble.borne(self.pace.patience_s):
@@ -137,5 +137,5 @@ class WaitingDispatcher(Dispatcher):
         """
         raise NotImplementedError
 
-    def _tell(self, records: Sequence[Record]) -> None:
-        self._told += [one for one in records if self._tasks.pop(one.task, None) is not None]
+    def _finish(self, records: Sequence[Record]) -> None:
+        self._finished += [one for one in records if self._tasks.pop(one.task, None) is not None]

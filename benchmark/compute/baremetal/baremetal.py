@@ -243,7 +243,7 @@ class BaremetalDispatcher(WaitingDispatcher):
     def _job(
         self, aws: Aws, queue: TaskQueue, state: State, offers: Sequence[Offer], lifetime_s: float
     ) -> dict[str, Any]:
-        """What a machine is told. No key and no secret is in it: it has a role."""
+        """What a machine gets. No key and no secret is in it: it has a role."""
         endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
         variables = {"AWS_REGION": aws.region, "AWS_DEFAULT_REGION": aws.region}
         if endpoint:
@@ -276,7 +276,7 @@ class BaremetalDispatcher(WaitingDispatcher):
 
     def _ask_engine(self) -> None:
         if self._aws is not None and self._tasks:
-            self._tell(self._dead(self._aws))
+            self._finish(self._dead(self._aws))
             self._keep_up(self._aws)
 
     def _outcomes(self) -> list[Record]:
@@ -362,7 +362,7 @@ class BaremetalDispatcher(WaitingDispatcher):
         queue = self._queue
         if queue is None or not queue.is_empty(aws, len(self._foreign)):
             return
-        self._tell(self._outcomes())
+        self._finish(self._outcomes())
         if self._tasks:
             _log.warning("%d tasks are not in the queue; sending them again.", len(self._tasks))
             queue.send(aws, self._tasks)

@@ -3,7 +3,7 @@
 python -m benchmark.compute.baremetal.baremetal_wrapper JOB.json MACHINE
 
 A task's message is kept by a heartbeat and deleted when the task has its outcome. When the machine
-is to be taken away, or this process is told to end, the messages go back to the queue at once.
+is to be taken away, or this process is to end, the messages go back to the queue at once.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ class Worker:
 
     def _must_leave(self) -> bool:
         if self.leaving.is_set():
-            _say("Told to end.")
+            _say("Asked to end.")
             return True
         now = time.monotonic()
         if now > self._ends_at:

@@ -1,4 +1,4 @@
-"""Machines that do not come to work, told from those that are taken away.
+"""Machines that do not come to work, as opposed to those that are taken away.
 
 A machine leaves a word in the store at its end. One that shuts itself down without a word, or that
 EC2 could not start, has failed too. Failures count since the last time that a task was started.
@@ -34,7 +34,7 @@ class Boots:
         self._run = run
         self._seen: set[str] = set()
         self._failed = 0
-        self._begun = 0
+        self._started = 0
         self._why = ""
 
     @property
@@ -54,9 +54,9 @@ class Boots:
                 self._failed, self._why, failed = self._failed + 1, why, True
         if failed:
             last = results.attempt_index(self._run).last
-            begun = sum(max(0, last.get(key, 0) - before) for key, before in since.items())
-            if begun > self._begun:
-                self._begun, self._failed = begun, 0
+            started = sum(max(0, last.get(key, 0) - before) for key, before in since.items())
+            if started > self._started:
+                self._started, self._failed = started, 0
 
     def error(self) -> BenchmarkError:
         return BenchmarkError(

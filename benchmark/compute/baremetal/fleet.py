@@ -76,7 +76,7 @@ class Fleet:
         overrides = [{"InstanceType": one.instance_type} for one in self.offers]
         specification = {**named(self.template), "Version": self.version}
         tags = [{"Key": TAG, "Value": self.token}, {"Key": "Name", "Value": TAG}]
-        told = aws.call(
+        answer = aws.call(
             "ec2",
             "create_fleet",
             Type="instant",
@@ -93,14 +93,14 @@ class Fleet:
             TagSpecifications=[{"ResourceType": "instance", "Tags": tags}],
         )
         came = 0
-        for one in told.get("Instances", []):
+        for one in answer.get("Instances", []):
             kind = str(one.get("InstanceType", ""))
             for name in one.get("InstanceIds", []):
                 self.started[name] = Machine(name, kind, lifecycle, "pending", time.time())
                 came += 1
         faults = {
             str(one.get("ErrorCode")): str(one.get("ErrorMessage", "")).strip().rstrip(".")
-            for one in told.get("Errors", [])
+            for one in answer.get("Errors", [])
         }
         grave = {code: text for code, text in faults.items() if code not in _NO_CAPACITY}
         if grave and not came:
@@ -236,13 +236,13 @@ def terminate(aws: Aws, ids: Sequence[str]) -> None:
             terminate(aws, [one])
 
 
-def _machine(told: dict[str, Any]) -> Machine:
+def _machine(answer: dict[str, Any]) -> Machine:
     return Machine(
-        told["InstanceId"],
-        told["InstanceType"],
-        prices.SPOT if told.get("InstanceLifecycle") == "spot" else prices.ON_DEMAND,
-        told["State"]["Name"],
-        told["LaunchTime"].timestamp(),
-        str(told.get("StateReason", {}).get("Code", "")),
-        told.get("Placement", {}).get("AvailabilityZone"),
+        answer["InstanceId"],
+        answer["InstanceType"],
+        prices.SPOT if answer.get("InstanceLifecycle") == "spot" else prices.ON_DEMAND,
+        answer["State"]["Name"],
+        answer["LaunchTime"].timestamp(),
+        str(answer.get("StateReason", {}).get("Code", "")),
+        answer.get("Placement", {}).get("AvailabilityZone"),
     )

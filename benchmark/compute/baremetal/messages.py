@@ -88,7 +88,7 @@ class TaskQueue:
     ) -> TaskQueue:
         """The two queues; the same again where they are there already.
 
-        `note` is told of each as soon as it is there. A message that was taken `tries` times and
+        `note` gets each as soon as it is there. A message that was taken `tries` times and
         never ended becomes a dead letter.
         """
         kept = {"MessageRetentionPeriod": str(RETENTION_S)}
@@ -113,8 +113,8 @@ class TaskQueue:
         """
         for batch in _batches(list(keys)):
             entries = [{"Id": str(n), "MessageBody": key} for n, key in enumerate(batch)]
-            told = aws.call("sqs", "send_message_batch", QueueUrl=self.url, Entries=entries)
-            for failed in told.get("Failed", []):
+            answer = aws.call("sqs", "send_message_batch", QueueUrl=self.url, Entries=entries)
+            for failed in answer.get("Failed", []):
                 raise BenchmarkError(
                     f"SQS refuses the message of {batch[int(failed['Id'])]}: "
                     f"{failed.get('Message') or failed.get('Code')}."
@@ -135,20 +135,20 @@ class TaskQueue:
                 {"Id": str(n), "ReceiptHandle": one.receipt, "VisibilityTimeout": seconds}
                 for n, one in enumerate(batch)
             ]
-            told = aws.call(
+            answer = aws.call(
                 "sqs", "change_message_visibility_batch", QueueUrl=self.url, Entries=entries
             )
-            lost += [batch[int(one["Id"])].key for one in told.get("Failed", [])]
+            lost += [batch[int(one["Id"])].key for one in answer.get("Failed", [])]
         return lost
 
     def is_empty(self, aws: Aws, dead: int = 0) -> bool:
         """Whether no message waits, and none is with a machine, beside so many dead letters."""
         counts = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
-        told = [
+        answer = [
             aws.call("sqs", "get_queue_attributes", QueueUrl=url, AttributeNames=list(counts))
             for url in (self.url, self.dead_url)
         ]
-        waiting, letters = (sum(int(one["Attributes"][name]) for name in counts) for one in told)
+        waiting, letters = (sum(int(one["Attributes"][name]) for name in counts) for one in answer)
         return waiting == 0 and letters <= dead
 
     def done(self, aws: Aws, message: Message, *, dead: bool = False) -> None:
@@ -156,7 +156,7 @@ class TaskQueue:
         aws.call("sqs", "delete_message", QueueUrl=url, ReceiptHandle=message.receipt)
 
     def _receive(self, aws: Aws, url: str, most: int, wait_s: int) -> list[Message]:
-        told: dict[str, Any] = aws.call(
+        answer: dict[str, Any] = aws.call(
             "sqs",
             "receive_message",
             QueueUrl=url,
@@ -165,7 +165,7 @@ class TaskQueue:
         )
         return [
             Message(one["Body"], one["ReceiptHandle"], one["MessageId"])
-            for one in told.get("Messages", [])
+            for one in answer.get("Messages", [])
         ]
 
 

@@ -43,13 +43,13 @@ def adopt(aws: Aws, run: Run, method: str, waiting: Collection[str]) -> Adoption
     _end_cancelled(aws, run, [one for one in known if one.cancelled])
     taken = submissions.carried(run, known, waiting)
     adopted = [replace(one, indices=taken[one.name]) for one in known if one.name in taken]
-    told = jobs.describe(aws, (one.job for one in adopted if one.job))
+    states = jobs.describe(aws, (one.job for one in adopted if one.job))
     found = Adoption()
     over: list[Submission] = []
     for one in adopted:
         if one.job is None:
             found.unsent.append(one)
-        elif told.get(one.job, {}).get("status", "FAILED") in ENDED:
+        elif states.get(one.job, {}).get("status", "FAILED") in ENDED:
             over.append(one)
         else:
             found.live.append(one)
@@ -70,10 +70,10 @@ def _ended(aws: Aws, over: Sequence[Submission]) -> list[Ended]:
 def _end_cancelled(aws: Aws, run: Run, cancelled: Sequence[Submission]) -> None:
     """A driver may have been killed between its word and the end of its jobs."""
     named = [one.job or jobs.find(aws, one) for one in cancelled]
-    told = jobs.describe(aws, (job for job in named if job))
+    states = jobs.describe(aws, (job for job in named if job))
     goes_on = (
         name
-        for name, job in told.items()
+        for name, job in states.items()
         if job["status"] not in ENDED and not job.get("isTerminated")
     )
     jobs.end(aws, run, goes_on)

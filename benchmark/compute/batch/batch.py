@@ -113,7 +113,7 @@ class BatchDispatcher(SubmittingDispatcher):
         index = results.attempt_index(self.run)
         self._aside |= index.aside
         self._tasks |= {task.key: task for task in tasks}
-        self._tell(self._outcomes())
+        self._finish(self._outcomes())
         waiting = [task.key for task in tasks if task.key in self._tasks]
         found = patiently(lambda: adoption.adopt(aws, self.run, METHOD, waiting), patience_s)
         self._live |= {one.name: one for one in found.live}
@@ -125,11 +125,11 @@ class BatchDispatcher(SubmittingDispatcher):
                 continue
             record = self._concluded(ended)
             since[record.task] = record.attempt
-            self._heard.add(record.task)
+            self._known_ends.add(record.task)
             if record.is_result:
-                self._tell([record])
+                self._finish([record])
         if found.known:  # What ended meanwhile has a record, and no job carries it.
-            self._tell(self._outcomes())
+            self._finish(self._outcomes())
         under_way = {*self._live, *(one.name for one in self._unsent)}
         self._forget_spent([one for one in found.over if one.name not in under_way])
         taken = found.keys
@@ -174,11 +174,11 @@ class BatchDispatcher(SubmittingDispatcher):
             self._look(self._aws)
             self._end_lost()
 
-    def _tell(self, records: Sequence[Record]) -> None:
+    def _finish(self, records: Sequence[Record]) -> None:
         """Before a job is forgotten its children are noted that AWS has tried again."""
         last = {record.task: record.attempt for record in records}
         self._retried |= lost.tried_again(self._live.values(), last)
-        super()._tell(records)
+        super()._finish(records)
 
     def _end_lost(self) -> None:
         """End the attempts that were lost with their machines; what they cost is spent."""
@@ -229,7 +229,7 @@ class BatchDispatcher(SubmittingDispatcher):
             if self._is_relaunched(one.submission, one.key, cause_of(one.job)[0]):
                 again.setdefault(one.submission.options["queue"], {})[one.key] = one.since
             else:
-                self._tell([self._concluded(one)])
+                self._finish([self._concluded(one)])
         for queue, since in again.items():
             self._plan([self._tasks[key] for key in since], queue, since)
         now = time.monotonic()
@@ -325,16 +325,18 @@ class BatchDispatcher(SubmittingDispatcher):
         return definition.ensure(aws, self.config, label, name, task.resources)
 
     def _variables(self, aws: Aws) -> dict[str, str]:
-        """What a container is told beside its role: the region, and an S3 that is not AWS's."""
+        """The variables of a container: the region, and an S3 that is not AWS's."""
         endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-        told = {"AWS_REGION": aws.region}
-        return told | ({"AWS_ENDPOINT_URL_S3": endpoint} if endpoint else {})
+        variables = {"AWS_REGION": aws.region}
+        return variables | ({"AWS_ENDPOINT_URL_S3": endpoint} if endpoint else {})
 
 
 def _printed(aws: Aws, job: Mapping[str, Any]) -> bytes:
     """The log of a job, its end where it is long; what AWS says of it where it never started."""
-    told = aws.call("batch", "describe_jobs", jobs=[job["jobId"]])["jobs"] if "jobId" in job else []
-    container: Mapping[str, Any] = (told[0] if told else job).get("container") or {}
+    found = (
+        aws.call("batch", "describe_jobs", jobs=[job["jobId"]])["jobs"] if "jobId" in job else []
+    )
+    container: Mapping[str, Any] = (found[0] if found else job).get("container") or {}
     stream = container.get("logStreamName")
     reasons = [str(job.get("statusReason", "")), str(container.get("reason", ""))]
     closing = "\n".join(dict.fromkeys(text for text in reasons if text))

@@ -48,27 +48,27 @@ def end(aws: Aws, run: Run, retried: Mapping[str, str]) -> None:
     lost = {key: attempts for key in retried if (attempts := results.unended(run, key))}
     jobs = describe(aws, (retried[key] for key in lost))
     for key, attempts in lost.items():
-        told = jobs.get(retried[key], {}).get("attempts") or []
+        facts = jobs.get(retried[key], {}).get("attempts") or []
         for attempt in attempts:
-            results.settle(run, attempt, _ended(run.task(key), attempt, told))
+            results.settle(run, attempt, _ended(run.task(key), attempt, facts))
 
 
-def took_s(told: Mapping[str, Any]) -> float | None:
+def took_s(facts: Mapping[str, Any]) -> float | None:
     """For how long a job, or an attempt of it, had a container; None where AWS does not say."""
-    if not told.get("startedAt") or not told.get("stoppedAt"):
+    if not facts.get("startedAt") or not facts.get("stoppedAt"):
         return None
-    return float(told["stoppedAt"] - told["startedAt"]) / 1000
+    return float(facts["stoppedAt"] - facts["startedAt"]) / 1000
 
 
-def _away_s(told: Mapping[str, Any], moment: float) -> float:
+def _away_s(facts: Mapping[str, Any], moment: float) -> float:
     """How far the moment is from the time in which AWS's attempt had a container."""
-    return float(max(told["startedAt"] / 1000 - moment, moment - told["stoppedAt"] / 1000, 0))
+    return float(max(facts["startedAt"] / 1000 - moment, moment - facts["stoppedAt"] / 1000, 0))
 
 
-def _ended(task: Task, attempt: Attempt, told: Iterable[Mapping[str, Any]]) -> Record:
+def _ended(task: Task, attempt: Attempt, facts: Iterable[Mapping[str, Any]]) -> Record:
     """How it ended by AWS's word; of an attempt that AWS does not know, that it did."""
     begun = datetime.fromisoformat(attempt.begun).timestamp()
-    near = {away: one for one in told if took_s(one) and (away := _away_s(one, begun)) <= _SKEW_S}
+    near = {away: one for one in facts if took_s(one) and (away := _away_s(one, begun)) <= _SKEW_S}
     one = near[min(near)] if near else {}
     took = took_s(one)
     if took is None:

@@ -54,7 +54,7 @@ def ensure_image(
 ) -> BuiltImage:
     """The image, built unless one of the same parts is there.
 
-    Layers that were finished are not built again, also when a build was killed. `report` is told
+    Layers that were finished are not built again, also when a build was killed. `report` gets
     each step that took time. What an image replaces goes, unless a container uses it.
 
     Raises:
@@ -210,9 +210,9 @@ def _build(
             try:
                 for line in process.stdout or ():
                     last.append(line.rstrip())
-                    told = _told(line, steps)
-                    if told and report:
-                        report(f"{name}: {told}")
+                    step = _step_of(line, steps)
+                    if step and report:
+                        report(f"{name}: {step}")
             except BaseException:
                 process.terminate()
                 raise
@@ -220,11 +220,11 @@ def _build(
         raise SetupError(f"{name} cannot be built: {_fault(last)}")
 
 
-def _told(line: str, steps: dict[str, str]) -> str | None:
+def _step_of(line: str, steps: dict[str, str]) -> str | None:
     """'environment 31.2s' when a step that installs something is done; `steps` is kept between."""
-    begun = re.match(r"#(\d+) \[.*install\.py (\w+)", line)
-    if begun:
-        steps[begun[1]] = begun[2]
+    started = re.match(r"#(\d+) \[.*install\.py (\w+)", line)
+    if started:
+        steps[started[1]] = started[2]
     done = re.match(r"#(\d+) DONE (\S+)s$", line.rstrip())
     if done and done[1] in steps and float(done[2]) >= 1:
         return f"{steps.pop(done[1])} {done[2]} s"

@@ -71,13 +71,13 @@ class MetaflowDispatcher(WaitingDispatcher):
             for one in submissions.load(self.run, METHOD):
                 submissions.forget(self.run, one)
         self._tasks |= {task.key: task for task in tasks}
-        self._tell(self._recorded())
+        self._finish(self._recorded())
         self._new += [task for task in tasks if task.key in self._tasks]
 
     def _step(self) -> None:
         self._start()
-        self._tell(self._recorded())
-        self._bury()
+        self._finish(self._recorded())
+        self._account_ended()
 
     def _next_look(self) -> float:
         return time.monotonic() + self.poll_s
@@ -126,17 +126,17 @@ class MetaflowDispatcher(WaitingDispatcher):
         }
         self._flows.append((Flow(values, _variables()), one))
 
-    def _bury(self) -> None:
+    def _account_ended(self) -> None:
         """Account for what flows that have ended left behind."""
         for flow, one in [pair for pair in self._flows if not pair[0].is_alive]:
-            self._tell(self._recorded())
+            self._finish(self._recorded())
             why = (
                 f"The flow ended: {flow.said}" if flow.said else "The flow ended without its task."
             )
             for key, since in zip(one.keys, one.since, strict=True):
                 task = self._tasks.get(key)
                 if task is not None:
-                    self._tell([account(self.run, task, Cause.INFRASTRUCTURE, why, since)])
+                    self._finish([account(self.run, task, Cause.INFRASTRUCTURE, why, since)])
             self._flows.remove((flow, one))
             submissions.forget(self.run, one)
 

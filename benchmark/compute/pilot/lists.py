@@ -5,7 +5,7 @@
     {run}/pilot/ended/LIST/n.json         number n has ended, or was lost with its worker
     {run}/pilot/begun/JOB.json            an allocation has started
 
-A list and what belongs to it go when the last of its tasks is told.
+A list and what belongs to it go when the last of its tasks has its outcome.
 """
 
 from __future__ import annotations
@@ -88,20 +88,20 @@ class Lists:
         self._store.put(self._path("ended", place), json.dumps({"lost": lost}).encode())
 
     def ended(self) -> dict[Place, bool]:
-        """What has ended and was not told yet, and whether it was lost."""
+        """What has ended and was not taken up yet, and whether it was lost."""
         found = {}
         for path, data in self._store.get_many(self._store.list(f"{self._root}/ended")):
             if data is not None:
                 found[_place(path)] = b"true" in data
         return found
 
-    def told(self, places: Iterable[Place]) -> None:
+    def forget_ends(self, places: Iterable[Place]) -> None:
         self._store.delete(self._path("ended", place) for place in places)
 
     def begin(self, job: str) -> None:
         self._store.put(f"{self._root}/begun/{job}.json", b"{}")
 
-    def begun(self) -> set[str]:
+    def started(self) -> set[str]:
         """The allocations that have started, by the names of their jobs."""
         return {_stem(path) for path in self._store.list(f"{self._root}/begun")}
 

@@ -110,7 +110,7 @@ class PilotDispatcher(ClusterDispatcher):
         if not self._is_adopted:
             self._is_adopted = True
             self._adopt()
-        self._tell(results.current_records(self.run, [task.key for task in tasks]))
+        self._finish(results.current_records(self.run, [task.key for task in tasks]))
         listed = {key for key, _ in self._places.values()}
         new = [t for t in tasks if t.key in self._tasks and t.key not in listed]
         self._add(new)
@@ -195,15 +195,15 @@ class PilotDispatcher(ClusterDispatcher):
         ended = self._lists.ended()
         mine = {place: lost for place, lost in ended.items() if place in self._places}
         if mine:
-            self._hear(mine)
+            self._take_ends(mine)
         super()._step()
 
     def _ask_engine(self) -> None:
         if self._tasks:
             self._look()
 
-    def _hear(self, ended: Mapping[Place, bool]) -> None:
-        """Tell what has a record or the end of an attempt; list again what was lost."""
+    def _take_ends(self, ended: Mapping[Place, bool]) -> None:
+        """Finish what has a record or the end of an attempt; list again what was lost."""
         again: list[Task] = []
         records: list[Record] = []
         for place, lost in ended.items():
@@ -224,7 +224,7 @@ class PilotDispatcher(ClusterDispatcher):
                 record = account(self.run, task, Cause.INTERRUPTED, why, since)
             if record is not None:
                 records.append(record)
-        self._tell(records)
+        self._finish(records)
         self._add(again)
 
     def _look(self) -> None:
@@ -233,7 +233,7 @@ class PilotDispatcher(ClusterDispatcher):
             self._ask_for_more()
             return
         present = self._cluster.present()
-        begun = self._lists.begun()
+        started = self._lists.started()
         now = time.monotonic()
         over: dict[str, Submission] = {}
         for one in self._pilots.values():
@@ -246,9 +246,9 @@ class PilotDispatcher(ClusterDispatcher):
             held = [place for place, job in claims.items() if job in over]
             for place in set(held) - self._places.keys() - self._lists.ended().keys():
                 self._lists.end(place, lost=True)  # For the driver that is given it.
-            self._hear(dict.fromkeys(filter(self._places.__contains__, held), True))
+            self._take_ends(dict.fromkeys(filter(self._places.__contains__, held), True))
         for name, one in over.items():
-            self._stillborn = 0 if name in begun else self._stillborn + 1
+            self._stillborn = 0 if name in started else self._stillborn + 1
             if self._stillborn >= STILLBORN:
                 log = log_path(self.run, self.config.slurm, name)
                 raise ClusterError(f"The allocations of 'pilot' end before they begin; see {log}.")
@@ -303,12 +303,12 @@ class PilotDispatcher(ClusterDispatcher):
         super()._forget(one)
         self._lists.forget(one.name)
 
-    def _tell(self, records: Sequence[Record]) -> None:
+    def _finish(self, records: Sequence[Record]) -> None:
         """Each task once; a list goes with its last task."""
-        told = {record.task for record in records if record.task in self._tasks}
-        super()._tell(records)
-        if told:
-            self._drop([place for place, (key, _) in self._places.items() if key in told])
+        ended = {record.task for record in records if record.task in self._tasks}
+        super()._finish(records)
+        if ended:
+            self._drop([place for place, (key, _) in self._places.items() if key in ended])
 
     def _drop(self, places: Iterable[Place]) -> None:
         places = list(places)
@@ -319,7 +319,7 @@ class PilotDispatcher(ClusterDispatcher):
         for name in over - (self._shared_lists() if over else set()):
             self._lists.withdraw(name)
         # The end stays in a list that others share, for the next driver of the task to find.
-        self._lists.told(place for place in places if place.name in left and not self.others)
+        self._lists.forget_ends(place for place in places if place.name in left and not self.others)
 
 
 def _request(config: Config, name: str, log: str) -> Request:

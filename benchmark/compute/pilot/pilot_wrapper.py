@@ -121,7 +121,7 @@ class Allocation:
         self._poll_s = POLL_REMOTE_S if "://" in run.store.url else POLL_S
 
     def serve(self) -> None:
-        """Until it is told to end, its time is up, or nothing was there to do for a while."""
+        """Until it is asked to end, its time is up, or nothing was there to do for a while."""
         used = time.monotonic()
         try:
             while not self.ending:
@@ -135,7 +135,7 @@ class Allocation:
                 elif now - used > self.plan.idle_s or not self._free or now > self._ends:
                     return
                 for key, _ in self._selector.select(self._poll_s):
-                    self._hear(key.data)
+                    self._read_answer(key.data)
         finally:
             self._close()
 
@@ -202,7 +202,7 @@ class Allocation:
         self._selector.register(worker.answers, selectors.EVENT_READ, worker)
         return worker
 
-    def _hear(self, worker: Worker) -> None:
+    def _read_answer(self, worker: Worker) -> None:
         line = worker.answers.readline()
         if not line.endswith(b"\n"):
             self._lose(worker)

@@ -127,10 +127,10 @@ class Slurm:
         for line in call(*_SQUEUE, "--name", name).splitlines():
             return line.split("|", 1)[0]
         try:
-            told = call("sacct", "-X", "-P", "-n", "--name", name, "-o", "JobID")
+            output = call("sacct", "-X", "-P", "-n", "--name", name, "-o", "JobID")
         except ClusterError:
             return None  # There is no accounting here.
-        return told.split("\n", 1)[0].partition("_")[0] or None
+        return output.split("\n", 1)[0].partition("_")[0] or None
 
     def present(self) -> Elements:
         found: Elements = {}
@@ -181,8 +181,8 @@ class Slurm:
             cause, words = Cause.INFRASTRUCTURE, f"{words}, but its node did not end it"
         reason = "" if element.reason in ("", "None", "(null)") else element.reason
         code = f"exit code {element.code}" if element.code not in ("", "0:0") else ""
-        told = ", ".join(dict.fromkeys(part for part in (element.state, reason, code) if part))
-        return cause, f"{words} ({told})."
+        facts = ", ".join(dict.fromkeys(part for part in (element.state, reason, code) if part))
+        return cause, f"{words} ({facts})."
 
     def _has_ended_on_its_node(self, element: Element, log: Path) -> bool:
         """Whether the node wrote that it ended the job at its limit, as a living node does.
@@ -213,16 +213,16 @@ class Slurm:
         options = [f"--{name}={value}" for name, value in named.items()]
         options += ["--open-mode=append", requeue, *self._options.flags]
         try:
-            told = call("sbatch", "--parsable", *options, text=script)
+            output = call("sbatch", "--parsable", *options, text=script)
         except PassingError as error:
             raise PassingError(str(error), perhaps_done=True) from None
         except ClusterError as error:
             if any(words in str(error) for words in _TOO_MANY):
                 raise TooManyError(str(error)) from None
             raise
-        job = told.strip().splitlines()[-1].partition(";")[0] if told.strip() else ""
+        job = output.strip().splitlines()[-1].partition(";")[0] if output.strip() else ""
         if not job.isdigit():
-            raise PassingError(f"sbatch gave no job id but '{told.strip()}'.", perhaps_done=True)
+            raise PassingError(f"sbatch gave no job id but '{output.strip()}'.", perhaps_done=True)
         return job
 
     def _logged(self, jobs: Collection[str], found: Elements) -> None:
@@ -329,8 +329,8 @@ def call(*command: str, text: str = "") -> str:
 
 def _accounted(jobs: Collection[str], found: Elements) -> None:
     columns = ("-o", "JobID,State,Reason,ExitCode,JobIDRaw")
-    told = call("sacct", "-X", "-P", "-n", "-D", "-j", ",".join(jobs), *columns)
-    lines = [line.split("|") for line in told.splitlines()]
+    output = call("sacct", "-X", "-P", "-n", "-D", "-j", ",".join(jobs), *columns)
+    lines = [line.split("|") for line in output.splitlines()]
     # "7_[6-15]", those that wait, goes on naming elements that have started and have a line of
     # their own. Of an element that was requeued the last line counts.
     for name, *facts in sorted(lines, key=lambda line: "[" not in line[0]):
@@ -341,10 +341,10 @@ def _accounted(jobs: Collection[str], found: Elements) -> None:
 
 def _remembered(job: str, found: Elements) -> None:
     try:
-        told = call("scontrol", "show", "job", "-o", job)
+        output = call("scontrol", "show", "job", "-o", job)
     except ClusterError:
         return  # Purged: it is unknown.
-    for line in told.splitlines():
+    for line in output.splitlines():
         _described(line, (job,), found)
 
 

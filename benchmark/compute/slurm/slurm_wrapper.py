@@ -33,7 +33,7 @@ def main(url: str, name: str, job: str) -> int:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     with claimed(resources.cores, usable_cores()) as cores:
         code = run_task([url, name, key, "--cores", ",".join(map(str, cores))])
-    # A task that failed in a way that is known has told it; to Slurm it is a job that was done.
+    # A task that failed in a known way has its record; to Slurm it is a job that was done.
     return code if code == 2 else 0
 
 

@@ -166,14 +166,16 @@ def scratch():
 def work(job_file, job, machine):
     """Run the worker to its end; returns its exit code."""
     code = os.path.join(ROOT, "bundle", "code")
-    told = {"PYTHONPATH": code, "AUTOML_BENCHMARK_CACHE": os.path.join(ROOT, "cache")}
+    own_variables = {"PYTHONPATH": code, "AUTOML_BENCHMARK_CACHE": os.path.join(ROOT, "cache")}
     if "AUTOML_BENCHMARK_CACHE" in os.environ:
-        del told["AUTOML_BENCHMARK_CACHE"]
+        del own_variables["AUTOML_BENCHMARK_CACHE"]
     module = "benchmark.compute.baremetal.baremetal_wrapper"
     return subprocess.call(
         [interpreter(), "-m", module, job_file, machine],
         env=dict(
-            os.environ, HOME=os.environ.get("HOME", "/root"), **dict(job["variables"], **told)
+            os.environ,
+            HOME=os.environ.get("HOME", "/root"),
+            **dict(job["variables"], **own_variables),
         ),
         stdin=subprocess.DEVNULL,
     )
