@@ -185,7 +185,7 @@ class DatabaseLeases:
         self._lasts = _bounds(sent, self._held)
 
     def append(self, first: int, logs: Logs, state: JournalState) -> Callable[[], bool]:
-        """Append to the journal; grant and end the leases of the trials of which this is told."""
+        """Append to the journal; grant and end the leases of the trials in these logs."""
         assert self._journal is not None
         granted, released = changed(logs, state)
         self._written |= {(number, token) for number, (token, _) in granted.items()}

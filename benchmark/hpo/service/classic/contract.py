@@ -135,8 +135,8 @@ def configuration(service: Service, name: str, number: int) -> list[dict[str, An
 def tell_checked(service: Service, body: dict[str, Any]) -> None:
     """End a trial by a result's body."""
     _refuse(checks.result(body))
-    told, value = body["trial_result"], body["result_value"]
-    tell(service, body["experiment_name"], body["trial_number"], told, value)
+    result, value = body["trial_result"], body["result_value"]
+    tell(service, body["experiment_name"], body["trial_number"], result, value)
 
 
 def tell(service: Service, name: str, number: int, result: str, value: float) -> None:

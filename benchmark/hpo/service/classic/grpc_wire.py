@@ -126,8 +126,8 @@ def _guarded(
             context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, too_many)
         right = None
         if tokens is not None:
-            told = {key.lower(): value for key, value in context.invocation_metadata() or ()}
-            header = told.get("authorization")
+            metadata = {key.lower(): value for key, value in context.invocation_metadata() or ()}
+            header = metadata.get("authorization")
             right = right_of(tokens, header if isinstance(header, str) else None)
             if right is None:
                 context.abort(grpc.StatusCode.UNAUTHENTICATED, "A token is needed.")

@@ -19,9 +19,9 @@ def bound(tunable: Any, name: str) -> float:
     return _number(tunable, name, pb.Int32Bounds, pb.DoubleBounds)
 
 
-def result(told: Any) -> float:
+def result(reply: Any) -> float:
     """The value of a trial's result."""
-    return _number(told, "value", pb.DoubleResult)
+    return _number(reply, "value", pb.DoubleResult)
 
 
 def optimum(value: float, **texts: str) -> Any:

@@ -1,4 +1,4 @@
-"""Experiments: trials that are asked under leases and told once, whatever the API.
+"""Experiments: trials that are asked under leases and ended once, whatever the API.
 
 `service.Service` holds the experiments of a server, `experiment.Experiment` is one of them: its
 suggestions, assignments, counts, changes and records are modules of their own. Nothing here knows

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from benchmark.hpo.service.core.assignment import stored
-from benchmark.hpo.service.core.endings import GIVEN, QUEUED, check, is_same, told_of
+from benchmark.hpo.service.core.endings import GIVEN, QUEUED, check, is_same, result_of
 from benchmark.hpo.service.core.errors import ConflictError, InvalidError
 from benchmark.hpo.space.search_space import identity
 
@@ -42,9 +42,9 @@ class Additions:
         self,
         entries: Sequence[tuple[Params, Ending]],
         key: str | None,
-        told: Callable[[int], None],
+        added: Callable[[int], None],
     ) -> list[int]:
-        """Results as trials that have ended; `told` is called with the number of each."""
+        """Results as trials that have ended; `added` is called with the number of each."""
         for place, (params, ending) in enumerate(entries):
             self._check(f"Result {place}", params)
             check(ending, self._directions)
@@ -54,7 +54,7 @@ class Additions:
             return self._is_at(trial, params) and is_same(trial, ending)
 
         made = [partial(self._ended, params, ending, key) for params, ending in entries]
-        return self._add(made, key, "appended", is_entry, told)
+        return self._add(made, key, "appended", is_entry, added)
 
     def enqueue(self, points: Sequence[Params], key: str | None) -> list[int]:
         """Points as trials that wait."""
@@ -125,20 +125,20 @@ class Additions:
     def _ended(self, params: Params, ending: Ending, key: str | None) -> FrozenTrial:
         import optuna
 
-        told = told_of(ending)
+        result = result_of(ending)
         states = optuna.trial.TrialState
         state = {"success": states.COMPLETE, "failure": states.FAIL, "prune": states.PRUNED}
-        attrs: dict[str, Any] = {GIVEN: {"appended": True}, **told.attrs}
+        attrs: dict[str, Any] = {GIVEN: {"appended": True}, **result.attrs}
         if key is not None:
             attrs[GIVEN]["key"] = key
-        if told.metrics:
-            attrs["metrics"] = told.metrics
+        if result.metrics:
+            attrs["metrics"] = result.metrics
         return optuna.trial.create_trial(
-            state=state[told.status],
-            values=list(told.values) if told.status == "success" else None,
+            state=state[result.status],
+            values=list(result.values) if result.status == "success" else None,
             params=dict(params),
             distributions={name: self._tunables[name].distribution() for name in params},
             user_attrs=attrs,
-            system_attrs={"constraints": list(told.constraints)} if told.constraints else {},
-            intermediate_values=dict(told.intermediate),
+            system_attrs={"constraints": list(result.constraints)} if result.constraints else {},
+            intermediate_values=dict(result.intermediate),
         )

@@ -229,7 +229,7 @@ class Assignment:
     def _reassigned(
         self, number: int, key: str | None, lease_s: float | None
     ) -> AssignedTrial | None:
-        """Give a trial out once more; None where it is told or not ours."""
+        """Give a trial out once more; None where it has ended or is not ours."""
         from benchmark.hpo.storages.trial_write import TrialWrite
 
         trial = stored(self._optimizer, number)

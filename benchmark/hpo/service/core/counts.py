@@ -1,4 +1,4 @@
-"""What an experiment has given out and been told: counts, running trials, clients' keys.
+"""What an experiment has assigned and what has ended: counts, running trials, clients' keys.
 
 One process that has the experiment alone counts what it does itself; several look into the storage
 that they share, and of it only at what is new.
@@ -148,7 +148,7 @@ class Tally:
             self._note(number, key)
 
     def ended(self, number: int, ending: Ending) -> None:
-        """A trial was told."""
+        """A trial has ended."""
         if not self._alone:
             return
         with self._turn:

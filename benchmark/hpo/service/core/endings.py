@@ -73,7 +73,7 @@ class Endings:
                 check(tell.ending, self._directions)
                 if tell.number in self._optimizer.deleted:
                     raise no_trial(tell.number, self._name)
-                checked[place] = tell.number, told_of(tell.ending), self._admission(tell)
+                checked[place] = tell.number, result_of(tell.ending), self._admission(tell)
             except Exception as error:
                 found[place] = self._judged(tell, error)
         written = self._optimizer.tell_all(list(checked.values()))
@@ -150,8 +150,8 @@ def kept_in(trial: FrozenTrial, name: str) -> dict[str, Any]:
     return found
 
 
-def told_of(ending: Ending) -> Told:
-    """As the optimizer is told; an infeasible point with values is a point that breaks a rule."""
+def result_of(ending: Ending) -> Told:
+    """The result for the optimizer; an infeasible point with values breaks a rule."""
     status, constraints = ending.status, ending.constraints
     kept: dict[str, Any] = {"status": status}
     if ending.cost is not None:
@@ -185,17 +185,17 @@ def status_of(trial: FrozenTrial) -> str:
 
 def is_same(trial: FrozenTrial, ending: Ending) -> bool:
     """Whether the trial ended just so, to the last value."""
-    told = told_of(ending)
-    kept = {"status": told.status} | kept_in(trial, ENDED)
-    wanted = {"status": told.status} | told.attrs.get(ENDED, {})
+    result = result_of(ending)
+    kept = {"status": result.status} | kept_in(trial, ENDED)
+    wanted = {"status": result.status} | result.attrs.get(ENDED, {})
     values = trial.values if trial.state.name == "COMPLETE" else None
-    reported = trial.intermediate_values
+    steps, reported = result.intermediate, trial.intermediate_values
     names = {"success": "COMPLETE", "failure": "FAIL", "prune": "PRUNED"}
     return (
-        trial.state.name == names[told.status]
-        and tuple(values or ()) == told.values
-        and tuple(trial.system_attrs.get("constraints") or ()) == told.constraints
-        and (trial.user_attrs.get("metrics") or {}) == told.metrics
-        and {s: reported.get(s) for s in kept.get(STEPS, told.intermediate)} == told.intermediate
+        trial.state.name == names[result.status]
+        and tuple(values or ()) == result.values
+        and tuple(trial.system_attrs.get("constraints") or ()) == result.constraints
+        and (trial.user_attrs.get("metrics") or {}) == result.metrics
+        and {s: reported.get(s) for s in kept.get(STEPS, steps)} == steps
         and all(kept.get(key) == wanted.get(key) for key in ("status", "cost", "message", STOPS))
     )

@@ -1,4 +1,4 @@
-"""One experiment: trials asked under a lease, told once, kept before they are answered.
+"""One experiment: trials asked under a lease, ended once, kept before they are answered.
 
     given = experiment.ask(key="worker-7/12")       # AssignedTrial(number, params, token, ...)
     experiment.tell(given[0].number, Ending("success", (0.5,)))
@@ -130,7 +130,7 @@ class Experiment:
         Raises:
             WouldWaitError: `at_once`, and no suggestion is ready; nothing is given.
             PausedError: a client has paused the experiment.
-            FinishedError: it was stopped, or its budget is used up and every trial told.
+            FinishedError: it was stopped, or its budget is used up and every trial has ended.
             BusyError: too many clients wait for its sampler.
         """
         wanted = Wanted(count, key, lease_s)
@@ -176,7 +176,7 @@ class Experiment:
         return wanted.given
 
     def tell(self, number: int, ending: Ending, lease: str | None = None) -> bool:
-        """End a trial; False where the same was told before.
+        """End a trial; False where it ended with the same result before.
 
         With the token of its lease a trial is ended only while no other client has it.
 
@@ -214,7 +214,7 @@ class Experiment:
         if self._failing and not self._failing % STREAK:
             name = self.terms.experiment
             _log.warning("The last %d trials of '%s' failed.", self._failing, name)
-        self._suggestions.told()
+        self._suggestions.mark_old()
 
     def heartbeat(self, number: int, token: str) -> float | None:
         """Begin the lease's time again; returns it in seconds.
@@ -258,7 +258,7 @@ class Experiment:
             ConflictError: other results were appended with the same key.
         """
         numbers = self._additions.append(entries, key, partial(self._on_told, self))
-        self._suggestions.told()
+        self._suggestions.mark_old()
         return numbers
 
     def enqueue(self, points: Sequence[Params], key: str | None = None) -> list[int]:
@@ -321,11 +321,11 @@ class Experiment:
             self._used_up = None
             self.optimizer.delete(number, check)
             self._tally.look(is_read=True)
-        self._suggestions.told()
+        self._suggestions.mark_old()
         self._on_told(self, number)
 
     def set_state(self, state: State) -> None:
-        """Pause, resume or stop; what is in clients' hands may still be told.
+        """Pause, resume or stop; clients may still end the trials that they run.
 
         Raises:
             ConflictError: it was stopped before, which is for good.

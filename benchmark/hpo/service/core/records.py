@@ -1,4 +1,4 @@
-"""The records of told trials, written behind the answers: what `studies` and `tune` read.
+"""The records of ended trials, written behind the answers: what `studies` and `tune` read.
 
 The optimizer's storage is what makes a result durable; its record follows within moments, and under
 load later: each record is two syncs of the disk, which the storage needs for its own. What a kill
@@ -46,7 +46,7 @@ class Recorder:
         self._behind: set[Experiment] = set()
         """Of its thread: the experiments of which records may be missing."""
 
-    def told(self, experiment: Experiment, number: int) -> None:
+    def ended(self, experiment: Experiment, number: int) -> None:
         """A trial has ended, or was deleted, and so is its record."""
         self.reached()
         if experiment.run is not None:
@@ -72,7 +72,7 @@ class Recorder:
             self._thread.submit(self._behind.discard, experiment)
 
     def flush(self, experiment: Experiment) -> None:
-        """Wait until all that was told so far is written, before the experiment is closed."""
+        """Wait until all that has ended so far is written, before the experiment is closed."""
         if experiment.run is None:
             return
         self._hurried.set()
@@ -89,9 +89,9 @@ class Recorder:
         self._thread.shutdown(wait=True)
 
     def _write_calmly(self, experiment: Experiment, number: int) -> None:
-        begun = time.perf_counter()
+        started = time.perf_counter()
         self._write_guarded(experiment, [number])
-        took = time.perf_counter() - begun
+        took = time.perf_counter() - started
         self._hurried.wait(min(_PAUSE * took, _LONGEST_PAUSE_S))
 
     def _try_all(self) -> None:
@@ -139,15 +139,15 @@ class Recorder:
         asked again before it has answered another call, or several times as long have passed as it
         took to fail.
         """
-        begun = monotonic()
-        if begun < self._away_until:
+        started = monotonic()
+        if started < self._away_until:
             return True
         try:
             with storage_faults():
                 return experiment.is_current()
         except StoreError:
             ended = monotonic()
-            self._away_until = ended + _AWAY * (ended - begun)
+            self._away_until = ended + _AWAY * (ended - started)
             return True
 
 
@@ -181,8 +181,8 @@ def _write(experiment: Experiment, numbers: list[int]) -> None:
 
 
 def record_of(experiment: Experiment, trial: FrozenTrial, params: dict[str, Any]) -> Record:
-    """A told trial as the record of its task."""
-    told = trial.user_attrs.get(ENDED) or {}
+    """An ended trial as the record of its task."""
+    ending = trial.user_attrs.get(ENDED) or {}
     status = {"COMPLETE": "success", "PRUNED": "prune"}.get(trial.state.name, "failure")
     values = list(trial.values or ()) if status == "success" else []
     labels = {
@@ -193,13 +193,13 @@ def record_of(experiment: Experiment, trial: FrozenTrial, params: dict[str, Any]
         "constraints": trial.system_attrs.get("constraints") or [],
         "intermediate": trial.intermediate_values,
     }
-    labels |= {key: told[key] for key in ("cost",) if key in told}
+    labels |= {key: ending[key] for key in ("cost",) if key in ending}
     directions = list(experiment.definition.directions)
     metrics = dict(trial.user_attrs.get("metrics") or {})
     metrics |= dict(zip(directions, values, strict=False))
-    message = told.get("message", "")
+    message = ending.get("message", "")
     if status == "failure":
-        message = message or f"The client told {told.get('status', 'failure')}."
+        message = message or f"The client told {ending.get('status', 'failure')}."
     seconds = trial.duration.total_seconds() if trial.duration is not None else None
     return Record(
         task=str(trial.number),

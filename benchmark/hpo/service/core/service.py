@@ -220,7 +220,7 @@ class Service:
             return study
 
     def open_counts(self) -> list[Counts]:
-        """Of the experiments in memory: what each has given out and been told."""
+        """Of the experiments in memory: what each has assigned and what has ended."""
         with self._guard:
             found = [one.experiment for one in self._held.values() if one.experiment is not None]
         return [experiment.counts() for experiment in found]
@@ -299,7 +299,7 @@ class Service:
     def _open(self, study: str) -> Experiment:
         opened = self._backend.open(study)
         try:
-            experiment = Experiment(opened, self._background, self._recorder.told)
+            experiment = Experiment(opened, self._background, self._recorder.ended)
         except BaseException:
             opened.close.close()
             raise

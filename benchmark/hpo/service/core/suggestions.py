@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 DEEPEST = 8
 _MOMENT_S = 0.02
-# What was told does not change what they propose.
+# Results do not change what they propose.
 _WITHOUT_HISTORY = ("random", "grid", "qmc")
 _log = logging.getLogger("benchmark.hpo.service")
 
@@ -83,7 +83,7 @@ class Suggestions:
         with self._sampling:
             self._optimizer.drop(proposal)
 
-    def told(self) -> None:
+    def mark_old(self) -> None:
         """A result came in: what is ready does not know it."""
         if self._learns:
             with self._state:
@@ -123,7 +123,7 @@ class Suggestions:
             while self._step():
                 pass
         except ExhaustedError:
-            pass  # Who asks next is told so.
+            pass  # The next ask raises it.
         except BenchmarkError as error:
             _log.warning("No suggestion ahead: %s", error)
         except Exception:

@@ -43,7 +43,7 @@ class Terms:
 
     `key` and `request` are the idempotency key of the founding and a hash of what it declared.
     `lease_s` is for how long a trial is its client's alone, unless the ask says otherwise; None:
-    until it is told. `max_time_s` counts from the first ask, `max_cost` what the tells said.
+    until it ends. `max_time_s` counts from the first ask, `max_cost` what the tells said.
     """
 
     experiment: str

@@ -74,7 +74,7 @@ def trial_view(
 ) -> dict[str, Any]:
     """A trial, whole; of many trials with the attributes of all, which are read once."""
     attributes = attributes or experiment.attributes()
-    told = trial.user_attrs.get(ENDED) or {}
+    ending = trial.user_attrs.get(ENDED) or {}
     done = trial.state.name == "COMPLETE"
     return {
         "number": trial.number,
@@ -84,8 +84,8 @@ def trial_view(
         "metrics": trial.user_attrs.get("metrics") or {},
         "constraints": trial.system_attrs.get("constraints") or [],
         "intermediate": {str(k): _finite(v) for k, v in trial.intermediate_values.items()},
-        "cost": told.get("cost"),
-        "message": told.get("message", ""),
+        "cost": ending.get("cost"),
+        "message": ending.get("message", ""),
         "attributes": attributes(trial.number),
         "appended": bool((trial.user_attrs.get(GIVEN) or {}).get("appended")),
         "seconds": trial.duration.total_seconds() if trial.duration is not None else None,

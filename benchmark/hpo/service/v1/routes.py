@@ -324,9 +324,9 @@ def routes(service: Service, threads: Threads, calls: AskTell) -> APIRouter:  # 
         first = await use(views.summary, name)
 
         async def stream() -> AsyncIterator[bytes]:
-            told, quiet = first, 0.0
-            yield _event(told)
-            while told["state"] not in ("finished", "stopped") and not service.ending.is_set():
+            last, quiet = first, 0.0
+            yield _event(last)
+            while last["state"] not in ("finished", "stopped") and not service.ending.is_set():
                 await asyncio.sleep(_LOOK_S)
                 try:
                     now = await use(views.summary, name)
@@ -334,9 +334,9 @@ def routes(service: Service, threads: Threads, calls: AskTell) -> APIRouter:  # 
                     yield b"event: deleted\ndata: {}\n\n"
                     return
                 quiet += _LOOK_S
-                if now != told:
-                    told, quiet = now, 0.0
-                    yield _event(told)
+                if now != last:
+                    last, quiet = now, 0.0
+                    yield _event(last)
                 elif quiet >= _SILENCE_S:
                     quiet = 0.0
                     yield b": still here\n\n"

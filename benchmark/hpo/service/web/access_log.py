@@ -3,7 +3,7 @@
     {"time": "…", "client": "10.0.0.7", "token": "5f0c2a91", "method": "POST",
      "path": "/v1/experiments/mine/ask", "status": 200, "ms": 3.1}
 
-`token` is the beginning of the token's SHA-256, so that who changed what can be told without the
+`token` is the beginning of the token's SHA-256, so that it shows who changed what without the
 token. Bodies, queries and headers are not logged. A file that is renamed or removed is opened
 again under its name, as logrotate expects.
 """

@@ -102,12 +102,12 @@ class Metered(Observer):
 def text(service: Service, requests: Requests) -> str:
     """The whole page; trials are those of the experiments that this server has open."""
     counts = service.open_counts()
-    asked, told = sum(one.asked for one in counts), sum(one.told for one in counts)
+    asked, ended = sum(one.asked for one in counts), sum(one.told for one in counts)
     gauges = (
         ("hpo_experiments_open", "Experiments that this server has in memory.", len(counts)),
         ("hpo_trials_asked", "Trials given out, of open experiments.", asked),
-        ("hpo_trials_told", "Trials that were told, of open experiments.", told),
-        ("hpo_trials_leased", "Trials in clients' hands, of open experiments.", asked - told),
+        ("hpo_trials_told", "Trials that were told, of open experiments.", ended),
+        ("hpo_trials_leased", "Trials in clients' hands, of open experiments.", asked - ended),
     )
     lines: list[str] = []
     for name, what, value in gauges:
