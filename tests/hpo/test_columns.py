@@ -37,7 +37,7 @@ def test_names_of_columns_are_kept_apart_and_come_back(folder_store: Store, tmp_
     old = Study.begin(folder_store, define(COLLIDING, tmp_path))
     point = {f"tunable.{name}": place / 2 for place, name in enumerate((*OWN, "a"))}
     row = point | {"p_95": 8.5, "direction.seconds": 1, "direction.message": 2, "a": 3}
-    assert import_rows(old, [row | {"metric.trial": 7, "metric.p_95": 6}]) == Imported(told=1)
+    assert import_rows(old, [row | {"metric.trial": 7, "metric.p_95": 6}]) == Imported(imported=1)
     (record,) = export.trial_records(old.run)
     assert record.labels["params"] == {
         name.removeprefix("tunable."): value for name, value in (point | {"p_95": 8.5}).items()
@@ -64,7 +64,7 @@ def test_names_of_columns_are_kept_apart_and_come_back(folder_store: Store, tmp_
     file = tmp_path / "table.csv"
     file.write_text(text)
     new = Study.begin(folder_store, define(COLLIDING | {"name": "new"}, tmp_path))
-    assert import_rows(new, read_rows(file, Mapping())) == Imported(told=1)
+    assert import_rows(new, read_rows(file, Mapping())) == Imported(imported=1)
     (copy,) = export.trial_records(new.run)
     assert copy.metrics == record.metrics
     assert copy.labels["params"] == record.labels["params"]
@@ -73,7 +73,7 @@ def test_names_of_columns_are_kept_apart_and_come_back(folder_store: Store, tmp_
 def test_a_plain_row_may_have_names_of_our_columns(folder_store: Store, tmp_path: Path) -> None:
     values = COLLIDING | {"directions": {"seconds": "minimize"}, "tunables": [tunable("state")]}
     study = Study.begin(folder_store, define(values, tmp_path))
-    assert import_rows(study, [{"state": 4, "seconds": 2.5}]) == Imported(told=1)
+    assert import_rows(study, [{"state": 4, "seconds": 2.5}]) == Imported(imported=1)
     (record,) = export.trial_records(study.run)
     assert (record.labels["params"], record.labels["values"]) == ({"state": 4.0}, [2.5])
 
@@ -87,7 +87,7 @@ def test_metrics_of_rows_have_the_names_that_expressions_know(
     values["tunables"] = [tunable("x")]
     study = Study.begin(folder_store, define(values, tmp_path))
     rows = [{"x": 1, "p(95)": 4}, {"x": 1, "p(95)": 40}]
-    assert import_rows(study, rows) == Imported(told=2)
+    assert import_rows(study, rows) == Imported(imported=2)
     first, second = export.trial_records(study.run)
     assert (first.labels["values"], first.labels["constraints"]) == ([8.0], [-6.0])
     assert export.state(second) == "infeasible"
@@ -96,7 +96,7 @@ def test_metrics_of_rows_have_the_names_that_expressions_know(
     values["objective"] = {"command": ["true"], "value": "x + y"}
     study = Study.begin(folder_store, define(values | {"name": "unclear"}, tmp_path))
     outcome = import_rows(study, [{"x": 1, "y": 1, "metric.x": 2}])
-    assert outcome.told == 0
+    assert outcome.imported == 0
     assert "'x' is 1.0 as a tunable and was measured as 2" in outcome.skipped[0][1]
 
 
@@ -104,7 +104,7 @@ def test_an_infeasible_row_is_another_row(folder_store: Store, tmp_path: Path) -
     values = COLLIDING | {"directions": {"value": "minimize"}, "tunables": [tunable("x")]}
     study = Study.begin(folder_store, define(values, tmp_path))
     row = {"x": 1, "value": 2}
-    assert import_rows(study, [row, row | {"feasible": False}]) == Imported(told=2)
+    assert import_rows(study, [row, row | {"feasible": False}]) == Imported(imported=2)
     assert import_rows(study, [row | {"feasible": True}]) == Imported(known=1)
     assert [export.state(one) for one in export.trial_records(study.run)] == [
         "success",
@@ -122,7 +122,7 @@ def test_an_infeasible_row_of_an_earlier_version_is_imported_once(
     digest = trial_import._digest
     with monkeypatch.context() as patch:
         patch.setattr(trial_import, "_digest", lambda told: digest(told[:3]))
-        assert import_rows(study, [row]) == Imported(told=1)
+        assert import_rows(study, [row]) == Imported(imported=1)
     assert import_rows(study, [row]) == Imported(known=1)
     assert export.trial_records(study.run)[0].labels["imported"] == digest(
         [{"x": 1.0}, {"value": 2.0}, "success"]
@@ -132,14 +132,14 @@ def test_an_infeasible_row_of_an_earlier_version_is_imported_once(
 def test_a_metric_called_like_a_prefixed_one(folder_store: Store, tmp_path: Path) -> None:
     values = COLLIDING | {"directions": {"value": "minimize"}, "tunables": [tunable("x")]}
     study = Study.begin(folder_store, define(values, tmp_path))
-    assert import_rows(study, [{"x": 1, "value": 2}]).told
+    assert import_rows(study, [{"x": 1, "value": 2}]).imported
     (record,) = export.trial_records(study.run)
     metrics = {**record.metrics, "x": 3.0, "metric.x": 4.0}
     text = export.table([replace(record, metrics=metrics)], study.definition)
     file = tmp_path / "table.csv"
     file.write_text(text)
     new = Study.begin(folder_store, define(values | {"name": "new"}, tmp_path))
-    assert import_rows(new, read_rows(file, Mapping())).told == 1
+    assert import_rows(new, read_rows(file, Mapping())).imported == 1
     assert export.trial_records(new.run)[0].metrics == metrics
 
 
@@ -149,7 +149,7 @@ def test_integers_of_a_frame_stay_integers(folder_store: Store, tmp_path: Path) 
     values["tunables"] = [tunable("x"), big | {"when": "x > 1"}]
     study = Study.begin(folder_store, define(values, tmp_path))
     rows = [{"x": 2, "big": 2**53 - 1, "value": 1}, {"x": 0, "value": 1}]
-    assert import_rows(study, rows) == Imported(told=2)
+    assert import_rows(study, rows) == Imported(imported=2)
     frame = Found("old", study.run, study.definition).frame()
     assert list(map(repr, frame["big"])) == [str(2**53 - 1), "None"]
 

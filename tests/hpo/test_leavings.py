@@ -80,7 +80,7 @@ def test_an_export_comes_back_by_import_into_a_changed_space(
         {"x": 0.75, "gc": "Z", "value": 2.0, "p99": 9},
         {"x": 0.5, "gc": "Z", "state": "pruned"},
     ]
-    assert import_rows(old, rows) == Imported(told=3)
+    assert import_rows(old, rows) == Imported(imported=3)
     files = export.write(old.run, old.definition, tmp_path / "out")
     assert {path.name for path in files} == {
         *("experiment-data.csv", "best.json", "best.env", "best.args"),
@@ -92,7 +92,7 @@ def test_an_export_comes_back_by_import_into_a_changed_space(
     narrower = {**X, "upper_bound": 0.6}
     new = begun(folder_store, tmp_path, narrower, HEAP, name="new")
     outcome = import_rows(new, read_rows(tmp_path / "out" / "experiment-data.csv", Mapping()))
-    assert (outcome.told, outcome.known) == (2, 0)
+    assert (outcome.imported, outcome.known) == (2, 0)
     ((row, why),) = outcome.skipped
     assert row == 2
     assert "0.75 for 'x'" in why
@@ -115,7 +115,7 @@ def test_choices_of_other_types_are_other_choices_in_an_export_and_its_import(
     command = {"command": ["true"]}
     old = begun(folder_store, tmp_path, ALIKE, name="old", objective=command)
     rows = [{"c": choice, "value": float(place)} for place, choice in enumerate(CHOICES)]
-    assert import_rows(old, rows) == Imported(told=9)
+    assert import_rows(old, rows) == Imported(imported=9)
     found = list(Found("old", old.run, old.definition).frame()["c"])
     assert repr(found) == repr(CHOICES)
     file = written(tmp_path, "rows.json", rows)
@@ -123,7 +123,7 @@ def test_choices_of_other_types_are_other_choices_in_an_export_and_its_import(
     table = written(tmp_path, "table.csv", text)
     for name, place in (("json", file), ("csv", table)):
         new = begun(folder_store, tmp_path, ALIKE, name=name, objective=command)
-        assert import_rows(new, read_rows(place, Mapping())) == Imported(told=9)
+        assert import_rows(new, read_rows(place, Mapping())) == Imported(imported=9)
         found = [record.labels["params"]["c"] for record in export.trial_records(new.run)]
         assert repr(found) == repr(CHOICES)
         assert repr([t.params["c"] for t in new.optimizer.trials()]) == repr(CHOICES)
@@ -133,7 +133,7 @@ def test_a_frame_has_the_types_of_the_records(folder_store: Store, tmp_path: Pat
     mode = {"name": "mode", "value_type": "categorical", "choices": ["0644", "12", "true", "NA"]}
     study = begun(folder_store, tmp_path, mode, HEAP, objective={"command": ["true"]})
     rows = [{"mode": mode, "heap": 64, "value": 1} for mode in ("0644", "12", "true", "NA")]
-    assert import_rows(study, rows).told == 4
+    assert import_rows(study, rows).imported == 4
     frame = Found("s", study.run, study.definition).frame()
     assert list(frame["mode"]) == ["0644", "12", "true", "NA"]
     assert frame["heap"].dtype == frame["trial"].dtype == "int64"
@@ -145,13 +145,13 @@ def test_a_json_text_is_no_number(folder_store: Store, tmp_path: Path, told: str
     row = f'[{{"x": {told}, "value": 1}}, {{"x": 0.5, "value": {told}}}]'
     study = begun(folder_store, tmp_path, X)
     outcome = import_rows(study, read_rows(written(tmp_path, "a.json", row), Mapping()))
-    assert (outcome.told, [number for number, _ in outcome.skipped]) == (0, [1, 2])
+    assert (outcome.imported, [number for number, _ in outcome.skipped]) == (0, [1, 2])
 
 
 def test_a_row_with_something_else_has_no_only_metric(folder_store: Store, tmp_path: Path) -> None:
     rows: list[dict[str, Any]] = [{"x": 0.5, "loss": None, "epoch": 3}, {"x": 0.5, "epoch": 3}]
     outcome = import_rows(begun(folder_store, tmp_path, X), rows)
-    assert (outcome.told, [number for number, _ in outcome.skipped]) == (1, [1])
+    assert (outcome.imported, [number for number, _ in outcome.skipped]) == (1, [1])
 
 
 def test_what_an_export_has_twice_has_two_names(folder_store: Store, tmp_path: Path) -> None:
@@ -172,7 +172,7 @@ def test_a_row_is_imported_once_and_survives_a_lost_journal(
 ) -> None:
     study = begun(folder_store, tmp_path, X)
     rows = [{"x": 0.25, "value": 3}, {"x": 0.25, "value": 3.5}]
-    assert import_rows(study, rows).told == 2
+    assert import_rows(study, rows).imported == 2
     assert import_rows(study, rows) == Imported(known=2)
     (tmp_path / "store" / "studies" / "s" / "optuna.journal").unlink()
     again = Study.open(folder_store, "s")
@@ -194,7 +194,7 @@ def test_json_of_any_shape_by_paths(folder_store: Store, tmp_path: Path) -> None
     objective = {"command": ["true"], "value": "10 * rt", "constraints": ["rt <= 3"]}
     study = begun(folder_store, tmp_path, HEAP, GC, objective=objective)
     outcome = import_rows(study, read_rows(file, Mapping("runs", paths)))
-    assert outcome.told == 1
+    assert outcome.imported == 1
     assert [row for row, _ in outcome.skipped] == [2, 3]
     (record,) = export.trial_records(study.run)
     assert record.labels["values"] == [40.0]
@@ -212,7 +212,7 @@ def test_rows_are_judged_in_declared_units(folder_store: Store, tmp_path: Path) 
     }
     study = begun(folder_store, tmp_path, heap, objective=objective)
     rows = [{"heap": 2048, "p99": 500, "budget": 1}, {"heap": 512, "p99": 150, "budget": 1}]
-    assert import_rows(study, rows) == Imported(told=2)
+    assert import_rows(study, rows) == Imported(imported=2)
     first, second = export.trial_records(study.run)
     assert first.labels["values"] == [1.5]
     assert [value > 0 for value in first.labels["constraints"]] == [False, True, True]
@@ -232,7 +232,7 @@ def test_an_infeasible_trial_of_a_python_study_stays_infeasible(
     rows = [*read_rows(written(tmp_path, "a.csv", text), Mapping()), {**kept.metrics, "x": 0.1}]
     rows += [{"x": 0.2, "value": 0, "feasible": told} for told in (False, "no")]
     outcome = import_rows(new, rows)
-    assert (outcome.told, [number for number, _ in outcome.skipped]) == (4, [5])
+    assert (outcome.imported, [number for number, _ in outcome.skipped]) == (4, [5])
     assert "'no'; write true or false" in outcome.skipped[0][1]
     states = [export.state(record) for record in export.trial_records(new.run)]
     assert states == ["infeasible", "success", "success", "infeasible"]

@@ -128,7 +128,7 @@ def test_an_infeasible_default_is_named_beside_the_gain(
     }
     begun = Study.begin(folder_store, define(values, tmp_path))
     found = [{"heap": 1024, "time": 10, "p99": p99}, {"heap": 512, "time": 5, "p99": 20}]
-    assert import_rows(begun, found).told == 2
+    assert import_rows(begun, found).imported == 2
     page = write_report(begun.run, begun.definition, tmp_path / "report").read_text()
     assert ("violates a constraint" in page) == (p99 == 300)
     assert "  heap = 512 Mi" in lines(begun.run, begun.definition)

@@ -100,7 +100,7 @@ def test_imported_trials_show_nothing_of_this_system(folder_store: Store, tmp_pa
     default = {"x": 50, "memory": 512, "c": "a"}
     rows = [{**default, "value": 7}, {**default, "x": 99, "value": 1}, {**default, "x": 1}]
     rows[2]["state"] = "failure"
-    assert import_rows(study, rows).told == 3
+    assert import_rows(study, rows).imported == 3
     first = ended(study, bowl)
     assert (first.labels["params"], first.labels.get("safe_limit")) == (default, None)
     second = ended(study, bowl)

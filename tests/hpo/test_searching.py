@@ -46,7 +46,7 @@ def test_imported_trials_take_no_layer_s_turn(folder_store: Store, tmp_path: Pat
     definition = define(declared(trials=4, tune_layers="one_by_one", layer_trials=2), tmp_path)
     study = Study.begin(folder_store, definition)
     rows = [{"a": 9, "b": b, "value": 90 + n} for n, b in enumerate((0, 1, 2))]
-    assert import_rows(study, rows).told == 3
+    assert import_rows(study, rows).imported == 3
     points = told(study, lambda p: p["a"] + p["b"])
     assert [point["layer"] for point in points] == [None, "os", "jvm", "jvm"]
 

@@ -85,7 +85,7 @@ def test_every_reader_leaves_it_out(study: Study, command: Callable[..., Any]) -
     assert again.optimizer.study.best_trial.number == 1
     assert [one.number for one in again.optimizer.trials()] == [1, 2, 3]
     assert again.optimizer.study.trials[0].params == {}
-    assert again.progress.told == 2
+    assert again.progress.own_trials == 2
     assert again.left == 2
     assert [task.key for task in again.ask(5)] == ["4", "5"]
 

@@ -186,14 +186,14 @@ def _import(options: argparse.Namespace) -> int:
         notice(f"warning: {said}")
     if len(outcome.reasons) > 10:
         notice("warning: rows are skipped for other reasons, too; --json has all.")
-    found = {"study": name, "imported": outcome.told, "known": outcome.known}
+    found = {"study": name, "imported": outcome.imported, "known": outcome.known}
     found["skipped"] = [{"row": number, "why": why} for number, why in outcome.skipped]
     line = (
-        f"{name}: {outcome.told} of {len(rows)} rows imported, {outcome.known} known before, "
+        f"{name}: {outcome.imported} of {len(rows)} rows imported, {outcome.known} known before, "
         f"{len(outcome.skipped)} skipped"
     )
     report(options, found, [line])
-    return 0 if outcome.told or outcome.known else 1
+    return 0 if outcome.imported or outcome.known else 1
 
 
 def _migrate(options: argparse.Namespace) -> int:

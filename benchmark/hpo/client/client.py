@@ -108,8 +108,8 @@ class Client:
 
         headers = self._headers | ({"idempotency-key": key} if key else {})
         data = None if body is None else json.dumps(body).encode()
-        begun = time.monotonic()
-        ends = begun + self._patience_s
+        started = time.monotonic()
+        ends = started + self._patience_s
         repeated = reported = False
         while True:
             try:
@@ -130,7 +130,7 @@ class Client:
                     raise refused
                 said = f"The HPO service at {self._url} answers {answer.status}: {refused}"
             repeated = True
-            if not reported and time.monotonic() - begun >= _REPORTED_S:
+            if not reported and time.monotonic() - started >= _REPORTED_S:
                 reported = True
                 _log.warning("%s Trying again for up to %g s.", _ended(said), self._patience_s)
             time.sleep(_PAUSE_S)
@@ -174,7 +174,7 @@ class Trial:
             error.add_note(f"Trial {self.number} could not be ended: {fault}")
 
     def tell(self, *values: float, status: str = "success", **more: Any) -> bool:
-        """End it; False where the same was told before. `more`: metrics, cost, message, …"""
+        """End it; False where the same was reported before. `more`: metrics, cost, message, …"""
         body = {"status": status, "values": list(values), **more}
         found = self.experiment.post(f"/trials/{self.number}/tell", body, key=_key())
         self.is_ended = True
@@ -241,7 +241,7 @@ class Experiment:
     def trial(self, lease_s: float | None = None) -> Trial:
         """The next trial, waited for while all are in work or it is paused.
 
-            with experiment.trial() as trial:       # told when the block ends, whatever happens
+            with experiment.trial() as trial:       # reported when the block ends, whatever happens
                 trial.tell(measure(trial.params))
 
         Raises:

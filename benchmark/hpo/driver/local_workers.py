@@ -32,7 +32,7 @@ def tune_by_workers(
 ) -> Tuned:
     """Run the study by workers, each `trials_per_task` trials long; an ended one is followed up.
 
-    None is while the study is paused, and no more when it is told to stop; what was said before is
+    None is while the study is paused, and no more when it is asked to stop; what was said before is
     taken back, as by every driver.
     """
     tuned = Tuned()

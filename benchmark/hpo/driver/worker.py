@@ -84,7 +84,7 @@ def work(
 ) -> list[Record]:
     """Run trials until there are none, or `most` were run; returns those left without a result.
 
-    While the study is paused it waits; when it is told to stop it ends.
+    While the study is paused it waits; when it is asked to stop it ends.
     """
     listener = control.Listener(study.run)
     left: list[Record] = []

@@ -114,9 +114,9 @@ def _range(name: str, entry: Any) -> dict[str, Any]:
         return {"value_type": "categorical", "choices": list(entry.choices)}
     if isinstance(entry, (known.IntDistribution, known.FloatDistribution)):
         kind = "integer" if isinstance(entry, known.IntDistribution) else "double"
-        told = {"value_type": kind, "lower_bound": entry.low, "upper_bound": entry.high}
+        tunable = {"value_type": kind, "lower_bound": entry.low, "upper_bound": entry.high}
         stepped = entry.step is not None and not entry.log and (kind == "double" or entry.step != 1)
-        return told | {"log": entry.log} | ({"step": entry.step} if stepped else {})
+        return tunable | {"log": entry.log} | ({"step": entry.step} if stepped else {})
     if isinstance(entry, dict):
         return entry
     raise StudyError(f"The tunable '{name}' is {entry!r}; give a distribution of Optuna's.")

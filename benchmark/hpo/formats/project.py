@@ -65,16 +65,16 @@ def read_project(folder: Path, store: Store, changes: Mapping[str, Any]) -> Proj
     Raises:
         StudyError: a file is missing, or says every fault in it.
     """
-    told, faults = read_document(folder / CONFIG), list[str]()
-    given = {key: value for key, value in told.items() if value is not None}
+    document, faults = read_document(folder / CONFIG), list[str]()
+    given = {key: value for key, value in document.items() if value is not None}
     names = written_names({key: given[key] for key in given if key in _RENAMED}, _RENAMED, faults)
     values = {ours: given[key] for key, ours in _RENAMED.items() if key in given}
     if not {"direction", "directions"} & values.keys():
         values["direction"] = "minimize"
-    environment = told.get("environment") or {}
+    environment = document.get("environment") or {}
     if not isinstance(environment, dict) or any(map(environment.get, ("packages", "python"))):
         values["environment"] = environment
-    file = folder / str(told.get("objective_function_file") or OBJECTIVE)
+    file = folder / str(document.get("objective_function_file") or OBJECTIVE)
     if values.get("max_parallelism") and not values.get("trials_per_task"):
         # Without tasks of so many trials it is only how many run side by side.
         values["parallel"] = values.pop("max_parallelism")
@@ -88,13 +88,13 @@ def read_project(folder: Path, store: Store, changes: Mapping[str, Any]) -> Proj
     values.setdefault("name", next_name(folder, store))
     place = str(folder / CONFIG)
     definition = define(values, folder.absolute(), place, faults=faults, names=names)
-    return Project(definition, tuple(_ignored(told)))
+    return Project(definition, tuple(_ignored(document)))
 
 
-def _ignored(told: Mapping[str, Any]) -> Iterator[str]:
+def _ignored(document: Mapping[str, Any]) -> Iterator[str]:
     """The keys without a meaning here, with the one that was meant if it is similar."""
     known = (*_RENAMED, "environment", "objective_function_file")
-    for key in told:
+    for key in document:
         if key not in known:
             near = nearest(key, known, 0.7)
             yield key if near is None else f"{key} (did you mean '{near}'?)"

@@ -50,23 +50,25 @@ KEYS = (
 
 def directions_of(values: Mapping[str, Any], faults: list[str]) -> dict[str, Direction]:
     """The directions by the name of their value; one alone is called `value`."""
-    told = values.get("direction", values.get("directions"))
-    if told is None:
+    declared = values.get("direction", values.get("directions"))
+    if declared is None:
         faults.append("The study has no 'direction'; write minimize or maximize.")
         return {}
-    if isinstance(told, list):
-        told = {f"value_{n}": direction for n, direction in enumerate(told)}
-    if isinstance(told, str):
-        told = {"value": told}
-    if not isinstance(told, dict) or not told:
-        faults.append(f"'direction' is {told!r}; write minimize or maximize, or one for each name.")
+    if isinstance(declared, list):
+        declared = {f"value_{n}": direction for n, direction in enumerate(declared)}
+    if isinstance(declared, str):
+        declared = {"value": declared}
+    if not isinstance(declared, dict) or not declared:
+        faults.append(
+            f"'direction' is {declared!r}; write minimize or maximize, or one for each name."
+        )
         return {}
     known = list(get_args(Direction))
-    for name, direction in told.items():
+    for name, direction in declared.items():
         if direction not in known:
             mend = meant(direction, known, "write one of")
             faults.append(f"'direction' of '{name}' is {direction!r}; {mend}")
-    return told if all(direction in known for direction in told.values()) else {}
+    return declared if all(direction in known for direction in declared.values()) else {}
 
 
 def read_objective(
@@ -120,10 +122,10 @@ def read_objective(
         warmups=_count(entry, "warmups", 0, faults),
         **_hooks(entry, faults),
         wait_ready=read_wait_ready(
-            entry.get("wait_ready"), lambda told, key: _argv(told, key, faults), faults
+            entry.get("wait_ready"), lambda settings, key: _argv(settings, key, faults), faults
         ),
         warm_up=read_warm_up(
-            entry.get("warm_up"), lambda told, key: _argv(told, key, faults), faults
+            entry.get("warm_up"), lambda settings, key: _argv(settings, key, faults), faults
         ),
         hook_s=read_seconds(entry, "hook_time", HOOK_S, faults, place="the objective"),
         hosts=hosts,
@@ -170,8 +172,8 @@ def _check_kind(entry: Mapping[str, Any], faults: list[str]) -> None:
         if kind == "benchmark"
         else []
     )
-    told = entry.get("metrics")
-    if kind == "python" and isinstance(told, dict) and set(told) == {"units"}:
+    metrics = entry.get("metrics")
+    if kind == "python" and isinstance(metrics, dict) and set(metrics) == {"units"}:
         idle.remove("metrics")  # its attributes are plain numbers
     for key in idle:
         if key in entry:
@@ -229,8 +231,8 @@ def _without_effect(entry: Mapping[str, Any], selected: Mapping[str, Selection])
     kind = next(kind for kind in KINDS if kind in entry)
     found = []
     for key in ("prune", "failure"):
-        told = entry.get(key)
-        rule = told if isinstance(told, dict) else {}
+        value = entry.get(key)
+        rule = value if isinstance(value, dict) else {}
         idle = [] if kind == "command" else ["codes", "patterns", "empty"]
         found += [
             f"'{key}: {name}' has no effect beside '{kind}'; write an 'expression'."
@@ -243,8 +245,8 @@ def _without_effect(entry: Mapping[str, Any], selected: Mapping[str, Selection])
         found.append(
             f"'hook_time' has no effect without a hook ({', '.join(HOOKS)}); leave it out."
         )
-    told = entry.get("metrics")
-    metrics = told if isinstance(told, dict) else {}
+    value = entry.get("metrics")
+    metrics = value if isinstance(value, dict) else {}
     by_column = any(one.column is not None for one in selected.values())
     for name in ("delimiter", "header", "row", "columns"):
         if name in metrics and metrics.get("csv") is None:
@@ -334,14 +336,16 @@ def _list(entry: Any, kind: type, key: str, faults: list[str]) -> list[Any]:
 
 def _repeats(entry: Mapping[str, Any], faults: list[str]) -> dict[str, Any]:
     """`repeats: 3`, or `{within: 5%, least: 3, most: 10}`."""
-    told = entry.get("repeats")
-    if not isinstance(told, dict):
+    repeats = entry.get("repeats")
+    if not isinstance(repeats, dict):
         return {"repeats": _count(entry, "repeats", 1, faults)}
-    check_keys(told, ("within", "least", "most"), "'repeats'", faults)
-    within = share(told.get("within"))
-    least = told.get("least", _LEAST)
+    check_keys(repeats, ("within", "least", "most"), "'repeats'", faults)
+    within = share(repeats.get("within"))
+    least = repeats.get("least", _LEAST)
     if within is None or type(least) is not int or least < 2:
-        faults.append(f"'repeats' is {told!r}; write such as {{within: 5%, least: 3, most: 10}}.")
+        faults.append(
+            f"'repeats' is {repeats!r}; write such as {{within: 5%, least: 3, most: 10}}."
+        )
         return {}
     beside = [key for key in STAGES if key in entry]
     if beside:
@@ -349,7 +353,7 @@ def _repeats(entry: Mapping[str, Any], faults: list[str]) -> dict[str, Any]:
             f"'repeats' has 'within' beside '{beside[0]}', whose runs share one sandbox and are "
             "read afterwards; write a number of repeats."
         )
-    most = _count({"repeats": told.get("most", _MOST)}, "repeats", least, faults)
+    most = _count({"repeats": repeats.get("most", _MOST)}, "repeats", least, faults)
     return {"repeats": most, "least": least, "within": within}
 
 

@@ -171,14 +171,14 @@ class _Matcher:
     ) -> dict[str, Any]:
         assert process.stdin is not None
         assert process.stdout is not None
-        begun = _computed_s(process.pid)
+        start_s = _computed_s(process.pid)
         process.stdin.write(json.dumps(request).encode() + b"\n")
         process.stdin.flush()
         ends = time.monotonic() + _HANGS_S
         line = b""
         while not line.endswith(b"\n"):
             if not select.select([process.stdout], [], [], _LOOK_S)[0]:
-                if _computed_s(process.pid) - begun >= budget_s or time.monotonic() >= ends:
+                if _computed_s(process.pid) - start_s >= budget_s or time.monotonic() >= ends:
                     raise TimeoutError
                 continue
             part = os.read(process.stdout.fileno(), 1 << 16)

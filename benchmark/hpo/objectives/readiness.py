@@ -48,8 +48,8 @@ class WaitReady:
         return (self.address, *self.command)
 
     def request(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        """What the worker in the sandbox is told, beside the command; `fault` is why an address
-        cannot be asked.
+        """The settings for the worker in the sandbox, without the command; `fault` is why an
+        address cannot be asked.
         """
         address = filled(self.address, params)
         shown = address or f"'{' '.join(self.command)}'"

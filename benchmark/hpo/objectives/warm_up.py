@@ -45,7 +45,7 @@ class WarmUp:
     pattern: str | None = None
 
     def request(self, params: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ARG002
-        """What the worker in the sandbox is told, beside the command."""
+        """The settings for the worker in the sandbox, without the command."""
         return {
             "time_s": self.time_s,
             "window": self.window,

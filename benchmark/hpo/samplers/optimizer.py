@@ -128,7 +128,7 @@ class Optimizer:
         return storage.get_all_trials(self.study_id, deepcopy=False)
 
     def running(self) -> list[Asked]:
-        """The trials that were asked but not told, such as after a killed driver."""
+        """The trials that were asked but have not ended, such as after a killed driver."""
         self._learn()
         trials = self.by_number()
         return [Asked(number, self.params_of(trials[number])) for number in sorted(self._open)]
@@ -216,12 +216,12 @@ class Optimizer:
                     self._open.add(number)
         return [Asked(n, one.params) for n, (one, _) in zip(numbers, proposals, strict=True)]
 
-    def tell(self, number: int, told: Told, admit: Admit | None = None) -> bool:
+    def tell(self, number: int, outcome: Told, admit: Admit | None = None) -> bool:
         """End a trial in one write; False if it had ended before, and nothing changes.
 
         `admit` is called with the trial before the write, and may raise to prevent it.
         """
-        (first,) = self.tell_all([(number, told, admit)])
+        (first,) = self.tell_all([(number, outcome, admit)])
         if isinstance(first, BaseException):
             raise first
         return first
@@ -234,9 +234,9 @@ class Optimizer:
 
         found: list[bool | BaseException] = [False] * len(tells)
         writes = {}
-        for place, (number, told, admit) in enumerate(tells):
+        for place, (number, outcome, admit) in enumerate(tells):
             try:
-                writes[place] = self._id_of(number), ending_of(told), admit
+                writes[place] = self._id_of(number), ending_of(outcome), admit
             except Exception as error:
                 found[place] = error
         written = write_trials(self.storage, list(writes.values()))

@@ -76,7 +76,7 @@ class Proposal:
         )
 
 
-def ending_of(told: Told) -> TrialWrite:
+def ending_of(outcome: Told) -> TrialWrite:
     """What is written to a trial that ends so."""
     from optuna.trial import TrialState
 
@@ -85,9 +85,9 @@ def ending_of(told: Told) -> TrialWrite:
 
     ends = {"success": TrialState.COMPLETE, "failure": TrialState.FAIL, "prune": TrialState.PRUNED}
     return TrialWrite(
-        state=ends[told.status],
-        values=told.values if told.status == "success" else None,
-        intermediate=told.intermediate,
-        user_attrs=told.attrs | ({"metrics": told.metrics} if told.metrics else {}),
-        system_attrs={CONSTRAINTS: list(told.constraints)} if told.constraints else {},
+        state=ends[outcome.status],
+        values=outcome.values if outcome.status == "success" else None,
+        intermediate=outcome.intermediate,
+        user_attrs=outcome.attrs | ({"metrics": outcome.metrics} if outcome.metrics else {}),
+        system_attrs={CONSTRAINTS: list(outcome.constraints)} if outcome.constraints else {},
     )

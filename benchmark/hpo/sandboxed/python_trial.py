@@ -175,12 +175,12 @@ def _study(request: dict[str, Any], notes: Path) -> Any:
     from_json = optuna.distributions.json_to_distribution
     past = {trial["number"]: trial for trial in request["history"]}
     place = storage.get_study_id_from_name(request["study"])
-    untold = optuna.trial.create_trial(state=states.FAIL)
+    placeholder = optuna.trial.create_trial(state=states.FAIL)
     for number in range(request["number"]):
         ended = past.get(number)
         if ended is None:
             # Straight into the storage: a trial's number is how many there were before it.
-            storage.create_new_trial(place, template_trial=untold)
+            storage.create_new_trial(place, template_trial=placeholder)
             continue
         attrs = dict(ended["system_attrs"])
         if ended["constraints"]:

@@ -145,7 +145,7 @@ def without_effect(space: Space, entries: Sequence[Any]) -> Iterator[str]:
 
 
 def _is_sensible(tunable: Tunable, sign: str, value: Any) -> bool:
-    """Whether a tunable may be compared with a value; `!=` is told as `==`.
+    """Whether a tunable may be compared with a value; `!=` is checked as `==`.
 
     An inequality that holds for none of its values, or for all, is no fault: studies of different
     ranges share rules.

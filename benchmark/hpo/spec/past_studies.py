@@ -31,23 +31,23 @@ def read_warm_start(
         return ()
     found = []
     for one in entry if isinstance(entry, list) else [entry]:
-        told = {"study": one} if isinstance(one, str) else one
-        told = told if isinstance(told, dict) else {}
-        names = told.get("names", {})
-        if not isinstance(told.get("study"), str) or not _are_texts(names):
+        declared = {"study": one} if isinstance(one, str) else one
+        declared = declared if isinstance(declared, dict) else {}
+        names = declared.get("names", {})
+        if not isinstance(declared.get("study"), str) or not _are_texts(names):
             faults.append(
                 f"'warm_start' has {one!r}; write names of studies of this store, or {{study: NAME,"
                 " names: {ours: theirs}}."
             )
             continue
-        check_keys(told, ("study", "names"), "'warm_start'", faults)
+        check_keys(declared, ("study", "names"), "'warm_start'", faults)
         for name in names if space else ():
             if space is not None and name not in space.names:
                 faults.append(
                     f"'warm_start' has the name {name!r}, which is not a tunable; "
                     f"{meant(name, space.names)}"
                 )
-        found.append(PastStudy(told["study"], dict(names)))
+        found.append(PastStudy(declared["study"], dict(names)))
     if directions > 1 or (space is not None and not space.tunables):
         faults.append("'warm_start' needs declared tunables and one direction; leave it out.")
     return tuple(found)

@@ -198,7 +198,7 @@ class Progress:
 
     directions: Mapping[str, Direction]
     cost: float = 0.0
-    told: int = 0
+    own_trials: int = 0
     improved: int = 0
     best: Params | None = None
     streak: int = 0
@@ -227,11 +227,11 @@ class Progress:
             self.feasible.append(record)
             is_better = self._look(tuple(record.labels["values"]), record.labels.get("params"))
             if is_better and is_own:
-                self.improved = self.told
+                self.improved = self.own_trials
 
     def _count(self, record: Record) -> None:
         """Add what a trial of this study itself has taken."""
-        self.told += 1
+        self.own_trials += 1
         self.cost += record.labels.get("cost") or 0.0
         self.message = record.message
         self.streak = self.streak + 1 if measured_nothing(record) else 0
@@ -239,24 +239,24 @@ class Progress:
         self._failed_with = record.message.rstrip(".") if self.streak else self._failed_with
         self.warning = self._streak_warning() or self._share_warning()
         if self.warning:
-            self._quiet_until = 2 * self.told
+            self._quiet_until = 2 * self.own_trials
         if record.begun and record.ended:
             times = (datetime.fromisoformat(text) for text in (record.begun, record.ended))
-            begun, ended = (moment.timestamp() for moment in times)
-            self._was_busy(begun, max(begun, ended))
+            start, end = (moment.timestamp() for moment in times)
+            self._was_busy(start, max(start, end))
 
-    def _was_busy(self, begun: float, ended: float) -> None:
+    def _was_busy(self, start: float, end: float) -> None:
         """Add to `busy_s`, the seconds in which one trial at least was running.
 
         The spans are disjoint and in order, so that a trial costs as much after thousands.
         """
-        first = bisect.bisect_left(self._spans, begun, key=lambda span: span[1])
-        last = bisect.bisect_right(self._spans, ended, key=lambda span: span[0])
+        first = bisect.bisect_left(self._spans, start, key=lambda span: span[1])
+        last = bisect.bisect_right(self._spans, end, key=lambda span: span[0])
         for other in self._spans[first:last]:
-            begun, ended = min(begun, other[0]), max(ended, other[1])
+            start, end = min(start, other[0]), max(end, other[1])
             self.busy_s -= other[1] - other[0]
-        self._spans[first:last] = [(begun, ended)]
-        self.busy_s += ended - begun
+        self._spans[first:last] = [(start, end)]
+        self.busy_s += end - start
 
     def _streak_warning(self) -> str | None:
         """A long streak of failures in a sentence, as often as it has doubled."""
@@ -272,7 +272,7 @@ class Progress:
         """That half of the latest trials failed with successes between, at doubled distances."""
         count, failed = len(self._recent), sum(self._recent)
         is_often = count >= STREAK and 2 * failed >= count and self.streak < STREAK // 2
-        if not is_often or self.told < self._quiet_until:
+        if not is_often or self.own_trials < self._quiet_until:
             return None
         return (
             f"{failed} of the last {count} trials failed, one with: {self._failed_with}. Others "
@@ -293,7 +293,7 @@ class Progress:
             )
         if stop.target is not None and self._reaches(stop.target):
             return f"The target of {plain_number(stop.target)} is reached."
-        without = self.told - self.improved
+        without = self.own_trials - self.improved
         if stop.no_improvement is not None and without >= stop.no_improvement:
             return f"The last {without} trials brought no improvement."
         return None

@@ -317,18 +317,18 @@ def own_form(values: dict[str, Any], changes: Mapping[str, Any] | None = None) -
     values = _inner(values) | dict(changes or {})
     if not _is_classic(values):
         return values
-    told = {_CLASSIC.get(key, key): value for key, value in values.items()}
-    told.setdefault("algorithm", CLASSIC_DEFAULT)
-    told.setdefault("name", values.get("application_name"))
-    expression = told.pop("objective_function", None)
+    renamed = {_CLASSIC.get(key, key): value for key, value in values.items()}
+    renamed.setdefault("algorithm", CLASSIC_DEFAULT)
+    renamed.setdefault("name", values.get("application_name"))
+    expression = renamed.pop("objective_function", None)
     for key in _IGNORED:
-        told.pop(key, None)
+        renamed.pop(key, None)
     if isinstance(expression, dict):
         expression = expression.get("expression")
-    objective = told.get("objective")
+    objective = renamed.get("objective")
     if isinstance(objective, dict) and expression:
-        told["objective"] = {"value": expression} | objective
-    return told
+        renamed["objective"] = {"value": expression} | objective
+    return renamed
 
 
 def _inner(values: dict[str, Any]) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """Where the files of a study came from, and which of them are not what they were.
 
 A study keeps the files that it was started with, and every trial gets those. Who has edited one
-since, and goes on with the study by its name, is told that the edit does not count. A file that a
-command names by an absolute path is not kept: a change of it does count, and that is told as well.
+since, and goes on with the study by its name, is warned that the edit does not count. A file that a
+command names by an absolute path is not kept: a change of it does count, and is reported as well.
 """
 
 from __future__ import annotations

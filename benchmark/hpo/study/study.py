@@ -1,11 +1,11 @@
-"""A study in its store: asked, dispatched as tasks, told from their records.
+"""A study in its store: trials are asked for, dispatched as tasks, and ended from their records.
 
     study = Study.begin(store, definition)
     for task in study.ask(2):
         ...                                  # any dispatcher
     study.tell(record)
 
-The record is the truth. A trial is told from it, once, however often it is tried; a trial that was
+The record is the truth. A trial is ended from it, once, however often it is tried; a trial that was
 asked and has no record is run again under its own number.
 """
 
@@ -291,7 +291,7 @@ class Study(ShownStudy):
             return False
         labels = record.labels
         number = int(record.task)
-        told = Told(
+        outcome = Told(
             status=_STATUS.get(record.status, "failure"),
             values=tuple(labels.get("values") or ()),
             constraints=tuple(labels.get("constraints") or ()),
@@ -301,7 +301,7 @@ class Study(ShownStudy):
         )
         if isinstance(self.optimizer, OpenOptimizer):
             self.optimizer.suggested(number, labels)
-        self.optimizer.tell(number, told)
+        self.optimizer.tell(number, outcome)
         self.drive_stop.add(record)
         if not self._has_past:
             self._look_back()

@@ -1,4 +1,4 @@
-"""Trials that were measured elsewhere, told to a study without being asked.
+"""Trials that were measured elsewhere, added to a study without being asked.
 
     mapping = Mapping(rows="results[]", paths={"cpu": "config.cpu", "value": "p99"})
     outcome = import_rows(study, read_rows("export.json", mapping))
@@ -76,9 +76,9 @@ class Mapping:
 
 @dataclass
 class Imported:
-    """What became of the rows: how many were told, were known already, or were skipped and why."""
+    """How many rows were imported, how many were known before, and which were skipped and why."""
 
-    told: int = 0
+    imported: int = 0
     known: int = 0
     skipped: list[tuple[int, str]] = field(default_factory=list)
 
@@ -148,7 +148,7 @@ def import_rows(study: Study, rows: list[dict[str, Any]]) -> Imported:
         task = study.adopt(params, fact.digest)
         attempt = results.begin(study.run, task)
         study.tell(results.settle(study.run, attempt, fact.record(task)))
-        outcome.told += 1
+        outcome.imported += 1
     return outcome
 
 
@@ -205,9 +205,9 @@ class _Facts:
             flags = [] if _is_feasible(cells.own) else [False]
             if flags and all(value <= 0 for value in self._constraints):
                 self._constraints.append(1.0)  # set by a Python objective, by an unknown amount
-        told = [params, cells.digested, self._state]
-        self.digest = _digest([*told, *flags])
-        self.earlier_digest = _digest(told) if flags else None
+        content = [params, cells.digested, self._state]
+        self.digest = _digest([*content, *flags])
+        self.earlier_digest = _digest(content) if flags else None
         """An infeasible row's in earlier versions, which a feasible row has today."""
 
     def record(self, task: Task) -> Record:
@@ -227,10 +227,10 @@ class _Facts:
         units = with_short_names(units, self._metrics)
         try:
             for name in self._definition.directions:
-                told = self._metrics.get(name)
-                if told is None:
-                    told = value_of(self._definition, name, names, self._others, units)
-                self._values.append(told)
+                value = self._metrics.get(name)
+                if value is None:
+                    value = value_of(self._definition, name, names, self._others, units)
+                self._values.append(value)
             rules = self._definition.objective.constraints
             self._constraints = [rule.number(names, units) for rule in rules]
         except ExpressionError as error:
@@ -238,18 +238,18 @@ class _Facts:
             raise _RowError(said.rstrip(".")) from None
 
 
-def _digest(told: list[Any]) -> str:
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+def _digest(content: list[Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _is_feasible(own: dict[str, Any]) -> bool:
     """What a row has as `feasible`; true without it."""
-    told = own.get(FEASIBLE)
-    if told is None or told == "":
+    flag = own.get(FEASIBLE)
+    if flag is None or flag == "":
         return True
-    found = _FLAGS.get(str(told).lower())
+    found = _FLAGS.get(str(flag).lower())
     if found is None:
-        raise _RowError(f"its '{FEASIBLE}' is {told!r}; write true or false")
+        raise _RowError(f"its '{FEASIBLE}' is {flag!r}; write true or false")
     return found
 
 
@@ -258,18 +258,18 @@ def _params(definition: StudyDefinition, cells: dict[str, Any]) -> Params:
     space = definition.space
 
     def value_in(tunable: Tunable) -> Value:
-        told = cells.get(tunable.name)
+        value = cells.get(tunable.name)
         if tunable.name in cells and tunable.kind == "categorical":
-            found = _choices(tunable, told)
+            found = _choices(tunable, value)
             if len(found) == 1:
                 return found[0]
             if found:
-                raise _RowError(f"'{tunable.name}' is {told!r}, as {len(found)} choices are")
-        if told is None or told == "":
+                raise _RowError(f"'{tunable.name}' is {value!r}, as {len(found)} choices are")
+        if value is None or value == "":
             if not tunable.has_default:
                 raise _RowError(f"it has no '{tunable.name}', which has no default either")
             return tunable.default
-        return _typed(tunable, told)
+        return _typed(tunable, value)
 
     params = space.build(value_in)
     fault = space.fault(params)
@@ -278,29 +278,29 @@ def _params(definition: StudyDefinition, cells: dict[str, Any]) -> Params:
     return params
 
 
-def _choices(tunable: Tunable, told: Any) -> list[Value]:
+def _choices(tunable: Tunable, value: Any) -> list[Value]:
     """The choices that a JSON value, or a cell's text, may mean.
 
     Where choices look alike in a cell (1 and "1"), the cell is one of them as JSON.
     """
-    if not isinstance(told, _Cell):
-        return [tunable.typed(told)] if tunable.admits(told) else []
-    alike = [c for c in tunable.choices if told in (plain(c), str(c))]
-    exact = [c for c in tunable.choices if told == json.dumps(c)]
+    if not isinstance(value, _Cell):
+        return [tunable.typed(value)] if tunable.admits(value) else []
+    alike = [c for c in tunable.choices if value in (plain(c), str(c))]
+    exact = [c for c in tunable.choices if value == json.dumps(c)]
     return alike if len(alike) == 1 else exact or alike
 
 
-def _number(told: Any) -> float | None:
-    return cell_number(told) if isinstance(told, _Cell) else finite_number(told)
+def _number(value: Any) -> float | None:
+    return cell_number(value) if isinstance(value, _Cell) else finite_number(value)
 
 
-def _typed(tunable: Tunable, told: Any) -> Value:
+def _typed(tunable: Tunable, value: Any) -> Value:
     """A number as the tunable declares it."""
     if tunable.kind == "categorical":
-        raise _RowError(f"'{tunable.name}' is {told!r}, which is none of its choices")
-    number = _number(told)
+        raise _RowError(f"'{tunable.name}' is {value!r}, which is none of its choices")
+    number = _number(value)
     if number is None:
-        raise _RowError(f"'{tunable.name}' is {told!r}, which is no number")
+        raise _RowError(f"'{tunable.name}' is {value!r}, which is no number")
     nearest = tunable.typed(number)
     # An export may have rounded; a value farther from a step than that is another point.
     if isinstance(nearest, (int, float)) and math.isclose(nearest, number, rel_tol=1e-9):

@@ -73,7 +73,7 @@ def _past(record: Record) -> dict[str, Any]:
 def request(
     definition: StudyDefinition, task: Task, history: list[dict[str, Any]]
 ) -> dict[str, Any]:
-    """What the worker in the sandbox is told; a task of an open study has a point in repeats."""
+    """The request to the worker in the sandbox; a task of an open study has a point in repeats."""
     pruner = dict(definition.pruner)
     if LIMIT in task.labels:
         bound = "upper" if [*definition.directions.values()] == ["minimize"] else "lower"

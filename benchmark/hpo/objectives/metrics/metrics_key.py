@@ -75,17 +75,17 @@ def read_metrics(entry: Any, faults: list[str]) -> Measuring:
 def read_units(entry: Any, faults: list[str]) -> dict[str, Unit]:
     """Units by metric."""
     units: dict[str, Unit] = {}
-    for name, told in _mapping(entry, "units", "units by metric, such as {p99: ms}", faults):
+    for name, text in _mapping(entry, "units", "units by metric, such as {p99: ms}", faults):
         try:
-            units[name] = unit(told)
+            units[name] = unit(text)
         except UnitError as error:
             faults.append(f"The unit of '{name}': {error}")
     return units
 
 
 def _patterns(entry: Any, faults: list[str]) -> dict[str, str]:
-    told = _mapping(entry, "patterns", "regular expressions by metric", faults)
-    return {name: checked(str(pattern), f"'{name}'", faults) for name, pattern in told}
+    pairs = _mapping(entry, "patterns", "regular expressions by metric", faults)
+    return {name: checked(str(pattern), f"'{name}'", faults) for name, pattern in pairs}
 
 
 def _reader(entry: Mapping[str, Any], faults: list[str]) -> str | None:
@@ -105,15 +105,15 @@ def _selections(entry: Mapping[str, Any], faults: list[str]) -> dict[str, Select
     what = "a path or a column by metric, such as {p99: latency.p99}"
     short = "path" if entry.get("json") or not entry.get("csv") else "column"
     for name, given in _mapping(entry.get("select"), "select", what, faults):
-        told = {short: given} if isinstance(given, str) else given
-        if not isinstance(told, dict) or ("path" in told) == ("column" in told):
+        declared = {short: given} if isinstance(given, str) else given
+        if not isinstance(declared, dict) or ("path" in declared) == ("column" in declared):
             faults.append(
-                f"'select' has {told!r} as '{name}'; give it a 'path' in the JSON document, or a "
-                "'column' of the CSV."
+                f"'select' has {declared!r} as '{name}'; give it a 'path' in the JSON document, or "
+                "a 'column' of the CSV."
             )
             continue
-        check_keys(told, _SELECTION, f"'{name}' of 'select'", faults)
-        selection = _selection(name, told, faults)
+        check_keys(declared, _SELECTION, f"'{name}' of 'select'", faults)
+        selection = _selection(name, declared, faults)
         if selection is None:
             continue
         if selection.column is not None and not entry.get("csv"):
@@ -124,19 +124,19 @@ def _selections(entry: Mapping[str, Any], faults: list[str]) -> dict[str, Select
     return selections
 
 
-def _selection(name: str, told: Mapping[str, Any], faults: list[str]) -> Selection | None:
+def _selection(name: str, declared: Mapping[str, Any], faults: list[str]) -> Selection | None:
     before = len(faults)
-    path, column, of = told.get("path"), told.get("column"), told.get("of")
+    path, column, of = declared.get("path"), declared.get("column"), declared.get("of")
     if path is not None and (why := path_fault(path)) is not None:
         faults.append(f"The path of '{name}' is {path!r}, which is not JMESPath: {why}.")
     if column is not None and not isinstance(column, str):
         faults.append(f"The column of '{name}' is {column!r}; write its name.")
     if of is not None and not is_way(of):
         faults.append(f"'of' of '{name}' is {of!r}; write {WAYS}.")
-    if "where" in told and column is None:
+    if "where" in declared and column is None:
         faults.append(f"'where' of '{name}' selects rows; in a path write [?key == 'text'].")
     what = "texts by column, such as {test: GET}"
-    where = dict(_mapping(told.get("where"), "where", what, faults))
+    where = dict(_mapping(declared.get("where"), "where", what, faults))
     for key, text in where.items():
         if not isinstance(text, (str, int)) or isinstance(text, bool):
             faults.append(f"'where' of '{name}' has {text!r} as '{key}'; write it in quotes.")

@@ -295,8 +295,8 @@ class Prometheus:
         if self.bearer is not None:
             return {"authorization": f"Bearer {_secret(self.bearer)}"}
         if self.basic is not None:
-            told = base64.b64encode(_secret(self.basic).encode()).decode()
-            return {"authorization": f"Basic {told}"}
+            credentials = base64.b64encode(_secret(self.basic).encode()).decode()
+            return {"authorization": f"Basic {credentials}"}
         return {}
 
     def _without_secret(self, said: str) -> str:

@@ -71,16 +71,16 @@ def _queries(entry: Any, faults: list[str]) -> dict[str, Query]:
         return {}
     queries = {}
     for name, given in entry.items():
-        told = {"query": given} if isinstance(given, str) else given
-        text = told.get("query") if isinstance(told, dict) else None
+        declared = {"query": given} if isinstance(given, str) else given
+        text = declared.get("query") if isinstance(declared, dict) else None
         if not isinstance(text, str) or not text.strip():
             faults.append(f"The query of '{name}' is {given!r}; write PromQL.")
             continue
-        check_keys(told, ("query", "of"), f"'{name}' of 'queries'", faults)
-        of = told.get("of", "mean")
+        check_keys(declared, ("query", "of"), f"'{name}' of 'queries'", faults)
+        of = declared.get("of", "mean")
         if not is_way(of):
             faults.append(f"'of' of '{name}' is {of!r}; write {WAYS}.")
-        elif "of" in told and WINDOW in text:
+        elif "of" in declared and WINDOW in text:
             faults.append(f"'{name}' has one value because of {WINDOW}; leave 'of' out.")
         queries[str(name)] = Query(text.strip(), str(of))
     return queries

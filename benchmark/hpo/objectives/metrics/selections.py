@@ -181,10 +181,10 @@ def path_fault(path: Any) -> str | None:
 
 def _place(names: Sequence[str], wanted: str, place: str) -> int:
     """The column of a name, as the header has it or with underscores."""
-    for told in (list(names), [plain_name(name) for name in names]):
-        if told.count(wanted) == 1:
-            return told.index(wanted)
-        if wanted in told:
+    for columns in (list(names), [plain_name(name) for name in names]):
+        if columns.count(wanted) == 1:
+            return columns.index(wanted)
+        if wanted in columns:
             raise MeasureError(f"The header of '{place}' has '{wanted}' twice; rename one.")
     near = nearest(wanted, names)
     hint = f" Did you mean '{near}'?" if near else ""

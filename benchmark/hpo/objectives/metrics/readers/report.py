@@ -44,10 +44,10 @@ def found(pattern: str, text: str) -> re.Match[str] | None:
 
 def seconds(number: str | float, unit: str) -> Quantity:
     """A time as the tool prints it, with its unit."""
-    told = number if isinstance(number, str) else repr(float(number))
-    exact = quantity(f"{told}{unit}", "s")
+    text = number if isinstance(number, str) else repr(float(number))
+    exact = quantity(f"{text}{unit}", "s")
     if exact is None:
-        raise ReportError(f"'{told} {unit}' is not a time.")
+        raise ReportError(f"'{text} {unit}' is not a time.")
     return exact
 
 
@@ -55,9 +55,9 @@ def plain(number: str | float) -> Quantity:
     return Quantity(float(number))
 
 
-def percentile_name(told: str) -> str:
+def percentile_name(text: str) -> str:
     """`99.90` as p99_9, `99.000` as p99."""
-    number = float(told)
+    number = float(text)
     return f"p{number:g}".replace(".", "_")
 
 
