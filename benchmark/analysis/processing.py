@@ -11,7 +11,7 @@ from benchmark.analysis.figures import CLASSIC_NAMES, drawn, save
 from benchmark.analysis.figures.fonts import covering
 from benchmark.analysis.report import write_report
 from benchmark.analysis.results.table import TYPES
-from benchmark.analysis.type_statistics import overall, study
+from benchmark.analysis.type_statistics import narrowed, overall, study
 from benchmark.notebook import Shown, heading, picture, table
 
 if TYPE_CHECKING:
@@ -68,7 +68,8 @@ class Analysis(Shown):
 
 def studies_of(frame: pd.DataFrame) -> dict[str, Statistics]:
     """The statistics of every task type that the results have."""
-    return {type: study(frame, type) for type in TYPES if (frame["TYPE"] == type).any()}
+    found = narrowed(frame)
+    return {type: study(found, type) for type in TYPES if (found["TYPE"] == type).any()}
 
 
 def shapes_of(frame: pd.DataFrame) -> pd.DataFrame | None:

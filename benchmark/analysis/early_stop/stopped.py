@@ -26,7 +26,7 @@ from benchmark.analysis.early_stop.standing import (
     Standing,
     blocks,
 )
-from benchmark.analysis.statistics.comparable import compare
+from benchmark.analysis.statistics.comparable import compare, of_type
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,7 +80,7 @@ def standing_of(frame: pd.DataFrame, type: str) -> Standing | None:
 
 def covered(frame: pd.DataFrame, type: str, standing: Standing | None) -> pd.DataFrame:
     """The type's rows on what all frameworks were looked at on; at least the first drawn."""
-    rows = frame[frame["TYPE"] == type]
+    rows = of_type(frame, type)
     if standing is None:
         return rows
     return rows[rows["DRAWN"] <= max(1, int(standing.ran.min()))]

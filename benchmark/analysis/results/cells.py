@@ -48,11 +48,13 @@ def first_row(wrong: pd.Series[bool]) -> int:
 
 
 def numbers(texts: pd.Series[str], source: object) -> pd.Series[float]:
-    """The column as floats, NaN where it is empty.
+    """The column as floats, NaN where it is empty; a column of floats is as it should be.
 
     Raises:
         BenchmarkError: a cell is neither a number nor empty.
     """
+    if texts.dtype.kind == "f":
+        return texts.astype(float)
     plain = _plain_numbers(texts)
     if plain is not None:
         return plain
@@ -91,10 +93,15 @@ def seconds(texts: pd.Series[str], source: object) -> pd.Series[float]:
     wrong = found < 0
     if wrong.any():
         raise BenchmarkError(
-            f'{source}: {texts.name} is "{texts[wrong].iloc[0]}" in row {first_row(wrong)}; '
-            "seconds cannot be negative, so correct it, or leave it empty."
+            f'{source}: {texts.name} is "{_written(texts[wrong].iloc[0])}" in row '
+            f"{first_row(wrong)}; seconds cannot be negative, so correct it, or leave it empty."
         )
     return found
+
+
+def _written(cell: object) -> str:
+    """A cell as its file has it, or the number that it was, without a trailing `.0`."""
+    return str(cell).removesuffix(".0")
 
 
 def seeds(texts: pd.Series[str], source: object, name: str) -> pd.Series[int]:
@@ -194,7 +201,7 @@ def check_directions(frame: pd.DataFrame, source: object) -> None:
 def _told(frame: pd.DataFrame) -> pd.Series[str]:
     if "METRIC_DIRECTION" in frame.columns:
         return frame["METRIC_DIRECTION"]
-    return pd.Series("", index=frame.index)
+    return pd.Series(pd.Categorical([""]).repeat(len(frame)), index=frame.index)
 
 
 def check_names(values: Iterable[object], what: str, source: object) -> None:

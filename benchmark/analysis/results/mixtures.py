@@ -6,10 +6,16 @@ frame = checked(frame, "compiled_results.csv", merge=True)     # tells them apar
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+import numpy as np
 import pandas as pd
 
 from benchmark.analysis.results.amlb_form import constraints
 from benchmark.errors import BenchmarkError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 # The conditions of a run, and how they are named to people. `CONSTRAINT` is AMLB's.
 CONDITIONS = {
@@ -68,7 +74,8 @@ def differing(frame: pd.DataFrame) -> dict[str, tuple[str, list[str]]]:
                 found[column] = (word, _some(values))
     for column, (owner, word) in IDENTITIES.items():
         if column in frame.columns:
-            known = frame.loc[frame[column].fillna("") != "", [*owner, column]].drop_duplicates()
+            pairs = frame[[*owner, column]].drop_duplicates()
+            known = pairs[(pairs[column] != "") & pairs[column].notna()]
             twice = known.duplicated(owner, keep=False)
             if twice.any():
                 names = known.loc[twice, owner[0]].astype(str).unique()
@@ -78,21 +85,28 @@ def differing(frame: pd.DataFrame) -> dict[str, tuple[str, list[str]]]:
 
 def _renamed(frame: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
     """Frameworks told apart by the first condition that does it, else by all of them."""
-    per_framework = frame.groupby("MODEL")[columns].nunique()
+    places, kinds = _kinds(frame, ["MODEL", *columns])
+    per_framework = kinds.groupby("MODEL")[columns].nunique()
     needed = [column for column in columns if (per_framework[column] > 1).any()]
     if not needed:
         return frame
     limits = [column for column in needed if column in CONDITIONS]
     # A hard limit goes with its budget and says nothing more; a run's name says all.
-    chosen = [limits[0]] if _tells(frame, limits[:1], needed) else limits or [RUN]
-    if not _tells(frame, chosen, needed):
+    chosen = [limits[0]] if _tells(kinds, limits[:1], needed) else limits or [RUN]
+    if not _tells(kinds, chosen, needed):
         chosen = needed
-    text = frame[chosen[0]].astype(str)
-    for column in chosen[1:]:
-        text = text + ", " + frame[column].astype(str)
-    known = (frame[chosen].fillna("").astype(str) != "").all(axis=1)
-    names = frame["MODEL"].where(~known, frame["MODEL"] + " (" + text + ")")
-    return frame.assign(MODEL=names)
+    text = kinds[chosen].agg(", ".join, axis=1)
+    known = (kinds[chosen] != "").all(axis=1)
+    names = kinds["MODEL"].where(~known, kinds["MODEL"] + " (" + text + ")")
+    return frame.assign(MODEL=pd.Categorical(names).take(places))
+
+
+def _kinds(frame: pd.DataFrame, columns: list[str]) -> tuple[NDArray[np.integer], pd.DataFrame]:
+    """Which row of the distinct ones each row is, and these as text."""
+    places = frame.groupby(columns, sort=False, observed=True, dropna=False).ngroup().to_numpy()
+    first = np.unique(places, return_index=True)[1]
+    kinds = frame[columns].iloc[first].reset_index(drop=True)
+    return places, kinds.astype("str").fillna("")
 
 
 def _tells(frame: pd.DataFrame, chosen: list[str], needed: list[str]) -> bool:

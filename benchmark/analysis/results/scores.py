@@ -32,14 +32,15 @@ def judged(
     chosen = metric or USUAL_METRIC[type]
     values = usual_column(rows, chosen)
     usual = SCORED.get(chosen, chosen.lower())
-    per_set = pd.Series(usual, index=rows["DATASET_ID"].astype(str).unique())
+    places, found = pd.factorize(rows["DATASET_ID"])
+    names = [str(one) for one in found]
+    per_set = pd.Series(usual, index=pd.unique(pd.Series(names, dtype=object)))
     if metric is None and {"METRIC", "SCORE"} <= set(rows.columns):
         named = _named(rows)
         per_set.update(named)
         values = values.where(~rows["DATASET_ID"].isin(named.index), _scores(rows, named, values))
     told = _told(rows)
     signs = per_set.map({name: direction(name, told) for name in sorted(per_set.unique())})
-    places, names = pd.factorize(rows["DATASET_ID"].astype(str))
     gains = values * signs.reindex(names).to_numpy(float)[places]
     if "STATUS" in rows.columns:
         gains = gains.mask(rows["STATUS"] != "success")
@@ -58,7 +59,8 @@ def usual_column(rows: pd.DataFrame, metric: str) -> pd.Series[float]:
 
 def _named(rows: pd.DataFrame) -> pd.Series[str]:
     """The metric that the results name, by data set."""
-    named = rows.loc[rows["METRIC"].fillna("") != "", ["DATASET_ID", "METRIC"]].drop_duplicates()
+    pairs = rows[["DATASET_ID", "METRIC"]].drop_duplicates().astype(object)
+    named = pairs[pairs["METRIC"].fillna("") != ""]
     twice = named["DATASET_ID"].duplicated(keep=False)
     if twice.any():
         mixed = sorted(named.loc[twice, "DATASET_ID"])[0]
@@ -69,7 +71,8 @@ def _named(rows: pd.DataFrame) -> pd.Series[str]:
 def _scores(rows: pd.DataFrame, named: pd.Series[str], usual: pd.Series[float]) -> pd.Series[float]:
     """The scores by the named metrics; of classic rows, which name none, from its own column."""
     scores = rows["SCORE"].astype(float)
-    classic = rows["DATASET_ID"].isin(named.index) & (rows["METRIC"].fillna("") == "")
+    nameless = rows["METRIC"].isna() | (rows["METRIC"] == "")
+    classic = rows["DATASET_ID"].isin(named.index) & nameless
     if not (classic & scores.isna()).any():
         return scores
     columns = {metric: column for column, metric in SCORED.items()}

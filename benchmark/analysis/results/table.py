@@ -27,7 +27,7 @@ from benchmark.analysis.results.cells import (
     seconds,
     seeds,
 )
-from benchmark.analysis.results.csv_texts import texts
+from benchmark.analysis.results.csv_texts import texts, texts_of, typed
 from benchmark.analysis.results.mixtures import checked
 from benchmark.errors import BenchmarkError
 from benchmark.files.input_files import check_regular
@@ -46,6 +46,7 @@ NUMBERS = (
 SECONDS = ("FIT_S", "PREDICT_S", "TOTAL_S", "SETUP_S", "OVERRUN_S")
 # What frameworks, hosts and users name; fetch-results guards it from spreadsheets.
 TEXTS = ("MODEL", "DATASET_ID", "MESSAGE", "VERSION", "HOST", "RUN", "HARNESS", "PARAMS")
+UNIQUE = ("ID", "LOG")
 LIMITS = ("RUNTIME", "HARD_LIMIT", "CORES", "MEMORY")
 STATUSES = ("success", "failure", "not run", "interrupted", "")
 KEY = ["MODEL", "DATASET_ID", "TYPE", "SEED"]
@@ -72,6 +73,8 @@ def read_results(path: str | Path | Sequence[str | Path], *, merge: bool = False
     """
     paths = [path] if isinstance(path, str | Path) else list(path)
     frames = [_read_one(Path(each)) for each in paths]
+    if len(frames) > 1:
+        frames = [texts_of(one) for one in frames]
     source = " and ".join(str(each) for each in paths)
     frame = frames[0]
     mixed = any("STATUS" in one for one in frames)
@@ -90,6 +93,7 @@ def read_results(path: str | Path | Sequence[str | Path], *, merge: bool = False
     if twice.any():
         task = "/".join(str(value) for value in frame.loc[twice, KEY].iloc[0])
         raise BenchmarkError(f"{source} has the task {task} twice; keep one of its rows.")
+    frame = texts_of(frame)
     return _with_absent(frame, sum(classic)) if classic else frame
 
 
@@ -146,14 +150,15 @@ def _read_one(path: Path) -> pd.DataFrame:
     frame = _with_outcomes(frame)
     for column in TEXTS:
         if column in frame.columns and frame[column].str.startswith("'").any():
-            frame[column] = frame[column].map(unguarded_cell)
+            frame[column] = frame[column].astype("str").map(unguarded_cell)
     for column in frame.columns:
         if column in NUMBERS or column.startswith("INFERENCE_S_"):
             read = seconds if column.startswith("INFERENCE_S") or column in SECONDS else numbers
             frame[column] = read(frame[column].rename(names.get(column, column)), path)
     for column in LIMITS:
-        if column in frame.columns:
-            frame[column] = frame[column].str.removesuffix(".0")  # 3600.0 and 3600 are one budget
+        if column in frame.columns and frame[column].str.endswith(".0").any():
+            # 3600.0 and 3600 are one budget.
+            frame[column] = frame[column].astype("str").str.removesuffix(".0")
     frame["SEED"] = seeds(frame["SEED"], path, names.get("SEED", "SEED"))
     check_scores(frame, path, names)
     return frame
@@ -162,7 +167,11 @@ def _read_one(path: Path) -> pd.DataFrame:
 def _read(path: Path) -> pd.DataFrame:
     try:
         check_regular(path)
-        frame = texts(path)
+        frame = typed(path, _numbers, UNIQUE)
+        if frame is None:
+            rows = texts(path)
+            header = rows.iloc[0].to_list()
+            frame = rows.iloc[1:].reset_index(drop=True).set_axis(header, axis=1)
     except FileNotFoundError:
         raise BenchmarkError(
             f"There are no results at {path}; run fetch-results to write them."
@@ -177,14 +186,19 @@ def _read(path: Path) -> pd.DataFrame:
             f"{path} cannot be read as CSV: {reason}; save it in UTF-8, with commas between its "
             "columns."
         ) from None
-    header = frame.iloc[0]
-    frame = frame.iloc[1:].reset_index(drop=True).set_axis(header.to_list(), axis=1)
-    twice = header[header.duplicated()]
+    twice = frame.columns[frame.columns.duplicated()]
     if len(twice):
         raise BenchmarkError(
-            f'{path} has the column "{twice.iloc[0]}" twice; keep the one that is right.'
+            f'{path} has the column "{twice[0]}" twice; keep the one that is right.'
         )
     return frame
+
+
+def _numbers(header: list[str]) -> list[str]:
+    """The columns of numbers; none in another program's results, whose names differ."""
+    if is_amlb(header) or not set(CLASSIC) <= set(header):
+        return []
+    return [one for one in header if one in NUMBERS or one.startswith("INFERENCE_S_")]
 
 
 def _with_outcomes(frame: pd.DataFrame) -> pd.DataFrame:
@@ -192,8 +206,11 @@ def _with_outcomes(frame: pd.DataFrame) -> pd.DataFrame:
     if not {"STATUS", "CAUSE"} <= set(frame.columns):
         return frame
     lost = (frame["STATUS"] == "failure") & frame["CAUSE"].isin((*NO_RESULT_CAUSES, RETIRED))
-    words = frame["CAUSE"].where(frame["CAUSE"] == "interrupted", "not run")
-    return frame.assign(STATUS=frame["STATUS"].mask(lost, words))
+    if not lost.any():
+        return frame
+    cause, status = frame["CAUSE"].astype("str"), frame["STATUS"].astype("str")
+    words = cause.where(cause == "interrupted", "not run")
+    return frame.assign(STATUS=status.mask(lost, words))
 
 
 def _check_pair(frame: pd.DataFrame, source: object) -> None:

@@ -154,7 +154,10 @@ def _names(parts: Sequence[Comparison]) -> list[dict[str, str]]:
 
 def of_type(frame: pd.DataFrame, type: str) -> pd.DataFrame:
     """The rows of a task type, or all rows."""
-    return frame if type == ALL else frame[frame["TYPE"] == type]
+    if type == ALL:
+        return frame
+    own = frame["TYPE"] == type
+    return frame if own.all() else frame[own]
 
 
 def compare(
@@ -170,7 +173,7 @@ def compare(
     """
     # Of a million rows a copy of all columns takes half a gigabyte.
     columns = [one for one in frame if one in {*_COLUMNS, metric or USUAL_METRIC[type]}]
-    rows = frame.loc[frame["TYPE"] == type, columns].reset_index(drop=True)
+    rows = of_type(frame[columns].assign(TYPE=frame["TYPE"]), type).reset_index(drop=True)
     grid = _grid(rows, *judged(rows, type, metric), absent_failed="STATUS" not in frame.columns)
     notes: list[str] = []
     names = pd.Index(grid.frameworks, name="framework", dtype=object)
@@ -223,10 +226,10 @@ def _grid(
     """Classic results hold only what ended well, so what is absent there failed; results with a
     status have a row for every task, so what is absent there was never to be run.
     """
-    framework, names = pd.factorize(rows["MODEL"], sort=True)
+    framework, names = _places(rows["MODEL"])
     seed, seeds = pd.factorize(rows["SEED"], sort=True)
-    dataset, datasets = pd.factorize(rows["DATASET_ID"].astype(str), sort=True)
-    pairs, place = np.unique(dataset * max(len(seeds), 1) + seed, return_inverse=True)
+    dataset, datasets = _places(rows["DATASET_ID"])
+    place, pairs = pd.factorize(dataset * max(len(seeds), 1) + seed, sort=True)
     shape = (len(pairs), len(names))
     values = np.full(shape, np.nan)
     values[place, framework] = gains.to_numpy(float)
@@ -237,7 +240,7 @@ def _grid(
     failures[place, framework] = failed
     index = pd.MultiIndex.from_arrays(
         [
-            np.asarray(datasets, dtype=object)[pairs // max(len(seeds), 1)],
+            datasets[pairs // max(len(seeds), 1)],
             np.asarray(seeds)[pairs % max(len(seeds), 1)],
         ],
         names=["dataset", "seed"],
@@ -248,9 +251,16 @@ def _grid(
         "failures": failures.sum(axis=0),
         "successes": (result & ~np.isnan(values)).sum(axis=0),
     }
-    labels = [str(name) for name in names]
+    labels = names.tolist()
     table = pd.DataFrame(counts, index=pd.Index(labels, name="framework", dtype=object))
     return _Grid(index, labels, values, result, table, metric_of, sign_of)
+
+
+def _places(column: pd.Series) -> tuple[NDArray[np.intp], NDArray[np.object_]]:
+    """Which of the sorted names each row has, and these."""
+    codes, found = pd.factorize(column)
+    names, order = np.unique(np.array([str(one) for one in found], object), return_inverse=True)
+    return order[codes], names
 
 
 def _outcomes(
@@ -259,12 +269,11 @@ def _outcomes(
     """Which rows are results, and which of all rows failed."""
     if "STATUS" not in rows.columns:
         return np.ones(len(rows), dtype=bool), gains.isna().to_numpy()
-    status = rows["STATUS"].to_numpy(object)
-    failure = status == "failure"
+    success = (rows["STATUS"] == "success").to_numpy(bool)
+    failure = (rows["STATUS"] == "failure").to_numpy(bool)
     if "CAUSE" in rows.columns:
-        failure &= ~rows["CAUSE"].isin(NO_RESULT_CAUSES).to_numpy()
-    result = (status == "success") | failure
-    return result, failure | ((status == "success") & gains.isna().to_numpy())
+        failure = failure & ~rows["CAUSE"].isin(NO_RESULT_CAUSES).to_numpy(bool)
+    return success | failure, failure | (success & gains.isna().to_numpy())
 
 
 def _left_out(grid: _Grid, rows: pd.DataFrame) -> pd.DataFrame:

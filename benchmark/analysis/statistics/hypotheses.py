@@ -255,13 +255,17 @@ def bayesian_signed_ranks(
         sorted_of = {place: _sorted(differences[place], rope) for place in tests}
         strengths = np.append(np.ones(count), 0.5)  # The last one is the prior's.
         random = np.random.default_rng(seed)
-        for size in _chunks(samples, 4_000_000 // len(strengths)):
+        for size in _chunks(samples, 250_000 // len(strengths)):
             weights = np.ascontiguousarray(random.dirichlet(strengths, size=size).T)
+            mine, sums = np.empty_like(weights), np.empty_like(weights)
+            upto = np.zeros((len(weights) + 1, size))
             for place, (order, not_above, below) in sorted_of.items():
-                mine = weights[order]
-                upto = np.concatenate([np.zeros((1, size)), mine.cumsum(axis=0)])
-                better = 1 - np.einsum("ij,ij->j", upto[not_above], mine)
-                worse = np.einsum("ij,ij->j", upto[below], mine)
+                np.take(weights, order, axis=0, out=mine, mode="clip")
+                np.cumsum(mine, axis=0, out=upto[1:])
+                np.take(upto, not_above, axis=0, out=sums, mode="clip")
+                better = 1 - np.einsum("ij,ij->j", sums, mine)
+                np.take(upto, below, axis=0, out=sums, mode="clip")
+                worse = np.einsum("ij,ij->j", sums, mine)
                 shares = np.stack([better, 1 - better - worse, worse])
                 tallies[place] += np.bincount(shares.argmax(axis=0), minlength=3)
     chances = (tallies / samples).tolist()

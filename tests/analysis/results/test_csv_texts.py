@@ -7,8 +7,10 @@ import gzip
 import pandas as pd
 import pytest
 
-from benchmark.analysis.results import csv_texts
+from benchmark.analysis.results import csv_texts, table
 from benchmark.analysis.results.cells import numbers
+from benchmark.errors import BenchmarkError
+from tests.support.made_results import grid
 
 
 @pytest.mark.parametrize(
@@ -68,3 +70,49 @@ def test_a_row_that_was_cut_is_named(tmp_path):
         file.write("a,b,c\n1,,\n2,0.\n")
     with pytest.raises(pd.errors.ParserError, match="row 2 has 2 of the header's 3 columns"):
         csv_texts.texts(path)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"SCORE": " 0.5", "FIT_S": "007"},
+        {"SCORE": "", "F1_SCORE": "none", "MESSAGE": 'a, "b"\nc'},
+        {"STATUS": "failure", "CAUSE": "interrupted", "SCORE": "", "HOST": "'=x"},
+        {"RUNTIME": "60.0", "SEED": "1.0"},
+        {"FIT_S": "-1"},
+        {"SCORE": "1_0"},
+        {"SCORE": "2", "METRIC": "auc"},
+        {"MODEL": " "},
+    ],
+)
+def test_typed_columns_are_what_their_text_gives(changes, tmp_path, monkeypatch):
+    path = tmp_path / "results.csv"
+    frame = grid(frameworks=("constant", "a"), datasets=2).astype(object)
+    frame.loc[1, list(changes)] = list(changes.values())
+    frame.to_csv(path, index=False)
+
+    found = read_or_refused(path)
+    monkeypatch.setattr(table, "typed", lambda *_: None)
+    expected = read_or_refused(path)
+
+    if isinstance(expected, str):
+        assert found == expected
+    else:
+        pd.testing.assert_frame_equal(found, expected, check_exact=True)
+
+
+def read_or_refused(path):
+    try:
+        return table.read_results(path, merge=True)
+    except BenchmarkError as error:
+        return str(error)
+
+
+def test_plain_results_are_read_without_the_text_of_their_numbers(tmp_path):
+    path = tmp_path / "results.csv"
+    grid(frameworks=("constant", "a"), datasets=2).to_csv(path, index=False)
+    found = csv_texts.typed(path, table._numbers, table.UNIQUE)
+    found.loc[0, "FIT_S"] = 1.0
+    assert found["F1_SCORE"].dtype == float
+    assert isinstance(found["MODEL"].dtype, pd.CategoricalDtype)
