@@ -10,6 +10,7 @@ from benchmark.analysis.statistics.comparable import NOT_BEGUN
 
 UNKNOWN = "unknown"
 NO_SCORE = "no score"
+MOST_LISTED = 12
 _MEND = f"run resume-compute for what is {NOT_BEGUN}, and for {', '.join(NO_RESULT_CAUSES)}"
 
 
@@ -38,17 +39,21 @@ def all_missing(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def sentences(frame: pd.DataFrame) -> list[str]:
-    """A sentence for each framework that misses results, by how many; the last one is the fix."""
+    """A sentence for each framework that misses most results, one for the others, and the fix."""
     table = all_missing(frame).drop(columns=str(RETIRED), errors="ignore")
     table = table[table.sum(axis=1) > 0]
     table = table.loc[table.sum(axis=1).sort_values(ascending=False, kind="stable").index]
     if table.empty:
         return []
     said = []
-    for name, row in table.iterrows():
+    for name, row in table.head(MOST_LISTED).iterrows():
         causes = ", ".join(f"{count:,} {cause}" for cause, count in row[row > 0].items())
         tasks = "1 task" if row.sum() == 1 else f"{int(row.sum()):,} tasks"
         said.append(f"{name} has no score on {tasks}: {causes}.")
+    rest = table.iloc[MOST_LISTED:]
+    if len(rest):
+        frameworks = "1 other framework has" if len(rest) == 1 else f"{len(rest)} others have"
+        said.append(f"{frameworks} no score on {int(rest.to_numpy().sum()):,} tasks.")
     if any(
         cause in table.columns and table[cause].any() for cause in (NOT_BEGUN, *NO_RESULT_CAUSES)
     ):

@@ -4,9 +4,11 @@ import pandas as pd
 import pytest
 from matplotlib.text import Text
 
-from benchmark.analysis import figures
-from benchmark.analysis.figures import costs, pairs, standings
+from benchmark.analysis import figures, missing
+from benchmark.analysis.figures import costs, pairs, standings, style
+from benchmark.analysis.processing import shapes_of, studies_of
 from benchmark.analysis.results.table import read_results
+from benchmark.analysis.statistics import hypotheses
 from benchmark.analysis.statistics.comparable import compare
 from benchmark.analysis.statistics.leaderboard import leaderboard
 from benchmark.analysis.type_statistics import study
@@ -89,3 +91,47 @@ def test_a_board_fits_a_terminal_whatever_the_names(monkeypatch):
     assert "median_scaled" in lines[0]
     assert sum("aaa" in line and line.count("(60)") == 1 for line in lines) == 1
     assert board["framework"].isin(names).all()
+
+
+def test_ticks_and_headings_of_the_leaderboard_do_not_overlap(tmp_path):
+    path = tmp_path / "results.csv"
+    names = [f"{number}-" + "name" * 20 for number in range(60)]
+    grid(frameworks=names, datasets=2).to_csv(path, index=False)
+    frame = read_results(path)
+    studies = {type: study(frame, type) for type in ("classification", "regression")}
+    figure = figures.mean_ranks(studies, figures.looks(names))
+    figure.canvas.draw()
+    renderer = figure.canvas.get_renderer()
+    for axes in figure.axes:
+        titles = [axes._left_title, axes._right_title]
+        for texts in (axes.get_xticklabels(), titles):
+            boxes = [text.get_window_extent(renderer) for text in texts]
+            assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+
+
+def test_names_of_wide_letters_are_cut_at_the_same_width():
+    assert style.width(style.short("\u65e5" * 40)) <= style.LONGEST_NAME
+    assert style.short("a" * style.LONGEST_NAME) == "a" * style.LONGEST_NAME
+
+
+def test_one_framework_alone_has_no_figure_that_compares(tmp_path):
+    path = tmp_path / "results.csv"
+    grid(frameworks=("a",), datasets=4).to_csv(path, index=False)
+    frame = read_results(path)
+    studies = studies_of(frame)
+    drawn = dict(figures.drawn(frame, studies, missing.by_cause(frame), shapes_of(frame)))
+    assert set(drawn) == {"FitTime", "DatasetShapes"}
+
+
+def test_of_many_frameworks_with_missing_results_the_most_are_named(tmp_path):
+    path = tmp_path / "results.csv"
+    names = [f"f{number}" for number in range(15)]
+    grid(frameworks=("constant", *names), datasets=2, failing=names).to_csv(path, index=False)
+    said = missing.sentences(read_results(path))
+    assert len(said) == missing.MOST_LISTED + 1
+    assert said[-1] == "3 others have no score on 6 tasks."
+
+
+def test_a_vanishing_p_is_not_shown_as_zero():
+    assert hypotheses.Friedman(8000.0, 0.0, 100, 100).text == "p < 1e-300"
+    assert hypotheses.Friedman(7.5, 0.0234, 5, 12).text == "p = 0.023"

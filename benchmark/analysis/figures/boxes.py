@@ -40,8 +40,8 @@ def score_boxes(comparison: Comparison, looks: Mapping[str, style.Look]) -> Figu
         *(8.6, 1.75 + 0.36 * max(len(names), 3)),
     )
     axes = figure.subplots()
-    if not names or not len(scaled):
-        style.nothing(axes)
+    if len(names) < 2 or not len(scaled):
+        style.nothing(axes, "One framework alone has no scale" if names else style.NO_RESULT)
         return style.laid_out(figure)
     _view(axes, values, len(names))
     looks_of = [looks[name] for name in names]

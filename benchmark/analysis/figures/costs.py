@@ -69,8 +69,8 @@ def pareto(
         *(8.6, 5.8),
     )
     axes = figure.subplots()
-    if table.empty:
-        style.nothing(axes, "No prediction time is recorded")
+    if len(found.scores.columns) < 2 or table.empty:
+        style.nothing(axes, "No two frameworks have a prediction time and a score")
         return style.laid_out(figure)
     front = table[table["score"] > table["score"].cummax().shift(fill_value=-np.inf)]
     axes.set_xscale("log")

@@ -56,7 +56,9 @@ def dataset_means(comparison: Comparison, looks: Mapping[str, style.Look]) -> Fi
     names = [str(name) for name in means.columns]
     squares = max(len(names) - 1, 1)
     unit = float(np.clip(12.0 / squares, 0.52, 2.4))
-    left = 0.45 + (0.3 if _few(names) else 0.062 * max(len(style.short(name)) for name in names))
+    left = 0.45 + (
+        0.3 if _few(names) else 0.062 * max(style.width(style.short(name)) for name in names)
+    )
     right = 0.35 if _few(names) else 1.3
     width, height = left + unit * squares + right, 1.15 + unit * squares + 0.3
     figure = style.sheet(

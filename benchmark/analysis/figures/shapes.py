@@ -30,7 +30,8 @@ def dataset_shapes(shapes: pd.DataFrame) -> Figure:
     Args:
         shapes: a row per data set with `rows`, `features` and `type`.
     """
-    figure = style.sheet("Data sets", f"{len(shapes)} data sets by their size", 9.6, 4.0)
+    count = f"{len(shapes)} data set" + "s" * (len(shapes) != 1)
+    figure = style.sheet("Data sets", f"{count} by their size", 9.6, 4.0)
     panels = figure.subplots(1, 2)
     kinds = [kind for kind in TYPE_COLOURS if (shapes["type"] == kind).any()]
     for axes, (side, text) in zip(panels, SIDES.items(), strict=True):
@@ -68,7 +69,7 @@ def dataset_performance(
     figure = style.sheet(
         "Score by size of the data",
         "Median scaled score of data sets of similar size"
-        + (f"; the {MOST_COLOURED} best in colour, the others grey" if _many(studies) else ""),
+        + (f"; the {MOST_COLOURED} best of each task type in colour" if _many(studies) else ""),
         *(9.6, height),
     )
     panels = figure.subplots(max(len(studies), 1), 2, squeeze=False)
@@ -87,8 +88,8 @@ def _by_size(
 ) -> None:
     known = sizes.dropna()
     known = known[known > 0]
-    if known.empty or scores.shape[1] == 0:
-        style.nothing(axes, "No data set has a known size and a score")
+    if known.empty or scores.shape[1] < 2:
+        style.nothing(axes, "No data set has a known size and two scores")
         return
     bins = int(np.clip(len(known) // 3, min(len(known), FEWEST_BINS), MOST_BINS))
     place = pd.qcut(known.rank(method="first"), bins, labels=False)

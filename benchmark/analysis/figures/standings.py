@@ -19,16 +19,19 @@ if TYPE_CHECKING:
     from benchmark.analysis.type_statistics import Statistics
 
 MOST_JOINED = 30
+STEPS = tuple(factor * 10**power for power in range(7) for factor in (1, 2, 5))
 
 
 def mean_ranks(studies: Mapping[str, Statistics], looks: Mapping[str, style.Look]) -> Figure:
     """The leaderboard as a picture: mean ranks as dots, a panel per task type."""
     boards = {type: found.board for type, found in studies.items()}
+    names = [style.short(name) for board in boards.values() for name in board["framework"]]
+    longest = 0.074 * max(map(style.width, names), default=0)
     tallest = max((len(board) for board in boards.values()), default=3)
     columns = max(len(boards), 1)
     figure = style.sheet(
         *("Leaderboard", "Mean rank over data sets; 1 = best on all"),
-        *(1.4 + 4.8 * columns, 1.75 + 0.34 * max(tallest, 3)),
+        *(1.4 + (3.4 + max(longest, 1.4)) * columns, 1.75 + 0.34 * max(tallest, 3)),
     )
     panels = figure.subplots(1, columns, squeeze=False)[0]
     if not boards:
@@ -41,8 +44,9 @@ def mean_ranks(studies: Mapping[str, Statistics], looks: Mapping[str, style.Look
 
 def _rank_dots(axes: Axes, board: pd.DataFrame, looks: Mapping[str, style.Look]) -> None:
     ranked = board[board["mean_rank"].notna()]
-    if ranked.empty:
-        style.nothing(axes)
+    if len(ranked) < 2:
+        alone = "One framework alone cannot be ranked"
+        style.nothing(axes, alone if len(ranked) else style.NO_RESULT)
         return
     names = [str(name) for name in ranked["framework"]]
     widest = max(float(ranked["mean_rank"].max()), 2.0)
@@ -62,7 +66,7 @@ def _rank_dots(axes: Axes, board: pd.DataFrame, looks: Mapping[str, style.Look])
             fontweight="bold" if place == 0 else "normal",
         )
     axes.set_xlabel("mean rank", fontsize=9, color=style.QUIET)
-    step = 1 if widest <= 8 else 5
+    step = next(step for step in STEPS if widest <= 8 * step)
     axes.set_xticks([1, *range(max(step, 2), int(np.ceil(widest)) + 1, step)])
     style.rows(axes, names)
 
@@ -79,12 +83,12 @@ def critical_difference(found: Statistics, looks: Mapping[str, style.Look]) -> F
     half = (len(ranks) + 1) // 2
     bars = len(found.groups)
     names = [style.short(name) for name in ranks.index]
-    side = 0.85 + 0.074 * max((len(name) for name in names), default=0)
+    side = 0.85 + 0.074 * max(map(style.width, names), default=0)
     width = 2 * side + max(4.4, 0.24 * len(ranks))
     height = 1.6 + 0.16 * bars + 0.27 * max(half, 2)
     subtitle = f"{found.comparison.datasets} data sets; joined by a bar: no difference at 0.05"
     if found.friedman:
-        subtitle += f"; Friedman p = {found.friedman.p:.2g}"
+        subtitle += f"; Friedman {found.friedman.text}"
     title = f"{found.title}: critical difference"
     figure = style.sheet(title, subtitle, width, height)
     axes = figure.add_axes((0.0, 0.03, 1.0, 1 - 0.8 / height))
@@ -133,7 +137,7 @@ def _difference_rows(
     names = [str(name) for name in ranks.index]
     subtitle = f"{found.comparison.datasets} data sets; CD = {difference:.2f}"
     if found.friedman:
-        subtitle += f"; Friedman p = {found.friedman.p:.2g}"
+        subtitle += f"; Friedman {found.friedman.text}"
     title = f"{found.title}: critical difference"
     figure = style.sheet(title, subtitle, 8.6, 1.9 + 0.24 * len(names))
     axes = figure.subplots()

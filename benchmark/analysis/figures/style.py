@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import unicodedata
 from dataclasses import dataclass
 from itertools import cycle
 from typing import TYPE_CHECKING, Any, Literal
@@ -32,6 +33,7 @@ INK, QUIET, GRID, ALARM = "#1f2430", "#667085", "#e4e7ec", "#B42318"
 LONGEST_NAME = 28
 DOTS_PER_INCH = 160
 DASH, INFINITE = "\u2013", "∞"
+NO_RESULT = "No result to compare yet"
 _NOTHING = "nothing"
 
 
@@ -103,7 +105,7 @@ def laid_out(figure: Figure, below: float = 0.0) -> Figure:
     return figure
 
 
-def nothing(axes: Axes, text: str = "No result to compare yet") -> None:
+def nothing(axes: Axes, text: str = NO_RESULT) -> None:
     """Say that a panel has nothing to show."""
     axes.set_gid(_NOTHING)
     axes.set_axis_off()
@@ -190,5 +192,15 @@ def tint(colour: str, share: float = 0.3) -> tuple[float, float, float]:
 
 
 def short(name: object, most: int = LONGEST_NAME) -> str:
+    """A name of at most so many letters' width."""
     text = " ".join(str(name).split())
-    return text if len(text) <= most else text[: most - 1] + "…"
+    if width(text) <= most:
+        return text
+    while width(text) > most - 1:
+        text = text[:-1]
+    return text + "…"
+
+
+def width(text: str) -> int:
+    """The width in letters: those of East Asian scripts take two."""
+    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)

@@ -34,6 +34,11 @@ class Friedman:
     frameworks: int
     datasets: int
 
+    @property
+    def text(self) -> str:
+        """As "p = 0.023"; a p below the smallest float is 0 and is not shown as that."""
+        return f"p = {self.p:.2g}" if self.p > 0 else "p < 1e-300"
+
 
 def friedman(ranks: pd.DataFrame) -> Friedman | None:
     """The test with its correction for ties (Demsar, JMLR 2006).
