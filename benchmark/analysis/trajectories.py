@@ -1,4 +1,4 @@
-"""How far a framework's search had come, and when, from the scores that it told while it searched.
+"""How far a framework's search had come, and when, from the scores that it reported.
 
     reached(frame, times)["flaml"]      # the median share of its own improvement, by time
 
@@ -25,7 +25,7 @@ COLUMN = "TRAJECTORY"
 MOST_TASKS = 1000
 
 
-def told(frame: pd.DataFrame) -> dict[str, list[NDArray[np.float64]]]:
+def read_trajectories(frame: pd.DataFrame) -> dict[str, list[NDArray[np.float64]]]:
     """By framework its trajectories, each an array of (seconds, score) by time.
 
     Raises:

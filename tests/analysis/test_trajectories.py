@@ -5,7 +5,7 @@ import pytest
 
 from benchmark.analysis import figures
 from benchmark.analysis.report.records import records
-from benchmark.analysis.trajectories import MOST_TASKS, reached, share, told
+from benchmark.analysis.trajectories import MOST_TASKS, reached, read_trajectories, share
 from benchmark.errors import BenchmarkError
 from tests.support.made_results import grid
 
@@ -46,28 +46,28 @@ def frame():
 
 
 def test_what_is_told_is_read_by_time(frame):
-    found = told(frame)
+    found = read_trajectories(frame)
     assert list(found) == ["a"]
     assert len(found["a"]) == 4
     assert found["a"][0].tolist() == [[0.5, 0.4], [3, 0.7]]
-    assert told(frame.drop(columns="TRAJECTORY")) == {}
+    assert read_trajectories(frame.drop(columns="TRAJECTORY")) == {}
 
 
 def test_of_many_tasks_an_even_choice_is_read(frame):
     many = frame[frame["MODEL"] == "a"].sample(2 * MOST_TASKS + 1, replace=True, random_state=0)
-    assert MOST_TASKS / 2 < len(told(many)["a"]) <= MOST_TASKS
+    assert MOST_TASKS / 2 < len(read_trajectories(many)["a"]) <= MOST_TASKS
 
 
 @pytest.mark.parametrize("text", ["[[1,2],", "[1,2]", "[[1,null]]", '{"a":1}', "[[1,2,3]]"])
 def test_what_is_no_trajectory_is_told(frame, text):
     frame.loc[1, "TRAJECTORY"] = text
     with pytest.raises(BenchmarkError, match="list of \\[seconds, score\\]"):
-        told(frame)
+        read_trajectories(frame)
 
 
 @pytest.mark.parametrize("many", [1, 25])
 def test_the_figure_has_a_line_for_each_that_told(frame, many):
-    searches = {f"f{n}": told(frame)["a"] for n in range(many)}
+    searches = {f"f{n}": read_trajectories(frame)["a"] for n in range(many)}
     figure = figures.score_over_time(frame, searches, figures.looks(searches))
     figure.canvas.draw()
     budgets = 1

@@ -21,7 +21,7 @@ from benchmark.analysis.figures.shapes import dataset_performance, dataset_shape
 from benchmark.analysis.figures.standings import critical_difference, elo, mean_ranks
 from benchmark.analysis.figures.style import Look, is_empty, looks
 from benchmark.analysis.statistics.comparable import compare
-from benchmark.analysis.trajectories import told
+from benchmark.analysis.trajectories import read_trajectories
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -109,7 +109,7 @@ def _every(
             yield f"Pareto{ending}", pareto(found, seconds, what, shown)
     if "FIT_S" in frame.columns:
         yield "FitTime", fit_times(frame, shown)
-    searches = told(frame)
+    searches = read_trajectories(frame)
     if searches:
         yield "ScoreOverTime", score_over_time(frame, searches, shown)
     yield "Failures", failures(absent)

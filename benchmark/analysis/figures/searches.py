@@ -31,7 +31,7 @@ def score_over_time(
 
     Args:
         frame: the results, for their budget.
-        searches: trajectories by framework, see `trajectories.told`.
+        searches: trajectories by framework, see `read_trajectories`.
         looks: by framework.
     """
     tasks = sum(len(each) for each in searches.values())
