@@ -115,7 +115,9 @@ class TunerGenerator(Generator):  # type: ignore[misc]
         Raises:
             ValueError: an `_id` is unknown, a name is missing, or a point is not in the space.
         """
-        checked = [(result.get(_ID), self._point(result), self._told(result)) for result in results]
+        checked = [
+            (result.get(_ID), self._point(result), self._outcome(result)) for result in results
+        ]
         known = len(self._optimizer.by_number())
         for number, _, _ in checked:
             if number is not None and not 0 <= int(number) < known:
@@ -132,7 +134,7 @@ class TunerGenerator(Generator):  # type: ignore[misc]
                 raise ValueError(fault)
         return values
 
-    def _told(self, result: dict[str, Any]) -> Told:
+    def _outcome(self, result: dict[str, Any]) -> Told:
         values = tuple(float(_given(result, name)) for name in self._objectives)
         metrics = {name: _plain(result[name]) for name in self._observables if name in result}
         if not all(map(math.isfinite, values)):

@@ -63,7 +63,7 @@ class InOrder:
             self._dispatcher.submit(ready)
 
     def _has_ended(self, key: str) -> bool:
-        """Told by the dispatcher, or by its record: it may have ended in an earlier drive."""
+        """Reported by the dispatcher, or by its record: it may have ended in an earlier drive."""
         if key not in self._ended:
             run = self._dispatcher.run
             if run.store.get(run.out_path(key)) is None:
