@@ -21,6 +21,24 @@ def nearest(name: Any, known: Iterable[str], cutoff: float = 0.6) -> str | None:
     return near[0] if near else None
 
 
+def is_typo(name: str, known: str) -> bool:
+    """Whether one name is the other with one letter lost, added or wrong within it, or two swapped.
+
+    Similar names of two things, such as p95 and p99 or loss and val_loss, are not.
+    """
+    matcher = difflib.SequenceMatcher(None, name, known, autojunk=False)
+    edits = [edit for edit in matcher.get_opcodes() if edit[0] != "equal"]
+    if not edits:
+        return False
+    (_, start, _, begin, _), (_, _, end, _, last) = edits[0], edits[-1]
+    one, two = name[start:end], known[begin:last]
+    if any(letter.isdigit() for letter in one + two):
+        return False
+    is_swapped = len(one) == 2 and one == two[::-1]
+    is_within = start > 0 and end < len(name)
+    return is_swapped or (is_within and len(one) < 2 and len(two) < 2)
+
+
 def meant(
     name: Any, known: Collection[str], otherwise: str = "there are", cutoff: float = 0.6
 ) -> str:

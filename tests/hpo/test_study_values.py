@@ -79,6 +79,10 @@ def faults_of(values: dict[str, Any]) -> list[str]:
         ({"objective": {"prune_codes": -1}}, "'prune_codes' has -1; write whole numbers from 0"),
         ({"objective": {"value": [1]}}, "'value' has [1] instead of an expression"),
         (
+            {"objective": {"metrics": {"json": "stdout", "select": {"a": "(" * 3000}}}},
+            "it is nested too deeply",
+        ),
+        (
             {"objective": {"failure": float("inf")}},
             "'failure' has Infinity instead of an expression",
         ),

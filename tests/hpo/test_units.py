@@ -43,6 +43,11 @@ def test_what_is_no_quantity(text: str) -> None:
     assert quantity(text) is None
 
 
+@pytest.mark.parametrize("text", ["9" * 100_000, "9" * 5000 + "s", "1m" + "9" * 5000 + "s"])
+def test_a_long_text_is_no_quantity(text: str) -> None:
+    assert quantity(text) is None
+
+
 def test_a_number_in_another_unit_is_exact() -> None:
     assert in_unit("1.5Gi", UNITS["MiB"]) == 1536
     assert in_unit("1.2s", MS) == 1200

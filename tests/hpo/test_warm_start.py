@@ -164,6 +164,16 @@ def test_points_that_are_used_up_forbidden_or_running_are_not_proposed() -> None
     assert transfer.propose(points[5:]) is None
 
 
+@pytest.mark.filterwarnings("error")
+def test_the_largest_scores_have_an_order() -> None:
+    space = read_space({"tunables": [X]})
+    points = [({"x": x}, (x - 45) * 2e306) for x in range(0, 100, 10)]
+    transfer = Transfer(space, [points], seed=1)
+    for params, score in points[5:] + points[:3]:
+        transfer.add(params, score)
+    assert transfer.propose() is not None
+
+
 @pytest.mark.parametrize(
     ("warm_start", "said"),
     [

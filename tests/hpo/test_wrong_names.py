@@ -50,6 +50,14 @@ def echo(text: str) -> dict[str, Any]:
     return {"command": ["echo", text]}
 
 
+def only_reads() -> str:
+    """A report of fio without writes."""
+    report = json.loads((REPORTS / "fio.json").read_text())
+    for job in report["jobs"]:
+        job["write"]["total_ios"] = 0
+    return json.dumps(report)
+
+
 ROWS = {"csv": "stdout", "select": {"rps": {"column": "rsp"}}}
 CASES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "a reader's name": (
@@ -104,8 +112,11 @@ def test_a_mistake_of_the_study_file_costs_one_trial(
         (echo("took 12 s") | {"metrics": {"patterns": {"s": "time = (.*)"}}}, {}),
         (echo('{"tps": null, "p99": 1}') | {"value": "tps"}, {}),
         (echo('{"tps": 5}') | {"value": "tsp"}, {"failures": 0}),
+        (echo('{"loss": 5, "epoch": 1}') | {"value": "val_loss"}, {}),
+        (echo("p95,n\n1,2") | {"metrics": {"csv": "stdout", "select": {"p99": "p99"}}}, {}),
+        (echo(only_reads()) | {"metrics": "fio", "value": "write_iops"}, {}),
     ],
-    ids=["another name", "a pattern", "no number", "never"],
+    ids=["another name", "a pattern", "no number", "never", "alike", "a column", "only reads"],
 )
 def test_what_another_trial_may_have_costs_more(
     folder_store: Store, tmp_path: Path, objective: dict[str, Any], stop: dict[str, Any]

@@ -131,10 +131,10 @@ class Transfer:
     def _weights(self) -> Array | None:
         """The weight of each earlier study; None if they are not related."""
         import numpy as np
-        from scipy.stats import spearmanr
+        from scipy.stats import rankdata, spearmanr
 
         measured = [(params, score) for params, score in self._own if score is not None]
-        scores = np.array([score for _, score in measured])
+        scores = rankdata([score for _, score in measured])  # huge ones have no finite difference
         points = self._at(params for params, _ in measured)
         predicted = np.array([model.predict(points) for model in self._models])
         one, other = np.triu_indices(len(scores), 1)

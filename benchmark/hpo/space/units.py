@@ -24,7 +24,7 @@ from benchmark.errors import BenchmarkError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-NUMBER = r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?"
+NUMBER = r"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?"
 _TIME, _MEMORY, _CORES, _COUNT = "s", "bytes", "cores", ""
 
 
@@ -80,6 +80,8 @@ def _table() -> dict[str, Unit]:
 UNITS = _table()
 BASES = {base: Unit(base, base, Fraction(1), found=True) for base in (_TIME, _MEMORY, _CORES)}
 SHOWN = "us, ms, s, min, h; B, KiB, MiB, GiB, kB, MB, GB; m, cores, vCPU"
+# No finite number has more digits before its point, and no measured one as many after it.
+_LONGEST = 400
 _NAMES = "|".join(sorted(map(re.escape, UNITS), key=len, reverse=True))
 _QUANTITY = re.compile(rf"([+-]?)({NUMBER})\s*({_NAMES})")
 _DURATION = re.compile(r"([+-]?)((?:[0-9]+(?:\.[0-9]+)?(?:h|ms|m|s|us|µs|μs|ns)){2,})")
@@ -101,7 +103,8 @@ def unit(name: Any) -> Unit:
 
 def unit_of(text: str) -> Unit | None:
     """The unit of a number; None if the text is not a number with a unit."""
-    found = _QUANTITY.fullmatch(text.strip())
+    text = text.strip()
+    found = _QUANTITY.fullmatch(text) if len(text) <= _LONGEST else None
     return None if found is None else UNITS[found[3]]
 
 
@@ -111,6 +114,8 @@ def quantity(text: str, base: str | None = None) -> Quantity | None:
     A plain number is not a quantity.
     """
     text = text.strip()
+    if len(text) > _LONGEST:
+        return None
     if duration := _DURATION.fullmatch(text):
         parts = _PART.findall(duration[2])
         seconds = sum((Fraction(number) * _size(name, _TIME) for number, name in parts), Fraction())

@@ -8,9 +8,11 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from benchmark.files import spelling
 from benchmark.files.numbers import plain_number
 from benchmark.hpo.objectives.metrics.csv_rows import plain_name
 from benchmark.hpo.objectives.metrics.measuring import BARE, MeasureError
+from benchmark.hpo.objectives.metrics.readers import has_same_names
 from benchmark.hpo.objectives.objective import VALUE_UNITS
 from benchmark.hpo.space.expressions import ExpressionError, UnknownNameError
 from benchmark.hpo.space.operators import same
@@ -136,8 +138,9 @@ class Trial:
             self._cost(metrics)
         except ExpressionError as error:
             if isinstance(error, UnknownNameError) and error.name not in self.texts and metrics:
-                # A tool's report has the same names in each trial.
-                self.blame_study(certain=bool(error.near or objective.measuring.reader))
+                is_typo = error.near is not None and spelling.is_typo(error.name, error.near)
+                never = has_same_names(objective.measuring.reader, error.name)
+                self.blame_study(certain=is_typo or never)
             said = f"{error}{self._text_in(str(error))}"
             said += two_meanings(said, unclear, metrics, self.params)
             return self.failed(Cause.FRAMEWORK, said, metrics)

@@ -25,7 +25,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 from benchmark.errors import BenchmarkError, SetupError
-from benchmark.files.spelling import nearest
+from benchmark.files.spelling import is_typo, nearest
 from benchmark.hpo.objectives.metrics.measured_values import MeasureError, NotThereError
 from benchmark.hpo.objectives.metrics.promql import WINDOW, looked, metrics_in
 from benchmark.hpo.objectives.metrics.selections import aggregated
@@ -126,7 +126,7 @@ class Prometheus:
                 raise unknown or MeasureError(str(error)) from None
 
     def _unknown(self, name: str, query: Query) -> NotThereError | None:
-        """That the server has no metric of a name in the query; certain where one is spelt alike.
+        """That the server has no metric of a name in the query; certain if it is a typo.
 
         Another one may be new, and still arrive.
         """
@@ -136,7 +136,7 @@ class Prometheus:
             near = nearest(metric, self._listed("label/__name__/values", {}) or [], 0.8)
             hint = f"did you mean '{near}'?" if near else "check its name, and that it is scraped."
             said = f"{self.url} has no metric '{metric}', which the query of '{name}' needs; {hint}"
-            return NotThereError(said, certain=near is not None)
+            return NotThereError(said, certain=near is not None and is_typo(metric, near))
         return None
 
     def _listed(self, kind: str, fields: Mapping[str, str]) -> list[Any] | None:

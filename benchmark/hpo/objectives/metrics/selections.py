@@ -14,7 +14,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from benchmark.files.spelling import nearest
+from benchmark.files.spelling import is_typo, nearest
 from benchmark.hpo.objectives.metrics.csv_rows import plain_name
 from benchmark.hpo.objectives.metrics.measured_values import (
     MeasureError,
@@ -174,6 +174,8 @@ def path_fault(path: Any) -> str | None:
         return None
     try:
         jmespath.compile(path)
+    except RecursionError:
+        return "it is nested too deeply"
     except JMESPathError as error:
         return " ".join(str(error).partition("\n")[0].split())
     return None
@@ -190,7 +192,7 @@ def _place(names: Sequence[str], wanted: str, place: str) -> int:
     hint = f" Did you mean '{near}'?" if near else ""
     raise NotThereError(
         f"'{place}' has no column '{wanted}'; its columns are {', '.join(names)[:200]}.{hint}",
-        certain=near is not None,
+        certain=near is not None and is_typo(wanted, near),
     )
 
 

@@ -20,7 +20,7 @@ from benchmark.hpo.objectives.metrics.readers.report import Report, ReportError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["READERS", "Report", "ReportError", "read", "tool_of"]
+__all__ = ["READERS", "Report", "ReportError", "has_same_names", "read", "tool_of"]
 
 READERS: dict[str, Callable[[str], Report]] = {
     "ab": text_reports.ab,
@@ -38,6 +38,7 @@ READERS: dict[str, Callable[[str], Report]] = {
     "wrk": text_reports.wrk,
 }
 
+_SAME_NAMES = ("ab", "hey", "hyperfine", "jmeter", "pgbench", "sysbench", "wrk")
 
 # What readers run into where a text has the outline of a report, and something else within.
 _OTHER_FORM = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, csv.Error)
@@ -55,6 +56,15 @@ def read(name: str, text: str) -> Report:
         raise ReportError(
             f"This is not a report of {name}: a part of it has another form ({error})."
         ) from None
+
+
+def has_same_names(tool: str | None, name: str) -> bool:
+    """Whether all reports of a tool have a metric, or none has.
+
+    Others have what the run did: fio no `write_iops` after reads alone, hey no percentile of a few
+    requests.
+    """
+    return tool in _SAME_NAMES and not name.startswith("latency_")
 
 
 def tool_of(text: str) -> str | None:
