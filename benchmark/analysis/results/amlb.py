@@ -109,7 +109,7 @@ def _scores(
     if "metric" in texts.columns:
         blank = empty(texts["metric"])
         exact = texts["metric"].str.strip()
-        own = _told(texts).ne("") & ~exact.str.removeprefix(_NEGATED).isin(METRICS)
+        own = _directions(texts).ne("") & ~exact.str.removeprefix(_NEGATED).isin(METRICS)
         named = texts["metric"].map(canonical).mask(own, exact)
         named = named.mask(blank, usual).mask(blank & results.isna(), "")
     unclear = (named == "") & results.notna()
@@ -118,9 +118,9 @@ def _scores(
             f"{source}: row {first_row(unclear)} has a result and no metric; name it in the column "
             "metric."
         )
-    told = _told(texts)
+    directions = _directions(texts)
     scores, metrics, ways = results.copy(), named.copy(), pd.Series("", index=texts.index)
-    for (name, way), rows in results.groupby([named, told]):
+    for (name, way), rows in results.groupby([named, directions]):
         place = rows.index
         if rows.isna().all() and known_direction(str(name).removeprefix(_NEGATED)) is None:
             metrics[place] = ""
@@ -139,19 +139,19 @@ def _scores(
     return metrics, scores, ways
 
 
-def _told(texts: pd.DataFrame) -> pd.Series[str]:
+def _directions(texts: pd.DataFrame) -> pd.Series[str]:
     """Which results are better, where the file says so: its metrics may be of the user's own."""
     if "metric_direction" not in texts.columns:
         return pd.Series("", index=texts.index)
     return texts["metric_direction"].str.strip().str.lower()
 
 
-def _read_as(name: str, told: str, source: object) -> tuple[str, int]:
+def _read_as(name: str, direction: str, source: object) -> tuple[str, int]:
     """A metric's plain name, and 1 or -1 as more or less of it is better.
 
     Args:
         name: AMLB's, such as `auc`, `logloss` or `neg_logloss`.
-        told: "maximize" or "minimize", as the file says of its results, or "".
+        direction: "maximize" or "minimize", as the file says of its results, or "".
 
     Raises:
         BenchmarkError: it is not clear, or name and direction contradict each other.
@@ -159,10 +159,11 @@ def _read_as(name: str, told: str, source: object) -> tuple[str, int]:
     negated = name.startswith(_NEGATED)
     plain = name.removeprefix(_NEGATED)
     known = known_direction(plain)
-    said = SIGNS.get(told)
-    if told not in {"", *SIGNS}:
+    said = SIGNS.get(direction)
+    if direction not in {"", *SIGNS}:
         raise BenchmarkError(
-            f'{source}: metric_direction is "{told}" for {name}; it must be maximize or minimize.'
+            f'{source}: metric_direction is "{direction}" for {name}; it must be maximize or '
+            "minimize."
         )
     if said is not None and negated:
         said = -said

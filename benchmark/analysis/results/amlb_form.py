@@ -61,8 +61,8 @@ def constraints(rows: pd.DataFrame) -> pd.Series[str]:
 
     pairs = pd.DataFrame({name: _text(rows, name) for name in ("RUNTIME", "CORES")})
     names = {pair: _named(*pair) for pair in pairs.drop_duplicates().itertuples(index=False)}
-    told = [names[pair] for pair in pairs.itertuples(index=False)]
-    return _own(rows, "CONSTRAINT", pd.Series(told, index=rows.index, dtype=object))
+    budgets = [names[pair] for pair in pairs.itertuples(index=False)]
+    return _own(rows, "CONSTRAINT", pd.Series(budgets, index=rows.index, dtype=object))
 
 
 def _named(runtime: str, cores: str) -> str:
@@ -166,9 +166,9 @@ def _result(rows: pd.DataFrame) -> tuple[pd.Series[float], pd.Series[str], pd.Se
     for kind, part in rows.groupby("TYPE"):
         gains, metric_of, sign_of = judged(part, str(kind))
         names = {one: name(metric, sign_of[one]) for one, metric in metric_of.items()}
-        told = {one: direction(metric, sign_of[one]) for one, metric in metric_of.items()}
+        directions = {one: direction(metric, sign_of[one]) for one, metric in metric_of.items()}
         results[part.index], metrics[part.index] = gains, part["DATASET_ID"].map(names)
-        ways[part.index] = part["DATASET_ID"].map(told)
+        ways[part.index] = part["DATASET_ID"].map(directions)
     return results, metrics, ways
 
 

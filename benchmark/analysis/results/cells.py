@@ -1,4 +1,4 @@
-"""Checks of the cells of a results table: numbers, possible scores, names that can be told apart.
+"""Checks of the cells of a results table: numbers, possible scores, distinct names.
 
 Every refusal is one sentence that names the file, the column, the value and the row.
 """
@@ -147,7 +147,7 @@ def check_scores(frame: pd.DataFrame, source: object, names: Mapping[str, str]) 
     if not {"METRIC", "SCORE"} <= set(frame.columns):
         return
     place = f"{source}: {names.get('SCORE', 'SCORE')}"
-    for (named, way), rows in frame["SCORE"].groupby([frame["METRIC"], _told(frame)]):
+    for (named, way), rows in frame["SCORE"].groupby([frame["METRIC"], _directions(frame)]):
         _check(rows, str(named), place, str(way))
     columns = {metric: column for column, metric in SCORED.items()}
     for named, rows in frame["SCORE"].groupby(frame["METRIC"]):
@@ -188,7 +188,7 @@ def check_directions(frame: pd.DataFrame, source: object) -> None:
     if "METRIC" not in frame.columns:
         return
     known: dict[str, str] = {name: metric.direction for name, metric in METRICS.items()}
-    pairs = pd.DataFrame({"metric": frame["METRIC"], "way": _told(frame)}).drop_duplicates()
+    pairs = pd.DataFrame({"metric": frame["METRIC"], "way": _directions(frame)}).drop_duplicates()
     for metric, way in pairs.itertuples(index=False):
         if way and metric and known.setdefault(canonical(metric), way) != way:
             raise BenchmarkError(
@@ -198,7 +198,7 @@ def check_directions(frame: pd.DataFrame, source: object) -> None:
             )
 
 
-def _told(frame: pd.DataFrame) -> pd.Series[str]:
+def _directions(frame: pd.DataFrame) -> pd.Series[str]:
     if "METRIC_DIRECTION" in frame.columns:
         return frame["METRIC_DIRECTION"]
     return pd.Series(pd.Categorical([""]).repeat(len(frame)), index=frame.index)

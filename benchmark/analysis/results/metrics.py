@@ -35,19 +35,19 @@ NAMES = {
 }
 
 
-def direction(metric: str, told: Mapping[str, int] | None = None) -> int:
+def direction(metric: str, own: Mapping[str, int] | None = None) -> int:
     """1 where a larger value of the metric is better, -1 where a smaller one is.
 
     Args:
         metric: its name; case, blanks and hyphens do not matter.
-        told: directions that the results bring themselves, such as that of a user's own metric.
+        own: directions that the results bring themselves, such as that of a user's own metric.
 
     Raises:
         BenchmarkError: the metric is unknown, so that nothing can be said to be better.
     """
     name = canonical(metric)
-    if told and name in told and name not in METRICS:
-        return told[name]
+    if own and name in own and name not in METRICS:
+        return own[name]
     found = known_direction(name)
     if found is not None:
         return found

@@ -36,7 +36,7 @@ IDENTITIES = {
 
 
 def checked(frame: pd.DataFrame, source: object, *, merge: bool = False) -> pd.DataFrame:
-    """The results as they are, or told apart by name.
+    """The results as they are, or distinguished by name.
 
     With `merge`, results that differ in a condition keep their names where each framework has only
     one value of it; else the value is added to every framework's name, such as `tpot (3600)`.
@@ -84,7 +84,7 @@ def differing(frame: pd.DataFrame) -> dict[str, tuple[str, list[str]]]:
 
 
 def _renamed(frame: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
-    """Frameworks told apart by the first condition that does it, else by all of them."""
+    """Frameworks distinguished by the first condition that does it, else by all of them."""
     places, kinds = _kinds(frame, ["MODEL", *columns])
     per_framework = kinds.groupby("MODEL")[columns].nunique()
     needed = [column for column in columns if (per_framework[column] > 1).any()]

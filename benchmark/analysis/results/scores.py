@@ -39,8 +39,8 @@ def judged(
         named = _named(rows)
         per_set.update(named)
         values = values.where(~rows["DATASET_ID"].isin(named.index), _scores(rows, named, values))
-    told = _told(rows)
-    signs = per_set.map({name: direction(name, told) for name in sorted(per_set.unique())})
+    directions = _own_directions(rows)
+    signs = per_set.map({name: direction(name, directions) for name in sorted(per_set.unique())})
     gains = values * signs.reindex(names).to_numpy(float)[places]
     if "STATUS" in rows.columns:
         gains = gains.mask(rows["STATUS"] != "success")
@@ -92,7 +92,7 @@ def _refuse(dataset: str, metrics: list[str]) -> None:
     )
 
 
-def _told(rows: pd.DataFrame) -> dict[str, int]:
+def _own_directions(rows: pd.DataFrame) -> dict[str, int]:
     """The directions that the results bring themselves, by metric."""
     if not {"METRIC", "METRIC_DIRECTION"} <= set(rows.columns):
         return {}

@@ -180,8 +180,8 @@ def compare(
     if all_rows:
         gains = pd.DataFrame(grid.gains, grid.index, names)
         ran = pd.DataFrame(grid.result, grid.index, names)
-        left_out, told = _left_out(grid, rows), (grid.metric_of, grid.sign_of)
-        return Comparison(type, gains, grid.counts, *told, (), ran, left_out)
+        left_out, scoring = _left_out(grid, rows), (grid.metric_of, grid.sign_of)
+        return Comparison(type, gains, grid.counts, *scoring, (), ran, left_out)
     left_out = _left_out(grid, rows)
     gains = _comparable(grid, left_out, notes)
     imputed = imputation.by_constant(gains)
@@ -198,8 +198,8 @@ def compare(
     metric_of = {name: word for name, word in grid.metric_of.items() if name in kept}
     ran = pd.DataFrame(True, gains.index, gains.columns)
     metric_of = metric_of or grid.metric_of
-    told = metric_of, grid.sign_of
-    return Comparison(type, gains, grid.counts, *told, tuple(notes), ran, left_out)
+    scoring = metric_of, grid.sign_of
+    return Comparison(type, gains, grid.counts, *scoring, tuple(notes), ran, left_out)
 
 
 @dataclass(frozen=True)
@@ -320,13 +320,13 @@ def _comparable(grid: _Grid, left_out: pd.DataFrame, notes: list[str]) -> pd.Dat
 
 
 def _pairs(left_out: pd.DataFrame) -> str:
-    """`flaml on adult (2 infrastructure), h2o on adult (1 not begun)`."""
+    """`flaml on adult (2 infrastructure), h2o on adult (1 not started)`."""
     pairs = left_out.groupby(["framework", "dataset"], sort=True)
-    told = []
+    entries = []
     for (framework, dataset), part in pairs:
         causes = ", ".join(f"{row.seeds} {row.cause}" for row in part.itertuples())
-        told.append(f"{framework} on {dataset} ({causes})")
-    return _listed(told)
+        entries.append(f"{framework} on {dataset} ({causes})")
+    return _listed(entries)
 
 
 def _listed(names: Sequence[str]) -> str:
