@@ -76,6 +76,8 @@ def faults_of(values: dict[str, Any]) -> list[str]:
             {"tunables": [X | {"default": 0}], "safe": {"margin": "10%", "step": {"x": 10**400}}},
             "write a share of the range",
         ),
+        ({"objective": {"wait_ready": {"http": "http://["}}}, "is no address: Invalid IPv6 URL"),
+        ({"objective": {"wait_ready": {"port": "db:" + "9" * 5000}}}, "has the port '999"),
         ({"objective": {"prune_codes": -1}}, "'prune_codes' has -1; write whole numbers from 0"),
         ({"objective": {"value": [1]}}, "'value' has [1] instead of an expression"),
         (

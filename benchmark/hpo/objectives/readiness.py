@@ -53,10 +53,10 @@ class WaitReady:
         """
         address = filled(self.address, params)
         shown = address or f"'{' '.join(self.command)}'"
-        parts = _parts(address)
+        fault = port_fault(address) if address else None
+        parts = _parts("" if fault else address)
         http = parts.scheme in ("http", "https")
         query = f"?{parts.query}" if parts.query else ""
-        fault = port_fault(address) if address else None
         return {
             "fault": None if fault is None else f"{address!r} of 'wait_ready' {fault}",
             "host": parts.hostname,
@@ -69,14 +69,18 @@ class WaitReady:
 
 
 def port_fault(address: str) -> str | None:
-    """What is wrong with the port of a URL or of HOST:PORT, to be read after the address."""
-    parts = _parts(address)
+    """What is wrong with a URL or HOST:PORT, mostly its port, to be read after the address."""
+    try:
+        parts = _parts(address)
+    except ValueError as error:
+        return f"is no address: {error}"
     _, colon, port = parts.netloc.rpartition("@")[2].rpartition("]")[2].rpartition(":")
     if not colon and parts.scheme:
         return None  # the scheme's own
-    if port.isascii() and port.isdecimal() and 0 < int(port) <= _LARGEST_PORT:
+    number = port.lstrip("0") if port.isascii() and port.isdecimal() else ""
+    if number and len(number) <= len(str(_LARGEST_PORT)) and int(number) <= _LARGEST_PORT:
         return None
-    return f"has the port {port!r}; ports are whole numbers from 1 to {_LARGEST_PORT}"
+    return f"has the port {port[:40]!r}; ports are whole numbers from 1 to {_LARGEST_PORT}"
 
 
 def port_faults(ready: WaitReady | None, tunables: Iterable[Tunable]) -> list[str]:
