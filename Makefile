@@ -6,7 +6,7 @@
 # make docs        the reference from the code, and the site into site/
 # make coverage    branch coverage of the default tests, processes that they start included
 # make soak        the long tests: dozens of kills, every framework's environment
-# make prove       the seven promises, faults injected for real; ARGS="--seed 1" plays them again
+# make prove       the promises, faults injected for real; ARGS="--seed 1" plays them again
 # make perf        all measurements into perf/results.md; PERF="--quick" or "--only overhead"
 
 SHELL := /bin/bash

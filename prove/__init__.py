@@ -1,4 +1,4 @@
-"""The seven promises of the program, each broken into on purpose, and what came of it.
+"""The promises of the program, each broken into on purpose, and what came of it.
 
 .venv/bin/python -m prove --seed 1 --kills 24
 
