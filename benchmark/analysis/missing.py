@@ -6,12 +6,12 @@ import pandas as pd
 
 from benchmark.analysis.results.cells import NO_RESULT_CAUSES, RETIRED
 from benchmark.analysis.results.scores import judged
-from benchmark.analysis.statistics.comparable import NOT_BEGUN
+from benchmark.analysis.statistics.comparable import NOT_STARTED
 
 UNKNOWN = "unknown"
 NO_SCORE = "no score"
 MOST_LISTED = 12
-_MEND = f"run resume-compute for what is {NOT_BEGUN}, and for {', '.join(NO_RESULT_CAUSES)}"
+_FIX = f"run resume-compute for what is {NOT_STARTED}, and for {', '.join(NO_RESULT_CAUSES)}"
 
 
 def by_cause(frame: pd.DataFrame) -> pd.DataFrame:
@@ -21,7 +21,7 @@ def by_cause(frame: pd.DataFrame) -> pd.DataFrame:
     not need, are not counted.
     """
     rows = _without_score(frame)
-    return _counted(frame, rows[~rows["CAUSE"].isin((NOT_BEGUN, RETIRED))])
+    return _counted(frame, rows[~rows["CAUSE"].isin((NOT_STARTED, RETIRED))])
 
 
 def all_missing(frame: pd.DataFrame) -> pd.DataFrame:
@@ -55,9 +55,9 @@ def sentences(frame: pd.DataFrame) -> list[str]:
         frameworks = "1 other framework has" if len(rest) == 1 else f"{len(rest)} others have"
         said.append(f"{frameworks} no score on {int(rest.to_numpy().sum()):,} tasks.")
     if any(
-        cause in table.columns and table[cause].any() for cause in (NOT_BEGUN, *NO_RESULT_CAUSES)
+        cause in table.columns and table[cause].any() for cause in (NOT_STARTED, *NO_RESULT_CAUSES)
     ):
-        said.append(f"To fill them, {_MEND}; the rest are results.")
+        said.append(f"To fill them, {_FIX}; the rest are results.")
     return said
 
 
@@ -71,7 +71,7 @@ def _without_score(frame: pd.DataFrame) -> pd.DataFrame:
         status = frame["STATUS"]
         ended = ~status.isin(["success", ""])
         cause = cause.mask(ended & (cause == ""), UNKNOWN)
-        cause = cause.mask(status == "", NOT_BEGUN).mask(status == "success", "")
+        cause = cause.mask(status == "", NOT_STARTED).mask(status == "success", "")
         cause = cause.mask((status == "success") & no_score, NO_SCORE)
     else:
         cause = pd.Series("", index=frame.index, dtype=object).mask(no_score, UNKNOWN)

@@ -45,7 +45,7 @@ def full(
     """
     store = open_store(config.store_url)
     with driving(store, config.run):
-        anew = False
+        replace = False
         if store.get(f"{config.run}/manifest.json") is not None:
             present = existing(config, store).run
             done = {record.task for record in results.records(present)}
@@ -55,11 +55,11 @@ def full(
                     "resume-compute, start another with --run NAME, or set them aside with "
                     "--overwrite."
                 )
-            anew = not narrowed
-            if anew:
+            replace = not narrowed
+            if replace:
                 results.set_aside(present, sorted(done))
-        planned = plan(store, wanted, anew=anew, until=until)
-        if overwrite and not anew:
+        planned = plan(store, wanted, replace=replace, until=until)
+        if overwrite and not replace:
             results.set_aside(planned.run, [task.key for task in planned.tasks])
         yield planned
 

@@ -75,9 +75,9 @@ def _requirements(framework: Framework) -> Check:
     except (SetupError, OSError) as error:
         return Check("note", name, str(error))
     missing = sorted(wanted - known.keys())
-    mend = f"run `{program()} frameworks lock {framework.environment_folder}`"
+    fix = f"run `{program()} frameworks lock {framework.environment_folder}`"
     if missing:
-        return Check("wrong", name, f"it lacks {missing[0]}, which requirements.in names; {mend}")
+        return Check("wrong", name, f"it lacks {missing[0]}, which requirements.in names; {fix}")
     if locks.canonical(framework.version_of) not in known:
         return Check("wrong", name, f"it lacks {framework.version_of}, which 'version_of' names")
     return Check("ok", name, f"{len(known)} packages")

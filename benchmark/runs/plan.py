@@ -112,8 +112,8 @@ def draft(
     return Draft(config.run, manifest, had, dict(catalogue.faults), notes)
 
 
-def plan(store: Store, wanted: Draft, *, anew: bool = False, until: Until | None = None) -> Plan:
-    """The run of a draft, made or grown in the store; `anew` replaces one that is there.
+def plan(store: Store, wanted: Draft, *, replace: bool = False, until: Until | None = None) -> Plan:
+    """The run of a draft, made or grown in the store; `replace` replaces one that is there.
 
     `until` is the question that ends it early; without it that of the run that is there.
 
@@ -126,7 +126,7 @@ def plan(store: Store, wanted: Draft, *, anew: bool = False, until: Until | None
     manifest = wanted.manifest
     present: Run | None = None
     added = 0
-    if not anew and store.get(f"{wanted.name}/manifest.json") is not None:
+    if not replace and store.get(f"{wanted.name}/manifest.json") is not None:
         present = Run.open(store, wanted.name)
         manifest = _grown(present, _as_hashed_then(present, wanted))
         added = len(manifest.cells) - len(present.manifest.cells)

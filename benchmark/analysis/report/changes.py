@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 HEADINGS = {
     **{"framework": "Framework", "dataset": "Data set", "type": "Type", "change": "Change"},
     **{"interval": "95 %", "datasets": "Data sets", "seeds": "Seeds"},
-    **{"new_failures": "New failures", "mended": "Mended"},
+    **{"new_failures": "New failures", "mended": "Fixed failures"},
     **{"p": "p (worse)", "p_failures": "p (more failures)"},
 }
 BY_FRAMEWORK = (

@@ -190,11 +190,11 @@ def _check_sign(results: pd.Series[float], name: str, source: object) -> None:
     wrong = results > 0 if negated else results < 0
     if wrong.any():
         row, value = int(results.index[int(wrong.to_numpy().argmax())]) + 1, results[wrong].iloc[0]
-        mend = name.removeprefix(_NEGATED) if negated else f"{_NEGATED}{name}"
+        fix = name.removeprefix(_NEGATED) if negated else f"{_NEGATED}{name}"
         raise BenchmarkError(
             f"{source}: result is {value:g} in row {row}, and a {'negated ' * negated}loss cannot "
             f"be {'positive' if negated else 'negative'}; the metric is {name}, so correct the "
-            f"sign, or name the metric {mend} if that is what it is."
+            f"sign, or name the metric {fix} if that is what it is."
         )
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 ALL = "all"
 """In place of a task type: the data sets of all types together."""
-NOT_BEGUN = "not started"
+NOT_STARTED = "not started"
 NOT_PLANNED = "not in the results"
 _COLUMNS = (
     *("MODEL", "DATASET_ID", "SEED", "STATUS", "CAUSE"),
@@ -283,7 +283,7 @@ def _left_out(grid: _Grid, rows: pd.DataFrame) -> pd.DataFrame:
     cause = rows["CAUSE"] if "CAUSE" in rows.columns else pd.Series("", index=rows.index)
     idle = cause.isin((*NO_RESULT_CAUSES, RETIRED)) | (rows.get("STATUS", cause) == "")
     known = {
-        (str(model), str(dataset), seed): str(why) or NOT_BEGUN
+        (str(model), str(dataset), seed): str(why) or NOT_STARTED
         for model, dataset, seed, why in zip(
             *(rows.loc[idle, name] for name in ("MODEL", "DATASET_ID", "SEED")),
             cause[idle],

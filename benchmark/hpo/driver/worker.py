@@ -154,7 +154,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if control.said(study.run.store, study.run.name) == "stop":
                 name = options.study
                 again = f"studies resume {name} lets workers go on"
-                sys.stderr.write(f"The study '{name}' was told to stop; {again}.\n")
+                sys.stderr.write(f"The study '{name}' was asked to stop; {again}.\n")
     except BenchmarkError as error:
         sys.stderr.write(f"{error}\n")
         return 2

@@ -66,8 +66,8 @@ def directions_of(values: Mapping[str, Any], faults: list[str]) -> dict[str, Dir
     known = list(get_args(Direction))
     for name, direction in declared.items():
         if direction not in known:
-            mend = meant(direction, known, "write one of")
-            faults.append(f"'direction' of '{name}' is {direction!r}; {mend}")
+            fix = meant(direction, known, "write one of")
+            faults.append(f"'direction' of '{name}' is {direction!r}; {fix}")
     return declared if all(direction in known for direction in declared.values()) else {}
 
 

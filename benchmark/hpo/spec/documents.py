@@ -35,8 +35,8 @@ def read_document(file: Path) -> dict[str, Any]:
         text = read_input(file)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
-        mend = "; name a file that is there" if isinstance(error, FileNotFoundError) else ""
-        raise StudyError(f"The study file {file} cannot be read: {reason}{mend}.") from None
+        fix = "; name a file that is there" if isinstance(error, FileNotFoundError) else ""
+        raise StudyError(f"The study file {file} cannot be read: {reason}{fix}.") from None
     values, texts = _json(text, file) if file.suffix == ".json" else _yaml(text, file)
     if not isinstance(values, dict):
         raise StudyError(f"The study file {file} must hold keys and values; write name: first.")
@@ -89,8 +89,8 @@ def _yaml(text: str, file: Path) -> tuple[Any, Any]:
         said = yaml_text.reason(error)
         line = _line_of(error, text)
         quoted = any(f"{key}:" in line for key in ("when", "value", "prune", "failure", "cost"))
-        mend = _QUOTED if quoted and any(mark in line for mark in "'\"") else ""
-        raise StudyError(f"The study file {file} is not YAML: {said}.{mend}") from None
+        fix = _QUOTED if quoted and any(mark in line for mark in "'\"") else ""
+        raise StudyError(f"The study file {file} is not YAML: {said}.{fix}") from None
 
 
 _QUOTED = " An expression with a quote in it stands in double quotes: when: \"gc == 'G1'\"."
