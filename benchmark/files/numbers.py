@@ -4,7 +4,7 @@
     plain_number(12345678.0)      # "12345678": an exponent only from 1e9 on and below 1e-4
     plain_number(0.25, "+")       # "+0.25"
 
-Digits before the point are never cut. Exports and records keep full precision.
+Below 1e9 no digit before the point is cut. Exports and records keep full precision.
 """
 
 from __future__ import annotations

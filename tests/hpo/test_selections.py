@@ -55,6 +55,7 @@ def test_paths_in_a_document(tmp_path: Path, indent: int | None, before: str) ->
         ("nothing.here", "nothing at 'nothing.here' for 'm'; it is an object with data, jobs"),
         ("none", "nothing at 'none'"),
         ("/jobs/9", "nothing at '/jobs/9'"),
+        ("/jobs/" + "9" * 5000, "nothing at '/jobs/999"),
         ("jobs[].ms[]", "has 4 values for 'm'; select one, or say by 'of'"),
         ("http_req_duration", "is an object with p(95), a/b"),
         ("abs(text)", "has no value here"),

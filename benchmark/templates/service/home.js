@@ -22,7 +22,10 @@ async function call(path, method = "GET", known = "") {
 }
 
 // As files/numbers.py: six digits, and none before the point cut.
-const plain = v => Math.abs(v) >= 1e6 && Math.abs(v) < 1e9 ? Math.round(v) : Number(v.toPrecision(6));
+const plain = v => {
+  const rounded = Number(v.toPrecision(6)), size = Math.abs(v);
+  return size >= 1e9 ? rounded.toExponential() : size >= 1e6 ? Math.round(v) : rounded;
+};
 function cell(row, text, kind, name) {
   const made = row.insertCell();
   if (kind) made.className = kind;

@@ -156,7 +156,12 @@ def pointed(document: Any, pointer: str) -> Any:
         key = part.replace("~1", "/").replace("~0", "~")
         if isinstance(document, dict) and key in document:
             document = document[key]
-        elif isinstance(document, list) and key.isdecimal() and int(key) < len(document):
+        elif (
+            isinstance(document, list)
+            and len(key) < 20
+            and key.isdecimal()
+            and int(key) < len(document)
+        ):
             document = document[int(key)]
         else:
             return None
