@@ -26,7 +26,7 @@ benchmark: env
 	$(BIN)/python main.py resume-compute --config quickstart --run quickstart
 	$(BIN)/python main.py fetch-results --config quickstart --run quickstart
 	$(BIN)/python main.py run-analysis --config quickstart
-	@echo "Results: compiled_results.csv; figures: figures/; report: report.html"
+	@echo "Results: compiled_results.csv; figures: figures/; report: report.html; main.py status --run quickstart"
 
 # Hundreds of tests start the program; where Python is told to write no bytecode each would compile it.
 test: $(VENV)/.ready-dev

@@ -34,7 +34,6 @@ PREFIX = "AUTOML_BENCHMARK_"
 DEFAULT_FILE = "batch.config"
 
 QUICKSTART: dict[str, Any] = {
-    "run": "quickstart",
     "studies": ["starter"],
     "frameworks": ["constant", "random-forest", "tuned-random-forest", "optuna", "flaml"],
     "seeds": 1,

@@ -214,7 +214,7 @@ PREDICTIONS: dict[str, tuple[Any, str]] = {
     "text": (lambda path: path.write_text("{}"), "cannot be read"),
     "other columns": (lambda path: predictions(path, a=[1.0]), "other columns"),
     "a list": (lambda path: predictions(path, prediction=[[1.0]]), "type list"),
-    "a gap": (lambda path: predictions(path, prediction=[1.0, None]), "1 values missing"),
+    "a gap": (lambda path: predictions(path, prediction=[1.0, None]), "a missing value in row 1"),
 }
 
 
