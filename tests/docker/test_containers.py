@@ -137,7 +137,7 @@ def test_a_task_leaves_its_record(
     # They end with these models; a busy machine has time for them, and for H2O's Java.
     few = {"optuna": {"n_trials": 3}, "h2o": {"max_models": 2, "nfolds": 0}}
     entry = {"name": framework, "params": few.get(framework, {})}
-    run = planned(framework, frameworks=[entry], memory=2500, runtime=250)
+    run = planned(framework, frameworks=[entry], memory=2500, runtime=250, hard_limit=900)
     key = f"{framework}/cpu/75"
     printed = in_container(docker, image(framework), run, key)
     made = record(run, key)
