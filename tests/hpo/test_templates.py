@@ -80,7 +80,7 @@ def test_a_brace_that_is_never_closed_is_a_fault() -> None:
         ({}, "give it one of"),
         ({"http": "x", "port": 1}, "give it one of"),
         ({"http": "localhost"}, "write a URL such as"),
-        ({"port": "5432"}, "write a number, or host:5432"),
+        ({"port": "5432"}, "write a number from 1 to 65535, or host:5432"),
         ({"port": 5432, "timeout": "2 weeks"}, "'2 weeks' is not a number with a unit"),
         ({"port": 5432, "timeout": 0}, "'timeout' of 'wait_ready' is 0; write"),
         ({"port": 5432, "tmeout": 1}, "did you mean 'timeout'"),

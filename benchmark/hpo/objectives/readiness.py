@@ -146,5 +146,7 @@ def _address(entry: Mapping[str, Any], faults: list[str]) -> str | None:
     host, colon, number = port.rpartition(":") if isinstance(port, str) else ("", "", "")
     if host and colon and (number.isdecimal() or "{" in number):
         return str(port)
-    faults.append(f"'wait_ready' has {port!r} as 'port'; write a number, or host:5432.")
+    faults.append(
+        f"'wait_ready' has {port!r} as 'port'; write a number from 1 to 65535, or host:5432."
+    )
     return None
