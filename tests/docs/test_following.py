@@ -83,7 +83,7 @@ def test_the_start_is_followed(folder: Path) -> None:
     benchmark, activate, *lines = block.typed
     assert activate == ". .venv/bin/activate"
     recipe = shell(f"{benchmark} -n -C {ROOT} PYTHON={sys.executable}", folder)
-    makes = re.findall(r"main\.py (.*)", recipe)
+    makes = re.findall(r"python main\.py (.*)", recipe)
     assert [line.split()[0] for line in makes] == [
         "resume-compute",
         "fetch-results",
