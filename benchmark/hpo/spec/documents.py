@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
 
 class StudyError(BenchmarkError):
-    """A study file is wrong, or a study cannot go on."""
+    """A study file is wrong, or a study cannot go on; `faults` are the sentences of its keys."""
+
+    def __init__(self, message: str, faults: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.faults = tuple(faults)
 
 
 def faults_of(place: str, faults: Sequence[str]) -> str:

@@ -150,7 +150,7 @@ def define(
     if spec.default_every and known_space and not space.default():
         faults.append("'default_every' needs a 'default' for every tunable.")
     if faults:
-        raise StudyError(faults_of(place, faults))
+        raise StudyError(faults_of(place, faults), faults)
     definition = StudyDefinition(
         name=spec.name,
         space=space,

@@ -47,32 +47,44 @@ def is_empty(value: Any) -> bool:
     return value is None or value in ("", [], {}) or (isinstance(value, str) and not value.strip())
 
 
-def search_space(space: Any) -> str:
-    """What is wrong with a search space, by commas; empty where nothing is."""
-    if not isinstance(space, dict):
-        return phrases.EMPTY if space is None else phrases.NO_JSON + "'search_space' is no object"
+def search_space(space: dict[str, Any]) -> tuple[list[str], set[str]]:
+    """The faults of a search space that the contract has words for, and the keys that have one.
+
+    Its tunables, layers and rules are the study's to check.
+    """
     faults = keys(space, SPACE_REQUIRED, SPACE_OPTIONAL)
-    if faults:
-        return ", ".join(faults)
-    for key in _TEXTS:
-        if key in space and not isinstance(space[key], str):
-            faults.append(f"{space[key]!r} is not of type 'string'"[:200])
-    if not is_whole(space["total_trials"]):
-        faults.append(phrases.NO_INTEGER)
-    elif not 0 < space["total_trials"] <= LARGEST:
-        faults.append(phrases.TOTAL_TRIALS)
-    parallel = space.get("parallel_trials", 1)
-    if not is_whole(parallel) or not 0 < parallel <= LARGEST:
-        faults.append("Parallel Trials value should be greater than 0!")
-    if space["direction"] not in ("minimize", "maximize"):
-        faults.append(phrases.DIRECTION)
-    if space.get("hpo_algo_impl", ALGORITHMS[0]) not in ALGORITHMS:
-        faults.append(phrases.ALGORITHM)
-    if space.get("value_type", "double") not in VALUE_TYPES:
-        faults.append(phrases.VALUE_TYPE)
-    if not isinstance(space["tunables"], list):
-        faults.append("'tunables' is not of type 'array'")
-    return ", ".join(faults)
+    empty = {key for key, value in space.items() if is_empty(value)}
+    absent = {*SPACE_REQUIRED} - space.keys()
+    given = {key: value for key, value in space.items() if key not in empty}
+    trials, parallel = given.get("total_trials", 1), given.get("parallel_trials", 1)
+    rules = [
+        (key, not isinstance(given[key], str), f"{given[key]!r} is not of type 'string'"[:200])
+        for key in _TEXTS
+        if key in given
+    ]
+    rules += [
+        ("total_trials", not is_whole(trials), phrases.NO_INTEGER),
+        ("total_trials", is_whole(trials) and not 0 < trials <= LARGEST, phrases.TOTAL_TRIALS),
+        (
+            "parallel_trials",
+            not is_whole(parallel) or not 0 < parallel <= LARGEST,
+            phrases.PARALLEL_TRIALS,
+        ),
+        (
+            "direction",
+            given.get("direction", "minimize") not in ("minimize", "maximize"),
+            phrases.DIRECTION,
+        ),
+        (
+            "hpo_algo_impl",
+            given.get("hpo_algo_impl", ALGORITHMS[0]) not in ALGORITHMS,
+            phrases.ALGORITHM,
+        ),
+        ("value_type", given.get("value_type", "double") not in VALUE_TYPES, phrases.VALUE_TYPE),
+        ("tunables", not isinstance(given.get("tunables", []), list), phrases.NO_ARRAY),
+    ]
+    broken = [(key, phrase) for key, is_broken, phrase in rules if is_broken]
+    return [*faults, *(phrase for _, phrase in broken)], empty | absent | {key for key, _ in broken}
 
 
 def result(body: dict[str, Any]) -> str:

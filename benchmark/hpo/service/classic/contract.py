@@ -11,6 +11,7 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from benchmark.hpo.service.classic import checks, phrases
+from benchmark.hpo.service.core import terms
 from benchmark.hpo.service.core.endings import Ending
 from benchmark.hpo.service.core.errors import (
     ConflictError,
@@ -29,6 +30,14 @@ if TYPE_CHECKING:
     from benchmark.hpo.service.core.experiment import Experiment
     from benchmark.hpo.service.core.service import Service
 
+_OWN_KEYS = {
+    "experiment_name": "name",
+    "direction": "direction",
+    "total_trials": "trials",
+    "parallel_trials": "parallel",
+    "hpo_algo_impl": "algorithm",
+    **{key: key for key in ("tunables", "layers", "forbidden", "initial")},
+}
 _FACTS = ("experiment_id", "value_type", "objective_function", "function_variables", "slo_class")
 
 
@@ -73,19 +82,16 @@ def post(service: Service, body: Any) -> str:
 
 def new(service: Service, space: Any) -> int:
     """Found an experiment and ask its first trial; where that fails its name is free again."""
-    _refuse(checks.search_space(space))
-    name = space["experiment_name"]
-    values = {
-        "direction": space["direction"],
-        "trials": space["total_trials"],
-        "parallel": space.get("parallel_trials", 1),
-        "algorithm": space.get("hpo_algo_impl", "optuna_tpe"),
-        **{
-            key: space[key]
-            for key in ("tunables", "layers", "forbidden", "initial")
-            if key in space
-        },
-    }
+    if not isinstance(space, dict):
+        no_object = phrases.NO_JSON + "'search_space' is no object"
+        raise PhraseError(phrases.EMPTY if space is None else no_object)
+    faults, wrong = checks.search_space(space)
+    values = {own: space[key] for key, own in _OWN_KEYS.items() if key in space}
+    if faults:
+        others = terms.other_faults(values, [_OWN_KEYS.get(key, key) for key in wrong])
+        raise PhraseError(", ".join([*faults, *others]))
+    name = values.pop("name")
+    values = {"parallel": 1, "algorithm": "optuna_tpe"} | values
     facts = {key: space[key] for key in _FACTS if key in space}
     try:
         service.create(name, values, lease_s=None, facts=facts)

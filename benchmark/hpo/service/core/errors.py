@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from benchmark.errors import BenchmarkError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class ServiceError(BenchmarkError):
@@ -13,9 +18,13 @@ class ServiceError(BenchmarkError):
 
 
 class InvalidError(ServiceError):
-    """The request says something that cannot be."""
+    """The request has a value that cannot be; `faults` are its sentences, one for each fault."""
 
     status = 422
+
+    def __init__(self, message: str, faults: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.faults = tuple(faults) or (message,)
 
 
 class ForbiddenError(ServiceError):

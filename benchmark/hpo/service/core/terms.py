@@ -18,10 +18,10 @@ from benchmark.files.spelling import meant
 from benchmark.hpo.objectives.objective import EXTERNAL
 from benchmark.hpo.samplers.algorithms import ALGORITHMS, AUTO, sampler_of
 from benchmark.hpo.service.core.errors import InvalidError
-from benchmark.hpo.spec.study_file import define
+from benchmark.hpo.spec.study_file import StudyError, define
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from benchmark.hpo.spec.study_file import StudyDefinition
 
@@ -132,7 +132,7 @@ def check_size(values: Mapping[str, Any]) -> None:
     if isinstance(trials, int) and trials > MOST_TRIALS:
         faults.append(f"'trials' is {trials}; {MOST_TRIALS} are the most.")
     if faults:
-        raise InvalidError(" ".join(faults))
+        raise InvalidError(" ".join(faults), faults)
 
 
 def checked(study: str, experiment: str, values: Mapping[str, Any]) -> StudyDefinition:
@@ -154,6 +154,30 @@ def checked(study: str, experiment: str, values: Mapping[str, Any]) -> StudyDefi
         place = f"Experiment '{experiment}'"
         definition = define({**values, **own}, Path(), place, faults=faults)
         sampler_of(definition.algorithm, None)
+    except StudyError as error:
+        raise InvalidError(str(error), error.faults) from None
     except BenchmarkError as error:
         raise InvalidError(str(error)) from None
     return definition
+
+
+def other_faults(values: Mapping[str, Any], wrong: Collection[str]) -> list[str]:
+    """The faults of an experiment's name and values, without the keys that are known to be wrong.
+
+    Nearly everything depends on the space: where that is wrong only the name is checked.
+    """
+    known = {key: value for key, value in values.items() if key not in wrong}
+    faults = _faults_of(study_of, known.pop("name", "experiment"))
+    if {"direction", "directions"} & {*wrong}:
+        known["direction"] = "minimize"
+    if not {"tunables", "layers"} & {*wrong}:
+        faults += _faults_of(checked, "experiment", "experiment", known)
+    return faults
+
+
+def _faults_of(check: Callable[..., object], *arguments: Any) -> list[str]:
+    try:
+        check(*arguments)
+    except InvalidError as error:
+        return list(error.faults)
+    return []

@@ -7,18 +7,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from benchmark.errors import BenchmarkError
-from benchmark.hpo.service.core import views
+from benchmark.hpo.service.core import terms, views
 from benchmark.hpo.service.core.assignment import Wanted
 from benchmark.hpo.service.core.endings import Ending, Tell
 from benchmark.hpo.service.core.errors import (
     ConflictError,
     ExistsError,
     FinishedError,
-    InvalidError,
     NotFoundError,
     PausedError,
 )
-from benchmark.hpo.service.core.terms import checked
 from benchmark.hpo.service.v1 import answer_models, models
 
 if TYPE_CHECKING:
@@ -39,10 +37,10 @@ def create(service: Service, body: models.NewExperiment, key: str | None) -> dic
         for field, value in body.model_dump(exclude=set(_TERMS)).items()
         if value not in (None, [])
     }
-    terms = {field: getattr(body, field) for field in _TERMS[1:]}
+    own = {field: getattr(body, field) for field in _TERMS[1:]}
     request = None if key is None else hashlib.sha256(body.model_dump_json().encode()).hexdigest()
     try:
-        service.create(body.name, values, key=key, request=request, **terms)
+        service.create(body.name, values, key=key, request=request, **own)
     except ExistsError:
         with service.use(body.name) as experiment:
             founded = experiment.terms
@@ -63,18 +61,10 @@ def other_faults(error: RequestValidationError) -> list[str]:
     """What is wrong with a new experiment beside the faults of its model, which are left out."""
     body = error.body
     wrong = {str(fault["loc"][1]) for fault in error.errors() if len(fault["loc"]) > 1}
-    if not isinstance(body, dict) or wrong & {"tunables", "layers"}:
+    if not isinstance(body, dict):
         return []
-    own = {*models.NewExperiment.model_fields} - {*_TERMS}
-    values = {key: value for key, value in body.items() if key in own - wrong}
-    if wrong & {"direction", "directions"}:
-        values["direction"] = "minimize"
-    try:
-        checked("experiment", "experiment", values)
-    except InvalidError as refused:
-        lines = str(refused).removeprefix("Experiment 'experiment'").lstrip(": ").splitlines()
-        return [line.removeprefix("- ") for line in lines[len(lines) > 1 :]]
-    return []
+    own = {*models.NewExperiment.model_fields} - {*_TERMS[1:]}
+    return terms.other_faults({key: body[key] for key in body if key in own}, wrong)
 
 
 @dataclass(frozen=True)

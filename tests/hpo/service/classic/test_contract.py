@@ -142,6 +142,36 @@ def test_search_spaces_that_are_refused(http: Http, changes: dict[str, Any], sai
     assert new(http) == (200, "0")  # the name is free
 
 
+def test_all_faults_of_a_search_space_are_in_one_answer(http: Http) -> None:
+    bad = [
+        {"name": "x", "value_type": "double", "lower_bound": 3, "upper_bound": 1},
+        {"name": "y", "value_type": "categorical"},
+    ]
+    faults = {"direction": "up", "total_trials": None, "value_type": 3, "tunables": bad}
+    code, said = new(http, **faults, experiment_id=DROP, experiment_name="a\tb")
+    phrases = [
+        "'experiment_id' is a required property",
+        "Parameters cannot be empty or null!",
+        "3 is not of type 'string'",
+        "Direction not supported!",
+        "Unsupported value type!",
+    ]
+    assert code == 400
+    assert said == ", ".join(
+        [
+            *phrases,
+            "The experiment's name 'a\\tb' has characters that cannot be shown; leave them out.",
+            "The tunable 'x' has the lower_bound 3 above the upper_bound 1; swap them.",
+            "The tunable 'y' is categorical and has no choices; list them under 'choices'.",
+        ]
+    )
+    # What depends on the tunables is not judged where these have the fault.
+    assert new(http, direction="up", tunables="x", initial=[{"z": 1}]) == (
+        400,
+        "Direction not supported!, 'tunables' is not of type 'array'",
+    )
+
+
 def test_a_bad_tunable_is_said_at_once_and_leaves_the_name_free(http: Http) -> None:
     bad = [{"name": "x", "value_type": "double", "lower_bound": 3, "upper_bound": 1}]
     code, said = new(http, tunables=bad)
