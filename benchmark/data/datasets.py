@@ -27,7 +27,7 @@ _TEXTS = (
     pa.types.is_string_view,
 )
 # Data read by another version are read again.
-READER = 4
+READER = 5
 MOST_COLUMNS = 20_000
 LEVELS_KEY = b"benchmark.levels"
 EARLIER_HASH = "hash_without_levels"
@@ -86,6 +86,7 @@ class Dataset:
         if target not in names:
             raise DataError(_without_target(name, target, names))
         columns = {c: _normal(table.column(c), f'column "{c}" of {name}') for c in names}
+        rounded = _rounded(table, columns, target if type == "classification" else None)
         goal, raw = columns[target], exact.combined(table.column(target))
         if not len(goal):
             raise DataError(f"Data set {name} has no rows; it needs at least two.")
@@ -107,6 +108,7 @@ class Dataset:
             _check_kept(columns[feature], f'column "{feature}" of {name}')
         notes = targets.notes(raw, goal, len(present) - len(goal))
         notes += _infinite({c: column for c, column in columns.items() if c != target})
+        notes += rounded
         normal = pa.table(columns)
         if folds is not None:
             folds = _whole_folds(name, folds.kept(present.to_numpy(zero_copy_only=False)))
@@ -300,6 +302,20 @@ def _infinite(features: dict[str, pa.Array]) -> list[str]:
     values = "1 infinite value" if total == 1 else f"{total} infinite values"
     shown = f"{', '.join(names[:5])}{' …' if len(names) > 5 else ''}"
     return [f"{values} among the features, in {shown}"] if names else []
+
+
+def _rounded(table: pa.Table, columns: dict[str, pa.Array], labels: str | None) -> list[str]:
+    """A note for each column of times, but not of `labels`, whose float64 seconds are not exact."""
+    found = []
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        if name != labels and (pa.types.is_timestamp(column.type) or pa.types.is_date(column.type)):
+            lost = exact.lost_time(exact.combined(column), columns[name])
+            if lost is not None:
+                found.append(
+                    f'the times of column "{name}", such as {lost}, are rounded to seconds in '
+                    "float64"
+                )
+    return found
 
 
 def _category(array: pa.DictionaryArray, place: str) -> pa.DictionaryArray:

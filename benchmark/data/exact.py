@@ -6,6 +6,7 @@ numbers(pa.array(["9007199254740993"]), "x")        # int64, exact; float64 wher
 
 from __future__ import annotations
 
+import sys
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,10 @@ EXACT_FLOAT = 2.0**53
 MISSING_NUMBERS: tuple[str, ...] = tuple(pc_csv.ConvertOptions().null_values)
 _INTEGERS = (pa.int64(), pa.uint64())
 _MANY_DIGITS = r"\d[\d.]{15,}|[eE]-\d{3}"
+TINY = r"[eE]-0*[3-9]\d\d|\.0{300}"
+"""Numbers that may be nearer to 0 than a float64 of full precision can be."""
+_SMALLEST = sys.float_info.min
+_PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 
 
 def combined(column: pa.ChunkedArray) -> pa.Array:
@@ -94,7 +99,8 @@ def numbers(text: pa.Array, place: str) -> pa.Array:
     """The numbers that text holds: int64 or uint64 where all are whole, else float64.
 
     Raises:
-        DataError: a whole number beyond 2^53 occurs together with fractions, or is beyond 64 bits.
+        DataError: a whole number beyond 2^53 occurs together with fractions, or is beyond 64 bits;
+            or a number is too near to 0 for float64.
         pyarrow.ArrowInvalid: something is not a number.
     """
     trimmed = trim(text)
@@ -104,6 +110,13 @@ def numbers(text: pa.Array, place: str) -> pa.Array:
         except pa.ArrowInvalid:
             continue
     found = trimmed.cast(pa.float64())
+    tiny = lost_tiny(trimmed)
+    if tiny is not None:
+        raise DataError(
+            f"The {place} holds {tiny}, which a floating-point number holds as {float(tiny)!r}; "
+            'declare the column as "category" or "ignore", or as "number" for the nearest '
+            "floating-point numbers."
+        )
     lost = next(_inexact(_whole(trimmed)), None)
     if lost is not None:
         raise DataError(
@@ -163,6 +176,12 @@ def lost_digits(values: pa.Array, numbers: pa.Array) -> str | None:
     return None
 
 
+def lost_tiny(text: pa.Array) -> str | None:
+    """The first number that is too near to 0 for float64: 0 or a few digits are left of it."""
+    found = text.filter(pc.match_substring_regex(text, TINY))
+    return next((value for value in _inexact(found) if abs(float(value)) < _SMALLEST), None)
+
+
 def dates(text: pa.Array) -> pa.Array:
     """Timestamps of ISO 8601 texts; one with a zone is an instant, one without is in UTC.
 
@@ -180,13 +199,34 @@ def dates(text: pa.Array) -> pa.Array:
 
 
 def seconds(array: pa.Array) -> pa.Array:
-    """Seconds since 1970 of dates and timestamps of any unit."""
-    kind = array.type
-    per_second = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
-    if pa.types.is_date32(kind):
+    """Seconds since 1970 of dates and timestamps of any unit, the nearest float64."""
+    if pa.types.is_date32(array.type):
         return pc.multiply(array.cast(pa.int32()).cast(pa.float64()), 86_400.0)
-    factor = 1_000 if pa.types.is_date64(kind) else per_second[kind.unit]
-    return pc.divide(array.cast(pa.int64()).cast(pa.float64(), safe=False), float(factor))
+    factor = _ticks_per_second(array.type)
+    ticks = array.cast(pa.int64())
+    extremes = pc.min_max(ticks).as_py()
+    if factor > 1 and any(abs(end or 0) > EXACT_FLOAT for end in extremes.values()):
+        # Python divides whole numbers without rounding them first.
+        ratios = [None if tick is None else tick / factor for tick in ticks.to_pylist()]
+        return pa.array(ratios, pa.float64())
+    return pc.divide(ticks.cast(pa.float64(), safe=False), float(factor))
+
+
+def lost_time(array: pa.Array, found: pa.Array) -> str | None:
+    """The first date or timestamp that its float64 seconds, `found`, do not give back."""
+    if pa.types.is_date32(array.type):
+        return None
+    factor = _ticks_per_second(array.type)
+    ticks, floats = to_numpy(array.cast(pa.int64()), 0), to_numpy(found, 0)
+    whole = np.floor(floats)
+    with np.errstate(invalid="ignore"):
+        back = whole.astype(np.int64) * factor + np.rint((floats - whole) * factor).astype(np.int64)
+    places = np.flatnonzero(back != ticks)
+    return str(array[int(places[0])].cast(pa.string()).as_py()) if len(places) else None
+
+
+def _ticks_per_second(kind: pa.DataType) -> int:
+    return 1_000 if pa.types.is_date64(kind) else _PER_SECOND[kind.unit]
 
 
 def _whole(text: pa.Array) -> pa.Array:

@@ -18,6 +18,12 @@ from benchmark.data import exact, targets
 from benchmark.errors import DataError
 
 _NUMBER = r"^\s*[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?\s*$"
+# With a currency, a percent sign, or marks between thousands.
+_FORMATTED = (
+    r"^[\s\x{a0}]*[+\-\x{2212}]?\s*[$€£¥]?\s*"
+    r"(\d+|\d{1,3}([,.' \x{a0}\x{202f}]\d{3})+)([.,]\d+)?[\s\x{a0}]*[%$€£¥]?[\s\x{a0}]*$"
+)
+_DATE = r"^\s*\d{4}-\d{2}-\d{2}([T ]\d{2}(:?\d{2}.*)?)?\s*$"
 _POINTED = r"^\s*[+-]?\d+(\.\d+)+(,\d*)?\s*$"
 _COMMA = '"decimal" is ","; remove the points between thousands, or correct "decimal"'
 
@@ -175,14 +181,17 @@ def _numbers(text: pa.Array) -> tuple[pa.Array, list[str]]:
 
 
 def suspect_columns(table: pa.Table, reading: Reading) -> list[str]:
-    """Notes on undeclared columns of a CSV: numbers that words or commas make text, an index."""
+    """Notes on undeclared columns of a CSV: numbers or dates that are read as text, an index."""
     notes = []
     for name, column in zip(table.column_names, table.columns, strict=True):
         if name in reading.columns:
             continue
         if name in reading.named:
             if name == reading.target and reading.type is None and pa.types.is_string(column.type):
-                notes += _with_commas(name, exact.combined(column).drop_null())
+                text = exact.combined(column).drop_null()
+                words = _others(text, _NUMBER)
+                if not len(words) or not _are_few(words, text):  # `targets.notes` names those.
+                    notes += _stray(name, text)
             continue
         if re.fullmatch(r"(Unnamed: \d+)?", name):
             notes.append(
@@ -195,18 +204,47 @@ def suspect_columns(table: pa.Table, reading: Reading) -> list[str]:
 
 
 def _stray(name: str, text: pa.Array) -> list[str]:
-    numeric = pc.match_substring_regex(text, _NUMBER)
-    words = text.filter(pc.invert(numeric))
+    words = _others(text, _NUMBER)
     if not len(words):
         return _with_commas(name, text)
-    if len(words) > (1 - targets.MANY_NUMBERS) * len(text):
+    if _are_few(words, text):
+        return [
+            f'column "{name}" is a category because of {_shown(words)}; list such words in '
+            '"missing" to read the numbers of the others'
+        ]
+    distinct = text.unique()
+    if not len(_others(distinct, _FORMATTED)):
+        return [
+            f'the numbers of column "{name}" are text because of their form, as in "{words[0]}"; '
+            "write them with digits and a decimal sign only"
+        ]
+    words = _others(distinct, _DATE)
+    if not _are_few(words, distinct):
         return []
-    shown = ", ".join(f'"{word}"' for word in words.unique()[:3].to_pylist())
-    rows = f"{len(words)} row{'s' * (len(words) != 1)}"
+    if not len(words):
+        return [
+            f'column "{name}" is a category although its values are dates, such as "{text[0]}"; '
+            'declare "date" in "columns" to read them as seconds since 1970'
+        ]
     return [
-        f'column "{name}" is a category because of {shown} in {rows}; list such words in "missing" '
-        "to read the numbers of the others"
+        f'column "{name}" is a category because of {_shown(text.filter(pc.is_in(text, words)))}; '
+        'list such words in "missing" and declare "date" in "columns" to read the dates of the '
+        "others"
     ]
+
+
+def _others(text: pa.Array, pattern: str) -> pa.Array:
+    return text.filter(pc.invert(pc.match_substring_regex(text, pattern)))
+
+
+def _are_few(words: pa.Array, text: pa.Array) -> bool:
+    return len(words) <= (1 - targets.MANY_NUMBERS) * len(text)
+
+
+def _shown(words: pa.Array) -> str:
+    """ "NA", "-" in 3 rows."""
+    shown = ", ".join(f'"{word}"' for word in words.unique()[:3].to_pylist())
+    return f"{shown} in {len(words)} row{'s' * (len(words) != 1)}"
 
 
 def _with_commas(name: str, text: pa.Array) -> list[str]:

@@ -183,10 +183,11 @@ def _fast(
     ]
     table = _split(body, attributes, gaps, numeric)
     columns = [column.combine_chunks() for column in table.columns]
+    has_tiny = re.search(exact.TINY.encode(), body) is not None
     inexact = [
         n
         for n in numeric
-        if pc.any(pc.greater_equal(pc.abs(columns[n]), exact.EXACT_FLOAT)).as_py()
+        if has_tiny or pc.any(pc.greater_equal(pc.abs(columns[n]), exact.EXACT_FLOAT)).as_py()
     ]
     if inexact:
         again = _split(body, attributes, gaps, [n for n in numeric if n not in inexact])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -40,15 +40,42 @@ def read_parquet(path: Path, named: Collection[str] = ()) -> pa.Table:
     return table.replace_schema_metadata(None)
 
 
+def lost_orders(path: Path, table: pa.Table) -> list[str]:
+    """A note on each category that the file calls ordered, but whose order it does not have."""
+    with pq.ParquetFile(path) as file:
+        metadata = file.metadata.metadata or {}
+    pandas = json.loads(metadata.get(b"pandas", b"{}"))
+    ordered = {
+        str(column.get("field_name") or column.get("name"))
+        for column in pandas.get("columns", ())
+        if (column.get("metadata") or {}).get("ordered")
+    }
+    ordered |= {
+        one.name for one in _written_schema(metadata) if getattr(one.type, "ordered", False)
+    }
+    return [
+        f'the order of the categories of column "{one.name}" is not in the file, so they have none'
+        for one in table.schema
+        if one.name in ordered and pa.types.is_dictionary(one.type) and not one.type.ordered
+    ]
+
+
+def _written_schema(metadata: dict[bytes, bytes]) -> Iterable[pa.Field]:
+    if b"ARROW:schema" not in metadata:
+        return ()
+    schema: Iterable[pa.Field] = pa.ipc.read_schema(
+        pa.py_buffer(base64.b64decode(metadata[b"ARROW:schema"]))
+    )
+    return schema
+
+
 def _categories(metadata: dict[bytes, bytes], pandas: dict[str, Any]) -> list[str]:
     found = [
         str(column.get("field_name") or column.get("name"))
         for column in pandas.get("columns", ())
         if column.get("pandas_type") == "categorical"
     ]
-    if b"ARROW:schema" in metadata:
-        written = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(metadata[b"ARROW:schema"])))
-        found += [one.name for one in written if pa.types.is_dictionary(one.type)]
+    found += [one.name for one in _written_schema(metadata) if pa.types.is_dictionary(one.type)]
     return list(dict.fromkeys(found))
 
 

@@ -43,7 +43,7 @@ _ARCHIVES = {
 }
 _BLOCK = 1 << 26
 _CODE = r"^\s*[+-]?0[\dxX]"
-_CODES = re.compile(r"[^\w.]0[\dxX]")
+_CODES = re.compile(rf"[^\w.]0[\dxX]|{exact.TINY}")
 # For ARFF, whose header declares the other kinds.
 _AS_WRITTEN = ("category", "text", "number", "ignore")
 _AS_TEXT = ("category", "text", "integer", "boolean", "date")
@@ -203,7 +203,8 @@ def _parsed(path: Path, reading: Reading, as_text: Collection[str], only: Any = 
 def changed_numbers(path: Path, reading: Reading, table: pa.Table) -> list[str]:
     """A note for each column of a CSV whose numbers were codes: `007` and `7` are one number.
 
-    Also hexadecimal numbers; a declared column is what its declaration says.
+    Also hexadecimal numbers, and those too near to 0, such as 1e-400; a declared column is what its
+    declaration says.
     """
     numeric = [
         field.name
@@ -219,6 +220,12 @@ def changed_numbers(path: Path, reading: Reading, table: pa.Table) -> list[str]:
     for name in wanted:
         text = exact.combined(texts.column(name))
         found = text.filter(pc.match_substring_regex(text, _CODE))
+        tiny = exact.lost_tiny(plain_numbers(text, reading)) if name != reading.target else None
+        if tiny is not None:
+            notes.append(
+                f'column "{name}" has {tiny}, which is read as {float(tiny)!r}; "category" in '
+                '"columns" keeps it as it is written'
+            )
         if len(found):
             kind = "type: classification" if name == reading.target else "category"
             key = f'"{kind}"' if name == reading.target else f'"{kind}" in "columns"'
@@ -230,7 +237,7 @@ def changed_numbers(path: Path, reading: Reading, table: pa.Table) -> list[str]:
 
 
 def _has_codes(path: Path, reading: Reading) -> bool:
-    """Whether a number with a leading zero or in hexadecimal may occur, without parsing."""
+    """Whether a number such as 007, 0x1F or 1e-400 may occur, without parsing."""
     before = "\n"
     with _text(path, reading) as file:
         for block in iter(partial(file.read, _BLOCK), ""):

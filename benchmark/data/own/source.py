@@ -18,6 +18,7 @@ from benchmark.data.cache import DataCache, Entry
 from benchmark.data.datasets import Dataset, natural_type
 from benchmark.data.download import checked, download, shown
 from benchmark.data.folds import Folds
+from benchmark.data.formats.parquet import lost_orders
 from benchmark.data.formats.tables import changed_numbers, format_of, read_table
 from benchmark.data.kinds import suspect_columns, with_target
 from benchmark.errors import DataError
@@ -124,6 +125,9 @@ def _read(
         notes = [*notes, *suspect_columns(table, reading)]
     wanted = declaration.type or natural_type(table, declaration.target)
     source = shown(declaration.url) if declaration.url else ", ".join(path.name for path in paths)
+    for path in paths:
+        if format_of(path, reading) == "parquet":
+            notes = [*notes, *lost_orders(path, table)]
     if base is not None:
         source, notes = base.source, [*base.notes]
     facts: dict[str, Any] = {"source": source, "licence": declaration.licence}
@@ -139,12 +143,10 @@ def _read(
 def _with_folds(declaration: Declaration, tables: list[pa.Table]) -> tuple[pa.Table, Folds | None]:
     name, column = declaration.name, declaration.split_column
     if len(tables) == 2:
-        train, test = tables
+        train, test = _with_same_columns(name, *tables)
         try:
-            table = pa.concat_tables(
-                [train, test.select(train.column_names)], promote_options="permissive"
-            )
-        except (pa.ArrowException, KeyError) as error:
+            table = pa.concat_tables([train, test], promote_options="permissive")
+        except pa.ArrowException as error:
             reason = " ".join(str(error).split())[:160]
             raise DataError(
                 f"Train and test of data set {name} differ in columns: {reason}."
@@ -157,6 +159,44 @@ def _with_folds(declaration: Declaration, tables: list[pa.Table]) -> tuple[pa.Ta
     if column not in table.column_names:
         raise DataError(f'Data set {name} has no column "{column}" for the split.')
     return table.drop_columns([column]), _folds_of(table.column(column), column, name)
+
+
+def _with_same_columns(name: str, train: pa.Table, test: pa.Table) -> tuple[pa.Table, pa.Table]:
+    """Both with the columns in the order of train, and decimals as numbers beside floats.
+
+    Raises:
+        DataError: only one of them has a column, or one has a name twice.
+    """
+    tables = {"train": train, "test": test}
+    for part, table in tables.items():
+        names = table.column_names
+        other = "test" if part == "train" else "train"
+        twice = next((one for one in names if names.count(one) > 1), None)
+        if twice is not None:
+            raise DataError(
+                f'The {part} file of data set {name} has two columns "{twice}"; rename one of them.'
+            )
+        alone = next((one for one in names if one not in tables[other].column_names), None)
+        if alone is not None:
+            raise DataError(
+                f"Train and test of data set {name} differ in columns: only the {part} file has "
+                f'"{alone}"; add it to the {other} file or remove it.'
+            )
+    test = test.select(train.column_names)
+    for place, column in enumerate(train.column_names):
+        kinds = [table.schema.field(place).type for table in (train, test)]
+        if any(map(pa.types.is_decimal, kinds)) and any(map(pa.types.is_floating, kinds)):
+            # Arrow casts decimals to floats without a check of their digits.
+            train, test = (_without_decimals(one, place, column) for one in (train, test))
+    return train, test
+
+
+def _without_decimals(table: pa.Table, place: int, name: str) -> pa.Table:
+    column = exact.combined(table.column(place))
+    if not pa.types.is_decimal(column.type):
+        return table
+    numbers = exact.numbers(column.cast(pa.string()), f'column "{name}"')
+    return table.set_column(place, name, numbers)
 
 
 def _folds_of(column: pa.ChunkedArray, label: str, name: str) -> Folds:
