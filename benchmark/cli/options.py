@@ -40,6 +40,7 @@ def _whole(name: str, fix: str, low: int, high: float = math.inf) -> Callable[[s
 port = _whole("a port", "a number from 0 to 65535", 0, 65535)
 trial_number = _whole("a trial's number", "0 or more", 0)
 count = _whole("a count", "a whole number of 1 or more", 1)
+connections = _whole("a number of connections", "a whole number from 4 to 1000", 4, 1000)
 
 
 def rate(text: str) -> float:

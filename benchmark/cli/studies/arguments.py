@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import argparse
 
-from benchmark.cli.options import count, each, flag, network, port, rate, trial_number, value
+from benchmark.cli.options import (
+    connections,
+    count,
+    each,
+    flag,
+    network,
+    port,
+    rate,
+    trial_number,
+    value,
+)
 from benchmark.hpo.report.log_levels import LEVELS
 
 
@@ -164,6 +174,14 @@ def _of_service(command: argparse.ArgumentParser) -> None:
         "URL",
         "postgresql://… for several servers, sqlite:///FILE, a folder, or memory "
         "(default: a journal for each experiment in the store)",
+    )
+    value(
+        command,
+        "--connections",
+        "N",
+        "the most connections to the database of --storage (default: 20)",
+        type=connections,
+        default=20,
     )
     value(
         command, "--token-file", "F", "lines 'read TOKEN' and 'write TOKEN'; clients must send one"

@@ -36,6 +36,7 @@ def serve(options: argparse.Namespace) -> int:
         port=options.port,
         grpc_port=None if options.no_grpc else options.grpc_port,
         storage=options.storage,
+        connections=options.connections,
         token_file=Path(options.token_file) if options.token_file else None,
         insecure=options.insecure,
         rate=options.rate,

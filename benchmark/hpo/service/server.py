@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark.errors import BenchmarkError
 from benchmark.hpo.service.backends.memory import MemoryBackend
 from benchmark.hpo.service.backends.store import StoreBackend
-from benchmark.hpo.service.core.backend import Backend
+from benchmark.hpo.service.core.backend import CONNECTIONS, Backend
 from benchmark.hpo.service.core.service import Service
 from benchmark.hpo.service.web import traces
 from benchmark.hpo.service.web.access_log import AccessLog
@@ -54,6 +54,7 @@ class Options:
     port: int = 8085
     grpc_port: int | None = 50051
     storage: str | None = None
+    connections: int = CONNECTIONS
     token_file: Path | None = None
     insecure: bool = False
     rate: float = RATE
@@ -61,7 +62,7 @@ class Options:
     access_log: Path | None = None
 
 
-def backend_of(storage: str | None, store_url: str) -> Backend:
+def backend_of(storage: str | None, store_url: str, connections: int = CONNECTIONS) -> Backend:
     """`memory`, a database's URL, or else journals in the store."""
     if storage == "memory":
         return MemoryBackend()
@@ -71,7 +72,7 @@ def backend_of(storage: str | None, store_url: str) -> Backend:
         return StoreBackend(open_store(storage))
     from benchmark.hpo.service.backends.database import DatabaseBackend
 
-    return DatabaseBackend(storage, open_store(store_url))
+    return DatabaseBackend(storage, open_store(store_url), connections)
 
 
 def check(options: Options) -> None:
@@ -102,7 +103,7 @@ def serve(options: Options, store_url: str, say: Callable[[str], None]) -> None:
     listening = _listen(options.host, options.port)
     if traces.is_on():
         traces.follow_databases()
-    service = Service(backend_of(options.storage, store_url))
+    service = Service(backend_of(options.storage, store_url, options.connections))
     local = tokens is None and not options.insecure
     last = threading.Timer(_LAST_S, _cut_off)
     last.daemon = True
@@ -111,7 +112,9 @@ def serve(options: Options, store_url: str, say: Callable[[str], None]) -> None:
         service.ending.set()
         last.start()
 
-    with contextlib.ExitStack() as ending:
+    with contextlib.ExitStack() as ended, contextlib.ExitStack() as ending:
+        # uvicorn raises the signal again after an end that was in order.
+        ended.callback(last.cancel)
         app: Any = Guard(make_app(service, ending.close), tokens, options.rate, local=local)
         if options.access_log is not None:
             app = AccessLog(app, options.access_log)
@@ -127,8 +130,6 @@ def serve(options: Options, store_url: str, say: Callable[[str], None]) -> None:
         if tokens is not None and options.token_file is not None:
             again = partial(_tokens_again, options.token_file, tokens)
             signal.signal(signal.SIGHUP, lambda *_: again())
-        # uvicorn raises the signal again after an end that was in order.
-        ending.callback(last.cancel)
         signal.signal(signal.SIGTERM, _interrupt)
         with contextlib.suppress(KeyboardInterrupt):
             # Who reads the line may send a signal, which would kill a process that is not ready.

@@ -217,6 +217,11 @@ def test_wrong_use(serve: Serve, program: Callable[..., Any], command: Callable[
     ended = command("serve", "--host", "0.0.0.0", "--no-grpc")
     assert ended.returncode == 2
     assert "--token-file" in ended.stderr
-    for option, value in (("--rate", "0.5"), ("--rate", "nan"), ("--trusted-proxy", "proxy")):
+    for option, value in (
+        ("--rate", "0.5"),
+        ("--rate", "nan"),
+        ("--trusted-proxy", "proxy"),
+        ("--connections", "3"),
+    ):
         ended = command("serve", option, value)
         assert (ended.returncode, f"'{value}' is not a" in ended.stderr) == (2, True)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from benchmark.errors import StoreError
 from benchmark.hpo.service.backends.store import MANIFEST, ROOM, TERMS, driving, manifest
-from benchmark.hpo.service.core.backend import Backend, Opened, exists, missing
+from benchmark.hpo.service.core.backend import CONNECTIONS, Backend, Opened, exists, missing
 from benchmark.hpo.service.core.leases import Leases, MemoryLeases
 from benchmark.hpo.service.core.terms import Terms, is_hashed
 from benchmark.hpo.spec.study_file import StudyDefinition, define
@@ -30,17 +30,15 @@ if TYPE_CHECKING:
 
     from benchmark.store import Store
 
-# The most connections of a server: four fit into PostgreSQL's default of 100 and leave room.
-_CONNECTIONS = 20
-# The most asks at once, of as many experiments: each holds a connection while its journal takes
-# another one.
-_ASKS = 8
+# Of the connections, as many asks at once, of as many experiments: each holds one while its journal
+# takes another one, and some are left for what else is asked.
+_ASKS = 0.4
 
 
 class DatabaseBackend(Backend):
     """All experiments in one database."""
 
-    def __init__(self, url: str, store: Store | None) -> None:
+    def __init__(self, url: str, store: Store | None, connections: int = CONNECTIONS) -> None:
         if not holds_journals(url):
             raise StoreError(
                 f"The storage {url.partition(':')[0]} holds no experiments; give postgresql://…, "
@@ -49,10 +47,10 @@ class DatabaseBackend(Backend):
         self._url = url
         self._store = store
         self._shared = url.startswith("postgresql")
-        self._room = threading.BoundedSemaphore(_ASKS)
+        self._room = threading.BoundedSemaphore(int(_ASKS * connections))
         self._lock = _served(url)
         with reaching(url):
-            self._engine = engine_of(url, pool_size=_CONNECTIONS, max_overflow=0)
+            self._engine = engine_of(url, pool_size=connections, max_overflow=0)
             self._journals = JournalTable(self._engine)
             has_rdb = bool(rdb_names(self._engine))
         self._rdb: BaseStorage | None = open_rdb(url) if has_rdb else None

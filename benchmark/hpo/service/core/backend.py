@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from benchmark.records.tasks import Run
 
 
+# The most connections to a database: four servers fit into PostgreSQL's default of 100.
+CONNECTIONS = 20
+
+
 @dataclass
 class Opened:
     """An experiment's parts. `alone` where no other process can have it; `close` gives it back."""

@@ -30,9 +30,13 @@ if TYPE_CHECKING:
     from benchmark.hpo.service.core.experiment import Experiment
 
 _log = logging.getLogger("benchmark.hpo.service")
-# A record is followed by a pause of so many times what it took, at most so long.
+# Records are followed by a pause of so many times what they took, at most so long for each.
 _PAUSE, _LONGEST_PAUSE_S = 3.0, 0.1
+# So many are written after one look whether another server has deleted their experiment.
+_MOST_AT_ONCE = 16
 _AWAY = 10.0
+# A server that ends writes records for so long; the others are written when it opens them again.
+_ENDING_S = 3.0
 
 
 class Recorder:
@@ -42,19 +46,28 @@ class Recorder:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="records")
         self._hurried = threading.Event()
         self._closed = False
+        self._ends = math.inf
         self._away_until = -math.inf
+        self._guard = threading.Lock()
+        self._waiting: dict[Experiment, list[int]] = {}
+        """The trials that have ended and have no record yet."""
         self._behind: set[Experiment] = set()
         """Of its thread: the experiments of which records may be missing."""
 
     def ended(self, experiment: Experiment, number: int) -> None:
         """A trial has ended, or was deleted, and so is its record."""
         self.reached()
-        if experiment.run is not None:
-            self._thread.submit(self._write_calmly, experiment, number)
+        if experiment.run is None:
+            return
+        with self._guard:
+            self._waiting.setdefault(experiment, []).append(number)
+        self._thread.submit(self._write_waiting, experiment)
 
     def reached(self) -> None:
-        """The database has answered: it is asked again before the next record."""
-        self._away_until = -math.inf
+        """The database has answered: what waited for it is written."""
+        if self._away_until > -math.inf:
+            self._away_until = -math.inf
+            self._thread.submit(self._try_all)
 
     def complete(self, experiment: Experiment) -> None:
         """Write what is missing."""
@@ -77,26 +90,42 @@ class Recorder:
             return
         self._hurried.set()
         self._thread.submit(self._try_last, experiment)
-        done: Future[None] = self._thread.submit(self._hurried.clear)
+        done: Future[None] = self._thread.submit(self._calm)
         done.result()
 
     def close(self) -> None:
+        """Write what there is time for; the next opening of an experiment writes the others."""
         if self._closed:
             return
         self._closed = True
+        self._ends = monotonic() + _ENDING_S
         self._hurried.set()
         self._thread.submit(self._try_all)
         self._thread.shutdown(wait=True)
+        for name in sorted(experiment.definition.name for experiment in self._behind):
+            _log.warning("Some records of '%s' are written when a server opens it again.", name)
 
-    def _write_calmly(self, experiment: Experiment, number: int) -> None:
+    def _calm(self) -> None:
+        if not self._closed:
+            self._hurried.clear()
+
+    def _write_waiting(self, experiment: Experiment) -> None:
+        """Write records that wait, and pause; those that are left have calls of their own."""
+        with self._guard:
+            waiting = self._waiting.pop(experiment, [])
+            numbers, left = waiting[:_MOST_AT_ONCE], waiting[_MOST_AT_ONCE:]
+            if left:
+                self._waiting[experiment] = left
+        if not numbers:
+            return
         started = time.perf_counter()
-        self._write_guarded(experiment, [number])
+        self._write_guarded(experiment, numbers)
         took = time.perf_counter() - started
-        self._hurried.wait(min(_PAUSE * took, _LONGEST_PAUSE_S))
+        self._hurried.wait(min(_PAUSE * took, _LONGEST_PAUSE_S * len(numbers)))
 
     def _try_all(self) -> None:
         for experiment in list(self._behind):
-            self._try_last(experiment)
+            self._write_guarded(experiment, None)
 
     def _try_last(self, experiment: Experiment) -> None:
         """Write what could not be written; what still cannot, the next opening completes."""
@@ -113,13 +142,7 @@ class Recorder:
         name = experiment.definition.name
         try:
             with storage_faults():
-                if not self._is_current(experiment):
-                    # Another server has deleted it, and what is there now is not of its trials.
-                    self._behind.discard(experiment)
-                    return
-                if numbers is None or experiment in self._behind:
-                    numbers = _missing(experiment)
-                _write(experiment, numbers)
+                is_whole = self._write_current(experiment, numbers)
         except StoreError as error:
             self._behind.add(experiment)
             _log.warning("A record of '%s' is not written yet: %s", name, error)
@@ -130,25 +153,42 @@ class Recorder:
             self._behind.add(experiment)
             _log.exception("A record of '%s' is not written yet", name)
         else:
-            self._behind.discard(experiment)
+            (self._behind.discard if is_whole else self._behind.add)(experiment)
 
-    def _is_current(self, experiment: Experiment) -> bool:
-        """Whether no other server has deleted it, as far as is known.
+    def _write_current(self, experiment: Experiment, numbers: list[int] | None) -> bool:
+        """Whether nothing is left to write, as far as is known."""
+        while monotonic() < self._ends:
+            if (is_current := self._is_current(experiment)) is None:
+                return False
+            if not is_current:
+                # Another server has deleted it, and what is there now is not of its trials.
+                return True
+            if numbers is None or experiment in self._behind:
+                numbers = _missing(experiment)
+                self._behind.discard(experiment)
+            _write(experiment, numbers[:_MOST_AT_ONCE])
+            numbers = numbers[_MOST_AT_ONCE:]
+            if not numbers:
+                return True
+        return False
 
-        A database that is away does not hold up the records of what it has committed: it is not
-        asked again before it has answered another call, or several times as long have passed as it
-        took to fail.
+    def _is_current(self, experiment: Experiment) -> bool | None:
+        """Whether no other server has deleted it; None if the database does not answer.
+
+        It is not asked again before it has answered another call, or several times as long have
+        passed as it took to fail. What it has committed is in the records once it answers.
         """
         started = monotonic()
         if started < self._away_until:
-            return True
+            return None
         try:
             with storage_faults():
                 return experiment.is_current()
-        except StoreError:
+        except StoreError as error:
             ended = monotonic()
             self._away_until = ended + _AWAY * (ended - started)
-            return True
+            _log.warning("Records wait for the study storage: %s", error)
+            return None
 
 
 def _missing(experiment: Experiment) -> list[int]:

@@ -6,6 +6,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -151,6 +152,30 @@ def test_leases_are_written_with_the_journal(postgres: str) -> None:
         one.call("e", lambda found: found.tell(0, Ending("failure")))
     for service in (one, other):
         service.close()
+
+
+def test_four_connections_serve_more_experiments_than_that(postgres: str) -> None:
+    service = Service(DatabaseBackend(postgres, None, connections=4))
+    declared = {"direction": "minimize", "tunables": TUNABLES, "trials": 5, "algorithm": "random"}
+    names = [f"e{number}" for number in range(12)]
+    for name in names:
+        service.create(name, declared)
+
+    def run(name: str) -> int:
+        with service.use(name) as found:
+            for _ in range(5):
+                (given,) = found.ask()
+                found.tell(given.number, Ending("success", (1.0,)))
+            return found.counts().told
+
+    with ThreadPoolExecutor(len(names)) as threads:
+        assert list(threads.map(run, names)) == [5] * len(names)
+    engine = engine_of(postgres)
+    with engine.connect() as connection:
+        counted = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+        assert connection.execute(text(counted)).scalar() <= 4 + 1
+    engine.dispose()
+    service.close()
 
 
 def test_a_late_renewal_reads_the_journal_once(postgres: str) -> None:

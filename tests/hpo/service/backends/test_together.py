@@ -13,7 +13,6 @@ import pytest
 
 from benchmark.errors import StoreError
 from benchmark.hpo.service.backends.store import StoreBackend
-from benchmark.hpo.service.core import records
 from benchmark.hpo.service.core.assignment import Wanted
 from benchmark.hpo.service.core.endings import Ending
 from benchmark.hpo.service.core.errors import ConflictError, FoundedAgainError, NotFoundError
@@ -239,31 +238,6 @@ def test_a_lease_is_not_renewed_while_another_client_gets_the_trial() -> None:
     assert leases.renew(0, "first", 10.0) is renewed
 
 
-def test_a_record_that_is_missing_is_written_although_the_study_was_founded_again(
-    folder_store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    service = Service(StoreBackend(folder_store))
-    service.create("e", DECLARED)
-    recorder = service._recorder
-    with service.use("e") as old:
-        recorder.unsure(old)
-    founded_again(service)
-    with service.use("e") as new:
-        run = new.run
-        assert run is not None
-        new.ask()
-        recorder._thread.submit(int).result()
-        with monkeypatch.context() as patch:
-            patch.setattr(new, "_on_told", lambda *_: None)  # the write failed
-            new.tell(0, Ending("success", (1.0,)))
-        recorder.unsure(old)
-        recorder.unsure(new)
-        monkeypatch.setattr(old, "is_current", lambda: False)
-        recorder.flush(new)
-        assert run.store.get(run.out_path("0")) is not None
-    service.close()
-
-
 def test_what_was_read_with_the_lock_is_not_read_again_under_it(
     servers: tuple[Service, Service], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -295,56 +269,6 @@ def test_what_was_read_with_the_lock_is_not_read_again_under_it(
         experiment.delete_trial(1)
         assert (experiment.limits.trials, experiment.queued()) == (30, [2])
         assert experiment.optimizer.deleted == {1}
-
-
-def test_records_wait_once_for_a_database_that_does_not_answer(
-    folder_store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    service = Service(StoreBackend(folder_store))
-    service.create("e", DECLARED)
-    now, looks = [0.0], []
-
-    def drops() -> bool:
-        looks.append(now[0])
-        now[0] += 20.0
-        raise StoreError("Connection timed out.")
-
-    with service.use("e") as experiment:
-        recorder, run = service._recorder, experiment.run
-        recorder._thread.submit(int).result()
-        assert run is not None
-        monkeypatch.setattr(experiment, "is_current", drops)
-        monkeypatch.setattr(records, "monotonic", lambda: now[0])
-        all_told = threading.Event()
-        recorder._thread.submit(all_told.wait, 60)  # it is away after all three
-        for given in experiment.ask(3):
-            experiment.tell(given.number, Ending("success", (1.0,)))
-        all_told.set()
-        recorder._thread.submit(int).result()
-        assert looks == [0.0]
-        assert len(run.store.list(f"{run.name}/out")) == 3
-        now[0] = 300.0
-        experiment.ask()
-        experiment.tell(3, Ending("success", (1.0,)))
-        recorder._thread.submit(int).result()
-        assert looks == [0.0, 300.0]
-        monkeypatch.undo()
-    service.close()
-
-
-def test_repeats_of_a_trial_do_not_hold_up_the_records(folder_store: Store) -> None:
-    service = Service(StoreBackend(folder_store))
-    service.create("e", DECLARED)
-    with service.use("e") as experiment:
-        run = experiment.run
-        assert run is not None
-        run.store.put(run.out_path("leader-5-0"), b"{}")
-        experiment.ask()
-        service._recorder.unsure(experiment)
-        experiment.tell(0, Ending("success", (1.0,)))
-        service._recorder.flush(experiment)
-        assert run.store.get(run.out_path("0")) is not None
-    service.close()
 
 
 def test_an_experiment_that_is_not_closed_in_order_holds_up_no_other(
