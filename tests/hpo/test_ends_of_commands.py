@@ -16,21 +16,11 @@ from benchmark.hpo.spec.study_file import StudyError, define
 from benchmark.hpo.study.study import Study
 from benchmark.records.results import Record
 from benchmark.store import Store
+from tests.support.small_studies import shell, with_objective
 
 pytestmark = pytest.mark.usefixtures("warm")
 
-X = {"name": "x", "value_type": "integer", "lower_bound": 1, "upper_bound": 9, "default": 5}
 HOOK = {"apply": ["true"]}
-
-
-def declared(objective: dict[str, Any], **more: Any) -> dict[str, Any]:
-    limits = {"time": 200, "memory": 300}
-    study = {"name": "s", "direction": "minimize", "tunables": [X], "trials": 1, "limits": limits}
-    return study | {"objective": objective} | more
-
-
-def shell(text: str) -> list[str]:
-    return ["sh", "-c", text]
 
 
 @pytest.fixture
@@ -63,14 +53,14 @@ def test_a_signal_has_one_meaning(
     said: str,
 ) -> None:
     command = shell(f"kill -{int(number)} $$")
-    record, _ = first(declared({"command": command, "failure": {"codes": [1]}, **hooks}))
+    record, _ = first(with_objective({"command": command, "failure": {"codes": [1]}, **hooks}))
     assert record.cause == cause
     assert said in record.message
     assert "memory" not in record.message
 
 
 def test_a_kill_in_a_hook_names_the_hook(first: Callable[..., tuple[Record, str]]) -> None:
-    record, _ = first(declared({"command": ["echo", "1"], "apply": shell("kill -9 $$")}))
+    record, _ = first(with_objective({"command": ["echo", "1"], "apply": shell("kill -9 $$")}))
     assert record.cause == "infrastructure"
     assert record.message.startswith("The task was killed during apply by signal 9 (SIGKILL), ")
 
@@ -85,7 +75,7 @@ def test_the_kernels_kill_for_memory_is_reported_where_it_was_seen(
 ) -> None:
     counts = iter([24, 25])
     monkeypatch.setattr(sandbox, "_memory_kills", lambda: next(counts))
-    record, _ = first(declared({"command": shell(command), **hooks}))
+    record, _ = first(with_objective({"command": shell(command), **hooks}))
     assert "signal 9 (SIGKILL)" in record.message
     assert record.message.endswith(
         " Meanwhile the kernel killed 1 process of this machine because memory had run out: "
@@ -94,7 +84,7 @@ def test_the_kernels_kill_for_memory_is_reported_where_it_was_seen(
 
 
 def test_the_code_of_a_shell_is_explained(first: Callable[..., tuple[Record, str]]) -> None:
-    record, _ = first(declared({"command": shell("echo bad; exit 139")}))
+    record, _ = first(with_objective({"command": shell("echo bad; exit 139")}))
     said = "The command ended with the exit code 139, a shell's code for signal 11 (SIGSEGV): bad"
     assert (record.cause, record.message) == ("framework", said)
 
@@ -104,13 +94,13 @@ def test_a_child_that_prints_without_a_pause_does_not_hold_the_trial(
 ) -> None:
     command = shell("echo 7 > value; yes & yes & yes & echo done >&2")
     wanted = {"command": command, "metrics": {"json": "value"}, **HOOK}
-    record, line = first(declared(wanted))
+    record, line = first(with_objective(wanted))
     assert record.labels["values"] == [7.0], record.message
     assert line.endswith("(sh left a process that prints on; its output is not read)")
 
 
 def test_a_silent_child_is_not_one_that_prints(first: Callable[..., tuple[Record, str]]) -> None:
-    record, line = first(declared({"command": shell("echo 7; sleep 0.05 &"), **HOOK}))
+    record, line = first(with_objective({"command": shell("echo 7; sleep 0.05 &"), **HOOK}))
     assert (record.labels["values"], line) == ([7.0], "value 7")
 
 
@@ -130,7 +120,7 @@ Q = {"name": "q", "value_type": "categorical", "choices": [80, 90], "when": "p >
 def test_a_port_beyond_65535_is_refused(tmp_path: Path, ready: dict[str, Any], said: str) -> None:
     objective = {"command": ["echo", "1"], "wait_ready": ready}
     with pytest.raises(StudyError) as refused:
-        define(declared(objective, tunables=[P, Q]), tmp_path)
+        define(with_objective(objective, tunables=[P, Q]), tmp_path)
     assert said in str(refused.value)
 
 
@@ -142,7 +132,7 @@ def test_other_addresses_are_not(tmp_path: Path, ready: dict[str, Any]) -> None:
     names = [P, {"name": "r", "value_type": "integer", "lower_bound": 1, "upper_bound": 65535}]
     names.append({"name": "h", "value_type": "categorical", "choices": ["a", "b"]})
     objective = {"command": ["echo", "1"], "wait_ready": ready}
-    assert define(declared(objective, tunables=names), tmp_path).objective.wait_ready
+    assert define(with_objective(objective, tunables=names), tmp_path).objective.wait_ready
 
 
 def test_a_stored_study_with_such_a_port_fails_its_trials(
@@ -151,7 +141,7 @@ def test_a_stored_study_with_such_a_port_fails_its_trials(
     ready = {"port": "db:{p}"}
     wanted = {"prepare": ["true"], "command": ["echo", "1"], "wait_ready": ready}
     tunables = [P | {"default": 70000}]
-    record, _ = first(declared(wanted, tunables=tunables))
+    record, _ = first(with_objective(wanted, tunables=tunables))
     assert record.cause == "framework"
     assert record.message == (
         "'db:70000' of 'wait_ready' has the port '70000'; ports are whole numbers from 1 to 65535."

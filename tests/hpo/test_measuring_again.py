@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from benchmark.hpo.report import export
-from benchmark.hpo.report.drift import drift, noticed, to_measure_again
+from benchmark.hpo.report.drift import drift, noticed
 from benchmark.hpo.report.repeats import leader_tasks
 from benchmark.hpo.spec.study_file import StudyError, define
 from benchmark.hpo.study.study import Study
@@ -106,7 +106,7 @@ def test_leaders_are_measured_again_before_one_is_chosen(
     study = Study.begin(folder_store, definition)
     for value in (9.0, 4.0, 5.0, 6.0, 7.0):
         settled(study, study.ask()[0], value)
-    found, why = to_measure_again(export.trial_records(study.run), definition)
+    found, why = export.to_measure_again(export.trial_records(study.run), definition)
     assert ([record.task for record in found], why) == (["1", "2", "3"], "'remeasure' says so")
     tasks = leader_tasks(study.run, definition, found, 2)
     assert sorted(task.key for task in tasks[:3]) == ["leader-1-0", "leader-2-0", "leader-3-0"]
@@ -165,8 +165,40 @@ def test_leaders_within_the_noise_are_measured_again_unasked(tmp_path: Path) -> 
         for n, (p, v) in enumerate(zip(points, [70.0, 75.0, 300.0, *defaults], strict=True))
     ]
     definition = define(declared(default_every=3), tmp_path)
-    found, why = to_measure_again(records, definition)
+    found, why = export.to_measure_again(records, definition)
     assert [record.task for record in found] == ["0", "1", "5"]
     assert "less than the noise of one run" in why
     for other in (replace(definition, remeasure=None), replace(definition, default_every=None)):
-        assert to_measure_again(records, other) == ([], "")
+        assert export.to_measure_again(records, other) == ([], "")
+
+
+@pytest.mark.parametrize(
+    ("fresh", "best"),
+    [
+        ({0: [90.0] * 3, 1: [80.0] * 3, 5: [85.0] * 3}, "1"),
+        # Trial 2 was within the noise when only it and trial 5 were there.
+        ({0: [90.0] * 3, 1: [80.0] * 3, 2: [10.0] * 3, 5: [85.0] * 3}, "1"),
+        # Trial 1 is new: it has none yet.
+        ({0: [90.0] * 3, 2: [10.0] * 3, 5: [85.0] * 3}, "0"),
+        ({0: [90.0] * 3, 1: [80.0] * 2, 5: [85.0] * 3}, "0"),
+        ({2: [10.0] * 3}, "0"),
+    ],
+)
+def test_unasked_the_leaders_within_the_noise_decide(
+    tmp_path: Path, fresh: dict[int, list[float]], best: str
+) -> None:
+    """Each of them needs all of its fresh runs; those of other trials do not count."""
+    defaults = [100.0, 120.0, 90.0, 110.0, 100.0, 115.0]
+    points = [{"a": n, "b": 3} for n in (1, 2, 3)] + [{"a": 9, "b": 3}] * len(defaults)
+    records = [
+        Record(
+            str(n),
+            "success",
+            metrics={"value": v},
+            labels={"params": p, "values": [v]} | ({export.FRESH: fresh[n]} if n in fresh else {}),
+        )
+        for n, (p, v) in enumerate(zip(points, [70.0, 75.0, 130.0, *defaults], strict=True))
+    ]
+    definition = define(declared(default_every=3), tmp_path)
+    (found,) = export.best_of(records, definition)
+    assert found.task == best

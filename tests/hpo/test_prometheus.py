@@ -26,8 +26,8 @@ from benchmark.hpo.study.study import Study
 from benchmark.records.results import Cause, Record
 from benchmark.store import Store
 from prove.seaweed import free_ports
-from tests.hpo.test_rules_and_hooks import declared, shell
 from tests.support.services import scraping
+from tests.support.small_studies import shell, with_objective
 
 # A minute that is over, so that nothing is waited for.
 WINDOW = (1_700_000_000.0, 1_700_000_060.0)
@@ -247,7 +247,7 @@ def test_faults_of_the_key(entry: Any, said: str) -> None:
 @pytest.fixture
 def first(folder_store: Store, tmp_path: Path) -> Callable[..., Record]:
     def run(metrics: dict[str, Any], **objective: Any) -> Record:
-        values = declared({"metrics": {"prometheus": metrics}, **objective})
+        values = with_objective({"metrics": {"prometheus": metrics}, **objective})
         study = Study.begin(folder_store, define(values, tmp_path))
         with Runner(study.run) as runner:
             return runner.execute(study.ask()[0])
@@ -374,7 +374,7 @@ def test_a_real_server(folder_store: Store, tmp_path: Path) -> None:
             },
         }
         initial = [{"x": 0.9}, {"x": 0.1}]
-        values = declared(objective, trials=3, initial=initial)
+        values = with_objective(objective, trials=3, initial=initial)
         study = Study.begin(folder_store, define(values, tmp_path))
         for x in (0.5, 0.9, 0.1):
             with Runner(study.run) as runner:

@@ -11,7 +11,8 @@ import pytest
 from benchmark.errors import SetupError
 from benchmark.execution.machine.mpi import MPI_VARIABLE, launcher
 from benchmark.execution.runner import Runner
-from benchmark.hpo.report.repeats import BEST, CONFIRM, DEFAULT, default_tasks, pair_tasks
+from benchmark.hpo.report.default_runs import CONFIRM, DEFAULT
+from benchmark.hpo.report.repeats import BEST, default_tasks, pair_tasks
 from benchmark.hpo.spec.study_file import StudyError, define
 from benchmark.hpo.study.study import Study
 from benchmark.hpo.study.trial_import import import_rows

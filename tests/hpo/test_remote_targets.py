@@ -15,14 +15,14 @@ from benchmark.hpo.driver.loop import tune
 from benchmark.hpo.spec.study_file import StudyDefinition, StudyError, define
 from benchmark.hpo.study.study import Study
 from benchmark.store import Store
-from tests.hpo.test_rules_and_hooks import declared, shell
+from tests.support.small_studies import shell, with_objective
 
 MANY = len(usable_cores()) + 1
 LIMITS = {"time": 60, "memory": 100, "cores": 0}
 
 
 def remote(folder: Path, objective: dict[str, Any], **more: Any) -> StudyDefinition:
-    return define(declared(objective, **{"limits": LIMITS, "parallel": MANY} | more), folder)
+    return define(with_objective(objective, **{"limits": LIMITS, "parallel": MANY} | more), folder)
 
 
 def test_more_trials_than_cores_at_a_time(folder_store: Store, tmp_path: Path) -> None:

@@ -14,12 +14,12 @@ from benchmark.hpo.trials import restore_hooks
 from benchmark.records.tasks import Run
 from benchmark.store import Store, open_store
 from benchmark.store.holder import Holder
-from tests.hpo.test_rules_and_hooks import declared
+from tests.support.small_studies import with_objective
 
 
 @pytest.fixture
 def run(folder_store: Store, tmp_path: Path) -> Run:
-    return Study.begin(folder_store, define(declared({"command": ["true"]}), tmp_path)).run
+    return Study.begin(folder_store, define(with_objective({"command": ["true"]}), tmp_path)).run
 
 
 @pytest.fixture

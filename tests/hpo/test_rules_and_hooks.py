@@ -22,21 +22,11 @@ from benchmark.hpo.trials.name_lease import NameLease
 from benchmark.records.results import Record
 from benchmark.store import Store
 from prove.seaweed import free_ports
+from tests.support.small_studies import shell, with_objective
 
 pytestmark = pytest.mark.usefixtures("warm")
 
 ROOT = Path(__file__).parents[2]
-X = {"name": "x", "value_type": "double", "lower_bound": 0, "upper_bound": 1, "default": 0.5}
-
-
-def declared(objective: dict[str, Any], **more: Any) -> dict[str, Any]:
-    limits = {"time": 200, "memory": 300}
-    study = {"name": "s", "direction": "minimize", "tunables": [X], "trials": 1, "limits": limits}
-    return study | {"objective": objective} | more
-
-
-def shell(text: str) -> list[str]:
-    return ["sh", "-c", text]
 
 
 def test_ranks_are_launched_beside_hooks_too(
@@ -47,7 +37,7 @@ def test_ranks_are_launched_beside_hooks_too(
     mpirun.write_text("#!/bin/sh\necho 7\n")
     mpirun.chmod(0o755)
     monkeypatch.setenv("PATH", f"{mpirun.parent}:{os.environ['PATH']}")
-    values = declared({"command": ["echo", "1"], "prepare": ["true"]})
+    values = with_objective({"command": ["echo", "1"], "prepare": ["true"]})
     values |= {"resources": {"nodes": 1, "ranks_per_node": 2}, "limits": {"time": 200, "cores": 2}}
     study = Study.begin(folder_store, define(values, tmp_path))
     with Runner(study.run) as runner:
@@ -60,7 +50,7 @@ def first(folder_store: Store, tmp_path: Path) -> Callable[..., Record]:
     """The record of the first trial."""
 
     def run(objective: dict[str, Any], **more: Any) -> Record:
-        study = Study.begin(folder_store, define(declared(objective, **more), tmp_path))
+        study = Study.begin(folder_store, define(with_objective(objective, **more), tmp_path))
         (task,) = study.ask()
         with Runner(study.run) as runner:
             record = runner.execute(task)
@@ -173,7 +163,7 @@ def test_restore_runs_whatever_happens(
 ) -> None:
     objective = {"command": ["echo", "1"], "restore": ["touch", str(tmp_path / "r")], **objective}
     limits = {"time": 1 if "limit of 1 s" in said else 200, "memory": 300}
-    study = Study.begin(folder_store, define(declared(objective, limits=limits), tmp_path))
+    study = Study.begin(folder_store, define(with_objective(objective, limits=limits), tmp_path))
     with Runner(study.run) as runner:
         record = runner.execute(study.ask()[0])
     assert (record.status, record.cause) == ("failure", cause)
@@ -185,7 +175,7 @@ def test_restore_runs_whatever_happens(
 def test_a_restore_that_fails_stops_the_study(folder_store: Store, tmp_path: Path) -> None:
     objective = {"command": ["echo", "1"], "restore": shell("test -e mended")}
     objective["restore"] = shell(f"echo stuck; test -e {tmp_path / 'mended'}")
-    study = Study.begin(folder_store, define(declared(objective, trials=2), tmp_path))
+    study = Study.begin(folder_store, define(with_objective(objective, trials=2), tmp_path))
     with Runner(study.run) as runner:
         good, refused = (runner.execute(task) for task in study.ask(2))
         assert "(stuck)" in good.labels["not_restored"]
@@ -201,7 +191,7 @@ def test_a_killed_driver_s_trial_is_put_back(tmp_path: Path) -> None:
         "command": shell(f"touch {tmp_path / 'began'}; sleep 600; echo 1"),
         "restore": ["touch", str(tmp_path / "restored")],
     }
-    (tmp_path / "s.json").write_text(json.dumps(declared(objective)))
+    (tmp_path / "s.json").write_text(json.dumps(with_objective(objective)))
     command = [sys.executable, str(ROOT / "main.py"), "tune", str(tmp_path / "s.json")]
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE) as driver:
         while not (tmp_path / "began").exists():
@@ -283,7 +273,7 @@ def test_repeats_until_the_interval_is_narrow(
 )
 def test_faults_of_repeats(objective: dict[str, Any]) -> None:
     with pytest.raises(StudyError, match="'repeats'"):
-        define(declared({"command": ["true"]} | objective), Path())
+        define(with_objective({"command": ["true"]} | objective), Path())
 
 
 def test_a_registered_application(folder_store: Store, tmp_path: Path) -> None:
@@ -293,11 +283,11 @@ def test_a_registered_application(folder_store: Store, tmp_path: Path) -> None:
     (folder / "load.sh").write_text('#!/bin/sh\necho "{\\"tps\\": $1}" > out.json\n')
     (folder / "load.sh").chmod(0o755)
     file = tmp_path / "s.json"
-    file.write_text(json.dumps(declared({"application": "load", "value": "10 * tps"})))
+    file.write_text(json.dumps(with_objective({"application": "load", "value": "10 * tps"})))
     study = Study.begin(folder_store, read_study(file))
     with Runner(study.run) as runner:
         assert runner.execute(study.ask()[0]).metrics["value"] == 5.0
-    file.write_text(json.dumps(declared({"application": "lod"})))
+    file.write_text(json.dumps(with_objective({"application": "lod"})))
     with pytest.raises(StudyError, match="no application 'lod'; did you mean 'load'"):
         read_study(file)
 
@@ -313,7 +303,7 @@ def test_every_fault_of_an_objective() -> None:
         "restore": "",
     }
     with pytest.raises(StudyError) as caught:
-        define(declared(objective, stop={"cost": 3}), Path())
+        define(with_objective(objective, stop={"cost": 3}), Path())
     for said in ("{host}", "'x'", "'('", "import os", "p99 < 3", "hook_time", "row 2", "'restore'"):
         assert said in str(caught.value)
     assert "nothing says what a trial costs" in str(caught.value)
@@ -350,15 +340,15 @@ def test_keys_without_effect(objective: dict[str, Any], said: str) -> None:
     """Refused in a new study; a stored one stays readable."""
     direction = {"direction": "maximize"} if "benchmark" in objective else {}
     with pytest.raises(StudyError) as caught:
-        define(declared(objective, **direction), Path())
+        define(with_objective(objective, **direction), Path())
     assert said in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
-    define(declared(objective, **direction), Path(), stored=True)
+    define(with_objective(objective, **direction), Path(), stored=True)
 
 
 def test_rules_with_effect_beside_python() -> None:
     rules = {"prune": "tps < 3", "failure": {"expression": "errors > 2"}, "restore": ["true"]}
-    define(declared(PYTHON | rules | {"hook_time": 5}), Path())
+    define(with_objective(PYTHON | rules | {"hook_time": 5}), Path())
 
 
 @pytest.mark.parametrize(
@@ -372,6 +362,6 @@ def test_rules_with_effect_beside_python() -> None:
 )
 def test_a_side_of_a_constraint_is_a_number(text: str, said: str) -> None:
     with pytest.raises(StudyError) as caught:
-        define(declared(TRUE | {"constraints": [text]}), Path())
+        define(with_objective(TRUE | {"constraints": [text]}), Path())
     assert f"The constraint '{text}' {said}" in str(caught.value)
-    define(declared(TRUE | {"constraints": [text]}), Path(), stored=True)
+    define(with_objective(TRUE | {"constraints": [text]}), Path(), stored=True)

@@ -22,11 +22,11 @@ from benchmark.config.loading import Config
 from benchmark.errors import BenchmarkError
 from benchmark.hpo.driver.confirmation import confirm
 from benchmark.hpo.report import export
+from benchmark.hpo.report.default_runs import CONFIRM
 from benchmark.hpo.report.drift import against_itself, noise, noise_known
 from benchmark.hpo.report.paired_test import FEWEST_DECISIVE
 from benchmark.hpo.report.repeats import (
     BEST,
-    CONFIRM,
     Plan,
     check,
     default_tasks,

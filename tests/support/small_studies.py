@@ -10,6 +10,9 @@ TUNABLES = [
 ]
 
 
+X = TUNABLES[0]
+
+
 def declared(command: Any, **more: Any) -> dict[str, Any]:
     objective = more.pop("objective", {})
     return {
@@ -22,3 +25,22 @@ def declared(command: Any, **more: Any) -> dict[str, Any]:
         "objective": {"command": command, **objective},
         **more,
     }
+
+
+def with_objective(
+    objective: dict[str, Any], tunable: dict[str, Any] = X, **more: Any
+) -> dict[str, Any]:
+    """A study of one trial and one tunable."""
+    return {
+        "name": "s",
+        "direction": "minimize",
+        "tunables": [tunable],
+        "trials": 1,
+        "limits": {"time": 200, "memory": 300},
+        "objective": objective,
+        **more,
+    }
+
+
+def shell(text: str) -> list[str]:
+    return ["sh", "-c", text]

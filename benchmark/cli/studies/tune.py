@@ -20,9 +20,10 @@ from benchmark.hpo.driver.deployment import in_namespace, is_deployed
 from benchmark.hpo.driver.study_list import study_file
 from benchmark.hpo.formats.project import is_project, read_project
 from benchmark.hpo.report import export
-from benchmark.hpo.report.drift import noise_known, noticed, to_measure_again
+from benchmark.hpo.report.default_runs import CONFIRM
+from benchmark.hpo.report.drift import noise_known, noticed
 from benchmark.hpo.report.log_levels import is_shown, set_levels
-from benchmark.hpo.report.repeats import CONFIRM, Plan, check, confirmed_trial, doubt
+from benchmark.hpo.report.repeats import Plan, check, confirmed_trial, doubt
 from benchmark.hpo.report.trial_line import ending, line
 from benchmark.hpo.spec.study_file import StudyDefinition, StudyError, read_study
 from benchmark.hpo.study.store import no_study, study_names
@@ -244,7 +245,7 @@ def _measure_again(study: Study, config: Config, method: str) -> bool:
     from benchmark.hpo.driver.confirmation import measure_leaders
 
     definition = study.definition
-    found, why = to_measure_again(export.trial_records(study.run), definition)
+    found, why = export.to_measure_again(export.trial_records(study.run), definition)
     if not found or definition.remeasure is None:
         return True
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from benchmark.compute import discovery
 from benchmark.compute.driving import final_record, is_tried_again, stoppable
+from benchmark.hpo.report.default_runs import CONFIRM
 from benchmark.hpo.report.repeats import (
     BEST,
-    CONFIRM,
     check,
     default_tasks,
     leader_tasks,

@@ -8,16 +8,9 @@ from typing import TYPE_CHECKING
 
 from benchmark.files.numbers import plain_number
 from benchmark.hpo.report import export
-from benchmark.hpo.report.repeats import (
-    CONFIRM,
-    DEFAULT,
-    SAME,
-    confirmed_trial,
-    repeat_key,
-)
+from benchmark.hpo.report.default_runs import CLEAR, default_values, level_of
+from benchmark.hpo.report.repeats import SAME, confirmed_trial, repeat_key
 from benchmark.hpo.report.verdict import DRIFT_P
-from benchmark.hpo.space.search_space import identity
-from benchmark.hpo.spec.stop_rules import IMPORTED
 from benchmark.records import results
 
 if TYPE_CHECKING:
@@ -28,11 +21,6 @@ if TYPE_CHECKING:
     from benchmark.records.results import Record
     from benchmark.records.tasks import Run
 
-# Fewer runs do not allow an estimate of their spread.
-_FEWEST = 4
-# In standard deviations of one run: the best of many runs of equal configurations is about that far
-# from their median.
-_CLEAR = 2.0
 # A run this short that varies by this share is seldom long enough.
 _SHORT_S, _NOISY = 1.0, 0.02
 
@@ -50,31 +38,6 @@ def drift(records: Iterable[Record], definition: StudyDefinition) -> str | None:
     )
 
 
-def default_values(records: Iterable[Record], definition: StudyDefinition) -> list[float]:
-    """The first value of the default's successful runs here, in the order of their ends."""
-    default = definition.space.default() if definition.space.tunables else None
-    if default is None:
-        return []
-    name, wanted = next(iter(definition.directions)), identity(default)
-    ended = (
-        record
-        for record in records
-        if (record.task.isdigit() and not record.labels.get(IMPORTED))
-        or record.labels.get(CONFIRM) == DEFAULT
-    )
-    return [
-        value
-        for record in sorted(ended, key=_time)
-        if record.status == "success" and (value := record.metrics.get(name)) is not None
-        if identity(record.labels.get("params") or {}) == wanted
-    ]
-
-
-def _time(record: Record) -> tuple[str, int]:
-    """The order of ends; trials with the same end by number."""
-    return record.ended or "", int(record.task) if record.task.isdigit() else 0
-
-
 def noise(values: Sequence[float], plan: Plan | None = None) -> str | None:
     """Sentences on noise and drift of the default's runs, and the gain that a plan detects.
 
@@ -84,7 +47,7 @@ def noise(values: Sequence[float], plan: Plan | None = None) -> str | None:
 
     from benchmark.hpo.report import paired_test
 
-    base, spread = _level(values)
+    base, spread = level_of(values)
     if spread is None:
         return None
     array = np.array(values)
@@ -144,7 +107,7 @@ def hints(records: Sequence[Record], definition: StudyDefinition) -> list[str]:
     short for their noise.
     """
     values = default_values(records, definition)
-    base, spread = _level(values)
+    base, spread = level_of(values)
     text = noise(values)
     if spread is None or text is None:
         return []
@@ -154,7 +117,7 @@ def hints(records: Sequence[Record], definition: StudyDefinition) -> list[str]:
     level = statistics.median(values)
     for record in best:
         gain = (record.labels["values"][0] - level) * (1 if direction == "maximize" else -1)
-        if 0 < gain < _CLEAR * spread:
+        if 0 < gain < CLEAR * spread:
             found.append(
                 f"The best is {gain / base:.2%} better than the default, which is not more than "
                 "the noise of single runs; measure both again with --confirm until-decided, or "
@@ -172,38 +135,6 @@ def hints(records: Sequence[Record], definition: StudyDefinition) -> list[str]:
             "a large part; let the objective measure for longer."
         )
     return found
-
-
-def to_measure_again(
-    records: Sequence[Record], definition: StudyDefinition
-) -> tuple[list[Record], str]:
-    """The leading trials that should run again before one is chosen, and why; [] if none should."""
-    again = definition.remeasure
-    if again is None:
-        return [], ""
-    if again.asked:
-        return export.leaders(list(records), definition, again.top), "'remeasure' says so"
-    if not definition.default_every:
-        return [], ""
-    base, spread = _level(default_values(records, definition))
-    if spread is None:
-        return [], ""
-    found = export.leaders(list(records), definition, again.top, within=_CLEAR * spread)
-    why = f"they differ by less than the noise of one run, {spread / base:.2%}"
-    return (found, why) if len(found) > 1 and spread > 0 else ([], "")
-
-
-def _level(values: Sequence[float]) -> tuple[float, float | None]:
-    """The size of the default's value, and how much one run varies; None if that is unknown."""
-    import numpy as np
-
-    from benchmark.hpo.report import paired_test
-
-    base = abs(statistics.median(values)) if values else 0.0
-    if len(values) < _FEWEST or not base:
-        return base, None
-    # From neighbouring runs, so that a drift does not count as noise.
-    return base, float(paired_test.spread(np.diff(np.array(values))) / np.sqrt(2))
 
 
 def noise_known(run: Run, definition: StudyDefinition, plan: Plan) -> str | None:

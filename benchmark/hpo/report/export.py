@@ -18,6 +18,7 @@ from benchmark.files.safe_text import plain_text, safe_row
 from benchmark.hpo.objectives.artifacts_key import KEPT, LEFT_OUT
 from benchmark.hpo.objectives.objective import VALUE_UNITS, told_apart
 from benchmark.hpo.report.columns import columns
+from benchmark.hpo.report.default_runs import CLEAR, default_values, level_of
 from benchmark.hpo.space.search_space import identity
 from benchmark.hpo.space.templates import plain
 from benchmark.hpo.space.units import from_base, unit_of
@@ -149,16 +150,29 @@ def best_of(records: list[Record], definition: StudyDefinition) -> list[Record]:
         return best
     # The fresh runs of the leaders decide: they were not selected by luck. Before each has all of
     # its own (Ctrl-C, a new leader) they would select among some of the leaders.
-    fresh, again = [one for one in good if one.labels.get(FRESH)], definition.remeasure
-    runs = again.runs if again else 0
-    if fresh and again:
-        current = leaders(good, definition, again.top)
-        # Not asked for, only those are measured again that differ by less than the noise.
-        fresh = current if again.asked else [one for one in current if one.labels.get(FRESH)]
-    is_whole = all(len(one.labels.get(FRESH, ())) >= runs for one in fresh)
-    if not best[0].labels.get(FRESH) or not is_whole:
+    again, (current, _) = definition.remeasure, to_measure_again(records, definition)
+    if again is None or any(len(one.labels.get(FRESH, ())) < again.runs for one in current):
         return best[:1]
-    return [min(fresh, key=lambda record: fresh_score(record, signs[0]))]
+    return [min(current, key=lambda record: fresh_score(record, signs[0]), default=best[0])]
+
+
+def to_measure_again(
+    records: list[Record], definition: StudyDefinition
+) -> tuple[list[Record], str]:
+    """The leading trials that should run again before one is chosen, and why; [] if none should."""
+    again = definition.remeasure
+    if again is None:
+        return [], ""
+    if again.asked:
+        return leaders(records, definition, again.top), "'remeasure' says so"
+    if not definition.default_every:
+        return [], ""
+    base, spread = level_of(default_values(records, definition))
+    if spread is None:
+        return [], ""
+    found = leaders(records, definition, again.top, within=CLEAR * spread)
+    why = f"they differ by less than the noise of one run, {spread / base:.2%}"
+    return (found, why) if len(found) > 1 and spread > 0 else ([], "")
 
 
 def leaders(

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from benchmark.errors import BenchmarkError
 from benchmark.hpo.report import export
+from benchmark.hpo.report.default_runs import CONFIRM, DEFAULT
 from benchmark.hpo.report.export import LEADER
 from benchmark.hpo.space.search_space import identity
 from benchmark.hpo.spec.trial_task import trial_task
@@ -31,8 +32,7 @@ FEWEST, MOST = 2, 1000
 UNTIL = "until-decided"
 # Pairs after which `until-decided` ends without a decision.
 MOST_UNTIL = 50
-BEST, DEFAULT, SAME = "best", "default", "same"
-CONFIRM = "confirm"
+BEST, SAME = "best", "same"
 
 
 @dataclass(frozen=True)

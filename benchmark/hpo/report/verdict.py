@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.files.numbers import plain_number
 from benchmark.hpo.report import export
-from benchmark.hpo.report.repeats import BEST, DEFAULT, FEWEST, MOST, confirmed_trial, repeat_key
+from benchmark.hpo.report.default_runs import DEFAULT
+from benchmark.hpo.report.repeats import BEST, FEWEST, MOST, confirmed_trial, repeat_key
 from benchmark.hpo.space.search_space import identity
 from benchmark.records import results
 

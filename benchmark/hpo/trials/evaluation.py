@@ -23,7 +23,7 @@ from benchmark.hpo.objectives.objective import HOOKS, HOST, STILL_PRINTING
 from benchmark.hpo.objectives.patterns import PatternError
 from benchmark.hpo.objectives.readiness import READY_BEFORE
 from benchmark.hpo.objectives.warm_up import WARM_UPS
-from benchmark.hpo.report.repeats import CONFIRM
+from benchmark.hpo.report.default_runs import CONFIRM
 from benchmark.hpo.sandboxed import command_steps
 from benchmark.hpo.space.templates import filled, filled_words, plain
 from benchmark.hpo.spec.stop_rules import EMPTY

@@ -24,9 +24,9 @@ from benchmark.records.tasks import Run
 from benchmark.runs.costs.spending import machines_paid
 from benchmark.runs.execute import execute, finish
 from benchmark.runs.plan import Plan
-from tests.hpo.test_rules_and_hooks import declared
 from tests.support.fleet_double import FleetDouble
 from tests.support.fleet_driving import nothing_left
+from tests.support.small_studies import with_objective
 
 
 def test_a_fleet_whose_driver_was_lost_after_its_last_task_is_ended_by_the_next_command(
@@ -143,7 +143,9 @@ def test_a_fleet_of_a_study_whose_driver_was_lost_is_ended_by_the_next_tune(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     fleet.before_boot = "exec sleep 600\n"
-    study = Study.begin(plan.run.store, define(declared({"command": ["true"]}, trials=1), tmp_path))
+    study = Study.begin(
+        plan.run.store, define(with_objective({"command": ["true"]}, trials=1), tmp_path)
+    )
     (trial,) = study.ask(1)
     gone = BaremetalDispatcher(study.run, config())
     gone.submit([trial])
