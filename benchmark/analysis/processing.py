@@ -89,7 +89,10 @@ def _notes(studies: Mapping[str, Statistics]) -> list[str]:
     for type, found in studies.items():
         for note in found.notes:
             types.setdefault(note, []).append(type)
-    return [f"{' and '.join(names).capitalize()}: {note}" for note, names in types.items()]
+    return [
+        f"{' and '.join(names).capitalize()}{' each' * (len(names) > 1)}: {note}"
+        for note, names in types.items()
+    ]
 
 
 def process(

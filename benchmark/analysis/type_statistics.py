@@ -118,11 +118,16 @@ def overall(
 
     Ranks, wins and scaled scores are of a data set, whatever its metric.
     """
-    parts = [found.comparison for found in studies.values() if len(found.comparison.gains)]
-    if len(parts) < 2:
+    compared = {type: found for type, found in studies.items() if len(found.comparison.gains)}
+    if len(compared) < 2:
         return None
-    comparison = joined(parts)
-    return _found(frame, comparison, None, seed) if comparison.gains.shape[1] > 1 else None
+    comparison = joined([found.comparison for found in compared.values()])
+    if comparison.gains.shape[1] < 2:
+        return None
+    if any(found.standing for found in compared.values()) or len(compared) < len(studies):
+        parts = [covered(frame, type, found.standing) for type, found in compared.items()]
+        frame = pd.concat(parts, ignore_index=True)
+    return _found(frame, comparison, None, seed)
 
 
 def _found(

@@ -132,10 +132,22 @@ def test_scores_of_every_framework_on_every_data_set(results, tmp_path):
     page = write_report(frame, studies_of(frame), {}, tmp_path / "r.html", {}).read_text()
     start = page.index('<table class="sortable grid" id="grid-classification">')
     assert page[start : page.index("</table>", start)].endswith(
-        "<tbody><tr><td>d0</td><td>weighted F1</td>"
+        '<tbody><tr><td class="name">d0</td><td class="short">weighted F1</td>'
         '<td class="number best">0.5 \u00b1 0</td><td class="number best">0.5 \u00b1 0</td></tr>'
         "</tbody>"
     )
+
+
+def test_the_best_on_a_data_set_has_a_score_on_all_seeds(results, tmp_path):
+    frame = read_results(results(frameworks=("constant", "a"), datasets=2, seeds=2, score=0.5))
+    frame.loc[(frame["MODEL"] == "a") & (frame["SEED"] == 0), "F1_SCORE"] = 0.9
+    frame.loc[(frame["MODEL"] == "a") & (frame["SEED"] == 1), ["STATUS", "CAUSE"]] = [
+        "failure",
+        "timeout",
+    ]
+    page = write_report(frame, studies_of(frame), {}, tmp_path / "r.html", {}).read_text()
+    assert '<td class="number">0.9 (1 of 2)</td>' in page
+    assert '<td class="number best">0.5 \u00b1 0</td>' in page
 
 
 def test_report_is_whole_and_needs_nothing_else(done):
@@ -319,6 +331,19 @@ def test_a_claim_that_flips_is_marked(results, tmp_path):
     page = write_report(frame, studies_of(frame), {}, tmp_path / "r.html", {}).read_text()
     assert "This flips" in page
     assert "not if missing results are dropped for all" in page
+
+
+def test_places_that_only_a_tie_changes_are_not_said_to_be_the_same(results, tmp_path):
+    frame = read_results(results(frameworks=("constant", "a", "b"), datasets=10))
+    frame.loc[frame["MODEL"] == "a", "F1_SCORE"] = 0.9
+    frame.loc[frame["MODEL"] == "b", "F1_SCORE"] = 0.8
+    lost = (frame["MODEL"] == "a") & frame["DATASET_ID"].isin(["d6", "d8"])
+    frame.loc[lost, ["STATUS", "CAUSE"]] = ["failure", "timeout"]
+    studies = {"classification": study(frame, "classification")}
+    assert studies["classification"].leaders == ["a", "b"]
+    page = write_report(frame, studies, {}, tmp_path / "r.html", {}).read_text()
+    assert "No order of two frameworks flips" in page
+    assert "No place depends" not in page
 
 
 def test_unwritable_places_are_told(results, tmp_path):

@@ -1,7 +1,9 @@
 """Figures of many frameworks stay readable: labels do not overlap, the rest is left out."""
 
+import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.path import Path
 from matplotlib.text import Text
 
 from benchmark.analysis import figures, missing
@@ -53,6 +55,49 @@ def test_all_are_named_if_they_are_few(frame):
         study(few, "classification"), seconds, "seconds", figures.looks(few["MODEL"])
     )
     assert len(written(figure.axes[0])) == 15
+
+
+def test_names_in_the_scatter_of_times_do_not_cross_its_lines():
+    names = ["constant", *(f"a framework {number}" for number in range(8))]
+    frame = results(
+        [
+            (name, f"d{data}", 0, 0.1 * place + 0.02 * (data % 3))
+            for place, name in enumerate(names)
+            for data in range(6)
+        ]
+    )
+    seconds = pd.Series({name: 0.1 * 1.8**place for place, name in enumerate(names)})
+    found = study(frame, "classification")
+    figure = figures.pareto(found, seconds, "seconds", figures.looks(names))
+    figure.canvas.draw()
+    (axes,) = figure.axes
+    renderer = figure.canvas.get_renderer()
+    boxes = [Text.get_window_extent(text, renderer) for text in written(axes)]
+    front = next(line for line in axes.lines if line.get_drawstyle() == "steps-post")
+    x, y = (np.repeat(side, 2) for side in front.get_data())
+    steps = axes.transData.transform(np.column_stack([x[1:], y[:-1]]))
+    assert len(boxes) == len(names)
+    assert not any(Path(steps).intersects_bbox(box, filled=False) for box in boxes)
+
+
+def test_names_of_rows_are_inside_the_grid_of_scatters():
+    names = [f"a framework of {number:02} letters" for number in range(12)]
+    frame = results([(name, data, 0, 0.5) for name in names for data in "xyz"])
+    for count in (9, 10, 12):
+        few = frame[frame["MODEL"].isin(names[:count])]
+        figure = figures.dataset_means(compare(few, "classification"), figures.looks(names))
+        figure.canvas.draw()
+        renderer = figure.canvas.get_renderer()
+        assert all(text.get_window_extent(renderer).x0 >= 0 for text in figure.axes[0].texts)
+
+
+def test_ticks_between_powers_have_their_own_values():
+    frame = pd.DataFrame({"rows": [100, 200], "features": [3, 4], "type": "classification"})
+    figure = figures.dataset_shapes(frame)
+    figure.canvas.draw()
+    for axes in figure.axes:
+        shown = [label.get_text() for label in axes.get_xticklabels()]
+        assert len(set(shown)) == len(shown)
 
 
 def test_the_critical_difference_has_a_row_for_each(found, frame):

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from numpy.typing import NDArray
 
     from benchmark.analysis.type_statistics import Statistics
 
@@ -97,8 +98,17 @@ def pareto(
     style.quiet(axes)
     style.laid_out(figure)
     texts = [(row["x"], row["y"], _label(name, row, bottom)) for name, row in named.iterrows()]
-    labels.beside(figure, axes, texts, table[["x", "y"]].to_numpy(float))
+    drawn = named[named["score"] >= bottom]
+    lines = np.vstack([_steps(front), drawn[["x", "low", "x", "high"]].to_numpy(float)])
+    labels.beside(figure, axes, texts, table[["x", "y"]].to_numpy(float), lines)
     return figure
+
+
+def _steps(front: pd.DataFrame) -> NDArray[np.float64]:
+    """The lines of the front, each as x, y, x, y: to the right of a point, then up to the next."""
+    x, y = front["x"].to_numpy(float), front["score"].to_numpy(float)
+    right, up = np.column_stack([x[:-1], y[:-1]]), np.column_stack([x[1:], y[:-1]])
+    return np.vstack([np.hstack([right, up]), np.column_stack([up, x[1:], y[1:]])])
 
 
 def _label(name: object, row: pd.Series[float], bottom: float) -> str:

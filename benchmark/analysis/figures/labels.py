@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 SIZE = 8.5
 NEAR = 6.0
 DISTANCES = (NEAR, 16.0, 28.0, 42.0, 60.0, 80.0)
+CLEAR = 0.5  # Half the width of a line, in typographic points.
 MARK = 5.0  # Half the side of the square that a point covers, in typographic points.
 
 
@@ -27,8 +28,11 @@ def beside(
     axes: Axes,
     labels: Sequence[tuple[float, float, str]],
     points: NDArray[np.float64],
+    lines: NDArray[np.float64],
 ) -> None:
     """Write each label near its point, farther away with a line to it, or not at all.
+
+    A label crosses one of the lines only where it has no other place.
 
     Call it when the figure is laid out, since the places are in its dots.
 
@@ -37,10 +41,14 @@ def beside(
         axes: with its final limits and scales.
         labels: x, y and text, the most important first.
         points: all points, a row each, which the labels do not cover.
+        lines: horizontal and vertical lines, a row x, y, x, y each.
     """
     scale = 72 / figure.dpi
     dots = axes.transData.transform(points) * scale
     taken = np.hstack([dots - MARK, dots + MARK])
+    ends = axes.transData.transform(lines.reshape(-1, 2)) * scale
+    ends = np.sort(ends.reshape(-1, 2, 2), axis=1)
+    crossed = np.hstack([ends[:, 0] - CLEAR, ends[:, 1] + CLEAR])
     area = np.asarray(axes.get_window_extent().extents) * scale
     font = FontProperties(size=SIZE)
     renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
@@ -50,28 +58,38 @@ def beside(
         sizes = renderer.get_text_width_height_descent(text, font, ismath=False)
         width, height = sizes[0] * scale, max(sizes[1], line) * scale + 1
         at = axes.transData.transform((x, y)) * scale
-        for distance, across, up in _places(width, height):
-            low = at + np.array([across, up])
-            box = np.concatenate([low, low + np.array([width, height])])
-            outside = (box[:2] < area[:2]).any() or (box[2:] > area[2:]).any()
-            meets = (box[:2] < taken[:, 2:]).all(axis=1) & (taken[:, :2] < box[2:]).all(axis=1)
-            if not outside and not meets.any():
-                axes.annotate(
-                    text,
-                    (x, y),
-                    xytext=(across, up),
-                    textcoords="offset points",
-                    ha="left",
-                    va="bottom",
-                    fontsize=SIZE,
-                    color=style.INK,
-                    parse_math=False,
-                    arrowprops=None
-                    if distance == NEAR
-                    else {"arrowstyle": "-", "color": style.QUIET, "lw": 0.6, "shrinkB": 4},
-                )
-                taken = np.vstack([taken, box])
-                break
+        free = [
+            (distance, across, up, box)
+            for distance, across, up in _places(width, height)
+            for box in [np.tile(at, 2) + np.array([across, up, across + width, up + height])]
+            if (box[:2] >= area[:2]).all() and (box[2:] <= area[2:]).all()
+            if not _meets(box, taken)
+        ]
+        if not free:
+            continue
+        clear = (place for place in free if not _meets(place[3], crossed))
+        distance, across, up, box = next(clear, free[0])
+        axes.annotate(
+            text,
+            (x, y),
+            xytext=(across, up),
+            textcoords="offset points",
+            ha="left",
+            va="bottom",
+            fontsize=SIZE,
+            color=style.INK,
+            parse_math=False,
+            arrowprops=None
+            if distance == NEAR
+            else {"arrowstyle": "-", "color": style.QUIET, "lw": 0.6, "shrinkB": 4},
+        )
+        taken = np.vstack([taken, box])
+
+
+def _meets(box: NDArray[np.float64], others: NDArray[np.float64]) -> bool:
+    """Whether a box, left, lower, right and upper end, meets one of the others."""
+    both = (box[:2] < others[:, 2:]).all(axis=1) & (others[:, :2] < box[2:]).all(axis=1)
+    return bool(both.any())
 
 
 def _places(width: float, height: float) -> Iterator[tuple[float, float, float]]:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from benchmark.analysis.type_statistics import Statistics
 
 GAP = 0.1
+NAMES_FROM = 0.42  # Inches left of the squares: the ticks are between.
 MOST_NAMED_IN_FULL = 9
 MOST_COUNTED = 16
 MOST_SCATTERED = 30
@@ -56,8 +57,8 @@ def dataset_means(comparison: Comparison, looks: Mapping[str, style.Look]) -> Fi
     names = [str(name) for name in means.columns]
     squares = max(len(names) - 1, 1)
     unit = float(np.clip(12.0 / squares, 0.52, 2.4))
-    left = 0.45 + (
-        0.3 if _few(names) else 0.062 * max(style.width(style.short(name)) for name in names)
+    left = NAMES_FROM + (
+        0.35 if _few(names) else 0.07 * max(style.width(style.short(name)) for name in names)
     )
     right = 0.35 if _few(names) else 1.3
     width, height = left + unit * squares + right, 1.15 + unit * squares + 0.3
@@ -75,7 +76,7 @@ def dataset_means(comparison: Comparison, looks: Mapping[str, style.Look]) -> Fi
         return figure
     scale = _Scale.of(means.to_numpy(float))
     _squares(axes, means, scale, looks, direction(metric))
-    _names(axes, names)
+    _names(axes, names, -NAMES_FROM / unit)
     _ticks(axes, scale, len(names))
     axes.set_xlim(-left / unit, (max(width, 6.4) - left) / unit)
     axes.set_ylim(-squares - 0.3 / unit, (height - 0.68 - 0.3) / unit - squares)
@@ -189,8 +190,8 @@ def _count(axes: Axes, column: int, row: int, counts: tuple[int, int], framework
     axes.text(column + 0.92, -row + 0.08, f"{lost}", ha="right", va="bottom", **style_)
 
 
-def _names(axes: Axes, names: list[str]) -> None:
-    """Row names at the left, column names above the diagonal's steps."""
+def _names(axes: Axes, names: list[str], right: float) -> None:
+    """Row names that end at `right`, column names above the diagonal's steps."""
     size = 9 if _few(names) else 8
     common: dict[str, Any] = {"fontsize": size, "color": style.INK, "parse_math": False}
     for place, name in enumerate(names):
@@ -200,9 +201,9 @@ def _names(axes: Axes, names: list[str]) -> None:
                 -place + 0.5,
             )
             if _few(names):
-                axes.text(-0.2, middle, text, rotation=90, ha="right", va="center", **common)
+                axes.text(right, middle, text, rotation=90, ha="right", va="center", **common)
             else:
-                axes.text(-0.55, middle, text, ha="right", va="center", **common)
+                axes.text(right, middle, text, ha="right", va="center", **common)
         if place < len(names) - 1:
             text = style.short(name, 18)
             if _few(names):

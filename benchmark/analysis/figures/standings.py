@@ -186,8 +186,8 @@ def elo(found: Statistics, looks: Mapping[str, style.Look]) -> Figure:
         *(8.6, 1.75 + 0.34 * max(len(names), 3)),
     )
     axes = figure.subplots()
-    if not names:
-        style.nothing(axes, "A rating needs at least two frameworks")
+    if not names or found.comparison.datasets < 2:
+        style.nothing(axes, "A rating needs at least two frameworks and two data sets")
         return style.laid_out(figure)
     values = table[["elo", "elo_low", "elo_high"]].to_numpy(float)
     finite = values[np.isfinite(values)]

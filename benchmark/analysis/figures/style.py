@@ -148,7 +148,8 @@ def plain_powers(axes: Axes, side: Literal["x", "y"] = "x") -> None:
     low, high = axes.get_xlim() if side == "x" else axes.get_ylim()
     axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 1000 else (1,)))
     axis.set_major_formatter(
-        FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1 else f"{value:g}")
+        # A short axis has ticks between the powers: 1.5 is not 2.
+        FuncFormatter(lambda value, _: f"{value:,.0f}" if value > 10 else f"{value:.3g}")
     )
     axis.set_minor_locator(NullLocator())
 

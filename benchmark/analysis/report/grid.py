@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmark.analysis.figures.style import DASH
-from benchmark.analysis.report.html import PARTS
+from benchmark.analysis.report.html import PARTS, long_name
 from benchmark.analysis.results.metrics import shown
 from benchmark.analysis.statistics.comparable import ALL
 from benchmark.analysis.statistics.ranking import seed_means
@@ -37,18 +37,26 @@ def score_grid(found: Statistics) -> Markup | str:
         return ""
     sizes = scores.size()
     rows = means.index[: max(MOST_CELLS // len(ranked), 1)]
-    heads = [("", name) for name in ["Data set", "Metric", *ranked]]
+    heads = [("name", "Data set"), ("short", "Metric"), *(("number", name) for name in ranked)]
     body = []
     for name in rows:
         metric = comparison.metric_of[name]
-        best = means.loc[name].max()
+        # A mean over fewer seeds is not the best: it leaves out the failures.
+        whole = means.loc[name][counts.loc[name] == sizes[name]]
+        best = whole.max()
         cells = [
-            _cell(mean * comparison.sign_of[name], spread, count, sizes[name], is_best=mean == best)
+            _cell(
+                mean * comparison.sign_of[name],
+                spread,
+                count,
+                sizes[name],
+                is_best=count == sizes[name] and mean == best,
+            )
             for mean, spread, count in zip(
                 *(table.loc[name].to_numpy() for table in (means, spreads, counts)), strict=True
             )
         ]
-        body.append(("", [("", name), ("", shown([metric])), *cells]))
+        body.append(("", [(long_name(name), name), ("short", shown([metric])), *cells]))
     identity = f"grid-{found.type}"
     section: Markup = macros("report/sections.html").score_grid(
         identity,

@@ -66,9 +66,9 @@ def _cells(values: pd.Series[Any], kind: str, formats: Mapping[str, str]) -> lis
     if kind == "number":
         form = formats[str(values.name)]
         return [(kind, number(value, form)) for value in values]
-    return [(_long(kind, text), cut(text)) for text in map(str, values)]
+    return [(long_name(text) if kind == "name" else kind, cut(text)) for text in map(str, values)]
 
 
-def _long(kind: str, text: str) -> str:
-    """A name stays on one line unless it is too long for any."""
-    return "name long" if kind == "name" and len(text) > LONGEST_NAME else kind
+def long_name(text: str) -> str:
+    """The style of a name, which stays on one line unless it is too long for any."""
+    return "name long" if len(text) > LONGEST_NAME else "name"

@@ -181,7 +181,7 @@ def sensitivity(found: Statistics) -> Markup | str:
         **{"span": "Places over rules", "interval": "95 % places"},
     }
     turned = [claim for claim in found.claims if claim.flips]
-    return _html("sensitivity")(table(rows, headings, {}), turned)
+    return _html("sensitivity")(table(rows, headings, {}), turned, known.is_the_same)
 
 
 def other_scales(found: Statistics) -> Markup | str:

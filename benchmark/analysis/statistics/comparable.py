@@ -146,7 +146,7 @@ def _names(parts: Sequence[Comparison]) -> list[dict[str, str]]:
     return [
         {
             one: f"{one} ({part.type})" if sum(one in other for other in known) > 1 else one
-            for one in own
+            for one in sorted(own)
         }
         for part, own in zip(parts, known, strict=True)
     ]

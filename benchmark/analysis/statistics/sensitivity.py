@@ -7,6 +7,7 @@ claims(table)                   # the claims of the ranking, and whether a rule 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise, product
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -60,6 +61,11 @@ class Sensitivity:
     def rules(self) -> list[str]:
         return [str(rule) for rule in self.places.columns]
 
+    @property
+    def is_the_same(self) -> bool:
+        """Whether every framework has the same place under every rule."""
+        return bool(self.places.nunique(axis=1).le(1).all())
+
 
 def sensitivity(
     gains: pd.DataFrame,
@@ -106,17 +112,18 @@ def rank_interval(means: pd.DataFrame, draws: int = DRAWS, seed: int = 0) -> pd.
 
 
 def claims(found: Sensitivity) -> list[Claim]:
-    """Each framework ahead of the next by the default rule, and which rules say otherwise.
+    """Each framework ahead of those of the next place by the default rule, and which rules differ.
 
-    A rule says otherwise where the second's mean rank is smaller there. Frameworks that tie make no
-    claim.
+    A rule differs where the second's mean rank is smaller there. Frameworks that tie make no claim
+    about each other, but each makes its own about those behind: only all of these together show
+    that a rule reverses no order.
     """
     table = found.mean_ranks.round(ranking.DECIMALS)
     ranked = table[table[DEFAULT_RULE].notna()]
+    places = [list(part.index) for _, part in ranked.groupby(DEFAULT_RULE)]
     stated = []
-    for place in range(len(ranked) - 1):
-        first, second = ranked.iloc[place], ranked.iloc[place + 1]
-        if first[DEFAULT_RULE] < second[DEFAULT_RULE]:
-            flips = tuple(str(rule) for rule in ranked.columns if second[rule] < first[rule])
-            stated.append(Claim(str(ranked.index[place]), str(ranked.index[place + 1]), flips))
+    for ahead, behind in pairwise(places):
+        for first, second in product(ahead, behind):
+            lower = ranked.loc[second] < ranked.loc[first]
+            stated.append(Claim(str(first), str(second), tuple(map(str, lower.index[lower]))))
     return stated

@@ -3,6 +3,7 @@
 import pandas as pd
 
 from benchmark.analysis.processing import studies_of
+from benchmark.analysis.results.cells import RETIRED
 from benchmark.analysis.type_statistics import overall, study
 from tests.support.made_results import results
 
@@ -59,3 +60,29 @@ def test_a_data_set_left_out_of_one_task_type_keeps_the_metric_of_the_other():
     frame = pd.concat([results(rows), results(lost, metric="rmse", type="regression")])
     together = overall(frame, studies_of(frame)).comparison
     assert (together.metric_of["x"], together.sign_of["x"]) == ("auc", 1)
+
+
+def test_fit_times_are_of_the_data_sets_that_all_frameworks_ran_on():
+    """A run that stops early looked at `b` on the first two data sets only."""
+    rows = [("a", f"d{n}", 0, 0.9 - 0.1 * n) for n in range(5)]
+    rows += [("b", f"d{n}", 0, 0.5 - 0.1 * n if n < 2 else RETIRED) for n in range(5)]
+    early = results(rows).assign(UNTIL="best", ALPHA=0.05, MARGIN=0.0)
+    early["DRAWN"] = early["DATASET_ID"].str[1:].astype(float) + 1
+    early.loc[early["CAUSE"] == RETIRED, "STATUS"] = ""
+    early["FIT_S"] = [2.0, 2.0, 90.0, 90.0, 90.0, 3.0, 3.0, *[float("nan")] * 3]
+    other = results([(n, "e", 0, 0.5) for n in "ab"], metric="rmse", type="regression")
+    frame = pd.concat([early, other.assign(FIT_S=2.5)], ignore_index=True)
+    studies = studies_of(frame)
+    assert studies["classification"].standing is not None
+    board = overall(frame, studies).board.set_index("framework")
+    assert board["median_fit_s"].to_dict() == {"a": 2.0, "b": 3.0}
+
+
+def test_the_order_of_metrics_does_not_depend_on_the_hash_seed():
+    rows = [(n, f"set{d}", 0, 0.5) for d in range(9, 0, -1) for n in "ab"]
+    frame = pd.concat(
+        [results(rows), results([("a", "r", 0, 1), ("b", "r", 0, 2)], "rmse", "regression")],
+        ignore_index=True,
+    )
+    together = overall(frame, studies_of(frame)).comparison
+    assert list(together.metric_of) == [*(f"set{d}" for d in range(1, 10)), "r"]

@@ -57,6 +57,17 @@ def test_a_tie_is_no_claim():
     assert claims(sensitivity(table(a=[0.9, 0.8], b=[0.8, 0.9]))) == []
 
 
+def test_a_framework_before_a_tie_is_ahead_of_each_in_it():
+    # `hasty` and `steady` tie by the default rule; dropping `hasty`'s failures puts it first.
+    hasty = [*[0.9] * 3, *[NAN] * 4]
+    found = sensitivity(table(constant=[0.1] * 7, first=[0.8] * 7, hasty=hasty, steady=[0.7] * 7))
+    assert found.places["constant"][["first", "hasty", "steady"]].to_list() == [1, 2, 2]
+    flips = {(one.first, one.second): one.flips for one in claims(found)}
+    assert flips["first", "hasty"] == ("drop",)
+    assert flips["first", "steady"] == ()
+    assert not found.is_the_same
+
+
 def test_the_forest_rule_needs_a_forest():
     gains = table(**{"random-forest": [0.5] * 3, "a": [0.9, NAN, 0.9]})
     assert "random forest" in sensitivity(gains).rules
