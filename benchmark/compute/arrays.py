@@ -181,14 +181,14 @@ class ArrayDispatcher(ClusterDispatcher):
         """Submit what waits, in arrays of tasks that ask for the same.
 
         After a refusal that is once a tenth of what was taken has ended: the rest goes in arrays
-        again, and not one by one.
+        again, and not one by one. Where jobs of others alone fill the limit, it is at each look.
         """
-        self._why_full = ""
+        if self._new and self._full and self._held() > 0.9 * self._full:
+            return
+        others_fill_it, self._why_full = self._full == 0, ""
         if not self._new:
             return
         if self._full is not None:
-            if self._held() > 0.9 * self._full:
-                return
             self._full = self._largest = None
         last = results.attempt_index(self.run).last
         while self._new:
@@ -205,19 +205,18 @@ class ArrayDispatcher(ClusterDispatcher):
                 raise
             except TooManyError as error:
                 self._take_back(one)
-                if isinstance(error, FullError):
-                    self._why_full = str(error)
-                    return  # It is asked again at the next look, for as long as tasks wait.
-                if len(keys) > 1:
-                    self._largest = len(keys) // 2
+                if len(keys) > 1 and not isinstance(error, FullError):
+                    self._largest = 1 if others_fill_it else len(keys) // 2
                     continue
-                self._full = self._held()
-                if self._full:
-                    return  # There is room again when some of them have ended.
-                raise PassingError(str(error)) from None  # Other jobs of this user fill it.
+                self._why_full = str(error)
+                if not isinstance(error, FullError):
+                    self._full = self._held()
+                return  # It is asked again, for as long as tasks wait.
             except ClusterError:
                 self._take_back(one)
                 raise
+            if others_fill_it:
+                others_fill_it, self._largest = False, None
             self._live[one.name] = one
 
     def _next_array(self, most: int) -> list[Task]:

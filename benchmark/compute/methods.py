@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import re
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from benchmark.compute import discovery
 from benchmark.compute.waiting import waits_path
+from benchmark.config.extras import install
 from benchmark.errors import BenchmarkError, ConfigError, MethodError
 
 if TYPE_CHECKING:
@@ -167,6 +169,18 @@ def check(config: Config, frameworks: Mapping[str, str]) -> None:
             method.check(config)
     if used and used <= broken.keys():
         raise broken[min(used)]
+
+
+def check_installed(method: str) -> None:
+    """Refuse a method whose package, of the same name, is not there; an extra installs it."""
+    if importlib.util.find_spec(method) is None:
+        raise ConfigError(f"'compute' names {method}, which is not installed; {install(method)}.")
+
+
+def check_store_is_shared(config: Config) -> None:
+    """Refuse results that the nodes of a cluster cannot see."""
+    if config.store_url.startswith("memory://"):
+        raise ConfigError("The results would go to memory, which no node of the cluster sees.")
 
 
 def frameworks_of(config: Config, method: str) -> dict[str, str]:

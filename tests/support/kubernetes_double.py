@@ -233,7 +233,7 @@ class KubernetesDouble(Nodes):
         if spec["parallelism"] > 10_000 or spec["completions"] > 100_000:
             raise invalid("spec.parallelism")
         if pod["restartPolicy"] != "Never" or spec["podReplacementPolicy"] != "Failed":
-            raise invalid("spec.podFailurePolicy: needs restartPolicy Never")
+            raise invalid("spec.backoffLimitPerIndex: needs restartPolicy Never")
         if pod["activeDeadlineSeconds"] < 1:
             raise invalid("spec.template.spec.activeDeadlineSeconds")
         mounted = {mount["name"] for mount in pod["containers"][0]["volumeMounts"]}
@@ -273,8 +273,8 @@ class KubernetesDouble(Nodes):
             key, _, value = term.partition("=")
             found = [one for one in found if one["metadata"]["labels"].get(key) == value]
         for term in filter(None, asked.get("fieldSelector", "").split(",")):
-            key, _, value = term.partition("=")
-            found = [one for one in found if _field(one, key) == value]
+            key, sign, value = re.split("(!?=)", term, maxsplit=1)
+            found = [one for one in found if (_field(one, key) == value) == (sign == "=")]
         start = int(asked.get("continue") or 0)
         end = start + min(self.page, int(asked.get("limit") or self.page))
         more = {"continue": str(end)} if end < len(found) else {}

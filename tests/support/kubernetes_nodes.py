@@ -24,14 +24,13 @@ from tests.support.process_trees import kill_tree, tree_mb
 
 ROOT = Path(__file__).parents[2]
 INDEX = "batch.kubernetes.io/job-completion-index"
-FAILURES = "batch.kubernetes.io/job-index-failure-count"
 _TICK_S = 0.05
 
 
 class Pod:
     """A pod: its object, and its process while it runs."""
 
-    def __init__(self, job: dict[str, Any], index: int, failures: int = 0) -> None:
+    def __init__(self, job: dict[str, Any], index: int) -> None:
         template = copy.deepcopy(job["spec"]["template"])
         name = f"{job['metadata']['name']}-{index}-{uuid.uuid4().hex[:5]}"
         labels = template["metadata"]["labels"]
@@ -48,7 +47,7 @@ class Pod:
                 "uid": str(uuid.uuid4()),
                 "namespace": job["metadata"]["namespace"],
                 "labels": labels,
-                "annotations": {INDEX: str(index), FAILURES: str(failures)},
+                "annotations": {INDEX: str(index)},
                 "creationTimestamp": now(),
             },
             "spec": template["spec"],
@@ -96,6 +95,7 @@ class Nodes:
         self.jobs: dict[str, dict[str, Any]] = {}
         self.deleted: list[str] = []
         self.pods: dict[str, list[Pod]] = {}
+        self.started: list[Pod] = []
         self.events: list[dict[str, Any]] = []
         self.tries: Counter[tuple[str, int]] = Counter()
         self._lock = threading.RLock()
@@ -144,7 +144,7 @@ class Nodes:
                     self._schedule()
 
     def _reconcile(self, name: str) -> None:
-        """One pod an index, up to the parallelism; failures by the policy."""
+        """One pod an index, up to the parallelism; failures up to the limit per index."""
         job, pods = self.jobs[name], self.pods[name]
         spec = job["spec"]
         if self.suspended:
@@ -159,9 +159,6 @@ class Nodes:
             if newest is None:
                 wanted.append(index)
             elif newest.phase == "Failed" and index not in failed:
-                if self._policy(spec, newest) == "FailIndex":
-                    failed.add(index)
-                    continue
                 self.tries[name, index] += 1
                 if self.tries[name, index] > spec["backoffLimitPerIndex"]:
                     failed.add(index)
@@ -172,7 +169,8 @@ class Nodes:
             if self.quota is not None and active >= self.quota:
                 self._refused(name, index)
                 break
-            pods.append(Pod(job, index, self.tries[name, index]))
+            pods.append(Pod(job, index))
+            self.started.append(pods[-1])
             active += 1
 
     def _refused(self, job: str, index: int) -> None:
@@ -188,24 +186,6 @@ class Nodes:
                 "type": "Warning",
             }
         ]
-
-    def _policy(self, spec: dict[str, Any], pod: Pod) -> str:
-        """The action of the first rule that a failed pod meets."""
-        status = pod.object["status"]
-        met = {(one["type"], one["status"]) for one in status.get("conditions", ())}
-        codes = [
-            one["state"]["terminated"]["exitCode"]
-            for one in status.get("containerStatuses", ())
-            if "terminated" in one["state"]
-        ]
-        for rule in spec["podFailurePolicy"]["rules"]:
-            for pattern in rule.get("onPodConditions", ()):
-                if (pattern["type"], pattern["status"]) in met:
-                    return str(rule["action"])
-            exits = rule.get("onExitCodes")
-            if exits and any((c in exits["values"]) == (exits["operator"] == "In") for c in codes):
-                return str(rule["action"])
-        return "Count"
 
     def _schedule(self) -> None:
         pods = self.all_pods()

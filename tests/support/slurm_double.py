@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 PROGRAM = r"""#!{python} -IS
-import fcntl, json, os, pathlib, re, sys
+import fcntl, json, os, pathlib, re, sys, time
 root = pathlib.Path({root!r})
 name, words = pathlib.Path(sys.argv[0]).name, sys.argv[1:]
 settings = json.loads((root / "settings.json").read_text())
@@ -71,6 +71,12 @@ if name == "sbatch":
     size = int(re.match(r"0-(\d+)", given["array"]).group(1)) + 1 if "array" in given else 1
     if settings["refusal"]:
         fail("sbatch: error: Batch job submission failed: " + settings["refusal"])
+    if settings["taken"]:
+        sys.stderr.write("sbatch: error: Slurm temporarily unable to accept job, sleeping and "
+                         "retrying\n")
+        sys.stderr.flush()
+        lock.close()
+        time.sleep(600)
     waiting = sum(e[0] == "PENDING" for job in jobs() for e in job["elements"])
     if waiting + size > settings["most"]:
         fail("sbatch: error: QOSMaxSubmitJobPerUserLimit\nsbatch: error: Batch job submission "
@@ -149,7 +155,7 @@ class SlurmDouble:
     root: Path
 
     def configure(self, **changes: Any) -> None:
-        """down, runs, silent, accounting; refusal, reason; largest, most, first."""
+        """down, runs, silent, accounting, taken; refusal, reason; largest, most, first."""
         path = self.root / "settings.json"
         settings = json.loads(path.read_text()) if path.exists() else {}
         staged = path.with_suffix(".staged")
@@ -189,7 +195,7 @@ def slurm_double(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sl
     (root / "calls").touch()
     double = SlurmDouble(root)
     double.configure(
-        **dict.fromkeys(("down", "runs", "silent", "accounting"), False),
+        **dict.fromkeys(("down", "runs", "silent", "accounting", "taken"), False),
         **{"refusal": "", "reason": "Priority", "largest": 1001, "most": 10000, "first": 7},
     )
     for name in COMMANDS:

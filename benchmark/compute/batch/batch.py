@@ -321,7 +321,7 @@ class BatchDispatcher(SubmittingDispatcher):
 
     def _definition(self, label: str, task: Task) -> str:
         aws = self._aws = self._aws or Aws()
-        name = full_name(self.run.manifest.frameworks.get(label, {}), label)
+        name = full_name(self.run.manifest, label)
         return definition.ensure(aws, self.config, label, name, task.resources)
 
     def _variables(self, aws: Aws) -> dict[str, str]:

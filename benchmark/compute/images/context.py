@@ -13,7 +13,7 @@ import sys
 import tarfile
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from benchmark.config.extras import ROOT
 from benchmark.errors import BenchmarkError, ConfigError, SetupError
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from benchmark.config.loading import Config
     from benchmark.frameworks.framework import Framework
+    from benchmark.records.tasks import Manifest
     from benchmark.store import Store
 
 PACKAGE = ROOT / "benchmark"
@@ -122,8 +123,9 @@ def image_tag(config: Config, name: str) -> str:
     return images[0].tag
 
 
-def full_name(facts: Mapping[str, Any], label: str) -> str:
-    """The name with its version of a framework, by what the manifest says of it."""
+def full_name(manifest: Manifest, label: str) -> str:
+    """The name with its version of a framework of a run; `label` is its name in the results."""
+    facts = manifest.frameworks.get(label, {})
     name = str(facts.get("name", label))
     return f"{name}@{facts['version']}" if facts.get("version") else name
 

@@ -1,8 +1,8 @@
 """Jobs and pods over Kubernetes' official client, as a `Cluster`.
 
-Jobs are listed, not watched: their status names the indices that have ended, so a look is one
-request, however many tasks a Job has. Pods are listed only where one of them waits, or has failed
-and left no record.
+A look is two requests, however many tasks there are: the Jobs of the run, whose status names the
+indices that have ended, and their pods that wait or run. Ended pods are listed only where one left
+no record. A Job starts one pod per index: the driver alone counts attempts.
 """
 
 from __future__ import annotations
@@ -16,17 +16,18 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.compute.cluster import ClusterError, Element, Elements, FullError, Request, indices
 from benchmark.compute.faults import PassingError
-from benchmark.compute.kubernetes.manifest import INDEX, job_name, manifest, selector
+from benchmark.compute.kubernetes.manifest import job_name, labels_of, manifest
 from benchmark.compute.submitting import cause_of_exit
 from benchmark.records.results import Cause
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from benchmark.config.method_options import KubernetesOptions
 
-LARGEST_JOB = 10_000
-_FAILURES = "batch.kubernetes.io/job-index-failure-count"
+# Labels that the Job controller gives to its pods.
+_JOB, _INDEX = "batch.kubernetes.io/job-name", "batch.kubernetes.io/job-completion-index"
+_ACTIVE = "status.phase!=Succeeded,status.phase!=Failed"
 _PAGE = 500
 _ANSWER_S = (10, 60)
 # 410: the pages of a list have expired.
@@ -50,9 +51,6 @@ _CAUSES = {
     "NodeLost": (Cause.INFRASTRUCTURE, "The pod's node was lost"),
     "Complete": (Cause.INFRASTRUCTURE, "The pod ended without a record of its task"),
 }
-_COMPLETE = Element("Complete", is_over=True)
-_FAILED = Element("", is_over=True)
-_QUEUED = Element("Waiting", waits=True)
 _log = logging.getLogger("benchmark.compute")
 
 
@@ -67,16 +65,16 @@ class Kubernetes:
     held_s = 120.0
     lost_s = 90.0
 
-    def __init__(self, options: KubernetesOptions, url: str, run: str, attempts: int) -> None:
-        self._options, self._attempts = options, attempts
-        self._selector = selector(url, run)
+    def __init__(self, options: KubernetesOptions, url: str, run: str) -> None:
+        self._options = options
+        self._selector = ",".join(map("=".join, labels_of(url, run).items()))
 
     def largest_array(self) -> int:
-        return LARGEST_JOB
+        return 10_000
 
     def submit(self, request: Request, script: str, **options: Any) -> str:
         """Create the Job; `script` are the arguments of its image, `options` the API's."""
-        job = manifest(request, script, self._options, self._attempts)
+        job = manifest(request, script, self._options)
         # Its name is unique: one of this name was created before the connection was lost.
         self._call("create", "job", ignored=409, body=job, **options)
         return job_name(request.name)
@@ -86,19 +84,24 @@ class Kubernetes:
         return job if self._call("read", "job", ignored=404, name=job) else None
 
     def present(self) -> Elements:
-        jobs = self._listed("job", label_selector=self._selector)
-        return {job["metadata"]["name"]: self._elements(job) for job in jobs}
+        jobs = {job["metadata"]["name"]: job for job in self._listed("job", self._selector)}
+        pods = self._pods(self._selector, _ACTIVE) if jobs else {}
+        return {name: self._elements(job, pods.get(name, {})) for name, job in jobs.items()}
 
     def past(self, jobs: Collection[str]) -> Elements:
         """How pods have failed, for as long as their Job is there."""
-        return {job: _by_index(self._pods(job, "Failed"), _ended) for job in jobs}
+        found: Elements = {}
+        for job in jobs:
+            pods = self._pods(f"{_JOB}={job}", "status.phase=Failed").get(job, {})
+            found[job] = {index: _ended(pod["status"]) for index, pod in pods.items()}
+        return found
 
     def cancel(self, jobs: Collection[str]) -> None:
         for job in jobs:
             self._call("delete", "job", ignored=404, name=job, propagation_policy="Background")
 
     def cancel_element(self, job: str, index: int) -> None:
-        """Nothing: a Job would make another pod. It is deleted when no task is left to wait for."""
+        """Nothing: the Job is deleted with its pods when no task is left to wait for."""
 
     def forget(self, job: str) -> bool:
         """Delete the Job with its pods."""
@@ -121,76 +124,79 @@ class Kubernetes:
             return Cause.SETUP, f"The container could not start ({words})."
         return cause_of_exit(int(element.code) if element.code else None, words)
 
-    def _elements(self, job: dict[str, Any]) -> dict[int, Element]:
-        """What became of each index."""
-        name, status = job["metadata"]["name"], job.get("status") or {}
-        found = dict.fromkeys(indices(status.get("completedIndexes") or ""), _COMPLETE)
-        found |= dict.fromkeys(indices(status.get("failedIndexes") or ""), _FAILED)
-        left = [n for n in range(job["spec"]["completions"]) if n not in found]
+    def _elements(
+        self, job: Mapping[str, Any], pods: Mapping[int, Mapping[str, Any]]
+    ) -> dict[int, Element]:
+        """What became of each index; `pods` are those that wait or run."""
+        spec, status = job["spec"], job.get("status") or {}
+        found: dict[int, Element] = {}
+        for key, state in (("completedIndexes", "Complete"), ("failedIndexes", "")):
+            ended = Element(state, is_over=True)
+            found |= dict.fromkeys(indices(status.get(key) or ""), ended)
         over = _condition(status, "Complete") or _condition(status, "Failed")
         if over:
-            return found | dict.fromkeys(left, Element(over["type"], _text(over), is_over=True))
-        active, ready = status.get("active") or 0, status.get("ready") or 0
-        # Pods are created in the order of the indices.
-        found |= dict.fromkeys(left, _QUEUED) | dict.fromkeys(left[:ready], Element("Running"))
-        waiting = _QUEUED
-        if active > ready and left:
-            waiting = self._waiting(name, moving=bool(ready or status.get("succeeded")))
-            found |= dict.fromkeys(left[ready : None if waiting.is_held else active], waiting)
-        if active < min(job["spec"]["parallelism"], len(left)) and not waiting.is_held:
-            found |= dict.fromkeys(left[max(active, ready) :], self._refused(name, status))
-        if status.get("terminating"):
-            lost = _by_index(self._pods(name, "Running"), self._lost)
-            found |= {index: element for index, element in lost.items() if index in left}
+            rest = Element(over["type"], _text(over), is_over=True)
+            return dict.fromkeys(range(spec["completions"]), rest) | found
+        moves = bool(status.get("ready") or status.get("succeeded"))
+        live = {index: self._live(pod, moves=moves) for index, pod in pods.items()}
+        rest = next((one for one in live.values() if one.is_held), Element("Waiting", waits=True))
+        room = min(spec["parallelism"], spec["completions"] - len(found))
+        if not rest.is_held and len(live) < room:
+            rest = self._without_pod(job["metadata"]["name"], status)
+        return dict.fromkeys(range(spec["completions"]), rest) | live | found
+
+    def _live(self, pod: Mapping[str, Any], *, moves: bool) -> Element:
+        """A pod that waits or runs. Where no other pod has started (`moves`) and it cannot pull its
+        image, none can."""
+        status = pod["status"]
+        if pod["metadata"].get("deletionTimestamp"):
+            node = f"the node {pod['spec'].get('nodeName', '?')} does not answer"
+            return Element("NodeLost", node, is_over=True, after_s=self.lost_s)
+        if status["phase"] == "Running":
+            return Element("Running")
+        waits = [one for one in _containers(status, "waiting") if one.get("reason") in _NO_START]
+        why: Mapping[str, Any] = next(
+            iter(waits), _condition(status, "PodScheduled", "False") or {}
+        )
+        reason, message = why.get("reason", ""), str(why.get("message", "")).rstrip(".")
+        if waits and not moves:
+            return Element(reason, message, is_held=True, after_s=self.held_s)
+        note = f"a container cannot start ({reason}: {message})" if waits else ""
+        if reason == "Unschedulable":
+            note = f"no node has room ({message})"
+        return Element("Waiting", waits=True, note=note)
+
+    def _without_pod(self, job: str, status: Mapping[str, Any]) -> Element:
+        """What tasks without a pod wait for: most often a quota."""
+        suspended, note = _condition(status, "Suspended"), ""
+        if suspended:
+            note = f"the Job is suspended ({_text(suspended)})"
+        else:
+            which = f"involvedObject.kind=Job,involvedObject.name={job},reason=FailedCreate"
+            for event in self._listed("event", None, which):  # The last one counts.
+                # The pod's name in it is another each time.
+                why = str(event.get("message", "")).partition("is forbidden: ")
+                note = f"no more pods may be created ({(why[2] or why[0]).rstrip('.')})"
+        return Element("Waiting", waits=True, note=note)
+
+    def _pods(self, labels: str, phase: str) -> dict[str, dict[int, dict[str, Any]]]:
+        """Pods by their Job and index."""
+        found: dict[str, dict[int, dict[str, Any]]] = {}
+        for pod in self._listed("pod", labels, phase):
+            own = pod["metadata"]["labels"]
+            found.setdefault(own[_JOB], {})[int(own[_INDEX])] = pod
         return found
 
-    def _waiting(self, job: str, *, moving: bool) -> Element:
-        """What pods without a container wait for; all do, where one image cannot be pulled."""
-        reasons = dict(filter(None, map(_reason_to_wait, self._pods(job, "Pending"))))
-        stuck = next((reason for reason in reasons if reason in _NO_START), "")
-        if stuck and not moving:
-            return Element(stuck, reasons[stuck], is_held=True, after_s=self.held_s)
-        full = reasons.get("Unschedulable", "").rstrip(".")
-        note = f"no node has room ({full})" if full else ""
-        if stuck:
-            note = f"a container cannot start ({stuck}: {reasons[stuck].rstrip('.')})"
-        return Element("Waiting", waits=True, note=note)
-
-    def _refused(self, job: str, status: Mapping[str, Any]) -> Element:
-        """What tasks without a pod wait for: most often a quota."""
-        suspended = _condition(status, "Suspended")
-        if suspended:
-            return Element("Waiting", waits=True, note=f"the Job is suspended ({_text(suspended)})")
-        which = f"involvedObject.kind=Job,involvedObject.name={job},reason=FailedCreate"
-        events = self._call("list", "event", field_selector=which, limit=_PAGE)["items"]
-        if not events:
-            return _QUEUED
-        # The pod's name in it is another each time.
-        why = str(events[-1].get("message", "")).partition("is forbidden: ")
-        note = f"no more pods may be created ({(why[2] or why[0]).rstrip('.')})"
-        return Element("Waiting", waits=True, note=note)
-
-    def _lost(self, pod: Mapping[str, Any]) -> Element | None:
-        """A pod that was to be deleted: if it stays, its node does not answer."""
-        if not pod["metadata"].get("deletionTimestamp"):
-            return None
-        why = f"the node {(pod.get('spec') or {}).get('nodeName', '?')} does not answer"
-        return Element("NodeLost", why, is_over=True, after_s=self.lost_s)
-
-    def _pods(self, job: str, phase: str) -> list[dict[str, Any]]:
-        own, state = f"batch.kubernetes.io/job-name={job}", f"status.phase={phase}"
-        return self._listed("pod", label_selector=own, field_selector=state)
-
-    def _listed(self, kind: str, **which: Any) -> list[dict[str, Any]]:
+    def _listed(
+        self, kind: str, labels: str | None, fields: str | None = None
+    ) -> Iterator[dict[str, Any]]:
         """All objects, page by page."""
-        found: list[dict[str, Any]] = []
-        more: dict[str, Any] = {}
-        while True:
-            page = self._call("list", kind, limit=_PAGE, **which, **more)
-            found += page["items"]
-            more = {"_continue": page["metadata"].get("continue")}
-            if not more["_continue"]:
-                return found
+        which: dict[str, Any] = {"label_selector": labels, "field_selector": fields, "limit": _PAGE}
+        page: dict[str, Any] = {}
+        while not page or page["metadata"].get("continue"):
+            more = page["metadata"]["continue"] if page else None
+            page = self._call("list", kind, _continue=more, **which)
+            yield from page["items"]
 
     @functools.cached_property
     def _apis(self) -> dict[str, Any]:
@@ -222,12 +228,12 @@ class Kubernetes:
             if status and status == ignored:
                 return {}
             message = _message(error)
+            why = f"Kubernetes refuses: {message}."
             if status in _PASSING or not status:
-                why = f"Kubernetes refuses: {message}."
                 raise PassingError(why, perhaps_done=status != _TOO_MANY) from None
             if "exceeded quota" in message:
                 raise FullError(f"no more Jobs may be created ({message})") from None
-            raise ClusterError(f"Kubernetes refuses: {message}.") from None
+            raise ClusterError(why) from None
         except (HTTPError, OSError, ValueError) as error:
             why = f"Kubernetes gives no answer: {error}."
             raise PassingError(why, perhaps_done=True) from None
@@ -266,48 +272,20 @@ def _configuration(options: KubernetesOptions) -> Any:
     return chosen
 
 
-def _by_index(
-    pods: Iterable[dict[str, Any]], described: Callable[[dict[str, Any]], Element | None]
-) -> dict[int, Element]:
-    """The newest pod of each index, where `described` has an element for it."""
-    found = {}
-    for pod in sorted(pods, key=_age):
-        element, index = described(pod), _annotation(pod, INDEX)
-        if element is not None and index.isdigit():
-            found[int(index)] = element
-    return found
-
-
-def _ended(pod: Mapping[str, Any]) -> Element:
+def _ended(status: Mapping[str, Any]) -> Element:
     """A failed pod: its state is the word that decides on the cause."""
-    status = pod.get("status") or {}
-    states = [one.get("state") or {} for one in status.get("containerStatuses") or []]
-    final: Mapping[str, Any] = next(
-        (one["terminated"] for one in states if one.get("terminated")), {}
-    )
-    code = final.get("exitCode")
+    final = next(iter(_containers(status, "terminated")), {})
     sources = [status, _condition(status, "DisruptionTarget") or {}, final]
     state = next((one["reason"] for one in sources if one.get("reason")), "Failed")
     messages = [" ".join(str(one.get("message") or "").split()).rstrip(".") for one in sources]
     words = "; ".join(filter(None, messages))[-1000:]
-    return Element(state, words, "" if code is None else str(code), is_over=True)
+    return Element(state, words, str(final.get("exitCode", "")), is_over=True)
 
 
-def _reason_to_wait(pod: Mapping[str, Any]) -> tuple[str, str] | None:
-    """Why a pod has not started: Kubernetes' reason and its message; None if it gives none."""
-    status = pod.get("status") or {}
-    waits = _containers(status, "waiting")
-    found = next((one for one in waits if one.get("reason") in _NO_START), None)
-    found = found or _condition(status, "PodScheduled", "False")
-    return (str(found.get("reason") or ""), str(found.get("message") or "")) if found else None
-
-
-def _containers(status: Mapping[str, Any], state: str) -> Iterator[dict[str, Any]]:
+def _containers(status: Mapping[str, Any], state: str) -> list[dict[str, Any]]:
     """What is known of each container in a state."""
-    for one in status.get("containerStatuses") or []:
-        found = (one.get("state") or {}).get(state)
-        if found:
-            yield dict(found)
+    states = [one.get("state") or {} for one in status.get("containerStatuses") or []]
+    return [one[state] for one in states if one.get(state)]
 
 
 def _condition(status: Mapping[str, Any], kind: str, value: str = "True") -> dict[str, Any] | None:
@@ -317,14 +295,3 @@ def _condition(status: Mapping[str, Any], kind: str, value: str = "True") -> dic
 
 def _text(condition: Mapping[str, Any]) -> str:
     return f"{condition.get('reason', '')} {condition.get('message', '')}".strip()
-
-
-def _annotation(pod: Mapping[str, Any], name: str) -> str:
-    return str((pod["metadata"].get("annotations") or {}).get(name, ""))
-
-
-def _age(pod: Mapping[str, Any]) -> tuple[int, str]:
-    """Pods of an index in their order, though created within one second."""
-    failures = _annotation(pod, _FAILURES)
-    before = int(failures) if failures.isdigit() else 0
-    return before, str(pod["metadata"].get("creationTimestamp"))

@@ -15,7 +15,6 @@ from benchmark.compute.cluster import Cluster, ClusterError, Request
 from benchmark.compute.faults import patiently
 from benchmark.compute.images import full_name, image_tag
 from benchmark.compute.kubernetes.jobs import Kubernetes
-from benchmark.config.extras import install
 from benchmark.errors import ConfigError, as_config_errors
 from benchmark.records.tasks import Resources, Task
 
@@ -44,7 +43,7 @@ class KubernetesDispatcher(ArrayDispatcher):
         asked = Resources(config.cores, config.memory, config.runtime, config.hard_limit)
         request = Request.of(config, options, asked, name="check", size=1, image=image)
         with as_config_errors():
-            cluster = Kubernetes(options, config.store_url, config.run, config.max_attempts)
+            cluster = Kubernetes(options, config.store_url, config.run)
             words = shlex.join([config.store_url, config.run, "check"])
             patiently(lambda: cluster.submit(request, words, dry_run="All"), PATIENCE_S)
             patiently(cluster.present, PATIENCE_S)
@@ -54,8 +53,7 @@ class KubernetesDispatcher(ArrayDispatcher):
         return True
 
     def cluster(self) -> Cluster:
-        url, run = self.run.store.url, self.run.name
-        return Kubernetes(self.config.kubernetes, url, run, self.config.max_attempts)
+        return Kubernetes(self.config.kubernetes, self.run.store.url, self.run.name)
 
     def _kind(self, task: Task) -> object:
         return task.resources, task.labels.get("framework")
@@ -64,8 +62,7 @@ class KubernetesDispatcher(ArrayDispatcher):
         if task.resources.mpi:
             raise ClusterError("Kubernetes starts no MPI ranks; use the method slurm or pilot.")
         label = task.labels.get("framework")
-        name = label and full_name(self.run.manifest.frameworks.get(label, {}), label)
-        image = _image(self.config, name)
+        image = _image(self.config, label and full_name(self.run.manifest, label))
         named = {"name": one.name, "size": len(one.keys), "image": image}
         asked = Request.of(self.config, self.config.kubernetes, task.resources, **named)
         return asked, shlex.join([self.run.store.url, self.run.name, "--job", one.name])
@@ -75,28 +72,17 @@ class KubernetesDispatcher(ArrayDispatcher):
 
 
 def _check_keys(config: Config) -> None:
-    import importlib.util
-
-    options = config.kubernetes
-    if importlib.util.find_spec("kubernetes") is None:
-        raise ConfigError(
-            f"'compute' names kubernetes, whose client is not installed; {install(METHOD)}."
-        )
+    methods.check_installed(METHOD)
+    options, url = config.kubernetes, config.store_url
     if not options.image:
         raise ConfigError(
             "'image' in 'kubernetes' is unset, so there is nothing for a pod to run; set it to "
             "the repository that `main.py init-compute --push REPOSITORY` has filled."
         )
-    url = config.store_url
-    if url.startswith("memory://") or ("://" not in url and not options.claim):
+    if not url.startswith("s3://") and not (options.claim and url.startswith("/")):
         raise ConfigError(
             f"The results would go to {url}, which no pod sees; name a bucket in "
-            "'s3_bucket_root', or the volume of that folder in 'claim' of 'kubernetes'."
-        )
-    if "://" not in url and not url.startswith("/"):
-        raise ConfigError(
-            f"The results would go to {url}, and a volume is mounted at an absolute path; name "
-            "it in 's3_bucket_root'."
+            "'s3_bucket_root', or an absolute path there and its volume in 'claim' of 'kubernetes'."
         )
 
 

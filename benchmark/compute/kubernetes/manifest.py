@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from benchmark.compute.cluster import Request
     from benchmark.config.method_options import KubernetesOptions
 
-MANAGED_BY = "automl-benchmark"
-RUN_LABEL = "automl-benchmark/run"
-INDEX = "batch.kubernetes.io/job-completion-index"
 MOST_PODS = 500
 # A job's name and its index are the name of a host, which has 63 characters.
 _LONGEST_NAME = 52
@@ -34,51 +31,30 @@ def job_name(name: str) -> str:
     return plain[-_LONGEST_NAME:].strip("-")
 
 
-def selector(url: str, run: str) -> str:
-    """What finds the Jobs of a run."""
-    return f"{RUN_LABEL}={_run_id(url, run)},app.kubernetes.io/managed-by={MANAGED_BY}"
+def labels_of(url: str, run: str) -> dict[str, str]:
+    """The labels of a run's Jobs and pods."""
+    identity = hashlib.sha256(f"{url}\0{run}".encode()).hexdigest()[:20]
+    return {"app.kubernetes.io/managed-by": "automl-benchmark", "automl-benchmark/run": identity}
 
 
-def manifest(
-    request: Request, arguments: str, options: KubernetesOptions, attempts: int
-) -> dict[str, Any]:
+def manifest(request: Request, arguments: str, options: KubernetesOptions) -> dict[str, Any]:
     """The Job of a request; `arguments` are its image's: store, run and the rest, as in a shell."""
     words = shlex.split(arguments)
-    url, run = words[:2]
-    labels = {"app.kubernetes.io/managed-by": MANAGED_BY, RUN_LABEL: _run_id(url, run)}
+    labels = labels_of(*words[:2])
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": {
-            "name": job_name(request.name),
-            "labels": labels,
-            "annotations": {"automl-benchmark/run-name": run},
-        },
+        "metadata": {"name": job_name(request.name), "labels": labels},
         "spec": {
             "completionMode": "Indexed",
             "completions": request.size,
             "parallelism": min(request.size, request.throttle or MOST_PODS),
-            # Only what the cluster did to a pod is tried again, and only as often as configured.
-            "backoffLimitPerIndex": attempts - 1,
+            # A pod per index: the driver alone makes further attempts, and counts them.
+            "backoffLimitPerIndex": 0,
             "maxFailedIndexes": request.size,
             "podReplacementPolicy": "Failed",
-            "podFailurePolicy": {
-                "rules": [
-                    {
-                        "action": "Count",
-                        "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}],
-                    },
-                    {
-                        "action": "FailIndex",
-                        "onExitCodes": {"operator": "NotIn", "values": [0]},
-                    },
-                ]
-            },
             "ttlSecondsAfterFinished": options.ttl_s,
-            "template": {
-                "metadata": {"labels": dict(labels)},
-                "spec": _pod(request, words, options),
-            },
+            "template": {"metadata": {"labels": labels}, "spec": _pod(request, words, options)},
         },
     }
 
@@ -135,7 +111,3 @@ def _pod(request: Request, words: list[str], options: KubernetesOptions) -> dict
         "imagePullSecrets": options.pull_secret and [{"name": options.pull_secret}],
     }
     return pod | {name: value for name, value in chosen.items() if value}
-
-
-def _run_id(url: str, run: str) -> str:
-    return hashlib.sha256(f"{url}\0{run}".encode()).hexdigest()[:20]

@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 from benchmark.compute import submissions
-from benchmark.compute.cluster import ClusterError, Elements, Pace, Request
+from benchmark.compute.cluster import ClusterError, Elements, Pace, Request, TooManyError
 from benchmark.compute.dispatcher import account
 from benchmark.compute.faults import PassingError
 from benchmark.compute.job_script import log_path, script
@@ -230,7 +230,7 @@ class PilotDispatcher(ClusterDispatcher):
     def _look(self) -> None:
         """Give back what ended allocations held, and ask for new ones while tasks wait."""
         if not self._pilots:
-            self._ask_for_more()
+            self._waits.report("allocation", self._cluster.name, self._ask_for_more())
             return
         present = self._cluster.present()
         started = self._lists.started()
@@ -256,9 +256,9 @@ class PilotDispatcher(ClusterDispatcher):
             self._forget(one)
         found = [present.get(str(one.job), {}).get(0) for one in self._pilots.values()]
         known = [element for element in found if element]
-        self._waits.report("allocation", self._cluster.name, (element.note for element in known))
         self._stop_if_hopeless([element if element.waits else None for element in known])
-        self._ask_for_more()
+        notes = [element.note for element in known] + self._ask_for_more()
+        self._waits.report("allocation", self._cluster.name, notes)
 
     def _is_over(self, present: Elements, one: Submission) -> bool:
         if one.job is None:
@@ -268,7 +268,8 @@ class PilotDispatcher(ClusterDispatcher):
         element = present.get(str(one.job), {}).get(0)
         return element is None or element.is_over
 
-    def _ask_for_more(self) -> None:
+    def _ask_for_more(self) -> list[str]:
+        """Submit allocations; why the cluster takes no more of them now, if it does not."""
         wanted = min(self.config.slurm.pilot.jobs, len(self._tasks))
         while len(self._pilots) < wanted:
             one = submissions.begin(self.run, METHOD, f"{self.prefix}-pilot", {})
@@ -292,12 +293,13 @@ class PilotDispatcher(ClusterDispatcher):
                 else:
                     submissions.forget(self.run, one)
                 raise
-            except ClusterError:
+            except ClusterError as error:
                 submissions.forget(self.run, one)
-                if self._pilots:
-                    return  # It takes no more of them now.
+                if isinstance(error, TooManyError):
+                    return [str(error)]
                 raise
             self._pilots[one.name] = self._with_id(one, job)
+        return []
 
     def _forget(self, one: Submission) -> None:
         super()._forget(one)

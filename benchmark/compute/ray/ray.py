@@ -14,9 +14,10 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from benchmark.compute import methods
 from benchmark.compute.pool import PoolDispatcher
 from benchmark.compute.waiting import Waits
-from benchmark.config.extras import ROOT, install
+from benchmark.config.extras import ROOT
 from benchmark.errors import BenchmarkError, ConfigError
 
 if TYPE_CHECKING:
@@ -56,13 +57,9 @@ class RayDispatcher(PoolDispatcher[_Actor]):
     @classmethod
     def check(cls, config: Config) -> None:
         """Refuse where there is no Ray, no cluster, or results that no node sees."""
-        import importlib.util
-
-        if config.store_url.startswith("memory://"):
-            raise ConfigError("The results would go to memory, which no node of the cluster sees.")
+        methods.check_store_is_shared(config)
         _reachable(_address(config))
-        if importlib.util.find_spec("ray") is None:
-            raise ConfigError(f"'compute' names ray, which is not installed; {install('ray')}.")
+        methods.check_installed("ray")
 
     def submit(self, tasks: Sequence[Task]) -> None:
         """Take tasks.

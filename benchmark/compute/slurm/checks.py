@@ -8,6 +8,7 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from benchmark.compute import methods
 from benchmark.compute.faults import PassingError, patiently
 from benchmark.compute.slurm.commands import call
 from benchmark.errors import ConfigError, as_config_errors
@@ -44,8 +45,7 @@ def check(config: Config, cores: int, memory_mb: int, time_s: float | None = Non
             "'compute' names Slurm and sbatch is not on PATH; run this on a machine of the "
             "cluster, such as its login node."
         )
-    if config.store_url.startswith("memory://"):
-        raise ConfigError("The results would go to memory, which no node of the cluster sees.")
+    methods.check_store_is_shared(config)
     with as_config_errors():
         found = _partitions_soon()
     names = (options.partition or "").split(",")

@@ -12,6 +12,7 @@ import math
 import os
 import re
 import subprocess
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 INDEX_VARIABLE = "SLURM_ARRAY_TASK_ID"
 ANSWER_S = 100.0
+_LOOK_S = 0.5
 _KEPT = ("SLURM_CONF", "SLURM_CLUSTERS")
 _PASSING = (
     *("Unable to contact slurm controller", "Socket timed out", "Connection refused"),
@@ -40,10 +42,12 @@ _PASSING = (
     *("temporarily unable", "standby mode", "Transport endpoint", "Connection timed out"),
     *("Unspecified error", "Message receive failure", "Resource temporarily unavailable"),
 )
-_TOO_MANY = (
-    *("MaxSubmitJob", "job submit limit", "Invalid job array specification", "MaxJobCount"),
-    *("MaxArraySize", "job limit"),
-)
+# sbatch waits for two minutes where others' jobs fill MaxJobCount.
+_RETRIES = "sleeping and retrying"
+_TOO_MANY = ("MaxSubmitJob", "job submit limit", "MaxJobCount", "job limit", _RETRIES)
+_TOO_LARGE = ("Invalid job array specification", "MaxArraySize")
+# A limit of the account or QOS on something else than the number of jobs does not pass.
+_ON_OTHER = re.compile(r"\b(Assoc|QOS)(?!\w*Submit)\w+Limit\b")
 _OVER = {
     *("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "LAUNCH_FAILED", "NODE_FAIL"),
     *("OUT_OF_MEMORY", "PREEMPTED", "RECONFIG_FAIL", "REVOKED", "TIMEOUT"),
@@ -217,8 +221,13 @@ class Slurm:
         except PassingError as error:
             raise PassingError(str(error), perhaps_done=True) from None
         except ClusterError as error:
-            if any(words in str(error) for words in _TOO_MANY):
-                raise TooManyError(str(error)) from None
+            why = str(error).rstrip(".")
+            job = self.find(request.name) if _RETRIES in why else None
+            if job:
+                return job  # It was taken just before sbatch was ended.
+            kinds = _TOO_MANY + (_TOO_LARGE if request.size > 1 else ())
+            if any(words in why for words in kinds) and not _ON_OTHER.search(why):
+                raise TooManyError(f"no more jobs are accepted ({why})") from None
             raise
         job = output.strip().splitlines()[-1].partition(";")[0] if output.strip() else ""
         if not job.isdigit():
@@ -300,14 +309,11 @@ def call(*command: str, text: str = "") -> str:
         if not name.startswith("SLURM_") or name in _KEPT
     }
     try:
-        done = subprocess.run(
+        process = subprocess.Popen(
             command,
-            input=text,
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            timeout=ANSWER_S,
-            check=False,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             env=variables,
             process_group=0,  # Ctrl-C is this program's to answer, not the command's
         )
@@ -316,15 +322,41 @@ def call(*command: str, text: str = "") -> str:
             f"{command[0]} is not on PATH; run this on a machine of the cluster, such as its login "
             "node."
         ) from None
-    except subprocess.TimeoutExpired:
-        raise PassingError(f"{command[0]} gave no answer for {ANSWER_S:g} s.") from None
-    if done.returncode == 0:
-        return done.stdout
-    said = " ".join(done.stderr.split()) or f"exit code {done.returncode}"
+    output, said = _answer(command[0], process, text)
+    if process.returncode == 0:
+        return output
+    said = " ".join(said.split()) or f"exit code {process.returncode}"
     sentence = f"{command[0]} failed: {said.rstrip('.')}."
-    if any(words in said for words in _PASSING):
+    if any(words in said for words in _PASSING) and _RETRIES not in said:
         raise PassingError(sentence)
     raise ClusterError(sentence)
+
+
+def _answer(name: str, process: subprocess.Popen[bytes], text: str) -> tuple[str, str]:
+    """What a command prints on standard output and on standard error; one that only waits for room
+    is ended.
+
+    Raises:
+        PassingError: it is silent.
+    """
+    end = time.monotonic() + ANSWER_S
+    data: bytes | None = text.encode()
+    with process:
+        try:
+            while True:
+                try:
+                    output, said = process.communicate(data, timeout=_LOOK_S)
+                except subprocess.TimeoutExpired as silence:
+                    data = None
+                    if _RETRIES.encode() in (silence.stderr or b""):
+                        process.kill()
+                    elif time.monotonic() > end:
+                        why = f"{name} gave no answer for {ANSWER_S:g} s."
+                        raise PassingError(why) from None
+                else:
+                    return output.decode(errors="replace"), said.decode(errors="replace")
+        finally:
+            process.kill()
 
 
 def _accounted(jobs: Collection[str], found: Elements) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -11,6 +12,7 @@ from benchmark.compute.kubernetes.kubernetes import KubernetesDispatcher
 from benchmark.config.loading import Config
 from benchmark.records import results
 from benchmark.records.results import Cause
+from benchmark.runs.execute import execute
 from benchmark.runs.plan import Plan
 from benchmark.runs.status import status
 from tests.support.kubernetes_double import KubernetesDouble
@@ -92,20 +94,23 @@ def test_a_job_that_a_queue_of_the_cluster_suspends_says_why(
     )
 
 
-def test_of_pods_that_were_lost_within_one_second_the_last_one_counts(
-    plan: Plan, make_config: Callable[..., Config], kubernetes_api: KubernetesDouble
+def test_a_task_is_started_max_attempts_times_and_no_more(
+    plan: Plan,
+    make_config: Callable[..., Config],
+    kubernetes: KubernetesDouble,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The API server lists pods by their names, and their times are whole seconds."""
-    with started(plan, make_config(max_attempts=2), kubernetes_api) as dispatcher:
-        results.begin(plan.run, plan.tasks[0])
-        kubernetes_api.lose_node(kubernetes_api.pod(0))
-        until(lambda: len(kubernetes_api.all_pods()) == 3, dispatcher)
-        with kubernetes_api._lock:
-            first, last = (pod for pod in kubernetes_api.all_pods() if pod.index == 0)
-            first.object["metadata"]["name"], last.object["metadata"]["name"] = "z", "a"
-            last.object["metadata"]["creationTimestamp"] = first.object["metadata"][
-                "creationTimestamp"
-            ]
-            last.end(137, "OOMKilled")
-        (record,) = told(dispatcher, 1)
-    assert record.cause is Cause.MEMORY
+    """Each pod is lost with its node before its task begins."""
+
+    def lose_all() -> None:
+        for pod in kubernetes.all_pods():
+            if pod.phase == "Pending":
+                kubernetes.lose_node(pod)
+
+    monkeypatch.setattr(kubernetes, "_schedule", lose_all)
+    config = make_config(max_attempts=3, compute={"*": "kubernetes"})
+    summary = execute(plan.run, config, plan.tasks)
+    assert Counter(pod.index for pod in kubernetes.started) == {0: 3, 1: 3}
+    assert {(one.cause, one.attempt) for one in summary.records.values()} == {
+        (Cause.INFRASTRUCTURE, 3)
+    }

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from benchmark.compute import submissions
+from benchmark.compute.pilot.pilot import PilotDispatcher
 from benchmark.config.loading import Config
 from benchmark.errors import BenchmarkError
 from benchmark.runs.plan import Plan
+from benchmark.runs.status import status
 from benchmark.store import Store
 from tests.support.slurm_double import SlurmDouble
 from tests.support.slurm_driving import DATASETS, Quick, leave_record, sent, submitted, told
+
+
+class QuickPilot(PilotDispatcher):
+    pace = Quick.pace
 
 
 def test_arrays_are_cut_where_the_cluster_cuts(
@@ -49,6 +58,54 @@ def test_a_limit_that_other_jobs_fill_is_waited_for(
         slurm_double.configure(most=10)
         sent(dispatcher, slurm_double)
     assert [job["size"] for job in slurm_double.jobs()] == [3]
+
+
+@pytest.mark.parametrize(
+    "limit", [{"most": 0}, pytest.param({"taken": True}, marks=pytest.mark.slow)]
+)
+@pytest.mark.parametrize("method", [Quick, QuickPilot])
+def test_a_limit_that_other_jobs_fill_is_reported_and_waited_for_without_end(
+    plan: Plan,
+    config: Config,
+    slurm_double: SlurmDouble,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    limit: dict[str, Any],
+    method: type[Quick | QuickPilot],
+) -> None:
+    """Though sbatch itself would try for two minutes where MaxJobCount is reached."""
+    monkeypatch.setattr(method, "pace", replace(method.pace, patience_s=0.0))
+    slurm_double.configure(**limit)
+    with method(plan.run, config) as dispatcher:
+        dispatcher.submit(plan.tasks)
+        while len(slurm_double.calls("sbatch")) < 6:
+            assert dispatcher.completed(timeout_s=0.05) == []
+        (sentence,) = status(plan.run).waits
+        words = "MaxSubmitJobPerUser" if "most" in limit else "temporarily unable to accept job"
+        assert re.search(rf"in the queue of Slurm: no more jobs are accepted .*{words}", sentence)
+        slurm_double.configure(most=10, taken=False)
+        sent(dispatcher, slurm_double)
+        while status(plan.run).waits:
+            dispatcher.completed(timeout_s=0.05)
+    assert caplog.text.count("no more jobs are accepted") == 1
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        "Invalid job array specification",
+        "Job violates accounting/QOS policy (job submit limit, user's size and/or time limits) "
+        "QOSMaxWallDurationPerJobLimit",
+    ],
+)
+def test_a_refusal_that_no_end_of_other_jobs_changes_ends_the_run(
+    plan: Plan, config: Config, slurm_double: SlurmDouble, refusal: str
+) -> None:
+    slurm_double.configure(refusal=refusal)
+    with Quick(plan.run, config) as dispatcher:
+        dispatcher.submit(plan.tasks[:1])
+        with pytest.raises(BenchmarkError, match=re.escape(refusal)):
+            told(dispatcher, 1)
 
 
 def test_after_a_full_queue_the_rest_goes_in_arrays(
