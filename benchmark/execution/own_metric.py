@@ -148,11 +148,29 @@ def check_names(entries: Mapping[Any, Any]) -> None:
                 f"'metric' names a function of yours \"{entry.name}\" for {problem}, which is the "
                 "name of a built-in metric; choose another."
             )
+        elif entry.name.lower().startswith("neg_"):
+            raise ConfigError(
+                f'\'metric\' names a function of yours "{entry.name}" for {problem}, and "neg_" '
+                "marks a loss with its sign turned in AMLB's form; return the loss, minimize it, "
+                f'and name it without "{entry.name[:4]}".'
+            )
+        elif _is_reversed(entry):
+            raise ConfigError(
+                f"'metric' names a function of yours \"{entry.name}\" for {problem}, to be "
+                f"{entry.direction}d, and {entry.name.lower()} is to be "
+                f"{METRICS[entry.name.lower()].direction}d; choose another name."
+            )
         elif directions.setdefault(entry.name, entry.direction) != entry.direction:
             raise ConfigError(
                 f"'metric' says that \"{entry.name}\" is to be maximized and minimized; give one "
                 "of the two another name."
             )
+
+
+def _is_reversed(entry: Any) -> bool:
+    """Whether it has a built-in metric's name in other letters, and the other direction."""
+    known = METRICS.get(entry.name.lower())
+    return known is not None and known.direction != entry.direction
 
 
 def _tried(

@@ -40,7 +40,7 @@ def plan(folder_store: Store, make_plan: Callable[..., Plan]) -> Plan:
     for task in planned.tasks:
         seed, label = int(task.labels["seed"]), task.labels["framework"]
         record = Record(task.key, "success", metric="rmse", labels=task.labels)
-        record.metrics.update(rmse=2.0 + seed, mse=4.0, r2=0.5, mae=1.0)
+        record.metrics.update(rmse=2.0 + seed, mse=(2.0 + seed) ** 2, r2=0.5, mae=1.0)
         if label == "constant":
             record = results.failure(task, CAUSES[seed], "It ended.")
         if label == "lost":

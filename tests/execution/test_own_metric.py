@@ -124,6 +124,8 @@ WRONG = {
     "a broken file": (entry("broken.py:f"), "SyntaxError"),
     "a module without a file": (entry("time:time"), "time is no Python file"),
     "a built-in name": (entry(name="auc"), "which is the name of a built-in metric"),
+    "a negated loss": (entry(name="neg_cost", direction="maximize"), 'name it without "neg_"'),
+    "AUC as a loss": (entry(name="AUC"), "to be minimized, and auc is to be maximized"),
 }
 BAD = """
 import os

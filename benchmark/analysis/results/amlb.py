@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from benchmark.analysis.results.amlb_form import MEASURES
-from benchmark.analysis.results.cells import differ, empty, first_row, numbers
+from benchmark.analysis.results.cells import check_range, differ, empty, first_row, numbers
 from benchmark.analysis.results.metrics import SIGNS, canonical, known_direction
 from benchmark.errors import BenchmarkError
 from benchmark.execution.metrics import METRICS
@@ -93,7 +93,7 @@ def from_amlb(texts: pd.DataFrame, source: object) -> tuple[pd.DataFrame, dict[s
         frame["MESSAGE"] = frame["MESSAGE"].str.replace(_OWN_CAUSE, "", regex=True)
     for column in texts.columns:
         size = column.removeprefix("infer_batch_size_df_")
-        if size.isdecimal():
+        if size.isdecimal() and int(size) > 0:
             seconds = numbers(texts[column], source) / int(size)
             frame[f"INFERENCE_S_{size}"] = seconds.astype(str).where(seconds.notna(), "")
     return frame, {ours: theirs for theirs, ours in given.items()} | {"SCORE": "result"}
@@ -104,14 +104,12 @@ def _scores(
 ) -> tuple[pd.Series[str], pd.Series[float], pd.Series[str]]:
     """Each row's metric by its plain name, its value with the metric's own sign, its direction."""
     results = numbers(texts["result"], source)
-    usual = kinds.map(METRIC_OF_2019).fillna("")
-    named = usual
+    named = kinds.map(METRIC_OF_2019).fillna("")
     if "metric" in texts.columns:
         blank = empty(texts["metric"])
         exact = texts["metric"].str.strip()
         own = _directions(texts).ne("") & ~exact.str.removeprefix(_NEGATED).isin(METRICS)
-        named = texts["metric"].map(canonical).mask(own, exact)
-        named = named.mask(blank, usual).mask(blank & results.isna(), "")
+        named = texts["metric"].map(canonical).mask(own, exact).mask(blank, "")
     unclear = (named == "") & results.notna()
     if unclear.any():
         raise BenchmarkError(
@@ -133,6 +131,8 @@ def _scores(
             if way and plain not in METRICS:
                 metrics[place] = plain
             else:
+                if plain not in MEASURES:  # The others are checked with the classic columns.
+                    check_range(scores[place], plain, f"{source}: result")
                 _check_same(scores[place], texts, plain, source)
                 metrics[place] = MEASURES.get(plain, plain)
             ways[place] = "maximize" if sign > 0 else "minimize"

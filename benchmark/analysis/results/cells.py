@@ -6,6 +6,7 @@ Every refusal is one sentence that names the file, the column, the value and the
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,6 +29,7 @@ SCORED = {
     **{"AUC": "auc", "BALANCED_ACCURACY": "balanced_accuracy", "ACCURACY": "accuracy"},
     **{"RMSE": "rmse", "MAE": "mae"},
 }
+_COLUMNS = {metric: column for column, metric in SCORED.items()}
 # Two cells of one value differ by rounding at most this much, relatively.
 SAME = 1e-4
 # A mean of values that are all 1 may exceed 1 by rounding.
@@ -83,19 +85,31 @@ def _plain_numbers(texts: pd.Series[str]) -> pd.Series[float] | None:
     return pd.Series(values, texts.index, dtype=float, name=texts.name)
 
 
-def seconds(texts: pd.Series[str], source: object) -> pd.Series[float]:
-    """The column as floats of at least 0, NaN where it is empty.
+def amounts(
+    texts: pd.Series[str], source: object, what: str, *, whole: bool = False
+) -> pd.Series[float]:
+    """The column as finite floats of at least 0, NaN where it is empty.
+
+    Args:
+        texts: the column.
+        source: the file.
+        what: what a cell is, for the message, such as "seconds".
+        whole: whether fractions are refused, too.
 
     Raises:
-        BenchmarkError: a cell is neither a number nor empty, or negative.
+        BenchmarkError: a cell is neither such a number nor empty.
     """
     found = numbers(texts, source)
-    wrong = found < 0
-    if wrong.any():
-        raise BenchmarkError(
-            f'{source}: {texts.name} is "{_written(texts[wrong].iloc[0])}" in row '
-            f"{first_row(wrong)}; seconds cannot be negative, so correct it, or leave it empty."
-        )
+    for wrong, fault in (
+        (found < 0, "negative"),
+        (found == float("inf"), "infinite"),
+        ((found % 1 != 0) & found.notna() & whole, "a fraction"),
+    ):
+        if wrong.any():
+            raise BenchmarkError(
+                f'{source}: {texts.name} is "{_written(texts[wrong].iloc[0])}" in row '
+                f"{first_row(wrong)}; {what} cannot be {fault}, so correct it, or leave it empty."
+            )
     return found
 
 
@@ -143,18 +157,59 @@ def check_scores(frame: pd.DataFrame, source: object, names: Mapping[str, str]) 
     """
     for column, metric in SCORED.items():
         if column in frame.columns:
-            _check(frame[column], metric, f"{source}: {names.get(column, column)}")
-    if not {"METRIC", "SCORE"} <= set(frame.columns):
-        return
+            check_range(frame[column], metric, f"{source}: {names.get(column, column)}")
+    if {"METRIC", "SCORE"} <= set(frame.columns):
+        _check_named(frame, source, names)
+    _check_errors(frame, source)
+
+
+def _check_named(frame: pd.DataFrame, source: object, names: Mapping[str, str]) -> None:
+    """The same of scores by the metrics that the results name."""
     place = f"{source}: {names.get('SCORE', 'SCORE')}"
     for (named, way), rows in frame["SCORE"].groupby([frame["METRIC"], _directions(frame)]):
-        _check(rows, str(named), place, str(way))
-    columns = {metric: column for column, metric in SCORED.items()}
+        check_range(rows, str(named), place, str(way))
+    kinds = frame["TYPE"].astype("str")
     for named, rows in frame["SCORE"].groupby(frame["METRIC"]):
         # By its exact name: a user's own metric may be called AUC.
-        own = columns.get(str(named))
-        if own is not None and own in frame.columns:
+        own = _COLUMNS.get(str(named))
+        if own is None:
+            continue
+        is_of_numbers = "regression" in METRICS[str(named)].problem_types
+        wrong = rows.notna() & ((kinds[rows.index] == "regression") != is_of_numbers)
+        if wrong.any():
+            row = int(rows.index[int(wrong.to_numpy().argmax())])
+            raise BenchmarkError(
+                f"{place} is of the metric {named} in row {row + 1}, which is a {kinds[row]}; "
+                "correct the type, or name the metric that the row has."
+            )
+        if own in frame.columns:
             _check_same(rows, frame.loc[rows.index, own], source, names)
+
+
+def _check_errors(frame: pd.DataFrame, source: object) -> None:
+    """Refuse an RMSE that is not the root of the MSE, and an MAE above it."""
+    rmse, mse, mae = (_of_metric(frame, metric) for metric in ("rmse", "mse", "mae"))
+    root = mse**0.5
+    for wrong, one, other, rule in (
+        (differ(rmse, root), ("RMSE", rmse), ("MSE", mse), "the MSE is the square of the RMSE"),
+        (mae > rmse * (1 + SAME), ("MAE", mae), ("RMSE", rmse), "an MAE is at most the RMSE"),
+        (mae > root * (1 + SAME), ("MAE", mae), ("MSE", mse), "the square of an MAE is at most it"),
+    ):
+        if wrong.any():
+            row = int(wrong.to_numpy().argmax())
+            raise BenchmarkError(
+                f"{source}: the {one[0]} is {float(one[1].iloc[row])!r} in row {row + 1} and the "
+                f"{other[0]} is {float(other[1].iloc[row])!r}; {rule}, so correct the wrong one."
+            )
+
+
+def _of_metric(frame: pd.DataFrame, metric: str) -> pd.Series[float]:
+    """A built-in metric's values: of its column, or of the rows that are scored by it."""
+    column = _COLUMNS[metric]
+    values = frame[column] if column in frame.columns else pd.Series(np.nan, frame.index)
+    if {"METRIC", "SCORE"} <= set(frame.columns):
+        values = values.fillna(frame["SCORE"].where(frame["METRIC"] == metric))
+    return values.astype(float)
 
 
 def differ(one: pd.Series[float], other: pd.Series[float]) -> pd.Series[bool]:
@@ -207,20 +262,25 @@ def _directions(frame: pd.DataFrame) -> pd.Series[str]:
 def check_names(values: Iterable[object], what: str, source: object) -> None:
     """Refuse names that differ by white space only: they look like one and would count as two.
 
+    So do letters with an accent that are written as one character or as two.
+
     Raises:
         BenchmarkError: names the first two.
     """
     seen: dict[str, str] = {}
     for name in sorted({str(value) for value in values}):
-        other = seen.setdefault(_UNSEEN.sub("", name), name)
+        other = seen.setdefault(unicodedata.normalize("NFC", _UNSEEN.sub("", name)), name)
         if other != name:
+            is_space = _UNSEEN.sub("", other) == _UNSEEN.sub("", name)
+            by = "white space" if is_space else "the encoding of their accents"
+            one, two = (ascii(each) if not is_space else repr(each) for each in (other, name))
             raise BenchmarkError(
-                f"{source}: the {what} {other!r} and {name!r} differ by white space only; write "
-                "them alike if they are one, and else give one another name."
+                f"{source}: the {what} {one} and {two} differ by {by} only; write them alike if "
+                "they are one, and else give one another name."
             )
 
 
-def _check(scores: pd.Series[float], metric: str, place: str, way: str = "") -> None:
+def check_range(scores: pd.Series[float], metric: str, place: str, way: str = "") -> None:
     """Refuse the first score outside the metric's range; `place` names the file and the column."""
     low, high = bounds(metric, way)
     wrong = (scores < low - _ROUNDING) | (scores > high + _ROUNDING)

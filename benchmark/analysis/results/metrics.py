@@ -73,9 +73,11 @@ def bounds(metric: str, way: str = "") -> tuple[float, float]:
 
     Args:
         metric: its name; of one that is not of the field nothing is known.
-        way: the results' own "maximize" or "minimize"; a metric of the user's own that turns a
-            known name round has no bounds.
+        way: the results' own "maximize" or "minimize": beside it, a name that is not exactly a
+            built-in one may be that of a metric of the user's own, which has no bounds.
     """
+    if way and metric not in METRICS:
+        return -math.inf, math.inf
     name = canonical(metric)
     base = name.removeprefix("neg_")
     sign = known_direction(base)

@@ -19,12 +19,12 @@ from benchmark.analysis.results.cells import (
     NO_RESULT_CAUSES,
     RETIRED,
     SCORED,
+    amounts,
     check_directions,
     check_names,
     check_scores,
     first_row,
     numbers,
-    seconds,
     seeds,
 )
 from benchmark.analysis.results.csv_texts import texts, texts_of, typed
@@ -43,7 +43,12 @@ NUMBERS = (
     *("RMSE", "MAE", "FIT_S", "PREDICT_S", "TOTAL_S", "OVERHEAD_S", "PEAK_MEMORY_MB", "MODELS"),
     *("SETUP_S", "INFERENCE_S", "OVERRUN_S", "ROWS", "FEATURES", "CLASSES", "DRAWN"),
 )
-SECONDS = ("FIT_S", "PREDICT_S", "TOTAL_S", "SETUP_S", "OVERRUN_S")
+# What such a column has, which is finite and not negative.
+AMOUNTS = {
+    **dict.fromkeys(("FIT_S", "PREDICT_S", "TOTAL_S", "SETUP_S", "OVERRUN_S"), "seconds"),
+    "PEAK_MEMORY_MB": "megabytes",
+}
+COUNTS = ("MODELS", "ROWS", "FEATURES", "CLASSES", "DRAWN")
 # What frameworks, hosts and users name; fetch-results guards it from spreadsheets.
 TEXTS = ("MODEL", "DATASET_ID", "MESSAGE", "VERSION", "HOST", "RUN", "HARNESS", "PARAMS")
 UNIQUE = ("ID", "LOG")
@@ -127,7 +132,36 @@ def _read_one(path: Path) -> pd.DataFrame:
     frame = _read(path)
     names: dict[str, str] = {}
     if is_amlb(frame.columns):
+        if set(CLASSIC) <= set(frame.columns):
+            raise BenchmarkError(
+                f"{path} has the columns of AMLB's results ({','.join(NEEDED)}) and of compiled "
+                f"results ({','.join(CLASSIC)}), which may differ; remove those of one form."
+            )
         frame, names = from_amlb(frame, path)
+    _check_columns(frame, path)
+    _check_words(frame, path)
+    frame = _with_outcomes(frame)
+    for column in TEXTS:
+        if column in frame.columns and frame[column].str.startswith("'").any():
+            frame[column] = frame[column].astype("str").map(unguarded_cell)
+    for column in frame.columns:
+        cells = frame[column].rename(names.get(column, column))
+        if column in COUNTS:
+            frame[column] = amounts(cells, path, "a count", whole=True)
+        elif column in AMOUNTS or column.startswith("INFERENCE_S"):
+            frame[column] = amounts(cells, path, AMOUNTS.get(column, "seconds"))
+        elif column in NUMBERS:
+            frame[column] = numbers(cells, path)
+    for column in LIMITS:
+        if column in frame.columns and frame[column].str.endswith(".0").any():
+            # 3600.0 and 3600 are one budget.
+            frame[column] = frame[column].astype("str").str.removesuffix(".0")
+    frame["SEED"] = seeds(frame["SEED"], path, names.get("SEED", "SEED"))
+    check_scores(frame, path, names)
+    return frame
+
+
+def _check_columns(frame: pd.DataFrame, path: Path) -> None:
     missing = [column for column in CLASSIC if column not in frame.columns]
     theirs = [column for column in NEEDED if column not in frame.columns]
     if missing and len(theirs) <= 2:
@@ -146,22 +180,6 @@ def _read_one(path: Path) -> pd.DataFrame:
         )
     if frame.empty:
         raise BenchmarkError(f"{path} has no rows; run fetch-results once tasks have finished.")
-    _check_words(frame, path)
-    frame = _with_outcomes(frame)
-    for column in TEXTS:
-        if column in frame.columns and frame[column].str.startswith("'").any():
-            frame[column] = frame[column].astype("str").map(unguarded_cell)
-    for column in frame.columns:
-        if column in NUMBERS or column.startswith("INFERENCE_S_"):
-            read = seconds if column.startswith("INFERENCE_S") or column in SECONDS else numbers
-            frame[column] = read(frame[column].rename(names.get(column, column)), path)
-    for column in LIMITS:
-        if column in frame.columns and frame[column].str.endswith(".0").any():
-            # 3600.0 and 3600 are one budget.
-            frame[column] = frame[column].astype("str").str.removesuffix(".0")
-    frame["SEED"] = seeds(frame["SEED"], path, names.get("SEED", "SEED"))
-    check_scores(frame, path, names)
-    return frame
 
 
 def _read(path: Path) -> pd.DataFrame:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 DECIMALS = 9
+_ROUNDING = 1e-9
 _HALVED = 2.0**-64
 
 
@@ -109,6 +110,8 @@ def improvability(means: pd.DataFrame, metrics: Mapping[str, str]) -> pd.Series[
     known = np.array([value is not None for value in best_possible], dtype=bool)
     ends = np.array([np.nan if value is None else value for value in best_possible])
     errors = ends[:, None] - means.to_numpy(float)
+    # A value beyond it is of a metric of the user's own that only has a known one's name.
+    known &= ~(errors < -_ROUNDING).any(axis=1)
     smallest = np.fmin.reduce(errors, axis=1, initial=np.inf)[:, None]
     with np.errstate(invalid="ignore", divide="ignore"):
         shares = 1 - np.where(np.isinf(errors), 0.0, smallest / errors)

@@ -8,9 +8,10 @@ import pytest
 
 from benchmark.analysis.missing import by_cause
 from benchmark.analysis.results.amlb_form import to_amlb
-from benchmark.analysis.results.table import read_results
+from benchmark.analysis.results.table import CLASSIC, read_results
 from benchmark.analysis.statistics.comparable import compare
 from benchmark.errors import BenchmarkError
+from benchmark.execution.metrics import METRICS
 from tests.support.made_results import results
 
 TODAY = (
@@ -102,11 +103,14 @@ def refusal(folder, text):
     ],
 )
 def test_the_direction_is_that_of_the_metrics_name(tmp_path, metric, results, ours, scores):
-    frame = read_results(write(tmp_path, small(metric, results)))
+    problem, type = "multiclass", "classification"
+    if ours in METRICS and "regression" in METRICS[ours].problem_types:
+        problem = type = "regression"
+    frame = read_results(write(tmp_path, small(metric, results, problem)))
     assert set(frame["METRIC"]) == {ours}
     assert list(frame["SCORE"]) == scores
     assert not [score for score in frame["SCORE"] if math.copysign(1, score) < 0 and score == 0]
-    gains = compare(frame, "classification").gains.loc[("car", 0)]
+    gains = compare(frame, type).gains.loc[("car", 0)]
     assert gains["A"] > gains["B"]
 
 
@@ -126,7 +130,38 @@ def test_a_file_may_say_the_direction_of_a_metric_of_ones_own(tmp_path, metric, 
         (small("neg_logloss", (-0.9, 0.5)), "result is 0.5 in row 2.*negated loss.*positive"),
         (small("logloss", (0.9, -0.5)), "result is -0.5 in row 2, and a loss cannot.*neg_logloss"),
         (small("rmse", (-9, -5)), "result is -9 in row 1, .*cannot be negative"),
-        (small("", (-9, -5)), "result is -9 in row 1.*logloss"),
+        (small("", (9, 5)), "row 1 has a result and no metric"),
+        (
+            small("auc", (0.9, 0.5)) + "car,C,0,multiclass,0.7,\n",
+            "row 3 has a result and no metric",
+        ),
+        (small("auc_ovr", (0.9, 5)), "result .auc_ovr. is 5.0 in row 2.*between 0 and 1"),
+        (small("auc", (0.9, 0.5), type="regression"), "auc in row 1, which is a regression"),
+        (small("neg_rmse", (-0.9, -0.5)), "rmse in row 1, which is a classification"),
+        (
+            small("neg_rmse", (-3, -2), "regression", more={"mse": [4, 4]}),
+            "RMSE is 3.0 in row 1 and the MSE is 4.0; the MSE is the square of the RMSE",
+        ),
+        (
+            small("neg_mse", (-9, -4), "regression", more={"mae": [1, 3]}),
+            "MAE is 3.0 in row 2 and the MSE is 4.0",
+        ),
+        (
+            small("auc", (0.9, 0.5), more={"models_count": [3, -3]}),
+            'models_count is "-3" in row 2; a count cannot be negative',
+        ),
+        (
+            small("auc", (0.9, 0.5), more={"models_count": [3, 1.5]}),
+            'models_count is "1.5" in row 2; a count cannot be a fraction',
+        ),
+        (
+            small("auc", (0.9, 0.5), more={"duration": [3, "inf"]}),
+            'duration is "inf" in row 2; seconds cannot be infinite',
+        ),
+        (
+            small("auc", (0.9, 0.5), more=dict.fromkeys(CLASSIC, ("", ""))),
+            "has the columns of AMLB's results .* and of compiled results",
+        ),
         (small("", (9, 5), type="classification"), "row 1 has a result and no metric"),
         (small("neg_rmse", (-9, -5), more={"rmse": [9, 6]}), "result is -5 in row 2.*rmse is 6"),
         (small("auc", (0.9, 0.5), more={"auc": [0.8, 0.5]}), "result is 0.9 in row 1.*auc is 0.8"),

@@ -91,7 +91,7 @@ def test_what_is_missing_and_exported_is_as_on_the_board(tmp_path):
     head = f"{HEAD},RMSE,METRIC,SCORE"
     rows = [
         "0,a,d,regression,1,4,,,,,,",  # the root of MSE
-        "0,b,d,regression,1,4,,,,3,,",
+        "0,b,d,regression,1,9,,,,3,,",
         "0,c,d,regression,1,,,,,,,",
         "0,a,e,regression,1,,,,,,r2,0.5",  # a metric of its own
         "0,b,e,regression,1,,,,,7,r2,",

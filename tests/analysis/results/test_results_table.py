@@ -95,6 +95,37 @@ def test_byte_order_mark_is_no_part_of_the_first_column(tmp_path):
         ([HEADER + ",FIT_S", "0,a,d,regression,1,2,,,,-5"], 'FIT_S is "-5" in row 1; seconds'),
         ([HEADER.replace(",", ";"), "0;a;d;regression;1;2;;;"], "has one column"),
         (
+            [HEADER + ",PEAK_MEMORY_MB", "0,a,d,regression,1,2,,,,-5"],
+            'PEAK_MEMORY_MB is "-5" in row',
+        ),
+        ([HEADER + ",MODELS", "0,a,d,regression,1,2,,,,inf"], 'MODELS is "inf" in row 1; a count'),
+        ([HEADER + ",CLASSES", "0,a,d,regression,1,2,,,,1.5"], "a count cannot be a fraction"),
+        (
+            [HEADER + ",RMSE", "0,a,d,regression,1,4,,,,2", "1,b,d,regression,1,4,,,,3"],
+            "the RMSE is 3.0 in row 2 and the MSE is 4.0",
+        ),
+        ([HEADER + ",MAE", "0,a,d,regression,1,4,,,,2.1"], "the MAE is 2.1 in row 1 and the MSE"),
+        (
+            [HEADER + ",RMSE,MAE", "0,a,d,regression,1,,,,,3,3.1"],
+            "the MAE is 3.1 in row 1 and the RMSE is 3.0",
+        ),
+        (
+            [HEADER + ",METRIC,SCORE", "0,a,d,regression,1,4,,,,rmse,3"],
+            "the RMSE is 3.0 in row 1 and the MSE is 4.0",
+        ),
+        (
+            [HEADER + ",METRIC,SCORE", "0,a,d,regression,1,4,,,,auc,0.5"],
+            "SCORE is of the metric auc in row 1, which is a regression",
+        ),
+        (
+            [HEADER + ",METRIC,SCORE", "0,a,d,classification,1,,,,1,mae,0.5"],
+            "SCORE is of the metric mae in row 1, which is a classification",
+        ),
+        (
+            [HEADER, "0,caf\u00e9,d,regression,1,4,,,", "1,cafe\u0301,d,regression,1,4,,,"],
+            r"the MODEL 'cafe\u0301' and 'caf\xe9' differ by the encoding of their accents only",
+        ),
+        (
             ["task,framework,type,result,metric", "d,a,regression,1,rmse"],
             "lacks the column fold; AMLB's results have",
         ),
@@ -171,6 +202,26 @@ def test_scores_at_the_ends_of_their_range_and_beyond_by_rounding_are_read(tmp_p
         "3,b,e,regression,1,inf,1,,,mine,maximize,7",
     )
     assert len(read_results(path)) == 4
+
+
+@pytest.mark.parametrize(("metric", "scores"), [("AUC", (95, -3)), ("acc", (95, 12.5))])
+def test_a_metric_of_ones_own_has_any_values_whatever_its_name(tmp_path, metric, scores):
+    lines = [HEADER + ",METRIC,METRIC_DIRECTION,SCORE"]
+    for name, score in zip("ab", scores, strict=True):
+        lines.append(f"0,{name},d,classification,1,,,,1,{metric},maximize,{score}")
+    assert read_results(write(tmp_path, *lines))["SCORE"].tolist() == list(scores)
+
+
+def test_errors_agree_within_the_digits_of_their_file(tmp_path):
+    """As AMLB rounds them; of constant errors MAE and RMSE are one."""
+    path = write(
+        tmp_path,
+        HEADER + ",RMSE,MAE",
+        "0,a,d,regression,1,12.3457,,,,3.51364,3.51365",
+        "1,b,d,regression,1,0,,,,0,0",
+        "2,c,d,regression,1,inf,,,,inf,1e200",
+    )
+    assert len(read_results(path)) == 3
 
 
 def test_a_seed_keeps_every_digit(tmp_path):

@@ -37,6 +37,8 @@ def test_improvability_is_the_share_of_error_that_the_best_saves():
 
 
 def test_improvability_needs_a_known_best_value_and_bears_perfection():
+    percent = table(a=[95.0], b=[0.5])
+    assert ranking.improvability(percent, {"d0": "acc"}).isna().all()
     assert ranking.improvability(table(a=[0.9]), {"d0": "own"}).isna().all()
     perfect = ranking.improvability(table(a=[1.0], b=[0.5], c=[1.0]), {"d0": "accuracy"})
     assert perfect.to_dict() == {"a": 0, "b": 1, "c": 0}
