@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import signal
 import threading
@@ -15,7 +16,7 @@ from benchmark.records.results import Cause, Record
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from benchmark.records.tasks import Run
+    from benchmark.records.tasks import Run, Task
     from benchmark.store import Store
 
 
@@ -112,6 +113,27 @@ def final_record(run: Run, record: Record, attempts: int) -> Record:
             return record
     message = f"In each of {attempts} attempts: {record.message}"
     return results.settle(run, last[0], replace(record, cause=Cause.FRAMEWORK, message=message))
+
+
+class Attempts:
+    """The attempts of one drive at tasks of a run, `most` for each."""
+
+    def __init__(self, run: Run, most: int) -> None:
+        self._run = run
+        self._most = most
+        self._tries: collections.Counter[str] = collections.Counter()
+
+    def begin(self, task: Task) -> Task:
+        """Count another attempt at a task, and return the task."""
+        self._tries[task.key] += 1
+        return task
+
+    def final(self, record: Record) -> Record | None:
+        """The record of a task whose attempt has ended; None if it must be tried again."""
+        tries = self._tries[record.task]
+        if is_tried_again(record, tries, self._most):
+            return None
+        return final_record(self._run, record, tries)
 
 
 def _way(record: Record) -> str:

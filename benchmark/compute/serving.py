@@ -1,4 +1,7 @@
-"""A runner that lives on, from outside: it takes tasks by their keys and answers a line each."""
+"""A process of ours that lives on, from outside: a runner that takes tasks by their keys, a worker.
+
+It answers a line for each task.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ def serving(url: str, run: str, cores: Sequence[int]) -> list[str]:
 
 
 class RunnerProcess:
-    """Its standard input is its lifeline: where that ends, it ends what it runs."""
+    """A runner or worker. Its standard input is its lifeline: where that ends, it ends its task."""
 
     def __init__(
         self,
@@ -29,7 +32,7 @@ class RunnerProcess:
         *,
         keeps_errors: bool = False,
     ) -> None:
-        """Start it; what it prints to its standard error goes to ours, or is kept for `ending`."""
+        """Start it; its standard error goes to ours, or is kept for `last_error` and `ending`."""
         self._errors = tempfile.TemporaryFile() if keeps_errors else None  # noqa: SIM115
         self._process = subprocess.Popen(
             command,
@@ -53,25 +56,37 @@ class RunnerProcess:
         with contextlib.suppress(OSError):
             self._keys.close()
 
-    def close(self, within_s: float | None) -> None:
-        """Hang up, and kill it if it has not ended within that time."""
-        self.hang_up()
+    def end(self, within_s: float | None) -> None:
+        """Wait until it has ended, and kill it if it has not within that time."""
         try:
             self._process.wait(within_s)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+    def close(self, within_s: float | None) -> None:
+        """Hang up, wait for its end, and close its answers."""
+        self.hang_up()
+        self.end(within_s)
         self.answers.close()
         if self._errors:
             self._errors.close()
 
+    def exit_code(self) -> int:
+        """Wait until it has ended."""
+        return self._process.wait()
+
+    def last_error(self) -> str:
+        """The last line that it printed to its standard error; empty if there is none."""
+        if self._errors is None:
+            return ""
+        self._errors.seek(0)
+        lines = self._errors.read().decode(errors="replace").strip().splitlines()
+        return lines[-1] if lines else ""
+
     def ending(self) -> str:
         """How it ended, after its last answer: a sentence."""
-        code = self._process.wait()
+        code = self.exit_code()
         if code < 0:
             return f"The runner was killed ({signal.Signals(-code).name})."
-        lines: list[str] = []
-        if self._errors:
-            self._errors.seek(0)
-            lines = self._errors.read().decode(errors="replace").strip().splitlines()
-        return f"The runner ended with exit code {code}: {lines[-1] if lines else 'no message'}"
+        return f"The runner ended with exit code {code}: {self.last_error() or 'no message'}"

@@ -155,7 +155,7 @@ def _report(options: argparse.Namespace, run: Run, definition: StudyDefinition) 
 def _import(options: argparse.Namespace) -> int:
     import optuna
 
-    from benchmark.hpo.driver.loop import driving
+    from benchmark.compute.driving import driving
     from benchmark.hpo.spec.study_file import read_study
     from benchmark.hpo.study.store import run_name
     from benchmark.hpo.study.study import Study
@@ -173,7 +173,7 @@ def _import(options: argparse.Namespace) -> int:
     path = study_list.study_file(Path(options.name)) if Path(options.name).exists() else None
     definition = read_study(path) if path else None
     name = definition.name if definition else options.name
-    with driving(run_name(name), store):
+    with driving(store, run_name(name)):
         study = Study.begin(store, definition) if definition else Study.open(store, name)
         outcome = import_rows(study, rows)
     for tunable in study.definition.space.tunables:
@@ -214,7 +214,7 @@ def _migrate(options: argparse.Namespace) -> int:
 
 
 def _delete(options: argparse.Namespace, store: Store) -> int:
-    from benchmark.hpo.driver.loop import driving
+    from benchmark.compute.driving import driving
     from benchmark.hpo.study.deletion import delete
     from benchmark.hpo.study.store import run_name
 
@@ -223,7 +223,7 @@ def _delete(options: argparse.Namespace, store: Store) -> int:
         return _delete_trial(options, store)
     if not options.yes and not agreed(f"Delete the study '{options.name}' with its trials?"):
         return 1
-    with driving(run_name(options.name), store):
+    with driving(store, run_name(options.name)):
         delete(run, definition)
     report(options, {"deleted": options.name}, [f"Deleted: {options.name}"])
     return 0
@@ -232,7 +232,7 @@ def _delete(options: argparse.Namespace, store: Store) -> int:
 def _delete_trial(options: argparse.Namespace, store: Store) -> int:
     import optuna
 
-    from benchmark.hpo.driver.loop import driving
+    from benchmark.compute.driving import driving
     from benchmark.hpo.study.deletion import delete_trial
     from benchmark.hpo.study.store import run_name
     from benchmark.hpo.study.study import Study
@@ -241,7 +241,7 @@ def _delete_trial(options: argparse.Namespace, store: Store) -> int:
     name, number = options.name, options.trial
     if not options.yes and not agreed(f"Delete trial {number} of the study '{name}'?"):
         return 1
-    with driving(run_name(name), store):
+    with driving(store, run_name(name)):
         study = Study.open(store, name)
         delete_trial(study.run, study.optimizer, number)
     line = f"Deleted: trial {number} of {name}; one more may be run in its place"

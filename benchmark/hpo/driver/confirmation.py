@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import threading
 from typing import TYPE_CHECKING
 
 from benchmark.compute import discovery
-from benchmark.compute.driving import final_record, is_tried_again, stoppable
+from benchmark.compute.driving import Attempts, stoppable
 from benchmark.hpo.report.default_runs import CONFIRM
 from benchmark.hpo.report.repeats import (
     BEST,
@@ -106,7 +105,7 @@ def _one_at_a_time(
             if known is not None or stop.is_set():
                 return known
             study.run.store.put(study.run.task_path(task.key), task.to_json().encode())
-            record = _measured(dispatcher, task, config.max_attempts, stop)
+            record = _measured(dispatcher, task, Attempts(study.run, config.max_attempts), stop)
             if record is not None and on_record:
                 on_record(record)
             return record
@@ -115,16 +114,15 @@ def _one_at_a_time(
 
 
 def _measured(
-    dispatcher: Dispatcher, task: Task, attempts: int, stop: threading.Event
+    dispatcher: Dispatcher, task: Task, attempts: Attempts, stop: threading.Event
 ) -> Record | None:
-    tries: collections.Counter[str] = collections.Counter({task.key: 1})
-    dispatcher.submit([task])
+    dispatcher.submit([attempts.begin(task)])
     while not stop.is_set():
         for record in dispatcher.completed(_TICK_S):
             if record.task != task.key:
                 continue
-            if not is_tried_again(record, tries[record.task], attempts):
-                return final_record(dispatcher.run, record, tries[task.key])
-            tries[task.key] += 1
-            dispatcher.submit([task])
+            last = attempts.final(record)
+            if last is not None:
+                return last
+            dispatcher.submit([attempts.begin(task)])
     return None

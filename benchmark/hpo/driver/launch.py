@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmark.compute.driving import driving
 from benchmark.config.extras import program, python_path
 from benchmark.config.loading import PREFIX
 from benchmark.files.output_files import place_of
 from benchmark.hpo.driver import deployment
 from benchmark.hpo.driver.local_workers import tune_by_workers
-from benchmark.hpo.driver.loop import driving, tune
+from benchmark.hpo.driver.loop import tune
 from benchmark.hpo.driver.worker import living
 from benchmark.hpo.spec.study_file import StudyError
 from benchmark.hpo.study.program_check import check_found
@@ -135,7 +136,7 @@ def taken(store: Store, name: str, begin: Callable[[], Study]) -> Iterator[Study
         StoreError: another process drives it.
     """
     with contextlib.ExitStack() as held:
-        held.enter_context(driving(run_name(name), store))
+        held.enter_context(driving(store, run_name(name)))
         others = living(store, run_name(name))
         if others:
             raise StudyError(

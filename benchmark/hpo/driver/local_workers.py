@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import queue
-import subprocess
 import sys
 import threading
 from typing import TYPE_CHECKING
 
 from benchmark.compute.driving import stoppable
 from benchmark.compute.local.local import slots
+from benchmark.compute.serving import RunnerProcess
 from benchmark.config.extras import python_path
 from benchmark.hpo.driver import control
 from benchmark.hpo.driver.loop import Tuned, put_back
@@ -94,7 +93,7 @@ def _note(record: Record, tuned: Tuned, on_record: Callable[[Record], None] | No
         on_record(record)
 
 
-class _Worker:
+class _Worker(RunnerProcess):
     """One process of benchmark.hpo.driver.worker; its records are heard as they come."""
 
     def __init__(
@@ -115,51 +114,22 @@ class _Worker:
         command += ["--max-attempts", str(config.max_attempts)]
         if study.definition.trials_per_task:
             command += ["--trials-per-task", str(study.definition.trials_per_task)]
-        self._process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-            env=os.environ | {"PYTHONPATH": python_path()},
-        )
-        self._errors: list[bytes] = []
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._listener = threading.Thread(target=self._listen, daemon=True)
-        self._reader.start()
-        self._listener.start()
+        super().__init__(command, {"PYTHONPATH": python_path()}, keeps_errors=True)
+        threading.Thread(target=self._read, daemon=True).start()
 
     def fault(self) -> str | None:
         """Why it ended, unless it had done its part."""
-        code = self._process.wait()
-        self._listener.join()
-        lines = b"".join(self._errors).decode(errors="replace").strip().splitlines()
+        code = self.exit_code()
         # An exception that no one caught ends a process with 1 too.
         if code == 0 or (code == 1 and self._has_left):
             return None
-        return lines[-1] if lines else f"A worker ended with the exit code {code}."
-
-    def hang_up(self) -> None:
-        if self._process.stdin is not None:
-            with contextlib.suppress(OSError):
-                self._process.stdin.close()
-
-    def end(self, within_s: float) -> None:
-        """Wait until it has ended its trial and put back what that changed, and no longer."""
-        try:
-            self._process.wait(within_s)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        return self.last_error() or f"A worker ended with the exit code {code}."
 
     def _read(self) -> None:
-        for line in self._process.stdout or ():
+        for line in self.answers:
             record = Record.from_bytes(line)
             if record is not None:
                 self.ran += 1
                 self._has_left |= not record.is_result
                 self._heard.put(record)
         self._heard.put(self)
-
-    def _listen(self) -> None:
-        self._errors.extend(self._process.stderr or ())

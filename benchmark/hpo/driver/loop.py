@@ -8,22 +8,19 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from benchmark.compute import discovery, methods
-from benchmark.compute.driving import driving as driving_one
-from benchmark.compute.driving import final_record, is_tried_again, stoppable
+from benchmark.compute.driving import Attempts, stoppable
 from benchmark.errors import SetupError
 from benchmark.hpo.driver import control
 from benchmark.hpo.study.task_order import InOrder
 from benchmark.hpo.trials import python_objective, restore_hooks
 
 if TYPE_CHECKING:
-    import contextlib
     from collections.abc import Callable, Sequence
 
     from benchmark.config.loading import Config
     from benchmark.hpo.study.study import Study
     from benchmark.records.results import Record
     from benchmark.records.tasks import Task
-    from benchmark.store import Store
 
 _TICK_S = 0.2
 
@@ -43,15 +40,6 @@ class Tuned:
     detached: bool = False
     why_stopped: str | None = None
     faults: list[str] = field(default_factory=list)
-
-
-def driving(study_run: str, store: Store) -> contextlib.AbstractContextManager[None]:
-    """Be the one driver of a study while the block lasts; it stops if its place is taken.
-
-    Raises:
-        StoreError: another process drives it.
-    """
-    return driving_one(store, study_run)
 
 
 def tune(
@@ -114,7 +102,7 @@ def _drive(  # noqa: PLR0917
     """Ask, dispatch and tell until there is no more to do; whether trials still run."""
     listener = control.Listener(study.run)
     waiting = collections.deque(study.unfinished())
-    tries: collections.Counter[str] = collections.Counter()
+    attempts = Attempts(study.run, config.max_attempts)
     running: dict[str, Task] = {}
     while not stop.is_set():
         word = listener.heard()
@@ -124,9 +112,8 @@ def _drive(  # noqa: PLR0917
             task = _next(study, waiting, tuned)
             if task is None:
                 break
-            tries[task.key] += 1
             running[task.key] = task
-            dispatcher.submit([task])
+            dispatcher.submit([attempts.begin(task)])
         if not running and word == "pause":
             stop.wait(_TICK_S)
             continue
@@ -137,11 +124,10 @@ def _drive(  # noqa: PLR0917
             ended = running.pop(record.task, None)
             if ended is None:
                 continue
-            if is_tried_again(record, tries[record.task], config.max_attempts):
+            last = attempts.final(record)
+            if last is None:
                 waiting.append(ended)
-                continue
-            last = final_record(study.run, record, tries[record.task])
-            if study.tell(last):
+            elif study.tell(last):
                 tuned.records.append(last)
                 if on_record:
                     on_record(last)

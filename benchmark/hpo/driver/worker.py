@@ -15,10 +15,9 @@ import json
 import secrets
 import sys
 import threading
-from collections import Counter
 from typing import TYPE_CHECKING
 
-from benchmark.compute.driving import final_record, is_tried_again, stoppable
+from benchmark.compute.driving import Attempts, stoppable
 from benchmark.errors import BenchmarkError
 from benchmark.execution.machine.cores import bind
 from benchmark.execution.runner import Runner
@@ -88,7 +87,7 @@ def work(
     """
     listener = control.Listener(study.run)
     left: list[Record] = []
-    tries: Counter[str] = Counter()
+    attempts = Attempts(study.run, max_attempts)
     done = 0
     while not stop.is_set() and not left and (most is None or done < most):
         word = listener.heard()
@@ -100,11 +99,9 @@ def work(
         task = _leased(study)
         if task is None:
             break
-        tries[task.key] += 1
-        record = runner.execute(task)
-        if is_tried_again(record, tries[record.task], max_attempts):
+        record = attempts.final(runner.execute(attempts.begin(task)))
+        if record is None:
             continue
-        record = final_record(study.run, record, tries[record.task])
         if study.tell(record):
             done += 1
             if on_record:

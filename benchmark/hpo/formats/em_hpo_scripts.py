@@ -113,8 +113,9 @@ def expression(text: Any) -> Any:
 
 
 def _run(options: argparse.Namespace) -> int:
+    from benchmark.compute.driving import driving
     from benchmark.config.loading import load_config
-    from benchmark.hpo.driver.loop import driving, tune
+    from benchmark.hpo.driver.loop import tune
     from benchmark.hpo.report import export
     from benchmark.hpo.study.store import run_name
     from benchmark.hpo.study.study import Study
@@ -128,7 +129,7 @@ def _run(options: argparse.Namespace) -> int:
     config = config.model_copy(
         update={"cores": 1, "memory": definition.memory_mb, "parallel": definition.parallel}
     )
-    with driving(run_name(definition.name), store):
+    with driving(store, run_name(definition.name)):
         study = Study.begin(store, definition)
         tuned = tune(study, config, "local", _say)
         folder = Path(options.e or os.environ.get("RESULTS_DIR") or ".")
