@@ -112,11 +112,10 @@ def hints(records: Sequence[Record], definition: StudyDefinition) -> list[str]:
     if spread is None or text is None:
         return []
     found = [text]
-    direction = next(iter(definition.directions.values()))
     best = export.best_of(list(records), definition) if len(definition.directions) == 1 else []
     level = statistics.median(values)
     for record in best:
-        gain = (record.labels["values"][0] - level) * (1 if direction == "maximize" else -1)
+        gain = definition.signs[0] * (level - record.labels["values"][0])
         if 0 < gain < CLEAR * spread:
             found.append(
                 f"The best is {gain / base:.2%} better than the default, which is not more than "

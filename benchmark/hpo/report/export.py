@@ -54,8 +54,7 @@ def trial_records(run: Run) -> list[Record]:
         if record.task.isdigit():
             trials[int(record.task)] = record
         elif LEADER in record.labels and record.is_result:
-            good = record.status == "success" and is_feasible(record)
-            value = record.labels["values"][0] if good else math.inf
+            value = record.labels["values"][0] if is_good(record) else math.inf
             fresh.setdefault(int(record.labels[LEADER]), []).append(value)
     for number in fresh.keys() & trials.keys():
         one = trials[number]
@@ -74,14 +73,19 @@ def is_feasible(record: Record) -> bool:
     return all(value <= 0 for value in record.labels.get("constraints") or ())
 
 
+def is_good(record: Record) -> bool:
+    """Whether a trial succeeded and every constraint is satisfied."""
+    return record.status == "success" and is_feasible(record)
+
+
 def is_unsafe(record: Record, definition: StudyDefinition) -> bool:
     """Whether a trial of a `safe` study failed, or was worse than the limit that it was given."""
     limit = record.labels.get(LIMIT)
     if limit is None:
         return False
-    if record.status != "success" or not is_feasible(record):
+    if not is_good(record):
         return True
-    sign = 1.0 if next(iter(definition.directions.values())) == "minimize" else -1.0
+    sign = definition.signs[0]
     return bool(sign * record.labels["values"][0] > sign * limit)
 
 
@@ -134,8 +138,8 @@ def best(run: Run, definition: StudyDefinition) -> list[Record]:
 
 def best_of(records: list[Record], definition: StudyDefinition) -> list[Record]:
     """The same of records that were read before."""
-    signs = [1.0 if d == "minimize" else -1.0 for d in definition.directions.values()]
-    good = [r for r in records if r.status == "success" and is_feasible(r)]
+    signs = definition.signs
+    good = [record for record in records if is_good(record)]
     scores = [tuple(s * v for s, v in zip(signs, r.labels["values"], strict=True)) for r in good]
     front: list[tuple[float, ...]] = []
     # In this order none is dominated by a later one, and equal ones are neighbours.
@@ -179,8 +183,8 @@ def leaders(
     records: list[Record], definition: StudyDefinition, most: int, within: float | None = None
 ) -> list[Record]:
     """The best feasible trials at different points; those as near to the best as `within`."""
-    sign = 1.0 if next(iter(definition.directions.values())) == "minimize" else -1.0
-    good = [one for one in records if one.status == "success" and is_feasible(one)]
+    sign = definition.signs[0]
+    good = [record for record in records if is_good(record)]
     found: dict[Any, Record] = {}
     for record in sorted(good, key=lambda one: sign * float(one.labels["values"][0])):
         found.setdefault(identity(record.labels["params"]), record)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmark.hpo.report.export import is_feasible
+from benchmark.hpo.report.export import is_good
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,8 +21,8 @@ def hypervolume(records: Sequence[Record], definition: StudyDefinition) -> float
     """The share, from 0 to 1, that the front dominates of the box between the worst and the best
     values of the feasible trials; None for one direction, or where a value is the same in all.
     """
-    signs = np.array([1.0 if d == "minimize" else -1.0 for d in definition.directions.values()])
-    good = [one for one in records if one.status == "success" and is_feasible(one)]
+    signs = np.array(definition.signs)
+    good = [one for one in records if is_good(one)]
     if len(signs) < 2 or not good:
         return None
     points = signs * np.array([one.labels["values"] for one in good], dtype=float)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from benchmark.hpo.space.search_space import SpaceError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial
 
@@ -17,6 +19,11 @@ if TYPE_CHECKING:
 
 Direction = Literal["minimize", "maximize"]
 Status = Literal["success", "failure", "prune"]
+
+
+def signs_of(directions: Iterable[Direction]) -> tuple[float, ...]:
+    """For each direction 1 to minimize, -1 to maximize: of `sign * value` less is better."""
+    return tuple(1.0 if direction == "minimize" else -1.0 for direction in directions)
 
 
 class ExhaustedError(SpaceError):

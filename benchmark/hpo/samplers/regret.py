@@ -15,9 +15,10 @@ from __future__ import annotations
 
 import math
 import random
-import warnings
 from typing import TYPE_CHECKING
 
+from benchmark.hpo.samplers.gaussian_process import fitted, without_noise
+from benchmark.hpo.samplers.proposal import signs_of
 from benchmark.hpo.space.coordinates import coordinates
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class RegretBound:
 
     def __init__(self, space: Space, direction: Direction, seed: int | None) -> None:
         self._space, self._seed = space, seed or 0
-        self._sign = 1.0 if direction == "minimize" else -1.0
+        (self._sign,) = signs_of([direction])
         self._points: list[list[float]] = []
         self._values: list[float] = []
         self._next = LEAST
@@ -67,23 +68,22 @@ class RegretBound:
 
     def _compute(self) -> float:
         import numpy as np
-        from sklearn.gaussian_process import GaussianProcessRegressor
-        from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
         order = np.argsort(self._values, kind="stable")
         top = order[: min(_MOST, max(LEAST, len(order) // 2))]
         points, values = np.array(self._points)[top], np.array(self._values)[top]
         scale = float(values.std()) or 1e-10
         size = points.shape[1]
-        kernel = ConstantKernel(1.0) * Matern(np.ones(size), (0.05, 5.0), nu=2.5)
-        model = GaussianProcessRegressor(
-            kernel + WhiteKernel(1e-2, (1e-6, 1.0)), n_restarts_optimizer=3, random_state=self._seed
+        model = fitted(
+            points,
+            (values - values.mean()) / scale,
+            amplitude=(1.0, (1e-5, 1e5)),
+            length=(np.ones(size), (0.05, 5.0)),
+            noise=(1e-2, (1e-6, 1.0)),
+            restarts=3,
+            seed=self._seed,
         )
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a length at its bound is an answer too
-            model.fit(points, (values - values.mean()) / scale)
-        # The regret is of the function, without the noise of a measurement.
-        model.kernel_.k2.noise_level = 1e-10
+        without_noise(model)  # the regret is of the function
         generator = random.Random(self._seed)  # noqa: S311  # nosec B311 # points
         drawn = [self._space.draw(generator) for _ in range(_DRAWN)]
         anywhere = np.array([coordinates(self._space.tunables, one) for one in drawn])

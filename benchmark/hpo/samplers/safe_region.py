@@ -16,11 +16,11 @@ from __future__ import annotations
 
 import math
 import statistics
-import warnings
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from benchmark.hpo.samplers.gaussian_process import fitted, without_noise
 from benchmark.hpo.space.coordinates import coordinates, share_of, value_at
 from benchmark.hpo.space.operators import same
 from benchmark.hpo.space.search_space import identity
@@ -201,27 +201,20 @@ class SafeRegion:
     def _fitted(self, limit: float) -> GaussianProcessRegressor:
         """The process of the scores in margins above the default, so that 1 is the limit."""
         import numpy as np
-        from sklearn.gaussian_process import GaussianProcessRegressor
-        from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
-        from threadpoolctl import threadpool_limits
 
         base = statistics.median(self._at_default[-_LATEST:])
         margin = (limit - base) or 1.0
         trials = self._trials[-_MOST:]
         points = np.array([coordinates(self._space.tunables, params) for params, _ in trials])
         values = [_CLIP if score is None else (score - base) / margin for _, score in trials]
-        size = points.shape[1]
-        kernel = ConstantKernel(_AMPLITUDE**2, "fixed") * Matern(
-            np.full(size, 0.5), (0.1, 1.0), nu=2.5
-        ) + WhiteKernel(self._noise(margin), "fixed")
-        model = GaussianProcessRegressor(kernel, random_state=0)
-        # Trials that run meanwhile are being measured; a length at its bound is an answer too.
-        with threadpool_limits(1), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            model.fit(points, np.clip(values, -_CLIP, _CLIP))
-        # The limit is for the function, without the noise of a measurement.
-        model.kernel_.k2.noise_level = 1e-10
-        return model
+        model = fitted(
+            points,
+            np.clip(values, -_CLIP, _CLIP),
+            amplitude=(_AMPLITUDE**2, "fixed"),
+            length=(np.full(points.shape[1], 0.5), (0.1, 1.0)),
+            noise=(self._noise(margin), "fixed"),
+        )
+        return without_noise(model)  # the limit is for the function
 
 
 def _one(tunable: Tunable, begin: Value, end: Value) -> float:

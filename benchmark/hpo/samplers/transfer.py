@@ -20,9 +20,9 @@ correlation with the own scores.
 from __future__ import annotations
 
 import random
-import warnings
 from typing import TYPE_CHECKING
 
+from benchmark.hpo.samplers.gaussian_process import fitted, lengths, without_noise
 from benchmark.hpo.space.coordinates import coordinates, share_of, value_at
 from benchmark.hpo.space.search_space import identity
 
@@ -74,8 +74,7 @@ class Transfer:
                 kept = best[: _MOST // 2] + best[_MOST // 2 :][-_MOST // 2 :]
                 scores = _quantiles([score for _, score in kept])
                 points = self._at([params for params, _ in kept])
-                lengths = np.full(points.shape[1], 0.5)
-                self._made.append(_process(points, scores, lengths, _MUCH))
+                self._made.append(_process(points, scores, np.full(points.shape[1], 0.5), _MUCH))
         return self._made
 
     def _at(self, points: Iterable[Params]) -> Array:
@@ -178,18 +177,17 @@ class Transfer:
             return None
         at = self._at(candidates)
         # In which tunables a value matters is as in the past.
-        lengths = np.exp(weights @ np.log([_lengths(model) for model in self._models]))
+        scale = np.exp(weights @ np.log([lengths(model) for model in self._models]))
         left = scores - expected(points)
-        model = _process(points / lengths, left, 1.0, _LITTLE)
+        model = _process(points / scale, left, 1.0, _LITTLE)
         if running:  # they count as measured, with what is expected of them
-            also = self._at(running) / lengths
+            also = self._at(running) / scale
             left = np.append(left, model.predict(also))
             model = model.__class__(model.kernel_, optimizer=None)
-            model.fit(np.vstack([points / lengths, also]), left)
-        # The improvement is of the function, without the noise of a measurement.
-        model.kernel_.k2.noise_level = 1e-10
-        best = (model.predict(points / lengths) + expected(points)).min()
-        mean, spread = model.predict(at / lengths, return_std=True)
+            model.fit(np.vstack([points / scale, also]), left)
+        without_noise(model)  # the improvement is of the function
+        best = (model.predict(points / scale) + expected(points)).min()
+        mean, spread = model.predict(at / scale, return_std=True)
         spread = np.maximum(spread, 1e-9)
         gain = (best - mean - expected(at)) / spread
         improvement = spread * (gain * norm.cdf(gain) + norm.pdf(gain))
@@ -241,24 +239,14 @@ def _quantiles(scores: Sequence[float]) -> Array:
     return found
 
 
-def _lengths(model: GaussianProcessRegressor) -> Array:
-    """The length of each coordinate in the kernel of `_process`."""
-    found: Array = model.kernel_.k1.k2.length_scale
-    return found
-
-
 def _process(
     points: Array, scores: Array, length: float | Array, noise: tuple[float, float]
 ) -> GaussianProcessRegressor:
     """A Gaussian process of scores, from the first length and between the bounds of the noise."""
-    from sklearn.gaussian_process import GaussianProcessRegressor
-    from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
-    from threadpoolctl import threadpool_limits
-
-    kernel = ConstantKernel(1.0, (0.05, 20.0)) * Matern(length, (0.05, 10.0), nu=2.5)
-    kernel += WhiteKernel(noise[1] / 10, noise)
-    model = GaussianProcessRegressor(kernel, random_state=0)
-    # Trials that run meanwhile are being measured; a length at its bound is an answer too.
-    with threadpool_limits(1), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return model.fit(points, scores)
+    return fitted(
+        points,
+        scores,
+        amplitude=(1.0, (0.05, 20.0)),
+        length=(length, (0.05, 10.0)),
+        noise=(noise[1] / 10, noise),
+    )

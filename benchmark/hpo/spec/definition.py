@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.hpo.samplers.algorithms import warnings_of
+from benchmark.hpo.samplers.proposal import signs_of
 from benchmark.hpo.samplers.safe_region import Safe
 from benchmark.hpo.space.layering import Layering
 from benchmark.hpo.spec.limits import Remeasure
@@ -67,6 +68,11 @@ class StudyDefinition:
     def is_open(self) -> bool:
         """Whether the Python objective itself declares its tunables, by asking for them."""
         return not self.space.tunables
+
+    @property
+    def signs(self) -> tuple[float, ...]:
+        """For each direction 1 to minimize, -1 to maximize: of `sign * value` less is better."""
+        return signs_of(self.directions.values())
 
     @property
     def at_once(self) -> int:

@@ -30,6 +30,7 @@ from benchmark.files.numbers import plain_number
 from benchmark.files.value_faults import OWN
 from benchmark.hpo.objectives.metrics.measured_values import finite_number
 from benchmark.hpo.objectives.warm_up import share
+from benchmark.hpo.samplers.proposal import signs_of
 from benchmark.hpo.samplers.regret import RegretBound
 from benchmark.hpo.space.units import IN_SECONDS
 from benchmark.records.results import Cause
@@ -300,12 +301,12 @@ class Progress:
 
     def _reaches(self, target: float) -> bool:
         """Whether the best value is as good as the target, in a study of one direction."""
-        sign = 1.0 if next(iter(self.directions.values())) == "minimize" else -1.0
+        sign, *_ = signs_of(self.directions.values())
         return any(score[0] <= sign * target for score in self._front)
 
     def _look(self, values: tuple[float, ...], params: Params | None) -> bool:
         """Whether no earlier trial is as good in everything; `best` is the last that was so."""
-        signs = [1.0 if way == "minimize" else -1.0 for way in self.directions.values()]
+        signs = signs_of(self.directions.values())
         score = tuple(sign * value for sign, value in zip(signs, values, strict=True))
         if any(all(a <= b for a, b in zip(known, score, strict=True)) for known in self._front):
             return False

@@ -31,8 +31,7 @@ class Safety:
     def __init__(self, definition: StudyDefinition) -> None:
         if definition.safe is None:
             raise ValueError("The study has no 'safe'.")
-        sign = 1.0 if next(iter(definition.directions.values())) == "minimize" else -1.0
-        self.region = SafeRegion(definition.space, definition.safe, sign)
+        self.region = SafeRegion(definition.space, definition.safe, definition.signs[0])
         self.warning: str | None = None
         self._every = definition.default_every
         self._margin = definition.safe.margin
@@ -51,7 +50,7 @@ class Safety:
         """A trial has ended; one that was measured elsewhere shows nothing of this system."""
         if record.labels.get(IMPORTED):
             return
-        good = record.status == "success" and export.is_feasible(record)
+        good = export.is_good(record)
         score = self.region.sign * float(record.labels["values"][0]) if good else None
         self.region.add(record.labels["params"], score)
         self._is_breached = self.region.breaches(score)

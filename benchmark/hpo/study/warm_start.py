@@ -96,12 +96,8 @@ def _points(
     run: Run, earlier: StudyDefinition, definition: StudyDefinition, names: Mapping[str, str]
 ) -> Iterator[dict[str, Any]]:
     """The feasible points of a past study in the new space, the best first."""
-    sign = 1.0 if next(iter(earlier.directions.values())) == "minimize" else -1.0
-    good = [
-        record
-        for record in export.trial_records(run)
-        if record.status == "success" and export.is_feasible(record)
-    ]
+    sign = earlier.signs[0]
+    good = filter(export.is_good, export.trial_records(run))
     for record in sorted(good, key=lambda one: sign * float(one.labels["values"][0])):
         params = _moved(definition, earlier, record.labels.get("params") or {}, names)
         if params is not None:
@@ -165,7 +161,7 @@ class WarmStart:
 
     @classmethod
     def of(cls, run: Run, definition: StudyDefinition) -> WarmStart:
-        sign = 1.0 if next(iter(definition.directions.values())) == "minimize" else -1.0
+        sign = definition.signs[0]
         data = run.store.get(_path(run))
         if not data:
             return cls(sign)
@@ -204,7 +200,7 @@ class WarmStart:
     def add(self, record: Record) -> None:
         """A trial has ended."""
         if self._transfer and record.is_result:
-            good = record.status == "success" and export.is_feasible(record)
+            good = export.is_good(record)
             value = self.sign * float(record.labels["values"][0]) if good else None
             self._transfer.add(record.labels["params"], value)
 

@@ -44,9 +44,8 @@ def _panel(axes: Axes, trials: Trials, place: int) -> None:
     axes.scatter(numbers[kept], values[kept], color=TRIAL, zorder=3, **look)
     broken = look | {"facecolors": "none", "edgecolors": OTHER, "zorder": 2}
     axes.scatter(numbers[~kept], values[~kept], **broken)
-    worst = -np.inf if trials.directions[list(trials.directions)[place]] == "maximize" else np.inf
-    running = np.maximum if worst < 0 else np.minimum
-    best = running.accumulate(np.where(kept, values, worst))
+    sign = trials.definition.signs[place]
+    best = sign * np.minimum.accumulate(np.where(kept, sign * values, np.inf))
     known = np.isfinite(best)
     axes.step(numbers[known], best[known], where="post", color=BEST, linewidth=1.8, zorder=4)
     axes.axhline(values[0], color=style.QUIET, linewidth=1.0, linestyle=(0, (4, 3)), zorder=1)

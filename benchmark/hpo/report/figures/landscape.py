@@ -175,8 +175,7 @@ def _goodness(trials: Trials) -> NDArray[np.float64]:
     """0 to 1 by rank: one very bad trial must not make all others look the same."""
     values = trials.values()
     ranks = np.argsort(np.argsort(values)).astype(float) / max(len(values) - 1, 1)
-    first = next(iter(trials.directions.values()))
-    return ranks if first == "maximize" else 1 - ranks
+    return ranks if trials.definition.signs[0] < 0 else 1 - ranks
 
 
 def _unit(places: NDArray[np.float64], axis: Axis) -> NDArray[np.float64]:

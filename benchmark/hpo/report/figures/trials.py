@@ -118,11 +118,6 @@ class Trials:
                 axes.append(Axis(name, tuple(found.values())))
         return axes
 
-    def better(self, one: float, other: float, place: int = 0) -> bool:
-        """Whether one value of a direction is better than another."""
-        direction = list(self.directions.values())[place]
-        return one < other if direction == "minimize" else one > other
-
     def best(self) -> int | None:
         """The index of the best trial among the good ones; of several directions by the first."""
         if len(self.directions) == 1:
@@ -131,8 +126,7 @@ class Trials:
         values = np.where(self.feasible, self.values(), np.nan)
         if not np.isfinite(values).any():
             return None
-        smallest = next(iter(self.directions.values())) == "minimize"
-        return int(np.nanargmin(values) if smallest else np.nanargmax(values))
+        return int(np.nanargmin(self.definition.signs[0] * values))
 
 
 def many(trials: Trials) -> bool:

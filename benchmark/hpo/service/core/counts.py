@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
 from benchmark.hpo.report import export
+from benchmark.hpo.samplers.proposal import signs_of
 from benchmark.hpo.service.core.endings import ENDED, GIVEN, QUEUED, STOPS, kept_in
 
 if TYPE_CHECKING:
@@ -247,7 +248,7 @@ class Standing:
 
     def __init__(self, optimizer: Optimizer, directions: Iterable[Direction]) -> None:
         self._optimizer = optimizer
-        self._signs = [1.0 if direction == "minimize" else -1.0 for direction in directions]
+        self._signs = signs_of(directions)
         self._turn = threading.Lock()
         self._walked = 0
         self._open: set[int] = set()

@@ -166,7 +166,7 @@ def first_loss(experiment: Experiment) -> Callable[[FrozenTrial], float] | None:
     """Of several directions the first value, the less the better: what the evaluator wants."""
     if len(experiment.definition.directions) == 1:
         return None
-    sign = 1.0 if next(iter(experiment.definition.directions.values())) == "minimize" else -1.0
+    sign = experiment.definition.signs[0]
     return lambda trial: sign * trial.values[0]
 
 
