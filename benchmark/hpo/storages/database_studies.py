@@ -14,9 +14,8 @@ from benchmark.hpo.storages.optuna_private import study_with_id, trial_id_of, wi
 from benchmark.hpo.storages.study_journal import StudyJournal
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Sequence
+    from collections.abc import Callable, Container, Sequence
 
-    from optuna.distributions import BaseDistribution
     from optuna.study import StudyDirection
     from optuna.trial import FrozenTrial, TrialState
 
@@ -26,7 +25,33 @@ if TYPE_CHECKING:
 _TRIALS = 32  # bits of a trial's id
 
 
-class DatabaseStudies(BaseStorage):
+def _of_study(name: str) -> Callable[..., Any]:
+    def call(self: Any, study_id: int, *args: Any, **named: Any) -> Any:
+        return getattr(self._of(study_id), name)(0, *args, **named)
+
+    return call
+
+
+def _of_trial(name: str) -> Callable[..., Any]:
+    def call(self: Any, trial_id: int, *args: Any, **named: Any) -> Any:
+        storage, own = self._trial(trial_id)
+        return getattr(storage, name)(own, *args, **named)
+
+    return call
+
+
+# What is not defined below is passed on to the storage of the study that the first argument names.
+_PassedOn: Any = type(
+    "_PassedOn",
+    (BaseStorage,),
+    {
+        name: _of_trial(name) if name.startswith("set_trial_") else _of_study(name)
+        for name in BaseStorage.__abstractmethods__
+    },
+)
+
+
+class DatabaseStudies(_PassedOn):  # type: ignore[misc]
     """Reads, annotates and deletes studies; trials are created by `tune` or the service."""
 
     def __init__(self, table: JournalTable) -> None:
@@ -41,26 +66,11 @@ class DatabaseStudies(BaseStorage):
     def delete_study(self, study_id: int) -> None:
         self._table.delete(self.get_study_name_from_id(study_id))
 
-    def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
-        self._of(study_id).set_study_user_attr(0, key, value)
-
-    def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
-        self._of(study_id).set_study_system_attr(0, key, value)
-
     def get_study_id_from_name(self, study_name: str) -> int:
         return {name: number for number, name in self._table.ids().items()}[study_name]
 
     def get_study_name_from_id(self, study_id: int) -> str:
         return self._table.ids()[study_id]
-
-    def get_study_directions(self, study_id: int) -> list[StudyDirection]:
-        return self._of(study_id).get_study_directions(0)
-
-    def get_study_user_attrs(self, study_id: int) -> dict[str, Any]:
-        return self._of(study_id).get_study_user_attrs(0)
-
-    def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:
-        return self._of(study_id).get_study_system_attrs(0)
 
     def get_all_studies(self) -> list[FrozenStudy]:
         found = []
@@ -71,36 +81,6 @@ class DatabaseStudies(BaseStorage):
 
     def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
         return self._id(study_id, self._of(study_id).create_new_trial(0, template_trial))
-
-    def set_trial_param(
-        self,
-        trial_id: int,
-        param_name: str,
-        param_value_internal: float,
-        distribution: BaseDistribution,
-    ) -> None:
-        study, own = self._trial(trial_id)
-        study.set_trial_param(own, param_name, param_value_internal, distribution)
-
-    def set_trial_state_values(
-        self, trial_id: int, state: TrialState, values: Sequence[float] | None = None
-    ) -> bool:
-        study, own = self._trial(trial_id)
-        return study.set_trial_state_values(own, state, values)
-
-    def set_trial_intermediate_value(
-        self, trial_id: int, step: int, intermediate_value: float
-    ) -> None:
-        study, own = self._trial(trial_id)
-        study.set_trial_intermediate_value(own, step, intermediate_value)
-
-    def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
-        study, own = self._trial(trial_id)
-        study.set_trial_user_attr(own, key, value)
-
-    def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
-        study, own = self._trial(trial_id)
-        study.set_trial_system_attr(own, key, value)
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
         study, own = self._trial(trial_id)

@@ -13,10 +13,7 @@ import json
 import os
 import threading
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
+from typing import IO
 
 _BLOCK = 65536
 BATCH = "batch"
