@@ -85,10 +85,12 @@ def play(
         margin: shares of wins within it of 1/2 count as practically equal.
     """
     most = max(1, _CELLS // wins.size)
-    parts = [
-        _play(wins, orders[start : start + most], question, subject, alpha, margin)
-        for start in range(0, len(orders), most)
-    ]
+    parts = []
+    for start in range(0, len(orders), most):
+        state = _State(wins, orders[start : start + most], question, subject, alpha, margin)
+        while (step := state.next_step()).any():
+            state.ran += step
+        parts.append(state.played())
     names = [field.name for field in fields(Played)]
     return Played(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
@@ -128,7 +130,7 @@ def advance(
         question, subject, alpha, margin: as of `play`.
     """
     orders = np.arange(len(wins))[None]
-    state = _State.of(wins, orders, question, subject, alpha, margin)
+    state = _State(wins, orders, question, subject, alpha, margin)
     frameworks = np.arange(wins.shape[1])
     while (step := state.next_step()).any():
         here = frameworks[step[0]]
@@ -136,20 +138,6 @@ def advance(
             break
         state.ran += step
     return Reached(state.played(), state.open_pairs()[0], step[0])
-
-
-def _play(  # noqa: PLR0917
-    wins: NDArray[np.float64],
-    orders: NDArray[np.int64],
-    question: Question,
-    subject: int,
-    alpha: float,
-    margin: float,
-) -> Played:
-    state = _State.of(wins, orders, question, subject, alpha, margin)
-    while (step := state.next_step()).any():
-        state.ran += step
-    return state.played()
 
 
 def needed_capital(question: Question, count: int, alpha: float) -> float:
@@ -170,45 +158,29 @@ class _State:
 
     def __init__(  # noqa: PLR0917
         self,
-        question: Question,
-        subject: int,
-        above_at: NDArray[np.int64],
-        near_at: NDArray[np.int64],
-        evidence: NDArray[np.float64],
-        alpha: float,
-    ) -> None:
-        orders, count = above_at.shape[:2]
-        self.question, self.subject, self.alpha = question, subject, alpha
-        self.size = len(evidence) - 1
-        self._above_at, self._near_at, self._evidence = above_at, near_at, evidence
-        self._other = ~np.eye(count, dtype=bool)
-        self.ran = np.zeros((orders, count), dtype=np.int64)
-        self.inside = np.zeros((orders, count), dtype=bool)
-        self.outside = np.zeros((orders, count), dtype=bool)
-        # best: whether the contenders' pairs have all seen the same data sets.
-        self._aligned = np.ones(orders, dtype=bool)
-        self._look()
-
-    @classmethod
-    def of(  # noqa: PLR0917
-        cls,
         wins: NDArray[np.float64],
         orders: NDArray[np.int64],
         question: Question,
         subject: int,
         alpha: float,
         margin: float,
-    ) -> _State:
-        size, count = wins.shape[:2]
+    ) -> None:
+        self.question, self.subject, self.alpha = question, subject, alpha
+        self.size, count = len(wins), wins.shape[1]
         needed = needed_capital(question, count, alpha)
         drawn = wins[orders.T]
-        null, null_near = null_total(size), null_total(size, margin)
-        evidence = capital(drawn, size, null)
-        above_at = _first_at(evidence, needed)
-        near_at = above_at
+        null, null_near = null_total(self.size), null_total(self.size, margin)
+        self._evidence = capital(drawn, self.size, null)
+        self._above_at = self._near_at = _first_at(self._evidence, needed)
         if null_near < null:
-            near_at = _first_at(capital(drawn, size, null_near), needed)
-        return cls(question, subject, above_at, near_at, evidence, alpha)
+            self._near_at = _first_at(capital(drawn, self.size, null_near), needed)
+        self._other = ~np.eye(count, dtype=bool)
+        self.ran = np.zeros((len(orders), count), dtype=np.int64)
+        self.inside = np.zeros((len(orders), count), dtype=bool)
+        self.outside = np.zeros((len(orders), count), dtype=bool)
+        # best: whether the contenders' pairs have all seen the same data sets.
+        self._aligned = np.ones(len(orders), dtype=bool)
+        self._look()
 
     def next_step(self) -> NDArray[np.bool_]:
         """(O, K): the frameworks that need a further data set, all False at the end."""
