@@ -6,10 +6,8 @@ forks twice, takes a session of its own and clears its environment between two l
 """
 
 import os
-import signal
 import subprocess
 import sys
-import time
 from typing import Dict, Iterable, List, NamedTuple, Set
 
 from benchmark.execution.worker import trees
@@ -67,26 +65,17 @@ class Crowd:
         """The processes that were there at the last look."""
         return list(self._known)
 
-    def kill_all(self, roots: Iterable[int] = (), patience_s: float = 5.0) -> bool:
+    def kill_all(self, roots: Iterable[int] = ()) -> bool:
         """SIGKILL all of them until there is none left: True if so in time.
 
         The caller and its parent are spared: keeper and zygote have the mark as well.
         """
-        end = time.monotonic() + patience_s
-        roots = list(roots)
-        while True:
-            members = self._members(_look(environment=True), roots)
-            for number in (signal.SIGSTOP, signal.SIGKILL):
-                for one in members:
-                    try:
-                        os.kill(one.pid, number)
-                    except (ProcessLookupError, PermissionError):
-                        continue
-            trees.reap()
-            if not members:
-                return True
-            if time.monotonic() > end:
-                return False
+        known = list(roots)
+
+        def find() -> List[int]:
+            return [one.pid for one in self._members(_look(environment=True), known)]
+
+        return trees.kill_found(find)
 
     def _members(self, seen: List[Seen], roots: List[int]) -> List[Seen]:
         spared = {0, 1, os.getpid(), os.getppid()}

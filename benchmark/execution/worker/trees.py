@@ -6,7 +6,7 @@ The root is a subreaper or the init of a PID namespace, so every descendant stay
 import os
 import signal
 import time
-from typing import List
+from typing import Callable, List
 
 from benchmark.execution.worker.linux import read_text
 
@@ -62,15 +62,22 @@ def anonymous_mb(pids: List[int]) -> float:
     return total / 1024.0
 
 
-def kill_all(root: int, patience_s: float = 5.0) -> bool:
+def kill_all(root: int) -> bool:
     """SIGKILL every descendant until there is none left: True if so in time.
 
-    Stopping all of them first keeps a tree that forks from outrunning us. The caller is `root`
-    itself, and reaps.
+    The caller is `root` itself, and reaps.
+    """
+    return kill_found(lambda: descendants(root))
+
+
+def kill_found(find: Callable[[], List[int]], patience_s: float = 5.0) -> bool:
+    """SIGKILL the processes that `find` returns until it finds none: True if so in time.
+
+    Stopping all of them first keeps a tree that forks from outrunning us.
     """
     end = time.monotonic() + patience_s
     while True:
-        pids = descendants(root)
+        pids = find()
         for number in (signal.SIGSTOP, signal.SIGKILL):
             for pid in pids:
                 try:
