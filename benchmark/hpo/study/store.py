@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark import __version__
 from benchmark.errors import ConditionsDifferError
 from benchmark.files.spelling import meant
+from benchmark.hpo.objectives import environment
 from benchmark.hpo.objectives.objective import HOOKS
 from benchmark.records import results
 from benchmark.records.results import utc_now
@@ -65,7 +66,7 @@ def manifest_of(
 ) -> Manifest:
     """The conditions of a study: what is measured, with which files, within which limits.
 
-    `more` holds the environment's lock, and what a benchmark's data and framework are.
+    `more` are those of `more_conditions`.
     """
     return Manifest(
         conditions={
@@ -83,6 +84,32 @@ def manifest_of(
         created=utc_now(),
         harness=__version__,
     )
+
+
+def more_conditions(
+    store: Store, definition: StudyDefinition, known: dict[str, Any]
+) -> dict[str, Any]:
+    """The lock of a study's environment, and the material of its benchmark, as far as it has them.
+
+    Of a study that goes on these are kept as `known`: what is resolved or fetched today may differ
+    from what was measured with on the first day.
+
+    Raises:
+        SetupError: the environment cannot be resolved.
+        BenchmarkError: the framework is unknown, or a data set cannot be had.
+    """
+    more: dict[str, Any] = {}
+    if definition.environment:
+        before = known.get("environment") or {}
+        same = all(before.get(key) == value for key, value in definition.environment.items())
+        more["environment"] = before if same else environment.locked(definition.environment)
+    if definition.objective.benchmark is not None:
+        from benchmark.hpo.trials.benchmark_inputs import gathered
+
+        more["benchmark"] = known.get("benchmark") or gathered(
+            store, definition.objective.benchmark
+        )
+    return more
 
 
 def check_same(run: Run, manifest: Manifest) -> None:

@@ -30,7 +30,6 @@ from benchmark.hpo.spec.study_file import StudyError, define
 from benchmark.hpo.spec.trial_task import stored_point, trial_task
 from benchmark.hpo.storages.storage import open_storage
 from benchmark.hpo.study import source_files, warm_start
-from benchmark.hpo.study.conditions import more_conditions
 from benchmark.hpo.study.deletion import forget_trial
 from benchmark.hpo.study.program_check import check_startable
 from benchmark.hpo.study.safety import DRIFT, Safety
@@ -39,6 +38,7 @@ from benchmark.hpo.study.store import (
     check_same,
     journal_path,
     manifest_of,
+    more_conditions,
     no_study,
     run_name,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 from benchmark.execution.sandbox.variables import is_secret
@@ -18,9 +18,6 @@ from benchmark.hpo.objectives.metrics.prometheus import (
 from benchmark.hpo.objectives.metrics.promql import WINDOW
 from benchmark.hpo.objectives.metrics.selections import WAYS, is_way
 from benchmark.hpo.space.units import read_seconds
-
-if TYPE_CHECKING:
-    pass
 
 KEYS = ("url", "queries", "step", "wait", "timeout", "auth")
 _AUTH = ("bearer", "basic")
