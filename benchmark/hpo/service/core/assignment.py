@@ -14,7 +14,7 @@ from benchmark.hpo.service.core.leases import MemoryLeases
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from optuna.trial import FrozenTrial
+    from optuna.trial import FrozenTrial, TrialState
 
     from benchmark.hpo.samplers.optimizer import Optimizer
     from benchmark.hpo.samplers.proposal import Proposal
@@ -229,65 +229,69 @@ class Assignment:
     def _reassigned(
         self, number: int, key: str | None, lease_s: float | None
     ) -> AssignedTrial | None:
-        """Give a trial out once more; None where it has ended or is not ours."""
-        from benchmark.hpo.storages.trial_write import TrialWrite
-
+        """Assign a trial once more; None where it has ended or is not ours."""
         trial = stored(self._optimizer, number)
         # Where others drive the study too, a trial that no server gave out is one of theirs.
         foreign = not self._opened.alone and GIVEN not in trial.user_attrs
         if trial.state.is_finished() or foreign:
             return None
-        kept, token = _promise(key, lease_s)
         earlier = kept_in(trial, GIVEN)
-
-        def admit(found: FrozenTrial) -> None:
-            # A server that lost the lock with its connection must not give it out a second time.
-            if kept_in(found, GIVEN) != earlier:
-                raise _GoneError
-
-        try:
-            if not self._optimizer.write(number, TrialWrite(user_attrs={GIVEN: kept}), admit):
-                return None
-        except _GoneError:
+        token = self._promise(number, key, lease_s, lambda found: kept_in(found, GIVEN) == earlier)
+        if token is None:
             return None
-        self._opened.leases.grant(number, token, lease_s)
         self._tally.given_again(number, key)
         return AssignedTrial(number, self._optimizer.params_of(trial), token, lease_s, again=True)
 
     def _start(self, number: int, key: str | None, lease_s: float | None) -> AssignedTrial | None:
-        """Give out a trial that was queued; None if it was deleted meanwhile."""
+        """Assign a trial that was queued; None if it was deleted meanwhile."""
         import optuna
 
+        running = optuna.trial.TrialState.RUNNING
+        token = self._promise(number, key, lease_s, lambda found: found.state != running, running)
+        if token is None:
+            return None
+        self._tally.given(number, key)
+        params = self._optimizer.params_of(stored(self._optimizer, number))
+        return AssignedTrial(number, params, token, lease_s)
+
+    def _promise(
+        self,
+        number: int,
+        key: str | None,
+        lease_s: float | None,
+        is_free: Callable[[FrozenTrial], bool],
+        state: TrialState | None = None,
+    ) -> str | None:
+        """Write a new lease into a trial, and grant it; its token, None if the trial has ended.
+
+        None as well if it is not free any more: a server that lost the lock with its connection
+        must not assign it a second time.
+        """
         from benchmark.hpo.storages.trial_write import TrialWrite
 
-        kept, token = _promise(key, lease_s)
-        running = optuna.trial.TrialState.RUNNING
-
         def admit(found: FrozenTrial) -> None:
-            if found.state == running:  # as above
+            if not is_free(found):
                 raise _GoneError
 
-        write = TrialWrite(state=running, user_attrs={GIVEN: kept})
+        token = secrets.token_hex(8)
+        write = TrialWrite(state=state, user_attrs={GIVEN: _lease_attr(token, key, lease_s)})
         try:
             if not self._optimizer.write(number, write, admit):
                 return None
         except _GoneError:
             return None
         self._opened.leases.grant(number, token, lease_s)
-        self._tally.given(number, key)
-        params = self._optimizer.params_of(stored(self._optimizer, number))
-        return AssignedTrial(number, params, token, lease_s)
+        return token
 
     def _take(self, wanted: Sequence[Take], others: int) -> list[AssignedTrial]:
         """New trials, in the storage when this returns, which one write makes."""
         drawn = secrets.token_hex(8 * len(wanted))  # a call of the system for all
         tokens = [drawn[16 * place : 16 * place + 16] for place in range(len(wanted))]
-        attrs = []
-        for one, token in zip(wanted, tokens, strict=True):
-            kept: dict[str, Any] = {"lease": token, "lease_s": one.lease_s}
-            attrs.append({GIVEN: kept | ({} if one.key is None else {"key": one.key})})
-        proposals = [one.proposal for one in wanted]
-        asked = self._optimizer.take_all(list(zip(proposals, attrs, strict=True)), others)
+        made = [
+            (one.proposal, {GIVEN: _lease_attr(token, one.key, one.lease_s)})
+            for one, token in zip(wanted, tokens, strict=True)
+        ]
+        asked = self._optimizer.take_all(made, others)
         given = []
         for new, one, token in zip(asked, wanted, tokens, strict=True):
             self._opened.leases.grant(new.number, token, one.lease_s)
@@ -306,8 +310,7 @@ class Assignment:
                 leases.promise(number, kept["lease"], kept.get("lease_s"))
 
 
-def _promise(key: str | None, lease_s: float | None) -> tuple[dict[str, Any], str]:
-    """What stands in a trial that is given out, and the token of its lease."""
-    token = secrets.token_hex(8)
+def _lease_attr(token: str, key: str | None, lease_s: float | None) -> dict[str, Any]:
+    """What a trial keeps of its assignment."""
     kept: dict[str, Any] = {"lease": token, "lease_s": lease_s}
-    return kept | ({"key": key} if key is not None else {}), token
+    return kept if key is None else kept | {"key": key}

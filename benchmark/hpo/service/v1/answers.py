@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark.errors import BenchmarkError
 from benchmark.hpo.service.core import terms, views
 from benchmark.hpo.service.core.assignment import Wanted
-from benchmark.hpo.service.core.endings import Ending, Tell
+from benchmark.hpo.service.core.endings import Ending
 from benchmark.hpo.service.core.errors import (
     ConflictError,
     ExistsError,
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from fastapi.exceptions import RequestValidationError
 
     from benchmark.hpo.service.core.assignment import AssignedTrial
+    from benchmark.hpo.service.core.endings import Tell
     from benchmark.hpo.service.core.experiment import Experiment
     from benchmark.hpo.service.core.service import Service
 
@@ -123,18 +124,6 @@ class Asking:
         return "own" if self.body.lease_s is None else self.body.lease_s
 
 
-@dataclass(frozen=True)
-class Telling:
-    """A request that ends a trial."""
-
-    number: int
-    body: models.Tell
-
-    @property
-    def tell(self) -> Tell:
-        return Tell(self.number, ending(self.body), self.body.lease)
-
-
 def ask(experiment: Experiment, asking: Asking, *, at_once: bool = False) -> answer_models.Asked:
     """The answer to one ask.
 
@@ -177,21 +166,19 @@ def _without_trials(
     return answer_models.Asked(trials=[], state="stopped" if state == "stopped" else "finished")
 
 
-def tell(experiment: Experiment, telling: Telling) -> answer_models.Told:
+def tell(experiment: Experiment, told: Tell) -> answer_models.Told:
     """The answer to one tell."""
-    (answer,) = tell_all(experiment, [telling])
-    if isinstance(answer, Exception):
-        raise answer
-    return answer
+    first = experiment.tell(told.number, told.ending, told.lease)
+    return answer_models.Told(number=told.number, repeated=not first)
 
 
-def tell_all(experiment: Experiment, tells: list[Telling]) -> list[answer_models.Told | Exception]:
+def tell_all(experiment: Experiment, tells: list[Tell]) -> list[answer_models.Told | Exception]:
     """The answers to tells, which are one write in a journal."""
     return [
         first
         if isinstance(first, Exception)
         else answer_models.Told(number=one.number, repeated=not first)
-        for one, first in zip(tells, experiment.tell_all([t.tell for t in tells]), strict=True)
+        for one, first in zip(tells, experiment.tell_all(tells), strict=True)
     ]
 
 

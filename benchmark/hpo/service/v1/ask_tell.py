@@ -16,11 +16,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from benchmark.errors import BenchmarkError
+from benchmark.hpo.service.core.endings import Tell
 from benchmark.hpo.service.core.experiment import WouldWaitError
 from benchmark.hpo.service.core.service import is_limited
 from benchmark.hpo.service.core.terms import SLASH
 from benchmark.hpo.service.v1 import answers, models
-from benchmark.hpo.service.v1.answers import Asking, Telling
+from benchmark.hpo.service.v1.answers import Asking
 from benchmark.hpo.service.web.bodies import BodyError, parse
 from benchmark.hpo.service.web.threads import Batches
 from benchmark.hpo.service.web.traces import name_route
@@ -58,7 +59,7 @@ class AskTell:
         self._asks: Batches[Asking, answer_models.Asked] = Batches(
             threads, self._all(answers.ask_all), lambda _: True
         )
-        self._tells: Batches[Telling, answer_models.Told] = Batches(
+        self._tells: Batches[Tell, answer_models.Told] = Batches(
             threads, self._all(answers.tell_all), is_closed
         )
 
@@ -75,14 +76,14 @@ class AskTell:
         return await self._threads.patient(self._using, name, answers.ask, asking)
 
     async def tell(self, name: str, number: int, body: models.Tell) -> answer_models.Told:
-        telling = Telling(number, body)
+        told = Tell(number, answers.ending(body), body.lease)
         with self._service.use_in_memory(name) as experiment:
             if experiment is not None:
-                return answers.tell(experiment, telling)
+                return answers.tell(experiment, told)
         if not is_limited():
             with contextlib.suppress(KeyError):
-                return await self._tells(name, telling)
-        return await self.in_thread(name, self._using, name, answers.tell, telling)
+                return await self._tells(name, told)
+        return await self.in_thread(name, self._using, name, answers.tell, told)
 
     async def in_thread(self, name: str, call: Callable[..., _T], *arguments: Any) -> _T:
         """Call what uses an experiment; to wait until it is open takes none of the few threads."""

@@ -28,19 +28,11 @@ class Threads:
         # As many as 16 slow experiments may have waiting; a thread is only made where one waits.
         self._patient = ThreadPoolExecutor(16 * MOST_WAITING, thread_name_prefix="patient")
 
-    async def quick(self, call: Callable[..., _T], *arguments: Any, **named: Any) -> _T:
-        loop = asyncio.get_running_loop()
-        context = contextvars.copy_context()
-        return await loop.run_in_executor(
-            self._quick, partial(context.run, call, *arguments, **named)
-        )
+    async def quick(self, call: Callable[..., _T], *arguments: Any) -> _T:
+        return await _run(self._quick, call, *arguments)
 
-    async def patient(self, call: Callable[..., _T], *arguments: Any, **named: Any) -> _T:
-        loop = asyncio.get_running_loop()
-        context = contextvars.copy_context()
-        return await loop.run_in_executor(
-            self._patient, partial(context.run, call, *arguments, **named)
-        )
+    async def patient(self, call: Callable[..., _T], *arguments: Any) -> _T:
+        return await _run(self._patient, call, *arguments)
 
     def start(self, call: Callable[[], None], *, patient: bool) -> None:
         """Call in a thread, without a wait for it."""
@@ -49,6 +41,12 @@ class Threads:
     def close(self) -> None:
         self._quick.shutdown(wait=True)
         self._patient.shutdown(wait=True)
+
+
+async def _run(threads: ThreadPoolExecutor, call: Callable[..., _T], *arguments: Any) -> _T:
+    """Call in a thread, in the context of the request."""
+    run = contextvars.copy_context().run
+    return await asyncio.get_running_loop().run_in_executor(threads, run, call, *arguments)
 
 
 @dataclass(eq=False)
