@@ -321,18 +321,18 @@ class HPORunner:
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
-            # Said again until it is heard: the driver takes an old word back when it begins.
+            # Again until it has an effect: the driver withdraws an old request when it starts.
             while not task.done():
-                self._say_stop()
+                self._request_stop()
                 await asyncio.wait({task}, timeout=_AGAIN_S)
             raise
 
-    def _say_stop(self) -> None:
+    def _request_stop(self) -> None:
         from benchmark.hpo.driver.study_list import opened
 
         if self.name is not None:
             with contextlib.suppress(StudyError):
-                control.say(opened(self._store(), self.name)[0], "stop")
+                control.request(opened(self._store(), self.name)[0], "stop")
 
     def _store(self) -> Store:
         return open_store(self._config.store_url)

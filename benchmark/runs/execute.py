@@ -83,13 +83,13 @@ def execute(
     waves = _waves(run, tasks) if asked else None
     others = methods.others(run, tasks)
     methods.settle_unused(run, config, methods.by_method(run, config, run.tasks), others)
-    given = Round(run, config, stop, summary, purse, leave, waves, others)
+    common = Round(run, config, stop, summary, purse, leave, waves, others)
     heard = itertools.count(1)
-    with stoppable(stop, on_stop, lambda: _choose(given, ask)):
+    with stoppable(stop, on_stop, lambda: _leave_if_agreed(common, ask)):
         while waiting and not stop.is_set():
             again: set[str] = set()
             ended: set[str] = set()
-            for record in _round(given, waiting):
+            for record in _round(common, waiting):
                 tries[record.task] += 1
                 if not next(heard) % max(packed_records.FULL, len(tasks) // _PACKINGS):
                     packed_records.write(run)
@@ -99,12 +99,12 @@ def execute(
                 tried_again = is_tried_again(record, own, config.max_attempts)
                 if tried_again and not over:
                     again.add(record.task)
-                    _tell(waves, record, final=False)
+                    _report(waves, record, final=False)
                     continue
                 final = record if tried_again else final_record(run, record, own)
                 ended.add(final.task)
                 summary.records[final.task] = final
-                _tell(waves, final, final=True)
+                _report(waves, final, final=True)
                 if on_record:
                     on_record(final)
             waiting = _left(None if purse.is_short else waves, waiting, again, ended)
@@ -127,20 +127,135 @@ def _waves(run: Run, tasks: Sequence[Task]) -> Waves | None:
     return waves if waves.are_all(tasks) else None
 
 
-def _keep_answer(run: Run, summary: Summary, tasks: Sequence[Task]) -> None:
-    """Put the claims into the summary, and what was looked at into the manifest."""
-    from benchmark.runs.early_stop.tracking import answers, looked, tracked
+def _leave_if_agreed(common: Round, ask: Callable[[Sequence[str]], bool] | None) -> None:
+    """At Ctrl-C: let the user say what becomes of what can be left, unless that is said."""
+    methods = sorted(common.leavable)
+    if (
+        ask
+        and methods
+        and not common.leave.is_set()
+        and not common.run.store.is_lost
+        and ask(methods)
+    ):
+        common.leave.set()
 
-    tracker = tracked(run)
-    summary.retired = tracker.retired(task.key for task in tasks if task.key not in summary.records)
-    summary.answers = answers(tracker)
-    manifest = run.manifest
-    until = (manifest.until or {}) | {"looked": looked(tracker)}
-    if until != manifest.until:
-        replace(run, manifest=replace(manifest, until=until)).save()
+
+def _round(common: Round, tasks: Sequence[Task]) -> Iterator[Record]:
+    """Every task once, by its method; the records as they come."""
+    groups = methods.by_method(common.run, common.config, tasks)
+    if common.waves:
+        common.waves.start_round(tasks)
+    threads = [
+        threading.Thread(target=_carry, args=(name, common, group), name=name)
+        for name, group in groups.items()
+    ]
+    for thread in threads:
+        thread.start()
+    living = len(threads)
+    while living:
+        try:
+            # Not for longer: a signal that comes just before the wait is handled after it.
+            record = common.heard.get(timeout=_TICK_S)
+        except queue.Empty:
+            continue
+        if record is None:
+            living -= 1
+        else:
+            yield record
+    for thread in threads:
+        thread.join()
 
 
-def _tell(waves: Waves | None, record: Record, *, final: bool) -> None:
+def _carry(name: str, common: Round, tasks: Sequence[Task]) -> None:
+    """One method's share, in a thread of its own; what it leaves is accounted."""
+    run, heard = common.run, common.heard
+    left = {task.key: task for task in tasks}
+    why = f"The method {name} ended and reported nothing about this task."
+    since: dict[str, int] = {}
+    try:
+        since = results.attempt_index(run).last
+        share = _dispatch(name, common, left, since)
+        held = {task.key for task in share.held_back}
+        if (share.broke or common.purse.exceeded) and not common.stop.is_set():
+            common.purse.is_short = True
+            why = _spent_up(common.purse, len(left), len(held))
+            common.summary.faults.append(why)
+        left = {key: task for key, task in left.items() if key not in held}
+        if common.waves and common.waves.is_answered:
+            left.clear()  # The dispatcher has ended what the question did not need after all.
+    except Exception as error:
+        why = str(error)
+        if not isinstance(error, MethodError):
+            why = f"The method {name} failed: {error}"
+        common.summary.faults.append(why)
+    try:
+        if not common.stop.is_set():
+            for task in left.values():
+                heard.put(account(run, task, Cause.INFRASTRUCTURE, why, since.get(task.key, 0)))
+        else:
+            ended = results.last_attempts(run, left)
+            for last in ended.values():
+                if last is not None and last.cause is Cause.INTERRUPTED:
+                    heard.put(last)
+    except Exception as error:
+        common.summary.faults.append(f"The tasks of {name} could not be accounted: {error}")
+    finally:
+        if common.waves:
+            common.waves.end_method(tasks)
+        heard.put(None)
+
+
+def _dispatch(name: str, common: Round, left: dict[str, Task], since: Mapping[str, int]) -> Share:
+    """Carry tasks by a method until none is left; those with a record go from `left`."""
+    method = discovery.load_method(name)
+    rate = method.rate(common.config) if common.purse.limit is not None else None
+    queue = common.waves.queue(name, common.config) if common.waves else None
+    share = Share(common.purse, name, rate, list(left.values()), queue, since=since)
+    with method(common.run, common.config) as dispatcher:
+        dispatcher.others = common.others
+        if dispatcher.detachable:
+            common.leavable.add(name)
+        for portion in _portions(dispatcher, share, common.purse):
+            if portion:
+                dispatcher.submit(portion)
+            if common.stop.is_set() or not left:
+                break
+            if share.is_idle:  # Tasks of other methods decide what is wanted next.
+                common.stop.wait(_TICK_S)
+            for record in dispatcher.completed(_TICK_S):
+                share.heard(record)
+                if left.pop(record.task, None):
+                    common.heard.put(record)
+        common.leavable.discard(name)
+        leaves = bool(left) and common.stop.is_set() and common.leave.is_set()
+        dispatcher.detached = leaves and dispatcher.detachable
+    common.summary.detached += [name] * dispatcher.detached
+    share.paid(dispatcher.paid())  # What its machines have cost until the last of them was ended.
+    return share
+
+
+def _portions(dispatcher: Dispatcher, share: Share, purse: Purse) -> Iterator[Sequence[Task]]:
+    """What may be submitted, time and again; ends when no more can be paid for, or is needed."""
+    portion: Sequence[Task] = share.first()
+    ends_tasks = type(dispatcher).close is not Dispatcher.close
+    while not (share.over or purse.exceeded):
+        # What an earlier driver left is taken over in any case, and ended where nothing needs it.
+        if ends_tasks and share.is_answered and not portion:
+            return
+        yield portion
+        share.paid(dispatcher.paid())
+        portion = share.more()
+
+
+def _spent_up(purse: Purse, left: int, held: int) -> str:
+    return (
+        f"'max_cost' is {purse.limit:g} USD, {purse.total:.2f} are spent, and what is left could "
+        f"cost more: {left} tasks have no result ({held} of them were not started); raise it and "
+        "run resume-compute."
+    )
+
+
+def _report(waves: Waves | None, record: Record, *, final: bool) -> None:
     if waves:
         waves.heard(record, final=final)
 
@@ -190,129 +305,14 @@ def finish(run: Run, config: Config, tasks: Sequence[Task]) -> None:
     methods.settle(run, config, methods.by_method(run, config, run.tasks), others)
 
 
-def _choose(given: Round, ask: Callable[[Sequence[str]], bool] | None) -> None:
-    """At Ctrl-C: let the user say what becomes of what can be left, unless that is said."""
-    methods = sorted(given.leavable)
-    if (
-        ask
-        and methods
-        and not given.leave.is_set()
-        and not given.run.store.is_lost
-        and ask(methods)
-    ):
-        given.leave.set()
+def _keep_answer(run: Run, summary: Summary, tasks: Sequence[Task]) -> None:
+    """Put the claims into the summary, and what was looked at into the manifest."""
+    from benchmark.runs.early_stop.tracking import answers, looked, tracked
 
-
-def _round(given: Round, tasks: Sequence[Task]) -> Iterator[Record]:
-    """Every task once, by its method; the records as they come."""
-    groups = methods.by_method(given.run, given.config, tasks)
-    if given.waves:
-        given.waves.start_round(tasks)
-    threads = [
-        threading.Thread(target=_carry, args=(name, given, group), name=name)
-        for name, group in groups.items()
-    ]
-    for thread in threads:
-        thread.start()
-    living = len(threads)
-    while living:
-        try:
-            # Not for longer: a signal that comes just before the wait is handled after it.
-            record = given.heard.get(timeout=_TICK_S)
-        except queue.Empty:
-            continue
-        if record is None:
-            living -= 1
-        else:
-            yield record
-    for thread in threads:
-        thread.join()
-
-
-def _carry(name: str, given: Round, tasks: Sequence[Task]) -> None:
-    """One method's share, in a thread of its own; what it leaves is accounted."""
-    run, heard = given.run, given.heard
-    left = {task.key: task for task in tasks}
-    why = f"The method {name} ended without a word on this task."
-    since: dict[str, int] = {}
-    try:
-        since = results.attempt_index(run).last
-        share = _dispatch(name, given, left, since)
-        held = {task.key for task in share.held_back}
-        if (share.broke or given.purse.exceeded) and not given.stop.is_set():
-            given.purse.is_short = True
-            why = _spent_up(given.purse, len(left), len(held))
-            given.summary.faults.append(why)
-        left = {key: task for key, task in left.items() if key not in held}
-        if given.waves and given.waves.is_answered:
-            left.clear()  # The dispatcher has ended what the question did not need after all.
-    except Exception as error:
-        why = str(error)
-        if not isinstance(error, MethodError):
-            why = f"The method {name} failed: {error}"
-        given.summary.faults.append(why)
-    try:
-        if not given.stop.is_set():
-            for task in left.values():
-                heard.put(account(run, task, Cause.INFRASTRUCTURE, why, since.get(task.key, 0)))
-        else:
-            ended = results.last_attempts(run, left)
-            for last in ended.values():
-                if last is not None and last.cause is Cause.INTERRUPTED:
-                    heard.put(last)
-    except Exception as error:
-        given.summary.faults.append(f"The tasks of {name} could not be accounted: {error}")
-    finally:
-        if given.waves:
-            given.waves.end_method(tasks)
-        heard.put(None)
-
-
-def _dispatch(name: str, given: Round, left: dict[str, Task], since: Mapping[str, int]) -> Share:
-    """Carry tasks by a method until none is left; those with a record go from `left`."""
-    method = discovery.load_method(name)
-    rate = method.rate(given.config) if given.purse.limit is not None else None
-    queue = given.waves.queue(name, given.config) if given.waves else None
-    share = Share(given.purse, name, rate, list(left.values()), queue, since=since)
-    with method(given.run, given.config) as dispatcher:
-        dispatcher.others = given.others
-        if dispatcher.detachable:
-            given.leavable.add(name)
-        for portion in _portions(dispatcher, share, given.purse):
-            if portion:
-                dispatcher.submit(portion)
-            if given.stop.is_set() or not left:
-                break
-            if share.is_idle:  # Tasks of other methods decide what is wanted next.
-                given.stop.wait(_TICK_S)
-            for record in dispatcher.completed(_TICK_S):
-                share.heard(record)
-                if left.pop(record.task, None):
-                    given.heard.put(record)
-        given.leavable.discard(name)
-        leaves = bool(left) and given.stop.is_set() and given.leave.is_set()
-        dispatcher.detached = leaves and dispatcher.detachable
-    given.summary.detached += [name] * dispatcher.detached
-    share.paid(dispatcher.paid())  # What its machines have cost until the last of them was ended.
-    return share
-
-
-def _portions(dispatcher: Dispatcher, share: Share, purse: Purse) -> Iterator[Sequence[Task]]:
-    """What may be submitted, time and again; ends when no more can be paid for, or is needed."""
-    portion: Sequence[Task] = share.first()
-    ends_tasks = type(dispatcher).close is not Dispatcher.close
-    while not (share.over or purse.exceeded):
-        # What an earlier driver left is taken over in any case, and ended where nothing needs it.
-        if ends_tasks and share.is_answered and not portion:
-            return
-        yield portion
-        share.paid(dispatcher.paid())
-        portion = share.more()
-
-
-def _spent_up(purse: Purse, left: int, held: int) -> str:
-    return (
-        f"'max_cost' is {purse.limit:g} USD, {purse.total:.2f} are spent, and what is left could "
-        f"cost more: {left} tasks have no result ({held} of them were not started); raise it and "
-        "run resume-compute."
-    )
+    tracker = tracked(run)
+    summary.retired = tracker.retired(task.key for task in tasks if task.key not in summary.records)
+    summary.answers = answers(tracker)
+    manifest = run.manifest
+    until = (manifest.until or {}) | {"looked": looked(tracker)}
+    if until != manifest.until:
+        replace(run, manifest=replace(manifest, until=until)).save()

@@ -78,7 +78,7 @@ def trial(store: Store, folder: Path) -> Study:
 
 def test_all_of_a_study_that_ran_goes(store: Store, tmp_path: Path) -> None:
     study = trial(store, tmp_path)
-    control.say(study.run, "pause")
+    control.request(study.run, "pause")
     lists = Lists(study.run)
     name = lists.add(study.ask(1), {})
     assert lists.claim(Place(name, 0), "7")

@@ -298,7 +298,7 @@ def test_a_driver_heeds_pause_and_stop(
     monkeypatch.setattr(control, "EVERY_S", 0.0)
     study = begun(folder_store, tmp_path, X, trials=50)
     config = make_config(memory=300, hard_limit=200)
-    first = tune(study, config, on_record=lambda _: control.say(study.run, "stop"))
+    first = tune(study, config, on_record=lambda _: control.request(study.run, "stop"))
     assert first.stopped
     assert not first.interrupted
     assert 1 <= len(first.records) < 50
@@ -307,8 +307,8 @@ def test_a_driver_heeds_pause_and_stop(
     def heard(record: Any) -> None:
         told.append(record.task)
         if len(told) == 1:
-            control.say(study.run, "pause")
-            threading.Timer(1.0, control.say, (study.run, "stop")).start()
+            control.request(study.run, "pause")
+            threading.Timer(1.0, control.request, (study.run, "stop")).start()
 
     second = tune(study, config, on_record=heard)
     assert second.stopped

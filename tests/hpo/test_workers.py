@@ -66,25 +66,25 @@ def test_a_worker_waits_while_paused_and_ends_when_told_to_stop(
         def pause(record: Any) -> None:
             done.append(record.task)
             if len(done) == 1:
-                control.say(study.run, "pause")
+                control.request(study.run, "pause")
 
-        paused = Ending(lambda: control.say(study.run, "go"))
+        paused = Ending(lambda: control.request(study.run, "go"))
         assert work(study, runner, paused, most=2, on_record=pause) == []
         assert (done, paused.waited) == (["0", "1"], 1)
         never = threading.Event()
-        work(study, runner, never, on_record=lambda _: control.say(study.run, "stop"))
+        work(study, runner, never, on_record=lambda _: control.request(study.run, "stop"))
         assert len(study.optimizer.trials()) == 3
         # The word stands until somebody takes it back.
         work(study, runner, never)
         assert len(study.optimizer.trials()) == 3
-        control.say(study.run, "go")
+        control.request(study.run, "go")
         work(study, runner, never)
         assert (len(study.optimizer.trials()), study.unfinished()) == (9, [])
 
 
 def test_a_worker_that_joins_a_stopped_study_says_so(folder_store: Store, tmp_path: Path) -> None:
     study = Study.begin(folder_store, define(declared(trials=2), tmp_path))
-    control.say(study.run, "stop")
+    control.request(study.run, "stop")
     line = [sys.executable, "-m", "benchmark.hpo.driver.worker", folder_store.url, "s"]
     ended = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stdout) == (0, "")
@@ -96,9 +96,9 @@ def test_who_leads_workers_follows_none_up_that_was_told_to_stop(
 ) -> None:
     values = declared(trials=500, max_parallelism=1, trials_per_task=1)
     study = Study.begin(folder_store, define(values, tmp_path))
-    control.say(study.run, "stop")
+    control.request(study.run, "stop")
     config = make_config(memory=300, hard_limit=200, parallel=1)
-    tuned = tune_by_workers(study, config, lambda _: control.say(study.run, "stop"))
+    tuned = tune_by_workers(study, config, lambda _: control.request(study.run, "stop"))
     assert tuned.stopped
     assert not tuned.interrupted
     again = Study.open(folder_store, "s")

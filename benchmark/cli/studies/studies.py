@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from benchmark.records.results import Record
     from benchmark.records.tasks import Run
 
-WORDS: dict[str, control.Word] = {"pause": "pause", "stop": "stop", "resume": "go"}
+REQUESTS: dict[str, control.Request] = {"pause": "pause", "stop": "stop", "resume": "go"}
 _MEANING = {
     "pause": "no new trials start until `studies resume`",
     "stop": "driver and workers end after the running trials; `tune --resume NAME` continues",
@@ -53,8 +53,8 @@ def studies(options: argparse.Namespace) -> int:
     if options.action == "delete":
         return _delete(options, store)
     run, definition = study_list.opened(store, options.name)
-    if options.action in WORDS:
-        control.say(run, WORDS[options.action])
+    if options.action in REQUESTS:
+        control.request(run, REQUESTS[options.action])
         line = f"{options.name}: {options.action}: {_MEANING[options.action]}."
         report(options, {"study": options.name, "said": options.action}, [line])
         return 0
@@ -269,7 +269,7 @@ def facts(run: Run, definition: StudyDefinition) -> dict[str, Any]:
         "told": len(records) - imported,
         "imported": imported,
         **{state: states.count(state) for state in ("success", "failure", "prune")},
-        "word": control.said(run.store, run.name),
+        "word": control.requested(run.store, run.name),
         "hypervolume": hypervolume(records, definition),
         "best": [export.configuration(r) for r in export.best_of(records, definition)],
     }

@@ -1,12 +1,12 @@
 """A request to the driver of a study, left in the store: pause, go on, stop.
 
-    say(run, "pause")              # from a terminal
-    word = Listener(run)           # in the driver
-    word.heard()                   # "pause"
+    request(run, "pause")          # from a terminal
+    requests = Requests(run)       # in the driver
+    requests.latest()              # "pause"
 
 A paused driver asks for no more trials and stays; a stopped one ends when its trials have. Both let
-the trials that run come to their end. A new driver takes an old word back first; a
-worker that joins heeds it, for it may be meant for those it joins.
+running trials finish. A new driver withdraws an old request first; a worker that joins others obeys
+it, because it may be meant for them.
 """
 
 from __future__ import annotations
@@ -19,41 +19,42 @@ if TYPE_CHECKING:
     from benchmark.records.tasks import Run
     from benchmark.store import Store
 
-Word = Literal["go", "pause", "stop"]
+Request = Literal["go", "pause", "stop"]
 EVERY_S = 1.0
 
 
-def say(run: Run, word: Word) -> None:
-    """Leave a word; "go" takes back what was said before."""
+def request(run: Run, wanted: Request) -> None:
+    """Leave a request; "go" withdraws an earlier one."""
     path = _path(run.name)
-    if word == "go":
+    if wanted == "go":
         run.store.delete([path])
     else:
-        run.store.put(path, json.dumps({"word": word}).encode())
+        run.store.put(path, json.dumps({"word": wanted}).encode())
 
 
-def said(store: Store, run_name: str) -> Word:
-    """The word that stands; one that cannot be read counts as none."""
+def requested(store: Store, run_name: str) -> Request:
+    """The request in force; one that cannot be read counts as none."""
     try:
-        word = json.loads(store.get(_path(run_name)) or b"{}").get("word")
+        wanted = json.loads(store.get(_path(run_name)) or b"{}").get("word")
     except (ValueError, AttributeError):
         return "go"
-    return word if word in get_args(Word) else "go"
+    return wanted if wanted in get_args(Request) else "go"
 
 
-class Listener:
-    """What was said, looked up in the store once in a while at most."""
+class Requests:
+    """The requests to a study, read from the store every `EVERY_S` seconds at most."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
-        self._word: Word = "go"
+        self._latest: Request = "go"
         self._looked = float("-inf")
 
-    def heard(self) -> Word:
+    def latest(self) -> Request:
+        """The request in force."""
         if time.monotonic() - self._looked >= EVERY_S:
-            self._word = said(self._run.store, self._run.name)
+            self._latest = requested(self._run.store, self._run.name)
             self._looked = time.monotonic()
-        return self._word
+        return self._latest
 
 
 def _path(run_name: str) -> str:

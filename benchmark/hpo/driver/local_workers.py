@@ -29,48 +29,48 @@ CLOSE_S = 6.0
 def tune_by_workers(
     study: Study, config: Config, on_record: Callable[[Record], None] | None = None
 ) -> Tuned:
-    """Run the study by workers, each `trials_per_task` trials long; an ended one is followed up.
+    """Run the study by workers, each `trials_per_task` trials long; an ended one is replaced.
 
-    None is while the study is paused, and no more when it is asked to stop; what was said before is
-    taken back, as by every driver.
+    No worker is started while the study is paused, or after a request to stop. Earlier requests are
+    withdrawn, as by every driver.
     """
     tuned = Tuned()
-    control.say(study.run, "go")
-    listener = control.Listener(study.run)
+    control.request(study.run, "go")
+    requests = control.Requests(study.run)
     stop = threading.Event()
-    heard: queue.SimpleQueue[_Worker | Record] = queue.SimpleQueue()
+    arrivals: queue.SimpleQueue[_Worker | Record] = queue.SimpleQueue()
     workers: dict[int, _Worker] = {}
     cores = slots(config)
     over = False
     objective = study.definition.objective
     within_s = CLOSE_S + (objective.hook_s if objective.restore else 0.0)
-    first = study.drive_stop
+    drive_stop = study.drive_stop
     with stoppable(stop):
         try:
             while not stop.is_set():
-                word = listener.heard()
+                wanted = requests.latest()
                 free = [place for place in range(len(cores)) if place not in workers]
-                for place in () if over or word != "go" else free:
-                    workers[place] = _Worker(study, config, cores[place], place, heard)
-                if not workers and (over or word != "pause"):
-                    # A worker may have heard it first.
-                    tuned.stopped = control.said(study.run.store, study.run.name) == "stop"
+                for place in () if over or wanted != "go" else free:
+                    workers[place] = _Worker(study, config, cores[place], place, arrivals)
+                if not workers and (over or wanted != "pause"):
+                    # A worker may have read the request first.
+                    tuned.stopped = control.requested(study.run.store, study.run.name) == "stop"
                     break
                 with contextlib.suppress(queue.Empty):
-                    said = heard.get(timeout=_TICK_S)
-                    if isinstance(said, Record):
-                        _note(said, tuned, on_record)
-                        first.add(said)
-                        if first.why_stop and not over:
+                    arrived = arrivals.get(timeout=_TICK_S)
+                    if isinstance(arrived, Record):
+                        _note(arrived, tuned, on_record)
+                        drive_stop.add(arrived)
+                        if drive_stop.why_stop and not over:
                             over = True
-                            control.say(study.run, "stop")
+                            control.request(study.run, "stop")
                         continue
-                    del workers[said.place]
-                    fault = said.fault()
+                    del workers[arrived.place]
+                    fault = arrived.fault()
                     if fault:
                         tuned.faults.append(fault)
                     # One that ran nothing has found nothing to run.
-                    over = over or bool(fault) or not said.ran or bool(tuned.without_result)
+                    over = over or bool(fault) or not arrived.ran or bool(tuned.without_result)
         finally:
             for worker in workers.values():
                 worker.hang_up()
@@ -78,9 +78,9 @@ def tune_by_workers(
                 worker.end(within_s)
             put_back(study, tuned)
     tuned.interrupted = stop.is_set()
-    if first.why_stop:
+    if drive_stop.why_stop:
         tuned.stopped = False
-    tuned.why_stopped = first.why_stop or Study(study.run, study.definition).why_stop
+    tuned.why_stopped = drive_stop.why_stop or Study(study.run, study.definition).why_stop
     return tuned
 
 
@@ -94,7 +94,7 @@ def _note(record: Record, tuned: Tuned, on_record: Callable[[Record], None] | No
 
 
 class _Worker(RunnerProcess):
-    """One process of benchmark.hpo.driver.worker; its records are heard as they come."""
+    """One process of benchmark.hpo.driver.worker; its records arrive as they come."""
 
     def __init__(
         self,
@@ -102,12 +102,12 @@ class _Worker(RunnerProcess):
         config: Config,
         cores: list[int],
         place: int,
-        heard: queue.SimpleQueue[_Worker | Record],
+        arrivals: queue.SimpleQueue[_Worker | Record],
     ) -> None:
         self.place = place
         self.ran = 0
         self._has_left = False
-        self._heard = heard
+        self._arrivals = arrivals
         command = [sys.executable, "-m", "benchmark.hpo.driver.worker"]
         command += [study.run.store.url, study.definition.name, "--lifeline"]
         command += ["--cores", ",".join(map(str, cores))]
@@ -131,5 +131,5 @@ class _Worker(RunnerProcess):
             if record is not None:
                 self.ran += 1
                 self._has_left |= not record.is_result
-                self._heard.put(record)
-        self._heard.put(self)
+                self._arrivals.put(record)
+        self._arrivals.put(self)

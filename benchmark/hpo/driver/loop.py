@@ -63,7 +63,7 @@ def tune(
         BenchmarkError: machines that a lost driver started may still run.
     """
     tuned = Tuned()
-    control.say(study.run, "go")
+    control.request(study.run, "go")
     prepare(study)
     stop = threading.Event()
     try:
@@ -100,25 +100,25 @@ def _drive(  # noqa: PLR0917
     on_record: Callable[[Record], None] | None,
 ) -> bool:
     """Ask, dispatch and tell until there is no more to do; whether trials still run."""
-    listener = control.Listener(study.run)
+    requests = control.Requests(study.run)
     waiting = collections.deque(study.unfinished())
     attempts = Attempts(study.run, config.max_attempts)
     running: dict[str, Task] = {}
     while not stop.is_set():
-        word = listener.heard()
+        wanted = requests.latest()
         tuned.why_stopped = study.why_stop
-        asking = not tuned.without_result and word == "go"
+        asking = not tuned.without_result and wanted == "go"
         while len(running) < study.definition.at_once and asking:
             task = _next(study, waiting, tuned)
             if task is None:
                 break
             running[task.key] = task
             dispatcher.submit([attempts.begin(task)])
-        if not running and word == "pause":
+        if not running and wanted == "pause":
             stop.wait(_TICK_S)
             continue
         if not running:
-            tuned.stopped = word == "stop"
+            tuned.stopped = wanted == "stop"
             break
         for record in dispatcher.completed(_TICK_S):
             ended = running.pop(record.task, None)

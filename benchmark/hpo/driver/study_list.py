@@ -32,11 +32,11 @@ def listed(store: Store) -> list[dict[str, Any]]:
 
 
 def _facts(store: Store, name: str) -> dict[str, Any]:
-    word = control.said(store, run_name(name))
+    wanted = control.requested(store, run_name(name))
     try:
         run, definition = opened(store, name)
     except BenchmarkError as error:
-        return {"study": name, "word": word, "fault": str(error)}
+        return {"study": name, "word": wanted, "fault": str(error)}
     records = export.trial_records(run)
     asked = sum(not record.labels.get("imported") for record in records)
     best = export.best_of(records, definition)
@@ -49,7 +49,7 @@ def _facts(store: Store, name: str) -> dict[str, Any]:
         "success": sum(record.status == "success" for record in records),
         "infeasible": infeasible,
         "state": state_of(run, definition, asked),
-        "word": word,
+        "word": wanted,
         "directions": definition.directions,
         "best": export.configuration(best[0])["values"] if best else None,
         "objective": objective_of(definition),
@@ -62,7 +62,7 @@ def state_of(run: Run, definition: StudyDefinition, asked: int) -> str:
     """Whether someone is at a study, and whether it has trials left."""
     store = run.store
     if store.is_locked(f"driver-{run.name}") or living(store, run.name):
-        return "paused" if control.said(store, run.name) == "pause" else "running"
+        return "paused" if control.requested(store, run.name) == "pause" else "running"
     if asked >= definition.trials:
         return "finished"
     return "served" if definition.objective.is_external else "not running"

@@ -3,8 +3,8 @@
 Workers share the study's store and no one leads them. Each takes a trial that a dead worker left,
 or asks for a new one, runs it and tells it. A trial is known by its worker's name, and whether that
 one lives by a lock that goes with the process; in all there are never more trials than the study's.
-A word left for the study (control.py) holds for every worker, and none takes it back: a paused one
-waits, a stopped one ends when its trial has, and so does one that begins later.
+A request to the study (control.py) holds for every worker, and none withdraws it: a paused one
+waits, a stopped one ends when its trial has, and so does one that starts later.
 """
 
 from __future__ import annotations
@@ -85,15 +85,15 @@ def work(
 
     While the study is paused it waits; when it is asked to stop it ends.
     """
-    listener = control.Listener(study.run)
+    requests = control.Requests(study.run)
     left: list[Record] = []
     attempts = Attempts(study.run, max_attempts)
     done = 0
     while not stop.is_set() and not left and (most is None or done < most):
-        word = listener.heard()
-        if word == "stop":
+        wanted = requests.latest()
+        if wanted == "stop":
             break
-        if word == "pause":
+        if wanted == "pause":
             stop.wait(_TICK_S)
             continue
         task = _leased(study)
@@ -148,7 +148,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 most = options.trials_per_task or study.definition.trials_per_task
                 attempts = options.max_attempts
                 left = work(study, runner, stop, most=most, max_attempts=attempts, on_record=_say)
-            if control.said(study.run.store, study.run.name) == "stop":
+            if control.requested(study.run.store, study.run.name) == "stop":
                 name = options.study
                 again = f"studies resume {name} lets workers go on"
                 sys.stderr.write(f"The study '{name}' was asked to stop; {again}.\n")
