@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from optuna.trial import FrozenTrial
 
-    from benchmark.hpo.service.core.assignment import AssignedTrial
     from benchmark.hpo.service.core.experiment import Experiment
     from benchmark.records.results import Record
 
@@ -54,16 +53,6 @@ def summary(experiment: Experiment) -> dict[str, Any]:
         "created": terms.created,
         "best": trial_view(experiment, found[0]) if found else None,
         "facts": limits.facts,
-    }
-
-
-def given_view(given: AssignedTrial) -> dict[str, Any]:
-    return {
-        "number": given.number,
-        "params": given.params,
-        "lease": given.token,
-        "lease_s": given.lease_s,
-        "again": given.again,
     }
 
 

@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from benchmark.hpo.service.v1.models import Direction, Value
+from benchmark.hpo.samplers.proposal import Direction
+from benchmark.hpo.service.v1.models import Value
 
 AskState = Literal["running", "paused", "stopped", "finished"]
 Status = Literal["success", "failure", "prune", "infeasible", "running", "waiting"]

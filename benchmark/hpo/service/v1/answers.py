@@ -153,7 +153,16 @@ def ask_all(experiment: Experiment, asks: list[Asking]) -> list[answer_models.As
 
 
 def _asked(given: list[AssignedTrial]) -> answer_models.Asked:
-    trials = [answer_models.GivenTrial(**views.given_view(one)) for one in given]
+    trials = [
+        answer_models.GivenTrial(
+            number=one.number,
+            params=one.params,
+            lease=one.token,
+            lease_s=one.lease_s,
+            again=one.again,
+        )
+        for one in given
+    ]
     return answer_models.Asked(trials=trials, state="running")
 
 

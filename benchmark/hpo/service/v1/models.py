@@ -19,9 +19,9 @@ from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import PydanticCustomError
 
 from benchmark.files.value_faults import OWN
+from benchmark.hpo.samplers.proposal import Direction
 from benchmark.hpo.service.core.terms import LEASE_S, LONGEST_LEASE_S
 
-Direction = Literal["minimize", "maximize"]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 
 
