@@ -192,17 +192,10 @@ def delete_runs(path: str | Path, *, config: str | None = None, **keys: Any) -> 
 
 
 def get_logs(folder: str | Path = "log", *, config: str | None = None, **keys: Any) -> Path:
-    """Copy the logs of the run into a folder."""
+    """Copy the logs of the run to folder/RUN/; returns the folder."""
     plan = _existing(_loaded(config, keys))
     target = Path(folder)
-    paths = [path for path, _ in select.logs(plan.run, plan.tasks)]
-    for path, data in plan.run.store.get_many(paths):
-        file = target / path.removeprefix(f"{plan.run.name}/logs/")
-        try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(data or b"")
-        except OSError as error:
-            raise BenchmarkError(f"{file} cannot be written: {error.strerror}.") from error
+    select.copy_logs(plan.run, [path for path, _ in select.logs(plan.run, plan.tasks)], target)
     return target
 
 

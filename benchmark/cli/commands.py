@@ -32,7 +32,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
             "runs.files:export_failures",
             "write the tasks without a result to a file",
         ),
-        "get-logs": ("runs.files:get_logs", "download the logs to ./log/"),
+        "get-logs": ("runs.files:get_logs", "download the logs to ./log/RUN/"),
     },
     "Tune a system": {
         "tune": ("studies.tune:tune", "run a study: find a better configuration of any system"),

@@ -159,7 +159,7 @@ def _special(name: str, command: argparse.ArgumentParser) -> None:
         each(command, "--dataset", "NAME", "only this data set (may be repeated)")
         value(command, "--info", "FOLDER", "for study_TYPE_info.csv (default: here)", default=".")
     if name == "get-logs":
-        value(command, "--output", "FOLDER", "default: log", default="log")
+        value(command, "--output", "FOLDER", "for RUN/ with its logs (default: log)", default="log")
     if name == "fetch-results":
         value(command, "--output", "FILE", "default: compiled_results.csv")
         command.add_argument(

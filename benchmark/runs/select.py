@@ -12,7 +12,8 @@ from benchmark.records.layout import task_key
 from benchmark.records.results import Cause
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterable, Sequence
+    from pathlib import Path
 
     from benchmark.records.tasks import Run, Task
     from benchmark.runs.taskfiles import Row
@@ -133,6 +134,28 @@ def delete(run: Run, tasks: Sequence[Task]) -> int:
 def machine_logs(run: Run) -> list[str]:
     """The logs of the machines that were started for the run, of those that never came to work."""
     return run.store.list(f"{run.name}/logs/machines")
+
+
+def copy_logs(run: Run, paths: Iterable[str], folder: Path) -> int:
+    """Copy logs to folder/RUN/, so that those of several runs do not mix; returns how many.
+
+    Raises:
+        BenchmarkError: the folder cannot be written.
+    """
+    number = 0
+    for path, data in run.store.get_many(paths):
+        if data is None:
+            continue
+        file = folder / run.name / path.removeprefix(f"{run.name}/logs/")
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(data)
+        except OSError as error:
+            raise BenchmarkError(
+                f"{file} cannot be written: {error.strerror}; name another folder."
+            ) from error
+        number += 1
+    return number
 
 
 def logs(run: Run, tasks: Sequence[Task]) -> list[tuple[str, Task]]:

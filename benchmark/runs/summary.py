@@ -89,7 +89,16 @@ class Summary(Shown):
 
     @property
     def all_have_results(self) -> bool:
-        return not self.interrupted and all(record.is_result for record in self.records.values())
+        return not self.interrupted and self._all_ended_well
+
+    @property
+    def is_left_running(self) -> bool:
+        """Whether it was left running elsewhere, as asked, and no task here lost its result."""
+        return bool(self.detached) and self._all_ended_well
+
+    @property
+    def _all_ended_well(self) -> bool:
+        return all(record.is_result for record in self.records.values())
 
 
 def _success_first(cause: str) -> tuple[bool, str]:

@@ -152,7 +152,7 @@ def test_a_run_in_containers_with_a_lost_host_kills_and_an_image_that_is_absent(
     for_memory = [child for child in children if "OutOfMemoryError" in (child.reason or "")]
     assert len(for_memory) == 2
     assert main("get-logs", *narrowed).returncode == 0
-    logs = tmp_path / "work" / "log"
+    logs = tmp_path / "work" / "log" / "default"
     assert len(list(logs.glob("pass/constant/*/*.log"))) == 4
     assert len(list(logs.glob("fail/greedy/cpu-regression-7?/1.log"))) == 2
     (outside,) = logs.glob("fail/greedy/penguins-classification-76/1.log")

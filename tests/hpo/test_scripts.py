@@ -25,6 +25,29 @@ def test_a_study_that_fails_is_told(
     assert "no server" in (tmp_path / "results" / "total-output.txt").read_text()
 
 
+def test_limits_of_the_file_hold_unless_an_option_replaces_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    x = {"name": "x", "value_type": "integer", "lower_bound": 0, "upper_bound": 3}
+    space = {"application_name": "petclinic", "tunables": [x], "limits": {"memory": 700}}
+    file = tmp_path / "search_space.json"
+    file.write_text(json.dumps(space))
+
+    def limits(*options: str) -> tuple[float, int]:
+        found = em_hpo_scripts.definition_of(
+            em_hpo_scripts._parser().parse_args([str(file), *options])
+        )
+        return found.time_s, found.memory_mb
+
+    assert limits() == (3600, 700)
+    assert limits("--time", "60") == (60, 700)
+    assert capsys.readouterr().err == ""
+    assert limits("--memory", "900") == (3600, 900)
+    assert f"--memory 900 replaces 700 of 'limits' in {file}." in capsys.readouterr().err
+    file.write_text(json.dumps(space | {"limits": None}))
+    assert limits() == (3600, 1500)
+
+
 @pytest.mark.parametrize("trials", [3.7, True, "1_0", "three"])
 def test_a_number_of_trials_is_whole(
     tmp_path: Path,

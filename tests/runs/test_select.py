@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -99,3 +100,20 @@ def test_a_row_that_names_none_or_several_is_one_sentence(run: Run, row: Row, sa
     with pytest.raises(BenchmarkError, match=said) as caught:
         select.of_rows(run, [row], "The file")
     assert "\n" not in str(caught.value)
+
+
+def test_logs_of_two_runs_are_kept_apart(
+    folder_store: Store, make_plan: MakePlan, tmp_path: Path
+) -> None:
+    run = make_plan(folder_store).run
+    target = tmp_path / "log"
+    for name in ("first", "second"):
+        one = replace(run, name=name)
+        path = f"{name}/logs/pass/constant/penguins/75/1.log"
+        folder_store.put(path, name.encode())
+        assert select.copy_logs(one, [path, f"{name}/logs/gone.log"], target) == 1
+    copied = {path.parts[-6]: path.read_text() for path in target.rglob("*.log")}
+    assert copied == {"first": "first", "second": "second"}
+    (target / "third").write_text("a file")
+    with pytest.raises(BenchmarkError, match="name another folder"):
+        select.copy_logs(replace(run, name="third"), [path], target)

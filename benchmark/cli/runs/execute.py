@@ -194,7 +194,8 @@ def _ended(summary: Summary) -> int:
             )
     for fault in dict.fromkeys(summary.faults):
         notice(f"warning: {fault}")
-    return 0 if summary.all_have_results and not summary.faults else 1
+    whole = summary.all_have_results or summary.is_left_running
+    return 0 if whole and not summary.faults else 1
 
 
 def _stopping() -> None:

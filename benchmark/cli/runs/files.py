@@ -11,7 +11,6 @@ from benchmark.cli.progress import counted
 from benchmark.cli.runs.execute import carry_out
 from benchmark.cli.session import chosen, configuration, is_narrowed, narrowing, stored
 from benchmark.compute.driving import driving
-from benchmark.errors import BenchmarkError
 from benchmark.runs import select, taskfiles
 from benchmark.runs.plan import existing
 
@@ -62,21 +61,9 @@ def get_logs(options: argparse.Namespace) -> int:
     paths = [path for path, _ in select.logs(run, plan.tasks)]
     if not is_narrowed(options) and not options.cause:
         paths += select.machine_logs(run)
-    number = 0
-    for path, data in run.store.get_many(paths):
-        if data is None:
-            continue
-        file = target / path.removeprefix(f"{run.name}/logs/")
-        try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(data)
-        except OSError as error:
-            raise BenchmarkError(
-                f"{file} cannot be written: {error.strerror}; name another folder with --output."
-            ) from error
-        number += 1
+    number = select.copy_logs(run, paths, target)
     facts = {"folder": str(target), "run": run.name, "logs": number}
-    report(options, facts, [f"{target}: {counted(number, 'log')}"])
+    report(options, facts, [f"{target / run.name}: {counted(number, 'log')}"])
     return 0
 
 

@@ -176,8 +176,10 @@ def _drive(options: argparse.Namespace, study: Study, base: Config, plan: Plan |
     for said in noticed(export.trial_records(study.run), definition):
         notice(said)
     _ends(tuned, definition, method)
-    lost = bool(tuned.interrupted or tuned.without_result or tuned.faults)
-    if not lost and not tuned.stopped and not tuned.detached:
+    interrupted = tuned.interrupted and not tuned.detached
+    lost = bool(interrupted or tuned.without_result or tuned.faults)
+    ended = not (tuned.stopped or tuned.detached)
+    if not lost and ended:
         lost = not _measure_again(study, config, method)
     found, text = facts(study.run, definition), lines(study.run, definition)
     if found["told"] and not found["success"]:
@@ -185,7 +187,7 @@ def _drive(options: argparse.Namespace, study: Study, base: Config, plan: Plan |
             f"No trial has succeeded; `studies export {definition.name}` writes what they printed."
         )
         lost = True
-    if plan is not None and not lost and not tuned.stopped:
+    if plan is not None and not lost and ended:
         verdict = _confirm(study, config, method, plan, options.measure_noise)
         lost = verdict is None
         found |= {"verdict": verdict.facts()} if verdict else {}

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 SCRIPT = "applyconfig.sh"
 SLO = "(125 * column_1) / (150 * column_2) / ((25 * column_3) / 100)"
 _ROW = 4
+_LIMITS = {"time": 3600.0, "memory": 1500}
 # Options of the scripts that the benchmark's own script reads as variables.
 _VARIABLES = {
     "benchmark": ("BENCHMARK_NAME", "techempower"),
@@ -101,8 +102,22 @@ def definition_of(options: argparse.Namespace) -> StudyDefinition:
         text = option or _exported(variable)
         if text:
             values[key] = _whole(text, variable)
-    values["limits"] = {"time": options.time, "memory": options.memory}
+    values["limits"] = _limits(values.get("limits"), options, file)
     return define(values, file.absolute().parent, str(file), faults=faults, names=names)
+
+
+def _limits(declared: Any, options: argparse.Namespace, file: Path) -> Any:
+    """The limits of the file, with those of the options in their place."""
+    asked = {key: value for key in _LIMITS if (value := getattr(options, key)) is not None}
+    if declared is not None and not isinstance(declared, dict):
+        return declared  # a fault of the study
+    for key, value in asked.items():
+        had = (declared or {}).get(key)
+        if had not in (None, value):
+            sys.stderr.write(
+                for_terminal(f"--{key} {value:g} replaces {had!r} of 'limits' in {file}.\n")
+            )
+    return {**_LIMITS, **(declared or {}), **asked}
 
 
 def expression(text: Any) -> Any:
@@ -142,9 +157,9 @@ def _run(options: argparse.Namespace) -> int:
     if tuned.why_stopped:
         sys.stderr.write(f"Stopped: {tuned.why_stopped}\n")
     if tuned.stopped:
-        sys.stderr.write("Stopped by `studies stop`: the same command goes on.\n")
+        sys.stderr.write("Stopped by `studies stop`: the same command resumes the study.\n")
     if tuned.interrupted:
-        sys.stderr.write("Interrupted: the same command goes on where this stopped.\n")
+        sys.stderr.write("Interrupted: the same command resumes where this stopped.\n")
     for record in tuned.without_result:
         sys.stderr.write(for_terminal(f"Trial {record.task} has no result: {record.message}\n"))
     for fault in tuned.faults:
@@ -199,8 +214,9 @@ def _parser() -> argparse.ArgumentParser:
     for key, (name, default) in _VARIABLES.items():
         flag = f"-{key}" if len(key) == 1 else f"--{key}"
         parser.add_argument(flag, dest=key, metavar=name, help=f"default {default or 'unset'}")
-    parser.add_argument("--time", type=float, default=3600.0, help="seconds a trial may take")
-    parser.add_argument("--memory", type=int, default=1500, help="MB that a trial may take")
+    for key, kind, unit in (("time", float, "seconds"), ("memory", int, "MB")):
+        text = f"{unit} that a trial may take; default: as the file's limits, else {_LIMITS[key]}"
+        parser.add_argument(f"--{key}", type=kind, help=text)
     parser.add_argument("--log-level", default="INFO", choices=LEVELS, type=str.upper)
     parser.add_argument("--optuna-log-level", default="WARNING", choices=LEVELS, type=str.upper)
     return parser
