@@ -48,6 +48,10 @@ _TABLES = (
 )
 # An advisory lock that nothing else uses: of two processes that start, one creates the tables.
 _CREATING = 7_207_002
+# A lock per journal that programs share to append, and a server takes alone to plan undisturbed.
+_APPENDING = 7_207_003
+_SHARE = f"SELECT pg_advisory_xact_lock_shared({_APPENDING}, CAST(:id % 2147483648 AS integer))"
+_KEEP_OUT = f"SELECT pg_advisory_xact_lock({_APPENDING}, CAST(:id % 2147483648 AS integer))"
 # The key lock waits for a compaction, which must not remove the row that this one collides with.
 _APPEND = (
     "INSERT INTO study_journal_rows (journal, first, size, logs) "
@@ -109,6 +113,7 @@ class JournalTable:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self._single = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._whole = engine.execution_options(isolation_level="READ COMMITTED")
         lock = "FOR KEY SHARE" if engine.dialect.name == "postgresql" else ""
         self._insert = _APPEND.format(lock=lock)
         self._append = text(self._insert)
@@ -177,6 +182,14 @@ class JournalTable:
         with self._single.connect() as connection:
             return bool(connection.execute(self._append, row).rowcount)
 
+    def append_giving_way(self, row: dict[str, Any]) -> bool:
+        """`append` once no server keeps other programs out."""
+        if self.engine.dialect.name != "postgresql":
+            return self.append(row)
+        with self._whole.begin() as connection:
+            connection.execute(text(_SHARE), row)
+            return bool(connection.execute(self._append, row).rowcount)
+
     def append_with(self, row: dict[str, Any], beside: str) -> bool:
         whole = text(_APPEND_WITH.format(own=self._insert, beside=beside))
         with self._single.connect() as connection:
@@ -198,6 +211,8 @@ class DatabaseJournal(BaseJournalBackend):
         self._table = table
         self._name = name
         self._id = journal_id
+        self.gives_way = True
+        """Appends wait for a server that keeps other programs out; a server's own do not."""
 
     def append_at(self, first: int, logs: Logs) -> bool:
         """Append in one statement if `first` is the end; durable when this returns.
@@ -206,7 +221,8 @@ class DatabaseJournal(BaseJournalBackend):
             StoreError: the database cannot be written. Whether the logs are there is then unknown.
         """
         try:
-            return self._table.append(_row(self._id, first, logs))
+            row = _row(self._id, first, logs)
+            return self._table.append_giving_way(row) if self.gives_way else self._table.append(row)
         except SQLAlchemyError as error:
             raise self._fault(error) from error
 
@@ -219,6 +235,10 @@ class DatabaseJournal(BaseJournalBackend):
             return self._table.append_with(_row(self._id, first, logs) | named, beside)
         except SQLAlchemyError as error:
             raise self._fault(error) from error
+
+    def keep_out(self, connection: Connection) -> None:
+        """Let appends of programs that give way wait until the end of the transaction."""
+        connection.execute(text(_KEEP_OUT), {"id": self._id})
 
     def read_in(
         self, connection: Connection, first: int, more: str, named: dict[str, Any]

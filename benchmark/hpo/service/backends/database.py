@@ -156,6 +156,7 @@ class DatabaseBackend(Backend):
     def _stored(self, study: str) -> BaseStorage:
         journal = self._journals.find(study)
         if journal is not None:
+            journal.gives_way = False
             return StudyJournal(journal)
         if self._rdb is None:
             raise missing(study)

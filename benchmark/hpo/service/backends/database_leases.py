@@ -88,6 +88,7 @@ class DatabaseLeases:
         self._study = study
         self._storage = storage
         self._journal: DatabaseJournal | None = None
+        self._connection: Connection | None = None
         self._turn = threading.Lock()
         self._lock: int | None = None
         self._owner: int | None = None
@@ -120,16 +121,20 @@ class DatabaseLeases:
                 self._read_held(connection)
             else:
                 self._refresh(self._storage, connection)
-            self._owner = threading.get_ident()
+            self._owner, self._connection = threading.get_ident(), connection
             try:
                 yield self._storage is not None
             finally:
-                self._owner = None
+                self._owner = self._connection = None
             if self._granted:
                 named, sent = self._named(self._granted), monotonic()
                 connection.execute(text(_GRANT), named)
                 self._lasts |= _bounds(sent, {n: s for n, (_, s) in self._granted.items()})
             connection.exec_driver_sql("COMMIT")
+
+    def keep_out(self) -> None:
+        if self._journal is not None and self._connection is not None:
+            self._journal.keep_out(self._connection)
 
     @contextlib.contextmanager
     def unlocked(self) -> Iterator[bool]:

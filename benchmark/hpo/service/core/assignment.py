@@ -69,6 +69,10 @@ def stored(optimizer: Optimizer, number: int) -> FrozenTrial:
     return storage.get_trial(trial_id)
 
 
+# So often another program may write first before it has to wait.
+_TRIES = 4
+
+
 class _GoneError(Exception):
     """Another server has given the trial out meanwhile."""
 
@@ -106,9 +110,13 @@ class Assignment:
                         return self._assigned(asks, iter(()), only_new=True)
         with leases.exclusive() as is_read, self._tally.still(is_read=is_read):
             free = self._free()  # once: another server has what it has not, if the lock was lost
+            tries = 0
             while True:
                 with contextlib.suppress(OvertakenError):
                     return self._assigned(asks, free)
+                tries += 1
+                if tries == _TRIES:
+                    leases.keep_out()
                 self._tally.look(is_read=True)  # the refused append has read it
 
     def _makes_only_new(self, asks: list[Wanted]) -> bool:

@@ -31,6 +31,9 @@ class Leases(Protocol):
     def exclusive(self) -> contextlib.AbstractContextManager[bool]:
         """One ask at a time, over all processes; whether the storage was read again in it."""
 
+    def keep_out(self) -> None:
+        """Let programs that are no servers wait with their writes until `exclusive` ends."""
+
     def unlocked(self) -> contextlib.AbstractContextManager[bool]:
         """One ask at a time in this process; False where other processes write too.
 
@@ -67,6 +70,9 @@ class MemoryLeases:
     def exclusive(self) -> Iterator[bool]:
         with self._turn:
             yield False
+
+    def keep_out(self) -> None:
+        """There are none."""
 
     @contextlib.contextmanager
     def unlocked(self) -> Iterator[bool]:

@@ -19,6 +19,8 @@ from benchmark.hpo.service.core.endings import GIVEN, Ending, kept_in
 from benchmark.hpo.service.core.errors import ConflictError, NotFoundError, PausedError
 from benchmark.hpo.service.core.service import Service
 from benchmark.hpo.storages.journal_database import engine_of
+from benchmark.hpo.storages.storage import open_storage
+from prove.rows import until
 
 pytestmark = pytest.mark.integration
 TUNABLES: list[dict[str, Any]] = [
@@ -322,3 +324,39 @@ def test_a_server_that_stands_still_does_not_keep_the_others_waiting(
         assert [given.number for given in here.ask()] == [1]
     for service in (one, other):
         service.close()
+
+
+def test_a_tune_that_writes_all_the_time_does_not_keep_an_ask_waiting(
+    postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = Service(DatabaseBackend(postgres, None))
+    running(service)
+    engine = engine_of(postgres, isolation_level="AUTOCOMMIT")
+    writers: list[threading.Thread] = []
+    with service.use("e") as experiment, engine.connect() as connection:
+        tune = open_storage(postgres, experiment.definition.name)
+        study_id = tune.get_study_id_from_name(experiment.definition.name)
+        waits = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+        take_all = experiment.optimizer.take_all
+
+        def overtaken(*arguments: Any) -> Any:
+            """`tune` writes between the plan and the append, unless it has to wait."""
+            assert len(writers) < 50, "planned again without an end"
+            attr = (study_id, f"written {len(writers)}", True)
+            writers.append(threading.Thread(target=tune.set_study_user_attr, args=attr))
+            writers[-1].start()
+            until(
+                lambda: not writers[-1].is_alive() or connection.execute(waits).scalar(), "tune", 60
+            )
+            return take_all(*arguments)
+
+        monkeypatch.setattr(experiment.optimizer, "take_all", overtaken)
+        assert [given.number for given in experiment.ask()] == [0]
+        for writer in writers:
+            writer.join(60)
+        attrs = tune.get_study_user_attrs(study_id)
+        assert sum(name.startswith("written") for name in attrs) == len(writers)
+        experiment.tell(0, Ending("success", (1.0,)))
+        assert [trial.state.name for trial in tune.get_all_trials(study_id)] == ["COMPLETE"]
+    engine.dispose()
+    service.close()
