@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
+import math
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -165,8 +166,7 @@ def check_options(name: str, options: Mapping[str, Any]) -> None:
     kind, fixed = _OPTUNAS.get(name, ("", {}))
     known: dict[str, set[str]] = {}
     if kind and name != GRID:
-        found = inspect.signature(getattr(samplers, kind)).parameters.values()
-        known = {one.name: set(str(one.annotation).split(" | ")) for one in found}
+        known = _kinds_of(getattr(samplers, kind))
     hidden = {*_HIDDEN, *(fixed.keys() - _TPE.keys())}
     known = {key: kinds for key, kinds in known.items() if kinds <= _KINDS.keys()}
     known = {key: kinds for key, kinds in known.items() if key not in hidden}
@@ -174,12 +174,26 @@ def check_options(name: str, options: Mapping[str, Any]) -> None:
         if key not in known:
             there = meant(key, known) if known else "it has none."
             raise AlgorithmError(f"The algorithm '{name}' has no option '{key}'; {there}")
-        if type(value) not in {one for kind in known[key] for one in _KINDS[kind]}:
-            kinds = " or ".join(sorted(known[key] - {"None"}))
-            raise AlgorithmError(
-                f"The option '{key}' of '{name}' is {value!r}; write a value of the type {kinds}."
-            )
+        _check_kind(name, key, value, known[key])
     sampler_of(name, 0, options)
+
+
+def _kinds_of(made: type) -> dict[str, set[str]]:
+    """The parameters of a class of Optuna's, and the names of their types."""
+    found = {}
+    for one in inspect.signature(made).parameters.values():
+        kind = one.annotation
+        found[one.name] = set((kind if isinstance(kind, str) else kind.__name__).split(" | "))
+    return found
+
+
+def _check_kind(name: str, key: str, value: Any, known: set[str]) -> None:
+    types = {one for kind in known for one in _KINDS.get(kind, ())}
+    if type(value) not in types or (isinstance(value, float) and not math.isfinite(value)):
+        kinds = " or ".join(sorted(known - {"None"}))
+        raise AlgorithmError(
+            f"The option '{key}' of '{name}' is {value!r}; write a value of the type {kinds}."
+        )
 
 
 def sampler_of(
@@ -286,6 +300,21 @@ def pruner_of(name: str, params: dict[str, Any] | None = None) -> BasePruner:
     except (TypeError, ValueError) as error:
         raise AlgorithmError(f"The pruner '{name}' refuses {params}: {error}.") from None
     return made
+
+
+def check_pruner(name: str, options: Mapping[str, Any]) -> None:
+    """Refuse options whose values Optuna would convert, or compare with numbers.
+
+    Raises:
+        AlgorithmError: the message names the option.
+    """
+    from optuna import pruners
+
+    known = _kinds_of(pruners.PatientPruner) | _kinds_of(getattr(pruners, PRUNERS[name]))
+    for key, value in options.items():
+        if key in known:
+            _check_kind(name, key, value, known[key])
+    pruner_of(name, dict(options))
 
 
 def pruner_request(name: str, params: Mapping[str, Any] | None = None) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from benchmark.hpo.samplers.algorithms import (
     AlgorithmError,
     check_algorithm,
     check_options,
+    check_pruner,
     chosen,
     portable_sampler,
     pruner_of,
@@ -277,7 +278,8 @@ def _check_search(
         faults.append("'pruner' has no 'name'; write {name: NAME} with the options of the pruner.")
     if "name" in pruner:
         try:
-            pruner_of(pruner["name"], {k: v for k, v in pruner.items() if k != "name"})
+            check = pruner_of if stored else check_pruner
+            check(pruner["name"], {k: v for k, v in pruner.items() if k != "name"})
         except AlgorithmError as error:
             faults.append(str(error))
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -49,6 +51,20 @@ _Forbidden = Annotated[
     _one_of('an expression in " ", or an object of a value for each tunable'),
 ]
 _Pruner = Annotated[str | dict[str, Any], _one_of('a name in " ", or an object in { }')]
+
+
+def _finite(value: dict[str, Any] | None) -> dict[str, Any] | None:
+    """JSON has no infinity to answer with, but 1e400, which is read as one."""
+    level: list[Any] = [value]
+    while level:
+        one = level.pop()
+        if isinstance(one, float) and not math.isfinite(one):
+            raise PydanticCustomError(OWN, "an object in { } whose numbers are finite")
+        level += one.values() if isinstance(one, dict) else one if isinstance(one, list) else ()
+    return value
+
+
+Facts = Annotated[dict[str, Any], AfterValidator(_finite)]
 Bound = float | str
 """A number, or a text with a unit: 512, "4Gi"."""
 Lease = Annotated[float, Field(gt=0, le=LONGEST_LEASE_S)]
@@ -130,7 +146,7 @@ class NewExperiment(Strict):
     lease_s: Lease | None = LEASE_S
     max_time_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     max_cost: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    facts: dict[str, Any] = {}
+    facts: Facts = {}
 
 
 class Ask(Strict):
@@ -151,7 +167,7 @@ class Changes(Strict):
     lease_s: Lease | None = None
     max_time_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     max_cost: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    facts: dict[str, Any] | SkipJsonSchema[None] = None
+    facts: Annotated[dict[str, Any] | SkipJsonSchema[None], AfterValidator(_finite)] = None
 
     @model_validator(mode="after")
     def _needed(self) -> Self:
@@ -164,7 +180,7 @@ class Changes(Strict):
 class Attributes(Strict):
     """Attributes of a trial for the client's own use; null removes one."""
 
-    attributes: Annotated[dict[str, Any], Field(max_length=1000)]
+    attributes: Annotated[Facts, Field(max_length=1000)]
 
 
 class Points(Strict):

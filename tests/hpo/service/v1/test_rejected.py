@@ -53,6 +53,13 @@ def test_endings_that_do_not_fit(http: Http, body: dict[str, Any]) -> None:
         ({"tunables": []}, "no tunables"),
         ({"direction": None}, "no 'direction'"),
         ({"algorithm": "os:system"}, "There is no algorithm 'os:system'"),
+        ({"pruner": {"name": "median", "n_warmup_steps": True}}, "is True; write a value of the"),
+        ({"pruner": {"name": "median", "n_startup_trials": 1.0}}, "'median' is 1.0; write a value"),
+        ({"pruner": {"name": "threshold", "upper": "5"}}, "'5'; write a value of the type float"),
+        (
+            {"pruner": {"name": "hyperband", "patience": False}},
+            "'patience' of 'hyperband' is False",
+        ),
         ({"pruner": "xyz"}, "'pruner' is 'xyz'; there are none, median,"),
         ({"forbidden": ["__import__('os')"]}, "forbidden"),
         ({"trials": 0}, "trials"),
@@ -201,3 +208,26 @@ def test_all_faults_of_a_new_experiment_are_in_one_answer(
     for part, line in zip(said, lines, strict=True):
         assert line.startswith("- ") and part in line
     assert http.get("/v1/experiments").json()["total"] == 0
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "", '{"name": "f", "direction": "minimize", "tunables": [], "facts": %s}'),
+        ("PATCH", "/e", '{"facts": %s}'),
+        ("PATCH", "/e/trials/0", '{"attributes": %s}'),
+    ],
+)
+def test_a_number_that_json_cannot_answer_is_rejected(
+    http: Http, method: str, path: str, body: str
+) -> None:
+    """1e400 is JSON, and read as an infinity, which was answered as null."""
+    create(http)
+    ask(http)
+    headers = {"content-type": "application/json"}
+    found = body % '{"a": [{"b": -1e400}]}'
+    answer = http.request(method, f"/v1/experiments{path}", content=found, headers=headers)
+    assert answer.status_code == 422
+    said = 'is {"a": [{"b": -Infinity}]}; write an object in { } whose numbers are finite.'
+    assert said in answer.json()["message"]
+    assert http.get("/v1/experiments/e").json()["facts"] == {}
