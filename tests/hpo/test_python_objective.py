@@ -169,11 +169,14 @@ def test_notes_are_not_trusted(notes: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "suggested"), [(True, 1), (0, False), (1.0, True), ("1", 1), (1, "1")]
+    ("given", "suggested"),
+    [(True, 1), (0, False), (1.0, True), ("1", 1), (1, "1"), (1, 1.0), (2.0, 2), (0.0, -0.0)],
 )
 def test_a_suggestion_of_another_type_is_another_value(given: Any, suggested: Any) -> None:
-    assert "from another range" in str(python_trial._unlike({"c": given}, {"c": suggested}))
-    assert python_trial._unlike({"c": given}, {"c": given}) is None
+    kind = optuna.distributions.CategoricalDistribution([suggested])
+    trial = optuna.trial.create_trial(params={"c": suggested}, distributions={"c": kind}, value=1.0)
+    assert "from another range" in str(python_trial._unlike({"c": given}, trial))
+    assert python_trial._unlike({"c": suggested}, trial) is None
 
 
 def test_other_choices_of_one_name_end_no_study(folder_store: Store, tmp_path: Path) -> None:

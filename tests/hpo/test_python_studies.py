@@ -122,6 +122,32 @@ def test_an_asking_objective_is_repeated_at_its_own_point(
     assert study.tell(records[0])
 
 
+ODD = """
+CHOICES = [0.0, -0.0, float("nan"), 0]
+def objective(trial):
+    return list(map(repr, CHOICES)).index(repr(trial.suggest_categorical("c", CHOICES)))
+"""
+
+
+def test_a_choice_that_is_equal_to_another_is_recorded_as_it_was_given(
+    folder_store: Store, tmp_path: Path
+) -> None:
+    (tmp_path / "own.py").write_text(ODD)
+    values = {"name": "odd", "direction": "minimize", "algorithm": "random", "trials": 9, "seed": 4}
+    values["objective"] = {"python": "own.py:objective", "repeats": 2}
+    study = Study.begin(folder_store, define(values, tmp_path))
+    choices = [0.0, -0.0, float("nan"), 0]
+    with Runner(study.run) as runner:
+        records = [runner.execute(task) for task in study.ask(9)]
+    given = [record.labels["params"]["c"] for record in records]
+    assert {"0.0", "-0.0", "nan"} <= set(map(repr, given))
+    for record, choice in zip(records, given, strict=True):
+        assert record.labels["values"] == [list(map(repr, choices)).index(repr(choice))]
+        assert study.tell(record)
+    stored = study.optimizer.trials()
+    assert [repr(trial.params["c"]) for trial in stored] == list(map(repr, given))
+
+
 def test_a_repeat_that_asks_for_another_tunable_fails(folder_store: Store, tmp_path: Path) -> None:
     body = "return t.suggest_float(os.urandom(8).hex(), 0, 1)"
     (tmp_path / "own.py").write_text(f"import os\ndef objective(t): {body}\n")

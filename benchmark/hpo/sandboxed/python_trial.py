@@ -62,7 +62,7 @@ def main(path: str) -> int:
             to_json = optuna.distributions.distribution_to_json
             answer["distributions"] = {k: to_json(v) for k, v in frozen.distributions.items()}
         else:
-            unlike = _unlike(given, frozen.params, is_repeat=request.get("repeats", False))
+            unlike = _unlike(given, frozen, is_repeat=request.get("repeats", False))
             answer["fault"] = unlike or answer.get("fault")
         (folder / (ANSWER + ".tmp")).write_text(_json(answer), encoding="utf-8")
         (folder / (ANSWER + ".tmp")).rename(folder / ANSWER)
@@ -136,7 +136,7 @@ def _noting(place: Path, is_open: bool) -> Any:
 
 
 def exact_choices() -> None:
-    """Let Optuna's categoricals tell apart what Python holds equal: 0 and false; 1, 1.0 and true.
+    """Let Optuna's categoricals tell apart what Python holds equal: 1, 1.0 and true; 0.0 and -0.0.
 
     A categorical keeps a choice by its place, and looks that up by ==. It looks for a choice of the
     value's own type first from now on.
@@ -149,7 +149,7 @@ def exact_choices() -> None:
 
     def exact(self: CategoricalDistribution, value: Any) -> float:
         for place, choice in enumerate(self.choices):
-            if type(choice) is type(value) and choice == value:
+            if type(choice) is type(value) and choice == value and repr(choice) == repr(value):
                 return place
         return float(general(self, value))
 
@@ -220,14 +220,12 @@ def _sampler(declared: dict[str, Any] | None, number: int) -> Any:
     return getattr(module, declared["class"])(**declared["arguments"])
 
 
-def _unlike(
-    given: dict[str, Any], suggested: dict[str, Any], *, is_repeat: bool = False
-) -> str | None:
+def _unlike(given: dict[str, Any], trial: Any, *, is_repeat: bool = False) -> str | None:
     """What the objective asked for and the study does not declare so: it would be lost.
 
     In a repeat of an objective that declares its tunables itself: what its first run did not ask.
     """
-    for name, value in suggested.items():
+    for name, value in trial.params.items():
         if name not in given and is_repeat:
             return (
                 f"The objective suggests '{name}' in a repeat, which its first run did not; the "
@@ -238,18 +236,29 @@ def _unlike(
                 f"The objective suggests '{name}', which the study does not declare; add it to "
                 "'tunables'."
             )
-        other = isinstance(value, bool) != isinstance(given[name], bool)
-        if (other or value != given[name]) and is_repeat:
+        is_choice = hasattr(trial.distributions[name], "choices")
+        other = not _is_same(value, given[name], by_kind=is_choice)
+        if other and is_repeat:
             return (
                 f"The objective suggests '{name}' in a repeat from another range than in its first "
                 f"run, so that {given[name]!r} became {value!r}; use the same range."
             )
-        if other or value != given[name]:
+        if other:
             return (
                 f"The objective suggests '{name}' from another range than the study declares, so "
                 f"that {given[name]!r} became {value!r}; declare the same."
             )
     return None
+
+
+def _is_same(value: Any, other: Any, *, by_kind: bool) -> bool:
+    """Whether two values are one; `by_kind`, 1 and 1.0 are not. NaN is NaN, and 0.0 is not -0.0."""
+    kinds = (bool, int, float, str) if by_kind else (bool, (int, float), str)
+    if any(isinstance(value, kind) != isinstance(other, kind) for kind in kinds):
+        return False
+    if by_kind and isinstance(value, float):
+        return str(float(value)) == str(float(other))
+    return bool(value == other)
 
 
 # What a trial or a callback could ask of its study without any effect, and what to do.
