@@ -1,15 +1,31 @@
 """The errors that users see: one sentence with the value, the place and the fix."""
 
 import contextlib
+import re
 from collections.abc import Iterator
+
+# No path has so many characters without a space; a number of thousands of digits has.
+_LONG = re.compile(r"\S{300,}")
+_KEPT = 60
 
 
 class BenchmarkError(Exception):
-    """Base of all errors that end a command with one sentence and exit code 2."""
+    """Base of all errors that end a command with one sentence and exit code 2.
+
+    Of a word of hundreds of characters the sentence has the start and the length.
+    """
+
+    def __str__(self) -> str:
+        return _LONG.sub(lambda found: _shortened(found[0]), super().__str__())
 
     def _render_traceback_(self) -> list[str]:
         """Show the sentence without a traceback in a notebook (IPython's hook)."""
         return [f"error: {self}"]
+
+
+def _shortened(word: str) -> str:
+    end = word[len(word.rstrip(".,:;")) :]
+    return f"{word[:_KEPT]}… ({len(word):,} characters){end}"
 
 
 class ConfigError(BenchmarkError):

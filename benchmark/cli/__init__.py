@@ -83,7 +83,7 @@ def _full() -> str:
         there = next(folder for folder in (place, *place.parents) if folder.exists())
         free_mb = shutil.disk_usage(there).free // 2**20
         if free_mb < _FULL_MB:
-            full.append(f"{place} ({free_mb} MB free)")
+            full.append(f"{place} ({free_mb} MiB free)")
     return ", ".join(full) or "a file that this command writes, or the folder of its results"
 
 

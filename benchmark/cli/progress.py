@@ -61,11 +61,22 @@ class Bar:
             self._bar.console.print(text, style=style, markup=False, highlight=False)
         self._bar.update(self._task, advance=1, state=self._state())
 
+    @property
+    def left(self) -> int:
+        """How many have not ended."""
+        return self._total - self._done
+
+    def leave_out(self, count: int) -> None:
+        """So many will not run: the bar is full once the others have ended."""
+        self._total -= count
+        if self._bar:
+            self._bar.update(self._task, total=self._total, state=self._state())
+
 
 class Progress(Bar):
-    """Shows each record as it comes. `parallel` tasks run at once."""
+    """Shows each record as it comes. `parallel` tasks run at once; None where no one knows."""
 
-    def __init__(self, total: int, parallel: int) -> None:
+    def __init__(self, total: int, parallel: int | None) -> None:
         super().__init__(total)
         self._parallel = parallel
         self._counts: Counter[str] = Counter()
@@ -82,7 +93,10 @@ class Progress(Bar):
     def _state(self) -> str:
         left = self._total - self._counts.total()
         failed = [f"{n} {cause}" for cause, n in self._counts.items() if cause != "success"]
-        parts = [f"{min(left, self._parallel)} running", *failed]
+        running = (
+            f"{left} left" if self._parallel is None else f"{min(left, self._parallel)} running"
+        )
+        parts = [running, *failed]
         state = ", ".join(parts)
         room = (width(sys.stderr) or 0) - len(state) - _OTHER_COLUMNS
         if len(self._latest) > room >= _LEAST:

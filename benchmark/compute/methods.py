@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import logging
 import re
@@ -93,6 +94,19 @@ def choice_of(run: Run, config: Config, tasks: Sequence[Task]) -> Choice:
     return methods_of(
         config, {label: str(known.get(label, {}).get("name", label)) for label in labels}
     )
+
+
+def at_once(config: Config, choice: Choice) -> int | None:
+    """How many tasks run at a time, over all methods of a choice; None where only engines know."""
+    kinds = []
+    for name in dict.fromkeys(choice.methods.values()):
+        with contextlib.suppress(MethodError):  # none of its tasks runs
+            kinds.append(discovery.load_method(name))
+    if any(kind.scales and not config.parallel for kind in kinds):
+        return None
+    places = [kind.places(config) for kind in kinds]
+    known = [number for number in places if number]
+    return sum(known) if len(known) == len(places) else None
 
 
 def others(run: Run, tasks: Iterable[Task]) -> set[str]:

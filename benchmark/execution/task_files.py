@@ -37,7 +37,7 @@ def read_left(path: Path, most: int, *, cut: bool = False) -> bytes | None:
                 raise TaskFileError(f"{path.name} is not a regular file.")
             if facts.st_size > most and not cut:
                 raise TaskFileError(
-                    f"{path.name} has {facts.st_size / _MB:,.0f} MB, more than {most / _MB:,.0f}."
+                    f"{path.name} has {facts.st_size / _MB:,.0f} MiB, more than {most / _MB:,.0f}."
                 )
             return file.read(most)
     except FileNotFoundError:

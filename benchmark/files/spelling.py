@@ -12,17 +12,21 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
-_SHOWN = 40
+# Of a longer text the start is compared, because comparing takes quadratic time.
+_LONGEST = 200
+# Of more names only the nearest are shown.
+_SHOWN = 12
 
 
 def nearest(name: Any, known: Iterable[str], cutoff: float = 0.6) -> str | None:
     """The known name with the most similar spelling, if any is as similar as `cutoff` (0 to 1)."""
-    near = difflib.get_close_matches(str(name), list(known), n=1, cutoff=cutoff)
+    near = difflib.get_close_matches(str(name)[:_LONGEST], list(known), n=1, cutoff=cutoff)
     return near[0] if near else None
 
 
 def is_typo(name: str, known: str) -> bool:
-    """Whether one name is the other with one letter lost, added or wrong within it, or two swapped.
+    """Whether one name is the other with one letter lost, added or wrong within it, two swapped, or
+    one doubled.
 
     Similar names of two things, such as p95 and p99 or loss and val_loss, are not.
     """
@@ -36,17 +40,25 @@ def is_typo(name: str, known: str) -> bool:
         return False
     is_swapped = len(one) == 2 and one == two[::-1]
     is_within = start > 0 and end < len(name)
-    return is_swapped or (is_within and len(one) < 2 and len(two) < 2)
+    is_doubled = start > 0 and len(one + two) == 1 and one + two == name[start - 1]
+    return is_swapped or is_doubled or (is_within and len(one) < 2 and len(two) < 2)
 
 
 def meant(
     name: Any, known: Collection[str], otherwise: str = "there are", cutoff: float = 0.6
 ) -> str:
-    """The end of a message on an unknown name: the nearest one, or all known ones."""
+    """The end of a message on an unknown name: the nearest one, or the known ones.
+
+    Of very many known ones it lists the nearest, in the order of their likeness, and how many more
+    there are.
+    """
     near = nearest(name, known, cutoff)
     if near is not None:
         return f"did you mean '{near}'?"
-    shown = [*list(known)[:_SHOWN], *(["…"] if len(known) > _SHOWN else [])]
+    shown = list(known)
+    if len(shown) > _SHOWN:
+        shown = difflib.get_close_matches(str(name)[:_LONGEST], shown, n=_SHOWN, cutoff=0.0)
+        shown.append(f"and {len(known) - _SHOWN} more")
     return f"{otherwise} {', '.join(shown) or 'none'}."
 
 

@@ -189,7 +189,7 @@ def _record(run: Run, dataset: str, record: Record | None) -> Iterator[Check]:
     metric = str(record.metric)
     score, least = record.metrics[metric], _constant(run, record, dataset)[metric]
     seconds = f"fit {record.fit_s or 0:.1f} s, predict {record.predict_s or 0:.2f} s"
-    yield Check("ok", name, f"{metric} {_shown(score)}, {seconds}, {record.peak_memory_mb:.0f} MB")
+    yield Check("ok", name, f"{metric} {_shown(score)}, {seconds}, {record.peak_memory_mb:.0f} MiB")
     larger = metrics.METRICS[metric].direction == "maximize"
     if score is not None and least is not None and (score <= least if larger else score >= least):
         yield Check("note", name, f"no better than a constant, which has {metric} {_shown(least)}")

@@ -100,7 +100,7 @@ def _bytes(path: Path) -> bytes:
                 )
             if facts.st_size > MOST_BYTES:
                 raise BenchmarkError(
-                    f"{path} has {facts.st_size // 2**20} MB, and a task file may have "
+                    f"{path} has {facts.st_size // 2**20} MiB, and a task file may have "
                     f"{MOST_BYTES // 2**20}; split it."
                 )
             return file.read()

@@ -97,6 +97,6 @@ def test_a_full_disk_is_named(
     monkeypatch.setattr("benchmark.cli.runs.status.show_status", fail)
     ended = command("status")
     assert ended.returncode == 2
-    where = file or f"{tmp_path / 'work'} (1 MB free)"
+    where = file or f"{tmp_path / 'work'} (1 MiB free)"
     assert f"error: No space left on device: {where}" in ended.stderr
     assert ended.stderr.rstrip().endswith("; free space there.")

@@ -87,6 +87,41 @@ def test_the_latest_score_of_a_run(
     assert f"2/3 {shown} 0:" in drawn
 
 
+def test_a_run_that_needs_no_more_has_a_full_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And where only a cluster knows how many tasks run, those that are left are counted."""
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "100")
+    with Progress(32, None) as progress:
+        for number in range(16):
+            progress.add(Record(f"f/d/{number}", "success"))
+        progress.leave_out(16)
+    drawn = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", terminal.getvalue())
+    assert "0/32 32 left" in drawn
+    assert "16/16 0 left" in drawn.splitlines()[-1]
+
+
+def test_a_value_that_is_a_metric_has_its_name(
+    folder_store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def shown(name: str, value: str, direction: object = "minimize") -> str:
+        objective = {"command": ["true"], "value": value}
+        values = {"name": name, "direction": direction, "tunables": [X], "trials": 4}
+        if not isinstance(direction, str):
+            objective["value"] = {"t": value}
+        study = Study.begin(folder_store, define(values | {"objective": objective}, tmp_path))
+        with TrialProgress(study, 2) as progress:
+            labels = {"values": [3.0], "params": {"x": 0.5}}
+            metrics = {next(iter(study.definition.directions)): 3.0}
+            progress.add(Record("0", "success", metrics=metrics, labels=labels))
+        return capsys.readouterr().err
+
+    assert shown("a", "p95") == "trial 0: success: p95 3 [x=0.5]\n"
+    assert shown("b", "p95 / 2") == "trial 0: success: value 3 [x=0.5]\n"
+    assert shown("c", "p95", {"t": "minimize"}) == "trial 0: success: t 3 [x=0.5]\n"
+
+
 def test_a_line_each_in_a_log(study: Study, capsys: pytest.CaptureFixture[str]) -> None:
     with TrialProgress(study, 2) as progress:
         for record in records()[:2]:

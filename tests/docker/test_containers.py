@@ -181,7 +181,7 @@ def test_our_own_limit_is_recorded_as_memory(
     in_container(docker, image("greedy"), run, "greedy/cpu/75")
     made = record(run, "greedy/cpu/75")
     assert (made.cause, made.sandbox) == (Cause.MEMORY, "subreaper")
-    assert "more than its 400 MB during fit" in made.message
+    assert "more than its 400 MiB during fit" in made.message
     assert made.peak_memory_mb is not None
     assert 400 <= made.peak_memory_mb < 400 + RESERVE_MB
 

@@ -59,7 +59,7 @@ ENDINGS = {
     "crashes": (LATER + "os.abort()", "SIGABRT"),
     "is-killed": (LATER + "os.kill(os.getpid(), signal.SIGKILL)", "SIGKILL"),
     "hangs": ("        time.sleep(600)", "hard limit of {limit_s:g} s during inference"),
-    "takes-4-gb": (LATER + "bytearray(4_000_000_000)", "more than its 700 MB during inference"),
+    "takes-4-gb": (LATER + "bytearray(4_000_000_000)", "more than its 700 MiB during inference"),
 }
 
 

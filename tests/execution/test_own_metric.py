@@ -120,7 +120,7 @@ WRONG = {
     "other arguments": (entry("bad.py:two"), "raised TypeError"),
     "a crash": (entry("bad.py:crash"), "failed: It crashed during the metric (SIGABRT)"),
     "an early end": (entry("bad.py:leave"), "failed: It ended by itself"),
-    "much memory": (entry("bad.py:greedy"), "more than its 1500 MB"),
+    "much memory": (entry("bad.py:greedy"), "more than its 1500 MiB"),
     "a broken file": (entry("broken.py:f"), "SyntaxError"),
     "a module without a file": (entry("time:time"), "time is no Python file"),
     "a built-in name": (entry(name="auc"), "which is the name of a built-in metric"),

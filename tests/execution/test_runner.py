@@ -24,7 +24,7 @@ FAILING = {
         "hard limit of {limit_s:g} s during fit",
     ),
     "spins": (FIT + "    while True: pass\n", "timeout", "hard limit"),
-    "takes-4-gb": (FIT + "    return bytearray(4_000_000_000)\n", "memory", "700 MB"),
+    "takes-4-gb": (FIT + "    return bytearray(4_000_000_000)\n", "memory", "700 MiB"),
     "asks-too-much": (FIT + "    return np.zeros(10**17)\n", "memory", "allocate"),
     "exits": (FIT + "    import os; os._exit(0)\n", "framework", "ended by itself during fit"),
     "sys-exits": (FIT + "    raise SystemExit(0)\n", "framework", "ended by itself during fit"),

@@ -210,7 +210,7 @@ def predictions(path: Path, **columns: Any) -> None:
 PREDICTIONS: dict[str, tuple[Any, str]] = {
     "none": (lambda path: None, "left no predictions"),
     "a pipe": (os.mkfifo, "not a regular file"),
-    "40 GB": (LEFT["40 GB"][0], "40,960 MB"),
+    "40 GB": (LEFT["40 GB"][0], "40,960 MiB"),
     "text": (lambda path: path.write_text("{}"), "cannot be read"),
     "other columns": (lambda path: predictions(path, a=[1.0]), "other columns"),
     "a list": (lambda path: predictions(path, prediction=[[1.0]]), "type list"),

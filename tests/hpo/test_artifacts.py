@@ -86,7 +86,7 @@ def test_what_is_not_a_file_of_the_trial_is_left_out(study: Study, tmp_path: Pat
         "escape is a link",
         "hard is a link",
         "pipe is not a regular file",
-        "sparse has 1,048,576.000 MB, more than 0.001",
+        "sparse has 1,048,576.000 MiB, more than 0.001",
     ]
     assert len(study.run.store.list("studies/s/artifacts")) == 3
 

@@ -55,6 +55,13 @@ def test_same_messages_but_for_numbers() -> None:
     assert first.why_stop is None
 
 
+def test_same_messages_but_for_the_folder_of_a_trial() -> None:
+    first = DriveStop(2)
+    for name in ("tmp.TJvWFcIFRr", "tmp.PnAm6Soust"):
+        first.add(failed(f'initdb: could not access directory "/tmp/x-0/fck/work/tmp/{name}": no'))
+    assert "2 trials all ended the same way: initdb" in str(first.why_stop)
+
+
 def test_a_service_that_is_never_ready_is_a_mistake() -> None:
     first = DriveStop(2)
     for number in (1, 2):

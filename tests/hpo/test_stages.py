@@ -150,7 +150,9 @@ def test_a_service_that_answers_before_prepare_is_noted(
     """The server of another program on the same port would be measured in place of the trial's."""
     (port,) = free_ports(1)
     server = (
-        "import socket as s\nimport sys\nl = s.create_server(('127.0.0.1', int(sys.argv[1])))\n"
+        "import socket as s\nimport sys\nimport time\n"
+        "try:\n l = s.create_server(('127.0.0.1', int(sys.argv[1])))\n"
+        "except OSError:\n time.sleep(600)\n"  # as one that waits until the port is free
         "while True:\n c = l.accept()[0]; c.recv(99); c.send(b'HTTP/1.0 200 OK\\r\\n\\r\\n')\n"
         " c.close()\n"
     )
@@ -181,6 +183,70 @@ def test_a_service_that_answers_before_prepare_is_noted(
     assert record.status == "success", record.message
     line = trial_line.ending(record, define(declared(objective), tmp_path))
     assert ("wait_ready was met before prepare ran" in line) == before
+
+
+SERVERS = {
+    "exits": (
+        "echo no such key >&2; exit 3",
+        "sh, started by a hook, ended with 3",
+        "no such",
+    ),
+    "is killed": ("kill -9 $$", "sh, started by a hook, was killed by signal 9", ""),
+}
+
+
+@pytest.mark.parametrize("server", SERVERS)
+@pytest.mark.parametrize("way", ["http", "port", "command"])
+def test_a_service_that_ends_at_once_is_not_waited_for(first: First, server: str, way: str) -> None:
+    """The trial fails with the exit code and the last line of the service, and not by time."""
+    (port,) = free_ports(1)
+    text, ended, line = SERVERS[server]
+    wanted = {"http": f"http://127.0.0.1:{port}/", "port": port, "command": ["false"]}
+    record = first(
+        {
+            "prepare": shell(f"sh -c '{text}' &"),
+            "wait_ready": {way: wanted[way], "timeout": "10min"},
+            "command": ["echo", "1"],
+        }
+    )
+    assert (record.status, record.cause) == ("failure", "framework")
+    assert f"was not ready, and {ended}." in record.message
+    assert line in record.message
+
+
+def test_a_service_started_elsewhere_is_waited_for(first: First) -> None:
+    """The program that asked for it has ended well; the service comes a little later."""
+    start = shell("true & (sleep 0.1; touch started) > /dev/null 2>&1 &")
+    wanted = {"command": ["test", "-e", "started"], "timeout": "10min"}
+    record = first({"prepare": start, "wait_ready": wanted, "command": ["echo", "1"]})
+    assert record.status == "success", record.message
+
+
+def test_a_program_that_ended_well_does_not_end_the_waiting(first: First) -> None:
+    wanted = {"command": ["false"], "timeout": "0.2s"}
+    record = first({"prepare": shell("true &"), "wait_ready": wanted, "command": ["echo", "1"]})
+    assert record.cause == "timeout"
+    assert "started by a hook, ended with 0" in record.message
+
+
+def test_a_service_whose_port_another_has_is_not_measured(first: First, tmp_path: Path) -> None:
+    """Its value would be that of the other service."""
+    (port,) = free_ports(1)
+    (tmp_path / "server.py").write_text(
+        "import socket, sys\nl = socket.create_server(('127.0.0.1', int(sys.argv[1])))\n"
+        "while True:\n l.accept()\n"
+    )
+    start = shell(f'"{sys.executable}" server.py {port} & echo $! > pid')
+    dead = shell("until grep -q '^State:.Z' /proc/$(cat pid)/status; do sleep 0.01; done; echo 1")
+    objective = {"files": ["server.py"], "prepare": start, "wait_ready": {"port": port}}
+    with subprocess.Popen([sys.executable, tmp_path / "server.py", str(port)]) as running:
+        _until_open(port)
+        record = first(objective | {"command": dead})
+        running.kill()
+    assert (record.status, record.cause) == ("failure", "framework")
+    assert "answered before 'prepare' ran, and python" in record.message
+    assert "ended with 1: another service was measured" in record.message
+    assert "last line" not in record.message
 
 
 def _until_open(port: int) -> None:

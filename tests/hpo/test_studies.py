@@ -97,7 +97,7 @@ def test_repeats_count_with_the_median(first: Callable[..., Record], tmp_path: P
         ("print('nan')", "failure", "framework", "has no finite number"),
         ("raise SystemExit('broken pipe here')", "failure", "framework", "broken pipe here"),
         ("raise SystemExit(3)", "prune", None, "exit code 3"),
-        ("x = bytearray(900 << 20); print(1)", "failure", "memory", "300 MB"),
+        ("x = bytearray(900 << 20); print(1)", "failure", "memory", "300 MiB"),
         (
             "import signal, os, time; signal.signal(15, signal.SIG_IGN); os.fork(); time.sleep(99)",
             "failure",

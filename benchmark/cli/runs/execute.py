@@ -14,8 +14,7 @@ from benchmark.cli.progress import Progress, counted, line, outcomes
 from benchmark.cli.runs.question import lines as answer_lines
 from benchmark.cli.session import again, configuration, is_narrowed, narrowing
 from benchmark.cli.setup.data import Downloads, warned
-from benchmark.compute.local.local import slots
-from benchmark.compute.methods import choice_of
+from benchmark.compute.methods import at_once, choice_of
 from benchmark.config.loading import TYPES, Config
 from benchmark.errors import BenchmarkError
 from benchmark.frameworks import registry
@@ -139,14 +138,14 @@ def carry_out(
 
 def _carried(config: Config, run: Run, waiting: Sequence[Task], had: int, detach: bool) -> Summary:
     method = choice_of(run, config, waiting)
-    here = "local" in method.methods.values()
-    parallel = len(slots(config)) if here else config.parallel or len(waiting)
+    parallel = at_once(config, method)
+    most_at_once = f"{parallel} at a time" if parallel else "as many at a time as there is room for"
     with_results = f" ({had} have results)" if had else ""
     most = "at most " if is_asked(run.manifest) else ""
     notice(
         f"Run '{run.name}': {most}{counted(len(waiting), 'task')}{with_results}, "
-        f"{parallel} at a time, "
-        f"{counted(config.cores, 'core')}, {config.memory} MB and at most "
+        f"{most_at_once}, "
+        f"{counted(config.cores, 'core')}, {config.memory} MiB and at most "
         f"{config.hard_limit:g} s each, in {run.store.url}"
     )
     notice(method.line)
@@ -156,7 +155,9 @@ def _carried(config: Config, run: Run, waiting: Sequence[Task], had: int, detach
     begin.build_environments(run, config, waiting, notice)
     with Progress(len(waiting), parallel) as progress:
         ask = question(progress.hidden)
-        return execute(run, config, waiting, progress.add, _stopping, detach=detach, ask=ask)
+        summary = execute(run, config, waiting, progress.add, _stopping, detach=detach, ask=ask)
+        progress.leave_out(len(summary.retired))
+        return summary
 
 
 def _facts(run: Run, summary: Summary, tasks: int, had: int) -> dict[str, Any]:

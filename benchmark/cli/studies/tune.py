@@ -164,13 +164,15 @@ def _drive(options: argparse.Namespace, study: Study, base: Config, plan: Plan |
         notice(
             f"Study '{definition.name}': {counted(definition.trials, 'trial')} "
             f"({had} already started), {config.parallel} at a time, {_algorithm(definition)}, "
-            f"{definition.memory_mb} MB and at most {definition.time_s:g} s each, in "
+            f"{definition.memory_mb} MiB and at most {definition.time_s:g} s each, in "
             f"{study.run.store.url}"
         )
 
     with TrialProgress(study, config.parallel or 1) as progress:
         ask = question(progress.hidden)
         tuned = launch.drive(study, config, method, progress.add, detach=options.detach, ask=ask)
+        if tuned.why_stopped:
+            progress.leave_out(progress.left)
     if study.exhausted:
         notice("Every point of the space has been tried.")
     for said in noticed(export.trial_records(study.run), definition):

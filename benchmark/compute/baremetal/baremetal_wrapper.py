@@ -90,7 +90,7 @@ class Worker:
         most = min(most, slots.get(kind, min(slots.values())))
         if most < 1:
             raise BenchmarkError(
-                f"This machine has {machine_cores} cores and {machine_mb} MB, and a "
+                f"This machine has {machine_cores} cores and {machine_mb} MiB, and a "
                 f"task takes {cores} and {memory_mb}; name larger 'instance_types'."
             )
         limits = {key: conditions[key] for key in ("runtime", "hard_limit")}

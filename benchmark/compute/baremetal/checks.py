@@ -64,7 +64,7 @@ def usable(aws: Aws, config: Config) -> list[Offer]:
     if not large:
         largest = max(found, key=lambda one: (one.vcpus, one.memory_mb))
         raise ConfigError(
-            f"A task takes {config.cores} cores and {config.memory} MB, and "
+            f"A task takes {config.cores} cores and {config.memory} MiB, and "
             f"{largest.instance_type} has {largest.vcpus} and {usable_mb(largest)} for tasks (of "
             f"{largest.memory_mb}); name larger 'instance_types'."
         )

@@ -56,9 +56,9 @@ class LocalDispatcher(PoolDispatcher[_Runner]):
         machine_mb = usable_memory_mb()
         if parallel * config.memory > machine_mb:
             raise ConfigError(
-                f"'memory' is {config.memory} MB, which for {parallel} at a time is more than this "
-                f"machine's {machine_mb}; set 'memory' to {machine_mb // parallel} or less, or "
-                "'parallel' lower."
+                f"'memory' is {config.memory} MiB, which for {parallel} at a time is more than "
+                f"this machine's {machine_mb}; set 'memory' to {machine_mb // parallel} or less, "
+                "or 'parallel' lower."
             )
 
     def close(self) -> None:

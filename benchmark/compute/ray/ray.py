@@ -139,7 +139,7 @@ class RayDispatcher(PoolDispatcher[_Actor]):
             has = node["Resources"] if node["Alive"] else {}
             room += int(min(has.get(name, 0.0) // amount for name, amount in needs.items()))
         others = [f", {amount:g} {name}" for name, amount in self.config.ray.resources.items()]
-        memory = f"{needs['memory'] // _MB:g} MB of memory ('reserve_mb' of 'ray' included)"
+        memory = f"{needs['memory'] // _MB:g} MiB of memory ('reserve_mb' of 'ray' included)"
         note = f"no node has {needs['CPU']:g} CPU, {memory}{''.join(others)}"
         self._waits.report("task", "Ray", [] if room else [note] * len(self._waiting))
         return max(1, room)

@@ -79,8 +79,9 @@ def _check_fits(chosen: list[Partition], cores: int, memory_mb: int, wanted_s: f
     if max(one.memory_mb for one in chosen) < memory_mb:
         most = max(one.memory_mb for one in chosen)
         raise ConfigError(
-            f"A job would ask for {memory_mb} MB ('reserve_mb' of 'slurm' included), and the nodes "
-            f"of the partition {name} have {most} at most; set it lower, or name another partition."
+            f"A job would ask for {memory_mb} MiB ('reserve_mb' of 'slurm' included), and the "
+            f"nodes of the partition {name} have {most} at most; set it lower, or name another "
+            "partition."
         )
 
 

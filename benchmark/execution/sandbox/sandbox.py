@@ -242,8 +242,8 @@ def _cause(  # noqa: PLR0911
         return Cause.INTERRUPTED, "The task was interrupted."
     if report.get("out_of_memory"):
         return Cause.MEMORY, (
-            f"It took more than its {work.limits.memory_mb:g} MB{where} and was ended "
-            f"(peak {report['peak_mb']:.0f} MB)."
+            f"It took more than its {work.limits.memory_mb:g} MiB{where} and was ended "
+            f"(peak {report['peak_mb']:.0f} MiB)."
         )
     if said:
         return None, ""

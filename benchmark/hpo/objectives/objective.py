@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 # The client that asks the HPO service for a trial measures it.
 EXTERNAL = {"external": True}
 HOST = "host"
+UNNAMED = "value"
+"""The value of a study that declares one direction without a name."""
 HOOK_S = 60.0
 HOOKS = ("prepare", "apply", "reset", "collect", "restore")
 # With one of these the runs of a trial share a sandbox.

@@ -12,7 +12,15 @@ from benchmark.files.value_faults import shown
 from benchmark.hpo.objectives.artifacts_key import read_artifacts
 from benchmark.hpo.objectives.benchmark_objective import read_benchmark
 from benchmark.hpo.objectives.metrics.metrics_key import read_metrics
-from benchmark.hpo.objectives.objective import EXTERNAL, HOOK_S, HOOKS, HOST, STAGES, Objective
+from benchmark.hpo.objectives.objective import (
+    EXTERNAL,
+    HOOK_S,
+    HOOKS,
+    HOST,
+    STAGES,
+    UNNAMED,
+    Objective,
+)
 from benchmark.hpo.objectives.readiness import read_wait_ready
 from benchmark.hpo.objectives.rules import (
     FAILURE_PATTERNS,
@@ -57,7 +65,7 @@ def directions_of(values: Mapping[str, Any], faults: list[str]) -> dict[str, Dir
     if isinstance(declared, list):
         declared = {f"value_{n}": direction for n, direction in enumerate(declared)}
     if isinstance(declared, str):
-        declared = {"value": declared}
+        declared = {UNNAMED: declared}
     if not isinstance(declared, dict) or not declared:
         faults.append(
             f"'direction' is {declared!r}; write minimize or maximize, or one for each name."

@@ -99,7 +99,7 @@ def _asked(what: str, pattern: str, text: str) -> Any:
     answer = _matcher.ask({"what": what, "pattern": pattern, "text": text})
     if answer is None:
         raise PatternError(
-            f"The pattern '{pattern}' takes more than {BUDGET_S:g} s or {_MEMORY >> 20} MB on a "
+            f"The pattern '{pattern}' takes more than {BUDGET_S:g} s or {_MEMORY >> 20} MiB on a "
             f"text of {len(text)} characters; write it without a repetition in a repetition."
         )
     if "fault" in answer:

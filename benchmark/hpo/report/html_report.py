@@ -121,9 +121,9 @@ def _default(trials: Trials, best: Record) -> Record | None:
 def _conditions(run: Run, definition: StudyDefinition) -> dict[str, object]:
     objective = definition.objective
     return {
-        "direction": ", ".join(f"{n} {d}" for n, d in definition.directions.items()),
+        "direction": ", ".join(f"{n} {d}" for n, d in definition.aims.items()),
         "algorithm": definition.algorithm,
-        "limits": f"{definition.time_s:g} s, {definition.memory_mb} MB, "
+        "limits": f"{definition.time_s:g} s, {definition.memory_mb} MiB, "
         f"{definition.cores or 'shared'} core{'s' if definition.cores != 1 else ''}",
         "repeats": objective.repeats,
         "store": run.store.url,
@@ -195,7 +195,8 @@ def _rows(trials: Trials, records: list[Record]) -> pd.DataFrame:
     for record in records:
         params = record.labels.get("params") or {}
         row: dict[str, Any] = {"trial": int(record.task), "state": export.state(record)}
-        row |= {head: record.metrics.get(name) for name, head in headed.directions.items()}
+        values = zip(trials.definition.directions, headed.directions.values(), strict=True)
+        row |= {head: record.metrics.get(name) for name, head in values}
         row |= {
             head: told_apart(params[name], choices.get(name, ())) if name in params else ""
             for name, head in headed.tunables.items()

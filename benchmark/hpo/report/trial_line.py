@@ -37,8 +37,11 @@ def line(record: Record, definition: StudyDefinition, store: Store) -> str:
         f"{name}={told_apart(value, choices.get(name, ()), plain_number)}"
         for name, value in (record.labels.get("params") or {}).items()
     )
-    log = f" Log: {store.place_of(record.log)}" if record.cause and record.log else ""
-    return f"trial {record.task}: {_ended(record)}: {ending(record, definition)}{log} [{params}]"
+    said = ending(record, definition)
+    if record.cause and record.log:
+        stop = "" if said.endswith((".", "!", "?", ":")) else "."
+        said = f"{said}{stop} Log: {store.place_of(record.log)}"
+    return f"trial {record.task}: {_ended(record)}: {said} [{params}]"
 
 
 def _ended(record: Record) -> str:
@@ -56,8 +59,8 @@ def ending(record: Record, definition: StudyDefinition) -> str:
     if record.status != "success":
         return record.message
     values = [
-        f"{name} {export.value_text(record, name, record.metrics[name])}"
-        for name in definition.directions
+        f"{shown} {export.value_text(record, name, record.metrics[name])}"
+        for name, shown in zip(definition.directions, definition.aims, strict=True)
     ]
     broken = export.infeasible(record, definition)
     notes = [f"infeasible: {broken}"] if broken else []

@@ -8,6 +8,7 @@ ends with the sandbox.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import http.client
 import json
 import math
@@ -21,6 +22,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +39,7 @@ _FINISH_S = 5.0
 _PRINTS_S = 0.2
 # What a pipe can hold, in bytes: 64 KiB, or up to this if the command has enlarged it.
 _LARGEST_PIPE = 2**20
+_SET_CHILD_SUBREAPER = 36
 
 
 def main(path: str) -> int:
@@ -58,12 +61,26 @@ def main(path: str) -> int:
 
 def _measure(request: dict[str, Any], answer: dict[str, Any]) -> None:
     """Prepare, and run the command until its last turn or the first that fails."""
-    answer["stopped"] = _hook(request, "prepare") or _hook(request, "apply")
+    services = _Services()
+    _play(request, answer, services)
+    gone = services.failed() if answer["ready_before"] and answer["stopped"] is None else None
+    if gone is not None:
+        said = f"{request['wait_ready']['shown']} answered before 'prepare' ran, and {gone}: "
+        said += "another service was measured. End that one, or use another port"
+        answer["stopped"] = {"step": "wait_ready", "code": None, "said": said, "wrong": True}
+        answer["stopped"]["measured"] = True
+
+
+def _play(request: dict[str, Any], answer: dict[str, Any], services: _Services) -> None:
+    with services.adopting(bool(request["wait_ready"])):
+        answer["stopped"] = _hook(request, "prepare") or _hook(request, "apply")
     for turn in range(request["turns"]):
-        if answer["stopped"] is None:
-            answer["stopped"] = _hook(request, "reset")
+        with services.adopting(bool(request["wait_ready"])):
+            if answer["stopped"] is None:
+                answer["stopped"] = _hook(request, "reset")
         if answer["stopped"] is None and (turn == 0 or request["reset"]):
-            answer["stopped"] = _wait_ready(request["wait_ready"]) or _warm_up(request, answer)
+            answer["stopped"] = _wait_ready(request["wait_ready"], services)
+            answer["stopped"] = answer["stopped"] or _warm_up(request, answer)
         if answer["stopped"] is not None:
             return
         folder = Path(FOLDER) / str(turn)
@@ -145,7 +162,60 @@ def is_steady(values: list[float], window: int, within: float) -> bool:
     return statistics.stdev(values) <= within * abs(statistics.mean(values))
 
 
-def _wait_ready(wanted: dict[str, Any] | None) -> dict[str, Any] | None:
+class _Services:
+    """The processes that hooks leave in the background, and how they end."""
+
+    def __init__(self) -> None:
+        self._ended: list[str] = []
+        self._failure: str | None = None
+
+    @contextlib.contextmanager
+    def adopting(self, wanted: bool) -> Iterator[None]:
+        """Orphans of the block become children of this process, which learns how they end."""
+        if wanted:
+            _set_subreaper(True)
+        try:
+            yield
+        finally:
+            if wanted:
+                _set_subreaper(False)
+
+    def failed(self) -> str | None:
+        """How one of them ended, if none is left and one failed. No command may run meanwhile."""
+        while True:
+            try:
+                found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            except (ChildProcessError, AttributeError):  # none is left, or not Linux
+                break
+            if found is None:
+                return None
+            name = _name(found.si_pid)
+            os.waitpid(found.si_pid, 0)
+            code = found.si_status if found.si_code == os.CLD_EXITED else -found.si_status
+            self._ended.append(f"{name}, started by a hook, {_ended(code)}")
+            self._failure = self._ended[-1] if code else self._failure
+        return self._failure
+
+    def note(self) -> str:
+        """How the last of them ended, for a message; empty if none has."""
+        return f"; {self._ended[-1]}" if self._ended else ""
+
+
+def _set_subreaper(on: bool) -> None:
+    # Linux alone has it; elsewhere the end of such a process is not seen.
+    with contextlib.suppress(AttributeError, OSError):
+        ctypes.CDLL(None).prctl(_SET_CHILD_SUBREAPER, int(on), 0, 0, 0)
+
+
+def _name(pid: int) -> str:
+    """The name of a process that has ended and was not waited for."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text(errors="replace").strip()
+    except OSError:
+        return "a process"
+
+
+def _wait_ready(wanted: dict[str, Any] | None, services: _Services) -> dict[str, Any] | None:
     """Ask until the service answers; what stopped it, if its time is up before."""
     if wanted is None:
         return None
@@ -157,8 +227,13 @@ def _wait_ready(wanted: dict[str, Any] | None) -> dict[str, Any] | None:
         why = _unready(wanted, max(left_s, _TICK_S))
         if why is None:
             return None
+        gone = services.failed()
+        if gone is not None:
+            said = f"{wanted['shown']} was not ready, and {gone}"
+            return {"step": "wait_ready", "code": None, "said": said, "wrong": True}
         if left_s <= 0:
             said = f"{wanted['shown']} was not ready within {wanted['timeout_s']:g} s: {why}"
+            said += services.note()
             return {"step": "wait_ready", "code": None, "said": said}
         time.sleep(_TICK_S)
 

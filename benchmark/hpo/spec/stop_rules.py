@@ -189,8 +189,8 @@ def measured_nothing(record: Record) -> bool:
 
 
 def without_numbers(text: str) -> str:
-    """A message without the values of its trial, for comparing."""
-    return re.sub(r"-?\d[\d.e+-]*", "#", text)
+    """A message without the values of its trial and the paths of its folder, for comparing."""
+    return re.sub(r"-?\d[\d.e+-]*", "#", re.sub(r"/[^\s'\":,;)]+", "/", text))
 
 
 @dataclass

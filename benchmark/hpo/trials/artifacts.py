@@ -102,7 +102,7 @@ def _read(name: str, parent: int, largest: int, room: int) -> bytes | str:
         if facts.st_nlink > 1:
             return "is a link"
         if facts.st_size > largest:
-            return f"has {facts.st_size / _MB:,.3f} MB, more than {largest / _MB:,.3f}"
+            return f"has {facts.st_size / _MB:,.3f} MiB, more than {largest / _MB:,.3f}"
         if facts.st_size > room:
             return f"is beyond the limits of a trial: {MOST} files, and 'total'"
         return file.read(largest)

@@ -84,7 +84,9 @@ def _stopped(trial: Trial, ran: Ran) -> Record:
         late = hook["step"] == "wait_ready" and not hook.get("wrong")
         cause = Cause.TIMEOUT if late else Cause.FRAMEWORK
         message = str(hook["said"])[:500].rstrip(".") + "."
-        message += f" The last line of output: {last[:300]}" if last else ""
+        # Where the command has run, the last line is the command's.
+        is_quoted = last and not hook.get("measured")
+        message += f" The last line of output: {last[:300]}" if is_quoted else ""
         return trial.failed(cause, message)
     if ran.code is None:
         limit_s = trial.definition.objective.hook_s if hook else trial.definition.time_s

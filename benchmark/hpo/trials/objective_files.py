@@ -53,8 +53,8 @@ def gather(definition: StudyDefinition) -> dict[str, Path]:
     size = sum(path.stat().st_size for path in found.values())
     if size > LARGEST:
         raise StudyError(
-            f"The study's files take {size // 2**20} MB; they go into the store, which takes "
-            f"{LARGEST // 2**20} MB: leave data out and read it by an absolute path."
+            f"The study's files take {size // 2**20} MiB; they go into the store, which takes "
+            f"{LARGEST // 2**20} MiB: leave data out and read it by an absolute path."
         )
     return found
 

@@ -41,7 +41,7 @@ def check_cluster(config: Config) -> Iterator[Finding]:
     for one in partitions:
         limit = "no time limit" if one.time_s is None else f"at most {_time(one.time_s)}"
         default = ", the default" if one.is_default else ""
-        size = f"{one.nodes} nodes of {one.cores} cores and {one.memory_mb} MB"
+        size = f"{one.nodes} nodes of {one.cores} cores and {one.memory_mb} MiB"
         finding = ok if one.is_up else warning
         yield finding(CLUSTER, f"partition {one.name}{default}: {size}, {limit}")
     if "none" in settings.get("AccountingStorageType", ""):

@@ -146,8 +146,8 @@ def check_machine(config: Config) -> Iterator[Finding]:
         return  # The configuration's own check reports it.
     asked_mb = parallel * config.memory
     text = (
-        f"{cores} cores and {memory_mb} MB, {free_mb} of them free; a run takes "
-        f"{parallel * config.cores} cores and up to {asked_mb} MB ({parallel} at a time)"
+        f"{cores} cores and {memory_mb} MiB, {free_mb} of them free; a run takes "
+        f"{parallel * config.cores} cores and up to {asked_mb} MiB ({parallel} at a time)"
     )
     if asked_mb > memory_mb:
         yield warning(MACHINE, text, f"set 'memory' to {memory_mb // parallel} or 'parallel' lower")

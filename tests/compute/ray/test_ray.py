@@ -117,7 +117,7 @@ def test_what_no_node_has_is_reported_until_a_node_has_it(
         dispatcher.submit(plan.tasks[:1])
         assert dispatcher.completed(timeout_s=0.1) == []
         assert status(plan.run).waits == (
-            "1 task waits in the queue of Ray: no node has 1 CPU, 1800 MB of memory ('reserve_mb' "
+            "1 task waits in the queue of Ray: no node has 1 CPU, 1800 MiB of memory ('reserve_mb' "
             "of 'ray' included), 1 fast_disk.",
         )
         node = add_node(ray_cluster, resources={"fast_disk": 1})

@@ -49,7 +49,7 @@ def test_which_reasons_to_wait_never_clear(reason: str, hopeless: bool) -> None:
         ({"slurm": {"partition": "closed"}}, "closed is down"),
         ({"slurm": {"partition": "short"}}, "short allows 60 s and a job would ask for 360"),
         ({"cores": 5}, "5 cores, and the nodes of the partition main have 4"),
-        ({"memory": 7500}, "8524 MB .* have 8000"),
+        ({"memory": 7500}, "8524 MiB .* have 8000"),
         ({"s3_bucket_root": "memory://x"}, "no node of the cluster sees"),
     ],
 )

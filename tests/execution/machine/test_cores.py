@@ -240,7 +240,7 @@ def test_doctor_names_the_quota(
     machine(4, quota, memory_mb=2500)
     first, second = check_machine(Config(cores=1, memory=100))
     assert (first.level, words in first.message) == (level, True), first
-    assert f"{max(1, int(quota))} cores and 2500 MB" in second.message
+    assert f"{max(1, int(quota))} cores and 2500 MiB" in second.message
 
 
 INSIDE = """

@@ -86,7 +86,7 @@ def test_memory_is_a_limit_of_the_tree(sandbox):
     code = "a = bytearray(400_000_000); import time; time.sleep(600)"
     outcome = sandbox.run(python(code, memory_mb=300))
     assert outcome.cause is Cause.MEMORY
-    assert "300 MB" in outcome.message
+    assert "300 MiB" in outcome.message
     if sandbox._asked == "process-group":
         assert outcome.peak_memory_mb > 300
     else:

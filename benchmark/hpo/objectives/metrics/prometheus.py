@@ -21,13 +21,20 @@ import math
 import os
 import time
 from dataclasses import dataclass, field
+from difflib import SequenceMatcher
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 from benchmark.errors import BenchmarkError, SetupError
 from benchmark.files.spelling import is_typo, nearest
 from benchmark.hpo.objectives.metrics.measured_values import MeasureError, NotThereError
-from benchmark.hpo.objectives.metrics.promql import WINDOW, looked, metrics_in
+from benchmark.hpo.objectives.metrics.promql import (
+    WINDOW,
+    Selector,
+    looked,
+    metrics_in,
+    selectors_in,
+)
 from benchmark.hpo.objectives.metrics.selections import aggregated
 
 if TYPE_CHECKING:
@@ -41,6 +48,7 @@ _PAUSE_S = 0.5
 _ANSWER_S = 30.0
 _LARGEST = 32 * 2**20
 _MOST_POINTS = 10_000
+_SHOWN = 8
 
 
 class UnreachableError(BenchmarkError):
@@ -110,19 +118,27 @@ class Prometheus:
         return {name: self._value(name, query, window, end) for name, query in self.queries.items()}
 
     def _value(self, name: str, query: Query, window: tuple[float, float], end: float) -> float:
+        is_first = True
         while True:
             try:
                 if query.is_instant:
                     return self._at_end(name, query, window)
                 return aggregated(self._points(name, query, window), query.of)
             except (_NotYetError, UnreachableError) as error:
+                if is_first and isinstance(error, _NothingError):
+                    unmatched = self._unmatched(name, query)
+                    if unmatched is not None and unmatched.certain:
+                        raise unmatched from None
+                is_first = False
                 if time.monotonic() + _PAUSE_S < end:
                     time.sleep(_PAUSE_S)
                     continue
                 if isinstance(error, UnreachableError):
                     raise
                 # Only now: a metric may be new, and a name spelt alike that of another target.
-                unknown = self._unknown(name, query) if isinstance(error, _NothingError) else None
+                is_nothing = isinstance(error, _NothingError)
+                unknown = self._unknown(name, query) if is_nothing else None
+                unknown = unknown or (self._unmatched(name, query) if is_nothing else None)
                 raise unknown or MeasureError(str(error)) from None
 
     def _unknown(self, name: str, query: Query) -> NotThereError | None:
@@ -138,6 +154,35 @@ class Prometheus:
             said = f"{self.url} has no metric '{metric}', which the query of '{name}' needs; {hint}"
             return NotThereError(said, certain=near is not None and is_typo(metric, near))
         return None
+
+    def _unmatched(self, name: str, query: Query) -> NotThereError | None:
+        """That a metric of the query has no series with its labels; certain if it is a typo."""
+        for selector in selectors_in(query.text):
+            found = [
+                self._listed("series", {"match[]": one, "limit": "1"})
+                for one in (selector.text, selector.metric)
+            ]
+            if found[0] == [] and found[1]:
+                return self._labels_of(name, selector)
+        return None
+
+    def _labels_of(self, name: str, selector: Selector) -> NotThereError:
+        """Which label of a selector no series of its metric has, and which there are."""
+        place = f"{self.url} has '{selector.metric}' with no series of {selector.labels}, which"
+        place += f" the query of '{name}' needs"
+        only = {"match[]": selector.metric}
+        labels = [one for one in self._listed("labels", only) or [] if one != "__name__"]
+        for label, value in selector.equal.items():
+            if label not in labels:
+                near = nearest(label, labels)
+                said = f"{place}; its labels are {_some(labels, label)}."
+                return NotThereError(said, certain=near is not None and is_typo(label, near))
+            values = self._listed(f"label/{label}/values", only) or []
+            if value not in values:
+                near = nearest(value, values)
+                said = f"{place}; '{label}' is {_some(values, value)}."
+                return NotThereError(said, certain=near is not None and is_typo(value, near))
+        return NotThereError(f"{place}; its labels are {_some(labels)}.", certain=False)
 
     def _listed(self, kind: str, fields: Mapping[str, str]) -> list[Any] | None:
         """A list of the server's; None where it does not answer the question."""
@@ -320,6 +365,15 @@ def _secret(name: str) -> str:
             "text where the trial runs; export it."
         )
     return found
+
+
+def _some(names: list[str], wanted: str = "") -> str:
+    """The names, the ones most like the wanted one first; of many only these."""
+    shown = sorted(names, key=lambda one: -SequenceMatcher(None, wanted, one[:100]).ratio())[
+        :_SHOWN
+    ]
+    more = [f"or one of {len(names) - _SHOWN} more"] if len(names) > _SHOWN else []
+    return ", ".join([*(one[:100] for one in shown), *more]) or "not there"
 
 
 def _labels(series: Mapping[str, Any]) -> str:

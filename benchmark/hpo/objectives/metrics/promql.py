@@ -31,6 +31,8 @@ _LABELS = re.compile(
     re.IGNORECASE,
 )
 _NAME = re.compile(r"(?<![\w.:$])(?P<name>[A-Za-z_:][\w:]*)\s*(?P<call>\()?")
+_SELECTOR = re.compile(r"(?<![\w.:$\"'])(?P<metric>[A-Za-z_:][\w:]*)\s*(?P<labels>\{[^{}]*\})")
+_MATCHER = re.compile(r"""([A-Za-z_]\w*)\s*(=~|!~|!=|=)\s*["'`]([^"'`\\]*)["'`]""")
 _WORDS = {
     *("by", "without", "on", "ignoring", "group_left", "group_right", "bool", "offset"),
     *("and", "or", "unless", "atan2", "inf", "nan", "start", "end"),
@@ -44,6 +46,22 @@ class Looked:
     seconds: float = 0.0
     text: str = ""
     faults: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Selector:
+    """A metric with matchers of labels, such as `{job="a", code=~"5.."}`.
+
+    `equal` has the values of labels that are compared by `=`.
+    """
+
+    metric: str
+    labels: str
+    equal: dict[str, str]
+
+    @property
+    def text(self) -> str:
+        return self.metric + self.labels
 
 
 def duration_s(text: str) -> float | None:
@@ -105,6 +123,17 @@ def metrics_in(query: str) -> list[str]:
     bare = _LABELS.sub(" ", _TEXT.sub(" ", query))
     found = (match for match in _NAME.finditer(bare) if not match["call"])
     return list(dict.fromkeys(one["name"] for one in found if one["name"].lower() not in _WORDS))
+
+
+def selectors_in(query: str) -> list[Selector]:
+    """Each metric with its labels in braces; one with a text that has a brace is left out."""
+    found = []
+    for match in _SELECTOR.finditer(query):
+        metric, labels = match["metric"], match["labels"]
+        matchers = _MATCHER.findall(labels)
+        equal = {label: value for label, how, value in matchers if how == "=" and value}
+        found.append(Selector(metric, labels, equal))
+    return found
 
 
 def _whole_ms(seconds: float) -> int:

@@ -71,7 +71,8 @@ class Trials:
 
     @property
     def directions(self) -> dict[str, str]:
-        return dict(self.definition.directions)
+        """By the names that users know."""
+        return dict(self.definition.aims)
 
     @cached_property
     def good(self) -> list[Record]:
