@@ -20,8 +20,8 @@ from benchmark.compute.batch.batch import BatchDispatcher
 from benchmark.compute.dispatcher import AutoMLMethods, Dispatcher
 from benchmark.compute.kubernetes.kubernetes import KubernetesDispatcher
 from benchmark.compute.local.local import LocalDispatcher
-from benchmark.compute.methods import Choice, at_once
 from benchmark.compute.metaflow.metaflow import MetaflowDispatcher
+from benchmark.compute.methods import Choice, at_once
 from benchmark.compute.pilot.pilot import PilotDispatcher
 from benchmark.compute.ray.ray import RayDispatcher
 from benchmark.compute.slurm.slurm import SlurmDispatcher

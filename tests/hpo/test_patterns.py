@@ -169,6 +169,11 @@ def test_it_is_pythons_own(text: str, pattern: str) -> None:
         (r"(\d+)$", "tps 1234,567", ",567"),
         (r"([0-9.]+)$", "loss -0.5", "-0.5"),
         (r"([0-9.]+)$", "-500", "-500"),
+        (r"p99: ([0-9.]+)", "p99: 3,14 ms", "3,14"),
+        (r"p99: ([0-9.]+)", "p99: 3,1415926 ms", "5926"),
+        (r"([0-9.]+) ms", "p99: 3,14 ms", "3,14"),
+        (r"([0-9.]+)", "3,5", "3,5"),
+        (r"(\d+)", "\n3,5\n", "3,5"),
     ],
 )
 def test_a_part_of_a_number_is_not_one(pattern: str, text: str, whole: str) -> None:
@@ -196,6 +201,10 @@ def test_a_part_of_a_number_is_not_one(pattern: str, text: str, whole: str) -> N
         (r"(?m)(\d+)$", "0.512,100,200", 200),
         (r"tps ([0-9.]+)", "tps 950.4,120 clients", 950.4),
         (r"tps ([0-9.e]+)", "tps 1e3,120 clients", 1000),
+        (r"p99: ([0-9.]+)", "p99: 3, max: 4", 3),
+        (r"times: (\d+)", "times: 3,4,5", 3),
+        (r"(\d+)$", "times: 3,4,5", 5),
+        (r"p99: (\d+),\d+", "p99: 3,14", 3),
     ],
 )
 def test_a_whole_number_is_found(pattern: str, text: str, value: float) -> None:

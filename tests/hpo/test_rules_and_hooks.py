@@ -70,6 +70,8 @@ def first(folder_store: Store, tmp_path: Path) -> Callable[..., Record]:
         ("echo 7", {"failure": "value > 5"}, "failure", "'value > 5' holds"),
         ("echo 7", {"prune": {"expression": "x == 0.5"}}, "prune", "'x == 0.5' holds"),
         ("true", {"prune": {"empty": False}}, "failure", "printed nothing"),
+        ("echo '{p99: 3}' > out.json", {"metrics": {"json": "out.json"}}, "failure", "not JSON"),
+        ("true", {"metrics": {"json": "out.json"}}, "prune", "out.json"),
     ],
 )
 def test_rules(

@@ -263,6 +263,10 @@ class TrialEvaluation:
                 return trial.failed(Cause.INFRASTRUCTURE, str(error))
             except MeasureError as error:
                 empty = not (ran.output.strip() or objective.measuring.prometheus)
+                # A file that cannot be read is something, and no sign of a point without values.
+                empty = empty and not any(
+                    (ran.folder / name).exists() for name in objective.measuring.files
+                )
                 if objective.prune.empty and empty:
                     trial.labels[EMPTY] = True
                     return trial.pruned(f"{error} {_WHY_PRUNED}")

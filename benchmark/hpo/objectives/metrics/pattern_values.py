@@ -2,8 +2,8 @@
 
     of_pattern("tps", r"tps = ([0-9.]+)", "tps = 5\\ntps = 6.5\\n", None)      # 6.5
 
-A part of a number is refused (`1` of `1,234.5`), and so is a value after which the same label has
-another one that the pattern does not match (`tps = -1`).
+A part of a number is refused (`1` of `1,234.5`, `3` of `3,14`), and so is a value after which the
+same label has another one that the pattern does not match (`tps = -1`).
 """
 
 from __future__ import annotations
@@ -33,6 +33,11 @@ _MOST_LATER = 10
 _MORE = re.compile(r"\d+|\.\d+|[eE][-+]?\d+")
 _MARK = r"[,'\u2019_\u00a0\u202f]"
 _THOUSANDS = re.compile(rf"{_MARK}\d{{3}}(?!\d)")
+# A fraction behind a decimal comma; with more commas it is a list, and a row of two numbers begins
+# its line.
+_FRACTION = re.compile(r",\d{1,2}(?![\d.,]*\d)")
+_LABELLED_FRACTION = re.compile(r",\d+(?![\d.,]*\d)")
+_BEFORE_FRACTION = re.compile(r"(?<![\d.,])\d+,$")
 _WHOLE_PART = re.compile(rf"(?<![\d.,'])(?<!\d[eE])(?<!\d[eE][-+])\d+(?:{_MARK}\d{{3}})*$")
 
 
@@ -90,6 +95,9 @@ def _whole(stdout: str, match: Found) -> str:
         more = _MORE.match(stdout, end)
         if more is None and _WHOLE_PART.search(text):
             more = _THOUSANDS.match(stdout, end)
+        line = stdout[stdout.rfind("\n", 0, end) + 1 : end]
+        if more is None and (part := _WHOLE_PART.search(line[-_LONGEST_LABEL:])):
+            more = (_FRACTION if part[0] == line else _LABELLED_FRACTION).match(stdout, end)
         text += more[0] if more else ""
     before = stdout[max(0, begin - _LONGEST_LABEL) : begin]
     found = re.search(r"[\d.,']*\d\.?$", before)
@@ -98,6 +106,8 @@ def _whole(stdout: str, match: Found) -> str:
         found = re.search(r"(?<![\w.)\]])[-\u2212]\.?$", before)
         if re.match(r"\d{3}(?!\d)", match.text) and re.search(rf"{_MARK}$", before):
             found = found or (_WHOLE_PART.search(before[:-1]) and re.search(r"\d*.$", before))
+        if re.match(r"\d+(?![\d.,]*\d)", stdout[begin:]):
+            found = found or _BEFORE_FRACTION.search(before)
     return text if found is None else f"{found[0]}{text}"
 
 
