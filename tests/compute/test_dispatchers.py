@@ -21,7 +21,6 @@ from benchmark.compute.dispatcher import AutoMLMethods, Dispatcher
 from benchmark.compute.kubernetes.kubernetes import KubernetesDispatcher
 from benchmark.compute.local.local import LocalDispatcher
 from benchmark.compute.metaflow.metaflow import MetaflowDispatcher
-from benchmark.compute.methods import Choice, at_once
 from benchmark.compute.pilot.pilot import PilotDispatcher
 from benchmark.compute.ray.ray import RayDispatcher
 from benchmark.compute.slurm.slurm import SlurmDispatcher
@@ -200,25 +199,6 @@ def test_how_many_tasks_a_method_runs_at_once(
     make_config: Callable[..., Config], method: type[Dispatcher], keys: Any, places: int | None
 ) -> None:
     assert method.places(make_config(**keys)) == places
-
-
-@pytest.mark.parametrize(
-    ("methods", "keys", "number"),
-    [
-        (["local"], {"parallel": 1}, 1),
-        (["local", "slurm"], {"parallel": 1}, 2),
-        (["slurm"], {}, None),
-        (["slurm"], {"slurm": {"throttle": 6}, "parallel": 16}, 6),
-        (["local", "slurm"], {}, None),
-        (["baremetal"], {"cluster_size": 2}, None),
-        (["baremetal"], {"cluster_size": 2, "parallel": 3}, 6),
-    ],
-)
-def test_how_many_tasks_run_at_once_over_all_methods(
-    make_config: Callable[..., Config], methods: list[str], keys: Any, number: int | None
-) -> None:
-    choice = Choice({f"f{n}": method for n, method in enumerate(methods)}, "")
-    assert at_once(make_config(**keys), choice) == number
 
 
 @pytest.mark.parametrize("method", DISPATCHERS)
