@@ -44,7 +44,6 @@ class Scripted(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Answering)
         self.answers: list[Any] = []
         self.asked: list[dict[str, Any]] = []
-        self.listed: dict[str, list[Any]] = {}
         self.url = f"http://127.0.0.1:{self.server_port}"
 
 
@@ -63,20 +62,6 @@ class Answering(BaseHTTPRequestHandler):
         self.send_response_only(self.server.status)
         if self.server.date is not None:
             self.send_header("date", self.server.date)
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def do_GET(self) -> None:
-        """The lists of what there is: by path and selector, else by path."""
-        path, _, query = self.path.removeprefix("/api/v1/").partition("?")
-        only = parse_qs(query).get("match[]", [""])[0]
-        listed = self.server.listed
-        if not listed:
-            self.send_error(501)
-            return
-        body = json.dumps({"status": "success", "data": listed.get(f"{path} {only}", [])}).encode()
-        self.send_response_only(200)
         self.send_header("content-length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)

@@ -2,20 +2,41 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 
 from benchmark.hpo.objectives.metrics.measured_values import NotThereError
 from benchmark.hpo.objectives.metrics.prometheus import Query
-from tests.hpo.test_prometheus import WINDOW, Scripted, asking, matrix
+from tests.hpo.test_prometheus import WINDOW, Answering, Scripted, asking, matrix
+
+
+class Listing(Answering):
+    """Answers lists by their path and selector."""
+
+    listed: dict[str, list[Any]] = {}  # noqa: RUF012
+
+    def do_GET(self) -> None:  # noqa: N802
+        path, _, query = self.path.removeprefix("/api/v1/").partition("?")
+        only = parse_qs(query).get("match[]", [""])[0]
+        found = self.listed.get(f"{path} {only}", [])
+        body = json.dumps({"status": "success", "data": found}).encode()
+        self.send_response_only(200)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
 
 
 @pytest.fixture
-def server() -> Iterator[Scripted]:
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Scripted]:
+    monkeypatch.setattr(Listing, "listed", LISTED)
     with Scripted() as scripted:
+        scripted.RequestHandlerClass = Listing
+        scripted.answers = [matrix()]
         thread = threading.Thread(target=scripted.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield scripted
@@ -44,7 +65,6 @@ UNMATCHED = {
 @pytest.mark.parametrize("query", UNMATCHED)
 def test_labels_that_no_series_has(server: Scripted, query: str) -> None:
     """A typo fails at once; a label that may be new only when the time is up."""
-    server.answers, server.listed = [matrix()], LISTED
     certain, said = UNMATCHED[query]
     with pytest.raises(NotThereError) as caught:
         asking(server, Query(query), timeout_s=60.0 if certain else 0.7).read(WINDOW)
@@ -53,10 +73,10 @@ def test_labels_that_no_series_has(server: Scripted, query: str) -> None:
     assert (len(server.asked) == 1) == certain
 
 
-def test_labels_of_many_values(server: Scripted) -> None:
+def test_labels_of_many_values(server: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those most like the wanted one are shown."""
     values = [f"host-{number:03}" for number in range(500)]
-    server.answers, server.listed = [matrix()], LISTED | {"label/job/values up": values}
+    monkeypatch.setattr(Listing, "listed", LISTED | {"label/job/values up": values})
     with pytest.raises(NotThereError) as caught:
         asking(server, Query('up{job="host-7"}')).read(WINDOW)
     assert "or one of 492 more" in str(caught.value)
