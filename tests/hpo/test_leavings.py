@@ -105,7 +105,7 @@ def test_an_export_comes_back_by_import_into_a_changed_space(
     assert [r.metrics.get("p99") for r in export.trial_records(new.run)] == [7.0, None]
 
 
-CHOICES: list[Any] = [0, False, 1, True, 1.0, "1", "true", "", None]
+CHOICES: list[Any] = [0, False, 1, True, 1.0, "1", "true", "", None, "True", "null", "None", "1.0"]
 ALIKE = {"name": "c", "value_type": "categorical", "choices": CHOICES, "default": "true"}
 
 
@@ -115,7 +115,7 @@ def test_choices_of_other_types_are_other_choices_in_an_export_and_its_import(
     command = {"command": ["true"]}
     old = begun(folder_store, tmp_path, ALIKE, name="old", objective=command)
     rows = [{"c": choice, "value": float(place)} for place, choice in enumerate(CHOICES)]
-    assert import_rows(old, rows) == Imported(imported=9)
+    assert import_rows(old, rows) == Imported(imported=len(CHOICES))
     found = list(Found("old", old.run, old.definition).frame()["c"])
     assert repr(found) == repr(CHOICES)
     file = written(tmp_path, "rows.json", rows)
@@ -123,7 +123,7 @@ def test_choices_of_other_types_are_other_choices_in_an_export_and_its_import(
     table = written(tmp_path, "table.csv", text)
     for name, place in (("json", file), ("csv", table)):
         new = begun(folder_store, tmp_path, ALIKE, name=name, objective=command)
-        assert import_rows(new, read_rows(place, Mapping())) == Imported(imported=9)
+        assert import_rows(new, read_rows(place, Mapping())) == Imported(imported=len(CHOICES))
         found = [record.labels["params"]["c"] for record in export.trial_records(new.run)]
         assert repr(found) == repr(CHOICES)
         assert repr([t.params["c"] for t in new.optimizer.trials()]) == repr(CHOICES)

@@ -296,7 +296,7 @@ def test_choices_of_an_open_study_are_shown_apart(folder_store: Store, tmp_path:
     ]
     assert lines == ["c=1]", 'c="1"]', "c=null]", 'c="None"]', "c=True]", "c=x]"]
     cells = [row["c"] for row in csv.DictReader(io.StringIO(export.table(records, definition)))]
-    assert cells == ["1", '"1"', "null", "None", "true", "x"]
+    assert cells == ["1", '"1"', "null", '"None"', "true", "x"]
 
 
 def test_reported_steps_are_strict_json(folder_store: Store, tmp_path: Path) -> None:

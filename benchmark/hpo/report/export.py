@@ -245,9 +245,13 @@ def headings(records: list[Record], definition: StudyDefinition) -> Columns:
 
 
 def _choice(value: Any, equal: tuple[Any, ...]) -> str:
-    """The value of a tunable; one with control characters as JSON, which the import reads."""
+    """The value of a tunable, as JSON where it has control characters.
+
+    So is "True" beside true, which other programs write as True.
+    """
     text = told_apart(value, equal)
-    return text if plain_text(text, len(text)) == text else json.dumps(value)
+    alike = any(text == str(one) and type(one) is not type(value) for one in equal)
+    return json.dumps(value) if alike or plain_text(text, len(text)) != text else text
 
 
 def _steps(record: Record) -> str:

@@ -26,6 +26,7 @@ from benchmark.files import json_text
 from benchmark.files.input_files import read_bytes
 from benchmark.files.safe_text import unguarded_cell
 from benchmark.hpo.objectives.metrics.measured_values import cell_number, finite_number
+from benchmark.hpo.objectives.objective import cell
 from benchmark.hpo.report.columns import METRIC, OWN, columns
 from benchmark.hpo.report.export import is_feasible
 from benchmark.hpo.space.expressions import ExpressionError
@@ -285,7 +286,7 @@ def _choices(tunable: Tunable, value: Any) -> list[Value]:
     """
     if not isinstance(value, _Cell):
         return [tunable.typed(value)] if tunable.admits(value) else []
-    alike = [c for c in tunable.choices if value in (plain(c), str(c))]
+    alike = [c for c in tunable.choices if value in (plain(c), cell(c), str(c))]
     exact = [c for c in tunable.choices if value == json.dumps(c)]
     return alike if len(alike) == 1 else exact or alike
 
