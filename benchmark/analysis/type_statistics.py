@@ -10,7 +10,7 @@ The rules are pure functions in modules of their own: `comparable` (what can be 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -204,17 +204,18 @@ def _extra(
 def _against_leader(scores: pd.DataFrame, leader: str, seed: int) -> pd.DataFrame:
     """The Bayesian signed-rank test of the board's first framework against every other one."""
     columns = ["better", "alike", "worse"]
-    table = pd.DataFrame(float("nan"), index=scores.columns, columns=columns)
-    if scores[leader].isna().all():
-        return table
-    others = scores.drop(columns=leader)
-    chances = hypotheses.bayesian_signed_ranks(
-        scores[leader].to_numpy(float), others.to_numpy(float), seed=seed
-    )
-    for name, found in zip(others, chances, strict=True):
-        if found is not None:
-            table.loc[name, columns] = [found.better, found.alike, found.worse]
-    return table
+    rows: dict[Any, list[float]] = {}
+    if not scores[leader].isna().all():
+        others = scores.drop(columns=leader)
+        chances = hypotheses.bayesian_signed_ranks(
+            scores[leader].to_numpy(float), others.to_numpy(float), seed=seed
+        )
+        for name, found in zip(others, chances, strict=True):
+            if found is not None:
+                rows[name] = [found.better, found.alike, found.worse]
+    absent = [float("nan")] * len(columns)
+    values = [rows.get(name, absent) for name in scores.columns]
+    return pd.DataFrame(values, index=scores.columns, columns=columns)
 
 
 def _cannot(comparison: Comparison, friedman: Friedman | None) -> list[str]:

@@ -111,6 +111,8 @@ def bradley_terry(won: NDArray[np.float64], matches: int) -> NDArray[np.float64]
         won: a row a fit, a column a player: the matches won, ties counted half.
         matches: how often every two players have met.
     """
+    # Resamples of a few data sets are often the same.
+    won, place = np.unique(won, axis=0, return_inverse=True)
     fits, players = won.shape
     strengths = np.zeros((fits, players))
     diagonal = np.arange(players)
@@ -133,5 +135,6 @@ def bradley_terry(won: NDArray[np.float64], matches: int) -> NDArray[np.float64]
         left = left[np.abs(step).max(axis=1) >= _PRECISE]
         if not left.size:
             break
-    centred: NDArray[np.float64] = strengths - strengths.mean(axis=1, keepdims=True)
-    return centred
+    centred = strengths - strengths.mean(axis=1, keepdims=True)
+    found: NDArray[np.float64] = centred[place]
+    return found

@@ -61,6 +61,12 @@ def test_two_players_have_the_odds_of_their_wins():
     assert np.exp(strengths[0, 0] - strengths[0, 1]) == pytest.approx(3, rel=1e-4)
 
 
+def test_equal_resamples_are_rated_as_each_alone():
+    won = np.array([[4.0, 2.5, 2.5], [6.0, 3.0, 0.0], [4.0, 2.5, 2.5], [3.0, 4.0, 2.0]])
+    alone = [bradley_terry(row[None, :], 3)[0] for row in won]
+    assert (bradley_terry(won, 3) == np.array(alone)).all()
+
+
 def test_nothing_to_rate():
     assert ratings(pd.DataFrame({"a": [1.0, 2.0]})) is None
     assert ratings(pd.DataFrame({"a": [], "b": []})) is None
