@@ -12,22 +12,28 @@ from prove.villains import villains
 
 GENERATED = 200
 TIMES = ("setup_s", "fit_s", "predict_s")
-# Form and content, up to control characters and a success without predictions.
-FORMS = [
-    ("pipe", ""),
-    ("folder", ""),
-    ("link", "/dev/zero"),
-    ("link", "outcome.json"),
-    ("link", "/etc/passwd"),
-    ("sparse", "{}"),
-    ("text", ""),
-    ("text", "[" * 100_000),
-    ("text", '{"message": "' + "x" * 100_000_000 + '"}'),
-    ("text", '{"status": "failure", "cause": "framework", "message": "\\ud800\\u001b[2J\\u202e"}'),
-    ("text", json.dumps({"status": "success", **dict.fromkeys(TIMES, 1)})),
-    # One task of the run is well-behaved.
-    ("none", ""),
-]
+
+
+def forms() -> list[tuple[str, str]]:
+    """Form and content, up to control characters and a success without predictions."""
+    return [
+        ("pipe", ""),
+        ("folder", ""),
+        ("link", "/dev/zero"),
+        ("link", "outcome.json"),
+        ("link", "/etc/passwd"),
+        ("sparse", "{}"),
+        ("text", ""),
+        ("text", "[" * 100_000),
+        ("text", '{"message": "' + "x" * 100_000_000 + '"}'),
+        (
+            "text",
+            '{"status": "failure", "cause": "framework", "message": "\\ud800\\u001b[2J\\u202e"}',
+        ),
+        ("text", json.dumps({"status": "success", **dict.fromkeys(TIMES, 1)})),
+        # One task of the run is well-behaved.
+        ("none", ""),
+    ]
 
 
 def generated(seed: int) -> list[tuple[str, str]]:
@@ -67,8 +73,9 @@ def generated(seed: int) -> list[tuple[str, str]]:
     f"{GENERATED} outcomes by hypothesis, a pipe, links, 40 GB, 100 MB of text left as an outcome",
 )
 def hostile_outcomes(stage: Stage) -> str:
-    outcomes = generated(stage.seed) + FORMS
-    check(len(outcomes) == GENERATED + len(FORMS), f"hypothesis gave {len(outcomes)} outcomes")
+    given = generated(stage.seed)
+    check(len(given) == GENERATED, f"hypothesis gave {len(given)} outcomes")
+    outcomes = given + forms()
     # A file for each: one of them has 100 MB, which not every task should read.
     files = stage.folder / "outcomes"
     files.mkdir()

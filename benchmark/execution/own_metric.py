@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 
 LIMIT_S = 60.0
 LARGEST_SOURCE = 256 * 1024
-_TRIED_WITH = ("numpy", "pyarrow")
+# pyarrow imports pandas when it makes an array of NumPy's.
+_TRIED_WITH = ("numpy", "pandas", "pyarrow")
 _CALLED_WITH = (*_TRIED_WITH, "sklearn.metrics")
 _NOT_IN_JSON = ("nan", "inf", "-inf")
 _SAMPLE = 1000

@@ -122,7 +122,8 @@ def planned(
         store = open_store(request.getfixturevalue("s3"))
         return make_plan(store), make_config(**FLEET, ec2_template=fleet.make_template())
     if method is not BatchDispatcher:
-        return make_plan(folder_store), make_config()
+        # Each runner of the local method is two processes that import what measures.
+        return make_plan(folder_store), make_config(parallel=1)
     request.getfixturevalue("batch")
     return make_plan(folder_store), make_config(**CONFIGURATION)
 
@@ -138,9 +139,11 @@ def all_told(dispatcher: Dispatcher, number: int) -> list[Record]:
 
 @pytest.mark.parametrize("method", DISPATCHERS)
 def test_every_task_is_told_once_and_has_its_record(
-    planned: Told, method: type[Dispatcher]
+    planned: Told, make_config: Callable[..., Config], method: type[Dispatcher]
 ) -> None:
     plan, config = planned
+    if method is LocalDispatcher:
+        config = make_config()  # As many runners as there are cores.
     with method(plan.run, config) as dispatcher:
         dispatcher.submit(plan.tasks)
         told = all_told(dispatcher, len(plan.tasks))

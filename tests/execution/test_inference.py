@@ -104,7 +104,7 @@ def records(means, tmp_path_factory):
     codes = {name: ending[0] for name, ending in ENDINGS.items()} | {"well": "        pass"}
     hanging = {"hangs": codes.pop("hangs")}
     found = executed(planned(folder / "others", codes), means)
-    for limit_s in (6, 18, 54, 162):  # on a busy machine it takes a while until it is timed
+    for limit_s in (3, 6, 18, 54, 162):  # on a busy machine it takes a while until it is timed
         made = planned(folder / f"hanging-{limit_s}", hanging, hard_limit=limit_s)
         found |= executed(made, means)
         if "during inference" in found["hangs"][0].message:

@@ -25,7 +25,7 @@ TEXT = "step 1 loss=0.5\nstep 2 loss=0.25\nü done\n"
 
 @pytest.fixture(autouse=True)
 def budget(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(patterns, "BUDGET_S", 0.3)
+    monkeypatch.setattr(patterns, "BUDGET_S", 0.1)
     monkeypatch.setattr(patterns, "_LOOK_S", 0.02)
     yield
     assert first("a", "a") == (0, 1)  # whatever it was, the next one is served
