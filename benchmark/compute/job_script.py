@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -34,13 +35,19 @@ def log_note(log: Path) -> str:
     return f" The folder of its log, {log.parent}, is gone, without which no job starts."
 
 
+def home_expanded(path: str) -> str:
+    """A path with `~` for this user's home, which a quoted word in a script would not be; a node's
+    own variables, such as $TMPDIR, stay."""
+    return os.path.expanduser(path)  # noqa: PTH111  Path raises for the home of an unknown user
+
+
 def script(options: SlurmOptions, words: Sequence[str]) -> str:
     """The job's script: the preamble, and then the harness in place of the shell."""
-    python = options.python or sys.executable
+    python = home_expanded(options.python or sys.executable)
     if options.image:
         return _in_image(options, words, options.image)
     # Not quoted: a node's own variables, such as $TMPDIR, may stand in it.
-    cache = f'"{options.cache}"'
+    cache = f'"{home_expanded(options.cache or "")}"'
     lines = ["#!/bin/bash", *options.preamble]
     lines.append(f'export PYTHONPATH={shlex.quote(str(ROOT))}"${{PYTHONPATH:+:$PYTHONPATH}}"')
     if options.cache and is_packed(options.cache):
@@ -57,6 +64,6 @@ def _in_image(options: SlurmOptions, words: Sequence[str], image: str) -> str:
     which the image must see."""
     store = words[2]
     bound = [] if "://" in store else ["--bind", store]
-    run = ["apptainer", "exec", *bound, str(Path(image).expanduser()), "python", *words]
+    run = ["apptainer", "exec", *bound, home_expanded(image), "python", *words]
     lines = ["#!/bin/bash", *options.preamble, "unset PYTHONPATH", f"exec {shlex.join(run)}"]
     return "\n".join(lines) + "\n"

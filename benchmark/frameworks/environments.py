@@ -40,6 +40,7 @@ __all__ = [
     "Environment",
     "ensure",
     "environment_hash",
+    "folder_name",
     "interpreter_for",
     "is_ready",
     "verify",
@@ -71,13 +72,14 @@ def environment_hash(framework: Framework, minor: str | None = None) -> str:
     return _hash(framework, minor or minor_version(interpreter_for(framework.python)))
 
 
-def is_ready(framework: Framework) -> bool:
-    """Whether its environment is in the cache; False also if it could not be built."""
+def is_ready(framework: Framework, cache: Path | None = None) -> bool:
+    """Whether its environment is in the cache, by default this machine's; False also if it could
+    not be built."""
     try:
-        digest = environment_hash(framework)
+        name = folder_name(framework, environment_hash(framework))
     except SetupError:
         return False
-    return _marker(_folder(framework, digest)) is not None
+    return _marker((cache or cache_folder()) / "environments" / name) is not None
 
 
 def ensure(framework: Framework, report: Callable[[str], None] | None = None) -> Environment:
@@ -91,7 +93,7 @@ def ensure(framework: Framework, report: Callable[[str], None] | None = None) ->
     """
     base = interpreter_for(framework.python)
     digest = _hash(framework, minor_version(base))
-    folder = _folder(framework, digest)
+    folder = cache_folder() / "environments" / folder_name(framework, digest)
     marker = _marker(folder)
     if marker is None:
         try:
@@ -154,8 +156,9 @@ def verify(framework: Framework, environment: Environment) -> float:
     return time.monotonic() - begin
 
 
-def _folder(framework: Framework, digest: str) -> Path:
-    return cache_folder() / "environments" / f"{framework.environment}-{digest}"
+def folder_name(framework: Framework, digest: str) -> str:
+    """The name of the environment's folder, in a cache and in a file."""
+    return f"{framework.environment}-{digest}"
 
 
 def _hash(framework: Framework, minor: str) -> str:

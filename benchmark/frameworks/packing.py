@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from benchmark.frameworks.environments import Environment
+    from benchmark.frameworks.framework import Framework
 
 _SUFFIXES = (".tar", ".tar.gz", ".tgz")
 
@@ -52,6 +53,18 @@ def pack(environments: Iterable[Environment], file: Path) -> float:
         staged.unlink(missing_ok=True)
         raise SetupError(f"The file {file} cannot be written: {error.strerror}.") from None
     return round(file.stat().st_size / 1e6, 1)
+
+
+def contains(file: Path, framework: Framework) -> bool:
+    """Whether a framework's environment is in a file; False also if it cannot be read."""
+    from benchmark.frameworks.environments import environment_hash, folder_name
+
+    try:
+        name = f"environments/{folder_name(framework, environment_hash(framework))}"
+        with tarfile.open(file) as archive:
+            return any(one.name == name for one in archive)
+    except (OSError, tarfile.TarError, SetupError):
+        return False
 
 
 def unpacked(file: Path) -> Path:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import shutil
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.compute import methods
@@ -45,6 +47,7 @@ def check(config: Config, cores: int, memory_mb: int, time_s: float | None = Non
             "'compute' names Slurm and sbatch is not on PATH; run this on a machine of the "
             "cluster, such as its login node."
         )
+    check_slurm_conf()
     methods.check_store_is_shared(config)
     with as_config_errors():
         found = _partitions_soon()
@@ -58,6 +61,16 @@ def check(config: Config, cores: int, memory_mb: int, time_s: float | None = Non
     wanted_s = time_s or config.hard_limit + options.reserve_s
     if chosen:
         _check_fits(chosen, cores, memory_mb, wanted_s)
+
+
+def check_slurm_conf() -> None:
+    """Refuse a SLURM_CONF that is not there: each command of Slurm would wait a minute for it."""
+    file = os.environ.get("SLURM_CONF")
+    if file and not Path(file).is_file():
+        raise ConfigError(
+            f"SLURM_CONF is {file}, and there is no such file; correct it, or unset it to use "
+            "Slurm's own."
+        )
 
 
 def _check_fits(chosen: list[Partition], cores: int, memory_mb: int, wanted_s: float) -> None:

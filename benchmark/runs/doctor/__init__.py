@@ -36,9 +36,11 @@ def examine(loaded: LoadedConfig) -> Iterator[Finding]:
         asked.append(Asked(storage.CREDENTIALS, storage.check_credentials))
         asked.append(Asked(storage.CLOCK, storage.check_clock))
     frameworks, wrong = configuration.configured(config)
-    built = Asked(
-        "frameworks", partial(configuration.check_environments, frameworks, config.frameworks_path)
+    environments = partial(
+        configuration.check_environments,
+        *(frameworks, config.frameworks_path, cluster.caches(config, frameworks)),
     )
+    built = Asked("frameworks", environments)
     yield from configuration.check_layers(loaded)
     yield from wrong
     planned = list(configuration.check_plan(config, frameworks))

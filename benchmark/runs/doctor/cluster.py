@@ -10,6 +10,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmark.compute import methods
+from benchmark.compute.job_script import home_expanded
 from benchmark.compute.slurm import checks
 from benchmark.compute.slurm.commands import Slurm, call
 from benchmark.config.extras import ROOT
@@ -18,9 +20,10 @@ from benchmark.runs.doctor.finding import Finding, fault, misconfigured, ok, war
 from benchmark.runs.doctor.storage import folder_of, is_remote
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from benchmark.config.loading import Config
+    from benchmark.frameworks.framework import Framework
 
 CLUSTER = "slurm"
 FIRST_JOB_S = 45
@@ -30,6 +33,7 @@ SEEN_S = 5.0
 def check_cluster(config: Config) -> Iterator[Finding]:
     """Check what the cluster has, what the configuration needs, and run one small job."""
     try:
+        checks.check_slurm_conf()
         version = call("sinfo", "--version").strip()
         settings = Slurm(config.slurm).settings()
         partitions = checks.partitions()
@@ -48,7 +52,7 @@ def check_cluster(config: Config) -> Iterator[Finding]:
         yield ok(
             CLUSTER, "no accounting: ends of jobs are known only while the controller keeps them"
         )
-    kept = config.slurm.cache
+    kept = home_expanded(config.slurm.cache or "")
     # A node's own variables, such as $TMPDIR, are not known here.
     if kept and "$" not in kept and not Path(kept).exists():
         yield warning(
@@ -60,14 +64,27 @@ def check_cluster(config: Config) -> Iterator[Finding]:
     yield from _first_job(config)
 
 
+def caches(config: Config, frameworks: Mapping[str, Framework]) -> dict[str, str]:
+    """From where the nodes take environments, of each framework that runs there; a place with a
+    node's own variables is not known here."""
+    kept = home_expanded(config.slurm.cache or "")
+    if not kept or "$" in kept or config.slurm.image:
+        return {}
+    names = {label: framework.name for label, framework in frameworks.items()}
+    with contextlib.suppress(BenchmarkError):  # The configuration's own check reports it.
+        chosen = methods.methods_of(config, names).methods
+        return {label: kept for label, method in chosen.items() if method in ("slurm", "pilot")}
+    return {}
+
+
 def _first_job(config: Config) -> Iterator[Finding]:
     """Run a very short job: does it start, and does it see the store, the program and Python?"""
     options = config.slurm
-    python = options.python or sys.executable
+    python = home_expanded(options.python or sys.executable)
     looks = []
     token: Path | None = None
     if options.image:
-        image = shlex.quote(str(Path(options.image).expanduser()))
+        image = shlex.quote(home_expanded(options.image))
         runs = f"apptainer exec {image} python -c 'import benchmark, obstore; print(\"yes\")'"
         looks.append(f"echo image $({runs})")
     else:

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.compute import discovery, methods
 from benchmark.config.cache import CACHE_VARIABLE
 from benchmark.config.loading import PREFIX, Config, LoadedConfig
 from benchmark.errors import BenchmarkError, SetupError
-from benchmark.frameworks import environments, registry
+from benchmark.frameworks import environments, packing, registry
 from benchmark.frameworks.uv import find_uv
 from benchmark.runs.doctor.finding import Finding, fault, misconfigured, ok, warning
 from benchmark.runs.plan import check_seams
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from benchmark.frameworks.framework import Framework
 
@@ -72,9 +72,14 @@ def configured(config: Config) -> tuple[dict[str, Framework], list[Finding]]:
 
 
 def check_environments(
-    frameworks: Mapping[str, Framework], paths: Sequence[str | Path] = ()
+    frameworks: Mapping[str, Framework],
+    paths: Sequence[str | Path] = (),
+    caches: Mapping[str, str] | None = None,
 ) -> Iterator[Finding]:
-    """Check each framework's environment: it is built, or an interpreter to build it is there."""
+    """Check each framework's environment: it is built, or an interpreter to build it is there.
+
+    `caches` has the place of those frameworks that nodes take from a place of their own.
+    """
     for label, framework in frameworks.items():
         built = framework
         if framework.pinned is not None:
@@ -85,6 +90,18 @@ def check_environments(
                 fix = "name an existing version, and check that the package index can be reached"
                 yield fault(label, str(error).rstrip("."), fix)
                 continue
+        cache = (caches or {}).get(label)
+        if cache:
+            is_there = packing.contains if packing.is_packed(cache) else _is_in
+            if is_there(Path(cache), built):
+                yield ok(label, f"its environment is in {cache} ('cache' of 'slurm')")
+            else:
+                yield warning(
+                    label,
+                    f"its environment is not in {cache} ('cache' of 'slurm')",
+                    f"build it with `setup {label} --to {cache}`; otherwise nodes build it",
+                )
+            continue
         if environments.is_ready(built):
             yield ok(label, "its environment is built")
             continue
@@ -97,6 +114,10 @@ def check_environments(
             label,
             f"Python {framework.python} is {python}; the first run or `setup` builds the rest",
         )
+
+
+def _is_in(cache: Path, framework: Framework) -> bool:
+    return environments.is_ready(framework, cache)
 
 
 def check_uv() -> Iterator[Finding]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import email.utils
+import json
 import os
 import sys
+import tarfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,9 +16,12 @@ from pathlib import Path
 
 import pytest
 
+from benchmark.compute.slurm import checks
 from benchmark.config.loading import Config, LoadedConfig
+from benchmark.errors import ConfigError
 from benchmark.execution.sandbox.scratch import scratch_root
 from benchmark.frameworks import environments, locks, registry
+from benchmark.frameworks.packing import is_packed
 from benchmark.runs.doctor import cluster, configuration, examine, exit_code, machine, storage
 from benchmark.runs.doctor.finding import fault, misconfigured, ok, warning
 from tests.support.slurm_double import SlurmDouble
@@ -84,6 +89,55 @@ def test_a_cluster_without_a_configuration_is_reported_once(
     findings = list(examine(LoadedConfig(values=config, quickstart=False, file="batch.config")))
     said = [found.message for found in findings if "no configuration source" in found.message]
     assert len(said) == 1, said
+
+
+@pytest.mark.parametrize("name", ["kept", "kept.tar"])
+def test_environments_of_nodes_are_looked_for_where_nodes_take_them(
+    make_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("AUTOML_BENCHMARK_CACHE", str(tmp_path / "kept"))
+    options = {"compute": {"*": "slurm"}, "slurm": {"cache": f"~/{name}"}}
+    config = make_config(frameworks=["constant"], **options)
+    chosen, _ = configuration.configured(config)
+    caches = cluster.caches(config, chosen)
+    assert caches == {"constant": f"{tmp_path}/{name}"}
+    [found] = configuration.check_environments(chosen, caches=caches)
+    assert (found.level, found.message) == (
+        "warning",
+        f"its environment is not in {tmp_path}/{name} ('cache' of 'slurm')",
+    )
+    digest = environments.environment_hash(chosen["constant"])
+    folder = tmp_path / "kept" / "environments" / f"{chosen['constant'].environment}-{digest}"
+    (folder / "bin").mkdir(parents=True)
+    (folder / "bin" / "python").touch()
+    (folder / environments.READY).write_text(
+        json.dumps({"packages": {}, "build_s": 1, "size_mb": 1})
+    )
+    if is_packed(name):
+        with tarfile.open(tmp_path / name, "w") as archive:
+            archive.add(folder, f"environments/{folder.name}")
+    [found] = configuration.check_environments(chosen, caches=caches)
+    assert (found.level, found.message) == (
+        "ok",
+        f"its environment is in {tmp_path}/{name} ('cache' of 'slurm')",
+    )
+    monkeypatch.setenv("AUTOML_BENCHMARK_CACHE", str(tmp_path / "other"))
+    [found] = configuration.check_environments(chosen, caches=caches)
+    assert found.level == "ok"
+
+
+def test_a_configuration_of_slurm_that_is_not_there_is_refused_at_once(
+    make_config: MakeConfig, slurm_double: SlurmDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each command of Slurm waits a minute for such a file."""
+    monkeypatch.setenv("SLURM_CONF", "/nowhere/slurm.conf")
+    words = "SLURM_CONF is /nowhere/slurm.conf, and there is no such file"
+    [found] = cluster.check_cluster(make_config())
+    assert (found.level, found.message) == ("fault", words)
+    with pytest.raises(ConfigError, match=words):
+        checks.check(make_config(), cores=1, memory_mb=100)
+    assert slurm_double.calls("sinfo") == []
 
 
 def test_exit_codes() -> None:
