@@ -103,8 +103,9 @@ class Outcome:
     `folder` stays. `stdout` is standard output alone, where the Work asked for it; capped as the
     log is. `apart` is whether it was kept from other tasks' files (see Work). `import_s` is what
     the interpreter took to import its libraries, once for all Work.
-    `memory_kills` is how many processes of the machine the kernel killed meanwhile because memory
-    had run out.
+    `memory_kills` is how many processes the kernel killed meanwhile because memory had run out, of
+    the task's control group; where it has none of its own, of the container, job or session that it
+    is in, but never of the rest of the machine.
     `attempt` is the number of the task's attempt; what `finish` stores carries it in its name.
     """
 
@@ -145,10 +146,10 @@ def by_signal(number: int, where: str, memory_kills: int, crash: Cause) -> tuple
 
 
 def memory_note(kills: int) -> str:
-    """What the kernel did on this machine while an attempt ran, as a sentence after its message."""
+    """What the kernel did around an attempt while it ran, as a sentence after its message."""
     return (
-        f"{MEANWHILE}the kernel killed {kills} process{'es'[: 2 * (kills != 1)]} of this machine "
-        "because memory had run out: probably this one."
+        f"{MEANWHILE}the kernel killed {kills} process{'es'[: 2 * (kills != 1)]} of its control "
+        "group because memory had run out: probably this one."
     )
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from benchmark.execution.runner import Runner
 from benchmark.execution.sandbox import sandbox
+from benchmark.execution.worker.cgroups import Group
 from benchmark.hpo.report import trial_line
 from benchmark.hpo.spec.study_file import StudyError, define
 from benchmark.hpo.study.study import Study
@@ -74,11 +75,12 @@ def test_the_kernels_kill_for_memory_is_reported_where_it_was_seen(
     command: str,
 ) -> None:
     counts = iter([24, 25])
-    monkeypatch.setattr(sandbox, "_memory_kills", lambda: next(counts))
+    monkeypatch.setattr(sandbox, "_memory_kills", lambda _: next(counts))
+    monkeypatch.setattr(Group, "has_run_out", lambda _: True)
     record, _ = first(with_objective({"command": shell(command), **hooks}))
     assert "signal 9 (SIGKILL)" in record.message
     assert record.message.endswith(
-        " Meanwhile the kernel killed 1 process of this machine because memory had run out: "
+        " Meanwhile the kernel killed 1 process of its control group because memory had run out: "
         "probably this one."
     )
 

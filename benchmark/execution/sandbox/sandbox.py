@@ -33,6 +33,7 @@ from benchmark.execution.work import (
     by_signal,
     signal_name,
 )
+from benchmark.execution.worker.cgroups import surrounding
 from benchmark.execution.worker.crowd import Crowd
 from benchmark.execution.worker.task import BEFORE_FIT, OUTCOME, STAGE, STAGES
 from benchmark.files.removal import remove_tree
@@ -105,14 +106,17 @@ class Sandbox:
             "mark": zygote.mark,
         }
         self._current = zygote
-        killed_before = _memory_kills()
+        # Of the task alone where it has a group; else of the container, job or session around it.
+        watched = group or surrounding()
+        killed_before = _memory_kills(watched)
         try:
             # An interrupter sets the one and then looks at the other: no order misses both.
             patience_s = work.limits.hard_limit_s + GRACE_S
             report = {} if self._closing else zygote.ask(request, patience_s)
             if "code" not in report:
                 self._discard(zygote)
-            report["memory_kills"] = _memory_kills() - killed_before
+            report["memory_kills"] = _memory_kills(watched) - killed_before
+            report["within_limit"] = bool(group and not group.has_run_out())
         finally:
             self._current = None
             if group:
@@ -214,14 +218,9 @@ class Sandbox:
         )
 
 
-def _memory_kills() -> int:
-    """How many processes of this machine the kernel has killed because memory had run out."""
-    try:
-        lines = Path("/proc/vmstat").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return 0
-    found = (line.split() for line in lines)
-    return next((int(number) for name, number in found if name == "oom_kill"), 0)
+def _memory_kills(group: Group | None) -> int:
+    """How many processes of a group the kernel has killed because memory had run out."""
+    return group.oom_kills() if group else 0
 
 
 def _faults(facts: dict[str, Any]) -> bytes:
@@ -244,6 +243,11 @@ def _cause(  # noqa: PLR0911
         return Cause.MEMORY, (
             f"It took more than its {work.limits.memory_mb:g} MiB{where} and was ended "
             f"(peak {report['peak_mb']:.0f} MiB)."
+        )
+    if report.get("memory_kills") and report.get("within_limit"):
+        return Cause.INFRASTRUCTURE, (
+            f"The kernel killed a process of it{where} because memory outside of it had run out; "
+            f"it was within its {work.limits.memory_mb:g} MB."
         )
     if said:
         return None, ""

@@ -18,6 +18,8 @@ from benchmark.execution.worker.linux import read_text
 
 PREFIX = "automl-"
 _MB = 1024 * 1024
+# A process is killed if this much more cannot be had at once: eight pages, of up to 64 kB.
+_LARGEST_CHARGE = 8 * 65536
 
 # What the groups around a process let it have: CPU time in whole cores' worth, and memory.
 Allowance = NamedTuple("Allowance", [("cores", float), ("memory_mb", float)])
@@ -41,6 +43,21 @@ class Group:
         """How many processes of the group the kernel has killed for memory."""
         name = "memory.oom_control" if self.version == 1 else "memory.events"
         return _numbers(os.path.join(self._memory, name)).get("oom_kill", 0)
+
+    def has_run_out(self) -> bool:
+        """Whether the kernel killed a process of the group because of the group's own limit.
+
+        A group above, or the whole machine, may have run out instead: the limit was not reached.
+        """
+        if not self.oom_kills():
+            return False
+        if self.version == 2:
+            return _numbers(os.path.join(self._memory, "memory.events")).get("oom", 1) > 0
+        # Not memory.failcnt: newer kernels do not count there.
+        names = ("memory.max_usage_in_bytes", "memory.limit_in_bytes")
+        texts = [read_text(os.path.join(self._memory, name)).strip() for name in names]
+        peak, limit = (int(text) if text.isdigit() else 0 for text in texts)
+        return peak + _LARGEST_CHARGE >= limit
 
     def usage(self) -> Usage:
         """Anonymous and shared memory now, file cache now, and the kernel's peak of both."""

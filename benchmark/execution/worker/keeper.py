@@ -285,7 +285,7 @@ class Keeper:
             usage = self.group.usage()
             self.peak_mb = max(self.peak_mb, usage.anonymous_mb)
             self._cache_mb = max(self._cache_mb, usage.cache_mb)
-            self.out_of_memory = self.group.oom_kills() > 0
+            self.out_of_memory = self.group.has_run_out()
             self._weigh_every = TICK_S
         else:
             self._weigh_by_hand(pid)
@@ -357,7 +357,7 @@ class Keeper:
         usage = self.group.usage()
         cache = max(self._cache_mb, usage.cache_mb)
         self.peak_mb = max(self.peak_mb, usage.anonymous_mb, usage.peak_mb - cache)
-        self.out_of_memory = self.out_of_memory or self.group.oom_kills() > 0
+        self.out_of_memory = self.out_of_memory or self.group.has_run_out()
 
 
 def keep(
