@@ -50,8 +50,9 @@ class SlurmOptions(BaseModel, extra="forbid", frozen=True):
     python: Text = None
     """The interpreter on the nodes; unset: this one."""
     cache: Text = None
-    """The folder of environments on a node, `$TMPDIR/…` for its own disk; a `.tar` or `.tar.gz` of
-    `setup --to` is unpacked once per node, below its TMPDIR; unset: as here."""
+    """The folder of environments on a node, `$TMPDIR/…` for its own disk, `~` for your home here; a
+    `.tar` or `.tar.gz` of `setup --to` is unpacked once per node, below its TMPDIR; unset: as here.
+    """
     image: Text = None
     """An Apptainer image of `setup --apptainer` in which tasks run; for the method `slurm`."""
     logs: Text = None
