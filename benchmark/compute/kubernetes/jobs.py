@@ -85,7 +85,7 @@ class Kubernetes:
 
     def present(self) -> Elements:
         jobs = {job["metadata"]["name"]: job for job in self._listed("job", self._selector)}
-        pods = self._pods(self._selector, _ACTIVE) if jobs else {}
+        pods = self._pods(self._selector, _ACTIVE)
         return {name: self._elements(job, pods.get(name, {})) for name, job in jobs.items()}
 
     def past(self, jobs: Collection[str]) -> Elements:

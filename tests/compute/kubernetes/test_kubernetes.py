@@ -292,6 +292,8 @@ def test_what_the_cluster_refuses_is_refused_before_anything_is_written(
     bucket = {"s3_bucket_root": "bench", "frameworks": ["constant"]}
     KubernetesDispatcher.check(make_config(**bucket))
     assert (kubernetes_api.jobs, kubernetes_api.calls["create", "jobs"]) == ({}, 1)
+    # Rights that only the run needs are seen, too.
+    assert kubernetes_api.calls["list", "pods"] == 1
     kubernetes_api.too_large = "2524Mi"
     with pytest.raises(ConfigError, match="maximum memory usage per Container is 1Gi"):
         KubernetesDispatcher.check(make_config(**bucket))
