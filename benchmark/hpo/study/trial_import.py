@@ -53,6 +53,7 @@ STATES |= {"error": "failure", "prune": "prune", "pruned": "prune"}
 FEASIBLE = "feasible"
 # The value in a reason, which differs from row to row.
 _VALUE = re.compile(r""" (?:is|has) ('[^']*'|"[^"]*"|[^\s,;]+)""")
+_WHOLE = re.compile(r"\s*[+-]?[0-9]+\s*")
 _FLAGS = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -302,6 +303,10 @@ def _typed(tunable: Tunable, value: Any) -> Value:
     number = _number(value)
     if number is None:
         raise _RowError(f"'{tunable.name}' is {value!r}, which is no number")
+    if tunable.kind == "integer":
+        # As it is written: above 2^53 a float would be another number.
+        whole = int(value) if _WHOLE.fullmatch(str(value)) else number
+        return int(whole) if whole == int(whole) else number
     nearest = tunable.typed(number)
     # An export may have rounded; a value farther from a step than that is another point.
     if isinstance(nearest, (int, float)) and math.isclose(nearest, number, rel_tol=1e-9):

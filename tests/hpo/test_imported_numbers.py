@@ -1,0 +1,38 @@
+"""Numbers of imported rows are those that are written there."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmark.hpo.report import export
+from benchmark.hpo.study.trial_import import Mapping, import_rows, read_rows
+from benchmark.store import Store
+from tests.hpo.test_leavings import begun, written
+
+WHOLE = {"name": "n", "value_type": "integer", "lower_bound": -(2**53), "upper_bound": 2**53}
+
+
+@pytest.mark.parametrize(
+    ("told", "kept"),
+    [
+        (["9007199254740993", "-9007199254740993", "2000000000.5"], []),
+        (["9007199254740991", " 2 ", "3.0", "4e0", "+5"], [9007199254740991, 2, 3, 4, 5]),
+    ],
+)
+def test_a_whole_number_is_imported_as_it_is_written(
+    folder_store: Store, tmp_path: Path, told: list[str], kept: list[int]
+) -> None:
+    """A float would make another point of it, within the bounds."""
+    table = "n,value\n" + "".join(f"{one},1\n" for one in told)
+    rows = json.dumps([{"n": "@", "value": 1} for _ in told])
+    for one in told:
+        rows = rows.replace('"@"', one.strip(" +"), 1)
+    for name, text in (("a.csv", table), ("b.json", rows)):
+        study = begun(folder_store, tmp_path, WHOLE, name=name[0], objective={"command": ["true"]})
+        outcome = import_rows(study, read_rows(written(tmp_path, name, text), Mapping()))
+        found = [record.labels["params"]["n"] for record in export.trial_records(study.run)]
+        assert (found, len(outcome.skipped)) == (kept, len(told) - len(kept))
+        assert all(type(one) is int for one in found)
