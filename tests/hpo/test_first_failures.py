@@ -19,6 +19,7 @@ from benchmark.hpo.driver import launch
 from benchmark.hpo.spec.stop_rules import EMPTY, IMPORTED, STOPS, DriveStop, Progress, Stop
 from benchmark.hpo.spec.study_file import StudyError, define
 from benchmark.hpo.study.study import Study
+from benchmark.hpo.trials.objective_files import left_beside
 from benchmark.records.results import Cause, Record
 from benchmark.store import Store
 from prove.seaweed import free_ports
@@ -60,6 +61,17 @@ def test_same_messages_but_for_the_folder_of_a_trial() -> None:
     for name in ("tmp.TJvWFcIFRr", "tmp.PnAm6Soust"):
         first.add(failed(f'initdb: could not access directory "/tmp/x-0/fck/work/tmp/{name}": no'))
     assert "2 trials all ended the same way: initdb" in str(first.why_stop)
+
+
+def test_a_file_that_lies_beside_the_study_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "churn.csv").write_text("a,b")
+    for message in (
+        "FileNotFoundError: [Errno 2] No such file or directory: '/tmp/x-0/w/churn.csv' Fix it.",
+        "cat: churn.csv: No such file or directory. Fix it.",
+    ):
+        assert left_beside(message, tmp_path) == ["churn.csv"]
+    assert left_beside("no: 'other.csv': No such file or directory", tmp_path) == []
+    assert left_beside("churn.csv has no column 'x'", tmp_path) == []
 
 
 def test_a_service_that_is_never_ready_is_a_mistake() -> None:

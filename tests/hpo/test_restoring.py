@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from benchmark.errors import SetupError
 from benchmark.hpo.spec.study_file import define
 from benchmark.hpo.study.study import Study
 from benchmark.hpo.trials import restore_hooks
@@ -38,6 +39,18 @@ def rewrite(run: Run, **more: Any) -> None:
     said["holder"] |= more.pop("holder", {})
     said = {name: value for name, value in (said | more).items() if value is not None}
     run.store.put(path, json.dumps(said).encode())
+
+
+def test_a_hook_that_fails_names_the_mark_that_a_user_may_remove(run: Run) -> None:
+    """The study keeps its script, so that a fault in it cannot be fixed there."""
+    restore_hooks.mark(run, "0", restore_hooks.Hook(["false"], {}, 20), "its lock")
+    rewrite(run, holder={"place": "an earlier boot", "pid": 1})
+    (path,) = run.store.list(f"{run.name}/unrestored")
+    with pytest.raises(SetupError, match="exit code 1; make it succeed on this machine") as caught:
+        restore_hooks.put_all_back(run)
+    assert f"remove {run.store.place_of(path)}; then resume." in str(caught.value)
+    run.store.delete([path])
+    restore_hooks.put_all_back(run)
 
 
 def test_after_a_reboot_or_a_restart_of_the_container(run: Run, restored: Path) -> None:

@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from benchmark.config.loading import Config
     from benchmark.hpo.driver.loop import Tuned
     from benchmark.hpo.report.verdict import Verdict
-    from benchmark.records.results import Record
+    from benchmark.hpo.trials.objective_files import left_beside
+from benchmark.records.results import Record
 
 NEW = "new"
 TRIGGER = 3
@@ -230,6 +231,10 @@ def _ends(tuned: Tuned, definition: StudyDefinition, method: str) -> None:
     """Why the trials ended, what goes on and what is missing."""
     if tuned.why_stopped:
         notice(f"Stopped: {tuned.why_stopped}")
+        for name in left_beside(tuned.why_stopped, definition.folder):
+            notice(
+                f"{name} is beside the study file, and no trial has it: objective: files: [{name}]"
+            )
     if tuned.stopped:
         notice(f"Stopped by `studies stop`; resume with: tune --resume {definition.name}")
     if tuned.detached:

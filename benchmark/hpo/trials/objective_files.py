@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -103,3 +104,12 @@ def lay_out_point(folder: Path, name: str, number: int, params: dict[str, Any]) 
 
 def _path(run: Run, digest: str) -> str:
     return f"{run.name}/files/{digest}"
+
+
+def left_beside(message: str, folder: Path) -> list[str]:
+    """What the message of a failed trial does not find, and lies beside the study file."""
+    if "No such file" not in message:
+        return []
+    words = re.findall(r"[^\s'\":;,]+", message)
+    names = dict.fromkeys(Path(word.rstrip(".")).name for word in words if "." in word)
+    return [name for name in names if name and (folder / name).is_file()]

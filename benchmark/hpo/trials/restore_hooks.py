@@ -110,7 +110,11 @@ def put_back(run: Run, key: str) -> str | None:
             folder,
         )
     if fault is not None:
-        return f"The restore hook of trial {key} {fault}; fix it and go on with the study."
+        return (
+            f"The restore hook of trial {key}, as the study keeps it, {fault}; make it succeed on "
+            "this machine, or put the machine back by hand and remove "
+            f"{run.store.place_of(path)}; then resume."
+        )
     run.store.delete([path])
     return None
 
