@@ -19,7 +19,7 @@ from benchmark.config.method_options import (
     RayOptions,
     SlurmOptions,
 )
-from benchmark.config.value_types import LARGEST, Count, Number, Switch, Text, Word
+from benchmark.config.value_types import LARGEST, Count, Number, Switch, Text, Word, finite
 
 TYPES = ("classification", "regression")
 
@@ -51,7 +51,7 @@ class FrameworkEntry(BaseModel, extra="forbid", frozen=True, populate_by_name=Tr
     """A framework, or `NAME@VERSION`."""
     label: Annotated[str, AfterValidator(_label)] = Field(default="", alias="as")
     """Its name in the results; unset: `name`."""
-    params: dict[str, Any] = Field(default_factory=dict)
+    params: Annotated[dict[str, Any], AfterValidator(finite)] = Field(default_factory=dict)
     """The adapter's `problem.params`."""
 
     @model_validator(mode="before")

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field
 
-from benchmark.config.value_types import LARGEST, Count, Number, Switch, Text, Word, no_boolean
+from benchmark.config.value_types import LARGEST, Count, Number, Switch, Text, Word, a_number
 
 
 class PilotOptions(BaseModel, extra="forbid", frozen=True):
@@ -59,7 +59,7 @@ class SlurmOptions(BaseModel, extra="forbid", frozen=True):
     """Folder for one file per job: output before a task's own log; unset: beside the results."""
     throttle: Count | None = None
     """Array elements that run at once; unset: `parallel`."""
-    reserve_s: Annotated[float, Field(ge=0, le=LARGEST), BeforeValidator(no_boolean)] = 300
+    reserve_s: Annotated[float, Field(ge=0, le=LARGEST), BeforeValidator(a_number)] = 300
     """Seconds requested in addition to `hard_limit`, for the harness."""
     reserve_mb: Annotated[int, Field(ge=0, le=LARGEST, strict=True)] = 1024
     """MB requested in addition to `memory`, for the harness."""
@@ -107,7 +107,7 @@ class KubernetesOptions(BaseModel, extra="forbid", frozen=True):
     """The PriorityClass of the pods."""
     throttle: Count | None = None
     """Pods of a job at once; unset: `parallel`, or 500."""
-    reserve_s: Annotated[float, Field(ge=0), BeforeValidator(no_boolean)] = 600
+    reserve_s: Annotated[float, Field(ge=0, le=LARGEST), BeforeValidator(a_number)] = 600
     """Seconds that a pod may last beyond `hard_limit`: to pull the image, and for the harness."""
     reserve_mb: Annotated[int, Field(ge=0, strict=True)] = 1024
     """MB requested in addition to `memory`, for the harness."""

@@ -121,6 +121,8 @@ def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _regression(truth: NDArray[np.float64], predictions: ArrayLike) -> dict[str, float | None]:
     try:
+        if np.asarray(predictions).dtype == bool:
+            raise TypeError
         predicted = np.asarray(predictions, dtype=np.float64)
     except (TypeError, ValueError):
         raise UnusablePredictions(
@@ -235,7 +237,8 @@ def _check_finite(values: NDArray[np.float64], what: str) -> None:
 
 def _example(values: ArrayLike) -> str:
     flat = np.asarray(values, dtype=object).ravel()
-    wrong = next((value for value in flat if not isinstance(value, (int, float))), None)
+    numeric = (int, float)
+    wrong = next((v for v in flat if not isinstance(v, numeric) or isinstance(v, bool)), None)
     return f"such as {wrong!r}"[:60]
 
 

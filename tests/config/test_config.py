@@ -219,6 +219,14 @@ def test_an_impossible_value_names_its_place(place: str, layers: tuple[Any, ...]
         ({"runtime": 0}, ["runtime", "0"]),
         ({"runtime": -1}, ["runtime", "-1"]),
         ({"runtime": "soon"}, ["runtime", "soon"]),
+        ({"runtime": "1_000"}, ["runtime", '"1_000"; write a number']),
+        ({"runtime": "015"}, ["runtime", '"015"; write a number']),
+        ({"max_cost": " 5"}, ["max_cost", '" 5"; write a number']),
+        ({"kubernetes": {"reserve_s": float("inf")}}, ["kubernetes", "reserve_s", "Infinity"]),
+        (
+            {"frameworks": [{"name": "flaml", "params": {"a": [float("nan")]}}]},
+            ["frameworks", "params", "not finite or too large"],
+        ),
         ({"parallel": 0}, ["parallel", "0"]),
         ({"parallel": True}, ["parallel", "true"]),
         ({"max_attempts": 0}, ["max_attempts", "0"]),
@@ -248,6 +256,11 @@ def test_impossible_values_are_refused_by_name(values: dict[str, Any], named: li
     sentence = refused(values)
     for word in named:
         assert word in sentence
+
+
+def test_a_number_as_text_is_one_of_json() -> None:
+    values = load({"runtime": "1e3", "max_cost": "2.50"}).values
+    assert (values.runtime, values.max_cost) == (1000.0, 2.5)
 
 
 @pytest.mark.parametrize("key", ["runtime", "hard_limit", "max_cost"])

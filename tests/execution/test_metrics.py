@@ -111,6 +111,7 @@ def test_unusable_classes(predictions, table, columns, words: str) -> None:
         ([1.0, float("nan")], "nan in row 1"),
         ([1.0, float("inf")], "inf in row 1"),
         (["high", 1.0], "not numeric .*high"),
+        ([True, False], "not numeric .*True"),
         ([1.0, 1e300], "too far"),
         ([[1.0, 2.0], [1.0, 2.0]], "not one value a row"),
     ],
