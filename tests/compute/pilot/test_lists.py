@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -24,7 +25,7 @@ from benchmark.runs.plan import Plan
 from benchmark.store import Store
 from tests.support.slurm_double import SlurmDouble
 
-PILOT = {"pilot": {"nodes": 1, "cores": 1, "time_s": 600}, "partition": "main"}
+PILOT: dict[str, Any] = {"pilot": {"nodes": 1, "cores": 1, "time_s": 600}, "partition": "main"}
 
 
 class Quick(PilotDispatcher):
@@ -57,7 +58,9 @@ def test_a_whole_run_in_one_allocation(
 ) -> None:
     slurm_double.configure(runs=True)
     told: list[Record] = []
-    with Quick(plan.run, make_config(slurm=PILOT)) as dispatcher:
+    # The double cancels no process: the allocation ends by itself when it is idle.
+    slurm = PILOT | {"pilot": PILOT["pilot"] | {"idle_s": 10}}
+    with Quick(plan.run, make_config(slurm=slurm)) as dispatcher:
         dispatcher.submit(plan.tasks)
         for _ in range(300):
             told += dispatcher.completed(2.0)
