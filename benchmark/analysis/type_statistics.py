@@ -205,7 +205,7 @@ def _against_leader(scores: pd.DataFrame, leader: str, seed: int) -> pd.DataFram
     """The Bayesian signed-rank test of the board's first framework against every other one."""
     columns = ["better", "alike", "worse"]
     rows: dict[Any, list[float]] = {}
-    if not scores[leader].isna().all():
+    if leader in scores and not scores[leader].isna().all():
         others = scores.drop(columns=leader)
         chances = hypotheses.bayesian_signed_ranks(
             scores[leader].to_numpy(float), others.to_numpy(float), seed=seed

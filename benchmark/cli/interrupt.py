@@ -1,6 +1,6 @@
-"""The question of Ctrl-C on a terminal: leave remote tasks running, or cancel them.
+"""Ctrl-C on a terminal: what it does, and whether remote tasks are left running or cancelled.
 
-execute(run, config, tasks, ask=question(progress.hidden))
+execute(run, config, tasks, on_stop=stopping("resume-compute"), ask=question(progress.hidden))
 """
 
 from __future__ import annotations
@@ -32,6 +32,16 @@ def question(
             return _answer(", ".join(methods))
 
     return ask
+
+
+def stopping(command: str = "") -> Callable[[], None]:
+    """A function that reports Ctrl-C, and which command resumes what it stops.
+
+    It shows the cursor, which a bar hides, since a second Ctrl-C ends the process at once.
+    """
+    cursor = "\x1b[?25h" if sys.stderr is not None and sys.stderr.isatty() else ""
+    resumes = f"; `{command}` resumes" if command else ""
+    return lambda: _write(f"{cursor}\nStopping; Ctrl-C again leaves at once{resumes}.\n")
 
 
 def _answer(methods: str) -> bool:

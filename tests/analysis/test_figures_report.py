@@ -311,6 +311,20 @@ def test_report_says_when_nothing_can_be_compared(results, tmp_path):
     assert not parsed(page).open
 
 
+def test_a_run_without_any_result_yet_is_analysed(results, tmp_path):
+    frame = read_results(results(frameworks=("constant", "a")))
+    frame[["STATUS", "CAUSE"]] = ""
+    frame[["F1_SCORE", "MSE"]] = np.nan
+    studies = studies_of(frame)
+    notes = (
+        "Not ranked, since no task has a result yet: a, constant.",
+        "No result can be compared yet.",
+    )
+    assert {found.notes for found in studies.values()} == {notes}
+    page = write_report(frame, studies, {}, tmp_path / "r.html", {}).read_text()
+    assert "Classification: no result can be compared yet." in page
+
+
 def test_pairs_differ_only_where_friedman_shows_that_some_do(results):
     found = studies_of(read_results(results(datasets=40)))["classification"]
     assert found.friedman.p < 0.05

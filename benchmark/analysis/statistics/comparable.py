@@ -314,6 +314,7 @@ def _comparable(grid: _Grid, left_out: pd.DataFrame, notes: list[str]) -> pd.Dat
             f"frameworks, since {_count(open_tasks, 'task')} there "
             f"{'has' if open_tasks == 1 else 'have'} no result: {_pairs(left_out)}."
         )
+    whole &= bool(ran.any())
     kept = [name for name, kept in zip(grid.frameworks, ran, strict=True) if kept]
     names = pd.Index(kept, name="framework", dtype=object)
     return pd.DataFrame(grid.gains[whole][:, ran], grid.index[whole], names)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import tempfile
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
-from benchmark.cli.interrupt import question
+from benchmark.cli.interrupt import question, stopping
 from benchmark.cli.output import finite, notice, report, show
 from benchmark.cli.progress import Progress, counted, line, outcomes
 from benchmark.cli.runs.question import lines as answer_lines
@@ -58,7 +57,7 @@ def local(options: argparse.Namespace) -> int:
         limit = f"{task.resources.hard_limit_s:g} s at most"
         notice(f"{task.key} starts, with a budget of {config.runtime:g} s and {limit}.")
         records: list[Record] = []
-        summary = execute(planned.run, config, planned.tasks, records.append, _stopping)
+        summary = execute(planned.run, config, planned.tasks, records.append, stopping())
         for record in records:
             kept = replace(record, log=None)
             show(json.dumps(finite(json.loads(kept.to_bytes())), indent=2, ensure_ascii=False))
@@ -115,7 +114,7 @@ def carry_out(
     waiting = record_reader.without_result(run, tasks)
     had = len(tasks) - len(waiting)
     if waiting:
-        summary = _carried(config, run, waiting, had, options.detach)
+        summary = _carried(options, config, run, waiting, had)
         code = _ended(summary)
     else:
         summary, code = Summary(), 0
@@ -136,7 +135,9 @@ def carry_out(
     return code
 
 
-def _carried(config: Config, run: Run, waiting: Sequence[Task], had: int, detach: bool) -> Summary:
+def _carried(
+    options: argparse.Namespace, config: Config, run: Run, waiting: Sequence[Task], had: int
+) -> Summary:
     method = choice_of(run, config, waiting)
     parallel = at_once(config, method)
     most_at_once = f"{parallel} at a time" if parallel else "as many at a time as there is room for"
@@ -154,8 +155,9 @@ def _carried(config: Config, run: Run, waiting: Sequence[Task], had: int, detach
         notice(f"warning: {warning}")
     begin.build_environments(run, config, waiting, notice)
     with Progress(len(waiting), parallel) as progress:
-        ask = question(progress.hidden)
-        summary = execute(run, config, waiting, progress.add, _stopping, detach=detach, ask=ask)
+        ask, detach = question(progress.hidden), options.detach
+        on_stop = stopping(again(options, "resume-compute"))
+        summary = execute(run, config, waiting, progress.add, on_stop, detach=detach, ask=ask)
         progress.leave_out(len(summary.retired))
         return summary
 
@@ -197,8 +199,3 @@ def _ended(summary: Summary) -> int:
         notice(f"warning: {fault}")
     whole = summary.all_have_results or summary.is_left_running
     return 0 if whole and not summary.faults else 1
-
-
-def _stopping() -> None:
-    """Write straight to the descriptor; safe in a signal handler."""
-    os.write(2, b"\nStopping; Ctrl-C again leaves at once.\n")

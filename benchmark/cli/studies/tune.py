@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark.cli.interrupt import question
+from benchmark.cli.interrupt import question, stopping
 from benchmark.cli.output import notice, report
 from benchmark.cli.progress import Bar, counted
 from benchmark.cli.session import loaded_configuration, stored_studies
@@ -171,7 +171,15 @@ def _drive(options: argparse.Namespace, study: Study, base: Config, plan: Plan |
 
     with TrialProgress(study, config.parallel or 1) as progress:
         ask = question(progress.hidden)
-        tuned = launch.drive(study, config, method, progress.add, detach=options.detach, ask=ask)
+        tuned = launch.drive(
+            study,
+            config,
+            method,
+            progress.add,
+            detach=options.detach,
+            ask=ask,
+            on_stop=stopping(f"tune --resume {definition.name}"),
+        )
         if tuned.why_stopped:
             progress.leave_out(progress.left)
     if study.exhausted:

@@ -157,11 +157,12 @@ def drive(
     *,
     detach: bool = False,
     ask: Callable[[Sequence[str]], bool] | None = None,
+    on_stop: Callable[[], None] | None = None,
 ) -> Tuned:
     """Run the trials, by workers where the study says so."""
     if study.definition.max_parallelism:
         return tune_by_workers(study, config, on_record)
-    return tune(study, config, method, on_record, detach=detach, ask=ask)
+    return tune(study, config, method, on_record, detach=detach, ask=ask, on_stop=on_stop)
 
 
 def nothing_left(study: Study) -> str | None:

@@ -50,13 +50,14 @@ def tune(
     *,
     detach: bool = False,
     ask: Callable[[Sequence[str]], bool] | None = None,
+    on_stop: Callable[[], None] | None = None,
 ) -> Tuned:
     """Run trials until there are as many as the study asks for, each with one outcome.
 
     What is lost (`interrupted`, `infrastructure`) is tried `max_attempts` times. A trial that has
     no result then, or whose setup fails, stops the asking: it is run again when the study goes on.
     With `detach` Ctrl-C leaves what runs on machines that go on without this process; without it
-    `ask` is given the method, if it can, and says whether it does.
+    `ask` is given the method, if it can, and says whether it does. `on_stop` is called at Ctrl-C.
 
     Raises:
         SetupError: the study's environment cannot be built.
@@ -80,7 +81,7 @@ def tune(
             if ask and not silent and ask([method]):
                 leave.set()
 
-        with stoppable(stop, ask=choose), InOrder(inner) as dispatcher:
+        with stoppable(stop, on_stop, choose), InOrder(inner) as dispatcher:
             left = _drive(study, config, dispatcher, tuned, stop, on_record)
             inner.detached = tuned.detached = left and leave.is_set()
         if not left:
