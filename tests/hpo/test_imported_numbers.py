@@ -1,9 +1,10 @@
-"""Numbers of imported rows are those that are written there."""
+"""Numbers and states of imported rows are those that are written there."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,3 +37,15 @@ def test_a_whole_number_is_imported_as_it_is_written(
         found = [record.labels["params"]["n"] for record in export.trial_records(study.run)]
         assert (found, len(outcome.skipped)) == (kept, len(told) - len(kept))
         assert all(type(one) is int for one in found)
+
+
+@pytest.mark.parametrize("state", [0, False, 0.0, [], {}, " "])
+def test_a_state_that_is_not_one_is_no_success(
+    folder_store: Store, tmp_path: Path, state: Any
+) -> None:
+    row = {"n": 1, "value": 1.0, "state": state}
+    file = written(tmp_path, "a.json", json.dumps([row, {**row, "state": None}]))
+    study = begun(folder_store, tmp_path, WHOLE, objective={"command": ["true"]})
+    outcome = import_rows(study, read_rows(file, Mapping()))
+    assert (outcome.imported, [number for number, _ in outcome.skipped]) == (1, [1])
+    assert f"its state is {state!r}; there are success, complete" in outcome.reasons[0]

@@ -195,7 +195,9 @@ class _Facts:
     def __init__(self, definition: StudyDefinition, cells: _Cells, params: Params) -> None:
         self._definition = definition
         state = cells.own.get(STATE)
-        self._state = STATES.get(str(state or "success").lower(), "")
+        # 0 and false are no missing cell: 0 is a running trial's state in Optuna's storages.
+        stated = "success" if state is None or state == "" else str(state)
+        self._state = STATES.get(stated.lower(), "")
         if not self._state:
             raise _RowError(f"its state is {state!r}; there are {', '.join(STATES)}")
         self._metrics, self._others = cells.metrics, cells.others
