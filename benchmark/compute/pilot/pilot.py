@@ -295,8 +295,8 @@ class PilotDispatcher(ClusterDispatcher):
                 raise
             except ClusterError as error:
                 submissions.forget(self.run, one)
-                if isinstance(error, TooManyError):
-                    return [str(error)]
+                if self._pilots or isinstance(error, TooManyError):
+                    return [str(error)]  # Those that run go on.
                 raise
             self._pilots[one.name] = self._with_id(one, job)
         return []

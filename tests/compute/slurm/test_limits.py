@@ -108,6 +108,25 @@ def test_a_refusal_that_no_end_of_other_jobs_changes_ends_the_run(
             told(dispatcher, 1)
 
 
+def test_an_allocation_that_is_refused_leaves_those_that_run(
+    plan: Plan, config: Config, slurm_double: SlurmDouble
+) -> None:
+    """The reason is in `status`."""
+    slurm = config.slurm.model_copy(
+        update={"pilot": config.slurm.pilot.model_copy(update={"jobs": 2})}
+    )
+    refusal = "Requested partition configuration not available now"
+    with QuickPilot(plan.run, config.model_copy(update={"slurm": slurm})) as dispatcher:
+        slurm_double.configure(most=1)
+        dispatcher.submit(plan.tasks)
+        sent(dispatcher, slurm_double)
+        slurm_double.set(7, 0, "RUNNING")
+        slurm_double.configure(refusal=refusal)
+        while not any(refusal in wait for wait in status(plan.run).waits):
+            assert dispatcher.completed(timeout_s=0.05) == []
+    assert len(slurm_double.jobs()) == 1
+
+
 def test_after_a_full_queue_the_rest_goes_in_arrays(
     make_plan: Callable[..., Plan], folder_store: Store, config: Config, slurm_double: SlurmDouble
 ) -> None:
