@@ -247,7 +247,7 @@ def _cause(  # noqa: PLR0911
     if report.get("memory_kills") and report.get("within_limit"):
         return Cause.INFRASTRUCTURE, (
             f"The kernel killed a process of it{where} because memory outside of it had run out; "
-            f"it was within its {work.limits.memory_mb:g} MB."
+            f"it was within its {work.limits.memory_mb:g} MiB."
         )
     if said:
         return None, ""

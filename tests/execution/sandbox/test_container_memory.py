@@ -59,7 +59,7 @@ def test_a_kill_by_the_containers_limit(promised_mb: int, cause: str) -> None:
 @pytest.mark.parametrize(
     ("promised_mb", "answer"),
     [
-        (200, "memory It took more than its 200 MB"),
+        (200, "memory It took more than its 200 MiB"),
         (8000, "infrastructure The kernel killed a process of it because memory outside of it had"),
     ],
     ids=["its own limit", "the container's limit"],
