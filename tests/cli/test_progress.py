@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from benchmark.cli.progress import Progress
-from benchmark.cli.studies.tune import TrialProgress
+from benchmark.cli.studies.tune import TrialProgress, _ends
+from benchmark.hpo.driver.loop import Tuned
 from benchmark.hpo.spec.study_file import define
 from benchmark.hpo.study.study import Study
 from benchmark.records.record import Cause, Record
@@ -129,3 +130,12 @@ def test_a_line_each_in_a_log(study: Study, capsys: pytest.CaptureFixture[str]) 
     assert capsys.readouterr().err == (
         "trial 0: success: value 3 [x=0.123457]\ntrial 1: success: value 5 [x=0.5]\n"
     )
+
+
+def test_a_study_that_stops_early_says_which_file_no_trial_has(
+    study: Study, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "churn.csv").write_text("a")
+    why = "The first 5 trials: No such file or directory: 'w/churn.csv'."
+    _ends(Tuned(why_stopped=why), study.definition, "local")
+    assert "objective: files: [churn.csv]" in capsys.readouterr().err

@@ -28,6 +28,7 @@ from benchmark.hpo.report.trial_line import ending, line
 from benchmark.hpo.spec.study_file import StudyDefinition, StudyError, read_study
 from benchmark.hpo.study.store import no_study, study_names
 from benchmark.hpo.study.study import Study
+from benchmark.hpo.trials.objective_files import left_beside
 from benchmark.store import Store, open_store
 
 if TYPE_CHECKING:
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from benchmark.config.loading import Config
     from benchmark.hpo.driver.loop import Tuned
     from benchmark.hpo.report.verdict import Verdict
-    from benchmark.hpo.trials.objective_files import left_beside
 from benchmark.records.results import Record
 
 NEW = "new"
