@@ -168,19 +168,19 @@ def _check_named(frame: pd.DataFrame, source: object, names: Mapping[str, str]) 
     place = f"{source}: {names.get('SCORE', 'SCORE')}"
     for (named, way), rows in frame["SCORE"].groupby([frame["METRIC"], _directions(frame)]):
         check_range(rows, str(named), place, str(way))
-    kinds = frame["TYPE"].astype("str")
+    is_regression = frame["TYPE"] == "regression"
     for named, rows in frame["SCORE"].groupby(frame["METRIC"]):
         # By its exact name: a user's own metric may be called AUC.
         own = _COLUMNS.get(str(named))
         if own is None:
             continue
         is_of_numbers = "regression" in METRICS[str(named)].problem_types
-        wrong = rows.notna() & ((kinds[rows.index] == "regression") != is_of_numbers)
+        wrong = rows.notna() & (is_regression[rows.index] != is_of_numbers)
         if wrong.any():
             row = int(rows.index[int(wrong.to_numpy().argmax())])
             raise BenchmarkError(
-                f"{place} is of the metric {named} in row {row + 1}, which is a {kinds[row]}; "
-                "correct the type, or name the metric that the row has."
+                f"{place} is of the metric {named} in row {row + 1}, which is a "
+                f"{frame['TYPE'][row]}; correct the type, or name the metric that the row has."
             )
         if own in frame.columns:
             _check_same(rows, frame.loc[rows.index, own], source, names)
