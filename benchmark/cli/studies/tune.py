@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from benchmark.config.loading import Config
     from benchmark.hpo.driver.loop import Tuned
     from benchmark.hpo.report.verdict import Verdict
-from benchmark.records.results import Record
+    from benchmark.records.results import Record
 
 NEW = "new"
 TRIGGER = 3
