@@ -43,6 +43,8 @@ def deploy(
         raise BenchmarkError(
             f"The flow {flow.name} cannot be deployed on {where}: {_said(deployer) or error}"
         ) from error
+    finally:
+        deployer.cleanup()  # of the logs of its commands
 
 
 def trigger(
@@ -75,6 +77,8 @@ def trigger(
     except Exception as error:
         said = _said(deployed.deployer) or error
         raise BenchmarkError(f"The flow {flow.name} does not start on {where}: {said}") from error
+    finally:
+        deployed.deployer.cleanup()
 
 
 def _deployed(where: Orchestrator, flow: Path) -> Any:

@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -332,6 +333,9 @@ def test_a_triggered_study_is_deployed_once_and_only_if_it_may_be(
         objective = {"command": "echo {x}"}
         return HPORunner(objective, space, name=name, config=config, namespace="lab", **settings)
 
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     monkeypatch.setenv("METAFLOW_DECOSPECS", "batch:image=example/bench:1")
     machines = boto3.client("stepfunctions")
     with pytest.raises(BenchmarkError, match="keeps its journal on this machine"):
@@ -361,6 +365,7 @@ def test_a_triggered_study_is_deployed_once_and_only_if_it_may_be(
     assert "example/bench" in json.dumps(boto3.client("batch").describe_job_definitions())
     assert triggered.facts["orchestrator"] == "step_functions"
     assert "AutomlBenchmarkStudy/" in triggered.sentence
+    assert list(temporary.iterdir()) == []
 
 
 @needs_metaflow
