@@ -19,6 +19,7 @@ from benchmark.records.record import FAILURE
 from benchmark.records.results import Cause, Record
 from benchmark.runs.costs.spending import Purse, Share, spent
 from benchmark.runs.early_stop import until as early_stop
+from benchmark.runs.job_states import in_engines
 from benchmark.runs.summary import Summary
 
 if TYPE_CHECKING:
@@ -85,9 +86,10 @@ def execute(
     methods.settle_unused(run, config, methods.by_method(run, config, run.tasks), others)
     common = Round(run, config, stop, summary, purse, leave, waves, others)
     heard = itertools.count(1)
+    again: dict[str, Record] = {}
     with stoppable(stop, on_stop, lambda: _leave_if_agreed(common, ask)):
         while waiting and not stop.is_set():
-            again: set[str] = set()
+            again = {}
             ended: set[str] = set()
             for record in _round(common, waiting):
                 tries[record.task] += 1
@@ -98,7 +100,7 @@ def execute(
                 over = stop.is_set() or purse.exceeded
                 tried_again = is_tried_again(record, own, config.max_attempts)
                 if tried_again and not over:
-                    again.add(record.task)
+                    again[record.task] = record
                     _report(waves, record, final=False)
                     continue
                 final = record if tried_again else final_record(run, record, own)
@@ -107,10 +109,15 @@ def execute(
                 _report(waves, final, final=True)
                 if on_record:
                     on_record(final)
-            waiting = _left(None if purse.is_short else waves, waiting, again, ended)
+            waiting = _left(None if purse.is_short else waves, waiting, set(again), ended)
         summary.interrupted = stop.is_set()
+        if summary.interrupted:
+            summary.records.update(again)  # Nothing tries them again now.
         if not run.store.is_lost:
             _counted_from_store(run, summary, tasks)
+            if summary.detached and not asked:
+                known = in_engines(run) | summary.records.keys()
+                summary.not_submitted = sum(task.key not in known for task in tasks)
         if not summary.interrupted:
             finish(run, config, tasks)
     if asked and not run.store.is_lost:

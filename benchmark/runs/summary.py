@@ -20,15 +20,17 @@ if TYPE_CHECKING:
 class Summary(Shown):
     """How an execution went: the last word on each task, and what could not be carried.
 
-    `detached` are the methods whose tasks were left to run when it was interrupted. `retired` has
-    the tasks that the run's question does not need, with the reason, and
-    `answers` what is claimed of each task type.
+    `detached` are the methods whose tasks were left to run when it was interrupted, and
+    `not_submitted` counts the tasks without a result that no engine has then. `retired` has the
+    tasks that the run's question does not need, with the reason, and `answers` what is claimed of
+    each task type.
     """
 
     records: dict[str, Record] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
     interrupted: bool = False
     detached: list[str] = field(default_factory=list)
+    not_submitted: int = 0
     retired: dict[str, str] = field(default_factory=dict)
     answers: list[Answer] = field(default_factory=list)
 
@@ -93,8 +95,8 @@ class Summary(Shown):
 
     @property
     def is_left_running(self) -> bool:
-        """Whether it was left running elsewhere, as asked, and no task here lost its result."""
-        return bool(self.detached) and self._all_ended_well
+        """Whether all tasks without a result were left running elsewhere, as asked."""
+        return bool(self.detached) and not self.not_submitted and self._all_ended_well
 
     @property
     def _all_ended_well(self) -> bool:

@@ -197,5 +197,8 @@ def _ended(summary: Summary) -> int:
             )
     for fault in dict.fromkeys(summary.faults):
         notice(f"warning: {fault}")
+    if summary.not_submitted:
+        number = counted(summary.not_submitted, "task")
+        notice(f"warning: {number} had not been submitted; resume-compute submits what is left")
     whole = summary.all_have_results or summary.is_left_running
     return 0 if whole and not summary.faults else 1

@@ -296,7 +296,7 @@ class PilotDispatcher(ClusterDispatcher):
             except ClusterError as error:
                 submissions.forget(self.run, one)
                 if self._pilots or isinstance(error, TooManyError):
-                    return [str(error)]  # Those that run go on.
+                    return [str(error).rstrip(".")]  # Those that run go on.
                 raise
             self._pilots[one.name] = self._with_id(one, job)
         return []

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from benchmark.cli.runs.execute import _ended
 from benchmark.compute import submissions
 from benchmark.compute.pilot.pilot import PilotDispatcher
+from benchmark.compute.slurm.slurm import SlurmDispatcher
 from benchmark.config.loading import Config
 from benchmark.errors import BenchmarkError
+from benchmark.records import results
+from benchmark.records.results import Cause
+from benchmark.runs.execute import execute
+from benchmark.runs.job_states import in_engines
 from benchmark.runs.plan import Plan
 from benchmark.runs.status import status
 from benchmark.store import Store
@@ -122,9 +132,48 @@ def test_an_allocation_that_is_refused_leaves_those_that_run(
         sent(dispatcher, slurm_double)
         slurm_double.set(7, 0, "RUNNING")
         slurm_double.configure(refusal=refusal)
-        while not any(refusal in wait for wait in status(plan.run).waits):
+        while not any(wait.endswith(f"{refusal}.") for wait in status(plan.run).waits):
             assert dispatcher.completed(timeout_s=0.05) == []
+        assert not any(wait.endswith("..") for wait in status(plan.run).waits)
     assert len(slurm_double.jobs()) == 1
+
+
+def test_tasks_that_were_lost_or_not_submitted_are_not_left_running(
+    plan: Plan,
+    make_config: Callable[..., Config],
+    slurm_double: SlurmDouble,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Ctrl-C comes once the first of three tasks is lost; Slurm takes two jobs and then no more."""
+    monkeypatch.setattr(SlurmDispatcher, "pace", Quick.pace)
+    config = make_config(slurm={"partition": "main"}, compute={"*": "slurm"})
+    lost, _, last = plan.tasks
+
+    def interrupt() -> None:
+        while len(slurm_double.jobs()) < 2:
+            time.sleep(0.02)
+        slurm_double.configure(most=0)
+        slurm_double.set(7, 0, "NODE_FAIL")
+        while results.last_attempt(plan.run, lost.key) is None:
+            time.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    slurm_double.configure(most=2)
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    summary = execute(plan.run, config, plan.tasks, detach=True)
+    thread.join()
+    assert (summary.detached, summary.not_submitted) == (["slurm"], 1)
+    assert {key: one.cause for key, one in summary.records.items()} == {
+        lost.key: Cause.INFRASTRUCTURE
+    }
+    assert _ended(summary) == 1
+    assert "1 task had not been submitted" in capsys.readouterr().err
+    # Each of them alone is enough.
+    assert _ended(replace(summary, not_submitted=0)) == _ended(replace(summary, records={})) == 1
+    assert _ended(replace(summary, not_submitted=0, records={})) == 0
+    assert last.key not in in_engines(plan.run)
 
 
 def test_after_a_full_queue_the_rest_goes_in_arrays(
