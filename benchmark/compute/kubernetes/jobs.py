@@ -7,6 +7,7 @@ no record. A Job starts one pod per index: the driver alone counts attempts.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import logging
@@ -78,6 +79,17 @@ class Kubernetes:
         # Its name is unique: one of this name was created before the connection was lost.
         self._call("create", "job", ignored=409, body=job, **options)
         return job_name(request.name)
+
+    def check(self, request: Request, script: str) -> None:
+        """Ask for what a run needs; nothing is created. A quota that is full may have room later.
+
+        Raises:
+            ClusterError: the cluster refuses the Job, or what a run asks it.
+        """
+        with contextlib.suppress(FullError):
+            self.submit(request, script, dry_run="All")
+        self.present()
+        self._refusal_of_pods(job_name(request.name))
 
     def find(self, name: str) -> str | None:
         job = job_name(name)
@@ -168,16 +180,22 @@ class Kubernetes:
 
     def _without_pod(self, job: str, status: Mapping[str, Any]) -> Element:
         """What tasks without a pod wait for: most often a quota."""
-        suspended, note = _condition(status, "Suspended"), ""
+        suspended = _condition(status, "Suspended")
         if suspended:
             note = f"the Job is suspended ({_text(suspended)})"
         else:
-            which = f"involvedObject.kind=Job,involvedObject.name={job},reason=FailedCreate"
-            for event in self._listed("event", None, which):  # The last one counts.
-                # The pod's name in it is another each time.
-                why = str(event.get("message", "")).partition("is forbidden: ")
-                note = f"no more pods may be created ({(why[2] or why[0]).rstrip('.')})"
+            note = self._refusal_of_pods(job)
         return Element("Waiting", waits=True, note=note)
+
+    def _refusal_of_pods(self, job: str) -> str:
+        """Why the Job may not create pods; empty where it may."""
+        note = ""
+        which = f"involvedObject.kind=Job,involvedObject.name={job},reason=FailedCreate"
+        for event in self._listed("event", None, which):  # The last one counts.
+            # The pod's name in it is another each time.
+            why = str(event.get("message", "")).partition("is forbidden: ")
+            note = f"no more pods may be created ({(why[2] or why[0]).rstrip('.')})"
+        return note
 
     def _pods(self, labels: str, phase: str) -> dict[str, dict[int, dict[str, Any]]]:
         """Pods by their Job and index."""

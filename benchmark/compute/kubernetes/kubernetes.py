@@ -45,8 +45,7 @@ class KubernetesDispatcher(ArrayDispatcher):
         with as_config_errors():
             cluster = Kubernetes(options, config.store_url, config.run)
             words = shlex.join([config.store_url, config.run, "check"])
-            patiently(lambda: cluster.submit(request, words, dry_run="All"), PATIENCE_S)
-            patiently(cluster.present, PATIENCE_S)
+            patiently(lambda: cluster.check(request, words), PATIENCE_S)
 
     @classmethod
     def brings_environments(cls, config: Config) -> bool:  # noqa: ARG003  always

@@ -294,6 +294,13 @@ def test_what_the_cluster_refuses_is_refused_before_anything_is_written(
     assert (kubernetes_api.jobs, kubernetes_api.calls["create", "jobs"]) == ({}, 1)
     # Rights that only the run needs are seen, too.
     assert kubernetes_api.calls["list", "pods"] == 1
+    # A quota that jobs fill now, such as those of a driver that was killed, has room later.
+    kubernetes_api.job_quota = 0
+    KubernetesDispatcher.check(make_config(**bucket))
+    kubernetes_api.fault = lambda verb, kind, _: 403 if (verb, kind) == ("list", "events") else None
+    with pytest.raises(ConfigError, match="injected 403"):
+        KubernetesDispatcher.check(make_config(**bucket))
+    kubernetes_api.fault = lambda *_: None
     kubernetes_api.too_large = "2524Mi"
     with pytest.raises(ConfigError, match="maximum memory usage per Container is 1Gi"):
         KubernetesDispatcher.check(make_config(**bucket))
