@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -174,8 +175,11 @@ def test_interrupted_workers_put_back_what_their_trials_changed(
         os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=interrupt, daemon=True).start()
-    tuned = tune_by_workers(study, make_config(memory=300, hard_limit=200, parallel=1))
-    assert (tuned.interrupted, tuned.faults) == (True, [])
+    config = make_config(memory=300, hard_limit=200, parallel=1)
+    reported: list[str] = []
+    on_stop = partial(reported.append, "Stopping")
+    tuned = launch.drive(study, config, "local", None, on_stop=on_stop)
+    assert (tuned.interrupted, tuned.faults, reported) == (True, [], ["Stopping"])
     assert put_back.exists()
     assert left.exists()
     assert not folder_store.list("studies/s/unrestored")

@@ -161,7 +161,7 @@ def drive(
 ) -> Tuned:
     """Run the trials, by workers where the study says so."""
     if study.definition.max_parallelism:
-        return tune_by_workers(study, config, on_record)
+        return tune_by_workers(study, config, on_record, on_stop)
     return tune(study, config, method, on_record, detach=detach, ask=ask, on_stop=on_stop)
 
 

@@ -27,12 +27,15 @@ CLOSE_S = 6.0
 
 
 def tune_by_workers(
-    study: Study, config: Config, on_record: Callable[[Record], None] | None = None
+    study: Study,
+    config: Config,
+    on_record: Callable[[Record], None] | None = None,
+    on_stop: Callable[[], None] | None = None,
 ) -> Tuned:
     """Run the study by workers, each `trials_per_task` trials long; an ended one is replaced.
 
     No worker is started while the study is paused, or after a request to stop. Earlier requests are
-    withdrawn, as by every driver.
+    withdrawn, as by every driver. `on_stop` is called at Ctrl-C.
     """
     tuned = Tuned()
     control.request(study.run, "go")
@@ -45,7 +48,7 @@ def tune_by_workers(
     objective = study.definition.objective
     within_s = CLOSE_S + (objective.hook_s if objective.restore else 0.0)
     drive_stop = study.drive_stop
-    with stoppable(stop):
+    with stoppable(stop, on_stop):
         try:
             while not stop.is_set():
                 wanted = requests.latest()
