@@ -53,11 +53,16 @@ class Group:
             return False
         if self.version == 2:
             return _numbers(os.path.join(self._memory, "memory.events")).get("oom", 1) > 0
-        # Not memory.failcnt: newer kernels do not count there.
-        names = ("memory.max_usage_in_bytes", "memory.limit_in_bytes")
-        texts = [read_text(os.path.join(self._memory, name)).strip() for name in names]
-        peak, limit = (int(text) if text.isdigit() else 0 for text in texts)
-        return peak + _LARGEST_CHARGE >= limit
+        # Not memory.failcnt: newer kernels do not count there. Memory alone stays below the limit
+        # where a part of it was swapped out.
+        for kind in ("memory", "memory.memsw"):
+            names = (kind + ".max_usage_in_bytes", kind + ".limit_in_bytes")
+            texts = [read_text(os.path.join(self._memory, name)).strip() for name in names]
+            if all(text.isdigit() for text in texts):
+                peak, limit = map(int, texts)
+                if peak + _LARGEST_CHARGE >= limit:
+                    return True
+        return False
 
     def usage(self) -> Usage:
         """Anonymous and shared memory now, file cache now, and the kernel's peak of both."""

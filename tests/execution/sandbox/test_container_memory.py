@@ -87,6 +87,20 @@ def test_a_kill_of_a_stranger_is_no_word_on_a_task(means: Means) -> None:
     assert (outcome.cause, outcome.memory_kills) == (None, 0)
 
 
+@pytest.mark.parametrize(("with_swap_mb", "is_its_own"), [(300, True), (100, False), (None, False)])
+def test_a_task_of_which_a_part_was_swapped_out_is_at_its_own_limit(
+    tmp_path: Path, with_swap_mb: int | None, is_its_own: bool
+) -> None:
+    """On cgroup v1, where 100 of 300 MB were in memory; without swap there are no such files."""
+    peaks = {"memory": 100, "memory.memsw": with_swap_mb}
+    for kind, peak in peaks.items():
+        if peak is not None:
+            (tmp_path / f"{kind}.max_usage_in_bytes").write_text(f"{peak * 2**20}\n")
+            (tmp_path / f"{kind}.limit_in_bytes").write_text(f"{300 * 2**20}\n")
+    (tmp_path / "memory.oom_control").write_text("oom_kill_disable 0\nunder_oom 0\noom_kill 1\n")
+    assert Group({"memory": str(tmp_path)}).has_run_out() == is_its_own
+
+
 @contextlib.contextmanager
 def container(memory_mb: int) -> Iterator[Group]:
     """A control group around a task or a stranger."""
