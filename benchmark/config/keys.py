@@ -179,7 +179,7 @@ class Config(BaseModel, extra="forbid", frozen=True):
     cores: Count = 2
     """Cores of a task, which is bound to them."""
     memory: Annotated[int, Field(ge=16, le=LARGEST, strict=True)] = 3500
-    """MB of a task's whole process tree."""
+    """MB (of 2^20 bytes) of a task's whole process tree."""
     runtime: Number = 10800
     """Seconds: the budget that the framework is given."""
     hard_limit: Number = 12600

@@ -40,7 +40,7 @@ FORMATS = {
 MOST_LISTED = 2_000
 RUN_FACTS = {
     **{"RUN": "Run", "RUNTIME": "Budget (s)", "HARD_LIMIT": "Hard limit (s)", "CORES": "Cores"},
-    **{"MEMORY": "Memory (MB)", "SPLIT": "Split", "CONSTRAINT": "Constraint"},
+    **{"MEMORY": "Memory (MiB)", "SPLIT": "Split", "CONSTRAINT": "Constraint"},
     **{"SANDBOX": "Sandbox", "HOST": "Machine", "HARNESS": "Harness"},
 }
 

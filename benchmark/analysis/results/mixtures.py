@@ -22,7 +22,7 @@ CONDITIONS = {
     "RUNTIME": "budget in s",
     "HARD_LIMIT": "hard limit in s",
     "CORES": "cores",
-    "MEMORY": "memory in MB",
+    "MEMORY": "memory in MiB",
     "SPLIT": "split",
     "CONSTRAINT": "constraint",
 }

@@ -117,3 +117,10 @@ def test_a_budget_that_is_no_number_has_no_constraint(tmp_path, runtime, cores):
     path = tmp_path / "r.csv"
     grid(datasets=1).assign(RUNTIME=runtime, CORES=cores).to_csv(path, index=False)
     assert set(to_amlb(read_results(path))["constraint"]) == {""}
+
+
+def test_two_limits_of_memory_are_named_with_their_unit(tmp_path):
+    frame = grid(frameworks=("constant", "a"), datasets=1).assign(MEMORY=[1500, 3000])
+    frame.to_csv(tmp_path / "r.csv", index=False)
+    with pytest.raises(BenchmarkError, match="memory in MiB: 1500, 3000"):
+        read_results(tmp_path / "r.csv")
