@@ -27,7 +27,7 @@ EXACT_FLOAT = 2.0**53
 MISSING_NUMBERS: tuple[str, ...] = tuple(pc_csv.ConvertOptions().null_values)
 _INTEGERS = (pa.int64(), pa.uint64())
 _MANY_DIGITS = r"\d[\d.]{15,}|[eE]-\d{3}"
-TINY = r"[eE]-0*[3-9]\d\d|\.0{300}"
+TINY = r"[eE]-0*([3-9]\d\d|[1-9]\d{3})|\.0{300}"
 """Numbers that may be nearer to 0 than a float64 of full precision can be."""
 _SMALLEST = sys.float_info.min
 _PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}

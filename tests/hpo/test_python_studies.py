@@ -6,11 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import optuna
 import pytest
 
 from benchmark.execution.runner import Runner
 from benchmark.hpo.report.export import LEADER
 from benchmark.hpo.report.repeats import leader_tasks
+from benchmark.hpo.sandboxed import python_trial
 from benchmark.hpo.spec.study_file import define
 from benchmark.hpo.study.study import Study
 from benchmark.records.results import Record
@@ -158,3 +161,17 @@ def test_a_repeat_that_asks_for_another_tunable_fails(folder_store: Store, tmp_p
         record = runner.execute(study.ask()[0])
     assert record.status == "failure"
     assert "which its first run did not" in record.message
+
+
+@pytest.mark.parametrize(
+    ("given", "suggested"),
+    [(16, np.int64(16)), (0.1, np.float32(0.1)), (0.5, np.float64(0.5)), (True, np.bool_(True))],
+)
+@pytest.mark.filterwarnings("ignore:Choices for a categorical distribution")
+def test_choices_may_be_numbers_of_numpy(given: Any, suggested: Any) -> None:
+    """Such as those of `list(np.arange(16, 64, 16))`; their kind is that of Python's number."""
+    kind = optuna.distributions.CategoricalDistribution([suggested])
+    trial = optuna.trial.create_trial(params={"c": suggested}, distributions={"c": kind}, value=1.0)
+    assert python_trial._unlike({"c": given}, trial) is None
+    other = float(given) if isinstance(given, int) else 1
+    assert "from another range" in str(python_trial._unlike({"c": other}, trial))

@@ -249,6 +249,24 @@ def test_a_service_whose_port_another_has_is_not_measured(first: First, tmp_path
     assert "last line" not in record.message
 
 
+@pytest.mark.parametrize("end", ["kill $(cat pid)", "kill -HUP $(cat pid)", "touch over"])
+def test_a_helper_of_a_hook_that_is_asked_to_end_fails_no_trial(
+    first: First, tmp_path: Path, end: str
+) -> None:
+    """Such as a monitor that runs beside a service which was there before."""
+    (tmp_path / "monitor.py").write_text(
+        "import os, sys, time\n"
+        "while not os.path.exists('over'):\n time.sleep(0.01)\nsys.exit(143)\n"
+    )
+    start = shell(f'"{sys.executable}" monitor.py & echo $! > pid')
+    over = "until grep -q '^State:.Z' /proc/$(cat pid)/status; do sleep 0.01; done; echo 1"
+    with socket.create_server(("127.0.0.1", 0)) as service:
+        wanted = {"port": service.getsockname()[1]}
+        objective = {"files": ["monitor.py"], "prepare": start, "wait_ready": wanted}
+        record = first(objective | {"command": shell(f"{end}; {over}")})
+    assert record.status == "success", record.message
+
+
 def _until_open(port: int) -> None:
     while True:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):

@@ -44,6 +44,7 @@ _ARCHIVES = {
 _BLOCK = 1 << 26
 _CODE = r"^\s*[+-]?0[\dxX]"
 _CODES = re.compile(rf"[^\w.]0[\dxX]|{exact.TINY}")
+_LONGEST_CODE = 400
 # For ARFF, whose header declares the other kinds.
 _AS_WRITTEN = ("category", "text", "number", "ignore")
 _AS_TEXT = ("category", "text", "integer", "boolean", "date")
@@ -243,7 +244,7 @@ def _has_codes(path: Path, reading: Reading) -> bool:
         for block in iter(partial(file.read, _BLOCK), ""):
             if _CODES.search(before + block):
                 return True
-            before = block[-2:]
+            before = block[-_LONGEST_CODE:]
     return False
 
 

@@ -40,6 +40,12 @@ _PRINTS_S = 0.2
 # What a pipe can hold, in bytes: 64 KiB, or up to this if the command has enlarged it.
 _LARGEST_PIPE = 2**20
 _SET_CHILD_SUBREAPER = 36
+# How a process ends that was asked to; the second form is that of shells and Java.
+_ASKED_TO_END = {
+    code
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
+    for code in (-number, 128 + number)
+}
 
 
 def main(path: str) -> int:
@@ -193,7 +199,8 @@ class _Services:
             os.waitpid(found.si_pid, 0)
             code = found.si_status if found.si_code == os.CLD_EXITED else -found.si_status
             self._ended.append(f"{name}, started by a hook, {_ended(code)}")
-            self._failure = self._ended[-1] if code else self._failure
+            if code and code not in _ASKED_TO_END:
+                self._failure = self._ended[-1]
         return self._failure
 
     def note(self) -> str:

@@ -82,9 +82,11 @@ def _json(value: Any, depth: int = 2) -> str:
 
 def _plain(value: Any) -> Any:
     """A number of numpy's as Python's own; anything else that JSON does not know as its text."""
-    if type(value).__module__ == "numpy" and getattr(value, "shape", None) == ():
-        return value.item()
-    return str(value)
+    return value.item() if _is_of_numpy(value) else str(value)
+
+
+def _is_of_numpy(value: Any) -> bool:
+    return type(value).__module__ == "numpy" and getattr(value, "shape", None) == ()
 
 
 def _noting(place: Path, is_open: bool) -> Any:
@@ -254,7 +256,9 @@ def _unlike(given: dict[str, Any], trial: Any, *, is_repeat: bool = False) -> st
 def _is_same(value: Any, other: Any, *, by_kind: bool) -> bool:
     """Whether two values are one; `by_kind`, 1 and 1.0 are not. NaN is NaN, and 0.0 is not -0.0."""
     kinds = (bool, int, float, str) if by_kind else (bool, (int, float), str)
-    if any(isinstance(value, kind) != isinstance(other, kind) for kind in kinds):
+    # An objective's own choices may be numbers of numpy's.
+    plain = value.item() if _is_of_numpy(value) else value
+    if any(isinstance(plain, kind) != isinstance(other, kind) for kind in kinds):
         return False
     if by_kind and isinstance(value, float):
         return str(float(value)) == str(float(other))

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from benchmark.data import Catalogue, Dataset, exact
+from benchmark.data.formats import tables
 from benchmark.data.formats.arff import read_arff
 from benchmark.errors import DataError
 from tests.support.data_files import arff, column, write
@@ -59,6 +60,7 @@ def read(folder: Path, text: str = "file: d.csv\n", **files: Any) -> tuple[Datas
         (["\N{MINUS SIGN}5", "5", "6"], "text because of their form"),
         (["1\N{NO-BREAK SPACE}234", "12\N{NO-BREAK SPACE}345"], "text because of their form"),
         (["1e-400", "1"], 'column "a" has 1e-400, which is read as 0.0; "category"'),
+        (["1e-1000", "1"], 'column "a" has 1e-1000, which is read as 0.0; "category"'),
         (["0." + "0" * 330 + "7", "1"], "which is read as 0.0"),
         (["1e-308", "2.5e-300", "0e-999"], ""),
         (["12:30", "x"], ""),
@@ -126,11 +128,20 @@ def test_milliseconds_are_one_number_in_every_unit() -> None:
     assert found["ms"].equals(found["ns"])
 
 
+def test_a_number_across_two_blocks_of_a_file_is_noted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "_BLOCK", len("a,y\n1e-4"))
+    _, notes = read(tmp_path, d__csv="a,y\n1e-400,1.5\n1,2.5\n")
+    assert len(notes) == 1, notes
+
+
 @pytest.mark.parametrize("quote", ["", "'"])
-def test_arff_refuses_numbers_that_become_zero(tmp_path: Path, quote: str) -> None:
-    rows = ["1e-400,a", f"2,{quote}b{quote}"]
+@pytest.mark.parametrize("tiny", ["1e-400", "1e-1000", "1e-0012345"])
+def test_arff_refuses_numbers_that_become_zero(tmp_path: Path, quote: str, tiny: str) -> None:
+    rows = [f"{tiny},a", f"2,{quote}b{quote}"]
     path = write(tmp_path, "d.arff", arff({"x": "numeric", "y": "{a,b}"}, rows))
-    with pytest.raises(DataError, match="holds 1e-400, which a floating-point"):
+    with pytest.raises(DataError, match=f"holds {tiny}, which a floating-point"):
         read_arff(path)
     rows[0] = "1e-300,a"
     path = write(tmp_path, "d.arff", arff({"x": "numeric", "y": "{a,b}"}, rows))
