@@ -50,7 +50,12 @@ _TABLES = (
 _CREATING = 7_207_002
 # A lock per journal that programs share to append, and a server takes alone to plan undisturbed.
 _APPENDING = 7_207_003
-_SHARE = f"SELECT pg_advisory_xact_lock_shared({_APPENDING}, CAST(:id % 2147483648 AS integer))"
+_SHARE = (
+    "SELECT set_config('idle_in_transaction_session_timeout', CAST(:silent_ms AS text), true), "
+    f"pg_advisory_xact_lock_shared({_APPENDING}, CAST(:id % 2147483648 AS integer))"
+)
+# A program that stands still in its append no longer keeps a server waiting.
+_SILENT_MS = 10_000
 _KEEP_OUT = f"SELECT pg_advisory_xact_lock({_APPENDING}, CAST(:id % 2147483648 AS integer))"
 # The key lock waits for a compaction, which must not remove the row that this one collides with.
 _APPEND = (
@@ -187,7 +192,7 @@ class JournalTable:
         if self.engine.dialect.name != "postgresql":
             return self.append(row)
         with self._whole.begin() as connection:
-            connection.execute(text(_SHARE), row)
+            connection.execute(text(_SHARE), row | {"silent_ms": _SILENT_MS})
             return bool(connection.execute(self._append, row).rowcount)
 
     def append_with(self, row: dict[str, Any], beside: str) -> bool:

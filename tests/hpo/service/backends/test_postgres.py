@@ -13,12 +13,14 @@ import pytest
 from sqlalchemy import event, text
 from sqlalchemy.exc import DBAPIError
 
+from benchmark.errors import StoreError
 from benchmark.hpo import Client
 from benchmark.hpo.service.backends.database import DatabaseBackend
 from benchmark.hpo.service.core.endings import GIVEN, Ending, kept_in
 from benchmark.hpo.service.core.errors import ConflictError, NotFoundError, PausedError
 from benchmark.hpo.service.core.service import Service
-from benchmark.hpo.storages.journal_database import engine_of
+from benchmark.hpo.storages import journal_database
+from benchmark.hpo.storages.journal_database import JournalTable, engine_of
 from benchmark.hpo.storages.storage import open_storage
 from prove.rows import until
 
@@ -360,3 +362,38 @@ def test_a_tune_that_writes_all_the_time_does_not_keep_an_ask_waiting(
         assert [trial.state.name for trial in tune.get_all_trials(study_id)] == ["COMPLETE"]
     engine.dispose()
     service.close()
+
+
+def test_a_program_that_stands_still_in_its_append_does_not_keep_a_server_waiting(
+    postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_database, "_SILENT_MS", 200)
+    table = JournalTable(engine_of(postgres))
+    journal = table.open("e")
+    still, goes_on = threading.Event(), threading.Event()
+    faults: list[str] = []
+
+    def stand_still(_: Any, __: Any, statement: str, *___: Any) -> None:
+        if "INSERT" in statement:
+            still.set()
+            goes_on.wait(60)
+
+    def write() -> None:
+        with pytest.raises(StoreError) as fault:
+            journal.append_at(0, [{}])
+        faults.append(str(fault.value))
+
+    event.listen(table.engine, "before_cursor_execute", stand_still)
+    writer = threading.Thread(target=write)
+    writer.start()
+    assert still.wait(60)
+    server = engine_of(postgres)
+    with server.begin() as connection:
+        connection.execute(text("SET LOCAL statement_timeout = 30000"))
+        journal.keep_out(connection)
+    goes_on.set()
+    writer.join(60)
+    assert len(faults) == 1
+    assert journal.read_from(0) == []
+    server.dispose()
+    table.engine.dispose()
