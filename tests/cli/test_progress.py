@@ -103,7 +103,7 @@ def test_a_run_that_needs_no_more_has_a_full_bar(monkeypatch: pytest.MonkeyPatch
     assert "16/16 0 left" in drawn.splitlines()[-1]
 
 
-def test_a_value_that_is_a_metric_has_its_name(
+def test_a_single_value_is_called_value_and_others_have_their_names(
     folder_store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def shown(name: str, value: str, direction: object = "minimize") -> str:
@@ -118,7 +118,7 @@ def test_a_value_that_is_a_metric_has_its_name(
             progress.add(Record("0", "success", metrics=metrics, labels=labels))
         return capsys.readouterr().err
 
-    assert shown("a", "p95") == "trial 0: success: p95 3 [x=0.5]\n"
+    assert shown("a", "p95") == "trial 0: success: value 3 [x=0.5]\n"
     assert shown("b", "p95 / 2") == "trial 0: success: value 3 [x=0.5]\n"
     assert shown("c", "p95", {"t": "minimize"}) == "trial 0: success: t 3 [x=0.5]\n"
 

@@ -247,10 +247,10 @@ def test_other_metrics_have_no_effect_beside_python(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("objective", "shown"),
     [
-        ({"metrics": {"units": {"p99": "ms"}}, "value": "p99"}, "p99 12.5 ms"),
-        ({"value": "p99"}, "p99 12.5"),
+        ({"metrics": {"units": {"p99": "ms"}}, "value": "p99"}, "value 12.5 ms"),
+        ({"value": "p99"}, "value 12.5"),
         ({"metrics": {"units": {"p99": "ms"}}, "value": "2 * p99"}, "value 25"),
-        ({"metrics": {"json": "stdout", "select": {"a": "text"}}, "value": "a"}, "a 0.5 s"),
+        ({"metrics": {"json": "stdout", "select": {"a": "text"}}, "value": "a"}, "value 0.5 s"),
         ({"metrics": {"json": "stdout", "select": {"a": "text"}}}, "value 0.5 s"),
     ],
 )

@@ -79,7 +79,7 @@ def _list(options: argparse.Namespace) -> int:
 
 def _aims(definition: StudyDefinition) -> str:
     """What is minimized and maximized: "maximize tps, minimize p99"."""
-    return ", ".join(f"{way} {name}" for name, way in definition.aims.items())
+    return ", ".join(f"{way} {name}" for name, way in definition.directions.items())
 
 
 def _show(options: argparse.Namespace, run: Run, definition: StudyDefinition) -> int:
@@ -294,11 +294,11 @@ def lines(run: Run, definition: StudyDefinition) -> list[str]:
     asked = records if definition.is_open else []
     choices = export.choices(asked, definition)
     for one in state["best"]:
-        values = zip(definition.directions, definition.aims, one["values"], strict=True)
+        values = zip(definition.directions, one["values"], strict=True)
         units = one.get(VALUE_UNITS) or {}
         shown = ", ".join(
-            " ".join([aim, plain_number(value), *filter(None, [units.get(name)])])
-            for name, aim, value in values
+            " ".join([name, plain_number(value), *filter(None, [units.get(name)])])
+            for name, value in values
         )
         fresh = [value for value in one.get(export.FRESH, ()) if value is not None]
         if fresh:

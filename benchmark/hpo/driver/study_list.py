@@ -51,7 +51,6 @@ def _facts(store: Store, name: str) -> dict[str, Any]:
         "state": state_of(run, definition, asked),
         "word": wanted,
         "directions": definition.directions,
-        "aims": list(definition.aims),
         "best": export.configuration(best[0])["values"] if best else None,
         "objective": objective_of(definition),
         "begun": run.manifest.created,
@@ -99,7 +98,7 @@ def _cells(one: dict[str, Any]) -> tuple[str, ...]:
     if "fault" in one:
         return one["study"], "", "unreadable", "", "", one["fault"]
     values = one["best"] or []
-    named = zip(one["aims"], values, strict=False)
+    named = zip(one["directions"], values, strict=False)
     best = ", ".join(f"{name} {plain_number(value)}" for name, value in named)
     best = best or ("none feasible" if one["infeasible"] else "-")
     last = (one["last"] or one["begun"] or "")[:16].replace("T", " ")

@@ -121,7 +121,7 @@ def _default(trials: Trials, best: Record) -> Record | None:
 def _conditions(run: Run, definition: StudyDefinition) -> dict[str, object]:
     objective = definition.objective
     return {
-        "direction": ", ".join(f"{n} {d}" for n, d in definition.aims.items()),
+        "direction": ", ".join(f"{n} {d}" for n, d in definition.directions.items()),
         "algorithm": definition.algorithm,
         "limits": f"{definition.time_s:g} s, {definition.memory_mb} MiB, "
         f"{definition.cores or 'shared'} core{'s' if definition.cores != 1 else ''}",

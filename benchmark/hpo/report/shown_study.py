@@ -38,7 +38,7 @@ class ShownStudy(Shown):
         best = export.configuration(front[0])
         params = ", ".join(f"{name}={number(value)}" for name, value in best["params"].items())
         value = number(best["values"][0])
-        return f"best {next(iter(self.definition.aims))} {value} with {params}"
+        return f"best {next(iter(self.definition.directions))} {value} with {params}"
 
     def _html(self) -> list[Markup]:
         """How the trials ended, the best ones, and the history of all."""
@@ -51,7 +51,7 @@ class ShownStudy(Shown):
         ]
         parts = [line(counted(ends))]
         if front:
-            parts.append(table(("trial", *self.definition.aims, *names), front))
+            parts.append(table(("trial", *self.definition.directions, *names), front))
         if records:
             parts.append(_history(records, self.definition))
         return parts

@@ -59,8 +59,8 @@ def ending(record: Record, definition: StudyDefinition) -> str:
     if record.status != "success":
         return record.message
     values = [
-        f"{shown} {export.value_text(record, name, record.metrics[name])}"
-        for name, shown in zip(definition.directions, definition.aims, strict=True)
+        f"{name} {export.value_text(record, name, record.metrics[name])}"
+        for name in definition.directions
     ]
     broken = export.infeasible(record, definition)
     notes = [f"infeasible: {broken}"] if broken else []

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark.hpo.objectives.objective import UNNAMED
 from benchmark.hpo.samplers.algorithms import warnings_of
 from benchmark.hpo.samplers.proposal import signs_of
 from benchmark.hpo.samplers.safe_region import Safe
@@ -74,17 +73,6 @@ class StudyDefinition:
     def signs(self) -> tuple[float, ...]:
         """For each direction 1 to minimize, -1 to maximize: of `sign * value` less is better."""
         return signs_of(self.directions.values())
-
-    @property
-    def aims(self) -> dict[str, Direction]:
-        """The directions by the names that users know: a single value that is a metric or tunable
-        itself has its name on screen and in pages. Records and exports have `directions`.
-        """
-        if list(self.directions) != [UNNAMED]:
-            return dict(self.directions)
-        value = self.objective.values.get(UNNAMED)
-        text = value.text.strip() if value is not None else ""
-        return {text if text.isidentifier() else UNNAMED: self.directions[UNNAMED]}
 
     @property
     def at_once(self) -> int:

@@ -71,8 +71,7 @@ class Trials:
 
     @property
     def directions(self) -> dict[str, str]:
-        """By the names that users know."""
-        return dict(self.definition.aims)
+        return dict(self.definition.directions)
 
     @cached_property
     def good(self) -> list[Record]:
