@@ -57,6 +57,11 @@ class Folds:
                         f"The splits of data set {name} name a row that is not among its {rows}; "
                         "download it again with download-data."
                     )
+                if len(np.unique(places)) < len(places):
+                    raise DataError(
+                        f"Fold {key[1]} of repeat {key[0]} of data set {name} has a row twice, as "
+                        "bootstrap samples do, which is not supported."
+                    )
                 if mark == TEST and np.any(marks[places]):
                     raise DataError(
                         f"Fold {key[1]} of repeat {key[0]} of data set {name} tests rows that it "

@@ -142,6 +142,7 @@ def test_own_folds_are_followed_and_hashed() -> None:
     [
         ([((0, 0), [0, 1], [7])], "name a row"),
         ([((0, 0), [0, 1], [1, 2])], "tests rows that it"),
+        ([((0, 0), [0, 1, 1], [2])], "Fold 0 of repeat 0 of data set t has a row twice"),
         ([((0, 0), [0], [1]), ((0, 1), [1], [0]), ((1, 0), [0], [1])], "incomplete"),
         ([], "incomplete"),
     ],

@@ -30,7 +30,7 @@ _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, err
 
 def is_passing(error: BaseException) -> bool:
     """Whether a retry may help: not if OpenML has answered or its file has a wrong checksum."""
-    code, status = getattr(error, "code", None), _status(error)
+    code, status = _code(error), _status(error)
     if code is not None:
         return code in _PASSING_CODES
     if status is not None and 400 <= status < 500:
@@ -50,7 +50,7 @@ def is_unresolved(error: BaseException) -> bool:
 def explained(error: BaseException, name: str, server: str) -> str:
     """One sentence with the value, the place and the fix."""
     place = urlsplit(server).netloc or server
-    code = getattr(error, "code", None)
+    code = _code(error)
     if type(error).__name__ in _PRIVATE:
         code = 112
     if code in _CODES:
@@ -58,6 +58,11 @@ def explained(error: BaseException, name: str, server: str) -> str:
     if code is not None:
         return f"OpenML ({place}) refuses {name} with code {code}: {_message(error)}."
     return _without_code(error, name, place)
+
+
+def _code(error: BaseException) -> int | None:
+    """OpenML's own code; the errors of other libraries have codes of theirs."""
+    return getattr(error, "code", None) if type(error).__name__.startswith("OpenML") else None
 
 
 def _status(error: BaseException) -> int | None:

@@ -6,17 +6,18 @@ because the client's frames lose types (whole numbers become uint8, levels an or
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from benchmark.data import exact
 from benchmark.data.datasets import Dataset, natural_type
-from benchmark.data.folds import FoldKey, Folds
+from benchmark.data.folds import TEST, FoldKey, Folds
 from benchmark.data.formats.arff import read_arff
 from benchmark.data.formats.parquet import read_parquet
 from benchmark.data.openml.file import OpenMLFile, without_ignored
@@ -25,6 +26,7 @@ from benchmark.errors import DataError
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
+    from numpy.typing import NDArray
     from openml.datasets import OpenMLDataset
     from openml.tasks import OpenMLSupervisedTask, OpenMLTask
 
@@ -78,16 +80,16 @@ def data_id(kind: str, number: int) -> int:
         return number
     from xml.parsers.expat import ExpatError
 
-    import openml
     from openml.tasks.functions import _get_task_description
 
     # Private in openml 0.15: get_task reads and writes the files of the data set too, which another
     # task of that data set may be doing, and which is known only then.
     try:
         return int(_get_task_description(number).dataset_id)
-    except ExpatError:
-        # It also removes a file that a killed process left half written.
-        return int(openml.tasks.get_task(number).dataset_id)
+    except (ExpatError, KeyError, UnicodeDecodeError):
+        # An error page, or what a process that was killed while writing left.
+        _client_file(number, "task.xml").unlink(missing_ok=True)
+        return int(_get_task_description(number).dataset_id)
 
 
 def dataset(name: str, kind: str, number: int) -> Dataset:
@@ -233,37 +235,75 @@ def _folds(task: OpenMLSupervisedTask, rows: int, name: str) -> Folds | None:
     url = str((task.estimation_procedure or {}).get("data_splits_url") or "")
     if not url.startswith(("http://", "https://")):
         return None
-    import arff
-
     try:
         return _read_folds(task, rows, name)
-    except (DataError, ValueError, EOFError, KeyError, arff.ArffException):
+    except (DataError, UnicodeDecodeError):
         # A process that was killed while writing leaves a part of the file.
-        _forget_splits(task)
-        task.split = None
+        _client_file(task.task_id, "datasplits.arff").unlink(missing_ok=True)
         return _read_folds(task, rows, name)
 
 
 def _read_folds(task: OpenMLSupervisedTask, rows: int, name: str) -> Folds:
-    folds = Folds.of_rows(rows, _rows_of(task), name)
-    kind = str((task.estimation_procedure or {}).get("type") or "")
-    tested = (folds.parts == 2).sum(axis=0).min()
-    if kind == "crossvalidation" and tested < folds.count // folds.per_repeat:
-        raise DataError(f"The splits of data set {name} leave rows out; download them again.")
+    folds = Folds.of_rows(rows, _rows_of(task, name), name)
+    procedure = task.estimation_procedure or {}
+    if procedure.get("type") != "crossvalidation":
+        return folds
+    declared = procedure.get("parameters") or {}
+    shape = [str(declared.get(f"number_{one}") or "") for one in ("repeats", "folds")]
+    found = (folds.count // folds.per_repeat, folds.per_repeat)
+    fix = f"name its data set, openml-{task.dataset_id}, which is split by seeds"
+    if all(one.isdigit() for one in shape) and tuple(map(int, shape)) != found:
+        raise DataError(
+            f"The splits of data set {name} are {found[0]} x {found[1]} folds, and OpenML declares "
+            f"{' x '.join(shape)}; {fix}."
+        )
+    tests = (folds.parts == TEST).reshape(*found, rows).sum(axis=1)
+    if not folds.parts.all() or (tests != 1).any():
+        raise DataError(
+            f"The splits of data set {name} leave rows out, or test one twice in a repeat; {fix}."
+        )
     return folds
 
 
-def _rows_of(task: OpenMLSupervisedTask) -> Iterator[tuple[FoldKey, Any, Any]]:
-    for repeat, of_fold in task.download_split().split.items():
-        for fold, samples in of_fold.items():
-            train, test = samples[max(samples)]
-            yield (repeat, fold), train, test
+def _rows_of(task: OpenMLSupervisedTask, name: str) -> Iterator[tuple[FoldKey, Any, Any]]:
+    """The rows of each fold; those of its last sample, which is the whole of a learning curve.
+
+    The client's own reader takes minutes for a million rows, and keeps what it read as a pickle,
+    which a killed process leaves in part.
+    """
+    path = _client_file(task.task_id, "datasplits.arff")
+    task._download_split(path)  # Private in openml 0.15: only fetches.
+    try:
+        table = read_arff(path, text={"type"})
+    except DataError as error:
+        raise DataError(str(error).replace(path.name, f"The split file of {name}")) from None
+    if lacking := {"type", "rowid", "repeat", "fold"} - set(table.column_names):
+        raise DataError(f"The splits of data set {name} have no column {min(lacking)}.")
+    parts = np.array(table.column("type").to_pylist())
+    rowid, repeat, fold = (_numbers(table, one, name) for one in ("rowid", "repeat", "fold"))
+    has_samples = "sample" in table.column_names
+    sample = _numbers(table, "sample", name) if has_samples else np.zeros_like(fold)
+    folds = int(fold.max()) + 1
+    code = repeat * folds + fold
+    order = np.argsort(code, kind="stable")
+    for rows in np.split(order, np.flatnonzero(np.diff(code[order])) + 1):
+        own = rows[sample[rows] == sample[rows].max()]
+        key = divmod(int(code[own[0]]), folds)
+        yield key, rowid[own[parts[own] == "TRAIN"]], rowid[own[parts[own] == "TEST"]]
 
 
-def _forget_splits(task: OpenMLTask) -> None:
+def _numbers(table: pa.Table, column: str, name: str) -> NDArray[np.int64]:
+    values = exact.combined(table.column(column))
+    found = None if values.null_count else exact.to_numpy(values)
+    if found is None or found.min() < 0 or (found != np.floor(found)).any():
+        raise DataError(
+            f"The splits of data set {name} hold a value of {column} that is not a number from 0."
+        )
+    return found.astype(np.int64)
+
+
+def _client_file(task: int | None, name: str) -> Path:
+    """A file of a task in the client's cache."""
     import openml
 
-    folder = Path(openml.config.get_cache_directory()) / "tasks" / str(task.task_id)
-    for name in ("datasplits.arff", "datasplits.pkl.py3"):
-        with contextlib.suppress(FileNotFoundError):
-            (folder / name).unlink()
+    return Path(openml.config.get_cache_directory()) / "tasks" / str(task) / name
