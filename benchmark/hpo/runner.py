@@ -18,41 +18,37 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import copy
+import io
 import itertools
 import logging
 import math
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark.config.loading import load_config
+from benchmark.config.loading import Config, load_config
 from benchmark.files.safe_text import unguarded_cell
 from benchmark.hpo.driver import control, launch
-from benchmark.hpo.driver.deployment import in_namespace
-from benchmark.hpo.driver.study_list import study_file
+from benchmark.hpo.driver.deployment import TriggeredFlow, in_namespace
+from benchmark.hpo.driver.study_list import opened, study_file
 from benchmark.hpo.formats.project import is_project, python_objective, read_project
 from benchmark.hpo.report import export, trial_line
 from benchmark.hpo.report.shown_study import ShownStudy
-from benchmark.hpo.spec.study_file import StudyError, define, read_study
+from benchmark.hpo.sandboxed.python_trial import refuse_elsewhere
+from benchmark.hpo.spec.study_file import StudyDefinition, StudyError, define, read_study
 from benchmark.hpo.study.study import Study
-from benchmark.store import open_store
+from benchmark.store import Store, open_store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
     import optuna
     import pandas as pd
 
-    from benchmark.config.loading import Config
-    from benchmark.hpo.driver.deployment import TriggeredFlow
     from benchmark.hpo.formats.callables import Space
-    from benchmark.hpo.spec.study_file import StudyDefinition
     from benchmark.records.results import Record
     from benchmark.records.tasks import Run
-    from benchmark.store import Store
 
     Callback = Callable[[optuna.Study, optuna.trial.FrozenTrial], None]
     Objective = Callable[[optuna.Trial], Any] | str | Path | Mapping[str, Any]
@@ -102,8 +98,6 @@ class Found(ShownStudy):
 
         Tunables and attributes have the values and types of the records; None where there is none.
         """
-        import io
-
         import pandas as pd
 
         records = self.records
@@ -244,8 +238,6 @@ class HPORunner:
 
     def found(self, name: str | None = None) -> Found:
         """The study as it stands in the store, whichever process drives it."""
-        from benchmark.hpo.driver.study_list import opened
-
         chosen = self._named(name)
         run, definition = opened(self._store(), chosen)
         return Found(chosen, run, definition)
@@ -279,7 +271,6 @@ class HPORunner:
         self, study: Study, on_record: Callable[[Record], None]
     ) -> Callable[[Record], None]:
         """`on_record`, and after it the callbacks."""
-        from benchmark.hpo.sandboxed.python_trial import refuse_elsewhere
         from benchmark.hpo.storages.optuna_private import as_in_optimize, has_stopped
 
         shown = study.optimizer.study
@@ -328,8 +319,6 @@ class HPORunner:
             raise
 
     def _request_stop(self) -> None:
-        from benchmark.hpo.driver.study_list import opened
-
         if self.name is not None:
             with contextlib.suppress(StudyError):
                 control.request(opened(self._store(), self.name)[0], "stop")

@@ -11,17 +11,13 @@ Retries, leases and idempotency keys are the same.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
+from types import TracebackType
+from typing import Any, Literal, Self, TypeVar
 
-from benchmark.hpo.client.client import Client, NoTrialsError
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-    from types import TracebackType
-
-    from benchmark.hpo.client.client import Experiment, Trial
+from benchmark.hpo.client.client import Client, Experiment, NoTrialsError, Trial
 
 _T = TypeVar("_T")
 

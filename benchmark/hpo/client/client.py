@@ -7,16 +7,14 @@ import logging
 import secrets
 import threading
 import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Self
+from types import TracebackType
+from typing import Any, Literal, Self
 from urllib.parse import quote, urlencode
 
 from benchmark.config.extras import program
 from benchmark.errors import BenchmarkError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from types import TracebackType
 
 _PAUSE_S = 0.2
 _WAIT_S = 0.5

@@ -11,12 +11,13 @@ from benchmark.compute.driving import Attempts, stoppable
 from benchmark.hpo.report.default_runs import CONFIRM
 from benchmark.hpo.report.repeats import (
     BEST,
+    Plan,
     check,
     default_tasks,
     leader_tasks,
     pair_tasks,
 )
-from benchmark.hpo.report.verdict import judge, judged
+from benchmark.hpo.report.verdict import Verdict, judge, judged
 from benchmark.records import results
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 
     from benchmark.compute.dispatcher import Dispatcher
     from benchmark.config.loading import Config
-    from benchmark.hpo.report.repeats import Plan
-    from benchmark.hpo.report.verdict import Verdict
     from benchmark.hpo.study.study import Study
     from benchmark.records.results import Record
     from benchmark.records.tasks import Task

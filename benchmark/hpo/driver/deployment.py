@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from benchmark.hpo.spec.study_file import StudyError
-
-if TYPE_CHECKING:
-    from benchmark.config.loading import Config
-    from benchmark.hpo.spec.study_file import StudyDefinition
+from benchmark.config.loading import Config
+from benchmark.hpo.spec.study_file import StudyDefinition, StudyError
 
 
 @dataclass(frozen=True)

@@ -7,32 +7,27 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from benchmark.compute import discovery
 from benchmark.compute.driving import driving
 from benchmark.config.extras import program, python_path
-from benchmark.config.loading import PREFIX
+from benchmark.config.loading import PREFIX, Config
 from benchmark.files.output_files import place_of
 from benchmark.hpo.driver import deployment
+from benchmark.hpo.driver.deployment import TriggeredFlow
 from benchmark.hpo.driver.local_workers import tune_by_workers
-from benchmark.hpo.driver.loop import tune
+from benchmark.hpo.driver.loop import Tuned, tune
 from benchmark.hpo.driver.worker import living
-from benchmark.hpo.spec.study_file import StudyError
+from benchmark.hpo.spec.study_file import StudyDefinition, StudyError
 from benchmark.hpo.study.program_check import check_found
 from benchmark.hpo.study.store import run_name
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-
-    from benchmark.config.loading import Config
-    from benchmark.hpo.driver.deployment import TriggeredFlow
-    from benchmark.hpo.driver.loop import Tuned
-    from benchmark.hpo.spec.study_file import StudyDefinition
-    from benchmark.hpo.study.study import Study
-    from benchmark.records.results import Record
-    from benchmark.store import Store
+from benchmark.hpo.study.study import Study
+from benchmark.records.results import Record
+from benchmark.store import Store
 
 LOGS = Path("log")
 _DRIVER = "import sys; from benchmark.cli import main; sys.exit(main())"
@@ -78,8 +73,6 @@ def prepared(
         StudyError: nothing here measures its trials.
         ConfigError: the method cannot serve it.
     """
-    from benchmark.compute import discovery
-
     if definition.objective.is_external:
         raise StudyError(
             f"The trials of '{definition.name}' are measured by clients of the HPO service; go on "

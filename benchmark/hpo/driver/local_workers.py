@@ -6,21 +6,17 @@ import contextlib
 import queue
 import sys
 import threading
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from benchmark.compute.driving import stoppable
 from benchmark.compute.local.local import slots
 from benchmark.compute.serving import RunnerProcess
 from benchmark.config.extras import python_path
+from benchmark.config.loading import Config
 from benchmark.hpo.driver import control
 from benchmark.hpo.driver.loop import Tuned, put_back
 from benchmark.hpo.study.study import Study
 from benchmark.records.results import Record
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from benchmark.config.loading import Config
 
 _TICK_S = 0.5
 CLOSE_S = 6.0

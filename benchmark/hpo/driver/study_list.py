@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from benchmark.errors import BenchmarkError
 from benchmark.files.numbers import plain_number
 from benchmark.hpo.driver import control
 from benchmark.hpo.driver.worker import living
 from benchmark.hpo.report import export
-from benchmark.hpo.spec.study_file import StudyError, define
+from benchmark.hpo.spec.study_file import StudyDefinition, StudyError, define
 from benchmark.hpo.study.store import no_study, run_name, study_names
 from benchmark.records.tasks import Run
-
-if TYPE_CHECKING:
-    from benchmark.hpo.spec.study_file import StudyDefinition
-    from benchmark.store import Store
+from benchmark.store import Store
 
 _WIDEST = 60
 FILES = ("study.yaml", "study.yml", "study.json")

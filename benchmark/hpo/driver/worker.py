@@ -15,7 +15,7 @@ import json
 import secrets
 import sys
 import threading
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Sequence
 
 from benchmark.compute.driving import Attempts, stoppable
 from benchmark.errors import BenchmarkError
@@ -26,14 +26,9 @@ from benchmark.hpo.spec.study_file import StudyError
 from benchmark.hpo.study.store import run_name
 from benchmark.hpo.study.study import Study
 from benchmark.hpo.trials.name_lease import NameLease
-from benchmark.store import FolderStore, open_store
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
-    from benchmark.records.results import Record
-    from benchmark.records.tasks import Task
-    from benchmark.store import Store
+from benchmark.records.results import Record
+from benchmark.records.tasks import Task
+from benchmark.store import FolderStore, Store, open_store
 
 _ASK_S = 0.02
 _TICK_S = 0.2

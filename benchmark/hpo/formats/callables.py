@@ -15,17 +15,14 @@ import inspect
 import sys
 import tempfile
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from benchmark.hpo.formats.project import python_objective
 from benchmark.hpo.spec.study_file import StudyError
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
-    Space = Sequence[Mapping[str, Any]] | Mapping[str, Any]
+Space = Sequence[Mapping[str, Any]] | Mapping[str, Any]
 
 PACKED = "objective.pkl"
 LOADER = "packed_objective.py"

@@ -13,19 +13,16 @@ import logging
 import os
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from benchmark.errors import BenchmarkError
 from benchmark.files.safe_text import for_terminal
 from benchmark.hpo.report.log_levels import LEVELS, is_shown, set_levels
 from benchmark.hpo.spec.documents import read_document
 from benchmark.hpo.spec.study_file import StudyDefinition, classic_names, define, own_form
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from benchmark.records.results import Record
+from benchmark.records.results import Record
 
 SCRIPT = "applyconfig.sh"
 SLO = "(125 * column_1) / (150 * column_2) / ((25 * column_3) / 100)"

@@ -10,21 +10,17 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from benchmark.files.input_files import read_input
 from benchmark.files.spelling import nearest
 from benchmark.hpo.spec.documents import read_document
-from benchmark.hpo.spec.study_file import StudyError, define, written_names
+from benchmark.hpo.spec.study_file import StudyDefinition, StudyError, define, written_names
 from benchmark.hpo.study.store import study_names
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from benchmark.hpo.spec.study_file import StudyDefinition
-    from benchmark.store import Store
+from benchmark.store import Store
 
 CONFIG = "config.json"
 OBJECTIVE = "objective_fn.py"

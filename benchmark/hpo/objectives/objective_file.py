@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 import re
 import shlex
-from typing import TYPE_CHECKING, Any, get_args
+from collections.abc import Iterator, Mapping
+from typing import Any, get_args
 
 from benchmark.files.spelling import check_keys, meant
 from benchmark.files.value_faults import shown
 from benchmark.hpo.objectives.artifacts_key import read_artifacts
 from benchmark.hpo.objectives.benchmark_objective import read_benchmark
 from benchmark.hpo.objectives.metrics.metrics_key import read_metrics
+from benchmark.hpo.objectives.metrics.selections import Selection
 from benchmark.hpo.objectives.objective import (
     EXTERNAL,
     HOOK_S,
@@ -32,14 +34,9 @@ from benchmark.hpo.objectives.rules import (
 )
 from benchmark.hpo.objectives.warm_up import read_warm_up, share
 from benchmark.hpo.samplers.proposal import Direction
+from benchmark.hpo.space.expressions import Expression
 from benchmark.hpo.space.templates import broken_in, formats_in, plain, unknown_in
 from benchmark.hpo.space.units import read_seconds
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from benchmark.hpo.objectives.metrics.selections import Selection
-    from benchmark.hpo.space.expressions import Expression
 
 _LEAST, _MOST = 3, 10
 # Words as a shell splits them, with their quotes; of longer words only what no URL ends with.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from benchmark.files.spelling import check_keys
 from benchmark.hpo.space.templates import filled, names_in
@@ -18,7 +18,6 @@ from benchmark.hpo.space.units import read_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-    from urllib.parse import SplitResult
 
     from benchmark.hpo.space.tunables import Tunable
 

@@ -8,19 +8,16 @@ A rule that is a text alone is an expression over tunables and metrics.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from benchmark.files.spelling import check_keys
 from benchmark.files.value_faults import shown
 from benchmark.hpo.objectives.metrics.measured_values import finite_number
 from benchmark.hpo.objectives.patterns import PatternError, check, first
 from benchmark.hpo.space.expressions import Expression, ExpressionError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from benchmark.hpo.space.units import Unit
+from benchmark.hpo.space.units import Unit
 
 KEYS = ("codes", "patterns", "expression", "empty")
 # What container engines say; a list of one's own takes the place of these.

@@ -12,16 +12,14 @@ is the test of Georges, Buytaert and Eeckhout, Statistically Rigorous Java Perfo
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from benchmark.files.spelling import check_keys
 from benchmark.hpo.objectives.metrics.measured_values import cell_number, finite_number
 from benchmark.hpo.objectives.patterns import checked
 from benchmark.hpo.space.units import read_seconds
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
 
 KEYS = ("time", "until", "command", "pattern", "window", "within", "timeout")
 STEADY = "steady"

@@ -9,11 +9,8 @@ A direction, tunable or metric has its own name, with a prefix where another col
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 OWN = ("trial", "state", "feasible", "seconds", "steps", "cause", "message")
 DIRECTION, TUNABLE, METRIC = "direction.", "tunable.", "metric."

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import itertools
 import statistics
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
 
 from benchmark.files.numbers import plain_number
 from benchmark.hpo.report import export
 from benchmark.hpo.report.default_runs import CLEAR, default_values, level_of
-from benchmark.hpo.report.repeats import SAME, confirmed_trial, repeat_key
+from benchmark.hpo.report.repeats import SAME, Plan, confirmed_trial, repeat_key
 from benchmark.hpo.report.verdict import DRIFT_P
+from benchmark.hpo.spec.study_file import StudyDefinition
 from benchmark.records import results
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from benchmark.hpo.report.repeats import Plan
-    from benchmark.hpo.spec.study_file import StudyDefinition
-    from benchmark.records.results import Record
-    from benchmark.records.tasks import Run
+from benchmark.records.results import Record
+from benchmark.records.tasks import Run
 
 # A run this short that varies by this share is seldom long enough.
 _SHORT_S, _NOISY = 1.0, 0.02

@@ -17,19 +17,17 @@ from benchmark.files.numbers import plain_number
 from benchmark.files.safe_text import plain_text, safe_row
 from benchmark.hpo.objectives.artifacts_key import KEPT, LEFT_OUT
 from benchmark.hpo.objectives.objective import VALUE_UNITS, told_apart
-from benchmark.hpo.report.columns import columns
+from benchmark.hpo.report.columns import Columns, columns
 from benchmark.hpo.report.default_runs import CLEAR, default_values, level_of
 from benchmark.hpo.space.search_space import identity
 from benchmark.hpo.space.templates import plain
-from benchmark.hpo.space.units import from_base, unit_of
+from benchmark.hpo.space.units import Unit, from_base, unit_of
 from benchmark.hpo.spec.safe import LIMIT
 from benchmark.records import results
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from benchmark.hpo.report.columns import Columns
-    from benchmark.hpo.space.units import Unit
     from benchmark.hpo.spec.study_file import StudyDefinition
     from benchmark.records.results import Record
     from benchmark.records.tasks import Run

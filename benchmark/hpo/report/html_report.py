@@ -22,7 +22,7 @@ from benchmark.hpo.report.columns import columns
 from benchmark.hpo.report.figures import CAPTIONS, Trials, drawn
 from benchmark.hpo.report.hypervolume import hypervolume
 from benchmark.hpo.report.trial_line import counts
-from benchmark.hpo.report.verdict import known
+from benchmark.hpo.report.verdict import Verdict, known
 from benchmark.hpo.space.search_space import identity
 from benchmark.hpo.spec.stop_rules import IMPORTED
 from benchmark.templates import macros
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
     from markupsafe import Markup
 
-    from benchmark.hpo.report.verdict import Verdict
     from benchmark.hpo.spec.study_file import StudyDefinition
     from benchmark.records.results import Record
     from benchmark.records.tasks import Run

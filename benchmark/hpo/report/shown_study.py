@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -58,8 +59,6 @@ class ShownStudy(Shown):
 
 
 def _history(records: list[Record], definition: StudyDefinition) -> Markup:
-    import io
-
     from benchmark.hpo.report.figures import Trials, history
 
     drawn = io.BytesIO()

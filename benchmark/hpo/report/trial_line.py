@@ -15,13 +15,12 @@ from benchmark.hpo.objectives.readiness import READY_BEFORE
 from benchmark.hpo.objectives.warm_up import WARM_UPS
 from benchmark.hpo.report import export
 from benchmark.hpo.report.log_levels import is_shown
-from benchmark.records.results import Cause
+from benchmark.records.results import Cause, Record
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from benchmark.hpo.spec.study_file import StudyDefinition
-    from benchmark.records.results import Record
     from benchmark.store import Store
 
 

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from optuna.distributions import CategoricalDistribution, IntDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 
 from benchmark.hpo.samplers.model_sampler import Known, ModelSampler, is_stepped, steps
-
-if TYPE_CHECKING:
-    from optuna.distributions import BaseDistribution
 
 
 class HyperoptSampler(ModelSampler):

@@ -18,13 +18,14 @@ from __future__ import annotations
 
 import random
 import threading
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from benchmark.hpo.samplers.algorithms import GRID
 from benchmark.hpo.samplers.point_list import PointList
 from benchmark.hpo.samplers.proposal import Asked, ExhaustedError, Proposal, ending_of
 from benchmark.hpo.space.operators import same
-from benchmark.hpo.space.search_space import SpaceError, identity
+from benchmark.hpo.space.search_space import Params, Space, SpaceError, identity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 
     from benchmark.hpo.samplers.proposal import Direction, Told
     from benchmark.hpo.samplers.safe_region import SafeRegion
-    from benchmark.hpo.space.search_space import Params, Space
     from benchmark.hpo.storages.trial_write import Admit, TrialWrite
 
 _TRIES = 20
@@ -309,8 +309,6 @@ class Optimizer:
 
     def _part(self, held: Params) -> optuna.trial.Trial:
         """The sampler's next point with some tunables fixed; each point once."""
-        import warnings
-
         from optuna.samplers import PartialFixedSampler
 
         study = self._shadow.study

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING
+from collections.abc import Container
+from typing import Any
 
 from benchmark.hpo.samplers.proposal import ExhaustedError
-from benchmark.hpo.space.search_space import LARGEST_GRID, SpaceError, identity
-
-if TYPE_CHECKING:
-    from collections.abc import Container
-    from typing import Any
-
-    from benchmark.hpo.space.search_space import Params, Space
+from benchmark.hpo.space.search_space import LARGEST_GRID, Params, Space, SpaceError, identity
 
 
 class PointList:

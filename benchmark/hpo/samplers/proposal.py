@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from benchmark.hpo.space.search_space import SpaceError
+from benchmark.hpo.space.search_space import Params, SpaceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial
 
-    from benchmark.hpo.space.search_space import Params
     from benchmark.hpo.storages.trial_write import TrialWrite
 
 Direction = Literal["minimize", "maximize"]

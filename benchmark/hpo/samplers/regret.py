@@ -15,15 +15,11 @@ from __future__ import annotations
 
 import math
 import random
-from typing import TYPE_CHECKING
 
 from benchmark.hpo.samplers.gaussian_process import fitted, without_noise
-from benchmark.hpo.samplers.proposal import signs_of
+from benchmark.hpo.samplers.proposal import Direction, signs_of
 from benchmark.hpo.space.coordinates import coordinates
-
-if TYPE_CHECKING:
-    from benchmark.hpo.samplers.proposal import Direction
-    from benchmark.hpo.space.search_space import Params, Space
+from benchmark.hpo.space.search_space import Params, Space
 
 LEAST = 20
 _MOST, _DRAWN, _DELTA = 200, 1000, 0.1

@@ -23,14 +23,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from benchmark.hpo.samplers.gaussian_process import fitted, without_noise
 from benchmark.hpo.space.coordinates import coordinates, share_of, value_at
 from benchmark.hpo.space.operators import same
-from benchmark.hpo.space.search_space import identity
+from benchmark.hpo.space.search_space import Params, Space, identity
 
 if TYPE_CHECKING:
     import random
 
     from sklearn.gaussian_process import GaussianProcessRegressor
 
-    from benchmark.hpo.space.search_space import Params, Space
     from benchmark.hpo.space.tunables import Tunable, Value
 
 ALL = "*"

@@ -5,14 +5,16 @@ It uses forests instead of Gaussian processes, which take 16 s per ask at 200 po
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
 
 from benchmark.hpo.samplers.model_sampler import Known, ModelSampler, is_stepped, steps
-
-if TYPE_CHECKING:
-    from optuna.distributions import BaseDistribution
 
 
 class SkoptSampler(ModelSampler):

@@ -12,10 +12,12 @@ import bisect
 import copy
 import hashlib
 import random
-from typing import TYPE_CHECKING, Any
+from collections.abc import Container, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import optuna
+from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
@@ -32,11 +34,6 @@ from benchmark.hpo.storages.optuna_private import (
     turn_of,
     with_id,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Container, Mapping, Sequence
-
-    from optuna.distributions import BaseDistribution
 
 CONSTRAINTS = "constraints"
 _FAILED = "failed"

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 
 from benchmark.hpo.samplers.gaussian_process import fitted, lengths, without_noise
 from benchmark.hpo.space.coordinates import coordinates, share_of, value_at
-from benchmark.hpo.space.search_space import identity
+from benchmark.hpo.space.search_space import Params, Space, identity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from sklearn.gaussian_process import GaussianProcessRegressor
 
-    from benchmark.hpo.space.search_space import Params, Space
     from benchmark.hpo.space.tunables import Tunable, Value
 
     Array = NDArray[np.float64]

@@ -10,10 +10,13 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import optuna
 
 from benchmark.errors import BenchmarkError
 from benchmark.hpo.service.backends.memory import MemoryBackend
@@ -25,18 +28,13 @@ from benchmark.hpo.service.web.access_log import AccessLog
 from benchmark.hpo.service.web.guard import (
     RATE,
     Guard,
+    Right,
     TokenError,
     is_loopback,
     read_again,
     read_tokens,
 )
 from benchmark.store import open_store
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from benchmark.hpo.service.web.guard import Right
-
 
 # A sampler computes in a thread beside those that answer: each step of theirs would wait 5 ms.
 _SWITCH_S = 0.0005
@@ -219,8 +217,6 @@ class Seldom(logging.Filter):
 
 def quieten() -> None:
     """Log warnings alone, and of many alike a few; a signal to end must not be eaten by a pool."""
-    import optuna
-
     shown = logging.StreamHandler()
     shown.addFilter(Seldom())
     form = "%(asctime)s %(levelname)s %(message)s"

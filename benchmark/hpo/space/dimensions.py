@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import ast
 from collections import Counter
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 from benchmark.errors import BenchmarkError
+from benchmark.hpo.space.units import Unit
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from benchmark.hpo.space.units import Unit
-
-    Dimension = tuple[tuple[str, int], ...]
+Dimension = tuple[tuple[str, int], ...]
 
 _PLAIN: Dimension = ()
 _SAME = {"abs", "round", "floor", "ceil"}

@@ -17,7 +17,8 @@ from __future__ import annotations
 import ast
 import math
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from benchmark.errors import BenchmarkError
 from benchmark.files.spelling import nearest
@@ -32,9 +33,6 @@ from benchmark.hpo.space.operators import (
     truth,
 )
 from benchmark.hpo.space.units import LITERAL, UNITS, Unit, in_base
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
 
 __all__ = ["LONGEST", "WORDS", "Expression", "ExpressionError", "UnknownNameError"]
 

@@ -8,13 +8,10 @@ layer_trials: 10              # how many trials until the next layer's turn
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from benchmark.hpo.space.search_space import Params, Space
+from benchmark.hpo.space.search_space import Params, Space
 
 TOGETHER = "together"
 _IN_TURN = 10

@@ -9,12 +9,10 @@ from __future__ import annotations
 import ast
 import math
 import operator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 from benchmark.errors import BenchmarkError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 _LARGEST_POWER = 1000
 _MOST_DIGITS = 400  # that a float may be rounded to, on either side of its point

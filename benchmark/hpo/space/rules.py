@@ -7,21 +7,17 @@ every point, and `without_effect` finds comparisons with what cannot be a value 
 from __future__ import annotations
 
 import contextlib
+import itertools
+import random
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from benchmark.files.spelling import meant
 from benchmark.hpo.space.expressions import WORDS, Expression, ExpressionError
-from benchmark.hpo.space.search_space import LARGEST_GRID, SpaceError
-from benchmark.hpo.space.tunables import LARGEST
-from benchmark.hpo.space.units import UnitError, from_base, in_unit
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from benchmark.hpo.space.search_space import Space
-    from benchmark.hpo.space.tunables import Tunable
-    from benchmark.hpo.space.units import Unit
+from benchmark.hpo.space.search_space import LARGEST_GRID, Space, SpaceError
+from benchmark.hpo.space.tunables import LARGEST, Tunable
+from benchmark.hpo.space.units import Unit, UnitError, from_base, in_unit
 
 _TESTED_POINTS = 1000
 
@@ -163,9 +159,6 @@ def _never(begin: str, tunable: Tunable) -> str:
 
 def check(space: Space, faults: list[str]) -> None:
     """Find rules that cannot be applied (a text compared with a number) or forbid every point."""
-    import itertools
-    import random
-
     rules = [*space.forbidden, *(t.when for t in space.tunables if t.when is not None)]
     if not rules:
         return

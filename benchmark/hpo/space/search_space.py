@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from benchmark.errors import BenchmarkError
-from benchmark.hpo.space.expressions import ExpressionError
+from benchmark.hpo.space.expressions import Expression, ExpressionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
 
     from optuna.distributions import BaseDistribution
 
-    from benchmark.hpo.space.expressions import Expression
     from benchmark.hpo.space.tunables import Tunable, Value
     from benchmark.hpo.space.units import Unit
 

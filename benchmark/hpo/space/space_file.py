@@ -12,22 +12,18 @@ import json
 import re
 import sys
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from types import NoneType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from benchmark.files.spelling import check_keys, meant
 from benchmark.hpo.space import rules
 from benchmark.hpo.space.search_space import Space, SpaceError
-from benchmark.hpo.space.tunables import LARGEST, Tunable
+from benchmark.hpo.space.tunables import LARGEST, Kind, Tunable
 from benchmark.hpo.space.units import UNITS, Unit, UnitError, in_unit, unit, unit_of
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from benchmark.hpo.space.tunables import Kind
-
-    Declared = list[tuple[Any, str | None]]
+Declared = list[tuple[Any, str | None]]
 
 KINDS: dict[str, Kind] = {
     "double": "double",

@@ -12,10 +12,8 @@ only templates of inactive tunables is removed.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
 
 _PLACE = re.compile(r"\{\{([^{}]*)\}\}|\{([^{}\s:]+):([^{}\s]+)\}|\{([^{}\s]+)\}")
 

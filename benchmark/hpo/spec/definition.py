@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from benchmark.hpo.objectives.objective import Objective
 from benchmark.hpo.samplers.algorithms import warnings_of
-from benchmark.hpo.samplers.proposal import signs_of
+from benchmark.hpo.samplers.proposal import Direction, signs_of
 from benchmark.hpo.samplers.safe_region import Safe
 from benchmark.hpo.space.layering import Layering
+from benchmark.hpo.space.search_space import Space
 from benchmark.hpo.spec.limits import Remeasure
 from benchmark.hpo.spec.past_studies import PastStudy
 from benchmark.hpo.spec.stop_rules import Stop
-
-if TYPE_CHECKING:
-    from benchmark.hpo.objectives.objective import Objective
-    from benchmark.hpo.samplers.proposal import Direction
-    from benchmark.hpo.space.search_space import Space
 
 
 @dataclass(frozen=True)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 from benchmark.errors import BenchmarkError
 from benchmark.files import json_text
 from benchmark.files.input_files import read_input
 from benchmark.hpo.objectives.objective import HOOKS
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
 
 
 class StudyError(BenchmarkError):

@@ -5,19 +5,16 @@ limits: {time: 2min, memory: 1.5Gi, cores: 2}
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Sequence
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
 from benchmark.files.declared import Declared
 from benchmark.files.spelling import check_keys
+from benchmark.hpo.space.search_space import Space
+from benchmark.hpo.space.tunables import Tunable
 from benchmark.hpo.space.units import IN_SECONDS, declared_in
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from benchmark.hpo.space.search_space import Space
-    from benchmark.hpo.space.tunables import Tunable
 
 _MOST_AGAIN = 100
 REMEASURE = (

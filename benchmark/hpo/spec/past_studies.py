@@ -7,12 +7,10 @@ warm_start: [{study: db-2025, names: {threads: worker_threads}}]    # ours: thei
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from benchmark.files.spelling import check_keys, meant
-
-if TYPE_CHECKING:
-    from benchmark.hpo.space.search_space import Space
+from benchmark.hpo.space.search_space import Space
 
 
 @dataclass(frozen=True)

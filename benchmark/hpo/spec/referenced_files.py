@@ -9,15 +9,13 @@ What they say is put into the study's values, so that the manifest needs no othe
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from benchmark.files.spelling import check_keys, meant
 from benchmark.files.value_faults import shown
 from benchmark.hpo.spec.documents import StudyError, faults_of, read_document
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 APPLICATIONS = "applications"
 ENDINGS = (".yaml", ".yml", ".json")

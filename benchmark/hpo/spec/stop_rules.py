@@ -18,9 +18,10 @@ from __future__ import annotations
 import bisect
 import re
 from collections import deque
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
@@ -30,17 +31,11 @@ from benchmark.files.numbers import plain_number
 from benchmark.files.value_faults import OWN
 from benchmark.hpo.objectives.metrics.measured_values import finite_number
 from benchmark.hpo.objectives.warm_up import share
-from benchmark.hpo.samplers.proposal import signs_of
+from benchmark.hpo.samplers.proposal import Direction, signs_of
 from benchmark.hpo.samplers.regret import RegretBound
+from benchmark.hpo.space.search_space import Params, Space
 from benchmark.hpo.space.units import IN_SECONDS
-from benchmark.records.results import Cause
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from benchmark.hpo.samplers.proposal import Direction
-    from benchmark.hpo.space.search_space import Params, Space
-    from benchmark.records.results import Record
+from benchmark.records.results import Cause, Record
 
 # A label of trials that printed and measured nothing.
 EMPTY = "empty"

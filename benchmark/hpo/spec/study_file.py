@@ -7,13 +7,15 @@ All faults are said in one answer, a sentence each.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from benchmark.files.declared import read
 from benchmark.files.spelling import meant, nearest
 from benchmark.hpo.objectives.environment import read_environment
+from benchmark.hpo.objectives.objective import Objective
 from benchmark.hpo.objectives.objective_file import KEYS as OBJECTIVE_KEYS
 from benchmark.hpo.objectives.objective_file import directions_of, read_objective
 from benchmark.hpo.objectives.readiness import port_faults
@@ -30,6 +32,7 @@ from benchmark.hpo.samplers.algorithms import (
     portable_sampler,
     pruner_of,
 )
+from benchmark.hpo.samplers.proposal import Direction
 from benchmark.hpo.space.layering import Layering, check_layers
 from benchmark.hpo.space.rules import without_effect
 from benchmark.hpo.space.search_space import Space, SpaceError
@@ -42,12 +45,6 @@ from benchmark.hpo.spec.referenced_files import put_in
 from benchmark.hpo.spec.safe import SAFE_EVERY, read_safe
 from benchmark.hpo.spec.stop_rules import check_stop
 from benchmark.hpo.spec.study_spec import StudySpec
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from benchmark.hpo.objectives.objective import Objective
-    from benchmark.hpo.samplers.proposal import Direction
 
 __all__ = [
     "StudyDefinition",

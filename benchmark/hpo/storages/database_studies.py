@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from optuna.storages import BaseStorage
 
 from benchmark.hpo.storages.deleted_trials import RemainingTrials
-from benchmark.hpo.storages.optuna_private import study_with_id, trial_id_of, with_id
+from benchmark.hpo.storages.optuna_private import FrozenStudy, study_with_id, trial_id_of, with_id
 from benchmark.hpo.storages.study_journal import StudyJournal
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial, TrialState
 
     from benchmark.hpo.storages.journal_database import JournalTable
-    from benchmark.hpo.storages.optuna_private import FrozenStudy
 
 _TRIALS = 32  # bits of a trial's id
 

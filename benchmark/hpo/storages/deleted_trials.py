@@ -10,7 +10,7 @@ import copy
 from typing import TYPE_CHECKING, Any
 
 from optuna.storages import BaseStorage
-from optuna.trial import TrialState, create_trial
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from benchmark.hpo.storages.optuna_private import JournalOperation, trial_id_of, with_id
 from benchmark.hpo.storages.study_journal import Change, StudyJournal
@@ -18,8 +18,6 @@ from benchmark.hpo.storages.trial_write import TrialWrite, write_logs, write_tri
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container
-
-    from optuna.trial import FrozenTrial
 
     from benchmark.hpo.storages.optuna_private import JournalState
     from benchmark.hpo.storages.trial_write import Admit

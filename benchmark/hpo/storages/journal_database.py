@@ -17,22 +17,18 @@ Optuna's own snapshots are pickles, which are unsafe in a database with several 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from optuna.storages.journal import BaseJournalBackend
-from sqlalchemy import create_engine, event, make_url, text
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from benchmark.errors import StoreError
 from benchmark.hpo.storages.study_journal import CompactedError
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from sqlalchemy import Connection, Engine
-
-    Logs = list[dict[str, Any]]
+Logs = list[dict[str, Any]]
 
 _ID = {
     "postgresql": "bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY",

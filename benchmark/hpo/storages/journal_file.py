@@ -10,8 +10,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from benchmark.errors import StoreError
 from benchmark.hpo.storages.journal_lock import BATCH, FlockLock
@@ -21,9 +22,6 @@ from benchmark.hpo.storages.optuna_private import (
     get_lock_file,
 )
 from benchmark.store.faults import diagnose
-
-if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
 
 
 class _Lock(FlockLock, BaseJournalFileLock):

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from optuna.storages import BaseStorage
+from sqlalchemy import Connection, delete, select
 
 from benchmark.errors import StoreError
 from benchmark.hpo.storages.journal_database import JournalTable, engine_of
 from benchmark.hpo.storages.optuna_private import rdb_models
 from benchmark.hpo.storages.storage import holds_journals, open_rdb, rdb_names, reaching
 from benchmark.hpo.storages.study_journal import study_logs
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from optuna.storages import BaseStorage
-    from sqlalchemy import Connection
 
 
 def migrate(url: str) -> Iterator[tuple[str, int]]:
@@ -76,8 +74,6 @@ def _lock(connection: Connection) -> None:
 
 
 def _delete(connection: Connection, study_id: int) -> None:
-    from sqlalchemy import delete, select
-
     tables = {table.name: table for table in _tables()}
     trials = tables["trials"].c
     own = select(trials.trial_id).where(trials.study_id == study_id)

@@ -7,24 +7,20 @@ is each name below that another version of Optuna does not have.
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any
+import threading
+from collections.abc import Sequence
+from typing import Any
 
 from optuna.samplers._lazy_random_state import LazyRandomState
-from optuna.storages import InMemoryStorage, JournalStorage, RDBStorage
+from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage, RDBStorage
 from optuna.storages._rdb.storage import _create_scoped_session as database_session
 from optuna.storages.journal import JournalFileBackend
 from optuna.storages.journal._file import BaseJournalFileLock, get_lock_file
 from optuna.storages.journal._storage import JournalOperation
 from optuna.storages.journal._storage import JournalStorageReplayResult as JournalState
+from optuna.study import Study, StudyDirection
 from optuna.study._frozen import FrozenStudy
-
-if TYPE_CHECKING:
-    import threading
-    from collections.abc import Sequence
-
-    from optuna.storages import BaseStorage
-    from optuna.study import Study, StudyDirection
-    from optuna.trial import FrozenTrial, Trial
+from optuna.trial import FrozenTrial, Trial
 
 __all__ = [
     "BaseJournalFileLock",

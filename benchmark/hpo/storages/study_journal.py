@@ -13,34 +13,29 @@ from __future__ import annotations
 import contextlib
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol, overload, runtime_checkable
+from typing import Any, Protocol, overload, runtime_checkable
 
 from optuna.exceptions import DuplicatedStudyError
 from optuna.storages import JournalStorage
 from optuna.storages.journal import BaseJournalBackend
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial
 
 from benchmark.hpo.storages.batching import Batching
 from benchmark.hpo.storages.optuna_private import (
     JournalOperation,
     JournalParts,
+    JournalState,
     counted_trials,
     study_ids,
     trials_by_id,
     writes_only,
 )
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-
-    from optuna.study import StudyDirection
-    from optuna.trial import FrozenTrial
-
-    from benchmark.hpo.storages.optuna_private import JournalState
-
-    Logs = list[dict[str, Any]]
+Logs = list[dict[str, Any]]
 
 _COMPACTED_FROM = 4000
 

@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
-from optuna.storages import InMemoryStorage
-from optuna.trial import TrialState
+from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage
+from optuna.trial import FrozenTrial, TrialState
 
 from benchmark.hpo.storages import optuna_private as private
-from benchmark.hpo.storages.optuna_private import JournalOperation
+from benchmark.hpo.storages.optuna_private import JournalOperation, JournalState
 from benchmark.hpo.storages.study_journal import (
     Change,
     OvertakenError,
@@ -30,11 +30,7 @@ from benchmark.hpo.storages.study_journal import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from optuna.storages import BaseStorage, RDBStorage
-    from optuna.trial import FrozenTrial
     from sqlalchemy import CursorResult
-
-    from benchmark.hpo.storages.optuna_private import JournalState
 
     Admit = Callable[[FrozenTrial], None]
 

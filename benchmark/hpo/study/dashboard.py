@@ -7,24 +7,21 @@ host is named.
 from __future__ import annotations
 
 import socketserver
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+from optuna.storages import BaseStorage
 
 from benchmark.config.extras import install
 from benchmark.errors import BenchmarkError
+from benchmark.hpo.spec.study_file import StudyDefinition
 from benchmark.hpo.storages.deleted_trials import RemainingTrials
 from benchmark.hpo.storages.storage import holds_journals, open_storage, reaching
 from benchmark.hpo.study.store import journal_path
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from optuna.storages import BaseStorage
-
-    from benchmark.hpo.spec.study_file import StudyDefinition
-    from benchmark.records.tasks import Run
+from benchmark.records.tasks import Run
 
 HOST = "127.0.0.1"
 PORT = 8080

@@ -8,15 +8,11 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from benchmark.hpo.objectives.objective import Objective
 from benchmark.hpo.spec.documents import StudyError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from benchmark.hpo.objectives.objective import Objective
 
 _INTERPRETERS = ("python", "python3", "sh", "bash")
 _SCRIPTS = (".py", ".sh")

@@ -7,18 +7,16 @@ configuration runs again as the next trial, before the sampler's next point.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from benchmark.hpo.report import export
+from benchmark.hpo.samplers.optimizer import Optimizer
+from benchmark.hpo.samplers.proposal import Asked
 from benchmark.hpo.samplers.safe_region import SafeRegion
 from benchmark.hpo.spec.safe import LIMIT
 from benchmark.hpo.spec.stop_rules import IMPORTED
-
-if TYPE_CHECKING:
-    from benchmark.hpo.samplers.optimizer import Optimizer
-    from benchmark.hpo.samplers.proposal import Asked
-    from benchmark.hpo.spec.study_file import StudyDefinition
-    from benchmark.records.results import Record
+from benchmark.hpo.spec.study_file import StudyDefinition
+from benchmark.records.results import Record
 
 # Labels of trials: why the point is not the sampler's.
 SAFE = "safe"

@@ -10,13 +10,11 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from benchmark.files.input_files import read_bytes
-
-if TYPE_CHECKING:
-    from benchmark.hpo.spec.study_file import StudyDefinition
-    from benchmark.records.tasks import Run
+from benchmark.hpo.spec.study_file import StudyDefinition
+from benchmark.records.tasks import Run
 
 # Scripts are small; programs and data are not looked at.
 _LARGEST = 2**20

@@ -12,13 +12,11 @@ from benchmark.hpo.objectives import environment
 from benchmark.hpo.objectives.objective import HOOKS
 from benchmark.records import results
 from benchmark.records.results import utc_now
-from benchmark.records.tasks import Manifest, same_values
-from benchmark.store import FolderStore
+from benchmark.records.tasks import Manifest, Run, same_values
+from benchmark.store import FolderStore, Store
 
 if TYPE_CHECKING:
     from benchmark.hpo.spec.study_file import StudyDefinition
-    from benchmark.records.tasks import Run
-    from benchmark.store import Store
 
 FOLDER = "studies"
 JOURNAL = "optuna.journal"

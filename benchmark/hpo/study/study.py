@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from benchmark.errors import ConditionsDifferError
 from benchmark.hpo.objectives.objective import EXTERNAL
@@ -23,10 +24,11 @@ from benchmark.hpo.report import trial_line
 from benchmark.hpo.report.shown_study import ShownStudy
 from benchmark.hpo.samplers.define_by_run import OpenOptimizer
 from benchmark.hpo.samplers.optimizer import Optimizer
-from benchmark.hpo.samplers.proposal import Asked, ExhaustedError, Told
+from benchmark.hpo.samplers.proposal import Asked, ExhaustedError, Status, Told
 from benchmark.hpo.space import layering
+from benchmark.hpo.space.search_space import Params
 from benchmark.hpo.spec.stop_rules import IMPORTED, DriveStop, Progress, Stop
-from benchmark.hpo.spec.study_file import StudyError, define
+from benchmark.hpo.spec.study_file import StudyDefinition, StudyError, define
 from benchmark.hpo.spec.trial_task import stored_point, trial_task
 from benchmark.hpo.storages.storage import open_storage
 from benchmark.hpo.study import source_files, warm_start
@@ -49,16 +51,8 @@ from benchmark.hpo.trials import objective_files
 from benchmark.records import results
 from benchmark.records.layout import DELETED, OUT, TASKS
 from benchmark.records.results import Record
-from benchmark.records.tasks import Run, same_values
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from benchmark.hpo.samplers.proposal import Status
-    from benchmark.hpo.space.search_space import Params
-    from benchmark.hpo.spec.study_file import StudyDefinition
-    from benchmark.records.tasks import Task
-    from benchmark.store import Store
+from benchmark.records.tasks import Run, Task, same_values
+from benchmark.store import Store
 
 __all__ = ["IMPORTED", "Study"]
 

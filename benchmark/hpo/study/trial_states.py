@@ -7,12 +7,10 @@ states.asked                               # how many were asked; imported ones 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from benchmark.hpo.samplers.optimizer import Optimizer
 from benchmark.hpo.spec.stop_rules import IMPORTED
-
-if TYPE_CHECKING:
-    from benchmark.hpo.samplers.optimizer import Optimizer
 
 # Attributes of a trial in Optuna's storage that this program sets.
 _OWN = (IMPORTED, "metrics", "service", "told")

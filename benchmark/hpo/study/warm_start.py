@@ -16,30 +16,25 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from benchmark.hpo.report import export, trial_line
 from benchmark.hpo.samplers.algorithms import BAYESIAN
+from benchmark.hpo.samplers.optimizer import Optimizer
+from benchmark.hpo.samplers.proposal import Asked
 from benchmark.hpo.samplers.transfer import Transfer
-from benchmark.hpo.space.search_space import identity
+from benchmark.hpo.space.search_space import Params, identity
+from benchmark.hpo.space.tunables import Tunable, Value
 from benchmark.hpo.space.units import from_base, in_base
-from benchmark.hpo.spec.study_file import StudyError, define
+from benchmark.hpo.spec.past_studies import PastStudy
+from benchmark.hpo.spec.study_file import StudyDefinition, StudyError, define
 from benchmark.hpo.study.store import no_study, run_name
+from benchmark.records.results import Record
 from benchmark.records.tasks import Run
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from benchmark.hpo.samplers.optimizer import Optimizer
-    from benchmark.hpo.samplers.proposal import Asked
-    from benchmark.hpo.space.search_space import Params
-    from benchmark.hpo.space.tunables import Tunable, Value
-    from benchmark.hpo.spec.past_studies import PastStudy
-    from benchmark.hpo.spec.study_file import StudyDefinition
-    from benchmark.records.results import Record
-    from benchmark.store import Store
+from benchmark.store import Store
 
 # A label of trials: the study and the trial that the point comes from, or that it was predicted.
 WARM = "warm_start"

@@ -15,14 +15,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from benchmark.files.safe_text import plain_text
-from benchmark.hpo.objectives.artifacts_key import KEPT, LEFT_OUT, MOST
+from benchmark.hpo.objectives.artifacts_key import KEPT, LEFT_OUT, MOST, Artifacts
 from benchmark.hpo.sandboxed.command_steps import FOLDER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from benchmark.hpo.objectives.artifacts_key import Artifacts
     from benchmark.hpo.trials.trial_record import Trial
     from benchmark.records.results import Record
     from benchmark.records.tasks import Run

@@ -11,20 +11,20 @@ import json
 import statistics
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from benchmark.analysis.statistics import scaling
 from benchmark.execution import metrics
 from benchmark.execution.evaluation import BenchmarkEvaluation
+from benchmark.execution.work import Outcome, Work
 from benchmark.hpo.spec.study_file import StudyDefinition, define
 from benchmark.hpo.trials import benchmark_inputs as material
 from benchmark.hpo.trials.trial_record import Trial
 from benchmark.records.layout import segment
 from benchmark.records.results import Cause, Record
-
-if TYPE_CHECKING:
-    from benchmark.execution.work import Outcome, Work
-    from benchmark.records.tasks import Run, Task
+from benchmark.records.tasks import Run, Task
 
 _PERFECT = {"auc": 1.0, "f1_weighted": 1.0, "balanced_accuracy": 1.0, "accuracy": 1.0, "r2": 1.0}
 _PERFECT |= {"log_loss": 0.0, "rmse": 0.0, "mse": 0.0, "mae": 0.0}
@@ -89,8 +89,6 @@ class BenchmarkTrialEvaluation:
 
     def _score(self, run: Run, one: Task, inner: Run, value: float) -> float:
         """0 as the constant predictor, 1 perfect; by the statistics' own scaling."""
-        import pandas as pd
-
         problem = inner.manifest.datasets[one.payload["dataset"]]["problem"]
         metric = metrics.chosen(inner.manifest.conditions, problem)
         sign = 1.0 if metric.direction == "maximize" else -1.0

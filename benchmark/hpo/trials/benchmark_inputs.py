@@ -13,14 +13,13 @@ from benchmark.data.splits import has_fold
 from benchmark.errors import BenchmarkError, DataError
 from benchmark.execution import own_metric, published
 from benchmark.frameworks import ensure, entry_of, get, of_entry
-from benchmark.hpo.objectives.benchmark_objective import benchmark_cells
+from benchmark.hpo.objectives.benchmark_objective import BenchmarkObjective, benchmark_cells
 from benchmark.hpo.spec.documents import StudyError
 from benchmark.records.tasks import Cell, Manifest, Run, seeds_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from benchmark.hpo.objectives.benchmark_objective import BenchmarkObjective
     from benchmark.store import Store
 
 CONSTANT = "constant"

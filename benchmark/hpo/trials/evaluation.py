@@ -21,8 +21,8 @@ from benchmark.hpo.objectives.metrics.measuring import LARGEST, MeasureError, re
 from benchmark.hpo.objectives.metrics.prometheus import UnreachableError
 from benchmark.hpo.objectives.objective import HOOKS, HOST, STILL_PRINTING
 from benchmark.hpo.objectives.patterns import PatternError
-from benchmark.hpo.objectives.readiness import READY_BEFORE
-from benchmark.hpo.objectives.warm_up import WARM_UPS
+from benchmark.hpo.objectives.readiness import READY_BEFORE, WaitReady
+from benchmark.hpo.objectives.warm_up import WARM_UPS, WarmUp
 from benchmark.hpo.report.default_runs import CONFIRM
 from benchmark.hpo.sandboxed import command_steps
 from benchmark.hpo.space.templates import filled, filled_words, plain
@@ -38,8 +38,6 @@ from benchmark.records.results import Cause, Record
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from benchmark.hpo.objectives.readiness import WaitReady
-    from benchmark.hpo.objectives.warm_up import WarmUp
     from benchmark.hpo.space.units import Unit
     from benchmark.records.tasks import Run, Task
 

@@ -5,16 +5,11 @@ from __future__ import annotations
 import re
 import signal
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from benchmark.execution.work import by_signal, memory_note, signal_words
-from benchmark.records.results import Cause
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from benchmark.hpo.trials.trial_record import Trial
-    from benchmark.records.results import Record
+from benchmark.hpo.trials.trial_record import Trial
+from benchmark.records.results import Cause, Record
 
 # The shell's own codes for what cannot be started.
 _NOT_STARTED = (126, 127)

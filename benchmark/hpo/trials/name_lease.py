@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from typing import TYPE_CHECKING, Self
+from collections.abc import Sequence
+from typing import Self
 
 from benchmark.errors import StoreError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from benchmark.store import Store
+from benchmark.store import Store
 
 _AGAIN_S = 0.2
 _TRIES = 25

@@ -21,12 +21,11 @@ from benchmark.hpo.samplers.algorithms import LEARNS_PRUNED, portable_sampler, p
 from benchmark.hpo.sandboxed import python_trial
 from benchmark.hpo.spec.safe import LIMIT
 from benchmark.hpo.spec.stop_rules import STOPS
-from benchmark.hpo.trials.trial_record import medians
+from benchmark.hpo.trials.trial_record import Trial, medians
 from benchmark.records.results import Cause, Record
 
 if TYPE_CHECKING:
     from benchmark.hpo.spec.study_file import StudyDefinition
-    from benchmark.hpo.trials.trial_record import Trial
     from benchmark.records.tasks import Run, Task
 
 REQUEST = "trial-request.json"

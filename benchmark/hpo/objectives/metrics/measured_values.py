@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import math
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from benchmark.errors import BenchmarkError
 from benchmark.hpo.space.units import BASES, Quantity, Unit, from_base, quantity
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 _DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from benchmark.files.spelling import check_keys, meant
 from benchmark.hpo.objectives.metrics.measuring import STDOUT, Measuring
@@ -11,9 +12,6 @@ from benchmark.hpo.objectives.metrics.readers import READERS
 from benchmark.hpo.objectives.metrics.selections import WAYS, Selection, is_way, path_fault
 from benchmark.hpo.objectives.patterns import checked
 from benchmark.hpo.space.units import Unit, UnitError, unit
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 KEYS = (
     *("json", "csv", "delimiter", "row", "header", "columns", "patterns"),

@@ -9,8 +9,9 @@ same label has another one that the pattern does not match (`tps = -1`).
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from benchmark.hpo.objectives.metrics.measured_values import (
     MeasureError,
@@ -19,11 +20,7 @@ from benchmark.hpo.objectives.metrics.measured_values import (
     cell_number,
 )
 from benchmark.hpo.objectives.patterns import Found, last
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from benchmark.hpo.space.units import Unit
+from benchmark.hpo.space.units import Unit
 
 _NO_NUMBERS = "nan|inf|infinity|null|none|n/a|na|error|failed|undefined"
 _LONGEST_LABEL = 80

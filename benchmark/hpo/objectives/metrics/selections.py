@@ -11,8 +11,9 @@ select:
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from benchmark.files.spelling import is_typo, nearest
 from benchmark.hpo.objectives.metrics.csv_rows import plain_name
@@ -24,9 +25,6 @@ from benchmark.hpo.objectives.metrics.measured_values import (
     number_or_text,
 )
 from benchmark.hpo.space.units import Quantity, Unit, from_base
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 _WAYS = ("mean", "median", "min", "max", "sum", "count", "first", "last")
 _PERCENTILE = re.compile(r"p(\d{1,2}(?:\.\d+)?|100)")

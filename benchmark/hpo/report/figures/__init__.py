@@ -8,18 +8,15 @@ Their style is that of a benchmark run: see `analysis.figures.style`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+
+from matplotlib.figure import Figure
 
 from benchmark.hpo.report.figures.front import pareto_front
 from benchmark.hpo.report.figures.history import history
 from benchmark.hpo.report.figures.importance import importance, importances
 from benchmark.hpo.report.figures.landscape import contour, parallel_coordinates, slices
 from benchmark.hpo.report.figures.trials import Trials
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from matplotlib.figure import Figure
 
 __all__ = [
     "Trials",

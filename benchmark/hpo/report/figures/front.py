@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+from matplotlib.figure import Figure
 
 from benchmark.analysis.figures import style
 from benchmark.hpo.report.export import best_of
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from benchmark.hpo.report.figures.trials import Trials
+from benchmark.hpo.report.figures.trials import Trials
 
 
 def pareto_front(trials: Trials) -> Figure:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from benchmark.analysis.figures import style
-from benchmark.hpo.report.figures.trials import many
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-    from benchmark.hpo.report.figures.trials import Trials
+from benchmark.hpo.report.figures.trials import Trials, many
 
 TRIAL, BEST, OTHER = style.PALETTE[4], style.PALETTE[0], style.QUIET
 

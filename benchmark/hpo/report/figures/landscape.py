@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import matplotlib
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from matplotlib.tri import Triangulation
+from numpy.typing import NDArray
 
 from benchmark.analysis.figures import style
 from benchmark.files.numbers import plain_number
-from benchmark.hpo.report.figures.trials import many
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-    from numpy.typing import NDArray
-
-    from benchmark.hpo.report.figures.trials import Axis, Trials
+from benchmark.hpo.report.figures.trials import Axis, Trials, many
 
 MOST_SLICES, MOST_LINES_OVER = 12, 14
 COLUMNS = 4
@@ -59,8 +58,6 @@ def parallel_coordinates(trials: Trials, order: list[Axis]) -> Figure:
     """A line for each trial; each tunable's axis covers the tried range."""
     shown = order[:MOST_LINES_OVER]
     name = next(iter(trials.directions))
-    from matplotlib.collections import LineCollection
-
     figure = style.sheet(
         "Parallel coordinates",
         f"Dark: good {style.short(name)} ({trials.directions[name]}); orange: the best",
@@ -143,8 +140,6 @@ def contour(trials: Trials, across: Axis, up: Axis) -> Figure:
 
 def _filled(axes: Axes, *points: NDArray[np.float64]) -> Any:
     """Filled contours over a triangulation in the axes' scales; None if there is none."""
-    from matplotlib.tri import Triangulation
-
     by_x, by_y, x, y, values = points
     places = np.column_stack([by_x, by_y])
     _, first = np.unique(places, axis=0, return_index=True)
@@ -199,6 +194,4 @@ def _shades(values: NDArray[np.float64]) -> Any:
 
 
 def _shade(shares: NDArray[np.float64]) -> Any:
-    import matplotlib
-
     return matplotlib.colormaps["Blues"](LIGHTEST + shares * (DARKEST - LIGHTEST))

@@ -11,7 +11,13 @@ import os
 import threading
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
+
+import optuna
+from optuna.storages import BaseStorage
+from sqlalchemy import text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
 
 from benchmark.errors import StoreError
 from benchmark.hpo.service.backends.store import MANIFEST, ROOM, TERMS, driving, manifest
@@ -24,11 +30,7 @@ from benchmark.hpo.storages.storage import holds_journals, open_rdb, rdb_names, 
 from benchmark.hpo.storages.study_journal import StudyJournal, study_logs
 from benchmark.hpo.study.store import run_name
 from benchmark.records.tasks import Run
-
-if TYPE_CHECKING:
-    from optuna.storages import BaseStorage
-
-    from benchmark.store import Store
+from benchmark.store import Store
 
 # Of the connections, as many asks at once, of as many experiments: each holds one while its journal
 # takes another one, and some are left for what else is asked.
@@ -76,8 +78,6 @@ class DatabaseBackend(Backend):
         return title or study
 
     def create(self, definition: StudyDefinition, terms: Terms) -> None:
-        import optuna
-
         directions = [
             optuna.study.StudyDirection[d.upper()] for d in definition.directions.values()
         ]
@@ -139,9 +139,6 @@ class DatabaseBackend(Backend):
             self._store.delete(self._store.list(run_name(study)))
 
     def check(self) -> None:
-        from sqlalchemy import text
-        from sqlalchemy.exc import SQLAlchemyError
-
         try:
             with self._engine.connect() as connection:
                 connection.execute(text("SELECT 1"))
@@ -191,8 +188,6 @@ def _kept(storage: BaseStorage, study: str) -> dict[str, Any] | None:
 
 def _served(url: str) -> BinaryIO | None:
     """A lock on the file of SQLite, which ends with the process: its leases are in memory."""
-    from sqlalchemy.engine import make_url
-
     parts = make_url(url)
     if not parts.drivername.startswith("sqlite"):
         return None
@@ -210,6 +205,4 @@ def _served(url: str) -> BinaryIO | None:
 
 
 def _without_password(url: str) -> str:
-    from sqlalchemy.engine import make_url
-
     return make_url(url).set(password=None).render_as_string()

@@ -13,18 +13,15 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from optuna.trial import TrialState
-from sqlalchemy import text
+from sqlalchemy import Connection, Engine, text
 
 from benchmark.hpo.service.core.endings import GIVEN
-from benchmark.hpo.storages.optuna_private import JournalOperation, counted_trials
+from benchmark.hpo.storages.optuna_private import JournalOperation, JournalState, counted_trials
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from sqlalchemy import Connection, Engine
-
     from benchmark.hpo.storages.journal_database import DatabaseJournal
-    from benchmark.hpo.storages.optuna_private import JournalState
     from benchmark.hpo.storages.study_journal import StudyJournal
 
     Logs = list[dict[str, Any]]

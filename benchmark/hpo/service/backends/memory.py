@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
+
+from optuna.storages import BaseStorage, InMemoryStorage
 
 from benchmark.hpo.service.core.backend import Backend, Opened, exists, missing
 from benchmark.hpo.service.core.leases import Leases, MemoryLeases
-
-if TYPE_CHECKING:
-    from optuna.storages import BaseStorage
-
-    from benchmark.hpo.service.core.terms import Terms
-    from benchmark.hpo.spec.study_file import StudyDefinition
+from benchmark.hpo.service.core.terms import Terms
+from benchmark.hpo.spec.study_file import StudyDefinition
 
 
 class MemoryBackend(Backend):
@@ -28,8 +25,6 @@ class MemoryBackend(Backend):
         return self._kept[study][1].experiment if study in self._kept else study
 
     def create(self, definition: StudyDefinition, terms: Terms) -> None:
-        from optuna.storages import InMemoryStorage
-
         parts = (definition, terms, InMemoryStorage(), MemoryLeases())
         if self._kept.setdefault(definition.name, parts) is not parts:
             raise exists(terms.experiment)

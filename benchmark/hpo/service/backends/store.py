@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from benchmark.errors import StoreError
 from benchmark.files.removal import remove_tree
@@ -23,12 +23,7 @@ from benchmark.hpo.storages.storage import open_storage
 from benchmark.hpo.storages.study_journal import StudyJournal
 from benchmark.hpo.study.store import FOLDER, journal_path, manifest_of, run_name, study_names
 from benchmark.records.tasks import Manifest, Run
-from benchmark.store import FolderStore
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from benchmark.store import Store
+from benchmark.store import FolderStore, Store
 
 MANIFEST = "manifest.json"
 TERMS = "service"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from collections.abc import Callable, Iterator
 from concurrent import futures
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import grpc
 
@@ -15,16 +16,10 @@ from benchmark.hpo.service.classic import hpo_pb2 as pb
 from benchmark.hpo.service.classic.contract import PhraseError
 from benchmark.hpo.service.core import views
 from benchmark.hpo.service.core.errors import ForbiddenError
-from benchmark.hpo.service.core.service import limited_to
-from benchmark.hpo.service.web.guard import RATE, Buckets, right_of
+from benchmark.hpo.service.core.experiment import Experiment
+from benchmark.hpo.service.core.service import Service, limited_to
+from benchmark.hpo.service.web.guard import RATE, Buckets, Right, right_of
 from benchmark.hpo.space.templates import plain
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from benchmark.hpo.service.core.experiment import Experiment
-    from benchmark.hpo.service.core.service import Service
-    from benchmark.hpo.service.web.guard import Right
 
 SERVICE = "helloworld.HpoService"
 METHODS: dict[str, tuple[Any, Any]] = {

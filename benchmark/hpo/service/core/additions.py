@@ -5,24 +5,20 @@ A point that is queued is a trial that waits, with its number, until an ask take
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import optuna
+from optuna.trial import FrozenTrial
+
+from benchmark.hpo.samplers.optimizer import Optimizer
 from benchmark.hpo.service.core.assignment import stored
-from benchmark.hpo.service.core.endings import GIVEN, QUEUED, check, is_same, result_of
+from benchmark.hpo.service.core.backend import Opened
+from benchmark.hpo.service.core.counts import KeyOf, Tally
+from benchmark.hpo.service.core.endings import GIVEN, QUEUED, Ending, check, is_same, result_of
 from benchmark.hpo.service.core.errors import ConflictError, InvalidError
-from benchmark.hpo.space.search_space import identity
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from optuna.trial import FrozenTrial
-
-    from benchmark.hpo.samplers.optimizer import Optimizer
-    from benchmark.hpo.service.core.backend import Opened
-    from benchmark.hpo.service.core.counts import KeyOf, Tally
-    from benchmark.hpo.service.core.endings import Ending
-    from benchmark.hpo.space.search_space import Params
+from benchmark.hpo.space.search_space import Params, identity
 
 _CHUNK = 100
 
@@ -113,8 +109,6 @@ class Additions:
         return identity(self._optimizer.params_of(trial)) == identity(typed)
 
     def _waiting(self, params: Params, key: str | None) -> FrozenTrial:
-        import optuna
-
         return optuna.trial.create_trial(
             state=optuna.trial.TrialState.WAITING,
             params=dict(params),
@@ -123,8 +117,6 @@ class Additions:
         )
 
     def _ended(self, params: Params, ending: Ending, key: str | None) -> FrozenTrial:
-        import optuna
-
         result = result_of(ending)
         states = optuna.trial.TrialState
         state = {"success": states.COMPLETE, "failure": states.FAIL, "prune": states.PRUNED}

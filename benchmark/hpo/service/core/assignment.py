@@ -8,6 +8,8 @@ import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import optuna
+
 from benchmark.hpo.service.core.endings import GIVEN, kept_in
 from benchmark.hpo.service.core.leases import MemoryLeases
 
@@ -252,8 +254,6 @@ class Assignment:
 
     def _start(self, number: int, key: str | None, lease_s: float | None) -> AssignedTrial | None:
         """Assign a trial that was queued; None if it was deleted meanwhile."""
-        import optuna
-
         running = optuna.trial.TrialState.RUNNING
         token = self._promise(number, key, lease_s, lambda found: found.state != running, running)
         if token is None:

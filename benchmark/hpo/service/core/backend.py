@@ -5,24 +5,18 @@ from __future__ import annotations
 import contextlib
 import sys
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from optuna.exceptions import StorageInternalError
+from optuna.storages import BaseStorage
 
 from benchmark.errors import StoreError
 from benchmark.hpo.service.core.errors import ExistsError, NotFoundError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from optuna.storages import BaseStorage
-
-    from benchmark.hpo.service.core.leases import Leases
-    from benchmark.hpo.service.core.terms import Terms
-    from benchmark.hpo.spec.study_file import StudyDefinition
-    from benchmark.records.tasks import Run
-
+from benchmark.hpo.service.core.leases import Leases
+from benchmark.hpo.service.core.terms import Terms
+from benchmark.hpo.spec.study_file import StudyDefinition
+from benchmark.records.tasks import Run
 
 # The most connections to a database: four servers fit into PostgreSQL's default of 100.
 CONNECTIONS = 20

@@ -5,16 +5,13 @@ It is kept with the study, beside what was declared, so that every server on a d
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from benchmark.hpo.samplers.optimizer import Optimizer
+from benchmark.hpo.service.core.backend import Opened
 from benchmark.hpo.service.core.terms import Limits, declared
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from benchmark.hpo.samplers.optimizer import Optimizer
-    from benchmark.hpo.service.core.backend import Opened
 
 _LIMITS, _ATTRIBUTES = "service_limits", "service_attributes:"
 

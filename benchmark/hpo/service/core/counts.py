@@ -14,8 +14,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
 from benchmark.hpo.report import export
-from benchmark.hpo.samplers.proposal import signs_of
-from benchmark.hpo.service.core.endings import ENDED, GIVEN, QUEUED, STOPS, kept_in
+from benchmark.hpo.samplers.proposal import Direction, signs_of
+from benchmark.hpo.service.core.endings import ENDED, GIVEN, QUEUED, STOPS, Ending, kept_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
     from benchmark.hpo.samplers.optimizer import Optimizer
-    from benchmark.hpo.samplers.proposal import Direction
-    from benchmark.hpo.service.core.endings import Ending
     from benchmark.hpo.service.core.terms import Limits
 
     Scored = tuple[tuple[float, ...], int, FrozenTrial]

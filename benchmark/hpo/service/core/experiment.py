@@ -10,18 +10,31 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from optuna.storages import InMemoryStorage
+from optuna.trial import FrozenTrial
 
+from benchmark.hpo.samplers.algorithms import pruner_of
 from benchmark.hpo.samplers.optimizer import Optimizer
 from benchmark.hpo.samplers.proposal import ExhaustedError
 from benchmark.hpo.service.core.additions import Additions
-from benchmark.hpo.service.core.assignment import Assignment, Wanted, stored
+from benchmark.hpo.service.core.assignment import AssignedTrial, Assignment, Wanted, stored
+from benchmark.hpo.service.core.backend import Opened
 from benchmark.hpo.service.core.changes import Changes
-from benchmark.hpo.service.core.counts import Standing, Tally
-from benchmark.hpo.service.core.endings import GIVEN, Endings, Tell, anothers, kept_in, no_trial
+from benchmark.hpo.service.core.counts import Counts, Standing, Tally
+from benchmark.hpo.service.core.endings import (
+    GIVEN,
+    Ending,
+    Endings,
+    Tell,
+    anothers,
+    kept_in,
+    no_trial,
+)
 from benchmark.hpo.service.core.errors import (
     BusyError,
     ConflictError,
@@ -29,21 +42,10 @@ from benchmark.hpo.service.core.errors import (
     PausedError,
 )
 from benchmark.hpo.service.core.suggestions import Suggestions
+from benchmark.hpo.service.core.terms import Limits
+from benchmark.hpo.space.search_space import Params
 from benchmark.hpo.spec.stop_rules import STREAK
 from benchmark.hpo.storages.batching import Batching
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from concurrent.futures import Executor
-
-    from optuna.trial import FrozenTrial
-
-    from benchmark.hpo.service.core.assignment import AssignedTrial
-    from benchmark.hpo.service.core.backend import Opened
-    from benchmark.hpo.service.core.counts import Counts
-    from benchmark.hpo.service.core.endings import Ending
-    from benchmark.hpo.service.core.terms import Limits
-    from benchmark.hpo.space.search_space import Params
 
 State = Literal["running", "paused", "stopped"]
 
@@ -235,7 +237,6 @@ class Experiment:
         Raises:
             NotFoundError, ConflictError: there is no such trial, or it has ended.
         """
-        from benchmark.hpo.samplers.algorithms import pruner_of
         from benchmark.hpo.storages.trial_write import TrialWrite
 
         try:
@@ -368,15 +369,12 @@ class Experiment:
         Raises:
             NotFoundError: there is none of that number.
         """
-        self._check_present(number)
         try:
-            return stored(self.optimizer, number)
+            if number not in self.optimizer.deleted:
+                return stored(self.optimizer, number)
         except KeyError:
-            raise no_trial(number, self.terms.experiment) from None
-
-    def _check_present(self, number: int) -> None:
-        if number in self.optimizer.deleted:
-            raise no_trial(number, self.terms.experiment)
+            pass
+        raise no_trial(number, self.terms.experiment)
 
     def _unfinished(self, number: int) -> FrozenTrial:
         trial = self.trial(number)

@@ -11,7 +11,8 @@ import logging
 import math
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import UTC
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +24,6 @@ from benchmark.hpo.study.deletion import forget_trial
 from benchmark.records.results import Cause, Record
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
-
     from optuna.trial import FrozenTrial
 
     from benchmark.hpo.service.core.experiment import Experiment
@@ -258,6 +257,4 @@ def record_of(experiment: Experiment, trial: FrozenTrial, params: dict[str, Any]
 
 def _utc(moment: Any) -> str | None:
     """Optuna keeps local times without a zone."""
-    from datetime import UTC
-
     return None if moment is None else moment.astimezone(UTC).isoformat(timespec="milliseconds")

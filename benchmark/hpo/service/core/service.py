@@ -16,13 +16,15 @@ import logging
 import math
 import threading
 import time
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from benchmark.errors import BenchmarkError, StoreError
-from benchmark.hpo.service.core.backend import storage_fault, storage_faults
+from benchmark.hpo.service.core.backend import Backend, storage_fault, storage_faults
+from benchmark.hpo.service.core.counts import Counts
 from benchmark.hpo.service.core.errors import (
     ForbiddenError,
     FoundedAgainError,
@@ -33,12 +35,6 @@ from benchmark.hpo.service.core.experiment import Experiment
 from benchmark.hpo.service.core.records import Recorder
 from benchmark.hpo.service.core.terms import Terms, checked, study_of
 from benchmark.records.results import utc_now
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-
-    from benchmark.hpo.service.core.backend import Backend
-    from benchmark.hpo.service.core.counts import Counts
 
 MOST_OPEN = 128
 _SAMPLERS = 32

@@ -12,18 +12,13 @@ from __future__ import annotations
 import collections
 import logging
 import threading
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from concurrent.futures import Executor
 
 from benchmark.errors import BenchmarkError
-from benchmark.hpo.samplers.proposal import ExhaustedError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from concurrent.futures import Executor
-
-    from benchmark.hpo.samplers.optimizer import Optimizer
-    from benchmark.hpo.samplers.proposal import Proposal
-    from benchmark.hpo.spec.study_file import StudyDefinition
+from benchmark.hpo.samplers.optimizer import Optimizer
+from benchmark.hpo.samplers.proposal import ExhaustedError, Proposal
+from benchmark.hpo.spec.study_file import StudyDefinition
 
 DEEPEST = 8
 _MOMENT_S = 0.02

@@ -9,21 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from benchmark.errors import BenchmarkError
 from benchmark.files.spelling import meant
 from benchmark.hpo.objectives.objective import EXTERNAL
 from benchmark.hpo.samplers.algorithms import ALGORITHMS, AUTO, sampler_of
 from benchmark.hpo.service.core.errors import InvalidError
-from benchmark.hpo.spec.study_file import StudyError, define
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
-
-    from benchmark.hpo.spec.study_file import StudyDefinition
+from benchmark.hpo.spec.study_file import StudyDefinition, StudyError, define
 
 LEASE_S = 600.0
 LONGEST_LEASE_S = 30 * 86400.0

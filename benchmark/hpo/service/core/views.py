@@ -7,6 +7,8 @@ import json
 import math
 from typing import TYPE_CHECKING, Any, Literal
 
+import optuna
+
 from benchmark.hpo.report import export
 from benchmark.hpo.report.importance import evaluator
 from benchmark.hpo.service.core.counts import APPENDED
@@ -136,8 +138,6 @@ def importance(experiment: Experiment) -> dict[str, float]:
 
     Empty where the successes do not tell: too few, or all alike.
     """
-    import optuna
-
     successes = experiment.optimizer.study.get_trials(
         deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,)
     )

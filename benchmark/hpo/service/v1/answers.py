@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.errors import BenchmarkError
 from benchmark.hpo.service.core import terms, views
-from benchmark.hpo.service.core.assignment import Wanted
-from benchmark.hpo.service.core.endings import Ending
+from benchmark.hpo.service.core.assignment import AssignedTrial, Wanted
+from benchmark.hpo.service.core.endings import Ending, Tell
 from benchmark.hpo.service.core.errors import (
     ConflictError,
     ExistsError,
@@ -22,8 +22,6 @@ from benchmark.hpo.service.v1 import answer_models, models
 if TYPE_CHECKING:
     from fastapi.exceptions import RequestValidationError
 
-    from benchmark.hpo.service.core.assignment import AssignedTrial
-    from benchmark.hpo.service.core.endings import Tell
     from benchmark.hpo.service.core.experiment import Experiment
     from benchmark.hpo.service.core.service import Service
 

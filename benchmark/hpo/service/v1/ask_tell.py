@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import re
+from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 from starlette.requests import Request
@@ -17,22 +18,14 @@ from starlette.responses import Response
 
 from benchmark.errors import BenchmarkError
 from benchmark.hpo.service.core.endings import Tell
-from benchmark.hpo.service.core.experiment import WouldWaitError
-from benchmark.hpo.service.core.service import is_limited
+from benchmark.hpo.service.core.experiment import Experiment, WouldWaitError
+from benchmark.hpo.service.core.service import Service, is_limited
 from benchmark.hpo.service.core.terms import SLASH
-from benchmark.hpo.service.v1 import answers, models
+from benchmark.hpo.service.v1 import answer_models, answers, models
 from benchmark.hpo.service.v1.answers import Asking
 from benchmark.hpo.service.web.bodies import BodyError, parse
-from benchmark.hpo.service.web.threads import Batches
+from benchmark.hpo.service.web.threads import Batches, Threads
 from benchmark.hpo.service.web.traces import name_route
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    from benchmark.hpo.service.core.experiment import Experiment
-    from benchmark.hpo.service.core.service import Service
-    from benchmark.hpo.service.v1 import answer_models
-    from benchmark.hpo.service.web.threads import Threads
 
 _T = TypeVar("_T")
 _Item = TypeVar("_Item")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from collections.abc import AsyncIterator
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -18,18 +19,13 @@ from benchmark.hpo.service.core.errors import (
     InvalidError,
     NotFoundError,
 )
+from benchmark.hpo.service.core.service import Service
 from benchmark.hpo.service.core.terms import SLASH
 from benchmark.hpo.service.v1 import answer_models, answers, models
-from benchmark.hpo.service.v1.ask_tell import KEY, LONGEST_KEY
+from benchmark.hpo.service.v1.ask_tell import KEY, LONGEST_KEY, AskTell
 from benchmark.hpo.service.web import plots
 from benchmark.hpo.service.web.bodies import BodyRoute
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from benchmark.hpo.service.core.service import Service
-    from benchmark.hpo.service.v1.ask_tell import AskTell
-    from benchmark.hpo.service.web.threads import Threads
+from benchmark.hpo.service.web.threads import Threads
 
 Name = Annotated[
     str,

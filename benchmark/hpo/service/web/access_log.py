@@ -15,14 +15,12 @@ import json
 import logging
 import sys
 from logging.handlers import WatchedFileHandler
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from benchmark.errors import BenchmarkError
 from benchmark.hpo.service.web.metrics import Observer
 from benchmark.records.results import utc_now
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 class AccessLog(Observer):

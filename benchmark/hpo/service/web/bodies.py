@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from benchmark.files import json_text
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
-
 
 _DEEPEST = 100
 

@@ -16,18 +16,16 @@ import asyncio
 import http
 import re
 import resource
+import socket
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from types import FrameType
+from typing import Any, ClassVar
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from benchmark.hpo.service.core.service import MOST_OPEN
-
-if TYPE_CHECKING:
-    import socket
-    from collections.abc import Callable
-    from types import FrameType
 
 # Sockets that wait to be accepted; asyncio accepts so many before it looks at the first of them.
 WAITING, _AT_ONCE = 2048, 16

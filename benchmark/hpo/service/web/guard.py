@@ -17,8 +17,10 @@ import json
 import re
 import threading
 import time
+from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from benchmark.errors import BenchmarkError
@@ -26,13 +28,9 @@ from benchmark.files.input_files import read_input
 from benchmark.hpo.service.core.errors import TooLargeError
 from benchmark.hpo.service.core.service import limited_to
 
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, MutableMapping
-    from pathlib import Path
-
-    Scope = MutableMapping[str, Any]
-    Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-    Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 Refusal = tuple[int, str, list[tuple[bytes, bytes]]]
 

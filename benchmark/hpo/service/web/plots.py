@@ -6,15 +6,15 @@ A page in a frame draws what its parent posts to it, a figure as JSON, and keeps
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
+
+import optuna
 
 from benchmark.hpo.report.importance import evaluator
 from benchmark.hpo.service.core.errors import ConflictError
+from benchmark.hpo.service.core.experiment import Experiment
 from benchmark.hpo.service.core.views import first_loss
 from benchmark.templates import render
-
-if TYPE_CHECKING:
-    from benchmark.hpo.service.core.experiment import Experiment
 
 TYPES = {
     "tunable_importance": "plot_param_importances",
@@ -53,8 +53,6 @@ def figure(experiment: Experiment, kind: str, theme: Theme = "light") -> str:
 
 
 def _figure(experiment: Experiment, kind: str, theme: Theme) -> Any:
-    import optuna
-
     drawing: Any = getattr(optuna.visualization, TYPES[kind])
     trials = experiment.optimizer.study.get_trials(
         deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,)

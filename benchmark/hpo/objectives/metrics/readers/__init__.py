@@ -12,13 +12,10 @@ from __future__ import annotations
 
 import contextlib
 import csv
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from benchmark.hpo.objectives.metrics.readers import json_reports, table_reports, text_reports
 from benchmark.hpo.objectives.metrics.readers.report import Report, ReportError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 __all__ = ["READERS", "Report", "ReportError", "has_same_names", "read", "tool_of"]
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from benchmark.errors import BenchmarkError
 from benchmark.hpo.space.units import Quantity, quantity
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
 
 Report = dict[str, Quantity]
 DECIMAL = r"([0-9]+(?:\.[0-9]+)?)"
