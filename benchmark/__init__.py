@@ -3,10 +3,7 @@
 import importlib
 import sys
 from importlib.machinery import ModuleSpec
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from types import ModuleType
+from types import ModuleType
 
 __all__ = ["MOVED", "__version__"]
 __version__ = "0.1.0"

@@ -16,13 +16,14 @@ from __future__ import annotations
 
 import contextlib
 import operator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.compute.driving import driving
 from benchmark.compute.methods import choice_of
-from benchmark.config.loading import load_config
+from benchmark.config.loading import Config, load_config
 from benchmark.errors import BenchmarkError
 from benchmark.execution import published
 from benchmark.parallel import record_reader
@@ -30,19 +31,15 @@ from benchmark.records.tasks import Cell, Run, Task
 from benchmark.runs import begin, select, taskfiles
 from benchmark.runs.early_stop.until import Until
 from benchmark.runs.execute import execute
-from benchmark.runs.plan import draft, existing
+from benchmark.runs.plan import Draft, Plan, draft, existing
 from benchmark.runs.summary import Summary
 from benchmark.runs.taskfiles import Row
 from benchmark.store import open_store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
     import pandas as pd
 
     from benchmark.analysis.processing import Analysis
-    from benchmark.config.loading import Config
-    from benchmark.runs.plan import Draft, Plan
 
 __all__ = [
     "Downloaded",

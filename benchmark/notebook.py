@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from benchmark.files.numbers import plain_number
@@ -10,8 +11,6 @@ from benchmark.files.safe_text import for_terminal
 from benchmark.templates import macros
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
     from markupsafe import Markup
 
 LONGEST_LINE = 160

@@ -13,14 +13,13 @@ those of `benchmark.api`, which lies above the drivers and is loaded by name whe
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark import lazy
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from benchmark.analysis.processing import Analysis
 
 _MODULES = {

@@ -23,10 +23,10 @@ among hundreds some look worse by chance.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from benchmark.analysis.results.amlb_form import constraints
 from benchmark.analysis.results.cells import check_names
@@ -36,9 +36,6 @@ from benchmark.analysis.statistics import imputation
 from benchmark.analysis.statistics.comparable import compare
 from benchmark.analysis.statistics.hypotheses import ALPHA, ROPE, holm, signed_rank
 from benchmark.errors import BenchmarkError
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 DRAWS = 2000
 MOST_LOWER = 5

@@ -7,21 +7,17 @@ export(frame, studies, "tables", overall)    # leaderboard-all.tex and .md too
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from benchmark.analysis.figures.style import INFINITE, number
 from benchmark.analysis.results.amlb_form import to_amlb
 from benchmark.analysis.statistics import scaling
+from benchmark.analysis.type_statistics import Statistics
 from benchmark.errors import BenchmarkError
 from benchmark.files.safe_text import guarded_cell
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from benchmark.analysis.type_statistics import Statistics
 
 COLUMNS = {
     "rank": ("Rank", "d"),

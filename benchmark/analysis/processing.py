@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+import pandas as pd
 
 from benchmark.analysis import comparison, missing
 from benchmark.analysis import export as tables
+from benchmark.analysis.comparison import Change
 from benchmark.analysis.figures import CLASSIC_NAMES, drawn, save
 from benchmark.analysis.figures.fonts import covering
 from benchmark.analysis.report import write_report
 from benchmark.analysis.results.table import TYPES
-from benchmark.analysis.type_statistics import narrowed, overall, study
+from benchmark.analysis.type_statistics import Statistics, narrowed, overall, study
 from benchmark.notebook import Shown, heading, picture, table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
-    import pandas as pd
     from markupsafe import Markup
-
-    from benchmark.analysis.comparison import Change
-    from benchmark.analysis.type_statistics import Statistics
 
 
 @dataclass(frozen=True, repr=False)

@@ -10,15 +10,12 @@ its first model, 1 at its last improvement.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from benchmark.errors import BenchmarkError
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 COLUMN = "TRAJECTORY"
 # Of a framework's tasks an even choice suffices for a median, and bounds the time of a large run.

@@ -9,24 +9,21 @@ The rules are pure functions in modules of their own: `comparable` (what can be 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
+from benchmark.analysis.early_stop.standing import Standing
 from benchmark.analysis.early_stop.stopped import covered, scope, standing_of
 from benchmark.analysis.results.metrics import known_direction
 from benchmark.analysis.statistics import hypotheses, ranking, ratings, scaling
 from benchmark.analysis.statistics.comparable import ALL, Comparison, compare, joined
+from benchmark.analysis.statistics.hypotheses import Friedman
 from benchmark.analysis.statistics.imputation import CONSTANT, baseline
 from benchmark.analysis.statistics.leaderboard import leaderboard, other_scales
 from benchmark.analysis.statistics.sensitivity import Claim, Sensitivity, claims, sensitivity
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from benchmark.analysis.early_stop.standing import Standing
-    from benchmark.analysis.statistics.hypotheses import Friedman
 
 __all__ = ["CONSTANT", "Comparison", "Statistics", "compare", "leaderboard", "overall", "study"]
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import csv
 import logging
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +19,6 @@ from benchmark.errors import BenchmarkError
 from benchmark.files.input_files import check_regular
 
 if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Iterator
-
     import pandas as pd
 
     from benchmark.analysis.processing import Analysis

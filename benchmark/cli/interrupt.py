@@ -8,11 +8,11 @@ from __future__ import annotations
 import os
 import select
 import sys
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import contextlib
-    from collections.abc import Callable, Sequence
 
 _LOOK_S = 0.2
 

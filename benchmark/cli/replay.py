@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from benchmark.cli.output import notice, report
@@ -10,9 +12,6 @@ from benchmark.cli.runs.question import claims, wrapped
 from benchmark.errors import BenchmarkError
 
 if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Iterator
-
     from benchmark.analysis.early_stop.replay import Replay
 
 MOST_ORDERS = 10_000

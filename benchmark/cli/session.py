@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import shlex
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 from benchmark.cli.output import notice
@@ -13,12 +14,8 @@ from benchmark.config.loading import Config, LoadedConfig, load_config
 from benchmark.errors import AbsentStoreError, ConfigError, StoreError
 from benchmark.files import json_text
 from benchmark.runs import select
+from benchmark.runs.plan import Narrowing, Plan
 from benchmark.store import Store, open_store
-
-if TYPE_CHECKING:
-    import argparse
-
-    from benchmark.runs.plan import Narrowing, Plan
 
 _OF_A_RUN = (
     *("frameworks", "studies", "datasets", "seeds", "split", "metric", "frameworks_path"),

@@ -9,26 +9,23 @@ import collections
 import contextlib
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar
+from pathlib import Path
+from typing import ClassVar
 
 from benchmark.compute import submissions
 from benchmark.compute.cluster import ClusterError, Element, FullError, Request, TooManyError
 from benchmark.compute.faults import PassingError, patiently
 from benchmark.compute.job_script import log_note, log_path, script
+from benchmark.compute.submissions import Submission
 from benchmark.compute.submitting import ClusterDispatcher
+from benchmark.config.loading import Config
+from benchmark.config.method_options import SlurmOptions
 from benchmark.errors import BenchmarkError
 from benchmark.records import results
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
-    from benchmark.compute.submissions import Submission
-    from benchmark.config.loading import Config
-    from benchmark.config.method_options import SlurmOptions
-    from benchmark.records.results import Record
-    from benchmark.records.tasks import Run, Task
+from benchmark.records.results import Record
+from benchmark.records.tasks import Run, Task
 
 _log = logging.getLogger("benchmark.compute")
 

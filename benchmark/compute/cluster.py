@@ -7,20 +7,19 @@ Grid Engine) is a class with these methods, and an `ArrayDispatcher` whose `clus
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from benchmark.compute.waiting import EnginePace
 from benchmark.errors import BenchmarkError
+from benchmark.records.results import Cause
+from benchmark.records.tasks import Ranks, Resources
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
-    from pathlib import Path
-
     from benchmark.config.loading import Config
     from benchmark.config.method_options import KubernetesOptions, SlurmOptions
-    from benchmark.records.results import Cause
-    from benchmark.records.tasks import Ranks, Resources
 
 
 class ClusterError(BenchmarkError):

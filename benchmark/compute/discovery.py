@@ -13,13 +13,10 @@ import re
 import sys
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
 
+from benchmark.compute.dispatcher import Dispatcher
 from benchmark.config.plugins import DISPATCHERS, extensions
 from benchmark.errors import ConfigError, MethodError
-
-if TYPE_CHECKING:
-    from benchmark.compute.dispatcher import Dispatcher
 
 
 def known_methods() -> dict[str, str]:

@@ -24,10 +24,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, overload
 from benchmark.errors import BenchmarkError
 from benchmark.records import results
 from benchmark.records.results import Cause, Record
+from benchmark.records.tasks import Run, Task
 
 if TYPE_CHECKING:
     from benchmark.config.loading import Config
-    from benchmark.records.tasks import Run, Task
 
 _POLL_S = 0.5
 

@@ -6,18 +6,15 @@ import collections
 import contextlib
 import signal
 import threading
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from benchmark.execution.work import MEANWHILE, SUSPECT
 from benchmark.records import results
 from benchmark.records.results import Cause, Record
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-
-    from benchmark.records.tasks import Run, Task
-    from benchmark.store import Store
+from benchmark.records.tasks import Run, Task
+from benchmark.store import Store
 
 
 def driving(store: Store, run: str) -> contextlib.AbstractContextManager[None]:

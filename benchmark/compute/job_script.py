@@ -5,18 +5,14 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from benchmark.config.cache import CACHE_VARIABLE
 from benchmark.config.extras import ROOT
+from benchmark.config.method_options import SlurmOptions
 from benchmark.frameworks.packing import is_packed
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from benchmark.config.method_options import SlurmOptions
-    from benchmark.records.tasks import Run
+from benchmark.records.tasks import Run
 
 
 def log_path(run: Run, options: SlurmOptions, name: str) -> Path:

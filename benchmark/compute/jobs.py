@@ -10,15 +10,11 @@ number of an array's child means the same task however often the engine starts i
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
 
 from benchmark.errors import BenchmarkError
 from benchmark.records.layout import segment
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from benchmark.store import Store
+from benchmark.store import Store
 
 # Set by AWS Batch for an array's child, and by Kubernetes for a pod of an Indexed Job.
 INDEX_VARIABLE = "AWS_BATCH_JOB_ARRAY_INDEX"

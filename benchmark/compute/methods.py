@@ -6,6 +6,7 @@ import contextlib
 import importlib.util
 import logging
 import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,12 +14,10 @@ from benchmark.compute import discovery
 from benchmark.compute.waiting import waits_path
 from benchmark.config.extras import install
 from benchmark.errors import BenchmarkError, ConfigError, MethodError
+from benchmark.records.tasks import Run, Task
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
-
     from benchmark.config.loading import Config
-    from benchmark.records.tasks import Run, Task
 
 _log = logging.getLogger("benchmark.compute")
 # What a driver leaves in a run's folder of the store while machines of a method may run.

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import collections
 import time
-from typing import TYPE_CHECKING, ClassVar, Generic, Protocol, TypeVar
+from collections.abc import Sequence
+from typing import ClassVar, Generic, Protocol, TypeVar
 
 from benchmark.compute.dispatcher import Dispatcher, account, answered
+from benchmark.config.loading import Config
 from benchmark.errors import BenchmarkError
 from benchmark.records.results import Cause, Record
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from benchmark.config.loading import Config
-    from benchmark.records.tasks import Run, Task
+from benchmark.records.tasks import Run, Task
 
 _LOSSES = 3
 

@@ -13,16 +13,12 @@ import json
 import re
 import secrets
 import time
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING
 
 from benchmark.compute.jobs import job_path, write_job
 from benchmark.records import results
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
-
-    from benchmark.records.tasks import Run
+from benchmark.records.tasks import Run
 
 _SUFFIX = ".job.json"
 

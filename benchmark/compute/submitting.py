@@ -8,26 +8,22 @@ from __future__ import annotations
 
 import collections
 import time
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from benchmark.compute import submissions
 from benchmark.compute.cluster import Cluster, ClusterError, Element, Pace
 from benchmark.compute.dispatcher import account
 from benchmark.compute.faults import patiently
+from benchmark.compute.submissions import Submission
 from benchmark.compute.waiting import WaitingDispatcher
+from benchmark.config.loading import Config
 from benchmark.errors import BenchmarkError
 from benchmark.records import results
 from benchmark.records.layout import OUT
 from benchmark.records.results import Cause, Record
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from benchmark.compute.submissions import Submission
-    from benchmark.config.loading import Config
-    from benchmark.records.tasks import Run
-
+from benchmark.records.tasks import Run
 
 _SIGKILL, _SIGTERM = 137, 143
 _LAUNCHES = 3

@@ -11,19 +11,18 @@ import logging
 import re
 import time
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from benchmark.compute.dispatcher import Dispatcher
 from benchmark.compute.faults import Trouble
 from benchmark.records import results
+from benchmark.records.results import Record
+from benchmark.records.tasks import Run, Task
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
     from benchmark.config.loading import Config
-    from benchmark.records.results import Record
-    from benchmark.records.tasks import Run, Task
 
 
 _log = logging.getLogger("benchmark.compute")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,8 +25,6 @@ from benchmark.files.spelling import meant, nearest
 from benchmark.files.value_faults import correction
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from pydantic_core import ErrorDetails
 
 __all__ = ["PREFIX", "QUICKSTART", "TYPES", "Config", "LoadedConfig", "load_config"]

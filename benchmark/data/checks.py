@@ -6,18 +6,15 @@ findings(load("titanic"))                 # ['column "name" … looks like an id
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
+from benchmark.data.datasets import Dataset
 from benchmark.data.splits import CV_FOLDS, split
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from benchmark.data.datasets import Dataset
 
 _ID_SHARE = 0.95
 _MOST_NAMED = 5

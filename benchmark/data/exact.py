@@ -7,20 +7,17 @@ numbers(pa.array(["9007199254740993"]), "x")        # int64, exact; float64 wher
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pc_csv
+from numpy.typing import NDArray
 
 from benchmark.errors import DataError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
-    from numpy.typing import NDArray
 
 EXACT_FLOAT = 2.0**53
 # The words that Arrow's CSV reader treats as a missing number.

@@ -14,11 +14,15 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
+from benchmark.config.loading import Config
 from benchmark.data import embedded_suite
 from benchmark.data.cache import Entry, write_whole
+from benchmark.data.datasets import Dataset
 from benchmark.data.embedded_suite import FOLDER, SUITES
 from benchmark.data.openml.fetch import PARALLEL, PATIENCE_S, Job, fetch, is_reference, openml_cache
 from benchmark.data.openml.file import OpenMLFile
@@ -26,13 +30,6 @@ from benchmark.data.own import source as own
 from benchmark.data.own.declarations import Declaration, declared
 from benchmark.errors import ConfigError, DataError
 from benchmark.files.spelling import nearest
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-    from pathlib import Path
-
-    from benchmark.config.loading import Config
-    from benchmark.data.datasets import Dataset
 
 __all__ = [
     "FOLDER",

@@ -15,17 +15,13 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmark.data import exact
+from benchmark.data.datasets import Dataset
 from benchmark.errors import DataError
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from benchmark.data.datasets import Dataset
 
 TEST_SHARE = 0.3
 CV_FOLDS = 10

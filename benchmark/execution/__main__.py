@@ -14,19 +14,16 @@ import queue
 import signal
 import sys
 import threading
-from typing import TYPE_CHECKING, get_args
+from collections.abc import Iterator, Sequence
+from typing import get_args
 
 from benchmark.errors import BenchmarkError
 from benchmark.execution.machine.cores import bind, bindable_cores, claimed
 from benchmark.execution.runner import Runner
 from benchmark.execution.sandbox.sandbox import Means
+from benchmark.records.results import Record
 from benchmark.records.tasks import Run
 from benchmark.store import open_store
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from benchmark.records.results import Record
 
 _TICK_S = 0.5
 

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+import pyarrow
+from numpy.typing import NDArray
 
 from benchmark.data import Dataset, Split, exact
 from benchmark.execution.metric_values import UnusablePredictions, evaluate
 from benchmark.execution.task_files import TaskFileError, read_left, read_object
+from benchmark.execution.work import Outcome
 from benchmark.execution.worker.inference import BATCHES, TIMING
 from benchmark.execution.worker.task import PREDICTIONS
-
-if TYPE_CHECKING:
-    import numpy as np
-    import pyarrow
-    from numpy.typing import NDArray
-
-    from benchmark.execution.work import Outcome
-
 
 # Of a file of predictions: at least, and more for every row (a label may be long).
 _PREDICTIONS_BYTES, _ROW_BYTES = 2**26, 2**12

@@ -6,9 +6,11 @@ import hashlib
 import math
 import os
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from benchmark.config.cache import cache_folder
+from benchmark.data import Dataset
 from benchmark.data.embedded_suite import FOLDER as EMBEDDED
 from benchmark.errors import DataError, SetupError
 from benchmark.execution import metrics, own_metric
@@ -19,13 +21,8 @@ from benchmark.execution.work import Limits, Outcome, Work
 from benchmark.files.safe_text import plain_text
 from benchmark.records.layout import dataset_path
 from benchmark.records.results import Cause, Record, failure
+from benchmark.records.tasks import Run, Task
 from benchmark.store import FolderStore
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from benchmark.data import Dataset
-    from benchmark.records.tasks import Run, Task
 
 _LEADERBOARD_ROWS = 200
 _TRAJECTORY_POINTS = 1000

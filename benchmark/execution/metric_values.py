@@ -8,16 +8,13 @@ evaluate("binary", ["no", "yes"], truth, predictions, probabilities, ["yes", "no
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from benchmark.errors import BenchmarkError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from numpy.typing import ArrayLike, NDArray
 
 SUM_TOLERANCE = 1e-3
 ROUNDING = 1e-6

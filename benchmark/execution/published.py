@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from benchmark.data import Dataset
+from benchmark.data.cache import Entry
 from benchmark.data.packed import DESCRIPTION, TABLE, holds
 from benchmark.data.sources import with_hash
 from benchmark.errors import DataError
 from benchmark.records.layout import dataset_path
-
-if TYPE_CHECKING:
-    from benchmark.data import Dataset
-    from benchmark.data.cache import Entry
-    from benchmark.store import Store
+from benchmark.store import Store
 
 _FACTS = ("type", "problem", "target", "rows", "features", "classes", "hash")
 _FACTS_IF_ANY = ("folds", "openml", "task")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 import traceback
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -19,8 +20,6 @@ from benchmark.records import results
 from benchmark.records.results import Cause, Record
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from benchmark.records.tasks import Run, Task
 
 

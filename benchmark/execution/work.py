@@ -5,16 +5,14 @@ from __future__ import annotations
 import importlib
 import os
 import signal
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from benchmark.records.results import Cause
+from benchmark.records.results import Cause, Record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from benchmark.records.results import Record
     from benchmark.records.tasks import Run, Task
 
 

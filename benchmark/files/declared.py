@@ -14,6 +14,7 @@ The description of a field says what to write; without one the sentence follows 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -23,8 +24,6 @@ from benchmark.files.spelling import check_keys, meant
 from benchmark.files.value_faults import correction, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from pydantic_core import ErrorDetails
 
 _D = TypeVar("_D", bound="Declared")

@@ -7,10 +7,8 @@ meant("x", ("time", "memory"))           # "there are time, memory."
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
 
 # Of a longer text the start is compared, because comparing takes quadratic time.
 _LONGEST = 200

@@ -6,17 +6,13 @@ for built in build_all(frameworks, report=print):
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from benchmark.errors import SetupError
 from benchmark.frameworks.environments import Environment, ensure, verify
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
-    from benchmark.frameworks.framework import Framework
+from benchmark.frameworks.framework import Framework
 
 SIDE_BY_SIDE = 2
 

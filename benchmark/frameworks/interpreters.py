@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,8 +16,6 @@ from benchmark.errors import SetupError
 from benchmark.frameworks.uv import clean_variables, find_uv
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from packaging.specifiers import SpecifierSet
 
 MINORS = tuple(range(14, 5, -1))

@@ -9,16 +9,13 @@ import re
 import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from benchmark.errors import SetupError
 from benchmark.files.input_files import read_input
 from benchmark.frameworks.environments import places_beside_the_index
+from benchmark.frameworks.framework import Framework
 from benchmark.frameworks.interpreters import interpreter_for, lowest_minor
 from benchmark.frameworks.uv import run_uv
-
-if TYPE_CHECKING:
-    from benchmark.frameworks.framework import Framework
 
 IN = "requirements.in"
 LOCK = "requirements.lock"

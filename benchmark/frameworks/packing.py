@@ -15,17 +15,13 @@ import os
 import sys
 import tarfile
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from benchmark.errors import SetupError
 from benchmark.files.removal import clear
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from benchmark.frameworks.environments import Environment
-    from benchmark.frameworks.framework import Framework
+from benchmark.frameworks.environments import Environment
+from benchmark.frameworks.framework import Framework
 
 _SUFFIXES = (".tar", ".tar.gz", ".tgz")
 

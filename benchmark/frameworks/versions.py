@@ -8,18 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from benchmark.config.cache import cache_folder
 from benchmark.errors import BenchmarkError, SetupError
 from benchmark.frameworks import locks
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from benchmark.frameworks.framework import Framework
+from benchmark.frameworks.framework import Framework
 
 
 def pinned(framework: Framework, version: str, known_locks: Mapping[str, str]) -> Framework:

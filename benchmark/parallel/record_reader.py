@@ -14,19 +14,16 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from benchmark.parallel.fork import beside, processes
 from benchmark.records import results
+from benchmark.records.results import Record
+from benchmark.records.tasks import Run, Task
 from benchmark.store import FolderStore
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-
-    from benchmark.records.results import Record
-    from benchmark.records.tasks import Run, Task
 
 MANY = 5_000
 MOST = 4

@@ -16,14 +16,13 @@ import hashlib
 import json
 import logging
 import zlib
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from benchmark.errors import StoreError
 from benchmark.records.layout import ATTEMPTS, OUT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
     from benchmark.records.tasks import Run
 
 FULL = 1000

@@ -11,6 +11,7 @@ import json
 import os
 import platform
 import re
+from collections.abc import Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -22,8 +23,6 @@ from benchmark.files.safe_text import plain_text
 from benchmark.notebook import Shown, cut, number, table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from markupsafe import Markup
 
     from benchmark.records.tasks import Task

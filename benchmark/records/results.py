@@ -13,7 +13,9 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.errors import NewerRecordError, StoreError
@@ -22,9 +24,6 @@ from benchmark.records.layout import ATTEMPTS, OUT, PREDICTIONS, AttemptPlace
 from benchmark.records.record import Cause, Record, failure, host_facts, utc_now
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
-    from pathlib import Path
-
     from benchmark.records.tasks import Run, Task
 
 __all__ = ["Attempt", "AttemptIndex", "Cause", "Record", "failure", "host_facts", "utc_now"]

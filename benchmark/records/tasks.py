@@ -9,17 +9,14 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from benchmark.errors import BenchmarkError, ConfigError, StoreError
 from benchmark.records.layout import Layout, task_key
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
-
-    from benchmark.store import Store
+from benchmark.store import Store
 
 MANIFEST_VERSION = 1
 BENCHMARK_EVALUATION = "benchmark.execution.evaluation:BenchmarkEvaluation"

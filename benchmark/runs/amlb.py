@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import csv
 import os
-from typing import TYPE_CHECKING, Any, TextIO
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any, TextIO
 
 from benchmark.analysis.results.amlb_form import (
     COLUMNS,
@@ -31,13 +33,8 @@ from benchmark.execution.worker.inference import BATCHES
 from benchmark.files.output_files import place_of
 from benchmark.files.safe_text import safe_row
 from benchmark.records import results
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-    from pathlib import Path
-
-    from benchmark.records.results import Record
-    from benchmark.records.tasks import Cell, Run
+from benchmark.records.results import Record
+from benchmark.records.tasks import Cell, Run
 
 
 def write_amlb(run: Run, path: Path, keys: Collection[str] | None = None) -> dict[str, int]:

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Sequence
 
 from benchmark.compute import discovery, methods
 from benchmark.compute.driving import driving
+from benchmark.config.loading import Config
 from benchmark.errors import BenchmarkError, MethodError
 from benchmark.frameworks import of_entry
 from benchmark.frameworks.building import build_all
 from benchmark.records import results
+from benchmark.records.results import Cause
+from benchmark.records.tasks import Run, Task
 from benchmark.runs import select
+from benchmark.runs.early_stop.until import Until
 from benchmark.runs.plan import Draft, Plan, existing, plan
 from benchmark.store import open_store
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
-    from benchmark.config.loading import Config
-    from benchmark.records.results import Cause
-    from benchmark.records.tasks import Run, Task
-    from benchmark.runs.early_stop.until import Until
 
 # More classes than nearly every data set of the published suites has.
 MANY_CLASSES = 100

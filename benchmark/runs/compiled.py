@@ -8,10 +8,11 @@ import functools
 import itertools
 import os
 import tempfile
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from benchmark.analysis.results.amlb_form import parameters
 from benchmark.execution.metrics import Metric, chosen
@@ -21,12 +22,8 @@ from benchmark.files.safe_text import safe_row
 from benchmark.parallel import record_reader
 from benchmark.records import results
 from benchmark.records.results import Cause, Record
+from benchmark.records.tasks import Cell, Run
 from benchmark.runs.early_stop import until as early_stop
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
-
-    from benchmark.records.tasks import Cell, Run
 
 CLASSIC = ("ID", "MODEL", "DATASET_ID", "TYPE", "SEED", "MSE", "R2_SCORE", "LOGLOSS", "F1_SCORE")
 SHAPE = ("ROWS", "FEATURES", "CLASSES")

@@ -10,6 +10,7 @@ import ast
 import io
 import re
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -21,17 +22,15 @@ from benchmark.files.input_files import read_input
 from benchmark.frameworks import Framework, locks
 from benchmark.frameworks.environments import ensure, verify
 from benchmark.records import results
+from benchmark.records.results import Record
+from benchmark.records.tasks import Run
 from benchmark.runs.execute import execute
 from benchmark.runs.plan import draft, plan
 from benchmark.store import open_store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import pyarrow
 
-    from benchmark.records.results import Record
-    from benchmark.records.tasks import Run
 
 State = Literal["ok", "note", "wrong"]
 DATASETS = {

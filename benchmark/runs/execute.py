@@ -6,27 +6,26 @@ import itertools
 import queue
 import threading
 from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from benchmark.compute import discovery, methods, submissions
 from benchmark.compute.dispatcher import Dispatcher, account
 from benchmark.compute.driving import final_record, is_tried_again, stoppable
+from benchmark.config.loading import Config
 from benchmark.errors import MethodError
 from benchmark.records import packed_records, results
 from benchmark.records.layout import OUT
 from benchmark.records.record import FAILURE
 from benchmark.records.results import Cause, Record
+from benchmark.records.tasks import Run, Task
 from benchmark.runs.costs.spending import Purse, Share, spent
 from benchmark.runs.early_stop import until as early_stop
 from benchmark.runs.job_states import in_engines
 from benchmark.runs.summary import Summary
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-
-    from benchmark.config.loading import Config
-    from benchmark.records.tasks import Run, Task
     from benchmark.runs.early_stop.waves import Waves
 
 _TICK_S = 0.2

@@ -8,17 +8,13 @@ USER_KILLED.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from benchmark.compute.baremetal.state import State
 from benchmark.compute.pilot.lists import Lists
 from benchmark.compute.submissions import carried_keys
 from benchmark.records import results
 from benchmark.records.layout import OUT, TASKS
 from benchmark.records.results import Cause, Record
-
-if TYPE_CHECKING:
-    from benchmark.records.tasks import Run
+from benchmark.records.tasks import Run
 
 STATES = (
     *("CREATED", "READY", "RUNNING", "RESTART_READY", "RUN_DONE", "JOB_FINISHED"),

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Mapping
 
+from benchmark.config.loading import Config
+from benchmark.data import Dataset
+from benchmark.data.cache import Entry
+from benchmark.data.sources import Catalogue
 from benchmark.data.splits import has_fold
 from benchmark.errors import ConfigError, DataError
 from benchmark.records.tasks import Cell, seeds_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    from benchmark.config.loading import Config
-    from benchmark.data import Dataset
-    from benchmark.data.cache import Entry
-    from benchmark.data.sources import Catalogue
 
 
 def seeds(config: Config) -> list[int]:

@@ -7,12 +7,14 @@ and nothing is written.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import benchmark
 from benchmark.compute import methods
+from benchmark.config.loading import Config
 from benchmark.errors import BenchmarkError, ConditionsDifferError, ConfigError, DataError
 from benchmark.execution import own_metric
 from benchmark.frameworks import entry_of, get, registry
@@ -20,14 +22,11 @@ from benchmark.records.layout import task_key
 from benchmark.records.results import utc_now
 from benchmark.records.tasks import Cell, Manifest, Run, Task, generate_tests, same_values
 from benchmark.runs.early_stop import until as early_stop
+from benchmark.runs.early_stop.until import Until
 from benchmark.store import Store, open_store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
-
-    from benchmark.config.loading import Config
     from benchmark.data.cache import Entry
-    from benchmark.runs.early_stop.until import Until
 
 CONDITIONS = ("runtime", "hard_limit", "cores", "memory", "split", "metric")
 

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from benchmark.errors import BenchmarkError
 from benchmark.frameworks import registry
 from benchmark.records import packed_records, results
 from benchmark.records.layout import task_key
 from benchmark.records.results import Cause
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
-    from pathlib import Path
-
-    from benchmark.records.tasks import Run, Task
-    from benchmark.runs.taskfiles import Row
+from benchmark.records.tasks import Run, Task
+from benchmark.runs.taskfiles import Row
 
 
 def causes_of(names: Collection[str] | None) -> frozenset[Cause] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark.compute.waiting import waits_path
 from benchmark.parallel import record_reader
 from benchmark.records import results
+from benchmark.records.tasks import Run, Task
 from benchmark.runs.costs import spending
 from benchmark.runs.costs.bill import Bill
 from benchmark.runs.costs.spending import forecast
@@ -18,9 +20,6 @@ from benchmark.runs.early_stop import until as early_stop
 from benchmark.runs.job_states import in_engines
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence, Set
-
-    from benchmark.records.tasks import Run, Task
     from benchmark.runs.early_stop.tracking import Answer
 
 RUNNING, WAITING = "running", "waiting"

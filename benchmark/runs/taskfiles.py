@@ -12,18 +12,15 @@ import os
 import pickle  # nosec B403 # read by an unpickler that builds lists and texts only
 import pickletools  # nosec B403
 import stat
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from benchmark.errors import BenchmarkError
 from benchmark.files import json_text
 from benchmark.files.output_files import place_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from benchmark.records.tasks import Task
+from benchmark.records.tasks import Task
 
 MOST_BYTES = 256 * 1024 * 1024
 _KEYS = ("framework", "dataset", "type", "seed")

@@ -11,22 +11,21 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from benchmark.records import packed_records, results
 from benchmark.records.layout import OUT
+from benchmark.records.results import AttemptIndex, Record
+from benchmark.records.tasks import Run, Task
 from benchmark.runs.costs.spending import forecast
 from benchmark.runs.early_stop import until as early_stop
 from benchmark.runs.job_states import in_engines
 from benchmark.runs.status import RUNNING, WAITING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-
-    from benchmark.records.results import AttemptIndex, Record
-    from benchmark.records.tasks import Run, Task
     from benchmark.runs.early_stop.tracking import Tracker
 
 SUCCESS = "success"

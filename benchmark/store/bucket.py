@@ -7,6 +7,7 @@ shared files, single sign-on, the role of a container or an instance.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,8 +18,6 @@ from benchmark.files.input_files import read_bytes
 from benchmark.store.lease import LeasedStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from obstore.store import ClientConfig, S3Config, S3Credential
 
 PATIENCE_S = 75.0

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 from benchmark.analysis.early_stop import sequential
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from benchmark.analysis.early_stop.question import Question
-    from benchmark.analysis.early_stop.schedule import Played
+from benchmark.analysis.early_stop.question import Question
+from benchmark.analysis.early_stop.schedule import Played
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from benchmark.errors import BenchmarkError
 from benchmark.files.spelling import nearest
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 ALPHA = 0.05
 MARGIN = 0.01

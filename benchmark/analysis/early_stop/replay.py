@@ -7,11 +7,14 @@ found.saved, found.statements()
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 
 from benchmark.analysis.early_stop import schedule, sequential
 from benchmark.analysis.early_stop.claims import Claims
@@ -22,12 +25,6 @@ from benchmark.analysis.statistics import ranking
 from benchmark.analysis.statistics.comparable import compare
 from benchmark.analysis.statistics.imputation import CONSTANT, baseline
 from benchmark.errors import BenchmarkError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import pandas as pd
-    from numpy.typing import NDArray
 
 ORDERS = 200
 

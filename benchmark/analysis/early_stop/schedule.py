@@ -13,17 +13,12 @@ everything is decided at the end of the grid.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
-from benchmark.analysis.early_stop.question import ALPHA, MARGIN
+from benchmark.analysis.early_stop.question import ALPHA, MARGIN, Question
 from benchmark.analysis.early_stop.sequential import capital, null_total
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from benchmark.analysis.early_stop.question import Question
 
 # Orders are played together as long as their wins have no more values than this.
 _CELLS = 500_000

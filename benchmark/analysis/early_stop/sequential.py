@@ -21,12 +21,9 @@ M_t >= 1/a with probability at most a.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from numpy.typing import NDArray
 
 FRACTIONS = np.linspace(0.1, 1.0, 10)
 # Capital is cut off here: more than any threshold, and products of it stay finite.

@@ -18,25 +18,20 @@ takes the worst score of the full grid on its data set, which is at most the wor
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmark.analysis.early_stop import sequential
 from benchmark.analysis.early_stop.claims import Claims
-from benchmark.analysis.early_stop.question import DATASET, SPLIT, UNITS
+from benchmark.analysis.early_stop.question import DATASET, SPLIT, UNITS, Question
 from benchmark.analysis.early_stop.schedule import Reached, advance
 from benchmark.analysis.statistics import imputation, ranking
 from benchmark.records.results import Cause
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
-    from numpy.typing import NDArray
-
-    from benchmark.analysis.early_stop.question import Question
 
 NONE, NO_RESULT, RESULT, ABSENT = 0, 1, 2, 3
 """The states of a task: not ended, ended without a result, with a result; not in the grid."""

@@ -13,6 +13,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 
 from benchmark.analysis.early_stop import sequential
 from benchmark.analysis.early_stop.question import Question
@@ -26,14 +28,9 @@ from benchmark.analysis.early_stop.standing import (
     Standing,
     blocks,
 )
-from benchmark.analysis.statistics.comparable import compare, of_type
+from benchmark.analysis.statistics.comparable import Comparison, compare, of_type
 
 if TYPE_CHECKING:
-    import pandas as pd
-    from numpy.typing import NDArray
-
-    from benchmark.analysis.statistics.comparable import Comparison
-
     Ends = NDArray[np.float64]
 
 _COLUMNS = ("UNTIL", "ALPHA", "MARGIN")

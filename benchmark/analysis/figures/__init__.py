@@ -8,7 +8,10 @@ Needs no display. A framework has one colour, mark and hatch in every figure of 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+
+import pandas as pd
+from matplotlib.figure import Figure
 
 from benchmark.analysis.early_stop.stopped import covered
 from benchmark.analysis.figures.boxes import score_boxes
@@ -20,17 +23,9 @@ from benchmark.analysis.figures.searches import score_over_time
 from benchmark.analysis.figures.shapes import dataset_performance, dataset_shapes
 from benchmark.analysis.figures.standings import critical_difference, elo, mean_ranks
 from benchmark.analysis.figures.style import Look, is_empty, looks
-from benchmark.analysis.statistics.comparable import compare
+from benchmark.analysis.statistics.comparable import Comparison, compare
 from benchmark.analysis.trajectories import read_trajectories
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    import pandas as pd
-    from matplotlib.figure import Figure
-
-    from benchmark.analysis.statistics.comparable import Comparison
-    from benchmark.analysis.type_statistics import Statistics
+from benchmark.analysis.type_statistics import Statistics
 
 __all__ = [
     "CLASSIC_NAMES",

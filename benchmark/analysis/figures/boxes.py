@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from benchmark.analysis.figures import style
 from benchmark.analysis.results.metrics import shown
 from benchmark.analysis.statistics import scaling
+from benchmark.analysis.statistics.comparable import Comparison
 from benchmark.analysis.statistics.imputation import CONSTANT, baseline
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-    from numpy.typing import NDArray
 
-    from benchmark.analysis.statistics.comparable import Comparison
 
 LOWEST_SHOWN = -1.0
 OUT_OF_VIEW = -1e6

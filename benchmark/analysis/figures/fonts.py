@@ -12,14 +12,11 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator
 
 import matplotlib as mpl
 from matplotlib import font_manager
 from matplotlib.ft2font import FT2Font
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
 
 
 @contextlib.contextmanager

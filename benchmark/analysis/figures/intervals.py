@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 import numpy as np
+from matplotlib.figure import Figure
 
+from benchmark.analysis.early_stop.standing import Standing
 from benchmark.analysis.figures import style
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from matplotlib.figure import Figure
-
-    from benchmark.analysis.early_stop.standing import Standing
 
 COLUMNS = 4
 MOST = 24

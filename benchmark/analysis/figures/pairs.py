@@ -6,6 +6,7 @@ frameworks would need take matplotlib fifteen times as long.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,23 +14,21 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.collections import LineCollection, PathCollection
+from matplotlib.figure import Figure
 from matplotlib.path import Path as MplPath
 from matplotlib.textpath import TextPath
 from matplotlib.transforms import Affine2D
+from numpy.typing import NDArray
 
 from benchmark.analysis.figures import style
 from benchmark.analysis.results.metrics import direction, shown
 from benchmark.analysis.statistics import ranking
+from benchmark.analysis.statistics.comparable import Comparison
+from benchmark.analysis.type_statistics import Statistics
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-    from numpy.typing import NDArray
 
-    from benchmark.analysis.statistics.comparable import Comparison
-    from benchmark.analysis.type_statistics import Statistics
 
 GAP = 0.1
 NAMES_FROM = 0.42  # Inches left of the squares: the ticks are between.

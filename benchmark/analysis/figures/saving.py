@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
 from benchmark.analysis.figures.style import DOTS_PER_INCH
 from benchmark.errors import BenchmarkError
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 
 def save(figure: Figure, folder: str | Path, name: str, *, pdf: bool = True) -> list[Path]:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from benchmark.analysis.figures import style
 from benchmark.analysis.figures.costs import limits_of
 from benchmark.analysis.trajectories import reached
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    import pandas as pd
-    from matplotlib.figure import Figure
-    from numpy.typing import NDArray
 
 STEPS = 240
 # Below it a logarithmic axis would show nothing but the start of a process.

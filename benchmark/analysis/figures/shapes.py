@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from benchmark.analysis.figures import style
+from benchmark.analysis.type_statistics import Statistics
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
-    from benchmark.analysis.type_statistics import Statistics
 
 SIDES = {"rows": "rows", "features": "columns without the target"}
 FEWEST_BINS, MOST_BINS = 5, 8

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import unicodedata
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import cycle
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,8 +18,6 @@ from matplotlib.figure import Figure
 from benchmark.files.numbers import plain_number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
     from matplotlib.axes import Axes
 
 # Okabe & Ito 2008 without black and yellow, which have no contrast; then Tol's muted, for more.

@@ -6,16 +6,15 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from benchmark.analysis.early_stop.standing import Standing
 from benchmark.analysis.figures.style import number
 from benchmark.analysis.statistics.comparable import of_type
 from benchmark.analysis.statistics.hypotheses import ALPHA
+from benchmark.analysis.type_statistics import Statistics
 from benchmark.templates import macros
 
 if TYPE_CHECKING:
     from markupsafe import Markup
-
-    from benchmark.analysis.early_stop.standing import Standing
-    from benchmark.analysis.type_statistics import Statistics
 
 
 def answer(found: Statistics, frame: pd.DataFrame) -> Markup:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from benchmark.analysis.comparison import Change
 from benchmark.analysis.figures.style import DASH, number
 from benchmark.analysis.report.html import table
 from benchmark.templates import macros
@@ -13,7 +14,6 @@ from benchmark.templates import macros
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-    from benchmark.analysis.comparison import Change
 
 HEADINGS = {
     **{"framework": "Framework", "dataset": "Data set", "type": "Type", "change": "Change"},

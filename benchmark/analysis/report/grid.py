@@ -11,12 +11,12 @@ from benchmark.analysis.report.html import PARTS, long_name
 from benchmark.analysis.results.metrics import shown
 from benchmark.analysis.statistics.comparable import ALL
 from benchmark.analysis.statistics.ranking import seed_means
+from benchmark.analysis.type_statistics import Statistics
 from benchmark.templates import macros
 
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-    from benchmark.analysis.type_statistics import Statistics
 
 MOST_CELLS = 50_000
 

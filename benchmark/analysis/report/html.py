@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+
+import pandas as pd
 
 from benchmark.analysis.figures.style import number
 from benchmark.templates import macros
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    import pandas as pd
     from markupsafe import Markup
 
 PARTS = "report/parts.html"

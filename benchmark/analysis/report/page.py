@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import os
 import struct
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,8 +19,6 @@ from benchmark.files.output_files import place_of
 from benchmark.templates import macros, render
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
     from markupsafe import Markup
 
 

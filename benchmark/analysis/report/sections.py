@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from benchmark.analysis import missing
+from benchmark.analysis.early_stop.standing import Standing
 from benchmark.analysis.early_stop.stopped import ahead
 from benchmark.analysis.figures.style import DASH, number
 from benchmark.analysis.report.html import table
@@ -15,15 +17,12 @@ from benchmark.analysis.results.metrics import shown
 from benchmark.analysis.statistics.hypotheses import ALPHA
 from benchmark.analysis.statistics.leaderboard import CLASSIC_METRIC
 from benchmark.analysis.statistics.sensitivity import DEFAULT_RULE
+from benchmark.analysis.type_statistics import Statistics
 from benchmark.templates import macros
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     from markupsafe import Markup
 
-    from benchmark.analysis.early_stop.standing import Standing
-    from benchmark.analysis.type_statistics import Statistics
 
 HEADINGS = {
     **{"rank": "Rank", "places": "95 % places", "framework": "Framework"},

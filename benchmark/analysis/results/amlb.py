@@ -15,7 +15,7 @@ Here every loss is positive, under its plain name, and the smaller one is better
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
 import pandas as pd
 
@@ -25,9 +25,6 @@ from benchmark.analysis.results.metrics import SIGNS, canonical, known_direction
 from benchmark.errors import BenchmarkError
 from benchmark.execution.metrics import METRICS
 from benchmark.records.results import Cause
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 NEEDED = ("task", "framework", "fold", "type", "result")
 TYPES = {

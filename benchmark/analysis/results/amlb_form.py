@@ -8,17 +8,15 @@ turned; a failure has no result, and `info` says why, the cause first.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
 
 from benchmark.analysis.results.cells import RETIRED
 from benchmark.analysis.results.metrics import canonical, known_direction
 from benchmark.execution.metrics import METRICS
 from benchmark.execution.worker.inference import BATCHES
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    import pandas as pd
 
 FIXED = (
     *("id", "task", "framework", "constraint", "fold", "type", "result", "metric", "mode"),

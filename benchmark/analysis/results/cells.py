@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
@@ -15,9 +15,6 @@ import pandas as pd
 from benchmark.analysis.results.metrics import bounds, canonical
 from benchmark.errors import BenchmarkError
 from benchmark.execution.metrics import METRICS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
 
 MISSING = ("", "nan", "none", "null", "na")
 NO_RESULT_CAUSES = ("data", "setup", "interrupted", "infrastructure")

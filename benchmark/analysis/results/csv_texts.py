@@ -5,14 +5,11 @@ What Arrow refuses, or would read as something else, is left to pandas, whose me
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Collection, Iterable, Mapping
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
-    from pathlib import Path
 
 _BLOCK = 2**24
 _MARK = b"\xef\xbb\xbf"

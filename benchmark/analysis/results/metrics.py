@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
 
 from benchmark.errors import BenchmarkError
 from benchmark.execution.metrics import METRICS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
 
 _HIGHER = frozenset(
     {

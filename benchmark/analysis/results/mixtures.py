@@ -6,16 +6,12 @@ frame = checked(frame, "compiled_results.csv", merge=True)     # tells them apar
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from benchmark.analysis.results.amlb_form import constraints
 from benchmark.errors import BenchmarkError
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 # The conditions of a run, and how they are named to people. `CONSTRAINT` is AMLB's.
 CONDITIONS = {

@@ -9,8 +9,8 @@ The classic columns suffice; all others are optional and kept as they are.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -32,9 +32,6 @@ from benchmark.analysis.results.mixtures import checked
 from benchmark.errors import BenchmarkError
 from benchmark.files.input_files import check_regular
 from benchmark.files.safe_text import unguarded_cell
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 TYPES = ("classification", "regression")
 CLASSIC = ("ID", "MODEL", "DATASET_ID", "TYPE", "SEED", "MSE", "R2_SCORE", "LOGLOSS", "F1_SCORE")

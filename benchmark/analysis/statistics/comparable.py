@@ -11,22 +11,18 @@ missing. A task without a result (not run yet, or ended by `data`, `setup`, `int
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from benchmark.analysis.results.cells import NO_RESULT_CAUSES, RETIRED, SCORED
 from benchmark.analysis.results.metrics import USUAL_METRIC
 from benchmark.analysis.results.scores import judged
 from benchmark.analysis.statistics import imputation, ranking
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from numpy.typing import NDArray
 
 ALL = "all"
 """In place of a task type: the data sets of all types together."""

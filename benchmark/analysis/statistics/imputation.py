@@ -8,16 +8,13 @@ rows out instead.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from benchmark.analysis.statistics import ranking
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
 
 CONSTANT, FOREST, TUNED_FOREST = "constant", "random-forest", "tuned-random-forest"
 _SPELLINGS = {

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pandas as pd
 
 from benchmark.analysis.results.metrics import USUAL_METRIC, direction
 from benchmark.analysis.results.scores import usual_column
 from benchmark.analysis.statistics import imputation, ranking, scaling
-from benchmark.analysis.statistics.comparable import compare, of_type
-
-if TYPE_CHECKING:
-    from benchmark.analysis.statistics.comparable import Comparison
+from benchmark.analysis.statistics.comparable import Comparison, compare, of_type
 
 CLASSIC_METRIC = {"classification": "F1_SCORE", "regression": "MSE"}
 MEAN_COLUMN = {"classification": "mean_f1", "regression": "mean_rmse"}

@@ -6,17 +6,13 @@ Pure functions. `means` has a row per data set and a column per framework; large
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from benchmark.analysis.results.metrics import optimum
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from numpy.typing import NDArray
 
 DECIMALS = 9
 _ROUNDING = 1e-9

@@ -13,16 +13,12 @@ wins (Ford, 1957); the part with the random forest, else the largest, has the fi
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from benchmark.analysis.statistics.imputation import FOREST, baseline
 from benchmark.analysis.statistics.ranking import ranks
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 ANCHOR = 1000.0
 PER_DECADE = 400.0

@@ -6,17 +6,14 @@ claims(table)                   # the claims of the ranking, and whether a rule 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise, product
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from benchmark.analysis.statistics import imputation, ranking
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 DEFAULT_RULE = "constant"
 DRAWS = 1000

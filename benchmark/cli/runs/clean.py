@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import argparse
+from collections.abc import Iterator
+from typing import Any
 
 from benchmark.cli.output import agreed, notice, report
 from benchmark.cli.progress import counted
 from benchmark.cli.session import configuration, stored
 from benchmark.runs import clean
-
-if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Iterator
-
-    from benchmark.runs.clean import Found
+from benchmark.runs.clean import Found
 
 _SHOWN = 20
 

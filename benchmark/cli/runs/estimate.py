@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import argparse
+from collections.abc import Iterator
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from benchmark.cli.output import notice, report
 from benchmark.cli.progress import counted
 from benchmark.cli.session import configuration, narrowing
 from benchmark.cli.setup.data import with_name
 from benchmark.compute import methods
+from benchmark.config.loading import Config
 from benchmark.data import Catalogue
 from benchmark.errors import DataError, StoreError, as_config_errors
 from benchmark.records.tasks import Run, generate_tests
@@ -18,12 +21,6 @@ from benchmark.runs.costs.estimate import Estimate, Range, estimate
 from benchmark.runs.costs.spending import spent
 from benchmark.runs.plan import chosen_frameworks, narrowed
 from benchmark.store import Store, open_store
-
-if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Iterator
-
-    from benchmark.config.loading import Config
 
 
 def show_estimate(options: argparse.Namespace) -> int:

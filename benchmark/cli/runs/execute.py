@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import tempfile
+from collections.abc import Sequence
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from benchmark.cli.interrupt import question, stopping
 from benchmark.cli.output import finite, notice, report, show
@@ -18,19 +20,14 @@ from benchmark.config.loading import TYPES, Config
 from benchmark.errors import BenchmarkError
 from benchmark.frameworks import registry
 from benchmark.parallel import record_reader
+from benchmark.records.results import Record
+from benchmark.records.tasks import Run, Task
 from benchmark.runs import begin, select
 from benchmark.runs.early_stop.until import Until, is_asked
 from benchmark.runs.execute import execute, finish
 from benchmark.runs.plan import draft, plan
 from benchmark.runs.summary import Summary
 from benchmark.store import open_store
-
-if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Sequence
-
-    from benchmark.records.results import Record
-    from benchmark.records.tasks import Run, Task
 
 
 def local(options: argparse.Namespace) -> int:

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from benchmark.cli.output import agreed, notice, report
 from benchmark.cli.progress import counted
 from benchmark.cli.runs.execute import carry_out
 from benchmark.cli.session import chosen, configuration, is_narrowed, narrowing, stored
 from benchmark.compute.driving import driving
+from benchmark.config.loading import Config
+from benchmark.records.tasks import Run, Task
 from benchmark.runs import select, taskfiles
 from benchmark.runs.plan import existing
-
-if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Iterator
-
-    from benchmark.config.loading import Config
-    from benchmark.records.tasks import Run, Task
 
 
 def export_failures(options: argparse.Namespace) -> int:

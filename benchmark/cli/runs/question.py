@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from benchmark.cli.progress import counted
+from benchmark.records.tasks import Manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
     from benchmark.analysis.early_stop.standing import Standing
-    from benchmark.records.tasks import Manifest
     from benchmark.runs.early_stop.tracking import Answer
 
 _WIDTH = 80

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
+import argparse
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from benchmark.cli.output import report
 from benchmark.cli.progress import NOT_NEEDED, counted, outcomes, successes
 from benchmark.cli.runs.question import lines as answer_lines
 from benchmark.cli.session import chosen, configuration, stored
 from benchmark.compute.local.local import slots
+from benchmark.config.loading import Config
 from benchmark.errors import BenchmarkError, ConfigError
 from benchmark.records.layout import shown
 from benchmark.records.results import Cause
 from benchmark.records.tasks import Run
+from benchmark.runs.plan import Plan
 from benchmark.runs.status import Status, status
-
-if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Iterator
-
-    from benchmark.config.loading import Config
-    from benchmark.runs.plan import Plan
 
 FILES = {"classic": "compiled_results.csv", "amlb": "results.csv"}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 from collections import Counter, deque
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from benchmark.cli.output import show
@@ -12,16 +13,14 @@ from benchmark.cli.progress import counted, line, outcomes
 from benchmark.compute.driving import handled
 from benchmark.files.safe_text import for_terminal
 from benchmark.records import results
+from benchmark.runs.plan import Plan
 from benchmark.runs.status import RUNNING, WAITING
 from benchmark.runs.watch import RECENT_S, SUCCESS, Standing, Watch, looks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from rich.console import Console, ConsoleOptions, RenderableType
     from rich.text import Text
 
-    from benchmark.runs.plan import Plan
 
 LOG_EVERY_S = 10.0
 FAILURES_KEPT = 200

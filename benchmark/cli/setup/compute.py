@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
+import argparse
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from benchmark.cli.output import agreed, notice, report
 from benchmark.cli.progress import counted
 from benchmark.cli.session import configuration
 from benchmark.compute import methods
+from benchmark.compute.aws.clients import Aws
+from benchmark.compute.aws.resources import Site
+from benchmark.compute.images import Engine, Image
+from benchmark.config.loading import Config
 from benchmark.errors import BenchmarkError
-from benchmark.frameworks import get, registry
+from benchmark.frameworks import Framework, get, registry
 from benchmark.runs.plan import chosen_frameworks
-
-if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Iterator, Mapping
-
-    from benchmark.compute.aws.clients import Aws
-    from benchmark.compute.aws.resources import Site
-    from benchmark.compute.images import Engine, Image
-    from benchmark.config.loading import Config
-    from benchmark.frameworks import Framework
 
 _KEYS = {
     "repo_ssh_key": "The code goes to the store as a bundle, so no repository is cloned",

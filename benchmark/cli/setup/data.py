@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from benchmark.cli.output import notice, report, show
 from benchmark.cli.progress import counted
 from benchmark.cli.session import configuration
+from benchmark.config.loading import Config
 from benchmark.errors import DataError
 from benchmark.files.safe_text import for_terminal
+from benchmark.runs.plan import Draft
 from benchmark.store import open_store
 
 if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Mapping
-
-    from benchmark.config.loading import Config
     from benchmark.data.cache import Entry
-    from benchmark.runs.plan import Draft
 
 
 def download_data(options: argparse.Namespace) -> int:

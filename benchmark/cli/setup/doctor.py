@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
 from dataclasses import asdict
-from typing import TYPE_CHECKING
 
 from benchmark.cli.output import report
 from benchmark.cli.session import loaded_configuration
 from benchmark.errors import ConfigError
 from benchmark.runs import doctor as checks
+from benchmark.runs.doctor import Finding
 from benchmark.runs.doctor.finding import misconfigured
-
-if TYPE_CHECKING:
-    import argparse
-
-    from benchmark.runs.doctor import Finding
 
 
 def doctor(options: argparse.Namespace) -> int:

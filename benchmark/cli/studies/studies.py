@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from benchmark.cli.output import agreed, notice, report, width
 from benchmark.cli.progress import counted
@@ -19,15 +21,10 @@ from benchmark.hpo.report import export
 from benchmark.hpo.report.trial_line import counts
 from benchmark.hpo.report.verdict import known
 from benchmark.hpo.spec.stop_rules import EMPTY, without_numbers
+from benchmark.hpo.spec.study_file import StudyDefinition
+from benchmark.records.results import Record
+from benchmark.records.tasks import Run
 from benchmark.store import Store, open_store
-
-if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Sequence
-
-    from benchmark.hpo.spec.study_file import StudyDefinition
-    from benchmark.records.results import Record
-    from benchmark.records.tasks import Run
 
 REQUESTS: dict[str, control.Request] = {"pause": "pause", "stop": "stop", "resume": "go"}
 _MEANING = {

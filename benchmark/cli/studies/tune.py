@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import logging
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from benchmark.cli.interrupt import question, stopping
 from benchmark.cli.output import notice, report
@@ -13,10 +15,12 @@ from benchmark.cli.progress import Bar, counted
 from benchmark.cli.session import loaded_configuration, stored_studies
 from benchmark.cli.studies.studies import facts, lines
 from benchmark.config.extras import program
+from benchmark.config.loading import Config
 from benchmark.errors import BenchmarkError
 from benchmark.files.numbers import plain_number
 from benchmark.hpo.driver import launch, worker
 from benchmark.hpo.driver.deployment import in_namespace, is_deployed
+from benchmark.hpo.driver.loop import Tuned
 from benchmark.hpo.driver.study_list import study_file
 from benchmark.hpo.formats.project import is_project, read_project
 from benchmark.hpo.report import export
@@ -25,20 +29,13 @@ from benchmark.hpo.report.drift import noise_known, noticed
 from benchmark.hpo.report.log_levels import is_shown, set_levels
 from benchmark.hpo.report.repeats import Plan, check, confirmed_trial, doubt
 from benchmark.hpo.report.trial_line import ending, line
+from benchmark.hpo.report.verdict import Verdict
 from benchmark.hpo.spec.study_file import StudyDefinition, StudyError, read_study
 from benchmark.hpo.study.store import no_study, study_names
 from benchmark.hpo.study.study import Study
 from benchmark.hpo.trials.objective_files import left_beside
+from benchmark.records.results import Record
 from benchmark.store import Store, open_store
-
-if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Callable
-
-    from benchmark.config.loading import Config
-    from benchmark.hpo.driver.loop import Tuned
-    from benchmark.hpo.report.verdict import Verdict
-    from benchmark.records.results import Record
 
 NEW = "new"
 TRIGGER = 3

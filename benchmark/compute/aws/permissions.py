@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
 from benchmark.compute.aws.clients import Aws, RefusedError
 from benchmark.compute.aws.resources.site import PREFIX
 from benchmark.compute.submissions import name_part
+from benchmark.config.loading import Config
 from benchmark.errors import ConfigError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from benchmark.config.loading import Config
 
 STORE = ("s3:ListBucket", "s3:GetObject", "s3:PutObject", "s3:DeleteObject")
 BATCH = (

@@ -8,20 +8,17 @@ for offer in offers(aws, ["c5.xlarge", "m5.large"]):
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from benchmark.compute.aws.clients import Aws, RefusedError
 from benchmark.compute.dispatcher import Machines, Rate
+from benchmark.config.loading import Config
 from benchmark.errors import ConfigError
 from benchmark.execution.machine import billing
 from benchmark.records.tasks import Resources, Run
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-    from benchmark.config.loading import Config
 
 _TYPES_AT_ONCE = 100
 SPOT, ON_DEMAND = "spot", "on-demand"

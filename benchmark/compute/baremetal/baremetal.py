@@ -11,12 +11,14 @@ import logging
 import math
 import os
 import time
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from benchmark.compute import images
 from benchmark.compute.aws import prices
 from benchmark.compute.aws.clients import Aws
+from benchmark.compute.aws.prices import Offer
 from benchmark.compute.baremetal import checks, template
 from benchmark.compute.baremetal.boots import Boots
 from benchmark.compute.baremetal.fleet import Fleet, Ledger, Machine
@@ -25,16 +27,11 @@ from benchmark.compute.baremetal.state import State, in_queue
 from benchmark.compute.dispatcher import Rate, account
 from benchmark.compute.faults import patiently
 from benchmark.compute.waiting import EnginePace, WaitingDispatcher
+from benchmark.config.loading import Config
 from benchmark.errors import ConfigError, as_config_errors
 from benchmark.records import results
 from benchmark.records.results import Cause, Record
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
-
-    from benchmark.compute.aws.prices import Offer
-    from benchmark.config.loading import Config
-    from benchmark.records.tasks import Run, Task
+from benchmark.records.tasks import Run, Task
 
 _log = logging.getLogger("benchmark.compute")
 _LONGEST_S = 7 * 24 * 3600

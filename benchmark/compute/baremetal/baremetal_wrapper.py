@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from benchmark.compute.aws.clients import Aws
 from benchmark.compute.baremetal.messages import Message, TaskQueue
@@ -26,11 +26,9 @@ from benchmark.errors import BenchmarkError
 from benchmark.execution.machine.cores import usable_cores, usable_memory_mb
 from benchmark.execution.machine.instance import Instance
 from benchmark.records import results
+from benchmark.records.results import Record
 from benchmark.records.tasks import Run
 from benchmark.store import open_store
-
-if TYPE_CHECKING:
-    from benchmark.records.results import Record
 
 PATIENCE_S = 300.0
 # EC2 takes a machine away two minutes after its notice.

@@ -7,16 +7,13 @@ EC2 could not start, has failed too. Failures count since the last time that a t
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping
+from typing import Any
 
+from benchmark.compute.baremetal.fleet import Machine
 from benchmark.errors import BenchmarkError
 from benchmark.records import results
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from benchmark.compute.baremetal.fleet import Machine
-    from benchmark.records.tasks import Run
+from benchmark.records.tasks import Run
 
 _FAILED = 3
 # Why EC2 ends a machine that is in order; none where it does not say why.

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from benchmark.compute import methods
 from benchmark.compute.aws import prices
 from benchmark.compute.aws.clients import Aws
+from benchmark.compute.aws.prices import Offer
 from benchmark.compute.baremetal import template
 from benchmark.compute.baremetal.state import METHOD
 from benchmark.config.extras import program
+from benchmark.config.loading import Config
 from benchmark.errors import ConfigError, as_config_errors
 from benchmark.execution.machine import billing
 from benchmark.frameworks import registry
-
-if TYPE_CHECKING:
-    from benchmark.compute.aws.prices import Offer
-    from benchmark.config.loading import Config
 
 # The system, the worker, and its runners with their preloaded interpreters.
 _KEPT_MB = 512

@@ -9,20 +9,17 @@ import json
 import logging
 import secrets
 import time
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from benchmark.compute.aws import prices
 from benchmark.compute.aws.clients import Aws, RefusedError
+from benchmark.compute.aws.prices import Offer
 from benchmark.compute.baremetal.template import named
 from benchmark.errors import BenchmarkError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from benchmark.compute.aws.prices import Offer
-    from benchmark.records.tasks import Run
+from benchmark.records.tasks import Run
 
 _log = logging.getLogger("benchmark.compute")
 TAG = "automl-benchmark"

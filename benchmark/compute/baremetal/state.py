@@ -8,17 +8,13 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING
 
 from benchmark.compute import methods
 from benchmark.records import results
 from benchmark.records.results import AttemptIndex, Cause, Record
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
-
-    from benchmark.records.tasks import Run
+from benchmark.records.tasks import Run
 
 METHOD = "baremetal"
 

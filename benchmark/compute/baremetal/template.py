@@ -9,15 +9,13 @@ import base64
 import json
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from benchmark.compute.aws.clients import Aws, RefusedError
+from benchmark.compute.aws.prices import Offer
 from benchmark.config.extras import program
+from benchmark.config.loading import Config
 from benchmark.errors import BenchmarkError, ConfigError
-
-if TYPE_CHECKING:
-    from benchmark.compute.aws.prices import Offer
-    from benchmark.config.loading import Config
 
 _LARGEST = 16 * 1024
 _SCRIPT = """#!/bin/sh

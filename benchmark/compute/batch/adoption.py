@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 from benchmark.compute import submissions
+from benchmark.compute.aws.clients import Aws
 from benchmark.compute.batch import jobs
 from benchmark.compute.batch.jobs import ENDED, Ended
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
-
-    from benchmark.compute.aws.clients import Aws
-    from benchmark.compute.submissions import Submission
-    from benchmark.records.tasks import Run
+from benchmark.compute.submissions import Submission
+from benchmark.records.tasks import Run
 
 
 @dataclass(frozen=True)

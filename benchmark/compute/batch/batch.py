@@ -9,8 +9,9 @@ import collections
 import logging
 import os
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from benchmark.compute import methods, submissions
 from benchmark.compute.aws.clients import Aws, RefusedError
@@ -18,20 +19,16 @@ from benchmark.compute.batch import adoption, definition, jobs, lost, money
 from benchmark.compute.batch.image import check_images
 from benchmark.compute.batch.jobs import Ended, Watch, cause_of
 from benchmark.compute.batch.queue import CAPACITY, check_queue, stuck
+from benchmark.compute.dispatcher import Rate
 from benchmark.compute.faults import PassingError, patiently
 from benchmark.compute.images import full_name
+from benchmark.compute.submissions import Submission
 from benchmark.compute.submitting import SubmittingDispatcher
+from benchmark.config.loading import Config
 from benchmark.errors import BenchmarkError, ConfigError, as_config_errors
 from benchmark.records import results
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from benchmark.compute.dispatcher import Rate
-    from benchmark.compute.submissions import Submission
-    from benchmark.config.loading import Config
-    from benchmark.records.results import Record
-    from benchmark.records.tasks import Run, Task
+from benchmark.records.results import Record
+from benchmark.records.tasks import Run, Task
 
 METHOD = "batch"
 _log = logging.getLogger("benchmark.compute")

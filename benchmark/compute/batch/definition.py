@@ -9,22 +9,19 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from benchmark.compute import methods
+from benchmark.compute.aws.clients import Aws
 from benchmark.compute.aws.prices import resources_of
 from benchmark.compute.batch.image import image_of
 from benchmark.compute.batch.jobs import HOST_LOSS
 from benchmark.compute.images import RESERVE_MB
 from benchmark.compute.submissions import name_part
+from benchmark.config.loading import Config
 from benchmark.errors import ConfigError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from benchmark.compute.aws.clients import Aws
-    from benchmark.config.loading import Config
-    from benchmark.records.tasks import Resources
+from benchmark.records.tasks import Resources
 
 PREFIX = TAG = "automl-benchmark"
 # The harness ends a task at its hard limit; this is for one that cannot any more.

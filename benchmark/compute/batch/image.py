@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from benchmark.compute.aws.clients import Aws, RefusedError
 from benchmark.compute.images import image_tag, repository_name
 from benchmark.config.extras import program
+from benchmark.config.loading import Config
 from benchmark.errors import BenchmarkError, ConfigError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from benchmark.config.loading import Config
 
 _ECR = re.compile(
     r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(\.cn)?/(?P<name>.+)"

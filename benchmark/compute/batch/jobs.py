@@ -7,18 +7,15 @@ listed only when that count has grown.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
+from benchmark.compute.aws.clients import Aws
+from benchmark.compute.submissions import Submission
 from benchmark.compute.submitting import cause_of_exit
 from benchmark.records.results import Cause
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-    from benchmark.compute.aws.clients import Aws
-    from benchmark.compute.submissions import Submission
-    from benchmark.records.tasks import Run
+from benchmark.records.tasks import Run
 
 _T = TypeVar("_T")
 

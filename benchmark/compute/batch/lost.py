@@ -6,20 +6,17 @@ has cost.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from benchmark.compute.aws.clients import Aws
 from benchmark.compute.batch.jobs import cause_of, describe
+from benchmark.compute.submissions import Submission
 from benchmark.execution.machine import billing
 from benchmark.records import results
 from benchmark.records.results import Attempt, Cause, Record
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from benchmark.compute.aws.clients import Aws
-    from benchmark.compute.submissions import Submission
-    from benchmark.records.tasks import Run, Task
+from benchmark.records.tasks import Run, Task
 
 # The clocks of AWS and of the machine may differ by so much.
 _SKEW_S = 2.0

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from benchmark.compute.aws import prices
 from benchmark.compute.aws.clients import Aws, RefusedError
+from benchmark.compute.aws.prices import Offer
 from benchmark.compute.batch.definition import MOST_ATTEMPTS
+from benchmark.compute.dispatcher import Rate
 from benchmark.compute.images import RESERVE_MB
+from benchmark.config.loading import Config
 from benchmark.errors import ConfigError, as_config_errors
-
-if TYPE_CHECKING:
-    from benchmark.compute.aws.prices import Offer
-    from benchmark.compute.dispatcher import Rate
-    from benchmark.config.loading import Config
-    from benchmark.records.tasks import Run
+from benchmark.records.tasks import Run
 
 _log = logging.getLogger("benchmark.compute")
 

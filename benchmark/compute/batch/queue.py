@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from benchmark.compute.aws.clients import Aws
 from benchmark.compute.batch.jobs import describe, listed
 from benchmark.errors import ConfigError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    from benchmark.compute.aws.clients import Aws
-
 
 # What AWS says of jobs that stay RUNNABLE, the gravest first.
 # https://docs.aws.amazon.com/batch/latest/userguide/job_stuck_in_runnable.html

@@ -8,17 +8,14 @@ import re
 import subprocess
 import tempfile
 from collections import deque
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from benchmark.compute.images.context import DEFAULT_BASE, HERE, Image, content_hash
+from benchmark.compute.images.engine import Engine
 from benchmark.errors import BenchmarkError, SetupError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from benchmark.compute.images.engine import Engine
 
 REPOSITORY = "automl-benchmark"
 LABEL = "automl-benchmark"

@@ -11,23 +11,19 @@ import io
 import json
 import sys
 import tarfile
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from benchmark.config.extras import ROOT
+from benchmark.config.loading import Config
 from benchmark.errors import BenchmarkError, ConfigError, SetupError
 from benchmark.frameworks import get, registry
 from benchmark.frameworks.environments import environment_hash
+from benchmark.frameworks.framework import Framework
 from benchmark.frameworks.interpreters import lowest_minor
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from benchmark.config.loading import Config
-    from benchmark.frameworks.framework import Framework
-    from benchmark.records.tasks import Manifest
-    from benchmark.store import Store
+from benchmark.records.tasks import Manifest
+from benchmark.store import Store
 
 PACKAGE = ROOT / "benchmark"
 HERE = "{}.{}".format(*sys.version_info[:2])

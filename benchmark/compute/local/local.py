@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import selectors
 import time
-from typing import TYPE_CHECKING
 
 from benchmark.compute.pool import PoolDispatcher
 from benchmark.compute.serving import RunnerProcess, serving
 from benchmark.config.extras import python_path
+from benchmark.config.loading import Config
 from benchmark.errors import ConfigError
 from benchmark.execution.machine.cores import cpu_quota, usable_cores, usable_memory_mb
 from benchmark.execution.sandbox.scratch import sweep
-
-if TYPE_CHECKING:
-    from benchmark.config.loading import Config
-    from benchmark.records.results import Record
-    from benchmark.records.tasks import Run, Task
+from benchmark.records.results import Record
+from benchmark.records.tasks import Run, Task
 
 
 class _Runner(RunnerProcess):

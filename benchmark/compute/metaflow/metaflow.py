@@ -10,26 +10,23 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from benchmark.compute import submissions
 from benchmark.compute.dispatcher import account
 from benchmark.compute.metaflow.flows import Flow, asking, in_namespace, on_machines
 from benchmark.compute.metaflow.lifeline import DRIVER_VARIABLE
+from benchmark.compute.submissions import Submission
 from benchmark.compute.waiting import WaitingDispatcher
 from benchmark.config.extras import python_path
+from benchmark.config.loading import Config
 from benchmark.errors import ConfigError
 from benchmark.execution.machine.cores import usable_cores
 from benchmark.records import results
 from benchmark.records.results import Cause, Record
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from benchmark.compute.submissions import Submission
-    from benchmark.config.loading import Config
-    from benchmark.records.tasks import Run, Task
+from benchmark.records.tasks import Run, Task
 
 METHOD = "metaflow"
 LARGEST_FOREACH = 1000

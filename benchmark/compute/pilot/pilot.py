@@ -11,8 +11,9 @@ import collections
 import json
 import logging
 import time
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from benchmark.compute import submissions
 from benchmark.compute.cluster import ClusterError, Elements, Pace, Request, TooManyError
@@ -22,17 +23,13 @@ from benchmark.compute.job_script import log_path, script
 from benchmark.compute.pilot.lists import Lists, Place
 from benchmark.compute.slurm import checks
 from benchmark.compute.slurm.commands import Slurm
+from benchmark.compute.submissions import Submission
 from benchmark.compute.submitting import ClusterDispatcher
+from benchmark.config.loading import Config
 from benchmark.errors import ConfigError
 from benchmark.records import results
 from benchmark.records.results import Cause, Record
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from benchmark.compute.submissions import Submission
-    from benchmark.config.loading import Config
-    from benchmark.records.tasks import Run, Task
+from benchmark.records.tasks import Run, Task
 
 _log = logging.getLogger("benchmark.compute")
 METHOD = "pilot"

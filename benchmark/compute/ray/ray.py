@@ -11,21 +11,18 @@ import os
 import signal
 import socket
 import threading
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from benchmark.compute import methods
 from benchmark.compute.pool import PoolDispatcher
 from benchmark.compute.waiting import Waits
 from benchmark.config.extras import ROOT
+from benchmark.config.loading import Config
 from benchmark.errors import BenchmarkError, ConfigError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from benchmark.config.loading import Config
-    from benchmark.records.results import Record
-    from benchmark.records.tasks import Resources, Run, Task
+from benchmark.records.results import Record
+from benchmark.records.tasks import Resources, Run, Task
 
 _MB = 2**20
 _LOOK_S = 2.0

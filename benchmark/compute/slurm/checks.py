@@ -8,15 +8,12 @@ import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from benchmark.compute import methods
 from benchmark.compute.faults import PassingError, patiently
 from benchmark.compute.slurm.commands import call
+from benchmark.config.loading import Config
 from benchmark.errors import ConfigError, as_config_errors
-
-if TYPE_CHECKING:
-    from benchmark.config.loading import Config
 
 PATIENCE_S = 60.0
 _log = logging.getLogger("benchmark.compute")

@@ -13,6 +13,7 @@ import os
 import re
 import subprocess
 import time
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,8 +29,6 @@ from benchmark.compute.faults import PassingError
 from benchmark.records.results import Cause
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
-
     from benchmark.config.method_options import SlurmOptions
 
 INDEX_VARIABLE = "SLURM_ARRAY_TASK_ID"

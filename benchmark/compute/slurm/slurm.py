@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from benchmark.compute.arrays import ArrayDispatcher
+from benchmark.compute.cluster import Cluster
 from benchmark.compute.slurm import checks
 from benchmark.compute.slurm.commands import Slurm
-
-if TYPE_CHECKING:
-    from benchmark.compute.cluster import Cluster
-    from benchmark.config.loading import Config
+from benchmark.config.loading import Config
 
 
 class SlurmDispatcher(ArrayDispatcher):

@@ -10,19 +10,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
+
+import pyarrow as pa
 
 from benchmark.data.cache import write_whole
 from benchmark.data.formats.tables import read_table
 from benchmark.data.kinds import Reading, without_missing
 from benchmark.errors import DataError
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
-
-    import pyarrow as pa
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from benchmark.data import exact
 from benchmark.data.datasets import Dataset, natural_type
@@ -24,9 +26,6 @@ from benchmark.data.openml.file import OpenMLFile, without_ignored
 from benchmark.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
-
-    from numpy.typing import NDArray
     from openml.datasets import OpenMLDataset
     from openml.tasks import OpenMLSupervisedTask, OpenMLTask
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, get_args
 from urllib.parse import urlsplit
@@ -43,8 +44,6 @@ from benchmark.files.safe_text import plain_text
 from benchmark.files.spelling import meant, nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-
     from pydantic_core import ErrorDetails
 
 Kind = Literal["number", "integer", "category", "boolean", "date", "text", "ignore"]

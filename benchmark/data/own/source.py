@@ -7,6 +7,7 @@ import hashlib
 import itertools
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,12 +22,10 @@ from benchmark.data.folds import Folds
 from benchmark.data.formats.parquet import lost_orders
 from benchmark.data.formats.tables import changed_numbers, format_of, read_table
 from benchmark.data.kinds import suspect_columns, with_target
+from benchmark.data.openml.file import OpenMLFile
 from benchmark.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from benchmark.data.openml.file import OpenMLFile
     from benchmark.data.own.declarations import Declaration
 
 

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from benchmark.execution.machine.instance import Instance
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from benchmark.records.tasks import Resources, Run
 
 

@@ -11,14 +11,10 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 from benchmark.errors import SetupError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from benchmark.records.tasks import Ranks
+from benchmark.records.tasks import Ranks
 
 # The nodes by name, divided by commas; and `srun` or `mpirun` where the choice is not ours.
 HOSTS_VARIABLE = "AUTOML_BENCHMARK_HOSTS"

@@ -15,9 +15,10 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from benchmark.errors import SetupError
 from benchmark.execution.machine.cores import usable_cores
@@ -33,16 +34,11 @@ from benchmark.execution.work import (
     by_signal,
     signal_name,
 )
-from benchmark.execution.worker.cgroups import surrounding
+from benchmark.execution.worker.cgroups import Group, surrounding
 from benchmark.execution.worker.crowd import Crowd
 from benchmark.execution.worker.task import BEFORE_FIT, OUTCOME, STAGE, STAGES
 from benchmark.files.removal import remove_tree
 from benchmark.records.results import Cause
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from benchmark.execution.worker.cgroups import Group
 
 Means = Literal["cgroup", "namespace", "subreaper", "process-group"]
 

@@ -13,14 +13,11 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from benchmark.records.results import Record
+from benchmark.records.results import Record
 
 ANYWHERE = ""
 

@@ -9,19 +9,15 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 from benchmark.compute import discovery
+from benchmark.compute.dispatcher import Machines, Rate
+from benchmark.config.loading import Config
 from benchmark.records import results
 from benchmark.records.tasks import Cell, Run
 from benchmark.runs.costs.spending import OVERHEAD_S
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from benchmark.compute.dispatcher import Machines, Rate
-    from benchmark.config.loading import Config
 
 _FEWEST = 3
 

@@ -12,17 +12,13 @@ import math
 import secrets
 import threading
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
 
+from benchmark.compute.dispatcher import Rate
 from benchmark.records import results
+from benchmark.records.results import Record
+from benchmark.records.tasks import Run, Task
 from benchmark.runs.costs.bill import Bill
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from benchmark.compute.dispatcher import Rate
-    from benchmark.records.results import Record
-    from benchmark.records.tasks import Run, Task
 
 _log = logging.getLogger("benchmark.runs")
 # The harness's own time about a task: the start of a container, data, predictions.

@@ -9,19 +9,15 @@ other machines have a deadline, so that a store that hangs is a finding.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import TYPE_CHECKING
 
 from benchmark.compute import methods
+from benchmark.config.loading import Config, LoadedConfig
 from benchmark.errors import BenchmarkError
+from benchmark.frameworks.framework import Framework
 from benchmark.runs.doctor import cluster, configuration, machine, storage
 from benchmark.runs.doctor.finding import Asked, Finding, Level
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from benchmark.config.loading import Config, LoadedConfig
-    from benchmark.frameworks.framework import Framework
 
 __all__ = ["Finding", "Level", "examine", "exit_code"]
 

@@ -7,23 +7,19 @@ import secrets
 import shlex
 import sys
 import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from benchmark.compute import methods
 from benchmark.compute.job_script import home_expanded
 from benchmark.compute.slurm import checks
 from benchmark.compute.slurm.commands import Slurm, call
 from benchmark.config.extras import ROOT
+from benchmark.config.loading import Config
 from benchmark.errors import BenchmarkError
+from benchmark.frameworks.framework import Framework
 from benchmark.runs.doctor.finding import Finding, fault, misconfigured, ok, warning
 from benchmark.runs.doctor.storage import folder_of, is_remote
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from benchmark.config.loading import Config
-    from benchmark.frameworks.framework import Framework
 
 CLUSTER = "slurm"
 FIRST_JOB_S = 45

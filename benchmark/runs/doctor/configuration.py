@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from benchmark.compute import discovery, methods
 from benchmark.config.cache import CACHE_VARIABLE
 from benchmark.config.loading import PREFIX, Config, LoadedConfig
 from benchmark.errors import BenchmarkError, SetupError
 from benchmark.frameworks import environments, packing, registry
+from benchmark.frameworks.framework import Framework
 from benchmark.frameworks.uv import find_uv
 from benchmark.runs.doctor.finding import Finding, fault, misconfigured, ok, warning
 from benchmark.runs.plan import check_seams
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from benchmark.frameworks.framework import Framework
 
 CONFIGURATION, UV = "configuration", "uv"
 

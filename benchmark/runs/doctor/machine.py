@@ -9,12 +9,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from benchmark.compute.local.local import slots
 from benchmark.config.cache import CACHE_VARIABLE, cache_folder
 from benchmark.config.extras import ROOT
+from benchmark.config.loading import Config
 from benchmark.errors import ConfigError, SetupError
 from benchmark.execution.machine.cores import cpu_quota, usable_cores, usable_memory_mb
 from benchmark.execution.sandbox.sandbox import DEFAULT
@@ -23,11 +25,6 @@ from benchmark.execution.worker.linux import read_text
 from benchmark.frameworks.framework import FOLDER, Framework
 from benchmark.runs.doctor.finding import Finding, fault, ok, warning
 from benchmark.runs.doctor.storage import folder_of, is_remote, nearest
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    from benchmark.config.loading import Config
 
 SANDBOX, MACHINE, JAVA = "sandbox", "machine", "java"
 START_S = 10.0

@@ -6,9 +6,10 @@ tracked(run).standings                # of each task type: claims, open pairs, w
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from statistics import mean
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from benchmark.analysis.early_stop.standing import (
     NO_RESULT,
@@ -26,13 +27,9 @@ from benchmark.analysis.results.metrics import SIGNS
 from benchmark.errors import StoreError
 from benchmark.execution.metrics import chosen
 from benchmark.records import results
+from benchmark.records.results import Record
+from benchmark.records.tasks import Cell, Manifest, Run
 from benchmark.runs.early_stop.until import by_type, checked_grid, question_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from benchmark.records.results import Record
-    from benchmark.records.tasks import Cell, Manifest, Run
 
 
 def designs(manifest: Manifest) -> list[Design]:

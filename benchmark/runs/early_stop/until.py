@@ -10,8 +10,9 @@ is kept under `earlier`.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from benchmark.analysis.early_stop.question import (
     ALPHA,
@@ -23,11 +24,7 @@ from benchmark.analysis.early_stop.question import (
     check_ranges,
 )
 from benchmark.errors import BenchmarkError, StoreError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from benchmark.records.tasks import Cell, Manifest, Run
+from benchmark.records.tasks import Cell, Manifest, Run
 
 ALL = "all"
 

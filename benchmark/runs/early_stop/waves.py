@@ -10,21 +10,17 @@ from __future__ import annotations
 
 import heapq
 import threading
+from collections.abc import Iterable, Sequence
 from operator import itemgetter
-from typing import TYPE_CHECKING
 
+from benchmark.analysis.early_stop.standing import Block
 from benchmark.compute import discovery
+from benchmark.config.loading import Config
+from benchmark.records.record import Record
+from benchmark.records.tasks import Run, Task
 from benchmark.runs.costs.spending import Queue
 from benchmark.runs.early_stop.tracking import tracked
 from benchmark.runs.job_states import in_engines
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from benchmark.analysis.early_stop.standing import Block
-    from benchmark.config.loading import Config
-    from benchmark.records.record import Record
-    from benchmark.records.tasks import Run, Task
 
 
 class Waves:

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from benchmark.compute.aws.clients import Aws, NotYetError, RefusedError
 from benchmark.compute.faults import PassingError
 from benchmark.compute.submissions import name_part
+from benchmark.config.loading import Config
 from benchmark.errors import BenchmarkError, ConfigError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from benchmark.config.loading import Config
 
 TAG, BY = "automl-benchmark", "init-compute"
 TAGS = {TAG: BY}
