@@ -89,6 +89,9 @@ def test_faults_of_a_search() -> None:
     [
         ({"name": "optuna_tpe", "n_startup_trial": 3}, "did you mean 'n_startup_trials'"),
         ({"name": "optuna_tpe", "n_startup_trials": 3.0}, "is 3.0; write a value of the type int"),
+        ({"name": "optuna_tpe", "n_startup_trials": -1}, "is -1; write a number of at least 0."),
+        ({"name": "optuna_tpe", "n_ei_candidates": 0}, "is 0; write a number of at least 1."),
+        ({"name": "cmaes", "popsize": 1}, "is 1; write a number of at least 2."),
         ({"name": "optuna_tpe", "multivariate": True}, "has no option 'multivariate'; there are"),
         ({"name": "optuna_tpe", "gamma": "open"}, "has no option 'gamma'"),
         ({"name": "nsga2", "population_size": 1}, "rejects"),
@@ -101,6 +104,14 @@ def test_options_of_an_algorithm_are_checked(algorithm: dict[str, Any], said: st
     with pytest.raises(StudyError) as caught:
         define(declared(algorithm=algorithm), Path())
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "place"), [("n_jobs", "parallel"), ("timeout", "stop: {time: 1h}")]
+)
+def test_a_key_of_optuna_s_is_explained(key: str, place: str) -> None:
+    with pytest.raises(StudyError, match=rf"unknown key '{key}'; it belongs in '{place}'\."):
+        define(declared() | {key: 3}, Path())
 
 
 def test_a_sampler_has_its_options(folder_store: Store, tmp_path: Path) -> None:

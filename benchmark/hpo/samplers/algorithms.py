@@ -69,6 +69,12 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "str": (str,),
     "None": (type(None),),
 }
+# The least values of options that Optuna compares with nothing, or in the middle of a study.
+_LEAST = {
+    **dict.fromkeys(("n_startup_trials", "prior_weight", "bootstrap_count"), 0),
+    **dict.fromkeys(("n_ei_candidates", "inc_popsize", "min_resource", "max_resource"), 1),
+    **dict.fromkeys(("popsize", "reduction_factor"), 2),
+}
 _OPTUNAS: dict[str, tuple[str, dict[str, Any]]] = {
     "optuna_tpe": ("TPESampler", {"multivariate": False, **_TPE}),
     "optuna_tpe_multivariate": ("TPESampler", {"multivariate": True, **_TPE}),
@@ -153,8 +159,10 @@ def warnings_of(name: str, tunables: int, constrained: bool) -> list[str]:
     return found
 
 
-def check_options(name: str, options: Mapping[str, Any]) -> None:
+def check_options(name: str, options: Mapping[str, Any], *, stored: bool = False) -> None:
     """Refuse options that the sampler of Optuna's does not have, or whose values it rejects.
+
+    Of a study that is `stored` they may be below their least values.
 
     Raises:
         AlgorithmError: the message names the option, and those there are.
@@ -174,7 +182,7 @@ def check_options(name: str, options: Mapping[str, Any]) -> None:
         if key not in known:
             there = meant(key, known) if known else "it has none."
             raise AlgorithmError(f"The algorithm '{name}' has no option '{key}'; {there}")
-        _check_kind(name, key, value, known[key])
+        _check_kind(name, key, value, known[key], least=None if stored else _LEAST.get(key))
     sampler_of(name, 0, options)
 
 
@@ -187,12 +195,16 @@ def _kinds_of(made: type) -> dict[str, set[str]]:
     return found
 
 
-def _check_kind(name: str, key: str, value: Any, known: set[str]) -> None:
+def _check_kind(name: str, key: str, value: Any, known: set[str], *, least: float | None) -> None:
     types = {one for kind in known for one in _KINDS.get(kind, ())}
     if type(value) not in types or (isinstance(value, float) and not math.isfinite(value)):
         kinds = " or ".join(sorted(known - {"None"}))
         raise AlgorithmError(
             f"The option '{key}' of '{name}' is {value!r}; write a value of the type {kinds}."
+        )
+    if least is not None and isinstance(value, (int, float)) and value < least:
+        raise AlgorithmError(
+            f"The option '{key}' of '{name}' is {value!r}; write a number of at least {least}."
         )
 
 
@@ -313,7 +325,7 @@ def check_pruner(name: str, options: Mapping[str, Any]) -> None:
     known = _kinds_of(pruners.PatientPruner) | _kinds_of(getattr(pruners, PRUNERS[name]))
     for key, value in options.items():
         if key in known:
-            _check_kind(name, key, value, known[key])
+            _check_kind(name, key, value, known[key], least=_LEAST.get(key))
     pruner_of(name, dict(options))
 
 
