@@ -175,3 +175,27 @@ def test_choices_may_be_numbers_of_numpy(given: Any, suggested: Any) -> None:
     assert python_trial._unlike({"c": given}, trial) is None
     other = float(given) if isinstance(given, int) else 1
     assert "from another range" in str(python_trial._unlike({"c": other}, trial))
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("raise ValueError('first\\n\\udcff last')", "The objective failed: ValueError: first"),
+        ("sys.exit(0)", "The objective failed: it called sys.exit(0)."),
+        ("return 1, 2", "The objective returned 2 values; the study has 1 direction."),
+        ("return []", "The objective returned 0 values; the study has 1 direction."),
+        ("return t.study.best_value", "RuntimeError: study.best_value is not known within"),
+        ("return len(t.study.get_trials())", "RuntimeError: study.get_trials is not known within"),
+    ],
+)
+def test_an_objective_without_a_value_is_a_failure_in_one_line(
+    of_function: Callable[..., Record], body: str, said: str
+) -> None:
+    record = of_function(body)
+    assert (record.cause, said in record.message) == ("framework", True), record.message
+    assert "\n" not in record.message
+
+
+def test_a_pruned_trial_has_its_text_in_one_line(of_function: Callable[..., Record]) -> None:
+    record = of_function("import optuna; raise optuna.TrialPruned('too\\n\\nslow ' + 'x' * 999)")
+    assert (record.status, record.message) == ("prune", f"too slow {'x' * 291}")

@@ -12,11 +12,13 @@ import importlib.util
 import json
 import math
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
 ANSWER = "trial-answer.json"
 NOTES = "trial-notes.jsonl"
+_LONGEST = 300
 
 
 def main(path: str) -> int:
@@ -35,6 +37,8 @@ def main(path: str) -> int:
     # `study.stop` works inside of `study.optimize` only.
     study._thread_local.in_optimize_loop = True
     refuse_elsewhere(study, "a trial")
+    if not request.get("has_past", True):
+        _refuse_past(study)
     study.set_user_attr = _refusal("set_user_attr", "call trial.set_user_attr", "a trial")
     objective = _load(request["function"])
     answer: dict[str, Any] = {"status": "failure", "values": None}
@@ -46,11 +50,13 @@ def main(path: str) -> int:
             answer["values"] = [None if value is None else _finite(value) for value in values]
             answer["status"] = "success"
     except optuna.TrialPruned as error:
-        answer |= {"status": "prune", "message": str(error)}
+        answer |= {"status": "prune", "message": _one_line(str(error))}
+    except BaseException as error:
+        answer["fault"] = f"The objective failed: {_raised(error)}"
+        raise
     finally:
         # Also of one that raised: its point and what it reported are known.
-        # Not `study.trials`, which copies all of them.
-        frozen = study.get_trials(deepcopy=False)[-1]
+        frozen = study._storage.get_trial(trial._trial_id)
         answer["intermediate"] = {str(k): v for k, v in frozen.intermediate_values.items()}
         answer["user_attrs"] = frozen.user_attrs
         answer["stops"] = study._stop_flag
@@ -67,6 +73,19 @@ def main(path: str) -> int:
         (folder / (ANSWER + ".tmp")).write_text(_json(answer), encoding="utf-8")
         (folder / (ANSWER + ".tmp")).rename(folder / ANSWER)
     return 0
+
+
+def _raised(error: BaseException) -> str:
+    """An exception as its type and the first line of its text."""
+    if isinstance(error, SystemExit):
+        return f"it called sys.exit({_one_line(repr(error.code))})."
+    lines = "".join(traceback.format_exception_only(type(error), error)).strip().splitlines()
+    return _one_line(lines[-1 if isinstance(error, SyntaxError) else 0])
+
+
+def _one_line(text: str) -> str:
+    """The start of a text that may be long, of several lines, and not all of Unicode."""
+    return " ".join(text.split())[:_LONGEST].encode("utf-8", "backslashreplace").decode()
 
 
 def _json(value: Any, depth: int = 2) -> str:
@@ -276,11 +295,31 @@ _ELSEWHERE = {
     "set_metric_names": "name the values in the study's 'direction'",
 }
 
+_PAST = (
+    *("best_trial", "best_trials", "best_value", "best_params"),
+    *("trials", "get_trials", "trials_dataframe"),
+)
+
 
 def refuse_elsewhere(study: Any, place: str) -> None:
     """Reject what has no effect within a trial, or a callback."""
     for name, instead in _ELSEWHERE.items():
         setattr(study, name, _refusal(name, instead, place))
+
+
+def _refuse_past(study: Any) -> None:
+    """Reject questions about past trials, which this study does not send into the sandbox."""
+
+    def refusal(name: str) -> property:
+        def refuse(_: Any) -> Any:
+            raise RuntimeError(
+                f"study.{name} is not known within a trial of a study with 'tunables' and without "
+                "'pruner', which gets no past trials; use a callback, or declare a pruner."
+            )
+
+        return property(refuse)
+
+    study.__class__ = type("Study", (type(study),), {name: refusal(name) for name in _PAST})
 
 
 def _refusal(name: str, instead: str, place: str) -> Any:

@@ -44,7 +44,7 @@ from benchmark.hpo.spec.past_studies import read_warm_start
 from benchmark.hpo.spec.referenced_files import put_in
 from benchmark.hpo.spec.safe import SAFE_EVERY, read_safe
 from benchmark.hpo.spec.stop_rules import check_stop
-from benchmark.hpo.spec.study_spec import StudySpec
+from benchmark.hpo.spec.study_spec import OF_OPTUNA, StudySpec
 
 __all__ = [
     "StudyDefinition",
@@ -103,7 +103,7 @@ def define(
         for key, value in values.items()
         if value is not None and (value or key not in optional)
     }
-    places = dict.fromkeys(OBJECTIVE_KEYS, "objective")
+    places = dict.fromkeys(OBJECTIVE_KEYS, "objective") | OF_OPTUNA
     spec = read(StudySpec, given, "A study", faults, places=places, names=names)
     if "name" not in given:
         faults.append("The study has no 'name'; write one, such as name: first.")
@@ -117,7 +117,7 @@ def define(
     own = [] if "objective" in meant_keys else faults
     objective = read_objective(spec.objective, directions, tunables, own, stored=stored)
     has_objective = len(faults) == before and own is faults
-    algorithm, algorithm_options = _algorithm(spec.algorithm, faults)
+    algorithm, algorithm_options = _algorithm(spec.algorithm, faults, stored=stored)
     pruner = {} if spec.pruner is None else spec.pruner
     pruner = {"name": pruner} if isinstance(pruner, str) else pruner
     name = str(DEFAULT if algorithm == AUTO else algorithm)
@@ -229,7 +229,7 @@ def _space(
     return space if len(faults) == before else None
 
 
-def _algorithm(entry: Any, faults: list[str]) -> tuple[Any, dict[str, Any]]:
+def _algorithm(entry: Any, faults: list[str], *, stored: bool) -> tuple[Any, dict[str, Any]]:
     """The name of the algorithm, and the options of its sampler."""
     if not isinstance(entry, dict):
         return entry, {}
@@ -245,7 +245,7 @@ def _algorithm(entry: Any, faults: list[str]) -> tuple[Any, dict[str, Any]]:
         return name, {}
     try:
         check_algorithm(name)
-        check_options(name, options)
+        check_options(name, options, stored=stored)
     except AlgorithmError as error:
         faults.append(str(error))
         return DEFAULT, {}

@@ -21,6 +21,14 @@ from benchmark.hpo.spec.stop_rules import Stop
 _PART = "[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PASSWORD = re.compile(r"(^|&)\w*(password|passwd|pwd|secret|token)=", re.IGNORECASE)
+# What `study.optimize` and `create_study` call otherwise, with the key to use.
+OF_OPTUNA = {
+    "n_trials": "trials",
+    "n_jobs": "parallel",
+    "timeout": "stop: {time: 1h}",
+    "sampler": "algorithm",
+    "study_name": "name",
+}
 
 
 def _without_password(place: str) -> str:

@@ -92,6 +92,7 @@ def request(
         "sampler": portable_sampler(definition.algorithm, seed, definition.algorithm_options)
         if samples
         else None,
+        "has_past": definition.is_open or definition.pruner.get("name", "none") != "none",
         "history": _taught(history, definition) if samples else history,
     }
 
@@ -188,7 +189,8 @@ def measured(trial: Trial) -> dict[str, float] | Record:
         why = trial.definition.objective.failure.of_output(output)
         lines = output.strip().splitlines()
         last = f": {lines[-1].strip()[:300]}" if lines else "."
-        return trial.failed(Cause.FRAMEWORK, why or f"The objective failed{last}", metrics)
+        why = why or said.get("fault") or f"The objective failed{last}"
+        return trial.failed(Cause.FRAMEWORK, str(why), metrics)
     if answer is None:
         return trial.failed(Cause.FRAMEWORK, "The objective ended without an answer.", metrics)
     if answer.get("fault"):
@@ -204,7 +206,10 @@ def _values(
     values, names = answer.get("values"), list(trial.definition.directions)
     if not isinstance(values, list) or len(values) != len(names):
         count = len(values) if isinstance(values, list) else 0
-        said = f"The objective returned {count} values; {len(names)} are needed."
+        said = (
+            f"The objective returned {count} value{'s' * (count != 1)}; the study has "
+            f"{len(names)} direction{'s' * (len(names) > 1)}."
+        )
         return trial.failed(Cause.FRAMEWORK, said, metrics)
     for value in values:
         if not _is_number(value):
