@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from benchmark.hpo.sandboxed import python_trial
 from benchmark.hpo.spec.study_file import StudyError, define
 from benchmark.hpo.study.study import Study
 from benchmark.hpo.trials.evaluation import TrialEvaluation
+from benchmark.hpo.trials.trial_record import medians
 from benchmark.records.results import Cause, Record
 from benchmark.store import Store, open_store
 
@@ -196,7 +198,7 @@ def test_choices_with_one_text_are_shown_apart(folder_store: Store, tmp_path: Pa
         )
         for choice in c["choices"]
     ]
-    assert [line.partition("[")[2] for line in shown] == ["c=1]", 'c="1"]', "c=True]", "c=x]"]
+    assert [line.partition("[")[2] for line in shown] == ["c=1]", 'c="1"]', "c=true]", "c=x]"]
 
 
 @pytest.mark.parametrize(
@@ -217,3 +219,13 @@ def test_a_name_that_no_expression_can_have_is_usable(
 def test_two_names_that_become_one_are_not(folder_store: Store, tmp_path: Path) -> None:
     record = record_of(folder_store, tmp_path, '{"p(95)": 7, "p[95]": 8}', value="p_95")
     assert "needs 'p_95'" in record.message
+
+
+def test_medians_of_repeats() -> None:
+    """Opposite infinities have none, and NaN is none."""
+    runs: list[dict[str, Any]] = [
+        {"a": 1, "b": math.inf, "c": math.inf, "d": "x"},
+        {"a": 4, "b": math.inf, "c": -math.inf, "d": "y", "e": 7},
+    ]
+    found = {"a": 2.5, "b": math.inf, "c": -math.inf, "d": "y", "e": 7}
+    assert medians(runs) == found

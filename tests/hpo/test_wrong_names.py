@@ -106,17 +106,58 @@ def test_a_mistake_of_the_study_file_costs_one_trial(
 
 @pytest.mark.usefixtures("warm")
 @pytest.mark.parametrize(
+    ("objective", "said"),
+    [
+        (
+            echo('{"p99": "5ms"}') | {"metrics": {"json": "stdout", "units": {"p99": "MiB"}}},
+            "'p99' was measured in s, and 'units' declares MiB for it.",
+        ),
+        (
+            echo("p99 5ms") | {"metrics": {"patterns": {"p": r"p99 (\S+)"}, "units": {"p": "MB"}}},
+            "'p' was measured in s, and 'units' declares MB for it.",
+        ),
+        (
+            echo('{"p99": "5ms", "rss": "3MiB"}') | {"value": "p99", "constraints": ["rss <= 20s"]},
+            "it compares bytes with seconds",
+        ),
+        (
+            echo('{"p99": 5}') | {"value": "p99", "constraints": ["p99 <= 20ms"]},
+            "it compares seconds with 'p99', which has no unit; declare it",
+        ),
+    ],
+)
+def test_a_wrong_unit_costs_one_trial(
+    folder_store: Store, tmp_path: Path, objective: dict[str, Any], said: str
+) -> None:
+    why, message = why_stop(folder_store, tmp_path, objective, {})
+    assert said in message
+    assert str(why).startswith("No trial can measure anything, because its units do not fit: ")
+    assert message in str(why)
+
+
+@pytest.mark.usefixtures("warm")
+@pytest.mark.parametrize(
     ("objective", "stop"),
     [
         (echo('{"failed": 5}') | {"value": "tps"}, {}),
         (echo("took 12 s") | {"metrics": {"patterns": {"s": "time = (.*)"}}}, {}),
         (echo('{"tps": null, "p99": 1}') | {"value": "tps"}, {}),
         (echo('{"tps": 5}') | {"value": "tsp"}, {"failures": 0}),
+        (echo('{"p99": 0}') | {"value": "p99", "constraints": ["p99 <= 20ms"]}, {}),
         (echo('{"loss": 5, "epoch": 1}') | {"value": "val_loss"}, {}),
         (echo("p95,n\n1,2") | {"metrics": {"csv": "stdout", "select": {"p99": "p99"}}}, {}),
         (echo(only_reads()) | {"metrics": "fio", "value": "write_iops"}, {}),
     ],
-    ids=["another name", "a pattern", "no number", "never", "alike", "a column", "only reads"],
+    ids=[
+        "another name",
+        "a pattern",
+        "no number",
+        "never",
+        "a zero",
+        "alike",
+        "a column",
+        "only reads",
+    ],
 )
 def test_what_another_trial_may_have_costs_more(
     folder_store: Store, tmp_path: Path, objective: dict[str, Any], stop: dict[str, Any]

@@ -6,7 +6,7 @@ import ast
 from collections import Counter
 from collections.abc import Mapping
 
-from benchmark.errors import BenchmarkError
+from benchmark.hpo.space.operators import DimensionError
 from benchmark.hpo.space.units import Unit
 
 Dimension = tuple[tuple[str, int], ...]
@@ -23,7 +23,7 @@ def check(tree: ast.expr, units: Mapping[str, Unit], strict: bool, difference: b
     `p99 <= 200` where p99 is declared in ms.
 
     Raises:
-        BenchmarkError: two sides differ; the message names both.
+        DimensionError: two sides differ; the message names both.
     """
     known = {name: unit for name, unit in units.items() if strict or unit.found}
     _Check(known, strict).of(tree, difference)
@@ -71,7 +71,7 @@ class _Check:
         for node, dimension in found[1:]:
             if needed and dimension != found[0][1]:
                 pair = sorted([found[0], (node, dimension)], key=lambda one: one[1] == _PLAIN)
-                raise BenchmarkError(_said(pair[0][1], pair[1]))
+                raise DimensionError(_said(pair[0][1], pair[1]))
         return found[0][1] if found and all(one[1] == found[0][1] for one in found) else _PLAIN
 
 

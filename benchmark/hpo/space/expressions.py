@@ -28,6 +28,7 @@ from benchmark.hpo.space.operators import (
     COMPARE,
     FUNCTIONS,
     UNARY,
+    DimensionError,
     ExpressionError,
     UnknownNameError,
     truth,
@@ -186,9 +187,8 @@ class Expression:
                 names = self._in_base(names, {name: known[name] for name in self.names & {*known}})
             return _evaluate(self._tree, names)
         except (ArithmeticError, ValueError, TypeError, RecursionError, BenchmarkError) as error:
-            raise ExpressionError(
-                f"The expression '{self.text}' has no value here: {error}."
-            ) from None
+            kind = DimensionError if isinstance(error, DimensionError) else ExpressionError
+            raise kind(f"The expression '{self.text}' has no value here: {error}.") from None
 
     def _in_base(self, names: Mapping[str, Any], units: dict[str, Unit]) -> dict[str, Any]:
         """The values in seconds, bytes and cores, if a number has a unit or their units differ."""

@@ -22,6 +22,10 @@ class ExpressionError(BenchmarkError):
     """An expression cannot be read, or has no value here."""
 
 
+class DimensionError(ExpressionError):
+    """An expression compares, or adds, values of different dimensions."""
+
+
 class UnknownNameError(ExpressionError):
     """What an expression needs was not measured; `near` is a name that was, spelt alike."""
 

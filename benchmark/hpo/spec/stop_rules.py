@@ -41,6 +41,8 @@ from benchmark.records.results import Cause, Record
 EMPTY = "empty"
 # A label of trials that read their output, and show a mistake in their study file.
 WRONG = "study_is_wrong"
+# Its value where the mistake is a unit.
+WRONG_UNIT = "unit"
 # A label of trials whose Python objective called `study.stop()`.
 STOPS = "stops"
 # A label of trials that were measured elsewhere: which row they were.
@@ -137,7 +139,7 @@ class DriveStop:
     works: bool = False
     message: str = ""
     _count: int = 0
-    _wrong: bool = False
+    _wrong: bool | str = False
     _requested: str | None = None
 
     def request(self, why: str) -> None:
@@ -157,7 +159,7 @@ class DriveStop:
         same = without_numbers(record.message) == without_numbers(self.message)
         self._count = self._count + 1 if same else 1
         self.message = record.message
-        self._wrong = bool(record.labels.get(WRONG))
+        self._wrong = record.labels.get(WRONG) or False
 
     @property
     def why_stop(self) -> str | None:
@@ -167,10 +169,11 @@ class DriveStop:
         if self.works or not self.most or (self._count < self.most and not self._wrong):
             return None
         if self._wrong:
+            is_unit = self._wrong == WRONG_UNIT
+            why = "its units do not fit" if is_unit else "what the study file names was not found"
             return (
-                "No trial can measure anything, because what the study file names was not found: "
-                f"{self.message} Fix it and start over; stop: {{failures: 0}} lets a study "
-                "continue."
+                f"No trial can measure anything, because {why}: {self.message} Fix it and start "
+                "over; stop: {failures: 0} lets a study continue."
             )
         return (
             f"The first {self._count} trials all ended the same way: {self.message.rstrip('.')}. "

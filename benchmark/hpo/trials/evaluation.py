@@ -16,7 +16,7 @@ from benchmark.execution.machine.mpi import launcher
 from benchmark.execution.sandbox.zygotes import THREADS
 from benchmark.execution.task_files import TaskFileError, read_left
 from benchmark.execution.work import Limits, Outcome, Work
-from benchmark.hpo.objectives.metrics.measured_values import NotThereError
+from benchmark.hpo.objectives.metrics.measured_values import NotThereError, OtherUnitError
 from benchmark.hpo.objectives.metrics.measuring import LARGEST, MeasureError, read_answer
 from benchmark.hpo.objectives.metrics.prometheus import UnreachableError
 from benchmark.hpo.objectives.objective import HOOKS, HOST, STILL_PRINTING
@@ -26,7 +26,7 @@ from benchmark.hpo.objectives.warm_up import WARM_UPS, WarmUp
 from benchmark.hpo.report.default_runs import CONFIRM
 from benchmark.hpo.sandboxed import command_steps
 from benchmark.hpo.space.templates import filled, filled_words, plain
-from benchmark.hpo.spec.stop_rules import EMPTY
+from benchmark.hpo.spec.stop_rules import EMPTY, WRONG, WRONG_UNIT
 from benchmark.hpo.spec.study_file import StudyDefinition, StudyError, define
 from benchmark.hpo.trials import objective_files, python_objective, restore_hooks
 from benchmark.hpo.trials.artifacts import with_artifacts
@@ -270,6 +270,8 @@ class TrialEvaluation:
                     return trial.pruned(f"{error} {_WHY_PRUNED}")
                 if isinstance(error, NotThereError) and not empty:
                     trial.blame_study(certain=error.certain)
+                if isinstance(error, OtherUnitError):
+                    trial.labels[WRONG] = WRONG_UNIT
                 return trial.failed(Cause.FRAMEWORK, str(error))
             if trial.is_narrow(measured):
                 break

@@ -15,8 +15,8 @@ from benchmark.hpo.objectives.metrics.measuring import BARE, MeasureError
 from benchmark.hpo.objectives.metrics.readers import has_same_names
 from benchmark.hpo.objectives.objective import VALUE_UNITS
 from benchmark.hpo.space.expressions import ExpressionError, UnknownNameError
-from benchmark.hpo.space.operators import same
-from benchmark.hpo.spec.stop_rules import WRONG
+from benchmark.hpo.space.operators import DimensionError, same
+from benchmark.hpo.spec.stop_rules import WRONG, WRONG_UNIT
 from benchmark.records.results import Cause, Record, failure
 
 if TYPE_CHECKING:
@@ -141,6 +141,11 @@ class Trial:
                 is_typo = error.near is not None and spelling.is_typo(error.name, error.near)
                 never = has_same_names(objective.measuring.reader, error.name)
                 self.blame_study(certain=is_typo or never)
+            # A 0 needs no unit; any other number is printed with the same one in every trial.
+            elif isinstance(error, DimensionError) and all(
+                value or name in units for name, value in metrics.items()
+            ):
+                self.labels[WRONG] = WRONG_UNIT
             said = f"{error}{self._text_in(str(error))}"
             said += two_meanings(said, unclear, metrics, self.params)
             return self.failed(Cause.FRAMEWORK, said, metrics)
@@ -230,12 +235,14 @@ class Trial:
 
 
 def medians(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The median of each number, finite or not, over the runs that have it; of others the last."""
+    """The median of each number, finite or not, over the runs that have it; of others, and where
+    opposite infinities have no median, the last."""
     found: dict[str, Any] = {}
     for name in dict.fromkeys(name for run in runs for name in run):
         values = [run[name] for run in runs if name in run]
         numbers = all(type(value) in (int, float) and not math.isnan(value) for value in values)
-        found[name] = statistics.median(values) if numbers else values[-1]
+        middle = statistics.median(values) if numbers else math.nan
+        found[name] = values[-1] if math.isnan(middle) else middle
     return found
 
 

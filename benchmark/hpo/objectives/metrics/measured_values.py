@@ -22,6 +22,10 @@ class MeasureError(BenchmarkError):
     """What the command left holds no metrics."""
 
 
+class OtherUnitError(MeasureError):
+    """A metric has another kind of unit than the study file declares."""
+
+
 class NotThereError(MeasureError):
     """What the study file names is not in what was read. `certain`: no trial can have it."""
 
@@ -60,7 +64,8 @@ def as_quantity(value: Any, declared: Unit | None = None) -> Quantity | None:
         return None
     if declared is None and re.search(r"[0-9.]\s*m$", value.strip()):
         return quantity(value, "s") if re.search("[a-z][0-9]", value) else None
-    return quantity(value, declared.base if declared else None)
+    found = quantity(value, declared.base) if declared else None
+    return found or quantity(value)  # one of another kind is refused where it is converted
 
 
 def is_number(value: Any) -> bool:
@@ -74,7 +79,7 @@ def in_units(
     """The values as numbers, None where one is not; the unit of each that has one into `units`.
 
     Raises:
-        MeasureError: one has another kind of unit than is declared.
+        OtherUnitError: one has another kind of unit than is declared.
     """
     numbers: dict[str, float | None] = {}
     for name, value in found.items():
@@ -94,7 +99,7 @@ def _kept(name: str, measured: Quantity, own: Unit | None) -> float:
     if own is None or not measured.base:
         return measured.number
     if measured.base != own.base:
-        raise MeasureError(
+        raise OtherUnitError(
             f"'{name}' was measured in {measured.base}, and 'units' declares {own.name} for it."
         )
     return float(from_base(measured.number, own))
