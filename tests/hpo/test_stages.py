@@ -222,6 +222,15 @@ def test_a_service_started_elsewhere_is_waited_for(first: First) -> None:
     assert record.status == "success", record.message
 
 
+def test_a_search_for_processes_that_finds_none_is_not_a_failed_service(first: First) -> None:
+    """Such as one for a server of an earlier trial, beside a service that is started elsewhere."""
+    start = shell("pkill -x no-such-name &")
+    late = shell("echo >> tries; test $(wc -l < tries) -gt 5")
+    wanted = {"command": late, "timeout": "10min"}
+    record = first({"prepare": start, "wait_ready": wanted, "command": ["echo", "1"]})
+    assert record.status == "success", record.message
+
+
 def test_a_program_that_ended_well_does_not_end_the_waiting(first: First) -> None:
     wanted = {"command": ["false"], "timeout": "0.2s"}
     record = first({"prepare": shell("true &"), "wait_ready": wanted, "command": ["echo", "1"]})

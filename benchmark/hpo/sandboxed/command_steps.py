@@ -46,6 +46,8 @@ _ASKED_TO_END = {
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
     for code in (-number, 128 + number)
 }
+# They end with 1 where they find nothing, such as no server of an earlier trial.
+_FINDERS = ("pkill", "pgrep", "killall", "fuser", "grep")
 
 
 def main(path: str) -> int:
@@ -199,7 +201,8 @@ class _Services:
             os.waitpid(found.si_pid, 0)
             code = found.si_status if found.si_code == os.CLD_EXITED else -found.si_status
             self._ended.append(f"{name}, started by a hook, {_ended(code)}")
-            if code and code not in _ASKED_TO_END:
+            found_nothing = code == 1 and name in _FINDERS
+            if code and code not in _ASKED_TO_END and not found_nothing:
                 self._failure = self._ended[-1]
         return self._failure
 
@@ -236,7 +239,8 @@ def _wait_ready(wanted: dict[str, Any] | None, services: _Services) -> dict[str,
             return None
         gone = services.failed()
         if gone is not None:
-            said = f"{wanted['shown']} was not ready, and {gone}"
+            said = f"{wanted['shown']} was not ready, and {gone}. If that is not the service, let "
+            said += "it end with 0: (COMMAND || true) &"
             return {"step": "wait_ready", "code": None, "said": said, "wrong": True}
         if left_s <= 0:
             said = f"{wanted['shown']} was not ready within {wanted['timeout_s']:g} s: {why}"
