@@ -92,17 +92,17 @@ def result(body: dict[str, Any]) -> str:
     faults = keys(body, RESULT, ("operation",), ("trial_result", "result_value_type"))
     if faults:
         return ", ".join(faults)
-    number, value = body["trial_number"], body["result_value"]
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    number, value, kind = body["trial_number"], body["result_value"], body["result_value_type"]
+    fits = isinstance(value, (int, float)) and not isinstance(value, bool) and _is_finite(value)
     rules = (
         (not isinstance(body["experiment_name"], str), phrases.EMPTY),
         (not is_whole(number), phrases.NO_INTEGER),
         (is_whole(number) and number < 0, phrases.NEGATIVE_TRIAL),
         (body["trial_result"] not in RESULTS, phrases.RESULT_INVALID),
-        (body["result_value_type"] not in VALUE_TYPES, phrases.VALUE_TYPE),
-        (not is_number or not _is_finite(value), phrases.TYPE_MISMATCH),
+        (kind not in VALUE_TYPES, phrases.VALUE_TYPE),
+        (not fits or (kind == "int" and not float(value).is_integer()), phrases.TYPE_MISMATCH),
     )
-    return next((phrase for broken, phrase in rules if broken), "")
+    return ", ".join(phrase for broken, phrase in rules if broken)
 
 
 def is_whole(value: Any) -> bool:

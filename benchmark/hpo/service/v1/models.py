@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import (
     AfterValidator,
@@ -17,7 +17,6 @@ from pydantic import (
     WrapValidator,
     model_validator,
 )
-from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import PydanticCustomError
 
 from benchmark.files.value_faults import OWN
@@ -53,7 +52,7 @@ _Forbidden = Annotated[
 _Pruner = Annotated[str | dict[str, Any], _one_of('a name in " ", or an object in { }')]
 
 
-def _finite(value: dict[str, Any] | None) -> dict[str, Any] | None:
+def _finite(value: dict[str, Any]) -> dict[str, Any]:
     """JSON has no infinity to answer with, but 1e400, which is read as one."""
     level: list[Any] = [value]
     while level:
@@ -162,19 +161,13 @@ class Changes(Strict):
     Trials in clients' hands keep the lease they were given.
     """
 
-    trials: Annotated[int, Field(ge=1, le=1_000_000)] | SkipJsonSchema[None] = None
+    # null means nothing for these two.
+    trials: Annotated[int, Field(ge=1, le=1_000_000)] = cast("int", None)
     parallel: Annotated[int, Field(ge=1, le=10_000)] | None = None
     lease_s: Lease | None = None
     max_time_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     max_cost: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    facts: Annotated[dict[str, Any] | SkipJsonSchema[None], AfterValidator(_finite)] = None
-
-    @model_validator(mode="after")
-    def _needed(self) -> Self:
-        for name in {"trials", "facts"} & self.model_fields_set:
-            if getattr(self, name) is None:
-                raise ValueError(f"'{name}' cannot be null; leave it out or give a value")
-        return self
+    facts: Facts = cast("Facts", None)
 
 
 class Attributes(Strict):

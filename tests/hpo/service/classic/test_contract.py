@@ -247,6 +247,17 @@ def test_bodies_that_are_refused(http: Http, body: Any, said: str) -> None:
         ({"trial_result": "xyz"}, 400, "Trial result status is invalid!"),
         ({"result_value_type": "xyz"}, 400, "Unsupported value type!"),
         ({"result_value": "98"}, 400, "Value and value type do not match!"),
+        (
+            {"result_value_type": "int", "result_value": 1.5},
+            400,
+            "Value and value type do not match!",
+        ),
+        (
+            {"trial_number": -1, "trial_result": "xyz", "result_value": "98"},
+            400,
+            "Trial number cannot be negative!, Trial result status is invalid!, "
+            "Value and value type do not match!",
+        ),
         ({"experiment_name": "other"}, 404, "Experiment not found!"),
     ],
 )

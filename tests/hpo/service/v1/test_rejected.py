@@ -60,6 +60,11 @@ def test_endings_that_do_not_fit(http: Http, body: dict[str, Any]) -> None:
             {"pruner": {"name": "hyperband", "patience": False}},
             "'patience' of 'hyperband' is False",
         ),
+        (
+            {"pruner": {"name": "hyperband", "reduction_factor": 1}},
+            "is 1; write a number of at least 2.",
+        ),
+        ({"pruner": {"name": "hyperband", "min_resource": 0}}, "is 0; write a number of at least"),
         ({"pruner": "xyz"}, "'pruner' is 'xyz'; there are none, median,"),
         ({"forbidden": ["__import__('os')"]}, "forbidden"),
         ({"trials": 0}, "trials"),
@@ -231,3 +236,20 @@ def test_a_number_that_json_cannot_answer_is_rejected(
     said = 'is {"a": [{"b": -Infinity}]}; write an object in { } whose numbers are finite.'
     assert said in answer.json()["message"]
     assert http.get("/v1/experiments/e").json()["facts"] == {}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"trials": True}, "body.trials is true; write a whole number."),
+        ({"trials": None}, "body.trials is null; write a whole number."),
+        ({"trials": 0}, "body.trials is 0; write a number of at least 1."),
+        ({"facts": 3}, "body.facts is 3; write an object in { }."),
+    ],
+)
+def test_changes_that_are_rejected_have_one_fault(
+    http: Http, changes: dict[str, Any], said: str
+) -> None:
+    create(http)
+    answer = http.patch("/v1/experiments/e", json=changes)
+    assert (answer.status_code, answer.json()["message"]) == (422, said)
