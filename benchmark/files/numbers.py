@@ -15,8 +15,9 @@ _LARGE = 1e9
 
 
 def plain_number(value: Any, sign: str = "") -> str:
-    """A float in six significant digits; anything else as text. `sign` as in a format."""
+    """A float in six significant digits; true or false; anything else as text. `sign` as in a
+    format."""
     if not isinstance(value, float):
-        return str(value)
+        return str(value).lower() if isinstance(value, bool) else str(value)
     text = f"{value:{sign}.6g}"
     return f"{value:{sign}.0f}" if "e+" in text and abs(value) < _LARGE else text

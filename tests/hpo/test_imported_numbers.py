@@ -49,3 +49,17 @@ def test_a_state_that_is_not_one_is_no_success(
     outcome = import_rows(study, read_rows(file, Mapping()))
     assert (outcome.imported, [number for number, _ in outcome.skipped]) == (1, [1])
     assert f"its state is {state!r}; there are success, complete" in outcome.reasons[0]
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-Infinity", "fast"])
+def test_a_value_that_is_no_number_is_named(
+    folder_store: Store, tmp_path: Path, value: str
+) -> None:
+    file = written(tmp_path, "a.csv", f"n,value,p99\n1,{value},5\n2,,5\n3,2,5\n")
+    study = begun(folder_store, tmp_path, WHOLE, objective={"command": ["true"]})
+    outcome = import_rows(study, read_rows(file, Mapping()))
+    assert (outcome.imported, [number for number, _ in outcome.skipped]) == (1, [1, 2])
+    assert [
+        said.endswith(f"Its 'value' is '{value}', which is no finite number")
+        for said in (reason for _, reason in outcome.skipped)
+    ] == [True, False]

@@ -294,7 +294,7 @@ def test_choices_of_an_open_study_are_shown_apart(folder_store: Store, tmp_path:
     lines = [
         trial_line.line(record, definition, folder_store).partition("[")[2] for record in records
     ]
-    assert lines == ["c=1]", 'c="1"]', "c=null]", 'c="None"]', "c=True]", "c=x]"]
+    assert lines == ["c=1]", 'c="1"]', "c=null]", 'c="None"]', "c=true]", "c=x]"]
     cells = [row["c"] for row in csv.DictReader(io.StringIO(export.table(records, definition)))]
     assert cells == ["1", '"1"', "null", '"None"', "true", "x"]
 

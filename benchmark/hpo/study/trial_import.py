@@ -176,7 +176,8 @@ class _Cells:
         # A metric's prefixed column counts before a column of its name: that was a tunable's.
         order = sorted(names, key=lambda key: names[key] != key)
         self.metrics = {names[key]: self.digested[key] for key in order if key in self.digested}
-        self.others = {*names.values()} - self.metrics.keys()
+        self.others = {name: row[key] for key, name in names.items() if name not in self.metrics}
+        """What a row has where a metric belongs, and is no number."""
 
 
 def _metric_of(key: str, taken: set[str]) -> str:
@@ -239,6 +240,11 @@ class _Facts:
             self._constraints = [rule.number(names, units) for rule in rules]
         except ExpressionError as error:
             said = f"{error}{two_meanings(str(error), unclear, self._metrics, params)}"
+            said += "".join(
+                f" Its '{name}' is {str(value)[:80]!r}, which is no finite number."
+                for name, value in self._others.items()
+                if f"'{name}'" in said and value is not None and value != ""
+            )
             raise _RowError(said.rstrip(".")) from None
 
 
