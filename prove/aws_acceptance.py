@@ -30,10 +30,11 @@ ROOT = Path(__file__).parents[1]
 PREFIX = "automl-benchmark"
 LIMIT_USD = 1.0
 COST = f"""\
-This runs two small benchmarks, on AWS Batch and on a fleet of EC2 spot machines, in about 20
-minutes. It likely costs 0.10 USD. Each run costs at most {LIMIT_USD:g} USD ('max_cost'); boot and
-idle time on Batch, addresses, disks and 1 GB of images for some minutes, which 'max_cost' does not
-include, cost at most 0.20 USD."""
+This runs two small benchmarks, on AWS Batch and on a fleet of EC2 spot
+machines, in about 20 minutes. It likely costs 0.10 USD. Each run costs at most
+{LIMIT_USD:g} USD ('max_cost'); boot and idle time on Batch, addresses, disks and 1 GB of
+images for some minutes, which 'max_cost' does not include, cost at most
+0.20 USD."""
 ALIVE = ("pending", "running", "stopping", "stopped", "shutting-down")
 PATIENCE_S = 900.0
 
@@ -278,7 +279,8 @@ def agreed(yes: bool) -> bool:
         return True
     if not sys.stdin.isatty():
         sys.exit("Not a terminal; pass --yes.")
-    return input("Start? [y/N] ").strip().lower() in ("y", "yes")
+    print("Start? [y/N] ", end="", flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def prepared(acceptance: Acceptance) -> None:

@@ -11,6 +11,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from benchmark.cli.output import wrapped
+
 if TYPE_CHECKING:
     import contextlib
 
@@ -40,8 +42,9 @@ def stopping(command: str = "") -> Callable[[], None]:
     It shows the cursor, which a bar hides, since a second Ctrl-C ends the process at once.
     """
     cursor = "\x1b[?25h" if sys.stderr is not None and sys.stderr.isatty() else ""
-    resumes = f"; `{command}` resumes" if command else ""
-    return lambda: _write(f"{cursor}\nStopping; Ctrl-C again leaves at once{resumes}.\n")
+    text = f"Stopping; Ctrl-C again leaves at once{f'; `{command}` resumes' if command else ''}."
+    text = wrapped(text, sys.stderr) if sys.stderr is not None else text
+    return lambda: _write(f"{cursor}\n{text}\n")
 
 
 def _answer(methods: str) -> bool:

@@ -36,7 +36,7 @@ def show(text: str) -> None:
         BenchmarkError: it cannot be written, for example to a disk that is full.
     """
     try:
-        print(_wrapped(for_terminal(text), sys.stdout))
+        print(wrapped(for_terminal(text), sys.stdout))
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -55,7 +55,7 @@ def notice(text: str) -> None:
     """Print a line on standard error; a log that cannot be written must not end a run."""
     with contextlib.suppress(OSError, ValueError):
         # In one write, so that the lines of two threads do not run into one.
-        print(_wrapped(for_terminal(text), sys.stderr) + "\n", end="", file=sys.stderr, flush=True)
+        print(wrapped(for_terminal(text), sys.stderr) + "\n", end="", file=sys.stderr, flush=True)
 
 
 def width(stream: TextIO | None = None) -> int | None:
@@ -64,7 +64,7 @@ def width(stream: TextIO | None = None) -> int | None:
     return shutil.get_terminal_size().columns if shown else None
 
 
-def _wrapped(text: str, stream: TextIO) -> str:
+def wrapped(text: str, stream: TextIO) -> str:
     """The text broken between words where it is wider than the terminal; unchanged elsewhere."""
     columns = width(stream)
     if columns is None:

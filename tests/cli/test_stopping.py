@@ -22,3 +22,15 @@ def test_it_names_how_to_resume_and_shows_the_cursor_of_a_terminal(
     stopping()()
     os.write(2, b"end")
     assert capfd.readouterr().err.endswith("\nStopping; Ctrl-C again leaves at once.\nend")
+
+
+def test_a_long_command_is_broken_between_words(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "80")
+    stopping("resume-compute --dataset penguins --dataset titanic --dataset concrete")()
+    assert capfd.readouterr().err == (
+        "\x1b[?25h\nStopping; Ctrl-C again leaves at once; `resume-compute --dataset penguins\n"
+        "  --dataset titanic --dataset concrete` resumes.\n"
+    )

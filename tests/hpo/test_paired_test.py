@@ -68,6 +68,11 @@ def test_the_scale_does_not_matter() -> None:
     assert np.isfinite(evidence(np.ones(1000))).all()
 
 
+def test_the_ends_of_an_interval_have_six_digits() -> None:
+    values = np.array([16.0, 56, 28, 62, 46, 10, 40, -10])
+    assert interval(values) == pytest.approx((10, 62), rel=1e-8)
+
+
 def test_the_interval_agrees_with_the_test_and_covers() -> None:
     assert interval(np.ones(6)) is None
     assert interval(np.ones(9)) == pytest.approx((1, 1))

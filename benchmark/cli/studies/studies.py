@@ -144,6 +144,7 @@ def _report(options: argparse.Namespace, run: Run, definition: StudyDefinition) 
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     folder = Path(options.output or f"report-{definition.name.replace('/', '-')}")
+    notice(f"Drawing the figures of study '{definition.name}'")
     path = write_report(run, definition, folder)
     report(options, {"report": str(path)}, [str(path)])
     return 0

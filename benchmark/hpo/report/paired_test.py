@@ -90,7 +90,7 @@ def _least(differences: NDArray[np.float64]) -> float | None:
     start = float(differences.min()) - 1e-9 * (abs(end) or 1.0)
     if not _refutes(differences, np.array([start]))[0]:
         return None
-    for _ in range(3):
+    for _ in range(5):
         grid = np.linspace(start, end, _GRID)
         place = int(np.argmin(_refutes(differences, grid)))
         start, end = grid[max(place - 1, 0)], grid[place]

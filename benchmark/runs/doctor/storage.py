@@ -175,7 +175,7 @@ def check_credentials() -> Iterator[Finding]:
             "run `aws configure`",
         )
         return
-    region = session.region_name
+    region = os.environ.get("AWS_REGION") or session.region_name
     place = f"region {region}" if region else "no region"
     yield ok(CREDENTIALS, f"from {_SOURCES.get(found.method, found.method)}, {place}")
 

@@ -42,7 +42,7 @@ function button(where, text, action) {
   return made;
 }
 
-const at = study => "/v1/experiments/" + encodeURIComponent(study);
+const at = study => "v1/experiments/" + encodeURIComponent(study);
 
 async function steer(study, verb) {
   try { await call(at(study) + "/" + verb, "POST"); } catch (error) { say(error.message); }
@@ -187,7 +187,7 @@ async function refresh(forced = true) {
   if (busy) { again ||= forced; return; }
   busy = true;
   try {
-    const answer = await call("/v1/experiments?details=true&limit=50&after=" + encodeURIComponent(after)
+    const answer = await call("v1/experiments?details=true&limit=50&after=" + encodeURIComponent(after)
       + "&search=" + encodeURIComponent(byId("search").value) + (byId("state").value && "&state=" + byId("state").value),
       "GET", forced ? "" : tag);
     if (answer.status === 200) {

@@ -105,6 +105,19 @@ def test_a_store_on_s3(s3: str, aws: pytest.MonkeyPatch) -> None:
     assert (found.level, "no AWS credentials" in found.message) == ("fault", True)
 
 
+def test_the_region_of_the_credentials_is_the_one_that_runs_use(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("AWS_PROFILE", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIA")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    [found] = storage.check_credentials()
+    assert found.message == "from the environment (AWS_ACCESS_KEY_ID), region eu-west-1"
+
+
 def test_a_store_in_the_place_of_a_file(tmp_path: Path) -> None:
     (tmp_path / "runs").write_text("in the way")
     assert levels(list(storage.check_store(str(tmp_path / "runs"))), "store") == ["fault"]

@@ -32,10 +32,11 @@ __all__ = [
 
 CAPTIONS = {
     "history": "Every trial's value in the order in which it was asked, and the best until then.",
-    "importance": "The importance of each tunable for being among the best of the trials, a "
-    "tenth or ten of them (PED-ANOVA over the trials of this study; uncertain with few trials).",
-    "slice": "The value against each tunable alone; later trials are darker.",
-    "parallel_coordinates": "A line for each trial through its tunables; dark lines are good.",
+    "importance": "The importance of each tunable for being among the best trials (PED-ANOVA over "
+    "the trials of this study; uncertain with few trials).",
+    "slice": "The value against each tunable alone; later trials have stronger colours.",
+    "parallel_coordinates": "A line for each trial through its tunables; good ones have "
+    "strong colours.",
     "contour": "The value over the two most important tunables, between the trials' points.",
     "pareto_front": "Trials by two of their values; none is better in both than one on the line.",
 }

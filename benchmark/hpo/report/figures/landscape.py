@@ -30,8 +30,9 @@ def slices(trials: Trials, order: list[Axis]) -> Figure:
     name = next(iter(trials.directions))
     figure = style.sheet(
         "Slices",
-        f"{style.short(name)} ({trials.directions[name]}) against each tunable; later trials are "
-        "darker" + (f"; the {len(shown)} most important" if len(shown) < len(order) else ""),
+        f"{style.short(name)} ({trials.directions[name]}) against each tunable; later trials "
+        "have stronger colours"
+        + (f"; the {len(shown)} most important" if len(shown) < len(order) else ""),
         *(max(4.6, 2.55 * columns + 0.6), 1.0 + 2.5 * lines),
     )
     panels = figure.subplots(lines, columns, squeeze=False, sharey=True).ravel()
@@ -60,7 +61,7 @@ def parallel_coordinates(trials: Trials, order: list[Axis]) -> Figure:
     name = next(iter(trials.directions))
     figure = style.sheet(
         "Parallel coordinates",
-        f"Dark: good {style.short(name)} ({trials.directions[name]}); orange: the best",
+        f"Strong colour: good {style.short(name)} ({trials.directions[name]}); orange: the best",
         *(max(6.4, 1.25 * len(shown) + 1.6), 4.6),
     )
     axes = figure.subplots()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from pathlib import Path
 from typing import Any
 
@@ -246,6 +247,12 @@ def test_what_has_not_changed_is_not_sent_again(http: Http) -> None:
     ask(http)
     changed = http.get(E, headers={"if-none-match": tag})
     assert (changed.status_code, changed.json()["asked"]) == (200, 1)
+
+
+def test_pages_ask_for_what_is_below_the_path_of_a_proxy(http: Http) -> None:
+    for page in (http.get("/").text, http.get("/docs").text):
+        assert re.findall(r"""(?:href=|call\(|=> |src=)["']?/[^\s"']*""", page) == []
+    assert "href=openapi.json" in http.get("/docs").text
 
 
 def test_the_api_is_documented_by_a_page_of_its_own(http: Http) -> None:
