@@ -6,6 +6,7 @@ import ast
 import functools
 import re
 from collections import Counter, defaultdict
+from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -42,26 +43,53 @@ def module_of(file: Path) -> str:
 FILES = {module_of(file): file for file in PACKAGE.rglob("*.py")}
 
 
-@functools.cache
-def nodes(file: Path) -> tuple[ast.AST, ...]:
-    """All of a module's code."""
-    return tuple(ast.walk(ast.parse(file.read_text())))
+@dataclass
+class Module:
+    """What the tests ask of a module's code. The tree itself is not kept: the garbage collector
+    would look through those of all modules again and again.
+    """
+
+    imported: list[str] = field(default_factory=list)
+    # Each class by its name: its bases, and whether it has nothing but a docstring.
+    classes: dict[str, tuple[set[str], bool]] = field(default_factory=dict)
+    caught: set[str] = field(default_factory=set)
 
 
 @functools.cache
-def imported(file: Path) -> tuple[str, ...]:
-    """The modules that a module imports, wherever in it, also for types alone."""
-    found: list[str] = []
-    for node in nodes(file):
+def code(file: Path) -> Module:
+    """A module's imports wherever in it, also for types alone, its classes and what it catches."""
+    found = Module()
+    for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
+            found.imported += [alias.name for alias in node.names if alias.name in FILES]
         elif isinstance(node, ast.ImportFrom):
             full = {f"{node.module}.{alias.name}" for alias in node.names}
             names = [name if name in FILES else str(node.module) for name in full]
-        else:
-            continue
-        found += [name for name in names if name in FILES]
-    return tuple(found)
+            found.imported += [name for name in names if name in FILES]
+        elif isinstance(node, ast.ClassDef):
+            plain = all(isinstance(part, ast.Expr) for part in node.body)
+            found.classes[node.name] = ({*map(ast.unparse, node.bases)}, plain)
+        elif isinstance(node, ast.ExceptHandler) and node.type is not None:
+            found.caught |= names_in(node.type)
+        elif isinstance(node, ast.Call) and dotted(node.func) in CATCHING:
+            found.caught |= names_in(node)
+    return found
+
+
+def imported(file: Path) -> list[str]:
+    return code(file).imported
+
+
+def dotted(node: ast.expr) -> str:
+    """A name such as `contextlib.suppress`; ast.unparse takes as long as parsing does."""
+    if isinstance(node, ast.Attribute):
+        return f"{dotted(node.value)}.{node.attr}"
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def names_in(node: ast.AST) -> set[str]:
+    attributes = {one.attr for one in ast.walk(node) if isinstance(one, ast.Attribute)}
+    return attributes | {one.id for one in ast.walk(node) if isinstance(one, ast.Name)}
 
 
 @pytest.mark.parametrize("package", TABLES)
@@ -112,14 +140,16 @@ def test_no_module_is_too_long() -> None:
 def test_a_package_lists_its_public_names() -> None:
     """In `__all__`, where it has more than a docstring; the others are folders of modules."""
     for file in PACKAGE.rglob("__init__.py"):
-        _, *code = ast.parse(file.read_text()).body
-        assigned = {ast.unparse(one.targets[0]): one for one in code if isinstance(one, ast.Assign)}
-        assert ("__all__" in assigned) == bool(code), file
-        if not code:
+        _, *lines = ast.parse(file.read_text()).body
+        assigned = {
+            ast.unparse(one.targets[0]): one for one in lines if isinstance(one, ast.Assign)
+        }
+        assert ("__all__" in assigned) == bool(lines), file
+        if not lines:
             continue
         public = set(ast.literal_eval(assigned["__all__"].value))
         kinds = (ast.FunctionDef, ast.ClassDef)
-        own = {one.name for one in code if isinstance(one, kinds) and one.name[0] != "_"}
+        own = {one.name for one in lines if isinstance(one, kinds) and one.name[0] != "_"}
         assert own <= public, file
 
 
@@ -142,25 +172,11 @@ def test_no_parts_of_a_package_import_each_other_in_a_circle() -> None:
         TopologicalSorter(parts).prepare()
 
 
-def names_in(node: ast.AST) -> set[str]:
-    attributes = {one.attr for one in ast.walk(node) if isinstance(one, ast.Attribute)}
-    return attributes | {one.id for one in ast.walk(node) if isinstance(one, ast.Name)}
-
-
 def test_an_error_of_its_own_is_caught_or_has_data() -> None:
     """A subclass of BenchmarkError that no caller tells from it needs no name."""
-    classes: dict[str, ast.ClassDef] = {}
-    caught: set[str] = set()
-    for file in FILES.values():
-        for node in nodes(file):
-            if isinstance(node, ast.ClassDef):
-                classes[node.name] = node
-            elif isinstance(node, ast.ExceptHandler) and node.type is not None:
-                caught |= names_in(node.type)
-            elif isinstance(node, ast.Call) and ast.unparse(node.func) in CATCHING:
-                caught |= names_in(node)
+    classes = {name: one for file in FILES.values() for name, one in code(file).classes.items()}
+    caught = set().union(*(code(file).caught for file in FILES.values()))
     errors = {"BenchmarkError"}
     for _ in range(3):
-        errors |= {name for name, one in classes.items() if {*map(ast.unparse, one.bases)} & errors}
-    plain = {name for name in errors if all(isinstance(p, ast.Expr) for p in classes[name].body)}
-    assert plain - caught == set()
+        errors |= {name for name, (bases, _) in classes.items() if bases & errors}
+    assert {name for name in errors if classes[name][1]} - caught == set()
