@@ -1,6 +1,6 @@
 # make benchmark   environment, embedded quickstart run, results, figures, report
 # make test        environment, the tests but for the slow ones
-# make slow        environment, the slow tests: whole programs, servers and faults, seconds each
+# make slow        environment, the slow tests: whole programs, servers and faults, a second or more each
 # make integration what needs root, apt and heavy installs; TESTS=--tests runs the tests beside it
 # make check       ruff, mypy, codespell, bandit, pip-audit where PyPI's JSON API is reachable
 # make docs        the reference from the code, and the site into site/

@@ -192,9 +192,18 @@ def pytest_collection() -> Generator[None]:
         gc.enable()
 
 
+# What a fixture of these starts takes seconds of waiting in each xdist worker.
+SERVERS = {"seaweed"}
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Integration tests wait for installs and clusters; each may take as long as a slow one."""
+    """Mark what starts a server as slow, before pytest selects by marker. Integration tests wait
+    for installs and clusters; each may take as long as a slow one.
+    """
     for item in items:
+        if SERVERS & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
         if item.get_closest_marker("integration") and not item.get_closest_marker("timeout"):
             limit_s = 14400 if item.get_closest_marker("soak") else 1200
             item.add_marker(pytest.mark.timeout(limit_s))

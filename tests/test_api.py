@@ -61,6 +61,7 @@ def test_planning_writes_nothing(work: Path) -> None:
     assert [path.name for path in work.iterdir()] == ["batch.config"]
 
 
+@pytest.mark.slow
 def test_a_whole_session(work: Path, capfd: pytest.CaptureFixture[str], undrawn: None) -> None:
     summary = compute.execute_list([PENGUINS, [3, "constant", "cpu", "regression", 75]])
     assert summary.causes == {"success": 2}
@@ -135,6 +136,7 @@ def test_keys_are_checked_as_everywhere(work: Path) -> None:
         analysis.generate_tests(config="other.config")
 
 
+@pytest.mark.slow
 def test_a_fresh_prompt_is_light_and_works(work: Path) -> None:
     program = (
         "import sys\n"

@@ -55,7 +55,7 @@ def read(run: Run, path: Path) -> tuple[Any, ...]:
 
 
 @pytest.mark.parametrize("fails", [False, True])
-@pytest.mark.parametrize("count", [2, 3, 9])
+@pytest.mark.parametrize("count", [2, 3, pytest.param(9, marks=pytest.mark.slow)])
 def test_what_several_read_is_what_one_reads(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int, fails: bool
 ) -> None:

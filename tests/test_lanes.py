@@ -33,6 +33,7 @@ def test_every_place_of_a_lane_is_there():
     assert [place for place in places if not (TESTS / place).exists()] == []
 
 
+@pytest.mark.slow
 def test_a_failing_lane_shows_its_log_and_the_end_names_every_test(tmp_path, monkeypatch, capsys):
     (tmp_path / "tests" / "made").mkdir(parents=True)
     (tmp_path / "tests" / "made" / "test_made.py").write_text(

@@ -103,6 +103,7 @@ def test_an_analysis_shows_its_boards_and_the_figure_of_them(tmp_path: Path) -> 
     assert page.tags.count("img") == 1
 
 
+@pytest.mark.slow
 def test_a_study_says_its_trials_and_its_best(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -128,6 +128,7 @@ class Call:
         return os.system, ("touch hacked",)
 
 
+@pytest.mark.slow
 def test_broken_and_hostile_task_files(typed: Program, finished: Path, tmp_path: Path) -> None:
     before = tree(finished)
     for name, (path, words) in broken_task_files(tmp_path).items():

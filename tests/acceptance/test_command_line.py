@@ -73,6 +73,7 @@ def test_a_store_that_cannot_be_written(program: Program, work: Path) -> None:
     refused(program("execute-compute", *SMALL), "runs", "s3_bucket_root")
 
 
+@pytest.mark.slow
 def test_a_run_from_its_start_to_its_report(command: Program, work: Path, undrawn: None) -> None:
     """In this process; test_reports.py and others start each of these commands as a user would.
 

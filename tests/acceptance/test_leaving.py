@@ -74,6 +74,7 @@ def read(ours: int, words: bytes = b"", seen: bytes = b"") -> bytes:
     return seen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "answers", "left"),
     [

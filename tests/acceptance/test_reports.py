@@ -65,6 +65,7 @@ def test_a_narrowed_table_keeps_its_ids(typed: Program, finished: Path) -> None:
         assert ids("--dataset", name) == {name: number}
 
 
+@pytest.mark.slow
 def test_analysis_compiles_what_it_needs(typed: Program, finished: Path, undrawn: None) -> None:
     """Without a table, of a named run, narrowed; with a home that nobody can write to."""
     table = finished / "compiled_results.csv"
@@ -85,6 +86,7 @@ def test_analysis_compiles_what_it_needs(typed: Program, finished: Path, undrawn
     assert typed(finished, "run-analysis", "--run", "gone").returncode == 2
 
 
+@pytest.mark.slow
 def test_analysis_against_another_run(typed: Program, finished: Path, undrawn: None) -> None:
     """A change is told on every door; exit code 1 only where it was asked for."""
     assert typed(finished, "fetch-results", "--output", "now.csv").returncode == 0
@@ -116,6 +118,7 @@ def test_analysis_against_another_run(typed: Program, finished: Path, undrawn: N
     refused(typed(finished, *words[:4], "gone"), "no run 'gone'", "default")
 
 
+@pytest.mark.slow
 def test_several_files_are_told_apart_with_merge(
     typed: Program, finished: Path, undrawn: None
 ) -> None:
@@ -129,6 +132,7 @@ def test_several_files_are_told_apart_with_merge(
     assert names == {"constant (5)", "constant (9)"}
 
 
+@pytest.mark.slow
 def test_a_command_that_reads_writes_nothing_into_the_store(finished: Path) -> None:
     before = tree(finished / "runs")
     for command in (["status"], ["fetch-results"], ["get-logs"], ["export-failures", "left"]):
@@ -136,6 +140,7 @@ def test_a_command_that_reads_writes_nothing_into_the_store(finished: Path) -> N
     assert tree(finished / "runs") == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [["status", "--json"], ["frameworks", "--json"]])
 def test_a_report_to_a_full_disk(finished: Path, arguments: list[str]) -> None:
     with Path("/dev/full").open("w") as full:

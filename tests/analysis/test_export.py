@@ -46,6 +46,7 @@ def test_files(frame, tmp_path):
     assert set(table["type"]) == {"classification", "regression"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("exported", [True, False])
 def test_figures_are_pdfs_too(frame, tmp_path, monkeypatch, exported):
     monkeypatch.setattr(processing, "drawn", lambda *_: [(n, Figure()) for n in ("Own", "Rank")])

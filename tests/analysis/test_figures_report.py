@@ -173,6 +173,7 @@ def test_report_has_every_record(done):
     assert "LOGLOSS" not in columns
 
 
+@pytest.mark.slow
 def test_hostile_names_are_escaped_and_drawn_as_they_are(results, tmp_path):
     path = results(frameworks=("constant", HOSTILE, "<img src=x>"), failing=("<img src=x>",))
     done = process(path, tmp_path, tmp_path / "r.html", {"run": "<i>mine</i>"})
@@ -187,6 +188,7 @@ def test_hostile_names_are_escaped_and_drawn_as_they_are(results, tmp_path):
     assert HOSTILE in records_of(page)["columns"][1]["words"]
 
 
+@pytest.mark.slow
 def test_one_type_alone(results, tmp_path):
     path = results(datasets=1)
     done = process(path, tmp_path, tmp_path / "r.html")
@@ -360,6 +362,7 @@ def test_places_that_only_a_tie_changes_are_not_said_to_be_the_same(results, tmp
     assert "No place depends" not in page
 
 
+@pytest.mark.slow
 def test_unwritable_places_are_told(results, tmp_path):
     path = results()
     blocked = tmp_path / "file"

@@ -138,6 +138,7 @@ def test_a_board_fits_a_terminal_whatever_the_names(monkeypatch):
     assert board["framework"].isin(names).all()
 
 
+@pytest.mark.slow
 def test_ticks_and_headings_of_the_leaderboard_do_not_overlap(tmp_path):
     path = tmp_path / "results.csv"
     names = [f"{number}-" + "name" * 20 for number in range(60)]

@@ -92,6 +92,8 @@ DISPATCHERS = [
     pytest.param(PilotDispatcher, marks=pytest.mark.integration),
     pytest.param(MetaflowDispatcher, marks=[pytest.mark.integration, needs_metaflow]),
 ]
+# The first test shows in little time that the local method works; in the others it takes a second.
+UNHURRIED = [pytest.param(LocalDispatcher, marks=pytest.mark.slow), *DISPATCHERS[1:]]
 Told = tuple[Plan, Config]
 
 
@@ -154,7 +156,7 @@ def test_every_task_is_told_once_and_has_its_record(
     assert record_reader.without_result(plan.run) == []
 
 
-@pytest.mark.parametrize("method", DISPATCHERS)
+@pytest.mark.parametrize("method", UNHURRIED)
 def test_process_returns_when_all_have_records(planned: Told, method: type[Dispatcher]) -> None:
     plan, config = planned
     method.process(interface.Tests(plan.run, config, plan.tasks))
@@ -163,7 +165,7 @@ def test_process_returns_when_all_have_records(planned: Told, method: type[Dispa
     assert set(results.attempt_index(plan.run).last.values()) == {1}
 
 
-@pytest.mark.parametrize("method", DISPATCHERS)
+@pytest.mark.parametrize("method", UNHURRIED)
 def test_only_the_submitted_tasks_are_run(planned: Told, method: type[Dispatcher]) -> None:
     plan, config = planned
     with method(plan.run, config) as dispatcher:
@@ -173,7 +175,7 @@ def test_only_the_submitted_tasks_are_run(planned: Told, method: type[Dispatcher
     assert record_reader.without_result(plan.run) == plan.tasks[1:]
 
 
-@pytest.mark.parametrize("method", DISPATCHERS)
+@pytest.mark.parametrize("method", UNHURRIED)
 def test_tasks_may_be_submitted_in_portions(planned: Told, method: type[Dispatcher]) -> None:
     plan, config = planned
     with method(plan.run, config) as dispatcher:
@@ -217,7 +219,7 @@ def test_a_task_that_has_a_record_is_told_with_the_first_one(
         assert all_told(dispatcher, 1) == [first]
 
 
-@pytest.mark.parametrize("method", DISPATCHERS)
+@pytest.mark.parametrize("method", UNHURRIED)
 def test_a_task_without_result_is_told_with_its_cause(
     planned: Told, method: type[Dispatcher]
 ) -> None:
@@ -231,7 +233,7 @@ def test_a_task_without_result_is_told_with_its_cause(
     assert told["constant/cpu/75"].status == "success"
 
 
-@pytest.mark.parametrize("method", [*DISPATCHERS, Raising])
+@pytest.mark.parametrize("method", [*UNHURRIED, Raising])
 def test_closing_is_possible_before_and_after_and_twice(
     planned: Told, method: type[Dispatcher]
 ) -> None:

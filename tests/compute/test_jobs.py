@@ -70,6 +70,7 @@ def test_a_wrong_index_or_list_is_a_sentence(content, index, words):
         own_key(store, "a", "j", {} if index is None else {INDEX_VARIABLE: index})
 
 
+@pytest.mark.slow
 def test_the_entry_point_runs_the_task_at_the_index(folder_store, make_plan):
     run = make_plan(folder_store, runtime=5).run
     keys = [task.key for task in run.tasks]

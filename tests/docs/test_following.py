@@ -161,6 +161,7 @@ def test_a_directory_is_followed(folder: Path) -> None:
     assert "30 of 30 trials" in again
 
 
+@pytest.mark.slow
 def test_data_are_imported(folder: Path) -> None:
     Study.begin(open_store(str(folder / "runs")), read_study(ROOT / "examples/sqlite/study.yaml"))
     (folder / "known.csv").write_text("tps,cache\n812.5,4096\n640,512\n")

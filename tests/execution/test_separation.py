@@ -30,6 +30,7 @@ def own_scratch(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("own_scratch")
 def test_a_task_cannot_change_the_input_of_another(tmp_path):
     codes = {name: GOOD + damaging(deed) for name, deed in DAMAGE.items()} | {"well": GOOD}
@@ -40,6 +41,7 @@ def test_a_task_cannot_change_the_input_of_another(tmp_path):
     assert len({record.metrics["log_loss"] for record in found.values()}) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("own_scratch")
 def test_where_it_can_nobody_is_blamed(tmp_path):
     codes = {name: GOOD + damaging(deed) for name, deed in DAMAGE.items()} | {"well": GOOD}

@@ -113,6 +113,7 @@ def test_the_harness_interpreter_serves_where_it_can() -> None:
     assert interpreter_for(f"==3.{minor}.*") == Path(sys.executable)
 
 
+@pytest.mark.slow
 def test_a_missing_version_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SetupError, match=r"No Python ==3.99.\* .*uv python install"):
         interpreter_for("==3.99.*")

@@ -45,6 +45,7 @@ def test_ranks_of_an_allocation(tmp_path: Path) -> None:
     assert study.adopt(point, "test").resources.mpi == Ranks(2, 4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "trials"), [("quarkus", 2), ("mpi", 2)])
 def test_it_runs(program: Program, name: str, trials: int) -> None:
     ended = program("tune", str(EXAMPLES / name), "--trials", str(trials), "--json")

@@ -345,6 +345,7 @@ def test_the_dashboard_shows_the_study(folder_store: Store, tmp_path: Path) -> N
     assert server.page == f"/dashboard/studies/{one['study_id']}"
 
 
+@pytest.mark.slow
 def test_a_finished_study_of_infeasible_trials(command: Program, tmp_path: Path) -> None:
     """The list shows them within the terminal's width, and a background start starts nothing."""
     work = tmp_path / "work"

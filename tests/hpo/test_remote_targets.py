@@ -25,6 +25,7 @@ def remote(folder: Path, objective: dict[str, Any], **more: Any) -> StudyDefinit
     return define(with_objective(objective, **{"limits": LIMITS, "parallel": MANY} | more), folder)
 
 
+@pytest.mark.slow
 def test_more_trials_than_cores_at_a_time(folder_store: Store, tmp_path: Path) -> None:
     """Each waits for all others to have begun."""
     seen = f"touch {tmp_path}/trial-$HPO_TRIAL"

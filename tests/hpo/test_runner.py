@@ -131,6 +131,7 @@ def test_callbacks_as_of_study_optimize(runner: Make) -> None:
         runner(squared, name="asking", callbacks=[ask]).run()
 
 
+@pytest.mark.slow
 def test_awaited_beside_other_work_and_cancelled(cold: Make) -> None:
     turned = threading.Event()
 
@@ -169,6 +170,7 @@ def test_awaited_beside_other_work_and_cancelled(cold: Make) -> None:
     asyncio.run(cancelled())
 
 
+@pytest.mark.slow
 def test_triggered_it_runs_on_without_us(runner: Make) -> None:
     triggered = runner(squared, name="team/triggered", trials=3).trigger()
     assert triggered.wait(600) == 0, triggered.log.read_text()
@@ -177,6 +179,7 @@ def test_triggered_it_runs_on_without_us(runner: Make) -> None:
     assert "team/triggered: 3 of 3 trials" in triggered.log.read_text()
 
 
+@pytest.mark.slow
 def test_a_directory(runner: Make, tmp_path: Path) -> None:
     folder = project(tmp_path / "my study")
     first = runner(folder).run()

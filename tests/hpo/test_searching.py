@@ -225,6 +225,7 @@ def objective(trial):
 """
 
 
+@pytest.mark.slow
 def test_a_function_that_declares_by_asking(folder_store: Store, tmp_path: Path) -> None:
     (tmp_path / "own.py").write_text(
         OPEN.replace("    trial.report(x, 0)\n", "").replace(

@@ -8,7 +8,9 @@ import pytest
 
 from benchmark.store import Store, open_store
 
-KINDS = ("folder", "memory", "s3")
+# Tests of a real S3 are slow, as all that start its server are.
+S3 = pytest.param("s3", marks=pytest.mark.slow)
+KINDS = ("folder", "memory", S3)
 
 
 @pytest.fixture(params=KINDS)
@@ -19,7 +21,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return {"folder": str(tmp_path / "store"), "memory": "memory://"}[request.param]
 
 
-@pytest.fixture(params=("folder", "s3"))
+@pytest.fixture(params=("folder", S3))
 def shared_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """A new store of each kind that several processes can share."""
     return str(request.getfixturevalue("s3") if request.param == "s3" else tmp_path / "store")

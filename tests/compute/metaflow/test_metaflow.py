@@ -166,6 +166,7 @@ def test_a_flow_ends_with_the_driver_that_started_it() -> None:
         assert process.stdout.read() == b""  # it was interrupted before it could say more
 
 
+@pytest.mark.slow
 def test_a_chunk_is_run_and_summed_up(make_plan: Callable[..., Plan], folder_store: Store) -> None:
     plan = make_plan(folder_store)
     name, url = plan.run.name, folder_store.url

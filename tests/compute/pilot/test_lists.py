@@ -53,6 +53,7 @@ def test_a_task_is_taken_once_and_a_list_goes_whole(plan: Plan) -> None:
     assert set(job_states(plan.run).values()) == {"CREATED"}
 
 
+@pytest.mark.slow
 def test_a_whole_run_in_one_allocation(
     plan: Plan, make_config: Callable[..., Config], slurm_double: SlurmDouble
 ) -> None:

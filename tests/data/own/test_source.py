@@ -224,7 +224,13 @@ BAD: dict[str, tuple[str, dict[str, str | bytes], str]] = {
 }
 
 
-@pytest.mark.parametrize("case", BAD)
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case, marks=[pytest.mark.slow] if case == "50,000 columns" else [])
+        for case in BAD
+    ],
+)
 def test_a_file_that_cannot_be_used_is_a_sentence(
     declare: Callable[..., Catalogue], tmp_path: Path, case: str
 ) -> None:
