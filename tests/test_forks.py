@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.parallel.fork import beside, processes
+from benchmark.parallel.record_reader import beside, processes
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks are for Linux")
 
@@ -77,7 +77,7 @@ def test_nothing_is_left_where_nobody_waits(tmp_path: Path) -> None:
 def test_a_fork_ends_with_the_process(tmp_path: Path) -> None:
     program = (
         "import os, sys, time\n"
-        "from benchmark.parallel.fork import beside\n"
+        "from benchmark.parallel.record_reader import beside\n"
         "def work():\n"
         "    print(os.getpid(), flush=True)\n"
         "    time.sleep(600)\n"

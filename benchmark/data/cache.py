@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import os
-import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +21,7 @@ from benchmark.config.cache import CACHE_VARIABLE
 from benchmark.data.datasets import READER, Dataset
 from benchmark.data.packed import DESCRIPTION, ENDINGS, TABLE, damage, description_of, pack, unpack
 from benchmark.errors import DataError
+from benchmark.files.output_files import staged
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,9 +162,5 @@ class DataCache:
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    staged = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
-    try:
-        staged.write_bytes(content)
-        staged.replace(path)
-    finally:
-        staged.unlink(missing_ok=True)
+    with staged(path) as file:
+        file.write_bytes(content)

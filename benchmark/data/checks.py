@@ -1,11 +1,18 @@
 """Describe a data set, and find what is suspicious in it.
 
 findings(load("titanic"))                 # ['column "name" … looks like an id']
+
+The tables study_classification_info.csv and study_regression_info.csv have a row for each data set.
+Their first five columns are the classic analysis' own; DATASET_ID is the name in the results.
 """
 
 from __future__ import annotations
 
+import csv
+import io
 from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,8 +20,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from benchmark.data.cache import write_whole
 from benchmark.data.datasets import Dataset
 from benchmark.data.splits import CV_FOLDS, split
+from benchmark.errors import BenchmarkError
+from benchmark.files.safe_text import guarded_cell
 
 _ID_SHARE = 0.95
 _MOST_NAMED = 5
@@ -182,3 +192,62 @@ def _list(noun: str, names: list[str]) -> str:
     quoted = ", ".join(f'"{name}"' for name in names[:_MOST_NAMED])
     plural = f"{noun}es" if noun.endswith("s") else f"{noun}s"
     return f"each of the {len(names)} {plural} {quoted}{' …' if len(names) > _MOST_NAMED else ''}"
+
+
+CLASSIC = ("DATASET_ID", "DATASET_NAME", "ROWS", "FEATURES", "CLASSES")
+COLUMNS = (
+    *CLASSIC,
+    *("MISSING_SHARE", "CATEGORIES", "SMALLEST_CLASS", "CLASS_BALANCE", "ONE_HOT_FEATURES"),
+    *("FOLDS", "HASH"),
+)
+
+
+def info_row(description: dict[str, Any], shape: dict[str, Any]) -> dict[str, Any]:
+    """A row of the information tables, from a data set's description and its `shape`."""
+    title = str(description.get("title") or description["name"])
+    values = {
+        "DATASET_ID": description["name"],
+        "DATASET_NAME": title.partition(", version")[0],
+        "ROWS": shape["rows"],
+        "FEATURES": shape["features"],
+        "CLASSES": shape["classes"],
+        "MISSING_SHARE": _short(shape["missing_share"]),
+        "CATEGORIES": shape["categories"],
+        "SMALLEST_CLASS": _short(shape["smallest_class"]),
+        "CLASS_BALANCE": _short(shape["class_balance"]),
+        "ONE_HOT_FEATURES": shape["one_hot"],
+        "FOLDS": description.get("folds"),
+        "HASH": description["hash"],
+    }
+    return values | {"TYPE": description["type"]}
+
+
+def write_info(folder: Path, rows: Iterable[dict[str, Any]]) -> list[Path]:
+    """Write a file for each type that occurs, atomically.
+
+    Raises:
+        BenchmarkError: the folder cannot be written.
+    """
+    rows = list(rows)
+    written = []
+    for kind in ("classification", "regression"):
+        mine = [row for row in rows if row["TYPE"] == kind]
+        if not mine:
+            continue
+        text = io.StringIO()
+        writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({name: guarded_cell(value) for name, value in row.items()} for row in mine)
+        path = folder / f"study_{kind}_info.csv"
+        try:
+            write_whole(path, text.getvalue().encode())
+        except OSError as error:
+            raise BenchmarkError(
+                f"{path} cannot be written: {error.strerror}; name another folder with --info."
+            ) from None
+        written.append(path)
+    return written
+
+
+def _short(value: float | None) -> float | None:
+    return None if value is None else round(value, 6)

@@ -1,8 +1,12 @@
-"""Resolve an output path; reject directories, devices and pipes."""
+"""Where a file may be written, and writing it whole or not at all."""
 
 from __future__ import annotations
 
+import contextlib
+import os
+import secrets
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 from benchmark.errors import BenchmarkError
@@ -26,3 +30,18 @@ def place_of(path: str | Path) -> Path:
         kind = "a folder" if stat.S_ISDIR(mode) else "not a regular file"
         raise BenchmarkError(f"{path} is {kind} and cannot be written; name a file.")
     return place.resolve()
+
+
+@contextlib.contextmanager
+def staged(path: Path) -> Iterator[Path]:
+    """A file beside `path` to write to; it takes that place at the end of the block.
+
+    If the block raises, `path` stays as it was and the file is removed.
+    """
+    beside = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
+    try:
+        yield beside
+        beside.replace(path)
+    finally:
+        with contextlib.suppress(OSError):
+            beside.unlink()

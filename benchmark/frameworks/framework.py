@@ -24,7 +24,7 @@ class Framework:
     secret; a `deterministic` one promises the same predictions for the same seed unless a time
     limit ends it; `minimum_runtime` is in seconds; `version_of` is the distribution whose version
     is reported. `lock_file` and `pinned` are set if another version was requested
-    ("h2o@3.44.0.3", see versions.py).
+    ("h2o@3.44.0.3", see locks.py).
     """
 
     name: str

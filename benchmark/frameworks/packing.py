@@ -17,8 +17,10 @@ import tarfile
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Literal
 
 from benchmark.errors import SetupError
+from benchmark.files.output_files import staged
 from benchmark.files.removal import clear
 from benchmark.frameworks.environments import Environment
 from benchmark.frameworks.framework import Framework
@@ -38,15 +40,13 @@ def pack(environments: Iterable[Environment], file: Path) -> float:
         SetupError: it cannot be written.
     """
     folders = dict.fromkeys(one.folder for one in environments)
-    staged = file.with_name(f".{file.name}.{os.getpid()}")
+    mode: Literal["w", "w:gz"] = "w" if file.suffix == ".tar" else "w:gz"
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with tarfile.open(staged, "w" if file.suffix == ".tar" else "w:gz") as archive:
+        with staged(file) as place, tarfile.open(place, mode) as archive:
             for folder in folders:
                 archive.add(folder, f"environments/{folder.name}")
-        staged.replace(file)
     except OSError as error:
-        staged.unlink(missing_ok=True)
         raise SetupError(f"The file {file} cannot be written: {error.strerror}.") from None
     return round(file.stat().st_size / 1e6, 1)
 

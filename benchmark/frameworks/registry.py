@@ -105,9 +105,9 @@ def get(
     framework = _named(base, extra_paths)
     if version is None:
         return framework
-    from benchmark.frameworks import versions
+    from benchmark.frameworks import locks
 
-    return versions.pinned(framework, version, known_locks or {})
+    return locks.pinned(framework, version, known_locks or {})
 
 
 def entry_of(

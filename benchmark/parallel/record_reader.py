@@ -7,6 +7,10 @@ in a folder are cut into pieces by framework, and each but the first is folded i
 into something that JSON can represent. A folder is listed and read without obstore, whose threads
 would not survive in a fork. A store over the network has such threads, is bound by waiting, and has
 packs that are best read once for all: there the run is one piece.
+
+A fork shares all that this process has read already. It is used only if it is safe: on Linux, with
+another core to use, and while this process has no threads, whose locks it would inherit. It ends
+with this process and prints nothing.
 """
 
 from __future__ import annotations
@@ -14,12 +18,17 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import os
+import signal
+import sys
+import threading
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
-from benchmark.parallel.fork import beside, processes
+from benchmark.execution.machine.cores import usable_cores
 from benchmark.records import results
 from benchmark.records.results import Record
 from benchmark.records.tasks import Run, Task
@@ -99,3 +108,68 @@ def without_result(run: Run, tasks: Iterable[Task] | None = None) -> list[Task]:
     found = folded(pieces(run, [task.key for task in wanted]), done_of)
     done = set(itertools.chain.from_iterable(found))
     return [task for task in wanted if task.key not in done]
+
+
+def processes() -> int:
+    """How many processes could run in parallel, including this one."""
+    if sys.platform != "linux" or threading.active_count() > 1:
+        return 1
+    return len(usable_cores())
+
+
+@contextlib.contextmanager
+def beside(work: Callable[[], bytes]) -> Iterator[Callable[[], bytes | None]]:
+    """Start `work` in a fork; yield a function that waits for its answer.
+
+    The answer is None if the work failed there or no process could be started.
+    """
+    reading, writing = os.pipe()
+    try:
+        pid = _fork()
+    except OSError:
+        os.close(reading)
+        os.close(writing)
+        yield lambda: None
+        return
+    if pid == 0:
+        os.close(reading)
+        _answer(work, writing)
+    os.close(writing)
+    ended = False
+
+    def answer() -> bytes | None:
+        nonlocal ended
+        with open(reading, "rb", closefd=False) as pipe:
+            data = pipe.read()
+        ended = True
+        return data if os.waitpid(pid, 0)[1] == 0 else None
+
+    try:
+        yield answer
+    finally:
+        os.close(reading)
+        if not ended:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+
+
+def _fork() -> int:
+    with warnings.catch_warnings():
+        # Python 3.12 and later warn of the threads of libraries, which hold no lock of ours.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return os.fork()
+
+
+def _answer(work: Callable[[], bytes], writing: int) -> NoReturn:
+    """Run the fork; skip everything that this process does at its end."""
+    try:
+        from benchmark.execution.worker.linux import die_with_parent
+
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        die_with_parent()
+        data = work()
+        with open(writing, "wb") as pipe:
+            pipe.write(data)
+        os._exit(0)
+    finally:
+        os._exit(1)

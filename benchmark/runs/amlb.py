@@ -11,7 +11,6 @@ seed, which is OpenML's fold in a run with `"split": "openml"`.
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any, TextIO
@@ -30,7 +29,7 @@ from benchmark.analysis.results.amlb_form import (
 from benchmark.errors import BenchmarkError
 from benchmark.execution.metrics import DEFAULT_METRIC, chosen
 from benchmark.execution.worker.inference import BATCHES
-from benchmark.files.output_files import place_of
+from benchmark.files.output_files import place_of, staged
 from benchmark.files.safe_text import safe_row
 from benchmark.records import results
 from benchmark.records.results import Record
@@ -49,18 +48,13 @@ def write_amlb(run: Run, path: Path, keys: Collection[str] | None = None) -> dic
         NewerRecordError: a later version wrote a record; the table has the other tasks.
     """
     place = place_of(path)
-    staged = place.with_name(f".{place.name}.{os.getpid()}")
     try:
-        with staged.open("w", encoding="utf-8", newline="") as file:
+        with staged(place) as table, table.open("w", encoding="utf-8", newline="") as file:
             counts, newer = _write(run, file, keys)
-        staged.replace(place)
     except OSError as error:
         raise BenchmarkError(
             f"The table cannot be written to {path}: {error.strerror}; choose another path."
         ) from None
-    finally:
-        if staged.exists():
-            staged.unlink()
     results.refuse_newer(newer, place)
     return counts
 

@@ -17,7 +17,7 @@ from typing import Any
 from benchmark.analysis.results.amlb_form import parameters
 from benchmark.execution.metrics import Metric, chosen
 from benchmark.execution.worker.inference import BATCHES
-from benchmark.files.output_files import place_of
+from benchmark.files.output_files import place_of, staged
 from benchmark.files.safe_text import safe_row
 from benchmark.parallel import record_reader
 from benchmark.records import results
@@ -92,7 +92,6 @@ def compile_results(run: Run, path: Path, keys: Collection[str] | None = None) -
     retired = _retired(run)
     # A question is about its whole grid.
     asked = len(places) == len(run.manifest.cells)
-    staged = path.with_name(f".{path.name}.{os.getpid()}")
     with contextlib.ExitStack() as held:
         parts = [
             held.enter_context(_Part(piece, places, retired, path.parent, asked=asked))
@@ -102,14 +101,10 @@ def compile_results(run: Run, path: Path, keys: Collection[str] | None = None) -
         spans: dict[int, tuple[int, int, int]] = {}
         for part, (_, numbers, _) in zip(parts, counted, strict=True):
             spans.update(part.spans(numbers))
-        try:
-            with staged.open("wb") as file:
-                file.write((",".join(COLUMNS) + "\n").encode())
-                # In the order of the manifest; a row is read by where it lies.
-                file.writelines(os.pread(*spans[place]) for place in places.values())
-            staged.replace(path)
-        finally:
-            staged.unlink(missing_ok=True)
+        with staged(path) as table, table.open("wb") as file:
+            file.write((",".join(COLUMNS) + "\n").encode())
+            # In the order of the manifest; a row is read by where it lies.
+            file.writelines(os.pread(*spans[place]) for place in places.values())
     newer = {key: reason for _, _, found in counted for key, reason in found.items()}
     results.refuse_newer(newer, path)
     return {result: sum(counts[result] for counts, _, _ in counted) for result in RESULTS}

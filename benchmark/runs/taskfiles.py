@@ -19,7 +19,7 @@ from typing import Any
 
 from benchmark.errors import BenchmarkError
 from benchmark.files import json_text
-from benchmark.files.output_files import place_of
+from benchmark.files.output_files import place_of, staged
 from benchmark.records.tasks import Task
 
 MOST_BYTES = 256 * 1024 * 1024
@@ -54,15 +54,11 @@ def write(path: Path, tasks: Iterable[Task]) -> int:
         BenchmarkError: the file cannot be written.
     """
     lines = [json.dumps({key: task.labels[key] for key in _KEYS}) + "\n" for task in tasks]
-    place = place_of(path)
-    staged = place.with_name(f".{place.name}.{os.getpid()}")
     try:
-        staged.write_text("".join(lines), encoding="utf-8")
-        staged.replace(place)
+        with staged(place_of(path)) as file:
+            file.write_text("".join(lines), encoding="utf-8")
     except OSError as error:
         raise BenchmarkError(f"{path} cannot be written: {error.strerror}.") from error
-    finally:
-        staged.unlink(missing_ok=True)
     return len(lines)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from benchmark.data import Dataset, checks, embedded_names, load, study_info
+from benchmark.data import Dataset, checks, embedded_names, load
 
 
 def of(kind: str = "classification", rows: int = 60, **columns: object) -> Dataset:
@@ -64,8 +64,8 @@ def test_the_tables_of_a_study(tmp_path: Path) -> None:
     rows = []
     for name in ("penguins", "cpu", "titanic"):
         dataset = load(name)
-        rows.append(study_info.row_of(dataset.description, checks.shape(dataset)))
-    written = study_info.write(tmp_path, rows)
+        rows.append(checks.info_row(dataset.description, checks.shape(dataset)))
+    written = checks.write_info(tmp_path, rows)
     assert [path.name for path in written] == [
         *("study_classification_info.csv", "study_regression_info.csv"),
     ]

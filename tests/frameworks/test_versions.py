@@ -11,7 +11,7 @@ import pytest
 from benchmark.config.cache import cache_folder
 from benchmark.config.loading import Config, load_config
 from benchmark.errors import BenchmarkError, ConfigError, SetupError
-from benchmark.frameworks import get, locks, of_entry, registry, versions
+from benchmark.frameworks import get, locks, of_entry, registry
 from benchmark.runs.plan import Narrowing, chosen_frameworks, draft, plan
 from benchmark.store import open_store
 
@@ -57,7 +57,7 @@ def test_names_with_versions(name: str, parts: tuple[str, str | None]) -> None:
 )
 def test_the_pin_is_replaced_and_the_rest_stays(before: str, after: str | None) -> None:
     wanted = after or 'Scikit_Learn[tests]==1.7.2 ; python_version > "3"\n'
-    assert versions._with_version(before, "scikit-learn", "1.7.2") == wanted
+    assert locks._with_version(before, "scikit-learn", "1.7.2") == wanted
 
 
 def test_a_lock_that_is_known_resolves_nothing(small: Path) -> None:

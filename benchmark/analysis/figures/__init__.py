@@ -18,11 +18,10 @@ from benchmark.analysis.figures.boxes import score_boxes
 from benchmark.analysis.figures.costs import failures, fit_times, pareto, prediction_seconds
 from benchmark.analysis.figures.intervals import closing_intervals
 from benchmark.analysis.figures.pairs import dataset_means, win_matrix
-from benchmark.analysis.figures.saving import save
 from benchmark.analysis.figures.searches import score_over_time
 from benchmark.analysis.figures.shapes import dataset_performance, dataset_shapes
 from benchmark.analysis.figures.standings import critical_difference, elo, mean_ranks
-from benchmark.analysis.figures.style import Look, is_empty, looks
+from benchmark.analysis.figures.style import Look, is_empty, looks, save
 from benchmark.analysis.statistics.comparable import Comparison, compare
 from benchmark.analysis.trajectories import read_trajectories
 from benchmark.analysis.type_statistics import Statistics

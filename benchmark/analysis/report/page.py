@@ -7,7 +7,6 @@ write_page(html, "report.html")
 from __future__ import annotations
 
 import base64
-import os
 import struct
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from benchmark.analysis.figures.style import DOTS_PER_INCH
 from benchmark.errors import BenchmarkError
-from benchmark.files.output_files import place_of
+from benchmark.files.output_files import place_of, staged
 from benchmark.templates import macros, render
 
 if TYPE_CHECKING:
@@ -58,14 +57,10 @@ def write_page(html: str, path: str | Path) -> Path:
     """
     target = Path(path)
     place = place_of(target)
-    staged = place.with_name(f".{place.name}.{os.getpid()}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            staged.write_text(html, encoding="utf-8", errors="replace")
-            staged.replace(place)
-        finally:
-            staged.unlink(missing_ok=True)
+        with staged(place) as file:
+            file.write_text(html, encoding="utf-8", errors="replace")
     except OSError as error:
         raise BenchmarkError(
             f"The report cannot be written to {path}: {error.strerror}; choose another path."

@@ -53,8 +53,7 @@ def _prepare(options: argparse.Namespace, *, data: bool) -> int:
 
 def _in_cloud(options: argparse.Namespace, config: Config, used: set[str], data: bool) -> int:
     from benchmark.compute.aws.clients import Aws
-    from benchmark.compute.batch.definition import definitions
-    from benchmark.compute.batch.image import repository
+    from benchmark.compute.batch.definition import definitions, repository
 
     aws = Aws()
     _may(aws, config, options, used)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 def download_data(options: argparse.Namespace) -> int:
     """Fetch, check and store every data set; one that is unavailable does not stop the others."""
-    from benchmark.data import Catalogue, study_info
+    from benchmark.data import Catalogue, checks
     from benchmark.execution import published
 
     config = configuration(options)
@@ -42,12 +42,12 @@ def download_data(options: argparse.Namespace) -> int:
         except DataError as error:
             catalogue.faults[name] = str(error)
             continue
-        rows.append(study_info.row_of(entry.description, fact["shape"]))
+        rows.append(checks.info_row(entry.description, fact["shape"]))
         facts.append(fact)
         if not options.json:
             for text in _lines(fact):
                 show(text)
-    files = study_info.write(Path(options.info), rows)
+    files = checks.write_info(Path(options.info), rows)
     for note in catalogue.notes:
         notice(f"warning: {note}")
     for name, kind in catalogue.left_out.items():

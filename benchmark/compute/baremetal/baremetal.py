@@ -20,8 +20,7 @@ from benchmark.compute.aws import prices
 from benchmark.compute.aws.clients import Aws
 from benchmark.compute.aws.prices import Offer
 from benchmark.compute.baremetal import checks, template
-from benchmark.compute.baremetal.boots import Boots
-from benchmark.compute.baremetal.fleet import Fleet, Ledger, Machine
+from benchmark.compute.baremetal.fleet import Boots, Fleet, Ledger, Machine
 from benchmark.compute.baremetal.messages import TaskQueue, remove
 from benchmark.compute.baremetal.state import State, in_queue
 from benchmark.compute.dispatcher import Rate, account

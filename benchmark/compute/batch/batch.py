@@ -15,10 +15,9 @@ from typing import Any
 
 from benchmark.compute import methods, submissions
 from benchmark.compute.aws.clients import Aws, RefusedError
-from benchmark.compute.batch import adoption, definition, jobs, lost, money
-from benchmark.compute.batch.image import check_images
+from benchmark.compute.batch import adoption, definition, jobs
 from benchmark.compute.batch.jobs import Ended, Watch, cause_of
-from benchmark.compute.batch.queue import CAPACITY, check_queue, stuck
+from benchmark.compute.batch.queue import CAPACITY, check_queue, note_prices, rate_of_queue, stuck
 from benchmark.compute.dispatcher import Rate
 from benchmark.compute.faults import PassingError, patiently
 from benchmark.compute.images import full_name
@@ -82,7 +81,7 @@ class BatchDispatcher(SubmittingDispatcher):
                 check_queue(aws, config.aws.on_demand_queue, "on_demand_queue")
             definition.template_of(aws, config)
             names = set(methods.frameworks_of(config, METHOD).values())
-            check_images(aws, config, sorted(names))
+            definition.check_images(aws, config, sorted(names))
 
     @classmethod
     def brings_environments(cls, config: Config) -> bool:  # noqa: ARG003  always
@@ -95,7 +94,7 @@ class BatchDispatcher(SubmittingDispatcher):
         Raises:
             ConfigError: the prices are needed for 'max_cost' and cannot be had.
         """
-        return money.rate_of_queue(config)
+        return rate_of_queue(config)
 
     def submit(self, tasks: Sequence[Task]) -> None:
         """Take tasks: those that a job of an earlier driver has are waited for, the others sent."""
@@ -106,7 +105,7 @@ class BatchDispatcher(SubmittingDispatcher):
         patience_s = self.pace.patience_s
         patiently(lambda: check_queue(aws, queue), patience_s)
         if not self._tasks:
-            patiently(lambda: money.note_prices(aws, self.run, self.config, queue), patience_s)
+            patiently(lambda: note_prices(aws, self.run, self.config, queue), patience_s)
         index = results.attempt_index(self.run)
         self._aside |= index.aside
         self._tasks |= {task.key: task for task in tasks}
@@ -115,7 +114,7 @@ class BatchDispatcher(SubmittingDispatcher):
         found = patiently(lambda: adoption.adopt(aws, self.run, METHOD, waiting), patience_s)
         self._live |= {one.name: one for one in found.live}
         self._unsent += found.unsent
-        self._retried |= lost.tried_again(found.known, index.last)
+        self._retried |= jobs.tried_again(found.known, index.last)
         since = dict(index.last)
         for ended in found.ended:
             if self._is_relaunched(ended.submission, ended.key, cause_of(ended.job)[0]):
@@ -174,7 +173,7 @@ class BatchDispatcher(SubmittingDispatcher):
     def _finish(self, records: Sequence[Record]) -> None:
         """Before a job is forgotten its children are noted that AWS has tried again."""
         last = {record.task: record.attempt for record in records}
-        self._retried |= lost.tried_again(self._live.values(), last)
+        self._retried |= jobs.tried_again(self._live.values(), last)
         super()._finish(records)
 
     def _end_lost(self) -> None:
@@ -182,7 +181,7 @@ class BatchDispatcher(SubmittingDispatcher):
         if self._aws is None or not self._retried:
             return
         try:
-            lost.end(self._aws, self.run, self._retried)
+            jobs.end_lost(self._aws, self.run, self._retried)
         except BenchmarkError as error:
             _log.warning("What lost attempts have cost is not known: %s", error)
         self._retried = {}
@@ -284,7 +283,7 @@ class BatchDispatcher(SubmittingDispatcher):
         """What became of a task by AWS's word."""
         task = self._tasks[ended.key]
         cause, message = cause_of(ended.job)
-        took_s = lost.took_s(ended.job)
+        took_s = jobs.took_s(ended.job)
         record = self._accounted(ended.key, ended.since, cause, message, took_s)
         self._keep_log(task, record, ended)
         return record

@@ -11,8 +11,7 @@ from urllib.parse import quote
 
 import pandas as pd
 
-from benchmark.analysis.figures.saving import save
-from benchmark.analysis.figures.style import PLAIN, number
+from benchmark.analysis.figures.style import PLAIN, number, save
 from benchmark.analysis.report.html import table
 from benchmark.analysis.report.page import facts_line, figures, page, write_page
 from benchmark.hpo.objectives.artifacts_key import KEPT, LEFT_OUT

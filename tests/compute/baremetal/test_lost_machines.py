@@ -9,8 +9,7 @@ import pytest
 from benchmark.compute.aws.clients import Aws
 from benchmark.compute.baremetal.baremetal import BaremetalDispatcher
 from benchmark.compute.baremetal.baremetal_wrapper import Worker
-from benchmark.compute.baremetal.boots import Boots
-from benchmark.compute.baremetal.fleet import Machine
+from benchmark.compute.baremetal.fleet import Boots, Machine
 from benchmark.compute.baremetal.messages import TaskQueue
 from benchmark.config.loading import Config
 from benchmark.errors import BenchmarkError

@@ -11,7 +11,7 @@ import pytest
 
 from benchmark.compute import submissions
 from benchmark.compute.aws.clients import Aws
-from benchmark.compute.batch import lost
+from benchmark.compute.batch import jobs
 from benchmark.compute.batch.batch import BatchDispatcher
 from benchmark.config.loading import Config
 from benchmark.records import results
@@ -55,12 +55,12 @@ def test_a_lost_attempt_gets_its_cause_its_end_and_its_cost(
     success = Record(task=task.key, status="success", labels=task.labels, cost=1.0)
     results.settle(run, second, success)
     results.settle(run, results.begin(run, other), Record(task=other.key, status="success"))
-    retried = lost.tried_again([given], results.attempt_index(run).last)
+    retried = jobs.tried_again([given], results.attempt_index(run).last)
     assert retried == {task.key: "a-job:0"}
     reason = "Host EC2 (instance i-0f) terminated."
     ends = [told(first.begun, reason), told(second.begun, "Essential container exited", 5)]
     ends[1]["startedAt"] = ends[0]["startedAt"] + 200_000
-    lost.end(aws([{"jobId": "a-job:0", "attempts": ends}]), run, retried)
+    jobs.end_lost(aws([{"jobId": "a-job:0", "attempts": ends}]), run, retried)
     (ended,) = results.earlier_ends(run)
     assert (ended.attempt, ended.cause, ended.total_s) == (1, Cause.INFRASTRUCTURE, TOOK_S)
     assert reason.rstrip(".") in ended.message
@@ -76,7 +76,7 @@ def test_what_aws_does_not_know_any_more_is_ended_without_a_cost(
     run, (task, _) = plan.run, plan.tasks
     results.begin(run, task, HOST)
     results.settle(run, results.begin(run, task), Record(task=task.key, status="success"))
-    lost.end(aws([]), run, {task.key: "gone"})
+    jobs.end_lost(aws([]), run, {task.key: "gone"})
     (ended,) = results.earlier_ends(run)
     assert (ended.cause, ended.cost, ended.message) == (
         Cause.INFRASTRUCTURE,
