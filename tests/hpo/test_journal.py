@@ -12,7 +12,7 @@ import optuna
 from benchmark.hpo.samplers.optimizer import Optimizer
 from benchmark.hpo.samplers.proposal import Told
 from benchmark.hpo.space.space_file import read_space
-from benchmark.hpo.storages.journal_lock import cut_torn_tail
+from benchmark.hpo.storages.journal_file import cut_torn_tail
 from benchmark.hpo.storages.storage import open_storage
 
 X = {"name": "x", "value_type": "double", "lower_bound": 0, "upper_bound": 1}
@@ -20,7 +20,7 @@ X = {"name": "x", "value_type": "double", "lower_bound": 0, "upper_bound": 1}
 _HOLDER = """
 import sys
 from pathlib import Path
-from benchmark.hpo.storages.journal_lock import FlockLock
+from benchmark.hpo.storages.journal_file import FlockLock
 FlockLock(Path(sys.argv[1])).acquire()
 print("held", flush=True)
 sys.stdin.read()

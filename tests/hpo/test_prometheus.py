@@ -19,8 +19,8 @@ import pytest
 
 from benchmark.execution.runner import Runner
 from benchmark.hpo.objectives.metrics.measured_values import MeasureError
+from benchmark.hpo.objectives.metrics.metrics_key import read_prometheus
 from benchmark.hpo.objectives.metrics.prometheus import Prometheus, Query, UnreachableError
-from benchmark.hpo.objectives.metrics.prometheus_key import read_prometheus
 from benchmark.hpo.spec.study_file import define
 from benchmark.hpo.study.study import Study
 from benchmark.records.results import Cause, Record

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from benchmark.hpo.samplers.regret import RegretBound
-from benchmark.hpo.space.coordinates import coordinates
 from benchmark.hpo.space.space_file import read_space
+from benchmark.hpo.space.tunables import coordinates
 from benchmark.hpo.spec.study_file import StudyError, define
 from benchmark.hpo.study.study import Study
 from benchmark.records import results

@@ -18,8 +18,8 @@ from benchmark.hpo.report.html_report import write_report
 from benchmark.hpo.report.hypervolume import hypervolume
 from benchmark.hpo.report.repeats import pair_tasks
 from benchmark.hpo.report.verdict import judge
-from benchmark.hpo.spec.limits import Remeasure
 from benchmark.hpo.spec.study_file import define
+from benchmark.hpo.spec.study_spec import Remeasure
 from benchmark.hpo.study.study import Study
 from benchmark.hpo.study.trial_import import import_rows
 from benchmark.records import results

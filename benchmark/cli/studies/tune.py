@@ -309,7 +309,7 @@ def _confirm(
 
 
 def _new(options: argparse.Namespace) -> int:
-    from benchmark.hpo.formats.project_template import write_project
+    from benchmark.hpo.formats.project import write_project
 
     if options.folder is None:
         raise BenchmarkError("Name the directory to write: tune new DIR.")

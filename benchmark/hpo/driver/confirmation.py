@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
 
 from benchmark.compute import discovery
+from benchmark.compute.dispatcher import Dispatcher
 from benchmark.compute.driving import Attempts, stoppable
+from benchmark.config.loading import Config
 from benchmark.hpo.report.default_runs import CONFIRM
 from benchmark.hpo.report.repeats import (
     BEST,
@@ -18,18 +20,12 @@ from benchmark.hpo.report.repeats import (
     pair_tasks,
 )
 from benchmark.hpo.report.verdict import Verdict, judge, judged
+from benchmark.hpo.study.study import Study
 from benchmark.records import results
+from benchmark.records.results import Record
+from benchmark.records.tasks import Task
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from benchmark.compute.dispatcher import Dispatcher
-    from benchmark.config.loading import Config
-    from benchmark.hpo.study.study import Study
-    from benchmark.records.results import Record
-    from benchmark.records.tasks import Task
-
-    Measure = Callable[[Task], Record | None]
+Measure = Callable[[Task], Record | None]
 
 _TICK_S = 0.2
 

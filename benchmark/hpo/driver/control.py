@@ -13,11 +13,10 @@ from __future__ import annotations
 
 import json
 import time
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, get_args
 
-if TYPE_CHECKING:
-    from benchmark.records.tasks import Run
-    from benchmark.store import Store
+from benchmark.records.tasks import Run
+from benchmark.store import Store
 
 Request = Literal["go", "pause", "stop"]
 EVERY_S = 1.0

@@ -8,18 +8,15 @@ wait_ready: {command: [pg_isready], timeout: 1min}
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from benchmark.files.spelling import check_keys
 from benchmark.hpo.space.templates import filled, names_in
+from benchmark.hpo.space.tunables import Tunable
 from benchmark.hpo.space.units import read_seconds
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-
-    from benchmark.hpo.space.tunables import Tunable
 
 READY_BEFORE = "ready_before"
 """The label of a trial for which something answered before `prepare` had run."""

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import statistics
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
 
 from benchmark.hpo.space.search_space import identity
 from benchmark.hpo.spec.stop_rules import IMPORTED
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from benchmark.hpo.spec.study_file import StudyDefinition
-    from benchmark.records.results import Record
+from benchmark.hpo.spec.study_file import StudyDefinition
+from benchmark.records.results import Record
 
 CONFIRM, DEFAULT = "confirm", "default"
 # Fewer runs do not allow an estimate of their spread.

@@ -11,7 +11,8 @@ import re
 import shlex
 import statistics
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from benchmark.files.numbers import plain_number
 from benchmark.files.safe_text import plain_text, safe_row
@@ -23,14 +24,10 @@ from benchmark.hpo.space.search_space import identity
 from benchmark.hpo.space.templates import plain
 from benchmark.hpo.space.units import Unit, from_base, unit_of
 from benchmark.hpo.spec.safe import LIMIT
+from benchmark.hpo.spec.study_file import StudyDefinition
 from benchmark.records import results
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from benchmark.hpo.spec.study_file import StudyDefinition
-    from benchmark.records.results import Record
-    from benchmark.records.tasks import Run
+from benchmark.records.results import Record
+from benchmark.records.tasks import Run
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 

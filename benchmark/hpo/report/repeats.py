@@ -13,19 +13,16 @@ from __future__ import annotations
 import hashlib
 import random
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from benchmark.errors import BenchmarkError
 from benchmark.hpo.report import export
 from benchmark.hpo.report.default_runs import CONFIRM, DEFAULT
 from benchmark.hpo.report.export import LEADER
 from benchmark.hpo.space.search_space import Params, identity
+from benchmark.hpo.spec.study_file import StudyDefinition
 from benchmark.hpo.spec.trial_task import trial_task
-
-if TYPE_CHECKING:
-    from benchmark.hpo.spec.study_file import StudyDefinition
-    from benchmark.records.results import Record
-    from benchmark.records.tasks import Run, Task
+from benchmark.records.results import Record
+from benchmark.records.tasks import Run, Task
 
 FEWEST, MOST = 2, 1000
 UNTIL = "until-decided"

@@ -6,7 +6,7 @@ import contextlib
 import logging
 import sys
 from collections import Counter
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from benchmark.files.numbers import plain_number
 from benchmark.files.safe_text import for_terminal
@@ -15,14 +15,9 @@ from benchmark.hpo.objectives.readiness import READY_BEFORE
 from benchmark.hpo.objectives.warm_up import WARM_UPS
 from benchmark.hpo.report import export
 from benchmark.hpo.report.log_levels import is_shown
+from benchmark.hpo.spec.study_file import StudyDefinition
 from benchmark.records.results import Cause, Record
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from benchmark.hpo.spec.study_file import StudyDefinition
-    from benchmark.store import Store
-
+from benchmark.store import Store
 
 _ENDS = {Cause.FRAMEWORK: "failed", Cause.TIMEOUT: "timed out", Cause.MEMORY: "out of memory"}
 

@@ -14,22 +14,19 @@ failed, with an interval.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from benchmark.files.numbers import plain_number
 from benchmark.hpo.report import export
 from benchmark.hpo.report.default_runs import DEFAULT
 from benchmark.hpo.report.repeats import BEST, FEWEST, MOST, confirmed_trial, repeat_key
 from benchmark.hpo.space.search_space import identity
+from benchmark.hpo.spec.study_file import StudyDefinition
 from benchmark.records import results
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from benchmark.hpo.spec.study_file import StudyDefinition
-    from benchmark.records.results import Record
-    from benchmark.records.tasks import Run
+from benchmark.records.results import Record
+from benchmark.records.tasks import Run
 
 _ROUNDING = 1e-12
 # A drift is reported if a test for a trend has a smaller p.

@@ -229,14 +229,10 @@ def sampler_of(
                 f"The algorithm '{name}' needs the package {module}, which is not installed; "
                 f"install the extra '{extra}': {install(extra)}"
             ) from None
-    if name == "optuna_skopt":
-        from benchmark.hpo.samplers.skopt_sampler import SkoptSampler
+    if name in ("optuna_skopt", "hyperopt"):
+        from benchmark.hpo.samplers.model_sampler import HyperoptSampler, SkoptSampler
 
-        return SkoptSampler(seed)
-    if name == "hyperopt":
-        from benchmark.hpo.samplers.hyperopt_sampler import HyperoptSampler
-
-        return HyperoptSampler(seed)
+        return HyperoptSampler(seed) if name == "hyperopt" else SkoptSampler(seed)
     if ":" in name:
         return _own_sampler(name, seed)
     kind, arguments = _OPTUNAS[name]

@@ -62,19 +62,22 @@ class Optimizer:
         import optuna
 
         from benchmark.hpo.samplers.study_sampler import Shadow
+        from benchmark.hpo.storages import trial_write
         from benchmark.hpo.storages.deleted_trials import DeletedTrials, RemainingTrials
         from benchmark.hpo.storages.optuna_private import storage_of, study_id_of
+        from benchmark.hpo.storages.study_journal import StudyJournal
 
         self.space = space
         study = optuna.create_study(
             study_name=name, storage=storage, directions=list(directions), load_if_exists=True
         )
         self.storage = storage_of(study)
+        self._journal = self.storage if isinstance(self.storage, StudyJournal) else None
         self.study_id = study_id_of(study)
         self._deleted = DeletedTrials(self.storage, self.study_id)
         self.study = optuna.Study(name, RemainingTrials(self.storage, self.study_id))
         """In it deleted trials are blank."""
-        self._optuna = optuna
+        self._optuna, self._trial_write = optuna, trial_write
         self._seed = seed
         self._algorithm = algorithm
         self._size = space.size() or 0
@@ -102,10 +105,8 @@ class Optimizer:
         Raises:
             KeyError: the study was deleted.
         """
-        from benchmark.hpo.storages.study_journal import StudyJournal
-
-        if isinstance(self.storage, StudyJournal) and not self.storage.follows:
-            self.storage.refresh()
+        if self._journal is not None and not self._journal.follows:
+            self._journal.refresh()
 
     def trials(self) -> list[FrozenTrial]:
         """Every trial that was not deleted."""
@@ -120,12 +121,9 @@ class Optimizer:
 
     def by_number(self) -> Sequence[FrozenTrial]:
         """Every trial, deleted ones too, where possible without a copy of the list."""
-        from benchmark.hpo.storages.study_journal import StudyJournal
-
-        storage = self.storage
-        if isinstance(storage, StudyJournal):
-            return storage.trials_in_order(self.study_id)
-        return storage.get_all_trials(self.study_id, deepcopy=False)
+        if self._journal is not None:
+            return self._journal.trials_in_order(self.study_id)
+        return self.storage.get_all_trials(self.study_id, deepcopy=False)
 
     def running(self) -> list[Asked]:
         """The trials that were asked but have not ended, such as after a killed driver."""
@@ -200,8 +198,6 @@ class Optimizer:
         self, proposals: Sequence[tuple[Proposal, dict[str, Any]]], others: int | None = None
     ) -> list[Asked]:
         """Write proposals as trials with these user attributes; `others`: see `create_trials`."""
-        from benchmark.hpo.storages.trial_write import create_trials
-
         storage, study_id = self.storage, self.study_id
         kept = {key: value for one, _ in proposals for key, value in one.study_attrs.items()}
         durable = self._durable_attrs() if kept else {}
@@ -209,7 +205,7 @@ class Optimizer:
             storage.set_study_system_attr(study_id, key, kept[key])
         new = [proposal.template(attrs) for proposal, attrs in proposals]
         with self._joining:
-            numbers = create_trials(storage, study_id, new, others)
+            numbers = self._trial_write.create_trials(storage, study_id, new, others)
             for number, (proposal, _) in zip(numbers, proposals, strict=True):
                 if proposal.place is not None:
                     self._places[number] = proposal.place
@@ -230,8 +226,6 @@ class Optimizer:
         self, tells: Sequence[tuple[int, Told, Admit | None]]
     ) -> list[bool | BaseException]:
         """`tell` for several trials, in a journal by one write; an error is among the answers."""
-        from benchmark.hpo.storages.trial_write import write_trials
-
         found: list[bool | BaseException] = [False] * len(tells)
         writes = {}
         for place, (number, outcome, admit) in enumerate(tells):
@@ -239,16 +233,14 @@ class Optimizer:
                 writes[place] = self._id_of(number), ending_of(outcome), admit
             except Exception as error:
                 found[place] = error
-        written = write_trials(self.storage, list(writes.values()))
+        written = self._trial_write.write_trials(self.storage, list(writes.values()))
         for place, first in zip(writes, written, strict=True):
             found[place] = first
         return found
 
     def write(self, number: int, write: TrialWrite, admit: Admit | None = None) -> bool:
         """Write to a trial that has not ended; False if it has, and nothing changes."""
-        from benchmark.hpo.storages.trial_write import write_trial
-
-        return write_trial(self.storage, self._id_of(number), write, admit)
+        return self._trial_write.write_trial(self.storage, self._id_of(number), write, admit)
 
     def delete(self, number: int, admit: Admit = lambda _: None) -> None:
         """Delete a trial; nothing learns from it, and its point is free again.

@@ -18,8 +18,8 @@ import random
 
 from benchmark.hpo.samplers.gaussian_process import fitted, without_noise
 from benchmark.hpo.samplers.proposal import Direction, signs_of
-from benchmark.hpo.space.coordinates import coordinates
 from benchmark.hpo.space.search_space import Params, Space
+from benchmark.hpo.space.tunables import coordinates
 
 LEAST = 20
 _MOST, _DRAWN, _DELTA = 200, 1000, 0.1

@@ -21,16 +21,15 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from benchmark.hpo.samplers.gaussian_process import fitted, without_noise
-from benchmark.hpo.space.coordinates import coordinates, share_of, value_at
 from benchmark.hpo.space.operators import same
 from benchmark.hpo.space.search_space import Params, Space, identity
+from benchmark.hpo.space.tunables import Tunable, Value, coordinates, share_of, value_at
 
 if TYPE_CHECKING:
     import random
 
     from sklearn.gaussian_process import GaussianProcessRegressor
 
-    from benchmark.hpo.space.tunables import Tunable, Value
 
 ALL = "*"
 _STEP = 0.1

@@ -20,22 +20,18 @@ correlation with the own scores.
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import norm, rankdata, spearmanr
+from sklearn.gaussian_process import GaussianProcessRegressor
 
 from benchmark.hpo.samplers.gaussian_process import fitted, lengths, without_noise
-from benchmark.hpo.space.coordinates import coordinates, share_of, value_at
 from benchmark.hpo.space.search_space import Params, Space, identity
+from benchmark.hpo.space.tunables import Tunable, Value, coordinates, share_of, value_at
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    import numpy as np
-    from numpy.typing import NDArray
-    from sklearn.gaussian_process import GaussianProcessRegressor
-
-    from benchmark.hpo.space.tunables import Tunable, Value
-
-    Array = NDArray[np.float64]
+Array = NDArray[np.float64]
 
 # Own trials: at first the past is used unchecked, then if related, and from _ENOUGH on not at all.
 _UNCHECKED, _ENOUGH, _LEVEL = 10, 45, 0.05
@@ -63,8 +59,6 @@ class Transfer:
     @property
     def _models(self) -> list[GaussianProcessRegressor]:
         """The process of each earlier study."""
-        import numpy as np
-
         if self._made is None:
             self._made = []
             for study in self._studies:
@@ -77,8 +71,6 @@ class Transfer:
         return self._made
 
     def _at(self, points: Iterable[Params]) -> Array:
-        import numpy as np
-
         return np.array([coordinates(self._space.tunables, one) for one in points])
 
     def _candidates(self) -> list[Params]:
@@ -88,8 +80,6 @@ class Transfer:
 
     def first(self, count: int) -> list[Params]:
         """At most that many of the earlier studies' points, the most useful first."""
-        import numpy as np
-
         candidates = self._candidates()
         if not candidates:
             return []
@@ -128,9 +118,6 @@ class Transfer:
 
     def _weights(self) -> Array | None:
         """The weight of each earlier study; None if they are not related."""
-        import numpy as np
-        from scipy.stats import rankdata, spearmanr
-
         measured = [(params, score) for params, score in self._own if score is not None]
         scores = rankdata([score for _, score in measured])  # huge ones have no finite difference
         points = self._at(params for params, _ in measured)
@@ -153,9 +140,6 @@ class Transfer:
     def _most_promising(
         self, weights: Array, running: Sequence[Params], generator: random.Random
     ) -> Params | None:
-        import numpy as np
-        from scipy.stats import norm
-
         values = [score for _, score in self._own if score is not None]
         scores = _quantiles([max(values) if score is None else score for _, score in self._own])
         points = self._at(params for params, _ in self._own)
@@ -194,8 +178,6 @@ class Transfer:
 
     def _predicted(self, at: Array, weights: Array) -> Array:
         """What the earlier studies predict together, in quantiles."""
-        import numpy as np
-
         found: Array = weights @ np.array([model.predict(at) for model in self._models])
         return found
 
@@ -232,8 +214,6 @@ class Transfer:
 
 def _quantiles(scores: Sequence[float]) -> Array:
     """The normal quantile of each score's rank."""
-    from scipy.stats import norm, rankdata
-
     found: Array = norm.ppf((rankdata(scores) - 0.5) / len(scores))
     return found
 

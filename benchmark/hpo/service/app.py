@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any
 from urllib.parse import unquote
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
@@ -20,17 +22,11 @@ from benchmark.files import value_faults
 from benchmark.files.spelling import nearest
 from benchmark.hpo.service.classic import phrases, routes
 from benchmark.hpo.service.core.errors import ServiceError
+from benchmark.hpo.service.core.service import Service
 from benchmark.hpo.service.core.terms import SLASH
 from benchmark.hpo.service.v1.models import KEYS
 from benchmark.hpo.service.web import metrics, pages, plots, traces
 from benchmark.hpo.service.web.threads import Threads
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
-
-    from fastapi.telemetry import TelemetryConfig
-
-    from benchmark.hpo.service.core.service import Service
 
 _log = logging.getLogger("benchmark.hpo.service")
 DESCRIPTION = "Ask for trials, tell how they ended; nothing that was acknowledged is lost."

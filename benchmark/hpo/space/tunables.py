@@ -13,6 +13,7 @@ from benchmark.hpo.space.operators import same
 
 if TYPE_CHECKING:
     import random
+    from collections.abc import Mapping, Sequence
 
     from optuna.distributions import BaseDistribution
     from optuna.trial import Trial
@@ -168,3 +169,35 @@ class Tunable:
 def _decimal(value: Any) -> Decimal:
     """The decimal number as written: 0.1 is one tenth."""
     return value if isinstance(value, Decimal) else Decimal(repr(value))
+
+
+def coordinates(tunables: Sequence[Tunable], params: Mapping[str, Any]) -> list[float]:
+    """A point as a vector, for models: numbers in their declared scale, one per choice otherwise.
+
+    Inactive tunables are in the middle of their range, and have none of their choices.
+    """
+    found: list[float] = []
+    for tunable in tunables:
+        is_active, value = tunable.name in params, params.get(tunable.name)
+        if tunable.kind == "categorical":
+            found += [float(is_active and same(choice, value)) for choice in tunable.choices]
+        else:
+            found.append(share_of(tunable, value) if is_active else 0.5)
+    return found
+
+
+def share_of(tunable: Tunable, value: Any) -> float:
+    """The place of a number in its range, from 0 to 1 in the declared scale."""
+    low, high = float(tunable.low or 0), float(tunable.high or 0)
+    value = float(value)
+    if tunable.log:
+        low, high, value = math.log(low), math.log(high), math.log(value)
+    return (value - low) / (high - low) if high > low else 0.0
+
+
+def value_at(tunable: Tunable, share: float) -> float:
+    """The number at that place of the range."""
+    low, high = float(tunable.low or 0), float(tunable.high or 0)
+    if tunable.log:
+        return math.exp(math.log(low) + share * (math.log(high) - math.log(low)))
+    return low + share * (high - low)

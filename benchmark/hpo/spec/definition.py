@@ -12,9 +12,9 @@ from benchmark.hpo.samplers.proposal import Direction, signs_of
 from benchmark.hpo.samplers.safe_region import Safe
 from benchmark.hpo.space.layering import Layering
 from benchmark.hpo.space.search_space import Space
-from benchmark.hpo.spec.limits import Remeasure
 from benchmark.hpo.spec.past_studies import PastStudy
 from benchmark.hpo.spec.stop_rules import Stop
+from benchmark.hpo.spec.study_spec import Remeasure
 
 
 @dataclass(frozen=True)

@@ -10,22 +10,19 @@ tunable's unit, or a share of its range in the declared scale.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from pydantic import ValidationError
 
 from benchmark.files.spelling import check_keys, meant
 from benchmark.hpo.objectives.metrics.measured_values import finite_number
+from benchmark.hpo.objectives.objective import Objective
 from benchmark.hpo.objectives.warm_up import share
 from benchmark.hpo.samplers.safe_region import ALL, Safe, Step
+from benchmark.hpo.space.search_space import Space
+from benchmark.hpo.space.tunables import Tunable
 from benchmark.hpo.space.units import UNITS, UnitError, in_unit
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from benchmark.hpo.objectives.objective import Objective
-    from benchmark.hpo.space.search_space import Space
-    from benchmark.hpo.space.tunables import Tunable
 
 SAFE_EVERY = 10
 """After how many trials the default of a safe study runs again, if `default_every` is not set."""

@@ -8,15 +8,119 @@ hpo/objectives.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from benchmark.files.declared import Declared
+from benchmark.files.spelling import check_keys
 from benchmark.hpo.samplers.algorithms import DEFAULT
-from benchmark.hpo.spec.limits import REMEASURE, Limits, Remeasure
+from benchmark.hpo.space.search_space import Space
+from benchmark.hpo.space.tunables import Tunable
+from benchmark.hpo.space.units import IN_SECONDS, declared_in
 from benchmark.hpo.spec.stop_rules import Stop
+
+_MOST_AGAIN = 100
+REMEASURE = (
+    "false, or {top: 4, runs: 3}: how many of the best trials are run how often again (at most "
+    f"{_MOST_AGAIN})"
+)
+
+
+def _memory(value: Any) -> Any:
+    """The program's MB, here as everywhere, are 2^20 bytes."""
+    found = declared_in(value, "MiB")
+    return int(found) if isinstance(value, str) else found
+
+
+def _cores(value: Any) -> Any:
+    return declared_in(value, "cores")
+
+
+class Limits(Declared):
+    """Limits of one run: seconds, MB, cores (0: all of the machine, shared by its trials)."""
+
+    time: Annotated[float, IN_SECONDS] = Field(default=600.0, gt=0, lt=1e9)
+    memory: Annotated[int, BeforeValidator(_memory)] = Field(
+        default=1500, gt=0, lt=10**9, description="a whole number above 0"
+    )
+    cores: Annotated[int, BeforeValidator(_cores)] = Field(
+        default=1,
+        ge=0,
+        lt=10**9,
+        description="a whole number, or 0 for trials that share all cores",
+    )
+
+
+_RANKS = {"nodes": 1, "ranks_per_node": 1, "threads_per_rank": 1, "gpus_per_rank": 0}
+
+
+def read_resources(
+    entry: Any, tunables: Sequence[str], faults: list[str], space: Space
+) -> dict[str, Any]:
+    """Of an MPI program: each a whole number, or a tunable's name; empty where it is none.
+
+    `space` has those of the tunables whose values are checked.
+    """
+    if entry is None or entry == {}:
+        return {}
+    known = (*_RANKS, "time_s")
+    if not isinstance(entry, dict):
+        faults.append(f"'resources' is {entry!r}; it takes {', '.join(known)}.")
+        return {}
+    before = len(faults)
+    check_keys(entry, known, "'resources'", faults)
+    if len(faults) > before:
+        return {}
+    for key, value in entry.items():
+        if key == "time_s":
+            fits = type(value) in (int, float) and 0 < value < 1e9
+        else:
+            fits = value in tunables if isinstance(value, str) else type(value) is int
+            fits = fits and (isinstance(value, str) or value >= min(1, _RANKS[key]))
+        if not fits:
+            faults.append(
+                f"'resources' has {value!r} as '{key}'; write a number, or the name of a tunable."
+            )
+        elif isinstance(value, str):
+            faults += _wrong_ranks(key, value, space)
+    return dict(entry) if set(entry) == {"time_s"} else _RANKS | entry
+
+
+def _wrong_ranks(key: str, name: str, space: Space) -> list[str]:
+    """What is wrong with a tunable that gives a number of ranks: other values than such numbers."""
+    least = min(1, _RANKS[key])
+    return [
+        f"'resources' has the tunable '{name}' as '{key}', whose values are {tunable.words}; give "
+        f"it whole numbers from {least} on."
+        for tunable in space.tunables
+        if tunable.name == name and not _are_whole(tunable, least)
+    ]
+
+
+def _are_whole(tunable: Tunable, least: int) -> bool:
+    if tunable.kind == "categorical":
+        return all(type(choice) is int and choice >= least for choice in tunable.choices)
+    low, step = tunable.low or 0, tunable.step or 0
+    is_stepped = step > 0 and float(low).is_integer() and float(step).is_integer()
+    return low >= least and (tunable.kind == "integer" or is_stepped)
+
+
+class Remeasure(Declared):
+    """The best `top` trials are run `runs` times more before one of them is chosen.
+
+    If it is declared in any case, else only where they differ by less than the noise that is seen.
+    """
+
+    top: Annotated[int, Field(gt=1, le=_MOST_AGAIN)] = 4
+    runs: Annotated[int, Field(gt=0, le=_MOST_AGAIN)] = 3
+
+    @property
+    def asked(self) -> bool:
+        return bool(self.model_fields_set)
+
 
 _PART = "[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")

@@ -9,15 +9,13 @@ made again from that.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from benchmark.hpo.objectives.benchmark_objective import benchmark_cells
+from benchmark.hpo.space.search_space import Params
+from benchmark.hpo.spec.study_file import StudyDefinition
 from benchmark.records import results
 from benchmark.records.tasks import Ranks, Resources, Run, Task
-
-if TYPE_CHECKING:
-    from benchmark.hpo.space.search_space import Params
-    from benchmark.hpo.spec.study_file import StudyDefinition
 
 PATH = "benchmark.hpo.trials.evaluation:TrialEvaluation"
 BENCHMARK_PATH = "benchmark.hpo.trials.benchmark_evaluation:BenchmarkTrialEvaluation"

@@ -19,7 +19,7 @@ import math
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from benchmark.errors import BenchmarkError
 from benchmark.files import json_text
@@ -30,7 +30,11 @@ from benchmark.hpo.objectives.objective import cell
 from benchmark.hpo.report.columns import METRIC, OWN, columns
 from benchmark.hpo.report.export import is_feasible
 from benchmark.hpo.space.expressions import ExpressionError
+from benchmark.hpo.space.search_space import Params
 from benchmark.hpo.space.templates import plain
+from benchmark.hpo.space.tunables import Tunable, Value
+from benchmark.hpo.spec.study_file import StudyDefinition
+from benchmark.hpo.study.study import Study
 from benchmark.hpo.trials.trial_record import (
     clear_names,
     two_meanings,
@@ -39,13 +43,7 @@ from benchmark.hpo.trials.trial_record import (
 )
 from benchmark.records import results
 from benchmark.records.results import Cause, Record
-
-if TYPE_CHECKING:
-    from benchmark.hpo.space.search_space import Params
-    from benchmark.hpo.space.tunables import Tunable, Value
-    from benchmark.hpo.spec.study_file import StudyDefinition
-    from benchmark.hpo.study.study import Study
-    from benchmark.records.tasks import Task
+from benchmark.records.tasks import Task
 
 STATE = "state"
 STATES = {"success": "success", "complete": "success", "failure": "failure", "fail": "failure"}

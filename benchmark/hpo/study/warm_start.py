@@ -19,13 +19,12 @@ import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmark.hpo.report import export, trial_line
 from benchmark.hpo.samplers.algorithms import BAYESIAN
 from benchmark.hpo.samplers.optimizer import Optimizer
 from benchmark.hpo.samplers.proposal import Asked
-from benchmark.hpo.samplers.transfer import Transfer
 from benchmark.hpo.space.search_space import Params, identity
 from benchmark.hpo.space.tunables import Tunable, Value
 from benchmark.hpo.space.units import from_base, in_base
@@ -35,6 +34,9 @@ from benchmark.hpo.study.store import no_study, run_name
 from benchmark.records.results import Record
 from benchmark.records.tasks import Run
 from benchmark.store import Store
+
+if TYPE_CHECKING:
+    from benchmark.hpo.samplers.transfer import Transfer
 
 # A label of trials: the study and the trial that the point comes from, or that it was predicted.
 WARM = "warm_start"
@@ -139,6 +141,8 @@ def _moved(
 
 
 def _transfer(definition: StudyDefinition, studies: list[list[dict[str, Any]]]) -> Transfer:
+    from benchmark.hpo.samplers.transfer import Transfer
+
     typed = definition.space.typed
     scored = [[(typed(one["params"]), one["value"]) for one in points] for points in studies]
     return Transfer(definition.space, scored, definition.seed)

@@ -11,20 +11,17 @@ from __future__ import annotations
 import fnmatch
 import os
 import stat
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from benchmark.files.safe_text import plain_text
 from benchmark.hpo.objectives.artifacts_key import KEPT, LEFT_OUT, MOST, Artifacts
 from benchmark.hpo.sandboxed.command_steps import FOLDER
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from benchmark.hpo.trials.trial_record import Trial
-    from benchmark.records.results import Record
-    from benchmark.records.tasks import Run
+from benchmark.hpo.trials.trial_record import Trial
+from benchmark.records.results import Record
+from benchmark.records.tasks import Run
 
 _MB = 2**20
 _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC

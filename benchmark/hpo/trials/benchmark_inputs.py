@@ -5,8 +5,9 @@ It stands in the study's manifest under `benchmark`, as in the manifest of a ben
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from benchmark.data import embedded_suite, sources
 from benchmark.data.splits import has_fold
@@ -16,11 +17,7 @@ from benchmark.frameworks import ensure, entry_of, get, of_entry
 from benchmark.hpo.objectives.benchmark_objective import BenchmarkObjective, benchmark_cells
 from benchmark.hpo.spec.documents import StudyError
 from benchmark.records.tasks import Cell, Manifest, Run, seeds_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from benchmark.store import Store
+from benchmark.store import Store
 
 CONSTANT = "constant"
 

@@ -7,9 +7,10 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from benchmark.errors import SetupError
 from benchmark.execution.machine.mpi import launcher
@@ -26,6 +27,7 @@ from benchmark.hpo.objectives.warm_up import WARM_UPS, WarmUp
 from benchmark.hpo.report.default_runs import CONFIRM
 from benchmark.hpo.sandboxed import command_steps
 from benchmark.hpo.space.templates import filled, filled_words, plain
+from benchmark.hpo.space.units import Unit
 from benchmark.hpo.spec.stop_rules import EMPTY, WRONG, WRONG_UNIT
 from benchmark.hpo.spec.study_file import StudyDefinition, StudyError, define
 from benchmark.hpo.trials import objective_files, python_objective, restore_hooks
@@ -34,12 +36,7 @@ from benchmark.hpo.trials.failed_runs import Ran, ended
 from benchmark.hpo.trials.name_lease import NameLease
 from benchmark.hpo.trials.trial_record import Trial
 from benchmark.records.results import Cause, Record
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from benchmark.hpo.space.units import Unit
-    from benchmark.records.tasks import Run, Task
+from benchmark.records.tasks import Run, Task
 
 CONFIG_FILE = "trial.json"
 _STEPS = "trial-steps.json"

@@ -7,13 +7,11 @@ import json
 import os
 import re
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from benchmark.hpo.spec.documents import StudyError
-
-if TYPE_CHECKING:
-    from benchmark.hpo.spec.study_file import StudyDefinition
-    from benchmark.records.tasks import Run
+from benchmark.hpo.spec.study_file import StudyDefinition
+from benchmark.records.tasks import Run
 
 LARGEST = 64 * 2**20
 

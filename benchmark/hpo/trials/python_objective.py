@@ -12,7 +12,7 @@ import json
 import math
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from benchmark.execution.task_files import TaskFileError, read_left
 from benchmark.hpo.objectives import environment
@@ -21,12 +21,10 @@ from benchmark.hpo.samplers.algorithms import LEARNS_PRUNED, portable_sampler, p
 from benchmark.hpo.sandboxed import python_trial
 from benchmark.hpo.spec.safe import LIMIT
 from benchmark.hpo.spec.stop_rules import STOPS
+from benchmark.hpo.spec.study_file import StudyDefinition
 from benchmark.hpo.trials.trial_record import Trial, medians
 from benchmark.records.results import Cause, Record
-
-if TYPE_CHECKING:
-    from benchmark.hpo.spec.study_file import StudyDefinition
-    from benchmark.records.tasks import Run, Task
+from benchmark.records.tasks import Run, Task
 
 REQUEST = "trial-request.json"
 # What a record keeps of a trial, however it ended.

@@ -22,18 +22,14 @@ import threading
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from benchmark.errors import SetupError
 from benchmark.execution.sandbox.variables import wanted, without_secrets
 from benchmark.execution.work import signal_words
 from benchmark.hpo.trials import objective_files
 from benchmark.records.layout import segment
+from benchmark.records.tasks import Run
 from benchmark.store.holder import Holder, Life, machine
-
-if TYPE_CHECKING:
-    from benchmark.records.tasks import Run
-
 
 _AGAIN_S = 1.0
 _NUMBERS = itertools.count()

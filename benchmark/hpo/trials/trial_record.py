@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 import statistics
 from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from benchmark.execution.work import Outcome
 from benchmark.files import spelling
 from benchmark.files.numbers import plain_number
 from benchmark.hpo.objectives.metrics.csv_rows import plain_name
@@ -16,16 +18,11 @@ from benchmark.hpo.objectives.metrics.readers import has_same_names
 from benchmark.hpo.objectives.objective import VALUE_UNITS
 from benchmark.hpo.space.expressions import ExpressionError, UnknownNameError
 from benchmark.hpo.space.operators import DimensionError, same
+from benchmark.hpo.space.units import Unit
 from benchmark.hpo.spec.stop_rules import WRONG, WRONG_UNIT
+from benchmark.hpo.spec.study_file import StudyDefinition
 from benchmark.records.results import Cause, Record, failure
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
-
-    from benchmark.execution.work import Outcome
-    from benchmark.hpo.space.units import Unit
-    from benchmark.hpo.spec.study_file import StudyDefinition
-    from benchmark.records.tasks import Task
+from benchmark.records.tasks import Task
 
 
 @dataclass

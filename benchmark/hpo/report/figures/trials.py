@@ -5,21 +5,18 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
 
 from benchmark.hpo.objectives.objective import told_apart
 from benchmark.hpo.report.export import best_of, is_feasible, tunable_names
 from benchmark.hpo.space.search_space import identity
 from benchmark.hpo.space.templates import plain
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from numpy.typing import NDArray
-
-    from benchmark.hpo.spec.study_file import StudyDefinition
-    from benchmark.records.results import Record
+from benchmark.hpo.spec.study_file import StudyDefinition
+from benchmark.records.results import Record
 
 LONGEST_TICK = 12
 MOST_SHAPES = 1000

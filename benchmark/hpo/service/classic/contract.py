@@ -8,7 +8,8 @@ precision and sign, and an `error` ends the experiment.
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 from benchmark.hpo.service.classic import checks, phrases
 from benchmark.hpo.service.core import terms
@@ -22,13 +23,9 @@ from benchmark.hpo.service.core.errors import (
     PausedError,
     ServiceError,
 )
+from benchmark.hpo.service.core.experiment import Experiment
+from benchmark.hpo.service.core.service import Service
 from benchmark.hpo.service.web import plots
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from benchmark.hpo.service.core.experiment import Experiment
-    from benchmark.hpo.service.core.service import Service
 
 _OWN_KEYS = {
     "experiment_name": "name",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fastapi import FastAPI, Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
@@ -13,11 +13,9 @@ from benchmark.errors import BenchmarkError
 from benchmark.hpo.service.classic import contract, phrases
 from benchmark.hpo.service.classic.checks import is_empty
 from benchmark.hpo.service.classic.contract import PhraseError
+from benchmark.hpo.service.core.service import Service
 from benchmark.hpo.service.web import bodies, pages
-
-if TYPE_CHECKING:
-    from benchmark.hpo.service.core.service import Service
-    from benchmark.hpo.service.web.threads import Threads
+from benchmark.hpo.service.web.threads import Threads
 
 _log = logging.getLogger("benchmark.hpo.service")
 

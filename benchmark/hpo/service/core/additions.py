@@ -9,8 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-import optuna
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from benchmark.hpo.samplers.optimizer import Optimizer
 from benchmark.hpo.service.core.assignment import stored
@@ -19,6 +18,7 @@ from benchmark.hpo.service.core.counts import KeyOf, Tally
 from benchmark.hpo.service.core.endings import GIVEN, QUEUED, Ending, check, is_same, result_of
 from benchmark.hpo.service.core.errors import ConflictError, InvalidError
 from benchmark.hpo.space.search_space import Params, identity
+from benchmark.hpo.storages.trial_write import create_trials
 
 _CHUNK = 100
 
@@ -77,8 +77,6 @@ class Additions:
         added: Callable[[int], None],
     ) -> list[int]:
         """Those of the trials that were not added with this key before; others ask meanwhile."""
-        from benchmark.hpo.storages.trial_write import create_trials
-
         optimizer = self._optimizer
         numbers: list[int] = []
         while (known := len(numbers)) < len(made):
@@ -109,28 +107,27 @@ class Additions:
         return identity(self._optimizer.params_of(trial)) == identity(typed)
 
     def _waiting(self, params: Params, key: str | None) -> FrozenTrial:
-        return optuna.trial.create_trial(
-            state=optuna.trial.TrialState.WAITING,
-            params=dict(params),
-            distributions={name: self._tunables[name].distribution() for name in params},
-            user_attrs={QUEUED: {} if key is None else {"key": key}},
-        )
+        attrs = {QUEUED: {} if key is None else {"key": key}}
+        return self._created(params, TrialState.WAITING, user_attrs=attrs)
 
     def _ended(self, params: Params, ending: Ending, key: str | None) -> FrozenTrial:
         result = result_of(ending)
-        states = optuna.trial.TrialState
-        state = {"success": states.COMPLETE, "failure": states.FAIL, "prune": states.PRUNED}
+        ends = {"success": TrialState.COMPLETE, "prune": TrialState.PRUNED}
+        state = ends.get(result.status, TrialState.FAIL)
         attrs: dict[str, Any] = {GIVEN: {"appended": True}, **result.attrs}
         if key is not None:
             attrs[GIVEN]["key"] = key
         if result.metrics:
             attrs["metrics"] = result.metrics
-        return optuna.trial.create_trial(
-            state=state[result.status],
+        return self._created(
+            params,
+            state,
             values=list(result.values) if result.status == "success" else None,
-            params=dict(params),
-            distributions={name: self._tunables[name].distribution() for name in params},
             user_attrs=attrs,
             system_attrs={"constraints": list(result.constraints)} if result.constraints else {},
             intermediate_values=dict(result.intermediate),
         )
+
+    def _created(self, params: Params, state: TrialState, **parts: Any) -> FrozenTrial:
+        distributions = {name: self._tunables[name].distribution() for name in params}
+        return create_trial(state=state, params=dict(params), distributions=distributions, **parts)

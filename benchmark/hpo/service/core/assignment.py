@@ -5,25 +5,23 @@ from __future__ import annotations
 import contextlib
 import itertools
 import secrets
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import optuna
+from optuna.trial import FrozenTrial, TrialState
 
+from benchmark.hpo.samplers.optimizer import Optimizer
+from benchmark.hpo.samplers.proposal import Proposal
+from benchmark.hpo.service.core.backend import Opened
+from benchmark.hpo.service.core.counts import Tally
 from benchmark.hpo.service.core.endings import GIVEN, kept_in
 from benchmark.hpo.service.core.leases import MemoryLeases
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
-    from optuna.trial import FrozenTrial, TrialState
-
-    from benchmark.hpo.samplers.optimizer import Optimizer
-    from benchmark.hpo.samplers.proposal import Proposal
-    from benchmark.hpo.service.core.backend import Opened
-    from benchmark.hpo.service.core.counts import Tally
-    from benchmark.hpo.service.core.suggestions import Suggestions
-    from benchmark.hpo.space.search_space import Params
+from benchmark.hpo.service.core.suggestions import Suggestions
+from benchmark.hpo.space.search_space import Params
+from benchmark.hpo.storages.study_journal import OvertakenError
+from benchmark.hpo.storages.trial_write import TrialWrite
 
 
 @dataclass(frozen=True)
@@ -102,8 +100,6 @@ class Assignment:
         New trials need no lock over all servers: the journal refuses them where another server has
         written since the counts and keys were looked at. What changes a trial needs it.
         """
-        from benchmark.hpo.storages.study_journal import OvertakenError
-
         leases = self._opened.leases
         with contextlib.suppress(OvertakenError), leases.unlocked() as is_enough:
             if is_enough:
@@ -132,8 +128,6 @@ class Assignment:
     def _assigned(
         self, asks: list[Wanted], free: Iterator[int], *, only_new: bool = False
     ) -> list[bool | BaseException]:
-        from benchmark.hpo.storages.study_journal import OvertakenError
-
         answers: list[bool | BaseException] = []
         taken: list[tuple[Wanted, Take]] = []
         others = self._tally.seen
@@ -183,8 +177,6 @@ class Assignment:
         return True
 
     def _take_chosen(self, taken: list[tuple[Wanted, Take]], others: int) -> None:
-        from benchmark.hpo.storages.study_journal import OvertakenError
-
         try:
             given = self._take([one for _, one in taken], others)
         except OvertakenError:
@@ -275,7 +267,6 @@ class Assignment:
         None as well if it is not free any more: a server that lost the lock with its connection
         must not assign it a second time.
         """
-        from benchmark.hpo.storages.trial_write import TrialWrite
 
         def admit(found: FrozenTrial) -> None:
             if not is_free(found):

@@ -9,23 +9,20 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
+
+from optuna.trial import FrozenTrial
 
 from benchmark.hpo.report import export
+from benchmark.hpo.samplers.optimizer import Optimizer
 from benchmark.hpo.samplers.proposal import Direction, signs_of
 from benchmark.hpo.service.core.endings import ENDED, GIVEN, QUEUED, STOPS, Ending, kept_in
+from benchmark.hpo.service.core.terms import Limits
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-
-    from optuna.trial import FrozenTrial
-
-    from benchmark.hpo.samplers.optimizer import Optimizer
-    from benchmark.hpo.service.core.terms import Limits
-
-    Scored = tuple[tuple[float, ...], int, FrozenTrial]
+Scored = tuple[tuple[float, ...], int, FrozenTrial]
 
 APPENDED = "APPENDED"
 KeyOf = Literal["asked", "appended", "queued"]

@@ -24,7 +24,6 @@ from benchmark.hpo.samplers.proposal import ExhaustedError
 from benchmark.hpo.service.core.additions import Additions
 from benchmark.hpo.service.core.assignment import AssignedTrial, Assignment, Wanted, stored
 from benchmark.hpo.service.core.backend import Opened
-from benchmark.hpo.service.core.changes import Changes
 from benchmark.hpo.service.core.counts import Counts, Standing, Tally
 from benchmark.hpo.service.core.endings import (
     GIVEN,
@@ -42,10 +41,11 @@ from benchmark.hpo.service.core.errors import (
     PausedError,
 )
 from benchmark.hpo.service.core.suggestions import Suggestions
-from benchmark.hpo.service.core.terms import Limits
+from benchmark.hpo.service.core.terms import Changes, Limits, declared
 from benchmark.hpo.space.search_space import Params
 from benchmark.hpo.spec.stop_rules import STREAK
 from benchmark.hpo.storages.batching import Batching
+from benchmark.hpo.storages.trial_write import TrialWrite
 
 State = Literal["running", "paused", "stopped"]
 
@@ -84,7 +84,8 @@ class Experiment:
         self._state: State | None = None
         self._used_up: bool | None = None
         self._failing = 0
-        self._changes = Changes(self.optimizer, opened)
+        founded = declared(opened.definition, opened.terms)
+        self._changes = Changes(self.optimizer, founded, alone=opened.alone)
         self._tally = Tally(self.optimizer, self._changes.limits, alone=opened.alone)
         self._suggestions = Suggestions(self.optimizer, opened.definition, background)
         self._assignment = Assignment(
@@ -237,8 +238,6 @@ class Experiment:
         Raises:
             NotFoundError, ConflictError: there is no such trial, or it has ended.
         """
-        from benchmark.hpo.storages.trial_write import TrialWrite
-
         try:
             first = self.optimizer.write(number, TrialWrite(intermediate={step: value}))
         except KeyError:

@@ -14,19 +14,17 @@ import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from optuna.trial import FrozenTrial
 
 from benchmark.errors import StoreError
 from benchmark.hpo.service.core.backend import storage_faults
 from benchmark.hpo.service.core.endings import ENDED
 from benchmark.hpo.service.core.errors import NotFoundError
+from benchmark.hpo.service.core.experiment import Experiment
 from benchmark.hpo.study.deletion import forget_trial
 from benchmark.records.results import Cause, Record
-
-if TYPE_CHECKING:
-    from optuna.trial import FrozenTrial
-
-    from benchmark.hpo.service.core.experiment import Experiment
 
 _log = logging.getLogger("benchmark.hpo.service")
 # Records are followed by a pause of so many times what they took, at most so long for each.

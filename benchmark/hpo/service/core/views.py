@@ -5,24 +5,20 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Callable, Iterable
+from typing import Any, Literal
 
 import optuna
+from optuna.trial import FrozenTrial
 
 from benchmark.hpo.report import export
 from benchmark.hpo.report.importance import evaluator
 from benchmark.hpo.service.core.counts import APPENDED
 from benchmark.hpo.service.core.endings import ENDED, GIVEN, status_of
 from benchmark.hpo.service.core.errors import ConflictError, NotFoundError
+from benchmark.hpo.service.core.experiment import Experiment
 from benchmark.hpo.service.core.records import record_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from optuna.trial import FrozenTrial
-
-    from benchmark.hpo.service.core.experiment import Experiment
-    from benchmark.records.results import Record
+from benchmark.records.results import Record
 
 
 def summary(experiment: Experiment) -> dict[str, Any]:

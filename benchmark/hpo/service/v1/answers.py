@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from fastapi.exceptions import RequestValidationError
 
 from benchmark.errors import BenchmarkError
 from benchmark.hpo.service.core import terms, views
@@ -17,14 +19,9 @@ from benchmark.hpo.service.core.errors import (
     NotFoundError,
     PausedError,
 )
+from benchmark.hpo.service.core.experiment import Experiment
+from benchmark.hpo.service.core.service import Service
 from benchmark.hpo.service.v1 import answer_models, models
-
-if TYPE_CHECKING:
-    from fastapi.exceptions import RequestValidationError
-
-    from benchmark.hpo.service.core.experiment import Experiment
-    from benchmark.hpo.service.core.service import Service
-
 
 _TERMS = ("name", "lease_s", "max_time_s", "max_cost", "facts")
 """The keys of a new experiment that are not its study's."""
