@@ -17,7 +17,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 
-from benchmark.hpo.client.client import Client, Experiment, NoTrialsError, Trial
+from benchmark.hpo.client.client import WAIT_S, Client, Experiment, NoTrialsError, Trial
 
 _T = TypeVar("_T")
 
@@ -82,7 +82,10 @@ class AsyncExperiment:
 
     async def trial(self, lease_s: float | None = None) -> AsyncTrial:
         """The next trial: `async with await experiment.trial() as trial`."""
-        return AsyncTrial(self._run, await self._run(self.experiment.trial, lease_s))
+        # A wait in one of the threads would keep a `tell` from it that others wait for.
+        while (found := await self._run(self.experiment.next_trial, lease_s)) is None:
+            await asyncio.sleep(WAIT_S)
+        return AsyncTrial(self._run, found)
 
     async def ask(self, count: int = 1, lease_s: float | None = None) -> list[AsyncTrial]:
         found = await self._run(self.experiment.ask, count, lease_s)

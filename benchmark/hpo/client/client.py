@@ -17,7 +17,8 @@ from benchmark.config.extras import program
 from benchmark.errors import BenchmarkError
 
 _PAUSE_S = 0.2
-_WAIT_S = 0.5
+WAIT_S = 0.5
+"""Between two asks for a trial while there is none."""
 _AGAIN = (429, 502, 503, 504)
 # A retry is reported when requests have failed for so long.
 _REPORTED_S = 2.0
@@ -95,6 +96,19 @@ class Client:
             yield from (one["study"] for one in page["experiments"])
             after = page["next"]
 
+    def _content(self, answer: Any) -> Any:
+        if not answer.data:
+            return None
+        kind = answer.headers.get("content-type", "")
+        try:
+            if kind.startswith("application/json"):
+                return json.loads(answer.data)
+            if kind.startswith(("text/csv", "text/plain")):
+                return answer.data.decode()
+        except ValueError:
+            pass
+        raise BenchmarkError(f"{self._url} is not an HPO service: it answers with {kind!r}.")
+
     def call(self, method: str, path: str, body: Any = None, key: str | None = None) -> Any:
         """One request, tried again while the server does not answer.
 
@@ -105,7 +119,7 @@ class Client:
         import urllib3
 
         headers = self._headers | ({"idempotency-key": key} if key else {})
-        data = None if body is None else json.dumps(body).encode()
+        data = None if body is None else _json(body)
         started = time.monotonic()
         ends = started + self._patience_s
         repeated = reported = False
@@ -120,7 +134,7 @@ class Client:
                     raise BenchmarkError(f"{said}; start it with `{program()} serve`.") from None
             else:
                 if answer.status < 300:
-                    return _content(answer)
+                    return self._content(answer)
                 if method == "DELETE" and answer.status == 404 and repeated:
                     return None
                 refused = _refusal(answer.data, answer.status)
@@ -212,7 +226,9 @@ class Trial:
             except BenchmarkError as error:
                 if not self.is_ended:
                     _log.warning("The lease of trial %d is not renewed: %s", self.number, error)
-                return
+                # A server that does not answer may do so again before the lease is another's.
+                if self.is_ended or (isinstance(error, ClientError) and error.status < 500):
+                    return
 
 
 class Experiment:
@@ -225,12 +241,11 @@ class Experiment:
 
     def __iter__(self) -> Iterator[Trial]:
         while True:
-            found = self._asked(1, None)
-            yield from found[0]
-            if found[1] in ("finished", "stopped"):
+            try:
+                found = self.trial()
+            except NoTrialsError:
                 return
-            if not found[0]:
-                time.sleep(_WAIT_S)
+            yield found
 
     def ask(self, count: int = 1, lease_s: float | None = None) -> list[Trial]:
         """At most so many trials; none where it is paused or finished, or all are in work."""
@@ -245,13 +260,20 @@ class Experiment:
         Raises:
             NoTrialsError: the experiment is finished or stopped.
         """
-        while True:
-            found, state = self._asked(1, lease_s)
-            if found:
-                return found[0]
-            if state in ("finished", "stopped"):
-                raise NoTrialsError(f"The experiment '{self.study}' is {state}: no more trials.")
-            time.sleep(_WAIT_S)
+        while (found := self.next_trial(lease_s)) is None:
+            time.sleep(WAIT_S)
+        return found
+
+    def next_trial(self, lease_s: float | None = None) -> Trial | None:
+        """The next trial; None while all are in work or it is paused.
+
+        Raises:
+            NoTrialsError: the experiment is finished or stopped.
+        """
+        found, state = self._asked(1, lease_s)
+        if not found and state in ("finished", "stopped"):
+            raise NoTrialsError(f"The experiment '{self.study}' is {state}: no more trials.")
+        return found[0] if found else None
 
     def enqueue(self, points: Sequence[Mapping[str, Any]]) -> list[int]:
         """Points to run next; the numbers of their trials."""
@@ -341,12 +363,25 @@ class Experiment:
         return trials, found["state"]
 
 
-def _content(answer: Any) -> Any:
-    if not answer.data:
-        return None
-    if answer.headers.get("content-type", "").startswith("application/json"):
-        return json.loads(answer.data)
-    return answer.data.decode()
+def _json(body: Any) -> bytes:
+    """A body as JSON, with numbers of NumPy as Python's.
+
+    Raises:
+        ClientError: JSON does not have a value in it.
+    """
+    try:
+        return json.dumps(body, default=_plain, allow_nan=False).encode()
+    except ValueError:
+        said = "A number to send is NaN or infinite; without a finite value a trial is a failure."
+    except TypeError as error:
+        said = f"A value cannot be sent: {error}."
+    raise ClientError(said, 422, "invalid")
+
+
+def _plain(value: Any) -> Any:
+    if type(value).__module__ == "numpy" and getattr(value, "shape", None) == ():
+        return value.item()
+    raise TypeError(f"JSON has no {type(value).__name__}")
 
 
 def _ended(sentence: str) -> str:

@@ -6,15 +6,20 @@ import asyncio
 import csv
 import io
 import logging
+import math
+import threading
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import urllib3
 from starlette.testclient import TestClient
 
+from benchmark.errors import BenchmarkError
 from benchmark.hpo import AsyncClient, Client, ClientError
 from benchmark.hpo.client import Experiment, NoTrialsError
+from benchmark.hpo.client.client import Trial
 from tests.hpo.service.conftest import TUNABLES
 
 POINT = {"x": 0.5, "n": 3, "gc": "Z"}
@@ -143,3 +148,77 @@ def test_an_event_loop_works_on_an_experiment(http: TestClient) -> None:
             return [one["status"] for one in await experiment.trials()]
 
     assert asyncio.run(work()) == ["success", "failure", "prune", "prune"]
+
+
+def test_who_waits_for_a_trial_does_not_hold_up_who_ends_one(
+    http: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("benchmark.hpo.client.asynchronous.WAIT_S", 0.01)
+
+    async def work() -> int:
+        async with AsyncClient("http://testserver", at_once=1) as client:
+            client.client._pool = Pool(http, [])  # type: ignore[assignment]
+            experiment = await client.create(
+                "e",
+                direction="minimize",
+                tunables=TUNABLES,
+                algorithm="random",
+                trials=4,
+                parallel=1,
+            )
+
+            async def ended() -> int:
+                numbers = []
+                async for trial in experiment:
+                    await asyncio.sleep(0)
+                    await trial.tell(1.0)
+                    numbers.append(trial.number)
+                return len(numbers)
+
+            return sum(await asyncio.gather(ended(), ended(), ended()))
+
+    assert asyncio.run(asyncio.wait_for(work(), 60)) == 4
+
+
+def test_values_are_sent_as_numbers_or_refused(http: TestClient) -> None:
+    experiment = create(connected(http))
+    (trial,) = experiment.ask()
+    with pytest.raises(ClientError, match="A number to send is NaN or infinite"):
+        trial.tell(math.nan)
+    with pytest.raises(ClientError, match="cannot be sent: JSON has no ndarray"):
+        trial.tell(np.array([1.0]))  # type: ignore[arg-type]
+    assert trial.tell(np.float32(0.5), metrics={"n": np.int64(3)})  # type: ignore[arg-type]
+    told = experiment.trials()[0]
+    assert (told["values"], told["metrics"]["n"]) == ([0.5], 3)
+
+
+@pytest.mark.parametrize("kind", ["text/html", "application/json", ""])
+def test_a_server_of_another_program_is_named(kind: str) -> None:
+    client = Client("http://other")
+    page = SimpleNamespace(status=200, data=b"<html>", headers={"content-type": kind})
+    client._pool = SimpleNamespace(request=lambda *_, **__: page)  # type: ignore[assignment]
+    with pytest.raises(BenchmarkError, match="http://other is not an HPO service: it answers"):
+        client.experiment("e")
+
+
+@pytest.mark.parametrize(
+    ("fault", "renewals"),
+    [
+        (BenchmarkError("gone"), 3),
+        (ClientError("x", 503, "busy"), 3),
+        (ClientError("x", 409, ""), 1),
+    ],
+)
+def test_a_lease_is_renewed_after_an_outage(fault: BenchmarkError, renewals: int) -> None:
+    posted: list[str] = []
+    trial = Trial(SimpleNamespace(), 0, {}, "lease", 3.0)  # type: ignore[arg-type]
+
+    def post(path: str, _: Any = None) -> None:
+        posted.append(path)
+        trial.is_ended = len(posted) == 3
+        raise fault
+
+    trial.experiment.post = post  # type: ignore[method-assign, assignment]
+    trial._left = threading.Event()
+    trial._renew(0.0)
+    assert posted == ["/trials/0/heartbeat"] * renewals
