@@ -64,12 +64,10 @@ def search_space(space: dict[str, Any]) -> tuple[list[str], set[str]]:
     ]
     rules += [
         ("total_trials", not is_whole(trials), phrases.NO_INTEGER),
-        ("total_trials", is_whole(trials) and not 0 < trials <= LARGEST, phrases.TOTAL_TRIALS),
-        (
-            "parallel_trials",
-            not is_whole(parallel) or not 0 < parallel <= LARGEST,
-            phrases.PARALLEL_TRIALS,
-        ),
+        ("total_trials", is_whole(trials) and trials < 1, phrases.TOTAL_TRIALS),
+        ("total_trials", is_whole(trials) and trials > LARGEST, phrases.TOO_MANY),
+        ("parallel_trials", not is_whole(parallel) or parallel < 1, phrases.PARALLEL_TRIALS),
+        ("parallel_trials", is_whole(parallel) and parallel > LARGEST, phrases.TOO_MANY),
         (
             "direction",
             given.get("direction", "minimize") not in ("minimize", "maximize"),

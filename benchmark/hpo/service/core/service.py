@@ -101,6 +101,11 @@ class Service:
         """
         _check_permitted(experiment)
         study = study_of(experiment)
+        if experiment in (".", ".."):
+            raise InvalidError(
+                f"The experiment's name is {experiment!r}, which clients leave out of a "
+                "URL; choose another."
+            )
         definition = checked(study, experiment, values)
         with storage_faults():
             self._backend.create(definition, Terms(experiment, utc_now(), **terms))

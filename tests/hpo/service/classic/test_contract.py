@@ -125,6 +125,8 @@ def test_an_experiment_from_new_to_delete(http: Http) -> None:
         ({"cpu": 1}, "Additional properties are not allowed ('cpu' was unexpected)"),
         ({"total_trials": 0}, "Total trials should be greater than 0!"),
         ({"total_trials": -3}, "Total trials should be greater than 0!"),
+        ({"total_trials": 10**6 + 1}, "At most 1000000 trials are allowed!"),
+        ({"parallel_trials": 10**7}, "At most 1000000 trials are allowed!"),
         ({"total_trials": "5"}, "Only Integer value is allowed!"),
         ({"direction": "xyz"}, "Direction not supported!"),
         ({"hpo_algo_impl": "xyz"}, "HPO algorithm not supported!"),

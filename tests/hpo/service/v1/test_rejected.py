@@ -69,6 +69,7 @@ def test_endings_that_do_not_fit(http: Http, body: dict[str, Any]) -> None:
         ({"forbidden": ["__import__('os')"]}, "forbidden"),
         ({"trials": 0}, "trials"),
         ({"name": "a\nb"}, "cannot be shown"),
+        ({"name": ".."}, "name is '..', which clients leave out of a URL; choose another."),
         ({"surprise": 1}, "surprise is no key; /openapi.json has them"),
         ({"trails": 1}, "trails is no key; did you mean 'trials'?"),
         ({"direction": "up"}, "body.direction is \"up\"; write 'minimize' or 'maximize'."),
