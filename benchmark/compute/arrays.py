@@ -21,10 +21,10 @@ from benchmark.compute.job_script import log_note, log_path, script
 from benchmark.compute.submissions import Submission
 from benchmark.compute.submitting import ClusterDispatcher
 from benchmark.config.loading import Config
-from benchmark.config.method_options import SlurmOptions
+from benchmark.config.method_options import KubernetesOptions, SlurmOptions
 from benchmark.errors import BenchmarkError
 from benchmark.records import results
-from benchmark.records.results import Record
+from benchmark.records.results import Cause, Record
 from benchmark.records.tasks import Run, Task
 
 _log = logging.getLogger("benchmark.compute")
@@ -46,9 +46,15 @@ class ArrayDispatcher(ClusterDispatcher):
         self._why_full = ""
         self._is_adopted = False
 
-    def options(self) -> SlurmOptions:
-        """What the configuration says of it."""
-        return self.config.slurm
+    @classmethod
+    def options(cls, config: Config) -> SlurmOptions | KubernetesOptions:
+        """What the configuration has for it."""
+        return config.slurm
+
+    @classmethod
+    def places(cls, config: Config) -> int | None:
+        """As many elements as an array's throttle lets run."""
+        return cls.options(config).throttle or config.parallel
 
     def submit(self, tasks: Sequence[Task]) -> None:
         """Take tasks: those that a job of an earlier driver has are waited for, the others sent."""
@@ -226,7 +232,7 @@ class ArrayDispatcher(ClusterDispatcher):
 
     def _kind(self, task: Task) -> object:
         """What the tasks of one array have in common."""
-        return task.resources
+        return task.resources, self._image(task)
 
     def _held(self) -> int:
         """How many elements the batch system has of this driver."""
@@ -239,19 +245,22 @@ class ArrayDispatcher(ClusterDispatcher):
 
     def _sent(self, one: Submission) -> Submission:
         task = next(self._tasks[key] for key in one.indices if key in self._tasks)
-        return self._with_id(one, self._cluster.submit(*self._request(one, task)))
-
-    def _request(self, one: Submission, task: Task) -> tuple[Request, str]:
-        """What a job asks for, whose tasks are like this one, and its script."""
-        options = self.options()
         named = {"name": one.name, "size": len(one.keys), "log": str(self._log(one))}
-        ranks = task.resources.mpi
-        request = Request.of(self.config, options, task.resources, mpi=ranks, **named)
+        named |= {"mpi": task.resources.mpi, "image": self._image(task)}
+        request = Request.of(self.config, self.options(self.config), task.resources, **named)
+        return self._with_id(one, self._cluster.submit(request, self._script(one)))
+
+    def _image(self, task: Task) -> str:  # noqa: ARG002  for those that have some
+        """The image that a job of this task runs in."""
+        return ""
+
+    def _script(self, one: Submission) -> str:
+        """What a job runs."""
         words = ["-m", self.wrapper, self.run.store.url, self.run.name, one.name]
-        return request, script(options, words)
+        return script(self.config.slurm, words)
 
     def _log(self, one: Submission) -> Path:
-        return log_path(self.run, self.options(), one.name)
+        return log_path(self.run, self.config.slurm, one.name)
 
     def _log_note(self, one: Submission) -> str:
         """Where what a job printed can be read, a sentence."""
@@ -299,9 +308,11 @@ class ArrayDispatcher(ClusterDispatcher):
             is_long_gone = now - self._gone.get(key, 0.0) >= self.pace.stuck_s
             if not (is_known or is_long_gone):
                 continue  # What is kept of it does not have its end yet.
-            cause, message = cluster.cause_of(kept, self._log(one))
-            is_held = kept is not None and kept.is_held
-            if self._is_relaunched(one, key, cause, is_held=is_held):
+            cause = Cause.INFRASTRUCTURE
+            message = f"{cluster.name} does not know the job any more."
+            if kept is not None:
+                cause, message = cluster.cause_of(kept, self._log(one))
+            if kept is not None and self._is_relaunched(one, key, cause, kept):
                 self._waits.warn(message, f"{message} Its tasks are submitted again.")
                 self._gone.pop(key, None)
                 self._new.append(self._tasks[key])

@@ -79,6 +79,7 @@ class Element:
     `is_held`: a node could not start it, and the batch system does not try again. `note`: why it
     waits, and what helps, where it is not its turn. `number`: the batch system's own id of the
     element, where it has one. `after_s`: for how long it must be over or held to be believed.
+    `unstarted`: it is over or held, and nothing of it has run.
     """
 
     state: str
@@ -91,6 +92,7 @@ class Element:
     note: str = ""
     number: str = ""
     after_s: float = 0.0
+    unstarted: bool = False
 
 
 Elements = dict[str, dict[int, Element]]
@@ -110,7 +112,8 @@ class Cluster(Protocol):
 
     name: str
 
-    def largest_array(self) -> int: ...
+    def largest_array(self) -> int:
+        return 10_000
 
     def submit(self, request: Request, script: str) -> str:
         """Submit a job and return its id.
@@ -136,15 +139,16 @@ class Cluster(Protocol):
 
     def cancel(self, jobs: Collection[str]) -> None: ...
 
-    def cancel_element(self, job: str, index: int) -> None: ...
+    def cancel_element(self, job: str, index: int) -> None:  # noqa: ARG002
+        return  # Where elements go with their job.
 
     def forget(self, job: str) -> bool:
         """Remove what is kept of a job whose tasks have all ended; False where elements of it may
         be queued again, so that `present` must be asked for them at the end."""
         ...
 
-    def cause_of(self, element: Element | None, log: Path) -> tuple[Cause, str]:
-        """Why an element ended that left no word; None is one that no one knows any more.
+    def cause_of(self, element: Element, log: Path) -> tuple[Cause, str]:
+        """Why an element ended that left no record.
 
         `log` is the file of what the job's elements print, which may not be there.
         """

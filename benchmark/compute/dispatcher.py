@@ -240,6 +240,7 @@ def account(  # noqa: PLR0917
     message: str,
     since: int | None = None,
     took_s: float | None = None,
+    starts: int = 1,
 ) -> Record:
     """What became of a task that an engine has done with: its record, or an ended attempt.
 
@@ -247,7 +248,19 @@ def account(  # noqa: PLR0917
     trace gets an attempt that says so. The end of an attempt counts if its number is above
     `since`, the last one before the engine had the task. `took_s` is for how long an attempt ran
     that was left open, as the engine knows; where its machine has a price it costs so much.
+    `starts` is how often the engine has started it since: each of them counts as an attempt.
     """
+    record = _ended(run, task, cause, message, since, took_s)
+    if not record.is_result:
+        for _ in range((since or 0) + starts - record.attempt):
+            lost = results.failure(task, cause, message)
+            record = results.settle(run, results.begin(run, task), lost)
+    return record
+
+
+def _ended(  # noqa: PLR0917
+    run: Run, task: Task, cause: Cause, message: str, since: int | None, took_s: float | None
+) -> Record:
     from benchmark.execution.machine import billing
 
     record = results.current_record(run, task.key)

@@ -6,14 +6,14 @@ import collections
 import contextlib
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 from benchmark.execution.work import MEANWHILE, SUSPECT
 from benchmark.records import results
 from benchmark.records.results import Cause, Record
-from benchmark.records.tasks import Run, Task
+from benchmark.records.tasks import Run
 from benchmark.store import Store
 
 
@@ -84,12 +84,6 @@ def handled(
             signal.signal(number, handler)
 
 
-def is_tried_again(record: Record, tries: int, max_attempts: int) -> bool:
-    """Whether an attempt was lost for a cause outside the task, and there is one left."""
-    lost = record.cause is not None and record.cause.is_retried
-    return lost and tries < max_attempts
-
-
 def final_record(run: Run, record: Record, attempts: int) -> Record:
     """The record of a task for which no attempt is left.
 
@@ -113,22 +107,25 @@ def final_record(run: Run, record: Record, attempts: int) -> Record:
 
 
 class Attempts:
-    """The attempts of one drive at tasks of a run, `most` for each."""
+    """The attempts of one drive at tasks of a run, `most` for each.
 
-    def __init__(self, run: Run, most: int) -> None:
+    A method may have tried again itself, as AWS does with a machine that was lost. That counts
+    where `before` has the last attempts before the drive, and no one else drives the run.
+    """
+
+    def __init__(self, run: Run, most: int, before: Mapping[str, int] | None = None) -> None:
         self._run = run
         self._most = most
+        self._before = before
         self._tries: collections.Counter[str] = collections.Counter()
-
-    def begin(self, task: Task) -> Task:
-        """Count another attempt at a task, and return the task."""
-        self._tries[task.key] += 1
-        return task
 
     def final(self, record: Record) -> Record | None:
         """The record of a task whose attempt has ended; None if it must be tried again."""
+        self._tries[record.task] += 1
         tries = self._tries[record.task]
-        if is_tried_again(record, tries, self._most):
+        if self._before is not None:
+            tries = max(tries, record.attempt - self._before.get(record.task, 0))
+        if record.cause is not None and record.cause.is_retried and tries < self._most:
             return None
         return final_record(self._run, record, tries)
 

@@ -67,8 +67,14 @@ class SubmittingDispatcher(WaitingDispatcher):
             del self._live[name]
             self._forget_spent([one])
 
-    def _accounted(
-        self, key: str, since: int, cause: Cause, message: str, took_s: float | None = None
+    def _accounted(  # noqa: PLR0917
+        self,
+        key: str,
+        since: int,
+        cause: Cause,
+        message: str,
+        took_s: float | None = None,
+        starts: int = 1,
     ) -> Record:
         """What became of a task whose job has ended, and why by the engine's own word."""
         if cause.is_result:
@@ -76,7 +82,7 @@ class SubmittingDispatcher(WaitingDispatcher):
             last = results.last_attempt(self.run, key)
             if last is None or last[0].number <= since:
                 cause, message = Cause.INFRASTRUCTURE, f"Before the task began: {message}"
-        record = account(self.run, self._tasks[key], cause, message, since, took_s)
+        record = account(self.run, self._tasks[key], cause, message, since, took_s, starts)
         if cause.is_result and record.cause is Cause.INTERRUPTED:
             # At a limit the engine sends SIGTERM first, which the runner records as it ends.
             last = results.last_attempt(self.run, key)
@@ -85,17 +91,16 @@ class SubmittingDispatcher(WaitingDispatcher):
                 return results.settle(self.run, last[0], changed)
         return record
 
-    def _is_relaunched(
-        self, one: Submission, key: str, cause: Cause, *, is_held: bool = False
-    ) -> bool:
-        """Whether another job is to carry a task whose job ended, or is held, before it started.
+    def _is_relaunched(self, one: Submission, key: str, cause: Cause, element: Element) -> bool:
+        """Whether another job is to carry a task whose job ended, or is held, and has not started.
 
         That is not an attempt of the task. After a few launches it is accounted for as one.
         """
-        if not (is_held and cause.is_retried):
-            last = results.last_attempt(self.run, key)
-            if cause is not Cause.INTERRUPTED or (last and last[0].number > one.since_of(key)):
-                return False
+        if not cause.is_retried or not (element.is_held or element.unstarted):
+            return False
+        last = results.last_attempt(self.run, key)
+        if last and last[0].number > one.since_of(key) and not element.is_held:
+            return False  # An earlier start of the same job.
         self._launches[key] += 1
         if self._launches[key] >= _LAUNCHES:
             return False

@@ -5,14 +5,13 @@ from __future__ import annotations
 import itertools
 import queue
 import threading
-from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from benchmark.compute import discovery, methods, submissions
 from benchmark.compute.dispatcher import Dispatcher, account
-from benchmark.compute.driving import final_record, is_tried_again, stoppable
+from benchmark.compute.driving import Attempts, stoppable
 from benchmark.config.loading import Config
 from benchmark.errors import MethodError
 from benchmark.records import packed_records, results
@@ -71,9 +70,8 @@ def execute(
     that could, and says whether it does.
     """
     summary = Summary()
-    tries: Counter[str] = Counter()
     waiting = list(tasks)
-    begun = results.attempt_index(run).last
+    attempts = Attempts(run, config.max_attempts, results.attempt_index(run).last)
     purse = Purse(config.max_cost, spent(run) if config.max_cost else 0.0)
     stop = threading.Event()
     leave = threading.Event()
@@ -91,18 +89,14 @@ def execute(
             again = {}
             ended: set[str] = set()
             for record in _round(common, waiting):
-                tries[record.task] += 1
                 if not next(heard) % max(packed_records.FULL, len(tasks) // _PACKINGS):
                     packed_records.write(run)
-                # A method may have tried again itself, as AWS does with a machine that was lost.
-                own = max(record.attempt - begun.get(record.task, 0), tries[record.task])
-                over = stop.is_set() or purse.exceeded
-                tried_again = is_tried_again(record, own, config.max_attempts)
-                if tried_again and not over:
+                final = attempts.final(record)
+                if final is None and not (stop.is_set() or purse.exceeded):
                     again[record.task] = record
                     _report(waves, record, final=False)
                     continue
-                final = record if tried_again else final_record(run, record, own)
+                final = final or record
                 ended.add(final.task)
                 summary.records[final.task] = final
                 _report(waves, final, final=True)

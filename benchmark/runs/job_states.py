@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from benchmark.compute.baremetal.state import State
 from benchmark.compute.pilot.lists import Lists
-from benchmark.compute.submissions import carried_keys
+from benchmark.compute.submissions import carried_keys, load
 from benchmark.records import results
 from benchmark.records.layout import OUT, TASKS
 from benchmark.records.results import Cause, Record
@@ -44,7 +44,8 @@ def job_states(run: Run) -> dict[str, str]:
 def in_engines(run: Run) -> set[str]:
     """The tasks that earlier drivers gave to an engine, which may still have them."""
     fleet = State.of(run)
-    return carried_keys(run) | _listed(run)[0] | set(fleet.sent(run) if fleet else ())
+    listed = _listed(run)[0] if load(run, "pilot") else set()  # No allocation takes them.
+    return carried_keys(run) | listed | set(fleet.sent(run) if fleet else ())
 
 
 def _state(record: Record | None, *, begun: bool, held: bool, alive: bool) -> str:

@@ -208,6 +208,7 @@ class BatchDouble(AwsDouble):
         container = job.definition["containerProperties"]
         job.attempts += 1
         job.reason = job.exit_code = job.ends_with = None
+        job.started = 0.0
         if refused := self._pulled(container["image"]):
             job.reason = f"CannotPullContainerError: {refused}"
             self._attempt_ended(job, "Task failed to start")

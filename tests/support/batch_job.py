@@ -51,10 +51,8 @@ class Job:
         """As describe_jobs gives an attempt that has ended; times in milliseconds."""
         told = self.described()
         kept = {key: told[key] for key in ("container", "statusReason") if key in told}
-        took_s = time.monotonic() - self.started if self.started else 0.0
-        now = time.time()
-        times = {"startedAt": int((now - took_s) * 1000), "stoppedAt": int(now * 1000)}
-        return kept | times
+        times = {"startedAt": told["startedAt"]} if self.started else {}
+        return kept | times | {"stoppedAt": int(time.time() * 1000)}
 
     def described(self) -> dict[str, Any]:
         """As list_jobs gives it."""
@@ -70,6 +68,8 @@ class Job:
             container["logStreamName"] = self.stream
         if container:
             said["container"] = container
+        if self.started:
+            said["startedAt"] = int((time.time() - time.monotonic() + self.started) * 1000)
         if self.status_reason:
             said["statusReason"] = self.status_reason
         if self.terminated is not None:

@@ -263,7 +263,7 @@ class KubernetesDouble(Nodes):
         if kind == "jobs":
             found = [self._told(job) for job in self.jobs.values()]
         elif kind == "pods":
-            found = [copy.deepcopy(pod.object) for pod in self.all_pods()]
+            found = [copy.deepcopy(pod.object) for pod in self.all_pods() if not pod.is_gone]
             found.sort(key=lambda pod: str(pod["metadata"]["name"]))
             for pod in found:
                 strict_schema("pod", "v1").validate(pod)

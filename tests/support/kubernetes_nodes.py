@@ -39,6 +39,7 @@ class Pod:
         self.index, self.started = index, 0.0
         self.process: subprocess.Popen[bytes] | None = None
         self.memory = False
+        self.is_gone = False
         self.object: dict[str, Any] = {
             "apiVersion": "v1",
             "kind": "Pod",
@@ -112,10 +113,13 @@ class Nodes:
             return [pod for pod in self.pods[name] if pod.index == index][-1]
 
     def lose_node(self, pod: Pod, reason: str = "DeletionByTaintManager") -> None:
+        """End a pod from outside. Only the kubelet leaves it; all others delete it, and the Job
+        counts it before it goes."""
         with self._lock:
             self._kill(pod)
             pod.end(137)
             pod.condition("DisruptionTarget", "True", reason, "Taint manager: deleting")
+            pod.is_gone = reason != "TerminationByKubelet"
 
     def _remove(self, name: str) -> None:
         del self.jobs[name]

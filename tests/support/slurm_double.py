@@ -38,6 +38,11 @@ def save(job):
     staged.write_text(json.dumps(job))
     staged.rename(path)
 
+def node(job, n):
+    "Where an element runs or ran; one that is cancelled while it waits never did."
+    known = job["elements"][n][0] not in ("PENDING", "CANCELLED")
+    return job.get("nodes", {{}}).get(str(n), "n1" if known else "")
+
 def options():
     return dict(re.findall(r"--([a-z-]+)=(.*)", "\n".join(w for w in words if "=" in w)))
 
@@ -104,7 +109,7 @@ elif name == "squeue":
         if wanted in (None, job["name"]) and not job.get("past"):
             for n, (state, reason, _) in enumerate(job["elements"]):
                 print(job["id"], n if "array" in job["options"] else "N/A", state, reason,
-                      9000 + n, job["name"], sep="|")
+                      9000 + n, node(job, n), job["name"], sep="|")
 elif name == "sacct":
     if not settings["accounting"]:
         fail("Slurm accounting storage is disabled")
@@ -116,10 +121,11 @@ elif name == "sacct":
             waits = [e[0] == "PENDING" for e in job["elements"]]
             for n, (state, reason, code) in enumerate(job["elements"]):
                 if not waits[n]:
-                    print("%d_%d" % (job["id"], n), state, reason, code, 9000 + n, sep="|")
+                    print("%d_%d" % (job["id"], n), state, reason, code, 9000 + n,
+                          node(job, n) or "None assigned", sep="|")
             if any(waits):  # late, as the real one: it names some that have begun long ago
                 print("%d_[0-%d]" % (job["id"], job["size"] - 1), "PENDING", "None", "0:0",
-                    9000, sep="|")
+                    9000, "None assigned", sep="|")
 elif name == "scontrol" and words[:2] == ["show", "config"]:
     print("MaxArraySize            = %d\nMaxJobCount             = 10000" % settings["largest"])
     print("JobCompType             = jobcomp/filetxt\nJobCompLoc = %s" % (root / "jobcomp.log"))
@@ -129,8 +135,9 @@ elif name == "scontrol":
     if not found:
         fail("slurm_load_jobs error: Invalid job id specified")
     for n, (state, reason, code) in enumerate(found[0]["elements"]):
-        print("JobId=900%d ArrayJobId=%d ArrayTaskId=%d JobState=%s Reason=%s ExitCode=%s" % (
-            n, found[0]["id"], n, state, reason, code))
+        print("JobId=900%d ArrayJobId=%d ArrayTaskId=%d JobState=%s Reason=%s ExitCode=%s "
+              "NodeList=%s" % (n, found[0]["id"], n, state, reason, code,
+                               node(found[0], n) or "(null)"))
 elif name == "scancel":
     for job in jobs():
         for n in range(job["size"]):
@@ -166,10 +173,18 @@ class SlurmDouble:
         return [json.loads(path.read_text()) for path in sorted(self.root.glob("job-*.json"))]
 
     def set(
-        self, job: int, index: int, state: str, reason: str = "None", code: str = "0:0"
+        self,
+        job: int,
+        index: int,
+        state: str,
+        reason: str = "None",
+        code: str = "0:0",
+        node: str | None = None,
     ) -> None:
         path = self.root / f"job-{job:06d}.json"
         values = json.loads(path.read_text())
+        if node:
+            values.setdefault("nodes", {})[str(index)] = node
         values["elements"][index] = [state, reason, code]
         staged = path.with_suffix(".set")
         staged.write_text(json.dumps(values))

@@ -305,7 +305,9 @@ class BaremetalDispatcher(WaitingDispatcher):
                     "before it ended."
                 )
                 since = self._since.get(task.key, 0)
-                found.append(account(self.run, task, Cause.INFRASTRUCTURE, why, since))
+                starts = self.config.max_attempts
+                cause = Cause.INFRASTRUCTURE
+                found.append(account(self.run, task, cause, why, since, starts=starts))
             queue.done(aws, message, dead=True)
         return found
 

@@ -18,6 +18,7 @@ from benchmark.compute.aws.clients import Aws, RefusedError
 from benchmark.compute.batch import adoption, definition, jobs
 from benchmark.compute.batch.jobs import Ended, Watch, cause_of
 from benchmark.compute.batch.queue import CAPACITY, check_queue, note_prices, rate_of_queue, stuck
+from benchmark.compute.cluster import Element
 from benchmark.compute.dispatcher import Rate
 from benchmark.compute.faults import PassingError, patiently
 from benchmark.compute.images import full_name
@@ -116,10 +117,11 @@ class BatchDispatcher(SubmittingDispatcher):
         self._unsent += found.unsent
         self._retried |= jobs.tried_again(found.known, index.last)
         since = dict(index.last)
+        starts = patiently(lambda: jobs.starts(aws, found.ended), patience_s)
         for ended in found.ended:
-            if self._is_relaunched(ended.submission, ended.key, cause_of(ended.job)[0]):
+            record = self._concluded(ended, starts.get(ended.key, 1))
+            if record is None:
                 continue
-            record = self._concluded(ended)
             since[record.task] = record.attempt
             self._known_ends.add(record.task)
             if record.is_result:
@@ -217,15 +219,15 @@ class BatchDispatcher(SubmittingDispatcher):
     def _look(self, aws: Aws) -> None:
         """Account for the tasks whose jobs have ended and that left no record."""
         watch = self._watch = self._watch or Watch(aws)
-        ended = watch.ended(list(self._live.values()))
+        ended = [one for one in watch.ended(list(self._live.values())) if one.key in self._tasks]
+        starts = jobs.starts(aws, ended)
         again: dict[str, dict[str, int]] = {}
         for one in ended:
-            if one.key not in self._tasks:
-                continue
-            if self._is_relaunched(one.submission, one.key, cause_of(one.job)[0]):
+            record = self._concluded(one, starts.get(one.key, 1))
+            if record is None:
                 again.setdefault(one.submission.options["queue"], {})[one.key] = one.since
             else:
-                self._finish([self._concluded(one)])
+                self._finish([record])
         for queue, since in again.items():
             self._plan([self._tasks[key] for key in since], queue, since)
         now = time.monotonic()
@@ -279,12 +281,15 @@ class BatchDispatcher(SubmittingDispatcher):
         self._plan([self._tasks[key] for key in keys], queue, since)
         self._engine_at = 0.0
 
-    def _concluded(self, ended: Ended) -> Record:
-        """What became of a task by AWS's word."""
+    def _concluded(self, ended: Ended, starts: int) -> Record | None:
+        """What became of a task by AWS's word; None where another job is to carry it."""
         task = self._tasks[ended.key]
         cause, message = cause_of(ended.job)
+        state = Element(ended.job.get("status", ""), unstarted=not starts)
+        if self._is_relaunched(ended.submission, ended.key, cause, state):
+            return None
         took_s = jobs.took_s(ended.job)
-        record = self._accounted(ended.key, ended.since, cause, message, took_s)
+        record = self._accounted(ended.key, ended.since, cause, message, took_s, max(1, starts))
         self._keep_log(task, record, ended)
         return record
 

@@ -158,6 +158,13 @@ def describe(aws: Aws, jobs: Iterable[str]) -> dict[str, dict[str, Any]]:
     return found
 
 
+def starts(aws: Aws, ended: Iterable[Ended]) -> dict[str, int]:
+    """How often AWS has tried to start jobs that were lost, by task."""
+    lost = {one.key: one.job.get("jobId", "") for one in ended if cause_of(one.job)[0].is_retried}
+    jobs = describe(aws, filter(None, dict.fromkeys(lost.values())))
+    return {key: len(jobs[job].get("attempts") or ()) for key, job in lost.items() if job in jobs}
+
+
 def listed(aws: Aws, array: str, status: str) -> Iterator[dict[str, Any]]:
     """The children of an array that are in a state."""
     asked = {"arrayJobId": array, "jobStatus": status, "maxResults": _LISTED_AT_ONCE}

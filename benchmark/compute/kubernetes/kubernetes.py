@@ -7,20 +7,18 @@ Job is deleted when the last of its tasks has its outcome.
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING
 
 from benchmark.compute import methods
 from benchmark.compute.arrays import ArrayDispatcher
-from benchmark.compute.cluster import Cluster, ClusterError, Request
+from benchmark.compute.cluster import Cluster, Request
 from benchmark.compute.faults import patiently
 from benchmark.compute.images import full_name, image_tag
 from benchmark.compute.kubernetes.jobs import Kubernetes
+from benchmark.compute.submissions import Submission
+from benchmark.config.loading import Config
+from benchmark.config.method_options import KubernetesOptions
 from benchmark.errors import ConfigError, as_config_errors
 from benchmark.records.tasks import Resources, Task
-
-if TYPE_CHECKING:
-    from benchmark.compute.submissions import Submission
-    from benchmark.config.loading import Config
 
 METHOD = "kubernetes"
 PATIENCE_S = 30.0
@@ -30,21 +28,26 @@ class KubernetesDispatcher(ArrayDispatcher):
     """Indexed Jobs of Kubernetes."""
 
     @classmethod
-    def places(cls, config: Config) -> int | None:
-        """As many pods as a Job's parallelism lets run."""
-        return config.kubernetes.throttle or config.parallel
+    def options(cls, config: Config) -> KubernetesOptions:
+        return config.kubernetes
 
     @classmethod
     def check(cls, config: Config) -> None:
         """Refuse what the cluster would refuse: it checks a Job like those of the run."""
-        _check_keys(config)
-        options = config.kubernetes
+        methods.check_installed(METHOD)
+        options, url = config.kubernetes, config.store_url
         image = _image(config, min(methods.frameworks_of(config, METHOD).values(), default=None))
+        if not url.startswith("s3://") and not (options.claim and url.startswith("/")):
+            raise ConfigError(
+                f"The results would go to {url}, which no pod sees; name a bucket in "
+                "'s3_bucket_root', or an absolute path there and its volume in 'claim' of "
+                "'kubernetes'."
+            )
         asked = Resources(config.cores, config.memory, config.runtime, config.hard_limit)
         request = Request.of(config, options, asked, name="check", size=1, image=image)
         with as_config_errors():
-            cluster = Kubernetes(options, config.store_url, config.run)
-            words = shlex.join([config.store_url, config.run, "check"])
+            cluster = Kubernetes(options, url, config.run)
+            words = shlex.join([url, config.run, "check"])
             patiently(lambda: cluster.check(request, words), PATIENCE_S)
 
     @classmethod
@@ -54,46 +57,31 @@ class KubernetesDispatcher(ArrayDispatcher):
     def cluster(self) -> Cluster:
         return Kubernetes(self.config.kubernetes, self.run.store.url, self.run.name)
 
-    def _kind(self, task: Task) -> object:
-        return task.resources, task.labels.get("framework")
-
-    def _request(self, one: Submission, task: Task) -> tuple[Request, str]:
-        if task.resources.mpi:
-            raise ClusterError("Kubernetes starts no MPI ranks; use the method slurm or pilot.")
+    def _image(self, task: Task) -> str:
         label = task.labels.get("framework")
-        image = _image(self.config, label and full_name(self.run.manifest, label))
-        named = {"name": one.name, "size": len(one.keys), "image": image}
-        asked = Request.of(self.config, self.config.kubernetes, task.resources, **named)
-        return asked, shlex.join([self.run.store.url, self.run.name, "--job", one.name])
+        return _image(self.config, label and full_name(self.run.manifest, label))
+
+    def _script(self, one: Submission) -> str:
+        """The arguments of the image."""
+        return shlex.join([self.run.store.url, self.run.name, "--job", one.name])
 
     def _log_note(self, one: Submission) -> str:  # noqa: ARG002
         return ""  # The end of it is in the pod's state; the rest goes with the pod.
-
-
-def _check_keys(config: Config) -> None:
-    methods.check_installed(METHOD)
-    options, url = config.kubernetes, config.store_url
-    if not options.image:
-        raise ConfigError(
-            "'image' in 'kubernetes' is unset, so there is nothing for a pod to run; set it to "
-            "the repository that `main.py init-compute --push REPOSITORY` has filled."
-        )
-    if not url.startswith("s3://") and not (options.claim and url.startswith("/")):
-        raise ConfigError(
-            f"The results would go to {url}, which no pod sees; name a bucket in "
-            "'s3_bucket_root', or an absolute path there and its volume in 'claim' of 'kubernetes'."
-        )
 
 
 def _image(config: Config, name: str | None) -> str:
     """The image for a framework; that of a study's trials, where `name` is None.
 
     Raises:
-        ConfigError: it is a repository of frameworks' images, and this is none.
+        ConfigError: there is none.
     """
-    image = config.kubernetes.image or ""
-    last = image.rpartition("/")[2]
-    if ":" in last or "@" in last:
+    image = config.kubernetes.image
+    if not image:
+        raise ConfigError(
+            "'image' in 'kubernetes' is unset, so there is nothing for a pod to run; set it to "
+            "the repository that `main.py init-compute --push REPOSITORY` has filled."
+        )
+    if {":", "@"} & set(image.rpartition("/")[2]):
         return image
     if name is None:
         raise ConfigError(

@@ -52,6 +52,7 @@ class PilotDispatcher(ClusterDispatcher):
         self._lists = Lists(run)
         self._places: dict[Place, tuple[str, int]] = {}
         self._tries: collections.Counter[str] = collections.Counter()
+        self._first: dict[str, int] = {}
         self._pilots: dict[str, Submission] = {}
         self._gone: dict[str, float] = {}
         self._stillborn = 0
@@ -179,6 +180,7 @@ class PilotDispatcher(ClusterDispatcher):
         for number, task in enumerate(tasks):
             self._places[Place(name, number)] = (task.key, last.get(task.key, 0))
             self._tries[task.key] += 1
+            self._first.setdefault(task.key, last.get(task.key, 0))
         if not self._pilots:
             self._engine_at = 0.0
 
@@ -218,7 +220,8 @@ class PilotDispatcher(ClusterDispatcher):
                 self._drop([place])
             elif record is None:
                 why = "The worker that had it ended, or its allocation."
-                record = account(self.run, task, Cause.INTERRUPTED, why, since)
+                first, starts = self._first.get(key, since), max(1, self._tries[key])
+                record = account(self.run, task, Cause.INTERRUPTED, why, first, starts=starts)
             if record is not None:
                 records.append(record)
         self._finish(records)

@@ -86,6 +86,8 @@ _CAUSES = {
     "FAILED": (Cause.INFRASTRUCTURE, "The job failed without a word of its task"),
 }
 _LARGEST_LOG = 64 * 2**20
+_FACTS = ("JobState", "Reason", "ExitCode", "JobId", "NodeList")
+_NO_NODES = ("", "(null)", "None", "None assigned")
 
 
 class Slurm:
@@ -138,8 +140,8 @@ class Slurm:
     def present(self) -> Elements:
         found: Elements = {}
         for line in call(*_SQUEUE).splitlines():
-            job, index, state, reason, number, _ = line.split("|", 5)
-            kept = element(state, reason, number=number)
+            job, index, state, reason, number, nodes, _ = line.split("|", 6)
+            kept = element(state, reason, number=number, nodes=nodes)
             found.setdefault(job, {})[int(index) if index.isdigit() else 0] = kept
         return found
 
@@ -171,9 +173,7 @@ class Slurm:
         """False: if a node is lost before the end of a job, its element is queued again."""
         return False
 
-    def cause_of(self, element: Element | None, log: Path) -> tuple[Cause, str]:
-        if element is None:
-            return Cause.INFRASTRUCTURE, "Slurm does not know the job any more."
+    def cause_of(self, element: Element, log: Path) -> tuple[Cause, str]:
         if element.is_held:
             why = f"A node could not start the job, and Slurm held it ({element.reason})."
             return Cause.INFRASTRUCTURE, why
@@ -267,11 +267,14 @@ def hosts(variables: Mapping[str, str]) -> list[str]:
     return call("scontrol", "show", "hostnames", listed).split() if listed else []
 
 
-_SQUEUE = ("squeue", "--me", "-h", "-r", "-t", "all", "-o", "%F|%K|%T|%r|%A|%j")
+_SQUEUE = ("squeue", "--me", "-h", "-r", "-t", "all", "-o", "%F|%K|%T|%r|%A|%N|%j")
 
 
-def element(state: str, reason: str = "", code: str = "", number: str = "") -> Element:
-    """An element by Slurm's words; a word that is not known is taken for one that goes on."""
+def element(
+    state: str, reason: str = "", code: str = "", number: str = "", nodes: str = ""
+) -> Element:
+    """An element by Slurm's words; a word that is not known is taken for one that goes on. Without
+    `nodes` it has never been started."""
     word = state.split(maxsplit=1)[0].rstrip("+") if state.strip() else "UNKNOWN"
     waits = word in ("PENDING", "REQUEUED", "REQUEUE_HOLD", "SPECIAL_EXIT")
     plain = reason.strip("()")
@@ -286,6 +289,7 @@ def element(state: str, reason: str = "", code: str = "", number: str = "") -> E
         is_held=waits and bool(_HELD.fullmatch(plain)),
         note=next(notes, "") if waits else "",
         number=number,
+        unstarted=nodes in _NO_NODES,
     )
 
 
@@ -359,7 +363,7 @@ def _answer(name: str, process: subprocess.Popen[bytes], text: str) -> tuple[str
 
 
 def _accounted(jobs: Collection[str], found: Elements) -> None:
-    columns = ("-o", "JobID,State,Reason,ExitCode,JobIDRaw")
+    columns = ("-o", "JobID,State,Reason,ExitCode,JobIDRaw,NodeList")
     output = call("sacct", "-X", "-P", "-n", "-D", "-j", ",".join(jobs), *columns)
     lines = [line.split("|") for line in output.splitlines()]
     # "7_[6-15]", those that wait, goes on naming elements that have started and have a line of
@@ -385,6 +389,4 @@ def _described(line: str, jobs: Collection[str], found: Elements) -> None:
     job = facts.get("ArrayJobId") or facts.get("JobId", "")
     if job in jobs:
         for number in indices(facts.get("ArrayTaskId", "0")):
-            found.setdefault(job, {})[number] = element(
-                *(facts.get(key, "") for key in ("JobState", "Reason", "ExitCode", "JobId"))
-            )
+            found.setdefault(job, {})[number] = element(*(facts.get(key, "") for key in _FACTS))

@@ -15,11 +15,6 @@ class SlurmDispatcher(ArrayDispatcher):
     wrapper = "benchmark.compute.slurm.slurm_wrapper"
 
     @classmethod
-    def places(cls, config: Config) -> int | None:
-        """As many elements as an array's throttle lets run."""
-        return config.slurm.throttle or config.parallel
-
-    @classmethod
     def check(cls, config: Config) -> None:
         """Refuse what the cluster would never start."""
         checks.check(config, config.cores, config.memory + config.slurm.reserve_mb)

@@ -100,7 +100,10 @@ def _one_at_a_time(
             if known is not None or stop.is_set():
                 return known
             study.run.store.put(study.run.task_path(task.key), task.to_json().encode())
-            record = _measured(dispatcher, task, Attempts(study.run, config.max_attempts), stop)
+            last = results.last_attempt(study.run, task.key)
+            before = {task.key: last[0].number if last else 0}
+            attempts = Attempts(study.run, config.max_attempts, before)
+            record = _measured(dispatcher, task, attempts, stop)
             if record is not None and on_record:
                 on_record(record)
             return record
@@ -111,7 +114,7 @@ def _one_at_a_time(
 def _measured(
     dispatcher: Dispatcher, task: Task, attempts: Attempts, stop: threading.Event
 ) -> Record | None:
-    dispatcher.submit([attempts.begin(task)])
+    dispatcher.submit([task])
     while not stop.is_set():
         for record in dispatcher.completed(_TICK_S):
             if record.task != task.key:
@@ -119,5 +122,5 @@ def _measured(
             last = attempts.final(record)
             if last is not None:
                 return last
-            dispatcher.submit([attempts.begin(task)])
+            dispatcher.submit([task])
     return None

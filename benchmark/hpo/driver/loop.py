@@ -13,6 +13,7 @@ from benchmark.errors import SetupError
 from benchmark.hpo.driver import control
 from benchmark.hpo.study.task_order import InOrder
 from benchmark.hpo.trials import python_objective, restore_hooks
+from benchmark.records import results
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -103,7 +104,8 @@ def _drive(  # noqa: PLR0917
     """Ask, dispatch and tell until there is no more to do; whether trials still run."""
     requests = control.Requests(study.run)
     waiting = collections.deque(study.unfinished())
-    attempts = Attempts(study.run, config.max_attempts)
+    before = results.attempt_index(study.run).last
+    attempts = Attempts(study.run, config.max_attempts, before)
     running: dict[str, Task] = {}
     while not stop.is_set():
         wanted = requests.latest()
@@ -114,7 +116,7 @@ def _drive(  # noqa: PLR0917
             if task is None:
                 break
             running[task.key] = task
-            dispatcher.submit([attempts.begin(task)])
+            dispatcher.submit([task])
         if not running and wanted == "pause":
             stop.wait(_TICK_S)
             continue

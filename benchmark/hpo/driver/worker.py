@@ -94,7 +94,7 @@ def work(
         task = _leased(study)
         if task is None:
             break
-        record = attempts.final(runner.execute(attempts.begin(task)))
+        record = attempts.final(runner.execute(task))
         if record is None:
             continue
         if study.tell(record):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -13,6 +14,7 @@ from benchmark.compute import submissions
 from benchmark.compute.aws.clients import Aws
 from benchmark.compute.batch import jobs
 from benchmark.compute.batch.batch import BatchDispatcher
+from benchmark.compute.driving import Attempts
 from benchmark.config.loading import Config
 from benchmark.records import results
 from benchmark.records.results import Cause, Record
@@ -20,6 +22,7 @@ from benchmark.runs.plan import Plan
 from benchmark.runs.status import status
 from benchmark.store import Store
 from tests.support.batch_double import CONFIGURATION, BatchDouble
+from tests.support.batch_job import Job
 
 HOST = {"instance_type": "c5.large", "vcpus": 2, "memory_mb": 4096, "price_per_hour": 0.36}
 TOOK_S = 100
@@ -107,4 +110,42 @@ def test_a_job_that_is_not_found_is_not_sent_for_tasks_that_have_ended(
         while dispatcher._unsent:
             dispatcher._send(cast("Aws", dispatcher._aws))
     assert not batch.jobs
+    assert plan.run.store.list("default/jobs") == []
+
+
+@pytest.mark.parametrize("begins", [False, True])
+def test_each_start_by_aws_is_an_attempt(
+    make_plan: Callable[..., Plan],
+    folder_store: Store,
+    make_config: Callable[..., Config],
+    batch: BatchDouble,
+    monkeypatch: pytest.MonkeyPatch,
+    begins: bool,
+) -> None:
+    """Each host is lost before the task begins, or after it at the first start."""
+    plan = make_plan(folder_store, job_queue_id=None, ecr_repo=None)
+    starts: list[str] = []
+
+    def start(job: Job) -> None:
+        job.attempts += 1
+        job.started = time.monotonic()
+        (batch.folder / job.stream).touch()
+        if begins and not starts:
+            results.begin(plan.run, plan.tasks[0])
+        starts.append(job.id)
+        batch._attempt_ended(job, "Host EC2 (instance i-0f00ba4) terminated.")
+
+    monkeypatch.setattr(batch, "_start", start)
+    config = make_config(**CONFIGURATION, max_attempts=3)
+    with BatchDispatcher(plan.run, config) as dispatcher:
+        dispatcher.submit(plan.tasks[:1])
+        found: list[Record] = []
+        while not found:
+            found = dispatcher.completed(timeout_s=0.2)
+    (record,) = found
+    assert (len(starts), record.cause, record.attempt) == (3, Cause.INFRASTRUCTURE, 3)
+    assert results.unended(plan.run, plan.tasks[0].key) == []
+    # The driver makes none in addition.
+    assert Attempts(plan.run, 3, {}).final(record) == record
+    assert Attempts(plan.run, 3, {record.task: 1}).final(record) is None
     assert plan.run.store.list("default/jobs") == []

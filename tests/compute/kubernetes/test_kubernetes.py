@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,6 +21,7 @@ from benchmark.records.results import Cause, Record
 from benchmark.runs.execute import execute
 from benchmark.runs.plan import Plan
 from benchmark.store import Store
+from tests.compute.kubernetes.test_causes import lost, oom
 from tests.support.kubernetes_double import CONFIGURATION, KubernetesDouble
 from tests.support.kubernetes_driving import leave_record, started, told, until
 from tests.support.kubernetes_nodes import Pod
@@ -60,73 +60,6 @@ def test_a_job_with_what_the_tasks_ask_for(
         assert {m["mountPath"] for m in container["volumeMounts"]} >= {plan.run.store.url}
     assert kubernetes_api.jobs == {}
     assert submissions.load(plan.run, "Kubernetes") == []
-
-
-def oom(pod: Pod) -> None:
-    pod.end(137, "OOMKilled")
-
-
-def late(pod: Pod) -> None:
-    pod.end(137)
-    pod.object["status"]["reason"] = "DeadlineExceeded"
-
-
-def evicted(pod: Pod) -> None:
-    pod.object["status"] |= {"phase": "Failed", "reason": "Evicted", "message": "low on memory"}
-    pod.condition("DisruptionTarget", "True", "TerminationByKubelet", "low on memory")
-
-
-def drained(pod: Pod) -> None:
-    pod.end(143)
-    pod.condition("DisruptionTarget", "True", "EvictionByEvictionAPI", "drained")
-
-
-def lost(pod: Pod) -> None:
-    pod.end(137)
-    pod.condition("DisruptionTarget", "True", "DeletionByTaintManager", "no answer")
-
-
-def harness(pod: Pod) -> None:
-    pod.end(2, message="There is no list of tasks")
-
-
-@pytest.mark.parametrize(
-    ("end", "begun", "cause", "words"),
-    [
-        (oom, True, Cause.MEMORY, "killed for its memory"),
-        (oom, False, Cause.INFRASTRUCTURE, "Before the task began"),
-        (late, True, Cause.TIMEOUT, "time limit"),
-        (evicted, True, Cause.INFRASTRUCTURE, "evicted the pod.*low on memory"),
-        (drained, True, Cause.INTERRUPTED, "drained"),
-        (lost, True, Cause.INFRASTRUCTURE, "node was lost"),
-        (harness, False, Cause.INFRASTRUCTURE, "exit code 2.*no list of tasks"),
-        (lambda pod: pod.end(137), True, Cause.INFRASTRUCTURE, "killed from outside"),
-        (lambda pod: pod.end(128, "StartError"), False, Cause.SETUP, "could not start"),
-        (lambda pod: pod.end(0), True, Cause.INFRASTRUCTURE, "without a record"),
-    ],
-)
-def test_a_pod_that_left_no_record_is_accounted_by_its_state(
-    plan: Plan,
-    config: Config,
-    kubernetes_api: KubernetesDouble,
-    end: Callable[[Pod], None],
-    begun: bool,
-    cause: Cause,
-    words: str,
-) -> None:
-    with started(plan, config, kubernetes_api) as dispatcher:
-        leave_record(plan, 0)
-        if begun:
-            results.begin(plan.run, plan.tasks[1])
-        with kubernetes_api._lock:
-            kubernetes_api.pod(0).end(0)
-            end(kubernetes_api.pod(1))
-        records = {record.task: record for record in told(dispatcher, 2)}
-    assert records[plan.tasks[0].key].status == "success"
-    record = records[plan.tasks[1].key]
-    assert record.cause is cause
-    assert re.search(words, record.message)
-    assert kubernetes_api.jobs == {}
 
 
 def test_a_job_starts_each_pod_once_and_only_infrastructure_is_tried_again(

@@ -94,23 +94,45 @@ def test_a_job_that_a_queue_of_the_cluster_suspends_says_why(
     )
 
 
+@pytest.mark.parametrize("reason", ["TerminationByKubelet", "PreemptionByScheduler"])
 def test_a_task_is_started_max_attempts_times_and_no_more(
     plan: Plan,
     make_config: Callable[..., Config],
     kubernetes: KubernetesDouble,
     monkeypatch: pytest.MonkeyPatch,
+    reason: str,
 ) -> None:
-    """Each pod is lost with its node before its task begins."""
+    """Each pod is lost before its task begins, with its node or alone."""
 
     def lose_all() -> None:
         for pod in kubernetes.all_pods():
             if pod.phase == "Pending":
-                kubernetes.lose_node(pod)
+                kubernetes.lose_node(pod, reason)
 
     monkeypatch.setattr(kubernetes, "_schedule", lose_all)
     config = make_config(max_attempts=3, compute={"*": "kubernetes"})
     summary = execute(plan.run, config, plan.tasks)
     assert Counter(pod.index for pod in kubernetes.started) == {0: 3, 1: 3}
     assert {(one.cause, one.attempt) for one in summary.records.values()} == {
-        (Cause.INFRASTRUCTURE, 3)
+        (Cause.INTERRUPTED, 3)
     }
+
+
+def test_a_pod_that_was_refused_by_its_node_is_no_attempt(
+    plan: Plan, config: Config, kubernetes_api: KubernetesDouble
+) -> None:
+    """Its container was never started, so its task gets another pod, twice."""
+    refusal = {"phase": "Failed", "reason": "OutOfcpu", "message": "Pod was rejected"}
+    with started(plan, config, kubernetes_api) as dispatcher:
+        leave_record(plan, 0)
+        kubernetes_api.pod(0).end(0)
+        for number in range(1, 4):
+            assert len(kubernetes_api.started) == 1 + number
+            assert number == 1 or len(kubernetes_api.jobs) == 1
+            kubernetes_api.started[-1].object["status"] = dict(refusal)
+            if number < 3:
+                found = until(lambda n=number: len(kubernetes_api.started) > n + 1, dispatcher)
+                assert {one.status for one in found} <= {"success"}
+        (record,) = [one for one in told(dispatcher, 1) if one.status != "success"]
+    assert (record.cause, record.attempt) == (Cause.INFRASTRUCTURE, 1)
+    assert "OutOfcpu: Pod was rejected" in record.message

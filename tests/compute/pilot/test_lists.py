@@ -73,8 +73,9 @@ def test_a_whole_run_in_one_allocation(
     assert len(slurm_double.calls("sbatch")) == 1
 
 
+@pytest.mark.parametrize("begins", [True, False])
 def test_what_an_ended_allocation_held_is_given_to_the_next(
-    plan: Plan, make_config: Callable[..., Config], slurm_double: SlurmDouble
+    plan: Plan, make_config: Callable[..., Config], slurm_double: SlurmDouble, begins: bool
 ) -> None:
     with Quick(plan.run, make_config(slurm=PILOT, max_attempts=2)) as dispatcher:
         dispatcher.submit(plan.tasks[:1])
@@ -87,11 +88,12 @@ def test_what_an_ended_allocation_held_is_given_to_the_next(
             lists.begin(job["name"])
             (name,) = lists.names()
             assert lists.claim(Place(name, 0), job["name"])
-            results.begin(plan.run, plan.tasks[0])
+            if begins:
+                results.begin(plan.run, plan.tasks[0])
             slurm_double.set(job["id"], 0, "NODE_FAIL")
         while not told:
             told += dispatcher.completed(0.05)
-    assert [record.cause for record in told] == [Cause.INTERRUPTED]
+    assert [(record.cause, record.attempt) for record in told] == [(Cause.INTERRUPTED, 2)]
     assert results.attempt_index(plan.run).last == {plan.tasks[0].key: 2}
 
 

@@ -71,6 +71,21 @@ def test_an_element_that_was_not_started_is_submitted_again_without_an_attempt(
     assert submissions.load(plan.run, "Slurm") == []
 
 
+@pytest.mark.parametrize("accounting", [None, True, False])
+def test_an_element_that_ran_on_a_node_has_been_started(
+    plan: Plan, config: Config, slurm_double: SlurmDouble, accounting: bool | None
+) -> None:
+    """It was preempted before its task began: squeue, sacct or scontrol names its node."""
+    slurm_double.configure(accounting=bool(accounting))
+    with submitted(Quick(plan.run, config), plan.tasks[:1], slurm_double) as dispatcher:
+        slurm_double.set(7, 0, "PREEMPTED", node="n2")
+        if accounting is not None:
+            slurm_double.purge(7, accounts_too=accounting)
+        (record,) = told(dispatcher, 1)
+    assert (record.cause, record.attempt) == (Cause.INTERRUPTED, 1)
+    assert len(slurm_double.jobs()) == 1
+
+
 @pytest.mark.parametrize(
     ("reason", "words"),
     [

@@ -176,6 +176,32 @@ def test_tasks_that_were_lost_or_not_submitted_are_not_left_running(
     assert last.key not in in_engines(plan.run)
 
 
+def test_tasks_in_lists_that_no_allocation_takes_are_not_left_running(
+    plan: Plan,
+    make_config: Callable[..., Config],
+    slurm_double: SlurmDouble,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Ctrl-C comes while the cluster accepts no allocation of the pilot."""
+    monkeypatch.setattr(PilotDispatcher, "pace", Quick.pace)
+    slurm_double.configure(most=0)
+
+    def interrupt() -> None:
+        while not status(plan.run).waits:
+            time.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    config = make_config(slurm={"partition": "main"}, compute={"*": "pilot"})
+    summary = execute(plan.run, config, plan.tasks, detach=True)
+    thread.join()
+    assert (summary.detached, summary.not_submitted) == (["pilot"], len(plan.tasks))
+    assert in_engines(plan.run) == set()
+    submissions.begin(plan.run, "pilot", "automl-pilot", {})
+    assert in_engines(plan.run) == {task.key for task in plan.tasks}
+
+
 def test_after_a_full_queue_the_rest_goes_in_arrays(
     make_plan: Callable[..., Plan], folder_store: Store, config: Config, slurm_double: SlurmDouble
 ) -> None:
