@@ -56,24 +56,20 @@ def number(value: Any) -> str:
 
 
 def line(text: str) -> Markup:
-    made: Markup = macros("notebook.html").line(text)
-    return made
+    return macros("notebook.html").line(text)
 
 
 def heading(text: str) -> Markup:
-    made: Markup = macros("notebook.html").heading(text)
-    return made
+    return macros("notebook.html").heading(text)
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[Any]], most: int = MOST_ROWS) -> Markup:
     """A table of at most `most` rows, escaped; a line says how many more there are."""
     listed = list(rows)
     texts = [[number(value) for value in row] for row in listed[:most]]
-    made: Markup = macros("notebook.html").table(headings, texts, len(listed) - most)
-    return made
+    return macros("notebook.html").table(headings, texts, len(listed) - most)
 
 
 def picture(png: bytes, caption: str) -> Markup:
     """A PNG image in the page itself."""
-    made: Markup = macros("notebook.html").picture(caption, base64.b64encode(png).decode())
-    return made
+    return macros("notebook.html").picture(caption, base64.b64encode(png).decode())

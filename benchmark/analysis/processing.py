@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pandas as pd
+from markupsafe import Markup
 
 from benchmark.analysis import comparison, missing
 from benchmark.analysis import export as tables
@@ -18,9 +18,6 @@ from benchmark.analysis.report import write_report
 from benchmark.analysis.results.table import TYPES
 from benchmark.analysis.type_statistics import Statistics, narrowed, overall, study
 from benchmark.notebook import Shown, heading, picture, table
-
-if TYPE_CHECKING:
-    from markupsafe import Markup
 
 
 @dataclass(frozen=True, repr=False)

@@ -64,7 +64,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
     "Maintenance": {
         "doctor": ("setup.doctor:doctor", "check configuration, store and machine"),
         "delete-runs": ("runs.files:delete_runs", "delete the results of the tasks in a task file"),
-        "clean-s3": ("runs.clean:clean_s3", "delete everything that this program has in the store"),
+        "clean-s3": ("runs.files:clean_s3", "delete everything that this program has in the store"),
         "completion": ("completion:completion", "print a completion script for bash or zsh"),
     },
 }

@@ -5,16 +5,13 @@ execute(run, config, tasks, on_stop=stopping("resume-compute"), ask=question(pro
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 from benchmark.cli.output import wrapped
-
-if TYPE_CHECKING:
-    import contextlib
 
 _LOOK_S = 0.2
 

@@ -116,8 +116,6 @@ def make_parser() -> Parser:
         _of_compute(name, command)
         if name in UNTIL:
             _of_question(name, command)
-        if name == "replay":
-            _of_replay(command)
         study_arguments.add(name, command)
     parser.commands = commands.choices
     return parser
@@ -262,7 +260,14 @@ def _of_question(name: str, command: argparse.ArgumentParser) -> None:
         help="what is drawn, and won or lost: a data set by its mean over all seeds (default), or "
         "each data set and seed",
     )
-    if not replay:
+    if replay:
+        value(
+            command, "--orders", "N", "random orders (default: %(default)s)", type=int, default=200
+        )
+        value(
+            command, "--seed", "S", "seed of the orders (default: %(default)s)", type=int, default=0
+        )
+    else:
         value(
             command,
             "--order-seed",
@@ -270,11 +275,6 @@ def _of_question(name: str, command: argparse.ArgumentParser) -> None:
             "draws the random order (default: a random number)",
             type=int,
         )
-
-
-def _of_replay(command: argparse.ArgumentParser) -> None:
-    value(command, "--orders", "N", "random orders (default: %(default)s)", type=int, default=200)
-    value(command, "--seed", "S", "seed of the orders (default: %(default)s)", type=int, default=0)
 
 
 def _of_compute(name: str, command: argparse.ArgumentParser) -> None:

@@ -12,9 +12,10 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from benchmark.config.cache import CACHE_VARIABLE
 from benchmark.config.keys import TYPES, Config, model_at
@@ -23,9 +24,6 @@ from benchmark.files import json_text
 from benchmark.files.input_files import read_input
 from benchmark.files.spelling import meant, nearest
 from benchmark.files.value_faults import correction
-
-if TYPE_CHECKING:
-    from pydantic_core import ErrorDetails
 
 __all__ = ["PREFIX", "QUICKSTART", "TYPES", "Config", "LoadedConfig", "load_config"]
 
@@ -165,7 +163,8 @@ def _sentence(error: ValidationError, places: Mapping[str, str], file: str) -> s
     for fault in error.errors():
         message = fault["msg"].removeprefix("Value error, ")
         if not fault["loc"]:
-            sentences.append(f"{_place_of(message, places, file)}: {message}.")
+            named = re.match(r"'(\w+)'", message)
+            sentences.append(f"{places.get(named[1], file) if named else file}: {message}.")
             continue
         key = str(fault["loc"][0])
         inner = "".join(f"[{json.dumps(part)}]" for part in fault["loc"][1:])
@@ -206,8 +205,3 @@ def _unknown_inside(name: str, path: Sequence[str]) -> str:
     model = model_at(path)
     fields = [field.alias or known for known, field in model.model_fields.items()]
     return f"unknown key '{name}'; {meant(name, fields, 'it takes', 0.5)}"
-
-
-def _place_of(message: str, places: Mapping[str, str], file: str) -> str:
-    named = re.match(r"'(\w+)'", message)
-    return places.get(named.group(1), file) if named else file

@@ -53,7 +53,8 @@ def shape(dataset: Dataset) -> dict[str, Any]:
     """Rows, columns by kind, missing share, class balance and width after one-hot encoding."""
     table = dataset.table
     cells = max(1, table.num_rows * len(dataset.features))
-    levels = [_level_count(table.column(name)) for name in dataset.categorical]
+    categories = [table.column(name).combine_chunks() for name in dataset.categorical]
+    levels = [int(pc.count_distinct(column.indices).as_py()) for column in categories]
     counts = _class_counts(dataset)
     return {
         "rows": table.num_rows,
@@ -164,10 +165,6 @@ def _is_id(dataset: Dataset, name: str, codes: NDArray[np.int64]) -> bool:
     kind = dataset.table.schema.field(name).type
     whole = pa.types.is_integer(kind) or pa.types.is_dictionary(kind)
     return whole and len(codes) > 20 and len(np.unique(codes)) >= _ID_SHARE * len(codes)
-
-
-def _level_count(column: pa.ChunkedArray) -> int:
-    return int(pc.count_distinct(column.combine_chunks().indices).as_py())
 
 
 def _words(dataset: Dataset) -> list[str]:

@@ -111,7 +111,12 @@ class Dataset:
         notes += rounded
         normal = pa.table(columns)
         if folds is not None:
-            folds = _whole_folds(name, folds.kept(present.to_numpy(zero_copy_only=False)))
+            folds = folds.kept(present.to_numpy(zero_copy_only=False))
+            empty = folds.empty_fold
+            if empty is not None:
+                raise DataError(
+                    f"Fold {empty} of data set {name} has no row to train on, or none to test."
+                )
         digest = _content_hash(normal, target, type, folds)
         earlier = _content_hash(normal, target, type, folds, levels=False)
         facts: dict[str, Any] = {"name": name, "type": type, "target": target, "hash": digest}
@@ -240,13 +245,6 @@ def _without_target(name: str, target: str, columns: list[str]) -> str:
     if near:
         shown = f"did you mean {json.dumps(near[0], ensure_ascii=False)}?"
     return f'Data set {name} has no column "{target}" for the target; {shown}'
-
-
-def _whole_folds(name: str, folds: Folds) -> Folds:
-    empty = folds.empty_fold
-    if empty is not None:
-        raise DataError(f"Fold {empty} of data set {name} has no row to train on, or none to test.")
-    return folds
 
 
 def _normal(column: pa.ChunkedArray, place: str) -> pa.Array:

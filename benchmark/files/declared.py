@@ -15,16 +15,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeVar, get_args
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 
 from benchmark.files.spelling import check_keys, meant
 from benchmark.files.value_faults import correction, shown
-
-if TYPE_CHECKING:
-    from pydantic_core import ErrorDetails
 
 _D = TypeVar("_D", bound="Declared")
 

@@ -136,7 +136,12 @@ def set_aside(run: Run, keys: Iterable[str]) -> None:
             json.dumps({"task": key, "number": number, "aside": utc_now()}).encode(),
         ):
             number += 1
-        run.store.delete([run.out_path(key), *_kept_predictions(run, key)])
+        # The predictions of all attempts, and of a version that kept one file per task.
+        predictions = [
+            run.predictions_path(key),
+            *run.store.list(f"{run.name}/{PREDICTIONS}/{key}"),
+        ]
+        run.store.delete([run.out_path(key), *predictions])
 
 
 def refuse_newer(newer: Mapping[str, str], path: Path) -> None:
@@ -150,11 +155,6 @@ def refuse_newer(newer: Mapping[str, str], path: Path) -> None:
         raise NewerRecordError(
             f"{next(iter(newer.values()))}{more} {path} was written with all other tasks."
         )
-
-
-def _kept_predictions(run: Run, key: str) -> list[str]:
-    """The logs of all attempts, and of a version that kept one file per task."""
-    return [run.predictions_path(key), *run.store.list(f"{run.name}/{PREDICTIONS}/{key}")]
 
 
 def _places(run: Run, key: str) -> list[AttemptPlace]:

@@ -227,7 +227,7 @@ class _Rows:
             shared.problem,
             record.outcome,
             record.cause or "",
-            _one_line(record.message),
+            " ".join(record.message.split())[:500],
             shared.metric.name,
             shared.metric.direction,
             values.get(shared.metric.name),
@@ -276,7 +276,3 @@ def _choice(count: int) -> tuple[int, ...]:
 @functools.cache
 def _form(count: int) -> str:
     return f"[{','.join(['[%.6g,%.6g]'] * count)}]"
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())[:500]

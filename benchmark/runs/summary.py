@@ -6,13 +6,13 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from markupsafe import Markup
+
 from benchmark.notebook import Shown, counted, cut, table
 from benchmark.records.record import FAILURE, INTERRUPTED, NOT_RUN
 from benchmark.records.results import Cause, Record
 
 if TYPE_CHECKING:
-    from markupsafe import Markup
-
     from benchmark.runs.early_stop.tracking import Answer
 
 
@@ -54,7 +54,8 @@ class Summary(Shown):
         for record in self.records.values():
             name = str(record.labels.get("framework", ""))
             ends.setdefault(name, Counter())[str(record.cause or record.status)] += 1
-        causes = sorted({cause for counts in ends.values() for cause in counts}, key=_success_first)
+        found = {cause for counts in ends.values() for cause in counts}
+        causes = sorted(found, key=lambda cause: (cause != "success", cause))
         rows = [(name, *(counts[cause] for cause in causes)) for name, counts in ends.items()]
         failed = [
             (record.task, str(record.cause), cut(record.message, 200))
@@ -101,7 +102,3 @@ class Summary(Shown):
     @property
     def _all_ended_well(self) -> bool:
         return all(record.is_result for record in self.records.values())
-
-
-def _success_first(cause: str) -> tuple[bool, str]:
-    return cause != "success", cause

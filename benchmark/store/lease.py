@@ -33,12 +33,6 @@ def lease_path(name: str) -> str:
     return f"{LOCKS}/{quote(name, safe='')}.json"
 
 
-def holder_of(store: Store, name: str) -> Holder | None:
-    """The holder of a name, or None."""
-    found = store.stored(lease_path(name))
-    return None if found is None or _is_free(found, lambda: _readers_now_s(store)) else _read(found)
-
-
 def _is_free(found: Stored, now_s: Callable[[], float]) -> bool:
     """Whether a lease that was found may be taken over."""
     holder = _read(found)
@@ -219,7 +213,10 @@ class LeasedStore(Store):
                 raise StoreError(self._lost)
 
     def is_locked(self, name: str) -> bool:
-        return holder_of(self, name) is not None
+        found = self.stored(lease_path(name))
+        if found is None or _is_free(found, lambda: _readers_now_s(self)):
+            return False
+        return _read(found) is not None
 
 
 def _read(found: Stored) -> Holder | None:

@@ -8,11 +8,13 @@ Every value is escaped, except the results of macros. jinja2 is loaded on first 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+    from markupsafe import Markup
 
 __all__ = ["macros", "render"]
 
@@ -22,9 +24,15 @@ def render(template: str, **values: Any) -> str:
     return _environment().get_template(template).render(values)
 
 
-def macros(template: str) -> Any:
+class _Macros(Protocol):
+    """The macros of a template, by their names."""
+
+    def __getattr__(self, name: str) -> Callable[..., Markup]: ...
+
+
+def macros(template: str) -> _Macros:
     """The macros of a template as functions that return HTML (`Markup`)."""
-    return _environment().get_template(template).module
+    return cast("_Macros", _environment().get_template(template).module)
 
 
 @cache

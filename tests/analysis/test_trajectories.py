@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmark.analysis import figures
-from benchmark.analysis.report.records import records
+from benchmark.analysis.report.tables import records
 from benchmark.analysis.trajectories import MOST_TASKS, reached, read_trajectories, share
 from benchmark.errors import BenchmarkError
 from tests.support.made_results import grid

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -14,10 +15,6 @@ from benchmark.analysis.results.metrics import shown
 from benchmark.analysis.statistics import scaling
 from benchmark.analysis.statistics.comparable import Comparison
 from benchmark.analysis.statistics.imputation import CONSTANT, baseline
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
 
 LOWEST_SHOWN = -1.0
 OUT_OF_VIEW = -1e6

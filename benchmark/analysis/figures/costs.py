@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from benchmark.analysis.figures import labels, style
 from benchmark.analysis.type_statistics import Statistics
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
 
 CAUSES = (
     *("framework", "timeout", "memory", "data", "setup", "interrupted", "infrastructure"),

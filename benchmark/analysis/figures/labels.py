@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from numpy.typing import NDArray
 
 from benchmark.analysis.figures import style
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 SIZE = 8.5
 NEAR = 6.0

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.figure import Figure
 from matplotlib.path import Path as MplPath
@@ -25,10 +26,6 @@ from benchmark.analysis.results.metrics import direction, shown
 from benchmark.analysis.statistics import ranking
 from benchmark.analysis.statistics.comparable import Comparison
 from benchmark.analysis.type_statistics import Statistics
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
 
 GAP = 0.1
 NAMES_FROM = 0.42  # Inches left of the squares: the ticks are between.
@@ -147,7 +144,7 @@ def _squares(
             across.append(column + placed[both, column])
             up.append(-row + placed[both, row])
             frames.append(_frame(column, -row))
-            diagonals.append([(column + GAP / 2, -row + GAP / 2), _corner(column, -row)])
+            diagonals.append([frames[-1][0], frames[-1][2]])
             first, second = values[both, row] * better, values[both, column] * better
             counts = (int((first > second).sum()), int((first < second).sum()))
             _count(axes, column, row, counts, count)
@@ -173,10 +170,6 @@ def _frame(column: int, row: int) -> list[tuple[float, float]]:
         *(column + 1 - GAP / 2, row + 1 - GAP / 2),
     )
     return [(left, low), (right, low), (right, high), (left, high), (left, low)]
-
-
-def _corner(column: int, row: int) -> tuple[float, float]:
-    return (column + 1 - GAP / 2, row + 1 - GAP / 2)
 
 
 def _count(axes: Axes, column: int, row: int, counts: tuple[int, int], frameworks: int) -> None:

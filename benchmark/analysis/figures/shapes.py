@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from benchmark.analysis.figures import style
 from benchmark.analysis.type_statistics import Statistics
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
 
 SIDES = {"rows": "rows", "features": "columns without the target"}
 FEWEST_BINS, MOST_BINS = 5, 8
@@ -65,10 +62,11 @@ def dataset_performance(
     lines = (len(names) + 3) // 4
     below = 0.3 + 0.2 * lines
     height = 0.9 + 3.1 * max(len(studies), 1) + below
+    many = any(found.scores.shape[1] > MOST_COLOURED for found in studies.values())
     figure = style.sheet(
         "Score by size of the data",
         "Median scaled score of data sets of similar size"
-        + (f"; the {MOST_COLOURED} best of each task type in colour" if _many(studies) else ""),
+        + (f"; the {MOST_COLOURED} best of each task type in colour" if many else ""),
         *(9.6, height),
     )
     panels = figure.subplots(max(len(studies), 1), 2, squeeze=False)
@@ -113,10 +111,6 @@ def _best(studies: Mapping[str, Statistics]) -> list[str]:
         ranked = found.mean_ranks.dropna().sort_values(kind="stable").index
         chosen |= dict.fromkeys(str(name) for name in ranked[:MOST_COLOURED])
     return sorted(chosen)
-
-
-def _many(studies: Mapping[str, Statistics]) -> bool:
-    return any(found.scores.shape[1] > MOST_COLOURED for found in studies.values())
 
 
 def _edges(values: np.ndarray) -> np.ndarray:

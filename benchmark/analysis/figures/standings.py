@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from benchmark.analysis.figures import style
 from benchmark.analysis.type_statistics import Statistics
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
 
 MOST_JOINED = 30
 STEPS = tuple(factor * 10**power for power in range(7) for factor in (1, 2, 5))

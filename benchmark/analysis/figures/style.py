@@ -8,19 +8,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from benchmark.errors import BenchmarkError
 from benchmark.files.numbers import plain_number
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 # Okabe & Ito 2008 without black and yellow, which have no contrast; then Tol's muted, for more.
 PALETTE = (

@@ -9,22 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pandas as pd
+from markupsafe import Markup
 
 from benchmark.analysis.comparison import Change
 from benchmark.analysis.report import page, sections
 from benchmark.analysis.report.answer import answer
-from benchmark.analysis.report.captions import caption
 from benchmark.analysis.report.changes import changes, verdict
-from benchmark.analysis.report.grid import score_grid
-from benchmark.analysis.report.records import records
+from benchmark.analysis.report.page import caption
+from benchmark.analysis.report.tables import records, score_grid
 from benchmark.analysis.type_statistics import Statistics
-
-if TYPE_CHECKING:
-    from markupsafe import Markup
-
 
 __all__ = ["write_report"]
 

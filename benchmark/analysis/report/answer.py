@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pandas as pd
+from markupsafe import Markup
 
 from benchmark.analysis.early_stop.standing import Standing
 from benchmark.analysis.figures.style import number
@@ -13,14 +12,11 @@ from benchmark.analysis.statistics.hypotheses import ALPHA
 from benchmark.analysis.type_statistics import Statistics
 from benchmark.templates import macros
 
-if TYPE_CHECKING:
-    from markupsafe import Markup
-
 
 def answer(found: Statistics, frame: pd.DataFrame) -> Markup:
     """One task type's answer as HTML."""
     ranked = found.board[found.board["mean_rank"].notna()]
-    made: Markup = macros("report/answer.html").answer(
+    return macros("report/answer.html").answer(
         found=found,
         ranked=ranked[["framework", "mean_rank"]].to_dict("records"),
         size=found.comparison.size,
@@ -31,7 +27,6 @@ def answer(found: Statistics, frame: pd.DataFrame) -> Markup:
         alpha=ALPHA,
         cost=_cost(found, frame),
     )
-    return made
 
 
 def _claimed(standing: Standing) -> dict[str, list[str]]:

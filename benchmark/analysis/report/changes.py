@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pandas as pd
+from markupsafe import Markup
 
 from benchmark.analysis.comparison import Change
 from benchmark.analysis.figures.style import DASH, number
 from benchmark.analysis.report.html import table
 from benchmark.templates import macros
-
-if TYPE_CHECKING:
-    from markupsafe import Markup
-
 
 HEADINGS = {
     **{"framework": "Framework", "dataset": "Data set", "type": "Type", "change": "Change"},
@@ -35,8 +30,7 @@ FORMATS = {
 
 def verdict(change: Change, name: str) -> Markup:
     """One sentence for the top of the page."""
-    line: Markup = macros("report/sections.html").verdict(name, len(change.regressions))
-    return line
+    return macros("report/sections.html").verdict(name, len(change.regressions))
 
 
 def changes(change: Change, name: str) -> Markup:
@@ -44,14 +38,13 @@ def changes(change: Change, name: str) -> Markup:
     frameworks = _with_interval(change.frameworks.reset_index())[list(BY_FRAMEWORK)]
     datasets = _with_interval(change.datasets.sort_values("change", kind="stable"))
     listed = datasets.iloc[:MOST_LISTED][list(BY_DATASET)]
-    section: Markup = macros("report/sections.html").changes(
+    return macros("report/sections.html").changes(
         name,
         change,
         f" (the {MOST_LISTED:,} worst)" if len(datasets) > MOST_LISTED else "",
         table(frameworks, HEADINGS, FORMATS),
         table(listed, HEADINGS, FORMATS, identity="each-change"),
     )
-    return section
 
 
 def _with_interval(rows: pd.DataFrame) -> pd.DataFrame:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
+from markupsafe import Markup
 
 from benchmark.analysis.figures.style import number
 from benchmark.templates import macros
-
-if TYPE_CHECKING:
-    from markupsafe import Markup
 
 PARTS = "report/parts.html"
 LONGEST_MESSAGE = 400
@@ -43,8 +41,7 @@ def table(
         ("leader" if first else "", line)
         for first, line in zip(bold, zip(*cells, strict=True), strict=True)
     ]
-    made: Markup = macros(PARTS).table(list(zip(kinds, names, strict=True)), lines, identity)
-    return made
+    return macros(PARTS).table(list(zip(kinds, names, strict=True)), lines, identity)
 
 
 def cut(text: str) -> str:

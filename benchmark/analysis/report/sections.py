@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from markupsafe import Markup
 
 from benchmark.analysis import missing
 from benchmark.analysis.early_stop.standing import Standing
@@ -19,10 +19,6 @@ from benchmark.analysis.statistics.leaderboard import CLASSIC_METRIC
 from benchmark.analysis.statistics.sensitivity import DEFAULT_RULE
 from benchmark.analysis.type_statistics import Statistics
 from benchmark.templates import macros
-
-if TYPE_CHECKING:
-    from markupsafe import Markup
-
 
 HEADINGS = {
     **{"rank": "Rank", "places": "95 % places", "framework": "Framework"},
@@ -299,10 +295,6 @@ def _identities(frame: pd.DataFrame, owner: str, columns: tuple[str, ...]) -> pd
     return distinct.groupby(owner)[present].agg(_distinct).reset_index()
 
 
-def _distinct(values: pd.Series[str]) -> str:
-    return ", ".join(sorted({str(value) for value in values} - {"", DASH}))
-
-
 def _interval(
     low: pd.Series[float], high: pd.Series[float], form: str, until: str = DASH
 ) -> pd.Series[str]:
@@ -312,3 +304,7 @@ def _interval(
         for a, b in zip(low, high, strict=True)
     ]
     return pd.Series(texts, index=low.index, dtype=object)
+
+
+def _distinct(values: pd.Series[str]) -> str:
+    return ", ".join(sorted({str(value) for value in values} - {"", DASH}))

@@ -1,4 +1,4 @@
-"""Commands on task files and logs: export-failures, file-compute, delete-runs, get-logs."""
+"""Commands on task files, logs and stored objects: file-compute, delete-runs, clean-s3 and more."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from benchmark.cli.output import agreed, notice, report
 from benchmark.cli.progress import counted
@@ -14,7 +15,8 @@ from benchmark.cli.session import chosen, configuration, is_narrowed, narrowing,
 from benchmark.compute.driving import driving
 from benchmark.config.loading import Config
 from benchmark.records.tasks import Run, Task
-from benchmark.runs import select, taskfiles
+from benchmark.runs import clean, select, taskfiles
+from benchmark.runs.clean import Found
 from benchmark.runs.plan import existing
 
 
@@ -74,3 +76,50 @@ def _driven(options: argparse.Namespace) -> Iterator[tuple[Config, Run, list[Tas
         meant = {task.key for task in plan.tasks}
         tasks = select.of_rows(plan.run, rows, options.file_path)
         yield config, plan.run, [task for task in tasks if task.key in meant]
+
+
+_SHOWN = 20
+
+
+def clean_s3(options: argparse.Namespace) -> int:
+    from benchmark.hpo.study.deletion import forget
+
+    config = configuration(options)
+    store = stored(config)
+    found = clean.find(store, options.run)
+    if not options.yes and found.number:
+        for text in _lines(found, store.url):
+            notice(text)
+        if not agreed(f"Delete {counted(found.number, 'object')} in {store.url}?"):
+            notice("Nothing was deleted.")
+            return 1
+    deleted = clean.clean(store, found, forget)
+    done = f"Deleted {counted(deleted, 'object')}" if deleted else "There is nothing to delete"
+    shown = _lines(found, store.url) if options.yes or not found.number else ()
+    report(options, _facts(found, store.url, deleted), [*shown, done])
+    return 0
+
+
+def _facts(found: Found, url: str, deleted: int) -> dict[str, Any]:
+    return {
+        "store": url,
+        "runs": {name: len(paths) for name, paths in found.runs.items()},
+        "datasets": len(found.datasets),
+        "code": len(found.code),
+        "left": found.left,
+        "deleted": deleted,
+    }
+
+
+def _lines(found: Found, url: str) -> Iterator[str]:
+    yield f"In {url}"
+    for name, paths in found.runs.items():
+        yield f"  run '{name}': {counted(len(paths), 'object')}"
+    for what, paths in (("data sets", found.datasets), ("code", found.code)):
+        if paths:
+            yield f"  {what}: {counted(len(paths), 'object')}"
+    if found.left:
+        yield f"  left alone, not of this program: {counted(len(found.left), 'object')}"
+        yield from (f"    {path}" for path in found.left[:_SHOWN])
+        if len(found.left) > _SHOWN:
+            yield f"    and {len(found.left) - _SHOWN} more"

@@ -168,19 +168,18 @@ def _size_mb(image: Any) -> float:
 
 def secret_options(variables: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
     """The options of `docker build` that mount the secrets, and the variable that carries one."""
-    installer = {key: value for key, value in variables.items() if _INSTALLER.fullmatch(key)}
-    # A folder of this machine is none of the build's.
-    installer = {key: value for key, value in installer.items() if not _is_folder(value)}
+    installer = {
+        key: value
+        for key, value in variables.items()
+        # A folder of this machine is none of the build's.
+        if _INSTALLER.fullmatch(key) and not value.startswith(("/", ".", "~", "file:"))
+    }
     options = ["--secret", f"id=installer,env={_SECRET}"]
     files = (variables.get(key) for key in _CA_VARIABLES)
     ca = next((file for file in files if file and Path(file).is_file()), None)
     if ca:
         options += ["--secret", f"id=ca,src={Path(ca).absolute()}"]
     return options, {_SECRET: json.dumps(installer)}
-
-
-def _is_folder(value: str) -> bool:
-    return value.startswith(("/", ".", "~", "file:"))
 
 
 def _build(

@@ -179,14 +179,6 @@ def image_minor(framework: Framework) -> str:
     return HERE if serves else lowest_minor(framework.python)
 
 
-def code_archive(own: Iterable[Path]) -> bytes:
-    """The program as a machine without an image runs it, and the folders of own frameworks."""
-    files = _steps() | _code()
-    for folder in own:
-        files |= {f"own{path}": path.read_bytes() for path in _files(folder)}
-    return _archive(files, ("own",))
-
-
 def own_folders(found: Mapping[str, Framework], paths: Iterable[str | Path]) -> tuple[Path, ...]:
     """The folders of frameworks that lie below the user's own `paths`."""
     absolute = [Path(path).expanduser().absolute() for path in paths]
@@ -229,7 +221,10 @@ def publish_code(store: Store, config: Config) -> tuple[str, bool]:
     """
     found = registry.scan(config.frameworks_path).frameworks
     own = own_folders(found, config.frameworks_path)
-    archive = code_archive(own)
+    files = _steps() | _code()
+    for folder in own:
+        files |= {f"own{path}": path.read_bytes() for path in _files(folder)}
+    archive = _archive(files, ("own",))
     path = f"code/{hashlib.sha256(archive).hexdigest()[:16]}.tar.gz"
     return path, store.create(path, gzip.compress(archive, 6, mtime=0))
 

@@ -76,7 +76,7 @@ def read_arff(
     body = content[start.end() :]
     gaps = ["?", *missing]
     try:
-        if _is_plain(body):
+        if not re.search(rb"['\"\\{}%\t]", body):
             columns = _fast(body, attributes, gaps, text)
         else:
             columns = _slow(body.decode("utf-8"), attributes, gaps, text)
@@ -165,10 +165,6 @@ def _character(match: re.Match[str]) -> str:
     if code[0] == "u" and len(code) == 5:
         return chr(int(code[1:], 16))
     return chr(int(code, 8)) if code[0] in "01234567" else _ESCAPED.get(code, code)
-
-
-def _is_plain(body: bytes) -> bool:
-    return not re.search(rb"['\"\\{}%\t]", body)
 
 
 def _fast(

@@ -21,7 +21,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, get_args
+from typing import Annotated, Any, Literal, NamedTuple, get_args
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -33,6 +33,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic_core import ErrorDetails
 
 from benchmark.data import embedded_suite
 from benchmark.data.download import SCHEMES
@@ -42,9 +43,6 @@ from benchmark.errors import DataError
 from benchmark.files.input_files import read_input
 from benchmark.files.safe_text import plain_text
 from benchmark.files.spelling import meant, nearest
-
-if TYPE_CHECKING:
-    from pydantic_core import ErrorDetails
 
 Kind = Literal["number", "integer", "category", "boolean", "date", "text", "ignore"]
 _SUFFIXES = (".yaml", ".yml", ".json")

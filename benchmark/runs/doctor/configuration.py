@@ -88,8 +88,9 @@ def check_environments(
                 continue
         cache = (caches or {}).get(label)
         if cache:
-            is_there = packing.contains if packing.is_packed(cache) else _is_in
-            if is_there(Path(cache), built):
+            place = Path(cache)
+            packed = packing.is_packed(cache)
+            if packing.contains(place, built) if packed else environments.is_ready(built, place):
                 yield ok(label, f"its environment is in {cache} ('cache' of 'slurm')")
             else:
                 yield warning(
@@ -110,10 +111,6 @@ def check_environments(
             label,
             f"Python {framework.python} is {python}; the first run or `setup` builds the rest",
         )
-
-
-def _is_in(cache: Path, framework: Framework) -> bool:
-    return environments.is_ready(framework, cache)
 
 
 def check_uv() -> Iterator[Finding]:

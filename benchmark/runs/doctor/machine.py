@@ -237,9 +237,6 @@ def check_methods(used: Iterable[str]) -> Iterator[Finding]:
     """Check the programs of the configured methods only."""
     methods = set(used)
     if methods & {"batch", "baremetal"}:
-        yield _program("docker", "docker", "needed only to build images; install docker.io")
-
-
-def _program(subject: str, name: str, fix: str) -> Finding:
-    path = shutil.which(name)
-    return ok(subject, path) if path else warning(subject, f"{name} is not on PATH", fix)
+        path = shutil.which("docker")
+        fix = "needed only to build images; install docker.io"
+        yield ok("docker", path) if path else warning("docker", "docker is not on PATH", fix)

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from benchmark.analysis.report.grid import score_grid
+from benchmark.analysis.report.tables import score_grid
 from benchmark.analysis.results.metrics import direction
 from benchmark.analysis.statistics import ranking
 from benchmark.analysis.statistics.comparable import compare
