@@ -152,7 +152,7 @@ class Pods(KubernetesDouble):
         super().__init__(folder)
         self._run = run
         self._born: dict[str, float] = {}
-        kubernetes_double._schema = lambda *_: Draft202012Validator({})
+        kubernetes_double.strict_schema = lambda *_: Draft202012Validator({})
 
     def _schedule(self) -> None:
         now = time.monotonic()

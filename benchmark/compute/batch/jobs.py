@@ -181,12 +181,12 @@ def cause_of(job: Mapping[str, Any]) -> tuple[Cause, str]:
         return Cause.TIMEOUT, f"AWS Batch ended the job at its time limit ({words})."
     if "OutOfMemory" in words:
         return Cause.MEMORY, f"The container was killed for its memory ({words})."
+    if any(name in words for name in _NO_START):
+        return Cause.SETUP, f"The container could not start ({words})."
     if job.get("isTerminated") or job.get("isCancelled"):
         return Cause.INTERRUPTED, f"The job was terminated ({words or 'no reason was given'})."
     if status.startswith(HOST_LOSS):
         return Cause.INFRASTRUCTURE, f"The machine of the job was lost ({words})."
-    if any(name in words for name in _NO_START):
-        return Cause.SETUP, f"The container could not start ({words})."
     return cause_of_exit(container.get("exitCode"), words or "no reason was given")
 
 

@@ -4,6 +4,10 @@ import pytest
 
 from benchmark.compute.batch.jobs import cause_of
 
+# What the jobStateTimeLimitActions of a queue leave.
+ENDED = "Canceled by JobStateTimeLimit action due to reason:"
+CAPACITY = "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY"
+
 
 def job(code=None, reason=None, status=None, **facts):
     container = {"exitCode": code, "reason": reason}
@@ -20,6 +24,12 @@ def job(code=None, reason=None, status=None, **facts):
         (job(None, "CannotPullECRContainerError: AccessDenied", "Task failed"), "setup"),
         (job(None, "DockerTimeoutError: Could not transition", "Task failed"), "infrastructure"),
         (job(None, None, "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT - too large"), "setup"),
+        (
+            job(None, None, f"{ENDED} MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT", isCancelled=True),
+            "setup",
+        ),
+        (job(None, None, f"{ENDED} {CAPACITY}", isCancelled=True), "interrupted"),
+        (job(None, None, f"{ENDED} {CAPACITY}"), "infrastructure"),
         (job(143, None, "not needed any more", isTerminated=True), "interrupted"),
         (job(None, None, "not needed any more", isCancelled=True), "interrupted"),
         (job(137, None, "Essential container in task exited"), "infrastructure"),

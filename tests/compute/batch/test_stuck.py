@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -77,6 +78,42 @@ def test_the_gravest_reason_of_any_job(
     if found:
         assert found.is_for_good == (expected == "MISCONFIGURATION")
         assert "jobs in bench: " in found.sentence
+
+
+@pytest.mark.parametrize("child", [0, 1500])
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (CAPACITY, "CAPACITY"),
+        (RESOURCES, "MISCONFIGURATION"),
+        ("MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE - maxvCpus", "MISCONFIGURATION"),
+        ("MISCONFIGURATION:SERVICE_ROLE_PERMISSIONS - a role", "MISCONFIGURATION"),
+        (UNDETERMINED, "UNDETERMINED"),
+        (ACTION, "ACTION_REQUIRED"),
+    ],
+)
+def test_any_child_of_an_array_is_stuck_for_any_documented_reason(
+    words: str, reason: str, child: int
+) -> None:
+    """Only the children that wait are listed, all of them; the parent has no reason."""
+    queue = {"jobQueueName": "bench", "computeEnvironmentOrder": []}
+    waiting = [{"jobId": f"a:{n}", "status": "RUNNABLE"} for n in range(1501)]
+    waiting[child]["statusReason"] = words
+
+    def call(service: str, operation: str, **asked: Any) -> dict[str, Any]:
+        return {"jobQueues": [queue], "jobs": []}
+
+    def items(service: str, operation: str, key: str, **asked: Any) -> list[dict[str, str]]:
+        assert (operation, asked["arrayJobId"], asked["jobStatus"]) == (
+            "list_jobs",
+            "a",
+            "RUNNABLE",
+        )
+        return waiting
+
+    found = stuck(cast("Aws", SimpleNamespace(call=call, items=items)), "bench", [], ["a"])
+    assert found
+    assert (found.reason, words in found.sentence) == (reason, True)
 
 
 def test_a_wait_for_capacity_is_in_the_status_until_it_is_over(
