@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from benchmark.hpo.objectives.artifacts_key import Artifacts
+from benchmark.hpo.objectives.benchmark_objective import BenchmarkObjective
 from benchmark.hpo.objectives.metrics.measuring import Measuring
 from benchmark.hpo.objectives.rules import Rule
+from benchmark.hpo.objectives.stages import WaitReady, WarmUp
+from benchmark.hpo.space.expressions import Expression
 from benchmark.hpo.space.templates import plain
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from benchmark.hpo.objectives.artifacts_key import Artifacts
-    from benchmark.hpo.objectives.benchmark_objective import BenchmarkObjective
-    from benchmark.hpo.objectives.readiness import WaitReady
-    from benchmark.hpo.objectives.warm_up import WarmUp
-    from benchmark.hpo.space.expressions import Expression
 
 # The client that asks the HPO service for a trial measures it.
 EXTERNAL = {"external": True}

@@ -12,6 +12,7 @@ from benchmark.files.spelling import check_keys, meant
 from benchmark.files.value_faults import shown
 from benchmark.hpo.objectives.artifacts_key import read_artifacts
 from benchmark.hpo.objectives.benchmark_objective import read_benchmark
+from benchmark.hpo.objectives.metrics.measured_values import share
 from benchmark.hpo.objectives.metrics.metrics_key import read_metrics
 from benchmark.hpo.objectives.metrics.selections import Selection
 from benchmark.hpo.objectives.objective import (
@@ -23,7 +24,6 @@ from benchmark.hpo.objectives.objective import (
     UNNAMED,
     Objective,
 )
-from benchmark.hpo.objectives.readiness import read_wait_ready
 from benchmark.hpo.objectives.rules import (
     FAILURE_PATTERNS,
     PRUNE_PATTERNS,
@@ -32,7 +32,7 @@ from benchmark.hpo.objectives.rules import (
     read_expression,
     read_rule,
 )
-from benchmark.hpo.objectives.warm_up import read_warm_up, share
+from benchmark.hpo.objectives.stages import read_wait_ready, read_warm_up
 from benchmark.hpo.samplers.proposal import Direction
 from benchmark.hpo.space.expressions import Expression
 from benchmark.hpo.space.templates import broken_in, formats_in, plain, unknown_in
@@ -125,7 +125,7 @@ def read_objective(
         cost=read_expression(entry["cost"], "cost", faults) if "cost" in entry else None,
         **_repeats(entry, faults),
         warmups=_count(entry, "warmups", 0, faults),
-        **_hooks(entry, faults),
+        **{hook: _argv(entry, hook, faults) for hook in HOOKS},
         wait_ready=read_wait_ready(
             entry.get("wait_ready"), lambda settings, key: _argv(settings, key, faults), faults
         ),
@@ -300,10 +300,6 @@ def _argv(entry: Mapping[str, Any], key: str, faults: list[str]) -> tuple[str, .
         faults.append(f"'{key}' is empty; name an executable and its arguments.")
         return ()
     return tuple(plain(word) for word in command)
-
-
-def _hooks(entry: Mapping[str, Any], faults: list[str]) -> dict[str, Any]:
-    return {key: _argv(entry, key, faults) for key in HOOKS}
 
 
 def _flag(entry: Mapping[str, Any], key: str, faults: list[str]) -> bool:

@@ -11,8 +11,7 @@ from collections.abc import Sequence
 from benchmark.files.numbers import plain_number
 from benchmark.files.safe_text import for_terminal
 from benchmark.hpo.objectives.objective import STILL_PRINTING, told_apart
-from benchmark.hpo.objectives.readiness import READY_BEFORE
-from benchmark.hpo.objectives.warm_up import WARM_UPS
+from benchmark.hpo.objectives.stages import READY_BEFORE, WARM_UPS
 from benchmark.hpo.report import export
 from benchmark.hpo.report.log_levels import is_shown
 from benchmark.hpo.spec.study_file import StudyDefinition

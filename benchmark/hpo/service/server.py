@@ -24,7 +24,6 @@ from benchmark.hpo.service.backends.store import StoreBackend
 from benchmark.hpo.service.core.backend import CONNECTIONS, Backend
 from benchmark.hpo.service.core.service import Service
 from benchmark.hpo.service.web import traces
-from benchmark.hpo.service.web.access_log import AccessLog
 from benchmark.hpo.service.web.guard import (
     RATE,
     Guard,
@@ -34,6 +33,7 @@ from benchmark.hpo.service.web.guard import (
     read_again,
     read_tokens,
 )
+from benchmark.hpo.service.web.metrics import AccessLog
 from benchmark.store import open_store
 
 # A sampler computes in a thread beside those that answer: each step of theirs would wait 5 ms.

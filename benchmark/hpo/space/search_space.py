@@ -68,7 +68,8 @@ class Space:
         """A sentence on what is wrong with a point; None if it is valid."""
         for name in params:
             if name not in self.names:
-                return f"The point has '{name}', which is not a tunable; there are {self._list()}."
+                there = ", ".join(self.names)
+                return f"The point has '{name}', which is not a tunable; there are {there}."
         for tunable in self.tunables:
             active = is_active(tunable, params)
             if active and tunable.name not in params:
@@ -168,9 +169,6 @@ class Space:
     def distributions(self, params: Mapping[str, Any]) -> dict[str, BaseDistribution]:
         """Optuna's distribution of each tunable of a point."""
         return {t.name: t.distribution() for t in self.tunables if t.name in params}
-
-    def _list(self) -> str:
-        return ", ".join(self.names)
 
 
 def _choose(places: Mapping[str, int]) -> Callable[[Tunable], Value]:

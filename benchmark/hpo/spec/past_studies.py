@@ -32,7 +32,8 @@ def read_warm_start(
         declared = {"study": one} if isinstance(one, str) else one
         declared = declared if isinstance(declared, dict) else {}
         names = declared.get("names", {})
-        if not isinstance(declared.get("study"), str) or not _are_texts(names):
+        are_texts = isinstance(names, dict) and all(isinstance(one, str) for one in names.values())
+        if not isinstance(declared.get("study"), str) or not are_texts:
             faults.append(
                 f"'warm_start' has {one!r}; write names of studies of this store, or {{study: NAME,"
                 " names: {ours: theirs}}."
@@ -49,7 +50,3 @@ def read_warm_start(
     if directions > 1 or (space is not None and not space.tunables):
         faults.append("'warm_start' needs declared tunables and one direction; leave it out.")
     return tuple(found)
-
-
-def _are_texts(names: Any) -> bool:
-    return isinstance(names, dict) and all(isinstance(text, str) for text in names.values())

@@ -16,9 +16,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from benchmark.files.spelling import check_keys, meant
-from benchmark.hpo.objectives.metrics.measured_values import finite_number
+from benchmark.hpo.objectives.metrics.measured_values import finite_number, share
 from benchmark.hpo.objectives.objective import Objective
-from benchmark.hpo.objectives.warm_up import share
 from benchmark.hpo.samplers.safe_region import ALL, Safe, Step
 from benchmark.hpo.space.search_space import Space
 from benchmark.hpo.space.tunables import Tunable

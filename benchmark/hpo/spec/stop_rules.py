@@ -29,8 +29,7 @@ from pydantic_core import PydanticCustomError
 from benchmark.files.declared import Declared
 from benchmark.files.numbers import plain_number
 from benchmark.files.value_faults import OWN
-from benchmark.hpo.objectives.metrics.measured_values import finite_number
-from benchmark.hpo.objectives.warm_up import share
+from benchmark.hpo.objectives.metrics.measured_values import finite_number, share
 from benchmark.hpo.samplers.proposal import Direction, signs_of
 from benchmark.hpo.samplers.regret import RegretBound
 from benchmark.hpo.space.search_space import Params, Space

@@ -18,7 +18,7 @@ from benchmark.hpo.objectives.environment import read_environment
 from benchmark.hpo.objectives.objective import Objective
 from benchmark.hpo.objectives.objective_file import KEYS as OBJECTIVE_KEYS
 from benchmark.hpo.objectives.objective_file import directions_of, read_objective
-from benchmark.hpo.objectives.readiness import port_faults
+from benchmark.hpo.objectives.stages import port_faults
 from benchmark.hpo.samplers.algorithms import (
     AUTO,
     CLASSIC_DEFAULT,

@@ -123,7 +123,8 @@ def check_same(run: Run, manifest: Manifest) -> None:
         for key in sorted({*old, *new})
         if key not in _FREE and not same_values(old.get(key), new.get(key), EXACT)
     ]
-    other = _other_files(before.get("files") or {}, now.get("files") or {})
+    kept, given = before.get("files") or {}, now.get("files") or {}
+    other = [name for name in sorted({*kept, *given}) if kept.get(name) != given.get(name)]
     differing += [
         f"files ({', '.join(other)})" if key == "files" else key
         for key in before
@@ -137,8 +138,3 @@ def check_same(run: Run, manifest: Manifest) -> None:
             f"{' and '.join(differing)}; give this one another name (--name), or remove that one"
             f"{'' if lost else ', which has no success to lose,'} with studies delete {name}."
         )
-
-
-def _other_files(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """The names of the files that are not in both as they are."""
-    return [name for name in sorted({*before, *now}) if before.get(name) != now.get(name)]

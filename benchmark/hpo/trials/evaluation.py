@@ -22,8 +22,7 @@ from benchmark.hpo.objectives.metrics.measuring import LARGEST, MeasureError, re
 from benchmark.hpo.objectives.metrics.prometheus import UnreachableError
 from benchmark.hpo.objectives.objective import HOOKS, HOST, STILL_PRINTING
 from benchmark.hpo.objectives.patterns import PatternError
-from benchmark.hpo.objectives.readiness import READY_BEFORE, WaitReady
-from benchmark.hpo.objectives.warm_up import WARM_UPS, WarmUp
+from benchmark.hpo.objectives.stages import READY_BEFORE, WARM_UPS, WaitReady, WarmUp
 from benchmark.hpo.report.default_runs import CONFIRM
 from benchmark.hpo.sandboxed import command_steps
 from benchmark.hpo.space.templates import filled, filled_words, plain
@@ -232,7 +231,9 @@ class TrialEvaluation:
         measured = []
         for turn in range(trial.definition.objective.repeats):
             if turn:
-                task = trial.repeat_task
+                # At the point that the first run of an open study chose.
+                task = trial.task
+                task = replace(task, payload=task.payload | {"params": trial.params})
                 trial.ran(trial.outcome.follow_up(self._work(trial.definition, task, run)))
             found = python_objective.measured(trial)
             if isinstance(found, Record):

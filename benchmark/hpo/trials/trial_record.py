@@ -6,7 +6,7 @@ import math
 import statistics
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from benchmark.execution.work import Outcome
@@ -49,11 +49,6 @@ class Trial:
     step_runs: list[dict[str, Any]] = field(default_factory=list)
     seconds: float = 0.0
     peak_mb: float | None = None
-
-    @property
-    def repeat_task(self) -> Task:
-        """The task of a further run: at the point that the first one of an open study chose."""
-        return replace(self.task, payload=self.task.payload | {"params": self.params})
 
     @property
     def constraints(self) -> dict[str, float]:

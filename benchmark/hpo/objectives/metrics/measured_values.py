@@ -50,6 +50,15 @@ def finite_number(value: Any) -> float | None:
     return number if math.isfinite(number) else None
 
 
+def share(value: Any) -> float | None:
+    """`5%` or 0.05 as a number between 0 and 1; None for anything else."""
+    if isinstance(value, str) and value.endswith("%"):
+        found = (cell_number(value[:-1]) or 0.0) / 100
+    else:
+        found = finite_number(value) or 0.0
+    return found if 0 < found < 1 else None
+
+
 def number_or_text(cell: str) -> float | str:
     number = cell_number(cell)
     return cell if number is None else number

@@ -15,7 +15,8 @@ import json
 import re
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from benchmark.execution.task_files import TaskFileError, read_left
 from benchmark.files import json_text
@@ -29,13 +30,9 @@ from benchmark.hpo.objectives.metrics.measured_values import (
     is_number,
 )
 from benchmark.hpo.objectives.metrics.pattern_values import of_pattern
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from benchmark.hpo.objectives.metrics.prometheus import Prometheus
-    from benchmark.hpo.objectives.metrics.selections import Selection
-    from benchmark.hpo.space.units import Unit
+from benchmark.hpo.objectives.metrics.prometheus import Prometheus
+from benchmark.hpo.objectives.metrics.selections import Selection
+from benchmark.hpo.space.units import Unit
 
 __all__ = ["MeasureError", "Measuring", "read_answer"]
 

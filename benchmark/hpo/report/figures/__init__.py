@@ -12,8 +12,7 @@ from collections.abc import Iterator
 
 from matplotlib.figure import Figure
 
-from benchmark.hpo.report.figures.front import pareto_front
-from benchmark.hpo.report.figures.history import history
+from benchmark.hpo.report.figures.history import history, pareto_front
 from benchmark.hpo.report.figures.importance import importance, importances
 from benchmark.hpo.report.figures.landscape import contour, parallel_coordinates, slices
 from benchmark.hpo.report.figures.trials import Trials

@@ -171,7 +171,9 @@ class DatabaseBackend(Backend):
         """The study in the store; who goes on there needs the database, whose password is his."""
         if self._store is None:
             return None
-        source = definition.source | {"storage": _without_password(self._url)}
+        source = definition.source | {
+            "storage": make_url(self._url).set(password=None).render_as_string()
+        }
         found = manifest(replace(definition, source=source), terms)
         run = Run(run_name(definition.name), self._store, found)
         if self._store.get(f"{run.name}/{MANIFEST}") is None:
@@ -202,7 +204,3 @@ def _served(url: str) -> BinaryIO | None:
     except OSError as error:
         raise StoreError(f"{parts.database}.lock cannot be locked: {error.strerror}.") from None
     return lock
-
-
-def _without_password(url: str) -> str:
-    return make_url(url).set(password=None).render_as_string()

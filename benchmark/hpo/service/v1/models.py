@@ -102,13 +102,9 @@ class CategoricalTunable(_Tunable):
     default: bool | int | float | str | None = None
 
 
-def _as_sent(value: object) -> object:
-    return value
-
-
 TunableEntry = Annotated[
     dict[str, Any],
-    BeforeValidator(_as_sent, json_schema_input_type=NumberTunable | CategoricalTunable),
+    BeforeValidator(lambda sent: sent, json_schema_input_type=NumberTunable | CategoricalTunable),
 ]
 
 

@@ -13,8 +13,8 @@ from benchmark.errors import BenchmarkError
 from benchmark.hpo.service.app import make_app
 from benchmark.hpo.service.backends.memory import MemoryBackend
 from benchmark.hpo.service.core.service import Service
-from benchmark.hpo.service.web.access_log import AccessLog
 from benchmark.hpo.service.web.guard import Guard, read_tokens
+from benchmark.hpo.service.web.metrics import AccessLog
 
 TOKEN = "w" * 24
 

@@ -159,7 +159,9 @@ def k6(text: str) -> Report:
         for key, statistic in values.items():
             if isinstance(statistic, bool) or not isinstance(statistic, (int, float)):
                 continue
-            metric = identifier(re.sub(r"p\(([0-9.]+)\)", _k6_rank, key))
+            metric = identifier(
+                re.sub(r"p\(([0-9.]+)\)", lambda rank: percentile_name(rank[1]), key)
+            )
             time = is_trend and is_time
             value = seconds(float(statistic), "ms") if time else plain(statistic)
             report[f"{identifier(name)}_{metric}"] = value
@@ -184,10 +186,6 @@ def _k6_time(name: str) -> bool:
     """Whether a trend is of times, where the summary does not say: k6's own ones are."""
     own = ("http_req_", "ws_", "grpc_req_", "iteration_duration", "group_duration", "browser_")
     return name.startswith(own) and not name.endswith(("_size", "_failed"))
-
-
-def _k6_rank(found: re.Match[str]) -> str:
-    return percentile_name(found[1])
 
 
 def techempower(text: str) -> Report:

@@ -1,8 +1,17 @@
-"""`wait_ready` of an objective: when the system under test can be measured.
+"""The stages before a measurement: `wait_ready`, until the system answers, and `warm_up`, a load.
 
 wait_ready: {http: "http://localhost:8080/health", timeout: 30s}
 wait_ready: {port: 5432}                 # or "db:5432"
 wait_ready: {command: [pg_isready], timeout: 1min}
+
+warm_up: {time: 30s}                                  # the measured command, again and again
+warm_up: {until: steady, pattern: "tps = ([0-9.]+)"}  # what the measured command prints
+warm_up: {until: steady, command: [./load.sh, 5s]}    # its last line is a number
+warm_up: {until: steady, command: [./load.sh], window: 10, within: 2%, timeout: 5min}
+
+Steady: the standard deviation of the last `window` values is at most `within` of their mean. This
+is the test of Georges, Buytaert and Eeckhout, Statistically Rigorous Java Performance Evaluation
+(OOPSLA 2007, section 4.2), with their window of 10 and their larger limit of 2 %.
 """
 
 from __future__ import annotations
@@ -14,13 +23,15 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from benchmark.files.spelling import check_keys
+from benchmark.hpo.objectives.metrics.measured_values import share
+from benchmark.hpo.objectives.patterns import checked
 from benchmark.hpo.space.templates import filled, names_in
 from benchmark.hpo.space.tunables import Tunable
 from benchmark.hpo.space.units import read_seconds
 
 READY_BEFORE = "ready_before"
 """The label of a trial for which something answered before `prepare` had run."""
-KEYS = ("http", "port", "command", "timeout")
+_WAIT_READY = ("http", "port", "command", "timeout")
 TIMEOUT_S = 30.0
 _LARGEST_PORT = 65535
 # Combinations of values that are tried in an address; few addresses have more than one tunable.
@@ -121,7 +132,7 @@ def read_wait_ready(
             f"'wait_ready' is {entry!r}; give it one of: an 'http' URL, a 'port', a 'command'."
         )
         return None
-    check_keys(entry, KEYS, "'wait_ready'", faults)
+    check_keys(entry, _WAIT_READY, "'wait_ready'", faults)
     timeout_s = read_seconds(entry, "timeout", TIMEOUT_S, faults, place="'wait_ready'")
     if "command" in entry:
         return WaitReady(command=argv(entry, "command"), timeout_s=timeout_s)
@@ -146,3 +157,72 @@ def _address(entry: Mapping[str, Any], faults: list[str]) -> str | None:
         f"'wait_ready' has {port!r} as 'port'; write a number from 1 to 65535, or host:5432."
     )
     return None
+
+
+_WARM_UP = ("time", "until", "command", "pattern", "window", "within", "timeout")
+STEADY = "steady"
+# A label of trials: of each warm-up its runs, and whether they became steady.
+WARM_UPS = "warm_ups"
+_WINDOW, _WITHIN, _LONGEST_S = 10, 0.02, 300.0
+
+
+@dataclass(frozen=True)
+class WarmUp:
+    """Runs of `command` (empty: the measured one), for `time_s` at most.
+
+    With `within` they end sooner, once the last `window` values are steady: the last number that
+    `pattern` finds on standard output, or without it the last line.
+    """
+
+    command: tuple[str, ...]
+    time_s: float
+    window: int = _WINDOW
+    within: float | None = None
+    pattern: str | None = None
+
+    def request(self, params: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ARG002
+        """The settings for the worker in the sandbox, without the command."""
+        return {
+            "time_s": self.time_s,
+            "window": self.window,
+            "within": self.within,
+            "pattern": self.pattern,
+        }
+
+
+def read_warm_up(
+    entry: Any, argv: Callable[[Mapping[str, Any], str], tuple[str, ...]], faults: list[str]
+) -> WarmUp | None:
+    """The key of an objective; `argv` reads a command."""
+    if entry is None:
+        return None
+    if not isinstance(entry, dict) or ("time" in entry) == ("until" in entry):
+        faults.append(
+            f"'warm_up' is {entry!r}; write {{time: 30s}}, or {{until: steady, command: [./load.sh]"
+            "}, whose last line is a number, or {until: steady, pattern: 'tps = ([0-9.]+)'}."
+        )
+        return None
+    check_keys(entry, _WARM_UP, "'warm_up'", faults)
+    command = argv(entry, "command")
+    if "time" in entry:
+        for key in ("pattern", "window", "within", "timeout"):
+            if key in entry:
+                faults.append(f"'warm_up' has '{key}', which belongs to 'until'; leave it out.")
+        return WarmUp(command, read_seconds(entry, "time", _LONGEST_S, faults, place="'warm_up'"))
+    if entry["until"] != STEADY or not entry.keys() & {"command", "pattern"}:
+        faults.append(
+            f"'warm_up' has {entry['until']!r} as 'until' and {entry.get('command')!r} as 'command'"
+            "; write {until: steady, command: [./load.sh]}, whose last line is a number, or "
+            "{until: steady, pattern: 'tps = ([0-9.]+)'}."
+        )
+    pattern = entry.get("pattern")
+    if pattern is not None:
+        pattern = checked(str(pattern), "'warm_up'", faults)
+    window, within = entry.get("window", _WINDOW), share(entry.get("within", _WITHIN))
+    if type(window) is not int or not 3 <= window <= 1000:
+        faults.append(f"'warm_up' has the window {window!r}; write a whole number from 3 to 1000.")
+        window = _WINDOW
+    if within is None:
+        faults.append(f"'warm_up' has {entry['within']!r} as 'within'; write a share such as 2%.")
+    timeout_s = read_seconds(entry, "timeout", _LONGEST_S, faults, place="'warm_up'")
+    return WarmUp(command, timeout_s, window, within, pattern)
