@@ -144,7 +144,8 @@ class Client:
             repeated = True
             if not reported and time.monotonic() - started >= _REPORTED_S:
                 reported = True
-                _log.warning("%s Trying again for up to %g s.", _ended(said), self._patience_s)
+                said = said if said.endswith(".") else f"{said}."
+                _log.warning("%s Trying again for up to %g s.", said, self._patience_s)
             time.sleep(_PAUSE_S)
 
 
@@ -382,10 +383,6 @@ def _plain(value: Any) -> Any:
     if type(value).__module__ == "numpy" and getattr(value, "shape", None) == ():
         return value.item()
     raise TypeError(f"JSON has no {type(value).__name__}")
-
-
-def _ended(sentence: str) -> str:
-    return sentence if sentence.endswith(".") else f"{sentence}."
 
 
 def _key() -> str:

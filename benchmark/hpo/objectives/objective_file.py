@@ -105,6 +105,7 @@ def read_objective(
     hosts = tuple(_list(entry.get("hosts"), str, "hosts", faults))
     if len(set(hosts)) < len(hosts):
         faults.append("'hosts' names a host twice; name each once.")
+    hooks: dict[str, Any] = {hook: _argv(entry, hook, faults) for hook in HOOKS}
     objective = Objective(
         argv=_argv(entry, "command", faults),
         function=_function(entry.get("python"), faults),
@@ -125,7 +126,7 @@ def read_objective(
         cost=read_expression(entry["cost"], "cost", faults) if "cost" in entry else None,
         **_repeats(entry, faults),
         warmups=_count(entry, "warmups", 0, faults),
-        **{hook: _argv(entry, hook, faults) for hook in HOOKS},
+        **hooks,
         wait_ready=read_wait_ready(
             entry.get("wait_ready"), lambda settings, key: _argv(settings, key, faults), faults
         ),

@@ -35,10 +35,6 @@ def _memory(value: Any) -> Any:
     return int(found) if isinstance(value, str) else found
 
 
-def _cores(value: Any) -> Any:
-    return declared_in(value, "cores")
-
-
 class Limits(Declared):
     """Limits of one run: seconds, MB, cores (0: all of the machine, shared by its trials)."""
 
@@ -46,7 +42,7 @@ class Limits(Declared):
     memory: Annotated[int, BeforeValidator(_memory)] = Field(
         default=1500, gt=0, lt=10**9, description="a whole number above 0"
     )
-    cores: Annotated[int, BeforeValidator(_cores)] = Field(
+    cores: Annotated[int, BeforeValidator(lambda value: declared_in(value, "cores"))] = Field(
         default=1,
         ge=0,
         lt=10**9,

@@ -142,10 +142,11 @@ class JournalFile(JournalFileParts):
     def _append_whole(self, logs: list[dict[str, Any]]) -> None:
         """Append the logs, durable when this returns; if it raises, they are not in the journal."""
         size = Path(self.path).stat().st_size
-        lines = [{**log, BATCH: size} for log in logs[:-1]] + logs[-1:]
+        marked = [{**log, BATCH: size} for log in logs[:-1]] + logs[-1:]
+        lines = [json.dumps(log, separators=(",", ":")) + "\n" for log in marked]
         try:
             with Path(self.path).open("ab") as file:
-                file.write(b"".join(_line(line) for line in lines))
+                file.write("".join(lines).encode())
                 file.flush()
                 os.fsync(file.fileno())
         except OSError:
@@ -166,7 +167,3 @@ class JournalFile(JournalFileParts):
             # These lines may be cut off, and others take their place.
             for number in [number for number in list(self.offsets) if number > read]:
                 del self.offsets[number]
-
-
-def _line(log: dict[str, Any]) -> bytes:
-    return json.dumps(log, separators=(",", ":")).encode() + b"\n"

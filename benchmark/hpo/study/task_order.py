@@ -57,7 +57,8 @@ class InOrder:
         held: list[Task] = []
         ready: list[Task] = []
         for task in self._held:
-            (ready if all(map(self._has_ended, _before(task))) else held).append(task)
+            earlier = map(str, task.labels.get(AFTER) or ())
+            (ready if all(map(self._has_ended, earlier)) else held).append(task)
         if ready:
             self._held = held
             self._dispatcher.submit(ready)
@@ -70,7 +71,3 @@ class InOrder:
                 return False
             self._ended.add(key)
         return True
-
-
-def _before(task: Task) -> list[str]:
-    return [str(key) for key in task.labels.get(AFTER) or ()]

@@ -69,7 +69,7 @@ class BenchmarkTrialEvaluation:
                 said = f"{place}: {record.message or 'the metric is undefined there.'}"
                 return trial.failed(record.cause or Cause.FRAMEWORK, said, scores)
             if inner.name.endswith("/references"):
-                self._keep(run, one, value)
+                run.store.put(_reference(run, one), json.dumps({"value": value}).encode())
             else:
                 name = f"{one.payload['dataset']}_{one.payload['seed']}"
                 scores[name] = self._score(run, one, inner, value)
@@ -106,9 +106,6 @@ class BenchmarkTrialEvaluation:
                 return None
             self._zeros[path] = float(json.loads(data)["value"])
         return self._zeros[path]
-
-    def _keep(self, run: Run, one: Task, value: float) -> None:
-        run.store.put(_reference(run, one), json.dumps({"value": value}).encode())
 
     def _definition(self, run: Run) -> StudyDefinition:
         if run.name not in self._definitions:

@@ -44,7 +44,8 @@ def read_metrics(entry: Any, faults: list[str]) -> Measuring:
         return Measuring()
     texts = {key: "patterns" for key, value in entry.items() if isinstance(value, str)}
     check_keys(entry, KEYS, "'metrics'", faults, texts)
-    patterns = _patterns(entry.get("patterns"), faults)
+    pairs = _mapping(entry.get("patterns"), "patterns", "regular expressions by metric", faults)
+    patterns = {name: checked(str(text), f"'{name}'", faults) for name, text in pairs}
     for key in ("json", "csv", "file"):
         if entry.get(key) is not None and not isinstance(entry[key], str):
             faults.append(f"'metrics' has {entry[key]!r} as '{key}'; name a file, or stdout.")
@@ -89,11 +90,6 @@ def read_units(entry: Any, faults: list[str]) -> dict[str, Unit]:
         except UnitError as error:
             faults.append(f"The unit of '{name}': {error}")
     return units
-
-
-def _patterns(entry: Any, faults: list[str]) -> dict[str, str]:
-    pairs = _mapping(entry, "patterns", "regular expressions by metric", faults)
-    return {name: checked(str(pattern), f"'{name}'", faults) for name, pattern in pairs}
 
 
 def _reader(entry: Mapping[str, Any], faults: list[str]) -> str | None:

@@ -36,7 +36,8 @@ def slices(trials: Trials, order: list[Axis]) -> Figure:
         *(max(4.6, 2.55 * columns + 0.6), 1.0 + 2.5 * lines),
     )
     panels = figure.subplots(lines, columns, squeeze=False, sharey=True).ravel()
-    shades = _shades(trials.numbers().astype(float))
+    numbers = trials.numbers().astype(float)
+    shades = _shade((numbers - numbers.min()) / (np.ptp(numbers) or 1.0))
     for axes, axis in zip(panels, shown, strict=False):
         places = trials.param(axis)
         look: dict[str, Any] = {"s": 20, "c": shades, "edgecolors": "none", "zorder": 3}
@@ -188,10 +189,6 @@ def _ends(places: NDArray[np.float64], axis: Axis) -> list[tuple[float, str]]:
         tried = sorted({int(place) for place in places if not np.isnan(place)})
         return [((place - low) / reach, axis.choices[place][:12]) for place in tried]
     return [(0.0, plain_number(low)), (1.0, plain_number(high))]
-
-
-def _shades(values: NDArray[np.float64]) -> Any:
-    return _shade((values - values.min()) / (np.ptp(values) or 1.0))
 
 
 def _shade(shares: NDArray[np.float64]) -> Any:

@@ -177,7 +177,8 @@ class Guard:
             await self._app(scope, receive, send)
             return
         headers = dict(scope["headers"])
-        right = self._right(headers)
+        token = headers.get(b"authorization", b"").decode("latin-1")
+        right = None if self._tokens is None else right_of(self._tokens, token)
         refused = self._refusal(scope, headers) or self._without_right(scope, right)
         if refused is not None:
             await _answer(send, scope["path"], *refused)
@@ -221,10 +222,6 @@ class Guard:
         if not self._buckets.take(client[0]):
             return 429, "Too many requests; try again in a second.", [(b"retry-after", b"1")]
         return None
-
-    def _right(self, headers: dict[bytes, bytes]) -> Right | None:
-        header = headers.get(b"authorization", b"").decode("latin-1")
-        return None if self._tokens is None else right_of(self._tokens, header)
 
     def _without_right(self, scope: Scope, right: Right | None) -> Refusal | None:
         if self._tokens is None or _OPEN.fullmatch(scope["path"]):
