@@ -212,12 +212,10 @@ def _write(experiment: Experiment, numbers: list[int]) -> None:
         trial = experiment.trial(number)
         if not trial.state.is_finished():
             continue
-        params = experiment.optimizer.params_of(trial)
-        record = record_of(experiment, trial, params)
-        run.store.create(run.out_path(str(number)), record.to_bytes())
+        run.store.create(run.out_path(str(number)), record_of(experiment, trial).to_bytes())
 
 
-def record_of(experiment: Experiment, trial: FrozenTrial, params: dict[str, Any]) -> Record:
+def record_of(experiment: Experiment, trial: FrozenTrial) -> Record:
     """An ended trial as the record of its task."""
     ending = trial.user_attrs.get(ENDED) or {}
     status = {"COMPLETE": "success", "PRUNED": "prune"}.get(trial.state.name, "failure")
@@ -225,7 +223,7 @@ def record_of(experiment: Experiment, trial: FrozenTrial, params: dict[str, Any]
     labels = {
         "study": experiment.definition.name,
         "trial": trial.number,
-        "params": params,
+        "params": experiment.optimizer.params_of(trial),
         "values": values,
         "constraints": trial.system_attrs.get("constraints") or [],
         "intermediate": trial.intermediate_values,

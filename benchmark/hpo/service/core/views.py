@@ -18,7 +18,6 @@ from benchmark.hpo.service.core.endings import ENDED, GIVEN, status_of
 from benchmark.hpo.service.core.errors import ConflictError, NotFoundError
 from benchmark.hpo.service.core.experiment import Experiment
 from benchmark.hpo.service.core.records import record_of
-from benchmark.records.results import Record
 
 
 def summary(experiment: Experiment) -> dict[str, Any]:
@@ -109,18 +108,14 @@ def exported(experiment: Experiment, form: Literal["csv", "json", "env"]) -> str
     definition = experiment.definition
     if form == "csv":
         ended = [trial for trial in experiment.optimizer.trials() if trial.state.is_finished()]
-        return export.table([_record(experiment, trial) for trial in ended], definition)
+        return export.table([record_of(experiment, trial) for trial in ended], definition)
     name = experiment.terms.experiment
     if len(definition.directions) > 1:
         raise ConflictError(f"'{name}' has several directions and so no best trial; take csv.")
     found = best(experiment)
     if not found:
         raise NotFoundError(f"No trial of '{name}' has succeeded yet.")
-    return export.as_environment(_record(experiment, experiment.trial(found[0]["number"])))
-
-
-def _record(experiment: Experiment, trial: FrozenTrial) -> Record:
-    return record_of(experiment, trial, experiment.optimizer.params_of(trial))
+    return export.as_environment(record_of(experiment, experiment.trial(found[0]["number"])))
 
 
 def best(experiment: Experiment) -> list[dict[str, Any]]:
