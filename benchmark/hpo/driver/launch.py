@@ -23,7 +23,7 @@ from benchmark.hpo.driver.local_workers import tune_by_workers
 from benchmark.hpo.driver.loop import Tuned, tune
 from benchmark.hpo.driver.worker import living
 from benchmark.hpo.spec.study_file import StudyDefinition, StudyError
-from benchmark.hpo.study.program_check import check_found
+from benchmark.hpo.study.source_files import check_found
 from benchmark.hpo.study.store import run_name
 from benchmark.hpo.study.study import Study
 from benchmark.records.results import Record

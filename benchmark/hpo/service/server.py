@@ -19,8 +19,7 @@ from typing import Any
 import optuna
 
 from benchmark.errors import BenchmarkError
-from benchmark.hpo.service.backends.memory import MemoryBackend
-from benchmark.hpo.service.backends.store import StoreBackend
+from benchmark.hpo.service.backends.store import MemoryBackend, StoreBackend
 from benchmark.hpo.service.core.backend import CONNECTIONS, Backend
 from benchmark.hpo.service.core.service import Service
 from benchmark.hpo.service.web import traces

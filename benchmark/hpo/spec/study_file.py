@@ -33,16 +33,14 @@ from benchmark.hpo.samplers.algorithms import (
     pruner_of,
 )
 from benchmark.hpo.samplers.proposal import Direction
-from benchmark.hpo.space.layering import Layering, check_layers
 from benchmark.hpo.space.rules import without_effect
-from benchmark.hpo.space.search_space import Space, SpaceError
+from benchmark.hpo.space.search_space import Layering, Space, SpaceError, check_layers
 from benchmark.hpo.space.space_file import declared_names, read_space
-from benchmark.hpo.spec.definition import StudyDefinition
 from benchmark.hpo.spec.documents import StudyError, faults_of, put_in, read_document
 from benchmark.hpo.spec.past_studies import read_warm_start
 from benchmark.hpo.spec.safe import SAFE_EVERY, read_safe
 from benchmark.hpo.spec.stop_rules import check_stop
-from benchmark.hpo.spec.study_spec import OF_OPTUNA, StudySpec, read_resources
+from benchmark.hpo.spec.study_spec import OF_OPTUNA, StudyDefinition, StudySpec, read_resources
 
 __all__ = [
     "StudyDefinition",

@@ -25,16 +25,15 @@ from benchmark.hpo.report.shown_study import ShownStudy
 from benchmark.hpo.samplers.define_by_run import OpenOptimizer
 from benchmark.hpo.samplers.optimizer import Optimizer
 from benchmark.hpo.samplers.proposal import Asked, ExhaustedError, Status, Told
-from benchmark.hpo.space import layering
-from benchmark.hpo.space.search_space import Params
+from benchmark.hpo.space.search_space import Params, held_beside, layers_of
 from benchmark.hpo.spec.stop_rules import IMPORTED, DriveStop, Progress, Stop
 from benchmark.hpo.spec.study_file import StudyDefinition, StudyError, define
 from benchmark.hpo.spec.trial_task import stored_point, trial_task
 from benchmark.hpo.storages.storage import open_storage
 from benchmark.hpo.study import source_files, warm_start
 from benchmark.hpo.study.deletion import forget_trial
-from benchmark.hpo.study.program_check import check_startable
 from benchmark.hpo.study.safety import DRIFT, Safety
+from benchmark.hpo.study.source_files import check_startable
 from benchmark.hpo.study.store import (
     EXACT,
     check_same,
@@ -323,7 +322,7 @@ class Study(ShownStudy):
             self._look_back()
         if self._safety:
             return self._safety.next(self.optimizer)
-        every, layers = definition.default_every, layering.layers_of(definition.space)
+        every, layers = definition.default_every, layers_of(definition.space)
         if not every and len(layers) < 2:
             return self._warm.next(self.optimizer)
         self._states.look()
@@ -339,7 +338,7 @@ class Study(ShownStudy):
         """A point of one layer; where that has none left, of the next one."""
         best = self.progress.best
         for layer in (*layers[turn:], *layers[:turn]):
-            held = layering.held(self.definition.space, layer, best)
+            held = held_beside(self.definition.space, layer, best)
             try:
                 return self.optimizer.ask(held=held), {"layer": layer}
             except ExhaustedError:

@@ -13,8 +13,7 @@ from fastapi import APIRouter
 from starlette.testclient import TestClient
 
 from benchmark.hpo.service.app import make_app
-from benchmark.hpo.service.backends.memory import MemoryBackend
-from benchmark.hpo.service.backends.store import StoreBackend
+from benchmark.hpo.service.backends.store import MemoryBackend, StoreBackend
 from benchmark.hpo.service.core.service import Service
 from benchmark.hpo.service.v1 import routes
 from benchmark.store import Store

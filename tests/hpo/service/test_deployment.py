@@ -19,7 +19,7 @@ from benchmark.cli.parser import parse
 from benchmark.cli.studies.service_client import address_of
 from benchmark.errors import BenchmarkError
 from benchmark.hpo.service.app import make_app
-from benchmark.hpo.service.backends.memory import MemoryBackend
+from benchmark.hpo.service.backends.store import MemoryBackend
 from benchmark.hpo.service.core.service import Service
 from benchmark.hpo.service.server import Options, check
 from benchmark.hpo.service.web.guard import Guard, Right

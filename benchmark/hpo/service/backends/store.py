@@ -1,4 +1,4 @@
-"""Experiments in a store: a journal each, beside their records.
+"""Experiments of one server: as journals in a store, each beside its records, or in memory.
 
 The manifest in the store makes an experiment a study that `studies` and `tune --resume` see. In a
 database the definition stands beside the trials too, so that servers without a common store agree.
@@ -12,11 +12,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from optuna.storages import BaseStorage, InMemoryStorage
+
 from benchmark.errors import StoreError
 from benchmark.files.removal import remove_tree
 from benchmark.hpo.service.core.backend import Backend, Opened, exists, missing
 from benchmark.hpo.service.core.errors import ConflictError
-from benchmark.hpo.service.core.leases import MemoryLeases
+from benchmark.hpo.service.core.leases import Leases, MemoryLeases
 from benchmark.hpo.service.core.terms import Terms, is_hashed
 from benchmark.hpo.spec.study_file import StudyDefinition, define
 from benchmark.hpo.storages.storage import open_storage
@@ -123,3 +125,34 @@ def _studies_in(folder: Path, prefix: str = "") -> Iterator[str]:
             yield prefix + entry.name
         else:
             yield from _studies_in(Path(entry.path), f"{prefix}{entry.name}/")
+
+
+class MemoryBackend(Backend):
+    """Nothing is kept: for trying out, and for measuring."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, tuple[StudyDefinition, Terms, BaseStorage, Leases]] = {}
+
+    def names(self) -> list[str]:
+        return sorted(self._kept)
+
+    def title(self, study: str) -> str:
+        return self._kept[study][1].experiment if study in self._kept else study
+
+    def create(self, definition: StudyDefinition, terms: Terms) -> None:
+        parts = (definition, terms, InMemoryStorage(), MemoryLeases())
+        if self._kept.setdefault(definition.name, parts) is not parts:
+            raise exists(terms.experiment)
+
+    def open(self, study: str) -> Opened:
+        if study not in self._kept:
+            raise missing(study)
+        definition, terms, storage, leases = self._kept[study]
+        close = contextlib.ExitStack()
+        return Opened(definition, terms, storage, leases, None, alone=True, close=close)
+
+    def delete(self, study: str) -> None:
+        self._kept.pop(study, None)
+
+    def check(self) -> None:
+        return

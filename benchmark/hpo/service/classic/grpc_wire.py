@@ -1,9 +1,15 @@
-"""The classic contract over gRPC: package helloworld, service HpoService."""
+"""The classic contract over gRPC: package helloworld, service HpoService.
+
+Numbers have the types of all its versions. A parser keeps a field of another type than the declared
+one among the unknown ones, so that a message may carry a number as each version wants it, and
+another message reads the same bytes.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import logging
+import struct
 from collections.abc import Callable, Iterator
 from concurrent import futures
 from typing import Any
@@ -11,7 +17,7 @@ from typing import Any
 import grpc
 
 from benchmark.errors import BenchmarkError
-from benchmark.hpo.service.classic import contract, phrases, wire_numbers
+from benchmark.hpo.service.classic import contract, phrases
 from benchmark.hpo.service.classic import hpo_pb2 as pb
 from benchmark.hpo.service.classic.contract import PhraseError
 from benchmark.hpo.service.core import views
@@ -208,7 +214,7 @@ class Wire:
                 "trial_number": request.trial,
                 "trial_result": results[request.result],
                 "result_value_type": request.value_type or "double",
-                "result_value": wire_numbers.result(request),
+                "result_value": _number(request, "value", pb.DoubleResult),
             },
         )
         return pb.ExperimentTrialReply()
@@ -239,7 +245,7 @@ class Wire:
             return pb.RecommendedConfigReply(
                 experiment_name=experiment.terms.experiment,
                 direction=next(iter(definition.directions.values())),
-                optimal_value=wire_numbers.optimum(
+                optimal_value=_optimum(
                     best[0]["values"][0],
                     objective_function=str(facts.get("objective_function", "")),
                     value_type=str(facts.get("value_type", "double")),
@@ -295,8 +301,8 @@ def _tunable(tunable: Any) -> dict[str, Any]:
     found: dict[str, Any] = {"name": tunable.name, "value_type": tunable.value_type}
     if tunable.choices:
         return found | {"choices": list(tunable.choices)}
-    found["lower_bound"] = wire_numbers.bound(tunable, "lower_bound")
-    found["upper_bound"] = wire_numbers.bound(tunable, "upper_bound")
+    for name in ("lower_bound", "upper_bound"):
+        found[name] = _number(tunable, name, pb.Int32Bounds, pb.DoubleBounds)
     if tunable.step:
         found["step"] = tunable.step
     return found
@@ -311,7 +317,7 @@ def _details(experiment: Any) -> Any:
         if tunable.kind == "categorical":
             made.choices.extend(plain(choice) for choice in tunable.choices)
         else:
-            wire_numbers.set_bounds(made, tunable.low, tunable.high)
+            _set_bounds(made, tunable.low, tunable.high)
             made.step = tunable.step or 0.0
         tuneables.append(made)
     return pb.ExperimentDetails(
@@ -324,3 +330,53 @@ def _details(experiment: Any) -> Any:
         started=True,
         **{key: str(facts[key]) for key in texts if key in facts},
     )
+
+
+_INT32 = 2**31
+
+
+def _optimum(value: float, **texts: str) -> Any:
+    """The best value, for clients of every version."""
+    made = pb.RecommendedConfigReply.OptimalValue(value=value, exact_value=value, **texts)
+    made.MergeFromString(pb.DoubleOptimum(value=value).SerializeToString())
+    return made
+
+
+def _set_bounds(tunable: Any, low: float, high: float) -> None:
+    """Give a tunable its bounds, for clients of every version."""
+    tunable.lower_bound, tunable.exact_lower_bound = low, low
+    tunable.upper_bound, tunable.exact_upper_bound = high, high
+    whole = pb.Int32Bounds(lower_bound=_int32(low), upper_bound=_int32(high))
+    tunable.MergeFromString(whole.SerializeToString())
+
+
+def _number(message: Any, name: str, *others: Any) -> float:
+    """A number as exact as its client sent it; `others` are the messages of other versions."""
+    if message.HasField(f"exact_{name}"):
+        return float(getattr(message, f"exact_{name}"))
+    declared = getattr(message, name)
+    if declared:
+        return _shortest(declared)
+    data = message.SerializeToString()
+    # What a client left out is zero in every type.
+    return float(next(filter(None, (getattr(one.FromString(data), name) for one in others)), 0))
+
+
+def _shortest(value: float) -> float:
+    """The decimal of fewest digits that is the same float of 32 bits: 98.7 comes as 98.69999695."""
+    for digits in range(6, 9):
+        short = float(f"{value:.{digits}g}")
+        if _as_float32(short) == value:
+            return short
+    return value
+
+
+def _as_float32(value: float) -> float:
+    try:
+        return float(struct.unpack("<f", struct.pack("<f", value))[0])
+    except OverflowError:
+        return float("inf")
+
+
+def _int32(value: float) -> int:
+    return max(-_INT32, min(_INT32 - 1, int(value)))

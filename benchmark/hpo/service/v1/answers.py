@@ -21,7 +21,7 @@ from benchmark.hpo.service.core.errors import (
 )
 from benchmark.hpo.service.core.experiment import Experiment
 from benchmark.hpo.service.core.service import Service
-from benchmark.hpo.service.v1 import answer_models, models
+from benchmark.hpo.service.v1 import models
 
 _TERMS = ("name", "lease_s", "max_time_s", "max_cost", "facts")
 """The keys of a new experiment that are not its study's."""
@@ -74,7 +74,7 @@ class Page:
     state: str | None
 
 
-def listed(service: Service, page: Page) -> answer_models.Names:
+def listed(service: Service, page: Page) -> models.Names:
     names = service.names()
     if page.search:
         part = page.search.casefold()
@@ -85,12 +85,12 @@ def listed(service: Service, page: Page) -> answer_models.Names:
         if name <= page.after:
             continue
         if len(found) == page.limit:
-            return answer_models.Names(experiments=found, total=len(names), next=last)
+            return models.Names(experiments=found, total=len(names), next=last)
         row = _row(service, name) if page.details else {"name": service.title(name), "study": name}
         if row is not None and page.state in (None, row.get("state")):
             found.append(row)
         last = name
-    return answer_models.Names(experiments=found, total=len(names), next=None)
+    return models.Names(experiments=found, total=len(names), next=None)
 
 
 def _row(service: Service, name: str) -> dict[str, Any] | None:
@@ -119,7 +119,7 @@ class Asking:
         return "own" if self.body.lease_s is None else self.body.lease_s
 
 
-def ask(experiment: Experiment, asking: Asking, *, at_once: bool = False) -> answer_models.Asked:
+def ask(experiment: Experiment, asking: Asking, *, at_once: bool = False) -> models.Asked:
     """The answer to one ask.
 
     Raises:
@@ -133,9 +133,9 @@ def ask(experiment: Experiment, asking: Asking, *, at_once: bool = False) -> ans
     return _asked(given)
 
 
-def ask_all(experiment: Experiment, asks: list[Asking]) -> list[answer_models.Asked | Exception]:
+def ask_all(experiment: Experiment, asks: list[Asking]) -> list[models.Asked | Exception]:
     """The answers to asks of one trial each; WouldWaitError where no suggestion is ready."""
-    found: list[answer_models.Asked | Exception] = []
+    found: list[models.Asked | Exception] = []
     for given in experiment.ask_at_once([Wanted(1, one.key, one.lease_s) for one in asks]):
         try:
             if isinstance(given, (PausedError, FinishedError)):
@@ -147,9 +147,9 @@ def ask_all(experiment: Experiment, asks: list[Asking]) -> list[answer_models.As
     return found
 
 
-def _asked(given: list[AssignedTrial]) -> answer_models.Asked:
+def _asked(given: list[AssignedTrial]) -> models.Asked:
     trials = [
-        answer_models.GivenTrial(
+        models.GivenTrial(
             number=one.number,
             params=one.params,
             lease=one.token,
@@ -158,30 +158,28 @@ def _asked(given: list[AssignedTrial]) -> answer_models.Asked:
         )
         for one in given
     ]
-    return answer_models.Asked(trials=trials, state="running")
+    return models.Asked(trials=trials, state="running")
 
 
-def _without_trials(
-    experiment: Experiment, error: PausedError | FinishedError
-) -> answer_models.Asked:
+def _without_trials(experiment: Experiment, error: PausedError | FinishedError) -> models.Asked:
     if isinstance(error, PausedError):
-        return answer_models.Asked(trials=[], state="paused")
+        return models.Asked(trials=[], state="paused")
     state = experiment.state
-    return answer_models.Asked(trials=[], state="stopped" if state == "stopped" else "finished")
+    return models.Asked(trials=[], state="stopped" if state == "stopped" else "finished")
 
 
-def tell(experiment: Experiment, told: Tell) -> answer_models.Told:
+def tell(experiment: Experiment, told: Tell) -> models.Told:
     """The answer to one tell."""
     first = experiment.tell(told.number, told.ending, told.lease)
-    return answer_models.Told(number=told.number, repeated=not first)
+    return models.Told(number=told.number, repeated=not first)
 
 
-def tell_all(experiment: Experiment, tells: list[Tell]) -> list[answer_models.Told | Exception]:
+def tell_all(experiment: Experiment, tells: list[Tell]) -> list[models.Told | Exception]:
     """The answers to tells, which are one write in a journal."""
     return [
         first
         if isinstance(first, Exception)
-        else answer_models.Told(number=one.number, repeated=not first)
+        else models.Told(number=one.number, repeated=not first)
         for one, first in zip(tells, experiment.tell_all(tells), strict=True)
     ]
 

@@ -21,7 +21,7 @@ from benchmark.hpo.service.core.endings import Tell
 from benchmark.hpo.service.core.experiment import Experiment, WouldWaitError
 from benchmark.hpo.service.core.service import Service, is_limited
 from benchmark.hpo.service.core.terms import SLASH
-from benchmark.hpo.service.v1 import answer_models, answers, models
+from benchmark.hpo.service.v1 import answers, models
 from benchmark.hpo.service.v1.answers import Asking
 from benchmark.hpo.service.web.bodies import BodyError, parse
 from benchmark.hpo.service.web.threads import Batches, Threads
@@ -49,14 +49,14 @@ class AskTell:
         def is_closed(name: str) -> bool:
             return not service.is_open(name)
 
-        self._asks: Batches[Asking, answer_models.Asked] = Batches(
+        self._asks: Batches[Asking, models.Asked] = Batches(
             threads, self._all(answers.ask_all), lambda _: True
         )
-        self._tells: Batches[Tell, answer_models.Told] = Batches(
+        self._tells: Batches[Tell, models.Told] = Batches(
             threads, self._all(answers.tell_all), is_closed
         )
 
-    async def ask(self, name: str, body: models.Ask, key: str | None) -> answer_models.Asked:
+    async def ask(self, name: str, body: models.Ask, key: str | None) -> models.Asked:
         asking = Asking(body, key)
         # Of several trials some might be given before the others have to be waited for.
         if body.count == 1:
@@ -68,7 +68,7 @@ class AskTell:
                     return await self._asks(name, asking)
         return await self._threads.patient(self._using, name, answers.ask, asking)
 
-    async def tell(self, name: str, number: int, body: models.Tell) -> answer_models.Told:
+    async def tell(self, name: str, number: int, body: models.Tell) -> models.Told:
         told = Tell(number, answers.ending(body), body.lease)
         with self._service.use_in_memory(name) as experiment:
             if experiment is not None:
@@ -128,7 +128,7 @@ class ShortCut:
 
     async def _answer(
         self, path: re.Match[str], headers: Any, messages: list[Any], receive: Any
-    ) -> answer_models.Asked | answer_models.Told | None:
+    ) -> models.Asked | models.Told | None:
         """The answer, or None where the request is not as it should be."""
         kinds = [value for name, value in headers if name == b"content-type"]
         keys = [value.decode("latin-1") for name, value in headers if name == b"idempotency-key"]

@@ -21,7 +21,7 @@ from benchmark.hpo.service.core.errors import (
 )
 from benchmark.hpo.service.core.service import Service
 from benchmark.hpo.service.core.terms import SLASH
-from benchmark.hpo.service.v1 import answer_models, answers, models
+from benchmark.hpo.service.v1 import answers, models
 from benchmark.hpo.service.v1.ask_tell import KEY, LONGEST_KEY, AskTell
 from benchmark.hpo.service.web import plots
 from benchmark.hpo.service.web.bodies import BodyRoute
@@ -99,18 +99,14 @@ def routes(service: Service, threads: Threads, calls: AskTell) -> APIRouter:  # 
 
     @router.post(
         "/experiments/{name}/ask",
-        responses={404: _REFUSALS[404] | {"model": answer_models.Refusal}},
+        responses={404: _REFUSALS[404] | {"model": models.Refusal}},
     )
-    async def ask(
-        name: Name, body: models.Ask | None = None, key: Key = None
-    ) -> answer_models.Asked:
+    async def ask(name: Name, body: models.Ask | None = None, key: Key = None) -> models.Asked:
         """Trials to run, this client's alone while the lease lasts; the same key, the same ones."""
         return await calls.ask(name, body or models.Ask(), key)
 
     @router.post("/experiments/{name}/trials/{number}/tell")
-    async def tell(
-        name: Name, number: Number, body: models.Tell, _: Key = None
-    ) -> answer_models.Told:
+    async def tell(name: Name, number: Number, body: models.Tell, _: Key = None) -> models.Told:
         """End a trial. The same content again changes nothing (200); another one is 409.
 
         An `Idempotency-Key` is accepted and changes nothing: the content decides.
@@ -118,15 +114,13 @@ def routes(service: Service, threads: Threads, calls: AskTell) -> APIRouter:  # 
         return await calls.tell(name, number, body)
 
     @router.post("/experiments", status_code=201)
-    async def create_experiment(
-        body: models.NewExperiment, key: Key = None
-    ) -> answer_models.Summary:
+    async def create_experiment(body: models.NewExperiment, key: Key = None) -> models.Summary:
         """Found an experiment. The same key and body again answer the one that was founded.
 
         The same key with another body is 409.
         """
         found = await threads.patient(answers.create, service, body, key)
-        return answer_models.Summary(**found)
+        return models.Summary(**found)
 
     @router.get("/experiments")
     async def list_experiments(
@@ -135,7 +129,7 @@ def routes(service: Service, threads: Threads, calls: AskTell) -> APIRouter:  # 
         details: _Flag = False,
         search: Annotated[str, Query(max_length=256)] = "",
         state: State | None = None,
-    ) -> answer_models.Names:
+    ) -> models.Names:
         """A page of the experiments, with where each stands when `details` or a `state` is given.
 
         `search` is a part of the name, in upper or lower case; `total` counts the names that have
@@ -148,12 +142,12 @@ def routes(service: Service, threads: Threads, calls: AskTell) -> APIRouter:  # 
         return await threads.patient(answers.listed, service, page)
 
     @router.get("/experiments/{name}")
-    async def get_experiment(name: Name) -> answer_models.Summary:
+    async def get_experiment(name: Name) -> models.Summary:
         """Where the experiment stands."""
-        return answer_models.Summary(**await use(views.summary, name))
+        return models.Summary(**await use(views.summary, name))
 
     @router.patch("/experiments/{name}")
-    async def change_experiment(name: Name, body: models.Changes) -> answer_models.Summary:
+    async def change_experiment(name: Name, body: models.Changes) -> models.Summary:
         """Change budgets, trials at once, the lease of later asks, or facts.
 
         A larger budget lets an experiment go on that had used its own up.
@@ -163,7 +157,7 @@ def routes(service: Service, threads: Threads, calls: AskTell) -> APIRouter:  # 
             experiment.change(body.model_dump(exclude_unset=True))
             return views.summary(experiment)
 
-        return answer_models.Summary(**await threads.patient(using, changed, name))
+        return models.Summary(**await threads.patient(using, changed, name))
 
     @router.delete("/experiments/{name}", status_code=204)
     async def delete_experiment(name: Name) -> Response:
@@ -172,32 +166,28 @@ def routes(service: Service, threads: Threads, calls: AskTell) -> APIRouter:  # 
         return Response(status_code=204)
 
     @router.post("/experiments/{name}/trials/{number}/heartbeat")
-    async def heartbeat(
-        name: Name, number: Number, body: models.Heartbeat
-    ) -> answer_models.Renewed:
+    async def heartbeat(name: Name, number: Number, body: models.Heartbeat) -> models.Renewed:
         """Begin the lease's time again."""
         left = await use(lambda experiment: experiment.heartbeat(number, body.lease), name)
-        return answer_models.Renewed(lease_s=left)
+        return models.Renewed(lease_s=left)
 
     @router.post("/experiments/{name}/trials/{number}/report")
-    async def report(name: Name, number: Number, body: models.Report) -> answer_models.Advice:
+    async def report(name: Name, number: Number, body: models.Report) -> models.Advice:
         """Keep an intermediate value, and hear whether to prune."""
         prune = await use(lambda experiment: experiment.report(number, body.step, body.value), name)
-        return answer_models.Advice(prune=prune)
+        return models.Advice(prune=prune)
 
     @router.post("/experiments/{name}/trials", status_code=201)
-    async def add_results(
-        name: Name, body: models.Append, key: Key = None
-    ) -> answer_models.Appended:
+    async def add_results(name: Name, body: models.Append, key: Key = None) -> models.Appended:
         """Tell results without an ask, one or many; the same key and results again count once."""
         entries = [(dict(result.params), answers.ending(result)) for result in body.results]
         numbers = await threads.patient(
             using, lambda experiment: experiment.append(entries, key), name
         )
-        return answer_models.Appended(numbers=numbers)
+        return models.Appended(numbers=numbers)
 
     @router.post("/experiments/{name}/enqueue", status_code=201)
-    async def enqueue(name: Name, body: models.Points, key: Key = None) -> answer_models.Appended:
+    async def enqueue(name: Name, body: models.Points, key: Key = None) -> models.Appended:
         """Have points run next; the same key and points again count once.
 
         Asks give them out in this order before what the sampler suggests. They count towards the
@@ -206,7 +196,7 @@ def routes(service: Service, threads: Threads, calls: AskTell) -> APIRouter:  # 
         numbers = await threads.patient(
             using, lambda experiment: experiment.enqueue(body.points, key), name
         )
-        return answer_models.Appended(numbers=numbers)
+        return models.Appended(numbers=numbers)
 
     @router.get(
         "/experiments/{name}/export",
@@ -226,29 +216,27 @@ def routes(service: Service, threads: Threads, calls: AskTell) -> APIRouter:  # 
         name: Name,
         first: _Number = 0,
         limit: _TenThousand = 1000,
-        status: answer_models.Status | None = None,
-    ) -> list[answer_models.Trial]:
+        status: models.Status | None = None,
+    ) -> list[models.Trial]:
         """At most `limit` trials from the number `first` on, of one `status` or of any."""
         found = await use(views.trials, name, first, limit, status)
-        return [answer_models.Trial(**trial) for trial in found]
+        return [models.Trial(**trial) for trial in found]
 
     @router.get("/experiments/{name}/trials/{number}")
-    async def get_trial(name: Name, number: Number) -> answer_models.Trial:
+    async def get_trial(name: Name, number: Number) -> models.Trial:
         """One trial."""
         found = await use(lambda e: views.trial_view(e, e.trial(number)), name)
-        return answer_models.Trial(**found)
+        return models.Trial(**found)
 
     @router.patch("/experiments/{name}/trials/{number}")
-    async def set_attributes(
-        name: Name, number: Number, body: models.Attributes
-    ) -> answer_models.Trial:
+    async def set_attributes(name: Name, number: Number, body: models.Attributes) -> models.Trial:
         """Set attributes of a trial, finished or not."""
 
         def annotated(experiment: Any) -> dict[str, Any]:
             experiment.annotate(number, body.attributes)
             return views.trial_view(experiment, experiment.trial(number))
 
-        return answer_models.Trial(**await use(annotated, name))
+        return models.Trial(**await use(annotated, name))
 
     @router.delete("/experiments/{name}/trials/{number}", status_code=204)
     async def delete_trial(name: Name, number: Number) -> Response:
@@ -260,7 +248,7 @@ def routes(service: Service, threads: Threads, calls: AskTell) -> APIRouter:  # 
         return Response(status_code=204)
 
     @router.get("/experiments/{name}/best")
-    async def get_best(name: Name) -> answer_models.Trial:
+    async def get_best(name: Name) -> models.Trial:
         """The best trial that keeps its constraints; of several directions the first of the front.
 
         404 while no trial has succeeded.
@@ -268,12 +256,12 @@ def routes(service: Service, threads: Threads, calls: AskTell) -> APIRouter:  # 
         found = await use(views.best, name)
         if not found:
             raise NotFoundError(f"No trial of '{name}' has succeeded yet.")
-        return answer_models.Trial(**found[0])
+        return models.Trial(**found[0])
 
     @router.get("/experiments/{name}/front")
-    async def get_front(name: Name) -> list[answer_models.Trial]:
+    async def get_front(name: Name) -> list[models.Trial]:
         """The Pareto front."""
-        return [answer_models.Trial(**t) for t in await use(views.best, name)]
+        return [models.Trial(**t) for t in await use(views.best, name)]
 
     @router.get("/experiments/{name}/importance")
     async def get_importance(name: Name) -> dict[str, float]:
@@ -305,14 +293,14 @@ def routes(service: Service, threads: Threads, calls: AskTell) -> APIRouter:  # 
         return HTMLResponse(await threads.patient(using, plots.plot, name, type, theme))
 
     @router.post("/experiments/{name}/{verb}")
-    async def steer(name: Name, verb: Literal["pause", "resume", "stop"]) -> answer_models.Summary:
+    async def steer(name: Name, verb: Literal["pause", "resume", "stop"]) -> models.Summary:
         """Pause, resume, or stop for good; what is in clients' hands may still be told."""
 
         def change(experiment: Any) -> dict[str, Any]:
             experiment.set_state(_FOR_STATE[verb])
             return views.summary(experiment)
 
-        return answer_models.Summary(**await use(change, name))
+        return models.Summary(**await use(change, name))
 
     @router.get("/experiments/{name}/events", response_class=StreamingResponse)
     async def follow_events(name: Name) -> StreamingResponse:

@@ -20,9 +20,8 @@ from benchmark.hpo.service.core.experiment import Experiment
 from benchmark.hpo.service.core.leases import MemoryLeases
 from benchmark.hpo.service.core.records import Recorder
 from benchmark.hpo.service.core.service import Service
-from benchmark.hpo.service.v1.answer_models import Told
 from benchmark.hpo.service.v1.ask_tell import AskTell
-from benchmark.hpo.service.v1.models import Tell
+from benchmark.hpo.service.v1.models import Tell, Told
 from benchmark.hpo.service.web.threads import Threads
 from benchmark.store import Store
 

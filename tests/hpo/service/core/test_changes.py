@@ -12,8 +12,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from benchmark.hpo.service.backends.database import DatabaseBackend
-from benchmark.hpo.service.backends.memory import MemoryBackend
-from benchmark.hpo.service.backends.store import StoreBackend
+from benchmark.hpo.service.backends.store import MemoryBackend, StoreBackend
 from benchmark.hpo.service.core.backend import Backend
 from benchmark.hpo.service.core.endings import Ending
 from benchmark.hpo.service.core.errors import ConflictError

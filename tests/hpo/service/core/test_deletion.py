@@ -13,8 +13,7 @@ from starlette.testclient import TestClient
 from benchmark.hpo import Client
 from benchmark.hpo.client import ClientError
 from benchmark.hpo.service.backends.database import DatabaseBackend
-from benchmark.hpo.service.backends.memory import MemoryBackend
-from benchmark.hpo.service.backends.store import StoreBackend
+from benchmark.hpo.service.backends.store import MemoryBackend, StoreBackend
 from benchmark.hpo.service.core import views
 from benchmark.hpo.service.core.backend import Backend, Opened
 from benchmark.hpo.service.core.endings import Ending

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from optuna.storages import RDBStorage
 
 from benchmark.hpo.service.backends.database import DatabaseBackend
-from benchmark.hpo.service.backends.memory import MemoryBackend
-from benchmark.hpo.service.backends.store import StoreBackend
+from benchmark.hpo.service.backends.store import MemoryBackend, StoreBackend
 from benchmark.hpo.service.core.backend import Backend, Opened
 from benchmark.hpo.service.core.counts import Tally
 from benchmark.hpo.service.core.endings import Ending

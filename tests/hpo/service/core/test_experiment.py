@@ -13,8 +13,7 @@ from benchmark.errors import StoreError
 from benchmark.hpo.driver.study_list import opened
 from benchmark.hpo.report import export
 from benchmark.hpo.service.backends.database import DatabaseBackend
-from benchmark.hpo.service.backends.memory import MemoryBackend
-from benchmark.hpo.service.backends.store import StoreBackend
+from benchmark.hpo.service.backends.store import MemoryBackend, StoreBackend
 from benchmark.hpo.service.core.backend import Backend
 from benchmark.hpo.service.core.endings import Ending, Status
 from benchmark.hpo.service.core.errors import (

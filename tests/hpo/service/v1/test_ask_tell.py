@@ -14,13 +14,11 @@ from starlette.testclient import TestClient
 from benchmark.hpo.samplers.optimizer import Optimizer
 from benchmark.hpo.service.app import make_app
 from benchmark.hpo.service.backends.database import DatabaseBackend
-from benchmark.hpo.service.backends.memory import MemoryBackend
-from benchmark.hpo.service.backends.store import StoreBackend
+from benchmark.hpo.service.backends.store import MemoryBackend, StoreBackend
 from benchmark.hpo.service.core.errors import ConflictError, InvalidError, NotFoundError
 from benchmark.hpo.service.core.service import Service
-from benchmark.hpo.service.v1.answer_models import Told
 from benchmark.hpo.service.v1.ask_tell import AskTell, ShortCut
-from benchmark.hpo.service.v1.models import Ask, Tell
+from benchmark.hpo.service.v1.models import Ask, Tell, Told
 from benchmark.hpo.service.web.threads import Threads
 from benchmark.hpo.storages import trial_write
 from benchmark.store import FolderStore

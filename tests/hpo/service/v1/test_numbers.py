@@ -9,7 +9,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from benchmark.hpo.service.app import make_app
-from benchmark.hpo.service.backends.memory import MemoryBackend
+from benchmark.hpo.service.backends.store import MemoryBackend
 from benchmark.hpo.service.core.service import Service
 
 HUGE = "1" + "0" * 400

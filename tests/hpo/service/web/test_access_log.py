@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 
 from benchmark.errors import BenchmarkError
 from benchmark.hpo.service.app import make_app
-from benchmark.hpo.service.backends.memory import MemoryBackend
+from benchmark.hpo.service.backends.store import MemoryBackend
 from benchmark.hpo.service.core.service import Service
 from benchmark.hpo.service.web.guard import Guard, read_tokens
 from benchmark.hpo.service.web.metrics import AccessLog
