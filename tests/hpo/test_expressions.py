@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmark.hpo.space.expressions import LONGEST, Expression, ExpressionError
+from benchmark.hpo.space.expressions import LONGEST, Expression
+from benchmark.hpo.space.operators import ExpressionError
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.hpo.objectives.metrics.measuring import MeasureError, Measuring
+from benchmark.hpo.objectives.metrics.measured_values import MeasureError
+from benchmark.hpo.objectives.metrics.measuring import Measuring
 
 CSV = "Throughput, response time ,name\n1.5,2,a\n3.25,4,b\n"
 

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from benchmark.errors import BenchmarkError
 from benchmark.hpo.objectives import patterns
-from benchmark.hpo.objectives.metrics.measuring import MeasureError, Measuring
+from benchmark.hpo.objectives.metrics.measured_values import MeasureError
+from benchmark.hpo.objectives.metrics.measuring import Measuring
 from benchmark.hpo.objectives.patterns import PatternError, check, first, last
 from benchmark.hpo.objectives.rules import Rule, read_rule
 

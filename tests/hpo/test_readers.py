@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from benchmark.hpo.objectives.metrics.measuring import MeasureError, Measuring
+from benchmark.hpo.objectives.metrics.measured_values import MeasureError
+from benchmark.hpo.objectives.metrics.measuring import Measuring
 from benchmark.hpo.objectives.metrics.readers import READERS, ReportError, read
 
 REPORTS = Path(__file__).with_name("reports")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from benchmark.hpo.objectives.metrics.measuring import MeasureError
+from benchmark.hpo.objectives.metrics.measured_values import MeasureError
 from benchmark.hpo.objectives.metrics.metrics_key import read_metrics
 
 DOCUMENT = {

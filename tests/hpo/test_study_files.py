@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmark.hpo.report import export
-from benchmark.hpo.space.expressions import ExpressionError
+from benchmark.hpo.space.operators import ExpressionError
 from benchmark.hpo.spec.study_file import StudyError, define, read_study
 from benchmark.hpo.study.study import Study
 from benchmark.hpo.study.trial_import import Mapping, import_rows, read_rows

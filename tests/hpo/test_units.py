@@ -9,9 +9,11 @@ import pytest
 
 from benchmark.cli.studies.studies import lines
 from benchmark.execution.runner import Runner
-from benchmark.hpo.objectives.metrics.measuring import MeasureError, Measuring
+from benchmark.hpo.objectives.metrics.measured_values import MeasureError
+from benchmark.hpo.objectives.metrics.measuring import Measuring
 from benchmark.hpo.report import trial_line
-from benchmark.hpo.space.expressions import Expression, ExpressionError
+from benchmark.hpo.space.expressions import Expression
+from benchmark.hpo.space.operators import ExpressionError
 from benchmark.hpo.space.units import UNITS, Unit, UnitError, in_unit, quantity
 from benchmark.hpo.spec.study_file import StudyError, define
 from benchmark.hpo.study.study import Study

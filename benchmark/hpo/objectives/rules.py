@@ -16,7 +16,8 @@ from benchmark.files.spelling import check_keys
 from benchmark.files.value_faults import shown
 from benchmark.hpo.objectives.metrics.measured_values import finite_number
 from benchmark.hpo.objectives.patterns import PatternError, check, first
-from benchmark.hpo.space.expressions import Expression, ExpressionError
+from benchmark.hpo.space.expressions import Expression
+from benchmark.hpo.space.operators import ExpressionError
 from benchmark.hpo.space.units import Unit
 
 KEYS = ("codes", "patterns", "expression", "empty")

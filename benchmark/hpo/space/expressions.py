@@ -35,8 +35,6 @@ from benchmark.hpo.space.operators import (
 )
 from benchmark.hpo.space.units import LITERAL, UNITS, Unit, in_base
 
-__all__ = ["LONGEST", "WORDS", "Expression", "ExpressionError", "UnknownNameError"]
-
 LONGEST = 2000
 DEEPEST = 250
 QUOTES = "'\"`\u2018\u2019\u201c\u201d"

@@ -14,7 +14,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from benchmark.files.spelling import meant
-from benchmark.hpo.space.expressions import WORDS, Expression, ExpressionError
+from benchmark.hpo.space.expressions import WORDS, Expression
+from benchmark.hpo.space.operators import ExpressionError
 from benchmark.hpo.space.search_space import LARGEST_GRID, Space, SpaceError
 from benchmark.hpo.space.tunables import LARGEST, Tunable
 from benchmark.hpo.space.units import Unit, UnitError, from_base, in_unit

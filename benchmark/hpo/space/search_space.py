@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from benchmark.errors import BenchmarkError
-from benchmark.hpo.space.expressions import Expression, ExpressionError
+from benchmark.hpo.space.expressions import Expression
+from benchmark.hpo.space.operators import ExpressionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping

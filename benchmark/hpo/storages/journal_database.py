@@ -137,17 +137,13 @@ class JournalTable:
 
     def title(self, name: str) -> str | None:
         """The client's name for the study; None if it has no other name."""
-        with self._single.connect() as connection:
-            statement = text("SELECT title FROM study_journals WHERE name = :name")
-            found = connection.execute(statement, {"name": name}).first()
-            return None if found is None else found[0]
+        found = self.row("SELECT title FROM study_journals WHERE name = :name", name=name)
+        return None if found is None else found.title
 
     def find(self, name: str) -> DatabaseJournal | None:
         """The journal of a study, if it exists."""
-        with self._single.connect() as connection:
-            statement = text("SELECT id FROM study_journals WHERE name = :name")
-            found = connection.execute(statement, {"name": name}).first()
-        return None if found is None else DatabaseJournal(self, name, found[0])
+        found = self.row("SELECT id FROM study_journals WHERE name = :name", name=name)
+        return None if found is None else DatabaseJournal(self, name, found.id)
 
     def open(self, name: str) -> DatabaseJournal:
         """The journal of a study, created if it does not exist."""

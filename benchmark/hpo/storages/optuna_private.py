@@ -22,36 +22,15 @@ from optuna.study import Study, StudyDirection
 from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, Trial
 
+# Optuna's own names that others import from here.
 __all__ = [
     "BaseJournalFileLock",
     "FrozenStudy",
-    "JournalFileParts",
     "JournalOperation",
-    "JournalParts",
     "JournalState",
     "LazyRandomState",
-    "MemoryParts",
-    "as_in_optimize",
-    "counted_trials",
-    "database_of",
     "database_session",
-    "forget_fits",
     "get_lock_file",
-    "has_stopped",
-    "put_trial",
-    "rdb_models",
-    "set_attrs",
-    "set_value",
-    "storage_of",
-    "stored_trial",
-    "study_id_of",
-    "study_ids",
-    "study_with_id",
-    "trial_id_of",
-    "trials_by_id",
-    "turn_of",
-    "with_id",
-    "writes_only",
 ]
 
 

@@ -53,8 +53,6 @@ from benchmark.records.results import Record
 from benchmark.records.tasks import Run, Task, same_values
 from benchmark.store import Store
 
-__all__ = ["IMPORTED", "Study"]
-
 WORKER = "worker"
 _STATUS: dict[str, Status] = {"success": "success", "prune": "prune"}
 

@@ -29,7 +29,7 @@ from benchmark.hpo.objectives.metrics.measured_values import cell_number, finite
 from benchmark.hpo.objectives.objective import cell
 from benchmark.hpo.report.columns import METRIC, OWN, columns
 from benchmark.hpo.report.export import is_feasible
-from benchmark.hpo.space.expressions import ExpressionError
+from benchmark.hpo.space.operators import ExpressionError
 from benchmark.hpo.space.search_space import Params
 from benchmark.hpo.space.templates import plain
 from benchmark.hpo.space.tunables import Tunable, Value

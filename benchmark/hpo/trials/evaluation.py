@@ -17,8 +17,12 @@ from benchmark.execution.machine.mpi import launcher
 from benchmark.execution.sandbox.zygotes import THREADS
 from benchmark.execution.task_files import TaskFileError, read_left
 from benchmark.execution.work import Limits, Outcome, Work
-from benchmark.hpo.objectives.metrics.measured_values import NotThereError, OtherUnitError
-from benchmark.hpo.objectives.metrics.measuring import LARGEST, MeasureError, read_answer
+from benchmark.hpo.objectives.metrics.measured_values import (
+    MeasureError,
+    NotThereError,
+    OtherUnitError,
+)
+from benchmark.hpo.objectives.metrics.measuring import LARGEST, read_answer
 from benchmark.hpo.objectives.metrics.prometheus import UnreachableError
 from benchmark.hpo.objectives.objective import HOOKS, HOST, STILL_PRINTING
 from benchmark.hpo.objectives.patterns import PatternError

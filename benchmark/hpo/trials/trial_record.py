@@ -13,11 +13,11 @@ from benchmark.execution.work import Outcome
 from benchmark.files import spelling
 from benchmark.files.numbers import plain_number
 from benchmark.hpo.objectives.metrics.csv_rows import plain_name
-from benchmark.hpo.objectives.metrics.measuring import BARE, MeasureError
+from benchmark.hpo.objectives.metrics.measured_values import MeasureError
+from benchmark.hpo.objectives.metrics.measuring import BARE
 from benchmark.hpo.objectives.metrics.readers import has_same_names
 from benchmark.hpo.objectives.objective import VALUE_UNITS
-from benchmark.hpo.space.expressions import ExpressionError, UnknownNameError
-from benchmark.hpo.space.operators import DimensionError, same
+from benchmark.hpo.space.operators import DimensionError, ExpressionError, UnknownNameError, same
 from benchmark.hpo.space.units import Unit
 from benchmark.hpo.spec.stop_rules import WRONG, WRONG_UNIT
 from benchmark.hpo.spec.study_file import StudyDefinition

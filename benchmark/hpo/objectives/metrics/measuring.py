@@ -34,8 +34,6 @@ from benchmark.hpo.objectives.metrics.prometheus import Prometheus
 from benchmark.hpo.objectives.metrics.selections import Selection
 from benchmark.hpo.space.units import Unit
 
-__all__ = ["MeasureError", "Measuring", "read_answer"]
-
 STDOUT = "stdout"
 # The metric that a number alone is.
 BARE = "value"
