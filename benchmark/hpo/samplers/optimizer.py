@@ -265,7 +265,7 @@ class Optimizer:
         if self._algorithm == GRID or scarce:
             return self._fixed(self._points.next(asked))
         for _ in range(_TRIES):
-            trial = self._shadow.ask()
+            trial = self._shadow.study.ask()
             point = self._admitted(trial, self._suggested(trial))
             if point is not None and self._is_new(point):
                 return trial
@@ -310,7 +310,7 @@ class Optimizer:
             study.sampler = PartialFixedSampler(held, sampler)
         try:
             for _ in range(0 if self._algorithm == GRID else _TRIES):
-                trial = self._shadow.ask()
+                trial = self._shadow.study.ask()
                 point = self._admitted(trial, self._suggested(trial), held)
                 if point is not None and identity(point) not in self._asked:
                     return trial
@@ -326,7 +326,7 @@ class Optimizer:
     def _fixed(self, params: Params) -> optuna.trial.Trial:
         """A trial of the shadow at a given point."""
         self._shadow.study.enqueue_trial(dict(params))
-        trial = self._shadow.ask()
+        trial = self._shadow.study.ask()
         self.space.build(lambda tunable: tunable.suggest(trial))
         return trial
 

@@ -202,9 +202,6 @@ class Shadow:
         _reseed(self.study.sampler, int.from_bytes(digest[:4], "big"))
         return random.Random(digest)  # noqa: S311  # nosec B311 # points
 
-    def ask(self) -> optuna.trial.Trial:
-        return self.study.ask()
-
     def frozen(self, trial: optuna.trial.Trial) -> FrozenTrial:
         return self._storage.get_trial(trial_id_of(trial))
 

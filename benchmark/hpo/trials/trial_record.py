@@ -179,16 +179,14 @@ class Trial:
         name = next(iter(self.definition.directions))
         try:
             values = [
-                value_of(self.definition, name, self._named(run), self.texts, units) for run in runs
+                value_of(self.definition, name, named(run, self.params), self.texts, units)
+                for run in runs
             ]
         except ExpressionError:
             return False  # what is missing is said once all runs have ended
         error = statistics.stdev(values) / math.sqrt(len(values))
         half = float(t.ppf(0.975, len(values) - 1)) * error
         return half <= objective.within * abs(statistics.mean(values))
-
-    def _named(self, metrics: dict[str, float]) -> dict[str, Any]:
-        return named(metrics, self.params)
 
     def _text_in(self, said: str) -> str:
         """What stands where a metric belongs that a sentence names."""
@@ -215,7 +213,7 @@ class Trial:
         if rule is None:
             return None
         time = {"seconds": self.seconds, "hours": self.seconds / 3600}
-        names = self._named(metrics) | self.params | time
+        names = named(metrics, self.params) | self.params | time
         return rule.number(names, self.definition.space.units | self.units)
 
     def _facts(self) -> dict[str, Any]:

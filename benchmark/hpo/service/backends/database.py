@@ -21,8 +21,15 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from benchmark.errors import StoreError
 from benchmark.hpo.service.backends.store import MANIFEST, ROOM, TERMS, driving, manifest
-from benchmark.hpo.service.core.backend import CONNECTIONS, Backend, Opened, exists, missing
-from benchmark.hpo.service.core.leases import Leases, MemoryLeases
+from benchmark.hpo.service.core.backend import (
+    CONNECTIONS,
+    Backend,
+    Leases,
+    MemoryLeases,
+    Opened,
+    exists,
+    missing,
+)
 from benchmark.hpo.service.core.terms import Terms, is_hashed
 from benchmark.hpo.spec.study_file import StudyDefinition, define
 from benchmark.hpo.storages.journal_database import JournalTable, engine_of

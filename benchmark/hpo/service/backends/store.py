@@ -16,9 +16,15 @@ from optuna.storages import BaseStorage, InMemoryStorage
 
 from benchmark.errors import StoreError
 from benchmark.files.removal import remove_tree
-from benchmark.hpo.service.core.backend import Backend, Opened, exists, missing
+from benchmark.hpo.service.core.backend import (
+    Backend,
+    Leases,
+    MemoryLeases,
+    Opened,
+    exists,
+    missing,
+)
 from benchmark.hpo.service.core.errors import ConflictError
-from benchmark.hpo.service.core.leases import Leases, MemoryLeases
 from benchmark.hpo.service.core.terms import Terms, is_hashed
 from benchmark.hpo.spec.study_file import StudyDefinition, define
 from benchmark.hpo.storages.storage import open_storage

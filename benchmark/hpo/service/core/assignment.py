@@ -14,10 +14,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from benchmark.hpo.samplers.optimizer import Optimizer
 from benchmark.hpo.samplers.proposal import Proposal
-from benchmark.hpo.service.core.backend import Opened
+from benchmark.hpo.service.core.backend import MemoryLeases, Opened
 from benchmark.hpo.service.core.counts import Tally
 from benchmark.hpo.service.core.endings import GIVEN, kept_in
-from benchmark.hpo.service.core.leases import MemoryLeases
 from benchmark.hpo.service.core.suggestions import Suggestions
 from benchmark.hpo.space.search_space import Params
 from benchmark.hpo.storages.study_journal import OvertakenError
@@ -33,15 +32,6 @@ class AssignedTrial:
     token: str
     lease_s: float | None
     again: bool = False
-
-
-@dataclass(frozen=True)
-class Take:
-    """A proposal that a client with this key is to have for so long."""
-
-    proposal: Proposal
-    key: str | None
-    lease_s: float | None
 
 
 @dataclass
@@ -129,14 +119,14 @@ class Assignment:
         self, asks: list[Wanted], free: Iterator[int], *, only_new: bool = False
     ) -> list[bool | BaseException]:
         answers: list[bool | BaseException] = []
-        taken: list[tuple[Wanted, Take]] = []
+        taken: list[tuple[Wanted, Proposal]] = []
         others = self._tally.seen
         for wanted in asks:
             try:
                 if wanted.lease_s == "own":
                     wanted.lease_s = self._tally.limits().lease_s
                 if not wanted.given:
-                    if wanted.key and any(one.key == wanted.key for _, one in taken):
+                    if wanted.key and any(other.key == wanted.key for other, _ in taken):
                         answers.append(False)  # it is given the same in the next round
                         continue
                     if wanted.key and not only_new:
@@ -157,7 +147,7 @@ class Assignment:
             raise OvertakenError  # for all that is known: no write has shown that nothing is new
         return answers
 
-    def _choose(self, wanted: Wanted, taken: list[tuple[Wanted, Take]]) -> bool:
+    def _choose(self, wanted: Wanted, taken: list[tuple[Wanted, Proposal]]) -> bool:
         """Take suggestions that are ready, as budgets permit; whether no more can be had."""
         missing = wanted.count - len(wanted.given)
         for number in self._tally.queued()[:missing]:
@@ -172,19 +162,19 @@ class Assignment:
             if not self._opened.alone and self._optimizer.was_taken(proposal):
                 self._suggestions.drop(proposal)
                 continue
-            taken.append((wanted, Take(proposal, wanted.key, wanted.lease_s)))
+            taken.append((wanted, proposal))
             missing -= 1
         return True
 
-    def _take_chosen(self, taken: list[tuple[Wanted, Take]], others: int) -> None:
+    def _take_chosen(self, taken: list[tuple[Wanted, Proposal]], others: int) -> None:
         try:
-            given = self._take([one for _, one in taken], others)
+            given = self._take(taken, others)
         except OvertakenError:
-            self._suggestions.put_back([one.proposal for _, one in taken])
+            self._suggestions.put_back([proposal for _, proposal in taken])
             raise
         except BaseException:
-            for _, one in taken:
-                self._suggestions.drop(one.proposal)
+            for _, proposal in taken:
+                self._suggestions.drop(proposal)
             raise
         for (wanted, _), new in zip(taken, given, strict=True):
             wanted.given.append(new)
@@ -282,20 +272,20 @@ class Assignment:
         self._opened.leases.grant(number, token, lease_s)
         return token
 
-    def _take(self, wanted: Sequence[Take], others: int) -> list[AssignedTrial]:
+    def _take(self, taken: Sequence[tuple[Wanted, Proposal]], others: int) -> list[AssignedTrial]:
         """New trials, in the storage when this returns, which one write makes."""
-        drawn = secrets.token_hex(8 * len(wanted))  # a call of the system for all
-        tokens = [drawn[16 * place : 16 * place + 16] for place in range(len(wanted))]
+        drawn = secrets.token_hex(8 * len(taken))  # a call of the system for all
+        tokens = [drawn[16 * place : 16 * place + 16] for place in range(len(taken))]
         made = [
-            (one.proposal, {GIVEN: _lease_attr(token, one.key, one.lease_s)})
-            for one, token in zip(wanted, tokens, strict=True)
+            (proposal, {GIVEN: _lease_attr(token, wanted.key, wanted.lease_s)})
+            for (wanted, proposal), token in zip(taken, tokens, strict=True)
         ]
         asked = self._optimizer.take_all(made, others)
         given = []
-        for new, one, token in zip(asked, wanted, tokens, strict=True):
-            self._opened.leases.grant(new.number, token, one.lease_s)
-            self._tally.given(new.number, one.key)
-            given.append(AssignedTrial(new.number, new.params, token, one.lease_s))
+        for new, (wanted, _), token in zip(asked, taken, tokens, strict=True):
+            self._opened.leases.grant(new.number, token, wanted.lease_s)
+            self._tally.given(new.number, wanted.key)
+            given.append(AssignedTrial(new.number, new.params, token, wanted.lease_s))
         return given
 
     def promise_again(self) -> None:

@@ -14,10 +14,10 @@ import pytest
 from benchmark.errors import StoreError
 from benchmark.hpo.service.backends.store import StoreBackend
 from benchmark.hpo.service.core.assignment import Wanted
+from benchmark.hpo.service.core.backend import MemoryLeases
 from benchmark.hpo.service.core.endings import Ending
 from benchmark.hpo.service.core.errors import ConflictError, FoundedAgainError, NotFoundError
 from benchmark.hpo.service.core.experiment import Experiment
-from benchmark.hpo.service.core.leases import MemoryLeases
 from benchmark.hpo.service.core.records import Recorder
 from benchmark.hpo.service.core.service import Service
 from benchmark.hpo.service.v1.ask_tell import AskTell

@@ -14,7 +14,7 @@ from benchmark.hpo.driver.study_list import opened
 from benchmark.hpo.report import export
 from benchmark.hpo.service.backends.database import DatabaseBackend
 from benchmark.hpo.service.backends.store import MemoryBackend, StoreBackend
-from benchmark.hpo.service.core.backend import Backend
+from benchmark.hpo.service.core.backend import Backend, MemoryLeases
 from benchmark.hpo.service.core.endings import Ending, Status
 from benchmark.hpo.service.core.errors import (
     ConflictError,
@@ -23,7 +23,6 @@ from benchmark.hpo.service.core.errors import (
     NotFoundError,
 )
 from benchmark.hpo.service.core.experiment import Experiment
-from benchmark.hpo.service.core.leases import MemoryLeases
 from benchmark.hpo.service.core.service import Service
 from benchmark.hpo.service.core.views import summary
 from benchmark.hpo.study.study import Study
