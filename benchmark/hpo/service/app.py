@@ -24,7 +24,10 @@ from benchmark.hpo.service.classic import phrases, routes
 from benchmark.hpo.service.core.errors import ServiceError
 from benchmark.hpo.service.core.service import Service
 from benchmark.hpo.service.core.terms import SLASH
+from benchmark.hpo.service.v1 import answers
+from benchmark.hpo.service.v1.ask_tell import AskTell, ShortCut
 from benchmark.hpo.service.v1.models import KEYS
+from benchmark.hpo.service.v1.routes import routes as v1_routes
 from benchmark.hpo.service.web import metrics, pages, plots, traces
 from benchmark.hpo.service.web.threads import Threads
 
@@ -59,10 +62,6 @@ def make_app(
 
     `telemetry` is FastAPI's; without it the environment decides.
     """
-    from benchmark.hpo.service.v1 import answers
-    from benchmark.hpo.service.v1.ask_tell import AskTell, ShortCut
-    from benchmark.hpo.service.v1.routes import routes as v1_routes
-
     threads = Threads()
 
     @contextlib.asynccontextmanager

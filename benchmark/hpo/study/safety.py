@@ -12,7 +12,7 @@ from typing import Any
 from benchmark.hpo.report import export
 from benchmark.hpo.samplers.optimizer import Optimizer
 from benchmark.hpo.samplers.proposal import Asked
-from benchmark.hpo.samplers.safe_region import SafeRegion
+from benchmark.hpo.samplers.safe_region import Safe, SafeRegion
 from benchmark.hpo.spec.safe import LIMIT
 from benchmark.hpo.spec.stop_rules import IMPORTED
 from benchmark.hpo.spec.study_file import StudyDefinition
@@ -26,13 +26,11 @@ DRIFT = "drift"
 class Safety:
     """The safe region, and whether the next trial returns to its best point."""
 
-    def __init__(self, definition: StudyDefinition) -> None:
-        if definition.safe is None:
-            raise ValueError("The study has no 'safe'.")
-        self.region = SafeRegion(definition.space, definition.safe, definition.signs[0])
+    def __init__(self, definition: StudyDefinition, safe: Safe) -> None:
+        self.region = SafeRegion(definition.space, safe, definition.signs[0])
         self.warning: str | None = None
         self._every = definition.default_every
-        self._margin = definition.safe.margin
+        self._margin = safe.margin
         self._is_breached = False
 
     @classmethod
@@ -40,7 +38,7 @@ class Safety:
         """None for a study without `safe`; else the optimizer keeps to its region."""
         if definition.safe is None:
             return None
-        safety = cls(definition)
+        safety = cls(definition, definition.safe)
         optimizer.region, optimizer.draws = safety.region, False
         return safety
 

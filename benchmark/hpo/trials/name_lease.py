@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Sequence
-from typing import Self
 
 from benchmark.errors import StoreError
 from benchmark.store import Store
@@ -17,8 +16,8 @@ _TRIES = 25
 class NameLease:
     """Waits for a lock of the store that no one has; goes with the process, however that ends.
 
-    with NameLease(store, ["host-db1", "host-db2"]) as lease:
-        lease.name
+    with NameLease(store, ["host-db1", "host-db2"]) as name:
+        ...
     """
 
     def __init__(self, store: Store, names: Sequence[str], again_s: float = _AGAIN_S) -> None:
@@ -26,11 +25,9 @@ class NameLease:
         self._names = list(names)
         self._again_s = again_s
         self._held = contextlib.ExitStack()
-        self.name = ""
 
-    def __enter__(self) -> Self:
-        self.take()
-        return self
+    def __enter__(self) -> str:
+        return self.take()
 
     def __exit__(self, *_: object) -> None:
         self.give_back()
@@ -55,10 +52,8 @@ class NameLease:
                     if refused >= _TRIES * len(self._names):
                         raise
                     continue
-                self.name = name
                 return name
             threading.Event().wait(self._again_s)
 
     def give_back(self) -> None:
         self._held.close()
-        self.name = ""

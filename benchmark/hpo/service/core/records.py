@@ -11,7 +11,7 @@ import logging
 import math
 import threading
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC
 from time import monotonic
 from typing import Any
@@ -87,8 +87,7 @@ class Recorder:
             return
         self._hurried.set()
         self._thread.submit(self._try_last, experiment)
-        done: Future[None] = self._thread.submit(self._calm)
-        done.result()
+        self._thread.submit(self._calm).result()
 
     def close(self) -> None:
         """Write what there is time for; the next opening of an experiment writes the others."""

@@ -45,15 +45,11 @@ class AskTell:
     def __init__(self, service: Service, threads: Threads) -> None:
         self._service = service
         self._threads = threads
-
-        def is_closed(name: str) -> bool:
-            return not service.is_open(name)
-
         self._asks: Batches[Asking, models.Asked] = Batches(
             threads, self._all(answers.ask_all), lambda _: True
         )
         self._tells: Batches[Tell, models.Told] = Batches(
-            threads, self._all(answers.tell_all), is_closed
+            threads, self._all(answers.tell_all), lambda name: not service.is_open(name)
         )
 
     async def ask(self, name: str, body: models.Ask, key: str | None) -> models.Asked:
