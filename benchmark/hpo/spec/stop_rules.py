@@ -180,11 +180,6 @@ class DriveStop:
         )
 
 
-def measured_nothing(record: Record) -> bool:
-    """Whether a trial failed, whatever the cause, or was pruned because it printed nothing."""
-    return record.status == "failure" or bool(record.labels.get(EMPTY))
-
-
 def without_numbers(text: str) -> str:
     """A message without the values of its trial and the paths of its folder, for comparing."""
     return re.sub(r"-?\d[\d.e+-]*", "#", re.sub(r"/[^\s'\":,;)]+", "/", text))
@@ -232,7 +227,9 @@ class Progress:
         self.own_trials += 1
         self.cost += record.labels.get("cost") or 0.0
         self.message = record.message
-        self.streak = self.streak + 1 if measured_nothing(record) else 0
+        # Whatever the cause, and also where it was pruned because it printed nothing.
+        has_failed = record.status == "failure" or record.labels.get(EMPTY)
+        self.streak = self.streak + 1 if has_failed else 0
         self._recent.append(self.streak > 0)
         self._failed_with = record.message.rstrip(".") if self.streak else self._failed_with
         self.warning = self._streak_warning() or self._share_warning()
