@@ -107,7 +107,7 @@ def ensure(framework: Framework, report: Callable[[str], None] | None = None) ->
         python=folder / "bin" / "python",
         hash=digest,
         folder=folder,
-        version=marker["packages"].get(_canonical(framework.version_of)),
+        version=marker["packages"].get(canonical(framework.version_of)),
         build_s=marker["build_s"],
         size_mb=marker["size_mb"],
     )
@@ -252,10 +252,11 @@ def places_beside_the_index(framework: Framework) -> list[str]:
 def _packages(folder: Path) -> dict[str, str]:
     places = [str(path) for path in folder.glob("lib/python*/site-packages")]
     found = metadata.distributions(path=places)
-    return {_canonical(package.name): package.version for package in found}
+    return {canonical(package.name): package.version for package in found}
 
 
-def _canonical(name: str) -> str:
+def canonical(name: str) -> str:
+    """A package's canonical name."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 

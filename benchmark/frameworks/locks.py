@@ -21,7 +21,7 @@ from benchmark.config.cache import cache_folder
 from benchmark.errors import BenchmarkError, SetupError
 from benchmark.files.input_files import read_input
 from benchmark.files.output_files import staged
-from benchmark.frameworks.environments import places_beside_the_index
+from benchmark.frameworks.environments import canonical, places_beside_the_index
 from benchmark.frameworks.framework import Framework
 from benchmark.frameworks.interpreters import interpreter_for, lowest_minor
 from benchmark.frameworks.uv import run_uv
@@ -85,11 +85,6 @@ def versions(lock: str) -> dict[str, set[str]]:
     for name, version in re.findall(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", lock, flags=re.MULTILINE):
         found.setdefault(canonical(name), set()).add(version)
     return found
-
-
-def canonical(name: str) -> str:
-    """A package's canonical name."""
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def pinned(framework: Framework, version: str, known_locks: Mapping[str, str]) -> Framework:

@@ -20,7 +20,7 @@ from benchmark.errors import BenchmarkError, SetupError
 from benchmark.execution import metrics
 from benchmark.files.input_files import read_input
 from benchmark.frameworks import Framework, locks
-from benchmark.frameworks.environments import ensure, verify
+from benchmark.frameworks.environments import canonical, ensure, verify
 from benchmark.records import results
 from benchmark.records.results import Record
 from benchmark.records.tasks import Run
@@ -77,7 +77,7 @@ def _requirements(framework: Framework) -> Check:
     fix = f"run `{program()} frameworks lock {framework.environment_folder}`"
     if missing:
         return Check("wrong", name, f"it lacks {missing[0]}, which requirements.in names; {fix}")
-    if locks.canonical(framework.version_of) not in known:
+    if canonical(framework.version_of) not in known:
         return Check("wrong", name, f"it lacks {framework.version_of}, which 'version_of' names")
     return Check("ok", name, f"{len(known)} packages")
 
@@ -93,7 +93,7 @@ def _names(requirements: str) -> set[str]:
         except InvalidRequirement:
             continue  # An option or a comment.
         if requirement.marker is None:
-            found.add(locks.canonical(requirement.name))
+            found.add(canonical(requirement.name))
     return found
 
 

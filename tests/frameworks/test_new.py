@@ -11,6 +11,7 @@ import pytest
 
 from benchmark.errors import BenchmarkError
 from benchmark.frameworks import get, locks, scan
+from benchmark.frameworks.environments import canonical
 from benchmark.frameworks.new import make
 from benchmark.frameworks.registry import of_folder
 
@@ -26,7 +27,7 @@ def test_the_template_is_a_whole_framework(tmp_path: Path) -> None:
     for line in locks.requirements_of(framework).splitlines():
         name, _, version = line.partition("==")
         if not line.startswith("#"):
-            assert not version or known[locks.canonical(name)] == {version}
+            assert not version or known[canonical(name)] == {version}
     assert "scikit-learn" in known
 
 

@@ -11,12 +11,13 @@ from __future__ import annotations
 import base64
 import re
 import time
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 from benchmark.compute.faults import PassingError
 from benchmark.errors import BenchmarkError
 
+_T = TypeVar("_T")
 # In seconds; a control plane that is silent for longer is asked again.
 _CONNECT_S, _READ_S = 5, 30
 _TRIES = 6
@@ -259,6 +260,12 @@ def _ids(answer: Any) -> Iterator[str]:
             yield from _ids(value)
         elif isinstance(value, str) and key.lower().endswith(("arn", "id", "url")):
             yield value
+
+
+def batches(items: Sequence[_T], most: int) -> Iterator[Sequence[_T]]:
+    """The items by as many as a request takes."""
+    for start in range(0, len(items), most):
+        yield items[start : start + most]
 
 
 def registry_login(repository: str) -> dict[str, str] | None:

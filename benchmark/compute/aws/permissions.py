@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from benchmark.compute.aws.clients import Aws, RefusedError
+from benchmark.compute.aws.clients import Aws, RefusedError, batches
 from benchmark.compute.aws.resources.site import PREFIX
 from benchmark.compute.submissions import name_part
 from benchmark.config.loading import Config
@@ -72,12 +72,12 @@ def check(aws: Aws, config: Config, actions: Iterable[str]) -> str | None:
     try:
         source = _principal(aws, arn)
         for resource, group in wanted.items():
-            for start in range(0, len(group), _AT_ONCE):
+            for some in batches(group, _AT_ONCE):
                 simulated = aws.call(
                     "iam",
                     "simulate_principal_policy",
                     PolicySourceArn=source,
-                    ActionNames=group[start : start + _AT_ONCE],
+                    ActionNames=list(some),
                     ResourceArns=[resource],
                 )
                 missing += [

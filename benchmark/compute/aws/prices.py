@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from benchmark.compute.aws.clients import Aws, RefusedError
+from benchmark.compute.aws.clients import Aws, RefusedError, batches
 from benchmark.compute.dispatcher import Machines, Rate
 from benchmark.config.loading import Config
 from benchmark.errors import ConfigError
@@ -82,14 +82,11 @@ def offers(aws: Aws, types: Sequence[str], *, on_demand: bool = False) -> list[O
     shapes = list(_shapes(aws, types))
     spot = _spot_prices(aws, [shape.instance_type for shape in shapes])
     return [
-        Offer(
-            shape.instance_type,
-            shape.vcpus,
-            shape.memory_mb,
-            shape.architecture,
-            min(spot.get(shape.instance_type, {}).values(), default=None),
-            _on_demand_price(aws, shape.instance_type) if on_demand else None,
-            spot.get(shape.instance_type, {}),
+        replace(
+            shape,
+            spot=min(spot.get(shape.instance_type, {}).values(), default=None),
+            on_demand=_on_demand_price(aws, shape.instance_type) if on_demand else None,
+            zones=spot.get(shape.instance_type, {}),
         )
         for shape in shapes
     ]
@@ -235,9 +232,9 @@ def _shapes(aws: Aws, types: Sequence[str]) -> Iterator[Offer]:
 def _spot_prices(aws: Aws, types: Sequence[str]) -> dict[str, dict[str, float]]:
     """The last price of each type, by zone."""
     found: dict[str, dict[str, float]] = {}
-    for start in range(0, len(types), _TYPES_AT_ONCE):
+    for some in batches(types, _TYPES_AT_ONCE):
         asked = {
-            "InstanceTypes": list(types[start : start + _TYPES_AT_ONCE]),
+            "InstanceTypes": list(some),
             "ProductDescriptions": ["Linux/UNIX"],
             "StartTime": datetime.now(UTC),
         }

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from benchmark.compute.aws import prices
-from benchmark.compute.aws.clients import Aws, RefusedError
+from benchmark.compute.aws.clients import Aws, RefusedError, batches
 from benchmark.compute.aws.prices import Offer
 from benchmark.compute.baremetal.template import named
 from benchmark.errors import BenchmarkError
@@ -114,8 +114,8 @@ class Fleet:
         """
         found = _described(aws, f"tag:{TAG}", [self.token])
         ids = [name for name in self.started if name not in found]
-        for batch in range(0, len(ids), _IDS):
-            found |= _described(aws, "instance-id", ids[batch : batch + _IDS])
+        for batch in batches(ids, _IDS):
+            found |= _described(aws, "instance-id", batch)
         for name, one in self.started.items():
             if name not in found and time.time() - one.started < _UNSEEN_S:
                 found[name] = one

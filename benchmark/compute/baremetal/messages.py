@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from benchmark.compute.aws.clients import Aws, NotYetError, RefusedError
+from benchmark.compute.aws.clients import Aws, NotYetError, RefusedError, batches
 from benchmark.errors import BenchmarkError
 
 AT_ONCE = 10
@@ -111,7 +111,7 @@ class TaskQueue:
         Raises:
             BenchmarkError: some were refused.
         """
-        for batch in _batches(list(keys)):
+        for batch in batches(list(keys), AT_ONCE):
             entries = [{"Id": str(n), "MessageBody": key} for n, key in enumerate(batch)]
             answer = aws.call("sqs", "send_message_batch", QueueUrl=self.url, Entries=entries)
             for failed in answer.get("Failed", []):
@@ -130,7 +130,7 @@ class TaskQueue:
     def extend(self, aws: Aws, messages: Iterable[Message], seconds: int) -> list[str]:
         """Keep messages for so much longer; 0 hands them back. Returns the keys that were lost."""
         lost: list[str] = []
-        for batch in _batches(list(messages)):
+        for batch in batches(list(messages), AT_ONCE):
             entries = [
                 {"Id": str(n), "ReceiptHandle": one.receipt, "VisibilityTimeout": seconds}
                 for n, one in enumerate(batch)
@@ -167,8 +167,3 @@ class TaskQueue:
             Message(one["Body"], one["ReceiptHandle"], one["MessageId"])
             for one in answer.get("Messages", [])
         ]
-
-
-def _batches(all_of: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    for start in range(0, len(all_of), AT_ONCE):
-        yield all_of[start : start + AT_ONCE]

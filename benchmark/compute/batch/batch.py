@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from benchmark.compute import methods, submissions
-from benchmark.compute.aws.clients import Aws, RefusedError
+from benchmark.compute.aws.clients import Aws, RefusedError, batches
 from benchmark.compute.batch import adoption, definition, jobs
 from benchmark.compute.batch.jobs import Ended, Watch, cause_of
 from benchmark.compute.batch.queue import CAPACITY, check_queue, note_prices, rate_of_queue, stuck
@@ -314,7 +314,7 @@ class BatchDispatcher(SubmittingDispatcher):
         prefix = self.config.job_name or definition.PREFIX
         for label, group in groups.items():
             options = {"queue": queue, "definition": arns[label]}
-            for keys in jobs.cut([task.key for task in group]):
+            for keys in batches([task.key for task in group], jobs.LARGEST_ARRAY):
                 before = {key: since.get(key, 0) for key in keys}
                 self._unsent.append(
                     submissions.begin(self.run, METHOD, prefix, before, label, options)

@@ -13,17 +13,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any
 
-from benchmark.compute.aws.clients import Aws
+from benchmark.compute.aws.clients import Aws, batches
 from benchmark.compute.submissions import Submission
 from benchmark.compute.submitting import cause_of_exit
 from benchmark.execution.machine import billing
 from benchmark.records import results
 from benchmark.records.results import Attempt, Cause, Record
 from benchmark.records.tasks import Run, Task
-
-_T = TypeVar("_T")
 
 LARGEST_ARRAY = 10_000
 DESCRIBED_AT_ONCE = 100
@@ -35,12 +33,6 @@ _NO_START = (
     *("CannotPullContainer", "CannotPullECRContainer", "CannotCreateContainer"),
     *("CannotStartContainer", "ResourceInitializationError", "MISCONFIGURATION"),
 )
-
-
-def cut(items: Sequence[_T], largest: int = LARGEST_ARRAY) -> Iterator[Sequence[_T]]:
-    """Parts of the largest size, and what is left."""
-    for start in range(0, len(items), largest):
-        yield items[start : start + largest]
 
 
 def submit(aws: Aws, run: Run, submission: Submission, variables: Mapping[str, str]) -> str:
@@ -152,7 +144,7 @@ class Watch:
 def describe(aws: Aws, jobs: Iterable[str]) -> dict[str, dict[str, Any]]:
     """The jobs that AWS knows, by id."""
     found: dict[str, dict[str, Any]] = {}
-    for some in cut(list(jobs), DESCRIBED_AT_ONCE):
+    for some in batches(list(jobs), DESCRIBED_AT_ONCE):
         page = aws.call("batch", "describe_jobs", jobs=some)
         found |= {job["jobId"]: job for job in page["jobs"]}
     return found
