@@ -189,11 +189,11 @@ def delete_runs(path: str | Path, *, config: str | None = None, **keys: Any) -> 
 
 
 def get_logs(folder: str | Path = "log", *, config: str | None = None, **keys: Any) -> Path:
-    """Copy the logs of the run to folder/RUN/; returns the folder."""
+    """Copy the logs of the run to folder/RUN/; returns that folder."""
     plan = _existing(_loaded(config, keys))
-    target = Path(folder)
-    select.copy_logs(plan.run, [path for path, _ in select.logs(plan.run, plan.tasks)], target)
-    return target
+    paths = [path for path, _ in select.logs(plan.run, plan.tasks)]
+    select.copy_logs(plan.run, paths, Path(folder))
+    return Path(folder) / plan.run.name
 
 
 def generate_tests(*, config: str | None = None, **keys: Any) -> list[Task]:

@@ -79,7 +79,9 @@ def test_a_whole_session(work: Path, capfd: pytest.CaptureFixture[str], undrawn:
 
     frame = compute.fetch_results()
     assert (frame["STATUS"] == "success").sum() == 8
-    assert sorted(path.name for path in compute.get_logs("logs").rglob("*.log")) == ["1.log"] * 8
+    logs = compute.get_logs("logs")
+    assert logs == Path("logs") / frame["RUN"].iloc[0]
+    assert sorted(path.name for path in logs.rglob("*.log")) == ["1.log"] * 8
 
     Path("some.jsonl").write_text(
         json.dumps({"framework": "constant", "dataset": "cpu", "type": "regression", "seed": 75})

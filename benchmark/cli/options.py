@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import math
+import re
 from argparse import ArgumentParser, ArgumentTypeError, _ArgumentGroup
 from collections.abc import Callable
 from typing import Any
@@ -35,6 +36,24 @@ def _whole(name: str, fix: str, low: int, high: float = math.inf) -> Callable[[s
         return int(text)
 
     return parse
+
+
+def integer(text: str) -> int:
+    """Parse a whole number of any sign."""
+    if not re.fullmatch(r"-?[0-9]{1,4000}", text):
+        raise ArgumentTypeError(f"'{text}' is not a whole number")
+    return int(text)
+
+
+def number(text: str) -> float:
+    """Parse a number; what it may be is for the command to check."""
+    try:
+        found = float(text)
+    except ValueError:
+        found = math.inf
+    if "_" in text or (math.isinf(found) and "inf" not in text.lower()):
+        raise ArgumentTypeError(f"'{text}' is not a number")
+    return found
 
 
 port = _whole("a port", "a number from 0 to 65535", 0, 65535)

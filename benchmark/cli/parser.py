@@ -19,7 +19,7 @@ from benchmark.cli.commands import (
     TOLD_AS_JSON,
     UNTIL,
 )
-from benchmark.cli.options import each, flag, value
+from benchmark.cli.options import each, flag, integer, number, value
 from benchmark.cli.studies import arguments as study_arguments
 from benchmark.config.extras import program
 from benchmark.files.spelling import nearest
@@ -125,7 +125,7 @@ def _configured(command: argparse.ArgumentParser) -> None:
     group = command.add_argument_group("configuration")
     value(group, "--config", "FILE", "instead of batch.config; or quickstart")
     value(group, "--run", "NAME", "the run's name (default: that of the configuration)")
-    value(group, "--parallel", "N", "tasks that run at the same time", type=int)
+    value(group, "--parallel", "N", "tasks that run at the same time", type=integer)
     each(
         group, "--set", "KEY=VALUE", "any key of batch.config, such as --set runtime=60", default=[]
     )
@@ -135,7 +135,7 @@ def _narrowed(name: str, command: argparse.ArgumentParser) -> None:
     group = command.add_argument_group("only some tasks (each may be repeated)")
     each(group, "--framework", "NAME", "its name in the results")
     each(group, "--dataset", "NAME", "such as penguins")
-    each(group, "--seed", "N", "such as 75", type=int)
+    each(group, "--seed", "N", "such as 75", type=integer)
     if name in BY_CAUSE:
         each(group, "--cause", "CAUSE", BY_CAUSE[name])
 
@@ -145,7 +145,7 @@ def _special(name: str, command: argparse.ArgumentParser) -> None:
         command.add_argument("model", help="a framework, such as random-forest")
         command.add_argument("openml_id", help="a data set's name or OpenML id")
         command.add_argument("type", help="classification or regression")
-        command.add_argument("seed", type=int, help="seed of the split and of the framework")
+        command.add_argument("seed", type=integer, help="seed of the split and of the framework")
     if name == "execute-compute":
         flag(command, "--overwrite", "set the run's results aside and start again")
     if name in FILED:
@@ -242,7 +242,7 @@ def _of_question(name: str, command: argparse.ArgumentParser) -> None:
         "--alpha",
         "A",
         "chance that any claim is wrong (default: 0.05)",
-        type=float,
+        type=number,
         default=0.05 if replay else None,
     )
     value(
@@ -251,7 +251,7 @@ def _of_question(name: str, command: argparse.ArgumentParser) -> None:
         "M",
         "frameworks are practically equal if one wins a share of the data sets within M "
         "of one half (default: 0.01)",
-        type=float,
+        type=number,
         default=0.01 if replay else None,
     )
     command.add_argument(
@@ -262,10 +262,20 @@ def _of_question(name: str, command: argparse.ArgumentParser) -> None:
     )
     if replay:
         value(
-            command, "--orders", "N", "random orders (default: %(default)s)", type=int, default=200
+            command,
+            "--orders",
+            "N",
+            "random orders (default: %(default)s)",
+            type=integer,
+            default=200,
         )
         value(
-            command, "--seed", "S", "seed of the orders (default: %(default)s)", type=int, default=0
+            command,
+            "--seed",
+            "S",
+            "seed of the orders (default: %(default)s)",
+            type=integer,
+            default=0,
         )
     else:
         value(
@@ -273,13 +283,13 @@ def _of_question(name: str, command: argparse.ArgumentParser) -> None:
             "--order-seed",
             "S",
             "draws the random order (default: a random number)",
-            type=int,
+            type=integer,
         )
 
 
 def _of_compute(name: str, command: argparse.ArgumentParser) -> None:
     if name in ("execute-compute", "resume-compute", "file-compute", "estimate"):
-        value(command, "--max-cost", "USD", "start no task that could cost more", type=float)
+        value(command, "--max-cost", "USD", "start no task that could cost more", type=number)
     if name == "estimate":
         each(
             command,

@@ -32,7 +32,7 @@ def facts(ended: subprocess.CompletedProcess[str]) -> Any:
         (["fetch-results", "--format", "amlb", "--seed", "75"], {"success": 2}),
         (["export-failures", "left"], {"file": "left", "tasks": 0}),
         (["export-failures", "left", "--cause", "memory"], {"file": "left", "tasks": 0}),
-        (["get-logs", "--dataset", "cpu"], {"folder": "log", "logs": 1}),
+        (["get-logs", "--dataset", "cpu"], {"folder": "log/default", "logs": 1}),
         (["get-logs", "--cause", "framework"], {"logs": 0}),
         (["resume-compute", "--dataset", "cpu"], {"tasks": 1, "had_results": 1, "ran": 0}),
         (["resume-compute", "--dataset", "cpu", "--cause", "timeout"], {"tasks": 0, "ran": 0}),

@@ -6,7 +6,7 @@ import pytest
 
 from benchmark.cli import main
 from benchmark.cli.commands import ALIASES, BY_CAUSE, COMMANDS, NARROWED, TOLD_AS_JSON
-from benchmark.cli.parser import parse
+from benchmark.cli.parser import Parser, make_parser, parse
 from benchmark.cli.session import again
 
 ARGUMENTS = {
@@ -61,6 +61,18 @@ def test_help_lists_every_command_in_its_group(
     assert max(map(len, lines)) <= 80
 
 
+def test_the_help_of_a_command_fits_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    commands = make_parser().commands
+    assert commands
+    wide = {name for name, one in commands.items() if max(map(len, _lines(one))) > 80}
+    assert wide == set()
+
+
+def _lines(command: Parser) -> list[str]:
+    return command.format_help().splitlines()
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -70,8 +82,11 @@ def test_help_lists_every_command_in_its_group(
         (["--debug"], "COMMAND"),
         (["status", "--framwork", "a"], "--framwork"),
         (["--json", "status"], "options follow the command: main.py status … --json."),
-        (["status", "--seed", "one"], "'one'"),
-        (["local", "constant", "penguins", "classification", "abc"], "'abc'"),
+        (["status", "--seed", "one"], "Argument --seed: 'one' is not a whole number."),
+        (["status", "--seed", "1_0"], "Argument --seed: '1_0' is not a whole number."),
+        (["local", "constant", "penguins", "classification", "abc"], "'abc' is not a whole number"),
+        (["estimate", "--max-cost", "1e400"], "Argument --max-cost: '1e400' is not a number."),
+        (["estimate", "--max-cost", "x"], "Argument --max-cost: 'x' is not a number."),
         (["fetch-results", "--format", "xml"], "'xml'"),
         (["export-failures"], "file_path"),
     ],

@@ -55,13 +55,13 @@ def delete_runs(options: argparse.Namespace) -> int:
 def get_logs(options: argparse.Namespace) -> int:
     _, plan = chosen(options)
     run = plan.run
-    target = Path(options.output)
+    target = Path(options.output) / run.name
     paths = [path for path, _ in select.logs(run, plan.tasks)]
     if not is_narrowed(options) and not options.cause:
         paths += select.machine_logs(run)
-    number = select.copy_logs(run, paths, target)
+    number = select.copy_logs(run, paths, Path(options.output))
     facts = {"folder": str(target), "run": run.name, "logs": number}
-    report(options, facts, [f"{target / run.name}: {counted(number, 'log')}"])
+    report(options, facts, [f"{target}: {counted(number, 'log')}"])
     return 0
 
 

@@ -9,13 +9,17 @@ from benchmark.cli.options import (
     count,
     each,
     flag,
+    integer,
     network,
+    number,
     port,
     rate,
     trial_number,
     value,
 )
 from benchmark.hpo.report.log_levels import LEVELS
+
+REQUESTS = ("count", "list", "show", "new", "delete", "config", "result", "next", "recommended")
 
 
 def add(name: str, command: argparse.ArgumentParser) -> None:
@@ -54,7 +58,7 @@ def _of_tune(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         *("-m", "--mode"),
-        type=int,
+        type=integer,
         choices=(1, 2, 3),
         default=1,
         help="1 and 2: run it here; 3: hand it to a background process (default: 1)",
@@ -84,10 +88,11 @@ def _of_tune(command: argparse.ArgumentParser) -> None:
     ):
         command.add_argument(
             name,
+            metavar="LEVEL",
             choices=LEVELS,
             default=default,
             type=str.upper,
-            help=f"{text} (default: {default})",
+            help=f"{text}: {', '.join(LEVELS)} (default: {default})",
         )
     flag(command, "--worker", "with --resume: be one of the study's workers")
     value(command, "--trials-per-task", "N", "a worker ends after N trials", type=count)
@@ -105,6 +110,7 @@ def _of_studies(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "action",
         nargs="?",
+        metavar="ACTION",
         default="list",
         choices=(
             *("list", "show", "best", "export", "report", "import"),
@@ -156,11 +162,10 @@ def _of_service(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "verb",
         nargs="?",
-        choices=(
-            *("count", "list", "show", "new", "delete", "config", "result", "next"),
-            "recommended",
-        ),
-        help="the client's request; HPO_HOST and HPO_PORT set the address (localhost, 50051)",
+        metavar="REQUEST",
+        choices=REQUESTS,
+        help=f"{', '.join(REQUESTS[:-1])} or {REQUESTS[-1]}; HPO_HOST and HPO_PORT set the "
+        "address (localhost, 50051)",
     )
     command.add_argument("--port", type=port, default=8085, help="HTTP port (default: 8085)")
     command.add_argument("--grpc-port", type=port, default=50051, help="gRPC port (default: 50051)")
@@ -210,11 +215,11 @@ def _of_service(command: argparse.ArgumentParser) -> None:
     group = command.add_argument_group("serve client")
     group.add_argument("--name", help="the experiment")
     group.add_argument("--file", help="for new: the search space as JSON")
-    group.add_argument("--trial", type=int, help="the trial's number")
+    group.add_argument("--trial", type=integer, help="the trial's number")
     group.add_argument("--result", help="SUCCESS, FAILURE or PRUNE")
     group.add_argument(
         *("--value_type", "--value-type"),
         default="double",
         help="type of the value (default: double)",
     )
-    group.add_argument("--value", type=float, help="the trial's measured value")
+    group.add_argument("--value", type=number, help="the trial's measured value")

@@ -190,6 +190,19 @@ def _whole(value: Any, key: str) -> int:
     return int(value)
 
 
+def _seconds(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds") from None
+
+
+def _megabytes(text: str) -> int:
+    if not re.fullmatch(r"-?[0-9]{1,18}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of MB")
+    return int(text)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m benchmark.hpo", description=__doc__)
     place = _exported("search_space_json") or "search_space.json"
@@ -211,9 +224,16 @@ def _parser() -> argparse.ArgumentParser:
     for key, (name, default) in _VARIABLES.items():
         flag = f"-{key}" if len(key) == 1 else f"--{key}"
         parser.add_argument(flag, dest=key, metavar=name, help=f"default {default or 'unset'}")
-    for key, kind, unit in (("time", float, "seconds"), ("memory", int, "MB")):
+    for key, kind, unit in (("time", _seconds, "seconds"), ("memory", _megabytes, "MB")):
         text = f"{unit} that a trial may take; default: as the file's limits, else {_LIMITS[key]}"
         parser.add_argument(f"--{key}", type=kind, help=text)
-    parser.add_argument("--log-level", default="INFO", choices=LEVELS, type=str.upper)
-    parser.add_argument("--optuna-log-level", default="WARNING", choices=LEVELS, type=str.upper)
+    for name, default in (("--log-level", "INFO"), ("--optuna-log-level", "WARNING")):
+        parser.add_argument(
+            name,
+            default=default,
+            choices=LEVELS,
+            type=str.upper,
+            metavar="LEVEL",
+            help=f"{', '.join(LEVELS)}; default {default}",
+        )
     return parser
