@@ -86,6 +86,12 @@ def test_core_schema(text: str, value: object) -> None:
     assert (type(found), found) == (type(value), value)
 
 
+@pytest.mark.parametrize("text", ["1e400", "-1e999", "!!float 1e400", "9" * 400 + ".0"])
+def test_a_number_that_no_float_holds_is_refused(text: str) -> None:
+    with pytest.raises(yaml.YAMLError, match="is too large for a floating-point number"):
+        yaml_text.load(f"a: {text}")
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from benchmark.analysis.results.cells import NO_RESULT_CAUSES, RETIRED
+from benchmark.analysis.results.cells import NO_RESULT_CAUSES, RETIRED, SCORED
 from benchmark.analysis.results.scores import judged
 from benchmark.analysis.statistics.comparable import NOT_STARTED
 
@@ -45,7 +45,7 @@ def sentences(frame: pd.DataFrame) -> list[str]:
     table = table.loc[table.sum(axis=1).sort_values(ascending=False, kind="stable").index]
     if table.empty:
         return []
-    said = []
+    said = _scored_failures(frame)
     for name, row in table.head(MOST_LISTED).iterrows():
         causes = ", ".join(f"{count:,} {cause}" for cause, count in row[row > 0].items())
         tasks = "1 task" if row.sum() == 1 else f"{int(row.sum()):,} tasks"
@@ -59,6 +59,24 @@ def sentences(frame: pd.DataFrame) -> list[str]:
     ):
         said.append(f"To fill them, {_FIX}; the rest are results.")
     return said
+
+
+def _scored_failures(frame: pd.DataFrame) -> list[str]:
+    """A note on rows that have a score, and a status that says otherwise."""
+    if "STATUS" not in frame.columns:
+        return []
+    scores = [one for one in (*SCORED, "SCORE") if one in frame.columns]
+    scored = frame[scores].notna().any(axis=1) & (frame["STATUS"] != "success")
+    number = int(scored.sum())
+    if not number:
+        return []
+    rows = "1 row has" if number == 1 else f"{number:,} rows have"
+    first = frame[scored].iloc[0]
+    task = f"{first['MODEL']}/{first['DATASET_ID']}/{first['SEED']}"
+    return [
+        f"{rows} a score that is not used, since STATUS is not success, such as {task} "
+        f'("{first["STATUS"]}").'
+    ]
 
 
 def _without_score(frame: pd.DataFrame) -> pd.DataFrame:

@@ -14,6 +14,7 @@ expansion is limited.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Hashable
 from typing import Any
@@ -104,6 +105,8 @@ def _scalar(pattern: str, made: Callable[[str], Any]) -> Callable[[_Loader, yaml
         if re.fullmatch(pattern, text) is not None:
             try:
                 return made(text)
+            except OverflowError:
+                problem = f"'{text[:40]}' is too large for a floating-point number"
             except ValueError:
                 problem = f"'{text[:40]}…' has too many digits"
         raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
@@ -113,7 +116,12 @@ def _scalar(pattern: str, made: Callable[[str], Any]) -> Callable[[_Loader, yaml
 
 def _number(text: str) -> float:
     sign, _, name = text.lower().rpartition(".")
-    return float(sign + name) if name in ("inf", "nan") else float(text)
+    if name in ("inf", "nan"):
+        return float(sign + name)
+    found = float(text)
+    if math.isinf(found):
+        raise OverflowError
+    return found
 
 
 def _text(loader: _Loader, node: yaml.ScalarNode) -> str:

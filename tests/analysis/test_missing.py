@@ -50,5 +50,15 @@ def test_what_a_question_does_not_need_is_not_missing():
     assert missing.sentences(frame) == ["b has no score on 1 task: 1 timeout."]
 
 
+def test_a_failure_with_a_score_is_named():
+    frame = results([("a", "x", 0, "timeout"), ("a", "x", 1, 0.5), ("b", "x", 0, 0.7)])
+    frame.loc[0, "SCORE"] = 0.9
+    assert missing.sentences(frame) == [
+        "1 row has a score that is not used, since STATUS is not success, such as a/x/0 "
+        '("failure").',
+        "a has no score on 1 task: 1 timeout.",
+    ]
+
+
 def test_nothing_missing():
     assert missing.sentences(grid()) == []

@@ -175,6 +175,17 @@ def test_a_file_in_utf_8_is_not_read_in_another_encoding(tmp_path: Path, ending:
     assert 'mark of UTF-8, and "encoding" is "cp1252"' in refusal(path, encoding="cp1252")
 
 
+def test_two_byte_order_marks_are_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, "d.csv", b"\xef\xbb\xbf" * 2 + b"a,y\n1,2\n2,3\n")
+    assert "starts with two byte order marks; write it again without them" in refusal(path)
+
+
+def test_booleans_are_not_numbers(tmp_path: Path) -> None:
+    path = write(tmp_path, "d.csv", "a,y\ntrue,1\nfalse,2\n,3\n")
+    said = refusal(path, columns={"a": "number"})
+    assert "cannot be read as number: it holds true and false; declare" in said
+
+
 def test_a_target_that_is_too_small_for_a_float_is_noted(tmp_path: Path) -> None:
     path = write(tmp_path, "d.csv", "a,y\n1,1e-400\n2,1e-100\n")
     data = dataset(path, type="regression")

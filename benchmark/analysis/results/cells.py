@@ -50,12 +50,13 @@ def numbers(texts: pd.Series[str], source: object) -> pd.Series[float]:
     """The column as floats, NaN where it is empty; a column of floats is as it should be.
 
     Raises:
-        BenchmarkError: a cell is neither a number nor empty.
+        BenchmarkError: a cell is neither a number nor empty, or one that no float can hold.
     """
     if texts.dtype.kind == "f":
         return texts.astype(float)
     plain = _plain_numbers(texts)
     if plain is not None:
+        _check_held(texts, plain, source)
         return plain
     missing = empty(texts)
     found = pd.to_numeric(texts.mask(missing), errors="coerce").astype(float)
@@ -65,7 +66,26 @@ def numbers(texts: pd.Series[str], source: object) -> pd.Series[float]:
             f'{source}: {texts.name} is "{texts[wrong].iloc[0]}" in row {first_row(wrong)}; '
             "it must be a number or empty."
         )
+    _check_held(texts, found, source)
     return found
+
+
+def _check_held(texts: pd.Series[str], found: pd.Series[float], source: object) -> None:
+    """Refuse a number that is read as infinite or as 0, such as 1e400 and 1e-400."""
+    digits = r"^\s*[-+]?[0.]*[1-9]"
+    for place, name in ((found.abs() == float("inf"), "inf"), (found == 0, "0")):
+        # Of "inf" no digit is read, and of 0e5 no digit but 0 before the exponent.
+        lost = texts[place].astype(str).str.contains(digits)
+        if lost.any():
+            row = first_row(pd.Series(texts.index == lost[lost].index[0]))
+            raise BenchmarkError(
+                f'{source}: {texts.name} is "{_short(str(texts.iloc[row - 1]))}" in row {row}, '
+                f"which a floating-point number holds as {name}; write {name}, or correct it."
+            )
+
+
+def _short(cell: str) -> str:
+    return cell if len(cell) <= 40 else f"{cell[:40]}…"
 
 
 def _plain_numbers(texts: pd.Series[str]) -> pd.Series[float] | None:

@@ -5,14 +5,22 @@ What Arrow refuses, or would read as something else, is left to pandas, whose me
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 _BLOCK = 2**24
 _MARK = b"\xef\xbb\xbf"
+_ZEROS = b"0" * 300
+# Patterns that start with a literal, which are searched five times as fast.
+_SMALL = (rb"e-0*\d{3}", rb"E-0*\d{3}", _ZEROS)
 
 
 def texts(path: Path) -> pd.DataFrame:
@@ -133,6 +141,8 @@ def _by_arrow(path: Path, kinds: Mapping[int, str]) -> pd.DataFrame | None:
         )
     except pa.ArrowInvalid:
         return None
+    if _is_lossy(table, path):
+        return None
     frame: pd.DataFrame = table.to_pandas(
         types_mapper={pa.large_string(): pd.StringDtype(na_value=np.nan)}.get,
         self_destruct=True,
@@ -140,6 +150,25 @@ def _by_arrow(path: Path, kinds: Mapping[int, str]) -> pd.DataFrame | None:
     del table
     pa.default_memory_pool().release_unused()
     return frame
+
+
+def _is_lossy(table: pa.Table, path: Path) -> bool:
+    """Whether a number may have been read as infinite or 0 that is not, such as 1e400 or 1e-400."""
+    import pyarrow as pa
+    from pyarrow import compute
+
+    numbers = [one for one in table.columns if pa.types.is_floating(one.type)]
+    if any(compute.any(compute.is_inf(one)).as_py() for one in numbers):
+        return True
+    if not any(compute.any(compute.equal(one, 0.0)).as_py() for one in numbers):
+        return False
+    with path.open("rb") as file:
+        rest = b""
+        while block := file.read(_BLOCK):
+            if any(re.search(small, rest + block) for small in _SMALL):
+                return True
+            rest = block[-len(_ZEROS) :]
+    return False
 
 
 def _quotes(path: Path) -> int | None:

@@ -125,19 +125,21 @@ def _looked_at(path: Path) -> tuple[int, ...]:
 
 
 def _check_mark(path: Path, encoding: str | None) -> None:
-    """Refuse a file that is UTF-8 by its byte order mark under another encoding.
+    """Refuse a file that is UTF-8 by its byte order mark under another encoding, or has two.
 
     Raises:
         DataError: it is one.
     """
-    if encoding is None or codecs.lookup(encoding).name in ("utf-8", "utf-8-sig"):
-        return
+    other = encoding is not None and codecs.lookup(encoding).name not in ("utf-8", "utf-8-sig")
     with pa.input_stream(str(path), compression="detect") as file:
-        if file.read(3) == codecs.BOM_UTF8:
-            raise DataError(
-                f'{path} starts with the byte order mark of UTF-8, and "encoding" is '
-                f'"{encoding}"; remove "encoding".'
-            )
+        start = file.read(2 * len(codecs.BOM_UTF8))
+    if start == 2 * codecs.BOM_UTF8:
+        raise DataError(f"{path} starts with two byte order marks; write it again without them.")
+    if other and start.startswith(codecs.BOM_UTF8):
+        raise DataError(
+            f'{path} starts with the byte order mark of UTF-8, and "encoding" is '
+            f'"{encoding}"; remove "encoding".'
+        )
 
 
 def _signature(path: Path) -> tuple[int, ...]:
@@ -168,6 +170,11 @@ def _read_csv(path: Path, reading: Reading) -> pa.Table:
             raise DataError(
                 f'The column "{name}" of {path} is not {reading.encoding or "utf-8"}; add '
                 '"encoding", such as "latin-1".'
+            )
+        if pa.types.is_boolean(table.column(place).type) and reading.columns.get(name) == "number":
+            raise DataError(
+                f'The column "{name}" of {path} cannot be read as number: it holds true and false; '
+                'declare "boolean" or "category".'
             )
     if len(set(table.column_names)) == table.num_columns:
         table = _exact(path, reading, table)

@@ -53,8 +53,8 @@ def test_bytes_that_are_not_utf_8_are_refused(tmp_path):
     ("cells", "expected"),
     [
         (
-            ["1", "", "0.1", "1e-3", "nan", "-inf", "1e400"],
-            [1, None, 0.1, 0.001, None, -1e999, 1e999],
+            ["1", "", "0.1", "1e-3", "nan", "-inf", "Infinity", "0e-400", "00.0"],
+            [1, None, 0.1, 0.001, None, -1e999, 1e999, 0, 0],
         ),
         ([" 1", "None", "+2", "NA", "0.30000000000000004"], [1, None, 2, None, 0.1 + 0.2]),
     ],
@@ -81,6 +81,10 @@ def test_a_row_that_was_cut_is_named(tmp_path):
         {"STATUS": "failure", "CAUSE": "interrupted", "SCORE": "", "HOST": "'=x"},
         {"RUNTIME": "60.0", "SEED": "1.0"},
         {"FIT_S": "-1"},
+        {"SCORE": "1e-400"},
+        {"FIT_S": "1E400"},
+        {"FIT_S": "0." + "0" * 400 + "1"},
+        {"SCORE": "0", "MESSAGE": "code-404"},
         {"SCORE": "1_0"},
         {"SCORE": "2", "METRIC": "auc"},
         {"MODEL": " "},

@@ -99,6 +99,12 @@ def test_byte_order_mark_is_no_part_of_the_first_column(tmp_path):
             'PEAK_MEMORY_MB is "-5" in row',
         ),
         ([HEADER + ",MODELS", "0,a,d,regression,1,2,,,,inf"], 'MODELS is "inf" in row 1; a count'),
+        ([HEADER, "0,a,d,regression,1,1e400,,,"], 'MSE is "1e400" in row 1, which a floating-'),
+        ([HEADER, "0,a,d,regression,1,0,,,", "1,a,d,regression,2,-1e-400,,,"], "as 0; write 0, or"),
+        (
+            [HEADER, "0,a,d,regression,1,0,,,", f"1,a,d,regression,2,{'9' * 400},,,"],
+            '99…" in row 2',
+        ),
         ([HEADER + ",CLASSES", "0,a,d,regression,1,2,,,,1.5"], "a count cannot be a fraction"),
         (
             [HEADER + ",RMSE", "0,a,d,regression,1,4,,,,2", "1,b,d,regression,1,4,,,,3"],
