@@ -33,9 +33,7 @@ class Api:
             FullError: a quota forbids more Jobs for now.
             ClusterError: it refuses, in its own words, or there is none.
         """
-        ask = getattr(
-            self._groups["batch" if kind == "job" else "core"], f"{verb}_namespaced_{kind}"
-        )
+        ask = getattr(self._clients[kind], f"{verb}_namespaced_{kind}")
         from kubernetes.client import ApiException
         from urllib3.exceptions import HTTPError
 
@@ -73,7 +71,7 @@ class Api:
             more = page["metadata"].get("continue") or ""
 
     @functools.cached_property
-    def _groups(self) -> dict[str, Any]:
+    def _clients(self) -> dict[str, Any]:
         """The cluster of the kubeconfig, or that of the pod in which this runs."""
         from kubernetes import client, config
 
@@ -90,7 +88,8 @@ class Api:
                 "KUBECONFIG, or run this in a pod of the cluster."
             ) from None
         api = client.ApiClient(chosen)
-        return {"batch": client.BatchV1Api(api), "core": client.CoreV1Api(api)}
+        core = client.CoreV1Api(api)
+        return {"job": client.BatchV1Api(api), "pod": core, "event": core}
 
 
 def _message(error: Any) -> str:

@@ -37,6 +37,7 @@ _JOB, _INDEX = "batch.kubernetes.io/job-name", "batch.kubernetes.io/job-completi
 _ACTIVE, _FAILED = "status.phase!=Succeeded,status.phase!=Failed", "status.phase=Failed"
 # A job's name and its index are the name of a host, which has 63 characters.
 _LONGEST_NAME = 52
+_PLACES = {"HOME": "/scratch", "TMPDIR": "/scratch", "USER": "benchmark"}
 # What a pod needs to reach the same bucket; it has credentials of its own.
 _SHARED = ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3")
 # Reasons for which a container does not start; of the image, and of what the pod refers to.
@@ -97,13 +98,13 @@ class Kubernetes(Cluster):
 
         if request.mpi:
             raise ClusterError("Kubernetes starts no MPI ranks; use the method slurm or pilot.")
-        named = {"name": job_name(request.name), "labels": self._labels}
-        shared = {key: os.environ[key] for key in _SHARED if os.environ.get(key)}
-        values = named | {"words": shlex.split(script), "variables": shared}
+        name, words = job_name(request.name), shlex.split(script)
+        variables = _PLACES | {key: os.environ[key] for key in _SHARED if os.environ.get(key)}
+        values = {"name": name, "labels": self._labels, "words": words, "variables": variables}
         text = render("kubernetes/job.yaml", request=request, options=self._options, **values)
         # Its name is unique: one of this name was created before the connection was lost.
         self._api.call("create", "job", ignored=409, body=yaml.safe_load(text), **options)
-        return job_name(request.name)
+        return name
 
     def check(self, request: Request, script: str) -> None:
         """Ask for what a run needs; nothing is created. A quota that is full may have room later.
@@ -134,8 +135,7 @@ class Kubernetes(Cluster):
 
     def cancel(self, jobs: Collection[str]) -> None:
         for job in jobs:
-            options = {"name": job, "propagation_policy": "Background"}
-            self._api.call("delete", "job", ignored=404, **options)
+            self._api.call("delete", "job", 404, name=job, propagation_policy="Background")
 
     def forget(self, job: str) -> bool:
         """Delete the Job with its pods."""
@@ -169,13 +169,11 @@ class Kubernetes(Cluster):
             return dict.fromkeys(every, Element(over["type"], _text(over), is_over=True)) | found
         moves = bool(status.get("ready") or status.get("succeeded"))
         live = {index: self._live(pod, moves=moves) for index, pod in pods.items()}
-        rest = next((one for one in live.values() if one.is_held), None)
-        if rest is None:
-            note = ""
-            if len(live) < min(spec["parallelism"], len(every) - len(found)):
-                suspended = _condition(status, "Suspended")
-                note = f"the Job is suspended ({_text(suspended)})" if suspended else ""
-                note = note or self._refusal_of_pods(name)  # Most often it is a quota.
+        rest = next((one for one in live.values() if one.is_held), Element("Waiting", waits=True))
+        if not rest.is_held and len(live) < min(spec["parallelism"], len(every) - len(found)):
+            suspended = _condition(status, "Suspended")
+            note = f"the Job is suspended ({_text(suspended)})" if suspended else ""
+            note = note or self._refusal_of_pods(name)  # Most often it is a quota.
             rest = Element("Waiting", waits=True, note=note)
         return dict.fromkeys(every, rest) | live | found
 
