@@ -12,6 +12,8 @@ from benchmark.frameworks.new import make
 from benchmark.frameworks.registry import of_folder
 from benchmark.runs.contract import DATASETS, Check, contract
 
+pytestmark = pytest.mark.usefixtures("warm")
+
 
 @pytest.fixture(autouse=True)
 def slow_machine(monkeypatch: pytest.MonkeyPatch) -> None:
