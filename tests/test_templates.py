@@ -37,6 +37,7 @@ def test_a_missing_value_is_an_error() -> None:
         render("service/listing.html")
 
 
+@pytest.mark.slow
 def test_the_engine_is_loaded_on_first_use() -> None:
     modules = "benchmark.analysis.report, benchmark.hpo.service.web.pages, benchmark.notebook, sys"
     code = f"import {modules}; sys.exit('jinja2' in sys.modules)"

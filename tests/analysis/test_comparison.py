@@ -117,6 +117,7 @@ def noise(random, frameworks=3, datasets=8, seeds=3):
     )
 
 
+@pytest.mark.slow
 def test_unchanged_releases_do_not_fail():
     # perf/analysis.py --false-alarms counts how many of hundreds do.
     random = np.random.default_rng(0)

@@ -80,6 +80,7 @@ def test_names_in_the_scatter_of_times_do_not_cross_its_lines():
     assert not any(Path(steps).intersects_bbox(box, filled=False) for box in boxes)
 
 
+@pytest.mark.slow
 def test_names_of_rows_are_inside_the_grid_of_scatters():
     names = [f"a framework of {number:02} letters" for number in range(12)]
     frame = results([(name, data, 0, 0.5) for name in names for data in "xyz"])

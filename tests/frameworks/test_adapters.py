@@ -53,7 +53,7 @@ def scores(framework: str, name: str, trees: int = 60) -> tuple[dict[str, Any], 
     ), module.describe(model)
 
 
-@pytest.mark.parametrize("framework", FORESTS)
+@pytest.mark.parametrize("framework", [ALL[1], pytest.param(ALL[2], marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", ["titanic", "penguins", "auto-mpg"])
 def test_a_forest_beats_the_constant(framework: str, name: str) -> None:
     got, told = scores(framework, name)

@@ -59,6 +59,7 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
     return framework
 
 
+@pytest.mark.slow
 def test_all_are_built_and_a_bad_one_stops_none(make: Make) -> None:
     good, other = make("good"), make("other", "narwhals", "narwhals")
     no_import = make("no-import", preload="not_there_at_all")

@@ -136,7 +136,7 @@ def test_an_infeasible_default_is_named_beside_the_gain(
     assert "  heap = 512 Mi" in lines(begun.run, begun.definition)
 
 
-@pytest.mark.parametrize("count", [0, 1, 40])
+@pytest.mark.parametrize("count", [0, 1, pytest.param(40, marks=pytest.mark.slow)])
 def test_a_report_of_any_length(folder_store: Store, tmp_path: Path, count: int) -> None:
     begun = study(folder_store)
     import_rows(begun, [*rows(count), *([{"x": 0.5, "state": "failure"}] if count else [])])

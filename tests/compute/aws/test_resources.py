@@ -26,6 +26,7 @@ KINDS = [
 TAGGED = {"automl-benchmark": "0123456789abcdef"}
 
 
+@pytest.mark.slow
 def test_all_is_made_once_and_removed_again(site: Site, account: Account) -> None:
     told = list(create(site))
     assert [one.what.rpartition(" ")[0] for one in told] == KINDS
@@ -73,6 +74,7 @@ def test_a_bucket_that_was_made_half_is_completed_and_goes_away(
     assert {one.what: one.done for one in destroy(site)} == {"bucket my-results": "removed"}
 
 
+@pytest.mark.slow
 def test_an_environment_is_waited_for_and_an_invalid_one_said(site: Site, account: Account) -> None:
     for told in create(site):
         if told.what.startswith("compute environment"):
@@ -116,6 +118,7 @@ def test_what_is_not_known_everywhere_yet_is_asked_for_again(
     assert account.calls[operation] >= 4
 
 
+@pytest.mark.slow
 def test_machines_are_in_the_default_subnets_or_in_those_that_are_named(
     site: Site, account: Account, make_config: Callable[..., Config]
 ) -> None:
@@ -170,6 +173,7 @@ def test_what_is_not_there_is_refused_before_anything_is_created(
     assert made == []
 
 
+@pytest.mark.slow
 def test_destroy_waits_for_machines_and_goes_on_after_a_failure(
     site: Site, account: Account
 ) -> None:
@@ -257,6 +261,7 @@ def test_the_role_of_a_session_has_its_path(
     assert found.endswith(principal)
 
 
+@pytest.mark.slow
 def test_changed_settings_are_followed_or_said_and_leave_nothing_behind(
     site: Site, account: Account, make_config: Callable[..., Config]
 ) -> None:
