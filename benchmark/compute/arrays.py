@@ -232,7 +232,7 @@ class ArrayDispatcher(ClusterDispatcher):
 
     def _kind(self, task: Task) -> object:
         """What the tasks of one array have in common."""
-        return task.resources, self._image(task)
+        return task.resources
 
     def _held(self) -> int:
         """How many elements the batch system has of this driver."""

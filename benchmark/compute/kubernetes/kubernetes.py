@@ -57,6 +57,9 @@ class KubernetesDispatcher(ArrayDispatcher):
     def cluster(self) -> Cluster:
         return Kubernetes(self.config.kubernetes, self.run.store.url, self.run.name)
 
+    def _kind(self, task: Task) -> object:
+        return task.resources, task.labels.get("framework")
+
     def _image(self, task: Task) -> str:
         label = task.labels.get("framework")
         return _image(self.config, label and full_name(self.run.manifest, label))

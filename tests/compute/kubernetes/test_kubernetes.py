@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from benchmark.compute import submissions
+from benchmark.compute.images import image_tag
 from benchmark.compute.kubernetes.kubernetes import KubernetesDispatcher
 from benchmark.compute.waiting import waits_path
 from benchmark.config.loading import Config
@@ -254,7 +255,15 @@ def test_each_framework_runs_in_its_own_image(
     make_config: Callable[..., Config],
     folder_store: Store,
     kubernetes_api: KubernetesDouble,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    asked: list[str] = []
+
+    def tag(config: Config, name: str) -> str:
+        asked.append(name)  # It reads the registry, and hashes the program.
+        return image_tag(config, name)
+
+    monkeypatch.setattr("benchmark.compute.kubernetes.kubernetes.image_tag", tag)
     options = {"image": "registry.example:5000/bench", "namespace": "lab"}
     frameworks = {"frameworks": ["constant", "flaml"]}
     config = make_config(kubernetes=options, **frameworks)
@@ -267,6 +276,7 @@ def test_each_framework_runs_in_its_own_image(
     assert len(images) == 2
     assert all(image.startswith("registry.example:5000/bench:") for image in images)
     assert [job["spec"]["completions"] for job in jobs] == [2, 2]
+    assert len(asked) == 2
 
 
 def test_a_repository_of_frameworks_has_no_image_for_trials(
