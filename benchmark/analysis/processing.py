@@ -12,7 +12,7 @@ from markupsafe import Markup
 from benchmark.analysis import comparison, missing
 from benchmark.analysis import export as tables
 from benchmark.analysis.comparison import Change
-from benchmark.analysis.figures import CLASSIC_NAMES, drawn, save
+from benchmark.analysis.figures import CLASSIC_NAMES, drawn, remove_others, save
 from benchmark.analysis.figures.fonts import covering
 from benchmark.analysis.report import write_report
 from benchmark.analysis.results.table import TYPES
@@ -113,6 +113,7 @@ def process(
             name: save(figure, figures, name, pdf=export is not None or name in CLASSIC_NAMES)
             for name, figure in pictures
         }
+    remove_others(figures, [path for paths in files.values() for path in paths])
     images = {name: paths[-1] for name, paths in files.items()}
     written = write_report(frame, studies, images, report, facts, since=since, overall=together)
     notes = _notes(studies)

@@ -119,6 +119,16 @@ def test_process_writes_figures_and_report(done):
     assert "default/logs/b/1.log" in page
 
 
+def test_figures_of_an_earlier_analysis_are_removed_and_nothing_else(tmp_path):
+    for name in (*FIGURES, "UntilClassification", "Mine"):
+        (tmp_path / f"{name}.png").touch()
+        (tmp_path / f"{name}.pdf").touch()
+    figures.remove_others(tmp_path, [tmp_path / "Failures.png"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        *("Failures.png", "Mine.pdf", "Mine.png"),
+    ]
+
+
 def test_one_board_over_all_task_types(done):
     assert done.overall.title == "All task types"
     assert done.overall.comparison.size == "6 data sets \u00d7 1 seed"

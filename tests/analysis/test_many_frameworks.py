@@ -101,6 +101,17 @@ def test_ticks_between_powers_have_their_own_values():
         assert len(set(shown)) == len(shown)
 
 
+def test_ticks_of_one_axis_have_one_form():
+    axes = style.sheet("", "", 6, 3).subplots()
+    axes.set_xscale("log")
+    axes.set_xlim(5e-7, 20_000)
+    style.plain_powers(axes)
+    form = axes.xaxis.get_major_formatter()
+    ticks = (1e-6, 1e-4, 0.015, 0.01, 1, 1.5, 10, 10_000)
+    shown = ["0.000001", "0.0001", "0.015", "0.01", "1", "1.5", "10", "10,000"]
+    assert [form(value) for value in ticks] == shown
+
+
 def test_the_critical_difference_has_a_row_for_each(found, frame):
     figure = figures.critical_difference(found, figures.looks(frame["MODEL"]))
     (axes,) = figure.axes

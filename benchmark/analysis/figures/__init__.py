@@ -8,7 +8,8 @@ Needs no display. A framework has one colour, mark and hatch in every figure of 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -42,6 +43,7 @@ __all__ = [
     "mean_ranks",
     "pareto",
     "prediction_seconds",
+    "remove_others",
     "save",
     "score_boxes",
     "score_over_time",
@@ -54,6 +56,20 @@ CLASSIC = {
     "regression": ("MSE", "RawDataBoxPlotMSE", "DatasetMeanMSE"),
 }
 CLASSIC_NAMES = {name for _, *names in CLASSIC.values() for name in names}
+_BY_TYPE = ("Until", "CriticalDifference", "ScaledScores", "Elo", "WinMatrix", "Pareto")
+_NAMES = {
+    *("Leaderboard", "CriticalDifferenceAll", "FitTime", "ScoreOverTime", "Failures"),
+    *("DatasetShapes", "DatasetPerformance", *CLASSIC_NAMES),
+    *(f"{name}{type.capitalize()}" for name in _BY_TYPE for type in CLASSIC),
+}
+
+
+def remove_others(folder: str | Path, written: Collection[Path]) -> None:
+    """Remove the figures of earlier results, which would be taken for those of these."""
+    for name in _NAMES:
+        for path in (Path(folder) / f"{name}.png", Path(folder) / f"{name}.pdf"):
+            if path not in written:
+                path.unlink(missing_ok=True)
 
 
 def drawn(

@@ -146,11 +146,15 @@ def plain_powers(axes: Axes, side: Literal["x", "y"] = "x") -> None:
     axis = axes.xaxis if side == "x" else axes.yaxis
     low, high = axes.get_xlim() if side == "x" else axes.get_ylim()
     axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 1000 else (1,)))
-    axis.set_major_formatter(
-        # A short axis has ticks between the powers: 1.5 is not 2.
-        FuncFormatter(lambda value, _: f"{value:,.0f}" if value > 10 else f"{value:.3g}")
-    )
+    axis.set_major_formatter(FuncFormatter(lambda value, _: _plain(value)))
     axis.set_minor_locator(NullLocator())
+
+
+def _plain(value: float) -> str:
+    """A tick without an exponent; a short axis has ticks between the powers: 1.5 is not 2."""
+    if value > 10:
+        return f"{value:,.0f}"
+    return np.format_float_positional(value, 3, unique=False, fractional=False, trim="-")
 
 
 def heading(axes: Axes, left: str, right: str = "") -> None:
