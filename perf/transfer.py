@@ -8,12 +8,15 @@
 Functions: two past studies have an optimum elsewhere by up to a tenth of the range, a wider range
 of one tunable, and lack another one. COCO: two with the same instance of a function of bbob, moved
 by up to a tenth of the range; or two other instances ("instances"), which share neither the place
-of the optimum nor the rotation. Tables (learner_tables.py): a learner on the seven other data sets.
+of the optimum nor the rotation. Tables (learner_tables.py): two, of the learner on other rows of
+the same data, and on a third of the present ones; or seven, of the learner on the other data sets
+("others").
 
-Each past study has 40 trials. Shuffled: the same points, their values in random order. A target is
-the median of the best values of plain studies after 10, 20 and 40 trials; counted are the trials
-until a study reaches it, 60 at most. Intervals: 95 %, by bootstrap over the functions or tables.
-Values are reported without the sandbox.
+Each past study has 40 trials. Shuffled: the related pasts' points, their values in random order. A
+target is the median of the best values of plain studies after 10, 20 and 40 trials; counted are the
+trials until a study reaches it, 60 at most. Intervals: 95 %, by bootstrap over the functions or
+tables. How related a past is: Spearman's rank correlation of its values with the present ones, over
+the same random points. Values are reported without the sandbox.
 """
 
 from __future__ import annotations
@@ -41,7 +44,15 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import optuna  # noqa: E402
 from figures import figure  # noqa: E402
-from learner_tables import DATASETS, SPACES, Table, make_all  # noqa: E402
+from learner_tables import (  # noqa: E402
+    DATASETS,
+    EARLIER,
+    SAMPLE,
+    SPACES,
+    Table,
+    drawn,
+    make_all,
+)
 
 from benchmark.hpo.spec.study_file import define  # noqa: E402
 from benchmark.hpo.study.study import Study  # noqa: E402
@@ -51,6 +62,7 @@ from benchmark.store import Store, open_store  # noqa: E402
 
 PAST, MOST = 40, 60
 TARGETS = (10, 20, 40)
+EDGES = (-1.0, 0.5, 0.7, 0.8, 0.9)
 LOOKS = (5, 10, 15, 20, 30, 40, 60)
 Point = dict[str, Any]
 Value = Callable[[Point], float]
@@ -87,10 +99,12 @@ class System:
             instance = seed + 1 + (0 if is_moved or not self.past else 1000 * int(self.past[-1]))
             problem = coco(self.name, instance)
             return lambda point: problem([point[f"x{n}"] + moved[n] for n in range(5)])
-        return table(folder, self.name)
+        return table(folder, self.name, self.past)
 
     def pasts(self, seed: int, of: str) -> list[tuple[System, int]]:
         """The earlier systems and their seeds."""
+        if self.kind == "tables" and of != "others":
+            return [(System("tables", self.name, one), seed + 1) for one in (EARLIER, SAMPLE)]
         if self.kind == "tables":
             learner, dataset = self.name.split()
             others = [one for one in DATASETS if one != dataset]
@@ -154,8 +168,8 @@ _suites: list[Any] = []
 
 
 @functools.cache
-def table(folder: Path, name: str) -> Table:
-    return Table(folder, *name.split())
+def table(folder: Path, name: str, version: str) -> Table:
+    return Table(folder, *name.split(), version)
 
 
 def study_of(store: Store, name: str, seed: int, space: list[Point], **more: Any) -> Study:
@@ -250,6 +264,47 @@ def sums(runs: Runs, targets: Targets, place: int) -> list[int]:
     ]
 
 
+def correlation(system: System, seed: int, of: str, folder: Path | None) -> float:
+    """Of the past with the present, over the same random points; the mean of several pasts."""
+    from scipy.stats import spearmanr
+
+    points = [drawn(system.space, random.Random(f"{system.name} {n}")) for n in range(200)]
+
+    def values(one: System, seed: int) -> list[float]:
+        value_of = one.value(seed, folder)
+        if isinstance(value_of, Table):
+            return value_of.errors
+        return [float(value_of(point)) for point in points]
+
+    present = values(system, seed)
+    found = [spearmanr(present, values(*one)).statistic for one in system.pasts(seed, of)]
+    return statistics.mean(map(float, found))
+
+
+def by_correlation(kind: str, runs: dict[str, Runs], targets: Targets, folder: Path | None) -> None:
+    """What pasts save by their rank correlation with the present: median [least, most]."""
+    groups: dict[float, list[tuple[float, float]]] = {edge: [] for edge in EDGES}
+    seeds = range(1 + max(seed for _, seed in runs["plain"]))
+    plain = sums(runs["plain"], targets, -1)
+    for of in [one for one in runs if one not in ("plain", "shuffled")]:
+        means = [
+            statistics.mean(correlation(one, seed, of, folder) for seed in seeds) for one in targets
+        ]
+        middle = statistics.median(means)
+        print(f"{of:>10}: rank correlation {middle:.2f} [{min(means):.2f}, {max(means):.2f}]")
+        figure(f"rank correlation, {kind}, {of} pasts", middle, "")
+        pairs = zip(plain, sums(runs[of], targets, -1), strict=True)
+        for mean, pair in zip(means, pairs, strict=True):
+            groups[max((edge for edge in EDGES if mean >= edge), default=EDGES[0])].append(pair)
+    for edge, group in groups.items():
+        if group:
+            share, low, high = saved(group)
+            print(
+                f"correlation from {edge:.1f} on: {share:4.0%} of the trials saved "
+                f"[{low:.0%}, {high:.0%}], {len(group)} pairs"
+            )
+
+
 def report(kind: str, runs: dict[str, Runs], targets: Targets) -> None:
     for of in [one for one in runs if one != "plain"]:
         for place, after in enumerate(TARGETS):
@@ -259,10 +314,13 @@ def report(kind: str, runs: dict[str, Runs], targets: Targets) -> None:
                 f"{of:>10}: {share:4.0%} of the trials saved [{low:.0%}, {high:.0%}] until the "
                 f"best of plain studies after {after}"
             )
+        studies = f"{kind}, {len(runs[of])} studies"
         if of == "related":
-            figure(f"trials saved, {kind}", 100 * share, "%", aim=30, at_least=True)
+            figure(f"trials saved, {studies}", 100 * share, "%", aim=30, at_least=True)
         elif of == "shuffled":
-            figure(f"trials that shuffled pasts cost, {kind}", -100 * share, "%", aim=5)
+            figure(f"trials that shuffled pasts cost, {studies}", -100 * share, "%", aim=5)
+        else:
+            figure(f"trials saved by {of}, {studies}", 100 * share, "%")
     print("share of the studies as good as plain ones after 40 trials, by their trials")
     print(f"{'':>10}  " + "".join(f"{look:6}" for look in LOOKS))
     for of, found in runs.items():
@@ -294,6 +352,7 @@ def main() -> int:
         kind, names, kinds = "coco", list(BBOB), [*kinds, "instances"]
     elif options.tables:
         kind, names = "tables", [f"{one} {dataset}" for one in SPACES for dataset in DATASETS]
+        kinds = [*kinds, "others"]
         make_all(options.tables, options.only)
     systems = [System(kind, name) for name in names if name.startswith(options.only)]
     wanted = [(system, seed) for seed in range(options.seeds) for system in systems]
@@ -322,6 +381,7 @@ def main() -> int:
         for job, trials in pool.imap_unordered(done, jobs):
             runs[job.of][job.system, job.seed] = trials
     report(kind, runs, targets)
+    by_correlation(kind, runs, targets, options.tables)
     return 0
 
 
