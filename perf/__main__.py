@@ -41,6 +41,7 @@ class Measurement:
     needs: str = ""
 
 
+LEARNERS = ("--tables", "--seeds", "2", "--only", "neighbours", "vectors")
 MEASUREMENTS = (
     Measurement("overhead", "overhead.py", quick=("--tasks", "8")),
     Measurement("limits", "limits.py", quick=("--tries", "2")),
@@ -52,7 +53,7 @@ MEASUREMENTS = (
     Measurement("verdicts", "verdicts.py", quick=("--plants", "500")),
     Measurement("transfer", "transfer.py", ("--seeds", "5"), None),
     Measurement("transfer-coco", "transfer.py", ("--coco", "--seeds", "5"), None, "the extra perf"),
-    Measurement("transfer-tables", "transfer.py", ("--tables", "--seeds", "3"), None),
+    Measurement("transfer-tables", "transfer.py", LEARNERS, None),
     Measurement("safe", "safe.py", quick=("--seeds", "1")),
     Measurement("studies", "studies.py", quick=("--quick", "--only", "shares")),
     Measurement("storages", "storages.py", quick=("--quick", "--workers", "1", "4")),

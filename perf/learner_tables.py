@@ -188,12 +188,13 @@ def make(job: tuple[Path, str, str, str]) -> tuple[str, float]:
     return path.stem, time.process_time() - start
 
 
-def make_all(folder: Path, only: str = "") -> None:
-    """Measure what the folder does not have; `only` is how a name "learner data-set" begins."""
+def make_all(folder: Path, only: tuple[str, ...] = ("",)) -> None:
+    """Measure what the folder does not have; `only` is how names "learner data-set" begin."""
     folder.mkdir(parents=True, exist_ok=True)
-    learners = [one for one in SPACES if one.startswith(only.split(" ", maxsplit=1)[0])]
+    beginnings = tuple(one.split(" ", maxsplit=1)[0] for one in only)
+    learners = [one for one in SPACES if one.startswith(beginnings)]
     jobs = [(folder, *one) for one in itertools.product(learners, DATASETS, VERSIONS)]
-    with multiprocessing.get_context("spawn").Pool(os.cpu_count()) as pool:
+    with multiprocessing.get_context("spawn").Pool(len(os.sched_getaffinity(0))) as pool:
         for name, taken in pool.imap_unordered(make, jobs):
             if taken > 1:
                 print(f"{name}: {taken:.0f} s", file=sys.stderr, flush=True)

@@ -2,8 +2,8 @@
 
     .venv/bin/python perf/transfer.py                        # four functions, minutes
     .venv/bin/python perf/transfer.py --coco                 # bbob of COCO, the extra perf
-    .venv/bin/python perf/transfer.py --tables               # real learners, an hour
-    .venv/bin/python perf/transfer.py --tables FOLDER --seeds 3 --only boosting
+    .venv/bin/python perf/transfer.py --tables               # real learners, hours
+    .venv/bin/python perf/transfer.py --tables FOLDER --seeds 2 --only neighbours vectors
 
 Functions: two past studies have an optimum elsewhere by up to a tenth of the range, a wider range
 of one tunable, and lack another one. COCO: two with the same instance of a function of bbob, moved
@@ -343,7 +343,7 @@ def main() -> int:
         const=Path(tempfile.gettempdir()) / "learner-tables",
         help="real learners; the folder in which their tables are kept",
     )
-    parser.add_argument("--only", default="", help="names that begin with this")
+    parser.add_argument("--only", nargs="+", default=[""], help="names that begin with these")
     options = parser.parse_args()
     print(f"{os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}, Optuna {optuna.__version__}")
     kinds = ["plain", "related", "shuffled"]
@@ -353,12 +353,12 @@ def main() -> int:
     elif options.tables:
         kind, names = "tables", [f"{one} {dataset}" for one in SPACES for dataset in DATASETS]
         kinds = [*kinds, "others"]
-        make_all(options.tables, options.only)
-    systems = [System(kind, name) for name in names if name.startswith(options.only)]
+        make_all(options.tables, tuple(options.only))
+    systems = [System(kind, name) for name in names if name.startswith(tuple(options.only))]
     wanted = [(system, seed) for seed in range(options.seeds) for system in systems]
     earlier = {p for s, seed in wanted for of in kinds[1:] for p in s.pasts(seed, of)}
     runs: dict[str, Runs] = {of: {} for of in kinds}
-    with multiprocessing.get_context("spawn").Pool(os.cpu_count()) as pool:
+    with multiprocessing.get_context("spawn").Pool(len(os.sched_getaffinity(0))) as pool:
         jobs = [Job(*one, options.tables) for one in dict.fromkeys([*wanted, *earlier])]
         plain = {(job.system, job.seed): trials for job, trials in pool.imap_unordered(done, jobs)}
         runs["plain"] = {one: plain[one] for one in wanted}
