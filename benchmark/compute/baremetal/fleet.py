@@ -30,6 +30,13 @@ LIVE = ("pending", "running")
 _UNSEEN_S = 600.0
 _UNKNOWN = "InvalidInstanceID.NotFound"
 _IDS = 100
+_FAILED = 3
+# Why EC2 ends a machine that is in order; none where it does not say why.
+_TAKEN_AWAY = (
+    *("Client.UserInitiatedShutdown", "Server.SpotInstanceTermination"),
+    *("Server.SpotInstanceShutdown", "Server.ScheduledStop"),
+    *("Server.InsufficientInstanceCapacity", ""),
+)
 # What may be otherwise in a minute, or in another zone.
 _NO_CAPACITY = (
     *("InsufficientInstanceCapacity", "InsufficientHostCapacity", "UnfulfillableCapacity"),
@@ -245,15 +252,6 @@ def _machine(answer: dict[str, Any]) -> Machine:
         str(answer.get("StateReason", {}).get("Code", "")),
         answer.get("Placement", {}).get("AvailabilityZone"),
     )
-
-
-_FAILED = 3
-# Why EC2 ends a machine that is in order; none where it does not say why.
-_TAKEN_AWAY = (
-    *("Client.UserInitiatedShutdown", "Server.SpotInstanceTermination"),
-    *("Server.SpotInstanceShutdown", "Server.ScheduledStop"),
-    *("Server.InsufficientInstanceCapacity", ""),
-)
 
 
 class Boots:

@@ -29,6 +29,8 @@ _LISTED_AT_ONCE = 1000
 _MOVING = ("STARTING", "RUNNING")
 ENDED = ("SUCCEEDED", "FAILED")
 HOST_LOSS = "Host EC2"
+# The clocks of AWS and of the machine may differ by so much.
+_SKEW_S = 2.0
 _NO_START = (
     *("CannotPullContainer", "CannotPullECRContainer", "CannotCreateContainer"),
     *("CannotStartContainer", "ResourceInitializationError", "MISCONFIGURATION"),
@@ -180,10 +182,6 @@ def cause_of(job: Mapping[str, Any]) -> tuple[Cause, str]:
     if status.startswith(HOST_LOSS):
         return Cause.INFRASTRUCTURE, f"The machine of the job was lost ({words})."
     return cause_of_exit(container.get("exitCode"), words or "no reason was given")
-
-
-# The clocks of AWS and of the machine may differ by so much.
-_SKEW_S = 2.0
 
 
 def tried_again(known: Iterable[Submission], last: Mapping[str, int]) -> dict[str, str]:
