@@ -250,31 +250,25 @@ def account(  # noqa: PLR0917
     that was left open, as the engine knows; where its machine has a price it costs so much.
     `starts` is how often the engine has started it since: each of them counts as an attempt.
     """
-    record = _ended(run, task, cause, message, since, took_s)
-    if not record.is_result:
-        for _ in range((since or 0) + starts - record.attempt):
-            lost = results.failure(task, cause, message)
-            record = results.settle(run, results.begin(run, task), lost)
-    return record
-
-
-def _ended(  # noqa: PLR0917
-    run: Run, task: Task, cause: Cause, message: str, since: int | None, took_s: float | None
-) -> Record:
     from benchmark.execution.machine import billing
 
     record = results.current_record(run, task.key)
     if record is not None:
         return record
     last = results.last_attempt(run, task.key)
+    lost = results.failure(task, cause, message)
     if last and last[1] is not None and since is not None and last[0].number > since:
-        return last[1]
-    if last is None or last[1] is not None:
-        return results.settle(run, results.begin(run, task), results.failure(task, cause, message))
-    attempt = last[0]
-    cost = None if took_s is None else billing.cost(attempt.host, task.resources, took_s)
-    facts = {"host": attempt.host, "total_s": took_s, "cost": cost}
-    return results.settle(run, attempt, results.failure(task, cause, message, **facts))
+        record = last[1]
+    elif last is None or last[1] is not None:
+        record = results.settle(run, results.begin(run, task), lost)
+    else:
+        attempt = last[0]
+        cost = None if took_s is None else billing.cost(attempt.host, task.resources, took_s)
+        facts = {"host": attempt.host, "total_s": took_s, "cost": cost}
+        record = results.settle(run, attempt, results.failure(task, cause, message, **facts))
+    for _ in range(0 if record.is_result else (since or 0) + starts - record.attempt):
+        record = results.settle(run, results.begin(run, task), lost)
+    return record
 
 
 def answered(run: Run, task: Task, answer: str | bytes) -> Record:

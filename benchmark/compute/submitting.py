@@ -10,7 +10,7 @@ import collections
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from benchmark.compute import submissions
 from benchmark.compute.cluster import Cluster, ClusterError, Element, Pace
@@ -67,22 +67,15 @@ class SubmittingDispatcher(WaitingDispatcher):
             del self._live[name]
             self._forget_spent([one])
 
-    def _accounted(  # noqa: PLR0917
-        self,
-        key: str,
-        since: int,
-        cause: Cause,
-        message: str,
-        took_s: float | None = None,
-        starts: int = 1,
-    ) -> Record:
-        """What became of a task whose job has ended, and why by the engine's own word."""
+    def _accounted(self, key: str, since: int, cause: Cause, message: str, **facts: Any) -> Record:
+        """What became of a task whose job has ended, and why by the engine's own word; `facts` are
+        more that `account` takes."""
         if cause.is_result:
             # Only a task that had started was measured; before, it was the harness that failed.
             last = results.last_attempt(self.run, key)
             if last is None or last[0].number <= since:
                 cause, message = Cause.INFRASTRUCTURE, f"Before the task began: {message}"
-        record = account(self.run, self._tasks[key], cause, message, since, took_s, starts)
+        record = account(self.run, self._tasks[key], cause, message, since, **facts)
         if cause.is_result and record.cause is Cause.INTERRUPTED:
             # At a limit the engine sends SIGTERM first, which the runner records as it ends.
             last = results.last_attempt(self.run, key)

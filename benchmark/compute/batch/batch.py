@@ -288,8 +288,8 @@ class BatchDispatcher(SubmittingDispatcher):
         state = Element(ended.job.get("status", ""), unstarted=not starts)
         if self._is_relaunched(ended.submission, ended.key, cause, state):
             return None
-        took_s = jobs.took_s(ended.job)
-        record = self._accounted(ended.key, ended.since, cause, message, took_s, max(1, starts))
+        facts = {"took_s": jobs.took_s(ended.job), "starts": max(1, starts)}
+        record = self._accounted(ended.key, ended.since, cause, message, **facts)
         self._keep_log(task, record, ended)
         return record
 
