@@ -28,6 +28,28 @@ X = {"name": "x", "value_type": "double", "lower_bound": 0, "upper_bound": 9}
 pytestmark = pytest.mark.usefixtures("warm")
 
 
+@pytest.mark.parametrize("algorithm", ["random", "optuna_tpe"])
+def test_a_failure_is_not_a_result_for_a_pruner(
+    folder_store: Store, tmp_path: Path, algorithm: str
+) -> None:
+    """A sampler learns from it as from a bad result, where the objective declares its space."""
+    shaky = OBJECTIVE.replace(
+        "    for step", "    if trial.number in (0, 2): raise OSError\n    for step"
+    )
+    (tmp_path / "own.py").write_text(shaky.replace("report(x,", "report(trial.number,"))
+    values = {"name": "s", "direction": "minimize", "objective": "own.py:objective", "trials": 5}
+    values |= {"algorithm": algorithm, "seed": 1, "stop": {"failures": 0}}
+    values |= {"pruner": {"name": "median", "n_startup_trials": 2}}
+    study = Study.begin(folder_store, define(values, tmp_path))
+    found = []
+    with Runner(study.run) as runner:
+        for _ in range(5):
+            record = runner.execute(study.ask()[0])
+            assert study.tell(record)
+            found.append(record.status)
+    assert found == ["failure", "success", "failure", "success", "prune"]
+
+
 def statuses(store: Store, folder: Path, objective: str, pruner: dict[str, Any]) -> list[str]:
     """How three trials with rising values ended, one after the other."""
     (folder / "own.py").write_text(objective)

@@ -7,12 +7,14 @@ point is given, `trial.suggest_*` hands it out; where none is, the study's sampl
 
 from __future__ import annotations
 
+import copy
 import importlib
 import importlib.util
 import json
 import math
 import sys
 import traceback
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +57,6 @@ def main(path: str) -> int:
         answer["fault"] = f"The objective failed: {_raised(error)}"
         raise
     finally:
-        # Also of one that raised: its point and what it reported are known.
         frozen = study._storage.get_trial(trial._trial_id)
         answer["intermediate"] = {str(k): v for k, v in frozen.intermediate_values.items()}
         answer["user_attrs"] = frozen.user_attrs
@@ -192,6 +193,7 @@ def _study(request: dict[str, Any], notes: Path) -> Any:
         pruner=made_pruner(pruner, optuna.pruners),
         sampler=_sampler(request["sampler"], request["number"]),
     )
+    _hide(study.pruner, {one["number"] for one in request["history"] if one.get("is_lesson")})
     states = optuna.trial.TrialState
     from_json = optuna.distributions.json_to_distribution
     past = {trial["number"]: trial for trial in request["history"]}
@@ -219,6 +221,22 @@ def _study(request: dict[str, Any], notes: Path) -> Any:
             )
         )
     return study
+
+
+def _hide(pruner: Any, numbers: set[int]) -> None:
+    """Let a pruner not count failures that stand as results here, for the sampler to learn from."""
+    decide = pruner.prune
+
+    def prune(study: Any, trial: Any) -> Any:
+        seen = copy.copy(study)
+        seen.get_trials = lambda deepcopy=True, states=None: [
+            one
+            for one in study.get_trials(deepcopy, states)
+            if states is None or one.number not in numbers
+        ]
+        return decide(seen, trial)
+
+    pruner.prune = prune
 
 
 def made_pruner(declared: dict[str, Any], pruners: Any) -> Any:
@@ -295,11 +313,6 @@ _ELSEWHERE = {
     "set_metric_names": "name the values in the study's 'direction'",
 }
 
-_PAST = (
-    *("best_trial", "best_trials", "best_value", "best_params"),
-    *("trials", "get_trials", "trials_dataframe"),
-)
-
 
 def refuse_elsewhere(study: Any, place: str) -> None:
     """Reject what has no effect within a trial, or a callback."""
@@ -310,16 +323,15 @@ def refuse_elsewhere(study: Any, place: str) -> None:
 def _refuse_past(study: Any) -> None:
     """Reject questions about past trials, which this study does not send into the sandbox."""
 
-    def refusal(name: str) -> property:
-        def refuse(_: Any) -> Any:
-            raise RuntimeError(
-                f"study.{name} is not known within a trial of a study with 'tunables' and without "
-                "'pruner', which gets no past trials; use a callback, or declare a pruner."
-            )
+    def refuse(name: str, _: Any) -> Any:
+        raise RuntimeError(
+            f"study.{name} is not known within a trial of a study with 'tunables' and without "
+            "'pruner', which gets no past trials; use a callback, or declare a pruner."
+        )
 
-        return property(refuse)
-
-    study.__class__ = type("Study", (type(study),), {name: refusal(name) for name in _PAST})
+    past = (name for name in dir(study) if name.startswith(("best_", "get_", "trials")))
+    refused = {name: property(partial(refuse, name)) for name in past}
+    study.__class__ = type("Study", (type(study),), refused)
 
 
 def _refusal(name: str, instead: str, place: str) -> Any:

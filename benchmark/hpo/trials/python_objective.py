@@ -126,7 +126,8 @@ def _taught(history: list[dict[str, Any]], definition: StudyDefinition) -> list[
     if has_pruner and learns_pruned:
         ended = {"state": "PRUNED", "values": None}
     most = max([0.0, *broken.values()])
-    lesson = ended | {"intermediate": {}, "constraints": [most + 1]}
+    # Of a pruner's trials it is none (see `python_trial._hide`).
+    lesson = ended | {"intermediate": {}, "constraints": [most + 1], "is_lesson": True}
     return [
         past | lesson
         if is_lesson(past)
