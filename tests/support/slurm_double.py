@@ -18,11 +18,16 @@ from typing import Any
 import pytest
 
 PROGRAM = r"""#!{python} -IS
-import fcntl, json, os, pathlib, re, sys, time
-root = pathlib.Path({root!r})
-name, words = pathlib.Path(sys.argv[0]).name, sys.argv[1:]
-settings = json.loads((root / "settings.json").read_text())
-with open(root / "calls", "a") as file:
+import fcntl, json, os, re, sys, time  # not pathlib, which takes as long as all of these
+root = {root!r} + "/"
+name, words = os.path.basename(sys.argv[0]), sys.argv[1:]
+
+def read(place):
+    with open(root + place) as file:
+        return json.load(file)
+
+settings = read("settings.json")
+with open(root + "calls", "a") as file:
     file.write(name + " " + " ".join(words) + "\n")
 
 def fail(said):
@@ -30,13 +35,15 @@ def fail(said):
     sys.exit(1)
 
 def jobs():
-    return [json.loads(p.read_text()) for p in sorted(root.glob("job-*.json"))]
+    names = sorted(os.listdir(root))
+    return [read(one) for one in names if one.startswith("job-") and one.endswith(".json")]
 
 def save(job):
-    path = root / "job-{{:06d}}.json".format(job["id"])
-    staged = path.with_suffix(".tmp%d" % os.getpid())
-    staged.write_text(json.dumps(job))
-    staged.rename(path)
+    path = root + "job-{{:06d}}".format(job["id"])
+    staged = path + ".tmp%d" % os.getpid()
+    with open(staged, "w") as file:
+        json.dump(job, file)
+    os.replace(staged, path + ".json")
 
 def node(job, n):
     "Where an element runs or ran; one that is cancelled while it waits never did."
@@ -50,16 +57,17 @@ def supervise(job):
     import subprocess  # takes as long as all the others
     given = job["options"]
     for index in range(job["size"]):
-        (root / ("element-%d" % job["id"])).write_text(str(index))
+        with open(root + "element-%d" % job["id"], "w") as file:
+            file.write(str(index))
         log = open(given["output"], "ab")
         done = subprocess.run(["bash"], input=job["script"].encode(), stdout=log, stderr=log,
             env=dict(os.environ, SLURM_ARRAY_TASK_ID=str(index)))
-        path = root / "job-{{:06d}}.json".format(job["id"])
-        with open(root / "lock", "w") as lock:
+        path = "job-{{:06d}}.json".format(job["id"])
+        with open(root + "lock", "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            if not path.exists():
+            if not os.path.exists(root + path):
                 return
-            now = json.loads(path.read_text())
+            now = read(path)
             if now["elements"][index][0] == "CANCELLED":
                 return
             state = ["COMPLETED", "None", "0:0"] if done.returncode == 0 else [
@@ -69,7 +77,7 @@ def supervise(job):
 
 if settings["down"]:
     fail("slurm_load_jobs error: Unable to contact slurm controller (connect failure)")
-lock = open(root / "lock", "w")
+lock = open(root + "lock", "w")
 fcntl.flock(lock, fcntl.LOCK_EX)
 if name == "sbatch":
     script, given = sys.stdin.read(), options()
@@ -87,10 +95,11 @@ if name == "sbatch":
         fail("sbatch: error: QOSMaxSubmitJobPerUserLimit\nsbatch: error: Batch job submission "
              "failed: Job violates accounting/QOS policy (job submit limit, user's size and/or "
              "time limits)")
-    job = {{"id": settings["first"] + len(list(root.glob("taken-*"))), "name": given["job-name"],
+    taken = sum(one.startswith("taken-") for one in os.listdir(root))
+    job = {{"id": settings["first"] + taken, "name": given["job-name"],
            "size": size, "options": given, "words": words, "script": script,
            "elements": [["PENDING", settings["reason"], "0:0"]] * size}}
-    (root / ("taken-%d" % job["id"])).touch()
+    open(root + "taken-%d" % job["id"], "w").close()
     save(job)
     lock.close()
     if settings["silent"]:
@@ -128,7 +137,7 @@ elif name == "sacct":
                     9000, "None assigned", sep="|")
 elif name == "scontrol" and words[:2] == ["show", "config"]:
     print("MaxArraySize            = %d\nMaxJobCount             = 10000" % settings["largest"])
-    print("JobCompType             = jobcomp/filetxt\nJobCompLoc = %s" % (root / "jobcomp.log"))
+    print("JobCompType             = jobcomp/filetxt\nJobCompLoc = %s" % (root + "jobcomp.log"))
     print("SLURM_VERSION           = 22.05.8")
 elif name == "scontrol":
     found = [job for job in jobs() if str(job["id"]) == words[-1] and not job.get("purged")]
