@@ -17,6 +17,7 @@ from benchmark.analysis.results.amlb_form import to_amlb
 from benchmark.analysis.statistics import scaling
 from benchmark.analysis.type_statistics import Statistics
 from benchmark.errors import BenchmarkError
+from benchmark.files.output_files import staged
 from benchmark.files.safe_text import guarded_cell
 
 COLUMNS = {
@@ -58,14 +59,17 @@ def export(
         for found in [*studies.values(), *([overall] if overall else [])]:
             for ending, render in (("tex", latex), ("md", markdown)):
                 path = target / f"leaderboard-{found.type}.{ending}"
-                path.write_text(render(found), encoding="utf-8")
+                with staged(path) as file:
+                    file.write_text(render(found), encoding="utf-8")
                 written.append(path)
         written += [target / "scores.parquet", target / "results.csv"]
-        tidy(frame, studies).to_parquet(written[-2], index=False)
+        with staged(written[-2]) as file:
+            tidy(frame, studies).to_parquet(file, index=False)
         table = to_amlb(frame)
         texts = table.select_dtypes(exclude="number").columns
         table[texts] = table[texts].map(guarded_cell)
-        table.to_csv(written[-1], index=False, lineterminator="\n")
+        with staged(written[-1]) as file:
+            table.to_csv(file, index=False, lineterminator="\n")
     except OSError as error:
         raise BenchmarkError(
             f"The tables cannot be written to {folder}: {error.strerror}; choose another folder."

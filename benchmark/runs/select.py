@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark.errors import BenchmarkError
+from benchmark.files.output_files import staged
 from benchmark.frameworks import registry
 from benchmark.records import packed_records, results
 from benchmark.records.layout import task_key
@@ -145,7 +146,8 @@ def copy_logs(run: Run, paths: Iterable[str], folder: Path) -> int:
         file = folder / run.name / path.removeprefix(f"{run.name}/logs/")
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(data)
+            with staged(file) as written:
+                written.write_bytes(data)
         except OSError as error:
             raise BenchmarkError(
                 f"{file} cannot be written: {error.strerror}; name another folder."

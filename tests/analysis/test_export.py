@@ -1,5 +1,6 @@
 """Tables for papers."""
 
+import errno
 import math
 
 import pandas as pd
@@ -8,6 +9,7 @@ from matplotlib.figure import Figure
 
 from benchmark.analysis import processing
 from benchmark.analysis.export import export, latex, markdown, tidy
+from benchmark.analysis.figures import style
 from benchmark.analysis.processing import studies_of
 from benchmark.analysis.results.amlb_form import COLUMNS, to_amlb
 from benchmark.analysis.results.table import read_results
@@ -80,6 +82,35 @@ def test_tidy_scores_say_what_was_imputed(frame):
     assert (failed["scaled_score"] == 0).all()
     assert set(table["metric"]) == {"f1_weighted", "rmse"}
     assert table["fit_s"].notna().sum() == 24
+
+
+@pytest.mark.parametrize("name", ["to_parquet", "to_csv"])
+def test_a_full_disk_leaves_what_was_there(frame, tmp_path, monkeypatch, name):
+    def half(_, path, **__):
+        path.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    export(frame, studies_of(frame), tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    monkeypatch.setattr(pd.DataFrame, name, half)
+    with pytest.raises(BenchmarkError, match="No space left on device"):
+        export(frame, studies_of(frame), tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("ending", ["png", "pdf"])
+def test_a_figure_that_cannot_be_written_leaves_the_one_before(tmp_path, monkeypatch, ending):
+    def half(_, path, **__):
+        path.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    path = tmp_path / f"Elo.{ending}"
+    path.write_bytes(b"before")
+    monkeypatch.setattr(*((style, "_write_png") if ending == "png" else (Figure, "savefig")), half)
+    with pytest.raises(BenchmarkError, match="No space left on device"):
+        style.save(style.sheet("", "", 2, 2), tmp_path, "Elo")
+    assert path.read_bytes() == b"before"
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_an_unwritable_folder_is_told(frame, tmp_path):

@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 
 from benchmark.errors import BenchmarkError
 from benchmark.files.numbers import plain_number
+from benchmark.files.output_files import staged
 
 # Okabe & Ito 2008 without black and yellow, which have no contrast; then Tol's muted, for more.
 PALETTE = (
@@ -220,9 +221,11 @@ def save(figure: Figure, folder: str | Path, name: str, *, pdf: bool = True) -> 
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
         # The PNG is first, while the renderer still has the sizes of the texts.
-        _write_png(figure, paths[-1])
+        with staged(paths[-1]) as file:
+            _write_png(figure, file)
         if pdf:
-            figure.savefig(paths[0], metadata={"CreationDate": None})
+            with staged(paths[0]) as file:
+                figure.savefig(file, format="pdf", metadata={"CreationDate": None})
     except OSError as error:
         raise BenchmarkError(
             f"The figure {name} cannot be written to {folder}: {error.strerror}; "
@@ -245,4 +248,4 @@ def _write_png(figure: Figure, path: Path) -> None:
     canvas.draw()  # type: ignore[no-untyped-call]
     dots = np.asarray(canvas.buffer_rgba())[:, :, :3]  # type: ignore[no-untyped-call]
     resolution = (DOTS_PER_INCH, DOTS_PER_INCH)
-    Image.fromarray(np.ascontiguousarray(dots)).save(path, compress_level=3, dpi=resolution)
+    Image.fromarray(np.ascontiguousarray(dots)).save(path, "PNG", compress_level=3, dpi=resolution)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.files.numbers import plain_number
+from benchmark.files.output_files import staged
 from benchmark.files.safe_text import plain_text, safe_row
 from benchmark.hpo.objectives.artifacts_key import KEPT, LEFT_OUT
 from benchmark.hpo.objectives.objective import VALUE_UNITS, told_apart
@@ -353,16 +354,18 @@ def write(run: Run, definition: StudyDefinition, folder: Path) -> list[Path]:
             texts["best.env"] = as_environment(found[0])
             texts["best.args"] = as_arguments(found[0], definition)
     for name, text in texts.items():
-        (folder / name).write_text(text, encoding="utf-8")
+        with staged(folder / name) as file:
+            file.write_text(text, encoding="utf-8")
     outputs = [folder / "output.txt", folder / "total-output.txt"]
     last = b""
     # One at a time: the output of a thousand trials may not fit into memory.
-    with outputs[1].open("wb") as total:
+    with staged(outputs[1]) as file, file.open("wb") as total:
         for record in records:
             if record.log:
                 last = run.store.get(record.log) or b""
                 total.write(last)
-    outputs[0].write_bytes(last)
+    with staged(outputs[0]) as file:
+        file.write_bytes(last)
     return [*(folder / name for name in texts), *outputs]
 
 
