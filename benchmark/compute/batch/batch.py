@@ -220,7 +220,11 @@ class BatchDispatcher(SubmittingDispatcher):
         """Account for the tasks whose jobs have ended and that left no record."""
         watch = self._watch = self._watch or Watch(aws)
         ended = [one for one in watch.ended(list(self._live.values())) if one.key in self._tasks]
-        starts = jobs.starts(aws, ended)
+        try:
+            starts = jobs.starts(aws, ended)
+        except PassingError:
+            self._watch = None  # A new one lists them again.
+            raise
         again: dict[str, dict[str, int]] = {}
         for one in ended:
             record = self._concluded(one, starts.get(one.key, 1))

@@ -15,6 +15,7 @@ from benchmark.compute.aws.clients import Aws
 from benchmark.compute.batch import jobs
 from benchmark.compute.batch.batch import BatchDispatcher
 from benchmark.compute.driving import Attempts
+from benchmark.compute.faults import PassingError
 from benchmark.config.loading import Config
 from benchmark.records import results
 from benchmark.records.results import Cause, Record
@@ -149,3 +150,38 @@ def test_each_start_by_aws_is_an_attempt(
     assert Attempts(plan.run, 3, {}).final(record) == record
     assert Attempts(plan.run, 3, {record.task: 1}).final(record) is None
     assert plan.run.store.list("default/jobs") == []
+
+
+def test_children_that_failed_are_accounted_for_though_aws_was_out_of_reach_then(
+    make_plan: Callable[..., Plan],
+    folder_store: Store,
+    make_config: Callable[..., Config],
+    batch: BatchDouble,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One of two children is lost and the other one goes on; the first question of it fails."""
+    plan = make_plan(folder_store, job_queue_id=None, ecr_repo=None)
+    batch.slots = 0
+    faults = [PassingError("not now")]
+
+    def starts(*asked: Any) -> dict[str, int]:
+        if asked[1] and faults:
+            raise faults.pop()
+        return {one.key: 1 for one in asked[1]}
+
+    monkeypatch.setattr("benchmark.compute.batch.jobs.starts", starts)
+    with BatchDispatcher(plan.run, make_config(**CONFIGURATION)) as dispatcher:
+        dispatcher.submit(plan.tasks)
+        while not batch.jobs:
+            dispatcher.completed(timeout_s=0.1)
+        (job,) = batch.jobs.values()
+        job.children[0].status, job.children[0].status_reason = (
+            "FAILED",
+            "Host EC2 (i-0) terminated.",
+        )
+        found: list[Record] = []
+        end = time.monotonic() + 60
+        while not found and time.monotonic() < end:
+            found = dispatcher.completed(timeout_s=0.2)
+    assert [record.task for record in found] == [plan.tasks[0].key]
+    assert faults == []
