@@ -90,6 +90,9 @@ class DataCache:
         Raises:
             DataError: they are damaged, and are removed.
         """
+        objects = self._whole(name)
+        if objects is not None:
+            return objects  # No lock, which a read-only folder would refuse.
         with self.lock(name):
             objects = self._whole(name)
             if objects is None:
@@ -138,11 +141,22 @@ class DataCache:
 
     @contextlib.contextmanager
     def lock(self, name: str) -> Iterator[None]:
-        """Hold this name's lock, after any other process that has it."""
-        locks = self.folder / ".locks"
-        locks.mkdir(parents=True, exist_ok=True)
-        with (locks / name).open("ab") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        """Hold this name's lock, after any other process that has it.
+
+        Raises:
+            DataError: the folder cannot be written.
+        """
+        with contextlib.ExitStack() as stack:
+            try:
+                locks = self.folder / ".locks"
+                locks.mkdir(parents=True, exist_ok=True)
+                file = stack.enter_context((locks / name).open("ab"))
+                fcntl.flock(file, fcntl.LOCK_EX)
+            except OSError as error:
+                raise DataError(
+                    f"The cache {self.folder} cannot be written: {error.strerror or error}; make "
+                    f"it writable, or name another folder with {CACHE_VARIABLE}."
+                ) from None
             yield
 
     def _path(self, name: str, ending: str) -> Path:

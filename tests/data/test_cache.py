@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import multiprocessing
+import os
 from pathlib import Path
 from typing import Any
 
@@ -142,3 +144,21 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     with pytest.raises(OSError):
         write_whole(tmp_path / "folder", b"x")
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+def test_a_read_only_cache_is_read_and_not_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = DataCache(tmp_path / "cache")
+    table = pa.table({"a": [1, 2, 3, 4], "y": [1.0, 2.0, 3.0, 4.0]})
+    cache.put(Dataset.of("t", "regression", "y", table))
+    before = sorted(path.name for path in cache.folder.rglob("*"))
+
+    def refuse(path: Path, *_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    assert sorted(cache.objects("t")) == [".json", ".parquet"]
+    with pytest.raises(DataError, match="cache cannot be written: Read-only file system; make it"):
+        cache.objects("another")
+    assert sorted(path.name for path in cache.folder.rglob("*")) == before
