@@ -19,14 +19,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmark.config.cache import CACHE_VARIABLE, cache_folder
 from benchmark.errors import SetupError
 from benchmark.files.removal import clear
-from benchmark.frameworks.framework import Framework
 from benchmark.frameworks.interpreters import interpreter_for, minor_version
 from benchmark.frameworks.uv import clean_variables, run_uv
+
+if TYPE_CHECKING:
+    # Not in an image while its environment is built (compute/images/context.py).
+    from benchmark.frameworks.framework import Framework
 
 READY = ".ready"
 IMPORT_S = 300
