@@ -89,3 +89,19 @@ def test_all_faults_of_the_scripts_search_space_are_in_one_answer(
         strict=True,
     ):
         assert said in line
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--time", "x"], "argument --time: 'x' is not a number of seconds"),
+        (["--memory", "1.5"], "argument --memory: '1.5' is not a whole number of MB"),
+    ],
+)
+def test_limits_that_are_no_numbers_are_named(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        em_hpo_scripts._parser().parse_args(words)
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.splitlines()[-1].endswith(said)

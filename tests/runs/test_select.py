@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -117,3 +118,23 @@ def test_logs_of_two_runs_are_kept_apart(
     (target / "third").write_text("a file")
     with pytest.raises(BenchmarkError, match="name another folder"):
         select.copy_logs(replace(run, name="third"), [path], target)
+
+
+def test_a_log_that_does_not_fit_leaves_the_copy_of_before(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = f"{run.name}/logs/machines/one.log"
+    run.store.put(path, b"all of it")
+    copy = tmp_path / run.name / "machines" / "one.log"
+    copy.parent.mkdir(parents=True)
+    copy.write_bytes(b"before")
+    whole = Path.write_bytes
+
+    def half(file: Path, content: bytes) -> int:
+        whole(file, content[:3])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", half)
+    with pytest.raises(BenchmarkError, match="cannot be written: No space left on device"):
+        select.copy_logs(run, [path], tmp_path)
+    assert [file.read_bytes() for file in copy.parent.iterdir()] == [b"before"]
