@@ -66,6 +66,10 @@ FOLLOWED: dict[Section, str] = {
     ("docs/publishing.md", "Publish"): f"{FOLLOWING}::test_the_guide_to_publishing_is_followed",
     (
         "docs/publishing.md",
+        "Check a published table",
+    ): f"{FOLLOWING}::test_the_guide_to_publishing_is_followed",
+    (
+        "docs/publishing.md",
         "Rerun a benchmark published with this program",
     ): f"{FOLLOWING}::test_the_guide_to_publishing_is_followed",
     ("docs/service.md", "The classic contract"): f"{WALK}::test_the_client_s_walk",

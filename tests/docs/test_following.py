@@ -123,6 +123,18 @@ def test_the_guide_to_publishing_is_followed(folder: Path) -> None:
     assert len(list((folder / "log").rglob("*.log"))) == 16
     assert {path.suffix for path in (folder / "tables").iterdir()} >= {".tex", ".md", ".parquet"}
     (folder / "compiled_results.csv").rename(folder / "published.csv")
+    check = "Check a published table"
+    follow_all("docs/publishing.md", check, folder, RUN="default")
+    recompute = next(one.text for one in section("docs/publishing.md", check) if "pd." in one.text)
+    assert (
+        subprocess.run([sys.executable, "-c", recompute], cwd=folder, check=False).returncode == 0
+    )
+    table = (folder / "published.csv").read_text()
+    (folder / "published.csv").write_text(table.replace("0.", "0.1", 1))
+    assert (
+        subprocess.run([sys.executable, "-c", recompute], cwd=folder, check=False).returncode == 1
+    )
+    (folder / "published.csv").write_text(table)
     again = "Rerun a benchmark published with this program"
     *_, compared = follow_all("docs/publishing.md", again, folder)
     assert "changes since published.csv" in compared
