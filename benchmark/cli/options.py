@@ -18,13 +18,21 @@ def flag(command: Options, name: str, text: str) -> None:
 
 
 def value(command: Options, name: str, metavar: str, text: str, **how: Any) -> None:
-    """Add an option with a value."""
+    """Add an option with a value; an empty one, as of "$UNSET", is refused."""
+    how = {"type": _filled, **how}
     command.add_argument(name, metavar=metavar, help=text, **how)
 
 
 def each(command: Options, name: str, metavar: str, text: str, **how: Any) -> None:
     """Add an option that may be repeated."""
+    how = {"type": _filled, **how}
     command.add_argument(name, action="append", metavar=metavar, help=text, **how)
+
+
+def _filled(text: str) -> str:
+    if not text:
+        raise ArgumentTypeError("it is empty; write a value, or omit the option")
+    return text
 
 
 def _whole(name: str, fix: str, low: int, high: float = math.inf) -> Callable[[str], int]:

@@ -66,6 +66,7 @@ def work(tmp_path: Path) -> Path:
         (["resume-compute", "--run", "a/../b"], ["'run'", "a/../b"]),
         (["resume-compute", "--config", "nowhere"], ["nowhere", "batch.config.default"]),
         (["estimate", "--set", 'studies=["dta"]'], ["dta"]),
+        (["estimate", "--past", "nosuch"], ["no run 'nosuch'", "runs"]),
         (["status"], ["'default'", "runs", "execute-compute"]),
         (["fetch-results"], ["'default'", "execute-compute"]),
         (["get-logs"], ["'default'", "execute-compute"]),

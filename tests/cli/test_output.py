@@ -12,13 +12,15 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from benchmark.cli.output import agreed, notice, report, show
 from benchmark.cli.progress import line
 from benchmark.cli.setup import data
-from benchmark.errors import BenchmarkError
+from benchmark.data import Catalogue
+from benchmark.errors import BenchmarkError, DataError
 from benchmark.records.record import Cause, Record
 
 
@@ -78,6 +80,24 @@ def test_a_server_that_does_not_answer_is_named(
         downloads.hear({"name": "task-60", "done": True})
         downloads._trying.join(60)
     assert capsys.readouterr().err == "Trying www.openml.org for task-59 and 1 more …\n"
+
+
+def test_estimate_names_a_server_that_does_not_answer(
+    typed: Callable[..., subprocess.CompletedProcess[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    def of(_: object, hear: Any) -> Catalogue:
+        hear({"name": "study-135", "asked": "www.openml.org"})
+        hear.__self__._trying.join(60)
+        raise DataError("study 135: it cannot be reached.")
+
+    monkeypatch.setattr(data, "TRYING_S", 0.0)
+    monkeypatch.setattr(Catalogue, "of", of)
+    ended = typed(tmp_path, "estimate", "--set", 'frameworks=["constant"]')
+    trying, refused = ended.stderr.splitlines()[-2:]
+    assert trying == "Trying www.openml.org for study-135 …"
+    assert refused == "error: study 135: it cannot be reached."
 
 
 @pytest.mark.parametrize("file", ["results/table.csv", None])

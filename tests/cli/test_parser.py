@@ -89,6 +89,9 @@ def _lines(command: Parser) -> list[str]:
         (["estimate", "--max-cost", "x"], "Argument --max-cost: 'x' is not a number."),
         (["fetch-results", "--format", "xml"], "'xml'"),
         (["export-failures"], "file_path"),
+        (["run-analysis", "--against", ""], "--against: it is empty; write a value, or omit"),
+        (["setup", "constant", "--to="], "--to: it is empty"),
+        (["status", "--run", ""], "--run: it is empty"),
     ],
 )
 def test_what_is_wrong_is_one_sentence(

@@ -265,6 +265,24 @@ def test_what_a_paid_method_would_not_keep_is_refused(
 
 
 @pytest.mark.integration
+def test_a_program_that_is_not_here_is_refused_before_a_study_is_stored(
+    typed: Program, tmp_path: Path
+) -> None:
+    (tmp_path / "s.json").write_text(json.dumps(declared(["no-such-program", "{x}"])))
+    ended = typed(tmp_path, "tune", "s.json")
+    assert (ended.returncode, "'no-such-program' is not on" in ended.stderr) == (2, True)
+    assert list((tmp_path / "runs").glob("studies*")) == []
+
+
+def test_a_folder_named_as_a_study_does_not_hide_it(typed: Program, tmp_path: Path) -> None:
+    (tmp_path / "s.json").write_text(json.dumps(declared(["true"])))
+    for value, study in ((1, "s.json"), (2, "s")):
+        (tmp_path / "known.csv").write_text(f"x,value\n0.{value},{value}\n")
+        ended = typed(tmp_path, "studies", "import", study, "known.csv")
+        assert ended.stdout == "s: 1 of 1 rows imported, 0 known before, 0 skipped\n", ended.stderr
+        (tmp_path / "s").mkdir(exist_ok=True)
+
+
 def test_as_a_user(program: Program, tmp_path: Path) -> None:
     """Stopped, told, and said again when the script has changed."""
     folder = tmp_path / "work"

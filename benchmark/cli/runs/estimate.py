@@ -9,8 +9,8 @@ from typing import Any
 
 from benchmark.cli.output import notice, report
 from benchmark.cli.progress import counted
-from benchmark.cli.session import configuration, narrowing
-from benchmark.cli.setup.data import with_name
+from benchmark.cli.session import configuration, narrowing, stored
+from benchmark.cli.setup.data import Downloads, with_name
 from benchmark.compute import methods
 from benchmark.config.loading import Config
 from benchmark.data import Catalogue
@@ -28,8 +28,9 @@ def show_estimate(options: argparse.Namespace) -> int:
     config = configuration(options)
     frameworks = {name: entry["name"] for name, entry in chosen_frameworks(config).items()}
     chosen = methods.methods_of(config, frameworks).methods
-    catalogue = Catalogue.of(config, lambda _: None)
-    names = catalogue.names()
+    with Downloads() as downloads:
+        catalogue = Catalogue.of(config, downloads.hear)
+        names = catalogue.names()
     if not names:
         raise DataError(material.why_none(catalogue))
     for name, reason in catalogue.faults.items():
@@ -38,7 +39,10 @@ def show_estimate(options: argparse.Namespace) -> int:
     cells = narrowed(cells, narrowing(options))
     store = _store(config)
     present = _run(store, config.run)
-    past = [Run.open(store, name) for name in options.past or ()] if store else []
+    past = [
+        Run.open(store or stored(config.model_copy(update={"run": name})), name)
+        for name in options.past or ()
+    ]
     already = spent(present) if present else 0.0
     found = estimate(config, cells, chosen, present, past, already)
     report(options, _facts(found) | {"faults": catalogue.faults}, _lines(found))
@@ -47,8 +51,6 @@ def show_estimate(options: argparse.Namespace) -> int:
 
 def _store(config: Config) -> Store | None:
     """The store, or None if it does not exist yet."""
-    from benchmark.cli.session import stored
-
     if config.store_url.startswith("s3://"):
         with as_config_errors():
             return open_store(config.store_url)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmark.cli.output import notice, report
+from benchmark.cli.output import notice, report, wrapped
 from benchmark.cli.session import configuration
 from benchmark.config.cache import CACHE_VARIABLE
 from benchmark.errors import BenchmarkError
@@ -165,7 +165,12 @@ def _environment_name(name: str, paths: list[str]) -> str:
 def _progress(total: int) -> Iterator[tuple[Callable[[str], None], Callable[[Built], None]]]:
     """A bar on a terminal, lines in a log: a function to report, and one for each that is done."""
     if not sys.stderr.isatty():
-        yield notice, lambda built: notice(f"{built.framework.name}: done")
+        yield (
+            notice,
+            lambda built: notice(
+                f"{built.framework.name}: {'done' if built.environment else 'not built'}"
+            ),
+        )
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -177,7 +182,8 @@ def _progress(total: int) -> Iterator[tuple[Callable[[str], None], Callable[[Bui
         task = bar.add_task("environments", total=total)
 
         def show(text: str) -> None:
-            bar.console.print(for_terminal(text), markup=False, highlight=False)
+            line = wrapped(for_terminal(text), sys.stderr)
+            bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
         def advance(_: Built) -> None:
             bar.update(task, advance=1)

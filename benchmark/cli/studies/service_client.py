@@ -144,7 +144,8 @@ def _read(file: Path) -> dict[str, Any]:
     try:
         values = json_text.load(read_input(file))
     except (OSError, ValueError) as error:
-        raise BenchmarkError(f"The file {file} cannot be read as JSON: {error}.") from None
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise BenchmarkError(f"The file {file} cannot be read as JSON: {reason}.") from None
     if isinstance(values, dict):
         values = values.get("search_space", values)
     if not isinstance(values, dict):

@@ -155,7 +155,7 @@ def _import(options: argparse.Namespace) -> int:
 
     from benchmark.compute.driving import driving
     from benchmark.hpo.spec.study_file import read_study
-    from benchmark.hpo.study.store import run_name
+    from benchmark.hpo.study.store import run_name, study_names
     from benchmark.hpo.study.study import Study
     from benchmark.hpo.study.trial_import import Mapping, import_rows, read_rows
 
@@ -168,8 +168,9 @@ def _import(options: argparse.Namespace) -> int:
         raise BenchmarkError("--map gives a name twice; give each name one path.")
     rows = read_rows(options.file, Mapping(options.rows, paths))
     store = open_store(loaded_configuration(options).values.store_url)
-    path = study_list.study_file(Path(options.name)) if Path(options.name).exists() else None
-    definition = read_study(path) if path else None
+    path = Path(options.name)
+    declared = path.exists() and not (path.is_dir() and options.name in study_names(store))
+    definition = read_study(study_list.study_file(path)) if declared else None
     name = definition.name if definition else options.name
     with driving(store, run_name(name)):
         study = Study.begin(store, definition) if definition else Study.open(store, name)

@@ -33,7 +33,7 @@ from benchmark.hpo.report.verdict import Verdict
 from benchmark.hpo.spec.study_file import StudyDefinition, StudyError, read_study
 from benchmark.hpo.study.store import no_study, study_names
 from benchmark.hpo.study.study import Study
-from benchmark.hpo.trials.objective_files import left_beside
+from benchmark.hpo.trials.objective_files import gather, left_beside
 from benchmark.records.results import Record
 from benchmark.store import Store, open_store
 
@@ -75,7 +75,11 @@ def tune(options: argparse.Namespace) -> int:
         return worker.main([store.url, name, *(arguments if options.trials_per_task else [])])
 
     def begin() -> Study:
-        return Study.begin(store, definition) if definition else Study.open(store, name, changes)
+        if definition is None:
+            return Study.open(store, name, changes)
+        if options.mode != TRIGGER:  # Refuse before a study of that name is stored.
+            launch.prepared(definition, base, gather(definition))
+        return Study.begin(store, definition)
 
     with launch.taken(store, name, begin) as study:
         if options.mode != TRIGGER:

@@ -54,7 +54,7 @@ def predict(model, frame, problem):
 
 
 def describe(model):
-    """What the record says beside the scores; None for what the framework does not tell.
+    """What the record has besides the scores; None for what the framework does not report.
 
     models       how many models were evaluated
     leaderboard  a list of dicts, a row a model
