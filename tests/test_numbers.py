@@ -23,7 +23,7 @@ from benchmark.files.numbers import plain_number
         (0.1 + 0.2, "0.3"),
         (0.0, "0"),
         (7, "7"),
-        (True, "True"),
+        (True, "true"),
         ("full", "full"),
     ],
 )

@@ -34,14 +34,18 @@ _FLOAT = (
 )
 
 
-def load(text: str, *, numbers: bool = True) -> Any:
+def load(text: str, *, numbers: bool = True, infinite: bool = False) -> Any:
     """The values of a document; without `numbers`, numbers and booleans stay text as written.
 
+    With `infinite`, 1e400 is infinite, for a caller that also has the text and refuses what is not
+    finite elsewhere.
+
     Raises:
-        yaml.YAMLError: it is not YAML, a key occurs twice, an alias contains itself, or aliases
-            expand to too many values.
+        yaml.YAMLError: it is not YAML, a key occurs twice, an alias contains itself, aliases
+            expand to too many values, or a number is too large.
     """
     loader = (_Loader if numbers else _TextLoader)(text.removeprefix(BYTE_ORDER_MARK))
+    loader.infinite = infinite
     try:
         node = loader.get_single_node()
         if node is None:
@@ -64,6 +68,8 @@ def reason(error: Exception) -> str:
 
 class _Loader(yaml.SafeLoader):
     """PyYAML's parser with the scalars of YAML 1.2, and `<<` of 1.1."""
+
+    infinite = False
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         if isinstance(node, yaml.MappingNode):  # A tag such as !!map may precede anything.
@@ -99,13 +105,14 @@ _MERGE = "tag:yaml.org,2002:merge"
 def _scalar(pattern: str, made: Callable[[str], Any]) -> Callable[[_Loader, yaml.Node], Any]:
     """The value of a scalar, checked against the pattern: a tag such as !!int fits any text."""
 
-    def construct(_: _Loader, node: yaml.Node) -> Any:
+    def construct(loader: _Loader, node: yaml.Node) -> Any:
         text = str(node.value)
         problem = f"'{text[:40]}' is not {node.tag.rpartition(':')[2]}"
         if re.fullmatch(pattern, text) is not None:
             try:
-                return made(text)
-            except OverflowError:
+                found = made(text)
+                if loader.infinite or "inf" in text.lower() or found not in (math.inf, -math.inf):
+                    return found
                 problem = f"'{text[:40]}' is too large for a floating-point number"
             except ValueError:
                 problem = f"'{text[:40]}…' has too many digits"
@@ -116,12 +123,7 @@ def _scalar(pattern: str, made: Callable[[str], Any]) -> Callable[[_Loader, yaml
 
 def _number(text: str) -> float:
     sign, _, name = text.lower().rpartition(".")
-    if name in ("inf", "nan"):
-        return float(sign + name)
-    found = float(text)
-    if math.isinf(found):
-        raise OverflowError
-    return found
+    return float(sign + name) if name in ("inf", "nan") else float(text)
 
 
 def _text(loader: _Loader, node: yaml.ScalarNode) -> str:

@@ -95,7 +95,7 @@ def _yaml(text: str, file: Path) -> tuple[Any, Any]:
     from benchmark.files import yaml_text
 
     try:
-        return yaml_text.load(text), yaml_text.load(text, numbers=False)
+        return yaml_text.load(text, infinite=True), yaml_text.load(text, numbers=False)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         said = yaml_text.reason(error)
         line = _line_of(error, text)
