@@ -103,6 +103,7 @@ def test_a_run_killed_twice_and_resumed_claims_what_an_uninterrupted_one_claims(
             driver = ground.start()
             _wait_for_records(ground, driver, total // share)
             assert driver.poll() is None, ground.said
+            driver.kill()  # before the search for the others, in which a fast run would end
             ground.end()
             driver.wait(600)
             ground.command = ("resume-compute",)
