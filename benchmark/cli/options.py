@@ -48,7 +48,7 @@ def _whole(name: str, fix: str, low: int, high: float = math.inf) -> Callable[[s
 
 def integer(text: str) -> int:
     """Parse a whole number of any sign."""
-    if not re.fullmatch(r"-?[0-9]{1,4000}", text):
+    if not re.fullmatch(r"[-+]?[0-9]{1,4000}", text):
         raise ArgumentTypeError(f"'{text}' is not a whole number")
     return int(text)
 
@@ -59,7 +59,9 @@ def number(text: str) -> float:
         found = float(text)
     except ValueError:
         found = math.inf
-    if "_" in text or (math.isinf(found) and "inf" not in text.lower()):
+    lost = math.isinf(found) and "inf" not in text.lower()
+    lost = lost or (found == 0 and re.match(r"\s*[-+]?[0.]*[1-9]", text) is not None)
+    if "_" in text or lost:
         raise ArgumentTypeError(f"'{text}' is not a number")
     return found
 

@@ -36,12 +36,16 @@ def place_of(path: str | Path) -> Path:
 def staged(path: Path) -> Iterator[Path]:
     """A file beside `path` to write to; it takes that place at the end of the block.
 
-    If the block raises, `path` stays as it was and the file is removed.
+    If the block raises, `path` stays as it was and the file is removed. A link is followed.
+
+    Raises:
+        BenchmarkError: the path is a folder, a device or a pipe.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
+    place = place_of(path)
+    beside = place.with_name(f".{place.name}.{os.getpid()}-{secrets.token_hex(4)}")
     try:
         yield beside
-        beside.replace(path)
+        beside.replace(place)
     finally:
         with contextlib.suppress(OSError):
             beside.unlink()

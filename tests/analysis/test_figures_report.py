@@ -123,10 +123,16 @@ def test_figures_of_an_earlier_analysis_are_removed_and_nothing_else(tmp_path):
     for name in (*FIGURES, "UntilClassification", "Mine"):
         (tmp_path / f"{name}.png").touch()
         (tmp_path / f"{name}.pdf").touch()
+    (tmp_path / "DatasetMeanMSE.png").unlink()
+    (tmp_path / "DatasetMeanMSE.png").symlink_to("Mine.png")
+    (tmp_path / "Failures.pdf").unlink()
+    (tmp_path / "Failures.pdf").mkdir()
     figures.remove_others(tmp_path, [tmp_path / "Failures.png"])
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        *("Failures.png", "Mine.pdf", "Mine.png"),
+        *("Failures.pdf", "Failures.png", "Mine.pdf", "Mine.png"),
     ]
+    with pytest.raises(BenchmarkError, match=r"Mine.png/.* cannot be removed: Not a directory; "):
+        figures.remove_others(tmp_path / "Mine.png", [])
 
 
 def test_one_board_over_all_task_types(done):

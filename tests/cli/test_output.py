@@ -21,6 +21,7 @@ from benchmark.cli.progress import line
 from benchmark.cli.setup import data
 from benchmark.data import Catalogue
 from benchmark.errors import BenchmarkError, DataError
+from benchmark.files.output_files import staged
 from benchmark.records.record import Cause, Record
 
 
@@ -120,3 +121,17 @@ def test_a_full_disk_is_named(
     where = file or f"{tmp_path / 'work'} (1 MiB free)"
     assert f"error: No space left on device: {where}" in ended.stderr
     assert ended.stderr.rstrip().endswith("; free space there.")
+
+
+def test_a_file_is_written_whole_through_a_link_and_not_over_a_device(tmp_path: Path) -> None:
+    """As figures, tables and copied logs are, whose folder may have links to files elsewhere."""
+    own, link, pipe = tmp_path / "own.csv", tmp_path / "link.csv", tmp_path / "pipe"
+    own.write_text("earlier")
+    link.symlink_to(own)
+    with staged(link) as file:
+        file.write_text("new")
+    assert (own.read_text(), link.is_symlink()) == ("new", True)
+    os.mkfifo(pipe)
+    with pytest.raises(BenchmarkError, match="pipe is not a regular file"), staged(pipe):
+        pass
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link.csv", "own.csv", "pipe"]

@@ -86,6 +86,7 @@ def _lines(command: Parser) -> list[str]:
         (["status", "--seed", "1_0"], "Argument --seed: '1_0' is not a whole number."),
         (["local", "constant", "penguins", "classification", "abc"], "'abc' is not a whole number"),
         (["estimate", "--max-cost", "1e400"], "Argument --max-cost: '1e400' is not a number."),
+        (["estimate", "--max-cost", "1e-400"], "Argument --max-cost: '1e-400' is not a number."),
         (["estimate", "--max-cost", "x"], "Argument --max-cost: 'x' is not a number."),
         (["fetch-results", "--format", "xml"], "'xml'"),
         (["export-failures"], "file_path"),
@@ -106,6 +107,12 @@ def test_what_is_wrong_is_one_sentence(
     assert err.startswith("error: ")
     assert said in err
     assert "--help` shows" in err
+
+
+def test_numbers_of_any_sign_and_zeros_are_read() -> None:
+    words = ["status", *(f"--seed={text}" for text in ("+3", "-3", "007"))]
+    assert parse(words).seed == [3, -3, 7]
+    assert [parse(["estimate", "--max-cost", text]).max_cost for text in ("0e9", "+.5")] == [0, 0.5]
 
 
 def test_windows_is_refused(

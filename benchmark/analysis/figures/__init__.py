@@ -26,6 +26,7 @@ from benchmark.analysis.figures.style import Look, is_empty, looks, save
 from benchmark.analysis.statistics.comparable import Comparison, compare
 from benchmark.analysis.trajectories import read_trajectories
 from benchmark.analysis.type_statistics import Statistics
+from benchmark.errors import BenchmarkError
 
 __all__ = [
     "CLASSIC_NAMES",
@@ -65,11 +66,22 @@ _NAMES = {
 
 
 def remove_others(folder: str | Path, written: Collection[Path]) -> None:
-    """Remove the figures of earlier results, which would be taken for those of these."""
+    """Remove the figures of earlier results, which would be taken for those of these.
+
+    Raises:
+        BenchmarkError: one cannot be removed.
+    """
     for name in _NAMES:
         for path in (Path(folder) / f"{name}.png", Path(folder) / f"{name}.pdf"):
-            if path not in written:
+            if path in written or path.is_dir():
+                continue
+            try:
                 path.unlink(missing_ok=True)
+            except OSError as error:
+                raise BenchmarkError(
+                    f"The earlier figure {path} cannot be removed: {error.strerror}; choose "
+                    "another folder."
+                ) from None
 
 
 def drawn(
