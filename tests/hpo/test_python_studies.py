@@ -199,3 +199,10 @@ def test_an_objective_without_a_value_is_a_failure_in_one_line(
 def test_a_pruned_trial_has_its_text_in_one_line(of_function: Callable[..., Record]) -> None:
     record = of_function("import optuna; raise optuna.TrialPruned('too\\n\\nslow ' + 'x' * 999)")
     assert (record.status, record.message) == ("prune", f"too slow {'x' * 291}")
+
+
+def test_without_a_pruner_a_trial_is_asked_to_prune_and_goes_on(
+    of_function: Callable[..., Record],
+) -> None:
+    record = of_function("t.report(3.0, 0); return 2.0 + t.should_prune()")
+    assert (record.status, record.labels.get("values")) == ("success", [2.0]), record.message

@@ -184,16 +184,16 @@ def _study(request: dict[str, Any], notes: Path) -> Any:
     """A study in memory with the past trials under their numbers, which pruners go by."""
     import optuna
 
-    pruner = dict(request["pruner"])
     storage = _noting(notes, request["params"] is None)
     study = optuna.create_study(
         storage=storage,
         study_name=request["study"],
         directions=request["directions"],
-        pruner=made_pruner(pruner, optuna.pruners),
+        pruner=made_pruner(request["pruner"], optuna.pruners),
         sampler=_sampler(request["sampler"], request["number"]),
     )
-    _hide(study.pruner, {one["number"] for one in request["history"] if one.get("is_lesson")})
+    if lessons := {one["number"] for one in request["history"] if one.get("is_lesson")}:
+        _hide(study.pruner, lessons)
     states = optuna.trial.TrialState
     from_json = optuna.distributions.json_to_distribution
     past = {trial["number"]: trial for trial in request["history"]}
