@@ -227,8 +227,9 @@ class Trial:
             except BenchmarkError as error:
                 if not self.is_ended:
                     _log.warning("The lease of trial %d is not renewed: %s", self.number, error)
-                # A server that does not answer may do so again before the lease is another's.
-                if self.is_ended or (isinstance(error, ClientError) and error.status < 500):
+                # A server that is gone or busy may answer again before the lease is another's.
+                status = error.status if isinstance(error, ClientError) else 500
+                if self.is_ended or (status < 500 and status not in _AGAIN):
                     return
 
 

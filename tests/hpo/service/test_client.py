@@ -206,6 +206,7 @@ def test_a_server_of_another_program_is_named(kind: str) -> None:
     [
         (BenchmarkError("gone"), 3),
         (ClientError("x", 503, "busy"), 3),
+        (ClientError("x", 429, "rate"), 3),
         (ClientError("x", 409, ""), 1),
     ],
 )
