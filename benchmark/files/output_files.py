@@ -39,9 +39,10 @@ def staged(path: Path) -> Iterator[Path]:
     If the block raises, `path` stays as it was and the file is removed. A link is followed.
 
     Raises:
-        BenchmarkError: the path is a folder, a device or a pipe.
+        BenchmarkError: the path is a device or a pipe.
+        OSError: it is a folder, or cannot be written.
     """
-    place = place_of(path)
+    place = path if path.is_dir() else place_of(path)
     beside = place.with_name(f".{place.name}.{os.getpid()}-{secrets.token_hex(4)}")
     try:
         yield beside

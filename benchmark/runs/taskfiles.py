@@ -19,7 +19,7 @@ from typing import Any
 
 from benchmark.errors import BenchmarkError
 from benchmark.files import json_text
-from benchmark.files.output_files import staged
+from benchmark.files.output_files import place_of, staged
 from benchmark.records.tasks import Task
 
 MOST_BYTES = 256 * 1024 * 1024
@@ -55,7 +55,7 @@ def write(path: Path, tasks: Iterable[Task]) -> int:
     """
     lines = [json.dumps({key: task.labels[key] for key in _KEYS}) + "\n" for task in tasks]
     try:
-        with staged(path) as file:
+        with staged(place_of(path)) as file:
             file.write_text("".join(lines), encoding="utf-8")
     except OSError as error:
         raise BenchmarkError(f"{path} cannot be written: {error.strerror}.") from error

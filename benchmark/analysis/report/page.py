@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from benchmark.analysis.figures.style import DOTS_PER_INCH
 from benchmark.errors import BenchmarkError
-from benchmark.files.output_files import staged
+from benchmark.files.output_files import place_of, staged
 from benchmark.templates import macros, render
 
 
@@ -52,9 +52,10 @@ def write_page(html: str, path: str | Path) -> Path:
         BenchmarkError: the file cannot be written.
     """
     target = Path(path)
+    place = place_of(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with staged(target) as file:
+        with staged(place) as file:
             file.write_text(html, encoding="utf-8", errors="replace")
     except OSError as error:
         raise BenchmarkError(
