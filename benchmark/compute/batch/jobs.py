@@ -233,7 +233,7 @@ def _ended(task: Task, attempt: Attempt, facts: Iterable[Mapping[str, Any]]) -> 
     if took is None:
         return results.failure(task, Cause.INFRASTRUCTURE, results.NO_TRACE, host=attempt.host)
     cause, message = cause_of(one)
-    if cause.is_result:  # It was not the task's last word, so it is none.
+    if cause.is_result:  # The task was started again, so this end is no result.
         cause = Cause.INFRASTRUCTURE
     return results.failure(
         task,

@@ -171,7 +171,7 @@ def secret_options(variables: Mapping[str, str]) -> tuple[list[str], dict[str, s
     installer = {
         key: value
         for key, value in variables.items()
-        # A folder of this machine is none of the build's.
+        # The build cannot see a folder of this machine.
         if _INSTALLER.fullmatch(key) and not value.startswith(("/", ".", "~", "file:"))
     }
     options = ["--secret", f"id=installer,env={_SECRET}"]
