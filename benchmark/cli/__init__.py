@@ -31,6 +31,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     module, _, function = COMMANDS[options.command][0].partition(":")
     code = 0
     try:
+        if options.command != "completion":
+            _check_working_directory()
         command: Callable[[argparse.Namespace], int]
         command = getattr(importlib.import_module(f"benchmark.cli.{module}"), function)
         code = command(options)
@@ -43,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _drop_output()
         return code
     except Exception as error:
-        fault = _fault_of_output()
+        fault = _fault_of_output() or _fault_of_working_directory(error)
         if options.debug and fault is None:
             raise
         return _explain(error if fault is None else fault)
@@ -85,6 +87,24 @@ def _full() -> str:
         if free_mb < _FULL_MB:
             full.append(f"{place} ({free_mb} MiB free)")
     return ", ".join(full) or "a file that this command writes, or the folder of its results"
+
+
+def _check_working_directory() -> None:
+    from benchmark.files.input_files import check_working_directory
+
+    check_working_directory()
+
+
+def _fault_of_working_directory(error: Exception) -> Exception | None:
+    """The reason why a file was not found, if the working directory was deleted meanwhile."""
+    from benchmark.errors import BenchmarkError
+
+    if isinstance(error, OSError):
+        try:
+            _check_working_directory()
+        except BenchmarkError as fault:
+            return fault
+    return None
 
 
 def _fault_of_output() -> Exception | None:

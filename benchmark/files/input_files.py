@@ -8,6 +8,8 @@ import os
 import stat
 from pathlib import Path
 
+from benchmark.errors import BenchmarkError
+
 
 def read_bytes(path: str | Path) -> bytes:
     """The content of a file.
@@ -42,6 +44,20 @@ def check_regular(path: Path) -> None:
         OSError: it does not exist, or is not a regular file.
     """
     _check(path.stat().st_mode)
+
+
+def check_working_directory() -> None:
+    """Check that relative paths lead somewhere.
+
+    Raises:
+        BenchmarkError: the working directory was deleted, or cannot be reached.
+    """
+    try:
+        Path.cwd()
+    except OSError as error:
+        raise BenchmarkError(
+            f"The working directory cannot be used: {error.strerror}; change to one that exists."
+        ) from None
 
 
 def _check(mode: int) -> None:

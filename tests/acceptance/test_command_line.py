@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmark.cli import COMMANDS
-from tests.acceptance.conftest import Program, refused
+from tests.acceptance.conftest import Program, refused, run_main
 
 GRID = ["--set", 'frameworks=["constant"]', "--set", 'studies=["starter"]']
 GRID += ["--set", "runtime=5", "--set", "hard_limit=60"]
@@ -120,3 +120,22 @@ def test_a_run_from_its_start_to_its_report(command: Program, work: Path, undraw
     again = command("execute-compute", *SMALL, "--overwrite")
     assert again.returncode == 0, again.stderr
     assert "1 success" in again.stderr
+
+
+@pytest.mark.parametrize("arguments", [["status"], ["tune", "study.yaml"], ["doctor"]])
+def test_a_deleted_working_directory_is_refused(work: Path, arguments: list[str]) -> None:
+    work.mkdir()
+    ended = run_main(work, *arguments, before=("sh", "-c", 'rmdir "$PWD" && exec "$@"', "sh"))
+    refused(ended, "working directory", "change to one that exists")
+
+
+def test_a_working_directory_that_is_deleted_meanwhile_is_named(
+    work: Path, typed: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(_: object) -> int:
+        work.rmdir()
+        return len(str(Path("runs").absolute()))
+
+    work.mkdir()
+    monkeypatch.setattr("benchmark.cli.runs.status.show_status", gone)
+    refused(typed(work, "status"), "working directory", "change to one that exists")

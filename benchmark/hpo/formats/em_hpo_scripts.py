@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.errors import BenchmarkError
+from benchmark.files.input_files import check_working_directory
 from benchmark.files.safe_text import for_terminal
 from benchmark.hpo.report.log_levels import LEVELS, is_shown, set_levels
 from benchmark.hpo.spec.documents import read_document
@@ -54,6 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     set_levels(options.log_level, options.optuna_log_level)
     try:
+        check_working_directory()
         return _run(options)
     except BenchmarkError as error:
         sys.stderr.write(for_terminal(f"{error}\n"))
