@@ -108,6 +108,19 @@ def test_what_cannot_be_deleted(study: Study, command: Callable[..., Any]) -> No
     assert [record.task for record in export.trial_records(study.run)] == ["1", "2"]
 
 
+def test_what_cannot_be_deleted_is_refused_before_the_question(
+    study: Study, command: Callable[..., Any]
+) -> None:
+    for number, fault in (("9", "There is no trial 9"), ("3", "Trial 3 of 's' has not ended")):
+        refused = command("delete", "s", "--trial", number, fails=True)
+        assert fault in refused
+        assert "Delete trial" not in refused
+    assert "Delete trial 0 of the study 's'?" in command("delete", "s", "--trial", "0", fails=True)
+    with study.run.store.lock("driver-studies/s"):
+        assert "Delete the study" not in command("delete", "s", fails=True)
+    assert "Delete the study 's'" in command("delete", "s", fails=True)
+
+
 def test_a_lost_journal_is_made_again_without_it(study: Study, command: Callable[..., Any]) -> None:
     points = [one.params for one in study.optimizer.by_number()]
     command("delete", "s", "--trial", "1", "--yes")

@@ -220,9 +220,9 @@ def _delete(options: argparse.Namespace, store: Store) -> int:
     run, definition = study_list.opened(store, options.name)
     if options.trial is not None:
         return _delete_trial(options, store)
-    if not options.yes and not agreed(f"Delete the study '{options.name}' with its trials?"):
-        return 1
     with driving(store, run_name(options.name)):
+        if not options.yes and not agreed(f"Delete the study '{options.name}' with its trials?"):
+            return 1
         delete(run, definition)
     report(options, {"deleted": options.name}, [f"Deleted: {options.name}"])
     return 0
@@ -232,16 +232,17 @@ def _delete_trial(options: argparse.Namespace, store: Store) -> int:
     import optuna
 
     from benchmark.compute.driving import driving
-    from benchmark.hpo.study.deletion import delete_trial
+    from benchmark.hpo.study.deletion import check_deletable, delete_trial
     from benchmark.hpo.study.store import run_name
     from benchmark.hpo.study.study import Study
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     name, number = options.name, options.trial
-    if not options.yes and not agreed(f"Delete trial {number} of the study '{name}'?"):
-        return 1
     with driving(store, run_name(name)):
         study = Study.open(store, name)
+        check_deletable(study.optimizer, number)
+        if not options.yes and not agreed(f"Delete trial {number} of the study '{name}'?"):
+            return 1
         delete_trial(study.run, study.optimizer, number)
     line = f"Deleted: trial {number} of {name}; one more may be run in its place"
     report(options, {"study": name, "deleted": number}, [line])

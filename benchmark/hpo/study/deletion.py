@@ -52,18 +52,32 @@ def delete_trial(run: Run, optimizer: Optimizer, number: int) -> None:
     Raises:
         StudyError: there is no such trial, or it has not ended.
     """
+    check_deletable(optimizer, number)
+    optimizer.delete(number, lambda trial: _check_ended(optimizer, trial))
+    forget_trial(run, optimizer, number)
+
+
+def check_deletable(optimizer: Optimizer, number: int) -> None:
+    """Refuse a trial that does not exist or has not ended.
+
+    Raises:
+        StudyError: the message names the trial.
+    """
     name = optimizer.study.study_name
-    if number >= len(optimizer.by_number()) or number in optimizer.deleted:
+    trials = optimizer.by_number()
+    if number >= len(trials) or number in optimizer.deleted:
         raise StudyError(
             f"There is no trial {number} in '{name}'; `studies export {name}` lists its trials."
         )
+    _check_ended(optimizer, trials[number])
 
-    def check(trial: FrozenTrial) -> None:
-        if trial.state.name == "RUNNING":
-            raise StudyError(f"Trial {number} of '{name}' has not ended; delete it when it has.")
 
-    optimizer.delete(number, check)
-    forget_trial(run, optimizer, number)
+def _check_ended(optimizer: Optimizer, trial: FrozenTrial) -> None:
+    if trial.state.name == "RUNNING":
+        raise StudyError(
+            f"Trial {trial.number} of '{optimizer.study.study_name}' has not ended; delete it when "
+            "it has."
+        )
 
 
 def forget_trial(run: Run, optimizer: Optimizer, number: int) -> None:
