@@ -128,6 +128,10 @@ class Client:
                 answer = self._pool.request(
                     method, f"{self._url}/v1{path}", body=data, headers=headers
                 )
+                # A head that broke off is a whole one to http.client.
+                length = answer.headers.get("content-length")
+                if not answer.data and answer.status != 204 and length != "0":
+                    raise urllib3.exceptions.ProtocolError
             except urllib3.exceptions.HTTPError as error:
                 said = f"The HPO service at {self._url} does not answer: {type(error).__name__}"
                 if time.monotonic() > ends:
@@ -280,8 +284,7 @@ class Experiment:
     def enqueue(self, points: Sequence[Mapping[str, Any]]) -> list[int]:
         """Points to run next; the numbers of their trials."""
         found = self.post("/enqueue", {"points": [dict(point) for point in points]}, key=_key())
-        numbers: list[int] = found["numbers"]
-        return numbers
+        return list(found["numbers"])
 
     def change(self, **limits: Any) -> dict[str, Any]:
         """Change trials, parallel, lease_s, max_time_s, max_cost or facts; the new summary."""
@@ -307,8 +310,7 @@ class Experiment:
     def append(self, results: Sequence[dict[str, Any]]) -> list[int]:
         """Tell results without an ask: `{"params": …, "values": […]}` each."""
         found = self.post("/trials", {"results": list(results)}, key=_key())
-        numbers: list[int] = found["numbers"]
-        return numbers
+        return list(found["numbers"])
 
     def summary(self) -> dict[str, Any]:
         return dict(self._get(""))

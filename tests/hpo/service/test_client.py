@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
+import json
 import logging
 import math
+import socket
 import threading
 from types import SimpleNamespace
 from typing import Any
@@ -117,6 +119,27 @@ def test_retries_are_reported(
         "The HPO service at http://testserver does not answer: ProtocolError. "
         "Trying again for up to 60 s."
     )
+
+
+def test_an_answer_cut_after_any_byte_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmark.hpo.client.client._PAUSE_S", 0.0)
+    body = json.dumps({"study": "e"}).encode()
+    head = f"HTTP/1.1 200 OK\r\nserver: s\r\ncontent-length: {len(body)}\r\n"
+    whole = f"{head}content-type: application/json\r\nconnection: close\r\n\r\n".encode() + body
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            for size in range(len(whole)):
+                for answer in (whole[:size], whole):
+                    connection, _ = server.accept()
+                    with connection:
+                        connection.recv(65_536)
+                        connection.sendall(answer)
+
+        threading.Thread(target=serve, daemon=True).start()
+        with Client(f"http://127.0.0.1:{server.getsockname()[1]}") as client:
+            found = [client.experiment("e").study for _ in range(len(whole))]
+    assert found == ["e"] * len(whole)
 
 
 def test_a_client_closes_its_connections(http: TestClient) -> None:
