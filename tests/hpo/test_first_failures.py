@@ -153,6 +153,14 @@ def test_a_streak_counts_over_drives(
     assert "warning: The last 10 trials failed" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("ended", ["09:00:05", "10:00:05", "11:00:05"])
+def test_the_time_of_trials_is_not_of_the_wall_clock(ended: str) -> None:
+    progress = Progress({"value": "minimize"})
+    times = {"begun": "2026-12-01T10:00:00+00:00", "ended": f"2026-12-01T{ended}+00:00"}
+    progress.add(replace(failed("no"), total_s=5.0, **times))
+    assert progress.busy_s == 5
+
+
 def test_imported_trials_stop_nothing_but_can_reach_the_target() -> None:
     progress, first = Progress({"value": "minimize"}), DriveStop(2)
     stop = Stop(no_improvement=3, failure_streak=3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -65,3 +66,12 @@ def test_queries_that_never_keep_to_the_window(tmp_path: Path, text: str, said: 
         define(values, tmp_path)
     assert str(caught.value).startswith(f"The study: The query of 'rps' {said}")
     define(values, tmp_path, stored=True)
+
+
+def test_a_wall_clock_that_was_set_back_makes_no_wait_longer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr(time, "sleep", slept.append)
+    Prometheus("", wait_s=7.0).read((0.0, time.time() + 3600))
+    assert slept == [7.0]

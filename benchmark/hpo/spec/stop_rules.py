@@ -238,7 +238,10 @@ class Progress:
         if record.begun and record.ended:
             times = (datetime.fromisoformat(text) for text in (record.begun, record.ended))
             start, end = (moment.timestamp() for moment in times)
-            self._was_busy(start, max(start, end))
+            # Its time by the monotonic clock: the wall clock may have been set while it ran.
+            self._was_busy(
+                start, max(start, end if record.total_s is None else start + record.total_s)
+            )
 
     def _was_busy(self, start: float, end: float) -> None:
         """Add to `busy_s`, the seconds in which one trial at least was running.

@@ -113,7 +113,8 @@ class Prometheus:
             MeasureError: a query has no value, several, or one that is not finite.
             UnreachableError: the server does not answer.
         """
-        time.sleep(max(0.0, window[1] + self.wait_s - time.time()))
+        # No longer than `wait_s`: the wall clock may have been set back since the window ended.
+        time.sleep(min(self.wait_s, max(0.0, window[1] + self.wait_s - time.time())))
         end = time.monotonic() + self.timeout_s
         return {name: self._value(name, query, window, end) for name, query in self.queries.items()}
 

@@ -11,7 +11,8 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from time import monotonic
 from typing import Literal
 
 from optuna.trial import FrozenTrial
@@ -30,12 +31,15 @@ KeyOf = Literal["asked", "appended", "queued"]
 
 @dataclass
 class Counts:
-    """What the budgets look at; `stopped` by a trial's ending."""
+    """What the budgets look at; `stopped` by a trial's ending.
+
+    `began_s` is the first ask by the monotonic clock: setting the wall clock changes no budget.
+    """
 
     asked: int = 0
     told: int = 0
     cost: float = 0.0
-    begun: datetime | None = None
+    began_s: float | None = None
     stopped: bool = False
 
 
@@ -134,7 +138,8 @@ class Tally:
             self._queued.pop(number, None)
             self._running[number] = None
             self._counts.asked += 1
-            self._counts.begun = self._counts.begun or datetime.now()
+            if self._counts.began_s is None:
+                self._counts.began_s = monotonic()
             self._walked = max(self._walked, number + 1)
             self._note(number, key)
 
@@ -161,9 +166,9 @@ class Tally:
             return False
         if limits.max_cost is not None and counts.cost >= limits.max_cost:
             return False
-        if limits.max_time_s is None or counts.begun is None:
+        if limits.max_time_s is None or counts.began_s is None:
             return True
-        return (datetime.now() - counts.begun).total_seconds() < limits.max_time_s
+        return monotonic() - counts.began_s < limits.max_time_s
 
     def _refresh(self) -> None:
         if not self._alone and self._still_for != threading.get_ident():
@@ -214,7 +219,7 @@ class Tally:
         if trial.state.is_finished():
             self._count_end(trial)
         else:
-            self._counts.begun = self._counts.begun or trial.datetime_start
+            self._begin(trial)
             self._running[trial.number] = None
 
     def _note(self, number: int, key: str | None, kind: KeyOf = "asked") -> None:
@@ -226,9 +231,15 @@ class Tally:
         self._counts.told += 1
         self._spend(trial)
 
+    def _begin(self, trial: FrozenTrial) -> None:
+        """Take the start of a trial that is stored for the first ask, if it is the first."""
+        if self._counts.began_s is None and trial.datetime_start is not None:
+            past = datetime.now(UTC) - trial.datetime_start.astimezone()
+            self._counts.began_s = monotonic() - max(0.0, past.total_seconds())
+
     def _spend(self, trial: FrozenTrial) -> None:
         """What a trial took is spent, also where it is deleted later."""
-        self._counts.begun = self._counts.begun or trial.datetime_start
+        self._begin(trial)
         kept = kept_in(trial, ENDED)
         self._counts.cost += kept.get("cost") or 0.0
         self._counts.stopped |= kept.get(STOPS, False)

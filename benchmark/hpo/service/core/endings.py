@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import UTC
 from typing import TYPE_CHECKING, Any, Literal
 
 from benchmark.hpo.samplers.proposal import Told
@@ -181,6 +182,15 @@ def status_of(trial: FrozenTrial) -> str:
     words = {"COMPLETE": "success", "FAIL": "failure", "PRUNED": "prune"}
     kept = kept_in(trial, ENDED).get("status")
     return str(kept or words.get(trial.state.name, trial.state.name.lower()))
+
+
+def seconds_of(trial: FrozenTrial) -> float | None:
+    """From its giving to its end, by the wall clock: 0 where that was set back further."""
+    begun, ended = trial.datetime_start, trial.datetime_complete
+    if begun is None or ended is None:
+        return None
+    # Local times without a zone, of which those before and after a change of summer time differ.
+    return max(0.0, (ended.astimezone(UTC) - begun.astimezone(UTC)).total_seconds())
 
 
 def is_same(trial: FrozenTrial, ending: Ending) -> bool:

@@ -20,7 +20,7 @@ from optuna.trial import FrozenTrial
 
 from benchmark.errors import StoreError
 from benchmark.hpo.service.core.backend import storage_faults
-from benchmark.hpo.service.core.endings import ENDED
+from benchmark.hpo.service.core.endings import ENDED, seconds_of
 from benchmark.hpo.service.core.errors import NotFoundError
 from benchmark.hpo.service.core.experiment import Experiment
 from benchmark.hpo.study.deletion import forget_trial
@@ -234,7 +234,6 @@ def record_of(experiment: Experiment, trial: FrozenTrial) -> Record:
     message = ending.get("message", "")
     if status == "failure":
         message = message or f"The client told {ending.get('status', 'failure')}."
-    seconds = trial.duration.total_seconds() if trial.duration is not None else None
     return Record(
         task=str(trial.number),
         status=status,
@@ -243,7 +242,7 @@ def record_of(experiment: Experiment, trial: FrozenTrial) -> Record:
         metric=directions[0],
         metrics=metrics,
         labels=labels,
-        total_s=seconds,
+        total_s=seconds_of(trial),
         attempt=1,
         begun=_utc(trial.datetime_start),
         ended=_utc(trial.datetime_complete),

@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial
 from benchmark.hpo.report import export
 from benchmark.hpo.report.importance import evaluator
 from benchmark.hpo.service.core.counts import APPENDED
-from benchmark.hpo.service.core.endings import ENDED, GIVEN, status_of
+from benchmark.hpo.service.core.endings import ENDED, GIVEN, seconds_of, status_of
 from benchmark.hpo.service.core.errors import ConflictError, NotFoundError
 from benchmark.hpo.service.core.experiment import Experiment
 from benchmark.hpo.service.core.records import record_of
@@ -74,7 +74,7 @@ def trial_view(
         "message": ending.get("message", ""),
         "attributes": attributes(trial.number),
         "appended": bool((trial.user_attrs.get(GIVEN) or {}).get("appended")),
-        "seconds": trial.duration.total_seconds() if trial.duration is not None else None,
+        "seconds": seconds_of(trial),
     }
 
 
