@@ -18,7 +18,10 @@ from benchmark.compute.dispatcher import Dispatcher
 from benchmark.config.loading import Config
 from benchmark.errors import BenchmarkError
 from benchmark.execution.runner import Runner
+from benchmark.hpo.driver import launch
 from benchmark.hpo.driver.loop import tune
+from benchmark.hpo.driver.study_list import opened
+from benchmark.hpo.driver.worker import working
 from benchmark.hpo.spec.study_file import StudyError, define, read_study
 from benchmark.hpo.study.study import Study
 from benchmark.hpo.study.task_order import InOrder
@@ -104,6 +107,28 @@ def test_options_of_an_algorithm_are_checked(algorithm: dict[str, Any], said: st
     with pytest.raises(StudyError) as caught:
         define(declared(algorithm=algorithm), Path())
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"algorithm": {"name": "cmaes", "popsize": 1}}, "'popsize' of 'cmaes' is 1; write a"),
+        ({"algorithm": {"name": "optuna_tpe", "n_ei_candidates": 0}}, "is 0; write a number of"),
+        ({"pruner": {"name": "hyperband", "min_resource": 0}}, "'min_resource' of 'hyperband'"),
+    ],
+)
+def test_a_stored_study_is_not_resumed_with_options_that_a_file_may_not_have(
+    folder_store: Store, tmp_path: Path, changes: dict[str, Any], said: str
+) -> None:
+    (tmp_path / "objective.py").write_text("def objective(trial):\n    return 1\n")
+    values = declared(objective={"python": "objective.py:objective"}, **changes)
+    Study.begin(folder_store, define(values, tmp_path, stored=True))
+    _, definition = opened(folder_store, "s")
+    with pytest.raises(StudyError, match="cannot be resumed as it is stored") as caught:
+        launch.prepared(definition, Config(), {})
+    assert said in str(caught.value)
+    with pytest.raises(StudyError, match="cannot be resumed"), working(folder_store, "s"):
+        pass
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from benchmark.hpo.driver.deployment import TriggeredFlow
 from benchmark.hpo.driver.local_workers import tune_by_workers
 from benchmark.hpo.driver.loop import Tuned, tune
 from benchmark.hpo.driver.worker import living
-from benchmark.hpo.spec.study_file import StudyDefinition, StudyError
+from benchmark.hpo.spec.study_file import StudyDefinition, StudyError, check_resumable
 from benchmark.hpo.study.source_files import check_found
 from benchmark.hpo.study.store import run_name
 from benchmark.hpo.study.study import Study
@@ -78,6 +78,7 @@ def prepared(
             f"The trials of '{definition.name}' are measured by clients of the HPO service; go on "
             f"with it by `{program()} serve`, or say what measures them with --command."
         )
+    check_resumable(definition)
     method = (base.compute or {}).get("*", "local")
     if definition.max_parallelism and method != "local":
         raise StudyError(

@@ -22,7 +22,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.execution.machine.cores import bind
 from benchmark.execution.runner import Runner
 from benchmark.hpo.driver import control, loop
-from benchmark.hpo.spec.study_file import StudyError
+from benchmark.hpo.spec.study_file import StudyError, check_resumable
 from benchmark.hpo.study.store import run_name
 from benchmark.hpo.study.study import Study
 from benchmark.hpo.trials.name_lease import NameLease
@@ -47,6 +47,7 @@ def working(store: Store, name: str) -> Iterator[Study]:
     worker = f"{name}-{secrets.token_hex(6)}"
     with store.lock(f"worker-{worker}"):
         study = Study.open(store, name, worker=worker)
+        check_resumable(study.definition)
         if not isinstance(store, FolderStore) and not study.definition.storage:
             raise StudyError(
                 f"The study '{name}' keeps its journal on one machine; name a 'storage' that all "

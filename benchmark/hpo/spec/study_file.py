@@ -248,6 +248,25 @@ def _algorithm(entry: Any, faults: list[str], *, stored: bool) -> tuple[Any, dic
     return name, options
 
 
+def check_resumable(definition: StudyDefinition) -> None:
+    """Refuse to resume with options of the sampler or pruner that a study file may not have.
+
+    A stored study may be read with them, because earlier versions accepted them.
+
+    Raises:
+        StudyError: the message names the option.
+    """
+    pruner = {key: value for key, value in definition.pruner.items() if key != "name"}
+    try:
+        check_options(str(definition.algorithm), definition.algorithm_options)
+        check_pruner(definition.pruner.get("name", "none"), pruner)
+    except AlgorithmError as error:
+        raise StudyError(
+            f"Study '{definition.name}' cannot be resumed as it is stored. {error} Change it in "
+            "the study file, and resume with tune FILE."
+        ) from None
+
+
 def _check_search(
     algorithm: str,
     directions: int,
