@@ -5,21 +5,27 @@
         async for trial in experiment:
             await trial.tell(await measure(trial.params))
 
-Retries, leases and idempotency keys are the same.
+Retries, leases and idempotency keys are the same. A cancelled `trial` or `ask` reports the trials
+that it was still given as failures, so that no one waits for the end of their leases.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
+import threading
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from functools import partial
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 
+from benchmark.errors import BenchmarkError
 from benchmark.hpo.client.client import WAIT_S, Client, Experiment, NoTrialsError, Trial
 
 _T = TypeVar("_T")
+_log = logging.getLogger("benchmark.hpo.client")
 
 
 class AsyncClient:
@@ -61,8 +67,11 @@ class AsyncClient:
 
     async def run(self, call: Callable[..., _T], *arguments: Any, **named: Any) -> _T:
         """A call of the threaded client, in one of the threads."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, partial(call, *arguments, **named))
+        return await asyncio.wrap_future(self.start(call, *arguments, **named))
+
+    def start(self, call: Callable[..., _T], *arguments: Any, **named: Any) -> Future[_T]:
+        """Start a call in one of the threads; it continues if the future is cancelled."""
+        return self._threads.submit(call, *arguments, **named)
 
 
 class AsyncExperiment:
@@ -71,7 +80,7 @@ class AsyncExperiment:
     def __init__(self, client: AsyncClient, experiment: Experiment) -> None:
         self.experiment = experiment
         self.study = experiment.study
-        self._run = client.run
+        self._run, self._start = client.run, client.start
 
     async def __aiter__(self) -> AsyncIterator[AsyncTrial]:
         while True:
@@ -83,12 +92,26 @@ class AsyncExperiment:
     async def trial(self, lease_s: float | None = None) -> AsyncTrial:
         """The next trial: `async with await experiment.trial() as trial`."""
         # A wait in one of the threads would keep a `tell` from it that others wait for.
-        while (found := await self._run(self.experiment.next_trial, lease_s)) is None:
+        while not (found := await self._asked(self._next, lease_s)):
             await asyncio.sleep(WAIT_S)
-        return AsyncTrial(self._run, found)
+        return found[0]
 
     async def ask(self, count: int = 1, lease_s: float | None = None) -> list[AsyncTrial]:
-        found = await self._run(self.experiment.ask, count, lease_s)
+        return await self._asked(self.experiment.ask, count, lease_s)
+
+    def _next(self, lease_s: float | None) -> list[Trial]:
+        found = self.experiment.next_trial(lease_s)
+        return [] if found is None else [found]
+
+    async def _asked(self, call: Callable[..., list[Trial]], *arguments: Any) -> list[AsyncTrial]:
+        """The trials of an ask; if it is cancelled, they are reported as failures."""
+        asked = self._start(call, *arguments)
+        try:
+            found = await asyncio.wrap_future(asked)
+        except asyncio.CancelledError:
+            # Not in the pool, which the client may close meanwhile.
+            threading.Thread(target=_fail, args=(asked,), name="hpo-client-cancelled").start()
+            raise
         return [AsyncTrial(self._run, trial) for trial in found]
 
     async def append(self, results: Sequence[dict[str, Any]]) -> list[int]:
@@ -137,6 +160,19 @@ class AsyncExperiment:
 
     async def delete(self) -> None:
         await self._run(self.experiment.delete)
+
+
+def _fail(asked: Future[list[Trial]]) -> None:
+    """Report the trials of a cancelled ask, if it still brings some, as failures."""
+    trials: list[Trial] = []
+    with contextlib.suppress(CancelledError, BenchmarkError):  # it brings none
+        trials = asked.result()
+    message = "The client cancelled its ask before it had the trial."
+    for trial in trials:
+        try:
+            trial.tell(status="failure", message=message, lease=trial.lease)
+        except BenchmarkError as fault:
+            _log.warning("Trial %d keeps its lease after a cancelled ask: %s", trial.number, fault)
 
 
 class AsyncTrial:

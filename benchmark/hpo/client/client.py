@@ -15,6 +15,7 @@ from urllib.parse import quote, urlencode
 
 from benchmark.config.extras import program
 from benchmark.errors import BenchmarkError
+from benchmark.hpo.client.json_body import BodyError, encoded
 
 _PAUSE_S = 0.2
 WAIT_S = 0.5
@@ -119,7 +120,10 @@ class Client:
         import urllib3
 
         headers = self._headers | ({"idempotency-key": key} if key else {})
-        data = None if body is None else _json(body)
+        try:
+            data = None if body is None else encoded(body)
+        except BodyError as error:
+            raise ClientError(str(error), 422, "invalid") from None
         started = time.monotonic()
         ends = started + self._patience_s
         repeated = reported = False
@@ -365,27 +369,6 @@ class Experiment:
             for one in found["trials"]
         ]
         return trials, found["state"]
-
-
-def _json(body: Any) -> bytes:
-    """A body as JSON, with numbers of NumPy as Python's.
-
-    Raises:
-        ClientError: JSON does not have a value in it.
-    """
-    try:
-        return json.dumps(body, default=_plain, allow_nan=False).encode()
-    except ValueError:
-        said = "A number to send is NaN or infinite; without a finite value a trial is a failure."
-    except TypeError as error:
-        said = f"A value cannot be sent: {error}."
-    raise ClientError(said, 422, "invalid")
-
-
-def _plain(value: Any) -> Any:
-    if type(value).__module__ == "numpy" and getattr(value, "shape", None) == ():
-        return value.item()
-    raise TypeError(f"JSON has no {type(value).__name__}")
 
 
 def _key() -> str:

@@ -10,6 +10,7 @@ import logging
 import math
 import socket
 import threading
+from concurrent.futures import Future
 from types import SimpleNamespace
 from typing import Any
 
@@ -203,11 +204,71 @@ def test_who_waits_for_a_trial_does_not_hold_up_who_ends_one(
     assert asyncio.run(asyncio.wait_for(work(), 60)) == 4
 
 
+@pytest.mark.parametrize("is_answered", [False, True])
+def test_a_cancelled_ask_fails_the_trials_that_it_is_given(
+    http: TestClient, is_answered: bool
+) -> None:
+    """Whether it is cancelled while the server answers, or between the answer and the task."""
+    sent, answer = threading.Event(), threading.Event()
+
+    class Slow(Pool):
+        def request(self, method: str, url: str, body: bytes, headers: dict[str, str]) -> Any:
+            found = super().request(method, url, body, headers)
+            if url.endswith("/ask"):
+                sent.set()
+                assert answer.wait(60)
+            return found
+
+        def clear(self) -> None:
+            """Requests open connections again, as urllib3's pool does."""
+
+    async def work() -> None:
+        async with AsyncClient("http://testserver") as client:
+            client.client._pool = Slow(http, [])  # type: ignore[assignment]
+            experiment = await client.experiment("e")
+            started: list[Future[Any]] = []
+            experiment._start = lambda *call: started.append(client.start(*call)) or started[0]  # type: ignore[func-returns-value, assignment]
+            task = asyncio.create_task(experiment.trial())
+            while not sent.is_set():
+                await asyncio.sleep(0.001)
+            if is_answered:
+                answer.set()
+                started[0].result()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        answer.set()
+
+    experiment = create(connected(http), trials=1)
+    asyncio.run(work())
+    for thread in threading.enumerate():
+        if thread.name == "hpo-client-cancelled":
+            thread.join(60)
+    (ended,) = experiment.trials()
+    assert (ended["status"], ended["message"]) == (
+        "failure",
+        "The client cancelled its ask before it had the trial.",
+    )
+
+
 def test_values_are_sent_as_numbers_or_refused(http: TestClient) -> None:
     experiment = create(connected(http))
     (trial,) = experiment.ask()
     with pytest.raises(ClientError, match="A number to send is NaN or infinite"):
         trial.tell(math.nan)
+    with pytest.raises(ClientError, match=r"\('attributes\.a\.1' is nan\)"):
+        trial.annotate(a=[1.0, np.float32(math.nan)])
+    circular: dict[str, Any] = {"b": [1]}
+    circular["b"].append(circular)
+    with pytest.raises(ClientError, match=r"^'attributes\.a\.b\.1' contains itself, which JSON"):
+        trial.annotate(a=circular)
+    shared = [1.0]
+    trial.annotate(a={"one": shared, "two": shared})
+    deep: list[Any] = []
+    for _ in range(100_000):
+        deep = [deep]
+    with pytest.raises(ClientError, match="has too many levels"):
+        trial.annotate(a=deep)
     with pytest.raises(ClientError, match="cannot be sent: JSON has no ndarray"):
         trial.tell(np.array([1.0]))  # type: ignore[arg-type]
     assert trial.tell(np.float32(0.5), metrics={"n": np.int64(3)})  # type: ignore[arg-type]
