@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import glob
 import os
 import secrets
 import stat
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from benchmark.errors import BenchmarkError
+
+_NEW_S = 1.0
 
 
 def place_of(path: str | Path) -> Path:
@@ -36,7 +41,8 @@ def place_of(path: str | Path) -> Path:
 def staged(path: Path) -> Iterator[Path]:
     """A file beside `path` to write to; it takes that place at the end of the block.
 
-    If the block raises, `path` stays as it was and the file is removed. A link is followed.
+    If the block raises, `path` stays as it was and the file is removed. A link is followed. What a
+    killed process left is removed by the next one that writes to `path`.
 
     Raises:
         BenchmarkError: the path is a device or a pipe.
@@ -44,9 +50,23 @@ def staged(path: Path) -> Iterator[Path]:
     """
     place = path if path.is_dir() else place_of(path)
     beside = place.with_name(f".{place.name}.{os.getpid()}-{secrets.token_hex(4)}")
+    _remove_left(place)
     try:
-        yield beside
-        beside.replace(place)
+        with beside.open("xb") as held:
+            with contextlib.suppress(OSError):  # a file system without locks
+                fcntl.flock(held, fcntl.LOCK_EX)
+            yield beside
+            beside.replace(place)
     finally:
         with contextlib.suppress(OSError):
             beside.unlink()
+
+
+def _remove_left(place: Path) -> None:
+    """Remove the files of `staged` that no process holds any more."""
+    for left in place.parent.glob(f".{glob.escape(place.name)}.*-{'[0-9a-f]' * 8}"):
+        with contextlib.suppress(OSError), left.open("rb") as file:
+            # One that was just made may be about to be locked.
+            if time.time() - left.stat().st_mtime > _NEW_S:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                left.unlink()

@@ -135,3 +135,20 @@ def test_a_file_is_written_whole_through_a_link_and_not_over_a_device(tmp_path: 
     with pytest.raises(BenchmarkError, match="pipe is not a regular file"), staged(pipe):
         pass
     assert sorted(path.name for path in tmp_path.iterdir()) == ["link.csv", "own.csv", "pipe"]
+
+
+def test_what_killed_writers_left_is_removed_and_what_others_write_is_not(tmp_path: Path) -> None:
+    table, beside = tmp_path / "a[1].csv", tmp_path / ".a[1].csv.other"
+    left = tmp_path / ".a[1].csv.123-0123abcd"
+    for path in (left, beside):
+        path.write_text("half")
+        os.utime(path, (1, 1))
+    with staged(table) as mine:
+        assert not left.exists()
+        mine.write_text("mine")
+        os.utime(mine, (1, 1))
+        with staged(table) as other:
+            other.write_text("other")
+        assert mine.read_text() == "mine"
+    assert table.read_text() == "mine"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [beside.name, table.name]
