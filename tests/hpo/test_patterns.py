@@ -161,6 +161,7 @@ def test_it_is_pythons_own(text: str, pattern: str) -> None:
     [
         (r"tps=([0-9.]+)", "tps=1,234.5", "1,234"),
         (r"tps=([0-9.]+)", "tps=1'234", "1'234"),
+        (r"tps=([0-9.]+)", "tps=1\u2009234", "\u2009234"),
         (r"tps=(\d+)", "tps=812.5", "812.5"),
         (r"tps=([0-9.]+)", "tps=1.5e+06", "1.5e+06"),
         (r"tps.*([0-9.]+)", "tps=812.5", "2.5"),
@@ -183,8 +184,37 @@ def test_a_part_of_a_number_is_not_one(pattern: str, text: str, whole: str) -> N
 
 
 @pytest.mark.parametrize(
+    ("pattern", "text", "whole"),
+    [
+        (r"p99 (\S+)", "p99 1 234", "1 234"),
+        (r"p99\s+(\d+)", "p99 12 345 678 us", "12 345 678"),
+        (r"p99 ([0-9.]+)", "p99 1 234.5ms", "1 234.5"),
+        (r"p99 (-?\d+)", "p99 -1 234,5", "-1 234,5"),
+        (r"(\d+)$", "p99 1 234", "1 234"),
+        (r"([0-9.]+) ms", "p99 12 345 678.5 ms", "12 345 678.5"),
+    ],
+)
+def test_what_may_be_a_part_of_a_number_with_blanks_is_refused(
+    pattern: str, text: str, whole: str
+) -> None:
+    with pytest.raises(MeasureError, match=rf"may be a part of '{re.escape(whole)}', a number"):
+        Measuring(patterns={"m": pattern}).read(Path(), text)
+
+
+@pytest.mark.parametrize(
     ("pattern", "text", "value"),
     [
+        (r"p99 (\d+) \d+", "p99 1 234", 1),
+        (r"\d+ (\d+)$", "p99 1 234", 234),
+        (r"p99 (\d+)", "p99 1  234", 1),
+        (r"p99 (\d+)", "p99 1\t234", 1),
+        (r"p99 (\d+)", "p99 1 23 456", 1),
+        (r"p99 ([0-9.]+)", "p99 1.5 234", 1.5),
+        (r"p99 (\d+)", "p99 1234 567", 1234),
+        (r"p99 (\d+)", "p99 0 234", 0),
+        (r"took (\d+)", "took 5 127.0.0.1", 5),
+        (r"took (\d+)", "took 5 100/200", 5),
+        (r"(\d+)$", "p99 234", 234),
         (r"^(\d+),", "17,234", 17),
         (r",(\d+)$", "17,234", 234),
         (r"^(\d+)", "17,2345", 17),

@@ -2,7 +2,8 @@
 
     of_pattern("tps", r"tps = ([0-9.]+)", "tps = 5\\ntps = 6.5\\n", None)      # 6.5
 
-A part of a number is refused (`1` of `1,234.5`, `3` of `3,14`), and so is a value after which the
+A part of a number is refused (`1` of `1,234.5`, `3` of `3,14`), and so is what may be one (`1` of
+`1 234`, which may be two columns or have a blank between thousands), and a value after which the
 same label has another one that the pattern does not match (`tps = -1`).
 """
 
@@ -28,7 +29,7 @@ _LONGEST_LABEL = 80
 _MOST_LATER = 10
 # What makes a number longer: digits, a fraction, an exponent; a whole part also thousands.
 _MORE = re.compile(r"\d+|\.\d+|[eE][-+]?\d+")
-_MARK = r"[,'\u2019_\u00a0\u202f]"
+_MARK = r"[,'\u2019_\u00a0\u2007\u2009\u202f]"
 _THOUSANDS = re.compile(rf"{_MARK}\d{{3}}(?!\d)")
 # A fraction behind a decimal comma; with more commas it is a list, and a row of two numbers begins
 # its line.
@@ -36,6 +37,9 @@ _FRACTION = re.compile(r",\d{1,2}(?![\d.,]*\d)")
 _LABELLED_FRACTION = re.compile(r",\d+(?![\d.,]*\d)")
 _BEFORE_FRACTION = re.compile(r"(?<![\d.,])\d+,$")
 _WHOLE_PART = re.compile(rf"(?<![\d.,'])(?<!\d[eE])(?<!\d[eE][-+])\d+(?:{_MARK}\d{{3}})*$")
+# One blank, as between thousands; dates, addresses and shares are no part of a number.
+_BLANK_BEFORE = re.compile(r"(?<![\w.,'])[1-9]\d{0,2}(?: \d{3})* $")
+_BLANK_AFTER = re.compile(r"(?: \d{3})+(?![\d:/-]|\.\d+\.)(?:[.,]\d+)?")
 
 
 def of_pattern(name: str, pattern: str, stdout: str, unit: Unit | None) -> Any:
@@ -70,6 +74,13 @@ def of_pattern(name: str, pattern: str, stdout: str, unit: Unit | None) -> Any:
         raise MeasureError(
             f"'{match.text[:80]}' for '{name}' is a part of '{whole[:80]}'; let the group match "
             "all of the number, or let the pattern match what stands around the group."
+        )
+    blanks = _with_blanks(stdout, match)
+    if blanks != match.text:
+        raise MeasureError(
+            f"'{match.text[:80]}' for '{name}' may be a part of '{blanks[:80]}', a number with "
+            "blanks between its thousands; print it without them, or let the pattern match what "
+            "stands around the group."
         )
     end = match.group_start + len(match.text)
     follows = re.compile(r"[A-Za-zµμ%]+").match(stdout, end)
@@ -106,6 +117,19 @@ def _whole(stdout: str, match: Found) -> str:
         if re.match(r"\d+(?![\d.,]*\d)", stdout[begin:]):
             found = found or _BEFORE_FRACTION.search(before)
     return text if found is None else f"{found[0]}{text}"
+
+
+def _with_blanks(stdout: str, match: Found) -> str:
+    """The group, with digits in threes beside it at one blank that the pattern leaves out."""
+    begin, end = match.group_start, match.group_start + len(match.text)
+    text = match.text
+    if match.end == end and re.fullmatch(r"[-+\u2212]?[1-9]\d{0,2}", text):
+        more = _BLANK_AFTER.match(stdout, end)
+        text += more[0] if more else ""
+    if match.start == begin and re.match(r"\d{3}(?!\d)", match.text):
+        before = _BLANK_BEFORE.search(stdout[max(0, begin - _LONGEST_LABEL) : begin])
+        text = (before[0] if before else "") + text
+    return text
 
 
 def _later(pattern: str, stdout: str, match: Found) -> str | None:
