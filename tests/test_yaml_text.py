@@ -92,6 +92,14 @@ def test_a_number_that_no_float_holds_is_refused(text: str) -> None:
         yaml_text.load(f"a: {text}")
 
 
+@pytest.mark.parametrize("text", ["1e-400", "-1e-999", "!!float .01e-330", f"0.{'0' * 400}1"])
+def test_a_number_that_would_be_0_is_refused(text: str) -> None:
+    with pytest.raises(yaml.YAMLError, match="is too near to 0 for a floating-point number"):
+        yaml_text.load(f"a: {text}")
+    assert yaml_text.load(f"a: {text}", rounded=True) == {"a": 0}
+    assert yaml_text.load("[0.0, -0e-5, 5e-324]") == [0.0, 0.0, 5e-324]
+
+
 @pytest.mark.parametrize(
     "text",
     [

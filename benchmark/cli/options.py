@@ -9,6 +9,8 @@ from argparse import ArgumentParser, ArgumentTypeError, _ArgumentGroup
 from collections.abc import Callable
 from typing import Any
 
+from benchmark.files.numbers import vanishes
+
 Options = ArgumentParser | _ArgumentGroup
 
 
@@ -60,8 +62,7 @@ def number(text: str) -> float:
     except ValueError:
         found = math.inf
     lost = math.isinf(found) and "inf" not in text.lower()
-    lost = lost or (found == 0 and re.match(r"\s*[-+]?[0.]*[1-9]", text) is not None)
-    if "_" in text or lost:
+    if "_" in text or lost or vanishes(text, found):
         raise ArgumentTypeError(f"'{text}' is not a number")
     return found
 

@@ -10,9 +10,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from benchmark.cli.output import notice
-from benchmark.config.loading import Config, LoadedConfig, load_config
+from benchmark.config.loading import Config, LoadedConfig, json_or_text, load_config
 from benchmark.errors import AbsentStoreError, ConfigError, StoreError
-from benchmark.files import json_text
 from benchmark.runs import select
 from benchmark.runs.plan import Narrowing, Plan
 from benchmark.store import Store, open_store
@@ -133,9 +132,4 @@ def _pair(text: str) -> tuple[str, Any]:
     key, equals, value = text.partition("=")
     if not equals:
         raise ConfigError(f"--set takes KEY=VALUE, and '{text}' has no '='.")
-    try:
-        return key, json_text.load(value)
-    except json_text.RepeatedKeyError as error:
-        raise ConfigError(f"--set {key} is not JSON: {error}; remove one of them.") from None
-    except (ValueError, RecursionError):
-        return key, value
+    return key, json_or_text(value, f"--set {key}")

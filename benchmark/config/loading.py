@@ -134,17 +134,28 @@ def _read(file: Path) -> dict[str, Any]:
     return values
 
 
+def json_or_text(text: str, place: str) -> Any:
+    """The value of JSON, or the text if it is none; also a number that would be read as 0.
+
+    Raises:
+        ConfigError: a list or an object has a key twice, or such a number.
+    """
+    try:
+        return json_text.load(text)
+    except json_text.InexactError as error:
+        if text.lstrip().startswith(("{", "[")):
+            raise ConfigError(f"{place} is not JSON: {error}; correct it.") from None
+        return text
+    except (ValueError, RecursionError):
+        return text
+
+
 def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for variable, text in environment.items():
         if not variable.startswith(PREFIX) or variable == CACHE_VARIABLE:
             continue
-        try:
-            value = json_text.load(text) if text else None
-        except json_text.RepeatedKeyError as error:
-            raise ConfigError(f"{variable} is not JSON: {error}; remove one of them.") from None
-        except (ValueError, RecursionError):
-            value = text
+        value = json_or_text(text, variable) if text else None
         field = Config.model_fields.get(variable[len(PREFIX) :].lower())
         if field is not None and field.annotation in (str, str | None) and value is not None:
             value = text

@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from benchmark.files.numbers import vanished, vanishes
+
 _OF_JSON = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 
 
@@ -20,6 +22,8 @@ def a_number(value: Any) -> Any:
     is_text = isinstance(value, str)
     if isinstance(value, bool) or (is_text and not _OF_JSON.fullmatch(value)):
         raise ValueError(f"is {json.dumps(value)[:80]}; write a number")
+    if is_text and vanishes(value, float(value)):
+        raise ValueError(f"is wrong: {vanished(value)}; correct it")
     return value
 
 

@@ -9,9 +9,11 @@ Below 1e9 no digit before the point is cut. Exports and records keep full precis
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 _LARGE = 1e9
+_NOT_ZERO = re.compile(r"\s*[-+]?[0.]*[1-9]")
 
 
 def plain_number(value: Any, sign: str = "") -> str:
@@ -21,3 +23,14 @@ def plain_number(value: Any, sign: str = "") -> str:
         return str(value).lower() if isinstance(value, bool) else str(value)
     text = f"{value:{sign}.6g}"
     return f"{value:{sign}.0f}" if "e+" in text and abs(value) < _LARGE else text
+
+
+def vanishes(text: str, value: Any) -> bool:
+    """Whether a decimal number such as 1e-400 was read as 0, because it is too near to it."""
+    return bool(value == 0) and _NOT_ZERO.match(text) is not None
+
+
+def vanished(text: str) -> str:
+    """The phrase about such a number."""
+    shown = text if len(text) <= 40 else f"{text[:40]}…"
+    return f"'{shown}' is too near to 0 for a floating-point number"

@@ -22,6 +22,7 @@ from typing import Any
 import yaml
 
 from benchmark.files.json_text import BYTE_ORDER_MARK
+from benchmark.files.numbers import vanished, vanishes
 
 LARGEST = 1_000_000
 
@@ -34,18 +35,18 @@ _FLOAT = (
 )
 
 
-def load(text: str, *, numbers: bool = True, infinite: bool = False) -> Any:
+def load(text: str, *, numbers: bool = True, rounded: bool = False) -> Any:
     """The values of a document; without `numbers`, numbers and booleans stay text as written.
 
-    With `infinite`, 1e400 is infinite, for a caller that also has the text and refuses what is not
-    finite elsewhere.
+    If `rounded`, 1e400 is infinite and 1e-400 is 0, for a caller that also has the text and refuses
+    them elsewhere.
 
     Raises:
         yaml.YAMLError: it is not YAML, a key occurs twice, an alias contains itself, aliases
-            expand to too many values, or a number is too large.
+            expand to too many values, or a number is too large or too near to 0.
     """
     loader = (_Loader if numbers else _TextLoader)(text.removeprefix(BYTE_ORDER_MARK))
-    loader.infinite = infinite
+    loader.rounded = rounded
     try:
         node = loader.get_single_node()
         if node is None:
@@ -69,7 +70,7 @@ def reason(error: Exception) -> str:
 class _Loader(yaml.SafeLoader):
     """PyYAML's parser with the scalars of YAML 1.2, and `<<` of 1.1."""
 
-    infinite = False
+    rounded = False
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         if isinstance(node, yaml.MappingNode):  # A tag such as !!map may precede anything.
@@ -111,9 +112,14 @@ def _scalar(pattern: str, made: Callable[[str], Any]) -> Callable[[_Loader, yaml
         if re.fullmatch(pattern, text) is not None:
             try:
                 found = made(text)
-                if loader.infinite or "inf" in text.lower() or found not in (math.inf, -math.inf):
+                if loader.rounded or "inf" in text.lower():
                     return found
-                problem = f"'{text[:40]}' is too large for a floating-point number"
+                if isinstance(found, float) and math.isinf(found):
+                    problem = f"'{text[:40]}' is too large for a floating-point number"
+                elif isinstance(found, float) and vanishes(text, found):
+                    problem = vanished(text)
+                else:
+                    return found
             except ValueError:
                 problem = f"'{text[:40]}…' has too many digits"
         raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)

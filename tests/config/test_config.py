@@ -112,8 +112,9 @@ def test_the_environment_reads_json_and_text() -> None:
 
 @pytest.mark.parametrize("key", ["openml_api_key", "job_name", "run", "cluster_type"])
 def test_text_in_the_environment_stays_text(key: str) -> None:
-    values = load({}, {f"AUTOML_BENCHMARK_{key.upper()}": "0123"}).values
-    assert getattr(values, key) == "0123"
+    for text in ("0123", "1e-400"):
+        values = load({}, {f"AUTOML_BENCHMARK_{key.upper()}": text}).values
+        assert getattr(values, key) == text
 
 
 TEXTS = [

@@ -137,3 +137,9 @@ def test_any_expression_has_a_value_or_a_sentence(text: str, x: object) -> None:
         assert len(str(error)) < 3 * LONGEST
     else:
         assert len(repr(value)) < 20_000
+
+
+@pytest.mark.parametrize("number", ["1e400", "1e-400", "1e400ms", "1e-400 s"])
+def test_a_number_that_no_float_holds_is_refused(number: str) -> None:
+    with pytest.raises(ExpressionError, match=f"'{number}'.* beyond what a floating-point number"):
+        Expression(f"x < {number}")

@@ -40,6 +40,8 @@ def test_found(tmp_path: Path, measuring: Measuring, output: str, found: dict[st
         (Measuring(), "", "printed nothing"),
         (Measuring(), "garbage", "ends with 'garbage', which is neither"),
         (Measuring(), "0.1\nbye\n", "ends with 'bye'"),
+        (Measuring(), '{"a": 1e-400}', "cannot be used: '1e-400' is too near to 0"),
+        (Measuring(), "1e-400", "'1e-400' is too near to 0"),
         (Measuring(), '{"a": NaN}', "'{\"a\": NaN}', has no finite number"),
         (Measuring(json="r.json"), "", "left no file 'r.json'"),
         (Measuring(json="../r.json"), "", "left no file"),
@@ -83,7 +85,7 @@ def test_a_file_holds_finite_numbers(tmp_path: Path, text: str) -> None:
         Measuring(json="r.json").read(tmp_path, '{"loss": 0.2}')
 
 
-@pytest.mark.parametrize("cell", ["nan", "inf", "", "x", "1_000", "٣", "true", "1e999"])
+@pytest.mark.parametrize("cell", ["nan", "inf", "", "x", "1_000", "٣", "true", "1e999", "1e-400"])
 def test_the_last_row_and_the_last_match_decide(tmp_path: Path, cell: str) -> None:
     texts: dict[str, str] = {}
     source = Measuring(csv="stdout")

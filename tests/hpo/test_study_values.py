@@ -162,7 +162,7 @@ def test_half_of_a_surrogate_pair_in_json_is_rejected(tmp_path: Path) -> None:
             initial: [{command: 1.10}]
             environment: {python: 3.10, packages: []}
             objective:
-              command: [run, 1.10, 1e-5, 0x1F, 7, true, ~, 1e400]
+              command: [run, 1.10, 1e-5, 0x1F, 7, true, ~, 1e400, 1e-400]
               environment: {VERSION: 1.10, PORT: 80, 1: a}
               prepare: [run, &v 2.50]
               reset: [run, *v]
@@ -174,7 +174,7 @@ def test_half_of_a_surrogate_pair_in_json_is_rejected(tmp_path: Path) -> None:
             """{"name": "s", "direction": "minimize", "tunables": [{"name": "command",
             "value_type": "double", "lower_bound": 0, "upper_bound": 1.50}],
             "initial": [{"command": 1.10}], "environment": {"python": 3.10, "packages": []},
-            "objective": {"command": ["run", 1.10, 1e-5, "0x1F", 7, true, null, 1e400],
+            "objective": {"command": ["run", 1.10, 1e-5, "0x1F", 7, true, null, 1e400, 1e-400],
             "environment": {"VERSION": 1.10, "PORT": 80, "1": "a"}, "prepare": ["run", 2.50],
             "reset": ["run", 2.50], "wait_ready": {"command": ["up", 1.0], "timeout": 5.0}}}""",
         ),
@@ -187,12 +187,20 @@ def test_words_of_commands_are_as_they_are_written(tmp_path: Path, name: str, te
     values = read_document(file)
     objective = values["objective"]
     assert objective["command"][:6] == ["run", "1.10", "1e-5", "0x1F", 7, True]
-    assert objective["command"][6:] == [None, "1e400"]
+    assert objective["command"][6:] == [None, "1e400", "1e-400"]
     assert list(objective["environment"].values()) == ["1.10", 80, "a"]
     assert (objective["prepare"], objective["reset"]) == (["run", "2.50"], ["run", "2.50"])
     assert objective["wait_ready"] == {"command": ["up", 1.0], "timeout": 5.0}
     assert values["environment"]["python"] == "3.10"
     assert (values["initial"], values["tunables"][0]["upper_bound"]) == ([{"command": 1.1}], 1.5)
+
+
+@pytest.mark.parametrize("name", ["s.yaml", "s.json"])
+def test_a_number_that_would_be_0_is_refused(tmp_path: Path, name: str) -> None:
+    file = tmp_path / name
+    file.write_text('{"command": [1e-400], "tunables": [{"lower_bound": 0.0}, {"step": -1e-400}]}')
+    with pytest.raises(StudyError, match="'-1e-400' is too near to 0 for a floating-point number"):
+        read_document(file)
 
 
 def test_a_stored_study_may_have_what_an_earlier_version_took() -> None:

@@ -39,7 +39,20 @@ def test_quantities(text: str, number: float, base: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["41", "", "ms", "1.2.3s", "4 potatoes", "1_000ms", "٣ms", "1e400s", "1e999999999s", "nan s"],
+    [
+        "41",
+        "",
+        "ms",
+        "1.2.3s",
+        "4 potatoes",
+        "1_000ms",
+        "٣ms",
+        "1e400s",
+        "1e-400s",
+        "1e-320ns",
+        "1e999999999s",
+        "nan s",
+    ],
 )
 def test_what_is_no_quantity(text: str) -> None:
     assert quantity(text) is None

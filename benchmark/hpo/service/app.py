@@ -186,7 +186,9 @@ def _finding(fault: Mapping[str, Any]) -> str:
         said = fault["ctx"]["error"]
         if "occurs twice" in said:
             return f"The body has an object in which {said}; remove one of them."
-        return f"The body is no JSON at character {fault['loc'][-1]}: {said}; correct it there."
+        place = fault["loc"][-1]
+        fit = f"is no JSON at character {place}" if place else "cannot be read"
+        return f"The body {fit}: {said}; correct it there."
     place = ".".join(str(part) for part in fault["loc"] if part != "[key]")
     if fault["type"] == "extra_forbidden":
         name = str(fault["loc"][-1])

@@ -21,6 +21,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from benchmark.errors import BenchmarkError
+from benchmark.files.numbers import vanishes
 from benchmark.files.spelling import nearest
 from benchmark.hpo.space import dimensions
 from benchmark.hpo.space.operators import (
@@ -33,7 +34,7 @@ from benchmark.hpo.space.operators import (
     UnknownNameError,
     truth,
 )
-from benchmark.hpo.space.units import LITERAL, UNITS, Unit, in_base
+from benchmark.hpo.space.units import LITERAL, UNITS, Unit, in_base, quantity
 
 LONGEST = 2000
 DEEPEST = 250
@@ -119,6 +120,8 @@ class Expression:
         """The text with a name for each number with a unit; quoted texts are unchanged."""
 
         def named(found: re.Match[str]) -> str:
+            if quantity(found[0]) is None:
+                raise ValueError(f"'{found[0]}' is beyond what a floating-point number holds")
             name = f"__quantity_{len(self._quantities)}__"
             unit = UNITS[found[2]]
             self._quantities[name] = in_base(float(found[1]), unit)
@@ -140,6 +143,8 @@ class Expression:
         )
         if isinstance(node, ast.Constant):
             good = node.value is None or isinstance(node.value, (bool, int, float, str))
+            if isinstance(node.value, float):
+                self._check_held(node, node.value)
         elif isinstance(node, ast.Call):
             good = (
                 isinstance(node.func, ast.Name)
@@ -153,6 +158,15 @@ class Expression:
             raise ExpressionError(
                 f"The expression '{self.text}' uses {self._shown(node)}, which is not allowed; "
                 f"use numbers, names, operators and {', '.join(FUNCTIONS)}."
+            )
+
+    def _check_held(self, node: ast.AST, value: float) -> None:
+        """Refuse a number that was read as infinite, or as 0 and is not."""
+        shown = self._shown(node)
+        if math.isinf(value) or vanishes(shown.strip("'"), value):
+            raise ExpressionError(
+                f"The expression '{self.text}' has {shown}, which is beyond what a floating-point "
+                "number holds; correct it."
             )
 
     def _shown(self, node: ast.AST) -> str:

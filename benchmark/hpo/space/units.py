@@ -217,4 +217,4 @@ def _of(sign: str, value: Fraction, base: str) -> Quantity | None:
         number = float(-value if sign == "-" else value)
     except OverflowError:
         return None
-    return Quantity(number, base)
+    return None if value and not number else Quantity(number, base)

@@ -17,6 +17,7 @@ from typing import Any
 from benchmark.errors import BenchmarkError
 from benchmark.files import json_text
 from benchmark.files.input_files import read_input
+from benchmark.files.numbers import vanished, vanishes
 from benchmark.files.spelling import check_keys, meant
 from benchmark.files.value_faults import shown
 from benchmark.hpo.objectives.objective import HOOKS
@@ -52,6 +53,8 @@ def read_document(file: Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise StudyError(f"The study file {file} must hold keys and values; write name: first.")
     _as_written(values, texts)
+    if (number := _vanished(values, texts)) is not None:
+        raise StudyError(f"The study file {file} cannot be used: {vanished(number)}; correct it.")
     return values
 
 
@@ -74,10 +77,21 @@ def _words(value: Any, text: Any) -> Any:
     return text if is_number and str(value) != text else value
 
 
+def _vanished(value: Any, text: Any) -> str | None:
+    """A number that was read as 0 and is not, as it is written."""
+    if isinstance(value, dict) and len(value) == len(text):
+        pairs = zip(value.values(), text.values(), strict=True)
+    elif isinstance(value, list):
+        pairs = zip(value, text, strict=True)
+    else:
+        return text if isinstance(value, float) and vanishes(text, value) else None
+    return next(filter(None, (_vanished(*pair) for pair in pairs)), None)
+
+
 def _json(text: str, file: Path) -> tuple[Any, Any]:
     """The values, and the same with numbers as they are written."""
     try:
-        values = json_text.load(text)
+        values = json_text.load(text, rounded=True)
         if "\\u" in text:
             json.dumps(values, ensure_ascii=False).encode()
         return values, json_text.load(text, numbers=str)
@@ -95,7 +109,7 @@ def _yaml(text: str, file: Path) -> tuple[Any, Any]:
     from benchmark.files import yaml_text
 
     try:
-        return yaml_text.load(text, infinite=True), yaml_text.load(text, numbers=False)
+        return yaml_text.load(text, rounded=True), yaml_text.load(text, numbers=False)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         said = yaml_text.reason(error)
         line = _line_of(error, text)

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from benchmark.errors import BenchmarkError
+from benchmark.files.numbers import vanishes
 from benchmark.hpo.space.units import BASES, Quantity, Unit, from_base, quantity
 
 _DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
@@ -35,8 +36,9 @@ class NotThereError(MeasureError):
 
 
 def cell_number(text: str) -> float | None:
-    """The finite number that a text is in decimal notation, or None."""
-    return finite_number(float(text)) if _DECIMAL.fullmatch(text.strip()) else None
+    """The finite number that a text is in decimal notation, or None; 1e-400 would be 0."""
+    number = finite_number(float(text)) if _DECIMAL.fullmatch(text.strip()) else None
+    return None if vanishes(text, number) else number
 
 
 def finite_number(value: Any) -> float | None:

@@ -186,7 +186,7 @@ def _document(text: str, place: str) -> Any:
         return json_text.load(text)
     except (ValueError, RecursionError) as error:
         value = _last_text(_lines(text)) if place == STDOUT else None
-        if value is not None and not isinstance(error, json_text.RepeatedKeyError):
+        if value is not None and not isinstance(error, json_text.InexactError):
             with contextlib.suppress(ValueError, RecursionError):
                 return json_text.load(value)
         raise MeasureError(f"'{place}' is not JSON: {error}.") from None
@@ -223,7 +223,7 @@ def _last_value(stdout: str) -> dict[str, Any]:
         number = cell_number(text)
         found = _leaves(json_text.load(text) if number is None else number, last)
     except (ValueError, RecursionError) as error:
-        if isinstance(error, json_text.RepeatedKeyError):
+        if isinstance(error, json_text.InexactError):
             raise MeasureError(f"{last} cannot be used: {error}.") from None
         found = {}
     if not any(map(is_number, found.values())):

@@ -31,7 +31,12 @@ def parse(body: bytes) -> Any:
     except UnicodeDecodeError as error:
         raise BodyError("it is not UTF-8", "", error.start) from None
     try:
-        value = json.loads(text, parse_constant=_refuse, object_pairs_hook=json_text.unique)
+        value = json.loads(
+            text,
+            parse_float=json_text.decimal,
+            parse_constant=_refuse,
+            object_pairs_hook=json_text.unique,
+        )
         if _is_deep(value):
             raise RecursionError
         if "\\u" in text:
@@ -42,7 +47,7 @@ def parse(body: bytes) -> Any:
         raise BodyError("it is nested too deeply", "", 0) from None
     except UnicodeEncodeError:
         raise BodyError("a text has half of a surrogate pair", "", 0) from None
-    except json_text.RepeatedKeyError as error:
+    except json_text.InexactError as error:
         raise BodyError(str(error), "", 0) from None
     except ValueError as error:
         said = str(error) if isinstance(error, _ConstantError) else "a number has too many digits"

@@ -13,7 +13,19 @@ from benchmark.hpo.service.backends.store import MemoryBackend
 from benchmark.hpo.service.core.service import Service
 
 HUGE = "1" + "0" * 400
-NO_NUMBERS = ["true", "false", '"1"', '""', "[1]", "{}", "NaN", "Infinity", "-Infinity", "1e400"]
+NO_NUMBERS = [
+    "true",
+    "false",
+    '"1"',
+    '""',
+    "[1]",
+    "{}",
+    "NaN",
+    "Infinity",
+    "-Infinity",
+    "1e400",
+    "1e-400",
+]
 NO_NUMBERS += [HUGE, f"-{HUGE}", f'"{HUGE}"']
 BOUNDS: dict[str, Any] = {"value_type": "double", "lower_bound": 0, "upper_bound": 1}
 TUNABLE = '{"name":"n","value_type":"integer","lower_bound":0,"upper_bound":9,"default":1}'
