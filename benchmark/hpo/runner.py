@@ -8,9 +8,10 @@
     found = HPORunner(objective, trials=30).run()
     found.best_params, found.best_value, found.frame()
 
-`run` blocks, `run_async` is awaited (a cancelled one stops asking and lets running trials end),
-`trigger` hands the study to a process that runs on without this one, `resume` goes on with a study
-of the store by its name. Trials run in the sandbox, each in a process of its own.
+`run` blocks, and raises KeyboardInterrupt on Ctrl-C and SIGTERM, once its trials are stopped.
+`run_async` is awaited (a cancelled one stops asking and lets running trials end), `trigger` hands
+the study to a process that runs on without this one, `resume` goes on with a study of the store by
+its name. Trials run in the sandbox, each in a process of its own.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ _AGAIN_S = 1.0
 class Found(ShownStudy):
     """A study as it stands when its driver has ended.
 
-    `interrupted` and `stopped` say that someone ended it early; `without_result` are trials whose
+    `stopped` says that someone ended it early by a request; `without_result` are trials whose
     attempts were lost, which run again when the study goes on; `why_stopped` is the limit of the
     study's own that was reached.
     """
@@ -68,7 +69,6 @@ class Found(ShownStudy):
     name: str
     run: Run
     definition: StudyDefinition
-    interrupted: bool = False
     stopped: bool = False
     without_result: list[Record] = field(default_factory=list)
     why_stopped: str | None = None
@@ -179,6 +179,8 @@ class HPORunner:
 
         Raises:
             BenchmarkError: the study is wrong, or another process drives it.
+            KeyboardInterrupt: Ctrl-C, SIGTERM or SIGHUP ended it. Its trials have been stopped,
+                `found` returns the results so far, and `resume` resumes it.
         """
         store = self._store()
         with self._definition(store) as declared:
@@ -198,6 +200,7 @@ class HPORunner:
 
         Raises:
             StudyError: there is none of that name.
+            KeyboardInterrupt: as by `run`.
         """
         chosen = self._named(name)
         store = self._store()
@@ -257,11 +260,15 @@ class HPORunner:
         for fault in (tuned.why_stopped, *tuned.faults):
             if fault:
                 trial_line.show(f"Stopped: {fault}", logging.WARNING)
+        if tuned.interrupted:
+            raise KeyboardInterrupt(
+                f"Study '{definition.name}' was interrupted; "
+                f"HPORunner().resume({definition.name!r}) resumes it."
+            )
         return Found(
             study.definition.name,
             study.run,
             study.definition,
-            tuned.interrupted,
             tuned.stopped,
             tuned.without_result,
             tuned.why_stopped,

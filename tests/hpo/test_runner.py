@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import subprocess
 import sys
 import threading
@@ -17,9 +18,11 @@ import optuna
 import pytest
 from nbclient import NotebookClient
 
+from benchmark.compute.driving import stoppable
 from benchmark.config.loading import Config
 from benchmark.errors import BenchmarkError
 from benchmark.hpo import HPORunner
+from benchmark.hpo.driver.loop import Tuned
 from benchmark.hpo.formats.project import read_project
 from benchmark.store import open_store
 from tests.support.objectives import squared
@@ -60,6 +63,24 @@ def cold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
 def runner(cold: Make, warm: None) -> Make:
     """The same, in the sandbox that tests share."""
     return cold
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_run_with_an_exception(cold: Make, number: signal.Signals) -> None:
+    def signalled(*_: Any, **__: Any) -> Tuned:
+        stop = threading.Event()
+        with stoppable(stop):
+            signal.raise_signal(number)
+        return Tuned(interrupted=stop.is_set())
+
+    runner = cold(squared)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("benchmark.hpo.driver.launch.tune", signalled)
+        with pytest.raises(KeyboardInterrupt, match=r"HPORunner\(\)\.resume\('squared'\)"):
+            runner.run()
+        with pytest.raises(KeyboardInterrupt, match="Study 'squared' was interrupted"):
+            runner.resume()
+    assert runner.found().records == []
 
 
 def project(folder: Path, **more: Any) -> Path:
