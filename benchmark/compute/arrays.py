@@ -8,6 +8,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import logging
+import shlex
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,8 +16,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from benchmark.compute import submissions
-from benchmark.compute.cluster import ClusterError, Element, FullError, Request, TooManyError
-from benchmark.compute.faults import PassingError, patiently
+from benchmark.compute.cluster import Element, FullError, Request, TooManyError
+from benchmark.compute.faults import PassingError
 from benchmark.compute.job_script import log_note, log_path, script
 from benchmark.compute.submissions import Submission
 from benchmark.compute.submitting import ClusterDispatcher
@@ -45,6 +46,13 @@ class ArrayDispatcher(ClusterDispatcher):
         self._full: int | None = None
         self._why_full = ""
         self._is_adopted = False
+        self._unseen: set[str] = set()  # jobs of earlier drivers that were not looked at yet
+        self._old: set[str] = set()  # jobs that ended before this driver
+
+    @property
+    def method(self) -> str:
+        """What its submissions are of."""
+        return self._cluster.name
 
     @classmethod
     def options(cls, config: Config) -> SlurmOptions | KubernetesOptions:
@@ -59,6 +67,7 @@ class ArrayDispatcher(ClusterDispatcher):
     def submit(self, tasks: Sequence[Task]) -> None:
         """Take tasks: those that a job of an earlier driver has are waited for, the others sent."""
         self._tasks |= {task.key: task for task in tasks}
+        self._aside = None
         self._finish(self._outcomes())
         waiting = [task.key for task in tasks if task.key in self._tasks]
         taken: set[str] = set()
@@ -85,8 +94,7 @@ class ArrayDispatcher(ClusterDispatcher):
         self._tasks.clear()
         if not self.detached:
             shared = self._shared(perhaps)
-            self._end([one for one in perhaps if one not in shared])
-            self._end_elements(shared)
+            self._end([one for one in perhaps if one not in shared], shared)
             self._waits.note([])
         self._end_leftover()
 
@@ -101,7 +109,7 @@ class ArrayDispatcher(ClusterDispatcher):
         cluster = self._cluster
         try:
             # A job was kept while tasks of its that a later job has were waited for.
-            known = submissions.load(self.run, cluster.name)
+            known = submissions.load(self.run, self.method)
             self._forget_spent([one for one in known if not one.cancelled])
             while self._forgotten:
                 is_last = time.monotonic() >= end
@@ -129,7 +137,7 @@ class ArrayDispatcher(ClusterDispatcher):
 
     def _adopt(self, waiting: Sequence[str]) -> set[str]:
         """Take over what earlier drivers have submitted; the tasks that are carried already."""
-        known = self._known(self._cluster.name)
+        known = self._known(self.method)
         carried = submissions.carried(self.run, known, set(waiting))
         spent = []
         for one in known:
@@ -139,19 +147,11 @@ class ArrayDispatcher(ClusterDispatcher):
                     self._unsure.append(adopted)
                 else:
                     self._live[one.name] = adopted
+                    self._unseen.add(one.name)
             else:
                 spent.append(one)
         self._forget_spent(spent)
         return {key for indices in carried.values() for key in indices}
-
-    def _end_elements(self, shared: Sequence[Submission]) -> None:
-        def cancel() -> None:
-            for one in shared:
-                job = one.job or self._cluster.find(one.name)
-                for index in one.indices.values() if job else ():
-                    self._cluster.cancel_element(str(job), index)
-
-        patiently(cancel, self.pace.close_s)
 
     def _ask_engine(self) -> None:
         if self._live or self._unsure or self._new:
@@ -193,11 +193,13 @@ class ArrayDispatcher(ClusterDispatcher):
             return
         if self._full is not None:
             self._full = self._largest = None
-        last = results.attempt_index(self.run).last
+        index = results.attempt_index(self.run)
+        last, self._aside = index.last, index.aside
         while self._new:
             self._largest = self._largest or self._cluster.largest_array()
+            label, options = self._named(self._new[0])
             keys = {task.key: last.get(task.key, 0) for task in self._next_array(self._largest)}
-            one = submissions.begin(self.run, self._cluster.name, self.prefix, keys)
+            one = submissions.begin(self.run, self.method, self.prefix, keys, label, options)
             try:
                 one = self._sent(one)
             except PassingError as fault:
@@ -215,7 +217,7 @@ class ArrayDispatcher(ClusterDispatcher):
                 if not isinstance(error, FullError):
                     self._full = self._held()
                 return  # It is asked again, for as long as tasks wait.
-            except ClusterError:
+            except BenchmarkError:
                 self._take_back(one)
                 raise
             if others_fill_it:
@@ -234,6 +236,10 @@ class ArrayDispatcher(ClusterDispatcher):
         """What the tasks of one array have in common."""
         return task.resources
 
+    def _named(self, task: Task) -> tuple[str | None, dict[str, str]]:  # noqa: ARG002
+        """A label in the name of a job of such tasks, and what its submission must know."""
+        return None, {}
+
     def _held(self) -> int:
         """How many elements the batch system has of this driver."""
         return sum(len(one.indices) for one in (*self._live.values(), *self._unsure))
@@ -245,10 +251,13 @@ class ArrayDispatcher(ClusterDispatcher):
 
     def _sent(self, one: Submission) -> Submission:
         task = next(self._tasks[key] for key in one.indices if key in self._tasks)
+        job = self._cluster.submit(self._request(one, task), self._script(one))
+        return self._with_id(one, job)
+
+    def _request(self, one: Submission, task: Task) -> Request:
         named = {"name": one.name, "size": len(one.keys), "log": str(self._log(one))}
         named |= {"mpi": task.resources.mpi, "image": self._image(task)}
-        request = Request.of(self.config, self.options(self.config), task.resources, **named)
-        return self._with_id(one, self._cluster.submit(request, self._script(one)))
+        return Request.of(self.config, self.options(self.config), task.resources, **named)
 
     def _image(self, task: Task) -> str:  # noqa: ARG002  for those that have some
         """The image that a job of this task runs in."""
@@ -268,14 +277,17 @@ class ArrayDispatcher(ClusterDispatcher):
 
     def _look(self) -> None:
         """Account for the tasks whose elements have ended and that left no record."""
-        present = self._cluster.present() if self._live else {}
+        present = self._cluster.present(list(self._live.values())) if self._live else {}
         now = time.monotonic()
         over: list[tuple[Submission, str, Element | None]] = []
         waits: list[Element | None] = []
         for one in self._live.values():
             elements = present.get(str(one.job), {})
-            for key, index in one.indices.items():
-                element = elements.get(index)
+            found = [elements.get(index) for index in one.indices.values()]
+            if one.name in self._unseen and all(el is None or el.is_over for el in found):
+                self._old.add(one.name)
+            self._unseen.discard(one.name)
+            for key, element in zip(one.indices, found, strict=True):
                 if element is None or element.is_over or element.is_held:
                     after_s = max(self.pace.settle_s, element.after_s if element else 0.0)
                     if now - self._gone.setdefault(key, now) >= after_s:
@@ -286,9 +298,17 @@ class ArrayDispatcher(ClusterDispatcher):
         self._account(over)
         if self._gone:
             self._engine_at = min(self._engine_at, now + self.pace.settle_s)
-        notes = [element.note for element in waits if element]
+        self._note_waits([*waits, *(None for _ in over)])
+
+    def _note_waits(self, elements: Sequence[Element | None]) -> None:
+        """Report why elements wait; None stands for one that runs or has just ended.
+
+        Raises:
+            BenchmarkError: none of them can ever start.
+        """
+        notes = [element.note for element in elements if element]
         self._waits.report("task", self._cluster.name, notes + [self._why_full] * len(self._new))
-        self._stop_if_hopeless([*waits, *(None for _ in over)])
+        self._stop_if_hopeless(elements)
 
     def _account(self, over: Sequence[tuple[Submission, str, Element | None]]) -> None:
         if not over:
@@ -296,7 +316,10 @@ class ArrayDispatcher(ClusterDispatcher):
         now, cluster = time.monotonic(), self._cluster
         self._finish(self._outcomes())
         missing = [(one, key, element) for one, key, element in over if key in self._tasks]
-        unknown = {str(one.job) for one, _, element in missing if not (element and element.state)}
+        unknown: dict[str, set[int]] = {}
+        for one, key, element in missing:
+            if not (element and element.state):
+                unknown.setdefault(str(one.job), set()).add(one.indices[key])
         past = cluster.past(unknown) if unknown else {}
         for one, key, element in missing:
             if element is not None and element.is_held:
@@ -314,11 +337,24 @@ class ArrayDispatcher(ClusterDispatcher):
                 cause, message = cluster.cause_of(kept, self._log(one))
             if kept is not None and self._is_relaunched(one, key, cause, kept):
                 self._waits.warn(message, f"{message} Its tasks are submitted again.")
-                self._gone.pop(key, None)
-                self._new.append(self._tasks[key])
+                self._send_again(one, key)
                 continue
-            message += self._log_note(one)
-            self._finish([self._accounted(key, one.since_of(key), cause, message)])
+            record = self._concluded(one, key, cause, message + self._log_note(one), kept)
+            if record.is_result or one.name not in self._old:
+                self._finish([record])
+            else:  # Who was to make further attempts has gone.
+                self._let_go(one, key)
+                self._send_again(one, key)
+
+    def _send_again(self, one: Submission, key: str) -> None:  # noqa: ARG002  for those that ask
+        self._gone.pop(key, None)
+        self._new.append(self._tasks[key])
+
+    def _concluded(
+        self, one: Submission, key: str, cause: Cause, message: str, element: Element | None
+    ) -> Record:
+        facts = {} if element is None else {"took_s": element.took_s, "starts": element.starts or 1}
+        return self._accounted(key, one.since_of(key), cause, message, **facts)
 
     def _finish(self, records: Sequence[Record]) -> None:
         super()._finish(records)
@@ -334,3 +370,21 @@ class ArrayDispatcher(ClusterDispatcher):
         with contextlib.suppress(OSError):  # there may be none, and it is in no one's way
             if log.stat().st_size == 0:
                 log.unlink()
+
+
+class ImageDispatcher(ArrayDispatcher):
+    """Arrays whose elements run in the image of their framework; its arguments name the job."""
+
+    @classmethod
+    def brings_environments(cls, config: Config) -> bool:  # noqa: ARG003  always
+        return True
+
+    def _kind(self, task: Task) -> object:
+        return task.resources, task.labels.get("framework")
+
+    def _script(self, one: Submission) -> str:
+        """The arguments of the image."""
+        return shlex.join([self.run.store.url, self.run.name, "--job", one.name])
+
+    def _log_note(self, one: Submission) -> str:  # noqa: ARG002
+        return ""  # The store has what a task printed; no job has a file here.

@@ -1,17 +1,19 @@
 """What a batch system of a cluster must be able to do, for the dispatchers that build on one.
 
-Slurm's, for arrays, is in slurm/commands.py, Kubernetes' in kubernetes/jobs.py. Another (PBS, LSF,
-Grid Engine) is a class with these methods, and an `ArrayDispatcher` whose `cluster` returns it.
+Slurm's, for arrays, is in slurm/commands.py, Kubernetes' in kubernetes/jobs.py, AWS Batch's in
+batch/jobs.py. Another (PBS, LSF, Grid Engine) is a class with these methods, and an
+`ArrayDispatcher` whose `cluster` returns it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
+from benchmark.compute.submissions import Submission
 from benchmark.compute.waiting import EnginePace
 from benchmark.errors import BenchmarkError
 from benchmark.records.results import Cause
@@ -39,6 +41,7 @@ class Request:
     """What a job asks for: `size` elements, each with these resources. Seconds and MB.
 
     With `size` 0 it is an allocation: of so much on each of `nodes`, its script runs on the first.
+    `options` are those of its submission.
     """
 
     name: str
@@ -51,6 +54,7 @@ class Request:
     throttle: int | None = None
     image: str = ""
     mpi: Ranks | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -79,7 +83,8 @@ class Element:
     `is_held`: a node could not start it, and the batch system does not try again. `note`: why it
     waits, and what helps, where it is not its turn. `number`: the batch system's own id of the
     element, where it has one. `after_s`: for how long it must be over or held to be believed.
-    `unstarted`: it is over or held, and nothing of it has run.
+    `starts`: how often the batch system has started it, if it is over or held. `took_s`: for how
+    long it ran the last time, if that is known. `facts`: all that the batch system says of it.
     """
 
     state: str
@@ -92,7 +97,9 @@ class Element:
     note: str = ""
     number: str = ""
     after_s: float = 0.0
-    unstarted: bool = False
+    starts: int = 1
+    took_s: float | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
 
 Elements = dict[str, dict[int, Element]]
@@ -129,11 +136,11 @@ class Cluster(Protocol):
         """The id of the job with this name, if there is one."""
         ...
 
-    def present(self) -> Elements:
-        """All jobs of this user that wait, run, or ended lately."""
+    def present(self, jobs: Collection[Submission] = ()) -> Elements:
+        """At least these jobs, or all of this user that wait, run, or ended lately."""
         ...
 
-    def past(self, jobs: Collection[str]) -> Elements:
+    def past(self, jobs: Mapping[str, Collection[int]]) -> Elements:
         """What is kept of elements that are not present any more, or do not show how they ended."""
         ...
 

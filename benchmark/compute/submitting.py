@@ -89,7 +89,7 @@ class SubmittingDispatcher(WaitingDispatcher):
 
         That is not an attempt of the task. After a few launches it is accounted for as one.
         """
-        if not cause.is_retried or not (element.is_held or element.unstarted):
+        if not cause.is_retried or (element.starts and not element.is_held):
             return False
         last = results.last_attempt(self.run, key)
         if last and last[0].number > one.since_of(key) and not element.is_held:
@@ -97,6 +97,11 @@ class SubmittingDispatcher(WaitingDispatcher):
         self._launches[key] += 1
         if self._launches[key] >= _LAUNCHES:
             return False
+        self._let_go(one, key)
+        return True
+
+    def _let_go(self, one: Submission, key: str) -> None:
+        """Wait for a task no longer in this job: another one is to carry it."""
         self._known_ends.add(key)
         live = self._live.pop(one.name, None)
         if live is not None:
@@ -105,7 +110,6 @@ class SubmittingDispatcher(WaitingDispatcher):
                 self._live[one.name] = replace(live, indices=left)
             else:
                 self._forget_spent([live])
-        return True
 
     def _find(self, one: Submission) -> str | None:
         """The id of a job, if the engine lists one of its name."""
@@ -185,8 +189,9 @@ class ClusterDispatcher(SubmittingDispatcher):
     def _find(self, one: Submission) -> str | None:
         return self._cluster.find(one.name)
 
-    def _end(self, perhaps: Sequence[Submission]) -> None:
-        """Cancel jobs, of which some may not have been submitted, and forget them.
+    def _end(self, perhaps: Sequence[Submission], shared: Sequence[Submission] = ()) -> None:
+        """Cancel jobs, of which some may not have been submitted, and forget them; of `shared` ones
+        cancel the elements that are waited for.
 
         Raises:
             ClusterError: some may still run.
@@ -194,13 +199,17 @@ class ClusterDispatcher(SubmittingDispatcher):
         cancelled = self._cancelled(perhaps)
 
         def cancel() -> None:
-            found = [one.job or self._cluster.find(one.name) for one in cancelled]
+            found = [one.job or self._find(one) for one in cancelled]
             self._cluster.cancel([job for job in found if job])
+            for one in shared:
+                job = one.job or self._find(one)
+                for index in one.indices.values() if job else ():
+                    self._cluster.cancel_element(str(job), index)
 
         try:
             patiently(cancel, self.pace.close_s)
         except BenchmarkError as error:
-            left = ", ".join(str(one.job or one.name) for one in cancelled)
+            left = ", ".join(str(one.job or one.name) for one in [*cancelled, *shared])
             what = self.jobs.capitalize()
             raise ClusterError(
                 f"{what} of {self._cluster.name} may still run: {left} ({error})"

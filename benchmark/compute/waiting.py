@@ -11,7 +11,7 @@ import logging
 import re
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -83,10 +83,14 @@ class Waits:
 
 
 class WaitingDispatcher(Dispatcher):
-    """Tells what became of the tasks in `_tasks`, each once."""
+    """Tells what became of the tasks in `_tasks`, each once.
+
+    `_aside` are their last marks (of `attempt_index`), where they have been read since they came.
+    """
 
     detachable = True
     pace: ClassVar[EnginePace] = EnginePace()
+    _aside: Mapping[str, int] | None = None
 
     def __init__(self, run: Run, config: Config) -> None:
         super().__init__(run, config)
@@ -126,7 +130,7 @@ class WaitingDispatcher(Dispatcher):
 
     def _outcomes(self) -> list[Record]:
         """What the store says of the tasks."""
-        return results.current_records(self.run, self._tasks)
+        return results.current_records(self.run, self._tasks, self._aside)
 
     def _ask_engine(self) -> None:
         """Send what waits and look for what has ended; nothing where there is neither.

@@ -31,14 +31,14 @@ import sys
 from tests.support.fleet_double import pace
 from benchmark.compute.baremetal.baremetal import BaremetalDispatcher
 from benchmark.compute.batch.batch import BatchDispatcher
-from benchmark.compute.waiting import EnginePace
+from benchmark.compute.cluster import Pace
 from benchmark.parallel import record_reader
 from benchmark.config.loading import load_config
 from benchmark.runs.execute import execute
 from benchmark.store import open_store
 from benchmark.records.tasks import Run
 
-BatchDispatcher.pace = EnginePace(store_s=1.0, engine_s=1.0, find_s=1.0, patience_s=400.0)
+BatchDispatcher.pace = Pace(store_s=1.0, engine_s=1.0, settle_s=0.2, find_s=1.0, patience_s=400.0)
 BaremetalDispatcher.pace = pace()
 run = Run.open(open_store(sys.argv[1]), "default")
 waiting = record_reader.without_result(run)

@@ -354,9 +354,9 @@ def serving(double: BatchDouble, aws: pytest.MonkeyPatch) -> Iterator[BatchDoubl
 def batch(tmp_path: Path, aws: pytest.MonkeyPatch) -> Iterator[BatchDouble]:
     """A running double that drivers of this process look at often."""
     from benchmark.compute.batch.batch import BatchDispatcher
-    from benchmark.compute.waiting import EnginePace
+    from benchmark.compute.cluster import Pace
 
-    quick = EnginePace(store_s=0.2, engine_s=0.3, stuck_s=0.5, find_s=1.0, patience_s=600.0)
+    quick = Pace(0.2, 0.3, settle_s=0.1, stuck_s=0.5, find_s=1.0, patience_s=600.0)
     aws.setattr(BatchDispatcher, "pace", quick)
     with serving(BatchDouble(tmp_path / "containers"), aws) as double:
         yield double

@@ -5,30 +5,27 @@ AWS Batch is asked about what left no record in the store.
 
 from __future__ import annotations
 
-import collections
 import logging
-import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
-from benchmark.compute import methods, submissions
-from benchmark.compute.aws.clients import Aws, RefusedError, batches
-from benchmark.compute.batch import adoption, definition, jobs
-from benchmark.compute.batch.jobs import Ended, Watch, cause_of
+from benchmark.compute import methods
+from benchmark.compute.arrays import ImageDispatcher
+from benchmark.compute.aws.clients import Aws, RefusedError
+from benchmark.compute.batch import definition, jobs
+from benchmark.compute.batch.jobs import Batch
 from benchmark.compute.batch.queue import CAPACITY, check_queue, note_prices, rate_of_queue, stuck
-from benchmark.compute.cluster import Element
+from benchmark.compute.cluster import Element, Pace, Request
 from benchmark.compute.dispatcher import Rate
-from benchmark.compute.faults import PassingError, patiently
+from benchmark.compute.faults import patiently
 from benchmark.compute.images import full_name
 from benchmark.compute.submissions import Submission
-from benchmark.compute.submitting import SubmittingDispatcher
 from benchmark.config.loading import Config
 from benchmark.errors import BenchmarkError, ConfigError, as_config_errors
 from benchmark.records import results
-from benchmark.records.results import Record
-from benchmark.records.tasks import Run, Task
+from benchmark.records.results import Cause, Record
+from benchmark.records.tasks import Resources, Run, Task
 
 METHOD = "batch"
 _log = logging.getLogger("benchmark.compute")
@@ -36,17 +33,17 @@ MOST_LOGS = 100
 _LOG_GROUP, _MOST_EVENTS = "/aws/batch/job", 5000
 
 
-class BatchDispatcher(SubmittingDispatcher):
-    """Submits tasks by framework and waits for their outcomes."""
+class BatchDispatcher(ImageDispatcher):
+    """Array jobs of AWS Batch, in the queues of the configuration."""
 
+    pace: ClassVar[Pace] = Pace(store_s=5.0, patience_s=900.0, settle_s=1.0)
     scales = True
+    _cluster: Batch
 
     def __init__(self, run: Run, config: Config) -> None:
         super().__init__(run, config)
-        self._unsent: collections.deque[Submission] = collections.deque()
-        self._aside: dict[str, int] = {}
-        self._aws: Aws | None = None
-        self._watch: Watch | None = None
+        self._queues: dict[str, str] = {}  # of tasks that go to another than the configured one
+        self._definitions: dict[tuple[str, Resources], str] = {}
         self._still_since = 0.0
         self._logs = 0
         self._retried: dict[str, str] = {}
@@ -85,10 +82,6 @@ class BatchDispatcher(SubmittingDispatcher):
             definition.check_images(aws, config, sorted(names))
 
     @classmethod
-    def brings_environments(cls, config: Config) -> bool:  # noqa: ARG003  always
-        return True
-
-    @classmethod
     def rate(cls, config: Config) -> Rate | None:
         """What a task costs in the queue.
 
@@ -97,80 +90,42 @@ class BatchDispatcher(SubmittingDispatcher):
         """
         return rate_of_queue(config)
 
+    def cluster(self) -> Batch:
+        return Batch(self.run, self.config.job_queue_id or "")
+
+    @property
+    def method(self) -> str:
+        return METHOD
+
     def submit(self, tasks: Sequence[Task]) -> None:
         """Take tasks: those that a job of an earlier driver has are waited for, the others sent."""
         queue = self.config.job_queue_id
         if not queue:
             raise ConfigError("'job_queue_id' is unset; set it to a job queue's name or ARN.")
-        aws = self._aws = self._aws or Aws()
-        patience_s = self.pace.patience_s
+        patience_s, aws = self.pace.patience_s, self._cluster.aws
         patiently(lambda: check_queue(aws, queue), patience_s)
         if not self._tasks:
             patiently(lambda: note_prices(aws, self.run, self.config, queue), patience_s)
-        index = results.attempt_index(self.run)
-        self._aside |= index.aside
-        self._tasks |= {task.key: task for task in tasks}
-        self._finish(self._outcomes())
-        waiting = [task.key for task in tasks if task.key in self._tasks]
-        found = patiently(lambda: adoption.adopt(aws, self.run, METHOD, waiting), patience_s)
-        self._live |= {one.name: one for one in found.live}
-        self._unsent += found.unsent
-        self._retried |= jobs.tried_again(found.known, index.last)
-        since = dict(index.last)
-        starts = patiently(lambda: jobs.starts(aws, found.ended), patience_s)
-        for ended in found.ended:
-            record = self._concluded(ended, starts.get(ended.key, 1))
-            if record is None:
-                continue
-            since[record.task] = record.attempt
-            self._known_ends.add(record.task)
-            if record.is_result:
-                self._finish([record])
-        if found.known:  # What ended meanwhile has a record, and no job carries it.
-            self._finish(self._outcomes())
-        under_way = {*self._live, *(one.name for one in self._unsent)}
-        self._forget_spent([one for one in found.over if one.name not in under_way])
-        taken = found.keys
-        new = [self._tasks[key] for key in waiting if key in self._tasks and key not in taken]
-        patiently(lambda: self._plan(new, queue, since), patience_s)
-        self._engine_at, self._still_since = 0.0, time.monotonic()
+        for task in tasks:
+            self._queues.pop(task.key, None)
+        super().submit(tasks)
+        self._still_since = time.monotonic()
         self._step()
 
     def close(self) -> None:
-        """Cancel the jobs that are waited for, unless `detached`; of those that others share, only
-        the children that are.
-
-        Raises:
-            BenchmarkError: jobs that could not be cancelled, by their ids.
-        """
         self._end_lost()
-        perhaps = [*self._live.values(), *self._unsent]
-        self._live.clear()
-        self._unsent.clear()
-        self._tasks.clear()
-        if self.detached or self._aws is None:
-            return
-        self._waits.note([])
-        left = []
-        shared = self._shared(perhaps)
-        for one in [*self._cancelled(one for one in perhaps if one not in shared), *shared]:
-            try:
-                job = one.job or self._find(one)
-                parts = [""] if one.cancelled else [f":{n}" for n in one.indices.values()]
-                jobs.end(self._aws, self.run, [f"{job}{part}" for part in parts] if job else [])
-            except BenchmarkError as error:
-                left.append(f"{one.job or one.name} ({error})")
-            else:
-                if one.cancelled:
-                    self._forget(one)
-        if left:
-            raise BenchmarkError(f"Jobs of AWS Batch may still run: {'; '.join(left)}")
+        super().close()
+
+    def _known(self, method: str) -> list[Submission]:
+        known = super()._known(method)
+        if known:
+            last = results.attempt_index(self.run).last
+            self._retried |= jobs.tried_again((one for one in known if one.job), last)
+        return known
 
     def _ask_engine(self) -> None:
-        if self._aws is not None and (self._live or self._unsent):
-            self._send(self._aws)
-            self._look(self._aws)
-            self._end_lost()
+        super()._ask_engine()
+        self._end_lost()
 
     def _finish(self, records: Sequence[Record]) -> None:
         """Before a job is forgotten its children are noted that AWS has tried again."""
@@ -180,67 +135,50 @@ class BatchDispatcher(SubmittingDispatcher):
 
     def _end_lost(self) -> None:
         """End the attempts that were lost with their machines; what they cost is spent."""
-        if self._aws is None or not self._retried:
+        if not self._retried:
             return
         try:
-            jobs.end_lost(self._aws, self.run, self._retried)
+            jobs.end_lost(self._cluster.aws, self.run, self._retried)
         except BenchmarkError as error:
             _log.warning("What lost attempts have cost is not known: %s", error)
         self._retried = {}
 
-    def _send(self, aws: Aws) -> None:
-        """Submit what is to be; what AWS may have taken already is looked for by its name first."""
-        for _ in range(len(self._unsent)):
-            one = self._unsent[0]
-            if one.asked is not None:
-                found = self._found(one)
-                if found is None:
-                    self._unsent.rotate(-1)
-                    continue
-                one = found
-            if one.job is None and self._tasks.keys().isdisjoint(one.indices):
-                # Its tasks have ended since this driver looked for it.
-                self._forget_spent([self._unsent.popleft()])
-                continue
-            if one.job is None:
-                try:
-                    job = jobs.submit(aws, self.run, one, self._variables(aws))
-                except PassingError as fault:
-                    if fault.perhaps_done:
-                        self._unsent[0] = replace(one, asked=time.time())
-                    raise
-                one = self._with_id(one, job)
-            self._unsent.popleft()
-            self._live[one.name] = one
-
     def _find(self, one: Submission) -> str | None:
-        return jobs.find(self._aws, one) if self._aws else None
+        return self._cluster.find(one.name, one.options["queue"])
 
-    def _look(self, aws: Aws) -> None:
-        """Account for the tasks whose jobs have ended and that left no record."""
-        watch = self._watch = self._watch or Watch(aws)
-        ended = [one for one in watch.ended(list(self._live.values())) if one.key in self._tasks]
-        try:
-            starts = jobs.starts(aws, ended)
-        except PassingError:
-            self._watch = None  # A new one lists them again.
-            raise
-        again: dict[str, dict[str, int]] = {}
-        for one in ended:
-            record = self._concluded(one, starts.get(one.key, 1))
-            if record is None:
-                again.setdefault(one.submission.options["queue"], {})[one.key] = one.since
-            else:
-                self._finish([record])
-        for queue, since in again.items():
-            self._plan([self._tasks[key] for key in since], queue, since)
+    def _send_again(self, one: Submission, key: str) -> None:
+        self._queues[key] = one.options["queue"]
+        super()._send_again(one, key)
+
+    def _kind(self, task: Task) -> object:
+        return super()._kind(task), self._queues.get(task.key)
+
+    def _named(self, task: Task) -> tuple[str, dict[str, str]]:
+        """The framework in the job's name; its queue and its definition, asked for once."""
+        label = str(task.labels.get("framework", "tasks"))
+        kind = label, task.resources
+        if kind not in self._definitions:
+            name = full_name(self.run.manifest, label)
+            self._definitions[kind] = definition.ensure(
+                self._cluster.aws, self.config, label, name, task.resources
+            )
+        queue = self._queues.get(task.key) or str(self.config.job_queue_id)
+        return label, {"queue": queue, "definition": self._definitions[kind]}
+
+    def _request(self, one: Submission, task: Task) -> Request:
+        its = task.resources
+        size, options = len(one.keys), one.options
+        return Request(one.name, size, its.cores, its.memory_mb, its.hard_limit_s, options=options)
+
+    def _note_waits(self, elements: Sequence[Element | None]) -> None:
+        """Where none moves for a time, AWS is asked why."""
         now = time.monotonic()
-        if ended or watch.moving or not self._live:
+        if None in elements or not self._live:
             self._still_since = now
             self._waits.note([])
         elif now - self._still_since > self.pace.stuck_s:
             self._still_since = now
-            self._look_into(aws)
+            self._look_into(self._cluster.aws)
 
     def _look_into(self, aws: Aws) -> None:
         """Jobs that do not move: report why, and move them or end the run as configured.
@@ -263,12 +201,12 @@ class BatchDispatcher(SubmittingDispatcher):
             found.append(why.sentence)
             other = self.config.aws.on_demand_queue
             if why.reason == CAPACITY and other and queue != other:
-                self._move(aws, some, other)
+                self._move(some, other)
         for sentence in set(found) - self._waits.sentences:
             _log.warning("%s The run waits.", sentence)
         self._waits.note(found)
 
-    def _move(self, aws: Aws, some: Sequence[Submission], queue: str) -> None:
+    def _move(self, some: Sequence[Submission], queue: str) -> None:
         """To another queue: jobs of which nothing runs are ended, and their tasks sent there.
 
         Those stay that other tasks share.
@@ -276,72 +214,32 @@ class BatchDispatcher(SubmittingDispatcher):
         shared = self._shared(some)
         some = [one for one in some if one not in shared]
         _log.warning("%d jobs move to the queue %s.", len(some), queue)
-        keys = [key for one in some for key in one.indices if key in self._tasks]
         for one in self._cancelled(some):
-            jobs.end(aws, self.run, [str(one.job)])
+            self._cluster.cancel([str(one.job)])
             self._forget(one)
             del self._live[one.name]
-        since = results.attempt_index(self.run).last
-        self._plan([self._tasks[key] for key in keys], queue, since)
+            keys = [key for key in one.indices if key in self._tasks]
+            self._queues |= dict.fromkeys(keys, queue)
+            self._new += [self._tasks[key] for key in keys]
         self._engine_at = 0.0
 
-    def _concluded(self, ended: Ended, starts: int) -> Record | None:
-        """What became of a task by AWS's word; None where another job is to carry it."""
-        task = self._tasks[ended.key]
-        cause, message = cause_of(ended.job)
-        state = Element(ended.job.get("status", ""), unstarted=not starts)
-        if self._is_relaunched(ended.submission, ended.key, cause, state):
-            return None
-        facts = {"took_s": jobs.took_s(ended.job), "starts": max(1, starts)}
-        record = self._accounted(ended.key, ended.since, cause, message, **facts)
-        self._keep_log(task, record, ended)
+    def _concluded(
+        self, one: Submission, key: str, cause: Cause, message: str, element: Element | None
+    ) -> Record:
+        """The first containers whose runner left no log say what the others would."""
+        task = self._tasks[key]
+        record = super()._concluded(one, key, cause, message, element)
+        if record.log is None and element is not None and self._logs < MOST_LOGS:
+            self._logs += 1
+            path = self.run.log_path(task, passed=False, attempt=record.attempt)
+            if self.run.store.get(path) is None:
+                self.run.store.put(path, _printed(self._cluster.aws, element.facts))
         return record
-
-    def _keep_log(self, task: Task, record: Record, ended: Ended) -> None:
-        """Of a container whose runner left no log; the first ones say what the others would."""
-        if record.log is not None or self._aws is None or self._logs >= MOST_LOGS:
-            return
-        self._logs += 1
-        path = self.run.log_path(task, passed=False, attempt=record.attempt)
-        if self.run.store.get(path) is None:
-            self.run.store.put(path, _printed(self._aws, ended.job))
-
-    def _outcomes(self) -> list[Record]:
-        return results.current_records(self.run, self._tasks, self._aside)
-
-    def _plan(self, tasks: Sequence[Task], queue: str, since: Mapping[str, int]) -> None:
-        """Write down jobs for the tasks, an array for each framework, cut where AWS cuts."""
-        groups: dict[str, list[Task]] = {}
-        for task in tasks:
-            groups.setdefault(str(task.labels.get("framework", "tasks")), []).append(task)
-        arns = {label: self._definition(label, group[0]) for label, group in groups.items()}
-        prefix = self.config.job_name or definition.PREFIX
-        for label, group in groups.items():
-            options = {"queue": queue, "definition": arns[label]}
-            for keys in batches([task.key for task in group], jobs.LARGEST_ARRAY):
-                before = {key: since.get(key, 0) for key in keys}
-                self._unsent.append(
-                    submissions.begin(self.run, METHOD, prefix, before, label, options)
-                )
-
-    def _definition(self, label: str, task: Task) -> str:
-        aws = self._aws = self._aws or Aws()
-        name = full_name(self.run.manifest, label)
-        return definition.ensure(aws, self.config, label, name, task.resources)
-
-    def _variables(self, aws: Aws) -> dict[str, str]:
-        """The variables of a container: the region, and an S3 that is not AWS's."""
-        endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-        variables = {"AWS_REGION": aws.region}
-        return variables | ({"AWS_ENDPOINT_URL_S3": endpoint} if endpoint else {})
 
 
 def _printed(aws: Aws, job: Mapping[str, Any]) -> bytes:
     """The log of a job, its end where it is long; what AWS says of it where it never started."""
-    found = (
-        aws.call("batch", "describe_jobs", jobs=[job["jobId"]])["jobs"] if "jobId" in job else []
-    )
-    container: Mapping[str, Any] = (found[0] if found else job).get("container") or {}
+    container: Mapping[str, Any] = job.get("container") or {}
     stream = container.get("logStreamName")
     reasons = [str(job.get("statusReason", "")), str(container.get("reason", ""))]
     closing = "\n".join(dict.fromkeys(text for text in reasons if text))

@@ -1,4 +1,4 @@
-"""Jobs of AWS Batch: to submit, find and end them, and to see which have ended and why.
+"""Jobs of AWS Batch, as a `Cluster`: which have ended and why.
 
 A job's queue and definition stand in the options of its submission. A job is a dict as
 `describe_jobs` and `list_jobs` give it. An array's parent counts its children by state; they are
@@ -10,12 +10,16 @@ themselves: `end_lost` ends them by AWS's word, with why, when, and what the tim
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import functools
+import os
+import shlex
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
-from benchmark.compute.aws.clients import Aws, batches
+from benchmark.compute.aws.clients import Aws, RefusedError, batches
+from benchmark.compute.cluster import Cluster, ClusterError, Element, Elements, Request
 from benchmark.compute.submissions import Submission
 from benchmark.compute.submitting import cause_of_exit
 from benchmark.execution.machine import billing
@@ -23,7 +27,6 @@ from benchmark.records import results
 from benchmark.records.results import Attempt, Cause, Record
 from benchmark.records.tasks import Run, Task
 
-LARGEST_ARRAY = 10_000
 DESCRIBED_AT_ONCE = 100
 _LISTED_AT_ONCE = 1000
 _MOVING = ("STARTING", "RUNNING")
@@ -37,110 +40,121 @@ _NO_START = (
 )
 
 
-def submit(aws: Aws, run: Run, submission: Submission, variables: Mapping[str, str]) -> str:
-    """Ask AWS for the job once, and return its id; what a lost reply left is for `find`."""
-    arguments: dict[str, Any] = {
-        "jobName": submission.name,
-        "jobQueue": submission.options["queue"],
-        "jobDefinition": submission.options["definition"],
-        "containerOverrides": {
-            "command": [run.store.url, run.name, "--job", submission.name],
-            "environment": [{"name": k, "value": v} for k, v in variables.items()],
-        },
-    }
-    if len(submission.keys) > 1:
-        arguments["arrayProperties"] = {"size": len(submission.keys)}
-    return str(aws.call("batch", "submit_job", once=True, **arguments)["jobId"])
+class Batch(Cluster):
+    """The jobs of one run, by default in `queue`, and what has been listed of them."""
 
+    name = "AWS Batch"
 
-def find(aws: Aws, submission: Submission) -> str | None:
-    """The id of the job, if AWS lists one of this name."""
-    page = aws.call(
-        "batch",
-        "list_jobs",
-        jobQueue=submission.options["queue"],
-        filters=[{"name": "JOB_NAME", "values": [submission.name]}],
-    )
-    found = [job for job in page["jobSummaryList"] if job["jobName"] == submission.name]
-    return str(found[0]["jobId"]) if found else None
-
-
-def end(aws: Aws, run: Run, jobs: Iterable[str]) -> None:
-    """Terminate jobs with all their children, whatever state they are in."""
-    for job in jobs:
-        reason = f"The run {run.name} was stopped"
-        aws.call("batch", "terminate_job", jobId=job, reason=reason)
-
-
-@dataclass(frozen=True)
-class Ended:
-    """A task whose job has ended, and the job as AWS describes it."""
-
-    submission: Submission
-    key: str
-    job: Mapping[str, Any]
-
-    @property
-    def since(self) -> int:
-        """The task's last attempt before the job was submitted."""
-        return self.submission.since[self.submission.indices[self.key]]
-
-
-class Watch:
-    """Looks at jobs and remembers what it has listed."""
-
-    def __init__(self, aws: Aws) -> None:
-        self._aws = aws
+    def __init__(self, run: Run, queue: str) -> None:
+        self._run, self._queue = run, queue
         self._counted: dict[str, int] = {}
         self._over: set[str] = set()
-        self.moving = False
+        self._ended: dict[str, dict[int, Mapping[str, Any]]] = {}
 
-    def ended(self, submissions: Sequence[Submission]) -> list[Ended]:
-        """The tasks that are waited for and whose jobs have ended, each perhaps again."""
-        jobs = describe(self._aws, (one.job for one in submissions if one.job))
-        found: list[Ended] = []
-        self.moving = False
-        for one in submissions:
-            if one.job is None:
-                continue
-            job = jobs.get(one.job)
-            if job is None:
-                gone = {"statusReason": f"AWS Batch does not know the job {one.job} any more"}
-                found += [Ended(one, key, gone) for key in one.indices]
-            elif len(one.keys) == 1:
-                self.moving |= job["status"] in _MOVING
-                if job["status"] in ENDED:
-                    found += [Ended(one, key, job) for key in one.indices]
-            else:
-                found += self._children(one, job)
+    @functools.cached_property
+    def aws(self) -> Aws:
+        return Aws()
+
+    def submit(self, request: Request, script: str) -> str:
+        """Ask AWS for the job once; what a lost reply left is for `find`. `script` are the
+        arguments of its image."""
+        endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+        variables = {"AWS_REGION": self.aws.region}
+        variables |= {"AWS_ENDPOINT_URL_S3": endpoint} if endpoint else {}
+        arguments: dict[str, Any] = {
+            "jobName": request.name,
+            "jobQueue": request.options["queue"],
+            "jobDefinition": request.options["definition"],
+            "containerOverrides": {
+                "command": shlex.split(script),
+                "environment": [{"name": k, "value": v} for k, v in variables.items()],
+            },
+        }
+        if request.size > 1:
+            arguments["arrayProperties"] = {"size": request.size}
+        return str(self.aws.call("batch", "submit_job", once=True, **arguments)["jobId"])
+
+    def find(self, name: str, queue: str | None = None) -> str | None:
+        """The id of the job, if AWS lists one of this name in the queue."""
+        which = [{"name": "JOB_NAME", "values": [name]}]
+        page = self.aws.call("batch", "list_jobs", jobQueue=queue or self._queue, filters=which)
+        found = [job for job in page["jobSummaryList"] if job["jobName"] == name]
+        return str(found[0]["jobId"]) if found else None
+
+    def present(self, jobs: Collection[Submission] = ()) -> Elements:
+        known = describe(self.aws, (one.job for one in jobs if one.job))
+        return {job: self._elements(one, known[job]) for one in jobs if (job := one.job) in known}
+
+    def past(self, jobs: Mapping[str, Collection[int]]) -> Elements:
+        """Jobs and children that were seen to have ended, with their attempts."""
+        seen = {job: self._ended.get(job, {}) for job in jobs}
+        ids = {
+            (job, index): str(seen[job][index]["jobId"])
+            for job, some in jobs.items()
+            for index in some
+            if index in seen[job]
+        }
+        known = describe(self.aws, dict.fromkeys(ids.values()))
+        found: Elements = {job: {} for job in jobs}
+        for (job, index), child in ids.items():
+            facts = known.get(child, seen[job][index])
+            starts = len(facts.get("attempts") or ()) if child in known else 1
+            found[job][index] = Element(
+                facts["status"], is_over=True, starts=starts, took_s=took_s(facts), facts=facts
+            )
         return found
 
-    def _children(self, one: Submission, parent: Mapping[str, Any]) -> Iterator[Ended]:
-        counts = (parent.get("arrayProperties") or {}).get("statusSummary") or {}
-        self.moving |= any(counts.get(state, 0) for state in _MOVING)
-        over = parent["status"] in ENDED
-        failed = counts.get("FAILED", 0)
-        parent_id = str(one.job)
-        waited = {index: key for key, index in one.indices.items()}
-        if failed > self._counted.get(parent_id, 0) or over:
-            for index, child in self._listed(parent_id, "FAILED"):
-                if index in waited:
-                    yield Ended(one, waited.pop(index), child)
-            self._counted[parent_id] = failed
-        if not over or not waited:
-            return
-        # A task that succeeded has its record, which is seen in the store before this is asked.
-        for index, child in self._listed(parent_id, "SUCCEEDED"):
-            if index in waited:
-                yield Ended(one, waited.pop(index), child)
-        if parent_id in self._over:  # An array that ended before its children were made.
-            for key in waited.values():
-                yield Ended(one, key, parent)
-        self._over.add(parent_id)
+    def cancel(self, jobs: Collection[str]) -> None:
+        """Terminate jobs with all their children, whatever state they are in."""
+        left = []
+        for job in jobs:
+            try:
+                reason = f"The run {self._run.name} was stopped"
+                self.aws.call("batch", "terminate_job", jobId=job, reason=reason)
+            except RefusedError as refusal:
+                if describe(self.aws, [job]):  # What AWS has forgotten needs no end.
+                    left.append(f"{job}: {refusal}")
+        if left:
+            raise ClusterError("; ".join(left))
 
-    def _listed(self, parent_id: str, status: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
-        for job in listed(self._aws, parent_id, status):
-            yield int(str(job["jobId"]).rpartition(":")[2]), job
+    def cancel_element(self, job: str, index: int) -> None:
+        self.cancel([f"{job}:{index}"])
+
+    def forget(self, job: str) -> bool:
+        self._ended.pop(job, None)
+        return True
+
+    def cause_of(self, element: Element, log: Path) -> tuple[Cause, str]:  # noqa: ARG002
+        return cause_of(element.facts)
+
+    def _elements(self, one: Submission, job: Mapping[str, Any]) -> dict[int, Element]:
+        """What became of each child, or of the one task of a job that is no array."""
+        name, over = str(one.job), job["status"] in ENDED
+        ended, every = self._ended.setdefault(name, {}), range(len(one.keys))
+        if len(one.keys) == 1:
+            ended |= {0: job} if over else {}
+            moves = job["status"] in _MOVING
+        else:
+            counts = (job.get("arrayProperties") or {}).get("statusSummary") or {}
+            moves = any(counts.get(state, 0) for state in _MOVING)
+            failed = counts.get("FAILED", 0)
+            waited = set(one.indices.values())
+            if failed > self._counted.get(name, 0) or (over and waited - ended.keys()):
+                ended |= self._listed(name, "FAILED")
+                self._counted[name] = failed
+            # A task that succeeded has its record, which is seen in the store before.
+            if over and waited - ended.keys():
+                ended |= self._listed(name, "SUCCEEDED")
+                if name in self._over:  # An array that ended before its children were made.
+                    ended |= dict.fromkeys(waited - ended.keys(), job)
+                self._over.add(name)
+        rest = Element(job["status"], waits=not (moves or over))
+        over_ones = {n: Element("", is_over=True, facts=facts) for n, facts in ended.items()}
+        return dict.fromkeys(every, rest) | over_ones
+
+    def _listed(self, array: str, status: str) -> dict[int, Mapping[str, Any]]:
+        children = listed(self.aws, array, status)
+        return {int(str(job["jobId"]).rpartition(":")[2]): job for job in children}
 
 
 def describe(aws: Aws, jobs: Iterable[str]) -> dict[str, dict[str, Any]]:
@@ -150,13 +164,6 @@ def describe(aws: Aws, jobs: Iterable[str]) -> dict[str, dict[str, Any]]:
         page = aws.call("batch", "describe_jobs", jobs=some)
         found |= {job["jobId"]: job for job in page["jobs"]}
     return found
-
-
-def starts(aws: Aws, ended: Iterable[Ended]) -> dict[str, int]:
-    """How often AWS has tried to start jobs that were lost, by task."""
-    lost = {one.key: one.job.get("jobId", "") for one in ended if cause_of(one.job)[0].is_retried}
-    jobs = describe(aws, filter(None, dict.fromkeys(lost.values())))
-    return {key: len(jobs[job].get("attempts") or ()) for key, job in lost.items() if job in jobs}
 
 
 def listed(aws: Aws, array: str, status: str) -> Iterator[dict[str, Any]]:

@@ -27,6 +27,7 @@ from benchmark.compute.cluster import (
     indices,
 )
 from benchmark.compute.kubernetes.api import Api
+from benchmark.compute.submissions import Submission
 from benchmark.compute.submitting import cause_of_exit
 from benchmark.config.method_options import KubernetesOptions
 from benchmark.errors import BenchmarkError
@@ -121,10 +122,10 @@ class Kubernetes(Cluster):
         job = job_name(name)
         return job if self._api.call("read", "job", ignored=404, name=job) else None
 
-    def present(self) -> Elements:
-        jobs = {job["metadata"]["name"]: job for job in self._api.listed("job", self._labels)}
+    def present(self, jobs: Collection[Submission] = ()) -> Elements:  # noqa: ARG002  all are
+        known = {job["metadata"]["name"]: job for job in self._api.listed("job", self._labels)}
         pods = self._pods(_ACTIVE)
-        return {name: self._elements(name, job, pods.get(name, {})) for name, job in jobs.items()}
+        return {name: self._elements(name, job, pods.get(name, {})) for name, job in known.items()}
 
     def past(self, jobs: Collection[str]) -> Elements:  # noqa: ARG002  all are in one list
         """How pods have failed, for as long as they and their Job are there."""
@@ -228,7 +229,7 @@ def _ended(status: Mapping[str, Any]) -> Element:
     messages = [" ".join(str(one.get("message") or "").split()).rstrip(".") for one in sources]
     words = "; ".join(filter(None, dict.fromkeys(messages)))[-1000:]
     code = str(final.get("exitCode", ""))
-    return Element(state, words, code, is_over=True, unstarted=not final)
+    return Element(state, words, code, is_over=True, starts=bool(final))
 
 
 def _states(status: Mapping[str, Any], kind: str) -> list[dict[str, Any]]:

@@ -9,12 +9,11 @@ from __future__ import annotations
 import shlex
 
 from benchmark.compute import methods
-from benchmark.compute.arrays import ArrayDispatcher
+from benchmark.compute.arrays import ImageDispatcher
 from benchmark.compute.cluster import Cluster, Request
 from benchmark.compute.faults import patiently
 from benchmark.compute.images import full_name, image_tag
 from benchmark.compute.kubernetes.jobs import Kubernetes
-from benchmark.compute.submissions import Submission
 from benchmark.config.loading import Config
 from benchmark.config.method_options import KubernetesOptions
 from benchmark.errors import ConfigError, as_config_errors
@@ -24,7 +23,7 @@ METHOD = "kubernetes"
 PATIENCE_S = 30.0
 
 
-class KubernetesDispatcher(ArrayDispatcher):
+class KubernetesDispatcher(ImageDispatcher):
     """Indexed Jobs of Kubernetes."""
 
     @classmethod
@@ -50,26 +49,12 @@ class KubernetesDispatcher(ArrayDispatcher):
             words = shlex.join([url, config.run, "check"])
             patiently(lambda: cluster.check(request, words), PATIENCE_S)
 
-    @classmethod
-    def brings_environments(cls, config: Config) -> bool:  # noqa: ARG003  always
-        return True
-
     def cluster(self) -> Cluster:
         return Kubernetes(self.config.kubernetes, self.run.store.url, self.run.name)
-
-    def _kind(self, task: Task) -> object:
-        return task.resources, task.labels.get("framework")
 
     def _image(self, task: Task) -> str:
         label = task.labels.get("framework")
         return _image(self.config, label and full_name(self.run.manifest, label))
-
-    def _script(self, one: Submission) -> str:
-        """The arguments of the image."""
-        return shlex.join([self.run.store.url, self.run.name, "--job", one.name])
-
-    def _log_note(self, one: Submission) -> str:  # noqa: ARG002
-        return ""  # The end of it is in the pod's state; the rest goes with the pod.
 
 
 def _image(config: Config, name: str | None) -> str:

@@ -26,6 +26,7 @@ from benchmark.compute.cluster import (
     indices,
 )
 from benchmark.compute.faults import PassingError
+from benchmark.compute.submissions import Submission
 from benchmark.records.results import Cause
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ class Slurm:
             return None  # There is no accounting here.
         return output.split("\n", 1)[0].partition("_")[0] or None
 
-    def present(self) -> Elements:
+    def present(self, jobs: Collection[Submission] = ()) -> Elements:  # noqa: ARG002  all are
         found: Elements = {}
         for line in call(*_SQUEUE).splitlines():
             job, index, state, reason, number, nodes, _ = line.split("|", 6)
@@ -289,7 +290,7 @@ def element(
         is_held=waits and bool(_HELD.fullmatch(plain)),
         note=next(notes, "") if waits else "",
         number=number,
-        unstarted=nodes in _NO_NODES,
+        starts=int(nodes not in _NO_NODES),
     )
 
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
 from benchmark.compute import submissions
-from benchmark.compute.aws.clients import Aws
+from benchmark.compute.aws.clients import Aws, RefusedError
 from benchmark.compute.batch import jobs
 from benchmark.compute.batch.batch import BatchDispatcher
+from benchmark.compute.cluster import ClusterError, Elements
 from benchmark.compute.driving import Attempts
 from benchmark.compute.faults import PassingError
 from benchmark.config.loading import Config
@@ -97,19 +100,19 @@ def test_a_job_that_is_not_found_is_not_sent_for_tasks_that_have_ended(
     batch: BatchDouble,
 ) -> None:
     plan = make_plan(folder_store, job_queue_id=None, ecr_repo=None)
-    batch.fault = lambda name, _: (400, "TooManyRequestsException") if name == "submitjob" else None
+    batch.fault = lambda name, _: (503, "X") if name == "submitjob" else None
     BatchDispatcher(plan.run, make_config(**CONFIGURATION)).submit(plan.tasks)
     with BatchDispatcher(plan.run, make_config(**CONFIGURATION)) as dispatcher:
         dispatcher.submit(plan.tasks)
-        assert dispatcher._unsent
+        assert dispatcher._unsure
         for task in plan.tasks:
             record = Record(task=task.key, status="success", labels=task.labels)
             results.settle(plan.run, results.begin(plan.run, task), record)
         while dispatcher._tasks:
             dispatcher.completed(timeout_s=0.2)
         batch.fault = lambda name, number: None
-        while dispatcher._unsent:
-            dispatcher._send(cast("Aws", dispatcher._aws))
+        while dispatcher._unsure:
+            dispatcher._ask_engine()
     assert not batch.jobs
     assert plan.run.store.list("default/jobs") == []
 
@@ -164,24 +167,86 @@ def test_children_that_failed_are_accounted_for_though_aws_was_out_of_reach_then
     batch.slots = 0
     faults = [PassingError("not now")]
 
-    def starts(*asked: Any) -> dict[str, int]:
-        if asked[1] and faults:
-            raise faults.pop()
-        return {one.key: 1 for one in asked[1]}
+    past = jobs.Batch.past
 
-    monkeypatch.setattr("benchmark.compute.batch.jobs.starts", starts)
+    def asked(cluster: jobs.Batch, ended: Mapping[str, Collection[int]]) -> Elements:
+        if faults:
+            raise faults.pop()
+        return past(cluster, ended)
+
+    monkeypatch.setattr(jobs.Batch, "past", asked)
     with BatchDispatcher(plan.run, make_config(**CONFIGURATION)) as dispatcher:
         dispatcher.submit(plan.tasks)
         while not batch.jobs:
             dispatcher.completed(timeout_s=0.1)
         (job,) = batch.jobs.values()
-        job.children[0].status, job.children[0].status_reason = (
-            "FAILED",
-            "Host EC2 (i-0) terminated.",
-        )
+        lost = job.children[0]
+        lost.ended.append({})
+        lost.status, lost.status_reason = "FAILED", "Host EC2 (i-0) terminated."
         found: list[Record] = []
         end = time.monotonic() + 60
         while not found and time.monotonic() < end:
             found = dispatcher.completed(timeout_s=0.2)
     assert [record.task for record in found] == [plan.tasks[0].key]
     assert faults == []
+
+
+def test_an_array_that_has_ended_is_described_child_by_child(
+    make_plan: Callable[..., Plan], folder_store: Store
+) -> None:
+    """Children that are waited for and whose ends are not in the list are asked for twice."""
+    plan = make_plan(folder_store)
+    keys = {task.key: 0 for task in plan.tasks} | {"third": 0}
+    one = submissions.begin(plan.run, "batch", "x", keys)
+    object.__setattr__(one, "job", "a")
+    reason = "Host EC2 (instance i-0f) terminated."
+    end = told("2026-01-01T00:00:00+00:00", reason) | {"status": "FAILED"}
+    counts = {"statusSummary": {"FAILED": 1, "RUNNING": 2}}
+    parent = {"jobId": "a", "status": "PENDING", "arrayProperties": counts}
+    children = [{"jobId": "a:0"} | end, {"jobId": "a:1", "status": "SUCCEEDED"}]
+    listed: list[str] = []
+
+    def items(service: str, operation: str, key: str, **asked: Any) -> list[dict[str, Any]]:
+        listed.append(asked["jobStatus"])
+        return [child for child in children if child["status"] == asked["jobStatus"]]
+
+    cluster = jobs.Batch(plan.run, "bench")
+    double = aws([parent, children[0] | {"attempts": [{}, {}]}])
+    cluster.__dict__["aws"] = SimpleNamespace(call=double.call, items=items)
+    found = cluster.present([one])["a"]
+    assert [(found[n].is_over, found[n].waits) for n in range(3)] == [
+        (True, False),
+        (False, False),
+        (False, False),
+    ]
+    assert cluster.present([one])["a"] == found
+    assert listed == ["FAILED"]  # Listed again only when more have failed.
+    (lost,) = cluster.past({"a": {0, 2}})["a"].values()
+    assert (lost.starts, lost.took_s) == (2, TOOK_S)
+    assert cluster.cause_of(lost, Path())[0] is Cause.INFRASTRUCTURE
+    parent["status"] = "FAILED"
+    assert [one.is_over for one in cluster.present([one])["a"].values()] == [True, True, False]
+    assert [one.is_over for one in cluster.present([one])["a"].values()] == [True] * 3
+    assert cluster.present([replace(one, job="unknown")]) == {}
+
+
+def test_a_job_that_aws_refuses_to_end_does_not_keep_the_others(
+    make_plan: Callable[..., Plan], folder_store: Store
+) -> None:
+    """One that AWS has forgotten needs no end."""
+    asked: list[str] = []
+
+    def call(service: str, operation: str, **words: Any) -> dict[str, Any]:
+        if operation == "describe_jobs":
+            return {"jobs": [{"jobId": job} for job in words["jobs"] if job != "forgotten"]}
+        asked.append(words["jobId"])
+        if words["jobId"] != "good":
+            raise RefusedError("AWS refuses batch:TerminateJob.", "ClientException")
+        return {}
+
+    cluster = jobs.Batch(make_plan(folder_store).run, "bench")
+    cluster.__dict__["aws"] = SimpleNamespace(call=call)
+    cluster.cancel(["forgotten", "good"])
+    with pytest.raises(ClusterError, match=r"^bad: AWS refuses batch:TerminateJob\.$"):
+        cluster.cancel(["bad", "good"])
+    assert asked == ["forgotten", "good", "bad", "good"]

@@ -26,14 +26,14 @@ DRIVER = """
 import sys
 from benchmark.parallel import record_reader
 from benchmark.compute.batch.batch import BatchDispatcher
-from benchmark.compute.waiting import EnginePace
+from benchmark.compute.cluster import Pace
 from benchmark.config.loading import load_config
 from benchmark.runs.execute import execute
 from benchmark.store import open_store
 from benchmark.records.tasks import Run
 
 url, config = sys.argv[1:]
-BatchDispatcher.pace = EnginePace(store_s=0.5, engine_s=0.5, find_s=1.0, patience_s=600.0)
+BatchDispatcher.pace = Pace(store_s=0.5, engine_s=0.5, settle_s=0.2, find_s=1.0, patience_s=600.0)
 run = Run.open(open_store(url), "default")
 waiting = record_reader.without_result(run)
 summary = execute(run, load_config(config).values, waiting)

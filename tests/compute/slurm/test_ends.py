@@ -14,7 +14,7 @@ from benchmark.records import results
 from benchmark.records.results import Cause
 from benchmark.runs.plan import Plan
 from tests.support.slurm_double import SlurmDouble
-from tests.support.slurm_driving import Quick, sent, submitted, told
+from tests.support.slurm_driving import Quick, leave_record, sent, submitted, told
 
 
 class Patient(Quick):
@@ -125,3 +125,46 @@ def test_a_folder_of_logs_that_is_gone_is_named(
         (record,) = told(dispatcher, 1)
     assert record.cause is Cause.INFRASTRUCTURE
     assert f"The folder of its log, {logs}, is gone" in str(record.message)
+
+
+def test_tasks_that_were_lost_without_a_driver_are_submitted_again_by_the_next(
+    plan: Plan, config: Config, slurm_double: SlurmDouble
+) -> None:
+    """The loss is an attempt, and none of the next driver's; a limit is a result as ever."""
+    first = Quick(plan.run, config)
+    first.submit(plan.tasks)
+    sent(first, slurm_double)
+    leave_record(plan, 2)
+    for index, state in enumerate(("NODE_FAIL", "TIMEOUT", "COMPLETED")):
+        if index < 2:
+            results.begin(plan.run, plan.tasks[index])
+        slurm_double.set(7, index, state)
+    lost, late, _ = (task.key for task in plan.tasks)
+    with Quick(plan.run, config) as second:
+        second.submit(plan.tasks)
+        causes = {record.task: record.cause for record in told(second, 2)}
+        assert (lost in causes, causes[late]) == (False, Cause.TIMEOUT)
+        sent(second, slurm_double, 2)
+        assert slurm_double.jobs()[1]["size"] == 1
+        ended = results.last_attempts(plan.run, [lost])[lost]
+        assert (ended.cause, ended.attempt) == (Cause.INFRASTRUCTURE, 1)
+        leave_record(plan, 0)
+        (record,) = told(second, 1)
+    assert (record.task, record.status, record.attempt) == (lost, "success", 2)
+    assert plan.run.store.list("default/jobs") == []
+
+
+def test_a_task_that_is_lost_while_others_of_its_job_run_is_reported(
+    plan: Plan, config: Config, slurm_double: SlurmDouble
+) -> None:
+    first = Quick(plan.run, config)
+    first.submit(plan.tasks)
+    sent(first, slurm_double)
+    results.begin(plan.run, plan.tasks[0])
+    slurm_double.set(7, 0, "NODE_FAIL")
+    slurm_double.set(7, 1, "RUNNING")
+    with Quick(plan.run, config) as second:
+        second.submit(plan.tasks)
+        (record,) = told(second, 1)
+        assert (record.task, record.cause) == (plan.tasks[0].key, Cause.INFRASTRUCTURE)
+    assert len(slurm_double.jobs()) == 1
