@@ -37,6 +37,22 @@ def test_the_default_runs_again_against_drift(folder_store: Store, tmp_path: Pat
 
 
 @pytest.mark.parametrize(
+    ("objective", "shown"),
+    [
+        ({"value": "tps"}, "tps 1 at first"),
+        ({"value": "tps / 2"}, "value 1 at first"),
+        ({}, "value 1 at first"),
+    ],
+)
+def test_the_drift_of_a_metric_has_its_name(objective: dict[str, str], shown: str) -> None:
+    objective = {"command": "true", **objective}
+    definition = define(declared(objective=objective), Path())
+    labels = {"params": definition.space.default()}
+    records = [Record(str(n), "success", metrics={"value": 1}, labels=labels) for n in range(2)]
+    assert f"ran 2 times: {shown}, 1 at last" in str(drift(records, definition))
+
+
+@pytest.mark.parametrize(
     ("defaults", "best", "seconds", "hints"),
     [
         ([100, 101, 100, 101], 50.0, 9.0, ["varies by"]),

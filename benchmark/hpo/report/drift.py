@@ -25,12 +25,18 @@ def drift(records: Iterable[Record], definition: StudyDefinition) -> str | None:
     values = default_values(records, definition)
     if len(values) < 2:
         return None
-    name = next(iter(definition.directions))
     return (
-        f"The default ran {len(values)} times: {name} {plain_number(values[0])} at first, "
+        f"The default ran {len(values)} times: {_measured(definition)} {plain_number(values[0])} at first, "
         f"{plain_number(values[-1])} at last, median {plain_number(statistics.median(values))}, "
         f"spread {plain_number(statistics.stdev(values))}."
     )
+
+
+def _measured(definition: StudyDefinition) -> str:
+    """The metric that is the first value, or the name of its direction."""
+    name = next(iter(definition.directions))
+    value = definition.objective.values.get(name)
+    return value.text if value is not None and {value.text} == value.names else name
 
 
 def noise(values: Sequence[float], plan: Plan | None = None) -> str | None:
