@@ -6,10 +6,11 @@ import ipaddress
 import math
 import re
 from argparse import ArgumentParser, ArgumentTypeError, _ArgumentGroup
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from benchmark.files.numbers import vanishes
+from benchmark.files.spelling import meant
 
 Options = ArgumentParser | _ArgumentGroup
 
@@ -29,6 +30,25 @@ def each(command: Options, name: str, metavar: str, text: str, **how: Any) -> No
     """Add an option that may be repeated."""
     how = {"type": _filled, **how}
     command.add_argument(name, action="append", metavar=metavar, help=text, **how)
+
+
+def choice(
+    command: Options,
+    *names: str,
+    choices: Sequence[Any],
+    type: Callable[[str], Any] = str,  # as argparse has it
+    **how: Any,
+) -> None:
+    """Add an argument with one of these values; any other is refused with a suggestion."""
+
+    def parse(text: str) -> Any:
+        found = type(text)
+        if found not in choices:
+            near = meant(found, [*map(str, choices)], "write one of")
+            raise ArgumentTypeError(f"'{text}' is not a choice; {near}")
+        return found
+
+    command.add_argument(*names, choices=choices, type=parse, **how)
 
 
 def _filled(text: str) -> str:

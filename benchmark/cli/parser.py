@@ -19,7 +19,7 @@ from benchmark.cli.commands import (
     TOLD_AS_JSON,
     UNTIL,
 )
-from benchmark.cli.options import each, flag, integer, number, value
+from benchmark.cli.options import choice, each, flag, integer, number, value
 from benchmark.cli.studies import arguments as study_arguments
 from benchmark.config.extras import program
 from benchmark.files.spelling import nearest
@@ -160,14 +160,16 @@ def _special(name: str, command: argparse.ArgumentParser) -> None:
         value(command, "--output", "FOLDER", "for RUN/ with its logs (default: log)", default="log")
     if name == "fetch-results":
         value(command, "--output", "FILE", "default: compiled_results.csv")
-        command.add_argument(
+        choice(
+            command,
             "--format",
             choices=("classic", "amlb"),
             default="classic",
             help="amlb: the results.csv of the AutoML benchmark of OpenML (default: classic)",
         )
     if name == "frameworks":
-        command.add_argument(
+        choice(
+            command,
             "action",
             nargs="?",
             choices=("new", "check", "lock"),
@@ -219,7 +221,7 @@ def _special(name: str, command: argparse.ArgumentParser) -> None:
             "for papers: figures as PDF; LaTeX, Markdown, Parquet, AMLB's results.csv",
         )
     if name == "completion":
-        command.add_argument("shell", choices=("bash", "zsh"), help="which shell")
+        choice(command, "shell", choices=("bash", "zsh"), help="which shell")
     if name == "status":
         flag(command, "--jobs", "list each task or trial with its state, such as RUNNING")
         flag(command, "--watch", "stay and show the progress until the run ends")
@@ -254,7 +256,8 @@ def _of_question(name: str, command: argparse.ArgumentParser) -> None:
         type=number,
         default=0.01 if replay else None,
     )
-    command.add_argument(
+    choice(
+        command,
         "--unit",
         choices=("dataset", "split"),
         help="what is drawn, and won or lost: a data set by its mean over all seeds (default), or "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentTypeError
+
 import pytest
 
 from benchmark.cli import main
@@ -88,7 +90,17 @@ def _lines(command: Parser) -> list[str]:
         (["estimate", "--max-cost", "1e400"], "Argument --max-cost: '1e400' is not a number."),
         (["estimate", "--max-cost", "1e-400"], "Argument --max-cost: '1e-400' is not a number."),
         (["estimate", "--max-cost", "x"], "Argument --max-cost: 'x' is not a number."),
-        (["fetch-results", "--format", "xml"], "'xml'"),
+        (
+            ["fetch-results", "--format", "xml"],
+            "'xml' is not a choice; write one of classic",
+        ),
+        (["studies", "shw"], "Argument ACTION: 'shw' is not a choice; did you mean 'show'?"),
+        (["completion", "fish"], "Argument shell: 'fish' is not a choice; write one of bash, zsh."),
+        (["frameworks", "chek"], "Argument action: 'chek' is not a choice; did you mean 'check'?"),
+        (["serve", "clint"], "Argument what: 'clint' is not a choice; did you mean 'client'?"),
+        (["serve", "client", "lst"], "Argument REQUEST: 'lst' is not a choice; did you mean 'l"),
+        (["tune", "s.yaml", "-m", "4"], "'4' is not a choice; write one of 1, 2, 3."),
+        (["tune", "s.yaml", "--log-level", "inf"], "'inf' is not a choice; did you mean 'INFO'?"),
         (["export-failures"], "file_path"),
         (["run-analysis", "--against", ""], "--against: it is empty; write a value, or omit"),
         (["setup", "constant", "--to="], "--to: it is empty"),
@@ -146,3 +158,15 @@ def test_what_an_unknown_command_may_have_meant(
     with pytest.raises(SystemExit):
         parse([typed])
     assert meant in capsys.readouterr().err
+
+
+def test_choices_are_refused_in_one_way() -> None:
+    """Every argument with choices, of every command."""
+    commands = make_parser().commands
+    assert commands
+    chosen = [one for command in commands.values() for one in command._actions if one.choices]
+    assert len(chosen) > 8
+    for one in chosen:
+        assert callable(one.type)
+        with pytest.raises(ArgumentTypeError, match="'-5' is not a choice"):
+            one.type("-5")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from benchmark.cli.options import (
+    choice,
     connections,
     count,
     each,
@@ -56,7 +57,8 @@ def _of_tune(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         *("--name", "--study-name"), metavar="STUDY", help="the study's name (default: the file's)"
     )
-    command.add_argument(
+    choice(
+        command,
         *("-m", "--mode"),
         type=integer,
         choices=(1, 2, 3),
@@ -86,7 +88,8 @@ def _of_tune(command: argparse.ArgumentParser) -> None:
         ("--log-level", "INFO", "the level of messages; WARNING omits the line of each trial"),
         ("--optuna-log-level", "WARNING", "the level of Optuna's messages"),
     ):
-        command.add_argument(
+        choice(
+            command,
             name,
             metavar="LEVEL",
             choices=LEVELS,
@@ -107,7 +110,8 @@ def _of_tune(command: argparse.ArgumentParser) -> None:
 
 
 def _of_studies(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
+    choice(
+        command,
         "action",
         nargs="?",
         metavar="ACTION",
@@ -138,7 +142,8 @@ def _of_studies(command: argparse.ArgumentParser) -> None:
         default=[],
     )
     value(command, "--rows", "PATH", "where a JSON file has its rows (JMESPath)")
-    command.add_argument(
+    choice(
+        command,
         "--format",
         choices=("json", "env", "args"),
         default="json",
@@ -156,10 +161,15 @@ def _of_studies(command: argparse.ArgumentParser) -> None:
 
 
 def _of_service(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "what", nargs="?", choices=("client",), help="client: send a request to a service over gRPC"
+    choice(
+        command,
+        "what",
+        nargs="?",
+        choices=("client",),
+        help="client: send a request to a service over gRPC",
     )
-    command.add_argument(
+    choice(
+        command,
         "verb",
         nargs="?",
         metavar="REQUEST",

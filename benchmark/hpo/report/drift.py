@@ -26,8 +26,9 @@ def drift(records: Iterable[Record], definition: StudyDefinition) -> str | None:
     if len(values) < 2:
         return None
     return (
-        f"The default ran {len(values)} times: {_measured(definition)} {plain_number(values[0])} at first, "
-        f"{plain_number(values[-1])} at last, median {plain_number(statistics.median(values))}, "
+        f"The default ran {len(values)} times: {_measured(definition)} "
+        f"{plain_number(values[0])} at first, {plain_number(values[-1])} at last, "
+        f"median {plain_number(statistics.median(values))}, "
         f"spread {plain_number(statistics.stdev(values))}."
     )
 
