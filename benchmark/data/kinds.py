@@ -308,6 +308,8 @@ def _as_kind(column: pa.Array, kind: str, reading: Reading) -> pa.Array:
         if pointed:
             raise ValueError(f"it holds {pointed}, and {_COMMA}")
         column = exact.trim(plain_numbers(column, reading))
+    if pa.types.is_boolean(column.type) and kind in ("number", "integer"):
+        raise ValueError('it holds true and false; declare "boolean" or "category"')
     if pa.types.is_temporal(column.type) and kind in ("number", "integer"):
         raise ValueError(
             f'it holds {column.type}, which is a number in no certain unit; declare "date", which '

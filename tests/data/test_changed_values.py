@@ -184,6 +184,11 @@ def test_booleans_are_not_numbers(tmp_path: Path) -> None:
     path = write(tmp_path, "d.csv", "a,y\ntrue,1\nfalse,2\n,3\n")
     said = refusal(path, columns={"a": "number"})
     assert "cannot be read as number: it holds true and false; declare" in said
+    path = parquet(tmp_path, pa.array([True, False, None]))
+    for kind in ("number", "integer"):
+        said = refusal(path, columns={"a": kind})
+        assert f"cannot be read as {kind}: it holds true and false; declare" in said
+    assert column(dataset(path, type="regression", columns={"a": "boolean"}), "a")
 
 
 def test_a_target_that_is_too_small_for_a_float_is_noted(tmp_path: Path) -> None:

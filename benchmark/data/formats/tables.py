@@ -171,11 +171,6 @@ def _read_csv(path: Path, reading: Reading) -> pa.Table:
                 f'The column "{name}" of {path} is not {reading.encoding or "utf-8"}; add '
                 '"encoding", such as "latin-1".'
             )
-        if pa.types.is_boolean(table.column(place).type) and reading.columns.get(name) == "number":
-            raise DataError(
-                f'The column "{name}" of {path} cannot be read as number: it holds true and false; '
-                'declare "boolean" or "category".'
-            )
     if len(set(table.column_names)) == table.num_columns:
         table = _exact(path, reading, table)
     for place, name in enumerate(table.column_names):
