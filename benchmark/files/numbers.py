@@ -13,7 +13,8 @@ import re
 from typing import Any
 
 _LARGE = 1e9
-_NOT_ZERO = re.compile(r"\s*[-+]?[0.]*[1-9]")
+NOT_ZERO = r"^\s*[-+]?[0.]*[1-9]"
+"""What a decimal number other than 0 starts with; inf and nan do not."""
 
 
 def plain_number(value: Any, sign: str = "") -> str:
@@ -27,7 +28,7 @@ def plain_number(value: Any, sign: str = "") -> str:
 
 def vanishes(text: str, value: Any) -> bool:
     """Whether a decimal number such as 1e-400 was read as 0, because it is too near to it."""
-    return bool(value == 0) and _NOT_ZERO.match(text) is not None
+    return bool(value == 0) and re.match(NOT_ZERO, text) is not None
 
 
 def vanished(text: str) -> str:

@@ -15,6 +15,7 @@ import pandas as pd
 from benchmark.analysis.results.metrics import bounds, canonical
 from benchmark.errors import BenchmarkError
 from benchmark.execution.metrics import METRICS
+from benchmark.files.numbers import NOT_ZERO
 
 MISSING = ("", "nan", "none", "null", "na")
 NO_RESULT_CAUSES = ("data", "setup", "interrupted", "infrastructure")
@@ -72,10 +73,8 @@ def numbers(texts: pd.Series[str], source: object) -> pd.Series[float]:
 
 def _check_held(texts: pd.Series[str], found: pd.Series[float], source: object) -> None:
     """Refuse a number that is read as infinite or as 0, such as 1e400 and 1e-400."""
-    digits = r"^\s*[-+]?[0.]*[1-9]"
     for place, name in ((found.abs() == float("inf"), "inf"), (found == 0, "0")):
-        # Of "inf" no digit is read, and of 0e5 no digit but 0 before the exponent.
-        lost = texts[place].astype(str).str.contains(digits)
+        lost = texts[place].astype(str).str.contains(NOT_ZERO)
         if lost.any():
             row = first_row(pd.Series(texts.index == lost[lost].index[0]))
             raise BenchmarkError(

@@ -6,18 +6,20 @@ What Arrow refuses, or would read as something else, is left to pandas, whose me
 from __future__ import annotations
 
 import re
+from codecs import BOM_UTF8
 from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+
+from benchmark.files.numbers import NOT_ZERO
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 _BLOCK = 2**24
-_MARK = b"\xef\xbb\xbf"
 _ZEROS = b"0" * 300
 # Patterns that start with a literal, which are searched five times as fast.
 _SMALL = (rb"e-0*\d{3}", rb"E-0*\d{3}", _ZEROS)
@@ -91,6 +93,7 @@ def _refuse_short(path: Path, columns: int) -> None:
 
 
 def _by_pandas(path: Path, rows: int | None = None) -> pd.DataFrame:
+    _refuse_second_mark(path)
     return pd.read_csv(
         path,
         dtype=str,
@@ -99,6 +102,19 @@ def _by_pandas(path: Path, rows: int | None = None) -> pd.DataFrame:
         header=None,
         nrows=rows,
     )
+
+
+def _refuse_second_mark(path: Path) -> None:
+    """Refuse a file with two byte order marks, of which pandas skips both, and Arrow one.
+
+    Raises:
+        pd.errors.ParserError: it is one.
+    """
+    import pyarrow as pa
+
+    with pa.input_stream(str(path), compression="detect") as file:
+        if file.read(2 * len(BOM_UTF8)) == 2 * BOM_UTF8:
+            raise pd.errors.ParserError("it starts with two byte order marks")
 
 
 def texts_of(frame: pd.DataFrame) -> pd.DataFrame:
@@ -121,15 +137,16 @@ def _by_arrow(path: Path, kinds: Mapping[int, str]) -> pd.DataFrame | None:
     from pyarrow import csv
 
     quotes = _quotes(path)
-    if quotes is None or quotes % 2:  # Arrow does not see that a quote is never closed.
+    if quotes % 2:  # Arrow does not see that a quote is never closed.
         return None
     names = [str(number) for number in range(_by_pandas(path, rows=1).shape[1])]
     kind = {"number": pa.float64(), "category": pa.dictionary(pa.int32(), pa.string())}
     types = {
         name: kind.get(kinds.get(place, ""), pa.large_string()) for place, name in enumerate(names)
     }
-    try:
-        table = csv.read_csv(
+
+    def read(kinds_: Mapping[str, Any], only: Collection[str] | None = None) -> pa.Table:
+        return csv.read_csv(
             path,
             csv.ReadOptions(
                 use_threads=False,  # Threads add a third of the processor time.
@@ -137,11 +154,20 @@ def _by_arrow(path: Path, kinds: Mapping[int, str]) -> pd.DataFrame | None:
                 skip_rows_after_names=1 if kinds else 0,
             ),
             csv.ParseOptions(quote_char='"' if quotes else False, newlines_in_values=bool(quotes)),
-            csv.ConvertOptions(column_types=types, null_values=[""], strings_can_be_null=False),
+            csv.ConvertOptions(
+                column_types=kinds_,
+                include_columns=only,
+                null_values=[""],
+                strings_can_be_null=False,
+            ),
         )
+
+    try:
+        table = read(types)
     except pa.ArrowInvalid:
         return None
-    if _is_lossy(table, path):
+    suspects = _suspects(table, path)
+    if suspects and _is_lossy(table, read(dict.fromkeys(suspects, pa.string()), suspects)):
         return None
     frame: pd.DataFrame = table.to_pandas(
         types_mapper={pa.large_string(): pd.StringDtype(na_value=np.nan)}.get,
@@ -152,16 +178,23 @@ def _by_arrow(path: Path, kinds: Mapping[int, str]) -> pd.DataFrame | None:
     return frame
 
 
-def _is_lossy(table: pa.Table, path: Path) -> bool:
-    """Whether a number may have been read as infinite or 0 that is not, such as 1e400 or 1e-400."""
+def _suspects(table: pa.Table, path: Path) -> list[str]:
+    """The columns of numbers that may have lost one, such as 1e400 and 1e-400; few files have any.
+
+    A file without anything like a small number in its bytes has none that became 0.
+    """
     import pyarrow as pa
     from pyarrow import compute
 
-    numbers = [one for one in table.columns if pa.types.is_floating(one.type)]
-    if any(compute.any(compute.is_inf(one)).as_py() for one in numbers):
-        return True
-    if not any(compute.any(compute.equal(one, 0.0)).as_py() for one in numbers):
-        return False
+    numbers = [one.name for one in table.schema if pa.types.is_floating(one.type)]
+    infinite = [one for one in numbers if compute.any(compute.is_inf(table[one])).as_py()]
+    zero = [one for one in numbers if compute.any(compute.equal(table[one], 0.0)).as_py()]
+    if zero and not _has_small(path):
+        zero = []
+    return list(dict.fromkeys([*infinite, *zero]))
+
+
+def _has_small(path: Path) -> bool:
     with path.open("rb") as file:
         rest = b""
         while block := file.read(_BLOCK):
@@ -171,13 +204,23 @@ def _is_lossy(table: pa.Table, path: Path) -> bool:
     return False
 
 
-def _quotes(path: Path) -> int | None:
-    """How many quotes there are; None if the file starts with more than one mark of UTF-8."""
+def _is_lossy(table: pa.Table, written: pa.Table) -> bool:
+    """Whether a number was read as infinite or 0 that is not, by the `written` text of columns."""
+    from pyarrow import compute
+
+    for name in written.column_names:
+        numbers = table[name]
+        extreme = compute.or_(compute.is_inf(numbers), compute.equal(numbers, 0.0))
+        texts = written[name].filter(compute.fill_null(extreme, fill_value=False))
+        if compute.any(compute.match_substring_regex(texts, NOT_ZERO)).as_py():
+            return True
+    return False
+
+
+def _quotes(path: Path) -> int:
+    """How many quotes there are."""
     quotes = 0
     with path.open("rb") as file:
-        if file.read(2 * len(_MARK)) == 2 * _MARK:
-            return None
-        file.seek(0)
         while block := file.read(_BLOCK):
             quotes += block.count(b'"')
     return quotes

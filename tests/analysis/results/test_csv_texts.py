@@ -85,6 +85,7 @@ def test_a_row_that_was_cut_is_named(tmp_path):
         {"FIT_S": "1E400"},
         {"FIT_S": "0." + "0" * 400 + "1"},
         {"SCORE": "0", "MESSAGE": "code-404"},
+        {"SCORE": "inf", "FIT_S": "0e-400"},
         {"SCORE": "1_0"},
         {"SCORE": "2", "METRIC": "auc"},
         {"MODEL": " "},
@@ -120,3 +121,14 @@ def test_plain_results_are_read_without_the_text_of_their_numbers(tmp_path):
     found.loc[0, "FIT_S"] = 1.0
     assert found["F1_SCORE"].dtype == float
     assert isinstance(found["MODEL"].dtype, pd.CategoricalDtype)
+
+
+@pytest.mark.parametrize("run", ["0b6f1c2e-0123-4c5e-8d3a-9e0123456789", "e0123", "1e5", "1e-400"])
+def test_a_name_that_looks_like_a_number_is_text_and_read_fast(run, tmp_path):
+    path = tmp_path / "results.csv"
+    grid(frameworks=("constant", "a"), datasets=2).assign(RUN=run, FIT_S=0.0).to_csv(
+        path, index=False
+    )
+    found = csv_texts.typed(path, table._numbers, table.UNIQUE)
+    assert set(found["RUN"]) == {run}
+    assert list(found["FIT_S"]) == [0.0] * 4

@@ -1,5 +1,6 @@
 """Reading compiled results: what is accepted, and one sentence for what is not."""
 
+import gzip
 import math
 from pathlib import Path
 
@@ -54,6 +55,15 @@ def test_byte_order_mark_is_no_part_of_the_first_column(tmp_path):
     path = tmp_path / "r.csv"
     path.write_bytes(b"\xef\xbb\xbf" + f"{HEADER}\n0,a,d,regression,1,2,,,\n".encode())
     assert read_results(path).loc[0, "ID"] == "0"
+
+
+@pytest.mark.parametrize("name", ["r.csv", "r.csv.gz", "r.txt"])
+def test_two_byte_order_marks_are_refused(tmp_path, name):
+    path = tmp_path / name
+    content = b"\xef\xbb\xbf" * 2 + f"{HEADER}\n0,a,d,regression,1,2,,,\n".encode()
+    path.write_bytes(gzip.compress(content) if name.endswith("gz") else content)
+    with pytest.raises(BenchmarkError, match="it starts with two byte order marks"):
+        read_results(path)
 
 
 @pytest.mark.parametrize(
