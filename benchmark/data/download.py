@@ -8,13 +8,17 @@ A URL may contain a password or a token: messages show it without.
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import json
+import re
 import shutil
 import time
 import urllib.error
 import urllib.request
+import zlib
 from collections.abc import Callable
+from email.message import Message
 from email.utils import parsedate_to_datetime
 from http.client import HTTPException
 from pathlib import Path, PurePosixPath
@@ -24,6 +28,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 from benchmark.data.cache import DataCache, write_whole
 from benchmark.errors import DataError, StoreError
 from benchmark.files.input_files import check_regular
+from benchmark.files.output_files import staged
 
 SCHEMES = ("http", "https", "s3")
 SILENCE_S = 60.0
@@ -160,8 +165,9 @@ def _from_http(
             _once(url, path, on_bytes)
             return
         except urllib.error.HTTPError as error:
-            reason = f"the server answers {error.code} {error.reason}"
-            last = error.code in _FINAL
+            said = "a redirect in a circle" if "infinite" in str(error.reason) else error.reason
+            reason = f"the server answers {error.code} {said}"
+            last = error.code in _FINAL or error.code < 400
             asked = retry_after_s(error.headers.get("Retry-After"))
         except (OSError, HTTPException) as error:
             inner = getattr(error, "reason", error)
@@ -195,21 +201,64 @@ def _once(url: str, path: Path, on_bytes: Callable[[int], None] | None) -> None:
         raise
     with answer:
         going_on = answer.status == 206
-        have = have if going_on else 0
-        tag = answer.headers.get("ETag")
-        length = answer.headers.get("Content-Length")
-        wanted = have + int(length) if length else None
-        write_whole(notes, json.dumps(known | {"part": tag}).encode())
+        if not going_on:
+            have = 0
+            names = {"part": "ETag", "encoding": "Content-Encoding"}
+            known |= {key: answer.headers.get(name) for key, name in names.items()}
+        wanted = _size(answer.headers, have if going_on else None, known.get("encoding"))
+        if wanted is not None and wanted < have:
+            part.unlink()
+            raise OSError("the server sent another part of the file than it was asked for")
+        write_whole(notes, json.dumps(known).encode())
         with part.open("ab" if going_on else "wb") as file:
             while piece := answer.read(_PIECE):
                 file.write(piece)
                 have += len(piece)
                 if on_bytes:
                     on_bytes(have)
-    if wanted is not None and have < wanted:
-        raise OSError(f"it was interrupted after {have} of {wanted} bytes")
+    # A head that broke off is a whole one to http.client, without a length.
+    if have != (wanted or max(have, 1)):
+        raise OSError(f"it was interrupted after {have} of {wanted or 'some'} bytes")
+    try:
+        _decode(part, path, known.get("encoding"), shown(url))
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        part.unlink()
+        raise OSError(f"what the server sent is damaged: {error}") from None
+    write_whole(notes, json.dumps({"whole": known.get("part")}).encode())
+
+
+def _size(headers: Message, have: int | None, encoding: str | None) -> int | None:
+    """The size of the whole file; None if unknown, -1 if what follows `have` is another part."""
+    if have is None:
+        length = headers.get("Content-Length", "")
+        return int(length) if length.isdecimal() else None
+    extent = re.fullmatch(rf"bytes {have}-\d+/(\d+)", headers.get("Content-Range", ""))
+    is_same = headers.get("Content-Encoding", encoding) == encoding
+    return int(extent[1]) if extent and is_same else -1
+
+
+def _decode(part: Path, path: Path, encoding: str | None, name: str) -> None:
+    """Move a complete download to its place, as the file that it encodes.
+
+    Raises:
+        DataError: it is a web page, or is encoded in a way that was not asked for.
+        EOFError, BadGzipFile, zlib.error: it is damaged.
+    """
+    encoding = (encoding or "identity").lower().removeprefix("x-")
+    # Of a file that is compressed itself servers name that as the encoding.
+    if encoding == "gzip" and path.suffix.lower() != ".gz":
+        with staged(path) as whole, gzip.open(part) as packed, whole.open("wb") as file:
+            shutil.copyfileobj(packed, file)
+        part.unlink()
+        return
+    with part.open("rb") as file:
+        start = file.read(512).lstrip().lower()
+    wrong = f"encoded by '{encoding}'" if encoding not in ("identity", "gzip") else ""
+    wrong = "a web page" if start.startswith((b"<!doctype html", b"<html")) else wrong
+    if wrong:
+        part.unlink()
+        raise DataError(f"What the server sent for {name} is {wrong}, not the file; check the URL.")
     shutil.move(part, path)
-    write_whole(notes, json.dumps({"whole": tag}).encode())
 
 
 def _noted(notes: Path) -> dict[str, Any]:
