@@ -19,7 +19,7 @@ from typing import Any
 
 from benchmark.errors import SetupError
 from benchmark.execution.machine.cores import bind, usable_memory_mb
-from benchmark.execution.sandbox.variables import without_secrets
+from benchmark.execution.sandbox.variables import in_c_locale, without_secrets
 from benchmark.execution.worker.crowd import VARIABLE, Crowd
 
 # The interpreter, what it imports, and its number of cores.
@@ -62,7 +62,7 @@ class Zygote:
         variables = dict.fromkeys(THREADS, str(len(cores)))
         environment = {
             name: value
-            for name, value in without_secrets(os.environ).items()
+            for name, value in in_c_locale(without_secrets(os.environ)).items()
             if not name.startswith("PYTHON")
         }
         environment |= variables | {"TMPDIR": str(scratch), "PYTHONHASHSEED": HASH_SEED}

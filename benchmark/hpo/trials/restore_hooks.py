@@ -24,7 +24,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from benchmark.errors import SetupError
-from benchmark.execution.sandbox.variables import wanted, without_secrets
+from benchmark.execution.sandbox.variables import in_c_locale, wanted, without_secrets
 from benchmark.execution.work import signal_words
 from benchmark.hpo.trials import objective_files
 from benchmark.records.layout import segment
@@ -167,7 +167,7 @@ def _call(hook: Hook, folder: str) -> str | None:
             process = subprocess.Popen(
                 [*(_namespace() if hook.apart else ()), *hook.argv],
                 cwd=folder,
-                env=without_secrets(os.environ) | secrets | hook.variables,
+                env=in_c_locale(without_secrets(os.environ)) | secrets | hook.variables,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

@@ -12,7 +12,7 @@ import pytest
 
 from benchmark.execution.runner import Runner
 from benchmark.execution.sandbox.sandbox import Sandbox
-from benchmark.execution.sandbox.variables import is_secret, without_secrets
+from benchmark.execution.sandbox.variables import in_c_locale, is_secret, without_secrets
 from benchmark.execution.work import Limits, Work
 from benchmark.hpo.spec.study_file import StudyError, define
 from benchmark.hpo.study.study import Study
@@ -65,6 +65,7 @@ def planted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PLANTED_TOKEN", "never")
     monkeypatch.setenv("GIVEN_TOKEN", "given")
     monkeypatch.setenv("PLANTED_URL", "postgresql://u:never@host/db")
+    monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
 
 
 @pytest.fixture
@@ -90,6 +91,8 @@ def test_a_work_gets_what_it_asks_for(planted: None) -> None:
         assert b"GIVEN_TOKEN=given\n" in (log := sandbox.run(asking).log)
         assert b"never" not in log
         assert b"PATH=" in log
+        assert b"LC_ALL=" not in log
+        assert b"LC_CTYPE=C.UTF-8\n" in log
         # The same zygote: what one task asked for is not the next one's.
         assert b"given" not in sandbox.run(plain).log
 
@@ -129,7 +132,7 @@ def test_a_restore_hook_that_asks_for_none(
     objective = {"command": ["true"], "restore": ["true"]}
     study = {"name": "s", "direction": "minimize", "tunables": [X], "objective": objective}
     begun = Study.begin(folder_store, define(study, tmp_path))
-    hook = restore_hooks.Hook(["sh", "-c", 'test -z "$PLANTED_TOKEN"'], {}, 20)
+    hook = restore_hooks.Hook(["sh", "-c", 'test -z "$PLANTED_TOKEN$LC_ALL"'], {}, 20)
     restore_hooks.mark(begun.run, "0", hook, "over")
     assert restore_hooks.put_back(begun.run, "0") is None
 
@@ -144,3 +147,32 @@ def test_a_secret_in_the_place_of_its_name_is_not_repeated(tmp_path: Path) -> No
 def test_what_the_program_has_stays() -> None:
     assert without_secrets(os.environ).items() <= os.environ.items()
     assert without_secrets({"A": "b", "C_TOKEN": "d"}) == {"A": "b"}
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        (
+            {"LC_ALL": "de_DE.UTF-8", "LANG": "en_US.UTF-8", "LC_COLLATE": "C"},
+            {"LC_COLLATE": "de_DE.UTF-8", "LC_CTYPE": "C.UTF-8"},
+        ),
+        (
+            {"LANG": "de_DE.utf8", "LC_NUMERIC": "de_DE.utf8", "LANGUAGE": "de:fr"},
+            {"LC_COLLATE": "de_DE.utf8", "LC_CTYPE": "C.UTF-8"},
+        ),
+        (
+            {"LANG": "de_DE.UTF-8", "LC_ALL": "", "LC_COLLATE": "C"},
+            {"LC_COLLATE": "C", "LC_CTYPE": "C.UTF-8"},
+        ),
+        (
+            {"LANG": "de_DE@euro"},
+            {"LC_COLLATE": "de_DE@euro", "LC_CTYPE": "de_DE@euro"},
+        ),
+        ({"LC_ALL": "C"}, {"LC_COLLATE": "C", "LC_CTYPE": "C"}),
+        ({}, {}),
+    ],
+)
+def test_messages_and_numbers_of_tasks_do_not_depend_on_the_locale(
+    given: dict[str, str], kept: dict[str, str]
+) -> None:
+    assert in_c_locale({"A": "b", **given}) == {"A": "b", **kept}
