@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import platform
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from benchmark.cli import main
 from benchmark.errors import SetupError
 from benchmark.hpo.spec.study_file import define
 from benchmark.hpo.study.study import Study
@@ -41,15 +43,26 @@ def rewrite(run: Run, **more: Any) -> None:
     run.store.put(path, json.dumps(said).encode())
 
 
-def test_a_hook_that_fails_names_the_mark_that_a_user_may_remove(run: Run) -> None:
+def test_a_hook_that_fails_is_forgotten_by_a_command(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The study keeps its script, so that a fault in it cannot be fixed there."""
     restore_hooks.mark(run, "0", restore_hooks.Hook(["false"], {}, 20), "its lock")
     rewrite(run, holder={"place": "an earlier boot", "pid": 1})
-    (path,) = run.store.list(f"{run.name}/unrestored")
     with pytest.raises(SetupError, match="exit code 1; make it succeed on this machine") as caught:
         restore_hooks.put_all_back(run)
-    assert f"remove {run.store.place_of(path)}; then resume." in str(caught.value)
-    run.store.delete([path])
+    node = platform.node()
+    assert f"studies resume s --restored {node}`; then resume." in str(caught.value)
+    words = ["studies", "resume", "s", "--set", f"s3_bucket_root={run.store.url}", "--restored"]
+    with run.store.lock("its lock"):
+        assert main([*words, node]) == 2
+    assert run.store.list(f"{run.name}/unrestored")
+    assert main([*words, "other"]) == 2
+    err = capsys.readouterr().err
+    assert f"waits on the machine 'other'; there are of {node}." in " ".join(err.split())
+    assert main(["studies", "stop", *words[2:], node]) == 2
+    assert main([*words, node]) == 0
+    assert f"Forgot the restore hooks of {node}: trial 0" in capsys.readouterr().out
     restore_hooks.put_all_back(run)
 
 

@@ -157,6 +157,12 @@ def _of_studies(command: argparse.ArgumentParser) -> None:
         "of delete: only this trial, which has ended; no later one gets its number",
         type=trial_number,
     )
+    value(
+        command,
+        "--restored",
+        "MACHINE",
+        "of resume: this machine was put back by hand; forget the restore hooks that failed there",
+    )
     flag(command, "--yes", "do not ask")
 
 

@@ -38,6 +38,10 @@ def studies(options: argparse.Namespace) -> int:
     """List studies, or run an action on one."""
     if options.trial is not None and options.action != "delete":
         raise BenchmarkError(f"--trial is for studies delete; {options.action} takes no trial.")
+    if options.restored is not None and options.action != "resume":
+        raise BenchmarkError(
+            f"--restored is for studies resume; {options.action} takes no machine."
+        )
     if options.action == "import":
         return _import(options)
     if options.action == "list":
@@ -51,10 +55,7 @@ def studies(options: argparse.Namespace) -> int:
         return _delete(options, store)
     run, definition = study_list.opened(store, options.name)
     if options.action in REQUESTS:
-        control.request(run, REQUESTS[options.action])
-        line = f"{options.name}: {options.action}: {_MEANING[options.action]}."
-        report(options, {"study": options.name, "said": options.action}, [line])
-        return 0
+        return _request(options, run)
     actions = {"show": _show, "best": _best, "export": _export, "report": _report}
     return actions[options.action](options, run, definition)
 
@@ -71,6 +72,20 @@ def _list(options: argparse.Namespace) -> int:
         place = str(Path(place).expanduser().absolute())
     none = f"There are no studies in {place}; start one with tune FILE."
     report(options, {"studies": found}, table or [none])
+    return 0
+
+
+def _request(options: argparse.Namespace, run: Run) -> int:
+    found, lines = {"study": options.name, "said": options.action}, []
+    if options.restored is not None:
+        from benchmark.hpo.trials.restore_hooks import forget_all
+
+        forgotten = forget_all(run, options.restored)
+        found["forgotten"] = forgotten
+        lines = [f"Forgot the restore hooks of {options.restored}: trial {', '.join(forgotten)}"]
+    control.request(run, REQUESTS[options.action])
+    lines.append(f"{options.name}: {options.action}: {_MEANING[options.action]}.")
+    report(options, found, lines)
     return 0
 
 

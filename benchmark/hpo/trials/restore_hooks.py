@@ -14,6 +14,7 @@ import itertools
 import json
 import os
 import platform
+import shlex
 import shutil
 import signal
 import subprocess
@@ -23,6 +24,7 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from benchmark.config.extras import program
 from benchmark.errors import SetupError
 from benchmark.execution.sandbox.variables import in_c_locale, wanted, without_secrets
 from benchmark.execution.work import signal_words
@@ -32,6 +34,7 @@ from benchmark.records.tasks import Run
 from benchmark.store.holder import Holder, Life, machine
 
 _AGAIN_S = 1.0
+_OWED = "unrestored"
 _NUMBERS = itertools.count()
 
 
@@ -106,10 +109,12 @@ def put_back(run: Run, key: str) -> str | None:
             folder,
         )
     if fault is not None:
+        name = run.name.partition("/")[2]
         return (
             f"The restore hook of trial {key}, as the study keeps it, {fault}; make it succeed on "
-            "this machine, or put the machine back by hand and remove "
-            f"{run.store.place_of(path)}; then resume."
+            "this machine, or put the machine back by hand and forget the hook with "
+            f"`{program()} studies resume {shlex.quote(name)} --restored {platform.node()}`; then "
+            "resume."
         )
     run.store.delete([path])
     return None
@@ -118,6 +123,34 @@ def put_back(run: Run, key: str) -> str | None:
 def forget(run: Run, key: str) -> None:
     """The hook of a trial has run in its sandbox."""
     run.store.delete([_path(run, key)])
+
+
+def forget_all(run: Run, node: str) -> list[str]:
+    """Forget what trials that are over owe a machine, which a user has put back; their numbers.
+
+    Raises:
+        SetupError: they owe it nothing.
+    """
+    paths = run.store.list(_folder(run, node))
+    held = [path for path in paths if _is_held(run, run.store.get(path))]
+    over = [path for path in paths if path not in held]
+    if not over:
+        others = {path.split("/")[-2] for path in run.store.list(f"{run.name}/{_OWED}")} - {node}
+        why = f"; there are of {', '.join(sorted(others))}" if others else ""
+        raise SetupError(
+            f"No restore hook of a trial that is over waits on the machine '{node}'{why}."
+        )
+    run.store.delete(over)
+    return [path.rpartition("/")[2].removesuffix(".json") for path in over]
+
+
+def _is_held(run: Run, data: bytes | None) -> bool:
+    """Whether the runner of a marked trial lives."""
+    try:
+        lock = json.loads(data or b"{}").get("lock")
+    except (ValueError, AttributeError, RecursionError):
+        return False
+    return isinstance(lock, str) and run.store.is_locked(lock)
 
 
 def put_all_back(run: Run, own_lock: str = "") -> None:
@@ -199,8 +232,8 @@ def _namespace() -> tuple[str, ...]:
     return words if allowed.returncode == 0 else ()
 
 
-def _folder(run: Run) -> str:
-    return f"{run.name}/unrestored/{segment(platform.node())}"
+def _folder(run: Run, node: str | None = None) -> str:
+    return f"{run.name}/{_OWED}/{segment(node or platform.node())}"
 
 
 def _path(run: Run, key: str) -> str:
