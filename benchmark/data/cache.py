@@ -24,6 +24,10 @@ from benchmark.errors import DataError
 from benchmark.files.output_files import staged
 
 
+class UnwritableCacheError(DataError):
+    """The folder of the cache cannot be written; what is in it may still be read."""
+
+
 @dataclass(frozen=True, eq=False)
 class Entry:
     """A data set that can be loaded: its description, and the source of its objects."""
@@ -121,14 +125,14 @@ class DataCache:
         """Write a data set.
 
         Raises:
-            DataError: the folder cannot be written.
+            UnwritableCacheError: the folder cannot be written.
         """
         name = name or dataset.name
         try:
             for ending, content in pack(dataset).items():
                 write_whole(self._path(name, ending), content)
         except OSError as error:
-            raise DataError(
+            raise UnwritableCacheError(
                 f"Data set {name} cannot be kept in {self.folder}: {error.strerror or error}; free "
                 f"space there, or name another folder with {CACHE_VARIABLE}."
             ) from None
@@ -144,7 +148,7 @@ class DataCache:
         """Hold this name's lock, after any other process that has it.
 
         Raises:
-            DataError: the folder cannot be written.
+            UnwritableCacheError: the folder cannot be written.
         """
         with contextlib.ExitStack() as stack:
             try:
@@ -153,11 +157,22 @@ class DataCache:
                 file = stack.enter_context((locks / name).open("ab"))
                 fcntl.flock(file, fcntl.LOCK_EX)
             except OSError as error:
-                raise DataError(
+                raise UnwritableCacheError(
                     f"The cache {self.folder} cannot be written: {error.strerror or error}; make "
                     f"it writable, or name another folder with {CACHE_VARIABLE}."
                 ) from None
             yield
+
+    @contextlib.contextmanager
+    def lock_if_writable(self, name: str) -> Iterator[UnwritableCacheError | None]:
+        """Hold this name's lock, or give the reason why nothing can be locked or written."""
+        with contextlib.ExitStack() as stack:
+            fault = None
+            try:
+                stack.enter_context(self.lock(name))
+            except UnwritableCacheError as error:
+                fault = error
+            yield fault
 
     def _path(self, name: str, ending: str) -> Path:
         return self.folder / f"{name}{ending}"

@@ -8,6 +8,7 @@ A URL may contain a password or a token: messages show it without.
 from __future__ import annotations
 
 import base64
+import contextlib
 import gzip
 import hashlib
 import json
@@ -60,9 +61,11 @@ def download(
     key = hashlib.sha256(url.encode()).hexdigest()[:24]
     path = folder / key / (PurePosixPath(place.path).name or "data")
     # Two simultaneous downloads would write into one part of a file.
-    with DataCache(folder).lock(key):
-        if path.exists() and not refresh:
+    with DataCache(folder).lock_if_writable(key) as fault:
+        if path.exists() and (fault or not refresh):
             return _kept(path, sha256, url)
+        if fault:
+            raise fault
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             if place.scheme == "s3":
@@ -134,7 +137,8 @@ def _kept(path: Path, sha256: str | None, url: str) -> Path:
     try:
         return checked(path, sha256, shown(url))
     except DataError:
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # The cache may be read-only.
+            path.unlink(missing_ok=True)
         raise
 
 

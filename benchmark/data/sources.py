@@ -328,6 +328,7 @@ class Catalogue:
                 _base(declaration, files),
                 refresh=refresh,
                 on_bytes=lambda n: self._tell(name, bytes=n),
+                on_note=self._note_once,
             )
             self._tell(name, done=True)
             return entry
@@ -340,6 +341,10 @@ class Catalogue:
         if found is None:
             raise DataError(f"{name} has not been fetched from OpenML yet; run download-data.")
         return found
+
+    def _note_once(self, note: str) -> None:
+        if note not in self.notes:
+            self.notes.append(note)
 
     def _tell(self, name: str, **event: Any) -> None:
         if self._on_event:

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from benchmark.config.cache import cache_folder
 from benchmark.data import exact
-from benchmark.data.cache import DataCache, Entry
+from benchmark.data.cache import DataCache, Entry, UnwritableCacheError
 from benchmark.data.datasets import Dataset, natural_type
 from benchmark.data.download import checked, download, shown
 from benchmark.data.folds import Folds
@@ -35,10 +35,12 @@ def entry(
     *,
     refresh: bool = False,
     on_bytes: Callable[[int], None] | None = None,
+    on_note: Callable[[str], None] | None = None,
 ) -> Entry:
     """The declared data set; cached while neither declaration nor files change.
 
-    `base` is the file of the OpenML data set that the declaration names, if any.
+    If the cache cannot be written, the data set is read each time and kept in memory; `on_note`
+    gets the reason. `base` is the file of the OpenML data set that the declaration names, if any.
 
     Raises:
         DataError: it is unavailable or unusable.
@@ -48,12 +50,21 @@ def entry(
     key = f"{declaration.name}~{place}"
     paths = _files(declaration, refresh, on_bytes)
     signature = _signature(declaration, paths, base)
-    with cache.lock(key):
+    with cache.lock_if_writable(key) as locked:
+        fault = locked
         present = cache.entry(key)
         fresh = present and present.description.get("signature") == signature
         if present and fresh and not present.outdated and cache.is_whole(key):
             return present
-        return cache.put(_read(declaration, paths, signature, base), key)
+        dataset = _read(declaration, paths, signature, base)
+        try:
+            if fault is None:
+                return cache.put(dataset, key)
+        except UnwritableCacheError as error:
+            fault = error
+    if on_note is not None:
+        on_note(f"{fault} Until then each command reads own data sets again.")
+    return Entry(key, dataset.description, dataset)
 
 
 def kept(name: str) -> list[Entry]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from collections.abc import Callable
@@ -14,6 +15,7 @@ import pytest
 
 from benchmark.data import Catalogue, Dataset
 from benchmark.data.cache import Entry
+from benchmark.data.download import download
 from benchmark.data.formats import tables
 from benchmark.errors import DataError
 from tests.support.openml_server import Fault, OpenMLServer
@@ -333,3 +335,46 @@ def test_a_damaged_copy_is_made_again_from_the_files(
         copy.write_bytes(damage)
     assert catalogue.ready(["sales"])["sales"].objects() == whole
     assert catalogue.faults == {}
+
+
+@pytest.mark.parametrize("step", ["mkdir", "replace"])
+def test_a_cache_that_cannot_be_written_is_done_without(
+    declare: Callable[..., Catalogue], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """Neither a read-only folder nor a full disk ends a run: the data set is in memory."""
+    catalogue = declare("file: s.csv\ntarget: y\ncolumns: {zip: category}\n", s__csv=CSV)
+    known = had(catalogue)
+    file = tmp_path / "data" / "s.csv"
+
+    def refuse(path: Path, *_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    monkeypatch.setattr(Path, step, refuse)
+    assert had(catalogue).hash == known.hash
+    assert catalogue.notes == []
+    file.write_text(CSV + "9,x,true,2026-01-01,1,1\n")
+    entry = catalogue.ready(["sales"])["sales"]
+    assert entry.load().table.num_rows == known.table.num_rows + 1
+    assert sorted(entry.objects()) == [".json", ".parquet"]
+    (note,) = catalogue.notes
+    assert "Read-only file system" in note
+    assert "Until then each command reads own data sets again." in note
+
+
+def test_a_downloaded_file_is_read_from_a_cache_that_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with OpenMLServer() as server:
+        server.answers["/s.csv"] = CSV.encode()
+        url = f"{server.url}/s.csv"
+        folder = tmp_path / "downloads"
+        kept = download(url, folder)
+
+        def refuse(path: Path, *_: object, **__: object) -> None:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+        monkeypatch.setattr(Path, "mkdir", refuse)
+        assert download(url, folder) == kept
+        assert download(url, folder, refresh=True) == kept
+        with pytest.raises(DataError, match="cannot be written: Read-only file system; make it"):
+            download(f"{server.url}/other.csv", folder)
