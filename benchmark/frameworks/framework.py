@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,7 +58,7 @@ class Framework:
 
     @property
     def adapter_hash(self) -> str:
-        """sha256 (16 hex digits) of its Python files, its environment's folder's, the shared.
+        """sha256 (16 hex digits) of its modules, its environment's folder's, the shared.
 
         Raises:
             SetupError: a file cannot be read.
@@ -65,9 +66,9 @@ class Framework:
         digest = hashlib.sha256()
         shared = [SHARED] if self.folder.parent == FOLDER else []
         for folder in dict.fromkeys((self.folder, self.environment_folder, *shared)):
-            for file in sorted(folder.glob("*.py")):
-                content = _content(file)
-                digest.update(f"{folder.name}/{file.name} {len(content)}\n".encode() + content)
+            for file in _modules(folder):
+                content, name = _content(file), file.relative_to(folder)
+                digest.update(f"{folder.name}/{name} {len(content)}\n".encode() + content)
         return digest.hexdigest()[:16]
 
     @property
@@ -79,6 +80,13 @@ class Framework:
         """
         content = self.adapter_hash.encode() + _content(self.lock)
         return hashlib.sha256(content).hexdigest()[:16]
+
+
+def _modules(folder: Path) -> Iterator[Path]:
+    """What an adapter can import from its folder: the Python files, and the packages' files."""
+    yield from sorted(folder.glob("*.py"))
+    for package in sorted(folder.glob("*/__init__.py")):
+        yield from _modules(package.parent)
 
 
 def _content(file: Path) -> bytes:

@@ -18,6 +18,7 @@ from benchmark.config.loading import Config
 from benchmark.errors import BenchmarkError, ConditionsDifferError, ConfigError, DataError
 from benchmark.execution import own_metric
 from benchmark.frameworks import entry_of, get, registry
+from benchmark.records import results
 from benchmark.records.layout import task_key
 from benchmark.records.results import utc_now
 from benchmark.records.tasks import Cell, Manifest, Run, Task, generate_tests, same_values
@@ -262,19 +263,20 @@ def _grown(run: Run, wanted: Manifest) -> Manifest:
         for key in CONDITIONS
         if not same_values(wanted.conditions[key], present.conditions.get(key))
     ]
-    for what, now, then in (
-        ("framework", wanted.frameworks, present.frameworks),
-        ("data set", wanted.datasets, present.datasets),
-    ):
-        differing += [
-            f"the {what} '{name}' has changed"
-            for name in now
-            if name in then and not same_values(now[name], then[name], ("params",))
-        ]
+    changed = _changed(wanted.datasets, present.datasets)
+    differing += [f"the data set '{name}' has changed" for name in changed]
+    frameworks = _changed(wanted.frameworks, present.frameworks)
+    for name in frameworks:
+        now, then = (one.frameworks[name].get("params") for one in (wanted, present))
+        if not same_values(now, then, is_exact=True):
+            differing.append(f"the framework '{name}' has changed (its 'params')")
+        elif not _has_only_failed_to_start(run, name):
+            differing.append(f"the framework '{name}' has changed (its adapter or lock)")
     if differing:
+        other = ', or give the framework another name with "as"' if frameworks else ""
         raise ConditionsDifferError(
             f"Run '{run.name}' in {run.store.url} has other conditions: {'; '.join(differing)}; "
-            "name another run with --run NAME."
+            f"name another run with --run NAME{other}."
         )
     keys = {task_key(cell.framework, cell.dataset, cell.seed) for cell in present.cells}
     return replace(
@@ -283,6 +285,23 @@ def _grown(run: Run, wanted: Manifest) -> Manifest:
         datasets=present.datasets | wanted.datasets,
         cells=present.cells + tuple(cell for cell in wanted.cells if cell.key not in keys),
     )
+
+
+def _changed(now: Mapping[str, Any], then: Mapping[str, Any]) -> list[str]:
+    return [
+        name for name in now if name in then and not same_values(now[name], then[name], ("params",))
+    ]
+
+
+def _has_only_failed_to_start(run: Run, framework: str) -> bool:
+    """Whether the framework was tried, has no result, and none of its tasks is running.
+
+    Its adapter may then be fixed in the same run: there is nothing that it could be mixed with.
+    """
+    cells = (cell for cell in run.manifest.cells if cell.framework == framework)
+    keys = {task_key(cell.framework, cell.dataset, cell.seed) for cell in cells}
+    ended = [record for _, record in results.outcomes(run, keys, [framework])]
+    return bool(ended) and all(record is not None and not record.is_result for record in ended)
 
 
 def _shown(value: Any) -> str:

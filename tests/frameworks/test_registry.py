@@ -1,11 +1,13 @@
 """Frameworks are found by their names and aliases; a broken one stops nothing."""
 
+import sys
 from pathlib import Path
 
 import pytest
 from packaging.specifiers import SpecifierSet
 
 from benchmark.errors import BenchmarkError
+from benchmark.execution.worker.task import load_adapter
 from benchmark.frameworks import get, scan
 
 TOML = 'description = "mine"\nversion_of = "numpy"\n'
@@ -99,3 +101,20 @@ def test_the_adapters_hash_is_of_its_code(tmp_path: Path) -> None:
     assert get("mine", [tmp_path]).adapter_hash == before
     (home / "adapter.py").write_text("raise SystemExit\n")
     assert get("mine", [tmp_path]).adapter_hash != before
+
+
+def test_what_an_adapter_imports_from_its_folder_is_its_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = write(tmp_path, "beside", TOML)
+    text = "import my_core.model\n\nfit = predict = my_core.model.fit\n"
+    (home / "adapter.py").write_text(text)
+    (home / "my_core").mkdir()
+    for file, code in (("__init__.py", ""), ("model.py", "def fit(): return 5\n")):
+        (home / "my_core" / file).write_text(code)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setattr(sys, "modules", {**sys.modules})
+    assert load_adapter(str(home / "adapter.py")).fit() == 5
+    before = get("beside", [tmp_path]).adapter_hash
+    (home / "my_core" / "model.py").write_text("def fit(): return 6\n")
+    assert get("beside", [tmp_path]).adapter_hash != before

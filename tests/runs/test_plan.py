@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 from benchmark.config.loading import Config
 from benchmark.errors import BenchmarkError, ConditionsDifferError, ConfigError
+from benchmark.frameworks import get
 from benchmark.records import results
 from benchmark.records.results import Cause, Record
 from benchmark.records.tasks import Run
@@ -91,6 +93,48 @@ def test_parameters_of_another_type_are_other_conditions(
     with pytest.raises(ConditionsDifferError, match="framework 'constant' has changed"):
         make_plan(folder_store, frameworks=[{"name": "constant", "params": {"a": value}}])
     assert objects(folder_store) == before
+
+
+@pytest.mark.parametrize(
+    ("ends", "is_refused"),
+    [
+        ((Cause.SETUP, Cause.SETUP), False),
+        ((Cause.SETUP,), False),
+        ((Cause.SETUP, Cause.FRAMEWORK), True),
+        ((Cause.SETUP, None), True),
+        ((), True),
+    ],
+)
+def test_an_adapter_that_has_only_failed_to_start_can_be_fixed(
+    folder_store: Store,
+    make_plan: MakePlan,
+    tmp_path: Path,
+    ends: tuple[Cause | None, ...],
+    is_refused: bool,
+) -> None:
+    """None is an attempt without an end, which may be running."""
+    home = tmp_path / "frameworks" / "mine"
+    shutil.copytree(get("constant").folder, home)
+    facts = ("name", "mine"), ("description", "x"), ("version_of", "numpy")
+    lines = [f'{key} = "{value}"' for key, value in (*facts, ("environment", "random-forest"))]
+    (home / "framework.toml").write_text("\n".join(lines))
+    asked = {"frameworks": ["constant", "mine"], "frameworks_path": [str(home.parent)]}
+    run = make_plan(folder_store, **asked).run
+    tasks = [task for task in run.tasks if task.labels["framework"] == "mine"]
+    for task, cause in zip(tasks, ends, strict=False):
+        attempt = results.begin(run, task)
+        if cause:
+            results.settle(run, attempt, results.failure(task, cause, "It ended."))
+    (home / "adapter.py").write_text("fit = predict = print\n")
+    if is_refused:
+        before = objects(folder_store)
+        with pytest.raises(ConditionsDifferError, match=r"\(its adapter or lock\).*with \"as\""):
+            make_plan(folder_store, **asked)
+        assert objects(folder_store) == before
+    else:
+        frameworks = make_plan(folder_store, **asked).run.manifest.frameworks
+        assert frameworks["mine"]["environment"] != run.manifest.frameworks["mine"]["environment"]
+        assert frameworks["constant"] == run.manifest.frameworks["constant"]
 
 
 @pytest.mark.parametrize("changes", [{"parallel": 1}, {"max_cost": 5.0}, {"max_attempts": 2}])

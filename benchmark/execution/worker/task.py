@@ -216,7 +216,8 @@ def _describe(request: Dict[str, Any], adapter: Any, model: Any, outcome: Dict[s
 
 
 def load_adapter(path: str) -> Any:
-    """An adapter's module by its file."""
+    """An adapter's module by its file, which imports what is beside it as a script does."""
+    sys.path.insert(0, os.path.dirname(path))
     spec = importlib.util.spec_from_file_location("framework_adapter", path)
     if spec is None or spec.loader is None:
         raise ImportError("%s is no Python file" % path)
