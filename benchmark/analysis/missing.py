@@ -11,7 +11,10 @@ from benchmark.analysis.statistics.comparable import NOT_STARTED
 UNKNOWN = "unknown"
 NO_SCORE = "no score"
 MOST_LISTED = 12
-_FIX = f"run resume-compute for what is {NOT_STARTED}, and for {', '.join(NO_RESULT_CAUSES)}"
+_FIX = (
+    f"run resume-compute for what is {NOT_STARTED} (and still configured), and for "
+    f"{', '.join(NO_RESULT_CAUSES)}"
+)
 
 
 def by_cause(frame: pd.DataFrame) -> pd.DataFrame:

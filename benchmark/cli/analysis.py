@@ -84,6 +84,7 @@ def _table(board: pd.DataFrame) -> str:
     # A mean of RMSE over data sets would add up unlike scales.
     board, most = board.drop(columns="mean_rmse", errors="ignore"), width()
     board = board.rename(columns={"scaled_score": "median_scaled"})
+    board["rank"] = board["rank"].map(lambda place: f"{place:.0f}", na_action="ignore")
     if most is not None:
         # The middle of a long name is left out: ends tell versions and budgets apart.
         most_name = max(min(most // 2, most - 44), 12)

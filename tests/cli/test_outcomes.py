@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from benchmark.analysis import missing
 from benchmark.analysis.results.table import read_results
 from benchmark.analysis.statistics.comparable import compare
+from benchmark.cli import main
 from benchmark.cli.progress import line, outcomes
 from benchmark.cli.runs import execute as runs
 from benchmark.cli.runs.status import _lines, write_results
@@ -89,6 +91,33 @@ def test_all_count_alike(plan: Plan, make_config: Callable[..., Config], tmp_pat
     judged = compare(table, "regression").counts
     assert judged["failures"].to_dict() == {"constant": 3, "good": 0, "lost": 0}
     assert missing.by_cause(table).loc["lost"].to_dict()["infrastructure"] == 6
+
+
+def test_states_of_jobs_are_those_of_the_selected_tasks(
+    plan: Plan, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    typed = ["status", "--jobs", "--json", "--set", f"s3_bucket_root={plan.run.store.url}"]
+    for more, count in (
+        ([], 18),
+        (["--framework", "good", "--seed", "3"], 1),
+        (["--cause", "timeout"], 1),
+    ):
+        assert main([*typed, *more]) == 0
+        assert len(json.loads(capsys.readouterr().out)["states"]) == count
+
+
+def test_a_resume_names_the_tasks_that_are_not_configured(
+    plan: Plan, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs._note_not_configured(plan.run, plan.tasks)
+    good = [task for task in plan.tasks if task.labels["framework"] != "good"]
+    runs._note_not_configured(plan.run, good)
+    assert capsys.readouterr().err == ""
+    runs._note_not_configured(plan.run, [])
+    said = " ".join(capsys.readouterr().err.split())
+    assert "9 tasks of 'default' without a result" in said
+    assert said.endswith("not include (constant, lost).")
 
 
 def test_a_table_of_an_earlier_version_counts_alike(plan: Plan, tmp_path: Path) -> None:

@@ -76,7 +76,8 @@ def _facts(found: Estimate) -> dict[str, Any]:
 
 
 def _lines(found: Estimate) -> Iterator[str]:
-    had = f" ({found.have_results} more have results)" if found.have_results else ""
+    has = "has a result" if found.have_results == 1 else "have results"
+    had = f" ({found.have_results} more {has})" if found.have_results else ""
     yield f"Run '{found.run}' in {found.store}: {counted(found.tasks, 'task')} to run{had}"
     width = max((len(part.framework) for part in found.parts), default=0)
     for part in found.parts:

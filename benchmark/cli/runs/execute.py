@@ -92,7 +92,24 @@ def resume_compute(options: argparse.Namespace) -> int:
                 f"Run '{planned.run.name}' grows by {counted(planned.added, 'task')}, as the "
                 "configuration asks; --framework, --dataset and --seed ask for less."
             )
+        if not is_narrowed(options):
+            _note_not_configured(planned.run, planned.tasks)
         return carry_out(options, config, planned.run, planned.tasks, left_out)
+
+
+def _note_not_configured(run: Run, configured: Sequence[Task]) -> None:
+    """Name the frameworks of tasks that have no result and are not in the configuration."""
+    if len(run.manifest.cells) == len(configured):
+        return
+    keys = {task.key for task in configured}
+    others = record_reader.without_result(run, (t for t in run.tasks if t.key not in keys))
+    if others:
+        names = list(dict.fromkeys(str(task.labels["framework"]) for task in others))
+        most = f" and {len(names) - 8} more" if len(names) > 8 else ""
+        notice(
+            f"Not run: {counted(len(others), 'task')} of '{run.name}' without a result that the "
+            f"configuration does not include ({', '.join(names[:8])}{most})."
+        )
 
 
 def _until(options: argparse.Namespace) -> Until | None:
@@ -138,7 +155,8 @@ def _carried(
     method = choice_of(run, config, waiting)
     parallel = at_once(config, method)
     most_at_once = f"{parallel} at a time" if parallel else "as many at a time as there is room for"
-    with_results = f" ({had} have results)" if had else ""
+    has = "has a result" if had == 1 else "have results"
+    with_results = f" ({had} more {has})" if had else ""
     most = "at most " if is_asked(run.manifest) else ""
     notice(
         f"Run '{run.name}': {most}{counted(len(waiting), 'task')}{with_results}, "

@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmark.cli.output import report
 from benchmark.cli.progress import NOT_NEEDED, counted, outcomes, successes
 from benchmark.cli.runs.question import lines as answer_lines
-from benchmark.cli.session import chosen, configuration, stored
+from benchmark.cli.session import chosen, configuration, is_narrowed, stored
 from benchmark.compute.local.local import slots
 from benchmark.config.loading import Config
 from benchmark.errors import BenchmarkError, ConfigError
@@ -47,8 +47,13 @@ def _show_jobs(options: argparse.Namespace) -> int:
 
     from benchmark.runs.job_states import STATES, job_states
 
-    config = configuration(options)
-    states = job_states(Run.open(stored(config), config.run))
+    if is_narrowed(options) or options.cause:
+        config, plan = chosen(options)
+        states, keys = job_states(plan.run), {task.key for task in plan.tasks}
+        states = {key: state for key, state in states.items() if key in keys}
+    else:
+        config = configuration(options)
+        states = job_states(Run.open(stored(config), config.run))
     counts = Counter(states.values())
     width = max(map(len, STATES))
     lines = [f"{state:{width}}  {shown(key)}" for key, state in states.items()]
