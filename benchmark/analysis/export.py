@@ -83,8 +83,10 @@ def latex(found: Statistics) -> str:
     head = " & ".join(heading for heading, _ in COLUMNS.values())
     body = "\n".join(" & ".join(_latex(cell) for cell in row) + r" \\" for row in rows)
     columns = "".join("l" if name == "framework" else "r" for name in COLUMNS)
+    datasets = found.comparison.datasets
     return (
-        f"% {found.type}, {found.comparison.datasets} data sets; needs \\usepackage{{booktabs}}\n"
+        f"% {found.type}, {datasets} data set{'s' * (datasets != 1)}; needs "
+        "\\usepackage{booktabs}\n"
         f"\\begin{{tabular}}{{{columns}}}\n\\toprule\n{head} \\\\\n\\midrule\n{body}\n"
         "\\bottomrule\n\\end{tabular}\n"
     )
@@ -142,7 +144,7 @@ def _rows(found: Statistics) -> list[list[str]]:
 
 def _latex(text: str) -> str:
     escaped = re.sub(r"[\\&%$#_{}~^]", lambda found: _LATEX[found.group()], " ".join(text.split()))
-    return escaped.replace(INFINITE, r"$\infty$")
+    return re.sub(f"(-?){INFINITE}", r"$\1\\infty$", escaped)
 
 
 def _markdown(text: str) -> str:

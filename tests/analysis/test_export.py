@@ -67,6 +67,18 @@ def test_latex_escapes_names_and_has_a_row_each(frame):
     assert all(line.count(" & ") == 6 for line in body.strip().splitlines())
 
 
+def test_infinite_ratings_and_one_data_set_in_latex():
+    rows = [
+        (name, "d0", seed, score)
+        for name, score in (("a", 0.9), ("constant", 0.5))
+        for seed in (1, 2)
+    ]
+    text = latex(studies_of(results(rows))["classification"])
+    assert text.startswith("% classification, 1 data set; needs \\usepackage{booktabs}\n")
+    assert r"& $-\infty$ &" in text
+    assert r"-$" not in text
+
+
 def test_markdown_escapes_what_would_end_a_cell(frame):
     lines = markdown(studies_of(frame)["regression"]).splitlines()
     assert len(lines) == 5

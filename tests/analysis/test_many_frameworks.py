@@ -150,6 +150,15 @@ def test_a_board_fits_a_terminal_whatever_the_names(monkeypatch):
     assert board["framework"].isin(names).all()
 
 
+def test_places_are_whole_beside_a_framework_without_any():
+    board = leaderboard(
+        results([("b", "d0", 0, 0.5), ("constant", "d0", 0, 0.4)]), "classification"
+    )
+    board = pd.concat([board, pd.DataFrame({"framework": ["idle"]})], ignore_index=True)
+    lines = cli_analysis._table(board).splitlines()
+    assert [line.split()[0] for line in lines] == ["rank", "1", "2", "-"]
+
+
 @pytest.mark.slow
 def test_ticks_and_headings_of_the_leaderboard_do_not_overlap(tmp_path):
     path = tmp_path / "results.csv"

@@ -48,8 +48,8 @@ def checked(frame: pd.DataFrame, source: object, *, merge: bool = False) -> pd.D
     if not merge:
         said = "; ".join(f"{word}: {', '.join(values)}" for word, values in mixed.values())
         raise BenchmarkError(
-            f"{source} mixes results of different runs ({said}), and these cannot be compared as "
-            "one; analyse them apart, or tell them apart by framework with --merge."
+            f"Results of different runs are mixed in {source} ({said}), and cannot be compared as "
+            "one; analyse each alone, or distinguish them by the frameworks' names with --merge."
         )
     columns = [column for column in (*CONDITIONS, RUN) if column in mixed]
     if not columns:

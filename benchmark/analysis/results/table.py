@@ -191,6 +191,10 @@ def _read(path: Path) -> pd.DataFrame:
         raise BenchmarkError(
             f"There are no results at {path}; run fetch-results to write them."
         ) from None
+    except IsADirectoryError:
+        raise BenchmarkError(
+            f"{path} cannot be read: it is a folder; name the file in it."
+        ) from None
     except pd.errors.EmptyDataError:
         raise BenchmarkError(
             f"{path} has no rows, not even a header; run fetch-results to write it again."

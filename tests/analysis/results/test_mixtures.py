@@ -50,7 +50,7 @@ def test_runs_of_different_frameworks_keep_their_names_when_merged(tmp_path):
     paths = [tmp_path / "one.csv", tmp_path / "two.csv"]
     first.to_csv(paths[0], index=False)
     second.to_csv(paths[1], index=False)
-    with pytest.raises(BenchmarkError, match="mixes results of different runs"):
+    with pytest.raises(BenchmarkError, match="of different runs are mixed in"):
         read_results(paths)
     assert set(read_results(paths, merge=True)["MODEL"]) == {"constant", "a"}
 
