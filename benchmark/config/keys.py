@@ -275,7 +275,7 @@ class Config(BaseModel, extra="forbid", frozen=True):
         ):
             raise ValueError(
                 f"'run' is {json.dumps(self.run)}; a run's name has letters, digits, '.', '_' and "
-                "'-' and starts with a letter or digit; '/' parts names, as in \"a/b\""
+                "'-' and starts with a letter or digit; '/' separates its parts, as in \"a/b\""
             )
         if self.run.split("/")[0] in ("datasets", "code"):
             raise ValueError(f"'run' is \"{self.run}\", which is reserved; choose another")

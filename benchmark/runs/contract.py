@@ -182,7 +182,9 @@ def _record(run: Run, dataset: str, record: Record | None) -> Iterator[Check]:
         return
     if record.status != "success":
         log = (run.store.get(record.log) if record.log else None) or b""
-        tail = "\n".join(log.decode(errors="replace").splitlines()[-12:])
+        # Marks below a line of code are in the wrong place once it is wrapped.
+        lines = [line for line in log.decode(errors="replace").splitlines() if line.strip(" ^~")]
+        tail = "\n".join(lines[-12:])
         yield Check("wrong", name, f"{record.cause}: {record.message}\n{tail}".rstrip())
         return
     metric = str(record.metric)

@@ -59,7 +59,12 @@ def arguments(parser: argparse.ArgumentParser) -> list[argparse.Action]:
 
 
 def _table(actions: Iterable[argparse.Action]) -> str:
-    return table(("argument", "meaning"), ((_shown(a), prose(a.help or "")) for a in actions))
+    return table(("argument", "meaning"), ((_shown(a), prose(_help(a))) for a in actions))
+
+
+def _help(action: argparse.Action) -> str:
+    """As `--help` shows it, with the default in its place."""
+    return (action.help or "").replace("%(default)s", str(action.default))
 
 
 def _names(action: argparse.Action) -> list[str]:

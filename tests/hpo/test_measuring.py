@@ -96,6 +96,15 @@ def test_the_last_row_and_the_last_match_decide(tmp_path: Path, cell: str) -> No
 
 
 @pytest.mark.parametrize(
+    ("rate", "number"), [("900.6 MB/s", "900.6"), ("12 Mbps", "12"), ("7req/sec", "7")]
+)
+def test_a_rate_has_no_unit(tmp_path: Path, rate: str, number: str) -> None:
+    source = Measuring(patterns={"rate": "rate: (.*)"})
+    with pytest.raises(MeasureError, match=f"rates have no unit; .* only '{number}'"):
+        source.read(tmp_path, f"rate: {rate}\n")
+
+
+@pytest.mark.parametrize(
     ("pattern", "output", "said"),
     [
         (r"loss=([\d.]+)", "epoch 1 loss=0.5\nepoch 2 loss=nan\n", "nan"),

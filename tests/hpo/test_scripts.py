@@ -20,7 +20,7 @@ def test_a_study_that_fails_is_told(
     monkeypatch.chdir(tmp_path)
     assert em_hpo_scripts.main(["--trials", "4", "-e", "results"]) == 1
     said = capsys.readouterr().err
-    assert "Stopped: The first 2 trials all ended the same way" in said
+    assert "Stopped: This session's first 2 trials all ended the same way" in said
     assert "No trial has succeeded; results has what they printed." in said
     assert "no server" in (tmp_path / "results" / "total-output.txt").read_text()
 

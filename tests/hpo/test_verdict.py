@@ -250,7 +250,7 @@ def test_the_noise_of_the_default_before_the_pairs(folder_store: Store) -> None:
     assert told is not None
     assert "(8 runs)" in told
     assert "20 pairs detect a gain of" in told
-    assert told.endswith("in 4 pairs: too few; measure 14 runs or more.")
+    assert told.endswith("in 4 pairs: too few; run the default 14 times or more in a row.")
     assert noise([float(n) for n in range(1, 11)]) == (
         "One run of the default varies by 0.00% (10 runs). The system drifts: +90.9% from the "
         "first half of these runs to the second."

@@ -90,7 +90,8 @@ def against_itself(values: Sequence[float]) -> str | None:
             "the next ones or the system drifts; reset it with 'prepare' or 'restore'."
         )
     if len(pairs) < paired_test.FEWEST_DECISIVE:
-        return f"{text}too few; measure {2 * paired_test.FEWEST_DECISIVE} runs or more."
+        runs = 2 * paired_test.FEWEST_DECISIVE
+        return f"{text}too few; run the default {runs} times or more in a row."
     return f"{text}no difference found."
 
 

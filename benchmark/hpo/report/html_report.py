@@ -138,9 +138,10 @@ def _best(trials: Trials) -> Markup:
         shown = table(_rows(trials, front), HEADINGS, _formats(trials), identity="front")
         return _html("best")(shown)
     choices = export.choices(trials.records, trials.definition)
+    units = {name: unit.name for name, unit in trials.definition.space.units.items()}
     rows = [
         {
-            "Tunable": name,
+            "Tunable": f"{name} ({units[name]})" if name in units else name,
             "Best": told_apart(value, choices.get(name, ())),
             "Default": told_apart(defaults[name].default, choices.get(name, ()))
             if name in defaults

@@ -81,7 +81,7 @@ def check(options: Options) -> None:
     if options.token_file is None and not options.insecure and not is_loopback(options.host):
         raise BenchmarkError(
             f"'{options.host}' can be reached from other machines and there is no --token-file; "
-            "give one, listen on 127.0.0.1, or say --insecure where a network policy guards it."
+            "give one, listen on 127.0.0.1, or pass --insecure where a network policy guards it."
         )
 
 

@@ -175,7 +175,8 @@ class DriveStop:
                 "over; stop: {failures: 0} lets a study continue."
             )
         return (
-            f"The first {self._count} trials all ended the same way: {self.message.rstrip('.')}. "
+            f"This session's first {self._count} trials all ended the same way: "
+            f"{self.message.rstrip('.')}. "
             "Fix it and start over; stop: {failures: 0} lets a study continue."
         )
 

@@ -36,6 +36,7 @@ _THOUSANDS = re.compile(rf"{_MARK}\d{{3}}(?!\d)")
 _FRACTION = re.compile(r",\d{1,2}(?![\d.,]*\d)")
 _LABELLED_FRACTION = re.compile(r",\d+(?![\d.,]*\d)")
 _BEFORE_FRACTION = re.compile(r"(?<![\d.,])\d+,$")
+_RATE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*[A-Za-z]\S{0,12}(?:/\S+|ps)\s*")
 _WHOLE_PART = re.compile(rf"(?<![\d.,'])(?<!\d[eE])(?<!\d[eE][-+])\d+(?:{_MARK}\d{{3}})*$")
 # One blank, as between thousands; dates, addresses and shares are no part of a number.
 _BLANK_BEFORE = re.compile(r"(?<![\w.,'])[1-9]\d{0,2}(?: \d{3})* $")
@@ -60,7 +61,9 @@ def of_pattern(name: str, pattern: str, stdout: str, unit: Unit | None) -> Any:
     number = cell_number(match.text)
     value = as_quantity(match.text, unit) if number is None else number
     if value is None:
-        raise MeasureError(f"'{match.text[:80]}' for '{name}' is not a finite number.")
+        rate = _RATE.fullmatch(match.text)
+        fix = f": rates have no unit; let the group match only '{rate[1]}'" if rate else ""
+        raise MeasureError(f"'{match.text[:80]}' for '{name}' is not a finite number{fix}.")
     later = _later(pattern, stdout, match)
     if later is not None and re.fullmatch(f"[-+]?(?:{_NO_NUMBERS})", later, re.IGNORECASE):
         raise MeasureError(f"'{later[:80]}' for '{name}' is not a finite number.")

@@ -93,7 +93,7 @@ def start(
     if not found:
         raise BenchmarkError(
             f"The gRPC port {port} of {host} cannot be had; choose another with --grpc-port, or "
-            "say --no-grpc."
+            "pass --no-grpc."
         )
     server.start()
     return server, found
