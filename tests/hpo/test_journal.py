@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 
 import optuna
+import pytest
 
+from benchmark.errors import StoreError
 from benchmark.hpo.samplers.optimizer import Optimizer
 from benchmark.hpo.samplers.proposal import Told
 from benchmark.hpo.space.space_file import read_space
@@ -126,3 +128,25 @@ def test_the_lines_are_read_by_optuna_itself(tmp_path: Path) -> None:
         storage=optuna.storages.JournalStorage(backend), study_name="s"
     ).trials
     assert (trial.values, trial.intermediate_values) == ([1.0], {0: 0.5, 1: 0.25})
+
+
+@pytest.mark.parametrize("other", [None, b"", "copy"], ids=["removed", "empty", "replaced"])
+def test_a_file_of_sqlite_that_is_no_longer_there_is_not_written(
+    tmp_path: Path, other: bytes | str | None
+) -> None:
+    place, aside = tmp_path / "s.db", tmp_path / "aside.db"
+    storage = open_storage(f"sqlite:///{place}", "s")
+    optimizer = Optimizer(read_space({"tunables": [X]}), ["minimize"], "random", 1, storage, "s")
+    first, second = optimizer.ask(), optimizer.ask()
+    optimizer.tell(first.number, Told("success", (1.0,)))
+    place.rename(aside)
+    if other is not None:
+        place.write_bytes(aside.read_bytes() if isinstance(other, str) else other)
+    for call in (optimizer.ask, lambda: optimizer.tell(second.number, Told("success", (2.0,)))):
+        with pytest.raises(StoreError, match=r"s\.db was removed or replaced while it was open"):
+            call()
+    aside.replace(place)
+    assert optimizer.tell(second.number, Told("success", (2.0,)))
+    again = open_storage(f"sqlite:///{place}", "s")
+    (found,) = again.get_all_studies()
+    assert [trial.value for trial in again.get_all_trials(found._study_id)] == [1.0, 2.0]

@@ -99,6 +99,7 @@ def engine_of(url: str, **options: Any) -> Engine:
     engine = create_engine(url, connect_args=connect_args(url), **options)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _set_up_sqlite)
+        _watch_file(engine)
     return engine
 
 
@@ -106,6 +107,33 @@ def _set_up_sqlite(connection: Any, _: Any) -> None:
     # The write-ahead log syncs once per commit; FULL syncs before a commit returns.
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _watch_file(engine: Engine) -> None:
+    """Refuse to go on with a file of SQLite that was removed or replaced.
+
+    What is written to one that has no name any more is lost with the last connection to it.
+    """
+    path = Path(engine.url.database or "").absolute()
+    opened: list[tuple[int, int]] = []
+
+    def found() -> list[tuple[int, int]]:
+        try:
+            facts = path.stat()
+        except FileNotFoundError:
+            return []
+        return [(facts.st_dev, facts.st_ino)]
+
+    def check(*_: Any) -> None:
+        if opened and found() != opened:
+            raise StoreError(
+                f"The study storage {path.name} was removed or replaced while it was open; put the "
+                "file back, or start again with the one that is there."
+            )
+
+    event.listen(engine, "do_connect", check)
+    event.listen(engine, "connect", lambda *_: opened.extend([] if opened else found()))
+    event.listen(engine, "checkout", check)
 
 
 class JournalTable:
