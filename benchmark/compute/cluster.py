@@ -11,7 +11,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 from benchmark.compute.submissions import Submission
 from benchmark.compute.waiting import EnginePace
@@ -22,6 +22,8 @@ from benchmark.records.tasks import Ranks, Resources
 if TYPE_CHECKING:
     from benchmark.config.loading import Config
     from benchmark.config.method_options import KubernetesOptions, SlurmOptions
+
+_SIGKILL, _SIGTERM = 137, 143
 
 
 class ClusterError(BenchmarkError):
@@ -114,10 +116,23 @@ def indices(text: str) -> Iterator[int]:
             yield from range(first or 0, (last if last is not None else first or 0) + 1, step or 1)
 
 
+def cause_of_exit(code: int | None, words: str) -> tuple[Cause, str]:
+    """Why a container ended that left no record, by its exit code and the engine's own words."""
+    if code == _SIGTERM:
+        return Cause.INTERRUPTED, f"The container was ended by SIGTERM ({words})."
+    if code == _SIGKILL:
+        return Cause.INFRASTRUCTURE, f"The container was killed from outside ({words})."
+    if code is None:
+        return Cause.INFRASTRUCTURE, f"The job ended without an exit code ({words})."
+    end = f"The container ended with exit code {code} and left no record"
+    return Cause.INFRASTRUCTURE, f"{end} ({words})."
+
+
 class Cluster(Protocol):
-    """Elements are known by the job's id and their index."""
+    """Elements are known by the job's id and their index; `causes` are what their states mean."""
 
     name: str
+    causes: ClassVar[Mapping[str, tuple[Cause, str]]] = {}
 
     def largest_array(self) -> int:
         return 10_000
@@ -154,12 +169,18 @@ class Cluster(Protocol):
         be queued again, so that `present` must be asked for them at the end."""
         ...
 
-    def cause_of(self, element: Element, log: Path) -> tuple[Cause, str]:
-        """Why an element ended that left no record.
+    def cause_of(self, element: Element, log: Path) -> tuple[Cause, str]:  # noqa: ARG002
+        """Why an element ended that left no record: by its state, or else by its exit code.
 
         `log` is the file of what the job's elements print, which may not be there.
         """
-        ...
+        said = ": ".join(filter(None, (element.state, element.reason)))
+        words = said or "no reason was given"
+        if element.state in self.causes:
+            cause, sentence = self.causes[element.state]
+            code = f", exit code {element.code}" if element.code else ""
+            return cause, f"{sentence} ({words}{code})."
+        return cause_of_exit(int(element.code) if element.code.isdigit() else None, words)
 
 
 @dataclass(frozen=True)

@@ -25,20 +25,7 @@ from benchmark.records.layout import OUT
 from benchmark.records.results import Cause, Record
 from benchmark.records.tasks import Run
 
-_SIGKILL, _SIGTERM = 137, 143
 _LAUNCHES = 3
-
-
-def cause_of_exit(code: int | None, words: str) -> tuple[Cause, str]:
-    """Why a container ended that left no record, by its exit code and the engine's own words."""
-    if code == _SIGTERM:
-        return Cause.INTERRUPTED, f"The container was ended by SIGTERM ({words})."
-    if code == _SIGKILL:
-        return Cause.INFRASTRUCTURE, f"The container was killed from outside ({words})."
-    if code is None:
-        return Cause.INFRASTRUCTURE, f"The job ended without a container ({words})."
-    end = f"The container ended with exit code {code} and left no record"
-    return Cause.INFRASTRUCTURE, f"{end} ({words})."
 
 
 class SubmittingDispatcher(WaitingDispatcher):

@@ -9,6 +9,7 @@ Endpoint, region and credentials are found as the AWS SDK finds them.
 from __future__ import annotations
 
 import base64
+import os
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -216,8 +217,6 @@ class Aws:
 
 
 def _region(session: Any) -> str:
-    import os
-
     region = os.environ.get("AWS_REGION") or session.region_name
     if not region:
         raise BenchmarkError(
@@ -260,6 +259,14 @@ def _ids(answer: Any) -> Iterator[str]:
             yield from _ids(value)
         elif isinstance(value, str) and key.lower().endswith(("arn", "id", "url")):
             yield value
+
+
+def bucket_variables(region: str | None = None) -> dict[str, str]:
+    """What a process elsewhere needs to reach the bucket of this one, credentials excepted."""
+    region = region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    found = {"AWS_REGION": region, "AWS_DEFAULT_REGION": region, "AWS_ENDPOINT_URL_S3": endpoint}
+    return {name: value for name, value in found.items() if value}
 
 
 def batches(items: Sequence[_T], most: int) -> Iterator[Sequence[_T]]:

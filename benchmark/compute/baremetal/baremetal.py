@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 
 from benchmark.compute import images
 from benchmark.compute.aws import prices
-from benchmark.compute.aws.clients import Aws
+from benchmark.compute.aws.clients import Aws, bucket_variables
 from benchmark.compute.aws.prices import Offer
 from benchmark.compute.baremetal import checks, template
 from benchmark.compute.baremetal.fleet import Boots, Fleet, Ledger, Machine
@@ -240,10 +240,7 @@ class BaremetalDispatcher(WaitingDispatcher):
         self, aws: Aws, queue: TaskQueue, state: State, offers: Sequence[Offer], lifetime_s: float
     ) -> dict[str, Any]:
         """What a machine gets. No key and no secret is in it: it has a role."""
-        endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-        variables = {"AWS_REGION": aws.region, "AWS_DEFAULT_REGION": aws.region}
-        if endpoint:
-            variables["AWS_ENDPOINT_URL_S3"] = endpoint
+        variables = bucket_variables(aws.region)
         if os.environ.get("AWS_ENDPOINT_URL_SQS"):
             variables["AWS_ENDPOINT_URL_SQS"] = os.environ["AWS_ENDPOINT_URL_SQS"]
         return {

@@ -11,17 +11,22 @@ themselves: `end_lost` ends them by AWS's word, with why, when, and what the tim
 from __future__ import annotations
 
 import functools
-import os
 import shlex
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmark.compute.aws.clients import Aws, RefusedError, batches
-from benchmark.compute.cluster import Cluster, ClusterError, Element, Elements, Request
+from benchmark.compute.aws.clients import Aws, RefusedError, batches, bucket_variables
+from benchmark.compute.cluster import (
+    Cluster,
+    ClusterError,
+    Element,
+    Elements,
+    Request,
+    cause_of_exit,
+)
 from benchmark.compute.submissions import Submission
-from benchmark.compute.submitting import cause_of_exit
 from benchmark.execution.machine import billing
 from benchmark.records import results
 from benchmark.records.results import Attempt, Cause, Record
@@ -58,9 +63,7 @@ class Batch(Cluster):
     def submit(self, request: Request, script: str) -> str:
         """Ask AWS for the job once; what a lost reply left is for `find`. `script` are the
         arguments of its image."""
-        endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-        variables = {"AWS_REGION": self.aws.region}
-        variables |= {"AWS_ENDPOINT_URL_S3": endpoint} if endpoint else {}
+        variables = bucket_variables(self.aws.region)
         arguments: dict[str, Any] = {
             "jobName": request.name,
             "jobQueue": request.options["queue"],

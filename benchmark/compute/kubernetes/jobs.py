@@ -7,16 +7,19 @@ no record. A Job starts one pod per index: the driver alone counts attempts.
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import json
 import logging
 import os
 import re
 import shlex
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from benchmark.compute.aws.clients import bucket_variables
 from benchmark.compute.cluster import (
     Cluster,
     ClusterError,
@@ -26,9 +29,8 @@ from benchmark.compute.cluster import (
     Request,
     indices,
 )
-from benchmark.compute.kubernetes.api import Api
+from benchmark.compute.faults import PassingError
 from benchmark.compute.submissions import Submission
-from benchmark.compute.submitting import cause_of_exit
 from benchmark.config.method_options import KubernetesOptions
 from benchmark.errors import BenchmarkError
 from benchmark.records.results import Cause
@@ -39,8 +41,6 @@ _ACTIVE, _FAILED = "status.phase!=Succeeded,status.phase!=Failed", "status.phase
 # A job's name and its index are the name of a host, which has 63 characters.
 _LONGEST_NAME = 52
 _PLACES = {"HOME": "/scratch", "TMPDIR": "/scratch", "USER": "benchmark"}
-# What a pod needs to reach the same bucket; it has credentials of its own.
-_SHARED = ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3")
 # Reasons for which a container does not start; of the image, and of what the pod refers to.
 _NO_START = {
     *("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"),
@@ -61,8 +61,13 @@ _CAUSES = {
     "EvictionByEvictionAPI": (Cause.INTERRUPTED, "The pod was evicted, as when a node is drained"),
     "Complete": (Cause.INFRASTRUCTURE, "The pod ended without a record of its task"),
     # What preempts, drains and collects pods deletes them; those that end by themselves stay.
-    "Deleted": (Cause.INTERRUPTED, "The pod was preempted, drained, or deleted by someone"),
+    "": (Cause.INTERRUPTED, "The pod was preempted, drained, or deleted by someone"),
 }
+_PAGE = 500
+_ANSWER_S = (10, 60)
+# 410: the pages of a list have expired.
+_TOO_MANY = 429
+_PASSING = (0, 408, 410, _TOO_MANY, 500, 502, 503, 504)
 _log = logging.getLogger("benchmark.compute")
 
 
@@ -70,6 +75,79 @@ def job_name(name: str) -> str:
     """The name of a submission's Job: its end is unique."""
     plain = re.sub(r"[^a-z0-9-]", "-", name.lower())
     return plain[-_LONGEST_NAME:].strip("-")
+
+
+class Api:
+    """The jobs, pods and events of a namespace, as JSON, by Kubernetes' official client."""
+
+    def __init__(self, namespace: str, context: str | None) -> None:
+        self._namespace, self._context = namespace, context
+
+    def call(self, verb: str, kind: str, ignored: int = -1, **arguments: Any) -> Any:
+        """An answer of the API server; empty where it refuses with the status `ignored`.
+
+        Raises:
+            PassingError: it cannot be asked now.
+            FullError: a quota forbids more Jobs for now.
+            ClusterError: it refuses, in its own words, or there is none.
+        """
+        ask = getattr(self._clients[kind], f"{verb}_namespaced_{kind}")
+        from kubernetes.client import ApiException
+        from urllib3.exceptions import HTTPError
+
+        options = {"_preload_content": False, "_request_timeout": _ANSWER_S}
+        try:
+            return json.loads(ask(namespace=self._namespace, **options, **arguments).data)
+        except ApiException as error:
+            status, message = int(error.status or 0), _message(error)
+            if status == ignored:
+                return {}
+            why = f"Kubernetes refuses: {message}."
+            if status in _PASSING:
+                raise PassingError(why, perhaps_done=status != _TOO_MANY) from None
+            if "exceeded quota" in message:
+                raise FullError(f"no more Jobs may be created ({message})") from None
+            raise ClusterError(why) from None
+        except (HTTPError, OSError, ValueError) as error:
+            why = f"Kubernetes gives no answer: {error}."
+            raise PassingError(why, perhaps_done=True) from None
+
+    def listed(
+        self, kind: str, labels: Mapping[str, str], fields: str | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """All objects, page by page."""
+        selector = ",".join(map("=".join, labels.items())) or None
+        which: dict[str, Any] = {
+            "label_selector": selector,
+            "field_selector": fields,
+            "limit": _PAGE,
+        }
+        more = None
+        while more != "":
+            page = self.call("list", kind, _continue=more, **which)
+            yield from page["items"]
+            more = page["metadata"].get("continue") or ""
+
+    @functools.cached_property
+    def _clients(self) -> dict[str, Any]:
+        """The cluster of the kubeconfig, or that of the pod in which this runs."""
+        from kubernetes import client, config
+
+        chosen = client.Configuration()
+        files = os.environ.get("KUBECONFIG") or str(Path("~/.kube/config").expanduser())
+        try:
+            if any(Path(file).is_file() for file in files.split(os.pathsep)):
+                config.load_kube_config(files, self._context, chosen)
+            else:
+                config.load_incluster_config(client_configuration=chosen)
+        except config.ConfigException as error:
+            raise ClusterError(
+                f"Kubernetes cannot be reached: {str(error).rstrip('.')}; name its kubeconfig in "
+                "KUBECONFIG, or run this in a pod of the cluster."
+            ) from None
+        api = client.ApiClient(chosen)
+        core = client.CoreV1Api(api)
+        return {"job": client.BatchV1Api(api), "pod": core, "event": core}
 
 
 class Kubernetes(Cluster):
@@ -80,6 +158,7 @@ class Kubernetes(Cluster):
     """
 
     name = "Kubernetes"
+    causes = _CAUSES
     held_s = 120.0
     lost_s = 90.0
 
@@ -100,8 +179,8 @@ class Kubernetes(Cluster):
         if request.mpi:
             raise ClusterError("Kubernetes starts no MPI ranks; use the method slurm or pilot.")
         name, words = job_name(request.name), shlex.split(script)
-        variables = _PLACES | {key: os.environ[key] for key in _SHARED if os.environ.get(key)}
-        values = {"name": name, "labels": self._labels, "words": words, "variables": variables}
+        values = {"name": name, "labels": self._labels, "words": words}
+        values["variables"] = _PLACES | bucket_variables()
         text = render("kubernetes/job.yaml", request=request, options=self._options, **values)
         # Its name is unique: one of this name was created before the connection was lost.
         self._api.call("create", "job", ignored=409, body=yaml.safe_load(text), **options)
@@ -146,14 +225,6 @@ class Kubernetes(Cluster):
             ttl_s = self._options.ttl_s
             _log.warning("The job %s is left for %d s after its end: %s", job, ttl_s, error)
         return True
-
-    def cause_of(self, element: Element, log: Path) -> tuple[Cause, str]:  # noqa: ARG002
-        state = element.state or "Deleted"
-        words = f"{state}: {element.reason}" if element.reason else state
-        if state not in _CAUSES:
-            return cause_of_exit(int(element.code) if element.code else None, words)
-        cause, sentence = _CAUSES[state]
-        return cause, f"{sentence} ({words})."
 
     def _elements(
         self, name: str, job: Mapping[str, Any], pods: Mapping[int, Mapping[str, Any]]
@@ -245,3 +316,12 @@ def _condition(status: Mapping[str, Any], kind: str, value: str = "True") -> dic
 
 def _text(condition: Mapping[str, Any]) -> str:
     return f"{condition.get('reason', '')} {condition.get('message', '')}".strip()
+
+
+def _message(error: Any) -> str:
+    """The message of a refusal's Status, else the HTTP reason."""
+    try:
+        message = json.loads(error.body)["message"]
+    except (ValueError, TypeError, KeyError):
+        message = error.reason or error.status
+    return " ".join(str(message).split()).rstrip(".")

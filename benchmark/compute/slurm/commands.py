@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.compute.cluster import (
+    Cluster,
     ClusterError,
     Element,
     Elements,
@@ -88,13 +89,15 @@ _CAUSES = {
 }
 _LARGEST_LOG = 64 * 2**20
 _FACTS = ("JobState", "Reason", "ExitCode", "JobId", "NodeList")
+_UNSAID = ("None", "null")
 _NO_NODES = ("", "(null)", "None", "None assigned")
 
 
-class Slurm:
+class Slurm(Cluster):
     """Slurm's commands, of release 20.11 and later."""
 
     name = "Slurm"
+    causes = _CAUSES
 
     def __init__(self, options: SlurmOptions) -> None:
         self._options = options
@@ -178,15 +181,10 @@ class Slurm:
         if element.is_held:
             why = f"A node could not start the job, and Slurm held it ({element.reason})."
             return Cause.INFRASTRUCTURE, why
-        cause, words = _CAUSES.get(
-            element.state, (Cause.INFRASTRUCTURE, f"Slurm ended the job as {element.state}")
-        )
+        cause, message = super().cause_of(element, log)
         if cause is Cause.TIMEOUT and not self._has_ended_on_its_node(element, log):
-            cause, words = Cause.INFRASTRUCTURE, f"{words}, but its node did not end it"
-        reason = "" if element.reason in ("", "None", "(null)") else element.reason
-        code = f"exit code {element.code}" if element.code not in ("", "0:0") else ""
-        facts = ", ".join(dict.fromkeys(part for part in (element.state, reason, code) if part))
-        return cause, f"{words} ({facts})."
+            return Cause.INFRASTRUCTURE, f"{message} Its node did not end it."
+        return cause, message
 
     def _has_ended_on_its_node(self, element: Element, log: Path) -> bool:
         """Whether the node wrote that it ended the job at its limit, as a living node does.
@@ -282,8 +280,8 @@ def element(
     notes = (text % plain for words, text in _NOTES.items() if re.fullmatch(words, plain))
     return Element(
         state=word,
-        reason=reason,
-        code=code,
+        reason="" if plain in _UNSAID else reason,
+        code="" if code == "0:0" else code,
         is_over=word in _OVER,
         waits=waits,
         is_hopeless=waits and bool(_HOPELESS.fullmatch(plain)),
