@@ -150,3 +150,23 @@ def test_a_file_of_sqlite_that_is_no_longer_there_is_not_written(
     again = open_storage(f"sqlite:///{place}", "s")
     (found,) = again.get_all_studies()
     assert [trial.value for trial in again.get_all_trials(found._study_id)] == [1.0, 2.0]
+
+
+def test_a_journal_that_is_gone_or_an_earlier_copy_is_not_written(tmp_path: Path) -> None:
+    place, aside = tmp_path / "journal", tmp_path / "aside"
+    storage = open_storage(str(place), "s")
+    optimizer = Optimizer(read_space({"tunables": [X]}), ["minimize"], "random", 1, storage, "s")
+    first, second = optimizer.ask(), optimizer.ask()
+    earlier = place.read_bytes()
+    optimizer.tell(first.number, Told("success", (1.0,)))
+    place.rename(aside)
+    calls = (optimizer.ask, lambda: optimizer.tell(second.number, Told("success", (2.0,))))
+    for found in ("cannot be (read|written): No such file", "is shorter than what was read of it"):
+        for call in (*calls, optimizer.trials):
+            with pytest.raises(StoreError, match=f"journal {place} {found}"):
+                call()
+        place.write_bytes(earlier)
+    assert place.read_bytes() == earlier
+    aside.replace(place)
+    optimizer.tell(second.number, Told("success", (2.0,)))
+    assert [trial.values for trial in optimizer.trials()] == [[1.0], [2.0]]

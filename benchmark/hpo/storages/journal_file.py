@@ -110,10 +110,13 @@ class JournalFile(JournalFileParts):
             with get_lock_file(self.lock):
                 yield
         except OSError as error:
-            fault = diagnose(error)
-            raise StoreError(
-                f"The study journal {self.path} cannot be written: {fault.reason}; {fault.fix}."
-            ) from error
+            raise self._fault("written", error) from error
+
+    def _fault(self, what: str, error: OSError) -> StoreError:
+        fault = diagnose(error)
+        return StoreError(
+            f"The study journal {self.path} cannot be {what}: {fault.reason}; {fault.fix}."
+        )
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         with self._locked():
@@ -136,8 +139,15 @@ class JournalFile(JournalFileParts):
         return True
 
     def read_from(self, first: int) -> list[dict[str, Any]]:
-        """The logs from a number on."""
-        return list(self.read_logs(first))
+        """The logs from a number on.
+
+        Raises:
+            StoreError: the journal cannot be read, or an earlier copy has taken its place.
+        """
+        try:
+            return list(self.read_logs(first))
+        except OSError as error:
+            raise self._fault("read", error) from error
 
     def _append_whole(self, logs: list[dict[str, Any]]) -> None:
         """Append the logs, durable when this returns; if it raises, they are not in the journal."""
@@ -155,6 +165,11 @@ class JournalFile(JournalFileParts):
             raise
 
     def read_logs(self, log_number_from: int) -> Generator[dict[str, Any], None, None]:
+        if Path(self.path).stat().st_size < self.offsets.get(log_number_from, 0):
+            raise StoreError(
+                f"The study journal {self.path} is shorter than what was read of it; put the later "
+                "file back, or start again with the one that is there."
+            )
         held: list[dict[str, Any]] = []
         read = log_number_from
         for log in super().read_logs(log_number_from):
