@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.execution.sandbox import scratch
 from benchmark.execution.sandbox.sandbox import Sandbox
+from benchmark.execution.sandbox.shared import SharedFolders
 from prove.processes import with_mark
 from tests.support.documents import ROOT
 from tests.support.works import NASTY, PYTHON, command, python
@@ -158,25 +158,28 @@ print(os.listdir(hidden), os.path.exists(other))
 
 
 def test_shared_files_are_read_and_hidden_folders_empty(sandbox, tmp_path):
-    folder = sandbox._scratch.folder.parent / f"parts-{uuid.uuid4().hex}"
-    folder.mkdir()
     hidden = tmp_path / "hidden"
     hidden.mkdir()
     (hidden / "targets").touch()
-    shared, other = folder / "features", folder / "rows"
-    shared.write_text("values")
-    other.touch()
-    work = command(sys.executable, "-c", APART, *map(str, (shared, hidden, other)))
-    try:
+
+    def build(folder: Path) -> None:
+        (folder / "features").write_text("values")
+        (folder / "rows").touch()
+
+    # Held: the sweep of another runner that starts meanwhile leaves it.
+    with SharedFolders() as folders:
+        folder = folders.hold(f"parts-{uuid.uuid4().hex}", build)
+        shared, other = folder / "features", folder / "rows"
+        before = sorted(folder.iterdir())
+        work = command(sys.executable, "-c", APART, *map(str, (shared, hidden, other)))
         outcome = sandbox.run(replace(work, shared=(shared,), hidden=(hidden,)))
         if not outcome.apart:
             assert sandbox._asked in ("subreaper", "process-group")
             return
-        assert outcome.log == b"values\n[] False\n"
+        assert outcome.log == b"values\n[] False\n", outcome
         assert shared.read_text() == "values"
-        assert sorted(path.name for path in folder.iterdir()) == ["features", "rows"]
-    finally:
-        scratch.remove_tree(folder)
+        assert sorted(folder.iterdir()) == before
+        assert {shared, other} < set(before)
 
 
 def test_what_the_entry_needs_is_not_hidden(tmp_path):
