@@ -221,7 +221,7 @@ def _once(url: str, path: Path, on_bytes: Callable[[int], None] | None) -> None:
                 if on_bytes:
                     on_bytes(have)
     # A head that broke off is a whole one to http.client, without a length.
-    if have != (wanted or max(have, 1)):
+    if have != (max(have, 1) if wanted is None else wanted):
         raise OSError(f"it was interrupted after {have} of {wanted or 'some'} bytes")
     try:
         _decode(part, path, known.get("encoding"), shown(url))
