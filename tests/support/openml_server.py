@@ -126,9 +126,10 @@ class OpenMLServer:
         target: str,
         *,
         parquet: bytes | None = None,
+        rows: int | None = None,
         **description: Any,
     ) -> None:
-        """A data set of the test's own, as ARFF and, if given, as parquet in a bucket."""
+        """A data set of the test's own, as ARFF, perhaps as parquet, too; OpenML counted `rows`."""
         content = arff.encode()
         described = {
             "id": number,
@@ -144,6 +145,12 @@ class OpenMLServer:
             path = f"/datasets/{number}/dataset_{number}.pq"
             described["parquet_url"] = self.url + path
             self.answers[path] = parquet
+        if rows is not None:
+            counted = f"<oml:name>NumberOfInstances</oml:name><oml:value>{rows}.0</oml:value>"
+            self.answers[f"/api/v1/xml/data/qualities/{number}"] = (
+                f"<oml:data_qualities {_NAMESPACE}><oml:quality>{counted}</oml:quality>"
+                "</oml:data_qualities>"
+            ).encode()
         self._add(number, described, _features(arff), content)
 
     def _add(
@@ -386,6 +393,8 @@ def _error(code: int, message: str) -> bytes:
 
 
 def _unknown(path: str) -> bytes:
+    if "/data/qualities/" in path:
+        return _error(362, "No qualities found")
     codes = {"study": (601, "Unknown study"), "task": (151, "Unknown task")}
     kind = path.removeprefix("/api/v1/xml/").split("/")[0]
     return _error(*codes.get(kind, (111, "Unknown dataset")))

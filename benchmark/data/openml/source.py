@@ -7,6 +7,7 @@ because the client's frames lose types (whole numbers become uint8, levels an or
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from openml.datasets import OpenMLDataset
     from openml.tasks import OpenMLSupervisedTask, OpenMLTask
 
+# OpenML's codes: no qualities, a data set that is not processed yet, or that could not be.
+_NOT_COUNTED = (362, 363, 364)
 _TYPES = {1: "classification", 2: "regression"}
 
 
@@ -152,17 +155,17 @@ def _with_file(number: int) -> OpenMLDataset:
 
     data = openml.datasets.get_dataset(number, download_data=True)
     path = Path(str(data.parquet_file or data.data_file))
-    if _is_whole(path, data.md5_checksum):
+    if _is_whole(path, data):
         return data
     path.unlink()
     data = openml.datasets.get_dataset(number, download_data=True)
     path = Path(str(data.parquet_file or data.data_file))
-    if not data.parquet_file and not _is_whole(path, data.md5_checksum):
+    if not data.parquet_file and not _is_whole(path, data):
         raise openml.exceptions.OpenMLHashException(f"The file of data set {number} is damaged.")
     return data
 
 
-def _is_whole(path: Path, md5: str | None) -> bool:
+def _is_whole(path: Path, data: OpenMLDataset) -> bool:
     if path.suffix == ".pq":
         try:
             pq.read_metadata(path)
@@ -173,10 +176,31 @@ def _is_whole(path: Path, md5: str | None) -> bool:
                 raise
             return False
         return True
-    if not md5:
-        return True
+    if not data.md5_checksum:
+        return _has_all_rows(path, data)
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "md5").hexdigest() == md5
+        return hashlib.file_digest(file, "md5").hexdigest() == data.md5_checksum
+
+
+def _has_all_rows(path: Path, data: OpenMLDataset) -> bool:
+    """Whether an ARFF without a checksum has as many rows as OpenML counted, where it has counted.
+
+    A file that was cut at the end of a line is valid ARFF.
+    """
+    import openml
+
+    try:
+        rows = (data.qualities or {}).get("NumberOfInstances", math.nan)
+    except openml.exceptions.OpenMLServerException as error:
+        if error.code not in _NOT_COUNTED:
+            raise
+        return True
+    if math.isnan(rows):
+        return True
+    try:
+        return bool(read_arff(path).num_rows == int(rows))
+    except (DataError, UnicodeDecodeError):
+        return True  # It is named where the table is read.
 
 
 def _table(data: OpenMLDataset, target: str, text: set[str]) -> pa.Table:
@@ -209,7 +233,14 @@ def _arff(data: OpenMLDataset) -> Path:
     # In openml 0.15; the public way to the ARFF is a variable for the whole process.
     from openml.datasets.functions import _get_dataset_arff
 
-    return Path(str(data.data_file or _get_dataset_arff(data)))
+    path = Path(str(data.data_file or _get_dataset_arff(data)))
+    if not _is_whole(path, data):
+        path.unlink()
+        raise DataError(
+            f"The file of OpenML data set {data.dataset_id} is damaged; start the command again "
+            "to fetch it again."
+        )
+    return path
 
 
 def _status_notes(data: OpenMLDataset) -> list[str]:

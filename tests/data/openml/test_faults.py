@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,6 +15,7 @@ import pytest
 
 from benchmark.data.openml import source as openml_source
 from benchmark.data.openml.faults import explained, is_passing
+from benchmark.errors import DataError
 
 DISK = [errno.ENOSPC, errno.EACCES, errno.EIO, errno.EROFS]
 
@@ -24,7 +26,9 @@ def data(tmp_path: Path) -> Any:
     pq.write_table(pa.table({"a": list(range(999)), "y": ["u", "v", "w"] * 333}), tmp_path / "d.pq")
     (tmp_path / "d.arff").write_text("@relation d\n@attribute a numeric\n@data\n1\n")
     return SimpleNamespace(
-        dataset_id=5, parquet_file=str(tmp_path / "d.pq"), data_file=str(tmp_path / "d.arff")
+        **{"dataset_id": 5, "md5_checksum": None, "qualities": None},
+        parquet_file=str(tmp_path / "d.pq"),
+        data_file=str(tmp_path / "d.arff"),
     )
 
 
@@ -57,3 +61,15 @@ def test_a_damaged_parquet_gives_way_to_the_arff(data: Any, damage: str) -> None
     path.write_bytes({"cut": content[:-9], "empty": b"", "middle": middle}[damage])
     assert openml_source._table(data, "y", set()).num_rows == 1
     assert not path.exists()
+
+
+@pytest.mark.parametrize("rows", [2.0, None, math.nan])
+def test_an_arff_without_a_checksum_has_the_rows_that_openml_counted(data: Any, rows: Any) -> None:
+    data.parquet_file = None
+    data.qualities = None if rows is None else {"NumberOfInstances": rows}
+    if rows == 2:
+        with pytest.raises(DataError, match="file of OpenML data set 5 is damaged; start the"):
+            openml_source._table(data, "y", set())
+        assert not Path(data.data_file).exists()
+    else:
+        assert openml_source._table(data, "y", set()).num_rows == 1

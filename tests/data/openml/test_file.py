@@ -11,10 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from benchmark.data import Catalogue, Dataset, load
-from benchmark.data.openml.fetch import Job, fetch, openml_cache
+from benchmark.data.openml.fetch import Fetched, Job, fetch, openml_cache
 from benchmark.data.openml.file import OpenMLFile, without_ignored
 from benchmark.data.splits import split
 from tests.support.openml_server import OpenMLServer
+from tests.support.openml_stock import KEY
 from tests.support.preloaded import preloaded
 
 WRITTEN = """@relation r
@@ -230,3 +231,27 @@ def test_a_broken_description_of_a_file_is_none(tmp_path: Path, content: bytes) 
 def test_ignored_columns(ignored: list[str], kept: set[str], left: list[str]) -> None:
     table = pa.table({name: [1] for name in ("a", "b", "c,d", "e")})
     assert without_ignored(table, ignored, kept).column_names == left
+
+
+def fetched(*names: str) -> Fetched:
+    return fetch([Job(name) for name in names], KEY, patience_s=60.0, silence_s=30.0)
+
+
+def test_a_file_without_a_checksum_that_was_cut_at_a_line_is_fetched_again(
+    place: OpenMLServer, tmp_path: Path
+) -> None:
+    rows = "@relation r\n@attribute a numeric\n@attribute y {u,v}\n@data\n" + "1,u\n2,v\n" * 5
+    place.add_generated(905, rows, "y", rows=10, md5_checksum="")
+    place.add_generated(906, rows, "y", rows=11, md5_checksum="")
+    place.add_generated(907, rows, "y", md5_checksum="")
+    names = ["openml-905", "openml-906", "openml-907"]
+    found = fetched(*names)
+    assert found.done == {"openml-905", "openml-907"}
+    assert "is damaged" in found.faults["openml-906"]
+    for number in (905, 907):
+        path = next(tmp_path.rglob(f"datasets/{number}/dataset.arff"))
+        path.write_text(rows.removesuffix("2,v\n"))
+        openml_cache().drop(f"openml-{number}")
+    assert fetched("openml-905", "openml-907").faults == {}
+    assert load("openml-905").table.num_rows == 10
+    assert load("openml-907").table.num_rows == 9  # Nobody knows better.
