@@ -120,6 +120,44 @@ def test_a_key_stands_once(text: str, tmp_path: Path) -> None:
     assert ("unknown key" if numbers else "occurs twice") in fault
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("name: s\nlimits:\n\ttime: 20\n", "a tab where YAML takes spaces only; write spaces at l"),
+        ("name:\ts\n", "write spaces at line 1, column 6."),
+        ("limits: &a {time: 20, memory: *a}\n", "1,000,000 values, because one contains itself."),
+        ("limits: *none\n", "found undefined alias 'none' at line 1, column 9."),
+        ("name: s\n---\nname: b\n", "found another document at line 2, column 1."),
+        ("name: s\u00e9\n".encode("latin-1"), "cannot be read: it is not UTF-8; save it as UTF-8."),
+        ("name: s\n".encode("utf-16"), "cannot be read: it is not UTF-8; save it as UTF-8."),
+    ],
+)
+def test_a_file_that_is_not_yaml_is_refused_in_one_sentence(
+    text: str | bytes, said: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "s.yaml"
+    file.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(StudyError) as raised:
+        read_document(file)
+    assert said in str(raised.value)
+    assert len(str(raised.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_line_ends_and_a_byte_order_mark_change_nothing(
+    ending: str, mark: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "s.yaml"
+    lines = ["name: s", "objective:", "  command: |", "    a", "    b", "limits: {time: 20}", ""]
+    file.write_bytes((mark + ending.join(lines)).encode())
+    assert read_document(file) == {
+        "name": "s",
+        "objective": {"command": "a\nb\n"},
+        "limits": {"time": 20},
+    }
+
+
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
 
 

@@ -204,7 +204,9 @@ def _source(problem: str, path: Path) -> str:
     try:
         source = read_input(path)
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+        reason = (
+            error.strerror if isinstance(error, OSError) else "it is not UTF-8; save it as UTF-8"
+        )
         raise ConfigError(
             f"'metric' for {problem} names the file {path}, which cannot be read ({reason}); "
             "give a path from the working directory or an absolute one."

@@ -51,8 +51,10 @@ def load(text: str, *, numbers: bool = True, rounded: bool = False) -> Any:
         node = loader.get_single_node()
         if node is None:
             return None
-        if _unfolded(node, {}) > LARGEST:
-            raise yaml.YAMLError(f"its aliases expand to more than {LARGEST:,} values")
+        size = _unfolded(node, {})
+        if size > LARGEST:
+            why = ", because one contains itself" if math.isinf(size) else ""
+            raise yaml.YAMLError(f"its aliases expand to more than {LARGEST:,} values{why}")
         return loader.construct_document(node)
     finally:
         loader.dispose()
@@ -63,6 +65,8 @@ def reason(error: Exception) -> str:
     if not isinstance(error, yaml.MarkedYAMLError):
         return " ".join(str(error).replace('in "<unicode string>", ', "at ").split())[:200]
     text = ", ".join(filter(None, (error.context, error.problem)))[:200]
+    if "'\\t'" in text:
+        text = "a tab where YAML takes spaces only; write spaces"
     mark = error.problem_mark or error.context_mark
     return f"{text} at line {mark.line + 1}, column {mark.column + 1}" if mark else text
 

@@ -249,12 +249,13 @@ def test_an_infeasible_trial_of_a_python_study_stays_infeasible(
 @pytest.mark.parametrize(
     ("name", "content", "mapping", "said"),
     [
-        ("a.csv", "x,value\n", Mapping(), "no rows"),
         ("a.csv", "x\n1\n", Mapping(paths={"x": "cpu"}), "no column 'cpu'"),
         ("a.csv", "x,value,x\n1,2,3\n", Mapping(), "has 'x' twice"),
         ("a.csv", " x ,value,x\n1,2,3\n", Mapping(), "has 'x' twice"),
         ("a.csv", "x,value\n1,2\n1,2,3\n", Mapping(), "Row 2 of"),
-        ("a.csv", "", Mapping(), "no rows"),
+        *(("a.csv", f"x{m}y\n1{m}2\n", Mapping(), "between its columns; save") for m in ";\t"),
+        ("a.txt", "x,value\n1,2\n", Mapping(), "A file of comma-separated values ends in .csv"),
+        *(("a.csv", text, Mapping(), "no rows") for text in ("", "x,value\n")),
         ("a.json", '[{"x": 1, "x": 2}]', Mapping(), 'the key "x" occurs twice'),
         ("a.json", "{", Mapping(), "is not JSON"),
         ("a.json", "[]", Mapping(), "--rows"),

@@ -103,6 +103,9 @@ def test_what_cannot_be_deleted(study: Study, command: Callable[..., Any]) -> No
     assert "--trial is for studies delete; show takes no trial." in refused
     with pytest.raises(SystemExit, match="2"):
         command("delete", "s", "--trial", "-1", "--yes")
+    for words in (("delete", "s", "t", "--yes"), ("list", "t")):
+        refused = command(*words, fails=True)
+        assert f"{words[0]} takes no further argument, and 't' is one; leave it" in refused
     with study.run.store.lock("driver-studies/s"):
         assert "studies/s" in command("delete", "s", "--trial", "1", "--yes", fails=True)
     assert [record.task for record in export.trial_records(study.run)] == ["1", "2"]

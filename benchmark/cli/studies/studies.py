@@ -42,6 +42,12 @@ def studies(options: argparse.Namespace) -> int:
         raise BenchmarkError(
             f"--restored is for studies resume; {options.action} takes no machine."
         )
+    extra = options.name if options.action == "list" else options.file
+    if extra is not None and options.action != "import":
+        raise BenchmarkError(
+            f"studies {options.action} takes no further argument, and '{extra}' is one; leave it "
+            "out."
+        )
     if options.action == "import":
         return _import(options)
     if options.action == "list":

@@ -162,7 +162,9 @@ def _parsed(file: Path) -> ast.Module:
     try:
         return ast.parse(read_input(file))
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+        reason = (
+            error.strerror if isinstance(error, OSError) else "it is not UTF-8; save it as UTF-8"
+        )
         raise StudyError(f"The objective's file {file} cannot be read: {reason}.") from None
     except (SyntaxError, ValueError) as error:
         raise StudyError(f"The objective's file {file} is no Python: {error}.") from None

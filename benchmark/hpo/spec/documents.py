@@ -46,7 +46,9 @@ def read_document(file: Path) -> dict[str, Any]:
     try:
         text = read_input(file)
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+        reason = (
+            error.strerror if isinstance(error, OSError) else "it is not UTF-8; save it as UTF-8"
+        )
         fix = "; name a file that is there" if isinstance(error, FileNotFoundError) else ""
         raise StudyError(f"The study file {file} cannot be read: {reason}{fix}.") from None
     values, texts = _json(text, file) if file.suffix == ".json" else _yaml(text, file)

@@ -109,7 +109,9 @@ def read_rows(path: str | Path, mapping: Mapping) -> list[dict[str, Any]]:
     try:
         text = read_bytes(file).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+        reason = (
+            error.strerror if isinstance(error, OSError) else "it is not UTF-8; save it as UTF-8"
+        )
         raise BenchmarkError(f"The file {file} cannot be read: {reason}.") from None
     if file.suffix.lower() == ".csv":
         return [_renamed(row, mapping) for row in _csv(text, file)]
@@ -333,6 +335,8 @@ def _csv(text: str, file: Path) -> list[dict[str, Any]]:
     twice = [name for name in names if name and names.count(name) > 1]
     if twice:
         raise BenchmarkError(f"The header of {file} has '{twice[0]}' twice; rename one of them.")
+    if len(names) == 1 and (marks := [mark for mark in ("\t", ";") if mark in names[0]]):
+        raise BenchmarkError(f"{file} has {marks[0]!r} between its columns; save it with commas.")
     rows = []
     for number, line in enumerate((line for line in lines if line), 1):
         if any(line[len(names) :]):
@@ -363,7 +367,8 @@ def _json(text: str, file: Path, mapping: Mapping) -> list[Any]:
     try:
         values = json_text.load(text)
     except (ValueError, RecursionError) as error:
-        raise BenchmarkError(f"The file {file} is not JSON: {error}.") from None
+        fix = "" if file.suffix == ".json" else " A file of comma-separated values ends in .csv."
+        raise BenchmarkError(f"The file {file} is not JSON: {error}.{fix}") from None
     rows = values if mapping.rows is None else _search(mapping.rows, values)
     if isinstance(rows, dict):
         rows = [rows]
