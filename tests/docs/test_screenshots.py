@@ -46,6 +46,8 @@ async function look(page, width) {
     wide: root.scrollWidth - width,
     errors: frame.contentWindow.errors,
     dark: frame.contentWindow.matchMedia("(prefers-color-scheme: dark)").matches,
+    small: Array.from(inner.querySelectorAll("figure img")).filter(
+      image => width < 640 && image.offsetWidth < image.getAttribute("width")).map(one => one.alt),
     broken: Array.from(inner.images).filter(
       image => image.complete && !image.naturalWidth && image.offsetParent).map(one => one.src),
   });
@@ -103,6 +105,7 @@ def test_pages_fit_and_their_scripts_run(served: str, tmp_path: Path, dark: bool
     for one in found:
         assert (one["errors"], one["broken"], one["dark"]) == ([], [], dark), one
         assert one["wide"] <= 0, one
+        assert one["small"] == [], one
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])

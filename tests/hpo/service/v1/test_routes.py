@@ -248,3 +248,11 @@ def test_a_space_that_is_used_up(http: Http) -> None:
     tell(http, 0, value=1.0)
     tell(http, 1, value=1.0)
     assert ask(http)["state"] == "finished"
+
+
+def test_pages_name_their_icon(http: Http) -> None:
+    """A browser requests /favicon.ico, which is not there, for a page that names none."""
+    for path in ("/", "/listexperiments", "/docs"):
+        answer = http.get(path)
+        assert (answer.status_code, answer.headers["content-type"][:9]) == (200, "text/html")
+        assert '<link rel="icon" href="data:,">' in answer.text
