@@ -16,7 +16,7 @@ from benchmark.cli.output import notice, report, width
 from benchmark.cli.progress import counted
 from benchmark.cli.runs.question import claim_lines
 from benchmark.errors import BenchmarkError
-from benchmark.files.input_files import check_regular
+from benchmark.files.input_files import check_regular, expanded
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -218,7 +218,10 @@ def _drawing() -> Iterator[None]:
 
 def _home_can_be_written() -> bool:
     """Whether matplotlib can create its folders for settings and its list of fonts."""
-    home = Path(os.environ.get("HOME") or "~").expanduser()
+    try:
+        home = expanded(os.environ.get("HOME") or "~")
+    except BenchmarkError:
+        return False
     for variable, usual in (("XDG_CONFIG_HOME", ".config"), ("XDG_CACHE_HOME", ".cache")):
         folder = Path(os.environ.get(variable) or home / usual) / "matplotlib"
         try:

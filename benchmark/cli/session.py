@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import shlex
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from benchmark.cli.output import notice
 from benchmark.config.loading import Config, LoadedConfig, json_or_text, load_config
 from benchmark.errors import AbsentStoreError, ConfigError, StoreError
+from benchmark.files.input_files import expanded
 from benchmark.runs import select
 from benchmark.runs.plan import Narrowing, Plan
 from benchmark.store import Store, open_store
@@ -94,7 +94,7 @@ def stored(config: Config, none: str | None = None, fix: str = "") -> Store:
     """
     parts = urlsplit(config.store_url)
     if parts.scheme in ("", "file"):
-        folder = Path(parts.path).expanduser()
+        folder = expanded(parts.path)
         try:
             folder.stat()
         except (FileNotFoundError, NotADirectoryError):

@@ -17,6 +17,7 @@ from types import ModuleType
 from benchmark.compute.dispatcher import Dispatcher
 from benchmark.config.plugins import DISPATCHERS, extensions
 from benchmark.errors import ConfigError, MethodError
+from benchmark.files.input_files import expanded
 
 
 def known_methods() -> dict[str, str]:
@@ -40,7 +41,7 @@ def load_method(name: str) -> type[Dispatcher]:
         MethodError: there is one, and it cannot be imported or holds no dispatcher.
     """
     if "/" in name:
-        return _from_folder(Path(name).expanduser().absolute())
+        return _from_folder(expanded(name).absolute())
     known = known_methods()
     if name not in known:
         raise ConfigError(

@@ -11,6 +11,7 @@ from pathlib import Path
 from benchmark.config.cache import CACHE_VARIABLE
 from benchmark.config.extras import ROOT
 from benchmark.config.method_options import SlurmOptions
+from benchmark.files.input_files import expanded
 from benchmark.frameworks.packing import is_packed
 from benchmark.records.tasks import Run
 
@@ -18,7 +19,7 @@ from benchmark.records.tasks import Run
 def log_path(run: Run, options: SlurmOptions, name: str) -> Path:
     """One file for all elements of a job: what they say before and beside their task's own log."""
     if options.logs:
-        return Path(options.logs).expanduser().absolute() / f"{name}.log"
+        return expanded(options.logs).absolute() / f"{name}.log"
     if "://" in run.store.url:
         return Path(f"slurm-{name}.log").absolute()
     return Path(run.store.url) / run.name / "jobs" / f"{name}.log"

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark.errors import ConfigError
 from benchmark.execution.metrics import METRICS
 from benchmark.execution.work import Limits, Outcome, Work
-from benchmark.files.input_files import read_input
+from benchmark.files.input_files import expanded, read_input
 from benchmark.records.results import Cause
 
 if TYPE_CHECKING:
@@ -183,7 +183,7 @@ def _tried(
     place, _, name = entry.function.rpartition(":")
     source = None
     if place.endswith(".py"):
-        source = _source(problem, Path(place).expanduser())
+        source = _source(problem, expanded(place))
         place = Path(place).name
     own = {
         "name": entry.name,

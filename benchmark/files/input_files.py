@@ -60,6 +60,20 @@ def check_working_directory() -> None:
         ) from None
 
 
+def expanded(path: str | Path, fix: str = "write the whole path") -> Path:
+    """The path with the home directory in the place of `~`.
+
+    Raises:
+        BenchmarkError: there is no such user, or nothing says where this one's home is.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise BenchmarkError(
+            f"The home directory in {path} cannot be found; {fix}, or set HOME."
+        ) from None
+
+
 def _check(mode: int) -> None:
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))

@@ -125,7 +125,7 @@ def _listed(folder: Path) -> list[Path]:
 
 def _managed() -> Iterator[Path]:
     """The interpreters in the folders of uv and the version managers."""
-    home = Path.home()
+    home = Path(os.path.expanduser("~"))  # noqa: PTH111  # It stays ~ where there is no home.
     data = Path(os.environ.get("XDG_DATA_HOME") or home / ".local/share")
 
     def root(variable: str, default: Path) -> Path:

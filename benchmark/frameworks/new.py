@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 from benchmark.errors import BenchmarkError
+from benchmark.files.input_files import expanded
 from benchmark.frameworks.framework import FOLDER
 from benchmark.frameworks.registry import FILE, get, plain
 
@@ -27,7 +28,7 @@ def make(name: str, parent: Path) -> Path:
         raise BenchmarkError(
             f'"{name}" is not a valid name of a framework; use letters, digits, . _ -'
         )
-    folder = parent.expanduser() / name
+    folder = expanded(parent) / name
     _check_free(name, folder.parent)
     if folder.exists():
         raise BenchmarkError(f"{folder} exists already; choose another name or another --path.")

@@ -17,7 +17,7 @@ from typing import Any
 
 from benchmark.config.plugins import FRAMEWORKS, extensions
 from benchmark.errors import BenchmarkError
-from benchmark.files.input_files import read_input
+from benchmark.files.input_files import expanded, read_input
 from benchmark.files.spelling import nearest
 from benchmark.frameworks.framework import FOLDER, Framework
 
@@ -42,7 +42,7 @@ def scan(extra_paths: Iterable[str | Path] = (), *, installed: bool = True) -> S
     """
     found: dict[str, Framework] = {}
     warnings: list[str] = []
-    for path in (FOLDER, *(Path(extra).expanduser().absolute() for extra in extra_paths)):
+    for path in (FOLDER, *(expanded(extra).absolute() for extra in extra_paths)):
         warnings += _add(path, found)
     for extension in extensions(FRAMEWORKS) if installed else ():
         try:
@@ -123,7 +123,7 @@ def entry_of(
         lock = framework.lock.read_text(encoding="utf-8")
         entry |= {"version": framework.pinned, "lock": lock}
     if paths:
-        entry["paths"] = [str(Path(path).expanduser().absolute()) for path in paths]
+        entry["paths"] = [str(expanded(path).absolute()) for path in paths]
     return entry
 
 

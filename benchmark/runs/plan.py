@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import benchmark
@@ -17,6 +16,7 @@ from benchmark.compute import methods
 from benchmark.config.loading import Config
 from benchmark.errors import BenchmarkError, ConditionsDifferError, ConfigError, DataError
 from benchmark.execution import own_metric
+from benchmark.files.input_files import expanded
 from benchmark.frameworks import entry_of, get, registry
 from benchmark.records import results
 from benchmark.records.layout import task_key
@@ -156,7 +156,7 @@ def check_seams(config: Config) -> None:
     """Refuse before anything is written what no task could do."""
     own_metric.check_names(config.metric)
     for path in config.frameworks_path:
-        if not Path(path).expanduser().is_dir():
+        if not expanded(path).is_dir():
             raise ConfigError(f"'frameworks_path' names {path}, which is no folder.")
 
 
@@ -167,7 +167,7 @@ def _planned_locks(config: Config) -> dict[str, str]:
     url = config.store_url
     try:
         if "://" not in url:
-            Path(url).expanduser().stat()
+            expanded(url).stat()
     except OSError:
         return {}  # No folder, no run. What is wrong with it is said when it is to be made.
     data = open_store(url).get(f"{config.run}/manifest.json")

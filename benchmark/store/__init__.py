@@ -11,10 +11,10 @@ create found is its own.
 
 from __future__ import annotations
 
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from benchmark.errors import StoreError
+from benchmark.files.input_files import expanded
 from benchmark.store.folder import FolderStore
 from benchmark.store.objects import Store
 
@@ -45,4 +45,4 @@ def open_store(url: str) -> Store:
             "use a "
             "folder's path or s3://bucket/folder/."
         )
-    return FolderStore(Path(parts.path if parts.scheme == "file" else url).expanduser())
+    return FolderStore(expanded(parts.path if parts.scheme == "file" else url))

@@ -9,12 +9,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from benchmark.errors import StoreError
-from benchmark.files.input_files import read_bytes
+from benchmark.files.input_files import expanded, read_bytes
 from benchmark.store.lease import LeasedStore
 
 if TYPE_CHECKING:
@@ -158,7 +157,7 @@ def _endpoint(session: Any) -> str | None:
 
 def _certificates(path: str) -> bytes:
     try:
-        return read_bytes(Path(path).expanduser())
+        return read_bytes(expanded(path))
     except OSError as error:
         raise StoreError(
             f"The certificates in '{path}' cannot be read: {error.strerror}; correct AWS_CA_BUNDLE."

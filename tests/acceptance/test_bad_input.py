@@ -13,6 +13,7 @@ import pytest
 
 from benchmark.analysis.report.page import write_page
 from benchmark.compute.driving import driving
+from benchmark.config.cache import settings_folder
 from benchmark.errors import BenchmarkError
 from benchmark.store import open_store
 from tests.acceptance.conftest import CONFIG, Program, refused, run_main, tree
@@ -294,3 +295,34 @@ def test_a_second_driver_on_s3_says_so(typed: Program, work: Path, s3: str) -> N
 def test_a_bucket_that_is_not_there(typed: Program, work: Path, s3: str, command: str) -> None:
     refused(typed(work, command, "--set", "s3_bucket_root=nowhere"), "nowhere", "no such bucket")
     assert [path.name for path in work.iterdir()] == ["batch.config"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["status", "--set", "s3_bucket_root=~nosuch/x"],
+        ["resume-compute", "--set", 'frameworks_path=["~nosuch/x"]'],
+        ["frameworks", "check", "~nosuch/x"],
+    ],
+    ids=" ".join,
+)
+def test_a_home_of_nobody(typed: Program, work: Path, arguments: list[str]) -> None:
+    refused(typed(work, *arguments), "home directory in ~nosuch/x", "write the whole path")
+
+
+def test_without_a_home(typed: Program, work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container whose user has no entry: what needs a home says so, the rest runs."""
+
+    def unknown(number: int) -> None:
+        raise KeyError(number)
+
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    for name in ("AUTOML_BENCHMARK_CACHE", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    refused(typed(work, "frameworks"), "~/.cache", "AUTOML_BENCHMARK_CACHE", "HOME")
+    monkeypatch.setenv("AUTOML_BENCHMARK_CACHE", str(work / "cache"))
+    ended = typed(work, "frameworks")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert settings_folder() == Path("~/.config")
+    assert typed(work, "estimate", "--dataset", "penguins").returncode == 0

@@ -12,6 +12,7 @@ from benchmark.cli.progress import counted
 from benchmark.cli.session import configuration
 from benchmark.config.extras import program
 from benchmark.errors import BenchmarkError
+from benchmark.files.input_files import expanded
 from benchmark.frameworks import Framework, environments, registry
 from benchmark.frameworks.framework import FOLDER
 
@@ -123,7 +124,7 @@ def _lock(options: argparse.Namespace) -> int:
 
 def _named(options: argparse.Namespace, *, needs_lock: bool = True) -> Framework:
     """The framework of a folder, or of a name."""
-    folder = Path(options.what).expanduser()
+    folder = expanded(options.what)
     if (folder / registry.FILE).is_file():
         return registry.of_folder(folder.absolute(), needs_lock=needs_lock)
     if folder.is_dir() or "/" in options.what:

@@ -13,6 +13,7 @@ from benchmark.cli.output import agreed, notice, report, width
 from benchmark.cli.progress import counted
 from benchmark.cli.session import loaded_configuration, stored_studies
 from benchmark.errors import AbsentStoreError, BenchmarkError
+from benchmark.files.input_files import expanded
 from benchmark.files.numbers import plain_number
 from benchmark.hpo.driver import control, study_list
 from benchmark.hpo.objectives.artifacts_key import KEPT, LEFT_OUT
@@ -75,7 +76,7 @@ def _list(options: argparse.Namespace) -> int:
     table = study_list.lines(found, width())
     place = config.store_url
     if "://" not in place:
-        place = str(Path(place).expanduser().absolute())
+        place = str(expanded(place).absolute())
     none = f"There are no studies in {place}; start one with tune FILE."
     report(options, {"studies": found}, table or [none])
     return 0

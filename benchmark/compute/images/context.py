@@ -18,6 +18,7 @@ from pathlib import Path
 from benchmark.config.extras import ROOT
 from benchmark.config.loading import Config
 from benchmark.errors import BenchmarkError, ConfigError, SetupError
+from benchmark.files.input_files import expanded
 from benchmark.frameworks import get, registry
 from benchmark.frameworks.environments import environment_hash
 from benchmark.frameworks.framework import Framework
@@ -181,7 +182,7 @@ def image_minor(framework: Framework) -> str:
 
 def own_folders(found: Mapping[str, Framework], paths: Iterable[str | Path]) -> tuple[Path, ...]:
     """The folders of frameworks that lie below the user's own `paths`."""
-    absolute = [Path(path).expanduser().absolute() for path in paths]
+    absolute = [expanded(path).absolute() for path in paths]
     folders = {
         folder
         for framework in found.values()

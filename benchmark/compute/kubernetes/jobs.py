@@ -33,6 +33,7 @@ from benchmark.compute.faults import PassingError
 from benchmark.compute.submissions import Submission
 from benchmark.config.method_options import KubernetesOptions
 from benchmark.errors import BenchmarkError
+from benchmark.files.input_files import expanded
 from benchmark.records.results import Cause
 
 # Labels that the Job controller gives to its pods.
@@ -134,7 +135,7 @@ class Api:
         from kubernetes import client, config
 
         chosen = client.Configuration()
-        files = os.environ.get("KUBECONFIG") or str(Path("~/.kube/config").expanduser())
+        files = os.environ.get("KUBECONFIG") or str(expanded("~/.kube/config"))
         try:
             if any(Path(file).is_file() for file in files.split(os.pathsep)):
                 config.load_kube_config(files, self._context, chosen)

@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from benchmark.config.cache import cache_folder
+from benchmark.config.cache import cache_folder, settings_folder
 from benchmark.config.extras import python_path
 from benchmark.data.cache import DataCache
 from benchmark.errors import DataError
-from benchmark.files.input_files import read_input
+from benchmark.files.input_files import expanded, read_input
 
 SERVER = "https://www.openml.org/api/v1/xml"
 PARALLEL = 6
@@ -156,13 +156,12 @@ def _named(jobs: Sequence[Job]) -> str:
 
 
 def _client_configuration() -> Path:
-    home = os.environ.get("XDG_CONFIG_HOME")
-    return (Path(home) if home else Path.home() / ".config") / "openml" / "config"
+    return settings_folder() / "openml" / "config"
 
 
 def _client_cache() -> Path:
     own = os.environ.get("OPENML_CACHE_DIR")
-    return Path(own).expanduser().absolute() if own else cache_folder() / "openml"
+    return expanded(own).absolute() if own else cache_folder() / "openml"
 
 
 def _environment() -> dict[str, str]:

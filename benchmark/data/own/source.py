@@ -24,6 +24,7 @@ from benchmark.data.formats.tables import changed_numbers, format_of, read_table
 from benchmark.data.kinds import suspect_columns, with_target
 from benchmark.data.openml.file import OpenMLFile
 from benchmark.errors import DataError
+from benchmark.files.input_files import expanded
 
 if TYPE_CHECKING:
     from benchmark.data.own.declarations import Declaration
@@ -92,7 +93,7 @@ def _files(
 
 def _within(declaration: Declaration, name: str) -> Path:
     """Refuse a relative path that leads out of its file's folder, also by a link."""
-    path = Path(name).expanduser()
+    path = expanded(name)
     if path.is_absolute():
         return path
     folder = declaration.place.absolute().parent

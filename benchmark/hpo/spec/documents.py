@@ -9,11 +9,11 @@ What parts say is put into the study's values, so that the manifest needs no oth
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmark.config.cache import settings_folder
 from benchmark.errors import BenchmarkError
 from benchmark.files import json_text
 from benchmark.files.input_files import read_input
@@ -189,7 +189,7 @@ def _application(name: Any, folder: Path) -> Path:
     """The file of a registered application: beside the study, here, or in the user's own folder."""
     if not isinstance(name, str) or not name or "/" in name or name.startswith("."):
         raise StudyError(f"'application' is {name!r}; write the name that it is registered by.")
-    shared = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    shared = settings_folder()
     places = [folder, Path(), shared / "automl-benchmark"]
     for place in places:
         for ending in ENDINGS:

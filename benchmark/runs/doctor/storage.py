@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from benchmark.errors import BenchmarkError
+from benchmark.files.input_files import expanded
 from benchmark.files.safe_text import plain_text
 from benchmark.records import results
 from benchmark.records.layout import ATTEMPTS, OUT
@@ -35,7 +36,7 @@ def is_remote(url: str) -> bool:
 
 def folder_of(url: str) -> Path:
     parts = urlsplit(url)
-    return Path(parts.path if parts.scheme == "file" else url).expanduser().absolute()
+    return expanded(parts.path if parts.scheme == "file" else url).absolute()
 
 
 def nearest(folder: Path) -> Path:
