@@ -45,7 +45,7 @@ class ArrayDispatcher(ClusterDispatcher):
         self._largest: int | None = None
         self._full: int | None = None
         self._why_full = ""
-        self._is_adopted = False
+        self._earlier: list[Submission] | None = None  # jobs of earlier drivers, once looked for
         self._unseen: set[str] = set()  # jobs of earlier drivers that were not looked at yet
         self._old: set[str] = set()  # jobs that ended before this driver
 
@@ -70,12 +70,7 @@ class ArrayDispatcher(ClusterDispatcher):
         self._aside = None
         self._finish(self._outcomes())
         waiting = [task.key for task in tasks if task.key in self._tasks]
-        taken: set[str] = set()
-        if not self._is_adopted:
-            self._is_adopted = True
-            taken = self._adopt(waiting)
-            # What ended meanwhile has a record, and no job carries it.
-            self._finish(self._outcomes())
+        taken = self._adopt(waiting)
         new = [key for key in waiting if key in self._tasks and key not in taken]
         self._new += [self._tasks[key] for key in new]
         self._engine_at = 0.0
@@ -137,20 +132,28 @@ class ArrayDispatcher(ClusterDispatcher):
 
     def _adopt(self, waiting: Sequence[str]) -> set[str]:
         """Take over what earlier drivers have submitted; the tasks that are carried already."""
-        known = self._known(self.method)
-        carried = submissions.carried(self.run, known, set(waiting))
-        spent = []
+        is_first = self._earlier is None
+        self._earlier = self._known(self.method) if self._earlier is None else self._earlier
+        known = [one for one in self._earlier if not set(waiting).isdisjoint(one.keys)]
+        carried = submissions.carried(self.run, known, set(waiting)) if known else {}
+        if is_first:
+            self._forget_spent([one for one in self._earlier if one.name not in carried])
+        unsure = {one.name: one for one in self._unsure}
         for one in known:
-            if one.name in carried:
-                adopted = replace(one, indices=carried[one.name])
-                if one.job is None:
-                    self._unsure.append(adopted)
-                else:
-                    self._live[one.name] = adopted
-                    self._unseen.add(one.name)
-            else:
-                spent.append(one)
-        self._forget_spent(spent)
+            if one.name not in carried:
+                continue
+            live = self._live.get(one.name) or unsure.pop(one.name, None)
+            adopted = live or one  # Some of its tasks may have been submitted here before.
+            adopted = replace(adopted, indices=(live.indices if live else {}) | carried[one.name])
+            if adopted.job is None:
+                unsure[one.name] = adopted
+                continue
+            self._live[one.name] = adopted
+            if live is None:
+                self._unseen.add(one.name)
+        self._unsure = collections.deque(unsure.values())
+        if known:  # What ended meanwhile has a record, and no job carries it.
+            self._finish(self._outcomes())
         return {key for indices in carried.values() for key in indices}
 
     def _ask_engine(self) -> None:

@@ -168,3 +168,49 @@ def test_a_task_that_is_lost_while_others_of_its_job_run_is_reported(
         (record,) = told(second, 1)
         assert (record.task, record.cause) == (plan.tasks[0].key, Cause.INFRASTRUCTURE)
     assert len(slurm_double.jobs()) == 1
+
+
+@pytest.mark.parametrize("lost_answer", [False, True])
+def test_jobs_are_adopted_for_tasks_that_come_in_portions(
+    plan: Plan, config: Config, slurm_double: SlurmDouble, lost_answer: bool
+) -> None:
+    """A study submits its trials one by one, and a run those that it can pay for."""
+    first = Quick(plan.run, config)
+    first.submit(plan.tasks[:2])
+    sent(first, slurm_double)
+    first.submit(plan.tasks[2:])
+    sent(first, slurm_double, 2)
+    if lost_answer:
+        for one in submissions.load(plan.run, "Slurm"):
+            submissions.save(plan.run, replace(one, job=None))
+    with Quick(plan.run, config) as second:
+        for number, task in enumerate(plan.tasks):
+            second.submit([task])
+            if number == 0:
+                leave_record(plan, 0)
+                assert [record.task for record in told(second, 1)] == [task.key]
+        second.completed(timeout_s=0.5)
+        assert sorted(len(one.indices) for one in second._live.values()) == [1, 1]
+        for number in (1, 2):
+            leave_record(plan, number)
+        assert len(told(second, 2)) == 2
+    assert len(slurm_double.calls("sbatch")) == 2
+    assert plan.run.store.list("default/jobs") == []
+
+
+def test_a_portion_joins_the_tasks_of_an_adopted_job(
+    plan: Plan, config: Config, slurm_double: SlurmDouble
+) -> None:
+    first = Quick(plan.run, config)
+    first.submit(plan.tasks)
+    sent(first, slurm_double)
+    with Quick(plan.run, config) as second:
+        for task in plan.tasks:
+            second.submit([task])
+        second.completed(timeout_s=0.2)
+        ((one,), keys) = second._live.values(), [task.key for task in plan.tasks]
+        assert one.indices == {key: index for index, key in enumerate(keys)}
+        for number in range(3):
+            leave_record(plan, number)
+        assert len(told(second, 3)) == 3
+    assert len(slurm_double.calls("sbatch")) == 1
