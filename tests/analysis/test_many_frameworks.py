@@ -7,7 +7,7 @@ from matplotlib.path import Path
 from matplotlib.text import Text
 
 from benchmark.analysis import figures, missing
-from benchmark.analysis.figures import costs, pairs, standings, style
+from benchmark.analysis.figures import costs, labels, pairs, standings, style
 from benchmark.analysis.processing import shapes_of, studies_of
 from benchmark.analysis.results.table import read_results
 from benchmark.analysis.statistics import hypotheses
@@ -78,6 +78,36 @@ def test_names_in_the_scatter_of_times_do_not_cross_its_lines():
     steps = axes.transData.transform(np.column_stack([x[1:], y[:-1]]))
     assert len(boxes) == len(names)
     assert not any(Path(steps).intersects_bbox(box, filled=False) for box in boxes)
+
+
+def test_lines_to_names_cross_nothing():
+    """The best of a hundred frameworks, which are near each other."""
+    random = np.random.default_rng(3)
+    points = np.column_stack([random.lognormal(0, 0.4, 100), random.beta(8, 2, 100)])
+    best = sorted(points.tolist(), key=lambda point: -point[1])[: costs.MOST_NAMED]
+    figure = style.sheet("t", "s", 8.6, 5.8)
+    axes = figure.subplots()
+    axes.set_xscale("log")
+    axes.plot(*points.T, "o")
+    style.laid_out(figure)
+    named = [(x, y, f"framework {number:03}") for number, (x, y) in enumerate(best)]
+    labels.beside(figure, axes, named, points, np.empty((0, 4)))
+    figure.canvas.draw()
+    renderer = figure.canvas.get_renderer()
+    texts = written(axes)
+    boxes = {text: Text.get_window_extent(text, renderer) for text in texts}
+    lines = {
+        text: text.arrow_patch.get_transform().transform_path(text.arrow_patch.get_path())
+        for text in texts
+        if text.arrow_patch is not None
+    }
+    assert costs.BEST_NAMED + 5 <= len(texts) <= len(named)
+    assert len(lines) > 3
+    for text, line in lines.items():
+        others = [other for of, other in lines.items() if of is not text]
+        assert not any(line.intersects_path(other, filled=False) for other in others)
+        around = [box for of, box in boxes.items() if of is not text]
+        assert not any(line.intersects_bbox(box, filled=False) for box in around)
 
 
 @pytest.mark.slow

@@ -8,13 +8,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
+from matplotlib.path import Path
 from numpy.typing import NDArray
 
 from benchmark.analysis.figures import style
 
 SIZE = 8.5
 NEAR = 6.0
-DISTANCES = (NEAR, 16.0, 28.0, 42.0, 60.0, 80.0)
+DISTANCES = (NEAR, 16.0, 28.0, 42.0, 60.0, 80.0, 105.0)
 CLEAR = 0.5  # Half the width of a line, in typographic points.
 MARK = 5.0  # Half the side of the square that a point covers, in typographic points.
 
@@ -28,7 +29,8 @@ def beside(
 ) -> None:
     """Write each label near its point, farther away with a line to it, or not at all.
 
-    A label crosses one of the lines only where it has no other place.
+    A label crosses one of the lines only where it has no other place. The lines to labels cross
+    neither each other nor another label.
 
     Call it when the figure is laid out, since the places are in its dots.
 
@@ -50,6 +52,8 @@ def beside(
     renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
     # A line is at least as high as a letter above and one below it.
     line = renderer.get_text_width_height_descent("lp", font, ismath=False)[1]
+    written: list[Path] = []
+    joined: list[Path] = []
     for x, y, text in labels:
         sizes = renderer.get_text_width_height_descent(text, font, ismath=False)
         width, height = sizes[0] * scale, max(sizes[1], line) * scale + 1
@@ -60,6 +64,8 @@ def beside(
             for box in [np.tile(at, 2) + np.array([across, up, across + width, up + height])]
             if (box[:2] >= area[:2]).all() and (box[2:] <= area[2:]).all()
             if not _meets(box, taken)
+            if not _crosses(_outline(box), joined)
+            if distance == NEAR or not _crosses(_joining(at, box), [*joined, *written])
         ]
         if not free:
             continue
@@ -80,6 +86,23 @@ def beside(
             else {"arrowstyle": "-", "color": style.QUIET, "lw": 0.6, "shrinkB": 4},
         )
         taken = np.vstack([taken, box])
+        written.append(_outline(box))
+        if distance != NEAR:
+            joined.append(_joining(at, box))
+
+
+def _outline(box: NDArray[np.float64]) -> Path:
+    left, lower, right, upper = box
+    return Path([(left, lower), (right, lower), (right, upper), (left, upper), (left, lower)])
+
+
+def _joining(at: NDArray[np.float64], box: NDArray[np.float64]) -> Path:
+    """The line from a point to the middle of its label, which matplotlib cuts at both ends."""
+    return Path([at, (box[:2] + box[2:]) / 2])
+
+
+def _crosses(path: Path, others: Sequence[Path]) -> bool:
+    return any(path.intersects_path(other, filled=False) for other in others)
 
 
 def _meets(box: NDArray[np.float64], others: NDArray[np.float64]) -> bool:
@@ -99,3 +122,5 @@ def _places(width: float, height: float) -> Iterator[tuple[float, float, float]]
         yield distance, left, below
         yield distance, middle, distance + 1
         yield distance, middle, -distance - 1 - height
+        yield distance, right, -height / 2
+        yield distance, left, -height / 2
