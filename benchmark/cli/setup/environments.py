@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import os
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,8 @@ from benchmark.runs.plan import chosen_frameworks
 
 def setup(options: argparse.Namespace) -> int:
     packed = Path(options.to).absolute() if options.to and is_packed(options.to) else None
+    if options.to and not (options.list_size or options.remove or options.apptainer):
+        _check_place(packed.parent if packed else Path(options.to).absolute())
     if options.to and not packed:
         # Copies, not links into a cache that the nodes cannot see.
         os.environ |= {CACHE_VARIABLE: str(Path(options.to).absolute()), "UV_LINK_MODE": "copy"}
@@ -59,6 +63,24 @@ def setup(options: argparse.Namespace) -> int:
         lines.append(f"The environments take {taken:g} MB in total.")
     report(options, {"frameworks": rows, "total_mb": taken}, lines)
     return 1 if failed else 0
+
+
+def _check_place(folder: Path) -> None:
+    """Create the folder of --to before anything is built.
+
+    Raises:
+        BenchmarkError: it cannot be written.
+    """
+    try:
+        if folder.exists() and not folder.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise BenchmarkError(
+            f"The folder {folder} of --to cannot be written: {error.strerror}; name another one."
+        ) from None
 
 
 def _apptainer(options: argparse.Namespace, chosen: list[Framework]) -> int:

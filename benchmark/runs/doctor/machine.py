@@ -29,10 +29,10 @@ from benchmark.runs.doctor.storage import folder_of, is_remote, nearest
 SANDBOX, MACHINE, JAVA = "sandbox", "machine", "java"
 START_S = 10.0
 _MOST_LEFT = 3
-_GB = 2**30
-# Free GB that a place needs so that a run does not fill the disk: a fault below the first.
+_GIB = 2**30
+# Free GiB that a place needs so that a run does not fill the disk: a fault below the first.
 CACHE, SCRATCH, STORE = "disk of the cache", "disk of the scratch", "disk of the store"
-NEEDED_GB = {CACHE: (0.5, 5.0), STORE: (0.1, 1.0), SCRATCH: (0.2, 2.0)}
+NEEDED_GIB = {CACHE: (0.5, 5.0), STORE: (0.1, 1.0), SCRATCH: (0.2, 2.0)}
 
 
 def check_sandbox(config: Config) -> Iterator[Finding]:
@@ -183,15 +183,15 @@ def check_disks(config: Config) -> Iterator[Finding]:
         places[STORE] = folder_of(config.store_url)
     for name, folder in places.items():
         above = nearest(folder)
-        least, good = NEEDED_GB[name]
+        least, good = NEEDED_GIB[name]
         try:
-            free = shutil.disk_usage(above).free / _GB
+            free = shutil.disk_usage(above).free / _GIB
         except OSError as error:
             yield fault(name, f"{folder} cannot be checked: {error.strerror}")
             continue
-        text = f"{folder} has {free:.1f} GB free"
+        text = f"{folder} has {free:.1f} GiB free"
         if not os.access(above, os.W_OK | os.X_OK):
-            yield fault(name, f"{folder} cannot be written", _elsewhere(name))
+            yield fault(name, f"{folder} cannot be written", _elsewhere(name, "make it writable"))
         elif free < least:
             yield fault(name, f"{text}, which a run fills", _elsewhere(name))
         elif free < good:
@@ -200,9 +200,9 @@ def check_disks(config: Config) -> Iterator[Finding]:
             yield ok(name, text)
 
 
-def _elsewhere(name: str) -> str:
+def _elsewhere(name: str, fix: str = "free disk space") -> str:
     keys = {CACHE: CACHE_VARIABLE, SCRATCH: "TMPDIR", STORE: "'s3_bucket_root'"}
-    return f"free disk space, or name another folder with {keys[name]}"
+    return f"{fix}, or name another folder with {keys[name]}"
 
 
 def check_java(frameworks: Mapping[str, Framework]) -> Iterator[Finding]:

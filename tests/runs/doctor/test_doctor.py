@@ -358,4 +358,6 @@ def test_room_on_the_disks(
 ) -> None:
     usage = type("Usage", (), {"free": int(free_gb * 2**30)})
     monkeypatch.setattr(machine.shutil, "disk_usage", lambda path: usage)
-    assert {finding.level for finding in machine.check_disks(make_config())} == {level}
+    found = list(machine.check_disks(make_config()))
+    assert {finding.level for finding in found} == {level}
+    assert all(f"has {free_gb:.1f} GiB free" in finding.message for finding in found)
