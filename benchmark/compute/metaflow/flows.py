@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import sys
 import threading
 from collections.abc import Iterable, Mapping
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.compute.images import RESERVE_MB
+from benchmark.compute.metaflow.lifeline import FOLDER_VARIABLE
+from benchmark.execution.sandbox.scratch import Scratch, sweep
 
 FLOW = Path(__file__).parent / "scripts" / "tasks_flow.py"
 STOP_S = 15.0
@@ -52,17 +55,31 @@ class Flow:
         name_user()
         from metaflow import Runner
 
-        with Runner(str(FLOW), show_output=False, env=variables) as runner:
-            executing = await runner.async_run(**options, max_num_splits=100_000)
-            process = executing.command_obj.process
-            while process.returncode is None:
-                if self._stop.is_set():
-                    await executing.command_obj.kill(termination_timeout=STOP_S)
-                    return
-                await asyncio.sleep(_TICK_S)
-            if process.returncode != 0:
-                lines = [line for line in executing.stderr.splitlines() if line.strip()]
-                self.said = " ".join(lines[-3:])[-600:] or f"exit code {process.returncode}"
+        sweep()  # what a killed driver's flow left
+        with Scratch() as scratch:
+            variables = variables | {FOLDER_VARIABLE: str(scratch.folder)}
+            with Runner(str(FLOW), show_output=False, env=variables) as runner:
+                executing = await runner.async_run(**options, max_num_splits=100_000)
+                _keep_logs(executing.command_obj, scratch.folder)
+                await self._follow(executing)
+
+    async def _follow(self, executing: Any) -> None:
+        """Wait for the end of a flow; stop it when asked to."""
+        process = executing.command_obj.process
+        while process.returncode is None:
+            if self._stop.is_set():
+                await executing.command_obj.kill(termination_timeout=STOP_S)
+                return
+            await asyncio.sleep(_TICK_S)
+        if process.returncode != 0:
+            lines = [line for line in executing.stderr.splitlines() if line.strip()]
+            self.said = " ".join(lines[-3:])[-600:] or f"exit code {process.returncode}"
+
+
+def _keep_logs(command: Any, folder: Path) -> None:
+    """Move a flow's logs to where they are removed even if this process is killed."""
+    command.temp_dir = shutil.move(command.temp_dir, folder / "logs")
+    command.log_files = {name: f"{command.temp_dir}/{name}.log" for name in command.log_files}
 
 
 def asking(cores: int, memory_mb: int) -> str:

@@ -23,7 +23,7 @@ from benchmark.compute.metaflow import metaflow as dispatching
 from benchmark.compute.metaflow.chunks import chunks, run_chunk, summary
 from benchmark.compute.metaflow.deployments import STUDY_FLOW
 from benchmark.compute.metaflow.flows import FLOW, asking, on_machines
-from benchmark.compute.metaflow.lifeline import DRIVER_VARIABLE
+from benchmark.compute.metaflow.lifeline import DRIVER_VARIABLE, FOLDER_VARIABLE
 from benchmark.compute.metaflow.metaflow import MetaflowDispatcher
 from benchmark.config.loading import Config
 from benchmark.config.method_options import MetaflowOptions
@@ -146,11 +146,13 @@ def test_a_name_is_given_where_metaflow_was_loaded_before(monkeypatch: pytest.Mo
 
 
 def test_a_flow_ends_with_the_driver_that_started_it() -> None:
-    flow = "import time; from benchmark.compute.metaflow.lifeline import follow; follow()\n"
+    flow = "import tempfile, time; from benchmark.compute.metaflow.lifeline import follow\n"
+    flow += "follow(); assert tempfile.gettempdir() == '/its/own'\n"
     flow += "print(1, flush=True); time.sleep(30); print(2)"
     driver = (
         "import os, subprocess, sys\n"
         f"variables = os.environ | {{{DRIVER_VARIABLE!r}: str(os.getpid())}}\n"
+        f"variables[{FOLDER_VARIABLE!r}] = '/its/own'\n"
         f"subprocess.run([sys.executable, '-c', {flow!r}], env=variables)"
     )
     process = subprocess.Popen(
@@ -222,20 +224,16 @@ def test_results_that_other_machines_do_not_reach_are_refused(
 @needs_metaflow
 @pytest.mark.integration
 def test_a_killed_run_is_resumed(tmp_path: Path) -> None:
-    values = {
-        "studies": ["starter"],
-        "frameworks": ["constant"],
-        "seeds": 8,
-        "cores": 1,
-        "memory": 1000,
-        "runtime": 5,
-        "hard_limit": 60,
-        "compute": {"*": "metaflow"},
-    }
+    values = {"studies": ["starter"], "frameworks": ["constant"], "seeds": 8, "cores": 1}
+    values |= {"memory": 1000, "runtime": 5, "hard_limit": 60, "compute": {"*": "metaflow"}}
     (tmp_path / "batch.config").write_text(json.dumps(values))
     command = [sys.executable, str(ROOT / "main.py"), "resume-compute"]
     log = (tmp_path / "log").open("ab")
-    first = subprocess.Popen(command, cwd=tmp_path, stdout=log, stderr=log, start_new_session=True)
+    (temporary := tmp_path / "tmp").mkdir()
+    variables = os.environ | {"TMPDIR": str(temporary)}
+    first = subprocess.Popen(
+        command, cwd=tmp_path, stdout=log, stderr=log, env=variables, start_new_session=True
+    )
     store = open_store(str(tmp_path / "runs"))
     end = time.monotonic() + PATIENCE_S
     while len(store.list("default/out")) < 3 and time.monotonic() < end:
@@ -245,8 +243,11 @@ def test_a_killed_run_is_resumed(tmp_path: Path) -> None:
     while at_work(tmp_path) and time.monotonic() < end:
         time.sleep(0.1)
     assert at_work(tmp_path) == []  # the flow has ended with its driver
-    second = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=PATIENCE_S)  # noqa: PLW1510
+    second = subprocess.run(  # noqa: PLW1510
+        command, cwd=tmp_path, capture_output=True, env=variables, timeout=PATIENCE_S
+    )
     assert second.returncode == 0, second.stderr.decode()[-3000:]
+    assert list(temporary.iterdir()) == []
     assert len(store.list("default/out")) == 64
     assert store.list("default/jobs") == []
     assert list(tmp_path.glob(".metaflow/mf.cards/**/*.html"))
