@@ -169,7 +169,8 @@ def _compiled(options: argparse.Namespace) -> Path:
             raise BenchmarkError(f"There are no results at {path} to analyse. {error}") from None
         raise
     counts = write_results(plan, path)
-    notice(f"{path}: {sum(counts.values())} tasks of run '{plan.run.name}' in {plan.run.store.url}")
+    tasks = counted(sum(counts.values()), "task")
+    notice(f"{path}: {tasks} of run '{plan.run.name}' in {plan.run.store.url}")
     return path
 
 

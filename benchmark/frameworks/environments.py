@@ -103,7 +103,7 @@ def ensure(framework: Framework, report: Callable[[str], None] | None = None) ->
         except OSError as error:
             raise SetupError(
                 f"The environment {folder} cannot be written: {error.strerror}; name another place "
-                f"with {CACHE_VARIABLE}."
+                f"with {CACHE_VARIABLE}, or with --to if that was given."
             ) from None
     return Environment(
         name=framework.environment,

@@ -107,6 +107,16 @@ def test_states_of_jobs_are_those_of_the_selected_tasks(
         assert len(json.loads(capsys.readouterr().out)["states"]) == count
 
 
+def test_deleting_nothing_asks_nothing(
+    plan: Plan, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "none.jsonl").write_text("")
+    store = f"s3_bucket_root={plan.run.store.url}"
+    assert main(["delete-runs", "none.jsonl", "--json", "--set", store]) == 0
+    assert json.loads(capsys.readouterr().out)["deleted"] == 0
+
+
 def test_a_resume_names_the_tasks_that_are_not_configured(
     plan: Plan, capsys: pytest.CaptureFixture[str]
 ) -> None:

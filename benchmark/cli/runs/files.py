@@ -43,7 +43,7 @@ def delete_runs(options: argparse.Namespace) -> int:
     with _driven(options) as (_, run, named):
         tasks = named if causes is None else select.unfinished(run, named, causes)
         what = f"the results of {counted(len(tasks), 'task')} of run '{run.name}'"
-        if not options.yes and not agreed(f"Delete {what} in {run.store.url}?"):
+        if tasks and not options.yes and not agreed(f"Delete {what} in {run.store.url}?"):
             notice("Nothing was deleted.")
             return 1
         had = select.delete(run, tasks)

@@ -249,6 +249,9 @@ class Experiment:
         self._client = client
         self._path = f"/experiments/{quote(study, safe='')}"
 
+    def __repr__(self) -> str:
+        return f"<Experiment {self.study!r}>"
+
     def __iter__(self) -> Iterator[Trial]:
         while True:
             try:
