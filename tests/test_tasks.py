@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,7 @@ from benchmark.records.tasks import (
     seeds_of,
 )
 from benchmark.store import Store
+from prove.program import ROOT
 
 CONDITIONS = {
     "runtime": 5.0,
@@ -161,3 +164,8 @@ def test_a_broken_manifest_is_a_sentence(folder_store: Store, data: bytes) -> No
     with pytest.raises(BenchmarkError, match=r"[Mm]anifest") as caught:
         Run.open(folder_store, "mine")
     assert "\n" not in str(caught.value)
+
+
+def test_a_task_is_known_without_the_store() -> None:
+    code = "import benchmark.records.tasks, sys; sys.exit('benchmark.store' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

@@ -12,11 +12,13 @@ import random
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmark.errors import BenchmarkError, ConfigError, StoreError
 from benchmark.records.layout import Layout, task_key
-from benchmark.store import Store
+
+if TYPE_CHECKING:
+    from benchmark.store import Store
 
 MANIFEST_VERSION = 1
 BENCHMARK_EVALUATION = "benchmark.execution.evaluation:BenchmarkEvaluation"
