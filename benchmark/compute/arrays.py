@@ -202,7 +202,9 @@ class ArrayDispatcher(ClusterDispatcher):
             self._largest = self._largest or self._cluster.largest_array()
             label, options = self._named(self._new[0])
             keys = {task.key: last.get(task.key, 0) for task in self._next_array(self._largest)}
-            one = submissions.begin(self.run, self.method, self.prefix, keys, label, options)
+            tries = self.config.max_attempts
+            most = [max(self.before.get(key, 0) + tries, since + 1) for key, since in keys.items()]
+            one = submissions.begin(self.run, self.method, self.prefix, keys, label, options, most)
             try:
                 one = self._sent(one)
             except PassingError as fault:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self, overload
 
@@ -95,6 +95,7 @@ class Dispatcher:
     `close` lets go of them in place of ending them, and the next driver's `submit` finds them.
     `others` are the keys of the run's tasks that this driver was not given: what an earlier one has
     left of them is neither ended nor settled, and what they share with its own goes on.
+    `before` has the last attempts before the command, from which `max_attempts` is counted.
     """
 
     methods: ClassVar[tuple[str, ...]] = ()
@@ -107,6 +108,7 @@ class Dispatcher:
         self.config = config
         self.detached = False
         self.others: Collection[str] = frozenset()
+        self.before: Mapping[str, int] = {}
         self._processes: list[_Process] = []
 
     def __enter__(self) -> Self:

@@ -25,7 +25,8 @@ _SUFFIX = ".job.json"
 
 @dataclass(frozen=True)
 class Submission:
-    """A job: `keys[n]` is the task of its element n, `since[n]` the last attempt before.
+    """A job: `keys[n]` is the task of its element n, `since[n]` the last attempt before, `most[n]`
+    the last that the engine may start by itself.
 
     `method` is who submitted it, `options` what else it must know to submit the job or to find it.
     `asked` is when the engine was asked and may have taken the job
@@ -40,6 +41,7 @@ class Submission:
     created: float
     job: str | None = None
     cancelled: bool = False
+    most: tuple[int, ...] = ()
     options: dict[str, str] = field(default_factory=dict, compare=False)
     asked: float | None = field(default=None, compare=False)
     indices: dict[str, int] = field(default_factory=dict, compare=False)
@@ -66,10 +68,11 @@ def begin(  # noqa: PLR0917
     since: Mapping[str, int],
     label: str | None = None,
     options: Mapping[str, str] | None = None,
+    most: Collection[int] = (),
 ) -> Submission:
     """Write down what is to be submitted: the tasks of `since` with their last attempts.
 
-    `label` says in the job's name what its tasks have in common.
+    `label` says in the job's name what its tasks have in common. `most` as in `Submission`.
     """
     parts = [name_part(prefix), name_part(run.name), *([name_part(label, 30)] if label else [])]
     submission = Submission(
@@ -78,6 +81,7 @@ def begin(  # noqa: PLR0917
         keys=tuple(since),
         since=tuple(since.values()),
         created=time.time(),
+        most=tuple(most),
         options=dict(options or {}),
         indices={key: index for index, key in enumerate(since)},
     )
@@ -122,15 +126,25 @@ def load(run: Run, method: str | None = None) -> list[Submission]:
     paths = [path for path in run.store.list(f"{run.name}/jobs") if path.endswith(_SUFFIX)]
     found = []
     for _, data in run.store.get_many(paths):
-        try:
-            values = json.loads(data or b"")
-            values |= {"keys": tuple(values["keys"]), "since": tuple(values["since"])}
-            one = Submission(**values)
-        except (ValueError, TypeError, KeyError):
-            continue  # A write that was cut: its job was not asked for yet.
-        if method in (None, one.method):
+        one = _submission(data)
+        if one is not None and method in (None, one.method):
             found.append(replace(one, asked=one.created) if one.job is None else one)
     return sorted(found, key=lambda one: one.created)
+
+
+def find(run: Run, name: str) -> Submission | None:
+    """The submission of a job, by the job's name."""
+    return _submission(run.store.get(_path(run, name)))
+
+
+def _submission(data: bytes | None) -> Submission | None:
+    """None for a write that was cut: its job was not asked for yet."""
+    try:
+        values = json.loads(data or b"")
+        tuples = {name: tuple(values.get(name, ())) for name in ("keys", "since", "most")}
+        return Submission(**(values | tuples))
+    except (ValueError, TypeError, AttributeError):
+        return None
 
 
 def carried(

@@ -37,7 +37,8 @@ class Round:
     """What the threads of one round share.
 
     `leave`: what can go on without this process is left to do so. `leavable` are the methods at
-    work that can. `others` are the tasks of the run that were not selected.
+    work that can. `others` are the tasks of the run that were not selected, `before` the last
+    attempts before this command.
     """
 
     run: Run
@@ -48,6 +49,7 @@ class Round:
     leave: threading.Event
     waves: Waves | None = None
     others: Collection[str] = frozenset()
+    before: Mapping[str, int] = field(default_factory=dict)
     leavable: set[str] = field(default_factory=set)
     heard: queue.SimpleQueue[Record | None] = field(default_factory=queue.SimpleQueue)
 
@@ -71,7 +73,8 @@ def execute(
     """
     summary = Summary()
     waiting = list(tasks)
-    attempts = Attempts(run, config.max_attempts, results.attempt_index(run).last)
+    before = results.attempt_index(run).last
+    attempts = Attempts(run, config.max_attempts, before)
     purse = Purse(config.max_cost, spent(run) if config.max_cost else 0.0)
     stop = threading.Event()
     leave = threading.Event()
@@ -81,7 +84,7 @@ def execute(
     waves = _waves(run, tasks) if asked else None
     others = methods.others(run, tasks)
     methods.settle_unused(run, config, methods.by_method(run, config, run.tasks), others)
-    common = Round(run, config, stop, summary, purse, leave, waves, others)
+    common = Round(run, config, stop, summary, purse, leave, waves, others, before)
     heard = itertools.count(1)
     again: dict[str, Record] = {}
     with stoppable(stop, on_stop, lambda: _leave_if_agreed(common, ask)):
@@ -212,7 +215,7 @@ def _dispatch(name: str, common: Round, left: dict[str, Task], since: Mapping[st
     queue = common.waves.queue(name, common.config) if common.waves else None
     share = Share(common.purse, name, rate, list(left.values()), queue, since=since)
     with method(common.run, common.config) as dispatcher:
-        dispatcher.others = common.others
+        dispatcher.others, dispatcher.before = common.others, common.before
         if dispatcher.detachable:
             common.leavable.add(name)
         for portion in _portions(dispatcher, share, common.purse):

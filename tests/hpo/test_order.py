@@ -6,20 +6,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 
+from benchmark.compute import discovery
+from benchmark.compute.dispatcher import Dispatcher
 from benchmark.compute.local import local
+from benchmark.config.loading import Config
+from benchmark.hpo.driver.loop import tune
+from benchmark.hpo.spec.study_file import define
 from benchmark.hpo.study.study import Study
 from benchmark.hpo.study.task_order import InOrder
 from benchmark.records import results
 from benchmark.records.results import Record
 from benchmark.records.tasks import Resources, Task
-from benchmark.store import open_store
+from benchmark.store import Store, open_store
 from tests.support.documents import ROOT, blocks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from benchmark.config.loading import Config
     from benchmark.records.tasks import Run
 
 STUDY = """
@@ -109,3 +114,25 @@ def test_many_interrupted_trials_are_submitted_without_comparing_each_with_each(
         patch.setattr(Task, "__eq__", compare)
         InOrder(Taker()).submit(tasks)  # type: ignore[arg-type]
     assert taken == tasks
+
+
+def test_trials_of_a_killed_driver_are_submitted_together(
+    folder_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Jobs of a batch system may have them, which a dispatcher looks for as it is given tasks."""
+    portions: list[list[str]] = []
+
+    class Portions(Settling, Dispatcher):
+        def submit(self, tasks: Sequence[Task]) -> None:
+            portions.append([task.key for task in tasks])
+            super().submit(tasks)
+
+    study = Study.begin(
+        folder_store, define(yaml.safe_load(STUDY) | {"trials": 5, "parallel": 3}, tmp_path)
+    )
+    study.ask(4)
+    monkeypatch.setattr(Settling, "most", 1000)
+    monkeypatch.setattr(discovery, "load_method", lambda _: Portions)
+    tuned = tune(Study.open(folder_store, "db"), Config(), "slurm")
+    assert len(tuned.records) == 5
+    assert portions == [["0", "1", "2"], ["3"], ["4"]]

@@ -267,6 +267,10 @@ def main(url: str, name: str, job: str, plan: str) -> int:
 
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, end)
+        if job in allocation.lists.started():
+            # What it took is given to others once it has ended.
+            sys.stderr.write("Slurm started the allocation again; the driver asks for another.\n")
+            return 1
         allocation.lists.begin(job)
         allocation.serve()
     except StoreError as error:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from benchmark.config.method_options import SlurmOptions
 
 INDEX_VARIABLE = "SLURM_ARRAY_TASK_ID"
+RESTARTS_VARIABLE = "SLURM_RESTART_COUNT"
 ANSWER_S = 100.0
 _LOOK_S = 0.5
 _KEPT = ("SLURM_CONF", "SLURM_CLUSTERS")

@@ -101,8 +101,8 @@ def _one_at_a_time(
                 return known
             study.run.store.put(study.run.task_path(task.key), task.to_json().encode())
             last = results.last_attempt(study.run, task.key)
-            before = {task.key: last[0].number if last else 0}
-            attempts = Attempts(study.run, config.max_attempts, before)
+            dispatcher.before = {task.key: last[0].number if last else 0}
+            attempts = Attempts(study.run, config.max_attempts, dispatcher.before)
             record = _measured(dispatcher, task, attempts, stop)
             if record is not None and on_record:
                 on_record(record)

@@ -73,6 +73,8 @@ def tune(
         if not study.definition.max_parallelism:
             methods.settle_unused(study.run, config, [method])
         inner = discovery.load_method(method)(study.run, config)
+        inner.before = results.attempt_index(study.run).last
+        attempts = Attempts(study.run, config.max_attempts, inner.before)
         leave = threading.Event()
         if detach and inner.detachable:
             leave.set()
@@ -83,7 +85,7 @@ def tune(
                 leave.set()
 
         with stoppable(stop, on_stop, choose), InOrder(inner) as dispatcher:
-            left = _drive(study, config, dispatcher, tuned, stop, on_record)
+            left = _drive(study, attempts, dispatcher, tuned, stop, on_record)
             inner.detached = tuned.detached = left and leave.is_set()
         if not left:
             inner.settle(study.run, config)
@@ -95,7 +97,7 @@ def tune(
 
 def _drive(  # noqa: PLR0917
     study: Study,
-    config: Config,
+    attempts: Attempts,
     dispatcher: InOrder,
     tuned: Tuned,
     stop: threading.Event,
@@ -104,19 +106,17 @@ def _drive(  # noqa: PLR0917
     """Ask, dispatch and tell until there is no more to do; whether trials still run."""
     requests = control.Requests(study.run)
     waiting = collections.deque(study.unfinished())
-    before = results.attempt_index(study.run).last
-    attempts = Attempts(study.run, config.max_attempts, before)
     running: dict[str, Task] = {}
     while not stop.is_set():
         wanted = requests.latest()
         tuned.why_stopped = study.why_stop
         asking = not tuned.without_result and wanted == "go"
-        while len(running) < study.definition.at_once and asking:
-            task = _next(study, waiting, tuned)
-            if task is None:
+        while (room := study.definition.at_once - len(running)) > 0 and asking:
+            tasks = _next(study, waiting, tuned, room)
+            if not tasks:
                 break
-            running[task.key] = task
-            dispatcher.submit([task])
+            running |= {task.key: task for task in tasks}
+            dispatcher.submit(tasks)
         if not running and wanted == "pause":
             stop.wait(_TICK_S)
             continue
@@ -152,11 +152,14 @@ def prepare(study: Study) -> None:
         build(study.run)
 
 
-def _next(study: Study, waiting: collections.deque[Task], tuned: Tuned) -> Task | None:
-    """A trial that was started before; else a new one, unless a limit of the study's is reached."""
+def _next(
+    study: Study, waiting: collections.deque[Task], tuned: Tuned, room: int
+) -> Sequence[Task]:
+    """Trials that were started before, together, since jobs of an earlier driver may have them;
+    else a new one, unless a limit of the study's is reached."""
     if waiting:
-        return waiting.popleft()
-    return None if tuned.why_stopped else next(iter(study.ask(1)), None)
+        return [waiting.popleft() for _ in range(min(room, len(waiting)))]
+    return [] if tuned.why_stopped else study.ask(1)
 
 
 def put_back(study: Study, tuned: Tuned) -> None:
