@@ -30,6 +30,7 @@ from benchmark.hpo.spec.study_file import StudyDefinition, define
 from benchmark.hpo.storages.storage import open_storage
 from benchmark.hpo.storages.study_journal import StudyJournal
 from benchmark.hpo.study.store import FOLDER, journal_path, manifest_of, run_name, study_names
+from benchmark.records import results
 from benchmark.records.tasks import Manifest, Run
 from benchmark.store import FolderStore, Store
 
@@ -69,7 +70,14 @@ class StoreBackend(Backend):
             stack.enter_context(driving(self._store, study))
             run = Run.open(self._store, run_name(study))
             definition, terms = _read(run, study)
-            storage = open_storage(definition.storage or journal_path(self._store, run.name), study)
+            place = definition.storage or journal_path(self._store, run.name)
+            # A new one would give the numbers of trials that have records to other trials.
+            if not ("://" in place or Path(place).exists()) and any(results.records(run)):
+                raise StoreError(
+                    f"The experiment '{study}' has records of trials and no journal at {place}; "
+                    "put that back, or delete it with `studies delete`."
+                )
+            storage = open_storage(place, study)
             if isinstance(storage, StudyJournal):
                 storage.follows = False  # no one else writes
             close = stack.pop_all()

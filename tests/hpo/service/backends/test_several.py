@@ -319,7 +319,9 @@ def test_an_error_that_a_kill_cuts_short_is_there_whole_or_not_at_all(
 
 def test_a_deletion_whose_answer_was_lost_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
     client = Client("http://127.0.0.1:9")
-    gone = SimpleNamespace(status=404, data=b'{"error": "not_found", "message": "gone"}')
+    gone = SimpleNamespace(
+        status=404, headers={}, data=b'{"error": "not_found", "message": "gone"}'
+    )
     answers: list[Any] = [ProtocolError("cut"), gone, gone]
 
     def request(*_: Any, **__: Any) -> Any:

@@ -12,8 +12,10 @@ from benchmark.hpo.service.backends.store import StoreBackend
 from benchmark.hpo.service.core import records
 from benchmark.hpo.service.core.endings import Ending
 from benchmark.hpo.service.core.service import Service
+from benchmark.hpo.study.deletion import delete
+from benchmark.hpo.study.store import JOURNAL
 from benchmark.records import results
-from benchmark.store import Store
+from benchmark.store import FolderStore, Store
 from prove.rows import until
 
 DECLARED: dict[str, Any] = {
@@ -160,3 +162,24 @@ def test_repeats_of_a_trial_do_not_hold_up_the_records(folder_store: Store) -> N
         service._recorder.flush(experiment)
         assert run.store.get(run.out_path("0")) is not None
     service.close()
+
+
+def test_records_without_their_journal_are_not_mixed_with_those_of_other_trials(
+    folder_store: FolderStore,
+) -> None:
+    first, second = (Service(StoreBackend(folder_store)) for _ in range(2))
+    first.create("e", DECLARED)
+    with first.use("e") as experiment:
+        experiment.tell(experiment.ask()[0].number, Ending("success", (1.0,)))
+        assert experiment.run is not None
+    first.close()
+    (journal,) = folder_store.root.rglob(JOURNAL)
+    journal.unlink()
+    with pytest.raises(StoreError, match="'e' has records of trials and no journal at"):
+        second.use("e").__enter__()
+    assert not journal.exists()
+    delete(experiment.run, experiment.definition)
+    second.create("e", DECLARED)
+    with second.use("e") as experiment:
+        assert experiment.ask()[0].number == 0
+    second.close()
