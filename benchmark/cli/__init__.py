@@ -65,6 +65,9 @@ def _explain(error: Exception) -> int:
         )
     elif isinstance(error, OSError) and error.errno in _DISK:
         _notice(f"error: {error.strerror}: {error.filename or _full()}; free space there.")
+    elif isinstance(error, OSError) and "temporary directory" in str(error.strerror):
+        # Of Python's tempfile, which has tried them all.
+        _notice(f"error: {error.strerror}; set TMPDIR to a folder that can be written.")
     else:
         _notice(
             f"error: {type(error).__name__}: {error} (a bug in this program; --debug shows where)"

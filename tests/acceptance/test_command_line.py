@@ -139,3 +139,14 @@ def test_a_working_directory_that_is_deleted_meanwhile_is_named(
     work.mkdir()
     monkeypatch.setattr("benchmark.cli.runs.status.show_status", gone)
     refused(typed(work, "status"), "working directory", "change to one that exists")
+
+
+def test_without_a_temporary_folder(
+    work: Path, typed: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work.mkdir()
+    with monkeypatch.context() as patch:
+        patch.setattr("tempfile.tempdir", None)
+        patch.setattr("tempfile._candidate_tempdir_list", list)
+        ended = typed(work, "doctor")
+    refused(ended, "No usable temporary directory", "set TMPDIR to a folder")
