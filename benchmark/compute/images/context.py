@@ -39,7 +39,7 @@ _STEPS = (
 _BUILDERS = (
     "config/cache.py",
     "errors.py",
-    "files/removal.py",
+    *("files/input_files.py", "files/removal.py"),
     *(f"frameworks/{n}.py" for n in ("environments", "interpreters", "uv")),
 )
 _PACKAGES = tuple(f"{n}__init__.py" for n in ("", "config/", "files/", "frameworks/"))
