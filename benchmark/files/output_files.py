@@ -64,9 +64,15 @@ def staged(path: Path) -> Iterator[Path]:
 
 def _remove_left(place: Path) -> None:
     """Remove the files of `staged` that no process holds any more."""
-    for left in place.parent.glob(f".{glob.escape(place.name)}.*-{'[0-9a-f]' * 8}"):
-        with contextlib.suppress(OSError), left.open("rb") as file:
+    start = f".{place.name}."
+    for left in place.parent.glob(f"{glob.escape(start)}*-{'[0-9a-f]' * 8}"):
+        if not left.name.removeprefix(start).partition("-")[0].isdecimal():
+            continue  # A user's own, such as .results.csv.bak-20261201.
+        with contextlib.suppress(OSError):
+            found = left.lstat()
             # One that was just made may be about to be locked.
-            if time.time() - left.stat().st_mtime > _NEW_S:
+            if not stat.S_ISREG(found.st_mode) or time.time() - found.st_mtime <= _NEW_S:
+                continue
+            with left.open("rb") as file:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 left.unlink()

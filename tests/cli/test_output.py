@@ -140,9 +140,15 @@ def test_a_file_is_written_whole_through_a_link_and_not_over_a_device(tmp_path: 
 def test_what_killed_writers_left_is_removed_and_what_others_write_is_not(tmp_path: Path) -> None:
     table, beside = tmp_path / "a[1].csv", tmp_path / ".a[1].csv.other"
     left = tmp_path / ".a[1].csv.123-0123abcd"
-    for path in (left, beside):
+    copies = [tmp_path / f".a[1].csv.{end}" for end in ("bak-20261201", "5.bak-deadbeef")]
+    for path in (left, beside, *copies):
         path.write_text("half")
         os.utime(path, (1, 1))
+    pipe, link = (tmp_path / f".a[1].csv.{number}-0123abcd" for number in (124, 125))
+    os.mkfifo(pipe)
+    link.symlink_to(beside)
+    for path in (pipe, link):
+        os.utime(path, (1, 1), follow_symlinks=False)
     with staged(table) as mine:
         assert not left.exists()
         mine.write_text("mine")
@@ -151,4 +157,5 @@ def test_what_killed_writers_left_is_removed_and_what_others_write_is_not(tmp_pa
             other.write_text("other")
         assert mine.read_text() == "mine"
     assert table.read_text() == "mine"
-    assert sorted(path.name for path in tmp_path.iterdir()) == [beside.name, table.name]
+    kept = {beside, *copies, pipe, link, table}
+    assert set(tmp_path.iterdir()) == kept
