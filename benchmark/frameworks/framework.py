@@ -82,11 +82,14 @@ class Framework:
         return hashlib.sha256(content).hexdigest()[:16]
 
 
-def _modules(folder: Path) -> Iterator[Path]:
-    """What an adapter can import from its folder: the Python files, and the packages' files."""
+def _modules(folder: Path, above: frozenset[Path] = frozenset()) -> Iterator[Path]:
+    """What an adapter can import from its folder: the Python files, and those of packages, also
+    without `__init__.py`."""
     yield from sorted(folder.glob("*.py"))
-    for package in sorted(folder.glob("*/__init__.py")):
-        yield from _modules(package.parent)
+    above |= {folder.resolve()}
+    for package in sorted(folder.glob("*/")):
+        if package.name.isidentifier() and package.resolve() not in above:
+            yield from _modules(package, above)
 
 
 def _content(file: Path) -> bytes:

@@ -103,15 +103,18 @@ def test_the_adapters_hash_is_of_its_code(tmp_path: Path) -> None:
     assert get("mine", [tmp_path]).adapter_hash != before
 
 
+@pytest.mark.parametrize("packages", [["my_core"], []], ids=["package", "namespace"])
 def test_what_an_adapter_imports_from_its_folder_is_its_code(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packages: list[str]
 ) -> None:
     home = write(tmp_path, "beside", TOML)
     text = "import my_core.model\n\nfit = predict = my_core.model.fit\n"
     (home / "adapter.py").write_text(text)
     (home / "my_core").mkdir()
-    for file, code in (("__init__.py", ""), ("model.py", "def fit(): return 5\n")):
-        (home / "my_core" / file).write_text(code)
+    (home / "my_core" / "model.py").write_text("def fit(): return 5\n")
+    for package in packages:
+        (home / package / "__init__.py").touch()
+    (home / "my_core" / "circle").symlink_to(home)
     monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.setattr(sys, "modules", {**sys.modules})
     assert load_adapter(str(home / "adapter.py")).fit() == 5
