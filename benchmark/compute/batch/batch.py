@@ -147,7 +147,8 @@ class BatchDispatcher(ImageDispatcher):
         return self._cluster.find(one.name, one.options["queue"])
 
     def _send_again(self, one: Submission, key: str) -> None:
-        self._queues[key] = one.options["queue"]
+        if one.name not in self._old:  # That was sent by another command's configuration.
+            self._queues[key] = one.options["queue"]
         super()._send_again(one, key)
 
     def _kind(self, task: Task) -> object:

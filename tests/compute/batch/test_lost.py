@@ -250,3 +250,29 @@ def test_a_job_that_aws_refuses_to_end_does_not_keep_the_others(
     with pytest.raises(ClusterError, match=r"^bad: AWS refuses batch:TerminateJob\.$"):
         cluster.cancel(["bad", "good"])
     assert asked == ["forgotten", "good", "bad", "good"]
+
+
+def test_what_was_lost_before_the_command_goes_to_the_queue_of_its_configuration(
+    make_plan: Callable[..., Plan],
+    folder_store: Store,
+    make_config: Callable[..., Config],
+    batch: BatchDouble,
+) -> None:
+    """The queue of the earlier command may be disabled, or dearer."""
+    plan = make_plan(folder_store, job_queue_id=None, ecr_repo=None)
+    batch.slots = 0
+    with BatchDispatcher(plan.run, make_config(**CONFIGURATION)) as first:
+        first.submit(plan.tasks)
+        first.detached = True
+    (job,) = batch.jobs.values()
+    for child in job.children:
+        child.ended.append({})
+        child.status, child.status_reason = "FAILED", "Host EC2 (i-0) terminated."
+    arn = batch.make_queue("other")
+    changed = make_config(**(CONFIGURATION | {"job_queue_id": "other"}))
+    with BatchDispatcher(plan.run, changed) as second:
+        second.submit(plan.tasks)
+        end = time.monotonic() + 60
+        while len(batch.jobs) < 2 and time.monotonic() < end:
+            assert second.completed(timeout_s=0.2) == []
+        assert [(one.queue, len(one.children)) for one in batch.jobs.values()][1:] == [(arn, 2)]
