@@ -35,6 +35,9 @@ SCHEMES = ("http", "https", "s3")
 SILENCE_S = 60.0
 _PIECE = 1 << 18
 _FIRST_PAUSE_S = 0.5
+# Codings of HTTP that change the bytes, beside gzip, and the ending of a file that is one itself.
+# Servers also name others that change nothing, such as utf-8 and S3's aws-chunked.
+_CODINGS = {"br": ".br", "compress": ".z", "deflate": "", "zstd": ".zst"}
 _FINAL = frozenset((400, 401, 403, 404, 405, 410))
 
 
@@ -248,21 +251,24 @@ def _decode(part: Path, path: Path, encoding: str | None, name: str) -> None:
         DataError: it is a web page, or is encoded in a way that was not asked for.
         EOFError, BadGzipFile, zlib.error: it is damaged.
     """
-    encoding = (encoding or "identity").lower().removeprefix("x-")
+    codings = [one.strip().removeprefix("x-") for one in (encoding or "").lower().split(",")]
+    suffix = path.suffix.lower()
     # Of a file that is compressed itself servers name that as the encoding.
-    if encoding == "gzip" and path.suffix.lower() != ".gz":
-        with staged(path) as whole, gzip.open(part) as packed, whole.open("wb") as file:
-            shutil.copyfileobj(packed, file)
-        part.unlink()
-        return
-    with part.open("rb") as file:
+    undone = [one for one in codings if one in _CODINGS and suffix != _CODINGS[one]]
+    is_packed = "gzip" in codings and suffix != ".gz"
+    with gzip.open(part) if is_packed else part.open("rb") as file:
         start = file.read(512).lstrip().lower()
-    wrong = f"encoded by '{encoding}'" if encoding not in ("identity", "gzip") else ""
+    wrong = f"encoded by '{undone[0]}'" if undone else ""
     wrong = "a web page" if start.startswith((b"<!doctype html", b"<html")) else wrong
     if wrong:
         part.unlink()
         raise DataError(f"What the server sent for {name} is {wrong}, not the file; check the URL.")
-    shutil.move(part, path)
+    if not is_packed:
+        shutil.move(part, path)
+        return
+    with staged(path) as whole, gzip.open(part) as packed, whole.open("wb") as file:
+        shutil.copyfileobj(packed, file)
+    part.unlink()
 
 
 def _noted(notes: Path) -> dict[str, Any]:

@@ -56,8 +56,12 @@ class Handler(BaseHTTPRequestHandler):
             headers["Content-Encoding"] = fault.rpartition(" ")[2]
             body = gzip.compress(body)
             body = body[:-9] if fault.startswith("damaged") else body
-        if fault == "page":
+        if fault in ("page", "packed page"):
             body = b"\n<!DOCTYPE html><html>Checking your browser</html>"
+        if fault == "packed page":
+            headers["Content-Encoding"], body = "gzip", gzip.compress(body)
+        if fault.startswith("named "):
+            headers["Content-Encoding"] = fault.removeprefix("named ")
         self._send(200 if start is None else 206, body, is_cut=fault == "cut", **headers)
 
     def _send(self, status: int, body: bytes, *, is_cut: bool = False, **headers: str) -> None:
@@ -110,6 +114,7 @@ def test_the_file_is_right_in_the_end(server: Server, tmp_path: Path, plan: list
     ("fault", "said"),
     [
         ("page", r"/a\.csv is a web page, not the file; check the URL\."),
+        ("packed page", r"/a\.csv is a web page, not the file; check the URL\."),
         ("br", r"/a\.csv is encoded by 'br', not the file; check the URL\."),
         (
             "redirects",
@@ -133,3 +138,22 @@ def test_a_compressed_file_stays_compressed_whatever_its_encoding_is_called(
 ) -> None:
     server.plan = ["gzip"]
     assert gzip.decompress(fetched(server, tmp_path, "a.csv.gz")) == CONTENT
+
+
+@pytest.mark.parametrize(
+    ("name", "encoding"),
+    [
+        ("a.csv.bz2", "x-bzip2"),
+        ("a.csv.zst", "zstd"),
+        ("a.csv.Z", "x-compress"),
+        ("a.csv", "utf-8"),
+        ("a.csv", "aws-chunked"),
+        ("a.csv", "identity"),
+    ],
+)
+def test_an_encoding_that_changes_nothing_is_no_fault(
+    server: Server, tmp_path: Path, name: str, encoding: str
+) -> None:
+    """Of a compressed file servers name its compression, and of others what they like."""
+    server.plan = [f"named {encoding}"]
+    assert fetched(server, tmp_path, name) == CONTENT
