@@ -126,7 +126,7 @@ class Client:
             raise ClientError(str(error), 422, "invalid") from None
         started = time.monotonic()
         ends = started + self._patience_s
-        repeated = reported = False
+        repeated = reported = lost = False
         while True:
             try:
                 answer = self._pool.request(
@@ -137,17 +137,21 @@ class Client:
                 if not answer.data and answer.status != 204 and length != "0":
                     raise urllib3.exceptions.ProtocolError
             except urllib3.exceptions.HTTPError as error:
+                lost = lost or not isinstance(error, urllib3.exceptions.ConnectTimeoutError)
                 said = f"The HPO service at {self._url} does not answer: {type(error).__name__}"
                 if time.monotonic() > ends:
                     raise BenchmarkError(f"{said}; start it with `{program()} serve`.") from None
             else:
                 if answer.status < 300:
-                    return self._content(answer)
+                    found = self._content(answer)
+                    # The service has compared the content: what ended it may be this request.
+                    return found | {"repeated": False} if lost and _is_repeated(found) else found
                 if method == "DELETE" and answer.status == 404 and repeated:
                     return None
                 refused = _refusal(answer.data, answer.status)
                 if answer.status not in _AGAIN or time.monotonic() > ends:
                     raise refused
+                lost = lost or answer.status != 429
                 said = f"The HPO service at {self._url} answers {answer.status}: {refused}"
             repeated = True
             if not reported and time.monotonic() - started >= _REPORTED_S:
@@ -195,7 +199,10 @@ class Trial:
             error.add_note(f"Trial {self.number} could not be ended: {fault}")
 
     def tell(self, *values: float, status: str = "success", **more: Any) -> bool:
-        """End it; False where the same was reported before. `more`: metrics, cost, message, …"""
+        """End it; False where the same was reported before. `more`: metrics, cost, message, …
+
+        True also where the answer to a try of this call was lost, and the same is recorded.
+        """
         body = {"status": status, "values": list(values), **more}
         found = self.experiment.post(f"/trials/{self.number}/tell", body, key=_key())
         self.is_ended = True
@@ -376,6 +383,10 @@ class Experiment:
 
 def _key() -> str:
     return secrets.token_hex(12)
+
+
+def _is_repeated(answer: Any) -> bool:
+    return isinstance(answer, dict) and answer.get("repeated") is True
 
 
 def _refusal(data: bytes, status: int) -> ClientError:

@@ -307,3 +307,29 @@ def test_a_lease_is_renewed_after_an_outage(fault: BenchmarkError, renewals: int
     trial._left = threading.Event()
     trial._renew(0.0)
     assert posted == ["/trials/0/heartbeat"] * renewals
+
+
+def test_a_result_whose_answer_was_lost_counts_as_the_callers_own(http: TestClient) -> None:
+    client = connected(http)
+    create(client)
+    trial, other = client.experiment("e").ask(2)
+    pool, lost = client._pool.request, [True]
+
+    def landed_without_answer(*request: Any, **more: Any) -> Any:
+        answer = pool(*request, **more)
+        if lost and lost.pop():
+            raise urllib3.exceptions.ProtocolError("cut")
+        return answer
+
+    client._pool.request = landed_without_answer  # type: ignore[method-assign]
+    assert trial.tell(1.0) is True
+    assert trial.tell(1.0) is False
+    lost.append(True)
+    with pytest.raises(ClientError, match="with another content") as refused:
+        trial.tell(2.0)
+    assert refused.value.status == 409
+    other.tell(3.0)
+    lost.clear()
+    # A try that was refused or never sent cannot have landed.
+    client._pool = Pool(http, [429])  # type: ignore[assignment]
+    assert other.tell(3.0) is False
