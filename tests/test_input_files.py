@@ -21,7 +21,7 @@ from benchmark.hpo.formats.project import _parsed
 from benchmark.hpo.service.web.guard import read_tokens
 from benchmark.hpo.spec.documents import read_document
 from benchmark.hpo.storages.storage import open_storage
-from benchmark.hpo.study.trial_import import read_rows
+from benchmark.hpo.study.trial_import import Mapping, read_rows
 from benchmark.store.bucket import _certificates
 
 READERS: dict[str, Callable[[Path], object]] = {
@@ -62,3 +62,10 @@ def test_a_framework_folder_with_a_pipe_is_refused(tmp_path: Path) -> None:
     (folder / ".#adapter.py").symlink_to("nowhere")
     with pytest.raises(SetupError, match=r"\.#adapter\.py cannot be read: No such file"):
         _ = of_folder(folder).content_hash
+
+
+def test_trials_with_two_byte_order_marks_are_not_imported(tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text("\ufeffx,value\n1,2\n", encoding="utf-8-sig")
+    with pytest.raises(BenchmarkError, match="has two byte order marks; save it without them"):
+        read_rows(file, Mapping())

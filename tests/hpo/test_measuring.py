@@ -193,3 +193,9 @@ def test_a_link_leads_nowhere(tmp_path: Path) -> None:
     (folder / "r.json").symlink_to(tmp_path / "secret.json")
     with pytest.raises(MeasureError):
         Measuring(json="r.json").read(folder, "")
+
+
+def test_a_file_with_two_byte_order_marks_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text("\ufeffa,b\n1,2\n", encoding="utf-8-sig")
+    with pytest.raises(MeasureError, match=r"'m\.csv' starts with two byte order marks; write"):
+        Measuring(csv="m.csv").read(tmp_path, "")

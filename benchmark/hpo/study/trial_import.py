@@ -113,6 +113,8 @@ def read_rows(path: str | Path, mapping: Mapping) -> list[dict[str, Any]]:
             error.strerror if isinstance(error, OSError) else "it is not UTF-8; save it as UTF-8"
         )
         raise BenchmarkError(f"The file {file} cannot be read: {reason}.") from None
+    if text.startswith(json_text.BYTE_ORDER_MARK):
+        raise BenchmarkError(f"The file {file} has two byte order marks; save it without them.")
     if file.suffix.lower() == ".csv":
         return [_renamed(row, mapping) for row in _csv(text, file)]
     return [_found(row, mapping) for row in _json(text, file, mapping)]

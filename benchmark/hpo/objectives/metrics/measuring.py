@@ -166,7 +166,12 @@ def _text(folder: Path, stdout: str, place: str) -> str:
         raise MeasureError(f"The file '{place}' cannot be read: {error.strerror}.") from None
     if data is None:
         raise MeasureError(f"The command left no file '{place}'.")
-    return data.decode("utf-8-sig", "replace")
+    text = data.decode("utf-8-sig", "replace")
+    if text.startswith(json_text.BYTE_ORDER_MARK):
+        raise MeasureError(
+            f"The file '{place}' starts with two byte order marks; write it without them."
+        )
+    return text
 
 
 def _join(found: dict[str, Any], more: dict[str, Any]) -> None:
