@@ -11,10 +11,11 @@ from benchmark.cli.studies.studies import lines
 from benchmark.execution.runner import Runner
 from benchmark.hpo.objectives.metrics.measured_values import MeasureError
 from benchmark.hpo.objectives.metrics.measuring import Measuring
+from benchmark.hpo.objectives.metrics.pattern_values import of_pattern
 from benchmark.hpo.report import trial_line
 from benchmark.hpo.space.expressions import Expression
 from benchmark.hpo.space.operators import ExpressionError
-from benchmark.hpo.space.units import UNITS, Unit, UnitError, in_unit, quantity
+from benchmark.hpo.space.units import UNITS, Unit, UnitError, in_unit, quantity, unit
 from benchmark.hpo.spec.study_file import StudyError, define
 from benchmark.hpo.study.study import Study
 from benchmark.store import Store
@@ -279,3 +280,23 @@ def test_a_value_is_shown_with_its_unit(
     assert begun.tell(record)
     assert trial_line.ending(record, begun.definition) == shown
     assert f"best: trial 0: {shown}" in lines(begun.run, begun.definition)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("p99 <= 15 furlong", "'furlong' is not a unit; units are us, ms, s"),
+        ("p99 <= 3sek", r"'sek' is not a unit \(did you mean 'sec'\?\); units are us"),
+        ("p99 if 3", "is not an expression \\("),
+    ],
+)
+def test_an_unknown_unit_is_named(text: str, said: str) -> None:
+    with pytest.raises(ExpressionError, match=said):
+        Expression(text)
+
+
+def test_an_unknown_unit_of_a_measured_value_or_a_bound_is_named() -> None:
+    with pytest.raises(UnitError, match="such as s: 'furlong' is not a unit; units are us"):
+        in_unit("15 furlong", unit("s"))
+    with pytest.raises(MeasureError, match="not a finite number: 'furlong' is not a unit; units"):
+        of_pattern("p99", "p99 (.+)", "p99 15 furlong", None)

@@ -34,7 +34,7 @@ from benchmark.hpo.space.operators import (
     UnknownNameError,
     truth,
 )
-from benchmark.hpo.space.units import LITERAL, UNITS, Unit, in_base, quantity
+from benchmark.hpo.space.units import LITERAL, UNITS, Unit, in_base, quantity, unknown_unit
 
 LONGEST = 2000
 DEEPEST = 250
@@ -79,6 +79,8 @@ class Expression:
             self._plain_text = self._without_units(text.strip())
             self._tree = ast.parse(self._plain_text, mode="eval").body
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            if unknown := unknown_unit(text):
+                raise ExpressionError(f"'{text}' is not an expression: {unknown}.") from None
             reason = getattr(error, "msg", None) or str(error)
             quotes = any(mark in text for mark in QUOTES)
             example = "gc == 'G1', with straight quotes" if quotes else "throughput / response_time"

@@ -16,11 +16,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from keyword import iskeyword
 from typing import Any
 
 from pydantic import BeforeValidator
 
 from benchmark.errors import BenchmarkError
+from benchmark.files.spelling import nearest
 
 NUMBER = r"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?"
 _TIME, _MEMORY, _CORES, _COUNT = "s", "bytes", "cores", ""
@@ -87,6 +89,9 @@ _PART = re.compile(r"([0-9.]+)(h|ms|m|s|us|µs|μs|ns)")
 # In an expression: a number with a unit, not followed by a letter, digit or bracket.
 LITERAL = re.compile(rf"(?<![\w.])({NUMBER})\s*({_NAMES})(?![\w(])")
 
+# The word behind a number where a unit may be.
+_WORD = re.compile(rf"(?<![\w.]){NUMBER}\s*([A-Za-zµμ]+)(?![\w(])")
+
 
 def unit(name: Any) -> Unit:
     """The unit of this name.
@@ -95,8 +100,21 @@ def unit(name: Any) -> Unit:
         UnitError: there is none.
     """
     if not isinstance(name, str) or name not in UNITS:
-        raise UnitError(f"{name!r} is not a unit; units are {SHOWN}.")
+        near = nearest(name, UNITS) if isinstance(name, str) else None
+        hint = f" (did you mean '{near}'?)" if near else ""
+        raise UnitError(f"{name!r} is not a unit{hint}; units are {SHOWN}.")
     return UNITS[name]
+
+
+def unknown_unit(text: str) -> str | None:
+    """The sentence on the first word behind a number that is not a unit, without its full stop."""
+    for word in _WORD.findall(re.sub(r"'[^']*'|\"[^\"]*\"", "", text)):
+        if word not in UNITS and not iskeyword(word):
+            try:
+                unit(word)
+            except UnitError as error:
+                return str(error).rstrip(".")
+    return None
 
 
 def unit_of(text: str) -> Unit | None:
@@ -139,7 +157,9 @@ def in_unit(value: Any, wanted: Unit) -> Any:
         return value
     found = quantity(value, wanted.base)
     if found is None:
-        raise UnitError(f"{value!r} is not a number with a unit such as {wanted.name}")
+        reason = unknown_unit(value)
+        why = f": {reason}" if reason else ""
+        raise UnitError(f"{value!r} is not a number with a unit such as {wanted.name}{why}")
     return from_base(found.number, wanted) if found.base else _plain(found.number)
 
 

@@ -21,7 +21,7 @@ from benchmark.hpo.objectives.metrics.measured_values import (
     cell_number,
 )
 from benchmark.hpo.objectives.patterns import Found, last
-from benchmark.hpo.space.units import Unit
+from benchmark.hpo.space.units import Unit, unknown_unit
 
 _NO_NUMBERS = "nan|inf|infinity|null|none|n/a|na|error|failed|undefined"
 _LONGEST_LABEL = 80
@@ -63,6 +63,8 @@ def of_pattern(name: str, pattern: str, stdout: str, unit: Unit | None) -> Any:
     if value is None:
         rate = _RATE.fullmatch(match.text)
         fix = f": rates have no unit; let the group match only '{rate[1]}'" if rate else ""
+        if not rate and (unknown := unknown_unit(match.text)):
+            fix = f": {unknown}"
         raise MeasureError(f"'{match.text[:80]}' for '{name}' is not a finite number{fix}.")
     later = _later(pattern, stdout, match)
     if later is not None and re.fullmatch(f"[-+]?(?:{_NO_NUMBERS})", later, re.IGNORECASE):
