@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from benchmark.files.numbers import vanishes
-from benchmark.files.spelling import meant
+from benchmark.files.spelling import not_a_choice
 
 Options = ArgumentParser | _ArgumentGroup
 
@@ -44,8 +44,7 @@ def choice(
     def parse(text: str) -> Any:
         found = type(text)
         if found not in choices:
-            near = meant(found, [*map(str, choices)], "write one of")
-            raise ArgumentTypeError(f"'{text}' is not a choice; {near}")
+            raise ArgumentTypeError(not_a_choice(found, choices))
         return found
 
     command.add_argument(*names, choices=choices, type=parse, **how)

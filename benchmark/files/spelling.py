@@ -60,6 +60,11 @@ def meant(
     return f"{otherwise} {', '.join(shown) or 'none'}."
 
 
+def not_a_choice(text: Any, choices: Iterable[Any]) -> str:
+    """The sentence on an argument that is none of its choices, without its full stop."""
+    return f"'{text}' is not a choice; {meant(text, [*map(str, choices)], 'write one of')}"
+
+
 def check_keys(
     entry: Iterable[Any],
     known: Collection[str],

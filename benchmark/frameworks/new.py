@@ -40,7 +40,10 @@ def make(name: str, parent: Path) -> Path:
             shutil.copyfile(TEMPLATE / file, folder / file)
         shutil.copyfile(get(LOCKED_AS).lock, folder / "requirements.lock")
     except OSError as error:
-        raise BenchmarkError(f"{folder} cannot be created: {error.strerror}.") from None
+        raise BenchmarkError(
+            f"{folder} cannot be created: {error.strerror}; name a folder that can be written "
+            "with --path."
+        ) from None
     return folder
 
 

@@ -36,7 +36,7 @@ State = Literal["ok", "note", "wrong"]
 DATASETS = {
     "titanic": "two classes, categories, missing values",
     "penguins": "three classes, missing values",
-    "cpu": "a number",
+    "cpu": "regression: a numeric target",
 }
 FIRST, SECOND = "first", "second"
 BUDGET_S = 10.0

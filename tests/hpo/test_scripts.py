@@ -105,3 +105,19 @@ def test_limits_that_are_no_numbers_are_named(
         em_hpo_scripts._parser().parse_args(words)
     assert ended.value.code == 2
     assert capsys.readouterr().err.splitlines()[-1].endswith(said)
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("--slo-direction=minimise", "'minimise' is not a choice; did you mean 'minimize'?"),
+        ("--log-level=loud", "'LOUD' is not a choice; write one of CRITICAL, ERROR, WARNING,"),
+    ],
+)
+def test_an_unknown_choice_is_named_with_the_known_ones(
+    capsys: pytest.CaptureFixture[str], option: str, said: str
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        em_hpo_scripts.main([option])
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err

@@ -33,6 +33,7 @@ FORMATS = {
     **{"failures": ",d", "success_share": ".1%", "median_fit_s": ".4g"},
 }
 MOST_LISTED = 2_000
+_MOST_LEFT_OUT = 50
 RUN_FACTS = {
     **{"RUN": "Run", "RUNTIME": "Budget (s)", "HARD_LIMIT": "Hard limit (s)", "CORES": "Cores"},
     **{"MEMORY": "Memory (MiB)", "SPLIT": "Split", "CONSTRAINT": "Constraint"},
@@ -229,7 +230,9 @@ def _left_out(pairs: pd.DataFrame) -> Markup | str:
     if pairs.empty:
         return ""
     names = {"framework": "Framework", "dataset": "Data set", "cause": "Cause", "seeds": "Seeds"}
-    return table(pairs.iloc[:MOST_LISTED], names, {"seeds": ",d"})
+    shown = table(pairs.iloc[:_MOST_LEFT_OUT], names, {"seeds": ",d"})
+    more = len(pairs) - _MOST_LEFT_OUT
+    return shown if more <= 0 else shown + Markup("<p>and {:,} more</p>").format(more)
 
 
 def _each(frame: pd.DataFrame) -> Markup | str:

@@ -20,6 +20,7 @@ from typing import Any
 from benchmark.errors import BenchmarkError
 from benchmark.files.input_files import check_working_directory
 from benchmark.files.safe_text import for_terminal
+from benchmark.files.spelling import not_a_choice
 from benchmark.hpo.report.log_levels import LEVELS, is_shown, set_levels
 from benchmark.hpo.spec.documents import read_document
 from benchmark.hpo.spec.study_file import StudyDefinition, classic_names, define, own_form
@@ -28,6 +29,7 @@ from benchmark.records.results import Record
 SCRIPT = "applyconfig.sh"
 SLO = "(125 * column_1) / (150 * column_2) / ((25 * column_3) / 100)"
 _ROW = 4
+_WAYS = ("minimize", "maximize")
 _LIMITS = {"time": 3600.0, "memory": 1500}
 # Options of the scripts that the benchmark's own script reads as variables.
 _VARIABLES = {
@@ -205,6 +207,20 @@ def _megabytes(text: str) -> int:
     return int(text)
 
 
+def _level(text: str) -> str:
+    return _one_of(text.upper(), LEVELS)
+
+
+def _way(text: str) -> str:
+    return _one_of(text, _WAYS)
+
+
+def _one_of(text: str, choices: Sequence[str]) -> str:
+    if text not in choices:
+        raise argparse.ArgumentTypeError(not_a_choice(text, choices))
+    return text
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m benchmark.hpo", description=__doc__)
     place = _exported("search_space_json") or "search_space.json"
@@ -220,7 +236,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         *("--slo_direction", "--slo-direction"),
-        choices=("minimize", "maximize"),
+        choices=_WAYS,
+        type=_way,
         help="default maximize",
     )
     for key, (name, default) in _VARIABLES.items():
@@ -234,7 +251,7 @@ def _parser() -> argparse.ArgumentParser:
             name,
             default=default,
             choices=LEVELS,
-            type=str.upper,
+            type=_level,
             metavar="LEVEL",
             help=f"{', '.join(LEVELS)}; default {default}",
         )

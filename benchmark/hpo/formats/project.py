@@ -242,7 +242,9 @@ def write_project(folder: Path) -> list[Path]:
             (folder / name).write_text(text, encoding="utf-8")
     except OSError as error:
         reason = error.strerror
-        raise BenchmarkError(f"The folder {folder} cannot be written: {reason}.") from None
+        raise BenchmarkError(
+            f"The folder {folder} cannot be written: {reason}; name one that can."
+        ) from None
     return [folder / name for name in texts]
 
 

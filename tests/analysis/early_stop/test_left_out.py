@@ -57,3 +57,11 @@ def test_nothing_is_left_out():
         }
     )
     assert compare(classic, "classification").left_out.empty
+
+
+def test_the_table_of_very_many_is_cut_with_their_number():
+    rows = [("a", f"d{n}", 0, 0.5) for n in range(61)]
+    rows += [("b", f"d{n}", 0, 0.5 if n == 0 else "interrupted") for n in range(61)]
+    page = _left_out(compare(results(rows), "classification").left_out)
+    assert page.count("<tr") == 51
+    assert page.endswith("<p>and 10 more</p>")
