@@ -44,7 +44,7 @@ def choice(
     def parse(text: str) -> Any:
         found = type(text)
         if found not in choices:
-            raise ArgumentTypeError(not_a_choice(found, choices))
+            raise ArgumentTypeError(not_a_choice(text, found, choices))
         return found
 
     command.add_argument(*names, choices=choices, type=parse, **how)

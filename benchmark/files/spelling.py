@@ -60,9 +60,9 @@ def meant(
     return f"{otherwise} {', '.join(shown) or 'none'}."
 
 
-def not_a_choice(text: Any, choices: Iterable[Any]) -> str:
-    """The sentence on an argument that is none of its choices, without its full stop."""
-    return f"'{text}' is not a choice; {meant(text, [*map(str, choices)], 'write one of')}"
+def not_a_choice(written: str, read: Any, choices: Iterable[Any]) -> str:
+    """The message on an argument that is none of its choices, as it was `written` and `read`."""
+    return f"'{written}' is not a choice; {meant(read, [*map(str, choices)], 'write one of')}"
 
 
 def check_keys(

@@ -111,7 +111,7 @@ def test_limits_that_are_no_numbers_are_named(
     ("option", "said"),
     [
         ("--slo-direction=minimise", "'minimise' is not a choice; did you mean 'minimize'?"),
-        ("--log-level=loud", "'LOUD' is not a choice; write one of CRITICAL, ERROR, WARNING,"),
+        ("--log-level=loud", "'loud' is not a choice; write one of CRITICAL, ERROR, WARNING,"),
     ],
 )
 def test_an_unknown_choice_is_named_with_the_known_ones(

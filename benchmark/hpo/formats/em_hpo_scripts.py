@@ -208,17 +208,17 @@ def _megabytes(text: str) -> int:
 
 
 def _level(text: str) -> str:
-    return _one_of(text.upper(), LEVELS)
+    return _one_of(LEVELS, text, text.upper())
 
 
 def _way(text: str) -> str:
-    return _one_of(text, _WAYS)
+    return _one_of(_WAYS, text, text)
 
 
-def _one_of(text: str, choices: Sequence[str]) -> str:
-    if text not in choices:
-        raise argparse.ArgumentTypeError(not_a_choice(text, choices))
-    return text
+def _one_of(choices: Sequence[str], written: str, read: str) -> str:
+    if read not in choices:
+        raise argparse.ArgumentTypeError(not_a_choice(written, read, choices))
+    return read
 
 
 def _parser() -> argparse.ArgumentParser:
